@@ -1,0 +1,228 @@
+"""What a mind may ask, and what it is answered.
+
+Asks are values: no identity, no callback, no model. A driver gives them an identity,
+answers them in batches and records every answer as it arrives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from .records import Cue, Hit
+from .words import Json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a message. When a prompt exceeds the window the engine drops whole
+    parts, highest ``drop`` first; a part with ``drop`` 0 is never dropped."""
+
+    text: str
+    drop: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt. ``who`` names its author where that matters; the text is
+    data: special tokens written in it never become control tokens."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    who: str = ""
+    kind: Literal["message"] = "message"
+
+    @classmethod
+    def of(cls, role: Role, *texts: str, who: str = "") -> Message:
+        """A message whose parts may not be dropped."""
+        return cls(role, tuple(Part(text) for text in texts), who)
+
+    @property
+    def text(self) -> str:
+        """All parts, joined by line breaks."""
+        return "\n".join(part.text for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """Ask for free text, or for JSON when ``schema`` is given."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int = 64
+    temperature: float = 0.7
+    top_p: float = 0.95
+    seed: int = 0
+    schema: Json = None
+    stop: tuple[str, ...] = ()
+    stream: bool = False
+    role: str = "speech"
+    kind: Literal["generate"] = "generate"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One thing that can be chosen. ``description`` says in a sentence what it is; it is
+    what a model scores (the name alone when empty)."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choose:
+    """Ask which option fits; no token is generated.
+
+    ``about`` is the short text the decision is about, scored by how well each option
+    explains it. ``temperature`` 0 takes the most likely option, above 0 one is drawn.
+    """
+
+    messages: tuple[Message, ...]
+    options: tuple[Option, ...]
+    about: str
+    temperature: float = 0.0
+    seed: int = 0
+    role: str = "decide"
+    kind: Literal["choose"] = "choose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Ask for a rating from ``low`` to ``high``, both whole numbers."""
+
+    messages: tuple[Message, ...]
+    about: str
+    low: int = 1
+    high: int = 10
+    role: str = "rate"
+    kind: Literal["rate"] = "rate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embed:
+    """Ask for the embeddings of texts."""
+
+    texts: tuple[str, ...]
+    role: str = "embed"
+    kind: Literal["embed"] = "embed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """Ask the agent's own memory."""
+
+    cue: Cue
+    kind: Literal["recall"] = "recall"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Call one of the agent's tools. ``why`` is kept in the receipt."""
+
+    tool: str
+    arguments: Json
+    why: str = ""
+    kind: Literal["call"] = "call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """Generated text; ``data`` is the parsed JSON when a schema was given. ``dropped``
+    lists the texts that did not fit the window."""
+
+    text: str
+    data: Json = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    stopped: Literal["end", "stop", "limit"] = "end"
+    dropped: tuple[str, ...] = ()
+    kind: Literal["completion"] = "completion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The chosen option's index and every option's probability (they sum to 1)."""
+
+    index: int
+    probabilities: tuple[float, ...]
+    tokens_in: int = 0
+    kind: Literal["choice"] = "choice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """Expected rating, ``sum p(i) * i``, and the probabilities from low to high."""
+
+    value: float
+    probabilities: tuple[float, ...]
+    tokens_in: int = 0
+    kind: Literal["rating"] = "rating"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vectors:
+    """float32 rows of length 1, shape (n, d), as base64 so that they travel as JSON."""
+
+    data: str
+    rows: int
+    columns: int
+    tokens_in: int = 0
+    kind: Literal["vectors"] = "vectors"
+
+    @classmethod
+    def of(cls, array: NDArray[np.float32], tokens_in: int = 0) -> Vectors:
+        """Pack an array of shape (n, d)."""
+        import base64
+
+        import numpy as np
+
+        packed = np.ascontiguousarray(array, dtype="<f4")
+        data = base64.b64encode(packed.tobytes()).decode()
+        return cls(data=data, rows=packed.shape[0], columns=packed.shape[1], tokens_in=tokens_in)
+
+    def array(self) -> NDArray[np.float32]:
+        """The rows, shape (n, d), float32, read only."""
+        import base64
+
+        import numpy as np
+
+        flat = np.frombuffer(base64.b64decode(self.data), dtype="<f4")
+        return flat.reshape(self.rows, self.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """Records found, best first, each with its score and the parts of it."""
+
+    hits: tuple[Hit, ...]
+    kind: Literal["recalled"] = "recalled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What a tool gave back: ``value`` when ``ok``, else ``error``."""
+
+    ok: bool
+    value: Json = None
+    error: str = ""
+    receipt: str = ""
+    kind: Literal["tool_result"] = "tool_result"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """An ask that could not be answered: context_too_long, limit, schema, engine, refused."""
+
+    reason: str
+    detail: str
+    kind: Literal["failed"] = "failed"
+
+
+ModelAsk: TypeAlias = Generate | Choose | Rate | Embed
+Ask: TypeAlias = ModelAsk | Recall | Call
+Answer: TypeAlias = Completion | Choice | Rating | Vectors | Recalled | ToolResult | Failed

@@ -1,0 +1,109 @@
+"""One canonical JSON for all records, and its digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import fields
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from .asks import Answer, Ask
+from .errors import SettingError
+from .settings import nearest
+from .words import Json
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+@cache
+def _adapter(cls: Hashable) -> TypeAdapter[Json]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
+
+@cache
+def _asks() -> TypeAdapter[Ask]:
+    from typing import Annotated
+
+    from pydantic import Field, TypeAdapter
+
+    return TypeAdapter(Annotated[Ask, Field(discriminator="kind")])
+
+
+@cache
+def _answers() -> TypeAdapter[Answer]:
+    from typing import Annotated
+
+    from pydantic import Field, TypeAdapter
+
+    return TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+
+
+def to_json(value: object) -> Json:
+    """A record (any frozen dataclass of the core) as plain JSON values."""
+    return _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+
+
+def from_json(cls: type[T], data: Json) -> T:
+    """The record of class ``cls`` that ``to_json`` made ``data`` of.
+
+    Raises pydantic.ValidationError when it does not fit.
+    """
+    return cast(T, _adapter(cast(Hashable, cls)).validate_python(data))
+
+
+def ask_from_json(data: Json) -> Ask:
+    """Any ask, told apart by its ``kind``."""
+    return _asks().validate_python(data)
+
+
+def answer_from_json(data: Json) -> Answer:
+    """Any answer, told apart by its ``kind``."""
+    return _answers().validate_python(data)
+
+
+def canonical(data: Json) -> str:
+    """JSON text with sorted keys and no spaces: equal values give equal text.
+
+    >>> canonical({"b": [1, 2], "a": "é"})
+    '{"a":"é","b":[1,2]}'
+    """
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def digest(data: Json) -> str:
+    """blake2b (128 bits, hex) of the canonical JSON."""
+    return digest_text(canonical(data))
+
+
+def digest_text(text: str) -> str:
+    """blake2b (128 bits, hex) of a text."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def checked(cls: type[T], data: Json, source: Path | str) -> T:
+    """Build a settings record, refusing unknown keys and naming the file and the field.
+
+    Raises SettingError.
+    """
+    from pydantic import ValidationError
+
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    for key in data:
+        if key not in known:
+            raise SettingError(
+                f"{source}: unknown key '{key}'{nearest(key, known)}; known: {', '.join(known)}"
+            )
+    try:
+        return from_json(cls, data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or cls.__name__
+        raise SettingError(f"{source}: field '{where}': {first['msg']}; mend it") from error

@@ -1,0 +1,87 @@
+"""Every error of the framework, as one tree.
+
+DenizensError
+|- SettingError    a setting, scenario, persona or argument is missing, unknown or out of range
+|- ModelError
+|  |- ModelNotFound   no model of that name or path
+|  |- ModelCorrupt    a model file does not hash or load
+|  |- NoSpace         the disk cannot hold the model
+|  `- ContextTooLong  a prompt does not fit even after trimming
+|- MemoryFault     a memory file cannot be used
+|- RunError
+|  |- RunCorrupt      a run file fails its checks
+|  |- RunLocked       another process writes the run
+|  `- ReplayDiverged  a replayed ask differs from the recorded one
+|- WorldError
+|  |- MapError        a map file is wrong
+|  `- IllegalAction   an action that no rule of the world knows
+`- ToolError       a tool is declared wrongly
+
+A message says what happened, to which file or agent, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class DenizensError(Exception):
+    """Root of all errors raised on purpose by this package."""
+
+
+class SettingError(DenizensError):
+    """A setting, scenario, persona or argument is missing, unknown or out of range."""
+
+
+class ModelError(DenizensError):
+    """A model cannot be had or cannot be used."""
+
+
+class ModelNotFound(ModelError):
+    """No model of that name or path."""
+
+
+class ModelCorrupt(ModelError):
+    """A model file does not hash or load."""
+
+
+class NoSpace(ModelError):
+    """The disk cannot hold the model."""
+
+
+class ContextTooLong(ModelError):
+    """A prompt does not fit the model's window even after trimming."""
+
+
+class MemoryFault(DenizensError):
+    """A memory file cannot be used."""
+
+
+class RunError(DenizensError):
+    """A run's folder or file cannot be used."""
+
+
+class RunCorrupt(RunError):
+    """A run file fails its checks."""
+
+
+class RunLocked(RunError):
+    """Another process is writing this store."""
+
+
+class ReplayDiverged(RunError):
+    """A replayed ask differs from the one on record."""
+
+
+class WorldError(DenizensError):
+    """A world cannot be built or stepped."""
+
+
+class MapError(WorldError):
+    """A map file is wrong."""
+
+
+class IllegalAction(WorldError):
+    """An action that no rule of the world knows."""
+
+
+class ToolError(DenizensError):
+    """A tool is declared wrongly."""

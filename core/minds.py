@@ -1,0 +1,140 @@
+"""What a mind carries from step to step, and the contract of a planner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from .persona import Persona
+from .records import Record
+from .scene import Action, Affordance, Event, Observation
+from .seed import Seed
+from .thought import Asked, Thought
+from .words import Address, AgentId, Json, RecordId, Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A stretch of a day's schedule: from ``start``, ``minutes`` long, do ``doing`` at
+    ``place`` (empty: not yet chosen). ``fine`` marks a 5-to-15-minute action made out of a
+    longer block."""
+
+    start: Time
+    minutes: int
+    doing: str
+    place: Address = ""
+    emoji: str = ""
+    fine: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentState:
+    """What an agent carries from step to step; frozen, saved with the step.
+
+    ``perceived`` are the last events seen (at most the persona's retention), ``cooldowns``
+    until when not to talk with whom again, ``reflect_left`` the importance that may still
+    come in before it reflects, ``records`` how many memories it has made, ``drafts`` is a
+    planner's own notebook.
+    """
+
+    currently: str = ""
+    day: str = ""
+    plan: tuple[str, ...] = ()
+    schedule: tuple[Slot, ...] = ()
+    doing: Slot | None = None
+    asleep: bool = False
+    perceived: tuple[str, ...] = ()
+    cooldowns: Mapping[AgentId, Time] = field(default_factory=dict)
+    reflect_left: float = 150.0
+    records: int = 0
+    talk_seen: int = 0
+    drafts: Json = field(default_factory=dict)
+
+
+InputKind: TypeAlias = Literal["whisper", "line", "event"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """Something from outside a run: a ``whisper`` into one mind, a person's ``line`` in a
+    conversation, or an ``event`` in the world (``place`` and ``fields`` say where and what)."""
+
+    kind: InputKind
+    to: AgentId = ""
+    text: str = ""
+    who: AgentId = ""
+    place: Address = ""
+    fields: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a mind sees it; ``effect`` is pure, reads or acts."""
+
+    name: str
+    description: str
+    parameters: Json = field(hash=False)
+    effect: Literal["pure", "reads", "acts"] = "pure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that a planner gets. ``fresh`` are the events of ``seen`` not perceived lately;
+    ``people`` are the names of all agents and persons the mind may know of."""
+
+    persona: Persona
+    state: AgentState
+    seen: Observation
+    fresh: tuple[Event, ...]
+    can: tuple[Affordance, ...]
+    tools: tuple[ToolSpec, ...]
+    inputs: tuple[Input, ...]
+    now: Time
+    seed: Seed
+    step_seconds: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A planner's answer: what to do, the state to carry on, the memories made.
+
+    ``records`` are numbered on from ``state.records`` of the situation; ``embedded`` maps a
+    record's id to its embedding where one was asked for. ``why`` explains in a sentence.
+    """
+
+    action: Action
+    state: AgentState
+    records: tuple[Record, ...] = ()
+    embedded: Mapping[RecordId, tuple[float, ...]] = field(default_factory=dict)
+    used: tuple[RecordId, ...] = ()
+    why: str = ""
+
+
+class Planner(Protocol):
+    """Decides; holds no state of its own, so one planner may serve any number of agents."""
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Think and decide, by yielding asks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of one agent, not yet written: what ``commit`` will write."""
+
+    action: Action
+    state: AgentState
+    records: tuple[Record, ...] = ()
+    embedded: Mapping[RecordId, tuple[float, ...]] = field(default_factory=dict)
+    used: tuple[RecordId, ...] = ()
+    why: str = ""
+    asks: tuple[Asked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer to a person, with the step that made it."""
+
+    text: str
+    step: Step

@@ -1,0 +1,124 @@
+"""Who an agent is."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import SettingError
+from .settings import read_settings
+from .words import Address, AgentId, Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appointment:
+    """One entry of a fixed daily routine: from ``at`` ("HH:MM") do ``doing`` at ``place``
+    (an address, or words that name one; empty: where one is)."""
+
+    at: str
+    doing: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persona:
+    """An agent's identity: who it is, what it knows, how it lives.
+
+    ``traits``, ``background``, ``currently`` and ``lifestyle`` are the identity that prompts
+    show (in Smallville's files: innate, learned, currently, lifestyle). ``facts`` become its
+    first memories. ``routine`` is followed by the Routine planner; ``daily`` says the same
+    in prose. ``vision``, ``attention``, ``retention``: see ``REFERENCE`` values 8/8/8.
+    """
+
+    name: AgentId
+    age: int = 30
+    traits: str = ""
+    background: str = ""
+    currently: str = ""
+    lifestyle: str = ""
+    daily: str = ""
+    home: Address = ""
+    knows: tuple[Address, ...] = ()
+    facts: tuple[str, ...] = ()
+    routine: tuple[Appointment, ...] = ()
+    vision: int = 8
+    attention: int = 8
+    retention: int = 8
+    recency_decay: float = 0.995
+    reflect_after: float = 150.0
+
+    @property
+    def first_name(self) -> str:
+        """The first word of the name."""
+        return self.name.split()[0]
+
+    @classmethod
+    def load(cls, path: Path | str) -> Persona:
+        """Read a persona from ``.toml``, from ``.json``, or from a Smallville ``scratch.json``.
+
+        Raises SettingError naming the file and the field.
+        """
+        source = Path(path)
+        data = read_settings(source)
+        if "innate" in data and "living_area" in data:
+            return cls.from_scratch(data, source)
+        return cls.parse(data, source)
+
+    @classmethod
+    def parse(cls, data: Json, source: Path | str = "persona") -> Persona:
+        """Check a mapping of fields. Unknown keys are refused with a suggestion."""
+        from .codec import checked
+
+        return checked(cls, data, source)
+
+    @classmethod
+    def from_scratch(cls, data: Json, source: Path | str = "scratch.json") -> Persona:
+        """Take over the fields of Smallville's ``scratch.json`` that make an identity."""
+        try:
+            return cls(
+                name=data["name"],
+                age=int(data["age"]),
+                traits=data["innate"],
+                background=data["learned"],
+                currently=data["currently"],
+                lifestyle=data["lifestyle"],
+                daily=data.get("daily_plan_req") or "",
+                home=data["living_area"],
+                vision=int(data.get("vision_r", 8)),
+                attention=int(data.get("att_bandwidth", 8)),
+                retention=int(data.get("retention", 8)),
+                recency_decay=float(data.get("recency_decay", 0.995)),
+                reflect_after=float(data.get("importance_trigger_max", 150)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SettingError(
+                f"{source}: not a usable Smallville scratch file ({error!r}); "
+                "it needs name, age, innate, learned, currently, lifestyle and living_area"
+            ) from error
+
+    def waking_hours(self) -> tuple[int, int]:
+        """Minutes after midnight of waking and of going to bed, read from ``lifestyle``
+        ("goes to bed around 11pm, awakes up around 6am"); 7:00 and 23:00 when it is silent."""
+        wake, sleep = 7 * 60, 23 * 60
+        for clause in re.split(r"[,;.]| and ", self.lifestyle.lower()):
+            found = re.search(r"(\d{1,2})(?::(\d\d))?\s*(am|pm)", clause)
+            if not found:
+                continue
+            minutes = _minutes(found.group(1), found.group(2), found.group(3))
+            if "wak" in clause or "gets up" in clause or "rises" in clause:
+                wake = minutes
+            elif "bed" in clause or "sleep" in clause:
+                sleep = minutes
+        return wake, sleep
+
+    def as_json(self) -> str:
+        """Readable JSON that ``load`` accepts."""
+        from .codec import to_json
+
+        return json.dumps(to_json(self), ensure_ascii=False, indent=2)
+
+
+def _minutes(hour: str, minute: str | None, half: str) -> int:
+    return (int(hour) % 12 + (12 if half == "pm" else 0)) * 60 + int(minute or 0)

@@ -1,0 +1,167 @@
+"""What passes between a world and a mind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from .words import Address, AgentId, Json, Time
+
+EventKind: TypeAlias = Literal["doing", "object", "moved", "said", "talk", "refused", "news"]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Somebody who enters a world.
+
+    ``vision`` and ``attention`` are the radius (tiles, or steps on a graph) and the number
+    of events it takes in at a time. ``knows`` limits the addresses it may go to (a prefix
+    each; empty: all). ``home`` is where it enters unless ``start`` names a tile.
+    """
+
+    who: AgentId
+    home: Address = ""
+    start: tuple[int, int] | None = None
+    vision: int = 8
+    attention: int = 8
+    knows: tuple[Address, ...] = ()
+    person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that is or happens: subject, predicate, object, and the same as a sentence.
+
+    ``doing`` and ``object`` are lasting states seen each time; the others happen once."""
+
+    kind: EventKind
+    subject: str
+    predicate: str
+    object: str
+    text: str
+    place: Address = ""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to remember: a thing at rest. Importance 1 without asking a model."""
+        return self.predicate == "is" and self.object == "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a conversation."""
+
+    who: AgentId
+    text: str
+    at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation as its members see it. ``floor`` may speak now; empty when it ended."""
+
+    id: str
+    members: tuple[AgentId, ...]
+    floor: AgentId
+    lines: tuple[Line, ...] = ()
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another body in sight. ``distance`` in tiles (or graph steps)."""
+
+    who: AgentId
+    distance: int
+    doing: str
+    awake: bool = True
+    talking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one body takes in at a moment.
+
+    ``events``: lasting states around it, nearest first, at most its attention; ``notices``:
+    what happened to it since its last step (a refusal, a conversation opened or ended,
+    news). ``doing`` and ``target`` are its own activity; ``arrived`` says that it stands at
+    the target. ``talk`` is the conversation it is in, or that just ended.
+    """
+
+    who: AgentId
+    at: Time
+    place: Address
+    position: tuple[int, int] | None = None
+    events: tuple[Event, ...] = ()
+    people: tuple[Neighbour, ...] = ()
+    notices: tuple[Event, ...] = ()
+    doing: str = ""
+    target: Address = ""
+    arrived: bool = True
+    talk: Talk | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affordance:
+    """Something the world allows a body now. ``fields`` is the JSON Schema of what the
+    action must carry beside verb and target."""
+
+    verb: str
+    target: str = ""
+    fields: Json = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a mind decided to do: one of the verbs afforded, on its target."""
+
+    verb: str
+    target: str = ""
+    fields: Json = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A world's answer to a step: what each acting body sees now, and what happened."""
+
+    seen: Mapping[AgentId, Observation]
+    events: tuple[Event, ...]
+
+
+class World(Protocol):
+    """Where bodies live. Deterministic: the same calls give the same state and answers."""
+
+    def enter(self, body: Body) -> None:
+        """Let somebody in. Raises WorldError when the name is taken or the place unknown."""
+        ...
+
+    def leave(self, who: AgentId) -> None:
+        """Take somebody out."""
+        ...
+
+    def observe(self, who: AgentId) -> Observation:
+        """What ``who`` sees now. Changes nothing."""
+        ...
+
+    def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
+        """What ``who`` may do now; never empty: ``wait`` is always there."""
+        ...
+
+    def step(self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]) -> Turn:
+        """Let these bodies act at once; conflicts are settled in ``order``. An action that
+        is not afforded becomes a ``refused`` event."""
+        ...
+
+    def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
+        """Let something happen from outside: bodies in ``to`` (or in sight of its place)
+        notice it; an ``object`` event also changes that object's state."""
+        ...
+
+    def save(self) -> Json:
+        """The whole changing state as JSON."""
+        ...
+
+    def load(self, state: Json) -> None:
+        """Take over a saved state."""
+        ...
