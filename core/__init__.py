@@ -1,6 +1,7 @@
 """The shared words of the framework. Imports nothing of ours and nothing heavy."""
 
 from .asks import (
+    Anchor,
     Answer,
     Ask,
     Call,
@@ -100,6 +101,7 @@ __all__ = [
     "Action",
     "Address",
     "Affordance",
+    "Anchor",
     "AgentId",
     "AgentState",
     "Answer",

@@ -91,12 +91,23 @@ class Choose:
     kind: Literal["choose"] = "choose"
 
 
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """An example of what a rating means: ``text`` would be rated ``value``."""
+
+    value: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Ask for a rating from ``low`` to ``high``, both whole numbers."""
+    """Ask for a rating of ``about`` from ``low`` to ``high``, both whole numbers.
+
+    ``anchors`` are rated examples; an engine may show them or measure nearness to them."""
 
     messages: tuple[Message, ...]
     about: str
+    anchors: tuple[Anchor, ...] = ()
     low: int = 1
     high: int = 10
     role: str = "rate"

@@ -25,7 +25,7 @@ T = TypeVar("T")
 def _adapter(cls: Hashable) -> TypeAdapter[Json]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(cls)
+    return TypeAdapter(cast(type[Json], cls))
 
 
 @cache
