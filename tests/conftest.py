@@ -1,0 +1,48 @@
+"""Fixtures shared by all tests: the data folder, the real model, GPU skipping."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from denizens.core import Model
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of test data: ``DENIZENS_DATA``, else ``../shared/data`` beside the
+    repository. Absent: skip, or fail where CI promises it."""
+    named = os.environ.get("DENIZENS_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    reason = f"no test data at {folder}; set DENIZENS_DATA to the folder that holds it"
+    if os.environ.get("CI", "").lower() in ("true", "1"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Model:
+    """The packaged default model, loaded once for all tests marked ``real``."""
+    from denizens.models import load_model
+
+    return load_model("smollm2")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip ``gpu`` tests without CUDA; torch loads only when such a test was collected."""
+    wanting = [item for item in items if item.get_closest_marker("gpu")]
+    if not wanting:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in wanting:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
