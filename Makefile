@@ -27,6 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "   of PyTorch's CPU wheels, and run make again."; \
 	fi
 	$(PIP) --no-build-isolation -e '.[test]'
+	@# The checkout may have any name; by this link mypy finds what the tests call denizens.
+	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/denizens
 	@touch $@
 
 town: $(STAMP)  ## three people of Larkspur live a morning; writes town.html

@@ -1,1 +1,29 @@
-"""Placeholder until its module lands."""
+"""Tools: typed functions that a mind may call.
+
+``@tool`` makes a tool of a function, a ``Toolbox`` checks and calls them. What a model gets
+wrong (a tool's name, its arguments) and what a tool raises comes back as a ``ToolResult``;
+what a programmer gets wrong raises ``ToolError`` when the tool is declared.
+
+>>> from datetime import datetime
+>>> box, bo = Toolbox(["calculator"]), ToolContext("Bo", datetime(2023, 2, 13))
+>>> box.call("calculator", {"expression": "6 * 7"}, context=bo, key="1/Bo/1.0").value
+42
+"""
+
+from .arithmetic import calculator
+from .declare import Tool, ToolContext, tool
+from .find import BUILT_IN, tool_by_name
+from .times import calendar, clock
+from .toolbox import Toolbox
+
+__all__ = [
+    "BUILT_IN",
+    "Tool",
+    "ToolContext",
+    "Toolbox",
+    "calculator",
+    "calendar",
+    "clock",
+    "tool",
+    "tool_by_name",
+]

@@ -1,0 +1,230 @@
+"""``@tool``: what a signature and a docstring become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pytest
+from denizens.core import Json, ToolError
+from denizens.tools import Tool, ToolContext, tool
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+@dataclass
+class Seat:
+    row: int
+    window: bool = False
+
+
+@tool(effect="acts")
+def book(
+    context: ToolContext,
+    train: str,
+    seats: Annotated[int, Field(ge=1, le=9), "how many seats"],
+    kind: Literal["first", "second"] = "second",
+    at: datetime | None = None,
+    where: Seat | None = None,
+    copy: bool = False,
+) -> str:
+    """Book seats
+    on a train.
+
+    More than a model needs to know.
+
+    Args:
+        train: the train's number,
+            as on the board
+        kind (str): the class
+
+    Returns nothing that matters.
+    """
+    return f"{context.who}: {seats} {kind} on {train} {at} {where} {copy}"
+
+
+def properties(made: Tool[..., Any]) -> dict[str, Json]:
+    found: dict[str, Json] = made.spec.parameters["properties"]
+    return found
+
+
+def test_spec_follows_signature_and_docstring() -> None:
+    """Name, first paragraph, effect, types, bounds, defaults and descriptions are all taken."""
+    assert (book.spec.name, book.spec.effect) == ("book", "acts")
+    assert book.spec.description == "Book seats on a train."
+    found = properties(book)
+    assert found["train"] == {
+        "type": "string",
+        "description": "the train's number, as on the board",
+    }
+    assert found["seats"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 9,
+        "description": "how many seats",
+    }
+    assert found["kind"] == {
+        "type": "string",
+        "enum": ["first", "second"],
+        "default": "second",
+        "description": "the class",
+    }
+    assert found["at"]["anyOf"][0]["format"] == "date-time"
+    assert book.spec.parameters["required"] == ["train", "seats"]
+    assert book.spec.parameters["additionalProperties"] is False
+
+
+def test_context_is_not_shown() -> None:
+    """The injected parameter does not appear in the schema, so no model can forge it."""
+    assert "context" not in properties(book)
+    assert book.context == "context"
+
+
+def test_a_parameter_may_have_any_name() -> None:
+    """Names that a pydantic model keeps for itself are fine as parameters."""
+
+    @tool
+    def odd(copy: int, schema: int, model_dump: int, _hidden: int) -> int:
+        """Add oddly named numbers."""
+        return copy + schema + model_dump + _hidden
+
+    given = {"copy": 1, "schema": 2, "model_dump": 3, "_hidden": 4}
+    assert odd.arguments(given) == given
+    assert list(properties(odd)) == list(given)
+
+
+def test_a_tool_is_still_the_function() -> None:
+    """Calling a tool in Python calls the function, with its name and docstring."""
+
+    @tool(name="twice")
+    def double(n: int) -> int:
+        """Twice a number."""
+        return 2 * n
+
+    assert double(4) == 8
+    assert double.spec.name == "twice"
+    assert double.__doc__ == "Twice a number."
+
+
+def test_arguments_are_converted() -> None:
+    """JSON values become the function's own types, nested ones too."""
+    taken = book.arguments(
+        {"train": "IC 5", "seats": "2", "at": "2023-02-13T09:30", "where": {"row": 4}}
+    )
+    assert taken["at"] == datetime(2023, 2, 13, 9, 30)
+    assert taken["where"] == Seat(4)
+    assert (taken["seats"], taken["kind"], taken["copy"]) == (2, "second", False)
+
+
+def untyped(n) -> int:  # type: ignore[no-untyped-def]
+    """Miss a type."""
+    return int(n)
+
+
+def starred(*numbers: int) -> int:
+    """Take any number."""
+    return sum(numbers)
+
+
+def silent(n: int) -> int:
+    return n
+
+
+def hidden_type(n: Decimal) -> int:
+    """Use a type that exists only for the checker."""
+    return int(n)
+
+
+def not_json(n: Callable[[int], int]) -> int:
+    """Take what JSON cannot hold."""
+    return n(1)
+
+
+def opaque(n: Tool[..., Any]) -> int:
+    """Take a class that pydantic does not know."""
+    return len(n.name)
+
+
+def misdescribed(n: int) -> int:
+    """Describe what is not there.
+
+    Args:
+        m: a number
+    """
+    return n
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (untyped, "'n' has no type"),
+        (starred, "'numbers' must be an ordinary one"),
+        (silent, "has no docstring"),
+        (hidden_type, "not under TYPE_CHECKING"),
+        (not_json, "does not fit into JSON"),
+        (opaque, "cannot be checked"),
+        (misdescribed, "describes 'm'"),
+        (lambda n: n, "a name has letters"),
+    ],
+)
+def test_wrong_declarations_are_refused(function: Any, words: str) -> None:
+    """A tool that a model could not be shown fails where it is declared, with the remedy."""
+    with pytest.raises(ToolError, match=words):
+        tool(function)
+
+
+def test_an_unknown_effect_is_refused() -> None:
+    """Only pure, reads and acts exist: a typing slip must not make an acting tool harmless."""
+    with pytest.raises(ToolError, match="not 'act'"):
+        tool(effect="act")(silent)  # type: ignore[call-overload]
+
+
+TYPES: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(-(2**53), 2**53),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    str: st.text(max_size=20),
+    bool: st.booleans(),
+    list[int]: st.lists(st.integers(), max_size=4),
+    dict[str, float]: st.dictionaries(
+        st.text(max_size=4), st.floats(allow_nan=False, allow_infinity=False), max_size=3
+    ),
+    Literal["a", "b"]: st.sampled_from(["a", "b"]),
+    str | None: st.none() | st.text(max_size=5),
+    Annotated[int, Field(ge=0)]: st.integers(0, 10**6),
+}
+
+
+@given(st.data())
+def test_values_of_the_declared_types_pass_unchanged(data: st.DataObject) -> None:
+    """Whatever the types, their values come through; a value missing or one too many is told."""
+    kinds = data.draw(st.lists(st.sampled_from(list(TYPES)), max_size=5))
+    names = [f"p{place}" for place in range(len(kinds))]
+    values = {name: data.draw(TYPES[kind]) for name, kind in zip(names, kinds)}
+
+    def function(**given: object) -> None:
+        """Do nothing."""
+
+    function.__annotations__ = dict(zip(names, kinds))
+    function.__signature__ = _signature(names)  # type: ignore[attr-defined]
+    made = tool(function)
+    assert made.arguments(values) == values
+    assert list(properties(made)) == names
+    assert made.spec.parameters.get("required", []) == names
+    with pytest.raises(ValueError, match="extra_forbidden"):
+        made.arguments({**values, "more": 1})
+    if names:
+        del values[names[0]]
+        with pytest.raises(ValueError, match="missing"):
+            made.arguments(values)
+
+
+def _signature(names: list[str]) -> Any:
+    from inspect import Parameter, Signature
+
+    return Signature([Parameter(name, Parameter.KEYWORD_ONLY) for name in names])

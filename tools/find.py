@@ -1,0 +1,51 @@
+"""Tools by name: the built-in ones, and anybody's as ``package.module:function``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ..core import ToolError, nearest
+from .arithmetic import calculator
+from .declare import Tool
+from .times import calendar, clock
+
+BUILT_IN: tuple[Tool[..., Any], ...] = (calculator, clock, calendar)
+"""The tools that come with the package."""
+
+
+def tool_by_name(name: str) -> Tool[..., Any]:
+    """The built-in tool of that name, or the one at ``package.module:function``.
+
+    Raises ToolError saying what was not found.
+
+    >>> tool_by_name("calculator")
+    <Tool calculator (pure)>
+    >>> tool_by_name("denizens.tools:clock") is tool_by_name("clock")
+    True
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        known = {tool.name: tool for tool in BUILT_IN}
+        if name not in known:
+            raise ToolError(
+                f"there is no built-in tool '{name}'{nearest(name, known)}; built in: "
+                f"{', '.join(known)}; your own are written 'package.module:function'"
+            )
+        return known[name]
+    if not module_name or module_name.startswith("."):
+        raise ToolError(f"tool '{name}': write it as 'package.module:function'")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise ToolError(
+            f"tool '{name}': module '{module_name}' cannot be imported ({error}); "
+            "check its spelling, and that it is installed"
+        ) from error
+    found = getattr(module, attribute, None)
+    if found is None:
+        near = nearest(attribute, vars(module))
+        raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
+    if not isinstance(found, Tool):
+        raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")
+    return found
