@@ -1,0 +1,149 @@
+"""What a world remembers of each body that lives in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+from ..core import (
+    Address,
+    Affordance,
+    AgentId,
+    Body,
+    Event,
+    Json,
+    Neighbour,
+    Observation,
+    Talk,
+    Time,
+    from_json,
+    to_json,
+)
+from .ground import Spot
+from .talks import lines_from_json, lines_to_json
+
+
+@dataclass(slots=True)
+class Dweller:
+    """One body's changing state.
+
+    ``route`` is the way still to go, goal first; ``using`` the number of the object in use
+    (-1: none); ``state`` what that object is while used. The fields after ``ended`` are
+    caches, told apart from state so that a saved world and a living one go on alike.
+    """
+
+    body: Body
+    at: Time
+    spot: Spot
+    doing: str = ""
+    emoji: str = ""
+    state: str = ""
+    sleepy: bool = False
+    target: Address = ""
+    route: list[Spot] = field(default_factory=list)
+    using: int = -1
+    notices: list[Event] = field(default_factory=list)
+    ended: Talk | None = None
+    version: int = 0
+    event: Event | None = None
+    around_key: tuple[int, int] | None = None
+    events: tuple[Event, ...] = ()
+    people: tuple[Neighbour, ...] = ()
+    seen_key: tuple[int, int] | None = None
+    seen: Observation | None = None
+    can_key: tuple[int, int] | None = None
+    can: tuple[Affordance, ...] = ()
+    partners: frozenset[tuple[str, AgentId]] = frozenset()
+    kept: Json = None
+
+    @property
+    def who(self) -> AgentId:
+        """The body's name."""
+        return self.body.who
+
+    @property
+    def asleep(self) -> bool:
+        """Lying where it went to sleep."""
+        return self.sleepy and not self.route
+
+    @property
+    def claim(self) -> Spot:
+        """The spot it stands on, or the one it walks to."""
+        return self.route[0] if self.route else self.spot
+
+    def save(self) -> Json:
+        """The state as JSON."""
+        if self.kept is None:
+            self.kept = to_json(self.body)
+        return {
+            "body": {**self.kept, "knows": list(self.kept["knows"])},
+            "at": self.at.isoformat(),
+            "spot": self.spot,
+            "doing": self.doing,
+            "emoji": self.emoji,
+            "state": self.state,
+            "sleepy": self.sleepy,
+            "target": self.target,
+            "route": list(self.route),
+            "using": self.using,
+            "notices": [_event_to_json(event) for event in self.notices],
+            "ended": None if self.ended is None else _talk_to_json(self.ended),
+        }
+
+    @classmethod
+    def load(cls, data: Json) -> Dweller:
+        """The dweller that ``save`` made ``data`` of."""
+        return cls(
+            body=from_json(Body, data["body"]),
+            at=Time.fromisoformat(data["at"]),
+            spot=data["spot"],
+            doing=data["doing"],
+            emoji=data["emoji"],
+            state=data["state"],
+            sleepy=data["sleepy"],
+            target=data["target"],
+            route=list(data["route"]),
+            using=data["using"],
+            notices=[Event(*event) for event in data["notices"]],
+            ended=None if data["ended"] is None else _talk_from_json(data["ended"]),
+        )
+
+
+def named(address: Address) -> str:
+    """How a place is spoken of.
+
+    >>> named("town:Hobbs Cafe:cafe:piano"), named("town:the mill")
+    ('the piano in Hobbs Cafe', 'the mill')
+    """
+    parts = address.split(":")
+    last = parts[-1]
+    plain = last[:1].islower() and not last.startswith(("the ", "behind "))
+    name = f"the {last}" if plain else last
+    return f"{name} in {parts[1]}" if len(parts) > 2 else name
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a list in words.
+
+    >>> listed(["Ana", "Bo", "Cy"])
+    'Ana, Bo and Cy'
+    """
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+_EVENT = [part.name for part in fields(Event)]
+
+
+def _event_to_json(event: Event) -> Json:
+    return [getattr(event, name) for name in _EVENT]
+
+
+def _talk_to_json(talk: Talk) -> Json:
+    return [talk.id, list(talk.members), talk.floor, lines_to_json(talk.lines), talk.ended]
+
+
+def _talk_from_json(data: Json) -> Talk:
+    name, members, floor, lines, ended = data
+    return Talk(name, tuple(members), floor, lines_from_json(lines), ended)

@@ -1,0 +1,154 @@
+"""Conversations: who is in one, who holds the floor, what was said.
+
+Knows no places, so every world can use it. A conversation has a floor; its holder may say a
+line, the others may interrupt. At most one line a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..core import AgentId, Json, Line, Talk, Time
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One conversation under way. ``silent`` counts the steps since the floor last moved,
+    ``hushed`` those since the last line."""
+
+    id: str
+    members: list[AgentId]
+    floor: AgentId
+    lines: tuple[Line, ...] = ()
+    silent: int = 0
+    hushed: int = 0
+
+    def view(self, ended: bool = False) -> Talk:
+        """The conversation as its members see it."""
+        floor = "" if ended else self.floor
+        return Talk(self.id, tuple(self.members), floor, self.lines, ended)
+
+    def after(self, who: AgentId) -> AgentId:
+        """The member whose turn comes after ``who``'s."""
+        return self.members[(self.members.index(who) + 1) % len(self.members)]
+
+
+class Talks:
+    """All conversations of a world.
+
+    ``most_lines`` ends a conversation; who does not speak for ``patience`` steps loses the
+    floor, and a whole round of silence ends the conversation too.
+    """
+
+    def __init__(self, most_lines: int = 16, patience: int = 3) -> None:
+        self.most_lines = most_lines
+        self.patience = patience
+        self._open: dict[str, Conversation] = {}
+        self._of: dict[AgentId, str] = {}
+        self._made = 0
+
+    def of(self, who: AgentId) -> Conversation | None:
+        """The conversation ``who`` is in."""
+        found = self._of.get(who)
+        return None if found is None else self._open[found]
+
+    def open(self, opener: AgentId, other: AgentId) -> Conversation:
+        """Two who are in no conversation begin one; the opener holds the floor."""
+        self._made += 1
+        talk = Conversation(f"talk-{self._made}", [opener, other], opener)
+        self._open[talk.id] = talk
+        self._of[opener] = self._of[other] = talk.id
+        return talk
+
+    def join(self, who: AgentId, talk: Conversation) -> None:
+        """``who`` becomes the last in turn of a conversation."""
+        talk.members.append(who)
+        self._of[who] = talk.id
+
+    def speak(
+        self, talk: Conversation, said: Mapping[AgentId, str], order: tuple[AgentId, ...], at: Time
+    ) -> Line | None:
+        """Settle one step of a conversation: who of those with something to say is heard.
+
+        The floor's holder beats all; else the first in ``order`` is heard. The floor goes to
+        the member after the speaker, or after ``patience`` silent steps to the next.
+        """
+        speaker = talk.floor if talk.floor in said else next((w for w in order if w in said), "")
+        if speaker:
+            line = Line(speaker, said[speaker], at)
+            talk.lines += (line,)
+            talk.floor = talk.after(speaker)
+            talk.silent = talk.hushed = 0
+            return line
+        talk.silent += 1
+        talk.hushed += 1
+        if talk.silent >= self.patience:
+            talk.floor = talk.after(talk.floor)
+            talk.silent = 0
+        return None
+
+    def over(self, talk: Conversation) -> bool:
+        """Whether a conversation has come to its end."""
+        return (
+            len(talk.members) < 2
+            or len(talk.lines) >= self.most_lines
+            or talk.hushed >= self.patience * len(talk.members)
+        )
+
+    def leave(self, who: AgentId) -> None:
+        """Take ``who`` out of its conversation; the floor passes on."""
+        talk = self._open[self._of.pop(who)]
+        if talk.floor == who:
+            talk.floor = talk.after(who)
+            talk.silent = 0
+        talk.members.remove(who)
+
+    def close(self, talk: Conversation) -> None:
+        """End a conversation for all its members."""
+        for who in talk.members:
+            del self._of[who]
+        del self._open[talk.id]
+
+    def save(self) -> Json:
+        """All of it as JSON."""
+        return {
+            "made": self._made,
+            "open": [
+                {
+                    "id": talk.id,
+                    "members": list(talk.members),
+                    "floor": talk.floor,
+                    "lines": lines_to_json(talk.lines),
+                    "silent": talk.silent,
+                    "hushed": talk.hushed,
+                }
+                for talk in self._open.values()
+            ],
+        }
+
+    def load(self, state: Json) -> None:
+        """Take over what ``save`` gave."""
+        self._made = state["made"]
+        self._open = {
+            one["id"]: Conversation(
+                one["id"],
+                list(one["members"]),
+                one["floor"],
+                lines_from_json(one["lines"]),
+                one["silent"],
+                one["hushed"],
+            )
+            for one in state["open"]
+        }
+        self._of = {who: talk.id for talk in self._open.values() for who in talk.members}
+
+
+def lines_to_json(lines: tuple[Line, ...]) -> Json:
+    """Lines as plain values."""
+    return [[line.who, line.text, line.at.isoformat()] for line in lines]
+
+
+def lines_from_json(data: Json) -> tuple[Line, ...]:
+    """The lines that ``lines_to_json`` made ``data`` of."""
+    return tuple(Line(who, text, Time.fromisoformat(at)) for who, text, at in data)
