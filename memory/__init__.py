@@ -1,1 +1,37 @@
-"""Placeholder until its module lands."""
+"""What agents remember: durable records, recalled by recency, importance and relevance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..core import Cue, Hit
+from .memory import Memory
+from .rules import PAPER, REVERIE, RuleSet, rule_set
+from .table import agents, prepare, rewind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "PAPER",
+    "REVERIE",
+    "Memory",
+    "RuleSet",
+    "agents",
+    "prepare",
+    "recall_many",
+    "rewind",
+    "rule_set",
+]
+
+
+def recall_many(
+    requests: Sequence[tuple[Memory, Cue]], vectors: NDArray[np.float32] | None = None
+) -> list[tuple[Hit, ...]]:
+    """Recall for many minds at once; see ``denizens.memory.recall.recall_many``."""
+    # numpy loads with the first recall, not with the package.
+    from .recall import recall_many
+
+    return recall_many(requests, vectors)

@@ -1,0 +1,313 @@
+"""What an agent remembers: a view of one agent's records in a store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from ..core import (
+    AgentId,
+    Cue,
+    Hit,
+    Kind,
+    MemoryFault,
+    Record,
+    RecordId,
+    RunCorrupt,
+    SettingError,
+    Time,
+)
+from ..store import Store
+from .rules import RuleSet, rule_set
+from .table import Head, Row, Touch, append, append_touch, as_ids, head, prepare, write_head
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .shelf import Shelf
+
+    Vector: TypeAlias = Sequence[float] | NDArray[np.float32]
+    Embedder: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+class Memory:
+    """One agent's memory, durable in a store, recalled from arrays and FAISS in memory.
+
+    Several memories may share a store; views of one agent see each other's writes. ``recall``
+    writes nothing: the caller writes with ``add`` and ``touch``, inside its own transaction
+    if it has one open.
+
+    >>> from datetime import datetime
+    >>> memory = Memory(":memory:", "Bo")
+    >>> nine = datetime(2023, 2, 13, 9)
+    >>> _ = memory.remember("Ada asked for a loaf of rye", at=nine, importance=3)
+    >>> [hit.record.text for hit in memory.recall(Cue(text="What does Ada want?", at=nine))]
+    ['Ada asked for a loaf of rye']
+    """
+
+    def __init__(
+        self,
+        store: Store | Path | str,
+        agent: AgentId,
+        *,
+        rules: str | RuleSet = "paper",
+        embed: Embedder | None = None,
+        decay: float | None = None,
+    ) -> None:
+        """A view of ``agent``'s records in ``store`` (a path opens its own).
+
+        ``embed`` turns texts into rows of shape (n, d) for stand-alone use; a simulation
+        hands vectors in. ``decay`` replaces the rule set's. Raises MemoryFault for a file
+        that fails its checks, SettingError for unknown rules.
+        """
+        self.agent = agent
+        self.rules = rule_set(rules) if isinstance(rules, str) else rules
+        if decay is not None:
+            if not 0 < decay <= 1:
+                raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
+            self.rules = replace(self.rules, decay=decay)
+        self.embed = embed
+        self._decay = decay
+        self._step: int | None = None
+        self._owned = not isinstance(store, Store)
+        try:
+            self.store = store if isinstance(store, Store) else Store(store)
+        except RunCorrupt as error:
+            raise MemoryFault(str(error)) from error
+        try:
+            prepare(self.store)
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self) -> Shelf:
+        from .shelf import Shelf
+
+        key = ("memory", self.agent)
+        shelf = self.store.cache.get(key)
+        if shelf is None:
+            shelf = self.store.cache[key] = Shelf.read(self.store, self.agent)
+        return cast("Shelf", shelf)
+
+    @property
+    def shelf(self) -> Shelf:
+        """The arrays recall computes on; read again when the store says they are stale."""
+        self.store.refresh()
+        return self._load()
+
+    # -- writing --------------------------------------------------------------------
+
+    def add(
+        self,
+        records: Sequence[Record],
+        vectors: Mapping[RecordId, Vector] | None = None,
+        *,
+        step: int = 0,
+    ) -> None:
+        """Append records, numbered on from ``next_id``, made at ``step``.
+
+        ``vectors`` maps ids to embeddings of one length; a record without one is recalled
+        with relevance 0. Raises MemoryFault, and writes nothing, when a record does not fit.
+        """
+        if not records:
+            return
+        self._writable(step)
+        shelf = self.shelf
+        vectors = vectors or {}
+        rows = []
+        columns = shelf.index.columns
+        for place, record in enumerate(records):
+            self._check(record, self.next_id + place)
+            blob = None
+            if record.id in vectors:
+                blob = self._packed(vectors[record.id], columns)
+                columns = columns or len(blob) // 4
+            rows.append(Row(record, step, blob))
+        if stray := set(vectors) - {record.id for record in records}:
+            raise self._fault(f"vectors for records that are not added: {sorted(stray)}")
+        with self.store.transaction():
+            end = head(self.store, self.agent)
+            link = append(self.store, self.agent, rows, end.link)
+            write_head(
+                self.store,
+                self.agent,
+                Head(end.records + len(rows), link, end.touches, end.touch_link),
+            )
+        for row in rows:
+            shelf.add(row)
+
+    def remember(
+        self,
+        text: str,
+        *,
+        at: Time,
+        kind: Kind = "observation",
+        who: AgentId = "",
+        importance: float = 1.0,
+        evidence: Sequence[RecordId] = (),
+    ) -> Record:
+        """Write one record by itself, embedded with ``embed`` where there is one."""
+        depth = 1 + max(self.record(i).depth for i in evidence) if evidence else 0
+        record = Record(
+            id=self.next_id,
+            kind=kind,
+            text=text,
+            created=at,
+            who=who,
+            importance=importance,
+            evidence=tuple(evidence),
+            depth=depth,
+        )
+        vectors = {record.id: self.embed([text])[0]} if self.embed else None
+        self.add([record], vectors, step=self.shelf.last_step)
+        return record
+
+    def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
+        """Log that these records were accessed at ``step``, at the world's time ``at``."""
+        if not ids:
+            return
+        self._writable(step)
+        shelf = self.shelf
+        if unknown := [i for i in ids if not 1 <= i < self.next_id]:
+            raise self._fault(f"cannot touch unknown records {unknown}")
+        touch = Touch(as_ids(ids), step, self._naive(at))
+        with self.store.transaction():
+            end = head(self.store, self.agent)
+            link = append_touch(self.store, self.agent, end.touches + 1, touch, end.touch_link)
+            write_head(
+                self.store, self.agent, replace(end, touches=end.touches + 1, touch_link=link)
+            )
+        shelf.touch(touch)
+
+    # -- reading --------------------------------------------------------------------
+
+    def recall(
+        self,
+        cue: Cue,
+        vector: Vector | None = None,
+        *,
+        accessed: Mapping[RecordId, Time] | None = None,
+    ) -> tuple[Hit, ...]:
+        """The records that fit ``cue``, best first, at most ``cue.limit``. Writes nothing.
+
+        ``vector`` is the cue's embedding; without it ``embed`` makes one, and without that
+        every relevance is equal. ``accessed`` are accesses not yet written (earlier cues of
+        the same moment). A hit's recency, importance and relevance are scaled to [0, 1];
+        its score is their sum weighted by the rules.
+        """
+        from .recall import recall
+
+        if vector is None and self.embed:
+            vector = self.embed([cue.text])[0]
+        return recall(self, cue, vector, accessed or {})
+
+    def rules_for(self, cue: Cue) -> RuleSet:
+        """The rules a cue asks for, with this memory's decay; its own by default."""
+        if not cue.rules or cue.rules == self.rules.name:
+            return self.rules
+        rules = rule_set(cue.rules)
+        return rules if self._decay is None else replace(rules, decay=self._decay)
+
+    def records(self, *, kinds: Sequence[Kind] = (), last: int | None = None) -> tuple[Record, ...]:
+        """Records in order of writing: of ``kinds`` (all when empty), the ``last`` so many."""
+        found = self.shelf.records[: len(self)]
+        if kinds:
+            found = [record for record in found if record.kind in kinds]
+        return tuple(found if last is None else found[max(0, len(found) - last) :])
+
+    def record(self, id: RecordId) -> Record:
+        """The record of that number. Raises MemoryFault when there is none."""
+        if not 1 <= id <= len(self):
+            raise self._fault(f"has no record {id}; it has {len(self)}")
+        return self.shelf.records[id - 1]
+
+    def as_of(self, step: int) -> Memory:
+        """A read-only view as of the end of ``step``: later records and accesses are not
+        in it."""
+        view = Memory(self.store, self.agent, rules=self.rules, embed=self.embed)
+        view._decay = self._decay
+        view._step = step if self._step is None else min(step, self._step)
+        return view
+
+    def __len__(self) -> int:
+        return self.shelf.count_at(self._step)
+
+    @property
+    def next_id(self) -> RecordId:
+        """The number the next record gets."""
+        return len(self) + 1
+
+    @property
+    def step(self) -> int | None:
+        """The step a read-only view ends with; None for the living memory."""
+        return self._step
+
+    @property
+    def digest(self) -> str:
+        """The ends of the two chains: equal memories (with equal histories) have equal ones."""
+        end = head(self.store, self.agent)
+        return f"{end.link}{end.touch_link}"
+
+    def close(self) -> None:
+        """Close the store if this memory opened it."""
+        if self._owned and hasattr(self, "store"):
+            self.store.close()
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    # -- checks ---------------------------------------------------------------------
+
+    def _writable(self, step: int) -> None:
+        if self._step is not None:
+            raise self._fault(f"is seen as of step {self._step} and read-only; write to the memory")
+        if step < self.shelf.last_step:
+            raise self._fault(
+                f"step {step} lies before step {self.shelf.last_step}, already written; "
+                "steps only go forward"
+            )
+
+    def _check(self, record: Record, expected: RecordId) -> None:
+        if record.id != expected:
+            raise self._fault(f"record {record.id} should be number {expected}; use next_id")
+        if not 1 <= record.importance <= 10:
+            raise self._fault(
+                f"record {record.id}: importance {record.importance} must lie between 1 and 10"
+            )
+        if wrong := [i for i in record.evidence if not 1 <= i < record.id]:
+            raise self._fault(f"record {record.id}: evidence {wrong} is not older than it")
+        self._naive(record.created)
+
+    def _naive(self, at: Time) -> Time:
+        if at.tzinfo is not None:
+            raise self._fault(f"time {at.isoformat()} has a time zone; the world's clock has none")
+        return at
+
+    def _packed(self, vector: Vector, columns: int) -> bytes:
+        import numpy as np
+
+        row = np.ascontiguousarray(vector, dtype="<f4")
+        self.fits(row, columns)
+        return row.tobytes()
+
+    def fits(self, row: NDArray[np.float32], columns: int) -> None:
+        """Raises MemoryFault unless ``row`` is an embedding of ``columns`` finite numbers
+        (of any length while the memory has none)."""
+        if row.ndim != 1 or not row.size or (columns and row.size != columns):
+            raise self._fault(
+                f"an embedding of shape {row.shape} beside ones of {columns or 'any'} numbers; "
+                "was it made by another model? Use one embedding model for one memory"
+            )
+        if not math.isfinite(float(row.sum())):
+            raise self._fault("an embedding with a number that is not finite")
+
+    def _fault(self, what: str) -> MemoryFault:
+        return MemoryFault(f"{self.store.name}: memory of {self.agent}: {what}")

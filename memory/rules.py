@@ -1,0 +1,72 @@
+"""What is recalled first: the rule sets by name, every deviation a switch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core import Kind, SettingError, nearest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSet:
+    """How recall scores: a weighted sum of recency, importance and relevance, each min-max
+    scaled to [0, 1] over the candidates (``equal`` for all of them when they are all equal).
+
+    ``recency``: "hours" is decay ** (hours since ``since``); "rank" is decay ** i for the
+    i-th (from 1) candidate sorted by ``since``, the oldest first unless ``newest_first``.
+    Relevance is the cosine of cue and record, 0 for a record without an embedding.
+
+    ``kinds`` are the candidates (all when empty), less those whose text holds one of
+    ``without``. ``listing`` is the order before that (stable) sort: as written, or as
+    reverie keeps it, events before thoughts, each newest first. Equal scores keep the order
+    that results. ``successive``: of cues asked at once, each sees what those before it
+    chose as just accessed.
+    """
+
+    name: str
+    recency: Literal["hours", "rank"] = "hours"
+    since: Literal["access", "creation"] = "access"
+    decay: float = 0.995
+    newest_first: bool = False
+    listing: Literal["written", "reverie"] = "written"
+    recency_weight: float = 1.0
+    importance_weight: float = 1.0
+    relevance_weight: float = 1.0
+    equal: float = 0.5
+    kinds: tuple[Kind, ...] = ()
+    without: tuple[str, ...] = ()
+    successive: bool = False
+
+
+PAPER = RuleSet(name="paper")
+"""Park et al. 2023, section 4.1. The paper does not say what scaling gives when all values
+are equal: 0.5 here as in the published code; it shifts all scores alike."""
+
+REVERIE = RuleSet(
+    name="reverie",
+    recency="rank",
+    listing="reverie",
+    recency_weight=0.5,
+    importance_weight=2.0,
+    relevance_weight=3.0,
+    kinds=("observation", "thought", "plan"),
+    without=("idle",),
+    successive=True,
+)
+"""What the paper's published code does (``new_retrieve``), its inversion of recency
+included. It takes the top 30: ask with ``Cue(limit=30)``."""
+
+_RULES = {rules.name: rules for rules in (PAPER, REVERIE)}
+
+
+def rule_set(name: str) -> RuleSet:
+    """The rule set of that name. Raises SettingError with the nearest known name.
+
+    >>> rule_set("paper").decay
+    0.995
+    """
+    if name not in _RULES:
+        known = ", ".join(_RULES)
+        raise SettingError(f"unknown memory rules '{name}'{nearest(name, _RULES)}; known: {known}")
+    return _RULES[name]

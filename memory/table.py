@@ -1,0 +1,226 @@
+"""Memories in the store: tables, row digests, hash chains, reading and checking them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+
+from ..core import (
+    AgentId,
+    MemoryFault,
+    Record,
+    RecordId,
+    Time,
+    canonical,
+    from_json,
+    to_json,
+)
+from ..store import Damage, Store, chain
+
+PART = "memory"
+VERSION = 1
+MIGRATIONS = (
+    """
+    CREATE TABLE memory_records (
+        agent TEXT NOT NULL, id INTEGER NOT NULL, step INTEGER NOT NULL, body TEXT NOT NULL,
+        vector BLOB, digest TEXT NOT NULL, link TEXT NOT NULL, PRIMARY KEY (agent, id)
+    );
+    CREATE TABLE memory_touches (
+        agent TEXT NOT NULL, n INTEGER NOT NULL, step INTEGER NOT NULL, at TEXT NOT NULL,
+        records TEXT NOT NULL, link TEXT NOT NULL, PRIMARY KEY (agent, n)
+    );
+    CREATE TABLE memory_heads (
+        agent TEXT PRIMARY KEY, records INTEGER NOT NULL, link TEXT NOT NULL,
+        touches INTEGER NOT NULL, touch_link TEXT NOT NULL
+    );
+    """,
+)
+_AGENTS = "memory.agents"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where an agent's two chains end: how many rows, and the last link."""
+
+    records: int = 0
+    link: str = ""
+    touches: int = 0
+    touch_link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stored record: made at ``step``; ``vector`` are float32 bytes, little-endian."""
+
+    record: Record
+    step: int
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Records accessed together at ``step``, at the world's time ``at``."""
+
+    records: tuple[RecordId, ...]
+    step: int
+    at: Time
+
+
+def prepare(store: Store) -> None:
+    """Make the memory tables where they are missing, and have ``store.verify`` check them."""
+    store.ensure(PART, VERSION, MIGRATIONS, check)
+
+
+def agents(store: Store) -> tuple[AgentId, ...]:
+    """Who has memories in the store, in order of name."""
+    return tuple(store.get(_AGENTS, []))
+
+
+def head(store: Store, agent: AgentId) -> Head:
+    """The ends of an agent's chains; all zero for one without memories."""
+    row = store.one(
+        "SELECT records, link, touches, touch_link FROM memory_heads WHERE agent = ?", (agent,)
+    )
+    return Head(*row) if row else Head()
+
+
+def write_head(store: Store, agent: AgentId, new: Head) -> None:
+    """Set the ends of an agent's chains."""
+    if agent not in (known := agents(store)):
+        store.put(_AGENTS, sorted({*known, agent}))
+    store.execute(
+        "INSERT OR REPLACE INTO memory_heads VALUES (?, ?, ?, ?, ?)",
+        (agent, new.records, new.link, new.touches, new.touch_link),
+    )
+
+
+def append(store: Store, agent: AgentId, rows: Iterable[Row], link: str) -> str:
+    """Write records behind the chain's end ``link``; returns the new end."""
+    lines = []
+    for row in rows:
+        body = canonical(to_json(row.record))
+        mark = _content(body, row.vector)
+        link = chain(link, _record_payload(agent, row.record.id, row.step, mark))
+        lines.append((agent, row.record.id, row.step, body, row.vector, mark, link))
+    store.executemany("INSERT INTO memory_records VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
+    return link
+
+
+def append_touch(store: Store, agent: AgentId, n: int, touch: Touch, link: str) -> str:
+    """Write one line of the access log behind ``link``; returns the new end."""
+    at, ids = touch.at.isoformat(), canonical(list(touch.records))
+    link = chain(link, canonical([agent, n, touch.step, at, ids]))
+    store.execute(
+        "INSERT INTO memory_touches VALUES (?, ?, ?, ?, ?, ?)",
+        (agent, n, touch.step, at, ids, link),
+    )
+    return link
+
+
+def read_rows(store: Store, agent: AgentId) -> Iterator[Row]:
+    """An agent's records in order, every digest and the chain checked.
+
+    Raises MemoryFault naming the first record that does not fit.
+    """
+    link = ""
+    expected = 0
+    for found, step, body, vector, mark, kept in store.rows(
+        "SELECT id, step, body, vector, digest, link FROM memory_records "
+        "WHERE agent = ? ORDER BY id",
+        (agent,),
+    ):
+        expected += 1
+        if found != expected:
+            raise fault(store, agent, f"record {expected} is missing")
+        whole = isinstance(body, str) and (vector is None or isinstance(vector, bytes))
+        if not whole or _content(body, vector) != mark:
+            raise fault(store, agent, f"record {found} does not hash to its digest")
+        link = chain(link, _record_payload(agent, found, step, mark))
+        if link != kept:
+            raise fault(store, agent, f"record {found} does not fit the chain of digests")
+        yield Row(from_json(Record, json.loads(body)), step, vector)
+    end = head(store, agent)
+    if (end.records, end.link) != (expected, link):
+        raise fault(store, agent, f"{end.records} records were written, {expected} are there")
+
+
+def read_touches(store: Store, agent: AgentId) -> Iterator[Touch]:
+    """An agent's access log in order, checked as ``read_rows`` checks."""
+    link = ""
+    expected = 0
+    for n, step, at, ids, kept in store.rows(
+        "SELECT n, step, at, records, link FROM memory_touches WHERE agent = ? ORDER BY n",
+        (agent,),
+    ):
+        expected += 1
+        link = chain(link, canonical([agent, n, step, str(at), str(ids)]))
+        if n != expected or link != kept:
+            raise fault(store, agent, f"line {expected} of the access log is missing or changed")
+        yield Touch(tuple(json.loads(ids)), step, datetime.fromisoformat(at))
+    end = head(store, agent)
+    if (end.touches, end.touch_link) != (expected, link):
+        raise fault(store, agent, f"{end.touches} accesses were written, {expected} are there")
+
+
+def fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
+    """The error for a damaged memory."""
+    return MemoryFault(
+        f"{store.name}: memory of {agent}: {what}; restore the file from a backup or a fork"
+    )
+
+
+def check(store: Store) -> Iterator[Damage]:
+    """Damage to anybody's records or access log; the first of each is named."""
+    known = set(agents(store))
+    for table in ("memory_heads", "memory_records", "memory_touches"):
+        held = {row[0] for row in store.rows(f"SELECT DISTINCT agent FROM {table}")}
+        for agent in sorted(map(str, held - known)):
+            yield Damage(f"{table} of {agent}", "belongs to nobody on record")
+    for agent in sorted(known):
+        for read in (read_rows, read_touches):
+            try:
+                for _ in read(store, agent):
+                    pass
+            except MemoryFault as error:
+                yield Damage(f"memory of {agent}", str(error))
+
+
+def rewind(store: Store, step: int) -> None:
+    """Forget, for all agents, everything later than the end of ``step``: what a fork does
+    with its copy. The chains end where they ended then."""
+    prepare(store)
+    with store.transaction():
+        for agent in agents(store):
+            for table in ("memory_records", "memory_touches"):
+                store.execute(f"DELETE FROM {table} WHERE agent = ? AND step > ?", (agent, step))
+            records, link = _end(store, agent, "memory_records", "id")
+            touches, touch_link = _end(store, agent, "memory_touches", "n")
+            write_head(store, agent, Head(records, link, touches, touch_link))
+    store.cache.clear()
+
+
+def _end(store: Store, agent: AgentId, table: str, number: str) -> tuple[int, str]:
+    row = store.one(
+        f"SELECT {number}, link FROM {table} WHERE agent = ? ORDER BY {number} DESC LIMIT 1",
+        (agent,),
+    )
+    return (int(row[0]), str(row[1])) if row else (0, "")
+
+
+def _content(body: str, vector: bytes | None) -> str:
+    state = blake2b(body.encode(), digest_size=16)
+    # A separator no JSON text can hold, so that body and vector cannot trade bytes.
+    state.update(b"\x00" if vector is None else b"\x00\x01" + vector)
+    return state.hexdigest()
+
+
+def _record_payload(agent: AgentId, number: int, step: int, mark: str) -> str:
+    return canonical([agent, number, step, mark])
+
+
+def as_ids(records: Sequence[RecordId]) -> tuple[RecordId, ...]:
+    """The ids once each, in the order in which they first come."""
+    return tuple(dict.fromkeys(records))

@@ -1,0 +1,126 @@
+"""Looking at a file before touching it, and the lock of its one writer."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import IO
+
+from ..core import DenizensError, RunCorrupt, RunError, RunLocked
+
+APPLICATION = 0x44454E5A
+"""SQLite's application id of our files, "DENZ"."""
+
+_REMEDY = "copy the file aside and restore it from a backup or a fork; it was left as it is"
+
+
+def explain(error: sqlite3.Error, name: str) -> DenizensError | None:
+    """Our error for one of SQLite's, or None when the statement itself is at fault."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
+        return RunCorrupt(f"{name}: the file is damaged ({error}); {_REMEDY}")
+    if code == sqlite3.SQLITE_BUSY:
+        return RunLocked(f"{name}: another process is writing it; wait for it or end it")
+    if code == sqlite3.SQLITE_FULL:
+        return RunError(f"{name}: the disk is full; free some space and go on from the last step")
+    if code == sqlite3.SQLITE_READONLY:
+        return RunError(f"{name}: is opened for reading only, or the file is write-protected")
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return RunError(f"{name}: cannot be read or written ({error}); check path and permissions")
+    return None
+
+
+def wal_of(path: Path) -> Path:
+    """The write-ahead log beside a file."""
+    return path.with_name(path.name + "-wal")
+
+
+def stamp(path: Path) -> tuple[int, int, bool]:
+    """Changes whenever a writer starts, stops or has written."""
+    seen = path.stat()
+    return seen.st_mtime_ns, seen.st_size, wal_of(path).exists()
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Without a write-ahead log nobody writes, and the
+    file is read without leaving even SQLite's side files behind."""
+    # The file is never opened but through SQLite: closing another handle on it would
+    # drop the locks of every connection this process has on it.
+    mode = "mode=ro" if wal_of(path).exists() else "mode=ro&immutable=1"
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+def look(path: Path, *, deep: bool) -> bool:
+    """Check an existing file without writing to it; True when it holds nothing yet.
+
+    ``deep`` also walks its structure. Raises RunCorrupt for a damaged file, RunError for
+    one that is not ours.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: is not a file; name the file itself, such as run.db")
+    size = path.stat().st_size
+    if size == 0:
+        raise RunCorrupt(f"{path}: is empty; delete it to begin anew, or restore it")
+    try:
+        connection = connect_reading(path)
+    except sqlite3.Error as error:
+        raise RunError(f"{path}: cannot be opened ({error}); check its permissions") from error
+    try:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        if tables and application != APPLICATION:
+            raise RunError(
+                f"{path}: is an SQLite file of another program; name a file made by denizens"
+            )
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+        if size % page and not wal_of(path).exists():
+            raise RunCorrupt(f"{path}: is cut off ({size} bytes); {_REMEDY}")
+        if deep and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise RunCorrupt(f"{path}: the file is damaged ({found}); {_REMEDY}")
+        return bool(tables == 0)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+            raise RunCorrupt(f"{path}: is not a denizens file (no SQLite file at all)") from error
+        raise explain(error, str(path)) or RunCorrupt(
+            f"{path}: the file is damaged ({error}); {_REMEDY}"
+        ) from error
+    finally:
+        connection.close()
+
+
+class WriterLock:
+    """Held while a process writes a file; the system frees it however the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Lock the file beside ``path``. Raises RunLocked naming the holder's process id."""
+        import fcntl
+
+        side = path.with_name(path.name + ".lock")
+        try:
+            handle: IO[str] = side.open("a+", encoding="ascii")
+        except OSError as error:
+            raise RunError(
+                f"{side}: cannot be written ({error.strerror}); check the folder's permissions"
+            ) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.seek(0)
+            holder = handle.read().strip() or "unknown"
+            handle.close()
+            raise RunLocked(
+                f"{path}: process {holder} is writing it; wait for it or end it, "
+                "or open the file for reading only"
+            ) from error
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        self._handle = handle
+
+    def release(self) -> None:
+        """Let the next writer in. The side file stays: removing it would race."""
+        self._handle.close()
