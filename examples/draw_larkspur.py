@@ -16,6 +16,7 @@ import json
 import sys
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -106,7 +107,7 @@ def tiles(box: Box) -> list[tuple[int, int]]:
 
 def river_top(x: int) -> int:
     """The first row of water in a column."""
-    for (x0, y0), (x1, y1) in zip(BANK, BANK[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(BANK):
         if x <= x1:
             return y0 + ((y1 - y0) * (x - x0) * 2 + (x1 - x0)) // (2 * (x1 - x0))
     return BANK[-1][1]
@@ -221,8 +222,7 @@ def tileset() -> dict[str, Any]:
 def _tile_layer(number: int, name: str, canvas: Canvas) -> dict[str, Any]:
     laid = canvas.layers[name]
     data = [
-        TILES.index(laid[tile]) + 1 if tile in laid else 0
-        for tile in tiles((0, 0, WIDTH, HEIGHT))
+        TILES.index(laid[tile]) + 1 if tile in laid else 0 for tile in tiles((0, 0, WIDTH, HEIGHT))
     ]
     size = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT}
     shown = {"opacity": 1, "visible": True}
