@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core import Cue, Hit
+from .exchange import export_lines, import_lines
 from .memory import Memory
 from .rules import PAPER, REVERIE, RuleSet, rule_set
+from .smallville import load_memories
 from .table import agents, prepare, rewind
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ __all__ = [
     "Memory",
     "RuleSet",
     "agents",
+    "export_lines",
+    "import_lines",
+    "load_memories",
     "prepare",
     "recall_many",
     "rewind",

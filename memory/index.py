@@ -23,50 +23,61 @@ class Index:
         self.rows = 0
         self._waiting: list[NDArray[np.float32]] = []
         self._faiss: Any = None
+        self._matrix: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
     def add(self, row: NDArray[np.float32]) -> int:
         """Add one row of shape (columns,); returns its number."""
         self.columns = self.columns or len(row)
-        self._waiting.append(unit(row))
+        self._waiting.append(row)
         self.rows += 1
         return self.rows - 1
 
     def cosines(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Cosine of ``vector`` with the numbered rows, shape (len(rows),)."""
-        import faiss
-
-        index = self._index()
-        found = np.empty(len(rows), np.float32)
-        if len(rows):
-            query = np.ascontiguousarray(unit(vector))
-            labels = np.ascontiguousarray(rows, np.int64)
-            index.compute_distance_subset(
-                1, faiss.swig_ptr(query), len(labels), faiss.swig_ptr(found), faiss.swig_ptr(labels)
-            )
-        return found
+        self._settle()
+        if not len(rows):
+            return np.empty(0, np.float32)
+        # Row by row, unlike a matrix product, whose blocks round by a row's place; and
+        # over FAISS's own storage, since scaling needs every candidate's cosine.
+        found: NDArray[np.float32]
+        found = np.vecdot(self._matrix[: int(rows.max()) + 1], units(vector[None])[0])
+        return found[rows]
 
     def nearest(
         self, vectors: NDArray[np.float32], limit: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Cosines and numbers of the nearest rows for each query, both (n, limit)."""
-        queries = np.stack([unit(vector) for vector in vectors])
+        self._settle()
         found: tuple[NDArray[np.float32], NDArray[np.int64]]
-        found = self._index().search(queries, min(limit, self.rows))
+        found = self._faiss.search(units(vectors), min(limit, self.rows))
         return found
 
-    def _index(self) -> Any:
+    def _settle(self) -> None:
+        if not self._waiting:
+            return
         import faiss
 
         if self._faiss is None:
             self._faiss = faiss.IndexFlatIP(self.columns)
-        if self._waiting:
-            self._faiss.add(np.stack(self._waiting))
-            self._waiting.clear()
-        return self._faiss
+        self._faiss.add(units(np.stack(self._waiting)))
+        self._waiting.clear()
+        size = self.rows * self.columns
+        # Growth may have moved the storage, so the view is taken anew.
+        flat = faiss.rev_swig_ptr(self._faiss.get_xb(), size)
+        self._matrix = flat.reshape(self.rows, self.columns)
 
 
-def unit(row: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The row scaled to length 1; a row of zeros stays as it is."""
-    # Summed in float64 so that the length does not depend on the order of summation.
-    length = float(np.sqrt(np.dot(row.astype(np.float64), row.astype(np.float64))))
-    return (row / np.float32(length)).astype(np.float32) if length else row.astype(np.float32)
+def units(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of shape (n, d) scaled to length 1; rows of zeros stay as they are.
+
+    >>> units(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    scaled = np.array(rows, np.float32)
+    # In pieces: float64 copies of a large table would triple its memory.
+    for start in range(0, len(rows), 4096):
+        wide = rows[start : start + 4096].astype(np.float64)
+        lengths = np.sqrt(np.vecdot(wide, wide))
+        lengths[lengths == 0] = 1.0
+        scaled[start : start + 4096] = wide / lengths[:, None]
+    return scaled

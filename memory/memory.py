@@ -121,8 +121,8 @@ class Memory:
         vectors = vectors or {}
         rows = []
         columns = shelf.index.columns
-        for place, record in enumerate(records):
-            self._check(record, self.next_id + place)
+        for number, record in enumerate(records, self.next_id):
+            self._check(record, number)
             blob = None
             if record.id in vectors:
                 blob = self._packed(vectors[record.id], columns)
@@ -138,8 +138,7 @@ class Memory:
                 self.agent,
                 Head(end.records + len(rows), link, end.touches, end.touch_link),
             )
-        for row in rows:
-            shelf.add(row)
+        shelf.add(rows)
 
     def remember(
         self,

@@ -28,7 +28,8 @@ def scaled(values: Floats, equal: float) -> Floats:
     low, high = values.min(), values.max()
     if low == high:
         return np.full_like(values, equal)
-    return (values - low) / (high - low)
+    within: Floats = (values - low) / (high - low)
+    return within
 
 
 def fading(hours: Floats, decay: float) -> Floats:

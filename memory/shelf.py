@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,15 @@ class Column:
         self._data: NDArray[Any] = np.empty(64, kind)
         self._size = 0
 
-    def append(self, value: float) -> None:
-        """Add a value at the end."""
-        if self._size == len(self._data):
-            self._data = np.concatenate([self._data, np.empty_like(self._data)])
-        self._data[self._size] = value
-        self._size += 1
+    def extend(self, values: Sequence[float]) -> None:
+        """Add values at the end."""
+        size = self._size + len(values)
+        if size > len(self._data):
+            grown = np.empty(max(size, 2 * len(self._data)), self._data.dtype)
+            grown[: self._size] = self.array
+            self._data = grown
+        self._data[self._size : size] = values
+        self._size = size
 
     def __len__(self) -> int:
         return self._size
@@ -65,40 +69,41 @@ class Shelf:
         self.touched = Column(np.int64)
         self.touch_step = Column(np.int64)
         self.touch_at = Column(np.float64)
-        self.lines: list[Touch] = []
         self._words: dict[str, Column] = {}
 
     @classmethod
     def read(cls, store: Store, agent: AgentId) -> Shelf:
         """All of an agent's memory. Raises MemoryFault when it fails its checks."""
         shelf = cls()
-        for row in read_rows(store, agent):
-            shelf.add(row)
+        shelf.add(list(read_rows(store, agent)))
         for touch in read_touches(store, agent):
             shelf.touch(touch)
         return shelf
 
-    def add(self, row: Row) -> None:
-        """Append a record."""
-        record = row.record
-        self.records.append(record)
-        self.step.append(row.step)
-        self.created.append(seconds(record.created))
-        self.accessed.append(seconds(record.created))
-        self.importance.append(record.importance)
-        self.kind.append(KINDS.index(record.kind))
-        vector = None if row.vector is None else np.frombuffer(row.vector, "<f4")
-        self.row.append(-1 if vector is None else self.index.add(vector))
+    def add(self, rows: Sequence[Row]) -> None:
+        """Append records."""
+        made = [seconds(row.record.created) for row in rows]
+        self.records.extend(row.record for row in rows)
+        self.step.extend([row.step for row in rows])
+        self.created.extend(made)
+        self.accessed.extend(made)
+        self.importance.extend([row.record.importance for row in rows])
+        self.kind.extend([KINDS.index(row.record.kind) for row in rows])
+        self.row.extend(
+            [
+                -1 if row.vector is None else self.index.add(np.frombuffer(row.vector, "<f4"))
+                for row in rows
+            ]
+        )
 
     def touch(self, touch: Touch) -> None:
         """Append to the access log."""
-        self.lines.append(touch)
+        places = [number - 1 for number in touch.records]
         at = seconds(touch.at)
-        for number in touch.records:
-            self.touched.append(number - 1)
-            self.touch_step.append(touch.step)
-            self.touch_at.append(at)
-            self.accessed.array[number - 1] = at
+        self.touched.extend(places)
+        self.touch_step.extend([touch.step] * len(places))
+        self.touch_at.extend([at] * len(places))
+        self.accessed.array[places] = at
 
     @property
     def last_step(self) -> int:
@@ -125,8 +130,7 @@ class Shelf:
     def holds(self, word: str) -> NDArray[np.bool_]:
         """Whether each record's text holds ``word``."""
         column = self._words.setdefault(word, Column(np.bool_))
-        for record in self.records[len(column) :]:
-            column.append(word in record.text)
+        column.extend([word in record.text for record in self.records[len(column) :]])
         return column.array
 
     def relevance(

@@ -1,0 +1,98 @@
+"""A memory as JSON lines: to look at, to keep, to carry elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+
+from ..core import Json, MemoryFault, Record, RecordId, canonical, from_json, to_json
+from .memory import Memory
+from .table import Row, Touch, read_rows, read_touches
+
+
+def export_lines(memory: Memory, path: Path | str) -> int:
+    """Write a memory (all of it, or as of a view's step) to ``path``; returns the lines.
+
+    A line is ``{"step", "record", "vector"}`` (vector: base64 of little-endian float32, or
+    null) or, for an access, ``{"step", "at", "touch": [ids]}``; in order of steps, so that
+    reading them again makes an equal memory, digests included.
+    """
+    target = Path(path)
+    part = target.with_name(f"{target.name}.part{os.getpid()}")
+    count = 0
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            for line in _lines(memory):
+                out.write(canonical(line) + "\n")
+                count += 1
+        os.replace(part, target)
+    except OSError as error:
+        raise MemoryFault(f"{target}: cannot be written ({error.strerror})") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _lines(memory: Memory) -> Iterator[Json]:
+    until = memory.step
+    items: list[Row | Touch] = [
+        *read_rows(memory.store, memory.agent),
+        *read_touches(memory.store, memory.agent),
+    ]
+    # Stable: within a step the records come before the accesses, as a commit writes them.
+    for item in sorted(items, key=lambda item: item.step):
+        if until is not None and item.step > until:
+            return
+        if isinstance(item, Touch):
+            yield {"step": item.step, "at": item.at.isoformat(), "touch": list(item.records)}
+        else:
+            packed = None if item.vector is None else base64.b64encode(item.vector).decode()
+            yield {"step": item.step, "record": to_json(item.record), "vector": packed}
+
+
+def import_lines(memory: Memory, path: Path | str) -> int:
+    """Read what ``export_lines`` wrote into an empty memory, all or nothing; returns the
+    lines. Raises MemoryFault naming the line."""
+    source = Path(path)
+    if len(memory):
+        raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MemoryFault(f"{source}: cannot be read ({error}); check the file") from error
+    items = [_item(line, number, source) for number, line in enumerate(text.splitlines(), 1)]
+    with memory.store.transaction():
+        for step, group in groupby(items, key=lambda item: item.step):
+            batch = list(group)
+            rows = [item for item in batch if isinstance(item, Row)]
+            vectors = {row.record.id: _unpacked(row) for row in rows if row.vector is not None}
+            memory.add([row.record for row in rows], vectors, step=step)
+            for item in batch:
+                if isinstance(item, Touch):
+                    memory.touch(item.records, step=step, at=item.at)
+    return len(items)
+
+
+def _item(line: str, number: int, source: Path) -> Row | Touch:
+    try:
+        data = json.loads(line)
+        if "touch" in data:
+            at = datetime.fromisoformat(data["at"])
+            return Touch(tuple(map(RecordId, data["touch"])), int(data["step"]), at)
+        packed = data["vector"]
+        vector = None if packed is None else base64.b64decode(packed, validate=True)
+        return Row(from_json(Record, data["record"]), int(data["step"]), vector)
+    except (ValueError, KeyError, TypeError) as error:
+        raise MemoryFault(f"{source}: line {number} is no memory record ({error!r})") from error
+
+
+def _unpacked(row: Row) -> list[float]:
+    import numpy as np
+
+    values: list[float] = np.frombuffer(row.vector or b"", "<f4").tolist()
+    return values

@@ -1,0 +1,98 @@
+"""Reading the memories of a Smallville persona."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core import Json, Kind, MemoryFault, Record, RecordId
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_KINDS: dict[str, Kind] = {"event": "observation", "thought": "thought", "chat": "utterance"}
+
+
+def load_memories(
+    folder: Path | str,
+) -> tuple[tuple[Record, ...], dict[RecordId, NDArray[np.float32]]]:
+    """Records, oldest first and numbered from 1, and the embeddings that are there.
+
+    ``folder`` is the persona's, its ``bootstrap_memory`` or that one's
+    ``associative_memory``. Events become observations, chats utterances (their summary; the
+    lines are not kept), thoughts thoughts, or plans where the predicate is "plan".
+    Poignancy becomes importance, within 1 to 10. Raises MemoryFault naming file and node.
+    """
+    import numpy as np
+
+    home = _home(Path(folder))
+    source = home / "nodes.json"
+    nodes = _read(source)
+    embeddings = _read(home / "embeddings.json") if (home / "embeddings.json").exists() else {}
+    scratch = home.parent / "scratch.json"
+    owner = str(_read(scratch).get("name", "")) if scratch.exists() else ""
+    try:
+        names = sorted(nodes, key=lambda name: int(name.removeprefix("node_")))
+    except ValueError as error:
+        raise MemoryFault(f"{source}: a node is not called node_<number> ({error})") from error
+    numbers = {name: place for place, name in enumerate(names, 1)}
+    records, vectors = [], {}
+    for name in names:
+        try:
+            record = _record(nodes[name], numbers[name], numbers, owner)
+            row = embeddings.get(nodes[name]["embedding_key"])
+            if row is not None:
+                vectors[record.id] = np.asarray(row, np.float32)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise MemoryFault(f"{source}: {name} cannot be read ({error!r}); mend it") from error
+        records.append(record)
+    return tuple(records), vectors
+
+
+def _home(folder: Path) -> Path:
+    for below in ("", "associative_memory", "bootstrap_memory/associative_memory"):
+        if (folder / below / "nodes.json").is_file():
+            return folder / below
+    raise MemoryFault(
+        f"{folder}: holds no Smallville memories (associative_memory/nodes.json); "
+        "name a persona's folder"
+    )
+
+
+def _read(path: Path) -> dict[str, Json]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise MemoryFault(f"{path}: cannot be read ({error}); restore the file") from error
+    if not isinstance(data, dict):
+        raise MemoryFault(f"{path}: must hold an object, not a {type(data).__name__}")
+    return data
+
+
+def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: str) -> Record:
+    kind = _KINDS[node["type"]]
+    if kind == "thought" and node["predicate"] == "plan":
+        kind = "plan"
+    # An event's filling is a list of nodes, one node's name, or nothing; a chat's are lines.
+    filling = node["filling"] or []
+    filling = [filling] if isinstance(filling, str) else filling
+    evidence = () if kind == "utterance" else tuple(numbers[name] for name in filling)
+    subject = str(node["subject"])
+    thing = ":" in subject
+    return Record(
+        id=number,
+        kind=kind,
+        text=node["description"],
+        created=datetime.strptime(node["created"], "%Y-%m-%d %H:%M:%S"),
+        who=owner if kind in ("thought", "plan") else "" if thing else subject,
+        importance=min(10.0, max(1.0, float(node["poignancy"]))),
+        evidence=evidence,
+        depth=int(node["depth"]),
+        place=subject if thing else "",
+        subject=subject,
+        predicate=node["predicate"] or "",
+        object=node["object"] or "",
+    )
