@@ -13,14 +13,29 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from denizens.core import Persona
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = ROOT / "simulation" / "scenarios"
 MAP = SCENARIOS / "larkspur.map.json"
 KINDS = set(
-    "grass path water wall floor door tree hedge sand bridge rug flowers stone field dock".split()
+    [
+        "grass",
+        "path",
+        "water",
+        "wall",
+        "floor",
+        "door",
+        "tree",
+        "hedge",
+        "sand",
+        "bridge",
+        "rug",
+        "flowers",
+        "stone",
+        "field",
+        "dock",
+    ]
 )
 TILES_A_MINUTE = 10
 LONGEST_WALK = 6  # minutes
