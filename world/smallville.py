@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core import Json, MapError, SettingError, read_settings
 from .ground_kinds import kinds_of
+from .tiled_file import Tiled, read_tiled
 from .townmap import Spawn, TownMap
 
 _HINT = "copy the 'matrix' folder of the original once more"
@@ -63,7 +64,7 @@ def load_smallville_map(folder: Path | str) -> TownMap:
         sectors=sectors,
         arenas=arenas,
         objects=objects,
-        kinds=kinds_of(home, width, height, blocked, sectors, arenas, objects),
+        kinds=kinds_of(_drawing(home, width, height), blocked, sectors, arenas),
         spawns=spawns,
     )
 
@@ -104,6 +105,21 @@ def read_rows(file: Path) -> list[list[str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise MapError(f"{file}: is no csv text ({error}); {_HINT}") from error
     return [row for row in rows if any(row)]
+
+
+def names_of_blocks(file: Path) -> dict[int, str] | None:
+    """Block id -> name from a csv of ``special_blocks``; None when there is no such file."""
+    return _names(file) if file.exists() else None
+
+
+def _drawing(home: Path, width: int, height: int) -> Tiled | None:
+    """The drawn map beside the matrices, where there is one of the same size; it decides
+    nothing but how the ground looks."""
+    for file in sorted(home.glob("*.json")):
+        tiled = read_tiled(file)
+        if (tiled.width, tiled.height) == (width, height) and tiled.layer("Exterior Ground"):
+            return tiled
+    return None
 
 
 def _names(file: Path) -> dict[int, str]:
