@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 import tomllib
 from collections import deque
-from datetime import datetime
+from dataclasses import MISSING, fields
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from denizens.core import Persona
+from denizens.core import Action, Body, Persona
+from denizens.planners import Daily
+from denizens.world import Town as TownWorld
+from denizens.world import load_tiled
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = ROOT / "simulation" / "scenarios"
 MAP = SCENARIOS / "larkspur.map.json"
-KINDS = set(
-    [
-        "grass",
-        "path",
-        "water",
-        "wall",
-        "floor",
-        "door",
-        "tree",
-        "hedge",
-        "sand",
-        "bridge",
-        "rug",
-        "flowers",
-        "stone",
-        "field",
-        "dock",
-    ]
-)
+KINDS = {
+    *("grass", "path", "water", "wall", "floor", "door", "tree", "hedge"),
+    *("sand", "bridge", "rug", "flowers", "stone", "field", "dock"),
+}
 TILES_A_MINUTE = 10
 LONGEST_WALK = 6  # minutes
 
@@ -258,6 +248,54 @@ def test_the_morning_cast_meets_over_breakfast() -> None:
     for at in ("07:40", "08:00", "08:29"):
         assert {room(person, at) for person in cast} == {"Larkspur:bakery:cafe"}
     assert room(cast[1], "09:20") == room(cast[2], "09:20") != room(cast[0], "09:20")
+
+
+def test_by_their_routines_all_ten_pairs_meet() -> None:
+    """In the real world nothing of a routine is refused, and everybody sees everybody."""
+    start, cast = datetime(2026, 5, 2, 6, 20), people("larkspur")
+    world = TownWorld(load_tiled(MAP), start=start, step_seconds=60, speed=TILES_A_MINUTE)
+    for one in cast:
+        world.enter(Body(one.name, home=one.home, knows=one.knows))
+    met: set[frozenset[str]] = set()
+    for minute in range(16 * 60):
+        now = start + timedelta(minutes=minute)
+        actions = {one.name: Action("continue") for one in cast}
+        for one in cast:
+            for entry in one.routine:
+                if entry.at == now.strftime("%H:%M"):
+                    actions[one.name] = Action("act", entry.place, {"doing": entry.doing})
+        turn = world.step(actions, now, tuple(actions))
+        assert not [event.text for event in turn.events if event.kind == "refused"]
+        met |= {
+            frozenset((who, other.who)) for who, seen in turn.seen.items() for other in seen.people
+        }
+    assert len(met) == 10
+
+
+def test_the_docs_name_every_setting_with_its_default() -> None:
+    """The tables of docs/scenarios.md hold exactly the fields of the records they explain."""
+    from denizens.simulation import scenario as schema
+
+    told = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^##+ (.+?)\n(.*?)(?=^## |^### |\Z)", told, re.S | re.M))
+    records: dict[str, type[Any]] = {
+        "`[scenario]`": schema.Heading,
+        "`[world]`": schema.WorldTable,
+        "`[model]`": schema.ModelTable,
+        "`[minds]`": schema.MindsTable,
+        "`[minds.daily]`": Daily,
+        "`[[people]]`": schema.Member,
+        "A persona's fields": Persona,
+        "`[[inputs]]`": schema.Planned,
+    }
+    for heading, record in records.items():
+        rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", sections[heading], re.M))
+        assert list(rows) == [one.name for one in fields(record)], heading
+        for one in fields(record):
+            if rows[one.name].startswith("`") and one.name != "start":
+                default = one.default if one.default is not MISSING else {}
+                value = tomllib.loads(f"it = {rows[one.name].strip('`')}")["it"]
+                assert value == (list(default) if isinstance(default, tuple) else default), one
 
 
 @pytest.mark.parametrize("name", ["larkspur", "larkspur-morning", "crossroads"])
