@@ -1,1 +1,6 @@
-"""Placeholder until its module lands."""
+"""Agents: one mind for worlds and for chats."""
+
+from .agent import Agent
+from .faculties import Minds
+
+__all__ = ["Agent", "Minds"]

@@ -1,1 +1,8 @@
-"""Placeholder until its module lands."""
+"""The ``denizens`` command, thin over the package."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from .app import main as run
+
+    run()

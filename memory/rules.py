@@ -57,7 +57,10 @@ REVERIE = RuleSet(
 """What the paper's published code does (``new_retrieve``), its inversion of recency
 included. It takes the top 30: ask with ``Cue(limit=30)``."""
 
-_RULES = {rules.name: rules for rules in (PAPER, REVERIE)}
+RECENT = RuleSet(name="recent", since="creation", importance_weight=0.0, relevance_weight=0.0)
+"""The newest memories: what reflection starts from (Park et al. 2023, section 4.2)."""
+
+_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT)}
 
 
 def rule_set(name: str) -> RuleSet:

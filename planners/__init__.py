@@ -1,1 +1,43 @@
-"""Placeholder until its module lands."""
+"""Planners: stateless minds that decide by yielding asks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..core import Json, Planner, SettingError, nearest
+from .daily import Daily
+from .draft import Draft, identity
+from .prompts import prompt
+from .routine import Routine
+from .scripted import Scripted
+
+_BUILT_IN = {
+    "daily": "denizens.planners:Daily",
+    "routine": "denizens.planners:Routine",
+    "scripted": "denizens.planners:Scripted",
+}
+
+
+def planner_by_name(name: str, settings: Json = None) -> Planner:
+    """A planner by its short name or as ``package.module:Class``, built with ``settings``.
+
+    Built-in planners are found the way a user's are. Raises SettingError."""
+    path = _BUILT_IN.get(name, name)
+    module, _, attribute = path.partition(":")
+    if not attribute:
+        hint = nearest(name, _BUILT_IN)
+        raise SettingError(
+            f"planner '{name}': unknown{hint}; use {', '.join(_BUILT_IN)} or 'package.module:Class'"
+        )
+    try:
+        made: Planner = getattr(import_module(module), attribute)(**(settings or {}))
+    except ImportError as error:
+        raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
+    except AttributeError as error:
+        raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
+    except TypeError as error:
+        raise SettingError(f"planner '{name}': wrong settings {settings!r} ({error})") from error
+    return made
+
+
+__all__ = ["Daily", "Draft", "Routine", "Scripted", "identity", "planner_by_name", "prompt"]

@@ -1,1 +1,33 @@
-"""Placeholder until its module lands."""
+"""Simulations: the tick, the journal, scenarios, and going back in time."""
+
+from .building import build, load_minds
+from .checking import check_run
+from .journal import AskRow, Journal
+from .run import FILE, Run, begin, figures, open_store, resume
+from .scenario import Scenario, built_in_scenarios, load_scenario, moment
+from .simulation import Simulation, Tick
+from .travel import Replay, fork, interview, replay
+
+__all__ = [
+    "FILE",
+    "AskRow",
+    "Journal",
+    "Replay",
+    "Run",
+    "Scenario",
+    "Simulation",
+    "Tick",
+    "begin",
+    "build",
+    "built_in_scenarios",
+    "check_run",
+    "figures",
+    "fork",
+    "interview",
+    "load_minds",
+    "load_scenario",
+    "moment",
+    "open_store",
+    "replay",
+    "resume",
+]

@@ -1,0 +1,154 @@
+"""An agent: a persona with a model, a memory, a planner and tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from ..core import (
+    Affordance,
+    AgentId,
+    AgentState,
+    Asked,
+    Decision,
+    Input,
+    Line,
+    Model,
+    Observation,
+    Persona,
+    Planner,
+    Reply,
+    Seed,
+    Situation,
+    Step,
+    Thought,
+    Time,
+    drive,
+    traced,
+)
+from ..memory import Memory
+from ..tools import Toolbox
+from .faculties import Minds
+from .replying import replying
+
+
+class Agent:
+    """Perceives, recalls, decides and acts; the very same mind lives in a world and chats.
+
+    ``live`` and ``reply`` only think; ``commit`` alone writes, to the memory and the state.
+    """
+
+    def __init__(
+        self,
+        persona: Persona,
+        *,
+        model: Model,
+        memory: Memory,
+        planner: Planner,
+        tools: Toolbox | Iterable[Callable[..., object]] = (),
+        state: AgentState | None = None,
+        step_seconds: int = 60,
+    ) -> None:
+        self.persona = persona
+        self.model = model
+        self.memory = memory
+        self.planner = planner
+        self.tools = tools if isinstance(tools, Toolbox) else Toolbox(tools)
+        self.step_seconds = step_seconds
+        self.state = state or AgentState(
+            currently=persona.currently,
+            reflect_left=persona.reflect_after,
+            records=len(memory),
+        )
+
+    @property
+    def id(self) -> AgentId:
+        """The agent's name in a world."""
+        return self.persona.name
+
+    def live(
+        self,
+        seen: Observation,
+        can: Sequence[Affordance],
+        inputs: Sequence[Input] = (),
+        seed: Seed | None = None,
+        *,
+        now: Time | None = None,
+    ) -> Thought[Step]:
+        """One step of life: perceive what is fresh and let the planner decide.
+
+        Writes nothing; the Step says what ``commit`` will write.
+        """
+        lately = set(self.state.perceived)
+        situation = Situation(
+            persona=self.persona,
+            state=self.state,
+            seen=seen,
+            fresh=tuple(event for event in seen.events if event.text not in lately),
+            can=tuple(can),
+            tools=self.tools.specs(),
+            inputs=tuple(inputs),
+            now=now or seen.at,
+            seed=seed or Seed.of(0).child(self.id, seen.at.isoformat()),
+            step_seconds=self.step_seconds,
+        )
+        asks: list[Asked] = []
+        decision = yield from traced(self.planner.decide(situation), asks)
+        return _step(decision, asks)
+
+    def reply(
+        self, message: Line, session: Sequence[Line] = (), *, seed: Seed | None = None
+    ) -> Thought[Reply]:
+        """Answer a person's line, given the lines before it. Writes nothing."""
+        asks: list[Asked] = []
+        text, decision = yield from traced(
+            replying(
+                self.persona,
+                self.state,
+                message,
+                tuple(session),
+                self.tools.specs(),
+                seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
+            ),
+            asks,
+        )
+        return Reply(text=text, step=_step(decision, asks))
+
+    def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
+        """Write a step: new memories, last accesses, the next state. The only writer;
+        inside the caller's transaction where one is open."""
+        if step.records:
+            self.memory.add(step.records, step.embedded, step=number)
+        if step.used:
+            self.memory.touch(step.used, step=number, at=at)
+        self.state = step.state
+
+    def chat(
+        self,
+        text: str,
+        person: str = "user",
+        *,
+        session: Sequence[Line] = (),
+        at: Time | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reply:
+        """Answer and remember one message of a person. ``on_text`` gets the reply's text
+        piece by piece as it is made."""
+        now = at or datetime.now().replace(microsecond=0)
+        minds = Minds({self.id: self}, at=now, on_text=on_text)
+        thought = self.reply(Line(person, text, now), session)
+        reply = drive({self.id: thought}, minds)[self.id]
+        self.commit(reply.step, at=now)
+        return reply
+
+
+def _step(decision: Decision, asks: list[Asked]) -> Step:
+    return Step(
+        action=decision.action,
+        state=decision.state,
+        records=decision.records,
+        embedded=decision.embedded,
+        used=decision.used,
+        why=decision.why,
+        asks=tuple(asks),
+    )

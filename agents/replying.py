@@ -1,0 +1,134 @@
+"""The thought behind an answer to a person."""
+
+from __future__ import annotations
+
+from ..core import (
+    Action,
+    AgentState,
+    Call,
+    Choice,
+    Choose,
+    Completion,
+    Cue,
+    Decision,
+    Generate,
+    Line,
+    Observation,
+    Option,
+    Persona,
+    Recall,
+    Recalled,
+    Record,
+    Seed,
+    Situation,
+    Thought,
+    ToolResult,
+    ToolSpec,
+    call,
+    choose,
+    generate,
+    recall,
+)
+from ..planners import Draft, identity, prompt
+
+# Without this margin over "just answer" no tool is used: a wrong call costs more than none.
+TOOL_MARGIN = 0.6
+
+
+def replying(
+    persona: Persona,
+    state: AgentState,
+    message: Line,
+    session: tuple[Line, ...],
+    tools: tuple[ToolSpec, ...],
+    seed: Seed,
+) -> Thought[tuple[str, Decision]]:
+    """Recall what bears on the line, use a tool where one fits, speak, and remember both
+    lines. The decision's action is ``wait``: a chat moves nobody in a world."""
+    situation = Situation(
+        persona=persona,
+        state=state,
+        seen=Observation(persona.name, message.at, ""),
+        fresh=(),
+        can=(),
+        tools=tools,
+        inputs=(),
+        now=message.at,
+        seed=seed,
+    )
+    draft = Draft(situation)
+    answer = yield from recall(
+        Recall(cue=Cue(text=message.text, at=message.at, limit=8, touch=True))
+    )
+    records: tuple[Record, ...] = ()
+    if isinstance(answer, Recalled):
+        records = tuple(hit.record for hit in answer.hits)
+        draft.use(records)
+    tool_said = yield from _use_tool(draft, message)
+    said = yield from generate(
+        Generate(
+            messages=prompt(
+                "reply",
+                identity=identity(situation),
+                name=persona.name,
+                person=message.who,
+                memories=[f"- {record.text}" for record in records],
+                tool=tool_said,
+                session=[f"{line.who}: {line.text}" for line in session[-12:]],
+                line=message.text,
+            ),
+            max_tokens=96,
+            temperature=0.6,
+            top_p=0.9,
+            seed=seed.child("reply").number,
+            stop=("\n",),
+            stream=True,
+        )
+    )
+    if not isinstance(said, Completion):
+        return f"(no answer: {said.detail})", draft.decide(Action("wait"))
+    text = said.text.strip()
+    draft.note(
+        "utterance", f'{message.who} said to {persona.name}: "{message.text}"', who=message.who
+    )
+    draft.note("utterance", f'{persona.name} said to {message.who}: "{text}"')
+    yield from draft.settle()
+    return text, draft.decide(Action("wait"), f"{message.who} spoke to {persona.name}.")
+
+
+def _use_tool(draft: Draft, message: Line) -> Thought[str]:
+    """Choose a tool or none, fill its arguments, call it; what it said, or an empty text."""
+    tools = draft.situation.tools
+    if not tools:
+        return ""
+    none = Option("no tool", "Chatting: a greeting, a question about life, people or feelings.")
+    options = (none, *(Option(tool.name, tool.description) for tool in tools))
+    picked = yield from choose(
+        Choose(
+            messages=(),
+            options=options,
+            about=message.text,
+            role="tool",
+            seed=draft.situation.seed.child("tool").number,
+        )
+    )
+    if not isinstance(picked, Choice) or picked.index == 0:
+        return ""
+    if picked.probabilities[picked.index] < TOOL_MARGIN:
+        return ""
+    tool = tools[picked.index - 1]
+    filled = yield from generate(
+        Generate(
+            messages=prompt("arguments", tool=tool.name, about=tool.description, line=message.text),
+            max_tokens=96,
+            temperature=0.0,
+            schema=tool.parameters,
+            role="arguments",
+        )
+    )
+    if not isinstance(filled, Completion):
+        return ""
+    result = yield from call(Call(tool=tool.name, arguments=filled.data, why=message.text))
+    if isinstance(result, ToolResult) and result.ok:
+        return f"The {tool.name} says: {result.value}"
+    return ""

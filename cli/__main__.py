@@ -1,0 +1,5 @@
+"""``python -m denizens.cli``: the same command."""
+
+from . import main
+
+main()

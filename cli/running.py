@@ -1,0 +1,178 @@
+"""run, resume, verify, replay, fork, new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core import SettingError, Time
+from .app import BAD, JsonOption, ModelOption, app, console, print_json, say
+
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
+StepsOption = Annotated[int | None, typer.Option("--steps", min=0, help="At most so many steps.")]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help='Simulated time to stop at: "2023-02-13 12:00".')
+]
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENARIO", help="A TOML file, a built-in name, or a Smallville folder."
+        ),
+    ],
+    steps: StepsOption = None,
+    until: UntilOption = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The run's seed.")] = None,
+    model: ModelOption = None,
+    planner: Annotated[
+        str | None, typer.Option("--planner", help="daily, routine, or package.module:Class.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--run", help="Folder for the run (default runs/NAME-SEED).")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
+    ] = False,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, mps.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a scenario from its beginning and record it in a folder."""
+    from ..simulation import begin, load_scenario, moment
+
+    wanted = load_scenario(scenario).settle(
+        seed=seed, model=model, planner=planner, exact=exact, device=device
+    )
+    ends = until or wanted.scenario.until
+    end = moment(ends, "--until") if ends else None
+    if end is None and steps is None:
+        raise SettingError("run: say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
+    place = folder or _free_folder(f"{wanted.scenario.name}-{wanted.scenario.seed}")
+    console().print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
+    _go(begin(wanted, place), place, end, steps, json)
+
+
+@app.command()
+def resume(
+    folder: FolderArgument,
+    steps: StepsOption = None,
+    until: UntilOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take up a run after its last committed step; same hash as if it had never stopped."""
+    from ..simulation import Run, moment
+    from ..simulation import resume as take_up
+
+    with Run(folder) as before:
+        ends = until or before.scenario.scenario.until
+    end = moment(ends, "--until") if ends else None
+    if end is None and steps is None:
+        raise SettingError("resume: say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
+    _go(take_up(folder), folder, end, steps, json)
+
+
+def _free_folder(name: str) -> Path:
+    """``runs/NAME``, or the first of ``runs/NAME-2``, ... that holds nothing yet."""
+    place, number = Path("runs") / name, 2
+    while place.exists():
+        place, number = Path("runs") / f"{name}-{number}", number + 1
+    return place
+
+
+def _go(simulation: object, folder: Path, end: Time | None, steps: int | None, json: bool) -> None:
+    from ..simulation import Simulation, figures
+    from .progress import Meter, live_line, stop_cleanly
+
+    assert isinstance(simulation, Simulation)
+    last = simulation.clock.steps_until(end) if end else None
+    if steps is not None:
+        last = min(last or simulation.step + steps, simulation.step + steps)
+    out = console()
+    meter = Meter(simulation, last)
+    try:
+        with stop_cleanly(simulation, out), live_line(out, meter, quiet=False):
+            for _ in simulation.run(until=end, steps=steps):
+                pass
+    finally:
+        with simulation.store.transaction():
+            spent = float(simulation.store.get("seconds", 0.0))
+            simulation.store.put("seconds", round(spent + simulation.seconds, 3))
+        found = figures(simulation.store)
+        simulation.store.close()
+    if json:
+        print_json({**found, "run": str(folder), "stopped": simulation.stopping})
+        return
+    say(
+        f"{found['steps']} steps of {found['agents']} people, "
+        f"{found['agent_steps_per_s']} agent-steps/s, {found['model_calls']} model calls, "
+        f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
+    )
+    say(f"hash {found['hash']}")
+    say(f"look at it: denizens view {folder}")
+
+
+@app.command()
+def verify(folder: FolderArgument, json: JsonOption = False) -> None:
+    """Check a run's file: checksums, the hash chain, every ask, state and memory."""
+    from ..simulation import check_run, figures, open_store
+
+    with open_store(folder) as store:
+        damage = check_run(store)
+        found = {} if damage else figures(store)
+    for one in damage:
+        typer.echo(f"denizens: {folder}: {one}", err=True)
+    if json:
+        print_json({"ok": not damage, "damage": [str(one) for one in damage], **found})
+    elif not damage:
+        say(f"{folder}: {found['steps']} steps, all well; hash {found['hash']}")
+    if damage:
+        typer.echo("denizens: restore the file from a backup, or run the scenario anew", err=True)
+        raise typer.Exit(BAD)
+
+
+@app.command()
+def replay(folder: FolderArgument, json: JsonOption = False) -> None:
+    """Live a run again from its record, without a model; names the first ask that differs."""
+    from ..simulation import replay as live_again
+
+    done = live_again(folder)
+    if json:
+        figures = {"steps": done.steps, "hash": done.hash, "asks": done.asks, "model_calls": 0}
+        print_json({**figures, "agrees": True})
+    else:
+        say(f"{folder}: {done.steps} steps and {done.asks} asks agree; no model was called")
+        say(f"hash {done.hash}")
+
+
+@app.command()
+def fork(
+    source: Annotated[str, typer.Argument(metavar="DIR@STEP", help="Run and step.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Folder for the copy.")],
+) -> None:
+    """Copy a run as it stood after STEP steps, to be resumed another way."""
+    from ..simulation import fork as split
+
+    folder, _, step = source.rpartition("@")
+    if not folder or not step.isdigit():
+        raise SettingError(f"fork: '{source}' must be written DIR@STEP, as in runs/town@120")
+    split(folder, int(step), new)
+    say(f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume {new}")
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(metavar="NAME", help="A name.")]) -> None:
+    """Write a scenario to start from: NAME.toml, two people at a crossroads."""
+    from ..simulation.scenario import find_scenario
+
+    path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    if path.exists():
+        raise SettingError(f"{path}: exists already; choose another name")
+    if not path.parent.is_dir():
+        raise SettingError(f"{path}: its folder does not exist; create the folder first")
+    text = find_scenario("crossroads").read_text(encoding="utf-8")
+    path.write_text(text.replace('name = "crossroads"', f'name = "{path.stem}"'), encoding="utf-8")
+    say(f"{path}: edit it, then: denizens run {path}")

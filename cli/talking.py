@@ -1,0 +1,79 @@
+"""interview, chat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core import Line, SettingError
+from .app import JsonOption, ModelOption, app, console, print_json, say
+from .running import FolderArgument
+
+
+@app.command()
+def interview(
+    folder: FolderArgument,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who is asked.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What is asked.")],
+    at: Annotated[int | None, typer.Option("--at", help="As of after this many steps.")] = None,
+    model: ModelOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask somebody of a run a question; no trace of it is left in the run."""
+    from ..models import model_from_name
+    from ..simulation import interview as ask
+
+    reply = ask(folder, agent, question, at=at, model=model_from_name(model) if model else None)
+    if json:
+        used = list(reply.step.used)
+        print_json({"agent": agent, "question": question, "answer": reply.text, "used": used})
+    else:
+        say(f"{agent}: {reply.text}")
+
+
+@app.command()
+def chat(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Where the agent lives.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whom to talk with.")],
+    model: ModelOption = None,
+    memory: Annotated[
+        Path | None, typer.Option("--memory", help="File that keeps the agent's memory.")
+    ] = None,
+    person: Annotated[str, typer.Option("--person", help="Your name.")] = "a visitor",
+) -> None:
+    """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk."""
+    from ..core import nearest
+    from ..simulation import load_minds, load_scenario
+    from ..simulation.building import make_agents
+    from ..store import Store
+
+    wanted = load_scenario(scenario).settle(model=model)
+    names = [member.persona.name for member in wanted.people]
+    found = [name for name in names if agent.lower() in (name.lower(), name.split()[0].lower())]
+    if not found:
+        hint = nearest(agent, names)
+        raise SettingError(f"chat: nobody is called '{agent}'{hint}; there are: {', '.join(names)}")
+    store = Store(memory if memory is not None else ":memory:")
+    agents = make_agents(wanted, store, load_minds(wanted))
+    mind = next(one for one in agents if one.id == found[0])
+    console().print(f"{mind.id} listens. (An empty line ends the talk.)")
+    session: list[Line] = []
+    while True:
+        try:
+            text = input("> ").strip()
+        except EOFError:
+            break
+        if not text:
+            break
+        reply = mind.chat(text, person, session=session, on_text=_print_piece)
+        typer.echo("")
+        now = reply.step.records[-1].created if reply.step.records else None
+        if now is not None:
+            session += [Line(person, text, now), Line(mind.id, reply.text, now)]
+    store.close()
+
+
+def _print_piece(piece: str) -> None:
+    typer.echo(piece, nl=False)

@@ -1,0 +1,107 @@
+"""The planner of generative agents: plan the day, live it, meet, talk, reflect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ..core import Action, Decision, Situation, Slot, Thought
+from .days import next_slot, plan_day, revise_identity
+from .draft import Draft
+from .meeting import converse, meet, remember_talk
+from .places import choose_place, home_bed
+from .reflecting import reflect
+from .routine import act, notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daily:
+    """Plans, acts, reacts, talks and reflects as in Park et al. 2023, sections 4 and 5.
+
+    Departures, made so that a tiny local model can carry it: places, objects, partners,
+    yes/no questions and evidence are chosen by likelihood and never parsed from prose;
+    the hours of a day are written side by side; a line of speech is the best of
+    ``candidates`` drafts. ``cooldown_minutes`` is how long two people leave each other
+    alone after a talk (the published code: 800 steps of 10 s), ``max_lines`` bounds a
+    talk, ``fine_minutes`` is the length of an action inside a longer block.
+    """
+
+    cooldown_minutes: int = 133
+    max_lines: int = 16
+    min_lines: int = 4
+    fine_minutes: int = 15
+    candidates: int = 3
+    questions: int = 3
+    retrieved: int = 30
+    insights: int = 5
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """One step of a life."""
+        draft = Draft(situation)
+        hear_whispers(draft)
+        talk = situation.seen.talk
+        asleep = situation.persona.sleeps_at(situation.now.hour * 60 + situation.now.minute)
+        if not (asleep and draft.state.asleep):
+            notice(draft, importance=None)
+        if talk is not None and not talk.ended:
+            action = yield from converse(draft, self)
+        else:
+            if talk is not None:
+                yield from remember_talk(draft, talk, self)
+            if draft.state.reflect_left <= 0:
+                yield from reflect(draft, self)
+            action = yield from self._live_on(draft, asleep)
+        yield from draft.settle()
+        return draft.decide(action)
+
+    def _live_on(self, draft: Draft, asleep: bool) -> Thought[Action]:
+        """Sleep, react to somebody in sight, go on, or begin the next thing of the day."""
+        now = draft.situation.now
+        if asleep:
+            return self._sleep(draft)
+        if draft.state.asleep or draft.state.day == "":
+            draft.change(asleep=False, doing=None)
+        if draft.state.day != now.date().isoformat():
+            if draft.state.day:
+                yield from revise_identity(draft)
+            yield from plan_day(draft)
+        partner = yield from meet(draft)
+        if partner:
+            return Action("talk", partner)
+        doing = draft.state.doing
+        if doing and doing.start + timedelta(minutes=doing.minutes) > now:
+            return Action("continue")
+        slot = yield from next_slot(draft, self.fine_minutes)
+        place = yield from choose_place(draft, slot.doing)
+        started = Slot(
+            start=now,
+            minutes=slot.minutes,
+            doing=slot.doing,
+            place=place,
+            emoji=slot.emoji,
+            fine=slot.fine,
+        )
+        draft.change(doing=started)
+        draft.because(f"The plan for now: {slot.doing}.")
+        return act(started)
+
+    def _sleep(self, draft: Draft) -> Action:
+        if draft.state.asleep:
+            return Action("continue")
+        bed = Slot(
+            start=draft.situation.now,
+            minutes=60,
+            doing="sleeping",
+            place=home_bed(draft.situation),
+            emoji="💤",
+        )
+        draft.change(asleep=True, doing=bed)
+        draft.because("It is bed time.")
+        return act(bed, asleep=True)
+
+
+def hear_whispers(draft: Draft) -> None:
+    """Turn whispers into thoughts of one's own, as Smallville's histories do."""
+    for whisper in draft.situation.inputs:
+        if whisper.kind == "whisper":
+            draft.note("thought", whisper.text)

@@ -1,0 +1,167 @@
+"""A decision in the making: the state to carry on and the memories made on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..core import (
+    Action,
+    Anchor,
+    Decision,
+    Embed,
+    Event,
+    Kind,
+    Rate,
+    Rating,
+    Record,
+    RecordId,
+    Situation,
+    Thought,
+    Vectors,
+    all_of,
+    embed,
+    rate,
+    together,
+)
+from .prompts import prompt
+
+# Rated examples in the manner of Park et al. 2023, appendix A ("brushing teeth" ... "a break
+# up"), in our own words and spread over the range.
+IMPORTANCE = (
+    Anchor(1, "brushing teeth, making the bed, a table that stands there unused"),
+    Anchor(2, "walking down the street, having an ordinary breakfast"),
+    Anchor(4, "chatting with a neighbour about the weather and work"),
+    Anchor(6, "being invited to a celebration, making plans with a friend"),
+    Anchor(8, "confessing love, learning a friend's painful secret, losing one's work"),
+    Anchor(10, "a break-up, a wedding, the death of somebody close"),
+)
+
+
+def identity(situation: Situation) -> str:
+    """The persona's identity as prompts show it; changes only when ``currently`` does."""
+    persona = situation.persona
+    currently = situation.state.currently or persona.currently
+    return "\n".join(
+        line
+        for line in (
+            f"Name: {persona.name} (age {persona.age})",
+            f"Character: {persona.traits}" if persona.traits else "",
+            persona.background,
+            currently,
+            persona.lifestyle,
+        )
+        if line
+    )
+
+
+class Draft:
+    """Collects what a step of one agent will write. Lives inside one ``decide``."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.state = situation.state
+        self._records: list[Record] = []
+        self._unrated: set[RecordId] = set()
+        self._embedded: dict[RecordId, tuple[float, ...]] = {}
+        self._used: list[RecordId] = []
+        self._why: list[str] = []
+
+    def change(self, **fields: Any) -> None:
+        """Replace fields of the state to carry on."""
+        self.state = replace(self.state, **fields)
+
+    def note(
+        self,
+        kind: Kind,
+        text: str,
+        *,
+        who: str = "",
+        importance: float | None = None,
+        evidence: Iterable[Record] = (),
+        event: Event | None = None,
+    ) -> RecordId:
+        """Make a memory; with ``importance`` None it is rated when the draft settles."""
+        basis = tuple(evidence)
+        number = self.state.records + 1
+        self.change(records=number)
+        self._records.append(
+            Record(
+                id=number,
+                kind=kind,
+                text=text,
+                created=self.situation.now,
+                who=who or self.situation.persona.name,
+                importance=1.0 if importance is None else importance,
+                evidence=tuple(record.id for record in basis),
+                depth=1 + max(record.depth for record in basis) if basis else 0,
+                place=self.situation.seen.place,
+                subject=event.subject if event else "",
+                predicate=event.predicate if event else "",
+                object=event.object if event else "",
+            )
+        )
+        if importance is None:
+            self._unrated.add(number)
+        return number
+
+    def use(self, records: Iterable[Record]) -> None:
+        """Mark memories as used, so that their last access becomes now."""
+        self._used.extend(record.id for record in records if record.id not in self._used)
+
+    def because(self, why: str) -> None:
+        """Add a sentence to the explanation of this step."""
+        self._why.append(why)
+
+    def settle(self) -> Thought[None]:
+        """Rate what is unrated and embed all new memories, side by side."""
+        if not self._records:
+            return
+        unrated = [record for record in self._records if record.id in self._unrated]
+        ratings, vectors = yield from together(
+            all_of([self._importance(record) for record in unrated]),
+            embed(Embed(texts=tuple(record.text for record in self._records))),
+        )
+        rated = {record.id: value for record, value in zip(unrated, ratings, strict=True)}
+        self._records = [
+            replace(record, importance=rated.get(record.id, record.importance))
+            for record in self._records
+        ]
+        if isinstance(vectors, Vectors):
+            for record, row in zip(self._records, vectors.array(), strict=True):
+                self._embedded[record.id] = tuple(float(value) for value in row)
+        self._spend()
+
+    def settle_quietly(self) -> None:
+        """Close the draft without any ask: unrated memories keep importance 1."""
+        self._spend()
+
+    def _spend(self) -> None:
+        total = sum(record.importance for record in self._records if record.kind != "plan")
+        self.change(reflect_left=self.state.reflect_left - total)
+        self._unrated.clear()
+
+    def _importance(self, record: Record) -> Thought[float]:
+        ask = Rate(
+            messages=prompt("importance", identity=identity(self.situation), memory=record.text),
+            about=record.text,
+            anchors=IMPORTANCE,
+            role="importance",
+        )
+        answer = yield from rate(ask)
+        # An unrated memory is an ordinary one: it must neither vanish nor trigger reflection.
+        return round(answer.value, 2) if isinstance(answer, Rating) else 3.0
+
+    def decide(self, action: Action, why: str = "") -> Decision:
+        """Finish the draft."""
+        if why:
+            self.because(why)
+        return Decision(
+            action=action,
+            state=self.state,
+            records=tuple(self._records),
+            embedded=self._embedded,
+            used=tuple(self._used),
+            why=" ".join(self._why),
+        )

@@ -1,0 +1,139 @@
+"""Reflection: questions about recent memories, insights with their evidence."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..core import (
+    Choice,
+    Choose,
+    Completion,
+    Cue,
+    Generate,
+    Hit,
+    Option,
+    Recall,
+    Recalled,
+    Record,
+    Thought,
+    all_of,
+    choose,
+    generate,
+    recall,
+)
+from .draft import Draft, identity
+from .prompts import prompt
+
+if TYPE_CHECKING:
+    from .daily import Daily
+
+# How many memories one insight rests on; the paper's examples cite one to five.
+EVIDENCE = 3
+
+
+def reflect(draft: Draft, settings: Daily) -> Thought[None]:
+    """Ask questions about what happened lately, retrieve for each, draw insights.
+
+    Park et al. 2023, section 4.2: triggered when the importance of new memories has used up
+    the threshold; the counter starts anew. What an insight rests on is chosen by
+    likelihood among the memories retrieved, not cited by number.
+    """
+    situation = draft.situation
+    name = situation.persona.name
+    recent = yield from recall(
+        Recall(cue=Cue(text=name, at=situation.now, limit=12, rules="recent", touch=False))
+    )
+    lately = [hit.record for hit in recent.hits] if isinstance(recent, Recalled) else []
+    draft.change(reflect_left=situation.persona.reflect_after)
+    if not lately:
+        return
+    asked = yield from all_of(
+        [_question(draft, lately, number) for number in range(settings.questions)]
+    )
+    questions = list(dict.fromkeys(question for question in asked if question))
+    found = yield from all_of(
+        [
+            recall(Recall(cue=Cue(text=text, at=situation.now, limit=settings.retrieved)))
+            for text in questions
+        ]
+    )
+    pairs = [
+        (question, answer.hits)
+        for question, answer in zip(questions, found, strict=True)
+        if isinstance(answer, Recalled) and answer.hits
+    ][: settings.insights]
+    insights = yield from all_of([_insight(draft, question, hits) for question, hits in pairs])
+    told: set[str] = set()
+    for text, evidence in insights:
+        if text and text not in told:
+            told.add(text)
+            draft.use(evidence)
+            draft.note("thought", text, evidence=evidence)
+    draft.because(f"So much had happened that {situation.persona.first_name} reflected.")
+
+
+def _question(draft: Draft, lately: list[Record], number: int) -> Thought[str]:
+    situation = draft.situation
+    answer = yield from generate(
+        Generate(
+            messages=prompt(
+                "question",
+                identity=identity(situation),
+                name=situation.persona.first_name,
+                memories=[f"- {record.text}" for record in lately],
+                start=("What", "Why", "How")[number % 3],
+            ),
+            max_tokens=28,
+            temperature=0.7,
+            seed=situation.seed.child("question", number).number,
+            stop=("\n", "?"),
+            role="reflect",
+        )
+    )
+    if not isinstance(answer, Completion) or not answer.text.strip():
+        return ""
+    start = ("What", "Why", "How")[number % 3]
+    text = answer.text.strip().rstrip("?")
+    return f"{text if text.startswith(start) else f'{start} {text}'}?"
+
+
+def _insight(
+    draft: Draft, question: str, hits: tuple[Hit, ...]
+) -> Thought[tuple[str, tuple[Record, ...]]]:
+    situation = draft.situation
+    name = situation.persona.first_name
+    answer = yield from generate(
+        Generate(
+            messages=prompt(
+                "insight",
+                identity=identity(situation),
+                name=name,
+                question=question,
+                memories=[f"- {hit.record.text}" for hit in hits[:10]],
+            ),
+            max_tokens=40,
+            temperature=0.6,
+            seed=situation.seed.child("insight", question).number,
+            stop=("\n", ". "),
+            role="reflect",
+        )
+    )
+    if not isinstance(answer, Completion) or not answer.text.strip():
+        return "", ()
+    words = re.sub(rf"^{re.escape(name)}\b\s*", "", answer.text.strip()).rstrip(".")
+    text = f"{name} {words}."
+    options = {hit.record.text: hit.record for hit in hits}
+    picked = yield from choose(
+        Choose(
+            messages=(),
+            options=tuple(Option(text) for text in options),
+            about=text,
+            role="evidence",
+        )
+    )
+    records = list(options.values())
+    if not isinstance(picked, Choice):
+        return text, tuple(records[:EVIDENCE])
+    ranked = sorted(range(len(records)), key=lambda place: -picked.probabilities[place])
+    return text, tuple(records[place] for place in ranked[:EVIDENCE])

@@ -1,0 +1,177 @@
+"""A planner without a model: the persona's own daily plan, by the clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from ..core import (
+    Action,
+    Address,
+    Appointment,
+    Decision,
+    Persona,
+    Situation,
+    Slot,
+    Thought,
+    Time,
+    clock_minutes,
+)
+from .draft import Draft
+from .places import home_bed, nearest_place, targets
+
+
+class Routine:
+    """Follows the persona's routine; asks nothing, so a run with it makes no model call.
+
+    The routine is ``Persona.routine``; where that is empty it is read from the persona's
+    prose (``lifestyle`` and ``daily``). It perceives: fresh events become memories of
+    importance 1.
+    """
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Continue, or begin the next appointment."""
+        draft = Draft(situation)
+        notice(draft)
+        action = Action("continue")
+        now = situation.now
+        due = _due(situation.persona, targets(situation.can), now)
+        doing = situation.state.doing
+        if doing is None or doing.doing != due.doing:
+            asleep = situation.persona.sleeps_at(now.hour * 60 + now.minute)
+            place = home_bed(situation) if asleep else (due.place or home_bed(situation))
+            slot = Slot(start=now, minutes=60, doing=due.doing, place=place, emoji=_emoji(asleep))
+            draft.change(doing=slot, asleep=asleep)
+            draft.because(f"The routine says {due.at}: {due.doing}.")
+            if situation.seen.talk is None:
+                action = act(slot, asleep=asleep)
+        draft.settle_quietly()
+        return draft.decide(action)
+        yield  # a generator that asks nothing
+
+
+def _emoji(asleep: bool) -> str:
+    return "💤" if asleep else "🚶"
+
+
+def act(slot: Slot, *, asleep: bool = False) -> Action:
+    """The world's action for a slot of a schedule."""
+    fields = {"doing": slot.doing, "emoji": slot.emoji, "asleep": asleep}
+    return Action("act", slot.place, fields) if slot.place else Action("wait")
+
+
+def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
+    """Turn fresh events into memories and keep them in mind as perceived.
+
+    Things at rest are perceived but not remembered: reverie stores them at importance 1
+    and then leaves them out of every recall, so they would only be ballast."""
+    situation = draft.situation
+    if situation.fresh:
+        keys = tuple(event.text for event in situation.fresh)
+        kept = (situation.state.perceived + keys)[-situation.persona.retention :]
+        draft.change(perceived=kept)
+    for event in situation.fresh:
+        if not event.idle:
+            draft.note(
+                "observation", event.text, who=event.subject, event=event, importance=importance
+            )
+
+
+def _due(persona: Persona, known: tuple[Address, ...], now: Time) -> Appointment:
+    """The appointment in force; before the day's first one, the last of the day before."""
+    entries = timetable(persona, known)
+    minute = now.hour * 60 + now.minute
+    current = entries[-1]
+    for entry in entries:
+        if _minute(entry.at) <= minute:
+            current = entry
+    return current
+
+
+def _minute(at: str) -> int:
+    hours, _, minutes = at.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60 % 24:02d}:{minute % 60:02d}"
+
+
+@lru_cache(maxsize=512)
+def timetable(persona: Persona, known: tuple[Address, ...]) -> tuple[Appointment, ...]:
+    """The persona's day as appointments with known addresses, by time of day."""
+    if persona.routine:
+        entries = [
+            Appointment(at=entry.at, doing=entry.doing, place=_resolve(entry.place, known))
+            for entry in persona.routine
+        ]
+    else:
+        entries = _from_prose(persona, known)
+    return tuple(sorted(entries, key=lambda entry: _minute(entry.at)))
+
+
+def _resolve(place: str, known: Sequence[Address]) -> Address:
+    inside = [address for address in known if (address + ":").startswith(place + ":")]
+    return inside[0] if place and inside else nearest_place(place, known)
+
+
+def _from_prose(persona: Persona, known: tuple[Address, ...]) -> list[Appointment]:
+    """Read times and places from ``daily`` ("opens the cafe at 8am"), clause by clause.
+
+    A clause without a time follows two hours after the one before it; "until 8pm" says
+    when the person goes home."""
+    wake, sleep = persona.waking_hours()
+    home = _resolve(persona.home, known)
+    entries = [
+        Appointment(at=_clock(sleep), doing="sleeping", place=home),
+        Appointment(at=_clock(wake), doing="getting up and having breakfast", place=home),
+    ]
+    at = wake + 90
+    prose = persona.daily.replace(persona.name, "").replace(persona.first_name, "")
+    place = ""
+    for clause in re.split(r"[,.;]\s|[,.;]$| and then ", prose):
+        words, _, end = clause.strip().removeprefix("and ").partition(" until ")
+        if words.startswith("at which point"):
+            continue
+        place = _meant(words, known, place)
+        minute = clock_minutes(words)
+        if place or minute is not None:
+            at = at if minute is None else minute
+            entries.append(Appointment(at=_clock(at), doing=_going(words), place=place or home))
+            at += 120
+        closing = clock_minutes(end)
+        if closing is not None:
+            at = closing
+            entries.append(Appointment(at=_clock(at), doing="going home", place=home))
+    dinner = next((c for c in persona.lifestyle.split(",") if "dinner" in c), "")
+    minute = clock_minutes(dinner)
+    if minute is not None:
+        entries.append(Appointment(at=_clock(minute), doing="eating dinner", place=home))
+    return entries
+
+
+def _meant(clause: str, known: tuple[Address, ...], before: Address) -> Address:
+    """The place a clause means: one whose sector it names, else one where one just was
+    ("opens the cafe, stands at the counter" stays in the cafe)."""
+    place = nearest_place(clause, known)
+    sector = place.split(":")[1] if place else ""
+    named = any(word in clause for word in re.findall(r"[A-Z]\w+", sector))
+    if named or not before:
+        return place
+    around = ":".join(before.split(":")[:2]) + ":"
+    return nearest_place(clause, [one for one in known if one.startswith(around)]) or before
+
+
+def _going(clause: str) -> str:
+    """A clause in the third person as what one is doing.
+
+    >>> _going("opens the cafe at 8am"), _going("closes it"), _going("goes to the library")
+    ('opening the cafe at 8am', 'closing it', 'going to the library')
+    """
+    verb, _, rest = clause.strip().partition(" ")
+    if not verb.endswith("s") or verb.endswith("ss"):
+        return clause.strip()
+    stem = verb[:-2] if verb.endswith(("oes", "ches", "shes", "sses", "xes")) else verb[:-1]
+    stem = stem[:-1] if stem.endswith("e") and not stem.endswith("ee") else stem
+    return f"{stem}ing {rest}".strip()

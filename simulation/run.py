@@ -1,0 +1,175 @@
+"""A run's folder: begin, take up, read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from ..core import AgentId, AgentState, Json, Model, Persona, RunError, Time, from_json
+from ..memory import Memory
+from ..store import Store
+from ..world import TownMap
+from .building import build, clock_of, stored_map, stored_scenario
+from .journal import AskRow, Journal
+from .scenario import Scenario
+from .simulation import Simulation
+
+FILE = "run.db"
+
+
+def begin(
+    scenario: Scenario,
+    folder: Path | str,
+    *,
+    model: Model | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Simulation:
+    """Start a run in ``folder`` (made if absent). Raises RunError when one is there already."""
+    place = Path(folder)
+    if (place / FILE).exists():
+        raise RunError(
+            f"{place}: already holds a run; resume it, or give another folder with --run"
+        )
+    place.mkdir(parents=True, exist_ok=True)
+    store = Store(place / FILE)
+    try:
+        return build(scenario, store=store, model=model, progress=progress)
+    except BaseException:
+        store.close()
+        # Nothing has happened in it yet: a failed start must not leave a run behind.
+        for leftover in place.glob(f"{FILE}*"):
+            leftover.unlink()
+        raise
+
+
+def resume(folder: Path | str, *, model: Model | None = None) -> Simulation:
+    """Take up the run in ``folder`` after its last committed step."""
+    store = open_store(folder, write=True)
+    try:
+        scenario = stored_scenario(store)
+        return build(scenario, store=store, model=model)
+    except BaseException:
+        store.close()
+        raise
+
+
+def open_store(folder: Path | str, *, write: bool = False) -> Store:
+    """The store of a run's folder (or of a ``run.db`` given itself). Raises RunError."""
+    path = Path(folder)
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise RunError(f"{folder}: holds no run ({FILE} is missing); check the path")
+    return Store(file, write=write, create=False)
+
+
+class Run:
+    """A finished or paused run, read only.
+
+    >>> Run.__doc__ is not None
+    True
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.store = open_store(folder)
+        self.journal = Journal(self.store)
+        start = self.store.get("start")
+        if not start:
+            self.store.close()
+            raise RunError(f"{folder}: the run was never begun; delete the folder and run anew")
+        self.start: Json = start
+        self.people: dict[AgentId, Persona] = {
+            name: from_json(Persona, data) for name, data in start["people"].items()
+        }
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.store.close()
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario the run was started with."""
+        return stored_scenario(self.store)
+
+    @property
+    def steps(self) -> int:
+        """How many steps are committed."""
+        return self.journal.steps
+
+    @property
+    def hash(self) -> str:
+        """The hash chain's head."""
+        return self.journal.hash()
+
+    def time(self, step: int) -> Time:
+        """The simulated time at which a step began."""
+        return clock_of(self.scenario).at(step)
+
+    @property
+    def town(self) -> TownMap | None:
+        """The map, where the world is a town."""
+        return stored_map(self.store)
+
+    def entries(self, first: int = 0, last: int | None = None) -> Iterator[Json]:
+        """The journal's entries: step, at, actions, whys, events, bodies (changes only:
+        [x, y, place, doing, emoji, target]), states, records, asks, inputs."""
+        return self.journal.entries(first, last)
+
+    def asks(self, *, agent: AgentId | None = None, step: int | None = None) -> Iterator[AskRow]:
+        """Asks with their answers, of one agent or step where given."""
+        return self.journal.asks(agent=agent, step=step)
+
+    def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
+        """Every change of an agent's state: (step, state at its end)."""
+        import json
+
+        rows = self.store.rows(
+            "SELECT step, state FROM states WHERE agent = ? ORDER BY step", (agent,)
+        )
+        for step, state in rows:
+            yield step, from_json(AgentState, json.loads(state))
+
+    def memory(self, agent: AgentId) -> Memory:
+        """An agent's memory at the end of the run."""
+        if agent not in self.people:
+            raise RunError(f"no agent '{agent}' in this run; there are: {', '.join(self.people)}")
+        return Memory(self.store, agent)
+
+    def figures(self) -> dict[str, Json]:
+        """Counts over the whole run; see ``figures``."""
+        return figures(self.store)
+
+
+def figures(store: Store) -> dict[str, Json]:
+    """Steps, hash, model calls by kind, tokens, and agent steps a second of a run."""
+    journal = Journal(store)
+    kinds = dict(store.rows("SELECT kind, COUNT(*) FROM asks GROUP BY kind"))
+    tokens = store.rows(
+        "SELECT COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0) FROM asks"
+    )
+    model = sum(kinds.get(kind, 0) for kind in ("generate", "choose", "rate", "embed"))
+    seconds = float(store.get("seconds", 0.0))
+    agents = len(store.get("start", {}).get("people", ()))
+    steps = journal.steps
+    return {
+        "steps": steps,
+        "agents": agents,
+        "hash": journal.hash(),
+        "seconds": round(seconds, 3),
+        "agent_steps_per_s": round(agents * steps / seconds, 2) if seconds else 0.0,
+        "model_calls": model,
+        "asks": kinds,
+        "prompt_tokens": int(tokens[0][0]),
+        "generated_tokens": int(tokens[0][1]),
+    }

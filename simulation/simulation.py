@@ -1,0 +1,304 @@
+"""The simulation: agents stepping together through a world, one transaction a tick."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..agents import Agent, Minds
+from ..core import (
+    Action,
+    AgentId,
+    Body,
+    Clock,
+    Event,
+    Faculties,
+    Input,
+    Json,
+    Observation,
+    RunError,
+    Seed,
+    SettingError,
+    Step,
+    Time,
+    Turn,
+    World,
+    drive,
+    to_json,
+)
+from ..store import Store
+from .journal import Journal
+from .people import Guests
+from .recorder import Recorder
+
+SNAPSHOT_EVERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What happened in one step. ``hash`` is the run's hash chain up to and with it;
+    ``asks`` counts the asks that were not on record."""
+
+    step: int
+    at: Time
+    actions: Mapping[AgentId, Action]
+    steps: Mapping[AgentId, Step]
+    events: tuple[Event, ...]
+    seen: Mapping[AgentId, Observation]
+    hash: str
+    asks: int
+
+
+Observer = Callable[[Tick], None]
+
+
+class Simulation:
+    """A world and its agents, stepped and recorded.
+
+    All agents must keep their memories in ``store`` (None: the first agent's). A store that
+    already holds steps is taken up where it ended. ``starts`` gives the tiles on which
+    bodies enter; ``about`` is kept in the run's header.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        agents: Sequence[Agent],
+        *,
+        seed: Seed | int,
+        clock: Clock,
+        store: Store | None = None,
+        observers: Sequence[Observer] = (),
+        starts: Mapping[AgentId, tuple[int, int]] | None = None,
+        about: Json = None,
+    ) -> None:
+        if not agents:
+            raise SettingError("a simulation needs at least one agent; give it some")
+        self.world = world
+        self.agents = {agent.id: agent for agent in agents}
+        if len(self.agents) != len(agents):
+            raise SettingError("two agents have the same name; rename one of them")
+        self.seed = seed if isinstance(seed, Seed) else Seed.of(seed)
+        self.clock = clock
+        self.store = store or agents[0].memory.store
+        for agent in agents:
+            if agent.memory.store is not self.store:
+                raise SettingError(
+                    f"{agent.id}: its memory is in another store than the run's; "
+                    "build it with Memory(store, name) on the store given to Simulation"
+                )
+            agent.step_seconds = clock.step_seconds
+        self.observers = list(observers)
+        self.stopping = False
+        self.seconds = 0.0
+        self._record: Journal | None = None
+        self._seen: dict[AgentId, Observation] = {}
+        self._shown: dict[AgentId, Json] = {}
+        self._guests = Guests(world)
+        self.journal = Journal(self.store)
+        self._begin(starts or {}, about)
+
+    def _begin(self, starts: Mapping[AgentId, tuple[int, int]], about: Json) -> None:
+        for agent in self.agents.values():
+            self.world.enter(_body(agent, starts.get(agent.id)))
+        self.step = self.journal.steps
+        if self.step == 0:
+            self._open_run(about)
+        else:
+            self._take_up()
+
+    def _open_run(self, about: Json) -> None:
+        start = {
+            "seed": self.seed.key,
+            "start": self.clock.start.isoformat(),
+            "step_seconds": self.clock.step_seconds,
+            "people": {name: to_json(agent.persona) for name, agent in self.agents.items()},
+            "about": about,
+        }
+        if self.store.get("start") not in (None, start):
+            raise RunError("the store holds another run that was begun; use a new folder")
+        if self.store.get("start") is not None:
+            return
+        with self.store.transaction():
+            self.store.put("start", start)
+            self.store.put(
+                "models", {name: agent.model.describe() for name, agent in self.agents.items()}
+            )
+            self.journal.snapshot(-1, self._saved())
+            for name, agent in self.agents.items():
+                for fact in agent.persona.facts:
+                    self.journal.add_input(0, Input(kind="whisper", to=name, text=fact))
+
+    def _take_up(self) -> None:
+        """Rebuild world and states as of the last committed step."""
+        found = self.journal.last_snapshot(self.step - 1)
+        if found is None:
+            raise RunError("the run has no snapshot of its world; verify it")
+        at, saved = found
+        self.world.load(saved["world"])
+        self._guests.load(saved["guests"])
+        self._shown = saved["shown"]
+        for entry in self.journal.entries(at + 1, self.step - 1):
+            self._guests.apply(self.journal.inputs(entry["step"]))
+            self._guests.actions()
+            self._shown.update(entry["bodies"])
+            actions = {who: Action(*parts) for who, parts in entry["actions"].items()}
+            self._step_world(entry["step"], actions)
+        for name, agent in self.agents.items():
+            state = self.journal.state(name, self.step - 1)
+            if state is not None:
+                agent.state = state
+
+    def _saved(self) -> Json:
+        """Everything between the ticks that is not in an agent's state or memory."""
+        shown = dict(self._shown)
+        return {"world": self.world.save(), "guests": self._guests.save(), "shown": shown}
+
+    def play(self, record: Journal) -> None:
+        """From here on answer every ask from ``record`` and take its inputs (a replay)."""
+        self._record = record
+        self.journal.take_inputs(record)
+
+    @property
+    def now(self) -> Time:
+        """The world's time at the next step."""
+        return self.clock.at(self.step)
+
+    @property
+    def hash(self) -> str:
+        """The run's hash after the last committed step."""
+        return self.journal.hash(self.step)
+
+    def add(self, given: Input) -> None:
+        """Give an input to the next step: a whisper, an event, a person's line.
+
+        Raises SettingError for an agent that is not in the simulation."""
+        if given.kind in ("whisper", "line") and given.to not in self.agents:
+            raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
+        if given.kind == "line" and given.who in self.agents:
+            raise SettingError(f"input: '{given.who}' is an agent; a line needs a person's name")
+        self.journal.add_input(self.step, given)
+
+    def run(self, *, until: Time | None = None, steps: int | None = None) -> Iterator[Tick]:
+        """Step on, at most ``steps`` steps and not beyond ``until``; yields each tick.
+
+        Setting ``stopping`` ends the run after the step under way."""
+        end = self.clock.steps_until(until) if until else None
+        if steps is not None:
+            end = min(end, self.step + steps) if end is not None else self.step + steps
+        if end is None:
+            raise SettingError("run: say until when, or how many steps")
+        while self.step < end and not self.stopping:
+            yield self.tick()
+
+    def tick(self) -> Tick:
+        """One step: observe, think together, let the world answer, write all of it down."""
+        began = time.perf_counter()
+        step, now = self.step, self.now
+        inputs = self.journal.inputs(step)
+        if self._guests.apply(inputs):
+            self._seen.clear()
+        table = self._record or self.journal
+        record = table.answers(step, "asks" if self._record else "pending")
+        minds: Faculties | None = Minds(self.agents, at=now) if self._record is None else None
+        recorder = Recorder(minds, self.journal, record)
+        thoughts = {
+            name: agent.live(
+                self._seen.get(name) or self.world.observe(name),
+                self.world.affordances(name),
+                tuple(given for given in inputs if given.to == name),
+                self.seed.child("live", step, name),
+                now=now,
+            )
+            for name, agent in self.agents.items()
+        }
+        steps = drive(thoughts, recorder, step=step)
+        actions = {name: done.action for name, done in steps.items()}
+        actions.update(self._guests.actions())
+        turn = self._step_world(step, actions)
+        tick = self._commit(step, now, steps, actions, turn, recorder.new)
+        self.seconds += time.perf_counter() - began
+        for observer in self.observers:
+            observer(tick)
+        return tick
+
+    def _step_world(self, step: int, actions: Mapping[AgentId, Action]) -> Turn:
+        order = sorted(actions)
+        self.seed.child("order", step).rng().shuffle(order)
+        turn = self.world.step(actions, self.clock.at(step), tuple(order))
+        self._seen = dict(turn.seen)
+        return turn
+
+    def _commit(
+        self,
+        step: int,
+        now: Time,
+        steps: Mapping[AgentId, Step],
+        actions: Mapping[AgentId, Action],
+        turn: Turn,
+        asks: int,
+    ) -> Tick:
+        if self._record is not None:
+            self._copy_record(step)
+        with self.store.transaction():
+            states, records = {}, {}
+            for name, done in steps.items():
+                agent = self.agents[name]
+                if done.state != agent.state or step == 0:
+                    states[name] = self.journal.save_state(step, name, done.state)
+                agent.commit(done, number=step, at=now)
+                if done.records or done.used:
+                    records[name] = agent.memory.digest
+            entry = {
+                "step": step,
+                "at": now.isoformat(),
+                "actions": {who: _action(one) for who, one in actions.items()},
+                "whys": {name: done.why for name, done in steps.items() if done.why},
+                "events": [to_json(event) for event in turn.events],
+                "bodies": self._changed_bodies(turn),
+                "states": states,
+                "records": records,
+                "asks": self.journal.asks_digest(step),
+                "inputs": [to_json(given) for given in self.journal.inputs(step)],
+            }
+            head = self.journal.commit(step, now.isoformat(), entry)
+            self.store.put("steps", step + 1)
+            if (step + 1) % SNAPSHOT_EVERY == 0:
+                self.journal.snapshot(step, self._saved())
+        self.step = step + 1
+        return Tick(step, now, dict(actions), dict(steps), turn.events, turn.seen, head, asks)
+
+    def _copy_record(self, step: int) -> None:
+        """In a replay, carry the recorded asks over as if they had just been answered."""
+        assert self._record is not None, "only called in a replay"
+        self.journal.copy_asks(self._record, step)
+
+    def _changed_bodies(self, turn: Turn) -> dict[AgentId, Json]:
+        """Where everybody is and what they do, where that changed: [x, y, place, doing,
+        emoji, target]."""
+        changed = {}
+        for who, seen in turn.seen.items():
+            x, y = seen.position or (None, None)
+            agent = self.agents.get(who)
+            slot = agent.state.doing if agent else None
+            shown = [x, y, seen.place, seen.doing, slot.emoji if slot else "", seen.target]
+            if self._shown.get(who) != shown:
+                changed[who] = self._shown[who] = shown
+        return changed
+
+
+def _body(agent: Agent, start: tuple[int, int] | None) -> Body:
+    persona = agent.persona
+    return Body(
+        who=persona.name,
+        home=persona.home,
+        start=start,
+        vision=persona.vision,
+        attention=persona.attention,
+        knows=persona.knows,
+    )
+
+
+def _action(action: Action) -> list[Json]:
+    return [action.verb, action.target, action.fields]

@@ -1,0 +1,135 @@
+"""Going back in a run: replay it without a model, fork it, ask its people of any step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ..agents import Minds
+from ..core import (
+    AgentId,
+    Client,
+    Json,
+    Line,
+    Model,
+    ReplayDiverged,
+    Reply,
+    RunError,
+    SettingError,
+    canonical,
+    drive,
+)
+from ..memory import rewind
+from ..store import Store
+from .building import build, load_minds, make_agents
+from .journal import Journal
+from .run import FILE, Run, open_store
+from .simulation import Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replay found: steps run, the hash it ended on (equal to the record's), and
+    how many asks were answered from the record. It makes no model call."""
+
+    steps: int
+    hash: str
+    asks: int
+
+
+def replay(folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None) -> Replay:
+    """Live a run again from its record, in memory, with no model.
+
+    Raises ReplayDiverged naming the first ask, or the first step, that differs."""
+    with Run(folder) as run:
+        again = Store(":memory:")
+        if run.store.get("map"):
+            again.put("map", again.intern(run.store.text(run.store.get("map"))))
+        simulation = build(run.scenario, store=again, model=_Absent())
+        simulation.play(run.journal)
+        for entry in run.entries():
+            tick = simulation.tick()
+            if tick.hash != run.journal.hash(tick.step + 1):
+                mine = next(iter(simulation.journal.entries(tick.step, tick.step)))
+                parts = [key for key in entry if canonical(entry[key]) != canonical(mine[key])]
+                raise ReplayDiverged(
+                    f"step {tick.step} ({entry['at']}) differs in {', '.join(parts) or 'its past'}"
+                    "; the run was made by other code: use the version that made it"
+                )
+            if on_tick:
+                on_tick(tick)
+        asks = int(run.store.rows("SELECT COUNT(*) FROM asks")[0][0])
+        return Replay(run.steps, simulation.hash, asks)
+
+
+class _Absent:
+    """The model of a replay: there is none, and nobody may ask it."""
+
+    def client(self) -> Client:
+        self._refuse()
+
+    def describe(self) -> dict[str, Json]:
+        return {"name": "none: a replay"}
+
+    def _refuse(self) -> NoReturn:
+        raise ReplayDiverged("a replay asked a model; the run was made by other code")
+
+
+def fork(folder: Path | str, step: int, new: Path | str) -> Path:
+    """Copy a run as it stood after ``step`` steps into the folder ``new``.
+
+    Nothing is written to the old run. Raises RunError when ``new`` holds one already, and
+    SettingError when the run is not that long."""
+    target = Path(new)
+    if (target / FILE).exists():
+        raise RunError(f"{target}: already holds a run; give another folder")
+    with open_store(folder) as store:
+        steps = Journal(store).steps
+        if not 0 <= step <= steps:
+            raise SettingError(f"{folder}@{step}: the run has {steps} steps; choose one of them")
+        target.mkdir(parents=True, exist_ok=True)
+        half = target / f"{FILE}.part"
+        half.unlink(missing_ok=True)
+        store.copy_to(half)
+    with Store(half) as copy:
+        journal = Journal(copy)
+        with copy.transaction():
+            journal.cut(step)
+            rewind(copy, step - 1)
+            copy.put("forked", {"from": str(folder), "step": step})
+    half.rename(target / FILE)
+    for leftover in target.glob(f"{FILE}.part*"):
+        leftover.unlink()
+    return target / FILE
+
+
+def interview(
+    folder: Path | str,
+    agent: AgentId,
+    question: str,
+    *,
+    at: int | None = None,
+    model: Model | None = None,
+    person: str = "an interviewer",
+) -> Reply:
+    """Ask somebody of a run a question, as of the end of step ``at`` (default: the last).
+
+    The run is opened read only: the interview leaves no trace in it."""
+    with Run(folder) as run:
+        if agent not in run.people:
+            raise SettingError(
+                f"interview: no agent '{agent}' in {folder}; there are: {', '.join(run.people)}"
+            )
+        step = run.steps - 1 if at is None else at - 1
+        if not -1 <= step < run.steps:
+            raise SettingError(f"interview: the run has {run.steps} steps, not {at}")
+        scenario = run.scenario
+        agents = make_agents(scenario, run.store, model or load_minds(scenario))
+        asked = next(one for one in agents if one.id == agent)
+        asked.memory = asked.memory.as_of(step)
+        asked.state = run.journal.state(agent, step) or asked.state
+        now = run.time(max(step, 0))
+        minds = Minds({agent: asked}, at=now)
+        return drive({agent: asked.reply(Line(person, question, now))}, minds)[agent]
