@@ -1,1 +1,40 @@
-"""Placeholder until its module lands."""
+"""A run as one page that opens anywhere: its data, the page, and finished Smallville runs."""
+
+from .data import (
+    Act,
+    Area,
+    AskData,
+    MapData,
+    Memory,
+    PageData,
+    PersonData,
+    Plan,
+    PlanSlot,
+    TalkData,
+    Texts,
+    Thing,
+)
+from .landscape import Land, landscape
+from .page import render, unpack, write_page
+from .smallville import from_smallville
+
+__all__ = [
+    "Act",
+    "Area",
+    "AskData",
+    "Land",
+    "MapData",
+    "Memory",
+    "PageData",
+    "PersonData",
+    "Plan",
+    "PlanSlot",
+    "TalkData",
+    "Texts",
+    "Thing",
+    "from_smallville",
+    "landscape",
+    "render",
+    "unpack",
+    "write_page",
+]

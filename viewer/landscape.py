@@ -1,0 +1,148 @@
+"""From a map's addresses and blocked tiles to a land that can be drawn.
+
+A map says where one can walk and what places are called, not what they look like. Here
+every tile gets a kind of ground, out of the names of its places and of whatever the map's
+own layers tell (``hints``). The kinds the page knows: grass, meadow, forest, tree, bush,
+hedge, fence, path, road, plaza, water, sand, garden, bridge, field; inside: wood, tile,
+stone, carpet, wall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TypeAlias
+
+from .data import Area, MapData, Thing
+
+Tile: TypeAlias = tuple[int, int]
+
+FLOORS = frozenset({"wood", "tile", "stone", "carpet"})
+_OUTDOORS = (
+    *("garden", "park", "square", "green", "yard", "beach", "field", "meadow", "street"),
+    *("plaza", "orchard", "harbour", "harbor", "pier", "dock", "lane", "pond", "lake"),
+)
+_TILED = ("bath", "kitchen", "laundry", "pharmacy", "clinic", "surgery", "toilet", "bakery")
+_STONE = ("hallway", "hall", "church", "chapel", "cellar", "workshop", "forge", "smithy", "store")
+_CARPET = ("bedroom", "library", "theatre", "study", "parlour", "music")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Land:
+    """What a map tells: sizes in tiles, and for every place the tiles it covers. Keys of
+    ``arenas`` and ``objects`` are addresses, larger places first, joined by colons."""
+
+    width: int
+    height: int
+    blocked: frozenset[Tile]
+    sectors: Mapping[str, frozenset[Tile]]
+    arenas: Mapping[str, frozenset[Tile]]
+    objects: Mapping[str, frozenset[Tile]]
+    hints: Mapping[Tile, str] = field(default_factory=dict)
+
+
+def landscape(land: Land) -> MapData:
+    """The land as the page draws it."""
+    ground = _ground(land)
+    sectors = tuple(_area(name, tiles) for name, tiles in land.sectors.items() if tiles)
+    arenas = tuple(
+        _area(address, tiles, _parent(address)) for address, tiles in land.arenas.items() if tiles
+    )
+    things = tuple(
+        Thing(_last(address), address, tuple(pieces(tiles)))
+        for address, tiles in land.objects.items()
+    )
+    rows = [(x, y) for y in range(land.height) for x in range(land.width)]
+    return MapData(
+        width=land.width,
+        height=land.height,
+        ground=[ground[tile] for tile in rows],
+        blocked=[tile in land.blocked for tile in rows],
+        sectors=sectors,
+        arenas=arenas,
+        objects=things,
+    )
+
+
+def pieces(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
+    """Rectangles (x, y, w, h) around the connected groups of ``tiles``, top left first.
+
+    >>> pieces(frozenset({(0, 0), (1, 0), (5, 5)}))
+    [(0, 0, 2, 1), (5, 5, 1, 1)]
+    """
+    left = set(tiles)
+    found: list[tuple[int, int, int, int]] = []
+    while left:
+        group, edge = set[Tile](), [min(left, key=lambda tile: (tile[1], tile[0]))]
+        left.discard(edge[0])
+        while edge:
+            x, y = edge.pop()
+            group.add((x, y))
+            for beside in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)):
+                if beside in left:
+                    left.discard(beside)
+                    edge.append(beside)
+        found.append(_around(group))
+    return sorted(found, key=lambda rect: (rect[1], rect[0]))
+
+
+def floor_kind(address: str) -> str:
+    """The ground of an arena, by its name; outdoors ``grass`` or ``garden``.
+
+    >>> floor_kind("the Ville:Hobbs Cafe:cafe"), floor_kind("t:Moreno house:kitchen")
+    ('wood', 'tile')
+    """
+    name = _last(address).lower()
+    if any(word in name for word in _OUTDOORS):
+        return "garden" if "garden" in name or "orchard" in name else "grass"
+    for words, kind in ((_TILED, "tile"), (_CARPET, "carpet"), (_STONE, "stone")):
+        if any(word in name for word in words):
+            return kind
+    pick = blake2b(address.encode(), digest_size=1).digest()[0] % 3
+    return "carpet" if "room" in name and "common" not in name and pick == 0 else "wood"
+
+
+def _ground(land: Land) -> dict[Tile, str]:
+    ground: dict[Tile, str] = {}
+    inside: set[Tile] = set()
+    for address, tiles in land.arenas.items():
+        kind = floor_kind(address)
+        for tile in tiles:
+            ground[tile] = land.hints.get(tile, kind) if kind not in FLOORS else kind
+        if kind in FLOORS:
+            inside |= tiles
+    furniture = {tile for tiles in land.objects.values() for tile in tiles}
+    for y in range(land.height):
+        for x in range(land.width):
+            tile = (x, y)
+            if tile in ground and not (tile in land.blocked and land.hints.get(tile) == "wall"):
+                continue
+            hint = land.hints.get(tile, "")
+            if tile in land.blocked and tile not in furniture and not hint:
+                hint = "wall" if _near(tile, inside) else "bush"
+            ground[tile] = hint or "grass"
+    return ground
+
+
+def _near(tile: Tile, inside: set[Tile]) -> bool:
+    x, y = tile
+    return any((x + dx, y + dy) in inside for dx in (-1, 0, 1) for dy in (-1, 0, 1, 2))
+
+
+def _area(address: str, tiles: frozenset[Tile], sector: str = "") -> Area:
+    return Area(_last(address), *_around(tiles), sector)
+
+
+def _around(tiles: Collection[Tile]) -> tuple[int, int, int, int]:
+    xs, ys = [x for x, _ in tiles], [y for _, y in tiles]
+    return min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
+
+
+def _last(address: str) -> str:
+    return address.rsplit(":", 1)[-1].strip()
+
+
+def _parent(address: str) -> str:
+    parts = address.split(":")
+    return parts[-2].strip() if len(parts) > 1 else ""

@@ -1,0 +1,172 @@
+/* The run: unpacking it, and what holds at a step. All files share one scope. */
+
+const DAY = 24 * 60;
+
+async function unpack() {
+  const text = document.getElementById('data').textContent.trim();
+  if (typeof DecompressionStream === 'undefined') {
+    throw new Error('This browser cannot unpack the run. Open the page with Firefox 113, ' +
+      'Chrome 80, Safari 16.4 or newer.');
+  }
+  const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return JSON.parse(await new Response(stream).text());
+}
+
+function bytes(base64) {
+  return Uint8Array.from(atob(base64 || ''), (c) => c.charCodeAt(0));
+}
+
+/* Index of the last row that begins at or before `at`; -1 when none does. */
+function lastAt(rows, at) {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rows[middle][0] <= at) low = middle + 1; else high = middle;
+  }
+  return low - 1;
+}
+
+function currentRow(rows, at) {
+  const found = lastAt(rows, at);
+  return found < 0 ? null : rows[found];
+}
+
+/* Rows of exactly this step. */
+function rowsOf(rows, step) {
+  let first = lastAt(rows, step - 0.5) + 1;
+  const found = [];
+  while (first < rows.length && rows[first][0] <= step) found.push(rows[first++]);
+  return found;
+}
+
+class Town {
+  constructor(map) {
+    this.width = map.width;
+    this.height = map.height;
+    const ground = bytes(map.ground);
+    this.kinds = map.kinds;
+    this.ground = Array.from(ground, (index) => map.kinds[index] || 'grass');
+    this.bits = bytes(map.blocked);
+    this.sectors = map.sectors;
+    this.arenas = map.arenas;
+    this.objects = map.objects;
+    this.links = map.links || [];
+  }
+
+  kind(x, y) {
+    if (x < 0 || y < 0 || x >= this.width || y >= this.height) return '';
+    return this.ground[y * this.width + x];
+  }
+
+  blocked(x, y) {
+    if (x < 0 || y < 0 || x >= this.width || y >= this.height) return true;
+    const at = y * this.width + x;
+    return ((this.bits[at >> 3] || 0) & (0x80 >> (at & 7))) !== 0;
+  }
+
+  areaAt(areas, x, y) {
+    let best = null;
+    for (const a of areas) {
+      const inside = x >= a.x && y >= a.y && x < a.x + a.w && y < a.y + a.h;
+      if (inside && (!best || a.w * a.h < best.w * best.h)) best = a;
+    }
+    return best;
+  }
+}
+
+class Run {
+  constructor(json) {
+    Object.assign(this, json);
+    this.town = new Town(json.map);
+    this.begin = Date.parse(json.start + 'Z');
+    this.last = Math.max(0, json.steps - 1);
+    this.people.forEach((person, index) => {
+      person.index = index;
+      person.first = person.id.split(' ')[0] || person.id;
+      person.record = new Map(person.memories.map((memory) => [memory[0], memory]));
+      person.talks = this.talks.filter((talk) => talk.members.includes(person.id));
+    });
+    this.byName = new Map(this.people.map((person) => [person.id, person]));
+    this.talks.sort((a, b) => a.start - b.start);
+    this.busy = this.eventful();
+  }
+
+  /* Steps at which something can be seen, sorted: moves, actions, lines. */
+  eventful() {
+    const steps = new Set();
+    for (const person of this.people) {
+      for (const row of person.track) steps.add(Math.floor(row[0]));
+      for (const row of person.acts) steps.add(row[0]);
+    }
+    for (const talk of this.talks) for (const line of talk.lines) steps.add(line[0]);
+    return Float64Array.from(steps).sort();
+  }
+
+  nextBusy(at) {
+    let low = 0;
+    let high = this.busy.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.busy[middle] <= at) low = middle + 1; else high = middle;
+    }
+    return low < this.busy.length ? this.busy[low] : this.last;
+  }
+
+  date(step) {
+    return new Date(this.begin + step * this.step_seconds * 1000);
+  }
+
+  minute(step) {
+    const date = this.date(step);
+    return date.getUTCHours() * 60 + date.getUTCMinutes() + date.getUTCSeconds() / 60;
+  }
+
+  clock(step) {
+    const date = this.date(step);
+    const two = (n) => String(n).padStart(2, '0');
+    return `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}`;
+  }
+
+  day(step) {
+    return this.date(step).toLocaleDateString('en-GB',
+      { weekday: 'long', day: 'numeric', month: 'long', timeZone: 'UTC' });
+  }
+
+  /* Where somebody is at `t`, a step with a fraction. */
+  position(person, t) {
+    const track = person.track;
+    const at = Math.max(0, lastAt(track, t));
+    const a = track[at];
+    if (!a) return { x: 0, y: 0, moving: false, dx: 0, dy: 0 };
+    const b = track[at + 1];
+    const from = b ? Math.max(a[0], b[0] - 1) : 0;
+    if (!b || t <= from) return { x: a[1], y: a[2], moving: false, dx: 0, dy: 0 };
+    const part = Math.min(1, (t - from) / Math.max(1e-6, b[0] - from));
+    return along(this.town, a, b, part);
+  }
+
+  act(person, t) {
+    return currentRow(person.acts, t);
+  }
+
+  plan(person, t) {
+    return currentRow(person.plans, t);
+  }
+
+  /* The conversation somebody is in at `t`. */
+  talkOf(person, t) {
+    return person.talks.find((talk) => t >= talk.start && t <= talk.end) || null;
+  }
+
+  /* The latest step at or before `t` at which somebody asked anything. */
+  asked(person, t) {
+    const row = currentRow(person.asks, t);
+    return row ? { step: row[0], rows: rowsOf(person.asks, row[0]) } : null;
+  }
+
+  prompt(indexes) {
+    return (indexes || []).map((index) => this.texts[index] || '').join('\n\n');
+  }
+}

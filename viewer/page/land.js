@@ -1,0 +1,85 @@
+/* The whole land on one canvas, painted once, and a half-size copy for far views. */
+
+const LAND_PIXELS = 15e6;
+
+class Landscape {
+  constructor(town) {
+    this.town = town;
+    this.T = Math.max(10, Math.min(48, Math.floor(Math.sqrt(LAND_PIXELS / (town.width * town.height)))));
+    this.lamps = [];
+    this.windows = [];
+    this.tall = [];
+  }
+
+  /* Paints in steps, so that the page can show how far it is. */
+  async paint(progress) {
+    const { town, T } = this;
+    const pause = () => new Promise((done) => { setTimeout(done, 0); });
+    progress(0.1);
+    await pause();
+    const ground = paintGround(town, Math.min(14, T));
+    progress(0.5);
+    await pause();
+    this.canvas = canvasOf(town.width * T, town.height * T);
+    const ctx = this.canvas.getContext('2d');
+    ctx.imageSmoothingQuality = 'high';
+    ctx.drawImage(ground, 0, 0, this.canvas.width, this.canvas.height);
+    if (town.links.length) bridges(ctx, town, T);
+    scatter(ctx, town, T);
+    hedges(ctx, town, T);
+    progress(0.65);
+    await pause();
+    drawBuildings(ctx, town, T);
+    this.windows = drawWalls(ctx, town, T);
+    for (const thing of town.objects) drawThing(ctx, thing, T);
+    drawRest(ctx, town, T);
+    progress(0.8);
+    await pause();
+    this.lamps = lampPosts(town);
+    this.tall = plant(town, T);
+    for (const post of this.lamps) lamp(ctx, post.x, post.y, T);
+    for (const t of this.tall) ctx.drawImage(t.sprite, t.x, t.y, t.w, t.h);
+    this.far = canvasOf(this.canvas.width / 2, this.canvas.height / 2);
+    const small = this.far.getContext('2d');
+    small.imageSmoothingQuality = 'high';
+    small.drawImage(this.canvas, 0, 0, this.far.width, this.far.height);
+    this.water = [];
+    town.ground.forEach((kind, at) => {
+      if (surfaceOf(kind) === 'water') this.water.push([at % town.width, Math.floor(at / town.width)]);
+    });
+    progress(1);
+  }
+
+  /* Tall things that may stand in front of somebody at (x, y) tiles. */
+  before(x, y) {
+    const { T, tall } = this;
+    const px = (x + 0.5) * T;
+    const foot = (y + 0.9) * T;
+    let low = 0;
+    let high = tall.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (tall[middle].foot <= foot) low = middle + 1; else high = middle;
+    }
+    const found = [];
+    for (let i = low; i < tall.length && tall[i].foot < foot + T * 4; i++) {
+      const t = tall[i];
+      if (px > t.x - T && px < t.x + t.w + T && t.y < foot) found.push(t);
+    }
+    return found;
+  }
+}
+
+function bridges(ctx, town, T) {
+  ctx.lineCap = 'round';
+  for (const [ax, ay, bx, by] of town.links) {
+    for (const [color, width] of [['rgba(60,50,46,.25)', 1.1], ['#a67c50', 0.9], ['#d3ac7c', 0.7]]) {
+      ctx.strokeStyle = color;
+      ctx.lineWidth = T * width;
+      ctx.beginPath();
+      ctx.moveTo((ax + 0.5) * T, (ay + 0.5) * T);
+      ctx.lineTo((bx + 0.5) * T, (by + 0.5) * T);
+      ctx.stroke();
+    }
+  }
+}

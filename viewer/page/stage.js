@@ -1,0 +1,390 @@
+/* The stage: camera, people in the land, bubbles and labels. One call draws one frame. */
+
+const FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
+const SERIF = 'ui-serif, Georgia, "Iowan Old Style", "Noto Serif", "DejaVu Serif", serif';
+
+class Stage {
+  constructor(canvas, run, land) {
+    this.canvas = canvas;
+    this.ctx = canvas.getContext('2d');
+    this.run = run;
+    this.land = land;
+    this.light = new Light(run, land);
+    this.looks = run.people.map((person) => lookOf(person, run.people.length));
+    this.faces = run.people.map(() => 'down');
+    this.camera = { x: run.town.width / 2, y: run.town.height / 2, zoom: 8 };
+    this.goal = null;
+    this.figures = [];
+    this.wrapped = new Map();
+    this.inset = { right: 0, bottom: 0 };
+  }
+
+  resize() {
+    const ratio = Math.min(2, window.devicePixelRatio || 1);
+    this.width = this.canvas.clientWidth;
+    this.height = this.canvas.clientHeight;
+    this.canvas.width = Math.round(this.width * ratio);
+    this.canvas.height = Math.round(this.height * ratio);
+    this.ratio = ratio;
+  }
+
+  /* The part of the canvas that no panel covers. */
+  get room() {
+    return { w: this.width - this.inset.right, h: this.height - this.inset.bottom };
+  }
+
+  get least() {
+    const { town } = this.run;
+    return Math.min(this.room.w / town.width, this.room.h / town.height) * 0.9;
+  }
+
+  fit() {
+    const { town } = this.run;
+    const cover = Math.max(this.room.w / town.width, this.room.h / town.height);
+    const zoom = Math.min(30, this.least * 1.08 + (cover - this.least) * 0.55);
+    Object.assign(this.camera, { x: town.width / 2, y: town.height / 2, zoom });
+  }
+
+  zoomBy(factor, sx = this.room.w / 2, sy = this.room.h / 2) {
+    const [tx, ty] = this.toTile(sx, sy);
+    const { camera } = this;
+    camera.zoom = Math.min(96, Math.max(this.least, camera.zoom * factor));
+    const [x, y] = this.toTile(sx, sy);
+    camera.x += tx - x;
+    camera.y += ty - y;
+    this.goal = null;
+    this.clamp();
+  }
+
+  clamp() {
+    const { town } = this.run;
+    this.camera.x = Math.min(town.width, Math.max(0, this.camera.x));
+    this.camera.y = Math.min(town.height, Math.max(0, this.camera.y));
+  }
+
+  toTile(sx, sy) {
+    const { camera, room } = this;
+    return [camera.x + (sx - room.w / 2) / camera.zoom, camera.y + (sy - room.h / 2) / camera.zoom];
+  }
+
+  viewer() {
+    const { camera, room } = this;
+    const view = (tx, ty) => [
+      (tx - camera.x) * camera.zoom + room.w / 2, (ty - camera.y) * camera.zoom + room.h / 2,
+    ];
+    view.zoom = camera.zoom;
+    return view;
+  }
+
+  goTo(x, y, zoom, now = false) {
+    this.goal = { x: x + 0.5, y: y + 0.5, zoom: zoom || this.camera.zoom };
+    if (now) { Object.assign(this.camera, this.goal); this.goal = null; }
+  }
+
+  glide(seconds, calm) {
+    if (!this.goal) return;
+    const part = calm ? 1 : 1 - Math.exp(-seconds * 4.5);
+    const { camera, goal } = this;
+    camera.x += (goal.x - camera.x) * part;
+    camera.y += (goal.y - camera.y) * part;
+    camera.zoom *= Math.pow(goal.zoom / camera.zoom, part);
+    if (Math.hypot(goal.x - camera.x, goal.y - camera.y) < 0.02 && Math.abs(goal.zoom / camera.zoom - 1) < 0.005) {
+      this.goal = null;
+    }
+  }
+
+  draw(state, seconds) {
+    const { ctx, run } = this;
+    const t = state.t;
+    this.place(t, seconds);
+    if (state.follow && state.who) {
+      const figure = this.figures[state.who.index];
+      const zoom = this.goal ? this.goal.zoom : Math.max(this.camera.zoom, this.ample());
+      this.goTo(figure.x, figure.y, zoom);
+    }
+    this.glide(seconds, state.calm);
+    const view = this.viewer();
+    ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    ctx.fillStyle = '#7fa56b';
+    ctx.fillRect(0, 0, this.width, this.height);
+    this.ground(view, state);
+    this.crowd(view, state);
+    const minute = run.minute(t);
+    const awake = this.figures.filter((figure) => !figure.asleep);
+    this.light.open = new Set(awake.filter((f) => f.sector).map((f) => f.sector.name));
+    this.light.draw(ctx, view, this.width, this.height, minute, awake);
+    this.labels(view, minute);
+    this.marks(view, state);
+  }
+
+  ample() {
+    return Math.min(44, Math.max(22, this.width / 26));
+  }
+
+  /* Where everybody is; several on one tile stand around its middle. */
+  place(t, seconds) {
+    const { run } = this;
+    const tiles = new Map();
+    this.figures = run.people.map((person) => {
+      const at = run.position(person, t);
+      const act = run.act(person, t);
+      const key = `${Math.round(at.x)},${Math.round(at.y)}`;
+      const mates = tiles.get(key) || [];
+      tiles.set(key, mates);
+      const figure = { ...at, person, act, asleep: Boolean(act && act[5]) && !at.moving, mates };
+      mates.push(figure);
+      if (at.moving) {
+        this.faces[person.index] = Math.abs(at.dx) >= Math.abs(at.dy)
+          ? (at.dx < 0 ? 'left' : 'right') : (at.dy < 0 ? 'up' : 'down');
+      } else if (act && !act[5]) this.faces[person.index] = this.faces[person.index] === 'up' ? 'up' : this.faces[person.index];
+      return figure;
+    });
+    for (const figure of this.figures) {
+      const count = figure.mates.length;
+      if (count > 1 && !figure.moving) {
+        const angle = (figure.mates.indexOf(figure) / count) * Math.PI * 2;
+        figure.x += Math.cos(angle) * 0.42;
+        figure.y += Math.sin(angle) * 0.26;
+      }
+      figure.sector = run.town.areaAt(run.town.sectors, Math.round(figure.x), Math.round(figure.y));
+    }
+    this.beat = (this.beat || 0) + seconds * 9;
+  }
+
+  ground(view, state) {
+    const { ctx, land, run } = this;
+    const far = view.zoom * this.ratio < land.T * 0.55;
+    const image = far ? land.far : land.canvas;
+    const scale = far ? land.T / 2 : land.T;
+    const [x0, y0] = this.toTile(0, 0);
+    const [x1, y1] = this.toTile(this.width, this.height);
+    const sx = Math.max(0, x0 * scale);
+    const sy = Math.max(0, y0 * scale);
+    const sw = Math.min(image.width, x1 * scale) - sx;
+    const sh = Math.min(image.height, y1 * scale) - sy;
+    if (sw <= 0 || sh <= 0) return;
+    const [dx, dy] = view(sx / scale, sy / scale);
+    ctx.imageSmoothingEnabled = true;
+    ctx.drawImage(image, sx, sy, sw, sh, dx, dy, (sw / scale) * view.zoom, (sh / scale) * view.zoom);
+    if (!land.water.length || view.zoom < 5) return;
+    ctx.strokeStyle = 'rgba(255,255,255,.5)';
+    ctx.lineWidth = Math.max(1, view.zoom * 0.05);
+    ctx.lineCap = 'round';
+    const clock = state.calm ? 0 : performance.now() / 1000;
+    for (const [x, y] of land.water) {
+      if (x < x0 - 1 || y < y0 - 1 || x > x1 || y > y1) continue;
+      const phase = hashOf(x, y, 6) * 6.3;
+      const shine = Math.sin(clock * 0.9 + phase);
+      if (shine < 0.15 || run.town.kind(x, y - 1) !== run.town.kind(x, y)) continue;
+      const [px, py] = view(x + 0.2 + hashOf(x, y, 7) * 0.4 + shine * 0.1, y + 0.3 + hashOf(x, y, 8) * 0.5);
+      ctx.globalAlpha = shine * 0.6;
+      ctx.beginPath();
+      ctx.moveTo(px, py);
+      ctx.quadraticCurveTo(px + view.zoom * 0.15, py - view.zoom * 0.08, px + view.zoom * 0.3, py);
+      ctx.stroke();
+    }
+    ctx.globalAlpha = 1;
+  }
+
+  size(view) {
+    return Math.max(this.width < 600 ? 21 : 24, view.zoom * 1.45);
+  }
+
+  crowd(view, state) {
+    const { ctx, land } = this;
+    const s = this.size(view);
+    const order = [...this.figures].sort((a, b) => a.y - b.y);
+    for (const figure of order) {
+      const [x, y] = view(figure.x + 0.5, figure.y + 0.86);
+      figure.sx = x;
+      figure.sy = y;
+      figure.size = s;
+      if (x < -60 || y < -60 || x > this.width + 60 || y > this.height + 90) continue;
+      const { index } = figure.person;
+      const look = this.looks[index];
+      if (state.who === figure.person) this.ring(x, y, s, look, state);
+      if (figure.asleep) drawSleeper(ctx, look, x, y, s, state.calm ? 0 : performance.now() / 1000);
+      else {
+        drawPerson(ctx, look, x, y, s, {
+          moving: figure.moving && !state.calm,
+          beat: this.beat + index * 1.7,
+          face: this.faces[index],
+          blink: !state.calm && Math.sin(performance.now() / 700 + index * 5) > 0.985,
+        });
+      }
+      if (view.zoom < 9) continue;
+      for (const t of land.before(figure.x, figure.y)) {
+        const [tx, ty] = view(t.x / land.T, t.y / land.T);
+        const k = view.zoom / land.T;
+        ctx.globalAlpha = 0.82;
+        ctx.drawImage(t.sprite, tx, ty, t.w * k, t.h * k);
+        ctx.globalAlpha = 1;
+      }
+    }
+  }
+
+  ring(x, y, s, look, state) {
+    const { ctx } = this;
+    const pulse = state.calm ? 0 : Math.sin(performance.now() / 380) * 0.03;
+    ctx.strokeStyle = '#fffaf0';
+    ctx.lineWidth = s * 0.09;
+    ctx.beginPath();
+    ctx.ellipse(x, y, s * (0.4 + pulse), s * (0.16 + pulse * 0.4), 0, 0, 7);
+    ctx.stroke();
+    ctx.strokeStyle = look.color;
+    ctx.lineWidth = s * 0.045;
+    ctx.stroke();
+  }
+
+  labels(view, minute) {
+    const { ctx, run } = this;
+    const near = view.zoom > 24;
+    const areas = near ? run.town.arenas : run.town.sectors;
+    const night = skyAt(minute).dark > 0.5;
+    const taken = [];
+    ctx.textAlign = 'center';
+    ctx.textBaseline = 'middle';
+    ctx.lineJoin = 'round';
+    for (const area of areas) {
+      const [x, top] = view(area.x + area.w / 2, area.y);
+      const y = top + (near ? view.zoom * 0.1 : Math.min(view.zoom * 1.2, 14));
+      if (x < -80 || x > this.width + 80 || y < -20 || y > this.height + 20) continue;
+      const px = near ? 13 : Math.max(11, Math.min(17, view.zoom * 1.25));
+      ctx.font = `${near ? 'italic 500' : '600'} ${px}px ${SERIF}`;
+      const text = area.name;
+      const w = ctx.measureText(text).width;
+      if (taken.some((t) => Math.abs(t.x - x) < (t.w + w) / 2 + 6 && Math.abs(t.y - y) < px + 4)) continue;
+      taken.push({ x, y, w });
+      ctx.strokeStyle = night ? 'rgba(22,24,48,.85)' : 'rgba(255,250,238,.92)';
+      ctx.lineWidth = 4;
+      ctx.strokeText(text, x, y);
+      ctx.fillStyle = night ? '#f3e8cf' : '#4a3b3a';
+      ctx.fillText(text, x, y);
+    }
+  }
+
+  /* Names, what everybody does, and what is said. */
+  marks(view, state) {
+    const { ctx, run } = this;
+    const s = this.size(view);
+    const shown = this.figures.filter((f) => f.sx > -40 && f.sx < this.width + 40 && f.sy > -40 && f.sy < this.height + 80);
+    const spoken = this.spoken(state);
+    for (const figure of shown) {
+      const chosen = state.who === figure.person;
+      const head = figure.sy - s * (figure.asleep ? 0.82 : 1.02);
+      if (!spoken.has(figure.person)) this.emoji(figure, figure.sx, head, s);
+      if (chosen || view.zoom > 13 || run.people.length < 9) this.name(figure, figure.sx, figure.sy + s * 0.2, chosen);
+    }
+    for (const figure of shown) {
+      const text = spoken.get(figure.person);
+      if (text) this.bubble(text, figure.sx, figure.sy - s * 0.98, state.who === figure.person);
+    }
+  }
+
+  emoji(figure, x, y, s) {
+    const { ctx } = this;
+    const mark = figure.asleep ? '💤' : figure.act && figure.act[2];
+    if (!mark) return;
+    const px = Math.max(12, Math.min(22, s * 0.36));
+    ctx.font = `${px}px ${FONT}`;
+    ctx.textAlign = 'center';
+    ctx.textBaseline = 'middle';
+    const first = Array.from(new Intl.Segmenter().segment(mark), (part) => part.segment).slice(0, 2).join('');
+    const w = Math.max(px * 1.5, ctx.measureText(first).width + px * 0.5);
+    const h = px * 1.5;
+    ctx.fillStyle = 'rgba(255,252,244,.94)';
+    ctx.strokeStyle = 'rgba(60,44,60,.22)';
+    ctx.lineWidth = 1;
+    box(ctx, x - w / 2, y - h, w, h, h / 2);
+    ctx.fill();
+    ctx.stroke();
+    ctx.fillStyle = '#33283a';
+    ctx.fillText(first, x, y - h / 2 + px * 0.06);
+  }
+
+  name(figure, x, y, chosen) {
+    const { ctx } = this;
+    const look = this.looks[figure.person.index];
+    ctx.font = `600 ${chosen ? 13 : 11.5}px ${FONT}`;
+    ctx.textAlign = 'center';
+    ctx.textBaseline = 'middle';
+    const w = ctx.measureText(figure.person.first).width + 12;
+    ctx.fillStyle = chosen ? look.color : 'rgba(38,32,48,.66)';
+    box(ctx, x - w / 2, y - 1, w, 17, 8.5);
+    ctx.fill();
+    ctx.fillStyle = '#fff';
+    ctx.fillText(figure.person.first, x, y + 8);
+  }
+
+  /* The line that each speaker said last, while it may be read. */
+  spoken(state) {
+    const spoken = new Map();
+    const hold = Math.max(3, state.rate * 4);
+    for (const talk of this.run.talks) {
+      if (talk.start > state.t) break;
+      if (talk.end + hold < state.t) continue;
+      const line = currentRow(talk.lines, state.t);
+      if (!line || (state.t - line[0] > hold && state.t > talk.end)) continue;
+      const person = this.run.byName.get(line[1]);
+      if (person) spoken.set(person, line[2]);
+    }
+    return spoken;
+  }
+
+  wrap(text, room) {
+    const key = `${room}|${text}`;
+    let lines = this.wrapped.get(key);
+    if (lines) return lines;
+    lines = [];
+    let line = '';
+    for (const word of text.split(/\s+/)) {
+      const longer = line ? `${line} ${word}` : word;
+      if (this.ctx.measureText(longer).width > room && line) { lines.push(line); line = word; } else line = longer;
+    }
+    lines.push(line);
+    if (lines.length > 4) lines = [...lines.slice(0, 3), `${lines[3].slice(0, -1)}…`];
+    if (this.wrapped.size > 500) this.wrapped.clear();
+    this.wrapped.set(key, lines);
+    return lines;
+  }
+
+  bubble(text, x, y, chosen) {
+    const { ctx } = this;
+    ctx.font = `${chosen ? 13.5 : 12.5}px ${FONT}`;
+    const lines = this.wrap(text, Math.min(230, this.width * 0.55));
+    const w = Math.max(...lines.map((line) => ctx.measureText(line).width)) + 22;
+    const h = lines.length * 17 + 14;
+    const left = Math.min(Math.max(6, x - w / 2), Math.max(6, this.room.w - w - 6));
+    const top = Math.max(6, y - h - 9);
+    ctx.save();
+    ctx.shadowColor = 'rgba(30,24,50,.32)';
+    ctx.shadowBlur = 10;
+    ctx.shadowOffsetY = 3;
+    ctx.fillStyle = '#fffdf7';
+    box(ctx, left, top, w, h, 12);
+    ctx.fill();
+    ctx.restore();
+    ctx.fillStyle = '#fffdf7';
+    ctx.beginPath();
+    const tail = Math.min(Math.max(left + 16, x), left + w - 16);
+    ctx.moveTo(tail - 7, top + h - 1);
+    ctx.lineTo(x, top + h + 9);
+    ctx.lineTo(tail + 7, top + h - 1);
+    ctx.fill();
+    ctx.fillStyle = '#2f2836';
+    ctx.textAlign = 'left';
+    ctx.textBaseline = 'middle';
+    lines.forEach((line, k) => ctx.fillText(line, left + 11, top + 16 + k * 17));
+  }
+
+  /* Who stands at a point of the screen. */
+  hit(sx, sy) {
+    let best = null;
+    let least = 30;
+    for (const figure of this.figures) {
+      const far = Math.hypot(figure.sx - sx, figure.sy - figure.size * 0.45 - sy);
+      if (far < Math.max(least, 0) && far < Math.max(20, figure.size * 0.6)) { best = figure.person; least = far; }
+    }
+    return best;
+  }
+}
