@@ -65,7 +65,9 @@ def import_lines(memory: Memory, path: Path | str) -> int:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MemoryFault(f"{source}: cannot be read ({error}); check the file") from error
-    items = [_item(line, number, source) for number, line in enumerate(text.splitlines(), 1)]
+    # Not splitlines: a text may hold other line separators than the one between lines.
+    lines = text.removesuffix("\n").split("\n") if text else []
+    items = [_item(line, number, source) for number, line in enumerate(lines, 1)]
     with memory.store.transaction():
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)

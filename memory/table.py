@@ -84,10 +84,12 @@ def agents(store: Store) -> tuple[AgentId, ...]:
 
 
 def head(store: Store, agent: AgentId) -> Head:
-    """The ends of an agent's chains; all zero for one without memories."""
+    """The ends of an agent's chains; all zero for one who never had memories."""
     row = store.one(
         "SELECT records, link, touches, touch_link FROM memory_heads WHERE agent = ?", (agent,)
     )
+    if row is None and agent in agents(store):
+        raise fault(store, agent, "memories were written, none are there")
     return Head(*row) if row else Head()
 
 

@@ -54,6 +54,7 @@ class Store:
         self._checks: dict[str, Check] = {}
         self._lock: WriterLock | None = None
         self._stamp: tuple[int, int, bool] | None = None
+        self._version = 0
         new = self._look(create)
         if self.path and write:
             self._lock = WriterLock(self.path)
@@ -155,6 +156,10 @@ class Store:
             self._connection.close()
             self._connection = connect_reading(self.path)
             self._stamp = now
+            self.cache.clear()
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self._version = version
             self.cache.clear()
 
     # -- transactions ---------------------------------------------------------------

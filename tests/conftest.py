@@ -33,7 +33,8 @@ def smollm2() -> Model:
     """The packaged default model, loaded once for all tests marked ``real``."""
     from denizens.models import load_model
 
-    return load_model("smollm2")
+    model: Model = load_model("smollm2")
+    return model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
