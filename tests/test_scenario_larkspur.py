@@ -316,12 +316,23 @@ def test_scenario_files_hold_only_documented_keys(name: str) -> None:
 def test_crossroads_is_one_connected_world_of_known_places() -> None:
     """Paths join places that exist, all of them; homes and routines name places or things."""
     table = scenario("crossroads")
+    world = table["scenario"]["name"]
     places = {place["name"]: place["objects"] for place in table["world"]["places"]}
-    things = {f"{name}:{thing}" for name, own in places.items() for thing in own}
+    things = {f"{world}:{name}:{thing}" for name, own in places.items() for thing in own}
     joined = {table["world"]["places"][0]["name"]}
     for _ in places:
         joined |= {end for path in table["world"]["paths"] if joined & set(path) for end in path}
     assert joined == set(places)
     for person in people("crossroads"):
-        assert person.home in places
+        assert person.home.removeprefix(f"{world}:") in places
         assert {entry.place for entry in person.routine} <= things
+
+
+def test_every_example_in_the_docs_is_toml() -> None:
+    """The fenced TOML of docs/scenarios.md parses; the whole scenario in it loads."""
+    told = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    examples = [tomllib.loads(code) for code in re.findall(r"```toml\n(.*?)```", told, re.S)]
+    assert examples[0]["people"][0]["home"] == "small:kitchen"
+    assert Persona.parse(examples[0]["people"][0]).name == "Ada Lund"
+    assert examples[1] == scenario("larkspur-morning")
+    assert {one["kind"] for one in examples[2]["inputs"]} == {"whisper", "event", "line"}
