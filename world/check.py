@@ -1,0 +1,293 @@
+"""A check that anybody's world keeps the contract of ``core.World``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import Random
+
+from ..core import (
+    Action,
+    AgentId,
+    Body,
+    Event,
+    Json,
+    Observation,
+    Seed,
+    Time,
+    Turn,
+    World,
+    WorldError,
+)
+
+BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
+_FAULTS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_NONSENSE = Action("no such verb", "nowhere")
+
+
+def check_world(
+    make: Callable[[], World],
+    script: Sequence[Mapping[AgentId, Action]] | None = None,
+    *,
+    bodies: Sequence[Body] = BODIES,
+    steps: int = 60,
+    start: Time = datetime(2000, 1, 1),
+    step_seconds: int = 60,
+    seed: int = 0,
+) -> None:
+    """Fail when a world breaks a clause of the protocol, and name the clause.
+
+    ``make`` builds the same empty world each time; ``bodies`` (at least two) enter it.
+    ``script`` says who does what at each step; without one they do for ``steps`` steps what
+    the world affords them, drawn with ``seed``. Raises WorldError.
+    """
+    if len(bodies) < 2:
+        raise WorldError("check_world: give at least two bodies")
+    check = _Check(make, tuple(bodies), start, timedelta(seconds=step_seconds))
+    check.coming_and_going()
+    check.strangers()
+    check.nonsense()
+    check.telling()
+    rng = Seed.of(seed).child("check_world").rng()
+    check.living(script, len(script) if script is not None else steps, rng)
+
+
+class _Check:
+    """One world under examination."""
+
+    def __init__(
+        self, make: Callable[[], World], bodies: tuple[Body, ...], start: Time, tick: timedelta
+    ) -> None:
+        self._make = make
+        self._bodies = bodies
+        self._names = tuple(body.who for body in bodies)
+        self._start = start
+        self._tick = tick
+
+    def _fresh(self) -> World:
+        world = self._make()
+        for body in self._bodies:
+            world.enter(body)
+        return world
+
+    def coming_and_going(self) -> None:
+        """Clauses about enter and leave."""
+        world = self._fresh()
+        gone = self._bodies[0]
+        _must_refuse("enter: a taken name raises WorldError", lambda: world.enter(gone))
+        world.leave(gone.who)
+        _must_refuse("leave: who left cannot observe", lambda: world.observe(gone.who))
+        for who in self._names[1:]:
+            _need(
+                all(one.who != gone.who for one in world.observe(who).people),
+                "leave: nobody sees who left",
+                f"{who} still sees {gone.who}",
+            )
+        world.enter(gone)
+        _need(world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who)
+
+    def strangers(self) -> None:
+        """Clauses about names the world does not know."""
+        world, nobody = self._fresh(), "nobody at all"
+        clause = "an unknown name raises WorldError"
+        _must_refuse(f"observe: {clause}", lambda: world.observe(nobody))
+        _must_refuse(f"affordances: {clause}", lambda: world.affordances(nobody))
+        _must_refuse(f"leave: {clause}", lambda: world.leave(nobody))
+        step = {nobody: Action("wait")}
+        _must_refuse(f"step: {clause}", lambda: world.step(step, self._start, (nobody,)))
+        news = Event("news", "it", "is", "so", "it is so")
+        _must_refuse(f"tell: {clause}", lambda: world.tell(news, (nobody,)))
+
+    def nonsense(self) -> None:
+        """An action that is not afforded is refused, to who tried it and to nobody else."""
+        world, clause = self._fresh(), "step: what is not afforded becomes a refused event"
+        first, rest = self._names[0], self._names[1:]
+        actions = dict.fromkeys(rest, Action("wait")) | {first: _NONSENSE}
+        try:
+            turn = world.step(actions, self._start, self._names)
+        except _FAULTS as error:
+            raise _broken(clause, f"it raised {error!r}") from error
+        _need(_refused(turn.seen[first]), clause, "no notice of it")
+        _need(any(event.kind == "refused" for event in turn.events), clause, "not in the turn")
+        for who in rest:
+            _need(not _refused(turn.seen[who]), "step: waiting is never refused", f"{who}'s was")
+
+    def telling(self) -> None:
+        """News reaches those it is for, once."""
+        world, clause = self._fresh(), "tell: those told notice it until their next step"
+        first, second = self._names[:2]
+        news = Event("news", "the mayor", "brings", "news", "the mayor brings news")
+        world.tell(news, (first,))
+        _need(news in world.observe(first).notices, clause, "it is not among the notices")
+        _need(news not in world.observe(second).notices, clause, "somebody else noticed it")
+        world.step({first: Action("wait")}, self._start, self._names)
+        _need(news not in world.observe(first).notices, clause, "it is noticed twice")
+
+    def living(
+        self, script: Sequence[Mapping[AgentId, Action]] | None, steps: int, rng: Random
+    ) -> None:
+        """Clauses about every step: three worlds live alike, one of them saved and loaded."""
+        world, twin, heir = self._fresh(), self._fresh(), self._fresh()
+        for number in range(steps):
+            at = self._start + number * self._tick
+            for who in self._names:
+                self._seeing(world, who)
+            actions = self._drawn(world, rng) if script is None else script[number]
+            order = tuple(rng.sample(self._names, len(self._names)))
+            kept = _text(world)
+            state = world.save()
+            turn = world.step(actions, at, order)
+            _need(
+                json.dumps(state, sort_keys=True) == kept,
+                "save: a saved state stands by itself",
+                f"step {number} changed it",
+            )
+            self._turn(world, turn, actions, at)
+            # The twin gets the same actions, put together the other way round.
+            again = twin.step(dict(reversed(list(actions.items()))), at, order)
+            _need(
+                again == turn and _text(twin) == _text(world),
+                "step: deterministic, and conflicts are settled by order alone",
+                f"step {number} differs between two equal worlds",
+            )
+            self._inheriting(heir, kept, world, turn, (actions, at, order))
+            heir = self._make() if number % 2 else self._fresh()
+
+    def _drawn(self, world: World, rng: Random) -> dict[AgentId, Action]:
+        """What the bodies do: at times only one of them acts."""
+        acting = self._names if rng.random() < 0.8 else (rng.choice(self._names),)
+        actions = {}
+        for who in acting:
+            can = list(world.affordances(who))
+            # Verbs first, so that talk is not lost among hundreds of places to go.
+            verb = rng.choice(sorted({one.verb for one in can}))
+            one = rng.choice([one for one in can if one.verb == verb])
+            actions[who] = Action(one.verb, one.target, _filled(one.fields))
+        return actions
+
+    def _seeing(self, world: World, who: AgentId) -> None:
+        before = _text(world)
+        seen, can = world.observe(who), world.affordances(who)
+        _need(
+            world.observe(who) == seen and world.affordances(who) == can and _text(world) == before,
+            "observe and affordances change nothing",
+            f"looking twice as {who} differs",
+        )
+        _need(seen.who == who, "observe: shows who looks", f"{who} got {seen.who}'s")
+        _need(
+            any(one.verb == "wait" for one in can),
+            "affordances: wait is always there",
+            f"{who} may only {', '.join(one.verb for one in can) or 'do nothing'}",
+        )
+        pairs = [(one.verb, one.target) for one in can]
+        _need(
+            len(set(pairs)) == len(pairs),
+            "affordances: each is there once",
+            f"{who} has one twice",
+        )
+        attention = next(body.attention for body in self._bodies if body.who == who)
+        _need(
+            len(seen.events) <= attention,
+            "observe: at most attention events",
+            f"{who} takes in {len(seen.events)}",
+        )
+        _need(
+            all(event.kind != "doing" or event.subject != who for event in seen.events)
+            and all(one.who != who for one in seen.people),
+            "observe: nobody perceives itself",
+            who,
+        )
+
+    def _turn(self, world: World, turn: Turn, actions: Mapping[AgentId, Action], at: Time) -> None:
+        _need(set(turn.seen) == set(actions), "step: exactly those who act see", str(at))
+        for who, seen in turn.seen.items():
+            _need(
+                seen == world.observe(who),
+                "step: seen is what observe gives afterwards",
+                f"{who} at {at}",
+            )
+            _need(seen.at >= at, "observe: time does not run backwards", f"{who} at {at}")
+        if len(actions) == 1:
+            (who,) = actions
+            _need(
+                not _refused(turn.seen[who]),
+                "step: what is afforded to one who acts alone is not refused",
+                f"{who}: {actions[who].verb} {actions[who].target}",
+            )
+
+    def _inheriting(
+        self,
+        heir: World,
+        kept: str,
+        world: World,
+        turn: Turn,
+        step: tuple[Mapping[AgentId, Action], Time, tuple[AgentId, ...]],
+    ) -> None:
+        clause = "save and load: a loaded world goes on as the saved one"
+        heir.load(json.loads(kept))
+        _need(_text(heir) == kept, clause, "saving again gives something else")
+        _need(heir.step(*step) == turn, clause, f"the step at {step[1]} differs")
+        _need(_text(heir) == _text(world), clause, f"the state after {step[1]} differs")
+        for who in self._names:
+            same = heir.observe(who) == world.observe(who)
+            _need(
+                same and heir.affordances(who) == world.affordances(who),
+                clause,
+                f"{who} sees or may do something else",
+            )
+
+
+def _text(world: World) -> str:
+    """The saved state as text; anything that JSON does not give back as it was is a fault."""
+    state = world.save()
+    try:
+        text = json.dumps(state, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise _broken("save: gives JSON", str(error)) from error
+    _need(json.loads(text) == state, "save: gives JSON", "reading it back gives something else")
+    return text
+
+
+def _filled(schema: Json) -> Json:
+    """Fields that satisfy the simple schemas worlds use."""
+    if not isinstance(schema, dict) or not schema:
+        return {}
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    if kind == "object":
+        wanted = schema.get("required", [])
+        return {name: _filled(schema["properties"][name]) for name in wanted}
+    samples: dict[str, Json] = {
+        "string": "something",
+        "boolean": False,
+        "integer": schema.get("minimum", 1),
+        "number": schema.get("minimum", 1),
+        "array": [],
+        "null": None,
+    }
+    return samples[kind]
+
+
+def _refused(seen: Observation) -> bool:
+    return any(event.kind == "refused" for event in seen.notices)
+
+
+def _must_refuse(clause: str, call: Callable[[], object]) -> None:
+    try:
+        call()
+    except WorldError:
+        return
+    except _FAULTS as error:
+        raise _broken(clause, f"it raised {error!r}") from error
+    raise _broken(clause, "nothing was raised")
+
+
+def _need(kept: bool, clause: str, detail: str) -> None:
+    if not kept:
+        raise _broken(clause, detail)
+
+
+def _broken(clause: str, detail: str) -> WorldError:
+    return WorldError(f"check_world: {clause}: {detail}; see core/scene.py, World")

@@ -1,0 +1,289 @@
+"""A world of words: named places on a graph, with the rules of a town and no tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core import (
+    Action,
+    Address,
+    Affordance,
+    AgentId,
+    Body,
+    Event,
+    Json,
+    MapError,
+    Observation,
+    SettingError,
+    Time,
+    Turn,
+    WorldError,
+    nearest,
+    read_settings,
+)
+from .ground import Goals, Spot, knows_place
+from .stage import Stage
+from .townmap import fold
+
+if TYPE_CHECKING:
+    import networkx
+
+_FAR = 1_000_000
+
+
+class Nodes:
+    """The ground of ``Places``: spots are nodes, sorted by name; distance is in hops."""
+
+    def __init__(self, graph: networkx.Graph, world: str, sight: int) -> None:
+        import networkx as nx
+
+        if not graph:
+            raise MapError("the graph has no place; add a node")
+        for word in (world, *graph.nodes):
+            _named(word, "places")
+        # Built anew in sorted order: how a graph was put together must not steer anybody.
+        self._graph: networkx.Graph = nx.DiGraph() if graph.is_directed() else nx.Graph()
+        self._nodes = sorted(graph.nodes)
+        self._graph.add_nodes_from(self._nodes)
+        self._graph.add_edges_from(sorted(tuple(edge) for edge in graph.edges()))
+        self._world = world
+        self._sight = sight
+        self._places = tuple(f"{world}:{node}" for node in self._nodes)
+        stuff: list[tuple[Address, Spot]] = []
+        for spot, node in enumerate(self._nodes):
+            things = graph.nodes[node].get("objects", ())
+            if isinstance(things, str):
+                raise MapError(f"place '{node}': objects is a text; give a list of names")
+            stuff += [
+                (f"{self._places[spot]}:{_named(thing, node)}", spot) for thing in sorted(things)
+            ]
+        self.objects = tuple(address for address, _ in stuff)
+        self._spots = {place: spot for spot, place in enumerate(self._places)} | dict(stuff)
+        self._numbers = {address: number for number, address in enumerate(self.objects)}
+        self._hops: dict[Spot, list[int]] = {}
+        self._goals: dict[tuple[Spot, tuple[Address, ...]], Goals] = {}
+
+    @property
+    def name(self) -> str:
+        """The world's name and its size."""
+        return f"{self._world} of {len(self._nodes)} places"
+
+    def number(self, address: Address) -> int:
+        """The object's place in ``objects``, or -1."""
+        return self._numbers.get(address, -1)
+
+    def entry(self, body: Body, taken: Set[Spot]) -> Spot:
+        """Its home, or the first place; places hold any number of bodies."""
+        if body.start is not None:
+            raise WorldError(f"{body.who}: there are no tiles here; give a home, not a start tile")
+        return self._spot(body.home, body.who) if body.home else 0
+
+    def _spot(self, place: Address, who: str) -> Spot:
+        spot = self._spots.get(place)
+        if spot is None:
+            folded = {fold(address): spot for address, spot in self._spots.items()}
+            spot = folded.get(fold(place))
+        if spot is None:
+            hint = nearest(place, self._spots)
+            raise WorldError(f"{who}: no place '{place}'{hint}; mend the name")
+        return spot
+
+    def place(self, spot: Spot) -> Address:
+        """world:place."""
+        return self._places[spot]
+
+    def position(self, spot: Spot) -> None:
+        """No tiles, no position."""
+        return None
+
+    def zone(self, spot: Spot) -> int:
+        """All one."""
+        return 0
+
+    def zones_of(self, number: int) -> tuple[int, ...]:
+        """All one."""
+        return (0,)
+
+    def _distances(self, spot: Spot) -> list[int]:
+        found = self._hops.get(spot)
+        if found is None:
+            import networkx as nx
+
+            hops = nx.single_source_shortest_path_length(self._graph, self._nodes[spot])
+            found = self._hops[spot] = [hops.get(node, _FAR) for node in self._nodes]
+        return found
+
+    def gap(self, here: Spot, there: Spot) -> tuple[int, int]:
+        """Hops; farther than anybody sees when beyond the world's sight."""
+        hops = self._distances(here)[there]
+        return hops, hops if hops <= self._sight else _FAR
+
+    def things(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
+        """Objects at places within sight, by hops."""
+        reach = min(vision, self._sight)
+        hops = self._distances(spot)
+        found = [(hops[self._spots[a]], number) for number, a in enumerate(self.objects)]
+        return tuple(sorted((rank, number) for rank, number in found if rank <= reach))
+
+    def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
+        """The nodes of a shortest path."""
+        import networkx as nx
+
+        goal = self._spots[target]
+        if self._distances(spot)[goal] >= _FAR:
+            return None
+        path = nx.shortest_path(self._graph, self._nodes[spot], self._nodes[goal])
+        return tuple(self._spots[f"{self._world}:{node}"] for node in path[1:])
+
+    def goals(self, spot: Spot, knows: tuple[Address, ...]) -> Goals:
+        """Places and objects that are known and can be walked to."""
+        found = self._goals.get((spot, knows))
+        if found is None:
+            folded = tuple(fold(known) for known in knows)
+            hops = self._distances(spot)
+            found = Goals.of(
+                tuple(
+                    address
+                    for address in sorted(self._spots)
+                    if hops[self._spots[address]] < _FAR and knows_place(folded, fold(address))
+                )
+            )
+            self._goals[spot, knows] = found
+        return found
+
+    def near(self, place: Address, spot: Spot, vision: int) -> bool:
+        """Whether the place is in sight."""
+        if place == self._world:
+            return True
+        return self.gap(spot, self._spot(place, "event"))[1] <= vision
+
+
+class Places:
+    """A World on a graph whose nodes are named places and may have ``objects`` (names).
+
+    A body walks ``speed`` edges a step. It sees as far as its vision, at most ``sight``
+    hops; 0 is the same place. Directed graphs are walked along their edges. Raises MapError
+    for a graph that names nothing, or names with colons.
+    """
+
+    def __init__(
+        self,
+        graph: networkx.Graph,
+        *,
+        start: Time,
+        step_seconds: int,
+        name: str = "",
+        sight: int = 0,
+        speed: int = 1,
+        most_lines: int = 16,
+        patience: int = 3,
+    ) -> None:
+        world = name or str(graph.graph.get("name") or "places")
+        self.ground = Nodes(graph, world, sight)
+        self._stage = Stage(
+            self.ground,
+            start=start,
+            step_seconds=step_seconds,
+            speed=speed,
+            most_lines=most_lines,
+            patience=patience,
+        )
+
+    def enter(self, body: Body) -> None:
+        """Let somebody in at its home, or at the first place."""
+        self._stage.enter(body)
+
+    def leave(self, who: AgentId) -> None:
+        """Take somebody out."""
+        self._stage.leave(who)
+
+    def observe(self, who: AgentId) -> Observation:
+        """What ``who`` sees now."""
+        return self._stage.observe(who)
+
+    def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
+        """What ``who`` may do now: the verbs of a town."""
+        return self._stage.affordances(who)
+
+    def step(self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]) -> Turn:
+        """Let these bodies act at once; conflicts are settled in ``order``."""
+        return self._stage.step(actions, at, order)
+
+    def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
+        """Let something happen from outside."""
+        self._stage.tell(event, to)
+
+    def save(self) -> Json:
+        """The whole changing state as JSON (the graph is not part of it)."""
+        return self._stage.save()
+
+    def load(self, state: Json) -> None:
+        """Take over a saved state of the same graph."""
+        self._stage.load(state)
+
+
+def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
+    """The graph in a table, or in a ``.toml`` or ``.json`` file, for ``Places``.
+
+    ``name`` names the world; ``places`` is a list of tables with ``name``, and optionally
+    ``objects`` and ``ways`` (lists of names); a way can be walked in both directions.
+    Raises MapError naming the file, the place and the remedy.
+
+    >>> graph = load_places({"name": "hill", "places": [
+    ...     {"name": "mill", "objects": ["stone"], "ways": ["inn"]}, {"name": "inn"}]})
+    >>> sorted(graph.edges), graph.nodes["mill"]["objects"]
+    ([('mill', 'inn')], ['stone'])
+    """
+    import networkx as nx
+
+    source = "places"
+    if not isinstance(settings, Mapping):
+        source = str(settings)
+        try:
+            settings = read_settings(settings)
+        except SettingError as error:
+            raise MapError(str(error)) from error
+    _known(settings, ("name", "places"), source)
+    rows = settings.get("places")
+    if not isinstance(rows, list) or not rows:
+        raise MapError(f"{source}: 'places' must be a list of tables; add [[places]] with a name")
+    graph = nx.Graph(name=_named(settings.get("name", "places"), source))
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise MapError(f"{source}: a place is {row!r}; make it a table with a name")
+        _known(row, ("name", "objects", "ways"), source)
+        name = _named(row.get("name"), source)
+        if name in graph:
+            raise MapError(f"{source}: place '{name}' is there twice; rename one")
+        things = _names(row.get("objects", []), f"{source}: place '{name}': objects")
+        graph.add_node(name, objects=things)
+    for row in rows:
+        for way in _names(row.get("ways", []), f"{source}: place '{row['name']}': ways"):
+            if way not in graph:
+                raise MapError(
+                    f"{source}: place '{row['name']}' has a way to '{way}', which is no place"
+                    f"{nearest(way, graph.nodes)}; mend the name"
+                )
+            graph.add_edge(row["name"], way)
+    return graph
+
+
+def _known(table: Mapping[str, Json], keys: tuple[str, ...], source: str) -> None:
+    for key in table:
+        if key not in keys:
+            hint = nearest(str(key), keys)
+            raise MapError(f"{source}: unknown key '{key}'{hint}; known: {', '.join(keys)}")
+
+
+def _named(name: Json, source: str) -> str:
+    if not isinstance(name, str) or not name.strip() or ":" in name:
+        raise MapError(f"{source}: {name!r} is no name; give a text without colons")
+    return name
+
+
+def _names(names: Json, where: str) -> list[str]:
+    if not isinstance(names, list):
+        raise MapError(f"{where} must be a list of names, not {names!r}")
+    return [_named(name, where) for name in names]
