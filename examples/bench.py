@@ -62,29 +62,31 @@ def recall(size: int) -> dict[str, float]:
 
 
 def routine(steps: int) -> dict[str, float]:
-    """Larkspur's people following their routines from midday, all written to the disk,
-    against the same world stepped by itself: what minds, journal and disk add."""
+    """Larkspur's people following their routines, all written to the disk, against the same
+    world given the same actions by itself: what minds, journal and disk add."""
     scenario = load_scenario("larkspur").settle(planner="routine")
-    with tempfile.TemporaryDirectory() as folder:
-        simulation = begin(scenario, folder, model=ScriptedModel([]))
-        world, agents = simulation.world, len(simulation.agents)
+    model = ScriptedModel([])
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        simulation, other = (
+            begin(scenario, first, model=model),
+            begin(scenario, second, model=model),
+        )
         start = time.perf_counter()
-        seen = [tick.seen for tick in simulation.run(steps=steps)]
+        ticks = list(simulation.run(steps=steps))
         whole = time.perf_counter() - start
-        order = tuple(simulation.agents)
         start = time.perf_counter()
-        for step in range(steps):
-            at = simulation.clock.at(steps + step)
-            for who in order:
-                world.observe(who)
-                world.affordances(who)
-            world.step({}, at, order)
+        for tick in ticks:
+            for who in tick.actions:
+                other.world.observe(who)
+                other.world.affordances(who)
+            other.world.step(tick.actions, tick.at, tuple(tick.actions))
         bare = time.perf_counter() - start
         simulation.store.close()
+        other.store.close()
+    count = sum(len(tick.actions) for tick in ticks)
     return {
-        "agents": agents,
-        "steps": len(seen),
-        "agent_steps_per_s": round(agents * len(seen) / whole),
+        "agent_steps": count,
+        "agent_steps_per_s": round(count / whole),
         "times_the_bare_world": round(whole / bare, 2),
     }
 
