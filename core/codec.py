@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -95,15 +95,31 @@ def checked(cls: type[T], data: Json, source: Path | str) -> T:
     """
     from pydantic import ValidationError
 
-    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
-    for key in data:
-        if key not in known:
-            raise SettingError(
-                f"{source}: unknown key '{key}'{nearest(key, known)}; known: {', '.join(known)}"
-            )
+    _refuse_unknown(data, cls, source, "")
     try:
-        return from_json(cls, data)
+        made = from_json(cls, data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or cls.__name__
         raise SettingError(f"{source}: field '{where}': {first['msg']}; mend it") from error
+    _refuse_unknown_inside(data, made, source, "")
+    return made
+
+
+def _refuse_unknown(data: Json, cls: type, source: Path | str, where: str) -> None:
+    known = [field.name for field in fields(cls)]
+    for key in data:
+        if key not in known:
+            hint = f"{nearest(key, known)}; known: {', '.join(known)}"
+            raise SettingError(f"{source}: unknown key '{where}{key}'{hint}")
+
+
+def _refuse_unknown_inside(data: Json, made: object, source: Path | str, where: str) -> None:
+    """pydantic drops what a nested dataclass does not know; so hold the data against it."""
+    if isinstance(made, tuple) and isinstance(data, list):
+        for place, (inner, one) in enumerate(zip(data, made)):
+            _refuse_unknown_inside(inner, one, source, f"{where}{place}.")
+    elif is_dataclass(made) and isinstance(data, dict):
+        _refuse_unknown(data, type(made), source, where)
+        for key, inner in data.items():
+            _refuse_unknown_inside(inner, getattr(made, key), source, f"{where}{key}.")
