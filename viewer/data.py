@@ -9,6 +9,7 @@ at any step by binary search; prompts are stored once, in ``texts``, and named b
      map: {width, height, kinds: [name], ground: base64 of a byte a tile (index into kinds),
            blocked: base64 of a bit a tile (most significant first),
            sectors: [{name, x, y, w, h}], arenas: the same with sector,
+           sector_of, arena_of: base64 of a byte a tile (1 + index, 0 for none),
            objects: [{name, address, rects: [[x, y, w, h]]}], links: [[x, y, x, y]]},
      people: [{id, color, persona: {field: text},
                track: [[step, x, y]], acts: [[step, doing, emoji, place, why, asleep]],
@@ -71,8 +72,9 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapData:
-    """The land: ``ground`` names a kind for every tile, row by row; ``links`` are ways
-    between islands (x, y, x, y) of a world without tiles."""
+    """The land: ``ground`` names a kind for every tile, row by row; ``sector_of`` and
+    ``arena_of`` hold for every tile 1 + the index of its place, 0 for none; ``links`` are
+    ways between islands (x, y, x, y) of a world without tiles."""
 
     width: int
     height: int
@@ -81,6 +83,8 @@ class MapData:
     sectors: tuple[Area, ...] = ()
     arenas: tuple[Area, ...] = ()
     objects: tuple[Thing, ...] = ()
+    sector_of: Sequence[int] = ()
+    arena_of: Sequence[int] = ()
     links: tuple[tuple[int, int, int, int], ...] = ()
 
     def as_json(self) -> Json:
@@ -97,6 +101,8 @@ class MapData:
             "sectors": [area.as_json() for area in self.sectors],
             "arenas": [area.as_json() for area in self.arenas],
             "objects": [thing.as_json() for thing in self.objects],
+            "sector_of": _bytes(self.sector_of),
+            "arena_of": _bytes(self.arena_of),
             "links": [list(link) for link in self.links],
         }
 
@@ -268,6 +274,11 @@ class Texts:
     def all(self) -> tuple[str, ...]:
         """All texts in the order of their numbers."""
         return tuple(self._index)
+
+
+def _bytes(numbers: Sequence[int]) -> str:
+    # A byte is enough for a town; places beyond the 255th go without.
+    return base64.b64encode(bytes(n if n < 256 else 0 for n in numbers)).decode()
 
 
 def _bits(flags: Sequence[bool]) -> bytes:

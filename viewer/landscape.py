@@ -45,34 +45,50 @@ class Land:
 def landscape(land: Land) -> MapData:
     """The land as the page draws it."""
     ground = _ground(land)
-    sectors = tuple(_area(name, tiles) for name, tiles in land.sectors.items() if tiles)
-    arenas = tuple(
-        _area(address, tiles, _parent(address)) for address, tiles in land.arenas.items() if tiles
-    )
-    things = tuple(
-        Thing(_last(address), address, tuple(pieces(tiles)))
-        for address, tiles in land.objects.items()
-    )
     rows = [(x, y) for y in range(land.height) for x in range(land.width)]
     return MapData(
         width=land.width,
         height=land.height,
         ground=[ground[tile] for tile in rows],
         blocked=[tile in land.blocked for tile in rows],
-        sectors=sectors,
-        arenas=arenas,
-        objects=things,
+        sectors=tuple(_area(name, tiles) for name, tiles in land.sectors.items()),
+        arenas=tuple(_area(name, tiles, _parent(name)) for name, tiles in land.arenas.items()),
+        objects=tuple(
+            Thing(_last(address), address, tuple(pieces(tiles)))
+            for address, tiles in land.objects.items()
+        ),
+        sector_of=_owners(land.sectors, rows),
+        arena_of=_owners(land.arenas, rows),
     )
 
 
 def pieces(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
-    """Rectangles (x, y, w, h) around the connected groups of ``tiles``, top left first.
+    """Rectangles (x, y, w, h) that cover ``tiles`` and nothing else, top left first: one for
+    a group of connected tiles that is a rectangle, else one for each of its rows.
 
-    >>> pieces(frozenset({(0, 0), (1, 0), (5, 5)}))
-    [(0, 0, 2, 1), (5, 5, 1, 1)]
+    >>> pieces(frozenset({(0, 0), (1, 0), (0, 1), (5, 5)}))
+    [(0, 0, 2, 1), (0, 1, 1, 1), (5, 5, 1, 1)]
     """
-    left = set(tiles)
     found: list[tuple[int, int, int, int]] = []
+    for group in _groups(tiles):
+        around = _around(group)
+        found += [around] if len(group) == around[2] * around[3] else _runs(group)
+    return sorted(found, key=lambda rect: (rect[1], rect[0]))
+
+
+def _runs(tiles: Collection[Tile]) -> list[tuple[int, int, int, int]]:
+    found: list[tuple[int, int, int, int]] = []
+    for x, y in sorted(tiles, key=lambda tile: (tile[1], tile[0])):
+        if found and found[-1][1] == y and found[-1][0] + found[-1][2] == x:
+            found[-1] = (found[-1][0], y, found[-1][2] + 1, 1)
+        else:
+            found.append((x, y, 1, 1))
+    return found
+
+
+def _groups(tiles: Collection[Tile]) -> list[set[Tile]]:
+    left = set(tiles)
+    found: list[set[Tile]] = []
     while left:
         group, edge = set[Tile](), [min(left, key=lambda tile: (tile[1], tile[0]))]
         left.discard(edge[0])
@@ -83,8 +99,8 @@ def pieces(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
                 if beside in left:
                     left.discard(beside)
                     edge.append(beside)
-        found.append(_around(group))
-    return sorted(found, key=lambda rect: (rect[1], rect[0]))
+        found.append(group)
+    return found
 
 
 def floor_kind(address: str) -> str:
@@ -131,7 +147,14 @@ def _near(tile: Tile, inside: set[Tile]) -> bool:
 
 
 def _area(address: str, tiles: frozenset[Tile], sector: str = "") -> Area:
-    return Area(_last(address), *_around(tiles), sector)
+    """Named by the last part; lies where its largest connected group does."""
+    largest = max(_groups(tiles), key=len, default={(0, 0)})
+    return Area(_last(address), *_around(largest), sector)
+
+
+def _owners(places: Mapping[str, frozenset[Tile]], rows: list[Tile]) -> list[int]:
+    owner = {tile: at for at, tiles in enumerate(places.values(), 1) for tile in tiles}
+    return [owner.get(tile, 0) for tile in rows]
 
 
 def _around(tiles: Collection[Tile]) -> tuple[int, int, int, int]:

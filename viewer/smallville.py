@@ -236,8 +236,11 @@ def _talks(movement: Mapping[int, Mapping[str, Json]]) -> tuple[TalkData, ...]:
     """Conversations; the run keeps no time for a line, so lines are spread evenly."""
     spans: dict[str, tuple[int, int, set[str], str]] = {}
     running: dict[str, str] = {}
+    placed: dict[str, str] = {}
     for step, moves in movement.items():
         for name, seen in moves.items():
+            where = seen["description"].partition(" @ ")[2]
+            placed[name] = placed.get(name, "") if where.startswith("<") else where
             key = json.dumps(seen["chat"]) if seen["chat"] else ""
             ended = running.pop(name, "")
             if ended and ended != key:
@@ -246,21 +249,20 @@ def _talks(movement: Mapping[int, Mapping[str, Json]]) -> tuple[TalkData, ...]:
             if key:
                 running[name] = key
                 start, _, members, place = spans.get(key, (step, step, set(), ""))
-                place = place or seen["description"].partition(" @ ")[2]
+                place = place or placed.get(name, "")
                 spans[key] = (start, step, members | {name}, place)
     talks = []
     for number, (key, (start, end, members, place)) in enumerate(spans.items(), 1):
         said = json.loads(key)
         every = max(1, end - start) / max(1, len(said))
         lines = tuple((start + int(at * every), who, text) for at, (who, text) in enumerate(said))
-        where = "" if place.startswith("<") else place
         talks.append(
             TalkData(
                 id=str(number),
                 start=start,
                 end=end,
                 members=tuple(sorted(members)),
-                place=where,
+                place=place,
                 lines=lines,
             )
         )

@@ -10,8 +10,7 @@ function indoors(town, x, y) {
 }
 
 function tintOf(town, x, y, colors, salt) {
-  const area = town.areaAt(town.sectors, x, y) || town.areaAt(town.sectors, x, y + 2) ||
-    town.areaAt(town.sectors, x + 1, y);
+  const area = salt === 'rug' ? town.areaAt(town.arenas, x, y) : town.houseAt(x, y);
   return colors[hashText((area ? area.name : '') + salt) % colors.length];
 }
 
@@ -202,5 +201,5 @@ function pane(ctx, town, x, y, T) {
     ctx.fillStyle = PETALS[Math.floor(hashOf(x, y, k) * PETALS.length)];
     blob(ctx, frame.x + frame.w * (0.12 + k * 0.25), frame.y + frame.h + T * 0.02, T * 0.055);
   }
-  return { ...frame, tx: x, ty: y, sector: town.areaAt(town.sectors, x, y - 2) };
+  return { ...frame, tx: x, ty: y, sector: town.houseAt(x, y) };
 }

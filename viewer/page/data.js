@@ -53,6 +53,29 @@ class Town {
     this.arenas = map.arenas;
     this.objects = map.objects;
     this.links = map.links || [];
+    this.owner = bytes(map.sector_of);
+    this.room = bytes(map.arena_of);
+    this.builder = this.spread();
+  }
+
+  /* Whose house a wall is: the nearest sector, spread through what is indoors. */
+  spread() {
+    const owner = Uint8Array.from(this.ground, (kind, at) => (INDOORS.has(kind) ? this.owner[at] || 0 : 0));
+    let edge = [];
+    owner.forEach((number, at) => { if (number) edge.push(at); });
+    while (edge.length) {
+      const next = [];
+      for (const at of edge) {
+        for (const by of [-this.width, this.width, -1, 1, -this.width - 1, -this.width + 1, this.width - 1, this.width + 1]) {
+          const there = at + by;
+          if (owner[there] || !INDOORS.has(this.ground[there])) continue;
+          owner[there] = owner[at];
+          next.push(there);
+        }
+      }
+      edge = next;
+    }
+    return owner;
   }
 
   kind(x, y) {
@@ -66,13 +89,16 @@ class Town {
     return ((this.bits[at >> 3] || 0) & (0x80 >> (at & 7))) !== 0;
   }
 
+  /* The sector or the room of a tile; null outside of all. */
   areaAt(areas, x, y) {
-    let best = null;
-    for (const a of areas) {
-      const inside = x >= a.x && y >= a.y && x < a.x + a.w && y < a.y + a.h;
-      if (inside && (!best || a.w * a.h < best.w * best.h)) best = a;
-    }
-    return best;
+    if (x < 0 || y < 0 || x >= this.width || y >= this.height) return null;
+    const at = y * this.width + x;
+    const owner = areas === this.arenas ? this.room : this.owner;
+    return areas[(owner[at] || 0) - 1] || null;
+  }
+
+  houseAt(x, y) {
+    return this.sectors[(this.builder[y * this.width + x] || 0) - 1] || null;
   }
 }
 

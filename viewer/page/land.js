@@ -18,6 +18,7 @@ class Landscape {
     progress(0.1);
     await pause();
     const ground = paintGround(town, Math.min(14, T));
+    this.meadow(T);
     progress(0.5);
     await pause();
     this.canvas = canvasOf(town.width * T, town.height * T);
@@ -48,6 +49,26 @@ class Landscape {
       if (surfaceOf(kind) === 'water') this.water.push([at % town.width, Math.floor(at / town.width)]);
     });
     progress(1);
+  }
+
+  /* A patch of meadow whose edges fit, for what lies beyond the map. */
+  meadow(T) {
+    const side = 24;
+    const size = Math.min(T, 20);
+    const wild = { width: side, height: side, ground: [], kind: (x, y) => (x < 0 || y < 0 || x >= side || y >= side ? '' : 'grass') };
+    wild.ground = Array(side * side).fill('grass');
+    const half = paintGround(wild, size / 2);
+    this.wild = canvasOf(side * size, side * size);
+    this.wildSize = size;
+    const ctx = this.wild.getContext('2d');
+    for (const [sx, sy] of [[1, 1], [-1, 1], [1, -1], [-1, -1]]) {
+      ctx.setTransform(sx, 0, 0, sy, sx < 0 ? side * size : 0, sy < 0 ? side * size : 0);
+      ctx.drawImage(half, 0, 0, (side * size) / 2 + 0.5, (side * size) / 2 + 0.5);
+    }
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.save();
+    scatter(ctx, wild, size);
+    ctx.restore();
   }
 
   /* Tall things that may stand in front of somebody at (x, y) tiles. */

@@ -1,10 +1,10 @@
 /* Day and night: the tint of an hour, lamps, lit windows and rooms where somebody is up. */
 
 const SKY = [
-  [0, [92, 104, 172], 1], [4.6, [96, 106, 174], 1], [5.6, [150, 136, 190], 0.75],
+  [0, [84, 104, 184], 1], [4.6, [88, 106, 186], 1], [5.6, [146, 136, 196], 0.75],
   [6.4, [255, 196, 170], 0.3], [7.6, [255, 240, 220], 0.05], [9, [255, 255, 255], 0],
   [16, [255, 252, 244], 0], [17.6, [255, 222, 176], 0.1], [18.7, [244, 172, 142], 0.35],
-  [19.7, [158, 128, 184], 0.75], [21, [108, 112, 178], 1], [24, [92, 104, 172], 1],
+  [19.7, [140, 128, 200], 0.75], [21, [100, 112, 190], 1], [24, [84, 104, 184], 1],
 ];
 
 /* {tint: colour to multiply by, dark: 0 by day to 1 by night}. */
@@ -59,18 +59,28 @@ class Light {
     ctx.imageSmoothingEnabled = true;
     ctx.drawImage(this.map, 0, 0, width, height);
     ctx.globalCompositeOperation = 'source-over';
+    ctx.fillStyle = `rgba(38,44,132,${0.13 * dark})`;
+    ctx.fillRect(0, 0, width, height);
     if (dark > 0.2) this.glints(ctx, view, minute, Math.min(1, (dark - 0.2) * 1.5));
   }
 
   rooms(light, view, scale, spots) {
-    light.fillStyle = 'rgba(255,206,132,.42)';
-    const done = new Set();
-    for (const spot of spots) {
-      const room = this.run.town.areaAt(this.run.town.arenas, spot.x, spot.y);
-      if (!room || done.has(room) || !indoors(this.run.town, Math.round(spot.x), Math.round(spot.y))) continue;
-      done.add(room);
-      const [x, y] = view(room.x, room.y - 1);
-      light.fillRect(x * scale, y * scale, room.w * view.zoom * scale, (room.h + 1) * view.zoom * scale);
+    const { town } = this.run;
+    const lit = new Set(spots.map((spot) => town.areaAt(town.arenas, Math.round(spot.x), Math.round(spot.y))));
+    lit.delete(null);
+    if (!lit.size) return;
+    light.fillStyle = 'rgba(255,206,132,.46)';
+    const size = view.zoom * scale;
+    for (const room of lit) {
+      for (let y = room.y - 1; y < room.y + room.h; y++) {
+        for (let x = room.x - 1; x <= room.x + room.w; x++) {
+          const inside = town.areaAt(town.arenas, x, y) === room && indoors(town, x, y);
+          const front = town.kind(x, y) === 'wall' && town.areaAt(town.arenas, x, y + 1) === room;
+          if (!inside && !front) continue;
+          const [px, py] = view(x, y);
+          light.fillRect(Math.floor(px * scale), Math.floor(py * scale), Math.ceil(size + 0.5), Math.ceil(size + 0.5));
+        }
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 /* The panel of a person: now and why, the day, memories, thoughts, talks, about. */
 
-const TABS = [['now', 'Now & why'], ['day', 'Day'], ['memories', 'Memories'], ['thoughts', 'Reflections'], ['talks', 'Talks'], ['about', 'About']];
+const TABS = [['now', 'Now'], ['day', 'Day'], ['memories', 'Memories'], ['thoughts', 'Reflections'], ['talks', 'Talks'], ['about', 'About']];
 const ALIASES = { why: 'now', plan: 'day', memory: 'memories', reflections: 'thoughts', conversations: 'talks', persona: 'about' };
 const KINDS = { observation: 'Seen', utterance: 'Heard', thought: 'Thoughts', plan: 'Plans' };
 
@@ -63,9 +63,8 @@ class Panel {
   }
 
   headline(person) {
-    const act = this.app.run.act(person, this.app.state.t);
     if (!this.line) return;
-    fill(this.line, act ? `${act[2]} ${act[1]}` : '');
+    fill(this.line, [person.persona.age, person.persona.traits].filter(Boolean).join(' · '));
     this.followButton.setAttribute('aria-pressed', String(this.app.state.follow));
   }
 

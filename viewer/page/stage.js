@@ -105,8 +105,7 @@ class Stage {
     this.glide(seconds, state.calm);
     const view = this.viewer();
     ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    ctx.fillStyle = '#7fa56b';
-    ctx.fillRect(0, 0, this.width, this.height);
+    this.beyond(view);
     this.ground(view, state);
     this.crowd(view, state);
     const minute = run.minute(t);
@@ -115,6 +114,17 @@ class Stage {
     this.light.draw(ctx, view, this.width, this.height, minute, awake);
     this.labels(view, minute);
     this.marks(view, state);
+  }
+
+  /* Meadow without end around the land. */
+  beyond(view) {
+    const { ctx, land } = this;
+    this.meadow = this.meadow || ctx.createPattern(land.wild, 'repeat');
+    const [x, y] = view(0, 0);
+    const scale = view.zoom / land.wildSize;
+    this.meadow.setTransform(new DOMMatrix([scale, 0, 0, scale, x, y]));
+    ctx.fillStyle = this.meadow;
+    ctx.fillRect(0, 0, this.width, this.height);
   }
 
   ample() {
@@ -247,19 +257,23 @@ class Stage {
     ctx.lineJoin = 'round';
     for (const area of areas) {
       const [x, top] = view(area.x + area.w / 2, area.y);
-      const y = top + (near ? view.zoom * 0.1 : Math.min(view.zoom * 1.2, 14));
+      const y = top + (near ? view.zoom * 0.1 : -3);
       if (x < -80 || x > this.width + 80 || y < -20 || y > this.height + 20) continue;
       const px = near ? 13 : Math.max(11, Math.min(17, view.zoom * 1.25));
       ctx.font = `${near ? 'italic 500' : '600'} ${px}px ${SERIF}`;
-      const text = area.name;
-      const w = ctx.measureText(text).width;
-      if (taken.some((t) => Math.abs(t.x - x) < (t.w + w) / 2 + 6 && Math.abs(t.y - y) < px + 4)) continue;
-      taken.push({ x, y, w });
+      const lines = this.wrap(area.name, near ? 150 : Math.max(96, area.w * view.zoom * 1.05));
+      const w = Math.max(...lines.map((line) => ctx.measureText(line).width));
+      const tall = lines.length * (px + 2);
+      if (taken.some((t) => Math.abs(t.x - x) < (t.w + w) / 2 + 4 && Math.abs(t.y - y) < (t.tall + tall) / 2)) continue;
+      taken.push({ x, y, w, tall });
       ctx.strokeStyle = night ? 'rgba(22,24,48,.85)' : 'rgba(255,250,238,.92)';
-      ctx.lineWidth = 4;
-      ctx.strokeText(text, x, y);
+      ctx.lineWidth = 3.5;
       ctx.fillStyle = night ? '#f3e8cf' : '#4a3b3a';
-      ctx.fillText(text, x, y);
+      lines.forEach((line, k) => {
+        const ly = y + (k - (lines.length - 1) / 2) * (px + 2);
+        ctx.strokeText(line, x, ly);
+        ctx.fillText(line, x, ly);
+      });
     }
   }
 
@@ -277,7 +291,10 @@ class Stage {
     }
     for (const figure of shown) {
       const text = spoken.get(figure.person);
-      if (text) this.bubble(text, figure.sx, figure.sy - s * 0.98, state.who === figure.person);
+      if (!text) continue;
+      const near = shown.filter((f) => Math.abs(f.sx - figure.sx) < 70 && f.sy <= figure.sy && figure.sy - f.sy < s * 1.6);
+      const top = Math.min(...near.map((f) => f.sy));
+      this.bubble(text, figure.sx, figure.sy - s * 0.98, top - s * 0.98, state.who === figure.person);
     }
   }
 
@@ -332,7 +349,7 @@ class Stage {
   }
 
   wrap(text, room) {
-    const key = `${room}|${text}`;
+    const key = `${room}|${this.ctx.font}|${text}`;
     let lines = this.wrapped.get(key);
     if (lines) return lines;
     lines = [];
@@ -348,14 +365,15 @@ class Stage {
     return lines;
   }
 
-  bubble(text, x, y, chosen) {
+  /* `y` is where the speaker's head ends, `above` where the bubble may begin. */
+  bubble(text, x, y, above, chosen) {
     const { ctx } = this;
     ctx.font = `${chosen ? 13.5 : 12.5}px ${FONT}`;
     const lines = this.wrap(text, Math.min(230, this.width * 0.55));
     const w = Math.max(...lines.map((line) => ctx.measureText(line).width)) + 22;
     const h = lines.length * 17 + 14;
-    const left = Math.min(Math.max(6, x - w / 2), Math.max(6, this.room.w - w - 6));
-    const top = Math.max(6, y - h - 9);
+    const left = Math.min(Math.max(6, x - w / 2), Math.max(6, this.room.w - w - 62));
+    const top = Math.max(6, above - h - 9);
     ctx.save();
     ctx.shadowColor = 'rgba(30,24,50,.32)';
     ctx.shadowBlur = 10;
@@ -368,7 +386,7 @@ class Stage {
     ctx.beginPath();
     const tail = Math.min(Math.max(left + 16, x), left + w - 16);
     ctx.moveTo(tail - 7, top + h - 1);
-    ctx.lineTo(x, top + h + 9);
+    ctx.lineTo(x, Math.max(top + h + 9, y));
     ctx.lineTo(tail + 7, top + h - 1);
     ctx.fill();
     ctx.fillStyle = '#2f2836';
