@@ -63,7 +63,7 @@ from .minds import (
     Step,
     ToolSpec,
 )
-from .persona import Appointment, Persona
+from .persona import Appointment, Persona, clock_minutes
 from .records import Cue, Hit, Kind, Record
 from .scene import (
     Action,
@@ -182,6 +182,7 @@ __all__ = [
     "canonical",
     "checked",
     "choose",
+    "clock_minutes",
     "digest",
     "digest_text",
     "drive",

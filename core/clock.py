@@ -26,5 +26,4 @@ class Clock:
 
     def steps_until(self, moment: Time) -> int:
         """How many steps begin before ``moment``; 0 when it lies in the past."""
-        seconds = (moment - self.start).total_seconds()
-        return max(0, -(-int(seconds) // self.step_seconds))
+        return max(0, -((self.start - moment) // timedelta(seconds=self.step_seconds)))

@@ -100,18 +100,25 @@ class Persona:
 
     def waking_hours(self) -> tuple[int, int]:
         """Minutes after midnight of waking and of going to bed, read from ``lifestyle``
-        ("goes to bed around 11pm, awakes up around 6am"); 7:00 and 23:00 when it is silent."""
+        ("goes to bed around 11pm, awakes up around 6am"); 7:00 and 23:00 when it is silent.
+        Bed time may lie after midnight, and so before waking."""
         wake, sleep = 7 * 60, 23 * 60
         for clause in re.split(r"[,;.]| and ", self.lifestyle.lower()):
-            found = re.search(r"(\d{1,2})(?::(\d\d))?\s*(am|pm)", clause)
-            if not found:
+            minutes = clock_minutes(clause)
+            if minutes is None:
                 continue
-            minutes = _minutes(found.group(1), found.group(2), found.group(3))
             if "wak" in clause or "gets up" in clause or "rises" in clause:
                 wake = minutes
             elif "bed" in clause or "sleep" in clause:
                 sleep = minutes
         return wake, sleep
+
+    def sleeps_at(self, minute: int) -> bool:
+        """Whether this person is in bed at a minute of the day."""
+        wake, sleep = self.waking_hours()
+        if sleep > wake:
+            return minute < wake or minute >= sleep
+        return sleep <= minute < wake
 
     def as_json(self) -> str:
         """Readable JSON that ``load`` accepts."""
@@ -120,5 +127,16 @@ class Persona:
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
 
 
-def _minutes(hour: str, minute: str | None, half: str) -> int:
-    return (int(hour) % 12 + (12 if half == "pm" else 0)) * 60 + int(minute or 0)
+def clock_minutes(text: str) -> int | None:
+    """Minutes after midnight of the first time of day named in a text, or None.
+
+    >>> clock_minutes("opens at 8:30 am"), clock_minutes("around midnight"), clock_minutes("later")
+    (510, 0, None)
+    """
+    found = re.search(r"\b(\d{1,2})(?::(\d\d))?\s*(am|pm)\b|\b(midnight|noon)\b", text.lower())
+    if not found:
+        return None
+    if found.group(4):
+        return 0 if found.group(4) == "midnight" else 12 * 60
+    hour = int(found.group(1)) % 12 + (12 if found.group(3) == "pm" else 0)
+    return hour * 60 + int(found.group(2) or 0)

@@ -8,7 +8,6 @@ import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import denizens.core
@@ -66,7 +65,6 @@ SIMPLE: dict[object, st.SearchStrategy[Any]] = {
 }
 
 
-@cache
 def values(hint: Any) -> st.SearchStrategy[Any]:
     """Any value of a type that records are made of."""
     if hint in SIMPLE:
@@ -105,7 +103,7 @@ def travelled(data: Json) -> Json:
 def test_every_record_of_the_core_comes_back_from_its_json(record: type[Any]) -> None:
     """to_json, canonical text, from_json: the very same record, for each dataclass there is."""
 
-    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
     @given(values(record))
     def there_and_back(one: Any) -> None:
         again = from_json(record, travelled(to_json(one)))
