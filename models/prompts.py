@@ -1,0 +1,158 @@
+"""From messages to token ids: chat template, neutral special tokens, trimming."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ..core import ContextTooLong, Message, Part
+
+# Private-use characters: they only ever stand in the skeleton, never beside real text.
+MARK = "\ue000{}\ue001"
+MARKS = re.compile("\ue000(\\d+)\ue001")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids ready for the model, and the texts that did not fit."""
+
+    ids: tuple[int, ...]
+    dropped: tuple[str, ...] = ()
+
+
+class Prompter:
+    """Renders messages with a tokenizer's chat template.
+
+    Only the template's own pieces may hold control tokens: a message's text is tokenised
+    apart with the splitting of special tokens off, so "<|im_end|>" in it is plain text.
+    """
+
+    def __init__(self, tokenizer: Any, window: int) -> None:
+        self._tokenizer = tokenizer
+        self.window = window
+        self._text = lru_cache(maxsize=4096)(self._tokenise_text)
+        self._frame = lru_cache(maxsize=1024)(self._render_frame)
+
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        """Ids of plain text."""
+        return self._text(text)
+
+    def ids(self, messages: Sequence[Message], reply: bool = True) -> tuple[int, ...]:
+        """Ids of a whole chat; with ``reply`` the template opens the assistant's turn.
+
+        A last message of the assistant is the beginning of its answer: its turn is left
+        open, so that what is generated goes on from its last word."""
+        texts = [message.text for message in messages]
+        roles = tuple(message.role for message in messages)
+        return self.weave(roles, texts, reply)
+
+    def weave(self, roles: tuple[str, ...], texts: Sequence[str], reply: bool) -> tuple[int, ...]:
+        """Ids of texts in the template's frame for ``roles``."""
+        out: list[int] = []
+        begun = reply and roles[-1:] == ("assistant",)
+        frame = self._frame(roles, False)[:-1] if begun else self._frame(roles, reply)
+        for piece in frame:
+            if isinstance(piece, int):
+                out.extend(self._text(texts[piece]))
+            else:
+                out.extend(piece)
+        return tuple(out)
+
+    def fit(self, messages: Sequence[Message], reserve: int) -> Prompt:
+        """The chat's ids, trimmed so that ``reserve`` more tokens fit the window.
+
+        Parts go whole, highest ``drop`` first, the earlier of equals first; a message whose
+        parts are all gone goes too. Raises ContextTooLong when the undroppable does not fit.
+        """
+        prompt = self.ids(messages)
+        if len(prompt) + reserve <= self.window:
+            return Prompt(prompt)
+        parts = [
+            (-part.drop, where, place)
+            for where, message in enumerate(messages)
+            for place, part in enumerate(message.parts)
+            if part.drop > 0
+        ]
+        dropped: set[tuple[int, int]] = set()
+        texts: list[str] = []
+        for _, where, place in sorted(parts):
+            dropped.add((where, place))
+            texts.append(messages[where].parts[place].text)
+            prompt = self.ids(_without(messages, dropped))
+            if len(prompt) + reserve <= self.window:
+                return Prompt(prompt, tuple(texts))
+        raise ContextTooLong(
+            f"the prompt takes {len(prompt)} tokens and {reserve} are reserved for the answer, "
+            f"more than the window of {self.window}, with {len(texts)} part(s) dropped; shorten "
+            "it, give more parts a drop priority, or load the model with a larger window"
+        )
+
+    def _tokenise_text(self, text: str) -> tuple[int, ...]:
+        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+        return tuple(encoded.input_ids)
+
+    def _render_frame(
+        self, roles: tuple[str, ...], reply: bool
+    ) -> tuple[int | tuple[int, ...], ...]:
+        open_end = reply and roles[-1:] == ("assistant",)
+        skeleton = self._skeleton(roles, reply and not open_end)
+        if open_end:
+            skeleton = skeleton[: [*MARKS.finditer(skeleton)][-1].end()]
+        pieces: list[int | tuple[int, ...]] = []
+        at = 0
+        for mark in MARKS.finditer(skeleton):
+            pieces.append(self._tokenise_frame(skeleton[at : mark.start()]))
+            pieces.append(int(mark.group(1)))
+            at = mark.end()
+        pieces.append(self._tokenise_frame(skeleton[at:]))
+        return tuple(pieces)
+
+    def _tokenise_frame(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def _skeleton(self, roles: tuple[str, ...], reply: bool) -> str:
+        if not self._tokenizer.chat_template:
+            lines = [f"{role.title()}: {MARK.format(i)}\n" for i, role in enumerate(roles)]
+            return "".join(lines) + ("Assistant:" if reply else "")
+        from jinja2 import TemplateError
+
+        try:
+            return self._apply(_numbered(roles), reply)
+        except TemplateError:
+            # Some templates refuse system or tool messages, or two of one role in a row.
+            return self._apply(_alternating(roles), reply)
+
+    def _apply(self, chat: list[dict[str, str]], reply: bool) -> str:
+        text = self._tokenizer.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=reply
+        )
+        return str(text)
+
+
+def _numbered(roles: Sequence[str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": MARK.format(i)} for i, role in enumerate(roles)]
+
+
+def _alternating(roles: Sequence[str]) -> list[dict[str, str]]:
+    chat: list[dict[str, str]] = []
+    for i, role in enumerate(roles):
+        side = "assistant" if role == "assistant" else "user"
+        if chat and chat[-1]["role"] == side:
+            chat[-1]["content"] += "\n" + MARK.format(i)
+        else:
+            chat.append({"role": side, "content": MARK.format(i)})
+    return chat
+
+
+def _without(messages: Sequence[Message], dropped: set[tuple[int, int]]) -> list[Message]:
+    kept: list[Message] = []
+    for where, message in enumerate(messages):
+        parts: tuple[Part, ...] = tuple(
+            part for place, part in enumerate(message.parts) if (where, place) not in dropped
+        )
+        if parts or not message.parts:
+            kept.append(Message(message.role, parts, message.who))
+    return kept

@@ -1,0 +1,33 @@
+"""Keeping the libraries' own progress bars and warnings off the terminal."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within it transformers draws no bar and gives no advice; errors are raised as ever."""
+    from transformers import modeling_gguf_pytorch_utils
+    from transformers import utils as transformers_utils
+
+    # Untyped as released; Any says so once.
+    gguf: Any = modeling_gguf_pytorch_utils
+    logging: Any = transformers_utils.logging
+    bar, gguf.tqdm = gguf.tqdm, partial(gguf.tqdm, disable=True)
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        gguf.tqdm = bar
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

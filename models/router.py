@@ -1,0 +1,85 @@
+"""Several models as one: asks go by their role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import monotonic
+
+from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket
+
+
+class Router:
+    """Sends each ask to the model of its ``role``, else to ``default``.
+
+    ``Router({"speech": big}, default=small)``. Roles in use are speech, plan, insight,
+    rate, decide, embed and whatever a planner names.
+
+    Raises SettingError at the first ask whose role has no model when ``default`` is None.
+    """
+
+    def __init__(self, models: Mapping[str, Model], default: Model | None = None) -> None:
+        self._models = dict(models)
+        self._default = default
+
+    def client(self) -> RouterClient:
+        """A new mailbox over one mailbox of each model."""
+        return RouterClient(self._models, self._default)
+
+    def describe(self) -> dict[str, Json]:
+        """The models by role."""
+        routes: dict[str, Json] = {role: model.describe() for role, model in self._models.items()}
+        if self._default is not None:
+            routes["default"] = self._default.describe()
+        names = sorted({str(about.get("name", "")) for about in routes.values()})
+        return {"name": "router(" + ", ".join(names) + ")", "routes": routes}
+
+
+class RouterClient:
+    """One mailbox at several engines; a model named for two roles gets one mailbox."""
+
+    def __init__(self, models: Mapping[str, Model], default: Model | None) -> None:
+        self._models = models
+        self._default = default
+        self._clients: dict[int, Client] = {}
+        self._place: dict[Ticket, tuple[int, Ticket]] = {}
+        self._name: dict[tuple[int, Ticket], Ticket] = {}
+        self._next = 0
+
+    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
+        """Queue an ask at the model of its role."""
+        model = self._models.get(ask.role, self._default)
+        if model is None:
+            raise SettingError(
+                f"the router has no model for role '{ask.role}' and no default; "
+                f"it knows {', '.join(sorted(self._models)) or 'none'}; pass default="
+            )
+        key = id(model)
+        if key not in self._clients:
+            self._clients[key] = model.client()
+        inner = self._clients[key].submit(ask, owner, priority)
+        self._next += 1
+        self._place[self._next] = (key, inner)
+        self._name[(key, inner)] = self._next
+        return self._next
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Forget an ask."""
+        place = self._place.pop(ticket, None)
+        if place is not None:
+            del self._name[place]
+            self._clients[place[0]].cancel(place[1])
+
+    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
+        """What the models have; those with nothing queued are not waited for."""
+        end = None if timeout is None else monotonic() + timeout
+        out: list[Delta | Done] = []
+        for key in dict.fromkeys(key for key, _ in self._place.values()):
+            left = None if end is None else max(0.0, end - monotonic())
+            for event in self._clients[key].wait(left):
+                ticket = self._name[(key, event.ticket)]
+                if isinstance(event, Done):
+                    del self._name[(key, event.ticket)], self._place[ticket]
+                    out.append(Done(ticket, event.answer))
+                else:
+                    out.append(Delta(ticket, event.text))
+        return out
