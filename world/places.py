@@ -47,7 +47,8 @@ class Nodes:
         self._graph: networkx.Graph = nx.DiGraph() if graph.is_directed() else nx.Graph()
         self._nodes = sorted(graph.nodes)
         self._graph.add_nodes_from(self._nodes)
-        self._graph.add_edges_from(sorted(tuple(edge) for edge in graph.edges()))
+        ends = tuple if graph.is_directed() else lambda edge: tuple(sorted(edge))
+        self._graph.add_edges_from(sorted(ends(edge) for edge in graph.edges()))
         self._world = world
         self._sight = sight
         self._places = tuple(f"{world}:{node}" for node in self._nodes)

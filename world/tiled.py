@@ -65,6 +65,7 @@ class _Drawing:
         for box in self.tiled.boxes:
             if box.kind != "note":
                 boxes[self._class(box)].append(box)
+                self._tiles(box)
         for sector in boxes["sector"]:
             self._fill(self.sectors, sector)
         homes = {arena.id: self._within(arena, boxes["sector"]) for arena in boxes["arena"]}
@@ -172,7 +173,8 @@ class _Drawing:
         if not around:
             need = "sector" if box.kind == "arena" else "arena"
             raise self.wrong(
-                f"{box.kind} '{box.name}' lies in no {need}", f"move it, or draw a {need} around it"
+                f"{box.kind} '{box.name}' lies in no {need}",
+                f"move it, or draw the {need} around it",
             )
         return min(around, key=lambda other: (other.width * other.height, other.id))
 
