@@ -1,5 +1,6 @@
 """A run as one page that opens anywhere: its data, the page, and finished Smallville runs."""
 
+from .collect import collect
 from .data import (
     Act,
     Area,
@@ -32,6 +33,7 @@ __all__ = [
     "TalkData",
     "Texts",
     "Thing",
+    "collect",
     "from_smallville",
     "landscape",
     "render",

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TypeAlias
 
+from ..world import TownMap
 from .data import Area, MapData, Thing
 
 Tile: TypeAlias = tuple[int, int]
 
+# What maps call their ground, where the page has another word for it.
+_KINDS = {"flowers": "meadow", "rug": "carpet", "dock": "bridge", "door": "wood", "floor": ""}
 FLOORS = frozenset({"wood", "tile", "stone", "carpet"})
 _OUTDOORS = (
     *("garden", "park", "square", "green", "yard", "beach", "field", "meadow", "street"),
@@ -40,6 +43,37 @@ class Land:
     arenas: Mapping[str, frozenset[Tile]]
     objects: Mapping[str, frozenset[Tile]]
     hints: Mapping[Tile, str] = field(default_factory=dict)
+
+
+def land_of(town: TownMap) -> Land:
+    """What a town's map tells."""
+    places: dict[str, dict[str, set[Tile]]] = {"sector": {}, "arena": {}, "object": {}}
+    hints: dict[Tile, str] = {}
+    for at, kind in enumerate(town.kinds):
+        tile = (at % town.width, at // town.width)
+        hints[tile] = _KINDS.get(kind, kind)
+        address = town.world
+        named = (town.sectors[at], town.arenas[at], town.objects[at])
+        for level, name in zip(places.values(), named):
+            if not name:
+                break
+            address = f"{address}:{name}"
+            level.setdefault(address, set()).add(tile)
+    sectors, arenas, objects = (
+        {address: frozenset(tiles) for address, tiles in level.items()} for level in places.values()
+    )
+    blocked = frozenset(
+        (at % town.width, at // town.width) for at, shut in enumerate(town.blocked) if shut
+    )
+    return Land(
+        width=town.width,
+        height=town.height,
+        blocked=blocked,
+        sectors=sectors,
+        arenas=arenas,
+        objects=objects,
+        hints=hints,
+    )
 
 
 def landscape(land: Land) -> MapData:

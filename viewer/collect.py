@@ -1,0 +1,188 @@
+"""One of our own runs as page data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..core import AgentId, AgentState, Clock, Json, Persona, Record, RunError, Slot
+from ..memory import Memory as Mind
+from ..simulation import Run
+from .asking import ask_data
+from .conversing import Talks
+from .data import Act, AskData, MapData, Memory, PageData, PersonData, Plan, PlanSlot, Texts
+from .islands import Islands
+from .landscape import land_of, landscape
+from .story import headlines
+
+Body = list[Json]
+
+
+def collect(run: Run | Path | str) -> PageData:
+    """A run, finished or paused, as page data; ``run`` is an open Run or its folder.
+
+    Raises RunError when there is no run, or none of its steps is committed.
+    """
+    if not isinstance(run, Run):
+        with Run(run) as opened:
+            return collect(opened)
+    if not run.steps:
+        raise RunError("the run has no committed step yet, so there is nothing to show; resume it")
+    heading = run.scenario.scenario
+    clock = Clock(run.scenario.start, heading.step_seconds)
+    islands = None if run.town else Islands.of(run.scenario.world.places, run.scenario.world.paths)
+    bodies: dict[AgentId, list[tuple[int, Body]]] = {name: [] for name in run.people}
+    whys: dict[AgentId, list[tuple[int, str]]] = {name: [] for name in run.people}
+    talks = Talks()
+    for entry in run.entries():
+        for who, body in entry["bodies"].items():
+            bodies.setdefault(who, []).append((entry["step"], body))
+        for who, why in entry["whys"].items():
+            whys.setdefault(who, []).append((entry["step"], why))
+        talks.take(entry["step"], entry["events"])
+    texts = Texts()
+    people = tuple(
+        _person(run, clock, texts, name, shown, whys.get(name, []), islands)
+        for name, shown in bodies.items()
+        if shown
+    )
+    told = talks.all
+    return PageData(
+        title=heading.title or heading.name,
+        subtitle=heading.about,
+        start=clock.start,
+        step_seconds=clock.step_seconds,
+        steps=run.steps,
+        map=_land(run, islands),
+        people=people,
+        talks=told,
+        headlines=headlines(people, told),
+        figures=_figures(run),
+        texts=texts.all,
+    )
+
+
+def _land(run: Run, islands: Islands | None) -> MapData:
+    town = run.town
+    if town is not None:
+        return landscape(land_of(town))
+    return islands.map if islands is not None else Islands.of([], []).map
+
+
+def _figures(run: Run) -> dict[str, Json]:
+    counted = run.figures()
+    names = ("model_calls", "prompt_tokens", "generated_tokens")
+    figures = {name: counted[name] for name in names if name in counted}
+    model = run.start.get("model") if isinstance(run.start, Mapping) else None
+    if isinstance(model, Mapping) and model.get("name"):
+        figures["model"] = str(model["name"])
+    return figures
+
+
+def _person(
+    run: Run,
+    clock: Clock,
+    texts: Texts,
+    name: AgentId,
+    shown: list[tuple[int, Body]],
+    whys: list[tuple[int, str]],
+    islands: Islands | None,
+) -> PersonData:
+    persona = run.people.get(name)
+    states = list(run.states(name)) if persona else []
+    return PersonData(
+        id=name,
+        persona=_persona(persona) if persona else {"traits": "a person"},
+        track=tuple(_track(name, shown, islands)),
+        acts=tuple(_acts(shown, whys, states)),
+        plans=tuple(_plans(states)),
+        memories=tuple(_memories(run.memory(name), clock)) if persona else (),
+        asks=tuple(_asks(run, name, texts)) if persona else (),
+    )
+
+
+def _persona(persona: Persona) -> dict[str, str]:
+    return {
+        "age": str(persona.age),
+        "traits": persona.traits,
+        "background": persona.background,
+        "currently": persona.currently,
+        "lifestyle": persona.lifestyle,
+        "home": persona.home,
+    }
+
+
+def _track(
+    name: AgentId, shown: list[tuple[int, Body]], islands: Islands | None
+) -> Iterator[tuple[float, float, float]]:
+    last = None
+    for step, (x, y, place, *_) in shown:
+        spot = (x, y) if x is not None else islands.spot(place, name) if islands else (0, 0)
+        if spot != last:
+            last = spot
+            yield step, spot[0], spot[1]
+
+
+def _acts(
+    shown: list[tuple[int, Body]],
+    whys: list[tuple[int, str]],
+    states: list[tuple[int, AgentState]],
+) -> Iterator[Act]:
+    """An act for every change of what somebody does, where to, and why."""
+    bodies, said, minds = dict(shown), dict(whys), dict(states)
+    doing, place, emoji, why, asleep, last = "", "", "", "", False, None
+    for step in sorted(bodies.keys() | said.keys() | minds.keys()):
+        why = said.get(step, why)
+        asleep = minds[step].asleep if step in minds else asleep
+        if step in bodies:
+            _, _, here, doing, emoji, target = bodies[step]
+            place = target or here
+        now = (doing, emoji, place, why, asleep)
+        if doing and now != last:
+            last = now
+            yield Act(step, *now)
+
+
+def _plans(states: list[tuple[int, AgentState]]) -> Iterator[Plan]:
+    """A plan whenever it changes; a block that was split shows its finer actions."""
+    last = None
+    for step, state in states:
+        if state.plan or state.schedule:
+            now = (state.plan, tuple(_slot(slot) for slot in state.schedule))
+            if now != last:
+                last = now
+                yield Plan(step, *now)
+
+
+def _slot(slot: Slot) -> PlanSlot:
+    return PlanSlot(slot.start.hour * 60 + slot.start.minute, slot.minutes, slot.doing, slot.place)
+
+
+def _memories(mind: Mind, clock: Clock) -> Iterator[Memory]:
+    for record in mind.records():
+        yield memory_of(record, clock)
+
+
+def memory_of(record: Record, clock: Clock) -> Memory:
+    """A record as the page shows it; its step is negative when it is older than the run."""
+    seconds = (record.created - clock.start).total_seconds()
+    return Memory(
+        id=record.id,
+        step=int(seconds // clock.step_seconds),
+        kind=record.kind,
+        text=record.text,
+        importance=round(record.importance, 2),
+        depth=record.depth,
+        who=record.who,
+        evidence=record.evidence,
+    )
+
+
+def _asks(run: Run, name: AgentId, texts: Texts) -> Iterator[AskData]:
+    """In the order in which they were asked: by step, round and place in the round."""
+    rows = [row for row in run.asks(agent=name) if row.kind != "embed"]
+    rows.sort(key=lambda row: (row.where.step, *map(int, row.where.path.split("."))))
+    for row in rows:
+        found = ask_data(row.where.step, row.ask, row.answer, texts)
+        if found is not None:
+            yield found
