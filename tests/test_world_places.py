@@ -111,6 +111,17 @@ def test_a_state_fits_its_own_world_only() -> None:
         other.load({"bodies": []})
 
 
+@pytest.mark.parametrize("part", ["bodies", "states", "users", "talks"])
+@pytest.mark.parametrize("value", [None, 3, [{}], {"hill:mill": 3}])
+def test_a_broken_state_changes_nothing(part: str, value: object) -> None:
+    """A state with a broken part is refused, and the world stays as it was."""
+    world = hill(Ana="mill")
+    before = world.save()
+    with pytest.raises(WorldError, match="broken"):
+        world.load({**before, part: value})
+    assert world.save() == before
+
+
 def test_homes_and_tiles_that_are_not_there() -> None:
     """A wrong home gets a suggestion; a start tile makes no sense here."""
     world = hill()

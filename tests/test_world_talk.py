@@ -199,7 +199,8 @@ def test_the_last_line_ends_it() -> None:
     group = Group("Ana", "Bo", most_lines=3)
     group.step(Ana=talk("Bo"))
     for number in range(3):
-        group.step(**{group.names[number % 2]: say(f"Line {number}")})
+        line = say(f"Line {number}")
+        group.step(Ana=line) if number % 2 == 0 else group.step(Bo=line)
     assert group.talk("Bo").ended
     assert len(group.talk("Bo").lines) == 3
 

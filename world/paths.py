@@ -1,8 +1,9 @@
 """Shortest paths on a grid of tiles, breadth first over bit masks.
 
-A whole frontier is one Python integer and grows by four shifts, so a search of Smallville's
-14,000 tiles takes a fraction of a millisecond. ``networkx.astar_path`` finds paths of the
-same length some hundred times more slowly (docs/log.md), too slow for a town that walks.
+A whole frontier is one Python integer and grows by four shifts. Measured on Smallville's
+14,000 tiles: 0.3 to 0.6 ms a path, where ``networkx.astar_path`` needs 3.6 ms for one of the
+same length and would have to be asked once for every tile of a target, of which the nearest
+free one is wanted. The tests compare the two.
 """
 
 from __future__ import annotations

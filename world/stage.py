@@ -335,19 +335,34 @@ class Stage:
         }
 
     def load(self, state: Json) -> None:
-        """Take over a saved state. Raises WorldError when it is of another ground or broken."""
+        """Take over a saved state. Raises WorldError, and changes nothing, when it is of
+        another ground or broken."""
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise WorldError("the state is not one this world saved; load what save() gave")
-        if state["ground"] != self.ground.name:
+        if state.get("ground") != self.ground.name:
             raise WorldError(
-                f"the state is of '{state['ground']}', this world is '{self.ground.name}'; "
+                f"the state is of '{state.get('ground')}', this world is '{self.ground.name}'; "
                 "load it into a world on the same map"
             )
+        try:
+            self._scene = self._loaded(state)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise WorldError(
+                f"the saved state is broken ({error!r}); load an earlier one"
+            ) from error
+
+    def _loaded(self, state: Json) -> Scenery:
+        talks = Talks(self._scene.talks.most_lines, self._scene.talks.patience)
+        talks.load(state["talks"])
+        scene = Scenery(self.ground, talks)
+        for address in (*state["states"], *state["users"]):
+            if self.ground.number(address) < 0:
+                raise KeyError(address)
         bodies = [Dweller.load(data) for data in state["bodies"]]
-        self._scene.restore({one.who: one for one in bodies}, state["states"])
+        scene.restore({one.who: one for one in bodies}, state["states"])
         for address, users in state["users"].items():
-            self._scene.users[self.ground.number(address)] = list(users)
-        self._scene.talks.load(state["talks"])
+            scene.users[self.ground.number(address)] = list(users)
+        return scene
 
 
 def _activity(action: Action) -> tuple[str, str, str, bool]:
