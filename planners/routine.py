@@ -69,8 +69,8 @@ def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
     situation = draft.situation
     if situation.fresh:
         keys = tuple(event.text for event in situation.fresh)
-        kept = (situation.state.perceived + keys)[-situation.persona.retention :]
-        draft.change(perceived=kept)
+        seen = situation.state.perceived + keys
+        draft.change(perceived=seen[max(0, len(seen) - situation.persona.retention) :])
     for event in situation.fresh:
         if not event.idle:
             draft.note(
@@ -132,9 +132,9 @@ def _from_prose(persona: Persona, known: tuple[Address, ...]) -> list[Appointmen
     place = ""
     for clause in re.split(r"[,.;]\s|[,.;]$| and then ", prose):
         words, _, end = clause.strip().removeprefix("and ").partition(" until ")
-        if words.startswith("at which point"):
+        if not words or words.startswith("at which point"):
             continue
-        place = _meant(words, known, place)
+        place = home if " home" in words else _meant(words, known, place)
         minute = clock_minutes(words)
         if place or minute is not None:
             at = at if minute is None else minute
