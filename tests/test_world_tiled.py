@@ -14,51 +14,55 @@ from denizens.world import Spawn, load_tiled
 KINDS = [("grass", False), ("wall", True), ("floor", False), ("rug", False)]
 
 
-def drawn() -> Json:
-    """A house of 4 x 2 tiles on a map of 6 x 3, one floor with a bed, a spawn and a note."""
-    ground = [1] * 18
-    house = [0, 2, 2, 2, 2, 0, 0, 3, 3, 3, 2, 0, 0, 0, 0, 0, 0, 0]
-    rugs = [0] * 7 + [4 | 0x80000000] + [0] * 10
+def tiles(number: int, name: str, data: list[int]) -> Json:
+    """A tile layer."""
+    layer = {"id": number, "name": name, "type": "tilelayer", "width": 6, "height": 3}
+    return {**layer, "opacity": 1, "visible": True, "x": 0, "y": 0, "data": data}
 
-    def tiles(number: int, name: str, data: list[int]) -> Json:
-        return {
-            "id": number,
-            "name": name,
-            "type": "tilelayer",
-            "width": 6,
-            "height": 3,
-            "opacity": 1,
-            "visible": True,
-            "x": 0,
-            "y": 0,
-            "data": data,
-        }
 
-    def box(number: int, kind: str, name: str, *place: float, **properties: object) -> Json:
-        x, y, width, height = (16 * side for side in place)
-        return {
+def box(number: int, kind: str, name: str, *place: float, **properties: object) -> Json:
+    """A rectangle, its place and size given in tiles of 16 pixels."""
+    x, y, width, height = (16 * side for side in place)
+    where = {"x": x, "y": y, "width": width, "height": height, "rotation": 0}
+    said = [{"name": key, "type": "string", "value": value} for key, value in properties.items()]
+    return {"id": number, "type": kind, "name": name, **where, "visible": True, "properties": said}
+
+
+def tileset() -> Json:
+    """Four kinds of ground."""
+    kinds = [
+        {
             "id": number,
             "type": kind,
-            "name": name,
-            "x": x,
-            "y": y,
-            "width": width,
-            "height": height,
-            "rotation": 0,
-            "visible": True,
-            "properties": [
-                {"name": key, "type": "string", "value": value} for key, value in properties.items()
-            ],
+            "properties": [{"name": "blocked", "type": "bool", "value": shut}],
         }
-
-    boxes = [
-        box(1, "sector", "house", 1, 0, 4, 2),
-        box(2, "arena", "hall", 1, 1, 3, 1),
-        box(3, "object", "bed", 2, 1, 1, 1, emoji="🛏️"),
-        box(4, "object", "stove", 3, 1, 1, 1, blocked=True),
-        box(5, "spawn", "door", 1, 1, 0, 0),
-        box(6, "note", "mind the gap", 0, 2, 1, 1),
+        for number, (kind, shut) in enumerate(KINDS)
     ]
+    size = {"tilewidth": 16, "tileheight": 16, "tilecount": 4, "columns": 4}
+    return {"firstgid": 1, "name": "kinds", **size, "margin": 0, "spacing": 0, "tiles": kinds}
+
+
+def drawn() -> Json:
+    """A house of 4 x 2 tiles on a map of 6 x 3, one floor with a bed, a spawn and a note."""
+    house = [0, 2, 2, 2, 2, 0, 0, 3, 3, 3, 2, 0, 0, 0, 0, 0, 0, 0]
+    rugs = [0] * 7 + [4 | 0x80000000] + [0] * 10
+    things = {
+        "id": 4,
+        "name": "things",
+        "type": "objectgroup",
+        "draworder": "index",
+        "opacity": 1,
+        "visible": True,
+        "objects": [
+            box(1, "sector", "house", 1, 0, 4, 2),
+            box(2, "arena", "hall", 1, 1, 3, 1),
+            box(3, "object", "bed", 2, 1, 1, 1, emoji="🛏️"),
+            box(4, "object", "stove", 3, 1, 1, 1, blocked=True),
+            box(5, "spawn", "door", 1, 1, 0, 0),
+            box(6, "note", "mind the gap", 0, 2, 1, 1),
+        ],
+    }
+    ground = tiles(1, "ground", [1] * 18)
     return {
         "type": "map",
         "version": "1.10",
@@ -72,40 +76,8 @@ def drawn() -> Json:
         "nextlayerid": 9,
         "nextobjectid": 9,
         "properties": [{"name": "world", "type": "string", "value": "w"}],
-        "layers": [
-            tiles(1, "ground", ground),
-            tiles(2, "house", house),
-            tiles(3, "rugs", rugs),
-            {
-                "id": 4,
-                "name": "things",
-                "type": "objectgroup",
-                "draworder": "index",
-                "opacity": 1,
-                "visible": True,
-                "objects": boxes,
-            },
-        ],
-        "tilesets": [
-            {
-                "firstgid": 1,
-                "name": "kinds",
-                "tilewidth": 16,
-                "tileheight": 16,
-                "tilecount": 4,
-                "columns": 4,
-                "margin": 0,
-                "spacing": 0,
-                "tiles": [
-                    {
-                        "id": number,
-                        "type": kind,
-                        "properties": [{"name": "blocked", "type": "bool", "value": shut}],
-                    }
-                    for number, (kind, shut) in enumerate(KINDS)
-                ],
-            }
-        ],
+        "layers": [ground, tiles(2, "house", house), tiles(3, "rugs", rugs), things],
+        "tilesets": [tileset()],
     }
 
 

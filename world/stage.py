@@ -23,6 +23,7 @@ from ..core import (
     WorldError,
     nearest,
 )
+from .activity import activity, wrong_doing
 from .dweller import Dweller, listed
 from .ground import Ground
 from .scenery import IDLE, Scenery
@@ -136,7 +137,7 @@ class Stage:
             goals = self.ground.goals(one.spot, one.body.knows).places
             if action.target not in goals:
                 return f"no such place is known and within reach{nearest(action.target, goals)}"
-            return _wrong_doing(fields)
+            return wrong_doing(fields)
         if verb in ("talk", "join"):
             known = (verb, action.target) in one.partners
             return "" if known else "that person is not there to be talked to that way"
@@ -209,14 +210,14 @@ class Stage:
                 one.route = list(reversed(route))
             elif not self._news(one, action):
                 continue
-            one.doing, one.emoji, one.state, one.sleepy = _activity(action)
+            one.doing, one.emoji, one.state, one.sleepy = activity(action)
             self._scene.touch(one)
             if not one.route:
                 self._arrive(one, events)
 
     @staticmethod
     def _news(one: Dweller, action: Action) -> bool:
-        return _activity(action) != (one.doing, one.emoji, one.state, one.sleepy)
+        return activity(action) != (one.doing, one.emoji, one.state, one.sleepy)
 
     def _walk(self, allowed: list[tuple[Dweller, Action]], events: list[Event]) -> None:
         for one, action in allowed:
@@ -363,28 +364,6 @@ class Stage:
         for address, users in state["users"].items():
             scene.users[self.ground.number(address)] = list(users)
         return scene
-
-
-def _activity(action: Action) -> tuple[str, str, str, bool]:
-    """Doing, emoji, state of the object, whether it is sleep."""
-    fields = action.fields
-    return (
-        fields["doing"].strip(),
-        fields.get("emoji", ""),
-        fields.get("state") or "being used",
-        bool(fields.get("asleep")),
-    )
-
-
-def _wrong_doing(fields: dict[str, Json]) -> str:
-    """What is wrong with the fields of an ``act``; empty when nothing is."""
-    doing = fields.get("doing")
-    if not isinstance(doing, str) or not doing.strip():
-        return "the field 'doing' is empty"
-    for name, kind in (("emoji", str), ("state", str), ("asleep", bool)):
-        if name in fields and not isinstance(fields[name], kind):
-            return f"the field '{name}' must be a {'truth value' if kind is bool else 'text'}"
-    return ""
 
 
 def _keep(events: list[Event], event: Event | None) -> None:
