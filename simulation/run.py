@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from ..core import AgentId, AgentState, Json, Model, Persona, RunError, Time, from_json
+from ..core import AgentId, AgentState, Json, Model, Persona, RunError, Time, canonical, from_json
 from ..memory import Memory
 from ..store import Store
 from ..world import TownMap
 from .building import build, clock_of, stored_map, stored_scenario
-from .journal import AskRow, Journal
+from .journal import Journal
+from .packing import AskRow, reading
 from .scenario import Scenario
 from .simulation import Simulation
 
@@ -27,12 +28,18 @@ def begin(
 ) -> Simulation:
     """Start a run in ``folder`` (made if absent). Raises RunError when one is there already."""
     place = Path(folder)
+    made = not place.exists()
     if (place / FILE).exists():
-        raise RunError(
-            f"{place}: already holds a run; resume it, or give another folder with --run"
-        )
-    place.mkdir(parents=True, exist_ok=True)
+        with open_store(place) as found:
+            _vacant(found, place)
+    make_folder(place)
     store = Store(place / FILE)
+    try:
+        # Again under the lock: somebody else may have begun in the meantime.
+        _vacant(store, place)
+    except RunError:
+        store.close()
+        raise
     try:
         return build(scenario, store=store, model=model, progress=progress)
     except BaseException:
@@ -40,7 +47,27 @@ def begin(
         # Nothing has happened in it yet: a failed start must not leave a run behind.
         for leftover in place.glob(f"{FILE}*"):
             leftover.unlink()
+        if made:
+            place.rmdir()
         raise
+
+
+def _vacant(store: Store, place: Path) -> None:
+    """Let pass a file into which a start that was killed wrote nothing yet."""
+    if store.get("start") is not None:
+        raise RunError(
+            f"{place}: already holds a run; resume it, or give another folder with --run"
+        )
+
+
+def make_folder(place: Path) -> None:
+    """Make a folder where there is none. Raises RunError."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{place}: cannot be made a folder ({error.strerror}); give another one"
+        ) from error
 
 
 def resume(folder: Path | str, *, model: Model | None = None) -> Simulation:
@@ -64,23 +91,26 @@ def open_store(folder: Path | str, *, write: bool = False) -> Store:
 
 
 class Run:
-    """A finished or paused run, read only.
+    """A finished or paused run, read only; also one that another process is writing.
 
-    >>> Run.__doc__ is not None
-    True
+    ``with Run("runs/town") as run: print(run.steps, run.hash, list(run.people))``. Raises
+    RunError when there is none, RunCorrupt when its file is damaged.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.store = open_store(folder)
-        self.journal = Journal(self.store)
-        start = self.store.get("start")
-        if not start:
+        try:
+            start = self.store.get("start")
+            if not start:
+                raise RunError(f"{folder}: the run was never begun; delete the folder and run anew")
+            self.journal = Journal(self.store)
+            self.start: Json = start
+            self.people: dict[AgentId, Persona] = reading(
+                self.store, "its people", _personas, canonical(start.get("people"))
+            )
+        except BaseException:
             self.store.close()
-            raise RunError(f"{folder}: the run was never begun; delete the folder and run anew")
-        self.start: Json = start
-        self.people: dict[AgentId, Persona] = {
-            name: from_json(Persona, data) for name, data in start["people"].items()
-        }
+            raise
 
     def __enter__(self) -> Run:
         return self
@@ -132,13 +162,7 @@ class Run:
 
     def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
         """Every change of an agent's state: (step, state at its end)."""
-        import json
-
-        rows = self.store.rows(
-            "SELECT step, state FROM states WHERE agent = ? ORDER BY step", (agent,)
-        )
-        for step, state in rows:
-            yield step, from_json(AgentState, json.loads(state))
+        return self.journal.states(agent)
 
     def memory(self, agent: AgentId) -> Memory:
         """An agent's memory at the end of the run."""
@@ -149,6 +173,10 @@ class Run:
     def figures(self) -> dict[str, Json]:
         """Counts over the whole run; see ``figures``."""
         return figures(self.store)
+
+
+def _personas(data: Json) -> dict[AgentId, Persona]:
+    return {name: from_json(Persona, one) for name, one in data.items()}
 
 
 def figures(store: Store) -> dict[str, Json]:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
-from ..core import Json, Persona, SettingError, Time, checked, nearest, read_settings, to_json
+from ..core import (
+    Input,
+    Json,
+    Persona,
+    SettingError,
+    Time,
+    checked,
+    nearest,
+    read_settings,
+    to_json,
+)
+from ..core.minds import InputKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +88,18 @@ class Planned:
     """[[inputs]]: something that comes from outside at a moment."""
 
     at: str
-    kind: str = "whisper"
+    kind: InputKind = "whisper"
     to: str = ""
     text: str = ""
     who: str = ""
     place: str = ""
     fields: Json = field(default_factory=dict)
+
+    @property
+    def input(self) -> Input:
+        """What a simulation is given."""
+        own = {name.name: getattr(self, name.name) for name in fields(Input)}
+        return Input(**own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +137,14 @@ class Scenario:
             people=members,
         )
 
+    def portable(self) -> Scenario:
+        """A copy without the folders its files lie in, so that a run's hash is the same
+        wherever the files are."""
+        world = replace(self.world, map=Path(self.world.map).name)
+        return replace(self, world=world, source=Path(self.source).name)
+
     def as_json(self) -> Json:
-        """Plain JSON that ``Scenario.parse`` accepts."""
+        """Plain JSON, of which ``from_json(Scenario, data)`` makes the scenario again."""
         return to_json(self)
 
 
@@ -135,9 +159,12 @@ TABLES: Mapping[str, type] = {
 def moment(text: str, where: str) -> Time:
     """A time written "2023-02-13 12:00", with seconds or not; SettingError names ``where``."""
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingError(f"{where}: '{text}' is no time; write it as 2023-02-13 12:00") from error
+    if found.tzinfo is not None:
+        raise SettingError(f"{where}: '{text}' has a time zone; the world's clock has none")
+    return found
 
 
 def built_in_scenarios() -> tuple[str, ...]:
@@ -166,27 +193,76 @@ def load_scenario(name: str | Path) -> Scenario:
 
     Raises SettingError naming file and key for whatever is missing, unknown or wrong."""
     folder = Path(name)
-    if folder.is_dir():
+    if folder.is_dir() and str(name) not in built_in_scenarios():
         from .smallville import smallville_scenario
+
+        if (folder / "run.db").is_file():
+            raise SettingError(f"{folder}: is a run, not a scenario; use: denizens resume {folder}")
 
         return smallville_scenario(folder)
     path = find_scenario(name)
     data = _inherited(path, ())
-    parts = {
+    parts: dict[str, Json] = {
         key: checked(cls, data.get(key, {}), f"{path}: [{key}]") for key, cls in TABLES.items()
     }
-    people = tuple(_member(one, path) for one in data.get("people", ()))
-    people = _cast(people, parts["scenario"].cast, path)
+    everybody = tuple(_member(one, path) for one in data.get("people", ()))
+    people = _cast(everybody, parts["scenario"].cast, path)
     if not people:
         raise SettingError(f"{path}: has no [[people]]; a scenario needs at least one person")
     inputs = tuple(checked(Planned, one, f"{path}: [[inputs]]") for one in data.get("inputs", ()))
-    made = Scenario(**parts, people=people, inputs=inputs, source=str(path))
-    _ = made.start
+    made = Scenario(
+        **parts,
+        people=people,
+        inputs=_addressed(inputs, everybody, people, path),
+        source=str(path),
+    )
+    _check_values(made)
     return made
+
+
+def _check_values(made: Scenario) -> None:
+    """What no type can say; all of it must be found before anything is begun."""
+    heading = made.scenario
+    _ = made.start
+    if heading.until:
+        moment(heading.until, f"{made.source}: [scenario] until")
+    if heading.step_seconds < 1:
+        raise SettingError(f"{made.source}: [scenario] step_seconds must be at least 1")
+    for table, key in (("minds", "daily"), ("minds", "settings"), ("world", "settings")):
+        if not isinstance(getattr(getattr(made, table), key), dict):
+            raise SettingError(f"{made.source}: '{key}' must be a table, written [{table}.{key}]")
+    for given in made.inputs:
+        moment(given.at, f"{made.source}: [[inputs]] at")
+        if not isinstance(given.fields, dict):
+            raise SettingError(f"{made.source}: [[inputs]] fields must be a table")
+
+
+def _addressed(
+    inputs: tuple[Planned, ...],
+    everybody: tuple[Member, ...],
+    people: tuple[Member, ...],
+    path: Path,
+) -> tuple[Planned, ...]:
+    """The inputs for people who take part. One for somebody outside the cast is left out."""
+    names = [member.persona.name for member in everybody]
+    absent = set(names) - {member.persona.name for member in people}
+    for given in inputs:
+        if given.to not in names and (given.to or given.kind != "event"):
+            raise SettingError(
+                f"{path}: [[inputs]] at {given.at}: to = '{given.to}'{nearest(given.to, names)} "
+                f"is nobody here; there are: {', '.join(names)}"
+            )
+        if given.kind == "line" and (not given.who or given.who in names):
+            raise SettingError(
+                f"{path}: [[inputs]] at {given.at}: a line needs who = a person's name that is "
+                "none of the scenario's own"
+            )
+    return tuple(given for given in inputs if given.to not in absent)
 
 
 def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
     """The file's tables over those of the scenario it extends."""
+    path = path.resolve()
     if path in seen:
         raise SettingError(f"{path}: 'extends' goes in a circle; remove one of them")
     data = read_settings(path)
@@ -200,14 +276,19 @@ def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
         if not isinstance(data.get(key, {}), dict):
             raise SettingError(f"{path}: '{key}' must be a table, written [{key}]")
     for key in ("people", "inputs"):
-        if not isinstance(data.get(key, []), list):
+        rows = data.get(key, [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise SettingError(f"{path}: '{key}' must be a list of tables, written [[{key}]]")
     _anchor_files(data, path)
     base = data.get("scenario", {}).get("extends")
     if not base:
         return data
     sibling = path.parent / str(base)
-    parent = _inherited(sibling if sibling.is_file() else find_scenario(base), (*seen, path))
+    try:
+        above = sibling if sibling.is_file() else find_scenario(base)
+    except SettingError as error:
+        raise SettingError(f"{path}: [scenario] extends: {error}") from error
+    parent = _inherited(above, (*seen, path))
     merged = {key: {**parent.get(key, {}), **data.get(key, {})} for key in TABLES}
     for key in ("people", "inputs"):
         merged[key] = data.get(key) or parent.get(key, [])
@@ -224,24 +305,39 @@ def _anchor_files(data: dict[str, Json], path: Path) -> None:
             one["persona"] = str((path.parent / one["persona"]).resolve())
 
 
-def _member(data: Json, path: Path) -> Member:
-    if not isinstance(data, dict):
-        raise SettingError(f"{path}: [[people]] must be tables")
+def _member(data: dict[str, Json], path: Path) -> Member:
     own = {name.name for name in fields(Member)} - {"persona"}
     rest = {key: value for key, value in data.items() if key in own}
     identity = {key: value for key, value in data.items() if key not in own}
     given = identity.pop("persona", None)
-    if isinstance(given, str):
-        if identity:
-            raise SettingError(
-                f"{path}: [[people]] with persona = '{given}' may not also set "
-                f"{', '.join(identity)}; put them into the persona's file"
-            )
-        persona = Persona.load(given)
+    where = f"{path}: [[people]] {identity.get('name', '')}".rstrip()
+    if given is None:
+        persona = Persona.parse(identity, where)
+    elif not isinstance(given, str):
+        raise SettingError(f"{where}: persona must be a file's name, not {given!r}")
+    elif identity:
+        raise SettingError(
+            f"{where} with persona = '{given}' may not also set {', '.join(identity)}; "
+            "put them into the persona's file"
+        )
     else:
-        persona = Persona.parse(given or identity, f"{path}: [[people]] {identity.get('name', '')}")
-    where = f"{path}: [[people]] {persona.name}"
-    return checked(Member, {**rest, "persona": to_json(persona)}, where)
+        where = given
+        persona = Persona.load(given)
+    _check_persona(persona, where)
+    return checked(Member, {**rest, "persona": to_json(persona)}, f"{path}: {persona.name}")
+
+
+def _check_persona(persona: Persona, where: str) -> None:
+    if not persona.name.strip() or ":" in persona.name:
+        raise SettingError(f"{where}: name = '{persona.name}' is none; give words without colons")
+    if not 0 < persona.recency_decay <= 1:
+        raise SettingError(f"{where}: recency_decay must lie in (0, 1]")
+    for key in ("vision", "attention", "retention"):
+        if getattr(persona, key) < 0:
+            raise SettingError(f"{where}: {key} must not be negative")
+    for entry in persona.routine:
+        if not re.fullmatch(r"([01]?\d|2[0-4]):[0-5]\d", entry.at):
+            raise SettingError(f"{where}: routine: at = '{entry.at}' is no time; write it as 07:30")
 
 
 def _cast(people: tuple[Member, ...], cast: tuple[str, ...], path: Path) -> tuple[Member, ...]:

@@ -17,6 +17,7 @@ from ..core import (
     Input,
     Json,
     Observation,
+    RunCorrupt,
     RunError,
     Seed,
     SettingError,
@@ -28,11 +29,9 @@ from ..core import (
     to_json,
 )
 from ..store import Store
-from .journal import Journal
+from .journal import SNAPSHOT_EVERY, Journal
 from .people import Guests
 from .recorder import Recorder
-
-SNAPSHOT_EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,9 @@ class Simulation:
         self.observers = list(observers)
         self.stopping = False
         self.seconds = 0.0
+        self._spent = float(self.store.get("seconds", 0.0))
         self._record: Journal | None = None
+        self._broken = False
         self._seen: dict[AgentId, Observation] = {}
         self._shown: dict[AgentId, Json] = {}
         self._guests = Guests(world)
@@ -103,12 +104,6 @@ class Simulation:
         for agent in self.agents.values():
             self.world.enter(_body(agent, starts.get(agent.id)))
         self.step = self.journal.steps
-        if self.step == 0:
-            self._open_run(about)
-        else:
-            self._take_up()
-
-    def _open_run(self, about: Json) -> None:
         start = {
             "seed": self.seed.key,
             "start": self.clock.start.isoformat(),
@@ -116,25 +111,39 @@ class Simulation:
             "people": {name: to_json(agent.persona) for name, agent in self.agents.items()},
             "about": about,
         }
-        if self.store.get("start") not in (None, start):
-            raise RunError("the store holds another run that was begun; use a new folder")
-        if self.store.get("start") is not None:
+        kept = self.store.get("start")
+        if kept is None and self.step == 0:
+            self._open_run(start)
             return
+        if kept != start:
+            differing = [key for key in start if (kept or {}).get(key) != start[key]]
+            raise RunError(
+                f"{self.store.name}: holds a run that was begun otherwise (its "
+                f"{', '.join(differing)} differ); take it up as it was begun, or use a new folder"
+            )
+        self.journal.check_ticks()
+        if self.step > 0:
+            self._take_up()
+
+    def _open_run(self, start: Json) -> None:
         with self.store.transaction():
             self.store.put("start", start)
             self.store.put(
                 "models", {name: agent.model.describe() for name, agent in self.agents.items()}
             )
+            self.store.put("steps", 0)
+            self.store.put("seconds", 0.0)
             self.journal.snapshot(-1, self._saved())
             for name, agent in self.agents.items():
                 for fact in agent.persona.facts:
-                    self.journal.add_input(0, Input(kind="whisper", to=name, text=fact))
+                    given = Input(kind="whisper", to=name, text=fact)
+                    self.journal.add_input(0, given, planned=True)
 
     def _take_up(self) -> None:
         """Rebuild world and states as of the last committed step."""
         found = self.journal.last_snapshot(self.step - 1)
         if found is None:
-            raise RunError("the run has no snapshot of its world; verify it")
+            raise RunCorrupt(f"{self.store.name}: has no snapshot of its world; use a backup")
         at, saved = found
         self.world.load(saved["world"])
         self._guests.load(saved["guests"])
@@ -173,12 +182,22 @@ class Simulation:
     def add(self, given: Input) -> None:
         """Give an input to the next step: a whisper, an event, a person's line.
 
-        Raises SettingError for an agent that is not in the simulation."""
+        It is durable when this returns. Raises SettingError for what cannot happen: an
+        agent that is not in the simulation, a place that is not in the world."""
+        self.plan(self.step, given)
+
+    def plan(self, step: int, given: Input, *, planned: bool = False) -> None:
+        """As ``add``, for a later step. ``planned``: it belongs to the scenario, so forks of
+        earlier steps keep it. Raises SettingError."""
+        if step < self.step:
+            raise SettingError(f"input: step {step} is over; the next one is {self.step}")
         if given.kind in ("whisper", "line") and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
         if given.kind == "line" and given.who in self.agents:
             raise SettingError(f"input: '{given.who}' is an agent; a line needs a person's name")
-        self.journal.add_input(self.step, given)
+        self._guests.check(given)
+        self._seen.clear()
+        self.journal.add_input(step, given, planned=planned)
 
     def run(self, *, until: Time | None = None, steps: int | None = None) -> Iterator[Tick]:
         """Step on, at most ``steps`` steps and not beyond ``until``; yields each tick.
@@ -193,7 +212,15 @@ class Simulation:
             yield self.tick()
 
     def tick(self) -> Tick:
-        """One step: observe, think together, let the world answer, write all of it down."""
+        """One step: observe, think together, let the world answer, write all of it down.
+
+        When it raises, nothing of the step was committed but the answers that had arrived,
+        and the run must be taken up anew from its store."""
+        if self._broken:
+            raise RunError(
+                f"{self.store.name}: a step was broken off; take the run up anew (resume)"
+            )
+        self._broken = True
         began = time.perf_counter()
         step, now = self.step, self.now
         inputs = self.journal.inputs(step)
@@ -214,11 +241,13 @@ class Simulation:
             for name, agent in self.agents.items()
         }
         steps = drive(thoughts, recorder, step=step)
+        recorder.finish()
         actions = {name: done.action for name, done in steps.items()}
         actions.update(self._guests.actions())
         turn = self._step_world(step, actions)
-        tick = self._commit(step, now, steps, actions, turn, recorder.new)
+        tick = self._commit(step, now, steps, actions, turn, recorder.new, began)
         self.seconds += time.perf_counter() - began
+        self._broken = False
         for observer in self.observers:
             observer(tick)
         return tick
@@ -238,9 +267,10 @@ class Simulation:
         actions: Mapping[AgentId, Action],
         turn: Turn,
         asks: int,
+        began: float,
     ) -> Tick:
         if self._record is not None:
-            self._copy_record(step)
+            self.journal.copy_asks(self._record, step)
         with self.store.transaction():
             states, records = {}, {}
             for name, done in steps.items():
@@ -263,16 +293,12 @@ class Simulation:
                 "inputs": [to_json(given) for given in self.journal.inputs(step)],
             }
             head = self.journal.commit(step, now.isoformat(), entry)
-            self.store.put("steps", step + 1)
+            spent = self._spent + self.seconds + time.perf_counter() - began
+            self.store.put("seconds", round(spent, 3))
             if (step + 1) % SNAPSHOT_EVERY == 0:
                 self.journal.snapshot(step, self._saved())
         self.step = step + 1
         return Tick(step, now, dict(actions), dict(steps), turn.events, turn.seen, head, asks)
-
-    def _copy_record(self, step: int) -> None:
-        """In a replay, carry the recorded asks over as if they had just been answered."""
-        assert self._record is not None, "only called in a replay"
-        self.journal.copy_asks(self._record, step)
 
     def _changed_bodies(self, turn: Turn) -> dict[AgentId, Json]:
         """Where everybody is and what they do, where that changed: [x, y, place, doing,

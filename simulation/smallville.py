@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ..core import SettingError
@@ -17,14 +16,11 @@ def smallville_scenario(folder: Path) -> Scenario:
     beside its map become the first memories. One tile a step, as there.
     Raises SettingError or MapError naming the file that is missing or wrong."""
     base = read_smallville(folder)
-    people = []
-    for persona in base.personas:
-        facts = tuple(base.histories.get(persona.name, ()))
-        people.append(
-            Member(persona=replace(persona, facts=facts), start=base.starts.get(persona.name))
+    if base.finished:
+        raise SettingError(
+            f"{folder}: is a finished run; look at it with view, or run a base simulation"
         )
-    if not people:
-        raise SettingError(f"{folder}: has no personas; give a base simulation's folder")
+    people = [Member(persona=one, start=base.starts[one.name]) for one in base.personas]
     return Scenario(
         scenario=Heading(
             name=folder.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +25,7 @@ from ..memory import rewind
 from ..store import Store
 from .building import build, load_minds, make_agents
 from .journal import Journal
-from .run import FILE, Run, open_store
+from .run import FILE, Run, make_folder, open_store
 from .simulation import Tick
 
 
@@ -78,31 +78,40 @@ class _Absent:
 
 
 def fork(folder: Path | str, step: int, new: Path | str) -> Path:
-    """Copy a run as it stood after ``step`` steps into the folder ``new``.
+    """Copy a run as it stood after ``step`` steps into the folder ``new``; the copy's file.
 
-    Nothing is written to the old run. Raises RunError when ``new`` holds one already, and
+    Inputs planned in the scenario are kept, what was added by hand later than ``step`` is
+    not. Nothing is written to the old run. Raises RunError when ``new`` holds one already, and
     SettingError when the run is not that long."""
     target = Path(new)
     if (target / FILE).exists():
         raise RunError(f"{target}: already holds a run; give another folder")
+    half = target / f"{FILE}.part"
     with open_store(folder) as store:
         steps = Journal(store).steps
         if not 0 <= step <= steps:
             raise SettingError(f"{folder}@{step}: the run has {steps} steps; choose one of them")
-        target.mkdir(parents=True, exist_ok=True)
-        half = target / f"{FILE}.part"
-        half.unlink(missing_ok=True)
+        make_folder(target)
+        _clear(half)
         store.copy_to(half)
-    with Store(half) as copy:
-        journal = Journal(copy)
-        with copy.transaction():
-            journal.cut(step)
+    try:
+        with Store(half) as copy, copy.transaction():
+            Journal(copy).cut(step)
             rewind(copy, step - 1)
+            spent = float(copy.get("seconds", 0.0))
+            copy.put("seconds", round(spent * step / max(steps, 1), 3))
             copy.put("forked", {"from": str(folder), "step": step})
-    half.rename(target / FILE)
-    for leftover in target.glob(f"{FILE}.part*"):
-        leftover.unlink()
+        half.rename(target / FILE)
+    finally:
+        _clear(half)
     return target / FILE
+
+
+def _clear(half: Path) -> None:
+    """Remove an unfinished copy, with SQLite's side files: a stale log beside a new copy
+    would be taken for its own."""
+    for leftover in half.parent.glob(f"{half.name}*"):
+        leftover.unlink()
 
 
 def interview(
@@ -111,12 +120,13 @@ def interview(
     question: str,
     *,
     at: int | None = None,
-    model: Model | None = None,
+    model: Model | str | None = None,
     person: str = "an interviewer",
 ) -> Reply:
-    """Ask somebody of a run a question, as of the end of step ``at`` (default: the last).
+    """Ask somebody of a run a question, as of after ``at`` steps (default: all of them).
 
-    The run is opened read only: the interview leaves no trace in it."""
+    ``model``: another one than the run's, loaded or by name. The run is opened read only:
+    the interview leaves no trace in it. Raises SettingError for an unknown agent or step."""
     with Run(folder) as run:
         if agent not in run.people:
             raise SettingError(
@@ -126,10 +136,14 @@ def interview(
         if not -1 <= step < run.steps:
             raise SettingError(f"interview: the run has {run.steps} steps, not {at}")
         scenario = run.scenario
+        if isinstance(model, str):
+            scenario = scenario.settle(model=model)
+            model = None
         agents = make_agents(scenario, run.store, model or load_minds(scenario))
         asked = next(one for one in agents if one.id == agent)
         asked.memory = asked.memory.as_of(step)
-        asked.state = run.journal.state(agent, step) or asked.state
+        first = replace(asked.state, records=len(asked.memory))
+        asked.state = run.journal.state(agent, step) or first
         now = run.time(max(step, 0))
         minds = Minds({agent: asked}, at=now)
         return drive({agent: asked.reply(Line(person, question, now))}, minds)[agent]
