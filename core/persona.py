@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import SettingError
@@ -102,16 +103,7 @@ class Persona:
         """Minutes after midnight of waking and of going to bed, read from ``lifestyle``
         ("goes to bed around 11pm, awakes up around 6am"); 7:00 and 23:00 when it is silent.
         Bed time may lie after midnight, and so before waking."""
-        wake, sleep = 7 * 60, 23 * 60
-        for clause in re.split(r"[,;.]| and ", self.lifestyle.lower()):
-            minutes = clock_minutes(clause)
-            if minutes is None:
-                continue
-            if "wak" in clause or "gets up" in clause or "rises" in clause:
-                wake = minutes
-            elif "bed" in clause or "sleep" in clause:
-                sleep = minutes
-        return wake, sleep
+        return _hours(self.lifestyle)
 
     def sleeps_at(self, minute: int) -> bool:
         """Whether this person is in bed at a minute of the day."""
@@ -125,6 +117,21 @@ class Persona:
         from .codec import to_json
 
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
+
+
+@lru_cache(maxsize=4096)
+def _hours(lifestyle: str) -> tuple[int, int]:
+    """Asked at every step of every agent, so read only once."""
+    wake, sleep = 7 * 60, 23 * 60
+    for clause in re.split(r"[,;.]| and ", lifestyle.lower()):
+        minutes = clock_minutes(clause)
+        if minutes is None:
+            continue
+        if "wak" in clause or "gets up" in clause or "rises" in clause:
+            wake = minutes
+        elif "bed" in clause or "sleep" in clause:
+            sleep = minutes
+    return wake, sleep
 
 
 def clock_minutes(text: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from ..core import (
     Address,
@@ -117,7 +118,11 @@ _COMMON = frozenset(("the", "and", "for", "his", "her", "goes", "with", "room", 
 
 def home_bed(situation: Situation) -> Address:
     """The bed of the persona's home, or else its first object, or the home itself."""
-    home = situation.persona.home
-    inside = [place for place in targets(situation.can) if (place + ":").startswith(home + ":")]
+    return _bed(situation.persona.home, targets(situation.can))
+
+
+@lru_cache(maxsize=4096)
+def _bed(home: Address, known: tuple[Address, ...]) -> Address:
+    inside = [place for place in known if (place + ":").startswith(home + ":")]
     beds = [place for place in inside if "bed" in _last(place).lower().split()]
     return (beds or inside or [home])[0]

@@ -35,20 +35,27 @@ class Routine:
         draft = Draft(situation)
         notice(draft)
         action = Action("continue")
-        now = situation.now
-        due = _due(situation.persona, targets(situation.can), now)
-        doing = situation.state.doing
-        if doing is None or doing.doing != due.doing:
-            asleep = situation.persona.sleeps_at(now.hour * 60 + now.minute)
-            place = home_bed(situation) if asleep else (due.place or home_bed(situation))
-            slot = Slot(start=now, minutes=60, doing=due.doing, place=place, emoji=_emoji(asleep))
-            draft.change(doing=slot, asleep=asleep)
-            draft.because(f"The routine says {due.at}: {due.doing}.")
-            if situation.seen.talk is None:
-                action = act(slot, asleep=asleep)
+        talk = situation.seen.talk
+        # In a talk no place is offered; an appointment that comes up waits for its end.
+        if talk is None or talk.ended:
+            action = self._go_on(draft)
         draft.settle_quietly()
         return draft.decide(action)
         yield  # a generator that asks nothing
+
+    def _go_on(self, draft: Draft) -> Action:
+        situation = draft.situation
+        now = situation.now
+        due = _due(situation.persona, targets(situation.can), now)
+        asleep = situation.persona.sleeps_at(now.hour * 60 + now.minute)
+        place = home_bed(situation) if asleep else (due.place or home_bed(situation))
+        doing, slept = draft.state.doing, draft.state.asleep
+        if doing and (doing.doing, doing.place, slept) == (due.doing, place, asleep):
+            return Action("continue")
+        slot = Slot(start=now, minutes=60, doing=due.doing, place=place, emoji=_emoji(asleep))
+        draft.change(doing=slot, asleep=asleep)
+        draft.because(f"The routine says {due.at}: {due.doing}.")
+        return act(slot, asleep=asleep)
 
 
 def _emoji(asleep: bool) -> str:
