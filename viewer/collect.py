@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..core import AgentId, AgentState, Clock, Json, Persona, Record, RunError, Slot
-from ..memory import Memory as Mind
+from ..core import AgentId, AgentState, Clock, Json, RunError, Slot
 from ..simulation import Run
 from .asking import ask_data
 from .conversing import Talks
-from .data import Act, AskData, MapData, Memory, PageData, PersonData, Plan, PlanSlot, Texts
+from .data import Act, AskData, MapData, PageData, PersonData, Plan, PlanSlot, Texts
 from .islands import Islands
 from .landscape import land_of, landscape
+from .people import identity, memory_of
 from .story import headlines
 
 Body = list[Json]
@@ -72,7 +72,7 @@ def _land(run: Run, islands: Islands | None) -> MapData:
 def _figures(run: Run) -> dict[str, Json]:
     counted = run.figures()
     names = ("model_calls", "prompt_tokens", "generated_tokens")
-    figures = {name: counted[name] for name in names if name in counted}
+    figures = {name: counted[name] for name in names if counted.get(name)}
     model = run.start.get("model") if isinstance(run.start, Mapping) else None
     if isinstance(model, Mapping) and model.get("name"):
         figures["model"] = str(model["name"])
@@ -92,24 +92,15 @@ def _person(
     states = list(run.states(name)) if persona else []
     return PersonData(
         id=name,
-        persona=_persona(persona) if persona else {"traits": "a person"},
+        persona=identity(persona) if persona else {"traits": "a person"},
         track=tuple(_track(name, shown, islands)),
         acts=tuple(_acts(shown, whys, states)),
         plans=tuple(_plans(states)),
-        memories=tuple(_memories(run.memory(name), clock)) if persona else (),
+        memories=tuple(memory_of(record, clock) for record in run.memory(name).records())
+        if persona
+        else (),
         asks=tuple(_asks(run, name, texts)) if persona else (),
     )
-
-
-def _persona(persona: Persona) -> dict[str, str]:
-    return {
-        "age": str(persona.age),
-        "traits": persona.traits,
-        "background": persona.background,
-        "currently": persona.currently,
-        "lifestyle": persona.lifestyle,
-        "home": persona.home,
-    }
 
 
 def _track(
@@ -156,26 +147,6 @@ def _plans(states: list[tuple[int, AgentState]]) -> Iterator[Plan]:
 
 def _slot(slot: Slot) -> PlanSlot:
     return PlanSlot(slot.start.hour * 60 + slot.start.minute, slot.minutes, slot.doing, slot.place)
-
-
-def _memories(mind: Mind, clock: Clock) -> Iterator[Memory]:
-    for record in mind.records():
-        yield memory_of(record, clock)
-
-
-def memory_of(record: Record, clock: Clock) -> Memory:
-    """A record as the page shows it; its step is negative when it is older than the run."""
-    seconds = (record.created - clock.start).total_seconds()
-    return Memory(
-        id=record.id,
-        step=int(seconds // clock.step_seconds),
-        kind=record.kind,
-        text=record.text,
-        importance=round(record.importance, 2),
-        depth=record.depth,
-        who=record.who,
-        evidence=record.evidence,
-    )
 
 
 def _asks(run: Run, name: AgentId, texts: Texts) -> Iterator[AskData]:

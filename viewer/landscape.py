@@ -21,6 +21,8 @@ Tile: TypeAlias = tuple[int, int]
 
 # What maps call their ground, where the page has another word for it.
 _KINDS = {"flowers": "meadow", "rug": "carpet", "dock": "bridge", "door": "wood", "floor": ""}
+# What a floor is called in the open.
+_OPEN = {"stone": "plaza", "carpet": "plaza"}
 FLOORS = frozenset({"wood", "tile", "stone", "carpet"})
 _OUTDOORS = (
     *("garden", "park", "square", "green", "yard", "beach", "field", "meadow", "street"),
@@ -51,7 +53,9 @@ def land_of(town: TownMap) -> Land:
     hints: dict[Tile, str] = {}
     for at, kind in enumerate(town.kinds):
         tile = (at % town.width, at // town.width)
-        hints[tile] = _KINDS.get(kind, kind)
+        # Woods one can walk through are drawn sparser than trees that stand in the way.
+        woods = kind == "tree" and not town.blocked[at]
+        hints[tile] = "forest" if woods else _KINDS.get(kind, kind)
         address = town.world
         named = (town.sectors[at], town.arenas[at], town.objects[at])
         for level, name in zip(places.values(), named):
@@ -158,9 +162,12 @@ def _ground(land: Land) -> dict[Tile, str]:
     inside: set[Tile] = set()
     for address, tiles in land.arenas.items():
         kind = floor_kind(address)
+        roofed = kind in FLOORS
         for tile in tiles:
-            ground[tile] = land.hints.get(tile, kind) if kind not in FLOORS else kind
-        if kind in FLOORS:
+            hint = land.hints.get(tile, "")
+            fits = hint in FLOORS if roofed else hint and hint not in FLOORS
+            ground[tile] = hint if fits else _OPEN.get(hint, kind)
+        if roofed:
             inside |= tiles
     furniture = {tile for tiles in land.objects.values() for tile in tiles}
     for y in range(land.height):
@@ -171,7 +178,7 @@ def _ground(land: Land) -> dict[Tile, str]:
             hint = land.hints.get(tile, "")
             if tile in land.blocked and tile not in furniture and not hint:
                 hint = "wall" if _near(tile, inside) else "bush"
-            ground[tile] = hint or "grass"
+            ground[tile] = _OPEN.get(hint, hint) or "grass"
     return ground
 
 

@@ -40,6 +40,7 @@ class Landscape {
     this.tall = plant(town, T);
     for (const post of this.lamps) lamp(ctx, post.x, post.y, T);
     for (const t of this.tall) ctx.drawImage(t.sprite, t.x, t.y, t.w, t.h);
+    fadeEdges(ctx, this.canvas, T);
     this.far = canvasOf(this.canvas.width / 2, this.canvas.height / 2);
     const small = this.far.getContext('2d');
     small.imageSmoothingQuality = 'high';
@@ -89,6 +90,20 @@ class Landscape {
     }
     return found;
   }
+}
+
+/* The border melts into the meadow beyond. */
+function fadeEdges(ctx, canvas, T) {
+  const { width, height } = canvas;
+  ctx.globalCompositeOperation = 'destination-out';
+  for (const [x0, y0, x1, y1] of [[0, 0, T * 2, 0], [width, 0, width - T * 2, 0], [0, 0, 0, T * 2], [0, height, 0, height - T * 2]]) {
+    const fade = ctx.createLinearGradient(x0, y0, x1, y1);
+    fade.addColorStop(0, 'rgba(0,0,0,1)');
+    fade.addColorStop(1, 'rgba(0,0,0,0)');
+    ctx.fillStyle = fade;
+    ctx.fillRect(0, 0, width, height);
+  }
+  ctx.globalCompositeOperation = 'source-over';
 }
 
 function bridges(ctx, town, T) {

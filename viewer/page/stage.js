@@ -35,7 +35,7 @@ class Stage {
 
   get least() {
     const { town } = this.run;
-    return Math.min(this.room.w / town.width, this.room.h / town.height) * 0.9;
+    return Math.min(this.room.w / town.width, this.room.h / town.height) * 0.97;
   }
 
   fit() {
@@ -56,10 +56,16 @@ class Stage {
     this.clamp();
   }
 
+  /* Keeps the land in the picture: no further than a little beyond its edges. */
   clamp() {
+    const { camera, room } = this;
     const { town } = this.run;
-    this.camera.x = Math.min(town.width, Math.max(0, this.camera.x));
-    this.camera.y = Math.min(town.height, Math.max(0, this.camera.y));
+    const keep = (value, size, span) => {
+      const half = span / 2 / camera.zoom - 1.5;
+      return half * 2 >= size ? size / 2 : Math.min(size - half, Math.max(half, value));
+    };
+    camera.x = keep(camera.x, town.width, room.w);
+    camera.y = keep(camera.y, town.height, room.h);
   }
 
   toTile(sx, sy) {
@@ -103,6 +109,7 @@ class Stage {
       this.goTo(figure.x, figure.y, zoom);
     }
     this.glide(seconds, state.calm);
+    this.clamp();
     const view = this.viewer();
     ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.beyond(view);
@@ -226,7 +233,7 @@ class Stage {
       for (const t of land.before(figure.x, figure.y)) {
         const [tx, ty] = view(t.x / land.T, t.y / land.T);
         const k = view.zoom / land.T;
-        ctx.globalAlpha = 0.82;
+        ctx.globalAlpha = state.who === figure.person ? 0.3 : 0.5;
         ctx.drawImage(t.sprite, tx, ty, t.w * k, t.h * k);
         ctx.globalAlpha = 1;
       }
