@@ -17,6 +17,7 @@ from .data import (
 )
 from .landscape import Land, landscape
 from .page import render, unpack, write_page
+from .sample import sample_page
 from .smallville import from_smallville
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "from_smallville",
     "landscape",
     "render",
+    "sample_page",
     "unpack",
     "write_page",
 ]

@@ -7,6 +7,7 @@ import gzip
 import html
 import json
 import os
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SCRIPTS = (
     "people.js",
     "light.js",
     "stage.js",
+    "marks.js",
     "dom.js",
     "why.js",
     "panel.js",
@@ -51,7 +53,8 @@ def write_page(data: PageData, path: Path | str) -> Path:
         beside.write_text(render(data), encoding="utf-8", newline="\n")
         beside.replace(target)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         reason = error.strerror or str(error)
         raise RunError(
             f"{target}: the page cannot be written ({reason}); choose another file"
