@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sqlite3
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -29,11 +32,21 @@ ModelOption = Annotated[
 
 BAD = 2
 """Exit code for anything the user can mend: a wrong name, file, setting or run."""
+BROKEN_OFF = 130
+"""Exit code after a second Ctrl-C."""
+
+# typer shows only this child of the error that all wrong arguments raise.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def console() -> Console:
     """Where words for people go: standard error, plain when piped."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """One line about what went wrong, on standard error."""
+    typer.echo(f"denizens: {' '.join(text.splitlines())}", err=True)
 
 
 def say(text: str) -> None:
@@ -62,12 +75,37 @@ def frame(
         logging.getLogger(name).setLevel(max(level, logging.ERROR))
 
 
-def main() -> None:
-    """Run the command; an error of ours becomes one line and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit; what the user can mend becomes one line and exit code 2."""
+    from pydantic import ValidationError
+
     from . import looking, models, running, talking  # noqa: F401  (they add their commands)
 
+    code: object = BAD
     try:
-        app()
+        code = app(arguments, prog_name="denizens", standalone_mode=False)
     except DenizensError as error:
-        typer.echo(f"denizens: {error}", err=True)
-        sys.exit(BAD)
+        complain(str(error))
+    except UsageError as error:
+        _complain_of_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        complain("broken off; committed steps are kept: denizens resume DIR")
+        code = BROKEN_OFF
+    except BrokenPipeError:
+        # Whoever read the output has closed it; Python would complain once more on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}; check path, permissions and free space")
+    except (sqlite3.Error, ValidationError) as error:
+        complain(f"the file cannot be used ({error}); check it with: denizens verify DIR")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain_of_usage(error: Exception) -> None:
+    context = getattr(error, "ctx", None)
+    # Without a message the help was asked for, by giving no arguments, and is printed.
+    if message := str(getattr(error, "format_message", lambda: "")()):
+        command = context.command_path if context else "denizens"
+        complain(f"{message.rstrip('.')}; see: {command} --help")

@@ -70,7 +70,7 @@ def doctor(json: JsonOption = False) -> None:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cache": str(home()),
-        "models": {name: bool(installed(name)) for name in known_models()},
+        "models": {info.name: installed(info.name) for info in known_models()},
     }
     for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
         try:
@@ -94,6 +94,6 @@ def doctor(json: JsonOption = False) -> None:
 
 
 def _device() -> str:
-    from ..models import pick_device
+    from ..models.assembly import pick_device
 
     return str(pick_device("auto"))

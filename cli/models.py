@@ -19,7 +19,7 @@ def listing(context: typer.Context, json: JsonOption = False) -> None:
         return
     from ..models import home, installed, known_models
 
-    found = {name: bool(installed(name)) for name in known_models()}
+    found = {info.name: installed(info.name) for info in known_models()}
     if json:
         print_json({"cache": str(home()), "models": found})
         return

@@ -24,7 +24,7 @@ class Meter:
     """Counts what a run does and says it in a line."""
 
     def __init__(self, simulation: Simulation, end: int | None) -> None:
-        self._simulation = simulation
+        self.simulation = simulation
         self._first = simulation.step
         self._end = end
         self._began = time.perf_counter()
@@ -45,29 +45,26 @@ class Meter:
     def line(self) -> str:
         """Simulated time, steps/s, model calls, tokens/s, time left."""
         seconds = max(time.perf_counter() - self._began, 1e-6)
-        done = self._simulation.step - self._first
+        done = self.simulation.step - self._first
         parts = [
-            f"{self._simulation.now:%a %H:%M:%S}",
-            f"step {self._simulation.step}" + (f" of {self._end}" if self._end else ""),
+            f"{self.simulation.now:%a %H:%M:%S}",
+            f"step {self.simulation.step}" + (f" of {self._end}" if self._end else ""),
             f"{done / seconds:.2f} steps/s",
             f"{self.calls} model calls",
             f"{(self.prompt + self.generated) / seconds:.0f} tokens/s",
         ]
         if self._end and done:
-            left = (self._end - self._simulation.step) * seconds / done
+            left = (self._end - self.simulation.step) * seconds / done
             parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")
         return " · ".join(parts)
 
 
 @contextmanager
-def live_line(console: Console, meter: Meter, quiet: bool) -> Iterator[None]:
+def live_line(console: Console, meter: Meter) -> Iterator[None]:
     """Redraw the meter's line while the block runs; where nothing can be redrawn, print it
     from time to time."""
-    simulation = meter._simulation
+    simulation = meter.simulation
     simulation.observers.append(meter.count)
-    if quiet:
-        yield
-        return
     if console.is_terminal:
         with Live(Text(meter.line()), console=console, refresh_per_second=4) as live:
             simulation.observers.append(lambda tick: live.update(Text(meter.line())))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import SettingError, Time
-from .app import BAD, JsonOption, ModelOption, app, console, print_json, say
+from ..core import RunError, SettingError, Time
+from .app import BAD, JsonOption, ModelOption, app, complain, console, print_json, say
+
+if TYPE_CHECKING:
+    from ..simulation import Scenario, Simulation
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 StepsOption = Annotated[int | None, typer.Option("--steps", min=0, help="At most so many steps.")]
@@ -42,18 +46,18 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
-    from ..simulation import begin, load_scenario, moment
+    from ..simulation import begin, load_scenario
 
     wanted = load_scenario(scenario).settle(
         seed=seed, model=model, planner=planner, exact=exact, device=device
     )
-    ends = until or wanted.scenario.until
-    end = moment(ends, "--until") if ends else None
-    if end is None and steps is None:
-        raise SettingError("run: say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
-    place = folder or _free_folder(f"{wanted.scenario.name}-{wanted.scenario.seed}")
-    console().print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
-    _go(begin(wanted, place), place, end, steps, json)
+    end = _end(wanted, until, steps)
+    if end is not None and end <= wanted.start:
+        raise SettingError(f"run: --until {end} is not after the scenario's start {wanted.start}")
+    place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
+    out = console()
+    out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
+    _go(begin(wanted, place, progress=out.print), place, end, steps, json)
 
 
 @app.command()
@@ -64,15 +68,22 @@ def resume(
     json: JsonOption = False,
 ) -> None:
     """Take up a run after its last committed step; same hash as if it had never stopped."""
-    from ..simulation import Run, moment
+    from ..simulation import Run
     from ..simulation import resume as take_up
 
     with Run(folder) as before:
-        ends = until or before.scenario.scenario.until
-    end = moment(ends, "--until") if ends else None
-    if end is None and steps is None:
-        raise SettingError("resume: say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
+        end = _end(before.scenario, until, steps)
     _go(take_up(folder), folder, end, steps, json)
+
+
+def _end(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
+    """When to stop at the latest: what the command says, else what the scenario says."""
+    from ..simulation import moment
+
+    ends = until or scenario.scenario.until
+    if not ends and steps is None:
+        raise SettingError("say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
+    return moment(ends, "--until" if until else f"{scenario.source}: until") if ends else None
 
 
 def _free_folder(name: str) -> Path:
@@ -83,26 +94,22 @@ def _free_folder(name: str) -> Path:
     return place
 
 
-def _go(simulation: object, folder: Path, end: Time | None, steps: int | None, json: bool) -> None:
-    from ..simulation import Simulation, figures
+def _go(
+    simulation: Simulation, folder: Path, end: Time | None, steps: int | None, json: bool
+) -> None:
+    from ..simulation import figures
     from .progress import Meter, live_line, stop_cleanly
 
-    assert isinstance(simulation, Simulation)
     last = simulation.clock.steps_until(end) if end else None
     if steps is not None:
-        last = min(last or simulation.step + steps, simulation.step + steps)
+        reached = simulation.step + steps
+        last = reached if last is None else min(last, reached)
     out = console()
-    meter = Meter(simulation, last)
-    try:
-        with stop_cleanly(simulation, out), live_line(out, meter, quiet=False):
+    with simulation.store:
+        with stop_cleanly(simulation, out), live_line(out, Meter(simulation, last)):
             for _ in simulation.run(until=end, steps=steps):
                 pass
-    finally:
-        with simulation.store.transaction():
-            spent = float(simulation.store.get("seconds", 0.0))
-            simulation.store.put("seconds", round(spent + simulation.seconds, 3))
         found = figures(simulation.store)
-        simulation.store.close()
     if json:
         print_json({**found, "run": str(folder), "stopped": simulation.stopping})
         return
@@ -112,6 +119,8 @@ def _go(simulation: object, folder: Path, end: Time | None, steps: int | None, j
         f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
     )
     say(f"hash {found['hash']}")
+    if simulation.stopping:
+        say(f"go on with: denizens resume {folder}")
     say(f"look at it: denizens view {folder}")
 
 
@@ -120,17 +129,20 @@ def verify(folder: FolderArgument, json: JsonOption = False) -> None:
     """Check a run's file: checksums, the hash chain, every ask, state and memory."""
     from ..simulation import check_run, figures, open_store
 
-    with open_store(folder) as store:
-        damage = check_run(store)
-        found = {} if damage else figures(store)
-    for one in damage:
-        typer.echo(f"denizens: {folder}: {one}", err=True)
+    try:
+        with open_store(folder) as store:
+            damage = [f"{folder}: {one}" for one in check_run(store)]
+            found = {} if damage else figures(store)
+    except RunError as error:
+        # A file too broken to be opened is a finding too.
+        damage, found = [str(error)], {}
     if json:
-        print_json({"ok": not damage, "damage": [str(one) for one in damage], **found})
+        print_json({"ok": not damage, "damage": damage, **found})
     elif not damage:
         say(f"{folder}: {found['steps']} steps, all well; hash {found['hash']}")
+    for one in damage:
+        complain(one)
     if damage:
-        typer.echo("denizens: restore the file from a backup, or run the scenario anew", err=True)
         raise typer.Exit(BAD)
 
 
@@ -157,7 +169,7 @@ def fork(
     from ..simulation import fork as split
 
     folder, _, step = source.rpartition("@")
-    if not folder or not step.isdigit():
+    if not folder or not re.fullmatch("[0-9]+", step):
         raise SettingError(f"fork: '{source}' must be written DIR@STEP, as in runs/town@120")
     split(folder, int(step), new)
     say(f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume {new}")
@@ -169,6 +181,9 @@ def new(name: Annotated[str, typer.Argument(metavar="NAME", help="A name.")]) ->
     from ..simulation.scenario import find_scenario
 
     path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    # It becomes a text in TOML and the first part of every address.
+    if not re.fullmatch(r"\w[\w .-]*", path.stem):
+        raise SettingError(f"new: '{path.stem}' is no name; use letters, digits, '-' and '_'")
     if path.exists():
         raise SettingError(f"{path}: exists already; choose another name")
     if not path.parent.is_dir():

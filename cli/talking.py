@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..core import Line, SettingError
+from ..core import Line, SettingError, nearest
 from .app import JsonOption, ModelOption, app, console, print_json, say
 from .running import FolderArgument
 
@@ -17,15 +20,16 @@ def interview(
     folder: FolderArgument,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who is asked.")],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="What is asked.")],
-    at: Annotated[int | None, typer.Option("--at", help="As of after this many steps.")] = None,
+    at: Annotated[
+        int | None, typer.Option("--at", min=0, help="As of after this many steps.")
+    ] = None,
     model: ModelOption = None,
     json: JsonOption = False,
 ) -> None:
     """Ask somebody of a run a question; no trace of it is left in the run."""
-    from ..models import model_from_name
     from ..simulation import interview as ask
 
-    reply = ask(folder, agent, question, at=at, model=model_from_name(model) if model else None)
+    reply = ask(folder, agent, question, at=at, model=model)
     if json:
         used = list(reply.step.used)
         print_json({"agent": agent, "question": question, "answer": reply.text, "used": used})
@@ -44,9 +48,7 @@ def chat(
     person: Annotated[str, typer.Option("--person", help="Your name.")] = "a visitor",
 ) -> None:
     """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk."""
-    from ..core import nearest
-    from ..simulation import load_minds, load_scenario
-    from ..simulation.building import make_agents
+    from ..simulation import load_scenario, wake
     from ..store import Store
 
     wanted = load_scenario(scenario).settle(model=model)
@@ -55,25 +57,30 @@ def chat(
     if not found:
         hint = nearest(agent, names)
         raise SettingError(f"chat: nobody is called '{agent}'{hint}; there are: {', '.join(names)}")
-    store = Store(memory if memory is not None else ":memory:")
-    agents = make_agents(wanted, store, load_minds(wanted))
-    mind = next(one for one in agents if one.id == found[0])
-    console().print(f"{mind.id} listens. (An empty line ends the talk.)")
-    session: list[Line] = []
+    with Store(memory if memory is not None else ":memory:") as store:
+        mind = wake(wanted, found[0], store)
+        console().print(f"{mind.id} listens. (An empty line ends the talk.)")
+        session: list[Line] = []
+        for text in _lines():
+            pieces: list[str] = []
+            reply = mind.chat(text, person, session=session, on_text=partial(_show, pieces))
+            typer.echo("" if pieces else reply.text)
+            now = reply.step.records[-1].created if reply.step.records else None
+            if now is not None:
+                session += [Line(person, text, now), Line(mind.id, reply.text, now)]
+
+
+def _lines() -> Iterator[str]:
+    """What is typed, line by line, until an empty line or the end."""
     while True:
-        try:
-            text = input("> ").strip()
-        except EOFError:
-            break
+        if sys.stdin.isatty():
+            typer.echo("> ", nl=False)
+        text = sys.stdin.readline().strip()
         if not text:
-            break
-        reply = mind.chat(text, person, session=session, on_text=_print_piece)
-        typer.echo("")
-        now = reply.step.records[-1].created if reply.step.records else None
-        if now is not None:
-            session += [Line(person, text, now), Line(mind.id, reply.text, now)]
-    store.close()
+            return
+        yield text
 
 
-def _print_piece(piece: str) -> None:
+def _show(pieces: list[str], piece: str) -> None:
+    pieces.append(piece)
     typer.echo(piece, nl=False)

@@ -8,6 +8,7 @@ from .run import FILE, Run, begin, figures, open_store, resume
 from .scenario import Scenario, built_in_scenarios, load_scenario, moment
 from .simulation import Simulation, Tick
 from .travel import Replay, fork, interview, replay
+from .visiting import wake
 
 __all__ = [
     "FILE",
@@ -31,4 +32,5 @@ __all__ = [
     "open_store",
     "replay",
     "resume",
+    "wake",
 ]
