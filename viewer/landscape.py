@@ -24,12 +24,26 @@ _KINDS = {"flowers": "meadow", "rug": "carpet", "dock": "bridge", "door": "wood"
 # What a floor is called in the open.
 _OPEN = {"stone": "plaza", "carpet": "plaza"}
 FLOORS = frozenset({"wood", "tile", "stone", "carpet"})
-_OUTDOORS = (
-    *("garden", "park", "square", "green", "yard", "beach", "field", "meadow", "street"),
-    *("plaza", "orchard", "harbour", "harbor", "pier", "dock", "lane", "pond", "lake"),
+_OUTDOORS = frozenset(
+    (
+        *("garden", "park", "square", "green", "yard", "beach", "field", "meadow", "street"),
+        *("plaza", "orchard", "harbour", "harbor", "pier", "dock", "lane", "pond", "lake"),
+        *("gardens", "courtyard", "churchyard", "landing", "riverside", "lawn", "playground"),
+    )
 )
 _TILED = ("bath", "kitchen", "laundry", "pharmacy", "clinic", "surgery", "toilet", "bakery")
-_STONE = ("hallway", "hall", "church", "chapel", "cellar", "workshop", "forge", "smithy", "store")
+_STONE = (
+    "greenhouse",
+    "hallway",
+    "hall",
+    "church",
+    "chapel",
+    "cellar",
+    "workshop",
+    "forge",
+    "smithy",
+    "store",
+)
 _CARPET = ("bedroom", "library", "theatre", "study", "parlour", "music")
 
 
@@ -146,9 +160,11 @@ def floor_kind(address: str) -> str:
 
     >>> floor_kind("the Ville:Hobbs Cafe:cafe"), floor_kind("t:Moreno house:kitchen")
     ('wood', 'tile')
+    >>> floor_kind("t:community garden:garden beds"), floor_kind("t:nursery:greenhouse")
+    ('garden', 'stone')
     """
     name = _last(address).lower()
-    if any(word in name for word in _OUTDOORS):
+    if not _OUTDOORS.isdisjoint(name.split()):
         return "garden" if "garden" in name or "orchard" in name else "grass"
     for words, kind in ((_TILED, "tile"), (_CARPET, "carpet"), (_STONE, "stone")):
         if any(word in name for word in words):

@@ -25,6 +25,14 @@ function inset(ctx, x, y, w, h, color, radius = 3) {
 }
 
 const DRAW = [
+  [/garden|flower|mint|plant|herb|veget|orchard/, (c, x, y, w, h, T, r, name) => {
+    if (/garden/.test(name)) {
+      slab(c, x + T * 0.04, y + T * 0.06, w - T * 0.08, h - T * 0.14, '#94714d', T, 0.1);
+      for (let i = 0; i < w / T; i++) for (let j = 0; j < h / T; j++) crops(c, x + i * T, y + j * T - T * 0.08, T, r);
+      return;
+    }
+    for (let i = 0; i < (w * h) / (T * T) * 2.2; i++) flower(c, x + r() * w, y + r() * h, T * 0.075, PETALS[Math.floor(r() * PETALS.length)]);
+  }],
   [/bed\b|cot|bunk/, (c, x, y, w, h, T, r) => {
     const long = h >= w;
     slab(c, x, y, w, h, WOOD, T, 0.12);
@@ -134,9 +142,6 @@ const DRAW = [
     inset(c, x + T * 0.1, y + h / 2 - T * 0.05, w - T * 0.2, T * 0.1, '#8d929c', 3);
     for (const k of [0.16, 0.84]) inset(c, x + w * k - T * 0.1, y + h / 2 - T * 0.28, T * 0.2, T * 0.56, '#454a58', 4);
   }],
-  [/garden|flower|plant|herb|veget|orchard/, (c, x, y, w, h, T, r) => {
-    for (let i = 0; i < (w * h) / (T * T) * 2.2; i++) flower(c, x + r() * w, y + r() * h, T * 0.075, PETALS[Math.floor(r() * PETALS.length)]);
-  }],
   [/well|fountain|pump/, (c, x, y, w, h, T) => {
     const radius = Math.min(w, h) * 0.48;
     c.fillStyle = 'rgba(48,34,44,.28)'; blob(c, x + w / 2 + T * 0.06, y + h / 2 + T * 0.12, radius);
@@ -201,8 +206,11 @@ function stool(c, x, y, T) {
   blob(c, x + T * 0.45, y + T * 0.44, T * 0.1);
 }
 
-function drawThing(ctx, thing, T) {
-  const name = thing.name.toLowerCase();
+function drawThing(ctx, town, thing, T) {
+  const [[left, top] = [0, 0]] = thing.rects;
+  const open = !indoors(town, left, top) && !town.links.length;
+  // A bed in the open is one of plants.
+  const name = thing.name.toLowerCase().replace(/\bbeds?\b/, open ? 'garden' : 'bed');
   const found = DRAW.find(([pattern]) => pattern.test(name));
   for (const [x, y, w, h] of thing.rects) {
     const roll = dice(hashOf(x, y, 31) * 4294967296);

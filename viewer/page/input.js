@@ -68,7 +68,8 @@ const KEYS = [
 function keys(app, event) {
   const { state, stage, run } = app;
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== 'range';
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const helping = document.getElementById('help').open;
+  if (typing || (helping && event.key !== '?') || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === ' ' && event.target.tagName === 'BUTTON') return;
   const minutes = Math.max(1, Math.round(600 / run.step_seconds));
   const hop = (by) => app.seek(Math.floor(state.t) + by * (event.shiftKey ? minutes : 1));

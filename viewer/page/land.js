@@ -32,7 +32,7 @@ class Landscape {
     await pause();
     drawBuildings(ctx, town, T);
     this.windows = drawWalls(ctx, town, T);
-    for (const thing of town.objects) drawThing(ctx, thing, T);
+    for (const thing of town.objects) drawThing(ctx, town, thing, T);
     drawRest(ctx, town, T);
     progress(0.8);
     await pause();
@@ -52,12 +52,15 @@ class Landscape {
     progress(1);
   }
 
-  /* A patch of meadow whose edges fit, for what lies beyond the map. */
+  /* A patch whose edges fit, of meadow or of water, for what lies beyond the map. */
   meadow(T) {
     const side = 24;
     const size = Math.min(T, 20);
-    const wild = { width: side, height: side, ground: [], kind: (x, y) => (x < 0 || y < 0 || x >= side || y >= side ? '' : 'grass') };
-    wild.ground = Array(side * side).fill('grass');
+    const { town } = this;
+    const rim = town.ground.filter((_, at) => at < town.width || at % town.width === 0);
+    const kind = rim.filter((name) => surfaceOf(name) === 'water').length > rim.length / 2 ? 'water' : 'grass';
+    const wild = { width: side, height: side, ground: [], kind: (x, y) => (x < 0 || y < 0 || x >= side || y >= side ? '' : kind) };
+    wild.ground = Array(side * side).fill(kind);
     const half = paintGround(wild, size / 2);
     this.wild = canvasOf(side * size, side * size);
     this.wildSize = size;
@@ -96,7 +99,7 @@ class Landscape {
 function fadeEdges(ctx, canvas, T) {
   const { width, height } = canvas;
   ctx.globalCompositeOperation = 'destination-out';
-  for (const [x0, y0, x1, y1] of [[0, 0, T * 2, 0], [width, 0, width - T * 2, 0], [0, 0, 0, T * 2], [0, height, 0, height - T * 2]]) {
+  for (const [x0, y0, x1, y1] of [[0, 0, T * 1.3, 0], [width, 0, width - T * 1.3, 0], [0, 0, 0, T * 1.3], [0, height, 0, height - T * 1.3]]) {
     const fade = ctx.createLinearGradient(x0, y0, x1, y1);
     fade.addColorStop(0, 'rgba(0,0,0,1)');
     fade.addColorStop(1, 'rgba(0,0,0,0)');

@@ -58,7 +58,8 @@ class App {
     this.timeline.refresh();
     const when = `${this.run.day(this.state.t)} · ${this.run.clock(this.state.t)}`;
     if (this.when.textContent !== when) this.when.textContent = when;
-    if (now - (this.panelAt || 0) > 160) { this.panelAt = now; this.panel.refresh(); }
+    const pace = this.state.playing && !this.state.who ? 700 : 200;
+    if (now - (this.panelAt || 0) > pace) { this.panelAt = now; this.panel.refresh(); }
     this.frames += 1;
     requestAnimationFrame((next) => this.frame(next));
   }

@@ -146,9 +146,10 @@ Object.assign(Stage.prototype, {
     ctx.fillStyle = '#fffdf7';
     ctx.beginPath();
     const tail = Math.min(Math.max(left + 16, x), left + w - 16);
-    ctx.moveTo(tail - 7, top + h - 1);
+    const half = y - top - h > 30 ? 3 : 7;
+    ctx.moveTo(tail - half, top + h - 1);
     ctx.lineTo(x, Math.max(top + h + 9, y));
-    ctx.lineTo(tail + 7, top + h - 1);
+    ctx.lineTo(tail + half, top + h - 1);
     ctx.fill();
     ctx.fillStyle = '#2f2836';
     ctx.textAlign = 'left';

@@ -37,7 +37,7 @@ class Panel {
     const t = Math.floor(state.t);
     if (!person) return `overview|x|${lastAt(run.headlines, t)}|${run.people.map((p) => lastAt(p.acts, t)).join()}`;
     const parts = {
-      now: [lastAt(person.acts, t), lastAt(person.asks, t), run.talkOf(person, t)?.id, lastAt(run.talkOf(person, t)?.lines || [], t)],
+      now: [lastAt(person.acts, t), lastAt(person.asks, t), run.asked(person, t)?.step === t, run.talkOf(person, t)?.id, lastAt(run.talkOf(person, t)?.lines || [], t)],
       day: [lastAt(person.plans, t), Math.floor(run.minute(t) / 5)],
       memories: [lastMemory(person, t), JSON.stringify(this.filter), this.focus],
       thoughts: [lastMemory(person, t)],

@@ -124,8 +124,13 @@ function drawSleeper(ctx, look, x, y, s, t) {
   ctx.fill();
 }
 
-/* A portrait for lists and the panel. */
+/* A portrait for lists and the panel; painted once for each size. */
 function portrait(look, size) {
+  look.portraits = look.portraits || {};
+  return (look.portraits[size] = look.portraits[size] || paintPortrait(look, size));
+}
+
+function paintPortrait(look, size) {
   const scale = Math.min(3, window.devicePixelRatio || 1);
   const canvas = canvasOf(size * scale, size * scale);
   const ctx = canvas.getContext('2d');

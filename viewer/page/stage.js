@@ -131,7 +131,11 @@ class Stage {
 
   /* Meadow without end around the land. */
   beyond(view) {
-    const { ctx, land } = this;
+    const { ctx, land, run } = this;
+    const [x0, y0] = this.toTile(0, 0);
+    const [x1, y1] = this.toTile(this.width, this.height);
+    // The land itself is see-through only along its border.
+    if (x0 > 2 && y0 > 2 && x1 < run.town.width - 2 && y1 < run.town.height - 2) return;
     this.meadow = this.meadow || ctx.createPattern(land.wild, 'repeat');
     const [x, y] = view(0, 0);
     const scale = view.zoom / land.wildSize;
