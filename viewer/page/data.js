@@ -186,6 +186,19 @@ class Run {
     return person.talks.find((talk) => t >= talk.start && t <= talk.end) || null;
   }
 
+  /* Steps between two lines of the quickest conversation going on at `t`; 0 when all are silent. */
+  lineEvery(t) {
+    let least = 0;
+    for (const talk of this.talks) {
+      if (talk.start > t) break;
+      const first = talk.lines.length ? talk.lines[0][0] : talk.end;
+      if (t < first - 1 || t > talk.end) continue;
+      const every = Math.max(1, (talk.end - first + 1) / Math.max(1, talk.lines.length));
+      least = least ? Math.min(least, every) : every;
+    }
+    return least;
+  }
+
   /* The latest step at or before `t` at which somebody asked anything. */
   asked(person, t) {
     const row = currentRow(person.asks, t);

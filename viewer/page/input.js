@@ -61,7 +61,7 @@ function listen(app, canvas) {
 
 const KEYS = [
   ['Space', 'play or pause'], ['← →', 'one step (with Shift: ten minutes)'], ['↑ ↓', 'faster, slower'], ['+ −', 'zoom'],
-  ['0', 'whole town'], ['1 to 9', 'choose a person'], ['F', 'follow'], ['S', 'skip quiet stretches'], ['N', 'next event'],
+  ['0', 'whole town'], ['1 to 9', 'choose a person'], ['F', 'follow'], ['S', 'skip quiet stretches, linger on talk'], ['N', 'next event'],
   ['T', 'light or dark'], ['Esc', 'back to the overview'], ['?', 'this help'],
 ];
 

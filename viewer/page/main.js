@@ -1,6 +1,7 @@
 /* The page: one state, one clock, one loop. */
 
 const STEPS_A_SECOND = 2;
+const SECONDS_A_LINE = 1.8;
 
 class App {
   constructor(run) {
@@ -68,11 +69,14 @@ class App {
     const { state, run } = this;
     if (!state.playing) { this.hush.hidden = true; return; }
     let rate = STEPS_A_SECOND * state.speed;
+    const every = state.skip ? run.lineEvery(state.t) : 0;
+    // Time to read a line; whoever hurries reads faster.
+    if (every) rate = Math.min(rate, (every / SECONDS_A_LINE) * Math.max(1, state.speed / 8));
+    state.rate = rate;
     const next = run.nextBusy(Math.floor(state.t));
     const gap = next - state.t;
-    const quiet = state.skip && gap > Math.max(4, rate * 0.6);
+    const quiet = state.skip && !every && gap > Math.max(4, rate * 0.6);
     if (quiet) rate = Math.max(rate, gap * 2.2, 90);
-    state.rate = STEPS_A_SECOND * state.speed;
     state.t = Math.min(run.last, quiet ? Math.min(next - 0.5, state.t + rate * seconds) : state.t + rate * seconds);
     this.hush.hidden = !quiet;
     if (quiet && !this.hush.textContent) this.hush.textContent = 'All is quiet… skipping ahead';

@@ -97,7 +97,7 @@ Object.assign(Stage.prototype, {
   /* The line that each speaker said last, while it may be read. */
   spoken(state) {
     const spoken = new Map();
-    const hold = Math.max(3, state.rate * 4);
+    const hold = Math.max(1, state.playing ? state.rate * 0.5 : 1);
     for (const talk of this.run.talks) {
       if (talk.start > state.t) break;
       if (talk.end + hold < state.t) continue;

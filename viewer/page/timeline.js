@@ -15,7 +15,7 @@ class Timeline {
     this.track = h('div', { class: 'track', onpointermove: (event) => this.hover(event), onpointerleave: () => { this.tip.hidden = true; } }, this.strip, this.range, this.tip);
     this.speed = h('select', { 'aria-label': 'Speed', onchange: (event) => app.speed(Number(event.target.value)) },
       SPEEDS.map((speed) => h('option', { value: speed }, `${speed}×`)));
-    this.skip = button('Skip quiet stretches', 'skip', () => app.skip(!app.state.skip), { class: 'toggle' });
+    this.skip = button('Skip quiet stretches, linger on talk', 'skip', () => app.skip(!app.state.skip), { class: 'toggle' });
     const hop = (by, label, name) => button(label, name, () => app.seek(Math.round(app.state.t) + by), { class: 'hop' });
     fill(root, h('div', { class: 'deck' }, hop(-1, 'One step back', 'back'), this.playButton, hop(1, 'One step on', 'next'), this.clock), this.track,
       h('div', { class: 'deck' }, this.skip, this.speed));
