@@ -27,15 +27,21 @@ from ..core import (
     traced,
 )
 from ..memory import Memory
+from ..planners import Daily
 from ..tools import Toolbox
 from .faculties import Minds
 from .replying import replying
+
+# Of what only happens once, these are perceived like what is around; refusals and the turns
+# of a talk are for the planner, which has them in the observation.
+TOLD = ("news", "object")
 
 
 class Agent:
     """Perceives, recalls, decides and acts; the very same mind lives in a world and chats.
 
     ``live`` and ``reply`` only think; ``commit`` alone writes, to the memory and the state.
+    Without ``planner`` it lives by Daily.
     """
 
     def __init__(
@@ -44,7 +50,7 @@ class Agent:
         *,
         model: Model,
         memory: Memory,
-        planner: Planner,
+        planner: Planner | None = None,
         tools: Toolbox | Iterable[Callable[..., object]] = (),
         state: AgentState | None = None,
         step_seconds: int = 60,
@@ -52,7 +58,7 @@ class Agent:
         self.persona = persona
         self.model = model
         self.memory = memory
-        self.planner = planner
+        self.planner = planner or Daily()
         self.tools = tools if isinstance(tools, Toolbox) else Toolbox(tools)
         self.step_seconds = step_seconds
         self.state = state or AgentState(
@@ -80,11 +86,12 @@ class Agent:
         Writes nothing; the Step says what ``commit`` will write.
         """
         lately = set(self.state.perceived)
+        around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
             persona=self.persona,
             state=self.state,
             seen=seen,
-            fresh=tuple(event for event in seen.events if event.text not in lately),
+            fresh=tuple(event for event in around if event.text not in lately),
             can=tuple(can),
             tools=self.tools.specs(),
             inputs=tuple(inputs),
@@ -138,7 +145,7 @@ class Agent:
         minds = Minds({self.id: self}, at=now, on_text=on_text)
         thought = self.reply(Line(person, text, now), session)
         reply = drive({self.id: thought}, minds)[self.id]
-        self.commit(reply.step, at=now)
+        self.commit(reply.step, number=self.memory.shelf.last_step, at=now)
         return reply
 
 

@@ -47,7 +47,6 @@ class Minds:
         self._clients: dict[int, Client] = {}
         self._waiting: dict[tuple[int, int], tuple[AskId, Ask]] = {}
         self._calls: list[tuple[AskId, Call]] = []
-        self._streams: set[tuple[int, int]] = set()
 
     def submit(self, where: AskId, ask: Ask) -> None:
         """Send an ask to whatever answers it."""
@@ -56,9 +55,10 @@ class Minds:
             return
         model = self._agents[where.agent].model
         key = id(model)
-        client = self._clients.setdefault(key, model.client())
+        if key not in self._clients:
+            self._clients[key] = model.client()
         sent = Embed(texts=(ask.cue.text,)) if isinstance(ask, Recall) else ask
-        self._waiting[key, client.submit(sent, owner=where.agent)] = (where, ask)
+        self._waiting[key, self._clients[key].submit(sent, owner=where.agent)] = (where, ask)
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """All answers that are there; blocks for at least one."""
@@ -88,13 +88,20 @@ class Minds:
             return []
         import numpy as np
 
-        vectors = np.concatenate([vector.array() for _, _, vector in recalls])
-        found = recall_many(
-            [(self._agents[where.agent].memory, ask.cue) for where, ask, _ in recalls], vectors
-        )
-        return [
-            (where, Recalled(hits=hits)) for (where, _, _), hits in zip(recalls, found, strict=True)
-        ]
+        # Models may embed in different lengths; what is alike is scored together.
+        groups: dict[int, list[tuple[AskId, Recall, Vectors]]] = {}
+        for one in recalls:
+            groups.setdefault(one[2].columns, []).append(one)
+        answers: list[tuple[AskId, Answer]] = []
+        for group in groups.values():
+            vectors = np.concatenate([vector.array() for _, _, vector in group])
+            found = recall_many(
+                [(self._agents[where.agent].memory, ask.cue) for where, ask, _ in group], vectors
+            )
+            answers.extend(
+                (where, Recalled(hits=hits)) for (where, _, _), hits in zip(group, found)
+            )
+        return answers
 
     def _use_tool(self, where: AskId, call: Call) -> Answer:
         box = self._agents[where.agent].tools
