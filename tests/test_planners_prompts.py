@@ -86,12 +86,13 @@ def run(thought: Thought[None], rounds: list[tuple[Ask, ...]] | None = None) -> 
 def test_a_prompt_has_the_sections_of_its_file() -> None:
     """System, user and the beginning of the answer, with every placeholder filled."""
     system, user, answer = prompt(
-        "hour", identity="I", daily="D", name="Bo", plan="- bake", time="5:00 am"
+        "memo", identity="I", name="Bo", other="Ada", lines=["A: Hi", "B"]
     )
     assert [one.role for one in (system, user, answer)] == ["system", "user", "assistant"]
-    assert system.parts == (Part("I\nD"),)
-    assert user.text.startswith("Bo's plan for today:\n- bake\nWhat is Bo doing at 5:00 am?")
-    assert answer.text == "At 5:00 am, Bo is"
+    assert system.parts == (Part("I"),)
+    assert user.text.startswith("Bo talked with Ada:\nA: Hi\nB\nWhat did Bo find")
+    assert user.parts[0] == Part("Bo talked with Ada:")
+    assert answer.text == "Bo learned that"
 
 
 def test_memories_are_dropped_from_the_last_and_lines_from_the_oldest() -> None:
@@ -127,18 +128,18 @@ def test_each_text_is_a_part_of_its_own(texts: list[str], name: str) -> None:
 @given(st.text(alphabet="{}[]user\n system", max_size=20))
 def test_text_of_others_is_data(text: str) -> None:
     """Braces and section heads in a value open no placeholder and no section."""
-    values = {"identity": text, "daily": "D", "name": "Bo", "plan": text, "time": text}
-    messages = prompt("hour", **values)
+    messages = prompt("memo", identity=text, name="Bo", other=text, lines=[text])
     assert [one.role for one in messages] == ["system", "user", "assistant"]
-    assert messages[0].text == f"{text}\nD"
+    assert messages[0].text == text
+    assert messages[1].parts[1] == Part(text, 1)
 
 
 def test_a_missing_value_is_a_programming_error() -> None:
     """A placeholder without a value raises KeyError with its name, alone in a line or not."""
-    with pytest.raises(KeyError, match="time"):
-        prompt("hour", identity="I", daily="D", name="Bo", plan="- bake")
+    with pytest.raises(KeyError, match="other"):
+        prompt("memo", identity="I", name="Bo", lines=[])
     with pytest.raises(KeyError, match="identity"):
-        prompt("hour", daily="D", name="Bo", plan="- bake", time="5")
+        prompt("memo", name="Bo", other="Ada", lines=[])
 
 
 def test_a_missing_prompt_file_is_named() -> None:
@@ -159,7 +160,7 @@ def test_an_unknown_section_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 def test_every_prompt_file_puts_what_is_shared_first() -> None:
     """All built-in prompts have a user section; an identity comes first of all."""
     files = sorted(FOLDER.glob("*.txt"))
-    assert len(files) >= 13
+    assert len(files) >= 12
     for file in files:
         text = file.read_text(encoding="utf-8")
         assert "[user]\n" in text, file.name
