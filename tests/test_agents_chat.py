@@ -1,0 +1,296 @@
+"""Chats: the same mind answers people, remembers both lines, uses a tool where one fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from denizens.agents import Agent, Minds
+from denizens.agents.replying import TOOL_MARGIN
+from denizens.core import (
+    Answer,
+    Choice,
+    Choose,
+    Completion,
+    Delta,
+    Done,
+    Failed,
+    Generate,
+    Line,
+    ModelAsk,
+    Persona,
+    Rate,
+    Rating,
+    ToolResult,
+    drive,
+)
+from denizens.memory import Memory
+from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models.improvised import bags
+from denizens.planners import Routine
+from denizens.tools import tool
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NINE = datetime(2023, 2, 13, 9)
+CALLED: list[tuple[int, int]] = []
+
+
+@tool
+def add(first: int, second: int) -> int:
+    """Add two whole numbers."""
+    CALLED.append((first, second))
+    return first + second
+
+
+@tool
+def fail() -> str:
+    """Fail, always."""
+    raise KeyError("no")
+
+
+def mind(
+    model: ScriptedModel | ImprovisedModel | Pieces, *, tools: Sequence[Callable[..., object]] = ()
+) -> Agent:
+    persona = Persona(name="Bo Li", background="Bo Li bakes.")
+    memory = Memory(":memory:", "Bo Li")
+    return Agent(persona, model=model, memory=memory, planner=Routine(), tools=tools)
+
+
+def answering(
+    *, tool_choice: tuple[float, ...] = (), arguments: str = "{}", say: str = "Good morning!"
+) -> tuple[ScriptedModel, list[ModelAsk]]:
+    """A model that chooses a tool with these probabilities, and the asks it got."""
+    asks: list[ModelAsk] = []
+
+    def answer(ask: ModelAsk) -> Answer | str | float:
+        asks.append(ask)
+        if isinstance(ask, Choose):
+            likely = tool_choice.index(max(tool_choice))
+            return Choice(index=likely, probabilities=tool_choice)
+        if isinstance(ask, Rate):
+            return 3
+        return arguments if ask.role == "arguments" else say
+
+    return ScriptedModel(answer), asks
+
+
+class Pieces:
+    """A model that streams each text in pieces of three letters."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def client(self) -> Pieces:
+        self.queue: list[ModelAsk] = []
+        return self
+
+    def describe(self) -> dict[str, str]:
+        return {"name": "pieces"}
+
+    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> int:
+        self.queue.append(ask)
+        return len(self.queue)
+
+    def cancel(self, ticket: int) -> None:
+        raise AssertionError("nothing is cancelled here")
+
+    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
+        found: list[Delta | Done] = []
+        for ticket, ask in enumerate(self.queue, 1):
+            if isinstance(ask, Generate):
+                pieces = [self.text[at : at + 3] for at in range(0, len(self.text), 3)]
+                found += [Delta(ticket, piece) for piece in pieces if ask.stream]
+                found.append(Done(ticket, Completion(text=self.text)))
+            elif isinstance(ask, Rate):
+                found.append(Done(ticket, Rating(value=2.0, probabilities=())))
+            else:
+                assert ask.kind == "embed"
+                found.append(Done(ticket, bags(ask)))
+        self.queue.clear()
+        return found
+
+
+def words(asks: list[ModelAsk]) -> str:
+    """The prompt of the reply."""
+    (ask,) = [one for one in asks if isinstance(one, Generate) and one.stream]
+    return "\n".join(message.text for message in ask.messages)
+
+
+def test_the_reply_is_what_the_model_said() -> None:
+    """The text comes from the model, trimmed, and asked for as a stream."""
+    model, asks = answering(say="  Good morning, Ada. \n")
+    reply = mind(model).chat("Hello!", "Ada", at=NINE)
+    assert reply.text == "Good morning, Ada."
+    assert "Ada: Hello!" in words(asks)
+    assert "Bo Li bakes." in words(asks)
+    assert reply.step.action.verb == "wait"
+
+
+def test_both_lines_are_remembered_with_their_speakers() -> None:
+    """The person's line and one's own are two memories, rated, embedded and committed."""
+    model, _ = answering(say="Rye, as ever.")
+    bo = mind(model)
+    bo.chat("What bread is there?", "Ada", at=NINE)
+    told, said = bo.memory.records()
+    assert (told.who, told.text) == ("Ada", 'Ada said to Bo Li: "What bread is there?"')
+    assert (said.who, said.text) == ("Bo Li", 'Bo Li said to Ada: "Rye, as ever."')
+    assert {one.kind for one in (told, said)} == {"utterance"}
+    assert {one.created for one in (told, said)} == {NINE}
+    assert (told.importance, said.importance) == (3.0, 3.0)
+    assert bo.state.records == 2
+    assert bo.state.reflect_left == 150.0 - 6.0
+    assert bo.memory.shelf.index.columns == 64
+
+
+def test_what_was_said_is_recalled_in_the_next_answer() -> None:
+    """The second answer is asked with the memory of the first in the prompt."""
+    model, asks = answering()
+    bo = mind(model)
+    bo.chat("My cat is called Mimi.", "Ada", at=NINE)
+    asks.clear()
+    reply = bo.chat("How is my cat called?", "Ada", at=NINE + timedelta(minutes=1))
+    assert 'Ada said to Bo Li: "My cat is called Mimi."' in words(asks)
+    assert set(reply.step.used) == {1, 2}
+
+
+def test_the_session_stands_in_the_prompt() -> None:
+    """The lines before are shown, the oldest of a long talk left out."""
+    model, asks = answering()
+    session = [Line("Ada" if n % 2 else "Bo Li", f"line {n}.", NINE) for n in range(20)]
+    mind(model).chat("And now?", "Ada", session=session, at=NINE)
+    assert "Ada: line 19." in words(asks)
+    assert "Bo Li: line 8." in words(asks)
+    assert "line 7." not in words(asks)
+
+
+def test_replying_writes_nothing() -> None:
+    """reply() thinks; only a commit writes."""
+    model, _ = answering()
+    bo = mind(model)
+    before = bo.state
+    thought = bo.reply(Line("Ada", "Hello!", NINE))
+    reply = drive({"Bo Li": thought}, Minds({"Bo Li": bo}, at=NINE))["Bo Li"]
+    assert (bo.state, len(bo.memory)) == (before, 0)
+    assert len(reply.step.records) == 2
+    assert [one.ask.kind for one in reply.step.asks] == [
+        "recall",
+        "generate",
+        "rate",
+        "rate",
+        "embed",
+    ]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(alphabet="abc ,.\n", max_size=30))
+def test_the_streamed_pieces_are_the_reply(text: str) -> None:
+    """What on_text got, put together, is the reply, but for blanks around it."""
+    pieces: list[str] = []
+    reply = mind(Pieces(text)).chat("Hello!", at=NINE, on_text=pieces.append)
+    assert "".join(pieces).strip() == reply.text
+    assert all(len(piece) <= 3 for piece in pieces)
+
+
+def test_a_clear_choice_uses_the_tool() -> None:
+    """The tool is called with the model's arguments and its answer stands in the prompt."""
+    CALLED.clear()
+    model, asks = answering(tool_choice=(0.1, 0.9), arguments='{"first": 2, "second": 3}')
+    reply = mind(model, tools=[add]).chat("What is 2 and 3?", "Ada", at=NINE)
+    assert CALLED == [(2, 3)]
+    assert "The add says: 5" in words(asks)
+    (choose,) = [ask for ask in asks if isinstance(ask, Choose)]
+    assert [option.name for option in choose.options] == ["no tool", "add"]
+    assert choose.about == "What is 2 and 3?"
+    results = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]
+    assert [(one.ok, one.value) for one in results] == [(True, 5)]
+
+
+@pytest.mark.parametrize("spread", [(0.9, 0.1), (0.45, 0.55), (1 - TOOL_MARGIN + 0.01, 0.59)])
+def test_an_unsure_choice_uses_no_tool(spread: tuple[float, float]) -> None:
+    """Where talking is likelier, or the tool not clearly meant, nothing is called."""
+    CALLED.clear()
+    model, asks = answering(tool_choice=spread)
+    mind(model, tools=[add]).chat("How are you?", "Ada", at=NINE)
+    assert CALLED == []
+    assert not [ask for ask in asks if ask.role == "arguments"]
+    assert "says:" not in words(asks)
+
+
+def test_without_tools_nothing_is_chosen() -> None:
+    """An agent without tools is asked no question about them."""
+    model, asks = answering()
+    mind(model).chat("Hello!", at=NINE)
+    assert not [ask for ask in asks if isinstance(ask, Choose)]
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"first": "two", "second": 3}', "[]"])
+def test_a_tool_that_cannot_be_called_spoils_no_answer(arguments: str) -> None:
+    """Wrong arguments are data: the person still gets an answer."""
+    CALLED.clear()
+    model, asks = answering(tool_choice=(0.0, 1.0), arguments=arguments)
+    reply = mind(model, tools=[add]).chat("Add up!", "Ada", at=NINE)
+    assert reply.text == "Good morning!"
+    assert CALLED == []
+    assert "says:" not in words(asks)
+
+
+def test_a_tool_that_raises_spoils_no_answer() -> None:
+    """What a tool raises is kept in the step, and the person gets an answer."""
+    model, _ = answering(tool_choice=(0.0, 1.0))
+    reply = mind(model, tools=[fail]).chat("Do it!", "Ada", at=NINE)
+    assert reply.text == "Good morning!"
+    (result,) = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]
+    assert (result.ok, "KeyError" in result.error) == (False, True)
+
+
+def test_a_failed_answer_is_said_to_be_one() -> None:
+    """An engine fault gives a reply that says so, and no memory of words never said."""
+
+    def answer(ask: ModelAsk) -> Answer:
+        return Failed(reason="engine", detail="out of memory")
+
+    bo = mind(ScriptedModel(answer))
+    reply = bo.chat("Hello!", "Ada", at=NINE)
+    assert reply.text == "(no answer: out of memory)"
+    assert reply.step.records == ()
+    assert len(bo.memory) == 0
+
+
+def test_one_can_chat_after_a_life() -> None:
+    """An agent that lived to step 500 answers and remembers; time in memory goes forward."""
+    model, _ = answering()
+    bo = mind(model)
+    first = bo.chat("Hello!", "Ada", at=NINE)
+    assert first.step.state == bo.state
+    bo.memory.touch([1], step=500, at=NINE)
+    bo.chat("Hello again!", "Ada", at=NINE + timedelta(hours=1))
+    assert len(bo.memory) == 4
+    assert bo.memory.shelf.last_step == 500
+
+
+def test_a_chat_takes_its_time_from_the_wall_once() -> None:
+    """Without a time the clock on the wall is read, to the second, for all of a message."""
+    model, _ = answering()
+    bo = mind(model)
+    before = datetime.now().replace(microsecond=0)
+    bo.chat("Hello!", "Ada")
+    times = {record.created for record in bo.memory.records()}
+    assert len(times) == 1
+    assert before <= times.pop() <= datetime.now()
+
+
+def test_the_same_question_is_answered_the_same() -> None:
+    """Two agents alike, asked alike at the same time, say the same; other words, other seeds."""
+    replies = [mind(ImprovisedModel()).chat(text, at=NINE) for text in ("Hi!", "Hi!", "Ho!")]
+    seeds = [
+        next(
+            one.ask.seed
+            for one in reply.step.asks
+            if isinstance(one.ask, Generate) and one.ask.stream
+        )
+        for reply in replies
+    ]
+    assert replies[0] == replies[1]
+    assert seeds[0] == seeds[1] != seeds[2]
