@@ -32,7 +32,7 @@ from .prompts import Prompter
 from .quiet import quiet
 from .sampling import Guard
 
-SMALL = 1_000_000_000  # parameters below which a model needs the guard against loops
+SMALL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
 WINDOW = 8192
 
 
@@ -52,6 +52,7 @@ def assemble(
     place = pick_device(device)
     kind = pick_dtype(dtype, place)
     if exact:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA asks for it
         torch.use_deterministic_algorithms(True)
     model, tokenizer, digest = read(name, kind, progress)
     model.to(place)
@@ -60,10 +61,12 @@ def assemble(
     budget = 768 << 20 if place.type == "cpu" else 4 << 30
     net = Net(model, place, exact=exact, budget=budget)
     prompter = Prompter(tokenizer, size)
-    vectors = Embedder(embedder_folder(embedder, progress), place)
+    vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
     about = describe(name, digest, kind, place, size, exact, embedder)
-    voice = _voice(model, tokenizer, net)
-    return LocalModel(net, prompter, voice, vectors, Decider(net, prompter, vectors, method), about)
+    small = sum(weight.numel() for weight in model.parameters()) < SMALL
+    voice = _voice(model, tokenizer, net, small)
+    decider = Decider(net, prompter, vectors, method=method, own=0.0 if small else 0.5)
+    return LocalModel(net, prompter, voice, vectors, decider, about)
 
 
 def pick_device(name: str) -> torch.device:
@@ -220,7 +223,7 @@ def _window(name: str, model: Any, window: int | None) -> int:
     return window
 
 
-def _voice(model: Any, tokenizer: Any, net: Net) -> Voice:
+def _voice(model: Any, tokenizer: Any, net: Net, small: bool) -> Voice:
     ends = {tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()
     listed = getattr(model.generation_config, "eos_token_id", None)
     ends |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
@@ -232,7 +235,6 @@ def _voice(model: Any, tokenizer: Any, net: Net) -> Voice:
     control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     # Rows of the output beyond the vocabulary are padding and name no token.
     control |= set(range(len(tokenizer), net.vocabulary))
-    small = sum(weight.numel() for weight in model.parameters()) < SMALL
     guard = Guard(penalty=1.1, repeat=4, echo=10) if small else Guard()
     return Voice(
         tokenizer=tokenizer,

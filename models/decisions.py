@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -16,121 +17,211 @@ from .sampling import uniform
 
 Method: TypeAlias = Literal["auto", "channel", "cosine", "direct"]
 Floats: TypeAlias = NDArray[np.float64]
+Pair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 ABOUT_TOKENS = 160  # more of a text changes no decision and costs a prefill
-OWN = 0.2  # weight of a rating's own likelihood beside its anchors
-NEAR = 12.0  # how fast an anchor's weight falls with its distance
-SHARPNESS = 4.0  # of a fused score's difference in nats (cosine differences times 10)
+OPTION_TOKENS = 320
+FINALISTS = 8  # options that the language model scores; the others lie behind by cosine
+REMEMBERED = 50_000
+
+# One nat per token of channel is worth a third of a cosine of 1, and probabilities are
+# softmax(6 * score): both by negative log-likelihood on 100 tool choices of BFCL.
+COSINE = 3.0
+SHARPNESS = 6.0
+# How fast an anchor's weight falls with its distance: everyday events come out at 1 to 4,
+# grave ones at 7 to 10.
+NEARNESS = 16.0
 
 
 class Decider:
-    """Answers Choose and Rate with a language model and an embedder."""
+    """Answers Choose and Rate with a language model and an embedder.
+
+    ``own`` is the weight, 0 to 1, of a rating's likelihood as a reply where anchors are
+    given too; small models rate near chance by it and leave it at 0.
+    """
 
     def __init__(
-        self, net: Net, prompter: Prompter, embedder: Embedder, method: Method = "auto"
+        self,
+        net: Net,
+        prompter: Prompter,
+        embedder: Embedder,
+        *,
+        method: Method = "auto",
+        own: float = 0.0,
     ) -> None:
         self._net = net
         self._prompter = prompter
         self._embedder = embedder
         self._method = method
+        self._own = own
+        self._known: OrderedDict[Pair, float] = OrderedDict()
 
     def choose(self, asks: Sequence[Choose]) -> list[Answer]:
-        """Answers in the asks' order; one that cannot be answered is Failed by itself."""
-        faults = [_fault(ask) for ask in asks]
-        sound = [ask for ask, fault in zip(asks, faults) if fault is None]
-        scores = iter(self._scores(sound))
+        """Answers in the asks' order; one that cannot be answered is Failed by itself.
+
+        Each option is scored apart from the others, so their order cannot matter:
+
+        - ``channel``: mean log p(token of ``about`` | the option's description),
+        - ``cosine``: nearness of ``about`` to the description by the embedder,
+        - ``direct``: mean log p(token of the option's name | messages),
+        - ``auto``: channel + 3 * cosine.
+
+        Probabilities are softmax(6 * score).
+        """
+        answers: list[Answer | None] = [_fault(ask) for ask in asks]
+        rows: list[list[Pair]] = [[] for _ in asks]
+        for place, ask in enumerate(asks):
+            if answers[place] is None:
+                try:
+                    rows[place] = self._rows(ask)
+                except ContextTooLong as error:
+                    answers[place] = Failed(reason="context_too_long", detail=str(error))
+        means = self._means({pair for group in rows for pair in group})
         return [
-            fault if fault is not None else _choice(ask, *next(scores))
-            for ask, fault in zip(asks, faults)
+            answer or self._choice(ask, group, means)
+            for ask, answer, group in zip(asks, answers, rows)
         ]
 
-    def _scores(self, asks: Sequence[Choose]) -> list[tuple[Floats, int]]:
-        rows = [[self._channel_row(option, ask.about) for option in ask.options] for ask in asks]
-        flat = iter(self._net.score([row for group in rows for row in group]))
-        found: list[tuple[Floats, int]] = []
-        for ask, group in zip(asks, rows):
-            channel = np.array([float(np.mean(next(flat))) for _ in group])
-            cosine = self._cosine(ask)
-            fused = channel + 10 * cosine / SHARPNESS
-            found.append((fused, sum(len(c) + len(t) for c, t in group)))
-        return found
+    def _rows(self, ask: Choose) -> list[Pair]:
+        """What the language model is to score: (context, target) of each finalist."""
+        if self._method == "cosine":
+            return []
+        if self._method == "direct":
+            messages = ask.messages or (Message.of("user", ask.about),)
+            targets = [self._prompter.text_ids(option.name) for option in ask.options]
+            context = self._prompter.fit(messages, max(map(len, targets))).ids
+            return [(context, target) for target in targets]
+        return [self._channel(option, ask.about) for option in self._finalists(ask)]
 
-    def _channel_row(self, option: Option, about: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        context = self._prompter.text_ids(f"{option.name}: {option.description}\nRequest:")
-        return context[-2000:], self._prompter.text_ids(" " + about)[:ABOUT_TOKENS]
+    def _finalists(self, ask: Choose) -> list[Option]:
+        if self._method == "channel" or len(ask.options) <= FINALISTS:
+            return list(ask.options)
+        scored = zip(-self._cosines(ask), (o.name for o in ask.options), ask.options)
+        return [option for _, _, option in sorted(scored, key=lambda s: s[:2])[:FINALISTS]]
 
-    def _cosine(self, ask: Choose) -> Floats:
-        texts = [f"{option.name}: {option.description}" for option in ask.options]
-        vectors = self._embedder.vectors([ask.about, *texts]).astype(np.float64)
-        similarity: Floats = vectors[1:] @ vectors[0]
-        return similarity
+    def _channel(self, option: Option, about: str) -> Pair:
+        context = self._prompter.text_ids(said(option))[:OPTION_TOKENS]
+        request = self._prompter.text_ids("\nRequest:")
+        return context + request, self._prompter.text_ids(" " + about)[:ABOUT_TOKENS]
+
+    def _means(self, pairs: set[Pair]) -> dict[Pair, float]:
+        """Mean log-probability of each target's tokens, remembered unless exact."""
+        new = sorted(pair for pair in pairs if pair not in self._known)
+        means = {pair: self._known[pair] for pair in pairs if pair in self._known}
+        scores = self._net.score(new) if new else []
+        means |= {pair: float(np.mean(score)) for pair, score in zip(new, scores)}
+        if not self._net.exact:
+            self._known.update(means)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return means
+
+    def _choice(self, ask: Choose, rows: list[Pair], means: dict[Pair, float]) -> Choice:
+        tokens = sum(len(context) + len(target) for context, target in rows)
+        if self._method == "cosine":
+            return _drawn(ask, COSINE * self._cosines(ask), tokens)
+        if self._method == "direct":
+            return _drawn(ask, np.array([means[row] for row in rows]), tokens)
+        own = [means.get(self._channel(option, ask.about)) for option in ask.options]
+        # One that did not reach the finals is no likelier than the last finalist.
+        least = min(score for score in own if score is not None)
+        channel = np.array([least if score is None else score for score in own])
+        if self._method == "channel":
+            return _drawn(ask, channel, tokens)
+        return _drawn(ask, channel + COSINE * self._cosines(ask), tokens)
+
+    def _cosines(self, ask: Choose) -> Floats:
+        """Cosine of ``about`` with each option, shape (options,)."""
+        vectors = self._embedder.vectors([ask.about, *map(said, ask.options)]).astype(np.float64)
+        # Row by row: a matrix product may round a row by its place.
+        return np.array([float(np.dot(vectors[0], vector)) for vector in vectors[1:]])
 
     def rate(self, asks: Sequence[Rate]) -> list[Answer]:
         """Answers in the asks' order.
 
-        The likelihood of each number as the reply, mixed with the values of the anchors
-        that lie near; an ask without anchors goes by likelihood alone.
+        With anchors: their values, weighted by exp(16 * cosine(about, anchor)). Without, or
+        with the share ``own``: the likelihood of each number as the reply.
         """
+        texts = [text for ask in asks for text in (ask.about, *(a.text for a in ask.anchors))]
+        self._embedder.vectors(texts)  # one batch for all
         answers: list[Answer] = []
         for ask in asks:
             try:
-                direct, tokens = self._direct(ask)
+                answers.append(self._rating(ask))
             except ContextTooLong as error:
                 answers.append(Failed(reason="context_too_long", detail=str(error)))
-                continue
-            spread = direct
-            if ask.anchors:
-                spread = OWN * direct + (1 - OWN) * self._near(ask)
-            values = np.arange(ask.low, ask.high + 1)
-            answers.append(
-                Rating(
-                    value=float(spread @ values),
-                    probabilities=tuple(float(p) for p in spread),
-                    tokens_in=tokens,
-                )
-            )
         return answers
+
+    def _rating(self, ask: Rate) -> Answer:
+        if ask.high < ask.low:
+            return Failed(
+                reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values"
+            )
+        own = self._own if ask.anchors else 1.0
+        values = np.arange(ask.low, ask.high + 1)
+        spread = np.zeros(len(values))
+        tokens = 0
+        if own > 0:
+            direct, tokens = self._direct(ask)
+            spread += own * direct
+        if own < 1:
+            spread += (1 - own) * self._near(ask)
+        return Rating(
+            value=float(spread @ values),
+            probabilities=tuple(float(p) for p in spread),
+            tokens_in=tokens,
+        )
 
     def _direct(self, ask: Rate) -> tuple[Floats, int]:
         messages = ask.messages or (Message.of("user", ask.about),)
-        context = self._prompter.fit(messages, 8).ids
-        targets = [self._prompter.text_ids(f"{value}\n") for value in range(ask.low, ask.high + 1)]
-        scores = self._net.score([(context, target) for target in targets])
-        spread = np.exp(np.array([sum(score) for score in scores]))
+        # The line break ends the number: without it "1" would also count for "10".
+        targets = [self._prompter.text_ids(f"{i}\n") for i in range(ask.low, ask.high + 1)]
+        context = self._prompter.fit(messages, max(map(len, targets))).ids
+        scores = np.array(
+            [sum(row) for row in self._net.score([(context, target) for target in targets])]
+        )
+        spread = np.exp(scores - scores.max())
         return spread / spread.sum(), len(context)
 
     def _near(self, ask: Rate) -> Floats:
-        vectors = self._embedder.vectors([ask.about, *(a.text for a in ask.anchors)])
-        closeness = np.exp(NEAR * (vectors[1:] @ vectors[0]).astype(np.float64))
+        vectors = self._embedder.vectors([ask.about, *(anchor.text for anchor in ask.anchors)])
+        weights = np.exp(NEARNESS * (vectors[1:] @ vectors[0]).astype(np.float64))
         spread = np.zeros(ask.high - ask.low + 1)
-        for anchor, weight in zip(ask.anchors, closeness / closeness.sum()):
+        for anchor, weight in zip(ask.anchors, weights / weights.sum()):
             spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
         return spread
+
+
+def said(option: Option) -> str:
+    """What stands for an option: its description, else its name."""
+    return option.description or option.name
 
 
 def _fault(ask: Choose) -> Failed | None:
     names = [option.name for option in ask.options]
     if not names:
-        return Failed(reason="refused", detail="a Choose needs at least one option; none was given")
+        return Failed(reason="refused", detail="a Choose needs at least one option; it has none")
+    if any(not name.strip() for name in names):
+        return Failed(reason="refused", detail="an option of the Choose has an empty name")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        return Failed(
-            reason="refused", detail=f"options share the name {twice[0]!r}; make the names differ"
-        )
+        return Failed(reason="refused", detail=f"options share the name '{twice[0]}'; rename one")
+    if not ask.about.strip():
+        return Failed(reason="refused", detail="a Choose needs an 'about'; it is empty")
     return None
 
 
-def _choice(ask: Choose, scores: Floats, tokens: int) -> Choice:
+def _drawn(ask: Choose, scores: Floats, tokens: int) -> Choice:
+    """The choice by scores, whatever order the options stand in; equals by name."""
     raised = np.exp(SHARPNESS * (scores - scores.max()))
-    # Summed in sorted order: a sum of floats depends on it, and options may be shuffled.
-    spread = raised / np.sort(raised).sum()
+    # Summed in sorted order: options may be shuffled, and float sums depend on order.
+    spread = raised / float(np.sort(raised).sum())
     order = sorted(range(len(spread)), key=lambda i: (-spread[i], ask.options[i].name))
     index = order[0]
     if ask.temperature > 0:
-        heated = [spread[i] ** (1 / ask.temperature) for i in order]
+        heated = [float(spread[i]) ** (1 / ask.temperature) for i in order]
         target = uniform(ask.seed, 0) * sum(heated)
-        for place, weight in zip(order, heated):
-            index = place
+        for index, weight in zip(order, heated):  # noqa: B007  the last one is drawn at the end
             target -= weight
             if target < 0:
                 break

@@ -24,13 +24,14 @@ class Embedder:
 
     Loads a sentence-transformers folder with plain transformers when it is an encoder with
     mean or first-token pooling (0.2 s instead of 8 s to import sentence_transformers, equal
-    vectors), else with sentence_transformers itself. Raises ModelCorrupt.
+    vectors), else with sentence_transformers itself. ``alone`` encodes each text by itself,
+    so its vector depends on nothing else to the last bit. Raises ModelCorrupt.
     """
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    def __init__(self, folder: Path, device: torch.device, *, alone: bool = False) -> None:
         self._device = device
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self.name = folder.name
+        self._batch = 1 if alone else BATCH
         self._pooling = _pooling(folder)
         try:
             with quiet():
@@ -57,8 +58,8 @@ class Embedder:
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(texts), d)."""
         new = sorted({text for text in texts if text not in self._known}, key=lambda t: (len(t), t))
-        for start in range(0, len(new), BATCH):
-            chunk = new[start : start + BATCH]
+        for start in range(0, len(new), self._batch):
+            chunk = new[start : start + self._batch]
             self._known.update(zip(chunk, self._encode(chunk)))
         rows = []
         for text in texts:
