@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,9 +160,9 @@ def test_a_store_of_another_run_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def broken(tmp_path: Path) -> Iterator[Path]:
+def broken(tmp_path: Path) -> Path:
     """A folder for runs that fail to begin."""
-    yield tmp_path / "runs" / "new"
+    return tmp_path / "runs" / "new"
 
 
 def test_a_failed_start_leaves_nothing(broken: Path) -> None:
