@@ -1,0 +1,381 @@
+"""Meeting people: whether to talk, what is said, what stays of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from denizens.core import (
+    Action,
+    Affordance,
+    AgentState,
+    Answer,
+    Ask,
+    Choice,
+    Choose,
+    Completion,
+    Event,
+    Failed,
+    Generate,
+    Hit,
+    Line,
+    Neighbour,
+    Observation,
+    Persona,
+    Recall,
+    Recalled,
+    Record,
+    Seed,
+    Situation,
+    Slot,
+    Talk,
+    Thought,
+)
+from denizens.planners import Daily, Draft
+from denizens.planners.meeting import converse, hear, meet, remember_talk, repeats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NINE = datetime(2023, 2, 13, 9)
+BO = Persona(name="Bo Li", currently="Bo Li wants to sell rye.")
+MEMORIES = [
+    Record(id=1, kind="observation", text="Ada Byron likes rye bread.", created=NINE),
+    Record(id=2, kind="thought", text="Bo Li misses the river.", created=NINE),
+    Record(id=3, kind="utterance", text='Ada Byron said to Bo Li: "Hm."', created=NINE),
+]
+SEES_ADA = Event("doing", "Ada Byron", "is", "reading", "Ada Byron is reading")
+SAY = (Affordance("wait"), Affordance("say"), Affordance("leave"))
+HEAR = (Affordance("wait"), Affordance("listen"), Affordance("leave"))
+MEET = (Affordance("wait"), Affordance("continue"), Affordance("talk", "Ada Byron"))
+
+
+def situation(
+    can: Sequence[Affordance],
+    *,
+    talk: Talk | None = None,
+    fresh: tuple[Event, ...] = (),
+    state: AgentState | None = None,
+) -> Situation:
+    people = (Neighbour("Ada Byron", 2, "reading"),)
+    return Situation(
+        persona=BO,
+        state=state or AgentState(records=3),
+        seen=Observation(BO.name, NINE, "v:Bakery:room", events=fresh, people=people, talk=talk),
+        fresh=fresh,
+        can=tuple(can),
+        tools=(),
+        inputs=(),
+        now=NINE,
+        seed=Seed.of(1),
+    )
+
+
+def told(*texts: str, floor: str = "Bo Li", ended: bool = False) -> Talk:
+    """A talk in which Ada and Bo took turns, Ada first."""
+    lines = [Line(("Ada Byron", "Bo Li")[n % 2], text, NINE) for n, text in enumerate(texts)]
+    return Talk("t1", ("Ada Byron", "Bo Li"), floor, tuple(lines), ended)
+
+
+class Mind:
+    """Answers by hand: ``choices`` by role (a name or an index), texts in turn, memories."""
+
+    def __init__(self, choices: dict[str, str | int] | None = None, *texts: str) -> None:
+        self.choices = choices or {}
+        self.texts = texts or ("Good morning, how is the rye?",)
+        self.asks: list[Ask] = []
+        self.said: list[str] = []
+
+    def answer(self, ask: Ask) -> Answer:
+        self.asks.append(ask)
+        if isinstance(ask, Recall):
+            hits = [
+                Hit(record=one, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
+                for one in MEMORIES[: ask.cue.limit]
+            ]
+            return Recalled(hits=tuple(hits))
+        if isinstance(ask, Generate):
+            self.said.append(self.texts[len(self.said) % len(self.texts)])
+            return Completion(text=self.said[-1])
+        assert isinstance(ask, Choose), f"nobody should ask {ask}"
+        names = [option.name for option in ask.options]
+        wanted = self.choices.get(ask.role, 0)
+        index = wanted if isinstance(wanted, int) else names.index(wanted)
+        return Choice(
+            index=index, probabilities=tuple(float(i == index) for i in range(len(names)))
+        )
+
+    def roles(self) -> list[str]:
+        return [ask.role for ask in self.asks if isinstance(ask, Choose)]
+
+
+def run(thought: Thought[Action] | Thought[str] | Thought[None], mind: Mind) -> object:
+    """Drive a thought by hand to its end."""
+    answers: tuple[Answer, ...] | None = None
+    try:
+        while True:
+            asks = next(thought) if answers is None else thought.send(answers)
+            answers = tuple(mind.answer(ask) for ask in asks)
+    except StopIteration as end:
+        return end.value
+
+
+# -- whether to talk -------------------------------------------------------------------------
+
+
+def test_somebody_noticed_may_be_talked_to() -> None:
+    """A fresh face that the world lets one talk to: memories are recalled, talking is chosen."""
+    draft = Draft(situation(MEET, fresh=(SEES_ADA,)))
+    mind = Mind({"react": "talk"})
+    assert run(meet(draft), mind) == "Ada Byron"
+    (choice,) = [ask for ask in mind.asks if isinstance(ask, Choose)]
+    assert "Ada Byron, who is reading" in choice.about
+    assert "likes rye" in choice.about
+    assert draft.decide(Action("wait")).used == (1, 2, 3)
+
+
+def test_who_goes_on_does_not_ask_again_at_once() -> None:
+    """Passing by leaves ten minutes of peace, and no memory is marked as used."""
+    draft = Draft(situation(MEET, fresh=(SEES_ADA,)))
+    assert run(meet(draft), Mind({"react": "continue"})) == ""
+    assert draft.state.cooldowns == {"Ada Byron": NINE + timedelta(minutes=10)}
+    assert draft.decide(Action("wait")).used == ()
+
+
+@pytest.mark.parametrize(
+    ("can", "fresh", "until"),
+    [
+        (MEET, (SEES_ADA,), NINE + timedelta(minutes=1)),
+        (MEET[:2], (SEES_ADA,), NINE),
+        ((*MEET[:2], Affordance("join", "Ada Byron")), (SEES_ADA,), NINE),
+        (MEET, (), NINE),
+        (MEET, (replace(SEES_ADA, subject="Cy"),), NINE),
+        (MEET, (replace(SEES_ADA, kind="object"),), NINE),
+    ],
+)
+def test_some_are_not_talked_to(
+    can: tuple[Affordance, ...], fresh: tuple[Event, ...], until: datetime
+) -> None:
+    """Cooling down, not offered, not noticed, a thing: then nothing is asked at all."""
+    state = AgentState(cooldowns={"Ada Byron": until})
+    mind = Mind()
+    assert run(meet(Draft(situation(can, fresh=fresh, state=state))), mind) == ""
+    assert mind.asks == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(-300, 300))
+def test_a_cooldown_ends_at_its_minute(minutes: int) -> None:
+    """One talks again from the very minute on, not before."""
+    state = AgentState(cooldowns={"Ada Byron": NINE + timedelta(minutes=minutes)})
+    draft = Draft(situation(MEET, fresh=(SEES_ADA,), state=state))
+    partner = run(meet(draft), Mind({"react": "talk"}))
+    assert partner == ("Ada Byron" if minutes <= 0 else "")
+
+
+# -- in a talk -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("floor", "can", "verb"),
+    [("Ada Byron", HEAR, "listen"), ("Bo Li", HEAR, "listen"), ("Ada Byron", SAY[:1], "wait")],
+)
+def test_without_the_floor_one_listens(floor: str, can: Sequence[Affordance], verb: str) -> None:
+    """Not holding the floor one asks nothing and remembers what was said."""
+    draft = Draft(situation(can, talk=told("Good morning!", floor=floor)))
+    mind = Mind()
+    assert run(converse(draft, Daily()), mind) == Action(verb)
+    assert mind.asks == []
+    (heard,) = draft.decide(Action("wait")).records
+    assert (heard.who, heard.text) == ("Ada Byron", 'Ada Byron said to Bo Li: "Good morning!"')
+
+
+def test_with_the_floor_one_says_the_best_line() -> None:
+    """Several drafts are made side by side, the chosen one is said and remembered."""
+    draft = Draft(situation(SAY, talk=told("Good morning!")))
+    mind = Mind({"line": "I have fresh rye.", "topic": 1}, "Hm, well, so.", "I have fresh rye.")
+    action = run(converse(draft, Daily(candidates=2)), mind)
+    assert action == Action("say", "", {"text": "I have fresh rye."})
+    drafts = [ask for ask in mind.asks if isinstance(ask, Generate)]
+    assert len(drafts) == 2
+    assert drafts[0].seed != drafts[1].seed
+    assert replace(drafts[0], seed=0) == replace(drafts[1], seed=0)
+    heard, said = draft.decide(Action("wait")).records
+    assert heard.who == "Ada Byron"
+    assert (said.who, said.text) == ("Bo Li", 'Bo Li said to Ada Byron: "I have fresh rye."')
+
+
+def test_a_topic_is_a_memory_and_is_not_taken_twice() -> None:
+    """What one speaks of is chosen among thoughts, plans and observations not yet used."""
+    state = AgentState(records=3, drafts={"topics": [1]})
+    draft = Draft(situation(SAY, talk=told("Good morning!"), state=state))
+    mind = Mind({"topic": 0})
+    run(converse(draft, Daily()), mind)
+    (topic,) = [ask for ask in mind.asks if isinstance(ask, Choose) and ask.role == "topic"]
+    assert [option.description for option in topic.options] == ["Bo Li misses the river."]
+    assert draft.state.drafts["topics"] == [1, 2]
+    prompts = [ask.messages for ask in mind.asks if isinstance(ask, Generate)]
+    assert all("Bo Li misses the river." in one[1].text for one in prompts)
+
+
+def test_a_new_talk_may_take_up_old_topics() -> None:
+    """Topics are remembered for one talk only."""
+    state = AgentState(records=3, drafts={"topics": [1, 2], "mine": 1})
+    draft = Draft(situation(SAY, talk=told(), state=state))
+    run(converse(draft, Daily()), Mind({"topic": 0}))
+    assert draft.state.drafts == {"topics": [1], "mine": 1}
+
+
+@pytest.mark.parametrize(("lines", "asked"), [(3, False), (4, True)])
+def test_taking_leave_is_thought_of_after_some_lines(lines: int, asked: bool) -> None:
+    """Before min_lines nobody asks whether to go on; from then on each line does."""
+    talk = told(*(f"This is line number {n}." for n in range(lines)))
+    mind = Mind({"go_on": "take leave"})
+    action = run(converse(Draft(situation(SAY, talk=talk)), Daily()), mind)
+    assert ("go_on" in mind.roles()) is asked
+    assert isinstance(action, Action)
+    assert action.verb == ("leave" if asked else "say")
+
+
+def test_a_talk_ends_at_its_longest() -> None:
+    """At max_lines one leaves, however nice it is."""
+    talk = told(*(f"This is line number {n}." for n in range(6)))
+    for most, verb in ((6, "leave"), (7, "say")):
+        mind = Mind({"go_on": "go on"})
+        action = run(converse(Draft(situation(SAY, talk=talk)), Daily(max_lines=most)), mind)
+        assert isinstance(action, Action)
+        assert action.verb == verb
+
+
+def test_a_talk_may_end_before_it_began() -> None:
+    """min_lines 0 is a setting like any: with no line said yet, one speaks."""
+    action = run(converse(Draft(situation(SAY, talk=told())), Daily(min_lines=0)), Mind())
+    assert isinstance(action, Action)
+    assert action.verb == "say"
+
+
+def test_who_has_nothing_new_to_say_leaves() -> None:
+    """When every draft repeats what was said, no line is made up: one leaves, or waits."""
+    talk = told("Good morning, how is the rye?")
+    draft = Draft(situation(SAY, talk=talk))
+    assert run(converse(draft, Daily()), Mind()) == Action("leave")
+    assert run(converse(Draft(situation(SAY, talk=told())), Daily()), Mind({}, "…")) == (
+        Action("wait")
+    )
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            'Bo: "The rye is good! I like it. Yes',
+            "Bo Li:  What a day.  Is it not?  ",
+            "The river, the river.\nBo Li: again",
+            '"Good morning!"',
+            "*smiles*",
+            "",
+            "…",
+            "well well",
+            "Mr. Byron asked for 3.5 loaves today. Good.",
+        ]
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LINES, st.lists(st.sampled_from(["The rye is good!", "Hello there.", "So."]), max_size=3))
+def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[str]) -> None:
+    """A said line stands, but for blanks, in one completion; it repeats nothing; else none."""
+    mind = Mind({}, *drafts)
+    draft = Draft(situation(SAY, talk=told(*before)))
+    action = run(converse(draft, Daily(candidates=len(drafts))), mind)
+    assert isinstance(action, Action)
+    if action.verb != "say":
+        assert action.verb == ("leave" if before else "wait")
+        return
+    said = action.fields["text"]
+    assert any(said in " ".join(text.split()) for text in mind.said)
+    assert not repeats(said, before)
+    assert "\n" not in said
+    assert not said.startswith("Bo")
+
+
+def test_a_failed_engine_says_nothing() -> None:
+    """Without answers no line is invented: one leaves the talk."""
+
+    class Broken(Mind):
+        def answer(self, ask: Ask) -> Answer:
+            return Failed(reason="engine", detail="no")
+
+    draft = Draft(situation(SAY, talk=told("Good morning!")))
+    assert run(converse(draft, Daily()), Broken()) == Action("leave")
+
+
+# -- hearing and remembering -----------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 6), st.integers(0, 6))
+def test_each_line_of_others_is_heard_once(lines: int, heard: int) -> None:
+    """Only lines since one last listened, only those of others, and the place is kept."""
+    heard = min(heard, lines)
+    talk = told(*(f"This is line number {n}." for n in range(lines)))
+    draft = Draft(situation(HEAR, talk=talk, state=AgentState(talk_seen=heard)))
+    hear(draft, talk)
+    made = draft.decide(Action("wait"))
+    wanted = [f'Ada Byron said to Bo Li: "This is line number {n}."' for n in range(heard, lines)]
+    assert [one.text for one in made.records] == [
+        text for n, text in enumerate(wanted, heard) if n % 2 == 0
+    ]
+    assert made.state.talk_seen == lines
+
+
+def remembering(choice: str, *texts: str, talk: Talk | None = None) -> tuple[Draft, Mind]:
+    ended = talk or told("The rye is good.", "Thank you!", floor="", ended=True)
+    slot = Slot(start=NINE, minutes=60, doing="baking")
+    later = Slot(start=NINE + timedelta(hours=1), minutes=60, doing="selling")
+    state = AgentState(records=3, talk_seen=2, doing=slot, schedule=(slot, later))
+    draft = Draft(situation(MEET, talk=ended, state=state))
+    mind = Mind({"revise": choice}, *(texts or ("Ada likes rye. And", "bake more rye")))
+    run(remember_talk(draft, ended, Daily()), mind)
+    return draft, mind
+
+
+def test_after_a_talk_stay_a_memo_and_a_plan() -> None:
+    """One thought and one plan, made side by side, and a peace of 133 minutes."""
+    draft, mind = remembering("keep")
+    memo, plan = draft.decide(Action("wait")).records
+    assert (memo.kind, memo.text) == ("thought", "Bo learned that Ada likes rye. And.")
+    assert (plan.kind, plan.text) == ("plan", "Bo wants to bake more rye.")
+    assert draft.state.cooldowns == {"Ada Byron": NINE + timedelta(minutes=133)}
+    assert draft.state.talk_seen == 0
+    assert draft.state.doing is None
+    assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
+    assert mind.roles() == ["revise"]
+
+
+def test_a_talk_may_change_the_day() -> None:
+    """Where it bears on the plan, half an hour of something new is put first."""
+    draft, _ = remembering("change")
+    assert [(slot.doing, slot.minutes) for slot in draft.state.schedule] == [
+        ("bake more rye", 30),
+        ("baking", 30),
+        ("selling", 60),
+    ]
+
+
+def test_of_a_talk_without_words_nothing_stays() -> None:
+    """Nobody spoke: peace for a while, but nothing to note and nothing to ask."""
+    draft, mind = remembering("keep", talk=told(floor="", ended=True))
+    assert mind.asks == []
+    assert draft.decide(Action("wait")).records == ()
+    assert "Ada Byron" in draft.state.cooldowns
+
+
+def test_empty_notes_leave_nothing() -> None:
+    """A model that says nothing makes no memory and changes no plan."""
+    draft, mind = remembering("keep", " ", "")
+    assert draft.decide(Action("wait")).records == ()
+    assert mind.roles() == []
