@@ -240,9 +240,17 @@ def _voice(model: Any, tokenizer: Any, net: Net, small: bool) -> Voice:
         tokenizer=tokenizer,
         ends=frozenset(ends),
         control=tuple(sorted(control - ends)),
+        breaks=_line_breaks(tokenizer),
         guard=guard,
         grammars=Grammars(tokenizer, net.vocabulary, min(ends)),
     )
+
+
+def _line_breaks(tokenizer: Any) -> frozenset[int]:
+    """Tokens that are blank and break the line."""
+    texts = [blank + "\n" * count for count in (1, 2, 3, 4) for blank in ("", " ", "  ")]
+    found = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+    return frozenset(ids[0] for ids in found if len(ids) == 1)
 
 
 def _digest(files: list[Path]) -> str:

@@ -24,6 +24,7 @@ class Voice:
     tokenizer: Any
     ends: frozenset[int]
     control: tuple[int, ...]
+    breaks: frozenset[int]
     guard: Guard
     grammars: Grammars
 
@@ -142,8 +143,11 @@ class Decoding:
     def _restrain(self, logits: Any, row: Row) -> None:
         guard = self._voice.guard
         if not row.written:
-            # An empty line is no answer: the first token is not the end.
-            logits[list(self._voice.ends)] = float("-inf")
+            # An empty line is no answer: the first token is neither the end nor a stop.
+            blank = self._voice.ends
+            if any(stop.startswith("\n") for stop in row.ask.stop):
+                blank = blank | self._voice.breaks
+            logits[sorted(blank)] = float("-inf")
         elif guard.penalty != 1.0:
             used = torch.tensor(sorted(set(row.written)), device=logits.device)
             old = logits[used]

@@ -1,0 +1,96 @@
+"""A model folder of random weights, made in a second: the engine's own double.
+
+It says nothing sensible, but it loads, batches, samples and fails like a real one, so
+tests of the engine and of what stands on it need no download.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+WORDS = "the a of to and in is was for on with he she at by from they we say town baker bread"
+
+
+def write_tiny_model(folder: Path, *, seed: int = 0, window: int = 512) -> Path:
+    """Write a two-layer Llama (64 wide, byte-level tokens) that speaks ChatML; the folder.
+
+    The same seed gives the same weights. ``window`` is its longest context in tokens.
+    """
+    import torch
+    import transformers
+
+    library: Any = transformers
+    tokenizer = _tokenizer()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = library.LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=window,
+            initializer_range=0.3,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        library.LlamaForCausalLM(config).save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return folder
+
+
+def write_tiny_embedder(folder: Path, *, seed: int = 0) -> Path:
+    """Write a one-layer BERT of random weights (32 wide); the folder."""
+    import torch
+    import transformers
+
+    library: Any = transformers
+    tokenizer = _tokenizer()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = library.BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        library.BertModel(config).save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return folder
+
+
+def _tokenizer() -> Any:
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    library: Any = transformers
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator([WORDS, " ".join(reversed(WORDS.split()))], trainer)
+    tokenizer = library.PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+    )
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
