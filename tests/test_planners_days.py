@@ -1,0 +1,399 @@
+"""Days: planned without gap or overlap, lived in small steps, changed when something comes up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from denizens.core import (
+    Action,
+    Affordance,
+    AgentState,
+    Answer,
+    Appointment,
+    Ask,
+    Choice,
+    Choose,
+    Completion,
+    Failed,
+    Generate,
+    Hit,
+    Observation,
+    Persona,
+    Recall,
+    Recalled,
+    Record,
+    Seed,
+    Situation,
+    Slot,
+    Thought,
+)
+from denizens.planners import Draft
+from denizens.planners.days import (
+    EMOJI,
+    as_phrase,
+    bed_time,
+    next_slot,
+    plan_day,
+    revise,
+    revise_identity,
+    turning_points,
+)
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+DAY = datetime(2023, 2, 13)
+MEMORY = Record(id=1, kind="plan", text="Bo Li wants to bake a cake.", created=DAY)
+OVEN = "v:Bakery:room:oven"
+MINUTES = st.integers(0, 24 * 60 - 1)
+
+
+def clock(minute: int) -> str:
+    hour, rest = divmod(minute % 1440, 60)
+    return f"{(hour + 11) % 12 + 1}:{rest:02d}{'am' if hour < 12 else 'pm'}"
+
+
+def bo(wake: int = 6 * 60, sleep: int = 22 * 60, *routine: Appointment) -> Persona:
+    return Persona(
+        name="Bo Li",
+        currently="Bo Li worries.",
+        lifestyle=f"wakes up at {clock(wake)}, goes to bed at {clock(sleep)}",
+        home="v:Mill:bedroom",
+        routine=routine,
+    )
+
+
+def situation(now: datetime, persona: Persona, state: AgentState | None = None) -> Situation:
+    return Situation(
+        persona=persona,
+        state=state or AgentState(records=1),
+        seen=Observation(persona.name, now, "v:Mill:bedroom"),
+        fresh=(),
+        can=(Affordance("wait"), Affordance("act", "v:Mill:bedroom:bed"), Affordance("act", OVEN)),
+        tools=(),
+        inputs=(),
+        now=now,
+        seed=Seed.of(1),
+    )
+
+
+class Mind:
+    """Answers by hand: ``texts`` in turn, the first option or that of ``choices``, one memory."""
+
+    def __init__(self, *texts: str, choices: dict[str, str] | None = None) -> None:
+        self.texts = texts or ("baking rye", "kneading dough", "selling bread")
+        self.choices = choices or {}
+        self.asks: list[Ask] = []
+        self.rounds: list[int] = []
+        self.made = 0
+
+    def answer(self, ask: Ask) -> Answer:
+        self.asks.append(ask)
+        if isinstance(ask, Recall):
+            hit = Hit(record=MEMORY, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
+            return Recalled(hits=(hit,))
+        if isinstance(ask, Generate):
+            self.made += 1
+            return Completion(text=self.texts[self.made % len(self.texts)])
+        assert isinstance(ask, Choose), f"nobody should ask {ask}"
+        names = [option.name for option in ask.options]
+        index = names.index(self.choices.get(ask.role, names[0]))
+        return Choice(
+            index=index, probabilities=tuple(float(i == index) for i in range(len(names)))
+        )
+
+    def texts_asked(self) -> list[Generate]:
+        return [ask for ask in self.asks if isinstance(ask, Generate)]
+
+
+class Broken(Mind):
+    """An engine that answers nothing."""
+
+    def answer(self, ask: Ask) -> Answer:
+        self.asks.append(ask)
+        return Failed(reason="engine", detail="no")
+
+
+def run(thought: Thought[Slot] | Thought[None], mind: Mind) -> object:
+    answers: tuple[Answer, ...] | None = None
+    try:
+        while True:
+            asks = next(thought) if answers is None else thought.send(answers)
+            mind.rounds.append(len(asks))
+            answers = tuple(mind.answer(ask) for ask in asks)
+    except StopIteration as end:
+        return end.value
+
+
+def ends(slot: Slot) -> datetime:
+    return slot.start + timedelta(minutes=slot.minutes)
+
+
+def contiguous(schedule: tuple[Slot, ...]) -> bool:
+    """No slot is empty, none begins before or after the one before it ends."""
+    return all(slot.minutes > 0 for slot in schedule) and all(
+        ends(one) == other.start for one, other in pairwise(schedule)
+    )
+
+
+# -- planning --------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(MINUTES, MINUTES, MINUTES, st.lists(MINUTES, max_size=6, unique=True))
+def test_a_plan_fills_the_day_without_gap_or_overlap(
+    wake: int, sleep: int, now: int, habits: list[int]
+) -> None:
+    """From now until bed time, whatever the hours and the habits, all minutes are planned once."""
+    routine = [Appointment(at=f"{m // 60:02d}:{m % 60:02d}", doing=f"habit {m}") for m in habits]
+    persona = bo(wake, sleep, *routine)
+    # One who is up after midnight still lives the day before.
+    assume(not persona.sleeps_at(now) and now >= wake)
+    at = DAY + timedelta(minutes=now)
+    draft = Draft(situation(at, persona))
+    mind = Mind(*(f"doing {n}" for n in range(7)))
+    run(plan_day(draft, 1), mind)
+    schedule = draft.state.schedule
+    assert schedule[0].start == at
+    assert contiguous(schedule)
+    bed = DAY + timedelta(minutes=sleep if sleep > wake else sleep + 1440)
+    assert ends(schedule[-1]) == bed == bed_time(persona, DAY)
+    assert persona.sleeps_at(bed.hour * 60 + bed.minute) or wake == sleep
+    assert all(slot.doing for slot in schedule)
+    assert draft.state.day == "2023-02-13"
+
+
+def test_the_parts_of_a_day_are_written_side_by_side() -> None:
+    """One recall, then all drafts of all turning points in one round, then their choices."""
+    mind = Mind()
+    draft = Draft(situation(DAY.replace(hour=6), bo()))
+    run(plan_day(draft, 3), mind)
+    points = len(turning_points(situation(DAY.replace(hour=6), bo())))
+    assert points >= 5
+    assert mind.rounds[:2] == [1, 3 * points]
+    assert len({ask.seed for ask in mind.texts_asked()}) == 3 * points
+    assert len(mind.rounds) == 3
+
+
+def test_a_plan_becomes_a_memory() -> None:
+    """The broad strokes are told in one memory of kind plan; what was recalled is used."""
+    persona = bo(6 * 60, 22 * 60, Appointment(at="08:00", doing="selling bread"))
+    draft = Draft(situation(DAY.replace(hour=6), persona))
+    run(plan_day(draft, 1), Mind())
+    made = draft.decide(Action("wait"))
+    (record,) = made.records
+    assert record.kind == "plan"
+    assert record.text.startswith("This is Bo Li's plan for Monday February 13: 6:00 am: ")
+    assert all(item in record.text for item in draft.state.plan)
+    assert made.used == (1,)
+    assert "A new day was planned." in made.why
+
+
+def test_without_a_model_the_habits_are_the_plan() -> None:
+    """When the engine fails at everything, one does as on other days."""
+    persona = bo(6 * 60, 12 * 60, Appointment(at="08:00", doing="selling bread"))
+    draft = Draft(situation(DAY.replace(hour=7), persona))
+    run(plan_day(draft, 2), Broken())
+    assert [(f"{one.start:%H:%M}", one.doing) for one in draft.state.schedule][:2] == [
+        ("07:00", "getting up and having breakfast"),
+        ("08:00", "selling bread"),
+    ]
+    assert contiguous(draft.state.schedule)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MINUTES, st.lists(MINUTES, max_size=6, unique=True))
+def test_a_day_has_turns(now: int, habits: list[int]) -> None:
+    """Turning points begin now, go forward, and leave no more than four hours without one."""
+    routine = [Appointment(at=f"{m // 60:02d}:{m % 60:02d}", doing=f"habit {m}") for m in habits]
+    persona = bo(5 * 60, 23 * 60, *routine)
+    assume(not persona.sleeps_at(now))
+    points = turning_points(situation(DAY + timedelta(minutes=now), persona))
+    minutes = [minute for minute, _ in points]
+    assert minutes[0] == now
+    assert minutes == sorted(set(minutes))
+    assert all(later - one < 240 for one, later in zip(minutes, [*minutes[1:], 23 * 60]))
+    due = {m: f"habit {m}" for m in habits if now < m < 23 * 60}
+    assert {m: habit for m, habit in points if m in due} == due
+
+
+def test_a_new_day_finds_a_new_mind() -> None:
+    """What is on the mind is written anew from memories; silence leaves the old one."""
+    draft = Draft(situation(DAY.replace(hour=6), bo()))
+    run(revise_identity(draft), Mind("  is looking forward to the cake. "))
+    assert draft.state.currently == "Bo Li is looking forward to the cake."
+    for mind in (Mind("  "), Broken()):
+        draft = Draft(situation(DAY, bo(), AgentState(currently="as before")))
+        run(revise_identity(draft), mind)
+        assert draft.state.currently == "as before"
+
+
+# -- living ----------------------------------------------------------------------------------
+
+
+def block(minutes: int, *, begun: int = 0, fine: bool = False) -> Slot:
+    """A block in whose ``begun``-th minute it is nine o'clock."""
+    start = DAY.replace(hour=9) - timedelta(minutes=begun)
+    return Slot(start=start, minutes=minutes, doing="baking bread", fine=fine)
+
+
+def slot_in(*schedule: Slot, mind: Mind | None = None, fine_minutes: int = 15) -> Slot:
+    state = AgentState(schedule=schedule)
+    draft = Draft(situation(DAY.replace(hour=9), bo(), state))
+    found = run(next_slot(draft, fine_minutes, 1), mind or Mind("kneading dough"))
+    assert isinstance(found, Slot)
+    return found
+
+
+def test_a_long_block_is_lived_in_small_steps() -> None:
+    """An hour or more is decomposed into steps of fine_minutes, each written by the model."""
+    found = slot_in(block(60))
+    assert (found.doing, found.minutes, found.fine) == ("kneading dough", 15, True)
+    assert found.start == DAY.replace(hour=9)
+
+
+@pytest.mark.parametrize(
+    ("one", "doing", "minutes"),
+    [
+        (block(45), "baking bread", 45),
+        (block(90, fine=True), "baking bread", 90),
+        (block(60, begun=50), "kneading dough", 10),
+        (block(60, begun=55), "baking bread", 5),
+        (block(60, begun=59), "baking bread", 1),
+    ],
+)
+def test_short_blocks_are_lived_as_they_are(one: Slot, doing: str, minutes: int) -> None:
+    """Under an hour, already fine, or nearly over: no further step; the end is never passed."""
+    found = slot_in(one)
+    assert (found.doing, found.minutes) == (doing, minutes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(0, 299), st.integers(1, 60))
+def test_a_step_ends_within_its_block(minutes: int, begun: int, fine_minutes: int) -> None:
+    """A step is at least a minute long and ends no later than its block."""
+    assume(begun < minutes)
+    one = block(minutes, begun=begun)
+    found = slot_in(one, fine_minutes=fine_minutes)
+    assert found.minutes >= 1
+    assert ends(found) <= ends(one)
+
+
+def test_outside_the_schedule_one_rests() -> None:
+    """Where nothing is planned there is half an hour of rest."""
+    past = Slot(start=DAY, minutes=60, doing="sleeping")
+    for schedule in ((), (past,)):
+        found = slot_in(*schedule)
+        assert (found.doing, found.minutes) == ("resting", 30)
+
+
+def test_an_emoji_is_chosen_by_what_is_done() -> None:
+    """One of the known marks, by likelihood; every mark is there once."""
+    marks = [mark for mark, _ in EMOJI]
+    assert len(set(marks)) == len(marks) >= 20
+    mind = Mind("kneading dough", choices={"emoji": "🥖"})
+    assert slot_in(block(60), mind=mind).emoji == "🥖"
+    (ask,) = [one for one in mind.asks if isinstance(one, Choose)]
+    assert ask.about == "kneading dough"
+    assert slot_in(block(60), mind=Broken()).emoji == marks[0]
+
+
+def test_without_a_model_a_block_is_lived_whole_or_in_its_words() -> None:
+    """A step the engine could not write is the block's own."""
+    found = slot_in(block(60), mind=Broken())
+    assert (found.doing, found.minutes) == ("baking bread", 15)
+
+
+DAYS = st.lists(st.integers(1, 200), min_size=1, max_size=8)
+
+
+def day_of(lengths: list[int], start: datetime) -> tuple[Slot, ...]:
+    """A day without gaps: slots of these lengths."""
+    slots = []
+    for number, minutes in enumerate(lengths):
+        slots.append(Slot(start=start, minutes=minutes, doing=f"block {number}"))
+        start = ends(slots[-1])
+    return tuple(slots)
+
+
+@settings(max_examples=150, deadline=None)
+@given(DAYS, st.integers(0, 600), st.integers(1, 120))
+def test_a_changed_day_stays_without_gap_or_overlap(
+    lengths: list[int], minute: int, minutes: int
+) -> None:
+    """Something new takes its time from what was planned then, and only from that."""
+    schedule = day_of(lengths, DAY)
+    total = sum(lengths)
+    assume(minute <= total)
+    now = DAY + timedelta(minutes=minute)
+    draft = Draft(situation(now, bo(), AgentState(schedule=schedule, doing=schedule[0])))
+    revise(draft, "helping Ada", minutes)
+    changed = draft.state.schedule
+    assert contiguous(changed)
+    assert changed[0].start == (DAY if minute else now)
+    assert ends(changed[-1]) == max(
+        DAY + timedelta(minutes=total), now + timedelta(minutes=minutes)
+    )
+    (new,) = [slot for slot in changed if slot.doing == "helping Ada"]
+    assert (new.start, new.minutes, new.fine) == (now, minutes, True)
+    assert draft.state.doing is None
+    kept = {slot.doing: slot for slot in schedule}
+    for slot in changed:
+        if slot is not new:
+            old = kept[slot.doing]
+            assert old.start <= slot.start
+            assert ends(slot) <= ends(old)
+            assert replace(slot, start=old.start, minutes=old.minutes) == old
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 7199), st.integers(1, 60))
+def test_a_change_between_minutes_overlaps_nothing(seconds: int, minutes: int) -> None:
+    """In a world of ten-second steps slots lose at most the broken minute, and none overlaps."""
+    now = DAY + timedelta(seconds=seconds)
+    draft = Draft(situation(now, bo(), AgentState(schedule=day_of([60, 30, 30], DAY))))
+    revise(draft, "helping Ada", minutes)
+    changed = draft.state.schedule
+    for one, other in pairwise(changed):
+        assert timedelta(0) <= other.start - ends(one) < timedelta(minutes=1)
+
+
+def test_two_changes_give_way_to_the_later() -> None:
+    """What comes up last is what is done; the first goes on after it."""
+    draft = Draft(situation(DAY.replace(hour=9), bo(), AgentState(schedule=(block(60),))))
+    revise(draft, "helping Ada", 40)
+    revise(draft, "calling Cy", 10)
+    assert [(slot.doing, slot.minutes) for slot in draft.state.schedule] == [
+        ("calling Cy", 10),
+        ("helping Ada", 30),
+        ("baking bread", 20),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        (" Bo is baking bread. And then he", "baking bread"),
+        ("will be kneading dough\nand", "kneading dough"),
+        ("baking; then selling", "baking"),
+        ("- baking bread -", "baking bread"),
+        ("", ""),
+        ("...", ""),
+    ],
+)
+def test_a_phrase_is_bare(text: str, phrase: str) -> None:
+    """No name, no "is", no stop; where there is no doing word there is no phrase."""
+    assert as_phrase(text, "Bo") == phrase
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="Bo is.;:-'\nbaking", max_size=120))
+def test_any_text_gives_a_short_phrase_or_none(text: str) -> None:
+    """A phrase is one line of at most 80 letters that stand in the text."""
+    phrase = as_phrase(text, "Bo")
+    assert len(phrase) <= 80
+    assert phrase in text
+    assert not set(phrase) & set("\n.;")
+    assert phrase == phrase.strip()
