@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 
 from ..core import Json, Planner, SettingError, nearest
@@ -24,17 +25,24 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
     Built-in planners are found the way a user's are. Raises SettingError."""
     path = _BUILT_IN.get(name, name)
     module, _, attribute = path.partition(":")
-    if not attribute:
+    if not attribute or not module or module.startswith("."):
         hint = nearest(name, _BUILT_IN)
         raise SettingError(
             f"planner '{name}': unknown{hint}; use {', '.join(_BUILT_IN)} or 'package.module:Class'"
         )
     try:
-        made: Planner = getattr(import_module(module), attribute)(**(settings or {}))
+        found = getattr(import_module(module), attribute)
     except ImportError as error:
         raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
     except AttributeError as error:
         raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
+    known = [field.name for field in fields(found)] if is_dataclass(found) else None
+    for key in settings or {}:
+        if known is not None and key not in known:
+            hint = nearest(str(key), known)
+            raise SettingError(f"planner '{name}': unknown setting '{key}'{hint}")
+    try:
+        made: Planner = found(**(settings or {}))
     except TypeError as error:
         raise SettingError(f"planner '{name}': wrong settings {settings!r} ({error})") from error
     return made

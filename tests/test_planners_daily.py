@@ -1,0 +1,346 @@
+"""Daily from waking to bed, reflection, places by likelihood, Scripted, planners by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from denizens.core import (
+    Action,
+    Affordance,
+    AgentState,
+    Answer,
+    Ask,
+    Choice,
+    Choose,
+    Completion,
+    Decision,
+    Embed,
+    Event,
+    Failed,
+    Generate,
+    Hit,
+    Input,
+    Line,
+    Observation,
+    Persona,
+    Rate,
+    Rating,
+    Recall,
+    Recalled,
+    Record,
+    Seed,
+    Situation,
+    Slot,
+    Talk,
+    Thought,
+    Vectors,
+)
+from denizens.planners import Daily, Draft
+from denizens.planners.reflecting import EVIDENCE, reflect
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+DAY = datetime(2023, 2, 13)
+NINE = DAY.replace(hour=9)
+BED, OVEN = "v:Mill:bedroom:bed", "v:Bakery:room:oven"
+PLACES = (BED, "v:Mill:kitchen:stove", OVEN, "v:Bakery:room:counter", "v:Park:garden:bench")
+CAN = (Affordance("wait"), Affordance("continue"), *(Affordance("act", one) for one in PLACES))
+BO = Persona(
+    name="Bo Li",
+    currently="Bo Li worries.",
+    lifestyle="Bo wakes up at 6am, goes to bed at 10pm",
+    home="v:Mill:bedroom",
+)
+ADA = Event("doing", "Ada", "is", "reading", "Ada is reading")
+
+
+@dataclass
+class Mind:
+    """Answers by hand. Choices take the first option, or the one that ``wanted`` names."""
+
+    records: list[Record] = field(default_factory=list)
+    wanted: dict[str, str] = field(default_factory=dict)
+    importance: float = 4.0
+    say: Callable[[Generate], str] = lambda ask: f"baking loaf {ask.seed % 1000}"
+    asks: list[Ask] = field(default_factory=list)
+
+    def answer(self, ask: Ask) -> Answer:
+        self.asks.append(ask)
+        if isinstance(ask, Recall):
+            hits = [
+                Hit(record=one, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
+                for one in self.records[: ask.cue.limit]
+            ]
+            return Recalled(hits=tuple(hits))
+        if isinstance(ask, Generate):
+            return Completion(text=self.say(ask))
+        if isinstance(ask, Choose):
+            names = [option.name for option in ask.options]
+            name = self.wanted.get(ask.role, names[0])
+            spread = [1.0 / (2 + place) for place in range(len(names))]
+            spread[names.index(name) if name in names else 0] = 1.0
+            total = sum(spread)
+            return Choice(index=spread.index(1.0), probabilities=tuple(p / total for p in spread))
+        if isinstance(ask, Rate):
+            return Rating(value=self.importance, probabilities=())
+        assert isinstance(ask, Embed)
+        return Vectors.of(np.eye(len(ask.texts), 8, dtype=np.float32))
+
+    def kinds(self) -> list[str]:
+        return [ask.kind for ask in self.asks]
+
+    def roles(self) -> list[str]:
+        return [ask.role for ask in self.asks if isinstance(ask, Choose | Generate)]
+
+
+def run(thought: Thought[Decision] | Thought[None] | Thought[str], mind: Mind) -> object:
+    answers: tuple[Answer, ...] | None = None
+    try:
+        while True:
+            asks = next(thought) if answers is None else thought.send(answers)
+            answers = tuple(mind.answer(ask) for ask in asks)
+    except StopIteration as end:
+        return end.value
+
+
+def situation(
+    now: datetime = NINE,
+    state: AgentState | None = None,
+    *,
+    fresh: tuple[Event, ...] = (),
+    talk: Talk | None = None,
+    can: tuple[Affordance, ...] = CAN,
+    inputs: tuple[Input, ...] = (),
+) -> Situation:
+    return Situation(
+        persona=BO,
+        state=state or AgentState(),
+        seen=Observation(BO.name, now, "v:Mill:bedroom", events=fresh, talk=talk),
+        fresh=fresh,
+        can=can,
+        tools=(),
+        inputs=inputs,
+        now=now,
+        seed=Seed.of(1).child(now.isoformat()),
+    )
+
+
+def lived(given: Situation, mind: Mind, planner: Daily | None = None) -> Decision:
+    made = run((planner or Daily()).decide(given), mind)
+    assert isinstance(made, Decision)
+    return made
+
+
+def memory(number: int, text: str = "", depth: int = 0) -> Record:
+    return Record(
+        id=number, kind="observation", text=text or f"m{number}", created=DAY, depth=depth
+    )
+
+
+# -- a life ----------------------------------------------------------------------------------
+
+
+def test_a_day_of_daily_from_midnight_to_midnight() -> None:
+    """Asleep, up at six with a plan, busy at afforded places all day, in bed at ten."""
+    state, acted, mind = AgentState(), {}, Mind()
+    for minute in range(0, 24 * 60):
+        now = DAY + timedelta(minutes=minute)
+        made = lived(situation(now, state), mind)
+        assert made.action.verb in ("act", "continue")
+        if made.action.verb == "act":
+            acted[f"{now:%H:%M}"] = made.action
+        assert made.state.asleep == (minute < 6 * 60 or minute >= 22 * 60)
+        state = made.state
+    assert list(acted)[:2] == ["00:00", "06:00"]
+    assert list(acted)[-1] == "22:00"
+    assert {action.target for action in acted.values()} <= set(PLACES)
+    assert acted["00:00"].target == acted["22:00"].target == BED
+    assert acted["22:00"].fields == {"doing": "sleeping", "emoji": "💤", "asleep": True}
+    awake = [action for at, action in acted.items() if "06:00" <= at < "22:00"]
+    assert len(awake) >= 30
+    assert all(action.fields["doing"].startswith("baking loaf") for action in awake)
+    assert state.day == "2023-02-13"
+    assert mind.kinds().count("rate") == mind.kinds().count("embed") == 1
+
+
+def test_sleep_asks_nothing() -> None:
+    """Once in bed, a night costs no ask and no memory, whatever there is to see."""
+    mind = Mind()
+    to_bed = lived(situation(DAY.replace(hour=22)), mind)
+    night = lived(situation(DAY.replace(hour=23), to_bed.state, fresh=(ADA,)), mind)
+    assert mind.asks == []
+    assert night.action == Action("continue")
+    assert night.records == ()
+    assert night.state == to_bed.state
+
+
+def test_going_on_asks_only_what_is_new() -> None:
+    """Amid an activity nothing is asked; something seen is rated and embedded, no more."""
+    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    state = AgentState(day="2023-02-13", doing=doing)
+    mind = Mind()
+    assert lived(situation(NINE, state), mind).action == Action("continue")
+    assert mind.asks == []
+    made = lived(situation(NINE, state, fresh=(ADA,)), mind)
+    assert mind.kinds() == ["rate", "embed"]
+    assert [record.importance for record in made.records] == [4.0]
+    assert made.state.reflect_left == 146.0
+
+
+def test_a_new_morning_writes_the_mind_anew() -> None:
+    """On the second day what is on the mind is written before the plan; on the first it is not."""
+    yesterday = AgentState(day="2023-02-12", asleep=True)
+    mind = Mind(records=[memory(1)])
+    made = lived(situation(DAY.replace(hour=6), yesterday), mind)
+    assert made.state.currently.startswith("Bo Li baking loaf")
+    assert made.state.day == "2023-02-13"
+    assert not made.state.asleep
+    first = lived(situation(DAY.replace(hour=6)), Mind())
+    assert first.state.currently == ""
+
+
+def test_an_encounter_comes_before_what_is_planned() -> None:
+    """Somebody freshly seen and free to talk: the action is to talk to them."""
+    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    state = AgentState(day="2023-02-13", doing=doing)
+    can = (*CAN, Affordance("talk", "Ada"))
+    made = lived(situation(NINE, state, fresh=(ADA,), can=can), Mind(wanted={"react": "talk"}))
+    assert made.action == Action("talk", "Ada")
+    assert "wanted to talk" in made.why
+    on = lived(situation(NINE, state, fresh=(ADA,), can=can), Mind(wanted={"react": "continue"}))
+    assert on.action == Action("continue")
+
+
+def test_a_talk_comes_before_everything() -> None:
+    """In a talk one talks, even at bed time; when it has ended one notes it and goes on."""
+    talk = Talk("t1", ("Ada", "Bo Li"), "Ada", (Line("Ada", "Good evening, Bo!", NINE),))
+    can = (Affordance("wait"), Affordance("listen"), Affordance("leave"))
+    night = DAY.replace(hour=22, minute=30)
+    made = lived(situation(night, talk=talk, can=can), Mind())
+    assert made.action == Action("listen")
+    assert [record.who for record in made.records] == ["Ada"]
+    over = replace(talk, floor="", ended=True)
+    after = lived(situation(night, made.state, talk=over), Mind())
+    assert after.action.target == BED
+    assert [record.kind for record in after.records] == ["thought", "plan"]
+
+
+def test_a_whisper_becomes_a_thought() -> None:
+    """Words whispered into a mind are its own thought; a line for the world is not."""
+    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    state = AgentState(day="2023-02-13", doing=doing)
+    inputs = (Input(kind="whisper", text="I run for mayor."), Input(kind="line", text="Hello!"))
+    made = lived(situation(NINE, state, inputs=inputs), Mind(importance=8.0))
+    assert [(one.kind, one.text, one.who) for one in made.records] == [
+        ("thought", "I run for mayor.", "Bo Li")
+    ]
+    assert made.records[0].importance == 8.0
+    assert made.embedded.keys() == {1}
+
+
+def test_daily_lives_without_answers() -> None:
+    """With an engine that fails at everything a day goes on at known places, by habit."""
+
+    @dataclass
+    class Broken(Mind):
+        def answer(self, ask: Ask) -> Answer:
+            return Failed(reason="engine", detail="no")
+
+    state = AgentState()
+    for hour in range(24):
+        made = lived(situation(DAY.replace(hour=hour), state, fresh=(ADA,)), Broken())
+        assert made.action.target in ("", *PLACES)
+        assert made.embedded == {}
+        state = made.state
+
+
+def test_the_same_situation_is_decided_the_same() -> None:
+    """A decision is a function of situation and answers; the planner keeps nothing."""
+    planner = Daily()
+    given = situation(DAY.replace(hour=6), fresh=(ADA,))
+    assert lived(given, Mind(), planner) == lived(given, Mind(), planner) == lived(given, Mind())
+
+
+# -- reflection ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("left", "reflects"), [(0.0, True), (-3.5, True), (0.5, False)])
+def test_reflection_begins_when_enough_has_happened(left: float, reflects: bool) -> None:
+    """At zero or below one reflects, and the counter starts anew from 150."""
+    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    state = AgentState(day="2023-02-13", doing=doing, reflect_left=left, records=4)
+    mind = Mind(records=[memory(n) for n in range(1, 5)])
+    made = lived(situation(NINE, state), mind)
+    thoughts = [record for record in made.records if record.kind == "thought"]
+    assert bool(thoughts) is reflects
+    spent = sum(record.importance for record in thoughts)
+    assert made.state.reflect_left == (150.0 - spent if reflects else left)
+
+
+def test_the_threshold_is_used_up_by_importance() -> None:
+    """Memories of importance 10 bring a reflection after 15 of them, by default."""
+    doing = Slot(start=NINE, minutes=600, doing="baking", place=OVEN)
+    state, steps = AgentState(day="2023-02-13", doing=doing), 0
+    while state.reflect_left > 0:
+        seen = replace(ADA, text=f"Ada sings song {steps}")
+        now = NINE + timedelta(minutes=steps)
+        state = lived(situation(now, state, fresh=(seen,)), Mind(importance=10.0)).state
+        steps += 1
+    assert steps == 15
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.integers(0, 9))
+def test_an_insight_rests_on_evidence(depths: list[int], wanted: int) -> None:
+    """One to three of the memories retrieved, the likeliest first, and one deeper than they."""
+    records = [memory(n, depth=depth) for n, depth in enumerate(depths, 1)]
+    chosen = f"m{1 + wanted % len(records)}"
+    draft = Draft(situation(NINE, AgentState(records=len(records), reflect_left=-1.0)))
+    run(reflect(draft, Daily()), Mind(records=records, wanted={"evidence": chosen}))
+    made = draft.decide(Action("wait"))
+    assert made.records
+    by_id = {record.id: record for record in records}
+    for one in made.records:
+        assert 1 <= len(one.evidence) <= EVIDENCE
+        assert by_id[one.evidence[0]].text == chosen
+        assert one.depth == 1 + max(by_id[number].depth for number in one.evidence)
+        assert set(one.evidence) <= set(made.used)
+    assert made.state.reflect_left == 150.0
+
+
+def test_questions_and_insights_are_asked_side_by_side() -> None:
+    """Recall, then all questions, then all recalls, all insights, all evidence: five rounds."""
+    mind, rounds = Mind(records=[memory(n) for n in range(1, 6)]), []
+    thought = reflect(Draft(situation(NINE, AgentState(records=5))), Daily(questions=3))
+    asks = next(thought)
+    while True:
+        rounds.append([ask.kind for ask in asks])
+        try:
+            asks = thought.send(tuple(mind.answer(ask) for ask in asks))
+        except StopIteration:
+            break
+    assert [set(kinds) for kinds in rounds] == [
+        {"recall"},
+        {"generate"},
+        {"recall"},
+        {"generate"},
+        {"choose"},
+    ]
+    assert [len(kinds) for kinds in rounds] == [1, 3, 3, 3, 3]
+    recalls = [ask for ask in mind.asks if isinstance(ask, Recall)]
+    assert recalls[0].cue.rules == "recent"
+    assert not recalls[0].cue.touch
+    assert all(ask.cue.text.endswith("?") for ask in recalls[1:])
+
+
+def test_without_memories_there_is_nothing_to_reflect_on() -> None:
+    """An empty memory, or a model that finds no words, makes no insight; the counter restarts."""
+    for mind in (Mind(), Mind(records=[memory(1)], say=lambda ask: " ")):
+        draft = Draft(situation(NINE, AgentState(reflect_left=-1.0)))
+        run(reflect(draft, Daily()), mind)
+        assert draft.decide(Action("wait")).records == ()
+        assert draft.state.reflect_left == 150.0
