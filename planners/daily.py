@@ -20,10 +20,12 @@ class Daily:
 
     Departures, made so that a tiny local model can carry it: places, objects, partners,
     yes/no questions and evidence are chosen by likelihood and never parsed from prose;
-    the hours of a day are written side by side; a line of speech is the best of
-    ``candidates`` drafts. ``cooldown_minutes`` is how long two people leave each other
-    alone after a talk (the published code: 800 steps of 10 s), ``max_lines`` bounds a
-    talk, ``fine_minutes`` is the length of an action inside a longer block.
+    the parts of a day are written side by side; a plan, a step and a line of speech are
+    each the best of ``candidates`` drafts.
+
+    ``cooldown_minutes`` is how long two people leave each other alone after a talk (the
+    published code: 800 steps of 10 s), ``max_lines`` bounds a talk, ``fine_minutes`` is the
+    length of an action inside a longer block.
     """
 
     cooldown_minutes: int = 133
@@ -64,14 +66,14 @@ class Daily:
         if draft.state.day != now.date().isoformat():
             if draft.state.day:
                 yield from revise_identity(draft)
-            yield from plan_day(draft)
+            yield from plan_day(draft, self.candidates)
         partner = yield from meet(draft)
         if partner:
             return Action("talk", partner)
         doing = draft.state.doing
         if doing and doing.start + timedelta(minutes=doing.minutes) > now:
             return Action("continue")
-        slot = yield from next_slot(draft, self.fine_minutes)
+        slot = yield from next_slot(draft, self.fine_minutes, self.candidates)
         place = yield from choose_place(draft, slot.doing)
         started = Slot(
             start=now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,17 +12,24 @@ from ..core import (
     Cue,
     Generate,
     Option,
+    Persona,
     Recall,
     Recalled,
+    Record,
+    Situation,
     Slot,
     Thought,
     all_of,
     generate,
     recall,
 )
+from .best import best_of
 from .draft import Draft, identity
-from .places import pick
+from .places import pick, targets
 from .prompts import prompt
+from .routine import timetable
+
+STOPS = ("\n", ".", ",", ";", '"', " at ")
 
 # What an emoji stands for, in words that activities share. Ours; chosen, never parsed.
 EMOJI = (
@@ -51,82 +59,108 @@ EMOJI = (
 )
 
 
-def plan_day(draft: Draft) -> Thought[None]:
-    """Plan the day in broad strokes, then hour by hour (the hours side by side).
+def plan_day(draft: Draft, candidates: int) -> Thought[None]:
+    """Plan the day: what to do at each of the day's turning points, all side by side.
 
-    The plan becomes a memory of kind plan, as in Park et al. 2023, section 4.3."""
+    The turning points are the persona's habits (its routine, or the times its prose names),
+    as the paper's prompt gives the persona's own description of a day; what is done at them
+    today is written by the model, the best of ``candidates`` drafts. The broad strokes are
+    the plan, the time between two turning points a block of the schedule, and the whole a
+    memory of kind plan. Park et al. 2023, section 4.3.
+    """
     situation = draft.situation
-    now = situation.now
-    wake, sleep = situation.persona.waking_hours()
+    now, persona = situation.now, situation.persona
     remembered = yield from recall(
-        Recall(cue=Cue(text=f"{situation.persona.name}'s plans for today", at=now, limit=4))
+        Recall(cue=Cue(text=f"{persona.name}'s plans for today", at=now, limit=4))
     )
     memories = [hit.record for hit in remembered.hits] if isinstance(remembered, Recalled) else []
     draft.use(memories)
-    answer = yield from generate(
-        Generate(
-            messages=prompt(
-                "day",
-                identity=identity(situation),
-                daily=situation.persona.daily,
-                name=situation.persona.name,
-                first=situation.persona.first_name,
-                date=f"{now:%A %B} {now.day}",
-                wake=_clock(wake),
-                sleep=_clock(sleep),
-                memories=[f"- {record.text}" for record in memories],
-            ),
-            max_tokens=120,
-            temperature=0.6,
-            seed=situation.seed.child("day").number,
-            role="plan",
-        )
+    habits = turning_points(situation)
+    texts = yield from all_of(
+        [_item(draft, memories, minute, habit, candidates) for minute, habit in habits]
     )
-    broad = _items(answer.text) if isinstance(answer, Completion) else ()
-    first_hour = max(wake, now.hour * 60) // 60
-    last_hour = (sleep if sleep > wake else sleep + 24 * 60) // 60
-    hours = range(first_hour, max(last_hour, first_hour + 1))
-    texts = yield from all_of([_hour(draft, broad, hour % 24) for hour in hours])
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    bed = bed_time(persona, midnight)
     slots = []
-    for hour, text in zip(hours, texts, strict=True):
-        start = midnight + timedelta(minutes=max(hour * 60, wake))
-        end = midnight + timedelta(hours=hour + 1)
-        slots.append(Slot(start=start, minutes=int((end - start).seconds // 60), doing=text))
+    starts = [max(now, midnight + timedelta(minutes=minute)) for minute, _ in habits]
+    for start, end, text in zip(starts, [*starts[1:], bed], texts, strict=True):
+        if end > start:
+            slots.append(Slot(start=start, minutes=_between(start, end), doing=text))
+    broad = tuple(f"{_clock(minute)}: {text}" for (minute, _), text in zip(habits, texts))
     draft.change(day=now.date().isoformat(), plan=broad, schedule=_merged(slots))
-    listed = ", ".join(broad) or ", ".join(slot.doing for slot in slots[:6])
-    draft.note(
-        "plan", f"This is {situation.persona.name}'s plan for {now:%A %B} {now.day}: {listed}."
-    )
+    when = f"{now:%A %B} {now.day}"
+    draft.note("plan", f"This is {persona.name}'s plan for {when}: {'; '.join(broad)}.")
     draft.because("A new day was planned.")
 
 
-def _hour(draft: Draft, broad: tuple[str, ...], hour: int) -> Thought[str]:
-    """What the person does in one hour of the day, as a short phrase ("baking bread")."""
+def turning_points(situation: Situation) -> list[tuple[int, str]]:
+    """The minutes of the rest of the day at which something new begins, with the habit then.
+
+    Between two habits more than three hours apart another one is set, so that a day without
+    habits still has its turns. The first is now."""
+    persona = situation.persona
+    now = situation.now.hour * 60 + situation.now.minute
+    wake, sleep = persona.waking_hours()
+    end = sleep if sleep > wake else sleep + 24 * 60
+    known = {}
+    for entry in timetable(persona, targets(situation.can)):
+        hours, _, minutes = entry.at.partition(":")
+        minute = int(hours) * 60 + int(minutes)
+        if wake <= minute < end and not persona.sleeps_at(minute % (24 * 60)):
+            known[minute] = entry.doing
+    before = [minute for minute in sorted(known) if minute <= now]
+    points = [(now, known[before[-1]] if before else "getting up and having breakfast")]
+    points += [(minute, known[minute]) for minute in sorted(known) if now < minute < end]
+    filled: list[tuple[int, str]] = []
+    for (minute, habit), (after, _) in zip(points, [*points[1:], (end, "")]):
+        filled.append((minute, habit))
+        filled += [(turn, FREE) for turn in range(minute + 180, after - 59, 180)]
+    return filled
+
+
+FREE = "doing what comes up"
+
+
+def bed_time(persona: Persona, midnight: datetime) -> datetime:
+    """When the person goes to bed on the evening of a day (perhaps after midnight)."""
+    wake, sleep = persona.waking_hours()
+    return midnight + timedelta(minutes=sleep if sleep > wake else sleep + 24 * 60)
+
+
+def _item(
+    draft: Draft, memories: Sequence[Record], minute: int, habit: str, candidates: int
+) -> Thought[str]:
+    """What the person will be doing at a turning point of today ("baking bread")."""
     situation = draft.situation
-    name = situation.persona.first_name
-    answer = yield from generate(
-        Generate(
-            messages=prompt(
-                "hour",
-                identity=identity(situation),
-                daily=situation.persona.daily,
-                name=name,
-                plan="\n".join(f"- {item}" for item in broad),
-                time=_clock(hour * 60),
-            ),
-            max_tokens=18,
-            temperature=0.4,
-            seed=situation.seed.child("hour", hour).number,
-            stop=("\n", ".", ",", ";", '"'),
-            role="plan",
-        )
+    persona = situation.persona
+    name = persona.first_name
+    ask = Generate(
+        messages=prompt(
+            "plan",
+            identity=identity(situation),
+            name=name,
+            memories=[f"- {record.text}" for record in memories],
+            habit=habit,
+            time=_clock(minute),
+        ),
+        max_tokens=16,
+        temperature=0.6,
+        stop=STOPS,
+        role="plan",
     )
-    text = _phrase(answer.text, name) if isinstance(answer, Completion) else ""
-    return text or "resting"
+    text = yield from best_of(
+        draft,
+        ask,
+        candidates,
+        seed=situation.seed.child("plan", minute),
+        clean=lambda raw: as_phrase(raw, name),
+        about=habit if habit != FREE else persona.currently or persona.background,
+        role="plan",
+    )
+    return text or habit
 
 
-def next_slot(draft: Draft, fine_minutes: int) -> Thought[Slot]:
+def next_slot(draft: Draft, fine_minutes: int, candidates: int) -> Thought[Slot]:
     """The next thing to do: the scheduled block, or an action of some minutes in it.
 
     Blocks of an hour or more are decomposed, as in the published code; sleep is not."""
@@ -145,7 +179,7 @@ def next_slot(draft: Draft, fine_minutes: int) -> Thought[Slot]:
     left = int((block.start + timedelta(minutes=block.minutes) - now).total_seconds() // 60)
     doing, minutes, fine = block.doing, max(1, left), block.fine
     if block.minutes >= 60 and not block.fine and left > 5:
-        doing = yield from _fine(draft, block)
+        doing = yield from _fine(draft, block, candidates)
         minutes, fine = min(max(5, fine_minutes), left), True
     emoji = yield from pick(
         draft, [Option(mark, words) for mark, words in EMOJI], about=doing, role="emoji"
@@ -153,29 +187,34 @@ def next_slot(draft: Draft, fine_minutes: int) -> Thought[Slot]:
     return Slot(start=now, minutes=minutes, doing=doing, emoji=emoji, fine=fine)
 
 
-def _fine(draft: Draft, block: Slot) -> Thought[str]:
+def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
     """One small step inside a block, after what was done last."""
     situation = draft.situation
+    name = situation.persona.first_name
     last = draft.state.doing
-    answer = yield from generate(
-        Generate(
-            messages=prompt(
-                "step",
-                identity=identity(situation),
-                name=situation.persona.first_name,
-                block=block.doing,
-                last=last.doing if last else "waking up",
-                time=f"{situation.now:%H:%M}",
-            ),
-            max_tokens=18,
-            temperature=0.7,
-            seed=situation.seed.child("step").number,
-            stop=("\n", ".", ",", ";", '"'),
-            role="plan",
-        )
+    ask = Generate(
+        messages=prompt(
+            "step",
+            identity=identity(situation),
+            name=name,
+            block=block.doing,
+            last=last.doing if last else "waking up",
+        ),
+        max_tokens=16,
+        temperature=0.7,
+        stop=STOPS,
+        role="plan",
     )
-    text = answer.text if isinstance(answer, Completion) else ""
-    return _phrase(text, situation.persona.first_name) or block.doing
+    text = yield from best_of(
+        draft,
+        ask,
+        candidates,
+        seed=situation.seed.child("step"),
+        clean=lambda raw: as_phrase(raw, name),
+        about=block.doing,
+        role="step",
+    )
+    return text or block.doing
 
 
 def revise(draft: Draft, doing: str, minutes: int) -> None:
@@ -247,18 +286,12 @@ def _clock(minute: int) -> str:
     return f"{(hour + 11) % 12 + 1}:{rest:02d} {'am' if hour < 12 else 'pm'}"
 
 
-def _items(text: str) -> tuple[str, ...]:
-    """The items of a generated list, without numbers and bullets; at most eight."""
-    items = []
-    for line in text.split("\n"):
-        item = re.sub(r"^\s*(?:[-*•]|\d+[.):])\s*", "", line).strip(" .,;")
-        if 3 < len(item) < 160 and item not in items:
-            items.append(item)
-    return tuple(items[:8])
+def as_phrase(text: str, name: str) -> str:
+    """A generated activity as a bare phrase: no name, no "is", no closing stop.
 
-
-def _phrase(text: str, name: str) -> str:
-    """A generated activity as a bare phrase: no name, no "is", no closing stop."""
-    words = re.split(r"[\n.;]", text.strip())[0].strip(" \"'*-:,")
+    >>> as_phrase(' Nora is baking "bread". And then', "Nora")
+    'baking "bread"'
+    """
+    words = re.split(r"[\n.;]", text.strip())[0].strip(" '*-:,")
     words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be )?", "", words)
-    return words[:80].strip()
+    return words[:80].strip() if re.search(r"[a-z]{3,}ing\b", words) else ""

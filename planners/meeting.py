@@ -21,12 +21,12 @@ from ..core import (
     Record,
     Talk,
     Thought,
-    all_of,
     choose,
     generate,
     recall,
     together,
 )
+from .best import best_of
 from .days import revise
 from .draft import Draft, identity
 from .places import pick
@@ -92,7 +92,7 @@ def converse(draft: Draft, settings: Daily) -> Thought[Action]:
     verbs = {can.verb for can in situation.can}
     if talk.floor != me or "say" not in verbs:
         return Action("listen" if "listen" in verbs else "wait")
-    if len(talk.lines) >= settings.min_lines:
+    if talk.lines and len(talk.lines) >= settings.min_lines:
         on = yield from _go_on(draft, talk)
         if not on or len(talk.lines) >= settings.max_lines:
             draft.because("There was nothing more to say.")
@@ -210,18 +210,16 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
     records = yield from _about(draft, f"{partner}: {last}", 12)
     topic = yield from _topic(draft, talk, records, last)
     told = [line.text for line in talk.lines]
-    drafts = yield from all_of(
-        [_candidate(draft, talk, records, topic, number) for number in range(candidates)]
-    )
-    fresh = list(dict.fromkeys(text for text in drafts if text and not repeats(text, told)))
-    if len(fresh) <= 1:
-        return fresh[0] if fresh else ""
     return (
-        yield from pick(
+        yield from best_of(
             draft,
-            [Option(text) for text in fresh],
+            _line_ask(draft, talk, records, topic),
+            candidates,
+            seed=situation.seed.child("line"),
+            clean=lambda raw: clean_line(raw, me),
             about=topic.text if topic else last,
             role="line",
+            unlike=lambda text: repeats(text, told),
         )
     )
 
@@ -251,34 +249,28 @@ def _topic(draft: Draft, talk: Talk, records: list[Record], last: str) -> Though
     return chosen
 
 
-def _candidate(
-    draft: Draft, talk: Talk, records: list[Record], topic: Record | None, number: int
-) -> Thought[str]:
+def _line_ask(draft: Draft, talk: Talk, records: list[Record], topic: Record | None) -> Generate:
     situation = draft.situation
     me = situation.persona.name
     known = [record for record in records if record.kind != "utterance"][:4]
-    answer = yield from generate(
-        Generate(
-            messages=prompt(
-                "line" if talk.lines else "greeting",
-                identity=identity(situation),
-                name=me,
-                first=situation.persona.first_name,
-                other=_others(talk, me),
-                time=f"{situation.now:%H:%M}",
-                doing=situation.seen.doing or "here",
-                memories=[f"- {record.text}" for record in known],
-                topic=topic.text if topic else situation.persona.currently,
-                lines=_transcript(talk)[-6:],
-            ),
-            max_tokens=48,
-            temperature=0.8,
-            top_p=0.92,
-            seed=situation.seed.child("line", number).number,
-            stop=("\n",),
-        )
+    return Generate(
+        messages=prompt(
+            "line" if talk.lines else "greeting",
+            identity=identity(situation),
+            name=me,
+            first=situation.persona.first_name,
+            other=_others(talk, me),
+            time=f"{situation.now:%H:%M}",
+            doing=situation.seen.doing or "here",
+            memories=[f"- {record.text}" for record in known],
+            topic=topic.text if topic else situation.persona.currently,
+            lines=_transcript(talk)[-6:],
+        ),
+        max_tokens=48,
+        temperature=0.8,
+        top_p=0.92,
+        stop=("\n",),
     )
-    return clean_line(answer.text, me) if isinstance(answer, Completion) else ""
 
 
 def clean_line(text: str, me: str) -> str:

@@ -1,0 +1,38 @@
+"""Several drafts of a text side by side, and the best of them by likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..core import Completion, Generate, Option, Seed, Thought, all_of, generate
+from .draft import Draft
+from .places import pick
+
+
+def best_of(
+    draft: Draft,
+    ask: Generate,
+    count: int,
+    *,
+    seed: Seed,
+    clean: Callable[[str], str],
+    about: str,
+    role: str,
+    unlike: Callable[[str], bool] | None = None,
+) -> Thought[str]:
+    """The draft of ``ask`` (``count`` of them, by different seeds) that ``about`` fits best.
+
+    A tiny model's drafts stray; that one of them belongs to the matter is something it
+    judges far better than it writes. ``clean`` makes a draft usable (an empty text throws
+    it away), ``unlike`` says which ones must not be used. Empty when none is left.
+    """
+    answers = yield from all_of(
+        [generate(replace(ask, seed=seed.child(number).number)) for number in range(count)]
+    )
+    texts = [clean(answer.text) for answer in answers if isinstance(answer, Completion)]
+    usable = [text for text in texts if text and not (unlike and unlike(text))]
+    options = list(dict.fromkeys(usable))
+    if len(options) <= 1:
+        return options[0] if options else ""
+    return (yield from pick(draft, [Option(text) for text in options], about=about, role=role))
