@@ -8,7 +8,6 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-
 from denizens.core import (
     Choice,
     Choose,

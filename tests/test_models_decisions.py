@@ -1,0 +1,222 @@
+"""Choose and Rate on a tiny random model, then on the real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from denizens.core import (
+    Anchor,
+    Choice,
+    Choose,
+    Done,
+    Failed,
+    Message,
+    Model,
+    ModelAsk,
+    Option,
+    Rate,
+    Rating,
+)
+from denizens.models import load_model
+from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+
+PLACES = (
+    Option("cafe", "a place for coffee and cake"),
+    Option("park", "a green place with trees and a pond"),
+    Option("bedroom", "where one sleeps"),
+    Option("library", "a quiet house full of books"),
+)
+IMPORTANCE = (
+    Anchor(1, "brushing teeth, making the bed, a table that stands there unused"),
+    Anchor(2, "walking down the street, having an ordinary breakfast"),
+    Anchor(4, "chatting with a neighbour about the weather and work"),
+    Anchor(6, "being invited to a celebration, making plans with a friend"),
+    Anchor(8, "confessing love, learning a friend's painful secret, losing one's work"),
+    Anchor(10, "a break-up, a wedding, the death of somebody close"),
+)
+MUNDANE = (
+    "Bo brushes his teeth",
+    "The chair in the kitchen is idle",
+    "Maria walks to the library",
+    "Klaus is reading a book at his desk",
+    "Ana waters her plants",
+    "The stove is off",
+    "Eva eats toast for breakfast",
+    "Otto sweeps the floor",
+    "Mia folds the laundry",
+    "Rosa opens the shop as on every day",
+)
+POIGNANT = (
+    "Bo's wife tells him that she is leaving him",
+    "Maria's mother died last night",
+    "Klaus asks Maria to marry him",
+    "Isabella learns that her cafe will be closed for good",
+    "Tom is arrested for a theft he did not commit",
+    "Jan confesses that he has lied to Nora for ten years",
+    "Nora is diagnosed with cancer",
+    "Paul is fired from the job he loved",
+    "Ida's best friend betrays her secret",
+    "Eva breaks up with Jan in tears",
+)
+
+
+def answers(model: Model, asks: Sequence[ModelAsk]) -> list[Any]:
+    client = model.client()
+    tickets = [client.submit(one) for one in asks]
+    found = {}
+    while events := client.wait():
+        found.update({event.ticket: event.answer for event in events if isinstance(event, Done)})
+    return [found[ticket] for ticket in tickets]
+
+
+def pick(about: str, options: Sequence[Option] = PLACES, **settings: Any) -> Choose:
+    return Choose(messages=(), options=tuple(options), about=about, **settings)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model and a tiny embedder."""
+    path = tmp_path_factory.mktemp("tiny")
+    write_tiny_model(path / "lm")
+    write_tiny_embedder(path / "embedder")
+    return path
+
+
+@pytest.mark.parametrize("method", ["auto", "channel", "cosine", "direct"])
+def test_shuffled_options_shuffle_the_probabilities(folder: Path, method: str) -> None:
+    """Each permutation of the options permutes the probabilities to the last bit."""
+    settings = {"embedder": str(folder / "embedder"), "method": method}
+    first = answers(load_model(str(folder / "lm"), **settings), [pick("he eats")])[0]
+    by_name = {option.name: p for option, p in zip(PLACES, first.probabilities)}
+    assert sum(first.probabilities) == pytest.approx(1)
+    for number, order in enumerate(permutations(PLACES)):
+        if number % 6 == 1:
+            model = load_model(str(folder / "lm"), **settings)
+            (found,) = answers(model, [pick("he eats", order)])
+            assert {o.name: p for o, p in zip(order, found.probabilities)} == by_name
+            assert order[found.index] == PLACES[first.index]
+
+
+def test_equal_options_go_by_name(folder: Path) -> None:
+    """Two options described alike tie, and the name decides, not the place."""
+    model = load_model(str(folder / "lm"), embedder=str(folder / "embedder"))
+    twins = (Option("b", "a house"), Option("a", "a house"))
+    for order in (twins, twins[::-1]):
+        (found,) = answers(model, [pick("home", order)])
+        assert found.probabilities == (0.5, 0.5)
+        assert order[found.index].name == "a"
+
+
+def test_temperature_draws_by_seed(folder: Path) -> None:
+    """Above 0 the draw follows the probabilities, belongs to the seed and not to the order."""
+    model = load_model(str(folder / "lm"), embedder=str(folder / "embedder"), method="cosine")
+    asks = [pick("bread", temperature=1.0, seed=seed) for seed in range(300)]
+    found = answers(model, asks)
+    assert found == answers(model, asks)
+    turned = [pick("bread", PLACES[::-1], temperature=1.0, seed=seed) for seed in range(300)]
+    assert [3 - one.index for one in answers(model, turned)] == [one.index for one in found]
+    for place, wanted in enumerate(found[0].probabilities):
+        share = sum(one.index == place for one in found) / 300
+        assert share == pytest.approx(wanted, abs=0.1)
+
+
+def test_many_options_are_scored_by_finalists(folder: Path) -> None:
+    """With forty options only the nearest go through the language model; all get a share."""
+    model = load_model(str(folder / "lm"), embedder=str(folder / "embedder"))
+    options = [Option(f"place {i}", "town " * (i + 1)) for i in range(40)]
+    (found,) = answers(model, [pick("the town", options)])
+    (turned,) = answers(model, [pick("the town", options[::-1])])
+    assert turned.probabilities == found.probabilities[::-1]
+    assert min(found.probabilities) > 0
+    (few,) = answers(model, [pick("the town", options[:8])])
+    assert found.tokens_in < 5 * few.tokens_in
+
+
+@pytest.mark.parametrize(
+    ("ask", "reason", "detail"),
+    [
+        (pick("x", ()), "refused", "at least one option"),
+        (pick("x", (Option("a"), Option("a", "again"))), "refused", "share the name 'a'"),
+        (pick("x", (Option(" "), Option("a"))), "refused", "empty name"),
+        (pick("  "), "refused", "'about'"),
+        (Rate(messages=(), about="x", low=5, high=4), "refused", "no values"),
+        (
+            Rate(messages=(Message.of("user", "bread " * 900),), about="x"),
+            "context_too_long",
+            "512",
+        ),
+    ],
+)
+def test_bad_decisions_fail_alone(folder: Path, ask: ModelAsk, reason: str, detail: str) -> None:
+    """An ask that makes no sense is Failed with its reason; the one beside it is answered."""
+    model = load_model(str(folder / "lm"), embedder=str(folder / "embedder"))
+    bad, choice, rating = answers(model, [ask, pick("bread"), Rate(messages=(), about="bread")])
+    assert isinstance(bad, Failed)
+    assert bad.reason == reason
+    assert detail in bad.detail
+    assert isinstance(choice, Choice)
+    assert isinstance(rating, Rating)
+
+
+def test_a_rating_is_the_mean_of_its_probabilities(folder: Path) -> None:
+    """With anchors and without: probabilities of all values, summing to 1, and their mean."""
+    model = load_model(str(folder / "lm"), embedder=str(folder / "embedder"))
+    plain = Rate(messages=(), about="bread", low=0, high=4)
+    near = Rate(messages=(), about="bread", anchors=(Anchor(2, "bread"), Anchor(9, "death")))
+    for ask, found in zip((plain, near), answers(model, [plain, near])):
+        assert len(found.probabilities) == ask.high - ask.low + 1
+        assert sum(found.probabilities) == pytest.approx(1)
+        mean = sum(p * i for i, p in enumerate(found.probabilities, ask.low))
+        assert found.value == pytest.approx(mean)
+
+
+@pytest.mark.real
+def test_everyday_and_grave_events_are_told_apart(smollm2: Model) -> None:
+    """Importance uses its range: everyday events lie low, grave ones high, nearly all apart."""
+    asks = [
+        Rate(messages=(), about=text, anchors=IMPORTANCE, role="importance")
+        for text in (*MUNDANE, *POIGNANT)
+    ]
+    values = [found.value for found in answers(smollm2, asks)]
+    low, high = values[: len(MUNDANE)], values[len(MUNDANE) :]
+    auroc = sum(a < b for a in low for b in high) / (len(low) * len(high))
+    assert auroc > 0.9
+    assert sorted(low)[len(low) // 2] < 4
+    assert sorted(high)[len(high) // 2] > 7
+
+
+@pytest.mark.real
+def test_places_that_fit_are_chosen(smollm2: Model) -> None:
+    """The real model sends people where their activity belongs."""
+    wanted = {
+        "Bo is drinking an espresso": "cafe",
+        "Bo is going to bed": "bedroom",
+        "Bo is reading a novel": "library",
+        "Bo is feeding the ducks": "park",
+    }
+    found = answers(smollm2, [pick(about) for about in wanted])
+    right = sum(PLACES[one.index].name == name for one, name in zip(found, wanted.values()))
+    assert right >= 3
+
+
+@pytest.mark.real
+@pytest.mark.data
+def test_the_right_tool_is_chosen(smollm2: Model, data: Path) -> None:
+    """Of two to four functions (BFCL) the one that the request means, 9 times out of 10."""
+    folder = data / "bfcl"
+    questions = (folder / "BFCL_v4_multiple.first100.jsonl").read_text(encoding="utf-8")
+    golds = (folder / "BFCL_v4_multiple.first100.answers.jsonl").read_text(encoding="utf-8")
+    asks, wanted = [], []
+    for line, gold in list(zip(questions.splitlines(), golds.splitlines()))[:30]:
+        item = json.loads(line)
+        options = tuple(Option(f["name"], f["description"]) for f in item["function"])
+        asks.append(pick(item["question"][0][-1]["content"], options))
+        wanted.append(next(iter(json.loads(gold)["ground_truth"][0])))
+    found = answers(smollm2, asks)
+    right = sum(a.options[one.index].name == name for a, one, name in zip(asks, found, wanted))
+    assert right >= 27
