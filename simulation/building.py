@@ -15,6 +15,7 @@ from ..core import (
     Json,
     MapError,
     Model,
+    Planner,
     RunError,
     SettingError,
     ToolError,
@@ -31,7 +32,7 @@ from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .packing import reading
-from .scenario import Scenario, moment
+from .scenario import Member, Scenario, moment
 from .simulation import Simulation
 
 WORLDS = ("town", "smallville", "places")
@@ -50,11 +51,14 @@ def build(
     the whole beginning of the run or nothing of it. ``model`` overrides the scenario's.
     Raises SettingError, MapError or ModelError for what cannot be built.
     """
-    # Loaded before the transaction is opened: it may take minutes.
-    made = model if model is not None else load_minds(scenario, progress)
     with store.transaction(), _of(scenario):
         fresh = store.get("start") is None
         world = make_world(scenario, store)
+        for member in scenario.people:
+            _planner(scenario, member)
+            _tools(scenario, member)
+        # Last, for it may take minutes: whoever misspelt a name should hear of it before.
+        made = model if model is not None else load_minds(scenario, progress)
         simulation = Simulation(
             world,
             make_agents(scenario, store, made),
@@ -118,31 +122,35 @@ def clock_of(scenario: Scenario) -> Clock:
 
 def make_agents(scenario: Scenario, store: Store, model: Model) -> list[Agent]:
     """An agent for every person of a scenario, all with ``model``."""
-    minds = scenario.minds
-    agents = []
-    for member in scenario.people:
-        name = member.planner or minds.planner
-        settings = minds.settings
-        if name == "daily":
-            checked(Daily, minds.daily, f"{scenario.source}: [minds.daily]")
-            settings = minds.daily
-        persona = member.persona
-        agents.append(
-            Agent(
-                persona,
-                model=model,
-                memory=Memory(store, persona.name, rules=minds.rules, decay=persona.recency_decay),
-                planner=planner_by_name(name, settings),
-                tools=_tools(member.tools if member.tools is not None else minds.tools),
-                step_seconds=scenario.scenario.step_seconds,
-            )
+    rules = scenario.minds.rules
+    return [
+        Agent(
+            member.persona,
+            model=model,
+            memory=Memory(
+                store, member.persona.name, rules=rules, decay=member.persona.recency_decay
+            ),
+            planner=_planner(scenario, member),
+            tools=_tools(scenario, member),
+            step_seconds=scenario.scenario.step_seconds,
         )
-    return agents
+        for member in scenario.people
+    ]
 
 
-def _tools(names: tuple[str, ...]) -> list[Callable[..., object]]:
+def _planner(scenario: Scenario, member: Member) -> Planner:
+    minds = scenario.minds
+    name = member.planner or minds.planner
+    if name != "daily":
+        return planner_by_name(name, minds.settings)
+    checked(Daily, minds.daily, f"{scenario.source}: [minds.daily]")
+    return planner_by_name(name, minds.daily)
+
+
+def _tools(scenario: Scenario, member: Member) -> list[Callable[..., object]]:
     from ..tools import tool_by_name
 
+    names = scenario.minds.tools if member.tools is None else member.tools
     return [tool_by_name(name) for name in names]
 
 
