@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..core import Line, SettingError, nearest
+from ..core import Line
 from .app import JsonOption, ModelOption, app, console, print_json, say
 from .running import FolderArgument
 
@@ -52,13 +52,8 @@ def chat(
     from ..store import Store
 
     wanted = load_scenario(scenario).settle(model=model)
-    names = [member.persona.name for member in wanted.people]
-    found = [name for name in names if agent.lower() in (name.lower(), name.split()[0].lower())]
-    if not found:
-        hint = nearest(agent, names)
-        raise SettingError(f"chat: nobody is called '{agent}'{hint}; there are: {', '.join(names)}")
     with Store(memory if memory is not None else ":memory:") as store:
-        mind = wake(wanted, found[0], store)
+        mind = wake(wanted, agent, store)
         console().print(f"{mind.id} listens. (An empty line ends the talk.)")
         session: list[Line] = []
         for text in _lines():

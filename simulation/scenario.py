@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
 from ..core import (
+    AgentId,
     Input,
     Json,
     Persona,
@@ -351,3 +352,20 @@ def _cast(people: tuple[Member, ...], cast: tuple[str, ...], path: Path) -> tupl
                 f"{path}: cast names '{name}'{nearest(name, names)}, who is not in it"
             )
     return tuple(m for m in people if m.persona.name in cast) if cast else people
+
+
+def called(word: str, names: Sequence[AgentId]) -> AgentId:
+    """Whom a word means: a whole name or a first name that only one has, in any case.
+    Raises SettingError.
+
+    >>> called("ada", ["Ada Lund", "Bo Lund"])
+    'Ada Lund'
+    """
+    folded = word.strip().lower()
+    for key in (str.lower, lambda name: name.lower().split()[0]):
+        found = [name for name in names if key(name) == folded]
+        if len(found) == 1:
+            return found[0]
+    raise SettingError(
+        f"nobody is called '{word}'{nearest(word, names)}; there are: {', '.join(names)}"
+    )

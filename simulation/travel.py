@@ -26,6 +26,7 @@ from ..store import Store
 from .building import build, load_minds, make_agents
 from .journal import Journal
 from .run import FILE, Run, make_folder, open_store
+from .scenario import called
 from .simulation import Tick
 
 
@@ -123,15 +124,13 @@ def interview(
     model: Model | str | None = None,
     person: str = "an interviewer",
 ) -> Reply:
-    """Ask somebody of a run a question, as of after ``at`` steps (default: all of them).
+    """Ask somebody of a run (by name or first name) a question, as of after ``at`` steps
+    (default: all of them).
 
     ``model``: another one than the run's, loaded or by name. The run is opened read only:
     the interview leaves no trace in it. Raises SettingError for an unknown agent or step."""
     with Run(folder) as run:
-        if agent not in run.people:
-            raise SettingError(
-                f"interview: no agent '{agent}' in {folder}; there are: {', '.join(run.people)}"
-            )
+        agent = called(agent, list(run.people))
         step = run.steps - 1 if at is None else at - 1
         if not -1 <= step < run.steps:
             raise SettingError(f"interview: the run has {run.steps} steps, not {at}")

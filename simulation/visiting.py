@@ -13,18 +13,16 @@ from ..core import (
     Model,
     Observation,
     Seed,
-    SettingError,
     Situation,
     Step,
     Thought,
     Time,
     drive,
-    nearest,
 )
 from ..planners import Draft
 from ..store import Store
 from .building import load_minds, make_agents
-from .scenario import Scenario
+from .scenario import Scenario, called
 
 
 def wake(
@@ -35,17 +33,14 @@ def wake(
     model: Model | None = None,
     at: Time | None = None,
 ) -> Agent:
-    """The agent called ``name``, to chat with; its memory lies in ``store``.
+    """The agent called ``name`` (a first name will do), to chat with; its memory lies in
+    ``store``.
 
     Where that holds nothing of it yet, the persona's facts become its first memories, as in
     a run, made at ``at`` (now by default). Raises SettingError for a name that is nobody's.
     """
     names = [member.persona.name for member in scenario.people]
-    if name not in names:
-        raise SettingError(
-            f"{scenario.source}: nobody is called '{name}'{nearest(name, names)}; "
-            f"there are: {', '.join(names)}"
-        )
+    name = called(name, names)
     alone = replace(scenario, people=(scenario.people[names.index(name)],))
     (agent,) = make_agents(alone, store, model if model is not None else load_minds(alone))
     if not len(agent.memory) and agent.persona.facts:

@@ -239,7 +239,7 @@ class StepOf:
 
 def test_interview_of_nobody_loads_no_model(folder: Path) -> None:
     """Names and steps that are not there are refused before any model is loaded."""
-    with pytest.raises(SettingError, match="no agent 'Bob'"):
+    with pytest.raises(SettingError, match="nobody is called 'Bob'"):
         interview(folder, "Bob", "Hello?", model=Forbidden())
     with pytest.raises(SettingError, match=f"has {STEPS} steps, not {STEPS + 1}"):
         interview(folder, "Otto Lind", "Hello?", at=STEPS + 1, model=Forbidden())
