@@ -41,6 +41,7 @@ def load_model(
     _among("method", method, METHODS)
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
+    _sleep_while_waiting()
     from .assembly import assemble
 
     return assemble(
@@ -64,6 +65,16 @@ def model_from_name(name: str, **settings: Any) -> Model:
         return ImprovisedModel(seed=int(settings.get("seed", 0)))
     settings.pop("seed", None)
     return load_model(name, **settings)
+
+
+def _sleep_while_waiting() -> None:
+    """Let torch's threads sleep, not spin, where one waits for the other.
+
+    On a machine with other work a spinning pair stalls for whole time slices: a decode step
+    took up to fifty times longer. OpenMP reads this once, when torch is loaded.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def not_found(name: str) -> ModelNotFound:

@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("method", ["auto", "channel", "cosine", "direct"])
 def test_shuffled_options_shuffle_the_probabilities(folder: Path, method: str) -> None:
     """Each permutation of the options permutes the probabilities to the last bit."""
-    settings = {"embedder": str(folder / "embedder"), "method": method}
+    settings: Any = {"embedder": str(folder / "embedder"), "method": method}
     first = answers(load_model(str(folder / "lm"), **settings), [pick("he eats")])[0]
     by_name = {option.name: p for option, p in zip(PLACES, first.probabilities)}
     assert sum(first.probabilities) == pytest.approx(1)

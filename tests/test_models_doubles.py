@@ -127,7 +127,12 @@ def test_doubles_embed_without_the_script() -> None:
 
 def test_improvised_is_a_function_of_the_ask() -> None:
     """Neither order nor company nor a new model changes an answer; seed and ask do."""
-    asks = [say("a"), pick(temperature=1.0, seed=4), Rate(messages=(), about="x"), say("b")]
+    asks: list[ModelAsk] = [
+        say("a"),
+        pick(temperature=1.0, seed=4),
+        Rate(messages=(), about="x"),
+        say("b"),
+    ]
     together = ask(ImprovisedModel(), *asks)
     alone = [ask(ImprovisedModel(), one)[0] for one in reversed(asks)][::-1]
     assert together == alone
