@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ..core import Model, ModelError, ModelNotFound, SettingError, nearest
