@@ -67,6 +67,8 @@ class Daily:
             if draft.state.day:
                 yield from revise_identity(draft)
             yield from plan_day(draft, self.candidates)
+        if any(event.kind == "refused" for event in draft.situation.seen.notices):
+            draft.change(doing=None)
         partner = yield from meet(draft)
         if partner:
             return Action("talk", partner)

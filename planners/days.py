@@ -156,6 +156,7 @@ def _item(
         clean=lambda raw: as_phrase(raw, name),
         about=habit if habit != FREE else persona.currently or persona.background,
         role="plan",
+        unlike=lambda text: bool(re.search(r"\b(?:bed|sleep\w*|nap\w*)\b", text)),
     )
     return text or habit
 
@@ -166,16 +167,7 @@ def next_slot(draft: Draft, fine_minutes: int, candidates: int) -> Thought[Slot]
     Blocks of an hour or more are decomposed, as in the published code; sleep is not."""
     situation = draft.situation
     now = situation.now
-    block = next(
-        (
-            slot
-            for slot in draft.state.schedule
-            if slot.start <= now < slot.start + timedelta(minutes=slot.minutes)
-        ),
-        None,
-    )
-    if block is None:
-        block = Slot(start=now, minutes=30, doing="resting")
+    block = current_block(draft) or Slot(start=now, minutes=30, doing="resting")
     left = int((block.start + timedelta(minutes=block.minutes) - now).total_seconds() // 60)
     doing, minutes, fine = block.doing, max(1, left), block.fine
     if block.minutes >= 60 and not block.fine and left > 5:
@@ -185,6 +177,15 @@ def next_slot(draft: Draft, fine_minutes: int, candidates: int) -> Thought[Slot]
         draft, [Option(mark, words) for mark, words in EMOJI], about=doing, role="emoji"
     )
     return Slot(start=now, minutes=minutes, doing=doing, emoji=emoji, fine=fine)
+
+
+def current_block(draft: Draft) -> Slot | None:
+    """The block of the schedule that is in force now."""
+    now = draft.situation.now
+    for slot in draft.state.schedule:
+        if slot.start <= now < slot.start + timedelta(minutes=slot.minutes):
+            return slot
+    return None
 
 
 def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
@@ -213,6 +214,7 @@ def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
         clean=lambda raw: as_phrase(raw, name),
         about=block.doing,
         role="step",
+        unlike=lambda text: last is not None and text == last.doing,
     )
     return text or block.doing
 

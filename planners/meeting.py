@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from ..core import (
     AgentId,
     Choice,
     Choose,
-    Completion,
     Cue,
     Generate,
     Line,
@@ -22,15 +21,15 @@ from ..core import (
     Talk,
     Thought,
     choose,
-    generate,
     recall,
     together,
 )
 from .best import best_of
-from .days import revise
+from .days import as_phrase, current_block, revise
 from .draft import Draft, identity
 from .places import pick
 from .prompts import prompt
+from .speech import as_speech, clean_line, repeats
 
 if TYPE_CHECKING:
     from .daily import Daily
@@ -99,7 +98,8 @@ def converse(draft: Draft, settings: Daily) -> Thought[Action]:
             return Action("leave")
     text = yield from _line(draft, talk, settings.candidates)
     if not text:
-        return Action("leave" if talk.lines else "wait")
+        # Nothing new came to mind; who stays silent too long loses the floor.
+        return Action("leave" if len(talk.lines) >= settings.min_lines else "wait")
     draft.note("utterance", f'{me} said to {_others(talk, me)}: "{text}"')
     return Action("say", "", {"text": text})
 
@@ -118,68 +118,64 @@ def remember_talk(draft: Draft, talk: Talk, settings: Daily) -> Thought[None]:
     """After a talk: one memo, one note for the plan, and the plan changed where it bears
     on it. Two people who talked leave each other alone for a while."""
     situation = draft.situation
-    me = situation.persona.name
+    me, name = situation.persona.name, situation.persona.first_name
     hear(draft, talk)
     until = situation.now + timedelta(minutes=settings.cooldown_minutes)
-    others = [who for who in talk.members if who != me] or [
-        line.who for line in talk.lines if line.who != me
-    ]
+    others = [who for who in talk.members if who != me]
     draft.change(cooldowns={**draft.state.cooldowns, **dict.fromkeys(others, until)}, doing=None)
     if not talk.lines:
         return
-    lines = _transcript(talk)
-    memo, plan = yield from together(
-        _note(draft, "memo", lines, others), _note(draft, "plan_note", lines, others)
+    heard = " ".join(line.text for line in talk.lines if line.who != me)
+    said = " ".join(line.text for line in talk.lines[-4:])
+    memo, doing = yield from together(
+        _note(draft, talk, "memo", about=heard or said, clean=_sentence),
+        _note(draft, talk, "plan_note", about=said, clean=lambda raw: as_phrase(raw, name)),
     )
     if memo:
-        draft.note("thought", memo)
-    if not plan:
+        draft.note("thought", f"{name} learned that {memo}.")
+    if not doing:
         return
-    draft.note("plan", plan)
+    draft.note("plan", f"After talking with {' and '.join(others)}, {name} thinks of {doing}.")
+    block = current_block(draft)
     picked = yield from pick(
         draft,
         [
-            Option("keep", f"{me} keeps to the plan of the day and goes on as before."),
-            Option("change", f"{me} does something new now, because of what was said: {plan}"),
+            Option("keep", block.doing if block else "going on as before"),
+            Option("change", doing),
         ],
-        about=" ".join(line.text for line in talk.lines[-4:]),
+        about=said,
         role="revise",
     )
     if picked == "change":
-        revise(draft, _as_doing(plan, situation.persona.first_name), 30)
+        revise(draft, doing, 30)
 
 
-def _note(draft: Draft, name: str, lines: list[str], others: list[AgentId]) -> Thought[str]:
+def _note(
+    draft: Draft, talk: Talk, name: str, *, about: str, clean: Callable[[str], str]
+) -> Thought[str]:
+    """What stays of a talk, in the words that follow the prompt's last ones."""
     situation = draft.situation
-    me = situation.persona.first_name
-    answer = yield from generate(
-        Generate(
-            messages=prompt(
-                name,
-                identity=identity(situation),
-                name=me,
-                other=" and ".join(others),
-                lines=lines,
-            ),
-            max_tokens=40,
-            temperature=0.5,
-            seed=situation.seed.child(name).number,
-            stop=("\n", ". "),
-            role="reflect",
-        )
+    me = situation.persona.name
+    ask = Generate(
+        messages=prompt(
+            name,
+            identity=identity(situation),
+            name=situation.persona.first_name,
+            other=_others(talk, me),
+            lines=_transcript(talk),
+        ),
+        max_tokens=32,
+        temperature=0.5,
+        stop=("\n", ". "),
+        role="reflect",
     )
-    if not isinstance(answer, Completion) or not answer.text.strip():
-        return ""
-    words = answer.text.strip().rstrip(".")
-    return f"{words}." if words.startswith(me) else f"{me} {_opening(name)} {words}."
+    seed = situation.seed.child(name)
+    return (yield from best_of(draft, ask, 2, seed=seed, clean=clean, about=about, role=name))
 
 
-def _opening(name: str) -> str:
-    return {"memo": "learned that", "plan_note": "wants to"}[name]
-
-
-def _as_doing(plan: str, name: str) -> str:
-    return re.sub(rf"^{re.escape(name)} (?:wants to )?", "", plan).rstrip(".")[:80]
+def _sentence(raw: str) -> str:
+    words = raw.strip(" \"'.:")
+    return words if len(words.split()) >= 3 else ""
 
 
 def _about(draft: Draft, text: str, limit: int) -> Thought[list[Record]]:
@@ -202,22 +198,25 @@ def _go_on(draft: Draft, talk: Talk) -> Thought[bool]:
 
 
 def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
-    """The best of several drafts of a line: not said before, and nearest to the topic."""
+    """The best of several drafts of a line: not said before, and nearest to the topic.
+
+    The topic is a memory, chosen; it stands in the prompt as its owner would say it."""
     situation = draft.situation
     me = situation.persona.name
     partner = _others(talk, me)
-    last = talk.lines[-1].text if talk.lines else f"{me} meets {partner}"
-    records = yield from _about(draft, f"{partner}: {last}", 12)
+    last = talk.lines[-1].text if talk.lines else situation.persona.currently
+    records = yield from _about(draft, f"{partner}: {last}", 20)
     topic = yield from _topic(draft, talk, records, last)
+    wish = as_speech(topic.text if topic else situation.persona.currently, me, partner)
     told = [line.text for line in talk.lines]
     return (
         yield from best_of(
             draft,
-            _line_ask(draft, talk, records, topic),
+            _line_ask(draft, talk, wish),
             candidates,
             seed=situation.seed.child("line"),
             clean=lambda raw: clean_line(raw, me),
-            about=topic.text if topic else last,
+            about=wish,
             role="line",
             unlike=lambda text: repeats(text, told),
         )
@@ -225,13 +224,9 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
 
 
 def _topic(draft: Draft, talk: Talk, records: list[Record], last: str) -> Thought[Record | None]:
-    """What to speak of: a memory chosen among those recalled, no topic twice in a talk."""
+    """What to speak of: a thought chosen among those recalled, no topic twice in a talk."""
     used = set(draft.state.drafts.get("topics", ())) if talk.lines else set()
-    own = [
-        record
-        for record in records
-        if record.id not in used and record.kind in ("thought", "plan", "observation")
-    ]
+    own = [record for record in records if record.id not in used and record.kind == "thought"]
     if not own:
         return None
     answer = yield from choose(
@@ -249,57 +244,24 @@ def _topic(draft: Draft, talk: Talk, records: list[Record], last: str) -> Though
     return chosen
 
 
-def _line_ask(draft: Draft, talk: Talk, records: list[Record], topic: Record | None) -> Generate:
-    situation = draft.situation
-    me = situation.persona.name
-    known = [record for record in records if record.kind != "utterance"][:4]
+def _line_ask(draft: Draft, talk: Talk, wish: str) -> Generate:
+    persona = draft.situation.persona
     return Generate(
         messages=prompt(
             "line" if talk.lines else "greeting",
-            identity=identity(situation),
-            name=me,
-            first=situation.persona.first_name,
-            other=_others(talk, me),
-            time=f"{situation.now:%H:%M}",
-            doing=situation.seen.doing or "here",
-            memories=[f"- {record.text}" for record in known],
-            topic=topic.text if topic else situation.persona.currently,
-            lines=_transcript(talk)[-6:],
+            background=persona.background,
+            traits=persona.traits,
+            name=persona.name,
+            first=persona.first_name,
+            other=_others(talk, persona.name),
+            wish=wish,
+            lines=_transcript(talk)[-4:],
         ),
-        max_tokens=48,
-        temperature=0.8,
-        top_p=0.92,
+        max_tokens=40,
+        temperature=0.7,
+        top_p=0.9,
         stop=("\n",),
     )
-
-
-def clean_line(text: str, me: str) -> str:
-    """A generated line as speech: no name in front, no quotation marks, at most two
-    sentences, and no unfinished last one where a whole one stands before it.
-
-    >>> clean_line('Bo: "Good morning! How are you? I was', "Bo Li")
-    'Good morning! How are you?'
-    """
-    words = text.strip().split("\n")[0].strip()
-    words = re.sub(rf"^(?:{re.escape(me)}|{re.escape(me.split()[0])})\s*:\s*", "", words)
-    words = words.strip(' "“”*')
-    sentences = re.findall(r".+?[.!?…](?=\s|$)", words)
-    whole = " ".join(sentence.strip() for sentence in sentences[:2]) or words
-    return whole.strip(' "“”*') if len(re.findall(r"\w+", whole)) >= 2 else ""
-
-
-def repeats(text: str, told: list[str], share: float = 0.7) -> bool:
-    """Whether a line says again what was said: most of its words stand in an earlier one.
-
-    >>> repeats("See you at the cafe!", ["see you at the cafe"]), repeats("Hello.", ["Bread?"])
-    (True, False)
-    """
-    words = set(re.findall(r"\w+", text.lower()))
-    for line in told:
-        other = set(re.findall(r"\w+", line.lower()))
-        if words and len(words & other) / max(1, min(len(words), len(other))) > share:
-            return True
-    return False
 
 
 def _others(talk: Talk, me: AgentId) -> str:

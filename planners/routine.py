@@ -11,6 +11,7 @@ from ..core import (
     Address,
     Appointment,
     Decision,
+    Event,
     Persona,
     Situation,
     Slot,
@@ -79,10 +80,19 @@ def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
         seen = situation.state.perceived + keys
         draft.change(perceived=seen[max(0, len(seen) - situation.persona.retention) :])
     for event in situation.fresh:
-        if not event.idle:
+        if not (event.idle or _own(event, situation)):
             draft.note(
                 "observation", event.text, who=event.subject, event=event, importance=importance
             )
+
+
+def _own(event: Event, situation: Situation) -> bool:
+    """Whether an event is one's own doing: the thing one uses, the talk one is in."""
+    seen = situation.seen
+    if event.kind == "object":
+        return seen.arrived and bool(seen.target) and event.place == seen.target
+    members = seen.talk.members if seen.talk else ()
+    return event.kind == "doing" and event.subject in members
 
 
 def _due(persona: Persona, known: tuple[Address, ...], now: Time) -> Appointment:
