@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
 from .errors import SettingError
 from .settings import read_settings
-from .words import Address, AgentId, Json
+from .words import Address, AgentId, Json, Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,14 @@ class Persona:
         if sleep > wake:
             return minute < wake or minute >= sleep
         return sleep <= minute < wake
+
+    def lived_day(self, now: Time) -> Time:
+        """Midnight of the day somebody is still living at ``now``: who goes to bed after
+        midnight lives yesterday's day until then."""
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        wake, sleep = self.waking_hours()
+        late = sleep <= wake and now.hour * 60 + now.minute < wake
+        return midnight - timedelta(days=1) if late else midnight
 
     def as_json(self) -> str:
         """Readable JSON that ``load`` accepts."""

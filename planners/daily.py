@@ -63,7 +63,8 @@ class Daily:
             return self._sleep(draft)
         if draft.state.asleep or draft.state.day == "":
             draft.change(asleep=False, doing=None)
-        if draft.state.day != now.date().isoformat():
+        today = draft.situation.persona.lived_day(now).date().isoformat()
+        if draft.state.day != today:
             if draft.state.day:
                 yield from revise_identity(draft)
             yield from plan_day(draft, self.candidates)

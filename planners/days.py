@@ -79,7 +79,7 @@ def plan_day(draft: Draft, candidates: int) -> Thought[None]:
     texts = yield from all_of(
         [_item(draft, memories, minute, habit, candidates) for minute, habit in habits]
     )
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = persona.lived_day(now)
     bed = bed_time(persona, midnight)
     slots = []
     starts = [max(now, midnight + timedelta(minutes=minute)) for minute, _ in habits]
@@ -87,8 +87,8 @@ def plan_day(draft: Draft, candidates: int) -> Thought[None]:
         if end > start:
             slots.append(Slot(start=start, minutes=_between(start, end), doing=text))
     broad = tuple(f"{_clock(minute)}: {text}" for (minute, _), text in zip(habits, texts))
-    draft.change(day=now.date().isoformat(), plan=broad, schedule=_merged(slots))
-    when = f"{now:%A %B} {now.day}"
+    draft.change(day=midnight.date().isoformat(), plan=broad, schedule=_merged(slots))
+    when = f"{midnight:%A %B} {midnight.day}"
     draft.note("plan", f"This is {persona.name}'s plan for {when}: {'; '.join(broad)}.")
     draft.because("A new day was planned.")
 
@@ -99,13 +99,14 @@ def turning_points(situation: Situation) -> list[tuple[int, str]]:
     Between two habits more than three hours apart another one is set, so that a day without
     habits still has its turns. The first is now."""
     persona = situation.persona
-    now = situation.now.hour * 60 + situation.now.minute
+    now = _between(persona.lived_day(situation.now), situation.now)
     wake, sleep = persona.waking_hours()
     end = sleep if sleep > wake else sleep + 24 * 60
     known = {}
     for entry in timetable(persona, targets(situation.can)):
         hours, _, minutes = entry.at.partition(":")
         minute = int(hours) * 60 + int(minutes)
+        minute += 24 * 60 if minute < wake else 0
         if wake <= minute < end and not persona.sleeps_at(minute % (24 * 60)):
             known[minute] = entry.doing
     before = [minute for minute in sorted(known) if minute <= now]
@@ -144,7 +145,7 @@ def _item(
             time=_clock(minute),
         ),
         max_tokens=16,
-        temperature=0.6,
+        temperature=0.45,
         stop=STOPS,
         role="plan",
     )
@@ -295,5 +296,6 @@ def as_phrase(text: str, name: str) -> str:
     'baking "bread"'
     """
     words = re.split(r"[\n.;]", text.strip())[0].strip(" '*-:,")
-    words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be )?", "", words)
-    return words[:80].strip() if re.search(r"[a-z]{3,}ing\b", words) else ""
+    words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be |doing is )*", "", words)
+    usable = re.search(r"[a-z]{3,}ing\b", words) and " " in words.strip()
+    return words[:80].strip() if usable else ""

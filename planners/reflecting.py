@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ..core import (
@@ -22,6 +21,7 @@ from ..core import (
     generate,
     recall,
 )
+from .best import best_of
 from .draft import Draft, identity
 from .prompts import prompt
 
@@ -103,26 +103,31 @@ def _insight(
 ) -> Thought[tuple[str, tuple[Record, ...]]]:
     situation = draft.situation
     name = situation.persona.first_name
-    answer = yield from generate(
-        Generate(
-            messages=prompt(
-                "insight",
-                identity=identity(situation),
-                name=name,
-                question=question,
-                memories=[f"- {hit.record.text}" for hit in hits[:10]],
-            ),
-            max_tokens=40,
-            temperature=0.6,
-            seed=situation.seed.child("insight", question).number,
-            stop=("\n", ". "),
-            role="reflect",
-        )
+    ask = Generate(
+        messages=prompt(
+            "insight",
+            identity=identity(situation),
+            name=name,
+            question=question,
+            memories=[f"- {hit.record.text}" for hit in hits[:10]],
+        ),
+        max_tokens=32,
+        temperature=0.5,
+        stop=("\n", ". "),
+        role="reflect",
     )
-    if not isinstance(answer, Completion) or not answer.text.strip():
+    words = yield from best_of(
+        draft,
+        ask,
+        2,
+        seed=situation.seed.child("insight", question),
+        clean=lambda raw: raw.strip(" \"'.:") if len(raw.split()) >= 4 else "",
+        about=" ".join(hit.record.text for hit in hits[:EVIDENCE]),
+        role="insight",
+    )
+    if not words:
         return "", ()
-    words = re.sub(rf"^{re.escape(name)}\b\s*", "", answer.text.strip()).rstrip(".")
-    text = f"{name} {words}."
+    text = f"{name} understands that {words}."
     options = {hit.record.text: hit.record for hit in hits}
     picked = yield from choose(
         Choose(
