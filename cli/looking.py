@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..core import Json, SettingError
+from ..core import Json, SettingError, nearest
 from .app import JsonOption, app, print_json, say
 from .running import FolderArgument
 
@@ -46,7 +46,9 @@ def view(
 @app.command()
 def export(
     folder: FolderArgument,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the files.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A new or empty folder for the files.")
+    ],
     to: Annotated[str, typer.Option("--to", help="csv or smallville.")] = "csv",
 ) -> None:
     """Write a run as tables (csv) or in Smallville's folder format."""
@@ -55,7 +57,8 @@ def export(
 
     writers = {"csv": to_csv, "smallville": to_smallville}
     if to not in writers:
-        raise SettingError(f"export: --to '{to}' is unknown; use {' or '.join(writers)}")
+        hint = nearest(to, writers)
+        raise SettingError(f"export: --to '{to}' is unknown{hint}; use {' or '.join(writers)}")
     with Run(folder) as run:
         for path in writers[to](run, out):
             say(str(path))

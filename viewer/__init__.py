@@ -15,6 +15,7 @@ from .data import (
     Texts,
     Thing,
 )
+from .export import to_csv, to_smallville
 from .landscape import Land, landscape
 from .page import render, unpack, write_page
 from .sample import sample_page
@@ -39,6 +40,8 @@ __all__ = [
     "landscape",
     "render",
     "sample_page",
+    "to_csv",
+    "to_smallville",
     "unpack",
     "write_page",
 ]
