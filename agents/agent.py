@@ -30,7 +30,7 @@ from ..memory import Memory
 from ..planners import Daily
 from ..tools import Toolbox
 from .faculties import Minds
-from .replying import replying
+from .replying import learning, replying
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
@@ -51,7 +51,7 @@ class Agent:
         model: Model,
         memory: Memory,
         planner: Planner | None = None,
-        tools: Toolbox | Iterable[Callable[..., object]] = (),
+        tools: Toolbox | Iterable[Callable[..., object] | str] = (),
         state: AgentState | None = None,
         step_seconds: int = 60,
     ) -> None:
@@ -130,6 +130,16 @@ class Agent:
             self.memory.touch(step.used, step=number, at=at)
         self.state = step.state
 
+    def learn(self, texts: Sequence[str], *, at: Time | None = None) -> None:
+        """Take texts into the memory as thoughts of one's own, rated and embedded."""
+        if not texts:
+            return
+        now = at or datetime.now().replace(microsecond=0)
+        asks: list[Asked] = []
+        thought = traced(learning(self.persona, self.state, tuple(texts), now), asks)
+        decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
+
     def chat(
         self,
         text: str,
@@ -140,7 +150,10 @@ class Agent:
         on_text: Callable[[str], None] | None = None,
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
-        piece by piece as it is made."""
+        piece by piece as it is made. Who remembers nothing yet learns the persona's facts
+        first."""
+        if not len(self.memory):
+            self.learn(self.persona.facts, at=at)
         now = at or datetime.now().replace(microsecond=0)
         minds = Minds({self.id: self}, at=now, on_text=on_text)
         thought = self.reply(Line(person, text, now), session)

@@ -22,6 +22,7 @@ from ..core import (
     Seed,
     Situation,
     Thought,
+    Time,
     ToolResult,
     ToolSpec,
     call,
@@ -29,7 +30,7 @@ from ..core import (
     generate,
     recall,
 )
-from ..planners import Draft, identity, prompt
+from ..planners import Draft, as_speech, prompt
 
 # Without this margin over "just answer" no tool is used: a wrong call costs more than none.
 TOOL_MARGIN = 0.6
@@ -45,17 +46,7 @@ def replying(
 ) -> Thought[tuple[str, Decision]]:
     """Recall what bears on the line, use a tool where one fits, speak, and remember both
     lines. The decision's action is ``wait``: a chat moves nobody in a world."""
-    situation = Situation(
-        persona=persona,
-        state=state,
-        seen=Observation(persona.name, message.at, ""),
-        fresh=(),
-        can=(),
-        tools=tools,
-        inputs=(),
-        now=message.at,
-        seed=seed,
-    )
+    situation = _alone(persona, state, tools, message.at, seed)
     draft = Draft(situation)
     answer = yield from recall(
         Recall(cue=Cue(text=message.text, at=message.at, limit=8, touch=True))
@@ -69,10 +60,12 @@ def replying(
         Generate(
             messages=prompt(
                 "reply",
-                identity=identity(situation),
                 name=persona.name,
+                first=persona.first_name,
+                background=persona.background,
+                traits=persona.traits or "friendly",
                 person=message.who,
-                memories=[f"- {record.text}" for record in records],
+                memories=[as_speech(record.text, persona.name) for record in records],
                 tool=tool_said,
                 session=[f"{line.who}: {line.text}" for line in session[-12:]],
                 line=message.text,
@@ -132,3 +125,31 @@ def _use_tool(draft: Draft, message: Line) -> Thought[str]:
     if isinstance(result, ToolResult) and result.ok:
         return f"The {tool.name} says: {result.value}"
     return ""
+
+
+def learning(
+    persona: Persona, state: AgentState, texts: tuple[str, ...], now: Time
+) -> Thought[Decision]:
+    """Make thoughts of texts: rated, embedded, and nothing else done."""
+    draft = Draft(_alone(persona, state, (), now, Seed.of(0).child(persona.name, "learning")))
+    for text in texts:
+        draft.note("thought", text)
+    yield from draft.settle()
+    return draft.decide(Action("wait"))
+
+
+def _alone(
+    persona: Persona, state: AgentState, tools: tuple[ToolSpec, ...], now: Time, seed: Seed
+) -> Situation:
+    """The situation of a mind that is in no world."""
+    return Situation(
+        persona=persona,
+        state=state,
+        seen=Observation(persona.name, now, ""),
+        fresh=(),
+        can=(),
+        tools=tools,
+        inputs=(),
+        now=now,
+        seed=seed,
+    )

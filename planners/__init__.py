@@ -11,6 +11,7 @@ from .draft import Draft, identity
 from .prompts import prompt
 from .routine import Routine
 from .scripted import Scripted
+from .speech import as_speech
 
 _BUILT_IN = {
     "daily": "denizens.planners:Daily",
@@ -48,4 +49,13 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
     return made
 
 
-__all__ = ["Daily", "Draft", "Routine", "Scripted", "identity", "planner_by_name", "prompt"]
+__all__ = [
+    "Daily",
+    "Draft",
+    "Routine",
+    "Scripted",
+    "as_speech",
+    "identity",
+    "planner_by_name",
+    "prompt",
+]

@@ -121,6 +121,9 @@ def turning_points(situation: Situation) -> list[tuple[int, str]]:
 
 FREE = "doing what comes up"
 
+STRAY = "doing something else entirely"
+"""A draft that fits a habit worse than this is no draft of it: the habit is kept."""
+
 
 def bed_time(persona: Persona, midnight: datetime) -> datetime:
     """When the person goes to bed on the evening of a day (perhaps after midnight)."""
@@ -157,6 +160,7 @@ def _item(
         clean=lambda raw: as_phrase(raw, name),
         about=habit if habit != FREE else persona.currently or persona.background,
         role="plan",
+        stray=STRAY if habit != FREE else "",
         unlike=lambda text: bool(re.search(r"\b(?:bed|sleep\w*|nap\w*)\b", text)),
     )
     return text or habit
@@ -215,6 +219,7 @@ def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
         clean=lambda raw: as_phrase(raw, name),
         about=block.doing,
         role="step",
+        stray=STRAY,
         unlike=lambda text: last is not None and text == last.doing,
     )
     return text or block.doing
@@ -295,7 +300,7 @@ def as_phrase(text: str, name: str) -> str:
     >>> as_phrase(' Nora is baking "bread". And then', "Nora")
     'baking "bread"'
     """
-    words = re.split(r"[\n.;]", text.strip())[0].strip(" '*-:,")
+    words = re.split(r"[\n.;:]", text.strip())[0].strip(" '*-,")
     words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be |doing is )*", "", words)
     usable = re.search(r"[a-z]{3,}ing\b", words) and " " in words.strip()
     return words[:80].strip() if usable else ""

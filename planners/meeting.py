@@ -91,11 +91,12 @@ def converse(draft: Draft, settings: Daily) -> Thought[Action]:
     verbs = {can.verb for can in situation.can}
     if talk.floor != me or "say" not in verbs:
         return Action("listen" if "listen" in verbs else "wait")
-    if talk.lines and len(talk.lines) >= settings.min_lines:
-        on = yield from _go_on(draft, talk)
-        if not on or len(talk.lines) >= settings.max_lines:
-            draft.because("There was nothing more to say.")
-            return Action("leave")
+    enough = len(talk.lines) >= settings.max_lines
+    if not enough and talk.lines and len(talk.lines) >= settings.min_lines:
+        enough = not (yield from _go_on(draft, talk))
+    if enough:
+        draft.because("There was nothing more to say.")
+        return Action("leave")
     text = yield from _line(draft, talk, settings.candidates)
     if not text:
         # Nothing new came to mind; who stays silent too long loses the floor.
@@ -122,7 +123,10 @@ def remember_talk(draft: Draft, talk: Talk, settings: Daily) -> Thought[None]:
     hear(draft, talk)
     until = situation.now + timedelta(minutes=settings.cooldown_minutes)
     others = [who for who in talk.members if who != me]
-    draft.change(cooldowns={**draft.state.cooldowns, **dict.fromkeys(others, until)}, doing=None)
+    # Whoever is spoken to first next time must find no topic used up.
+    kept = {key: value for key, value in draft.state.drafts.items() if key != "topics"}
+    cooldowns = {**draft.state.cooldowns, **dict.fromkeys(others, until)}
+    draft.change(cooldowns=cooldowns, drafts=kept, doing=None)
     if not talk.lines:
         return
     heard = " ".join(line.text for line in talk.lines if line.who != me)
@@ -204,10 +208,13 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
     situation = draft.situation
     me = situation.persona.name
     partner = _others(talk, me)
-    last = talk.lines[-1].text if talk.lines else situation.persona.currently
+    currently = draft.state.currently or situation.persona.currently
+    last = talk.lines[-1].text if talk.lines else currently
     records = yield from _about(draft, f"{partner}: {last}", 20)
     topic = yield from _topic(draft, talk, records, last)
-    wish = as_speech(topic.text if topic else situation.persona.currently, me, partner)
+    # Among several, "you" would be said to nobody.
+    alone = partner if len(talk.members) == 2 else ""
+    wish = as_speech(topic.text if topic else currently, me, alone)
     told = [line.text for line in talk.lines]
     return (
         yield from best_of(

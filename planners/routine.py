@@ -91,7 +91,7 @@ def _own(event: Event, situation: Situation) -> bool:
     seen = situation.seen
     if event.kind == "object":
         return seen.arrived and bool(seen.target) and event.place == seen.target
-    members = seen.talk.members if seen.talk else ()
+    members = seen.talk.members if seen.talk and not seen.talk.ended else ()
     return event.kind == "doing" and event.subject in members
 
 

@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
-from ..agents import Agent, Minds
-from ..core import (
-    Action,
-    AgentId,
-    Decision,
-    Model,
-    Observation,
-    Seed,
-    Situation,
-    Step,
-    Thought,
-    Time,
-    drive,
-)
-from ..planners import Draft
+from ..agents import Agent
+from ..core import AgentId, Model, Time
 from ..store import Store
 from .building import load_minds, make_agents
 from .scenario import Scenario, called
@@ -43,36 +29,6 @@ def wake(
     name = called(name, names)
     alone = replace(scenario, people=(scenario.people[names.index(name)],))
     (agent,) = make_agents(alone, store, model if model is not None else load_minds(alone))
-    if not len(agent.memory) and agent.persona.facts:
-        now = at or datetime.now().replace(microsecond=0)
-        decision = drive({name: _facts(agent, now)}, Minds({name: agent}, at=now))[name]
-        agent.commit(
-            Step(
-                action=decision.action,
-                state=decision.state,
-                records=decision.records,
-                embedded=decision.embedded,
-            ),
-            at=now,
-        )
+    if not len(agent.memory):
+        agent.learn(agent.persona.facts, at=at)
     return agent
-
-
-def _facts(agent: Agent, now: Time) -> Thought[Decision]:
-    draft = Draft(
-        Situation(
-            persona=agent.persona,
-            state=agent.state,
-            seen=Observation(agent.id, now, ""),
-            fresh=(),
-            can=(),
-            tools=(),
-            inputs=(),
-            now=now,
-            seed=Seed.of(0).child(agent.id, "facts"),
-        )
-    )
-    for fact in agent.persona.facts:
-        draft.note("thought", fact)
-    yield from draft.settle()
-    return draft.decide(Action("wait"))
