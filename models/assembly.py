@@ -25,6 +25,7 @@ from .decisions import Decider
 from .decoding import Voice
 from .embedder import Embedder
 from .grammar import Grammars
+from .int8 import to_int8
 from .loading import not_found, require_kind
 from .local import LocalModel
 from .net import Net
@@ -57,13 +58,18 @@ def assemble(
     model, tokenizer, digest = read(name, kind, progress)
     model.to(place)
     require_plain_attention(name, model)
+    vocabulary = int(model.get_output_embeddings().weight.shape[0])
+    small = sum(weight.numel() for weight in model.parameters()) < SMALL
+    if dtype == "int8":
+        to_int8(model)
     size = _window(name, model, window)
     budget = 768 << 20 if place.type == "cpu" else 4 << 30
-    net = Net(model, place, exact=exact, budget=budget)
+    net = Net(model, place, vocabulary, exact=exact, budget=budget)
     prompter = Prompter(tokenizer, size)
     vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
-    about = describe(name, digest, kind, place, size, exact, embedder)
-    small = sum(weight.numel() for weight in model.parameters()) < SMALL
+    about = describe(
+        name, digest, dtype if dtype == "int8" else str(kind), place, size, exact, embedder
+    )
     voice = _voice(model, tokenizer, net, small)
     decider = Decider(net, prompter, vectors, method=method, own=0.0 if small else 0.5)
     return LocalModel(net, prompter, voice, vectors, decider, about)
@@ -86,6 +92,10 @@ def _mps() -> bool:
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies it natively (elsewhere it is emulated, five
     times slower than float32), else float32."""
+    if name == "int8":
+        if device.type != "cpu":
+            raise SettingError(f"dtype 'int8' is for the CPU, not {device.type}; leave it at auto")
+        return torch.float32
     if name != "auto":
         found: torch.dtype = getattr(torch, name)
         return found
@@ -262,7 +272,7 @@ def _digest(files: list[Path]) -> str:
 def describe(
     name: str,
     digest: str,
-    dtype: torch.dtype,
+    dtype: str,
     device: torch.device,
     window: int,
     exact: bool,
@@ -280,7 +290,7 @@ def describe(
     return {
         "name": name,
         "digest": digest,
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": dtype.removeprefix("torch."),
         "device": str(device),
         "window": window,
         "exact": exact,

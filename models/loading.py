@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from ..core import Model, ModelError, ModelNotFound, SettingError, nearest
 from .catalogue import Progress, known_models
+from .threads import sleep_while_waiting
 
 if TYPE_CHECKING:
     from .local import LocalModel
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 METHODS = ("auto", "channel", "cosine", "direct")
 
 
@@ -32,7 +31,8 @@ def load_model(
 
     A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the
     first there is; ``dtype`` auto: bfloat16 where the processor multiplies it, else
-    float32. ``exact``: float32, deterministic kernels, each ask alone and nothing reused,
+    float32; ``int8`` rounds weights and activations (CPU only, 2 to 4 times the speed of
+    float32). ``exact``: float32, deterministic kernels, each ask alone and nothing reused,
     so two fresh runs agree bit by bit. ``window``: tokens of prompt and answer at most.
     ``method``: how Choose scores options.
 
@@ -43,7 +43,7 @@ def load_model(
     _among("method", method, METHODS)
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
-    _sleep_while_waiting()
+    sleep_while_waiting()
     from .assembly import assemble
 
     return assemble(
@@ -67,16 +67,6 @@ def model_from_name(name: str, **settings: Any) -> Model:
         return ImprovisedModel(seed=int(settings.get("seed", 0)))
     settings.pop("seed", None)
     return load_model(name, **settings)
-
-
-def _sleep_while_waiting() -> None:
-    """Let torch's threads sleep, not spin, where one waits for the other.
-
-    On a machine with other work a spinning pair stalls for whole time slices: a decode step
-    took up to fifty times longer. OpenMP reads this once, when torch is loaded.
-    """
-    if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def not_found(name: str) -> ModelNotFound:

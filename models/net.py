@@ -17,12 +17,14 @@ SCORE_LOGITS = 64_000_000  # numbers of its logits: 256 MB in float32
 class Net:
     """Wraps a transformers causal model. With ``exact`` nothing is reused between calls."""
 
-    def __init__(self, model: Any, device: torch.device, *, exact: bool, budget: int) -> None:
+    def __init__(
+        self, model: Any, device: torch.device, vocabulary: int, *, exact: bool, budget: int
+    ) -> None:
         self._model = model
         self.device = device
         self.exact = exact
         self.layers = int(model.config.get_text_config().num_hidden_layers)
-        self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
+        self.vocabulary = vocabulary
         self._store = None if exact else PrefixStore(budget)
 
     @torch.inference_mode()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .threads import sleep_while_waiting
+
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -21,6 +23,7 @@ def write_tiny_model(folder: Path, *, seed: int = 0, window: int = 512) -> Path:
 
     The same seed gives the same weights. ``window`` is its longest context in tokens.
     """
+    sleep_while_waiting()
     import torch
     import transformers
 
@@ -49,6 +52,7 @@ def write_tiny_model(folder: Path, *, seed: int = 0, window: int = 512) -> Path:
 
 def write_tiny_embedder(folder: Path, *, seed: int = 0) -> Path:
     """Write a one-layer BERT of random weights (32 wide); the folder."""
+    sleep_while_waiting()
     import torch
     import transformers
 

@@ -233,8 +233,8 @@ def test_cancel_and_timeout(model: LocalModel) -> None:
     queued = client.submit(say())
     client.cancel(queued)
     assert client.wait() == []
-    running = client.submit(say(max_tokens=200, seed=1))
-    other = client.submit(say(max_tokens=200, seed=2))
+    running = client.submit(say(max_tokens=40, seed=1))
+    other = client.submit(say(max_tokens=40, seed=2))
     assert client.wait(timeout=0) == []
     client.cancel(running)
     client.cancel(12345)
@@ -302,3 +302,33 @@ def test_the_store_of_beginnings_keeps_its_budget() -> None:
     assert store.longest((1, 2, 3)) is None
     assert common((1, 2, 3), (1, 2, 3, 4)) == 3
     assert common((), (1,)) == 0
+
+
+def test_int8_keeps_rows_apart_and_stays_near(folder: Path) -> None:
+    """Rounded layers give each row the same numbers in any company, near the exact ones."""
+    import torch
+    from denizens.models.int8 import Int8Linear, Rounder
+
+    generator = torch.Generator().manual_seed(1)
+    linear = torch.nn.Linear(64, 48)
+    rounded = Int8Linear(linear, Rounder())
+    rows = torch.randn((20, 64), generator=generator) * torch.logspace(-2, 2, 20).unsqueeze(1)
+    with torch.no_grad():
+        together, exact = rounded(rows), linear(rows)
+        alone = torch.cat([rounded(row.unsqueeze(0)) for row in rows])
+    assert torch.equal(together, alone)
+    error = (together - exact).norm(dim=1) / exact.norm(dim=1)
+    assert error.max() < 0.03
+    model = fresh(folder, dtype="int8")
+    asks = [say("bread " * i, seed=i) for i in range(1, 4)]
+    assert answers(model, asks) == [answers(model, [one])[0] for one in asks]
+    assert model.describe()["dtype"] == "int8"
+
+
+@pytest.mark.gpu
+def test_the_engine_runs_on_cuda(folder: Path) -> None:
+    """The same engine answers on a GPU, in bfloat16 where it has it."""
+    model = fresh(folder, device="cuda")
+    found = answers(model, [say("bread " * i, seed=i) for i in range(1, 9)])
+    assert all(isinstance(answer, Completion) for answer in found)
+    assert model.describe()["device"] == "cuda"
