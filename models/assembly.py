@@ -245,7 +245,8 @@ def _voice(model: Any, tokenizer: Any, net: Net, small: bool) -> Voice:
     control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     # Rows of the output beyond the vocabulary are padding and name no token.
     control |= set(range(len(tokenizer), net.vocabulary))
-    guard = Guard(penalty=1.1, repeat=4, echo=10) if small else Guard()
+    # A shorter echo would break names: what one wants to say stands in the prompt.
+    guard = Guard(penalty=1.1, repeat=4, echo=40) if small else Guard()
     return Voice(
         tokenizer=tokenizer,
         ends=frozenset(ends),
