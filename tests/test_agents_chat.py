@@ -151,8 +151,25 @@ def test_what_was_said_is_recalled_in_the_next_answer() -> None:
     bo.chat("My cat is called Mimi.", "Ada", at=NINE)
     asks.clear()
     reply = bo.chat("How is my cat called?", "Ada", at=NINE + timedelta(minutes=1))
-    assert 'Ada said to Bo Li: "My cat is called Mimi."' in words(asks)
+    assert 'Ada said to me: "My cat is called Mimi."' in words(asks)
+    assert 'I said to Ada: "Good morning!"' in words(asks)
     assert set(reply.step.used) == {1, 2}
+
+
+def test_who_remembers_nothing_learns_its_facts_first() -> None:
+    """Facts are thoughts before the first answer, told in the first person, and learned once."""
+    model, asks = answering()
+    facts = ("Bo Li owes Ada a letter.", "Bo Li likes rye.")
+    persona = Persona(name="Bo Li", facts=facts)
+    bo = Agent(persona, model=model, memory=Memory(":memory:", "Bo Li"), planner=Routine())
+    bo.chat("Do you like rye?", "Ada", at=NINE)
+    assert [(one.kind, one.text) for one in bo.memory.records()[:2]] == [
+        ("thought", text) for text in facts
+    ]
+    assert {"I owe Ada a letter.", "I like rye."} <= set(words(asks).split("\n"))
+    bo.chat("And now?", "Ada", at=NINE)
+    assert [one.text for one in bo.memory.records() if one.kind == "thought"] == list(facts)
+    assert bo.state.records == len(bo.memory) == 6
 
 
 def test_the_session_stands_in_the_prompt() -> None:

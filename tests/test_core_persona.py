@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,41 @@ def test_one_sleeps_from_bed_time_to_waking(wake: int, awake: int) -> None:
     person = living(f"goes to bed at {clock(sleep, '')}, wakes up at {clock(wake, '')}")
     for minute in {0, 1, 719, 1439, wake, sleep, (wake - 1) % 1440, (sleep - 1) % 1440}:
         assert person.sleeps_at(minute) == ((minute - wake) % 1440 >= awake)
+
+
+@pytest.mark.parametrize(
+    ("lifestyle", "hour", "day"),
+    [
+        ("goes to bed at 10pm, wakes up at 6am", 0, 14),
+        ("goes to bed at 10pm, wakes up at 6am", 23, 14),
+        ("goes to bed at midnight, wakes up at 8am", 23, 14),
+        ("goes to bed at midnight, wakes up at 8am", 0, 13),
+        ("goes to bed at 2am, wakes up at 10am", 1, 13),
+        ("goes to bed at 2am, wakes up at 10am", 9, 13),
+        ("goes to bed at 2am, wakes up at 10am", 10, 14),
+    ],
+)
+def test_a_late_evening_belongs_to_the_day_before(lifestyle: str, hour: int, day: int) -> None:
+    """Who goes to bed after midnight lives the old day until waking, others until midnight."""
+    now = datetime(2023, 2, 14, hour, 59, 59)
+    assert living(lifestyle).lived_day(now) == datetime(2023, 2, day)
+
+
+@given(st.integers(0, 1439), st.integers(1, 1439), st.integers(0, 4 * 1440))
+def test_a_lived_day_never_changes_while_one_is_up(wake: int, awake: int, minute: int) -> None:
+    """From waking to bed time it is one and the same day; it begins at a midnight, at most
+    two days ago, and time never goes back."""
+    sleep = (wake + awake) % 1440
+    person = living(f"goes to bed at {clock(sleep, '')}, wakes up at {clock(wake, '')}")
+    now = datetime(2023, 2, 13) + timedelta(minutes=minute)
+    later = now + timedelta(minutes=1)
+    lived, then = person.lived_day(now), person.lived_day(later)
+    assert (lived.hour, lived.minute, lived.second) == (0, 0, 0)
+    assert timedelta(0) <= now - lived < timedelta(days=2)
+    assert then - lived in (timedelta(0), timedelta(days=1))
+    up = not person.sleeps_at(minute % 1440)
+    if up and not person.sleeps_at((minute + 1) % 1440):
+        assert then == lived
 
 
 @pytest.mark.parametrize(

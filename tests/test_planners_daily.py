@@ -1,4 +1,4 @@
-"""Daily from waking to bed, reflection, places by likelihood, Scripted, planners by name."""
+"""Daily from waking to bed: sleep, plans, encounters, refusals."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from denizens.core import (
     Affordance,
     AgentState,
     Answer,
+    Appointment,
     Ask,
     Choice,
     Choose,
@@ -39,10 +40,8 @@ from denizens.core import (
     Thought,
     Vectors,
 )
-from denizens.planners import Daily, Draft
-from denizens.planners.reflecting import EVIDENCE, reflect
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from denizens.core.scene import EventKind
+from denizens.planners import Daily
 
 DAY = datetime(2023, 2, 13)
 NINE = DAY.replace(hour=9)
@@ -55,6 +54,16 @@ BO = Persona(
     lifestyle="Bo wakes up at 6am, goes to bed at 10pm",
     home="v:Mill:bedroom",
 )
+OWL = replace(
+    BO,
+    lifestyle="Bo goes to bed at 2am, wakes up at 10am",
+    routine=(
+        Appointment(at="10:00", doing="having breakfast"),
+        Appointment(at="15:00", doing="baking bread"),
+        Appointment(at="21:00", doing="playing cards"),
+        Appointment(at="00:30", doing="writing letters"),
+    ),
+)
 ADA = Event("doing", "Ada", "is", "reading", "Ada is reading")
 
 
@@ -65,7 +74,7 @@ class Mind:
     records: list[Record] = field(default_factory=list)
     wanted: dict[str, str] = field(default_factory=dict)
     importance: float = 4.0
-    say: Callable[[Generate], str] = lambda ask: f"baking loaf {ask.seed % 1000}"
+    say: Callable[[Generate], str] = lambda ask: f"baking loaf {ask.seed % 1000} for Ada"
     asks: list[Ask] = field(default_factory=list)
 
     def answer(self, ask: Ask) -> Answer:
@@ -115,11 +124,13 @@ def situation(
     talk: Talk | None = None,
     can: tuple[Affordance, ...] = CAN,
     inputs: tuple[Input, ...] = (),
+    notices: tuple[Event, ...] = (),
+    persona: Persona = BO,
 ) -> Situation:
     return Situation(
-        persona=BO,
+        persona=persona,
         state=state or AgentState(),
-        seen=Observation(BO.name, now, "v:Mill:bedroom", events=fresh, talk=talk),
+        seen=Observation(BO.name, now, "v:Mill:bedroom", events=fresh, talk=talk, notices=notices),
         fresh=fresh,
         can=can,
         tools=(),
@@ -165,6 +176,56 @@ def test_a_day_of_daily_from_midnight_to_midnight() -> None:
     assert all(action.fields["doing"].startswith("baking loaf") for action in awake)
     assert state.day == "2023-02-13"
     assert mind.kinds().count("rate") == mind.kinds().count("embed") == 1
+
+
+def test_a_late_sleeper_keeps_the_evening_plan_over_midnight() -> None:
+    """Bed at two: the plan goes on after midnight, and a new one is made only on waking."""
+    state, plans, nights = AgentState(), {}, {}
+    for minute in range(0, 27 * 60, 5):
+        now = DAY.replace(hour=10) + timedelta(minutes=minute)
+        made = lived(situation(now, state, persona=OWL), Mind())
+        state = made.state
+        if any(record.kind == "plan" for record in made.records):
+            plans[f"{now:%d %H:%M}"] = state.day
+        nights[f"{now:%d %H:%M}"] = state
+    assert plans == {"13 10:00": "2023-02-13", "14 10:00": "2023-02-14"}
+    evening, late = nights["13 23:55"], nights["14 01:55"]
+    assert (late.day, late.plan, late.schedule) == (evening.day, evening.plan, evening.schedule)
+    last = evening.schedule[-1]
+    assert (last.start, last.minutes) == (DAY + timedelta(days=1, minutes=30), 90)
+    assert evening.plan[-1].startswith("12:30 am: baking loaf")
+    asleep = [at for at, one in nights.items() if one.asleep]
+    assert (asleep[0], asleep[-1], len(asleep)) == ("14 02:00", "14 09:55", 96)
+
+
+def test_a_run_that_begins_after_midnight_plans_the_rest_of_the_night() -> None:
+    """Who is up at one plans one hour of yesterday, and the whole day on waking."""
+    night = DAY.replace(hour=1)
+    made = lived(situation(night, persona=OWL), Mind())
+    assert made.state.day == "2023-02-12"
+    assert [(slot.start, slot.minutes) for slot in made.state.schedule] == [(night, 60)]
+    waking = replace(made.state, asleep=True)
+    day = lived(situation(DAY.replace(hour=10), waking, persona=OWL), Mind())
+    assert day.state.day == "2023-02-13"
+    assert len(day.state.schedule) >= 4
+
+
+@pytest.mark.parametrize(("kind", "anew"), [("refused", True), ("talk", False), ("news", False)])
+def test_a_refusal_makes_the_mind_choose_anew(kind: EventKind, anew: bool) -> None:
+    """What the world did not allow is given up; one chooses what to do from here, at once."""
+    doing = Slot(start=NINE - timedelta(minutes=5), minutes=60, doing="baking", place=OVEN)
+    state = AgentState(day="2023-02-13", doing=doing)
+    event = Event(kind, "Bo Li", "cannot", f"act {OVEN}", f"Bo Li cannot act {OVEN}: no way")
+    mind = Mind(wanted={"place": "v:Park:garden"})
+    made = lived(situation(NINE, state, notices=(event,)), mind)
+    assert made.action.verb == ("act" if anew else "continue")
+    assert ("place" in mind.roles()) is anew
+    if anew:
+        assert made.action.target == "v:Park:garden:bench"
+        assert made.state.doing is not None
+        assert (made.state.doing.start, made.state.doing.place) == (NINE, made.action.target)
+    else:
+        assert made.state.doing == doing
 
 
 def test_sleep_asks_nothing() -> None:
@@ -263,84 +324,3 @@ def test_the_same_situation_is_decided_the_same() -> None:
     planner = Daily()
     given = situation(DAY.replace(hour=6), fresh=(ADA,))
     assert lived(given, Mind(), planner) == lived(given, Mind(), planner) == lived(given, Mind())
-
-
-# -- reflection ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("left", "reflects"), [(0.0, True), (-3.5, True), (0.5, False)])
-def test_reflection_begins_when_enough_has_happened(left: float, reflects: bool) -> None:
-    """At zero or below one reflects, and the counter starts anew from 150."""
-    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
-    state = AgentState(day="2023-02-13", doing=doing, reflect_left=left, records=4)
-    mind = Mind(records=[memory(n) for n in range(1, 5)])
-    made = lived(situation(NINE, state), mind)
-    thoughts = [record for record in made.records if record.kind == "thought"]
-    assert bool(thoughts) is reflects
-    spent = sum(record.importance for record in thoughts)
-    assert made.state.reflect_left == (150.0 - spent if reflects else left)
-
-
-def test_the_threshold_is_used_up_by_importance() -> None:
-    """Memories of importance 10 bring a reflection after 15 of them, by default."""
-    doing = Slot(start=NINE, minutes=600, doing="baking", place=OVEN)
-    state, steps = AgentState(day="2023-02-13", doing=doing), 0
-    while state.reflect_left > 0:
-        seen = replace(ADA, text=f"Ada sings song {steps}")
-        now = NINE + timedelta(minutes=steps)
-        state = lived(situation(now, state, fresh=(seen,)), Mind(importance=10.0)).state
-        steps += 1
-    assert steps == 15
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.integers(0, 9))
-def test_an_insight_rests_on_evidence(depths: list[int], wanted: int) -> None:
-    """One to three of the memories retrieved, the likeliest first, and one deeper than they."""
-    records = [memory(n, depth=depth) for n, depth in enumerate(depths, 1)]
-    chosen = f"m{1 + wanted % len(records)}"
-    draft = Draft(situation(NINE, AgentState(records=len(records), reflect_left=-1.0)))
-    run(reflect(draft, Daily()), Mind(records=records, wanted={"evidence": chosen}))
-    made = draft.decide(Action("wait"))
-    assert made.records
-    by_id = {record.id: record for record in records}
-    for one in made.records:
-        assert 1 <= len(one.evidence) <= EVIDENCE
-        assert by_id[one.evidence[0]].text == chosen
-        assert one.depth == 1 + max(by_id[number].depth for number in one.evidence)
-        assert set(one.evidence) <= set(made.used)
-    assert made.state.reflect_left == 150.0
-
-
-def test_questions_and_insights_are_asked_side_by_side() -> None:
-    """Recall, then all questions, then all recalls, all insights, all evidence: five rounds."""
-    mind, rounds = Mind(records=[memory(n) for n in range(1, 6)]), []
-    thought = reflect(Draft(situation(NINE, AgentState(records=5))), Daily(questions=3))
-    asks = next(thought)
-    while True:
-        rounds.append([ask.kind for ask in asks])
-        try:
-            asks = thought.send(tuple(mind.answer(ask) for ask in asks))
-        except StopIteration:
-            break
-    assert [set(kinds) for kinds in rounds] == [
-        {"recall"},
-        {"generate"},
-        {"recall"},
-        {"generate"},
-        {"choose"},
-    ]
-    assert [len(kinds) for kinds in rounds] == [1, 3, 3, 3, 3]
-    recalls = [ask for ask in mind.asks if isinstance(ask, Recall)]
-    assert recalls[0].cue.rules == "recent"
-    assert not recalls[0].cue.touch
-    assert all(ask.cue.text.endswith("?") for ask in recalls[1:])
-
-
-def test_without_memories_there_is_nothing_to_reflect_on() -> None:
-    """An empty memory, or a model that finds no words, makes no insight; the counter restarts."""
-    for mind in (Mind(), Mind(records=[memory(1)], say=lambda ask: " ")):
-        draft = Draft(situation(NINE, AgentState(reflect_left=-1.0)))
-        run(reflect(draft, Daily()), mind)
-        assert draft.decide(Action("wait")).records == ()
-        assert draft.state.reflect_left == 150.0

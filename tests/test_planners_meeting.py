@@ -34,7 +34,8 @@ from denizens.core import (
     Thought,
 )
 from denizens.planners import Daily, Draft
-from denizens.planners.meeting import converse, hear, meet, remember_talk, repeats
+from denizens.planners.meeting import converse, hear, meet, remember_talk
+from denizens.planners.speech import repeats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ MEMORIES = [
     Record(id=1, kind="observation", text="Ada Byron likes rye bread.", created=NINE),
     Record(id=2, kind="thought", text="Bo Li misses the river.", created=NINE),
     Record(id=3, kind="utterance", text='Ada Byron said to Bo Li: "Hm."', created=NINE),
+    Record(id=4, kind="thought", text="Bo Li owes Ada Byron a loaf.", created=NINE),
 ]
 SEES_ADA = Event("doing", "Ada Byron", "is", "reading", "Ada Byron is reading")
 SAY = (Affordance("wait"), Affordance("say"), Affordance("leave"))
@@ -61,7 +63,7 @@ def situation(
     people = (Neighbour("Ada Byron", 2, "reading"),)
     return Situation(
         persona=BO,
-        state=state or AgentState(records=3),
+        state=state or AgentState(records=4),
         seen=Observation(BO.name, NINE, "v:Bakery:room", events=fresh, people=people, talk=talk),
         fresh=fresh,
         can=tuple(can),
@@ -84,6 +86,7 @@ class Mind:
     def __init__(self, choices: dict[str, str | int] | None = None, *texts: str) -> None:
         self.choices = choices or {}
         self.texts = texts or ("Good morning, how is the rye?",)
+        self.records = MEMORIES
         self.asks: list[Ask] = []
         self.said: list[str] = []
 
@@ -92,7 +95,7 @@ class Mind:
         if isinstance(ask, Recall):
             hits = [
                 Hit(record=one, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
-                for one in MEMORIES[: ask.cue.limit]
+                for one in self.records[: ask.cue.limit]
             ]
             return Recalled(hits=tuple(hits))
         if isinstance(ask, Generate):
@@ -101,7 +104,7 @@ class Mind:
         assert isinstance(ask, Choose), f"nobody should ask {ask}"
         names = [option.name for option in ask.options]
         wanted = self.choices.get(ask.role, 0)
-        index = wanted if isinstance(wanted, int) else names.index(wanted)
+        index = wanted % len(names) if isinstance(wanted, int) else names.index(wanted)
         return Choice(
             index=index, probabilities=tuple(float(i == index) for i in range(len(names)))
         )
@@ -132,7 +135,7 @@ def test_somebody_noticed_may_be_talked_to() -> None:
     (choice,) = [ask for ask in mind.asks if isinstance(ask, Choose)]
     assert "Ada Byron, who is reading" in choice.about
     assert "likes rye" in choice.about
-    assert draft.decide(Action("wait")).used == (1, 2, 3)
+    assert draft.decide(Action("wait")).used == (1, 2, 3, 4)
 
 
 def test_who_goes_on_does_not_ask_again_at_once() -> None:
@@ -206,27 +209,6 @@ def test_with_the_floor_one_says_the_best_line() -> None:
     assert (said.who, said.text) == ("Bo Li", 'Bo Li said to Ada Byron: "I have fresh rye."')
 
 
-def test_a_topic_is_a_memory_and_is_not_taken_twice() -> None:
-    """What one speaks of is chosen among thoughts, plans and observations not yet used."""
-    state = AgentState(records=3, drafts={"topics": [1]})
-    draft = Draft(situation(SAY, talk=told("Good morning!"), state=state))
-    mind = Mind({"topic": 0})
-    run(converse(draft, Daily()), mind)
-    (topic,) = [ask for ask in mind.asks if isinstance(ask, Choose) and ask.role == "topic"]
-    assert [option.description for option in topic.options] == ["Bo Li misses the river."]
-    assert draft.state.drafts["topics"] == [1, 2]
-    prompts = [ask.messages for ask in mind.asks if isinstance(ask, Generate)]
-    assert all("Bo Li misses the river." in one[1].text for one in prompts)
-
-
-def test_a_new_talk_may_take_up_old_topics() -> None:
-    """Topics are remembered for one talk only."""
-    state = AgentState(records=3, drafts={"topics": [1, 2], "mine": 1})
-    draft = Draft(situation(SAY, talk=told(), state=state))
-    run(converse(draft, Daily()), Mind({"topic": 0}))
-    assert draft.state.drafts == {"topics": [1], "mine": 1}
-
-
 @pytest.mark.parametrize(("lines", "asked"), [(3, False), (4, True)])
 def test_taking_leave_is_thought_of_after_some_lines(lines: int, asked: bool) -> None:
     """Before min_lines nobody asks whether to go on; from then on each line does."""
@@ -241,11 +223,13 @@ def test_taking_leave_is_thought_of_after_some_lines(lines: int, asked: bool) ->
 def test_a_talk_ends_at_its_longest() -> None:
     """At max_lines one leaves, however nice it is."""
     talk = told(*(f"This is line number {n}." for n in range(6)))
-    for most, verb in ((6, "leave"), (7, "say")):
+    for most, least, verb in ((6, 4, "leave"), (6, 8, "leave"), (7, 4, "say")):
         mind = Mind({"go_on": "go on"})
-        action = run(converse(Draft(situation(SAY, talk=talk)), Daily(max_lines=most)), mind)
+        rules = Daily(max_lines=most, min_lines=least)
+        action = run(converse(Draft(situation(SAY, talk=talk)), rules), mind)
         assert isinstance(action, Action)
         assert action.verb == verb
+        assert bool(mind.asks) == (verb == "say"), "at the end there is nothing to ask"
 
 
 def test_a_talk_may_end_before_it_began() -> None:
@@ -255,14 +239,19 @@ def test_a_talk_may_end_before_it_began() -> None:
     assert action.verb == "say"
 
 
-def test_who_has_nothing_new_to_say_leaves() -> None:
-    """When every draft repeats what was said, no line is made up: one leaves, or waits."""
-    talk = told("Good morning, how is the rye?")
+@pytest.mark.parametrize(("lines", "verb"), [(0, "wait"), (1, "wait"), (3, "wait"), (4, "leave")])
+@pytest.mark.parametrize("text", ["…", "This is line number 0."])
+def test_who_has_nothing_new_to_say_is_silent_and_later_leaves(
+    lines: int, verb: str, text: str
+) -> None:
+    """When no draft is a line, or each repeats one, none is made up: before min_lines one is
+    silent, from then on one leaves."""
+    talk = told(*(f"This is line number {n}." for n in range(lines)))
+    if not lines:
+        text = "…"
     draft = Draft(situation(SAY, talk=talk))
-    assert run(converse(draft, Daily()), Mind()) == Action("leave")
-    assert run(converse(Draft(situation(SAY, talk=told())), Daily()), Mind({}, "…")) == (
-        Action("wait")
-    )
+    assert run(converse(draft, Daily()), Mind({"go_on": "go on"}, text)) == Action(verb)
+    assert not [one for one in draft.decide(Action("wait")).records if one.who == "Bo Li"]
 
 
 LINES = st.lists(
@@ -285,7 +274,7 @@ LINES = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(LINES, st.lists(st.sampled_from(["The rye is good!", "Hello there.", "So."]), max_size=3))
+@given(LINES, st.lists(st.sampled_from(["The rye is good!", "Hello there.", "So."]), max_size=6))
 def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[str]) -> None:
     """A said line stands, but for blanks, in one completion; it repeats nothing; else none."""
     mind = Mind({}, *drafts)
@@ -293,7 +282,7 @@ def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[s
     action = run(converse(draft, Daily(candidates=len(drafts))), mind)
     assert isinstance(action, Action)
     if action.verb != "say":
-        assert action.verb == ("leave" if before else "wait")
+        assert action.verb == ("leave" if len(before) >= 4 else "wait")
         return
     said = action.fields["text"]
     assert any(said in " ".join(text.split()) for text in mind.said)
@@ -303,14 +292,15 @@ def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[s
 
 
 def test_a_failed_engine_says_nothing() -> None:
-    """Without answers no line is invented: one leaves the talk."""
+    """Without answers no line is invented: one is silent, and leaves when one may."""
 
     class Broken(Mind):
         def answer(self, ask: Ask) -> Answer:
             return Failed(reason="engine", detail="no")
 
-    draft = Draft(situation(SAY, talk=told("Good morning!")))
-    assert run(converse(draft, Daily()), Broken()) == Action("leave")
+    for lines, verb in ((1, "wait"), (4, "leave")):
+        draft = Draft(situation(SAY, talk=told(*(f"Line {n}." for n in range(lines)))))
+        assert run(converse(draft, Daily()), Broken()) == Action(verb)
 
 
 # -- hearing and remembering -----------------------------------------------------------------
@@ -336,31 +326,51 @@ def remembering(choice: str, *texts: str, talk: Talk | None = None) -> tuple[Dra
     ended = talk or told("The rye is good.", "Thank you!", floor="", ended=True)
     slot = Slot(start=NINE, minutes=60, doing="baking")
     later = Slot(start=NINE + timedelta(hours=1), minutes=60, doing="selling")
-    state = AgentState(records=3, talk_seen=2, doing=slot, schedule=(slot, later))
+    state = AgentState(records=4, talk_seen=2, doing=slot, schedule=(slot, later))
     draft = Draft(situation(MEET, talk=ended, state=state))
-    mind = Mind({"revise": choice}, *(texts or ("Ada likes rye. And", "bake more rye")))
+    mind = Mind({"revise": choice}, *(texts or ("Ada likes rye.", "baking more rye. And")))
     run(remember_talk(draft, ended, Daily()), mind)
     return draft, mind
 
 
 def test_after_a_talk_stay_a_memo_and_a_plan() -> None:
-    """One thought and one plan, made side by side, and a peace of 133 minutes."""
+    """One thought and one plan, each the better of two, and a peace of 133 minutes."""
     draft, mind = remembering("keep")
     memo, plan = draft.decide(Action("wait")).records
-    assert (memo.kind, memo.text) == ("thought", "Bo learned that Ada likes rye. And.")
-    assert (plan.kind, plan.text) == ("plan", "Bo wants to bake more rye.")
+    assert (memo.kind, memo.text) == ("thought", "Bo learned that Ada likes rye.")
+    assert (plan.kind, plan.text) == (
+        "plan",
+        "After talking with Ada Byron, Bo thinks of baking more rye.",
+    )
     assert draft.state.cooldowns == {"Ada Byron": NINE + timedelta(minutes=133)}
     assert draft.state.talk_seen == 0
     assert draft.state.doing is None
     assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
-    assert mind.roles() == ["revise"]
+    assert mind.roles() == ["memo", "revise"]
+    drafts = [ask for ask in mind.asks if isinstance(ask, Generate)]
+    assert len({ask.seed for ask in drafts}) == len(drafts) == 4
+    by_role = {ask.role: ask for ask in mind.asks if isinstance(ask, Choose)}
+    assert by_role["memo"].about == "The rye is good."
+    assert [option.description for option in by_role["revise"].options] == [
+        "baking",
+        "baking more rye",
+    ]
+
+
+@pytest.mark.parametrize("text", ["to bake more rye", "rye", "a better baker than Ada"])
+def test_what_is_no_activity_is_no_plan(text: str) -> None:
+    """A note for the plan says what one will be doing; else the day stays as it was."""
+    draft, mind = remembering("change", text)
+    assert [one.kind for one in draft.decide(Action("wait")).records if one.kind == "plan"] == []
+    assert "revise" not in mind.roles()
+    assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
 
 
 def test_a_talk_may_change_the_day() -> None:
     """Where it bears on the plan, half an hour of something new is put first."""
     draft, _ = remembering("change")
     assert [(slot.doing, slot.minutes) for slot in draft.state.schedule] == [
-        ("bake more rye", 30),
+        ("baking more rye", 30),
         ("baking", 30),
         ("selling", 60),
     ]

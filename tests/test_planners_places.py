@@ -44,13 +44,13 @@ PLACES = (
 NAMES = st.lists(st.sampled_from("abc"), min_size=2, max_size=4)
 
 
-def draft(*places: str, state: AgentState | None = None) -> Draft:
-    return Draft(situation(*places, state=state))
+def draft(*places: str, state: AgentState | None = None, home: str = "") -> Draft:
+    return Draft(situation(*places, state=state, home=home))
 
 
-def situation(*places: str, state: AgentState | None = None) -> Situation:
+def situation(*places: str, state: AgentState | None = None, home: str = "") -> Situation:
     return Situation(
-        persona=Persona(name="Bo Li"),
+        persona=Persona(name="Bo Li", home=home),
         state=state or AgentState(),
         seen=Observation("Bo Li", NINE, "v:Mill:bedroom"),
         fresh=(),
@@ -84,19 +84,66 @@ def run(thought: Thought[str], answer: Callable[[Ask], Answer]) -> str:
         return str(end.value)
 
 
-def test_a_place_is_chosen_level_by_level() -> None:
-    """Sector, then arena (none where there is one), then object, among what is afforded."""
+def test_a_room_is_chosen_and_then_an_object_in_it() -> None:
+    """Rooms of all sectors are one choice, then comes the object, among what is afforded."""
     asks: list[Choose] = []
-    wanted = choosing(lambda names: 1 if "v:Bakery" in names else 0, asks)
-    assert run(choose_place(draft(*PLACES), "baking"), wanted) == "v:Bakery:room:oven"
+    wanted = choosing(lambda names: 2 if "v:Bakery:room" in names else 1, asks)
+    assert run(choose_place(draft(*PLACES), "baking"), wanted) == "v:Bakery:room:counter"
     assert [[option.name for option in ask.options] for ask in asks] == [
-        ["v:Mill", "v:Bakery", "v:Park"],
+        ["v:Mill:bedroom", "v:Mill:kitchen", "v:Bakery:room", "v:Park:garden"],
         ["v:Bakery:room:oven", "v:Bakery:room:counter"],
     ]
     assert [ask.role for ask in asks] == ["place", "object"]
-    assert {ask.about for ask in asks} == {"Bo is baking"}
-    assert asks[0].options[1].description == "Bakery, with room, oven, counter"
     assert asks[1].options[0].description == "oven"
+
+
+def test_a_room_with_one_object_needs_no_second_choice() -> None:
+    """The only thing in the chosen room is taken unasked."""
+    asks: list[Choose] = []
+    last = choosing(lambda names: len(names) - 1, asks)
+    assert run(choose_place(draft(*PLACES), "sitting"), last) == PLACES[4]
+    assert [ask.role for ask in asks] == ["place"]
+
+
+def test_who_chooses_a_place_is_not_in_the_choice() -> None:
+    """Neither what it is about nor a room's words bear the person's name."""
+    asks: list[Choose] = []
+    first = choosing(lambda names: 0, asks)
+    run(choose_place(draft(*PLACES, home="v:Mill:bedroom"), "baking"), first)
+    assert {ask.about for ask in asks} == {"baking"}
+    assert not any("Bo" in option.description for ask in asks for option in ask.options)
+
+
+@pytest.mark.parametrize(
+    ("home", "words"),
+    [
+        ("", "doing something in the kitchen (Li's house), at the stove, sink"),
+        ("v:Li's house:kitchen", "doing something at home in the kitchen, at the stove, sink"),
+        ("v:Mill:bedroom", "visiting Li, a friend, in the kitchen of the house"),
+    ],
+)
+def test_a_room_is_told_as_what_one_does_there(home: str, words: str) -> None:
+    """One's own home is called home, another's house is a visit, all else goes by its things."""
+    asks: list[Choose] = []
+    places = ["v:Li's house:kitchen:stove", "v:Li's house:kitchen:sink", "v:Mill:bedroom:bed"]
+    if not home:
+        places = [place.replace("Li's house", "Bakery") for place in places]
+        words = words.replace("Li's house", "Bakery")
+    run(choose_place(draft(*places, home=home), "x"), choosing(lambda names: 0, asks))
+    assert asks[0].options[0].description == words
+
+
+def test_a_room_of_another_in_the_same_house_is_a_visit() -> None:
+    """Who shares a house is at home in the kitchen, but not in a housemate's room."""
+    asks: list[Choose] = []
+    rooms = ("v:Dorm:Bo's room:bed", "v:Dorm:Cy's room:bed", "v:Dorm:kitchen:stove")
+    one = draft(*rooms, home="v:Dorm:Bo's room")
+    run(choose_place(one, "x"), choosing(lambda names: 0, asks))
+    assert [option.description for option in asks[0].options] == [
+        "doing something at home in the Bo's room, at the bed",
+        "visiting Cy in the house",
+        "doing something at home in the kitchen, at the stove",
+    ]
 
 
 def test_the_only_place_is_not_asked_about() -> None:
@@ -142,7 +189,7 @@ def test_what_is_picked_depends_on_what_it_is_about() -> None:
     assert targets(situation(*PLACES).can) == PLACES
 
 
-def best(texts: list[str], index: int = 0, bad: str = "") -> tuple[str, list[Ask]]:
+def best(texts: list[str], index: int = 0, bad: str = "", stray: str = "") -> tuple[str, list[Ask]]:
     """What best_of makes of these drafts when the option of that index is chosen."""
     asks: list[Ask] = []
 
@@ -162,6 +209,7 @@ def best(texts: list[str], index: int = 0, bad: str = "") -> tuple[str, list[Ask
         about="bread",
         role="line",
         unlike=lambda text: text == bad,
+        stray=stray,
     )
     return run(thought, answer), asks
 
@@ -174,6 +222,19 @@ def test_the_best_draft_is_chosen_among_the_usable() -> None:
     assert [option.name for option in asks[-1].options] == ["a", "b", "c"]
     seeds = {ask.seed for ask in asks if isinstance(ask, Generate)}
     assert len(seeds) == 6
+
+
+@pytest.mark.parametrize(("index", "wanted"), [(0, "a"), (1, "b"), (2, "")])
+def test_the_best_of_stray_drafts_is_none(index: int, wanted: str) -> None:
+    """With a measure of what is beside the matter, a draft must fit better than that."""
+    found, asks = best(["a", "b"], index, stray="else")
+    assert found == wanted
+    assert isinstance(asks[-1], Choose)
+    assert [option.name for option in asks[-1].options] == ["a", "b", "else"]
+    alone, asks = best(["a"], 1, stray="else")
+    assert (alone, len(asks)) == ("", 2)
+    none, asks = best([""], stray="else")
+    assert (none, len(asks)) == ("", 1)
 
 
 @pytest.mark.parametrize(

@@ -97,28 +97,34 @@ def test_a_prompt_has_the_sections_of_its_file() -> None:
 
 def test_memories_are_dropped_from_the_last_and_lines_from_the_oldest() -> None:
     """The drop order: last memories go first, oldest lines of a talk go first, words never."""
-    messages = prompt(
-        "line",
-        identity="I",
-        first="Bo",
-        other="Ada",
-        topic="bread",
-        memories=["best", "second", "third"],
-        lines=["oldest", "middle", "newest"],
-    )
-    drops = {part.text: part.drop for message in messages for part in message.parts}
-    assert drops["best"] < drops["second"] < drops["third"]
-    assert drops["oldest"] > drops["middle"] > drops["newest"] > 0
-    assert {drop for text, drop in drops.items() if " " in text} == {0}
-    assert [part.text for part in messages[0].parts][1:] == ["best", "second", "third"]
+    texts = ["first", "second", "third"]
+    remembered = prompt("insight", identity="I am", name="Bo", question="Why so?", memories=texts)
+    heard = prompt("memo", identity="I am", name="Bo", other="Ada", lines=texts)
+    for messages, drops in ((remembered, [1, 2, 3]), (heard, [3, 2, 1])):
+        parts = [part for message in messages for part in message.parts]
+        assert [part.drop for part in parts if part.text in texts] == drops
+        assert {part.drop for part in parts if part.text not in texts} == {0}
+
+
+def test_a_line_of_speech_is_asked_without_the_identity() -> None:
+    """Only traits, background and what one wants to say stand there, and the last lines."""
+    told = {"name": "Bo Li", "first": "Bo", "other": "Ada", "background": "Bo bakes."}
+    system, user, answer = prompt("line", **told, traits="dry", wish="I bake.", lines=["A: Hm"])
+    assert system.text == "This is a talk between Bo Li and Ada. Bo bakes. Bo is dry."
+    assert user.parts[0] == Part("A: Hm", 1)
+    assert "Bo wants to say: I bake." in user.text
+    assert answer.text == "Bo:"
+    greeting = prompt("greeting", **told, traits="dry", wish="I bake.", lines=[])
+    assert greeting[0] == system
+    assert "Bo meets Ada. Bo wants to say: I bake." in greeting[1].text
 
 
 @given(st.lists(st.text(max_size=9), max_size=6), st.sampled_from(["memories", "lines"]))
 def test_each_text_is_a_part_of_its_own(texts: list[str], name: str) -> None:
     """However many texts: each a part, in order, with drops 1 to n, none of them 0."""
-    values = {"identity": "I", "first": "Bo", "other": "Ada", "topic": "t"}
-    lists = {"memories": [], "lines": [], name: texts}
-    messages = prompt("line", **values, **lists)
+    file = {"memories": "insight", "lines": "memo"}[name]
+    values = {"identity": "I", "name": "Bo", "other": "Ada", "question": "Why?"}
+    messages = prompt(file, **values, **{name: texts})
     parts = [part for message in messages for part in message.parts if part.drop]
     assert [part.text for part in parts] == texts
     counted = list(range(1, len(texts) + 1))

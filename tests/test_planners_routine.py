@@ -20,6 +20,7 @@ from denizens.core import (
     Situation,
     Talk,
 )
+from denizens.core.scene import EventKind
 from denizens.planners import Routine
 from denizens.planners.places import home_bed, nearest_place, targets
 from denizens.planners.routine import timetable
@@ -203,6 +204,41 @@ def test_what_is_seen_is_remembered_without_a_model() -> None:
     ]
     assert made.embedded == {}
     assert made.state.reflect_left == 149.0
+
+
+@pytest.mark.parametrize(
+    ("arrived", "target", "news"), [(True, OVEN, False), (False, OVEN, True), (True, BED, True)]
+)
+def test_the_thing_one_uses_is_no_news(arrived: bool, target: str, news: bool) -> None:
+    """The oven one stands at is perceived and not remembered; before that it is, and so is
+    another's."""
+    event = Event("object", "oven", "is", "being used", "oven is being used", OVEN)
+    given = situation(DAY.replace(hour=6), AgentState(), events=(event,))
+    seen = replace(given.seen, arrived=arrived, target=target)
+    made = decided(replace(given, seen=seen))
+    assert [one.text for one in made.records] == [event.text] * news
+    assert made.state.perceived == (event.text,)
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "ended", "news"),
+    [
+        ("Ada", "doing", False, False),
+        ("Cy", "doing", False, True),
+        ("Ada", "doing", True, True),
+        ("Ada", "news", False, True),
+    ],
+)
+def test_the_talk_one_is_in_is_no_news(
+    subject: str, kind: EventKind, ended: bool, news: bool
+) -> None:
+    """That who talks with one is talking goes unremembered; others, news and what people do
+    when the talk has ended do not."""
+    event = Event(kind, subject, "is", "busy", f"{subject} is busy")
+    talk = Talk("t1", ("Ada", "Bo Li"), "" if ended else "Ada", (), ended)
+    made = decided(situation(DAY.replace(hour=6), AgentState(), talk=talk, events=(event,)))
+    assert [one.text for one in made.records] == [event.text] * news
+    assert made.state.perceived == (event.text,)
 
 
 def test_a_timetable_from_prose_has_its_times_and_places() -> None:

@@ -1,0 +1,241 @@
+"""Topics of a talk: one's own thoughts, in one's own person, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from denizens.core import (
+    Action,
+    Affordance,
+    AgentState,
+    Answer,
+    Ask,
+    Choice,
+    Choose,
+    Completion,
+    Event,
+    Generate,
+    Hit,
+    Kind,
+    Line,
+    Neighbour,
+    Observation,
+    Persona,
+    Recall,
+    Recalled,
+    Record,
+    Seed,
+    Situation,
+    Talk,
+    Thought,
+)
+from denizens.planners import Daily, Draft
+from denizens.planners.meeting import converse, remember_talk
+from denizens.planners.speech import as_speech
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NINE = datetime(2023, 2, 13, 9)
+BO = Persona(name="Bo Li", currently="Bo Li wants to sell rye.")
+MEMORIES = [
+    Record(id=1, kind="observation", text="Ada Byron likes rye bread.", created=NINE),
+    Record(id=2, kind="thought", text="Bo Li misses the river.", created=NINE),
+    Record(id=3, kind="utterance", text='Ada Byron said to Bo Li: "Hm."', created=NINE),
+    Record(id=4, kind="thought", text="Bo Li owes Ada Byron a loaf.", created=NINE),
+]
+SAY = (Affordance("wait"), Affordance("say"), Affordance("leave"))
+MEET = (Affordance("wait"), Affordance("continue"), Affordance("talk", "Ada Byron"))
+
+
+def situation(
+    can: Sequence[Affordance],
+    *,
+    talk: Talk | None = None,
+    fresh: tuple[Event, ...] = (),
+    state: AgentState | None = None,
+) -> Situation:
+    people = (Neighbour("Ada Byron", 2, "reading"),)
+    return Situation(
+        persona=BO,
+        state=state or AgentState(records=4),
+        seen=Observation(BO.name, NINE, "v:Bakery:room", events=fresh, people=people, talk=talk),
+        fresh=fresh,
+        can=tuple(can),
+        tools=(),
+        inputs=(),
+        now=NINE,
+        seed=Seed.of(1),
+    )
+
+
+def told(*texts: str, floor: str = "Bo Li", ended: bool = False) -> Talk:
+    """A talk in which Ada and Bo took turns, Ada first."""
+    lines = [Line(("Ada Byron", "Bo Li")[n % 2], text, NINE) for n, text in enumerate(texts)]
+    return Talk("t1", ("Ada Byron", "Bo Li"), floor, tuple(lines), ended)
+
+
+class Mind:
+    """Answers by hand: ``choices`` by role (a name or an index), texts in turn, memories."""
+
+    def __init__(self, choices: dict[str, str | int] | None = None, *texts: str) -> None:
+        self.choices = choices or {}
+        self.texts = texts or ("Good morning, how is the rye?",)
+        self.records = MEMORIES
+        self.asks: list[Ask] = []
+        self.said: list[str] = []
+
+    def answer(self, ask: Ask) -> Answer:
+        self.asks.append(ask)
+        if isinstance(ask, Recall):
+            hits = [
+                Hit(record=one, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
+                for one in self.records[: ask.cue.limit]
+            ]
+            return Recalled(hits=tuple(hits))
+        if isinstance(ask, Generate):
+            self.said.append(self.texts[len(self.said) % len(self.texts)])
+            return Completion(text=self.said[-1])
+        assert isinstance(ask, Choose), f"nobody should ask {ask}"
+        names = [option.name for option in ask.options]
+        wanted = self.choices.get(ask.role, 0)
+        index = wanted % len(names) if isinstance(wanted, int) else names.index(wanted)
+        return Choice(
+            index=index, probabilities=tuple(float(i == index) for i in range(len(names)))
+        )
+
+    def roles(self) -> list[str]:
+        return [ask.role for ask in self.asks if isinstance(ask, Choose)]
+
+
+def run(thought: Thought[Action] | Thought[str] | Thought[None], mind: Mind) -> object:
+    """Drive a thought by hand to its end."""
+    answers: tuple[Answer, ...] | None = None
+    try:
+        while True:
+            asks = next(thought) if answers is None else thought.send(answers)
+            answers = tuple(mind.answer(ask) for ask in asks)
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_topic_is_a_thought_and_is_not_taken_twice() -> None:
+    """What one speaks of is chosen among one's thoughts not yet spoken of, and shown as one
+    would say it."""
+    state = AgentState(records=4, drafts={"topics": [2]})
+    draft = Draft(situation(SAY, talk=told("Good morning!"), state=state))
+    mind = Mind({"topic": 0})
+    run(converse(draft, Daily()), mind)
+    (topic,) = [ask for ask in mind.asks if isinstance(ask, Choose) and ask.role == "topic"]
+    assert [option.description for option in topic.options] == ["Bo Li owes Ada Byron a loaf."]
+    assert topic.about == "Good morning!"
+    assert draft.state.drafts["topics"] == [2, 4]
+    assert draft.decide(Action("wait")).used == (4,)
+    prompts = [ask.messages for ask in mind.asks if isinstance(ask, Generate)]
+    assert all("Bo wants to say: I owe you a loaf.\n" in one[1].text for one in prompts)
+
+
+def wish(mind: Mind) -> str:
+    """What the line asked for is about."""
+    (ask, *_) = [ask for ask in mind.asks if isinstance(ask, Generate)]
+    found = ask.messages[1].text.partition(" wants to say: ")[2]
+    return found.partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("currently", "said"),
+    [("", "I want to sell rye."), ("Bo Li looks for Ada Byron.", "I look for you.")],
+)
+def test_with_no_topic_left_one_says_what_is_on_the_mind(currently: str, said: str) -> None:
+    """That is what the last morning wrote, or else what the persona begins with."""
+    state = AgentState(records=4, currently=currently, drafts={"topics": [2, 4]})
+    mind = Mind()
+    run(converse(Draft(situation(SAY, talk=told("Good morning!"), state=state)), Daily()), mind)
+    assert wish(mind) == said
+    assert "topic" not in mind.roles()
+
+
+def test_among_several_nobody_is_you() -> None:
+    """In a talk of three a topic keeps the names of the others."""
+    three = replace(told("Good morning!"), members=("Ada Byron", "Bo Li", "Cy Dunn"))
+    mind = Mind({"topic": 1})
+    run(converse(Draft(situation(SAY, talk=three)), Daily()), mind)
+    assert wish(mind) == "I owe Ada Byron a loaf."
+
+
+KINDS: tuple[tuple[Kind, str], ...] = (
+    ("thought", "Bo Li knows the secret of the oven"),
+    ("observation", "Ada Byron is at her private desk"),
+    ("thought", "Bo Li understands that Ada Byron likes rye"),
+    ("plan", "This is the plan of Bo Li"),
+    ("utterance", 'Ada Byron said to Bo Li: "Hm"'),
+    ("thought", "Cy Dunn is ill"),
+)
+THOUGHTS = [
+    Record(id=number, kind=kind, text=f"{text} {number}.", created=NINE)
+    for number, (kind, text) in enumerate(KINDS, 1)
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(THOUGHTS), unique=True),
+    st.lists(st.integers(0, 5), min_size=1, max_size=8),
+)
+def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: list[int]) -> None:
+    """Over a whole talk: topics are thoughts one recalled, no other record and no other's
+    thought, each once; after them comes what is on one's mind."""
+    state, spoken, wishes = AgentState(records=6), ["Good morning!"], []
+    for number, draw in enumerate(draws):
+        mind = Mind({"topic": draw}, f"This is quite new {number} to{number} you{number}.")
+        mind.records = known
+        draft = Draft(situation(SAY, talk=told(*spoken), state=state))
+        action = run(converse(draft, Daily(min_lines=99, max_lines=99)), mind)
+        assert isinstance(action, Action)
+        wishes.append(wish(mind))
+        state = draft.state
+        spoken += [action.fields["text"], f"Ada answers with number {number}."]
+    own = {as_speech(one.text, "Bo Li", "Ada Byron") for one in known if one.kind == "thought"}
+    topics = [one for one in wishes if one != "I want to sell rye."]
+    assert set(topics) <= own
+    assert len(topics) == len(set(topics)) == min(len(own), len(draws))
+    assert wishes[len(topics) :] == ["I want to sell rye."] * (len(draws) - len(topics))
+
+
+def test_two_minds_of_one_planner_share_no_thought() -> None:
+    """What one thinks and has not said stands in no ask of the other."""
+    planner = Daily(candidates=1)
+    secrets = {"Bo Li": "The silver bell is hidden.", "Ada Byron": "The letter is burnt."}
+    states = dict.fromkeys(secrets, AgentState(records=1))
+    heard: dict[str, list[Ask]] = {name: [] for name in secrets}
+    lines: list[str] = []
+    for turn in range(6):
+        name = ("Ada Byron", "Bo Li")[turn % 2]
+        mind = Mind({}, f"Well number{turn} then{turn}.")
+        mind.records = [Record(id=1, kind="thought", text=secrets[name], created=NINE)]
+        given = situation(SAY, talk=told(*lines, floor=name), state=states[name])
+        given = replace(given, persona=Persona(name=name), seen=replace(given.seen, who=name))
+        draft = Draft(given)
+        action = run(converse(draft, planner), mind)
+        assert isinstance(action, Action)
+        lines.append(action.fields["text"])
+        states[name] = draft.state
+        heard[name] += mind.asks
+    for name, asks in heard.items():
+        (theirs,) = [text for other, text in secrets.items() if other != name]
+        assert secrets[name] in repr(asks)
+        assert theirs not in repr(asks)
+
+
+def test_a_new_talk_may_take_up_old_topics() -> None:
+    """Topics are remembered for one talk only."""
+    state = AgentState(records=4, drafts={"topics": [2, 4], "mine": 1})
+    draft = Draft(situation(SAY, talk=told(), state=state))
+    run(converse(draft, Daily()), Mind({"topic": 0}))
+    assert draft.state.drafts == {"topics": [2], "mine": 1}
+    over = told("Goodbye!", floor="", ended=True)
+    ended = Draft(situation(MEET, talk=over, state=draft.state))
+    run(remember_talk(ended, over, Daily()), Mind())
+    assert ended.state.drafts == {"mine": 1}, "also one who is spoken to first may"
