@@ -8,7 +8,7 @@ from datetime import timedelta
 from ..core import Action, Decision, Situation, Slot, Thought
 from .days import next_slot, plan_day, revise_identity
 from .draft import Draft
-from .meeting import converse, meet, remember_talk
+from .meeting import converse, meet, overhear, remember_talk
 from .places import choose_place, home_bed
 from .reflecting import reflect
 from .routine import act, notice
@@ -45,6 +45,7 @@ class Daily:
         asleep = situation.persona.sleeps_at(situation.now.hour * 60 + situation.now.minute)
         if not (asleep and draft.state.asleep):
             notice(draft, importance=None)
+            overhear(draft)
         if talk is not None and not talk.ended:
             action = yield from converse(draft, self)
         else:

@@ -158,7 +158,9 @@ def _item(
         candidates,
         seed=situation.seed.child("plan", minute),
         clean=lambda raw: as_phrase(raw, name),
-        about=habit if habit != FREE else persona.currently or persona.background,
+        about=habit
+        if habit != FREE
+        else (situation.state.currently or persona.currently or persona.background),
         role="plan",
         stray=STRAY if habit != FREE else "",
         unlike=lambda text: bool(re.search(r"\b(?:bed|sleep\w*|nap\w*)\b", text)),
@@ -214,7 +216,7 @@ def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
     text = yield from best_of(
         draft,
         ask,
-        candidates,
+        max(1, candidates - 1),
         seed=situation.seed.child("step"),
         clean=lambda raw: as_phrase(raw, name),
         about=block.doing,

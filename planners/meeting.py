@@ -115,6 +115,15 @@ def hear(draft: Draft, talk: Talk) -> None:
     draft.change(talk_seen=0 if talk.ended else len(talk.lines))
 
 
+def overhear(draft: Draft) -> None:
+    """Remember lines said by others in one's hearing: so news spread beyond those told."""
+    seen = draft.situation.seen
+    members = seen.talk.members if seen.talk else ()
+    for event in seen.notices:
+        if event.kind == "said" and event.subject not in members:
+            draft.note("utterance", event.text, who=event.subject, event=event)
+
+
 def remember_talk(draft: Draft, talk: Talk, settings: Daily) -> Thought[None]:
     """After a talk: one memo, one note for the plan, and the plan changed where it bears
     on it. Two people who talked leave each other alone for a while."""
@@ -216,6 +225,8 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
     alone = partner if len(talk.members) == 2 else ""
     wish = as_speech(topic.text if topic else currently, me, alone)
     told = [line.text for line in talk.lines]
+    # What one told others before may be told again, but not word for word.
+    before = [record.text for record in records if record.kind == "utterance" and record.who == me]
     return (
         yield from best_of(
             draft,
@@ -225,7 +236,7 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
             clean=lambda raw: clean_line(raw, me),
             about=wish,
             role="line",
-            unlike=lambda text: repeats(text, told),
+            unlike=lambda text: repeats(text, told) or repeats(text, before, share=0.85),
         )
     )
 
