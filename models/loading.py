@@ -30,9 +30,9 @@ def load_model(
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id.
 
     A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the
-    first there is; ``dtype`` auto: bfloat16 where the processor multiplies it, else
-    float32; ``int8`` rounds weights and activations (CPU only, 2 to 4 times the speed of
-    float32). ``exact``: float32, deterministic kernels, each ask alone and nothing reused,
+    first there is; ``dtype`` auto: bfloat16 where the processor multiplies it, else int8 on
+    one with fast integer products, else float32; ``int8`` rounds weights and activations
+    (CPU only). ``exact``: float32, deterministic kernels, each ask alone and nothing reused,
     so two fresh runs agree bit by bit. ``window``: tokens of prompt and answer at most.
     ``method``: how Choose scores options.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..core import Completion, Generate, Option, Seed, Thought, all_of, generate
@@ -20,15 +20,15 @@ def best_of(
     about: str,
     role: str,
     unlike: Callable[[str], bool] | None = None,
-    stray: str = "",
+    strays: Sequence[str] = (),
 ) -> Thought[str]:
     """The draft of ``ask`` (``count`` of them, by different seeds) that ``about`` fits best.
 
     A tiny model's drafts stray; that one of them belongs to the matter is something it
     judges far better than it writes. ``clean`` makes a draft usable (an empty text throws
-    it away), ``unlike`` says which ones must not be used. ``stray`` is what a draft must
-    fit better than: with it a draft beside the matter is thrown away even when it is the
-    best. Empty when none is left.
+    it away), ``unlike`` says which ones must not be used. ``strays`` are what a draft must
+    fit better than: where one of them fits best, all drafts are beside the matter. Empty
+    when none is left.
     """
     answers = yield from all_of(
         [generate(replace(ask, seed=seed.child(number).number)) for number in range(count)]
@@ -36,9 +36,9 @@ def best_of(
     texts = [clean(answer.text) for answer in answers if isinstance(answer, Completion)]
     usable = [text for text in texts if text and not (unlike and unlike(text))]
     options = list(dict.fromkeys(usable))
-    if stray and options and stray not in options:
-        options.append(stray)
-    if len(options) <= 1:
+    if len(options) + len(strays) <= 1 or not options:
         return options[0] if options else ""
-    best = yield from pick(draft, [Option(text) for text in options], about=about, role=role)
-    return "" if best == stray else best
+    against = [text for text in dict.fromkeys(strays) if text not in options]
+    offered = [Option(text) for text in (*options, *against)]
+    best = yield from pick(draft, offered, about=about, role=role)
+    return best if best in options else ""

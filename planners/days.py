@@ -76,8 +76,9 @@ def plan_day(draft: Draft, candidates: int) -> Thought[None]:
     memories = [hit.record for hit in remembered.hits] if isinstance(remembered, Recalled) else []
     draft.use(memories)
     habits = turning_points(situation)
+    usual = tuple(habit for _, habit in habits if habit != FREE)
     texts = yield from all_of(
-        [_item(draft, memories, minute, habit, candidates) for minute, habit in habits]
+        [_item(draft, memories, minute, habit, candidates, usual) for minute, habit in habits]
     )
     midnight = persona.lived_day(now)
     bed = bed_time(persona, midnight)
@@ -122,7 +123,7 @@ def turning_points(situation: Situation) -> list[tuple[int, str]]:
 FREE = "doing what comes up"
 
 STRAY = "doing something else entirely"
-"""A draft that fits a habit worse than this is no draft of it: the habit is kept."""
+"""A draft that fits its matter worse than this is beside it."""
 
 
 def bed_time(persona: Persona, midnight: datetime) -> datetime:
@@ -132,9 +133,17 @@ def bed_time(persona: Persona, midnight: datetime) -> datetime:
 
 
 def _item(
-    draft: Draft, memories: Sequence[Record], minute: int, habit: str, candidates: int
+    draft: Draft,
+    memories: Sequence[Record],
+    minute: int,
+    habit: str,
+    candidates: int,
+    habits: tuple[str, ...],
 ) -> Thought[str]:
-    """What the person will be doing at a turning point of today ("baking bread")."""
+    """What the person will be doing at a turning point of today ("baking bread").
+
+    A draft that fits the habit worse than another habit of the day does is no variation of
+    it; where all are such, the habit itself is kept."""
     situation = draft.situation
     persona = situation.persona
     name = persona.first_name
@@ -162,7 +171,7 @@ def _item(
         if habit != FREE
         else (situation.state.currently or persona.currently or persona.background),
         role="plan",
-        stray=STRAY if habit != FREE else "",
+        strays=() if habit == FREE else (STRAY, *(other for other in habits if other != habit)),
         unlike=lambda text: bool(re.search(r"\b(?:bed|sleep\w*|nap\w*)\b", text)),
     )
     return text or habit
@@ -221,7 +230,7 @@ def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
         clean=lambda raw: as_phrase(raw, name),
         about=block.doing,
         role="step",
-        stray=STRAY,
+        strays=(STRAY,),
         unlike=lambda text: last is not None and text == last.doing,
     )
     return text or block.doing

@@ -209,7 +209,7 @@ def best(texts: list[str], index: int = 0, bad: str = "", stray: str = "") -> tu
         about="bread",
         role="line",
         unlike=lambda text: text == bad,
-        stray=stray,
+        strays=(stray,) if stray else (),
     )
     return run(thought, answer), asks
 
