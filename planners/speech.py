@@ -68,8 +68,8 @@ def clean_line(text: str, me: str) -> str:
     """A generated line as speech: no name, quotation marks or stage direction around it, at
     most two sentences, and no unfinished last one where a whole one stands before it.
 
-    Empty for what is no speech: a fragment that begins in the middle of a sentence, or a
-    stage direction inside it.
+    Empty for what is no speech: a fragment that begins in the middle of a sentence or breaks
+    off at a comma, or a stage direction inside it.
 
     >>> clean_line('Bo: *smiles* "Good morning! How are you? I was', "Bo Li")
     'Good morning! How are you?'
@@ -83,6 +83,8 @@ def clean_line(text: str, me: str) -> str:
         return ""
     sentences = re.findall(r".+?[.!?…](?=\s|$)", words)
     whole = " ".join(sentence.strip() for sentence in sentences[:2]) or words
+    if whole.endswith((":", ",", ";", "-")):
+        return ""
     return whole.strip(" \"“”*'") if len(re.findall(r"\w+", whole)) >= 2 else ""
 
 

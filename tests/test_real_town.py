@@ -195,6 +195,7 @@ def test_exact_runs_are_equal(tmp_path: Path) -> None:
     scenario = replace(
         scenario,
         people=scenario.people[:1],
+        inputs=(),
         minds=replace(scenario.minds, daily={"candidates": 1}),
     )
     hashes = []

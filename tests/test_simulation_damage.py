@@ -110,7 +110,7 @@ def test_flipped_bits_and_the_other_commands(run: Path, content: bytes) -> None:
         except DenizensError:
             refused += 1
             assert (run / "run.db").read_bytes() == bytes(spoilt)
-    assert refused > 10
+    assert refused >= 5  # else the file is mostly slack and this test proves little
 
 
 def test_truncation(run: Path, content: bytes) -> None:

@@ -215,7 +215,7 @@ def test_interview_sees_the_step_and_nothing_later(folder: Path) -> None:
             step: sum(row.step < step for row in rows_of(run.memory("Hanna Brook")))
             for step in (0, 5, 60, STEPS)
         }
-    assert 0 == made[0] < made[5] < made[60] < made[STEPS]
+    assert 0 == made[0] < made[5] <= made[60] < made[STEPS]
     for step, count in made.items():
         reply = interview(
             folder, "Hanna Brook", "What did you see?", at=step, model=ImprovisedModel()
