@@ -9,7 +9,7 @@ from ..core import Action, Decision, Situation, Slot, Thought
 from .days import next_slot, plan_day, revise_identity
 from .draft import Draft
 from .meeting import converse, meet, overhear, remember_talk
-from .places import choose_place, home_bed
+from .places import home_bed
 from .reflecting import reflect
 from .routine import act, notice
 
@@ -78,18 +78,9 @@ class Daily:
         if doing and doing.start + timedelta(minutes=doing.minutes) > now:
             return Action("continue")
         slot = yield from next_slot(draft, self.fine_minutes, self.candidates)
-        place = yield from choose_place(draft, slot.doing)
-        started = Slot(
-            start=now,
-            minutes=slot.minutes,
-            doing=slot.doing,
-            place=place,
-            emoji=slot.emoji,
-            fine=slot.fine,
-        )
-        draft.change(doing=started)
+        draft.change(doing=slot)
         draft.because(f"The plan for now: {slot.doing}.")
-        return act(started)
+        return act(slot)
 
     def _sleep(self, draft: Draft) -> Action:
         if draft.state.asleep:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..core import (
+    Address,
     Completion,
     Cue,
     Generate,
@@ -25,11 +26,11 @@ from ..core import (
 )
 from .best import best_of
 from .draft import Draft, identity
-from .places import pick, targets
+from .places import choose_place, choose_room, choose_thing, pick, targets
 from .prompts import prompt
 from .routine import timetable
 
-STOPS = ("\n", ".", ",", ";", '"', " at ")
+STOPS = ("\n", ".", ",", ";", '"')
 
 # What an emoji stands for, in words that activities share. Ours; chosen, never parsed.
 EMOJI = (
@@ -111,7 +112,10 @@ def turning_points(situation: Situation) -> list[tuple[int, str]]:
         if wake <= minute < end and not persona.sleeps_at(minute % (24 * 60)):
             known[minute] = entry.doing
     before = [minute for minute in sorted(known) if minute <= now]
-    points = [(now, known[before[-1]] if before else "getting up and having breakfast")]
+    # What began long ago is over: whoever is up at midnight is not still at dinner.
+    lately = [minute for minute in before if now - minute < 180]
+    start = known[lately[-1]] if lately else FREE if before else GETTING_UP
+    points = [(now, start)]
     points += [(minute, known[minute]) for minute in sorted(known) if now < minute < end]
     filled: list[tuple[int, str]] = []
     for (minute, habit), (after, _) in zip(points, [*points[1:], (end, "")]):
@@ -121,6 +125,7 @@ def turning_points(situation: Situation) -> list[tuple[int, str]]:
 
 
 FREE = "doing what comes up"
+GETTING_UP = "getting up and having breakfast"
 
 STRAY = "doing something else entirely"
 """A draft that fits its matter worse than this is beside it."""
@@ -192,7 +197,23 @@ def next_slot(draft: Draft, fine_minutes: int, candidates: int) -> Thought[Slot]
     emoji = yield from pick(
         draft, [Option(mark, words) for mark, words in EMOJI], about=doing, role="emoji"
     )
-    return Slot(start=now, minutes=minutes, doing=doing, emoji=emoji, fine=fine)
+    place = yield from _place(draft, block, doing)
+    return Slot(start=now, minutes=minutes, doing=doing, place=place, emoji=emoji, fine=fine)
+
+
+def _place(draft: Draft, block: Slot, doing: str) -> Thought[Address]:
+    """Where to do a step of a block: the room is chosen once for the whole block, so that
+    nobody wanders through the town over one breakfast; the object for every step."""
+    room = block.place or (yield from choose_room(draft, block.doing))
+    if not room:
+        return ""
+    if not block.place:
+        placed = replace(block, place=room)
+        schedule = tuple(placed if slot == block else slot for slot in draft.state.schedule)
+        draft.change(schedule=schedule)
+    thing = yield from choose_thing(draft, doing, room)
+    # A room that is no longer within reach is chosen anew.
+    return thing or (yield from choose_place(draft, doing))
 
 
 def current_block(draft: Draft) -> Slot | None:
@@ -306,12 +327,13 @@ def _clock(minute: int) -> str:
 
 
 def as_phrase(text: str, name: str) -> str:
-    """A generated activity as a bare phrase: no name, no "is", no closing stop.
+    """A generated activity as a bare phrase: no name, no "is", no hour, no closing stop.
 
     >>> as_phrase(' Nora is baking "bread". And then', "Nora")
     'baking "bread"'
     """
     words = re.split(r"[\n.;:]", text.strip())[0].strip(" '*-,")
     words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be |doing is )*", "", words)
+    words = re.sub(r"\s+(?:at|from|until|around|by)(?:\s+\d.*)?$", "", words)
     usable = re.search(r"[a-z]{3,}ing\b", words) and " " in words.strip()
     return words[:80].strip() if usable else ""

@@ -64,18 +64,28 @@ def choose_place(draft: Draft, doing: str) -> Thought[Address]:
     The person's name is kept out: it would draw everybody to the house that bears it
     (measured on 73 routine entries: the right room .53 with the name, .73 without).
     """
-    known = targets(draft.situation.can)
-    if not known:
+    room = yield from choose_room(draft, doing)
+    return (yield from choose_thing(draft, doing, room)) if room else ""
+
+
+def choose_room(draft: Draft, doing: str) -> Thought[Address]:
+    """The room (sector and arena) for an activity; empty when the world offers none."""
+    rooms = _level(targets(draft.situation.can), 3)
+    if not rooms:
         return ""
     home = draft.situation.persona.home
-    rooms = _level(known, 3)
     options = [Option(room, _describe(room, inside, home)) for room, inside in rooms.items()]
-    room = options[0].name
-    if len(options) > 1:
-        room = yield from pick(draft, options, about=doing, role="place")
-    inside = [address for address in rooms[room] if address != room] or rooms[room]
-    if len(inside) == 1:
-        return inside[0]
+    if len(options) == 1:
+        return options[0].name
+    return (yield from pick(draft, options, about=doing, role="place"))
+
+
+def choose_thing(draft: Draft, doing: str, room: Address) -> Thought[Address]:
+    """The object in a room for an activity; the room itself where it holds none."""
+    known = [one for one in targets(draft.situation.can) if f"{one}:".startswith(f"{room}:")]
+    inside = [address for address in known if address != room] or known
+    if len(inside) <= 1:
+        return inside[0] if inside else ""
     things = [Option(address, _last(address)) for address in inside]
     return (yield from pick(draft, things, about=doing, role="object"))
 

@@ -134,7 +134,8 @@ def _resolve(place: str, known: Sequence[Address]) -> Address:
 
 
 def _from_prose(persona: Persona, known: tuple[Address, ...]) -> list[Appointment]:
-    """Read times and places from ``daily`` ("opens the cafe at 8am"), clause by clause.
+    """Read times and places from ``daily`` ("opens the cafe at 8am") and from what else
+    ``lifestyle`` says ("likes to sit in the park"), clause by clause.
 
     A clause without a time follows two hours after the one before it; "until 8pm" says
     when the person goes home."""
@@ -144,10 +145,13 @@ def _from_prose(persona: Persona, known: tuple[Address, ...]) -> list[Appointmen
         Appointment(at=_clock(sleep), doing="sleeping", place=home),
         Appointment(at=_clock(wake), doing="getting up and having breakfast", place=home),
     ]
-    at = wake + 90
-    prose = persona.daily.replace(persona.name, "").replace(persona.first_name, "")
+    at = wake + 30
+    other = [c for c in re.split(r"[,.]\s|[,.]$", persona.lifestyle) if not re.search(_HOURS, c)]
+    prose = ". ".join((*other, persona.daily))
+    prose = prose.replace(persona.name, "").replace(persona.first_name, "")
     place = ""
     for clause in re.split(r"[,.;]\s|[,.;]$| and then ", prose):
+        clause = re.sub(r"(?: if it's)? before \d[^,.]*", "", clause)
         words, _, end = clause.strip().removeprefix("and ").partition(" until ")
         if not words or words.startswith("at which point"):
             continue
@@ -168,6 +172,9 @@ def _from_prose(persona: Persona, known: tuple[Address, ...]) -> list[Appointmen
     return entries
 
 
+_HOURS = r"wak|gets up|rises|bed|sleep|dinner|lunch|breakfast"
+
+
 def _meant(clause: str, known: tuple[Address, ...], before: Address) -> Address:
     """The place a clause means: one whose sector it names, else one where one just was
     ("opens the cafe, stands at the counter" stays in the cafe)."""
@@ -186,6 +193,10 @@ def _going(clause: str) -> str:
     >>> _going("opens the cafe at 8am"), _going("closes it"), _going("goes to the library")
     ('opening the cafe at 8am', 'closing it', 'going to the library')
     """
+    clause = re.sub(r"^(?:she|he|they) ", "", clause.strip(), flags=re.IGNORECASE)
+    liking = re.match(r"(?:likes|loves) to (\w+)(.*)", clause)
+    if liking:
+        return f"{liking.group(1).removesuffix('e')}ing{liking.group(2)}"
     verb, _, rest = clause.strip().partition(" ")
     if not verb.endswith("s") or verb.endswith("ss"):
         return clause.strip()
