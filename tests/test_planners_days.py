@@ -384,22 +384,3 @@ def test_any_text_gives_a_short_phrase_or_none(text: str) -> None:
     assert not set(phrase) & set("\n.;:")
     assert phrase == phrase.strip()
     assert not phrase or (" " in phrase and "ing" in phrase)
-
-
-def test_the_room_of_a_block_is_chosen_once() -> None:
-    """Two steps of one block happen in one room; the room is asked for once."""
-    nine = DAY.replace(hour=9)
-    state = AgentState(schedule=(Slot(start=nine, minutes=120, doing="baking bread"),))
-    can = tuple(Affordance("act", f"v:{room}:hall:{thing}") for room in "ab" for thing in "xy")
-    mind = Mind("kneading dough")
-    found = []
-    for minute in (0, 30):
-        draft = Draft(replace(situation(nine.replace(minute=minute), bo(), state), can=can))
-        slot = run(next_slot(draft, 15, 1), mind)
-        assert isinstance(slot, Slot)
-        found.append(slot.place)
-        state = draft.state
-    room = state.schedule[0].place
-    assert room in ("v:a:hall", "v:b:hall")
-    assert all(place.startswith(f"{room}:") for place in found)
-    assert [ask.role for ask in mind.asks if isinstance(ask, Choose)].count("place") == 1
