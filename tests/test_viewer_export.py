@@ -17,7 +17,7 @@ from denizens.simulation import Run, begin, load_scenario
 from denizens.viewer import collect, to_csv, to_smallville
 from denizens.viewer.tables import TABLES, cell
 
-STEPS = 150
+STEPS = 320
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "exports.md"
 
 
