@@ -51,12 +51,20 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
-    """Ask for free text, or for JSON when ``schema`` is given."""
+    """Ask for free text, or for JSON when ``schema`` is given.
+
+    Candidates for the next token are cut by ``top_k`` (0: off), ``top_p`` and ``min_p`` (a
+    share of the likeliest one's probability; Nguyen et al. 2024), at ``temperature`` (0: the
+    likeliest). ``repetition_penalty`` as in CTRL (Keskar et al. 2019); None: the model's own.
+    """
 
     messages: tuple[Message, ...]
     max_tokens: int = 64
     temperature: float = 0.7
     top_p: float = 0.95
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float | None = None
     seed: int = 0
     schema: Json = None
     stop: tuple[str, ...] = ()
