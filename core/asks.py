@@ -7,7 +7,7 @@ answers them in batches and records every answer as it arrives.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from .records import Cue, Hit
 from .words import Json
@@ -71,6 +71,10 @@ class Generate:
     stream: bool = False
     role: str = "speech"
     kind: Literal["generate"] = "generate"
+
+    # Left out of the JSON while at their defaults: runs recorded before they were there
+    # keep the digests of their asks.
+    LATER: ClassVar[tuple[str, ...]] = ("top_k", "min_p", "repetition_penalty")
 
 
 @dataclass(frozen=True, slots=True)

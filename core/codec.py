@@ -48,7 +48,16 @@ def _answers() -> TypeAdapter[Answer]:
 
 def to_json(value: object) -> Json:
     """A record (any frozen dataclass of the core) as plain JSON values."""
-    return _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+    data = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+    for name in getattr(type(value), "LATER", ()):
+        if getattr(value, name) == _defaults(type(value))[name]:
+            del data[name]
+    return data
+
+
+@cache
+def _defaults(cls: type) -> dict[str, object]:
+    return {field.name: field.default for field in fields(cls)}
 
 
 def from_json(cls: type[T], data: Json) -> T:
