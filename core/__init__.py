@@ -35,6 +35,7 @@ from .codec import (
 )
 from .engines import Client, Delta, Done, Model, Ticket
 from .errors import (
+    CapReached,
     ContextTooLong,
     DenizensError,
     IllegalAction,
@@ -111,6 +112,7 @@ __all__ = [
     "Asked",
     "Body",
     "Call",
+    "CapReached",
     "Choice",
     "Choose",
     "Client",

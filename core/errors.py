@@ -11,6 +11,7 @@ DenizensError
 |- RunError
 |  |- RunCorrupt      a run file fails its checks
 |  |- RunLocked       another process writes the run
+|  |- CapReached      a day of the run has cost as many tokens as it may
 |  `- ReplayDiverged  a replayed ask differs from the recorded one
 |- WorldError
 |  |- MapError        a map file is wrong
@@ -65,6 +66,10 @@ class RunCorrupt(RunError):
 
 class RunLocked(RunError):
     """Another process is writing this store."""
+
+
+class CapReached(RunError):
+    """A simulated day has cost as many tokens as it may."""
 
 
 class ReplayDiverged(RunError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket
+from .ledger import Ledger, Spent
 
 
 class Router:
@@ -20,10 +21,13 @@ class Router:
     def __init__(self, models: Mapping[str, Model], default: Model | None = None) -> None:
         self._models = dict(models)
         self._default = default
+        every = [*self._models.values(), *([] if default is None else [default])]
+        kept = {id(model): getattr(model, "ledger", None) for model in every}
+        self.ledger = Ledger([one for one in kept.values() if isinstance(one, Ledger)])
 
     def client(self) -> RouterClient:
         """A new mailbox over one mailbox of each model."""
-        return RouterClient(self._models, self._default)
+        return RouterClient(self._models, self._default, self.ledger)
 
     def describe(self) -> dict[str, Json]:
         """The models by role."""
@@ -35,11 +39,15 @@ class Router:
 
 
 class RouterClient:
-    """One mailbox at several engines; a model named for two roles gets one mailbox."""
+    """One mailbox at several engines; a model named for two roles gets one mailbox.
 
-    def __init__(self, models: Mapping[str, Model], default: Model | None) -> None:
+    What a model without a ledger answers is entered in the router's."""
+
+    def __init__(self, models: Mapping[str, Model], default: Model | None, ledger: Ledger) -> None:
         self._models = models
         self._default = default
+        self._ledger = ledger
+        self._untold: dict[Ticket, tuple[str, ModelAsk]] = {}
         self._clients: dict[int, Client] = {}
         self._place: dict[Ticket, tuple[int, Ticket]] = {}
         self._name: dict[tuple[int, Ticket], Ticket] = {}
@@ -60,11 +68,14 @@ class RouterClient:
         self._next += 1
         self._place[self._next] = (key, inner)
         self._name[(key, inner)] = self._next
+        if not isinstance(getattr(model, "ledger", None), Ledger):
+            self._untold[self._next] = (owner, ask)
         return self._next
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask."""
         place = self._place.pop(ticket, None)
+        self._untold.pop(ticket, None)
         if place is not None:
             del self._name[place]
             self._clients[place[0]].cancel(place[1])
@@ -79,6 +90,8 @@ class RouterClient:
                 ticket = self._name[(key, event.ticket)]
                 if isinstance(event, Done):
                     del self._name[(key, event.ticket)], self._place[ticket]
+                    if ticket in self._untold:
+                        self._ledger.enter(Spent.told(*self._untold.pop(ticket), event.answer))
                     out.append(Done(ticket, event.answer))
                 else:
                     out.append(Delta(ticket, event.text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +32,7 @@ from ..memory import Memory
 from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
+from .budget import CAP
 from .packing import reading
 from .scenario import Member, Scenario, moment
 from .simulation import Simulation
@@ -67,7 +69,10 @@ def build(
             store=store,
             starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
             about={**scenario.portable().as_json(), "map": store.get("map")},
+            max_tokens_per_day=scenario.model.max_tokens_per_day,
         )
+        if store.get(CAP, 0) != scenario.model.max_tokens_per_day:
+            store.put(CAP, scenario.model.max_tokens_per_day)
         if fresh:
             store.put("versions", _versions())
             _plan_inputs(simulation, scenario)
@@ -250,7 +255,8 @@ def _plan_inputs(simulation: Simulation, scenario: Scenario) -> None:
 
 
 def stored_scenario(store: Store) -> Scenario:
-    """The scenario a run was started with. Raises RunError when it was not built from one."""
+    """The scenario a run was started with, with its latest cap on tokens. Raises RunError
+    when it was not built from one."""
     start = store.get("start")
     if not start:
         raise RunError(f"{store.name}: the run was never begun; delete its folder and run anew")
@@ -261,4 +267,5 @@ def stored_scenario(store: Store) -> Scenario:
             "with Simulation(world, agents, store=Store(path))"
         )
     text = canonical({key: value for key, value in about.items() if key != "map"})
-    return reading(store, "its scenario", lambda data: from_json(Scenario, data), text)
+    found = reading(store, "its scenario", lambda data: from_json(Scenario, data), text)
+    return replace(found, model=replace(found.model, max_tokens_per_day=store.get(CAP, 0)))

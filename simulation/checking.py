@@ -16,10 +16,11 @@ _ALWAYS = ("start", "models", "steps", "seconds", "store.schema")
 
 
 def check_run(store: Store) -> tuple[Damage, ...]:
-    """Everything wrong with a run: file, texts, memories, chain, asks, states, snapshots."""
+    """Everything wrong with a run: file, texts, memories, chain, asks, states, snapshots,
+    costs."""
     found: list[Damage] = []
     checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
-        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks),
+        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks, _costs),
     )
     for check in checks:
         try:
@@ -122,6 +123,11 @@ def _asks(store: Store) -> Iterator[Damage]:
                 yield Damage(name, "belongs to no tick")
             elif not _agrees(store, row):
                 yield Damage(name, "was changed")
+
+
+def _costs(store: Store) -> Iterator[Damage]:
+    journal = Journal(store)
+    yield from journal.costs.damage(journal.steps)
 
 
 def _agrees(store: Store, row: tuple[Json, ...]) -> bool:

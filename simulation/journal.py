@@ -19,6 +19,7 @@ from ..core import (
     to_json,
 )
 from ..store import Store, chain
+from .costs import Costs
 from .packing import COLUMNS, AskRow, Packed, fits, pack, reading, unpack_answer, unpack_ask
 
 _ASKS = """(step INTEGER, agent TEXT, path TEXT, kind TEXT, role TEXT, digest TEXT,
@@ -53,6 +54,7 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self.store = store
         store.ensure("journal", 1, SCHEMA)
+        self.costs = Costs(store)
 
     def _damaged(self, what: str) -> RunCorrupt:
         return RunCorrupt(
@@ -120,6 +122,7 @@ class Journal:
         inside the caller's transaction."""
         for table in ("ticks", "asks", "pending", "states", "snapshots"):
             self.store.execute(f"DELETE FROM {table} WHERE step >= ?", (steps,))
+        self.costs.cut(steps)
         self.store.execute("DELETE FROM inputs WHERE step >= ? AND NOT planned", (steps,))
         self.store.put(_INPUTS, self._inputs_link())
         self.store.put("steps", steps)

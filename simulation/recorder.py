@@ -13,6 +13,9 @@ from ..core import (
     digest,
     to_json,
 )
+from ..models.ledger import Spent, added
+from .budget import Budget
+from .costs import Purse
 from .journal import Journal
 from .packing import pack
 
@@ -21,8 +24,9 @@ class Recorder:
     """Faculties of one tick.
 
     What is on record is answered from it, checked by the ask's digest; everything else
-    goes to ``inner`` and is written to the journal's pending table as it arrives. Without
-    ``inner`` (a replay) an ask that is not on record is an error.
+    goes to ``inner`` and is written to the journal's pending table as it arrives, with what
+    it cost. Without ``inner`` (a replay) an ask that is not on record is an error. Once the
+    day's cap is reached nothing new is asked; what is open is awaited and kept.
     """
 
     def __init__(
@@ -30,8 +34,17 @@ class Recorder:
         inner: Faculties | None,
         journal: Journal,
         record: Mapping[AskId, tuple[str, Answer]],
+        *,
+        step: int,
+        purse: Purse,
+        budget: Budget,
     ) -> None:
         self._inner = inner
+        self._step = step
+        self._purse = purse
+        self._budget = budget
+        self._held = False
+        self._spent: list[Spent] = []
         self._journal = journal
         self._record = record
         self._ready: list[tuple[AskId, Answer]] = []
@@ -58,6 +71,9 @@ class Recorder:
                 f"step {where.step}, {where.agent}, ask {where.path} ({ask.kind}) is not on "
                 "record; the run was made by other code, prompts or settings"
             )
+        if self._budget.over(self._step):
+            self._held = True
+            return
         self._open[where] = (key, ask)
         self._inner.submit(where, ask)
 
@@ -73,18 +89,36 @@ class Recorder:
             )
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
-        """Recorded answers first; then new ones, which are durable when this returns."""
+        """Recorded answers first; then new ones, which are durable when this returns.
+        Raises CapReached when all that is left was held back."""
         if self._ready:
             ready, self._ready = self._ready, []
             return ready
+        if self._held and not self._open:
+            raise self._budget.broken_off(self._step)
         if self._inner is None or not self._open:
             raise RuntimeError("nothing was submitted that could still be answered")
         answers = self._inner.wait()
-        packed = []
+        packed, answered = [], []
         with self._journal.store.transaction():
             for where, answer in answers:
                 key, ask = self._open.pop(where)
                 packed.append(pack(self._journal.store, where, ask, key, answer))
+                answered.append((where, ask, answer))
             self._journal.note_pending(packed)
+            self._pay(self._purse.take(answered))
         self.new += len(packed)
         return answers
+
+    def settle(self) -> tuple[Spent, ...]:
+        """Write down what the models entered late, inside the caller's transaction; all that
+        the step's new answers cost."""
+        if self._inner is not None:
+            self._pay(self._purse.take(()))
+        return added(self._spent)
+
+    def _pay(self, costs: Sequence[Spent]) -> None:
+        if costs:
+            self._journal.costs.add(self._step, costs)
+            self._budget.note(self._step, costs)
+            self._spent.extend(costs)

@@ -11,6 +11,7 @@ from ..memory import Memory
 from ..store import Store
 from ..world import TownMap
 from .building import build, clock_of, stored_map, stored_scenario
+from .costs import Cost, summary
 from .journal import Journal
 from .packing import AskRow, reading
 from .scenario import Scenario
@@ -70,11 +71,14 @@ def make_folder(place: Path) -> None:
         ) from error
 
 
-def resume(folder: Path | str, *, model: Model | None = None) -> Simulation:
-    """Take up the run in ``folder`` after its last committed step."""
+def resume(
+    folder: Path | str, *, model: Model | None = None, max_tokens_per_day: int | None = None
+) -> Simulation:
+    """Take up the run in ``folder`` after its last committed step, with another cap on a
+    day's tokens where one is given (0: none)."""
     store = open_store(folder, write=True)
     try:
-        scenario = stored_scenario(store)
+        scenario = stored_scenario(store).settle(max_tokens_per_day=max_tokens_per_day)
         return build(scenario, store=store, model=model)
     except BaseException:
         store.close()
@@ -170,6 +174,10 @@ class Run:
             raise RunError(f"no agent '{agent}' in this run; there are: {', '.join(self.people)}")
         return Memory(self.store, agent)
 
+    def ledger(self) -> Iterator[Cost]:
+        """What was spent, by step, agent, kind and role: (step, Spent)."""
+        return self.journal.costs.rows()
+
     def figures(self) -> dict[str, Json]:
         """Counts over the whole run; see ``figures``."""
         return figures(self.store)
@@ -180,7 +188,8 @@ def _personas(data: Json) -> dict[AgentId, Persona]:
 
 
 def figures(store: Store) -> dict[str, Json]:
-    """Steps, hash, model calls by kind, tokens, and agent steps a second of a run."""
+    """Steps, hash, model calls by kind, tokens, agent steps a second, and the sums of the
+    ledger (see ``summary``) of a run."""
     journal = Journal(store)
     kinds = dict(store.rows("SELECT kind, COUNT(*) FROM asks GROUP BY kind"))
     tokens = store.rows(
@@ -200,4 +209,5 @@ def figures(store: Store) -> dict[str, Json]:
         "asks": kinds,
         "prompt_tokens": int(tokens[0][0]),
         "generated_tokens": int(tokens[0][1]),
+        "ledger": summary(journal.costs.rows()),
     }

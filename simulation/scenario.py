@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar
 
 from ..core import (
     AgentId,
@@ -61,6 +62,10 @@ class ModelTable:
     dtype: str = "auto"
     embedder: str = "minilm"
     exact: bool = False
+    max_tokens_per_day: int = 0
+
+    # Left out of a run's record while at their defaults: earlier runs have none of them.
+    LATER: ClassVar[tuple[str, ...]] = ("max_tokens_per_day",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +129,8 @@ class Scenario:
         """A copy with settings of the command line; those that are None change nothing."""
         heading = {key: changes[key] for key in ("seed", "until") if changes.get(key) is not None}
         model = {key: changes[key] for key in ("exact", "device", "dtype") if changes.get(key)}
+        if changes.get("max_tokens_per_day") is not None:
+            model["max_tokens_per_day"] = changes["max_tokens_per_day"]
         if changes.get("model"):
             model["name"] = changes["model"]
         members, minds = self.people, self.minds
@@ -140,13 +147,14 @@ class Scenario:
 
     def portable(self) -> Scenario:
         """A copy without the folders its files lie in, so that a run's hash is the same
-        wherever the files are."""
+        wherever the files are, and without the cap on tokens, which may change."""
         world = replace(self.world, map=Path(self.world.map).name)
-        return replace(self, world=world, source=Path(self.source).name)
+        model = replace(self.model, max_tokens_per_day=0)
+        return replace(self, world=world, model=model, source=Path(self.source).name)
 
     def as_json(self) -> Json:
         """Plain JSON, of which ``from_json(Scenario, data)`` makes the scenario again."""
-        return to_json(self)
+        return {**to_json(self), "model": to_json(self.model)}
 
 
 TABLES: Mapping[str, type] = {
@@ -229,6 +237,8 @@ def _check_values(made: Scenario) -> None:
         moment(heading.until, f"{made.source}: [scenario] until")
     if heading.step_seconds < 1:
         raise SettingError(f"{made.source}: [scenario] step_seconds must be at least 1")
+    if made.model.max_tokens_per_day < 0:
+        raise SettingError(f"{made.source}: [model] max_tokens_per_day must not be negative")
     for table, key in (("minds", "daily"), ("minds", "settings"), ("world", "settings")):
         if not isinstance(getattr(getattr(made, table), key), dict):
             raise SettingError(f"{made.source}: '{key}' must be a table, written [{table}.{key}]")

@@ -11,6 +11,7 @@ from ..core import (
     Action,
     AgentId,
     Body,
+    CapReached,
     Clock,
     Event,
     Faculties,
@@ -28,7 +29,10 @@ from ..core import (
     drive,
     to_json,
 )
+from ..models.ledger import Spent
 from ..store import Store
+from .budget import Budget
+from .costs import Purse
 from .journal import SNAPSHOT_EVERY, Journal
 from .people import Guests
 from .recorder import Recorder
@@ -37,7 +41,7 @@ from .recorder import Recorder
 @dataclass(frozen=True, slots=True)
 class Tick:
     """What happened in one step. ``hash`` is the run's hash chain up to and with it;
-    ``asks`` counts the asks that were not on record."""
+    ``asks`` counts the asks that were not on record, ``spent`` is what they cost."""
 
     step: int
     at: Time
@@ -47,6 +51,7 @@ class Tick:
     seen: Mapping[AgentId, Observation]
     hash: str
     asks: int
+    spent: tuple[Spent, ...] = ()
 
 
 Observer = Callable[[Tick], None]
@@ -57,7 +62,8 @@ class Simulation:
 
     All agents must keep their memories in ``store`` (None: the first agent's). A store that
     already holds steps is taken up where it ended. ``starts`` gives the tiles on which
-    bodies enter; ``about`` is kept in the run's header.
+    bodies enter; ``about`` is kept in the run's header. ``max_tokens_per_day`` (0: none) caps
+    what a simulated day may cost.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Simulation:
         observers: Sequence[Observer] = (),
         starts: Mapping[AgentId, tuple[int, int]] | None = None,
         about: Json = None,
+        max_tokens_per_day: int = 0,
     ) -> None:
         if not agents:
             raise SettingError("a simulation needs at least one agent; give it some")
@@ -90,6 +97,8 @@ class Simulation:
             agent.step_seconds = clock.step_seconds
         self.observers = list(observers)
         self.stopping = False
+        self.halted: CapReached | None = None
+        """Why ``run`` ended before its end: the day's cap."""
         self.seconds = 0.0
         self._spent = float(self.store.get("seconds", 0.0))
         self._record: Journal | None = None
@@ -98,6 +107,7 @@ class Simulation:
         self._shown: dict[AgentId, Json] = {}
         self._guests = Guests(world)
         self.journal = Journal(self.store)
+        self.budget = Budget(self.journal.costs, clock, max_tokens_per_day)
         self._begin(starts or {}, about)
 
     def _begin(self, starts: Mapping[AgentId, tuple[int, int]], about: Json) -> None:
@@ -202,34 +212,44 @@ class Simulation:
     def run(self, *, until: Time | None = None, steps: int | None = None) -> Iterator[Tick]:
         """Step on, at most ``steps`` steps and not beyond ``until``; yields each tick.
 
-        Setting ``stopping`` ends the run after the step under way."""
+        Setting ``stopping`` ends the run after the step under way. The cap on a day's tokens
+        ends it too; ``halted`` then says so."""
         end = self.clock.steps_until(until) if until else None
         if steps is not None:
             end = min(end, self.step + steps) if end is not None else self.step + steps
         if end is None:
             raise SettingError("run: say until when, or how many steps")
         while self.step < end and not self.stopping:
-            yield self.tick()
+            try:
+                tick = self.tick()
+            except CapReached as reached:
+                self.halted = reached
+                return
+            yield tick
 
     def tick(self) -> Tick:
         """One step: observe, think together, let the world answer, write all of it down.
 
         When it raises, nothing of the step was committed but the answers that had arrived,
-        and the run must be taken up anew from its store."""
+        and the run must be taken up anew from its store. Raises CapReached, before the step
+        or amidst it."""
         if self._broken:
             raise RunError(
                 f"{self.store.name}: a step was broken off; take the run up anew (resume)"
             )
+        step, now = self.step, self.now
+        if self._record is None:
+            self.budget.check(step)
         self._broken = True
         began = time.perf_counter()
-        step, now = self.step, self.now
         inputs = self.journal.inputs(step)
         if self._guests.apply(inputs):
             self._seen.clear()
         table = self._record or self.journal
         record = table.answers(step, "asks" if self._record else "pending")
         minds: Faculties | None = Minds(self.agents, at=now) if self._record is None else None
-        recorder = Recorder(minds, self.journal, record)
+        purse = Purse({name: agent.model for name, agent in self.agents.items()} if minds else {})
+        recorder = Recorder(minds, self.journal, record, step=step, purse=purse, budget=self.budget)
         thoughts = {
             name: agent.live(
                 self._seen.get(name) or self.world.observe(name),
@@ -245,7 +265,7 @@ class Simulation:
         actions = {name: done.action for name, done in steps.items()}
         actions.update(self._guests.actions())
         turn = self._step_world(step, actions)
-        tick = self._commit(step, now, steps, actions, turn, recorder.new, began)
+        tick = self._commit(now, steps, actions, turn, recorder, began)
         self.seconds += time.perf_counter() - began
         self._broken = False
         for observer in self.observers:
@@ -261,14 +281,14 @@ class Simulation:
 
     def _commit(
         self,
-        step: int,
         now: Time,
         steps: Mapping[AgentId, Step],
         actions: Mapping[AgentId, Action],
         turn: Turn,
-        asks: int,
+        recorder: Recorder,
         began: float,
     ) -> Tick:
+        step = self.step
         if self._record is not None:
             self.journal.copy_asks(self._record, step)
         with self.store.transaction():
@@ -293,12 +313,14 @@ class Simulation:
                 "inputs": [to_json(given) for given in self.journal.inputs(step)],
             }
             head = self.journal.commit(step, now.isoformat(), entry)
+            costs = recorder.settle()
             spent = self._spent + self.seconds + time.perf_counter() - began
             self.store.put("seconds", round(spent, 3))
             if (step + 1) % SNAPSHOT_EVERY == 0:
                 self.journal.snapshot(step, self._saved())
         self.step = step + 1
-        return Tick(step, now, dict(actions), dict(steps), turn.events, turn.seen, head, asks)
+        told = (turn.events, turn.seen, head, recorder.new, costs)
+        return Tick(step, now, dict(actions), dict(steps), *told)
 
     def _changed_bodies(self, turn: Turn) -> dict[AgentId, Json]:
         """Where everybody is and what they do, where that changed: [x, y, place, doing,
