@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ..core import Choose, Completion, Embed, Generate, Rate
 from ..simulation import Simulation, Tick
 
 REPORT_SECONDS = 15.0
@@ -30,20 +29,20 @@ class Meter:
         self._began = time.perf_counter()
         self.calls = 0
         self.prompt = 0
+        self.reused = 0
         self.generated = 0
 
     def count(self, tick: Tick) -> None:
         """Take a tick in."""
-        for step in tick.steps.values():
-            for asked in step.asks:
-                if isinstance(asked.ask, Generate | Choose | Rate | Embed):
-                    self.calls += 1
-                self.prompt += getattr(asked.answer, "tokens_in", 0)
-                if isinstance(asked.answer, Completion):
-                    self.generated += asked.answer.tokens_out
+        for cost in tick.spent:
+            self.calls += cost.calls
+            self.prompt += cost.tokens_in
+            self.reused += cost.tokens_reused
+            self.generated += cost.tokens_out
 
     def line(self) -> str:
-        """Simulated time, steps/s, model calls, tokens/s, time left."""
+        """Simulated time, steps/s, model calls, tokens/s and how many of those read were
+        reused, time left."""
         seconds = max(time.perf_counter() - self._began, 1e-6)
         done = self.simulation.step - self._first
         parts = [
@@ -53,6 +52,8 @@ class Meter:
             f"{self.calls} model calls",
             f"{(self.prompt + self.generated) / seconds:.0f} tokens/s",
         ]
+        if self.reused:
+            parts.append(f"{self.reused / self.prompt:.0%} reused")
         if self._end and done:
             left = (self._end - self.simulation.step) * seconds / done
             parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")

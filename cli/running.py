@@ -19,6 +19,15 @@ StepsOption = Annotated[int | None, typer.Option("--steps", min=0, help="At most
 UntilOption = Annotated[
     str | None, typer.Option("--until", help='Simulated time to stop at: "2023-02-13 12:00".')
 ]
+CapOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens-per-day",
+        min=0,
+        metavar="N",
+        help="Stop before a simulated day costs more tokens, read and written (0: no cap).",
+    ),
+]
 
 
 @app.command()
@@ -43,13 +52,19 @@ def run(
         bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
     ] = False,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, mps.")] = None,
+    max_tokens_per_day: CapOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
     from ..simulation import begin, load_scenario
 
     wanted = load_scenario(scenario).settle(
-        seed=seed, model=model, planner=planner, exact=exact, device=device
+        seed=seed,
+        model=model,
+        planner=planner,
+        exact=exact,
+        device=device,
+        max_tokens_per_day=max_tokens_per_day,
     )
     end = _end(wanted, until, steps)
     if end is not None and end <= wanted.start:
@@ -65,6 +80,7 @@ def resume(
     folder: FolderArgument,
     steps: StepsOption = None,
     until: UntilOption = None,
+    max_tokens_per_day: CapOption = None,
     json: JsonOption = False,
 ) -> None:
     """Take up a run after its last committed step; same hash as if it had never stopped."""
@@ -73,7 +89,8 @@ def resume(
 
     with Run(folder) as before:
         end = _end(before.scenario, until, steps)
-    _go(take_up(folder), folder, end, steps, json)
+    taken = take_up(folder, max_tokens_per_day=max_tokens_per_day)
+    _go(taken, folder, end, steps, json)
 
 
 def _end(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
@@ -98,7 +115,9 @@ def _go(
     simulation: Simulation, folder: Path, end: Time | None, steps: int | None, json: bool
 ) -> None:
     from ..simulation import figures
+    from ..simulation.budget import CAP
     from .progress import Meter, live_line, stop_cleanly
+    from .spending import spending
 
     last = simulation.clock.steps_until(end) if end else None
     if steps is not None:
@@ -110,16 +129,24 @@ def _go(
             for _ in simulation.run(until=end, steps=steps):
                 pass
         found = figures(simulation.store)
+    halted = simulation.halted
     if json:
-        print_json({**found, "run": str(folder), "stopped": simulation.stopping})
+        stopped = CAP if halted else simulation.stopping
+        cap = {"cap": simulation.budget.figures(simulation.step)} if simulation.budget.cap else {}
+        print_json({**found, "run": str(folder), "stopped": stopped, **cap})
         return
+    for line in spending(found["ledger"]):
+        say(line)
     say(
         f"{found['steps']} steps of {found['agents']} people, "
         f"{found['agent_steps_per_s']} agent-steps/s, {found['model_calls']} model calls, "
         f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
     )
     say(f"hash {found['hash']}")
-    if simulation.stopping:
+    if halted:
+        say(f"stopped by the cap: {halted}")
+        say(f"go on with: denizens resume {folder} --max-tokens-per-day N")
+    elif simulation.stopping:
         say(f"go on with: denizens resume {folder}")
     say(f"look at it: denizens view {folder}")
 
