@@ -13,6 +13,7 @@ from .data import Act, AskData, MapData, PageData, PersonData, Plan, PlanSlot, T
 from .islands import Islands
 from .landscape import land_of, landscape
 from .people import identity, memory_of
+from .spending import cost_data
 from .story import headlines
 
 Body = list[Json]
@@ -59,6 +60,7 @@ def collect(run: Run | Path | str) -> PageData:
         headlines=headlines(people, told),
         figures=_figures(run),
         texts=texts.all,
+        costs=cost_data(run.ledger(), clock, run.steps),
     )
 
 

@@ -17,7 +17,11 @@ at any step by binary search; prompts are stored once, in ``texts``, and named b
                memories: [[id, step, kind, text, importance, depth, who, [evidence]]],
                asks: [[step, kind, role, body]]}],
      talks: [{id, start, end, members, place, lines: [[step, who, text]]}],
-     headlines: [[step, text]], texts: [text]}
+     headlines: [[step, text]], texts: [text],
+     costs: {minutes: of a column of the chart, sums: [[person, kind, role, calls, tokens read,
+             written, reused, seconds]], times: [[step, the same but the role]]}}
+
+``costs`` is left out of a run that asked no model.
 
 An ask's body by kind: ``choose`` {about, options: [[name, probability]], chosen, prompt:
 [text index]}, ``generate`` {text, prompt}, ``rate`` {about, value, low, high, prompt},
@@ -33,6 +37,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..core import AgentId, Json, Time
+from ..models.ledger import Spent
 
 VERSION = 1
 
@@ -220,6 +225,24 @@ class TalkData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CostData:
+    """What asks cost: ``sums`` of the whole run, and ``times`` by the step at which a column
+    of so many simulated ``minutes`` begins, without roles."""
+
+    minutes: int
+    sums: tuple[Spent, ...]
+    times: tuple[tuple[int, Spent], ...]
+
+    def as_json(self) -> Json:
+        """Rows as lists."""
+        return {
+            "minutes": self.minutes,
+            "sums": [[*cost.key, *_counts(cost)] for cost in self.sums],
+            "times": [[step, cost.agent, cost.kind, *_counts(cost)] for step, cost in self.times],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageData:
     """A whole run, ready to be shown."""
 
@@ -234,9 +257,11 @@ class PageData:
     headlines: tuple[tuple[int, str], ...] = ()
     figures: Mapping[str, Json] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+    costs: CostData | None = None
 
     def as_json(self) -> Json:
         """The object of the module's docstring."""
+        costs = {"costs": self.costs.as_json()} if self.costs else {}
         return {
             "version": VERSION,
             "title": self.title,
@@ -250,6 +275,7 @@ class PageData:
             "talks": [talk.as_json() for talk in self.talks],
             "headlines": [list(line) for line in self.headlines],
             "texts": list(self.texts),
+            **costs,
         }
 
 
@@ -274,6 +300,11 @@ class Texts:
     def all(self) -> tuple[str, ...]:
         """All texts in the order of their numbers."""
         return tuple(self._index)
+
+
+def _counts(cost: Spent) -> list[Json]:
+    counts = (cost.calls, cost.tokens_in, cost.tokens_out, cost.tokens_reused)
+    return [*counts, round(cost.seconds, 3)]
 
 
 def _bytes(numbers: Sequence[int]) -> str:

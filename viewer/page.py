@@ -30,6 +30,7 @@ SCRIPTS = (
     "marks.js",
     "dom.js",
     "why.js",
+    "costs.js",
     "panel.js",
     "overview.js",
     "timeline.js",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..models.ledger import Spent
 from .data import (
     Act,
     AskData,
+    CostData,
     Memory,
     PageData,
     PersonData,
@@ -51,7 +53,16 @@ def sample_page(text: str = "Tea is ready.") -> PageData:
         headlines=((40, text),),
         figures={"model_calls": 7, "prompt_tokens": 1234},
         texts=("[system]\nYou are Ann.", f"[user]\n{text}"),
+        costs=_costs(text),
     )
+
+
+def _costs(text: str) -> CostData:
+    ann, bo = (
+        Spent("Ann Lee", "generate", text, 3, 900, 40, 500, 1.5),
+        Spent("Bo Dale", "choose", "place", 2, 300, 0, 0, 0.4),
+    )
+    return CostData(minutes=10, sums=(ann, bo), times=((20, ann), (40, bo)))
 
 
 def _ann(text: str) -> PersonData:

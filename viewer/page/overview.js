@@ -22,6 +22,7 @@ function overview(app) {
       h('li', { class: k === here ? 'here' : k > here ? 'later' : '' },
         h('button', { type: 'button', onclick: () => app.jump(step, run.talks.find((talk) => talk.start === step)) }, h('time', {}, run.clock(step)), h('span', {}, text)))))
       : h('p', { class: 'quiet' }, 'A quiet time: nobody met, nobody thought aloud.'),
+    costs(app),
     h('h3', {}, 'In figures'),
     h('dl', { class: 'figures' }, figures.map(([name, value]) => h('div', {}, h('dd', {}, number(value)), h('dt', {}, name)))));
 }

@@ -11,6 +11,7 @@ class Panel {
     this.key = '';
     this.filter = { kind: '', text: '', shown: 120 };
     this.focus = 0;
+    this.measure = '';
   }
 
   /* Draws anew only when what it shows has changed. */
@@ -35,14 +36,14 @@ class Panel {
     const { run, state } = this.app;
     const person = state.who;
     const t = Math.floor(state.t);
-    if (!person) return `overview|x|${lastAt(run.headlines, t)}|${run.people.map((p) => lastAt(p.acts, t)).join()}`;
+    if (!person) return `overview|x|${this.measure}|${costColumn(run, t)}|${lastAt(run.headlines, t)}|${run.people.map((p) => lastAt(p.acts, t)).join()}`;
     const parts = {
       now: [lastAt(person.acts, t), lastAt(person.asks, t), run.asked(person, t)?.step === t, run.talkOf(person, t)?.id, lastAt(run.talkOf(person, t)?.lines || [], t)],
       day: [lastAt(person.plans, t), Math.floor(run.minute(t) / 5)],
       memories: [lastMemory(person, t), JSON.stringify(this.filter), this.focus],
       thoughts: [lastMemory(person, t)],
       talks: [person.talks.map((talk) => lastAt(talk.lines, t)).join()],
-      about: [],
+      about: [this.measure],
     }[state.tab];
     return [person.id, state.tab, lastAt(person.acts, t), state.follow, ...parts].join('|');
   }
@@ -167,8 +168,8 @@ class Panel {
 
   about(person) {
     const titles = { age: 'Age', traits: 'By nature', background: 'Story', currently: 'Currently', lifestyle: 'Way of life', home: 'Home' };
-    return h('dl', { class: 'about-list' }, Object.entries(person.persona).filter(([, value]) => value).map(([name, value]) =>
-      [h('dt', {}, titles[name] || name), h('dd', {}, name === 'home' ? last(value) : value)]));
+    return [h('dl', { class: 'about-list' }, Object.entries(person.persona).filter(([, value]) => value).map(([name, value]) =>
+      [h('dt', {}, titles[name] || name), h('dd', {}, name === 'home' ? last(value) : value)])), costs(this.app, person)];
   }
 }
 
