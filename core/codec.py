@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .asks import Answer, Ask
 from .errors import SettingError
@@ -50,14 +50,14 @@ def to_json(value: object) -> Json:
     """A record (any frozen dataclass of the core) as plain JSON values."""
     data = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
     for name in getattr(type(value), "LATER", ()):
-        if getattr(value, name) == _defaults(type(value))[name]:
+        if getattr(value, name) == _defaults(cast(Hashable, type(value)))[name]:
             del data[name]
     return data
 
 
 @cache
-def _defaults(cls: type) -> dict[str, object]:
-    return {field.name: field.default for field in fields(cls)}
+def _defaults(cls: Hashable) -> dict[str, object]:
+    return {field.name: field.default for field in fields(cast(type[Any], cls))}
 
 
 def from_json(cls: type[T], data: Json) -> T:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..core import Json, ModelCorrupt, ModelError, SettingError
+from ..core import Json, ModelCorrupt, SettingError
 from .catalogue import (
     Progress,
     check_hashes,
@@ -22,16 +22,17 @@ from .catalogue import (
 )
 from .convert import read_gguf
 from .decisions import Decider
-from .decoding import Voice
 from .embedder import Embedder
+from .engine import Engine
 from .grammar import Grammars
-from .int8 import to_int8
+from .keepers import make_keeper, make_limits
+from .ledger import Ledger
 from .loading import not_found, require_kind
 from .local import LocalModel
-from .net import Net
 from .prompts import Prompter
 from .quiet import quiet
 from .sampling import Guard
+from .writing import Voice
 
 SMALL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
 WORTH = 50_000_000  # parameters; below, rounding to int8 gains nothing
@@ -47,6 +48,9 @@ def assemble(
     embedder: str,
     window: int | None,
     method: Any,
+    rows: int | None,
+    pass_tokens: int | None,
+    cache_mb: int | None,
     progress: Progress | None,
 ) -> LocalModel:
     """See ``load_model``."""
@@ -58,25 +62,26 @@ def assemble(
         torch.use_deterministic_algorithms(True)
     model, tokenizer, digest = read(name, kind, progress)
     model.to(place)
-    require_plain_attention(name, model)
     vocabulary = int(model.get_output_embeddings().weight.shape[0])
     size_of = sum(weight.numel() for weight in model.parameters())
     small = size_of < SMALL
     if dtype == "auto" and size_of >= WORTH and rounds_well(kind, place):
         dtype = "int8"
-    if dtype == "int8":
-        to_int8(model)
     size = _window(name, model, window)
-    budget = 768 << 20 if place.type == "cpu" else 4 << 30
-    net = Net(model, place, vocabulary, exact=exact, budget=budget)
+    voice = _voice(model, tokenizer, vocabulary, small)
+    keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
     prompter = Prompter(tokenizer, size)
     vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
     about = describe(
         name, digest, dtype if dtype == "int8" else str(kind), place, size, exact, embedder
     )
-    voice = _voice(model, tokenizer, net, small)
-    decider = Decider(net, prompter, vectors, method=method, own=0.0 if small else 0.5)
-    return LocalModel(net, prompter, voice, vectors, decider, about)
+    decider = Decider(
+        prompter, vectors, method=method, own=0.0 if small else 0.5, remember=not exact
+    )
+    ledger = Ledger()
+    limits = make_limits(place, kind, rows, pass_tokens, int8=dtype == "int8", exact=exact)
+    engine = Engine(keeper, prompter, voice, decider, ledger, limits)
+    return LocalModel(engine, vectors, ledger, about)
 
 
 def pick_device(name: str) -> torch.device:
@@ -217,22 +222,6 @@ def embedder_folder(name: str, progress: Progress | None) -> Path:
         raise not_found(name) from error
 
 
-def require_plain_attention(name: str, model: Any) -> None:
-    """Raises ModelError for recurrent models: their state cannot be padded or cut."""
-    config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ())
-    if getattr(model, "_is_stateful", False) or not kinds <= {
-        "full_attention",
-        "sliding_attention",
-        "chunked_attention",
-        "attention",
-    }:
-        raise ModelError(
-            f"'{name}' has recurrent layers ({', '.join(sorted(kinds)) or 'state space'}), whose "
-            "cache this engine cannot share; use a model with attention in every layer"
-        )
-
-
 def _window(name: str, model: Any, window: int | None) -> int:
     longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", WINDOW))
     if window is None:
@@ -244,7 +233,7 @@ def _window(name: str, model: Any, window: int | None) -> int:
     return window
 
 
-def _voice(model: Any, tokenizer: Any, net: Net, small: bool) -> Voice:
+def _voice(model: Any, tokenizer: Any, vocabulary: int, small: bool) -> Voice:
     ends = {tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()
     listed = getattr(model.generation_config, "eos_token_id", None)
     ends |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
@@ -255,7 +244,7 @@ def _voice(model: Any, tokenizer: Any, net: Net, small: bool) -> Voice:
     control = set(tokenizer.all_special_ids)
     control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     # Rows of the output beyond the vocabulary are padding and name no token.
-    control |= set(range(len(tokenizer), net.vocabulary))
+    control |= set(range(len(tokenizer), vocabulary))
     # A shorter echo would break names: what one wants to say stands in the prompt.
     guard = Guard(penalty=1.1, repeat=4, echo=40) if small else Guard()
     return Voice(
@@ -264,7 +253,7 @@ def _voice(model: Any, tokenizer: Any, net: Net, small: bool) -> Voice:
         control=tuple(sorted(control - ends)),
         breaks=_line_breaks(tokenizer),
         guard=guard,
-        grammars=Grammars(tokenizer, net.vocabulary, min(ends)),
+        grammars=Grammars(tokenizer, vocabulary, min(ends)),
     )
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Answer, Choice, Choose, ContextTooLong, Failed, Message, Option, Rate, Rating
+from ..core import Answer, Choice, Choose, Failed, Message, Option, Rate, Rating
 from .embedder import Embedder
-from .net import Net
 from .prompts import Prompter
+from .rows import Pair
 from .sampling import uniform
 
 Method: TypeAlias = Literal["auto", "channel", "cosine", "direct"]
 Floats: TypeAlias = NDArray[np.float64]
-Pair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+Scores: TypeAlias = Mapping[Pair, tuple[float, ...]]
 
 ABOUT_TOKENS = 160  # more of a text changes no decision and costs a prefill
 OPTION_TOKENS = 320
@@ -33,6 +34,22 @@ SHARPNESS = 6.0
 NEARNESS = 16.0
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the language model must score for an ask: ``pairs`` of context and target, each
+    target token's log-probability after the context. ``finish`` makes the answer of them."""
+
+    ask: Choose | Rate
+    pairs: tuple[Pair, ...]
+    decider: Decider
+
+    def finish(self, scores: Scores) -> Answer:
+        """The answer, once all pairs are scored."""
+        if isinstance(self.ask, Choose):
+            return self.decider.chosen(self.ask, scores)
+        return self.decider.rated(self.ask, scores)
+
+
 class Decider:
     """Answers Choose and Rate with a language model and an embedder.
 
@@ -42,22 +59,50 @@ class Decider:
 
     def __init__(
         self,
-        net: Net,
         prompter: Prompter,
         embedder: Embedder,
         *,
         method: Method = "auto",
         own: float = 0.0,
+        remember: bool = True,
     ) -> None:
-        self._net = net
         self._prompter = prompter
         self._embedder = embedder
         self._method = method
         self._own = own
-        self._known: OrderedDict[Pair, float] = OrderedDict()
+        self._remember = remember
+        self._known: OrderedDict[Pair, tuple[float, ...]] = OrderedDict()
 
-    def choose(self, asks: Sequence[Choose]) -> list[Answer]:
-        """Answers in the asks' order; one that cannot be answered is Failed by itself.
+    def warm(self, asks: Sequence[Choose | Rate]) -> None:
+        """Embed the texts of several asks in one batch."""
+        texts = [text for ask in asks if ask.about.strip() for text in _texts(ask)]
+        self._embedder.vectors(texts)
+
+    def prepare(self, ask: Choose | Rate) -> Failed | Plan:
+        """What must be scored before the ask can be answered. Raises ContextTooLong."""
+        if isinstance(ask, Choose):
+            fault = _fault(ask)
+            rows = [] if fault else self._rows(ask)
+        else:
+            fault = _range_fault(ask)
+            rows = [] if fault else self._rating_rows(ask)
+        if fault:
+            return fault
+        new = tuple(sorted({row for row in rows if row not in self._known}))
+        return Plan(ask, new, self)
+
+    def learn(self, scores: Scores) -> None:
+        """Remember scores, so that the same pair is not scored again."""
+        if self._remember:
+            self._known.update(scores)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+
+    def _mean(self, pair: Pair, scores: Scores) -> float:
+        return float(np.mean(scores[pair] if pair in scores else self._known[pair]))
+
+    def chosen(self, ask: Choose, scores: Scores) -> Choice:
+        """The answer to a Choose of which all pairs are scored.
 
         Each option is scored apart from the others, so their order cannot matter:
 
@@ -68,19 +113,8 @@ class Decider:
 
         Probabilities are softmax(6 * score).
         """
-        answers: list[Answer | None] = [_fault(ask) for ask in asks]
-        rows: list[list[Pair]] = [[] for _ in asks]
-        for place, ask in enumerate(asks):
-            if answers[place] is None:
-                try:
-                    rows[place] = self._rows(ask)
-                except ContextTooLong as error:
-                    answers[place] = Failed(reason="context_too_long", detail=str(error))
-        means = self._means({pair for group in rows for pair in group})
-        return [
-            answer or self._choice(ask, group, means)
-            for ask, answer, group in zip(asks, answers, rows)
-        ]
+        rows = self._rows(ask)
+        return self._choice(ask, rows, {row: self._mean(row, scores) for row in rows})
 
     def _rows(self, ask: Choose) -> list[Pair]:
         """What the language model is to score: (context, target) of each finalist."""
@@ -104,18 +138,6 @@ class Decider:
         request = self._prompter.text_ids("\nRequest:")
         return context + request, self._prompter.text_ids(" " + about)[:ABOUT_TOKENS]
 
-    def _means(self, pairs: set[Pair]) -> dict[Pair, float]:
-        """Mean log-probability of each target's tokens, remembered unless exact."""
-        new = sorted(pair for pair in pairs if pair not in self._known)
-        means = {pair: self._known[pair] for pair in pairs if pair in self._known}
-        scores = self._net.score(new) if new else []
-        means |= {pair: float(np.mean(score)) for pair, score in zip(new, scores)}
-        if not self._net.exact:
-            self._known.update(means)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        return means
-
     def _choice(self, ask: Choose, rows: list[Pair], means: dict[Pair, float]) -> Choice:
         tokens = sum(len(context) + len(target) for context, target in rows)
         if self._method == "cosine":
@@ -136,52 +158,36 @@ class Decider:
         # Row by row: a matrix product may round a row by its place.
         return np.array([float(np.dot(vectors[0], vector)) for vector in vectors[1:]])
 
-    def rate(self, asks: Sequence[Rate]) -> list[Answer]:
-        """Answers in the asks' order.
+    def rated(self, ask: Rate, scores: Scores) -> Rating:
+        """The answer to a Rate of which all pairs are scored.
 
         With anchors: their values, weighted by exp(16 * cosine(about, anchor)). Without, or
         with the share ``own``: the likelihood of each number as the reply.
         """
-        texts = [text for ask in asks for text in (ask.about, *(a.text for a in ask.anchors))]
-        self._embedder.vectors(texts)  # one batch for all
-        answers: list[Answer] = []
-        for ask in asks:
-            try:
-                answers.append(self._rating(ask))
-            except ContextTooLong as error:
-                answers.append(Failed(reason="context_too_long", detail=str(error)))
-        return answers
-
-    def _rating(self, ask: Rate) -> Answer:
-        if ask.high < ask.low:
-            return Failed(
-                reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values"
-            )
         own = self._own if ask.anchors else 1.0
         values = np.arange(ask.low, ask.high + 1)
         spread = np.zeros(len(values))
-        tokens = 0
-        if own > 0:
-            direct, tokens = self._direct(ask)
-            spread += own * direct
+        rows = self._rating_rows(ask)
+        if rows:
+            sums = [sum(scores[row] if row in scores else self._known[row]) for row in rows]
+            direct = np.exp(np.array(sums) - max(sums))
+            spread += own * direct / direct.sum()
         if own < 1:
             spread += (1 - own) * self._near(ask)
         return Rating(
             value=float(spread @ values),
             probabilities=tuple(float(p) for p in spread),
-            tokens_in=tokens,
+            tokens_in=len(rows[0][0]) if rows else 0,
         )
 
-    def _direct(self, ask: Rate) -> tuple[Floats, int]:
+    def _rating_rows(self, ask: Rate) -> list[Pair]:
+        if ask.anchors and self._own <= 0:
+            return []
         messages = ask.messages or (Message.of("user", ask.about),)
         # The line break ends the number: without it "1" would also count for "10".
         targets = [self._prompter.text_ids(f"{i}\n") for i in range(ask.low, ask.high + 1)]
         context = self._prompter.fit(messages, max(map(len, targets))).ids
-        scores = np.array(
-            [sum(row) for row in self._net.score([(context, target) for target in targets])]
-        )
-        spread = np.exp(scores - scores.max())
-        return spread / spread.sum(), len(context)
+        return [(context, target) for target in targets]
 
     def _near(self, ask: Rate) -> Floats:
         vectors = self._embedder.vectors([ask.about, *(anchor.text for anchor in ask.anchors)])
@@ -190,6 +196,18 @@ class Decider:
         for anchor, weight in zip(ask.anchors, weights / weights.sum()):
             spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
         return spread
+
+
+def _texts(ask: Choose | Rate) -> tuple[str, ...]:
+    if isinstance(ask, Choose):
+        return (ask.about, *map(said, ask.options))
+    return (ask.about, *(anchor.text for anchor in ask.anchors))
+
+
+def _range_fault(ask: Rate) -> Failed | None:
+    if ask.high >= ask.low:
+        return None
+    return Failed(reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values")
 
 
 def said(option: Option) -> str:

@@ -35,18 +35,18 @@ class Rounder:
 
 
 class Int8Linear(nn.Module):
-    """Stands in for an ``nn.Linear``; float32 in and out."""
+    """Stands in for an ``nn.Linear`` of this weight (out, in); float32 in and out."""
 
-    def __init__(self, linear: nn.Linear, rounder: Rounder) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, rounder: Rounder) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()
-        scale = weight.abs().amax(dim=1).clamp_min(1e-8) / 127.0
-        rounded = torch.round(weight / scale.unsqueeze(1)).to(torch.int8)
+        whole = weight.detach().float()
+        scale = whole.abs().amax(dim=1).clamp_min(1e-8) / 127.0
+        rounded = torch.round(whole / scale.unsqueeze(1)).to(torch.int8)
         # The transposed view of contiguous rows is the layout the kernel is fastest with.
         self.register_buffer("rounded", rounded.contiguous())
         self.register_buffer("scale", scale)
-        self.bias = linear.bias
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.bias = bias
+        self.out_features, self.in_features = weight.shape
         self._rounder = rounder
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,4 +67,5 @@ def to_int8(model: nn.Module) -> None:
     for name, layer in list(model.named_modules()):
         if isinstance(layer, nn.Linear) and min(layer.weight.shape) >= LEAST:
             parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, Int8Linear(layer, rounder))
+            small = Int8Linear(layer.weight, layer.bias, rounder)
+            setattr(model.get_submodule(parent), own, small)

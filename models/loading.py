@@ -25,6 +25,9 @@ def load_model(
     embedder: str = "minilm",
     window: int | None = None,
     method: str = "auto",
+    rows: int | None = None,
+    pass_tokens: int | None = None,
+    cache_mb: int | None = None,
     progress: Progress | None = None,
 ) -> LocalModel:
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id.
@@ -34,7 +37,9 @@ def load_model(
     one with fast integer products, else float32; ``int8`` rounds weights and activations
     (CPU only). ``exact``: float32, deterministic kernels, each ask alone and nothing reused,
     so two fresh runs agree bit by bit. ``window``: tokens of prompt and answer at most.
-    ``method``: how Choose scores options.
+    ``method``: how Choose scores options. ``rows``: how many asks run at a time;
+    ``pass_tokens``: about how many tokens a pass takes; ``cache_mb``: memory for keys and
+    values, beyond which the least urgent asks wait.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
@@ -54,6 +59,9 @@ def load_model(
         embedder=embedder,
         window=window,
         method=method,
+        rows=rows,
+        pass_tokens=pass_tokens,
+        cache_mb=cache_mb,
         progress=progress,
     )
 

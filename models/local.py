@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any, TypeVar
 
-from ..core import (
-    Answer,
-    Choose,
-    Delta,
-    Done,
-    Embed,
-    Failed,
-    Generate,
-    Json,
-    ModelAsk,
-    Rate,
-    Ticket,
-    Vectors,
-)
-from .decisions import Decider
-from .decoding import Decoding, Voice
+from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
 from .embedder import Embedder
-from .net import Net
+from .engine import Engine
+from .ledger import Ledger
 from .prompts import Prompter
-
-A = TypeVar("A", bound=ModelAsk)
+from .writing import Voice
 
 
 class LocalModel:
     """A transformers causal model and an embedder behind the core's ``Model`` contract.
 
-    Made by ``load_model``. Clients are cheap; all share the weights and the store of
-    prefixes. Not for use from several threads at a time.
+    Made by ``load_model``. All clients share one running batch, one cache and one ledger;
+    they may wait in different threads: whoever waits drives the engine for all.
     """
 
     def __init__(
-        self,
-        net: Net,
-        prompter: Prompter,
-        voice: Voice,
-        embedder: Embedder,
-        decider: Decider,
-        about: dict[str, Json],
-        rows: int = 64,
+        self, engine: Engine, embedder: Embedder, ledger: Ledger, about: dict[str, Json]
     ) -> None:
-        self.net = net
-        self.prompter = prompter
-        self.voice = voice
+        self.engine = engine
         self.embedder = embedder
-        self.decider = decider
-        self.rows = 1 if net.exact else rows
+        self.ledger = ledger
         self._about = about
+        self._turn = threading.Condition()
+        self._driving = False
+        self._next = 0
+        self._boxes: dict[Ticket, LocalClient] = {}
+        self._coming: list[tuple[Ticket, ModelAsk, str, int]] = []
+        self._embeds: list[tuple[Ticket, Embed, str]] = []
 
     def client(self) -> LocalClient:
-        """A new mailbox with a running batch of its own."""
+        """A new mailbox."""
         return LocalClient(self)
 
     def describe(self) -> dict[str, Json]:
@@ -72,74 +54,110 @@ class LocalModel:
             at += len(ask.texts)
         return out
 
+    @property
+    def prompter(self) -> Prompter:
+        """Makes token ids of messages."""
+        return self.engine.prompter
+
+    @property
+    def voice(self) -> Voice:
+        """How the model writes."""
+        return self.engine.voice
+
+    # -- for the clients ------------------------------------------------------------
+
+    def take(self, box: LocalClient, ask: ModelAsk, owner: str, priority: int) -> Ticket:
+        """Queue an ask of a client."""
+        with self._turn:
+            self._next += 1
+            self._boxes[self._next] = box
+            self._coming.append((self._next, ask, owner, priority))
+            return self._next
+
+    def drop(self, ticket: Ticket) -> None:
+        """Forget an ask. One that a pass is working on is forgotten after it."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._driving)
+            self._boxes.pop(ticket, None)
+            self._coming = [one for one in self._coming if one[0] != ticket]
+            self._embeds = [one for one in self._embeds if one[0] != ticket]
+            self.engine.cancel(ticket)
+
+    def serve(self, box: LocalClient, end: float | None) -> None:
+        """Return once the box holds something, nothing of it is open, or the time is over."""
+        with self._turn:
+            while not box.arrived and box.open and (end is None or monotonic() < end):
+                if self._driving:
+                    # Somebody else's pass; it may bring what we wait for.
+                    self._turn.wait(None if end is None else max(0.0, end - monotonic()))
+                    continue
+                self._driving = True
+                self._hand_over()
+                self._turn.release()
+                try:
+                    events = self._step()
+                finally:
+                    self._turn.acquire()
+                    self._driving = False
+                    self._turn.notify_all()
+                for event in events:
+                    self._deliver(event)
+
+    def _hand_over(self) -> None:
+        """Give the engine what came since its last pass."""
+        coming, self._coming = self._coming, []
+        for ticket, ask, owner, priority in coming:
+            if isinstance(ask, Embed):
+                self._embeds.append((ticket, ask, owner))
+            else:
+                self.engine.submit(ticket, ask, owner, priority)
+
+    def _step(self) -> Sequence[Delta | Done]:
+        """Embeddings first: they are quick and free minds that can then join the batch."""
+        if self._embeds:
+            began = time.perf_counter()
+            waiting, self._embeds = self._embeds, []
+            answers = self.embed([ask for _, ask, _ in waiting])
+            spent = (time.perf_counter() - began) / len(waiting)
+            for _, ask, owner in waiting:
+                self.ledger.add(owner, ask.kind, ask.role, seconds=spent)
+            return [Done(ticket, answer) for (ticket, _, _), answer in zip(waiting, answers)]
+        return self.engine.step()
+
+    def _deliver(self, event: Delta | Done) -> None:
+        box = self._boxes.get(event.ticket)
+        if box is None:
+            return
+        box.arrived.append(event)
+        if isinstance(event, Done):
+            del self._boxes[event.ticket]
+            box.open.discard(event.ticket)
+
 
 class LocalClient:
-    """A mailbox. ``wait`` first answers what needs no decoding, so that the minds it
-    frees can join the batch; then it decodes until something is complete."""
+    """A mailbox at a LocalModel."""
 
     def __init__(self, model: LocalModel) -> None:
         self._model = model
-        self._queue: dict[Ticket, tuple[int, ModelAsk]] = {}
-        self._decoding = Decoding(model.net, model.prompter, model.voice)
-        self._next = 0
+        self.open: set[Ticket] = set()
+        self.arrived: list[Delta | Done] = []
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Queue an ask."""
-        self._next += 1
-        self._queue[self._next] = (priority, ask)
-        return self._next
+        """Queue an ask; it joins the running batch at the next pass."""
+        ticket = self._model.take(self, ask, owner, priority)
+        self.open.add(ticket)
+        return ticket
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask, also one that is being written."""
-        if self._queue.pop(ticket, None) is None:
-            self._decoding.cancel(ticket)
+        if ticket in self.open:
+            self._model.drop(ticket)
+            self.open.discard(ticket)
+        self.arrived = [event for event in self.arrived if event.ticket != ticket]
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """What is complete next; at least one event while anything is open, unless the
-        time is over (looked at between tokens)."""
-        end = None if timeout is None else monotonic() + timeout
-        out: list[Delta | Done] = [
-            *self._now(Embed, self._model.embed),
-            *self._now(Rate, self._model.decider.rate),
-            *self._now(Choose, self._model.decider.choose),
-        ]
-        if out:
-            return out
-        out += self._decoding.admit(self._joining())
-        while not out and len(self._decoding) and (end is None or monotonic() < end):
-            out += self._decoding.step()
-        return out
-
-    def _now(self, kind: type[A], answer: Callable[[Sequence[A]], list[Answer]]) -> list[Done]:
-        tickets = self._ordered(kind)
-        asks: list[Any] = [self._queue.pop(ticket)[1] for ticket in tickets]
-        if not asks:
-            return []
-        if self._model.net.exact:
-            answers = [_safely(answer, [ask])[0] for ask in asks]
-        else:
-            answers = _safely(answer, asks)
-        return [Done(ticket, found) for ticket, found in zip(tickets, answers)]
-
-    def _joining(self) -> list[tuple[Ticket, Generate]]:
-        room = self._model.rows - len(self._decoding)
-        chosen: list[tuple[Ticket, Generate]] = []
-        for ticket in self._ordered(Generate)[: max(0, room)]:
-            _, ask = self._queue.pop(ticket)
-            if isinstance(ask, Generate):
-                chosen.append((ticket, ask))
-        return chosen
-
-    def _ordered(self, kind: type[A]) -> list[Ticket]:
-        mine = [ticket for ticket, (_, ask) in self._queue.items() if isinstance(ask, kind)]
-        return sorted(mine, key=lambda ticket: (self._queue[ticket][0], ticket))
-
-
-def _safely(answer: Callable[[Sequence[A]], list[Answer]], asks: Sequence[A]) -> list[Answer]:
-    """All together; when that fails each alone, so that a fault stays with its ask."""
-    try:
-        return answer(asks)
-    except RuntimeError as error:
-        if len(asks) == 1:
-            return [Failed(reason="engine", detail=f"{type(error).__name__}: {error}")]
-    return [found for ask in asks for found in _safely(answer, [ask])]
+        """What has arrived; at least one event while anything is open, unless the time is
+        over (looked at between passes)."""
+        self._model.serve(self, None if timeout is None else monotonic() + timeout)
+        found, self.arrived = self.arrived, []
+        return found

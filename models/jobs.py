@@ -1,0 +1,216 @@
+"""The attention calls that a pass is made of; see ``passes``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .attention import Partial, causal, join, partial, whole
+from .slots import Slot, Slots
+from .trunk import Shape
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """The tokens that one sequence adds in a pass.
+
+    ``spans`` are shared keys and values before its own; ``held`` tokens of its own lie in
+    ``slot`` already. ``slot`` None: nothing of it is kept. Hidden states are wanted of the
+    last ``want`` tokens. ``first`` is where the pass put it among all tokens.
+    """
+
+    ids: Sequence[int]
+    spans: tuple[Tensor, ...]
+    held: int
+    slot: Slot | None
+    want: int
+    first: int = field(default=0, init=False)
+
+    @property
+    def start(self) -> int:
+        """Position of the first new token."""
+        return sum(kv.shape[2] for kv in self.spans) + self.held
+
+    @property
+    def steps(self) -> bool:
+        """Whether it takes one token in a slot."""
+        return len(self.ids) == 1 and self.slot is not None
+
+
+@dataclass(slots=True)
+class Layer:
+    """What the calls of one layer read and write. ``q`` (tokens, heads, size), ``kv``
+    (tokens, 2 * kv_heads, size); results go to ``out``, as ``q``, and ``sums`` (tokens,
+    heads), which is there when spans are visited."""
+
+    number: int
+    q: Tensor
+    kv: Tensor
+    out: Tensor
+    sums: Tensor | None
+
+
+class Job(Protocol):
+    """Attention of some pieces in one call."""
+
+    def run(self, at: Layer) -> None:
+        """Fill the pieces' tokens."""
+        ...
+
+
+class Steps:
+    """Sequences of one class that take a token each: one call over a view of its slots."""
+
+    def __init__(self, pieces: Sequence[Piece], slots: Slots, shape: Shape) -> None:
+        self._shape = shape
+        slot_of = [piece.slot for piece in pieces if piece.slot is not None]
+        self._home = slots.of(slot_of[0])
+        taken = len(self._home.slots)
+        self._longest = max(piece.held for piece in pieces) + 1
+        ends = torch.zeros(taken, dtype=torch.long)
+        places = torch.tensor([slot.index for slot in slot_of])
+        ends[places] = torch.tensor([piece.held + 1 for piece in pieces])
+        beyond = torch.arange(self._longest).unsqueeze(0) >= ends.unsqueeze(1)
+        mask = torch.zeros(beyond.shape, dtype=shape.dtype)
+        mask.masked_fill_(beyond, torch.finfo(shape.dtype).min)
+        self._mask = mask[:, None, None].to(shape.device)
+        self._places = places.to(shape.device)
+        self._taken = taken
+        self._index = torch.tensor([piece.first for piece in pieces], device=shape.device)
+        self._plain = taken == len(pieces) and places.tolist() == list(range(taken))
+
+    def run(self, at: Layer) -> None:
+        """See Job."""
+        shape = self._shape
+        group = shape.heads // shape.kv_heads
+        q = at.q[self._index].view(-1, shape.kv_heads, group, shape.size)
+        if not self._plain:
+            # Slots whose sequences rest in this pass are asked too and not listened to.
+            own = q.new_zeros((self._taken, *q.shape[1:]))
+            own[self._places] = q
+            q = own
+        kv = self._home.kv[at.number, : self._taken, :, : self._longest]
+        found, total = partial(q, *parts(kv, shape), self._mask, shape.scale)
+        if not self._plain:
+            found, total = found[self._places], total[self._places]
+        at.out[self._index] = found.reshape(-1, shape.heads, shape.size)
+        if at.sums is not None:
+            at.sums[self._index] = total.reshape(-1, shape.heads)
+
+
+class Fresh:
+    """Sequences of about equal length with nothing of their own cached, padded at the end:
+    the causal mask alone keeps the padding out."""
+
+    def __init__(self, pieces: Sequence[Piece], shape: Shape) -> None:
+        self._shape = shape
+        self._longest = max(len(piece.ids) for piece in pieces)
+        gather = torch.zeros((len(pieces), self._longest), dtype=torch.long)
+        real = torch.zeros((len(pieces), self._longest), dtype=torch.bool)
+        for row, piece in enumerate(pieces):
+            size = len(piece.ids)
+            gather[row, :size] = torch.arange(piece.first, piece.first + size)
+            gather[row, size:] = piece.first
+            real[row, :size] = True
+        self._gather = gather.to(shape.device)
+        self._real = real.to(shape.device)
+        self._index = self._gather[self._real]
+        group = shape.heads // shape.kv_heads
+        self._mask = causal(self._longest, self._longest, group, shape.dtype, shape.device)
+        self._spans = any(piece.spans for piece in pieces)
+
+    def run(self, at: Layer) -> None:
+        """See Job."""
+        shape = self._shape
+        q = grouped(at.q[self._gather], shape)
+        keys, values = parts(at.kv[self._gather].transpose(1, 2), shape)
+        if self._spans:
+            found, total = partial(q, keys, values, self._mask[None, None], shape.scale)
+            rows, totals = unpadded((found, total), shape)
+            at.out[self._index] = rows[self._real]
+            assert at.sums is not None
+            at.sums[self._index] = totals[self._real]
+        else:
+            rows = ungrouped(whole(q, keys, values, self._mask, shape.scale), shape)
+            at.out[self._index] = rows[self._real]
+
+
+class Chunk:
+    """A piece of a longer sequence, after whatever of it is cached."""
+
+    def __init__(self, piece: Piece, slots: Slots, shape: Shape) -> None:
+        self._piece, self._shape = piece, shape
+        self._home = None if piece.slot is None else slots.of(piece.slot)
+        group = shape.heads // shape.kv_heads
+        size = len(piece.ids)
+        self._mask = causal(size, piece.start + size, group, shape.dtype, shape.device)
+
+    def run(self, at: Layer) -> None:
+        """See Job."""
+        piece, shape = self._piece, self._shape
+        end = piece.first + len(piece.ids)
+        if self._home is not None and piece.slot is not None:
+            total = piece.held + len(piece.ids)
+            own = self._home.kv[at.number, piece.slot.index, :, :total]
+        else:
+            own = at.kv[piece.first : end].transpose(0, 1)
+        if piece.spans:
+            own = torch.cat([*(span[at.number] for span in piece.spans), own], dim=1)
+        q = grouped(at.q[piece.first : end].unsqueeze(0), shape)
+        keys, values = parts(own.unsqueeze(0), shape)
+        found = whole(q, keys, values, self._mask, shape.scale)
+        at.out[piece.first : end] = ungrouped(found, shape)[0]
+
+
+class Visit:
+    """All that attend to one shared span, at once; runs after the calls for their own keys
+    and joins what it finds with what they found."""
+
+    def __init__(self, span: Tensor, pieces: Sequence[Piece], shape: Shape) -> None:
+        self._span, self._shape = span, shape
+        self._index = torch.cat(
+            [torch.arange(piece.first, piece.first + len(piece.ids)) for piece in pieces]
+        ).to(shape.device)
+
+    def run(self, at: Layer) -> None:
+        """See Job."""
+        shape, index = self._shape, self._index
+        assert at.sums is not None
+        keys, values = parts(self._span[at.number].unsqueeze(0), shape)
+        found = partial(grouped(at.q[index].unsqueeze(0), shape), keys, values, None, shape.scale)
+        rows, totals = unpadded(found, shape)
+        joined, total = join((at.out[index], at.sums[index]), (rows[0], totals[0]))
+        at.out[index], at.sums[index] = joined, total
+
+
+def grouped(q: Tensor, shape: Shape) -> Tensor:
+    """(rows, tokens, heads, size) to (rows, kv_heads, tokens * group, size)."""
+    rows, tokens = q.shape[:2]
+    group = shape.heads // shape.kv_heads
+    split = q.reshape(rows, tokens, shape.kv_heads, group, shape.size)
+    return split.transpose(1, 2).reshape(rows, shape.kv_heads, tokens * group, shape.size)
+
+
+def ungrouped(found: Tensor, shape: Shape) -> Tensor:
+    """The way back: (rows, tokens, heads, size)."""
+    rows = found.shape[0]
+    group = shape.heads // shape.kv_heads
+    split = found.reshape(rows, shape.kv_heads, -1, group, shape.size)
+    return split.transpose(1, 2).reshape(rows, -1, shape.heads, shape.size)
+
+
+def unpadded(found: Partial, shape: Shape) -> Partial:
+    """Values (rows, tokens, heads, size) and sums (rows, tokens, heads) of a result."""
+    rows, _, queries = found[1].shape
+    group = shape.heads // shape.kv_heads
+    sums = found[1].reshape(rows, shape.kv_heads, queries // group, group)
+    return ungrouped(found[0], shape), sums.transpose(1, 2).reshape(rows, -1, shape.heads)
+
+
+def parts(kv: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+    """Keys and values of (rows, 2 * kv_heads, tokens, size)."""
+    return kv[:, : shape.kv_heads], kv[:, shape.kv_heads :]

@@ -1,0 +1,168 @@
+"""Which way a loaded model is run, and with how much memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import SettingError
+from .int8 import to_int8
+from .jobs import Piece
+from .keeping import PagedKeeper, least_limit
+from .passes import Pass
+from .plain import PlainKeeper
+from .rows import Keeper
+from .scheduler import Limits
+from .slots import Slots
+from .trunk import LEAN, LeanTrunk, ModuleTrunk, Shape, Trunk
+
+ATTENDS = {"full_attention", "attention", "sliding_attention", "chunked_attention"}
+PROBE = (5, 9, 6, 7, 8, 5, 5, 9, 10, 11, 12, 7)
+
+
+def make_keeper(
+    name: str,
+    model: Any,
+    device: torch.device,
+    window: int,
+    *,
+    cache_mb: int | None = None,
+    int8: bool = False,
+) -> Keeper:
+    """The fastest way to run a model that gives its own numbers.
+
+    Lean layers for the architectures that have them, else the module with our attention,
+    each held against the module on a probe; where neither agrees, or the model's state
+    cannot be cut (recurrent layers, a sliding window shorter than ``window``), each row
+    alone with the model's own cache. Raises SettingError when ``cache_mb`` is too small.
+    """
+    config = model.config.get_text_config()
+    trunk = None
+    if cuts(model, config, window):
+        wanted = _last_logits(model)
+        tolerance = 0.25 if int8 or next(model.parameters()).dtype is not torch.float32 else 1e-3
+        if config.model_type in LEAN:
+            trunk = _agreeing(LeanTrunk(model, int8=int8), wanted, tolerance)
+        if trunk is None:
+            trunk = _module(model, config, wanted, tolerance, int8=int8)
+    if trunk is not None:
+        return PagedKeeper(trunk, _limit(name, trunk.shape, device, window, cache_mb))
+    if int8:
+        to_int8(model)
+    return PlainKeeper(model, device)
+
+
+def make_limits(
+    device: torch.device,
+    dtype: torch.dtype,
+    rows: int | None,
+    pass_tokens: int | None,
+    *,
+    int8: bool,
+    exact: bool,
+) -> Limits:
+    """What is asked for, else what keeps a pass under a quarter of a second on two cores, or
+    a GPU busy. Raises SettingError."""
+    for key, value, least in (("rows", rows, 1), ("pass_tokens", pass_tokens, 16)):
+        if value is not None and value < least:
+            raise SettingError(f"{key} = {value} is too small; it must be at least {least}")
+    here = device.type == "cpu"
+    quick = int8 or dtype is torch.bfloat16
+    usual = (256 if quick else 128) if here else 4096
+    return Limits(rows=rows or (64 if here else 256), pass_tokens=pass_tokens or usual, alone=exact)
+
+
+def cuts(model: Any, config: Any, window: int) -> bool:
+    """Whether the model's state after some tokens can be cut back and shared: attention in
+    every layer, and to everything in the window."""
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if getattr(model, "_is_stateful", False) or not kinds <= ATTENDS:
+        return False
+    slides = getattr(config, "sliding_window", None)
+    if kinds and not kinds & {"sliding_attention", "chunked_attention"}:
+        slides = None
+    chunk = getattr(config, "attention_chunk_size", None)
+    return all(size is None or size >= window for size in (slides, chunk))
+
+
+def _module(
+    model: Any, config: Any, wanted: Tensor, tolerance: float, *, int8: bool
+) -> Trunk | None:
+    """The model's own module with our attention; None where that does not fit."""
+    heads = getattr(config, "num_attention_heads", None)
+    if not isinstance(heads, int):
+        return None
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    scale = getattr(config, "query_pre_attn_scalar", None) or size
+    weight = next(model.parameters())
+    shape = Shape(
+        layers=int(config.num_hidden_layers),
+        heads=heads,
+        kv_heads=int(getattr(config, "num_key_value_heads", None) or heads),
+        size=int(size),
+        scale=float(scale) ** -0.5,
+        dtype=weight.dtype,
+        device=weight.device,
+    )
+    before = model.config._attn_implementation
+    try:
+        trunk = ModuleTrunk(model, shape)
+        if int8:
+            to_int8(model)
+        found = _agreeing(trunk, wanted, tolerance)
+    except (RuntimeError, NotImplementedError, ValueError, TypeError, AttributeError):
+        found = None
+    if found is None:
+        model.set_attn_implementation(before)
+    return found
+
+
+@torch.inference_mode()
+def _last_logits(model: Any) -> Tensor:
+    ids = torch.tensor([PROBE], device=next(model.parameters()).device)
+    logits: Tensor = model(input_ids=ids, use_cache=False).logits[0, -1].float()
+    return logits
+
+
+def _agreeing(trunk: Trunk, wanted: Tensor, tolerance: float) -> Trunk | None:
+    """The trunk, if what it says of a probe read in three pieces is within ``tolerance`` of
+    the module's distribution (total variation)."""
+    slots = Slots(trunk.shape)
+    slot = slots.take(len(PROBE), len(PROBE))
+    hidden = None
+    for start, end in ((0, 5), (5, 11), (11, 12)):
+        piece = Piece(PROBE[start:end], (), start, slot, 1)
+        hidden = Pass([piece], slots, trunk.shape).run(trunk)
+    assert hidden is not None
+    own = trunk.logits(hidden)[0].softmax(0)
+    apart = float((own - wanted.softmax(0)).abs().sum() / 2)
+    return trunk if apart <= tolerance else None
+
+
+def _limit(name: str, shape: Shape, device: torch.device, window: int, cache_mb: int | None) -> int:
+    """How many tokens' keys and values may be kept."""
+    least = least_limit(window)
+    if cache_mb is None:
+        return max(least, _usual_bytes(device) // shape.token_bytes)
+    limit = (cache_mb << 20) // shape.token_bytes
+    if limit < least:
+        needed = -(-least * shape.token_bytes >> 20)
+        raise SettingError(
+            f"cache_mb = {cache_mb} is too small for '{name}': one answer in a window of {window} "
+            f"tokens takes {needed} MB; raise it, or set a smaller window"
+        )
+    return limit
+
+
+def _usual_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free * 0.6)
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        whole = 8 << 30
+    return min(2 << 30, whole // 4)

@@ -1,0 +1,133 @@
+"""Where the keys and values of running sequences lie: slots in classes of doubling length.
+
+All sequences of a class lie side by side in one tensor, without holes, so that one
+attention call over a view of it serves them all and nothing is copied to gather them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .trunk import Shape
+
+SMALLEST = 64  # tokens of the shortest class
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A sequence's place: it holds up to ``size`` tokens at ``index`` of its class."""
+
+    size: int
+    index: int
+
+
+@dataclass(slots=True)
+class SlotClass:
+    """Slots of one size. ``kv`` has the shape (layers, slots, 2 * kv_heads, size, head size);
+    the first ``len(slots)`` are taken."""
+
+    size: int
+    kv: Tensor
+    slots: list[Slot] = field(default_factory=list)
+
+
+class Slots:
+    """All classes. ``tokens`` counts what is allocated, taken or not."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._classes: dict[int, SlotClass] = {}
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the allocated slots could hold."""
+        return sum(one.size * one.kv.shape[1] for one in self._classes.values())
+
+    @property
+    def taken(self) -> int:
+        """Slots that are in use."""
+        return sum(len(one.slots) for one in self._classes.values())
+
+    def of(self, slot: Slot) -> SlotClass:
+        """The class that a slot is in."""
+        return self._classes[slot.size]
+
+    def cost(self, length: int) -> int:
+        """Tokens that ``take(length)`` would allocate."""
+        size = size_for(length)
+        found = self._classes.get(size)
+        return 0 if found is not None and len(found.slots) < found.kv.shape[1] else size
+
+    def take(self, length: int, room: int) -> Slot:
+        """A slot for ``length`` tokens, zeroed where new. ``room``: tokens that may be
+        allocated, at least ``cost(length)``."""
+        size = size_for(length)
+        found = self._classes.get(size)
+        if found is None:
+            found = self._classes[size] = SlotClass(size, self._blank(1, size))
+        elif len(found.slots) == found.kv.shape[1]:
+            # Doubled, since growing copies the class.
+            more = max(1, min(found.kv.shape[1], room // size))
+            found.kv = torch.cat([found.kv, self._blank(more, size)], dim=1)
+        slot = Slot(size, len(found.slots))
+        found.slots.append(slot)
+        return slot
+
+    def free(self, slot: Slot, *, wipe: bool = False) -> None:
+        """Give a slot back; the last of its class moves into the hole. ``wipe``: it holds
+        numbers that are none, which no mask could keep from its next owner."""
+        home = self._classes[slot.size]
+        last = home.slots.pop()
+        if last is not slot:
+            home.kv[:, slot.index].copy_(home.kv[:, last.index])
+            home.slots[slot.index] = last
+            last.index = slot.index
+        if wipe:
+            home.kv[:, len(home.slots)].zero_()
+        if not home.slots:
+            del self._classes[slot.size]
+
+    def shrink(self) -> None:
+        """Give back what is allocated and not taken."""
+        for home in self._classes.values():
+            if len(home.slots) < home.kv.shape[1]:
+                home.kv = home.kv[:, : len(home.slots)].clone()
+
+    def grow(self, slot: Slot, held: int, length: int, room: int) -> Slot:
+        """Move the first ``held`` tokens of a slot into a larger one, and free it."""
+        larger = self.take(length, room)
+        source, target = self.of(slot).kv, self.of(larger).kv
+        target[:, larger.index, :, :held] = source[:, slot.index, :, :held]
+        self.free(slot)
+        return larger
+
+    def read(self, slot: Slot, start: int, end: int) -> Tensor:
+        """A copy of tokens ``start`` to ``end``: (layers, 2 * kv_heads, tokens, head size)."""
+        return self.of(slot).kv[:, slot.index, :, start:end].clone()
+
+    def write(self, slot: Slot, start: int, kv: Tensor) -> None:
+        """Put tokens that ``read`` gave at ``start``."""
+        self.of(slot).kv[:, slot.index, :, start : start + kv.shape[2]] = kv
+
+    def _blank(self, count: int, size: int) -> Tensor:
+        shape = self._shape
+        return torch.zeros(
+            (shape.layers, count, 2 * shape.kv_heads, size, shape.size),
+            dtype=shape.dtype,
+            device=shape.device,
+        )
+
+
+def size_for(length: int) -> int:
+    """The class of a length: powers of two and the halves between them.
+
+    >>> size_for(10), size_for(65), size_for(100), size_for(700)
+    (64, 96, 128, 768)
+    """
+    size = SMALLEST
+    while size < length:
+        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
+    return size

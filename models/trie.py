@@ -1,0 +1,148 @@
+"""Keys and values of beginnings that prompts share, in a radix tree over token ids.
+
+As in SGLang's RadixAttention (Zheng et al. 2024): a node holds the stretch of tokens
+between two branchings, so what many prompts have in common is held once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+WORTH = 16  # tokens; a shorter common stretch saves less than it costs to keep apart
+
+
+@dataclass(slots=True, eq=False)
+class Span:
+    """A stretch of cached tokens. ``kv``: (layers, 2 * kv_heads, tokens, head size), never
+    changed, only replaced. ``users`` counts the running sequences that attend to it."""
+
+    ids: tuple[int, ...]
+    kv: Tensor
+    parent: Span | None = None
+    children: dict[int, Span] = field(default_factory=dict)
+    users: int = 0
+    used: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Trie:
+    """The tree. ``tokens`` counts what it holds; callers evict to keep it bounded."""
+
+    def __init__(self) -> None:
+        self._roots: dict[int, Span] = {}
+        self._clock = 0
+        self.tokens = 0
+
+    def find(self, ids: Sequence[int]) -> list[Span]:
+        """The spans that ``ids`` begins with, from the root; a span that ``ids`` leaves half
+        way is split there, so that all who share its first half share one span."""
+        self._clock += 1
+        path: list[Span] = []
+        at = 0
+        while at < len(ids):
+            span = self._below(path).get(ids[at])
+            if span is None:
+                break
+            shared = common(span.ids, ids[at : at + len(span)])
+            if shared < len(span):
+                if shared < WORTH:
+                    break
+                span = self._split(span, shared)
+            span.used = self._clock
+            path.append(span)
+            at += len(span)
+        return path
+
+    def common(self, ids: Sequence[int]) -> int:
+        """How many leading tokens of ``ids`` are held; changes nothing."""
+        at, below = 0, self._roots
+        while at < len(ids) and (span := below.get(ids[at])) is not None:
+            shared = common(span.ids, ids[at : at + len(span)])
+            at += shared
+            if shared < len(span):
+                break
+            below = span.children
+        return at
+
+    def add(self, ids: Sequence[int], read: Callable[[int, int], Tensor]) -> int:
+        """Hold ``ids``; ``read(start, end)`` gives copies of the keys and values of what is
+        missing. Returns the number of tokens added."""
+        path = self.find(ids)
+        at = sum(len(span) for span in path)
+        if len(ids) - at < WORTH or ids[at] in self._below(path):
+            return 0
+        parent = path[-1] if path else None
+        span = Span(tuple(ids[at:]), read(at, len(ids)), parent, used=self._clock)
+        self._below(path)[ids[at]] = span
+        self.tokens += len(span)
+        return len(span)
+
+    def evict(self, tokens: int) -> int:
+        """Let go of the least recently used leaves that nobody uses, until ``tokens`` are
+        free or none is left; the number freed."""
+        freed = 0
+        while freed < tokens:
+            leaves = [span for span in self if not span.children and not span.users]
+            if not leaves:
+                break
+            leaves.sort(key=lambda span: span.used)
+            for span in leaves:
+                freed += self._drop(span)
+                if freed >= tokens:
+                    break
+        return freed
+
+    def clear(self) -> None:
+        """Let go of everything that nobody uses."""
+        self.evict(self.tokens + 1)
+
+    def __iter__(self) -> Iterator[Span]:
+        stack = [*self._roots.values()]
+        while stack:
+            span = stack.pop()
+            stack.extend(span.children.values())
+            yield span
+
+    def _below(self, path: Sequence[Span]) -> dict[int, Span]:
+        return path[-1].children if path else self._roots
+
+    def _drop(self, span: Span) -> int:
+        below = span.parent.children if span.parent else self._roots
+        del below[span.ids[0]]
+        self.tokens -= len(span)
+        return len(span)
+
+    def _split(self, span: Span, at: int) -> Span:
+        """Cut a span in two; the first half. Who attends to the whole keeps its tensor. The
+        second half stays the same object, so its users protect both: only leaves go."""
+        first = Span(span.ids[:at], span.kv[:, :, :at].clone(), span.parent, used=span.used)
+        below = span.parent.children if span.parent else self._roots
+        below[first.ids[0]] = first
+        first.children[span.ids[at]] = span
+        span.ids, span.parent = span.ids[at:], first
+        span.kv = span.kv[:, :, at:].clone()
+        return first
+
+
+def common(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many leading ids two sequences share.
+
+    >>> common([1, 2, 3], [1, 2, 4, 5])
+    2
+    """
+    shortest = min(len(a), len(b))
+    if tuple(a[:shortest]) == tuple(b[:shortest]):
+        return shortest
+    low, high = 0, shortest
+    while low < high:
+        middle = (low + high + 1) // 2
+        if tuple(a[:middle]) == tuple(b[:middle]):
+            low = middle
+        else:
+            high = middle - 1
+    return low
