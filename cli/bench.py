@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from .app import app
+from ..core import Json, SettingError, nearest
+from .app import JsonOption, app, console, print_json, say
 
 bench = typer.Typer(help="Measure this machine, as ratios in one run.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
+
+
+@bench.command()
+def engine(
+    model: Annotated[
+        str, typer.Option("--model", help="A model transformers can load.")
+    ] = "smollm2",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="town_load, uniform_64, single, chat, sampling; all if none."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of each load.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """The engine beside transformers' generate, one by one, and llama.cpp if installed."""
+    from ..evaluation.engine import PARTS, measure
+
+    parts = tuple(part or PARTS)
+    for name in parts:
+        if name not in PARTS:
+            raise SettingError(f"bench engine: no part '{name}'{nearest(name, PARTS)}")
+    out = console()
+    found = measure(model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print)
+    report(found, json)
+
+
+def report(found: Json, as_json: bool) -> None:
+    """Figures as one JSON object, or a line each."""
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        rows = value.items() if isinstance(value, dict) else (("", value),)
+        for key, figure in rows:
+            say(f"{name}{'.' if key else ''}{key:32} {figure}")

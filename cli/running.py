@@ -53,6 +53,10 @@ def run(
     ] = False,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, mps.")] = None,
     max_tokens_per_day: CapOption = None,
+    forecast: Annotated[
+        bool,
+        typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
@@ -69,10 +73,29 @@ def run(
     end = _end(wanted, until, steps)
     if end is not None and end <= wanted.start:
         raise SettingError(f"run: --until {end} is not after the scenario's start {wanted.start}")
+    if forecast:
+        _foretell(wanted, end, steps, json)
+        return
     place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
     out = console()
     out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
     _go(begin(wanted, place, progress=out.print), place, end, steps, json)
+
+
+def _foretell(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
+    from ..evaluation.forecast import forecast
+    from ..simulation.building import clock_of
+    from .forecasting import told
+
+    ends = [] if end is None else [end]
+    if steps is not None:
+        ends.append(clock_of(scenario).at(steps))
+    found = forecast(scenario, min(ends), progress=console().print)
+    if json:
+        print_json({"forecast": found.as_json()})
+        return
+    for line in told(found):
+        say(line)
 
 
 @app.command()

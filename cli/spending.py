@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from ..core import Json
 
 AGENTS = 5
 """How many of the people are listed, those who cost most first."""
+
+Row: TypeAlias = tuple[str, tuple[str, ...]]
 
 _HEADS = ("calls", "read", "reused", "written", "seconds")
 
@@ -17,28 +20,31 @@ def spending(ledger: Json) -> Iterator[str]:
     that asked no model. ``ledger`` is what ``summary`` gives."""
     if not ledger["total"]["calls"]:
         return
-    people = list(ledger["by_agent"].items())
-    rows = [(name, _cells(sums)) for name, sums in ledger["by_kind"].items()]
-    rows += [(name, _cells(sums)) for name, sums in people[:AGENTS]]
-    if len(people) > AGENTS:
-        rows.append(
-            (f"{len(people) - AGENTS} more", _cells(_added([s for _, s in people[AGENTS:]])))
-        )
-    rows.append(("in all", _cells(ledger["total"])))
-    breaks = {len(ledger["by_kind"]), len(rows) - 1}
+    kinds = [(name, _cells(sums)) for name, sums in ledger["by_kind"].items()]
+    listed = list(ledger["by_agent"].items())
+    people = [(name, _cells(sums)) for name, sums in listed[:AGENTS]]
+    rest = [sums for _, sums in listed[AGENTS:]]
+    if rest:
+        whole = {key: sum(sums[key] for sums in rest) for key in rest[0]}
+        people.append((f"{len(rest)} more", _cells(whole)))
+    yield from table(_HEADS, [kinds, people, [("in all", _cells(ledger["total"]))]])
+
+
+def table(heads: Sequence[str], groups: Sequence[Sequence[Row]]) -> Iterator[str]:
+    """Lines of aligned columns under their heads; an empty line between groups of rows."""
+    rows = [row for group in groups for row in group]
     first = max(len(name) for name, _ in rows)
-    widths = [
-        max(len(head), *(len(cells[at]) for _, cells in rows)) for at, head in enumerate(_HEADS)
-    ]
-    yield _line("", _HEADS, first, widths)
-    for place, (name, cells) in enumerate(rows):
-        if place in breaks:
+    widths = [max(len(head), *(len(row[1][at]) for row in rows)) for at, head in enumerate(heads)]
+
+    def line(name: str, cells: Sequence[str]) -> str:
+        return "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, widths))])
+
+    yield line("", heads)
+    for place, group in enumerate(groups):
+        if place:
             yield ""
-        yield _line(name, cells, first, widths)
-
-
-def _line(name: str, cells: tuple[str, ...], first: int, widths: list[int]) -> str:
-    return "  ".join([name.ljust(first), *(cell.rjust(w) for cell, w in zip(cells, widths))])
+        for name, cells in group:
+            yield line(name, cells)
 
 
 def _cells(sums: Json) -> tuple[str, ...]:
@@ -50,7 +56,3 @@ def _cells(sums: Json) -> tuple[str, ...]:
         f"{sums['tokens_out']:,}",
         f"{sums['seconds']:,.1f}",
     )
-
-
-def _added(many: list[Json]) -> Json:
-    return {key: sum(one[key] for one in many) for key in many[0]}

@@ -1,0 +1,81 @@
+"""run --forecast: what a run would cost, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from .spending import table
+
+if TYPE_CHECKING:
+    from ..evaluation.forecast import Forecast
+
+_HEADS = ("calls", "read", "reused", "written", "time")
+
+
+def told(found: Forecast) -> Iterator[str]:
+    """Lines about a forecast: a row for every hour or day (with a tilde where it was not
+    rehearsed), the range, what it assumes."""
+    yield (
+        f"Forecast: {found.steps} steps of {found.agents} people, "
+        f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M}"
+    )
+    spans = found.spans()
+    days = len(spans) > 1 and all(at.hour == 0 for at, _, _ in spans[1:])
+    names = [
+        ("" if lived else "~") + (f"{at:%a %d}" if days else f"{at:%a %H:%M}")
+        for at, lived, _ in spans
+    ]
+    cells = [_cells(row) for _, _, row in spans]
+    yield from table(_HEADS, [list(zip(names, cells)), [("in all", _cells(found.total))]])
+    low, high = found.low, found.high
+    yield (
+        f"likely {_count(low['calls'])} to {_count(high['calls'])} calls, "
+        f"{_count(low['tokens_in'])} to {_count(high['tokens_in'])} tokens read, "
+        f"{_count(low['tokens_out'])} to {_count(high['tokens_out'])} written, "
+        f"{duration(low['seconds'])} to {duration(high['seconds'])}"
+    )
+    took = found.took
+    yield (
+        f"({took['lives']:.0f} rehearsal(s) of {took['rehearsed_steps']:.0f} steps in "
+        f"{took['rehearsing']:.0f} s, {took['probed_calls']:.0f} asks probed in "
+        f"{took['probing']:.0f} s)"
+    )
+    yield "It assumes:"
+    for one in found.assumed:
+        yield f"- {one}"
+
+
+def _cells(row: Mapping[str, float]) -> tuple[str, ...]:
+    reused = row["tokens_reused"] / max(1.0, row["tokens_in"])
+    return (
+        _count(row["calls"]),
+        _count(row["tokens_in"]),
+        f"{reused:.0%}",
+        _count(row["tokens_out"]),
+        duration(row["seconds"]),
+    )
+
+
+def _count(value: float) -> str:
+    """Two or three digits are all that an estimate has.
+
+    >>> _count(104_731), _count(87)
+    ('105,000', '87')
+    """
+    digits = max(0, len(str(int(value))) - 3)
+    return f"{round(value, -digits):,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or hours and minutes.
+
+    >>> duration(97), duration(7300)
+    ('1:37 min', '2:02 h')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"

@@ -1,0 +1,297 @@
+"""A rehearsal: a scenario lived quickly, with decisions by meaning and improvised texts.
+
+What people do, meet and talk about decides how much a run asks. A rehearsing model chooses
+and rates by the real model's embeddings, as far as time allows; only the texts are made up.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..core import (
+    Answer,
+    Choice,
+    Choose,
+    Client,
+    Delta,
+    Done,
+    Embed,
+    Generate,
+    Json,
+    Model,
+    ModelAsk,
+    Option,
+    Rate,
+    Rating,
+    Seed,
+    Ticket,
+    Vectors,
+    canonical,
+)
+from ..models import ImprovisedModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector: TypeAlias = NDArray[np.float32]
+
+SHARPNESS = 18.0
+"""Weight of an option: exp(18 * cosine), the engine's own by cosine alone."""
+NEARNESS = 16.0
+"""Weight of a rated example: exp(16 * cosine)."""
+BLOCK = 6
+"""Rounds in a row that are kept together for the probe."""
+BLOCKS = 160
+"""About so many blocks are kept at most, evenly over the rehearsal."""
+
+Key: TypeAlias = tuple[str, str]
+"""Kind and role of an ask."""
+Asked: TypeAlias = tuple[str, ModelAsk]
+"""Who asks what."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something was asked, how many characters that were to be read, and how many
+    of its texts had not been embedded before."""
+
+    calls: float = 0.0
+    size: float = 0.0
+    texts: float = 0.0
+
+    def add(self, other: Tally, share: float = 1.0) -> None:
+        """Add a share of another tally."""
+        self.calls += share * other.calls
+        self.size += share * other.size
+        self.texts += share * other.texts
+
+
+@dataclass(slots=True)
+class Blocks:
+    """Blocks of rounds, evenly spread however many rounds there are: whenever there are too
+    many, every second goes, and from then on only every second is kept."""
+
+    kept: list[list[list[Asked]]] = field(default_factory=list)
+    _every: int = 1
+    _rounds: int = 0
+
+    def add(self, asked: list[Asked]) -> None:
+        """Take a round in: the asks that are open at once."""
+        number, place = divmod(self._rounds, BLOCK)
+        self._rounds += 1
+        if number % self._every:
+            return
+        if place == 0:
+            if len(self.kept) >= BLOCKS:
+                del self.kept[1::2]
+                self._every *= 2
+                if number % self._every:
+                    return
+            self.kept.append([])
+        if self.kept:
+            self.kept[-1].append(asked)
+
+
+class Meanings:
+    """Embeddings of texts, shape (d,), length 1, each made once.
+
+    By the real model until ``seconds`` of it are spent; from then on a text is the mean of
+    its words, and a word that came too late counts for nothing."""
+
+    def __init__(self, model: Model, seconds: float) -> None:
+        self._client = model.client()
+        self._left = seconds
+        self._known: dict[str, Vector] = {}
+        self._words: dict[str, Vector] = {}
+        self.seconds = 0.0
+        self.embedded = 0
+
+    def learn(self, texts: Iterable[str]) -> int:
+        """Make sure of texts; how many were new."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new and self._left > 0:
+            self._known.update(self._really(new))
+        elif new:
+            words = {word for text in new for word in _words(text)} - self._words.keys()
+            # The words cost time too, but far less: a town has few of them.
+            if words and self._left > -0.5 * self.seconds:
+                self._words.update(self._really(sorted(words)))
+            self._known.update((text, self._mean(text)) for text in new)
+        return len(new)
+
+    def of(self, text: str) -> Vector:
+        """The embedding of a text that was learnt."""
+        return self._known[text]
+
+    def rows(self, texts: Sequence[str]) -> Vectors:
+        """As an Embed is answered."""
+        import numpy as np
+
+        if not texts:
+            return Vectors.of(np.zeros((0, self._width()), dtype=np.float32))
+        return Vectors.of(np.stack([self._known[text] for text in texts]))
+
+    def _really(self, texts: Sequence[str]) -> dict[str, Vector]:
+        began = time.perf_counter()
+        found = answers_of(self._client, [("", Embed(texts=tuple(texts)))])[0]
+        if not isinstance(found, Vectors):
+            # An engine without an embedder: texts that share words lie near each other.
+            self._client = ImprovisedModel().client()
+            found = answers_of(self._client, [("", Embed(texts=tuple(texts)))])[0]
+            assert isinstance(found, Vectors)
+        spent = time.perf_counter() - began
+        self._left -= spent
+        self.seconds += spent
+        self.embedded += len(texts)
+        return dict(zip(texts, found.array()))
+
+    def _mean(self, text: str) -> Vector:
+        import numpy as np
+
+        found = [self._words[word] for word in _words(text) if word in self._words]
+        mean = np.sum(found, axis=0) if found else np.zeros(self._width(), dtype=np.float32)
+        length = float(np.linalg.norm(mean))
+        if length == 0.0:
+            mean = mean.copy()
+            mean[len(text) % len(mean)] = length = 1.0
+        vector: Vector = (mean / length).astype(np.float32)
+        return vector
+
+    def _width(self) -> int:
+        return len(next(iter(self._known.values()), ())) or 1
+
+
+def answers_of(client: Client, asked: Sequence[Asked]) -> list[Answer]:
+    """The answers to asks that are submitted together, in their order."""
+    tickets = [client.submit(ask, owner=owner) for owner, ask in asked]
+    found: dict[Ticket, Answer] = {}
+    while len(found) < len(tickets):
+        found.update((one.ticket, one.answer) for one in client.wait() if isinstance(one, Done))
+    return [found[ticket] for ticket in tickets]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z']{2,}", text.lower())
+
+
+class Rehearsing:
+    """The model of a rehearsal. ``tally`` is what has been asked since it was last emptied."""
+
+    def __init__(self, meanings: Meanings) -> None:
+        self.meanings = meanings
+        self.improvised = ImprovisedModel()
+        self.tally: dict[Key, Tally] = {}
+        self.blocks = Blocks()
+        self.rounds = 0
+        self.seconds = 0.0
+
+    def client(self) -> Client:
+        """A new mailbox."""
+        return RehearsingClient(self)
+
+    def describe(self) -> dict[str, Json]:
+        """Its name only."""
+        return {"name": "rehearsal"}
+
+    def answer(self, asked: list[Asked]) -> list[Answer]:
+        """A round of asks, open at once, and their answers."""
+        began = time.perf_counter()
+        for _, ask in asked:
+            tally = self.tally.setdefault((ask.kind, ask.role), Tally())
+            tally.add(Tally(1, size_of(ask), self.meanings.learn(_meant(ask))))
+        self.rounds += 1
+        # Embeddings were measured on the way; the probe measures the rest.
+        probed = [one for one in asked if not isinstance(one[1], Embed)]
+        if probed:
+            self.blocks.add(probed)
+        answers = [self._answer(ask) for _, ask in asked]
+        self.seconds += time.perf_counter() - began
+        return answers
+
+    def _answer(self, ask: ModelAsk) -> Answer:
+        if isinstance(ask, Embed):
+            return self.meanings.rows(ask.texts)
+        if isinstance(ask, Choose) and ask.options:
+            return self._choice(ask)
+        if isinstance(ask, Rate) and ask.anchors and ask.low <= ask.high:
+            return self._rating(ask)
+        return answers_of(self.improvised.client(), [("", ask)])[0]
+
+    def _choice(self, ask: Choose) -> Choice:
+        import numpy as np
+
+        about = self.meanings.of(ask.about)
+        near = np.array([float(self.meanings.of(_said(one)) @ about) for one in ask.options])
+        spread = np.exp(SHARPNESS * (near - near.max()))
+        spread /= spread.sum()
+        index = int(spread.argmax())
+        if ask.temperature > 0:
+            heated = spread ** (1 / ask.temperature)
+            index = Seed.of(ask.seed).rng().choices(range(len(heated)), [*map(float, heated)])[0]
+        return Choice(index=index, probabilities=tuple(map(float, spread)))
+
+    def _rating(self, ask: Rate) -> Rating:
+        import numpy as np
+
+        about = self.meanings.of(ask.about)
+        near = np.array([float(self.meanings.of(one.text) @ about) for one in ask.anchors])
+        weights = np.exp(NEARNESS * near)
+        spread = np.zeros(ask.high - ask.low + 1)
+        for anchor, weight in zip(ask.anchors, weights / weights.sum()):
+            spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
+        value = float(spread @ np.arange(ask.low, ask.high + 1))
+        return Rating(value=value, probabilities=tuple(map(float, spread)))
+
+
+class RehearsingClient:
+    """A mailbox of a rehearsing model: all that is queued is one round."""
+
+    def __init__(self, model: Rehearsing) -> None:
+        self._model = model
+        self._queue: dict[Ticket, Asked] = {}
+        self._next = 0
+
+    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
+        """Queue an ask."""
+        self._next += 1
+        self._queue[self._next] = (owner, ask)
+        return self._next
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Forget an ask."""
+        self._queue.pop(ticket, None)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
+        """Every queued ask, answered."""
+        if not self._queue:
+            return []
+        queue, self._queue = self._queue, {}
+        answers = self._model.answer(list(queue.values()))
+        return [Done(ticket, answer) for ticket, answer in zip(queue, answers)]
+
+
+def _said(option: Option) -> str:
+    return option.description or option.name
+
+
+def _meant(ask: ModelAsk) -> list[str]:
+    """The texts of an ask that are embedded."""
+    if isinstance(ask, Embed):
+        return list(ask.texts)
+    if isinstance(ask, Choose):
+        return [ask.about, *map(_said, ask.options)]
+    if isinstance(ask, Rate) and ask.anchors:
+        return [ask.about, *(anchor.text for anchor in ask.anchors)]
+    return []
+
+
+def size_of(ask: ModelAsk) -> int:
+    """Characters that an ask gives to read."""
+    texts = [] if isinstance(ask, Embed) else [message.text for message in ask.messages]
+    schema = canonical(ask.schema) if isinstance(ask, Generate) and ask.schema else ""
+    return sum(map(len, [*texts, *_meant(ask), schema]))
