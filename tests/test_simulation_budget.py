@@ -180,7 +180,7 @@ def spent_and_open(folder: Path, most: int) -> int:
     """What a run has spent, less the dearest ``most`` answers of a step broken off."""
     with Run(folder) as run:
         spent = sum(cost.tokens for _, cost in run.ledger())
-        written = [row[0] for row in run.store.rows("SELECT tokens_out FROM pending")]
+        written: list[int] = [row[0] for row in run.store.rows("SELECT tokens_out FROM pending")]
     return spent - sum(sorted(written)[-most:])
 
 
