@@ -1,0 +1,240 @@
+"""A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, TypeAlias
+
+from ..core import (
+    Delta,
+    Done,
+    Failed,
+    Json,
+    ModelAsk,
+    ModelError,
+    ModelNotFound,
+    Ticket,
+    nearest,
+)
+from .ledger import Ledger
+from .loading import require_kind
+from .remote_asks import Asker, Served
+from .remote_loop import Job, Task, Workers
+from .remote_name import ServerName, read_server_name
+from .remote_vectors import LocalVectors, ServerVectors, Vectoriser
+from .remote_wire import Fault, Refused, Wire
+
+KINDS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llamacpp", "library": "ollama"}
+Event: TypeAlias = Delta | Done | BaseException
+
+
+def connect(
+    name: str,
+    *,
+    device: str = "auto",
+    embedder: str = "minilm",
+    method: str = "auto",
+    key: str | None = None,
+) -> RemoteModel:
+    """The model of a name like ``openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B``.
+
+    Without ``#`` the server's only model. The key is taken from OPENAI_API_KEY unless
+    given. ``embedder`` minilm, or another in this process, which works on ``device``;
+    ``server`` or ``server:NAME`` for the server's own embeddings. ``method``: see
+    ``Decisions``. Raises SettingError, ModelError, ModelNotFound.
+    """
+    place = read_server_name(name)
+    own, _, other = embedder.partition(":")
+    if own != "server":
+        require_kind(embedder, "embedder")
+    wire = Wire(place, key)
+    workers = Workers(place.settings.concurrency, wire.close)
+    try:
+        served = _served(place, workers.call(_listed(wire)))
+    except ModelError:
+        workers.close()
+        raise
+    vectoriser: Vectoriser = LocalVectors(embedder, device)
+    if own == "server":
+        vectoriser = ServerVectors(wire, other or served.model)
+    asker = Asker(wire, served, vectoriser, method)
+    about: dict[str, Json] = {
+        "name": f"openai:{place.url}#{served.model}",
+        "engine": "openai",
+        "server": served.kind,
+        "window": served.window,
+        "embedder": embedder,
+        "method": method,
+        "versions": _versions(),
+    }
+    return RemoteModel(workers, asker, about)
+
+
+class RemoteModel:
+    """Answers asks by a server. Made by ``connect``; ``load_model`` calls it.
+
+    Clients may be used from any thread each. What they cost goes to ``ledger``; a server
+    tells no seconds, so they are the time an ask was open, shared out among those that
+    were open with it. ``close`` is called when the model is collected or Python ends.
+    """
+
+    def __init__(self, workers: Workers, asker: Asker, about: dict[str, Json]) -> None:
+        self.ledger = Ledger()
+        self._workers = workers
+        self._asker = asker
+        self._about = about
+        self._end = weakref.finalize(self, workers.close)
+
+    def client(self) -> RemoteClient:
+        """A new mailbox."""
+        return RemoteClient(self, self._workers, self._asker, self.ledger)
+
+    def describe(self) -> dict[str, Json]:
+        """Name, kind of server, window, embedder, versions; no key."""
+        return dict(self._about)
+
+    def close(self) -> None:
+        """Break off what is open (it becomes Failed) and close the connections."""
+        self._end()
+
+
+class RemoteClient:
+    """A mailbox; what it submits is sent at once, as far as the server's width allows."""
+
+    def __init__(self, model: RemoteModel, workers: Workers, asker: Asker, ledger: Ledger) -> None:
+        self._model = model  # kept, so that it is not collected and closed under its client
+        self._workers = workers
+        self._asker = asker
+        self._ledger = ledger
+        self._open: dict[Ticket, Job] = {}
+        self._arrived: SimpleQueue[tuple[Ticket, Event]] = SimpleQueue()
+        self._next = 0
+
+    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
+        """Send an ask. Raises ModelError after ``close``."""
+        if self._workers.closed:
+            raise ModelError("the model's connection was closed; load the model again")
+        self._next += 1
+        ticket = self._next
+        job = Job(
+            priority,
+            work=lambda: self._asker.answer(
+                ask, lambda text: self._arrived.put((ticket, Delta(ticket, text)))
+            ),
+            done=partial(self._done, ticket, ask, owner),
+        )
+        self._open[ticket] = job
+        self._workers.submit(job)
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Forget an ask; its connection is closed, which makes servers stop."""
+        job = self._open.pop(ticket, None)
+        if job is not None:
+            self._workers.cancel(job)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
+        """What has arrived; blocks for at least one event while anything is open."""
+        end = None if timeout is None else monotonic() + timeout
+        out: list[Delta | Done] = []
+        while self._open and not out:
+            left = None if end is None else max(0.0, end - monotonic())
+            try:
+                self._take(*self._arrived.get(timeout=left), out)
+            except Empty:
+                break
+        while self._open and not self._arrived.empty():
+            self._take(*self._arrived.get(), out)
+        return out
+
+    def _take(self, ticket: Ticket, event: Event, out: list[Delta | Done]) -> None:
+        if ticket not in self._open:
+            return
+        if not isinstance(event, Delta):
+            del self._open[ticket]
+        if isinstance(event, BaseException):
+            raise event
+        out.append(event)
+
+    def _done(
+        self, ticket: Ticket, ask: ModelAsk, owner: str, task: Task | None, seconds: float
+    ) -> None:
+        """On the loop: enter the cost, put the answer into the mailbox."""
+        event: Event
+        if task is None or task.cancelled():
+            event = Done(ticket, Failed(reason="engine", detail="the connection was closed"))
+        elif error := task.exception():
+            event = error
+        else:
+            answer, cost = task.result()
+            event = Done(ticket, answer)
+            self._ledger.add(
+                owner,
+                ask.kind,
+                ask.role,
+                tokens_in=cost.tokens_in,
+                tokens_out=cost.tokens_out,
+                tokens_reused=cost.reused,
+                seconds=seconds,
+            )
+        self._arrived.put((ticket, event))
+
+
+async def _listed(wire: Wire) -> list[dict[str, Any]]:
+    try:
+        return await wire.models()
+    except Refused as refused:
+        url = wire.name.url
+        remedy = {
+            401: "set the environment variable OPENAI_API_KEY to its key",
+            403: "set the environment variable OPENAI_API_KEY to a key that may use it",
+            404: f"nothing OpenAI-compatible is at {url}; such addresses mostly end in /v1",
+        }.get(refused.status, "check the address")
+        raise ModelError(f"{refused}; {remedy}") from refused
+    except Fault as fault:
+        raise ModelError(
+            f"{fault}; start the server (for example: vllm serve MODEL --port 8000) or "
+            "check the address"
+        ) from fault
+
+
+def _served(place: ServerName, listed: Sequence[dict[str, Any]]) -> Served:
+    """The model wanted of those a server lists. Raises ModelNotFound."""
+    known = {str(one.get("id")): one for one in listed}
+    # Ollama lists its models with a tag and takes them without.
+    wanted = place.model if place.model in known else f"{place.model}:latest"
+    if not place.model and len(known) == 1:
+        wanted = next(iter(known))
+    if not place.model and len(known) > 1:
+        raise ModelNotFound(
+            f"{place.url} serves several models ({', '.join(known)}); name one: {place}#NAME"
+        )
+    if wanted not in known:
+        raise ModelNotFound(
+            f"{place.url} serves no model '{place.model}'{nearest(place.model, known)}; it "
+            f"serves {', '.join(known) or 'none'}"
+        )
+    found = known[wanted]
+    meta = found.get("meta") or {}
+    return Served(
+        wanted,
+        KINDS.get(str(found.get("owned_by")), "other"),
+        found.get("max_model_len") or meta.get("n_ctx"),
+        meta.get("n_params"),
+    )
+
+
+def _versions() -> Json:
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: dict[str, Json] = {}
+    for package in ("denizens", "openai"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

@@ -1,0 +1,129 @@
+"""A thread with an event loop that works off jobs, the most urgent first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import wait
+from dataclasses import dataclass
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from threading import Thread, current_thread
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Task: TypeAlias = "asyncio.Task[Any]"
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """``work`` is done on the loop; ``done`` is told there of the finished task (None: it
+    never began) and its share of the seconds."""
+
+    priority: int
+    work: Callable[[], Coroutine[Any, Any, Any]]
+    done: Callable[[Task | None, float], None]
+    task: Task | None = None
+    began: float = 0.0
+    dropped: bool = False
+
+
+class Workers:
+    """At most ``width`` jobs at once, lower priority numbers first, then first come.
+
+    Seconds are shared out: one with n jobs under way counts as 1/n for each, so that
+    their sum is the time in which anything was under way. ``last`` is awaited on the loop
+    when it ends. Safe from any thread.
+    """
+
+    def __init__(self, width: int, last: Callable[[], Awaitable[object]]) -> None:
+        self._width = width
+        self._last = last
+        self._loop = asyncio.new_event_loop()
+        self._queue: list[tuple[int, int, Job]] = []
+        self._numbers = count()
+        self._running: set[Job] = set()
+        self._shared = 0.0
+        self._looked = monotonic()
+        self.closed = False
+        self._thread = Thread(target=self._loop.run_forever, name="denizens-server", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        self._loop.call_soon_threadsafe(self._enter, job)
+
+    def cancel(self, job: Job) -> None:
+        """Take a job back, or break it off."""
+        if not self.closed:
+            self._loop.call_soon_threadsafe(self._drop, job)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something on the loop at once and wait for it; its errors are raised here."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """Break off every job and end the thread. A second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        ending = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        # A garbage collection may call this on the very thread that is to end.
+        if current_thread() is not self._thread:
+            wait([ending], timeout=30)
+            self._thread.join(timeout=30)
+            if not self._thread.is_alive():
+                self._loop.close()
+
+    def _enter(self, job: Job) -> None:
+        if self.closed:
+            job.done(None, 0.0)
+            return
+        heappush(self._queue, (job.priority, next(self._numbers), job))
+        self._fill()
+
+    def _drop(self, job: Job) -> None:
+        job.dropped = True
+        if job.task is not None:
+            job.task.cancel()
+
+    def _fill(self) -> None:
+        while self._queue and len(self._running) < self._width:
+            job = heappop(self._queue)[2]
+            if job.dropped:
+                continue
+            self._tick()
+            job.began = self._shared
+            job.task = self._loop.create_task(job.work())
+            self._running.add(job)
+            job.task.add_done_callback(partial(self._finished, job))
+
+    def _finished(self, job: Job, task: Task) -> None:
+        self._tick()
+        self._running.discard(job)
+        job.done(task, self._shared - job.began)
+        self._fill()
+
+    def _tick(self) -> None:
+        now = monotonic()
+        if self._running:
+            self._shared += (now - self._looked) / len(self._running)
+        self._looked = now
+
+    async def _end(self) -> None:
+        for _, _, job in self._queue:
+            job.done(None, 0.0)
+        self._queue.clear()
+        tasks = [job.task for job in self._running if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.shutdown_default_executor()  # work in threads ends by itself
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._last()
+        # The caller's future is set before this comes to its turn.
+        self._loop.call_soon(self._loop.stop)

@@ -1,0 +1,198 @@
+"""From the log-probabilities that a server tells to how likely each option is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import exp, fsum
+from typing import Any, TypeAlias
+
+from ..core import Choice, Choose, Failed
+
+Told: TypeAlias = "tuple[str, float]"
+"""A token's text and its log-probability."""
+
+SHARPNESS = 6.0  # probabilities are softmax(6 * score), as in the local engine
+
+
+def refusal(ask: Choose) -> Failed | None:
+    """Why a Choose cannot be answered by any engine, or None."""
+    names = [option.name for option in ask.options]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    wrong = {
+        "a Choose needs at least one option; it has none": not names,
+        "an option of the Choose has an empty name": any(not name.strip() for name in names),
+        f"options share the name '{(twice or [''])[0]}'; rename one": bool(twice),
+        "a Choose needs an 'about'; it is empty": not ask.about.strip(),
+    }
+    for detail, found in wrong.items():
+        if found:
+            return Failed(reason="refused", detail=detail)
+    return None
+
+
+def softmax(scores: Sequence[float], sharpness: float = 1.0) -> list[float]:
+    """Probabilities proportional to exp(sharpness * score).
+
+    >>> softmax([1.0, 1.0])
+    [0.5, 0.5]
+    """
+    top = max(scores)
+    return shares([exp(sharpness * (score - top)) for score in scores])
+
+
+def shares(weights: Sequence[float]) -> list[float]:
+    """Weights divided by their sum; fsum, for options may come in any order."""
+    total = fsum(weights)
+    return [weight / total for weight in weights]
+
+
+def chosen(ask: Choose, spread: Sequence[float], tokens_in: int) -> Choice:
+    """The likeliest option, of equals the first by name; above temperature 0 one is drawn."""
+    order = sorted(range(len(spread)), key=lambda i: (-spread[i], ask.options[i].name))
+    index = order[0]
+    if ask.temperature > 0:
+        heated = [spread[i] ** (1 / ask.temperature) for i in order]
+        target = _uniform(ask.seed) * fsum(heated)
+        for place, weight in zip(order, heated):
+            index = place
+            target -= weight
+            if target < 0:
+                break
+    return Choice(index=index, probabilities=tuple(spread), tokens_in=tokens_in)
+
+
+def _uniform(seed: int) -> float:
+    """A number in [0, 1) that belongs to a seed, the one the local engine draws with."""
+    noise = blake2b(f"{seed}:0".encode(), digest_size=8).digest()
+    return (int.from_bytes(noise) >> 11) / 2**53
+
+
+def tail(told: Sequence[Told], target: str) -> list[float]:
+    """Log-probabilities of the tokens of a prompt that make up its end, ``target``.
+
+    Counted from the end: in front stand tokens that no text shows. A token across the
+    border belongs to what is before it. Empty when the tokens do not spell the target.
+
+    >>> tail([("The", -3.0), (" cat", -2.0), (" eats", -1.0), ("!", -0.5)], " eats!")
+    [-1.0, -0.5]
+    """
+    left = len(target)
+    scores: list[float] = []
+    for text, score in reversed(told):
+        if len(text) > left:
+            break
+        left -= len(text)
+        scores.append(score)
+    return scores[::-1]
+
+
+def echoed(choice: dict[str, Any], prompt_tokens: int) -> list[Told]:
+    """The prompt's tokens in the old completions form: ``echo`` with ``logprobs``."""
+    told = choice.get("logprobs") or {}
+    tokens, scores = told.get("tokens") or [], told.get("token_logprobs") or []
+    # The first has nothing before it and no probability; behind them is what was written.
+    pairs = list(zip(tokens, scores))[:prompt_tokens]
+    return [(str(text), float(score)) for text, score in pairs if score is not None]
+
+
+def prompt_logprobs(choice: dict[str, Any]) -> list[Told]:
+    """The prompt's tokens in vLLM's form: one table of candidates each, its own first."""
+    told: list[Told] = []
+    for table in choice.get("prompt_logprobs") or []:
+        if table:
+            own = next(iter(table.values()))
+            told.append((str(own.get("decoded_token") or ""), float(own["logprob"])))
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A written token, and the log-probabilities of the candidates for its place."""
+
+    token: str
+    candidates: tuple[Told, ...]
+
+
+def steps_of(choice: dict[str, Any]) -> list[Step]:
+    """The written tokens of a chat completion, empty when the server tells none."""
+    content = (choice.get("logprobs") or {}).get("content") or []
+    steps: list[Step] = []
+    for one in content:
+        own = (str(one.get("token") or ""), float(one["logprob"]))
+        others = [(str(o["token"]), float(o["logprob"])) for o in one.get("top_logprobs") or []]
+        steps.append(Step(own[0], tuple({own: None, **dict.fromkeys(others)})))
+    return steps
+
+
+def guided_schema(field: str, labels: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of an object with one field, which is one of the labels."""
+    return {
+        "type": "object",
+        "properties": {field: {"type": "string", "enum": list(labels)}},
+        "required": [field],
+        "additionalProperties": False,
+    }
+
+
+def guided_label(field: str, text: str, labels: Sequence[str]) -> int | None:
+    """Which label a reply chose, None when it is none of them or cut off."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    label = found.get(field) if isinstance(found, dict) else None
+    return labels.index(label) if label in labels else None
+
+
+def guided_spread(
+    field: str, text: str, steps: Sequence[Step], labels: Sequence[str]
+) -> list[float]:
+    """How likely each label was where a guided reply was written, summing to 1.
+
+    Follows the reply's tokens. Where candidates lead to different labels their
+    probabilities are shared out anew among those that lead to any; what leads to several
+    counts for each alike, and labels that no candidate leads to share what the least
+    candidate has. Without log-probabilities the written label has all.
+    """
+    written = guided_label(field, text, labels)
+    opening = re.match(r'\s*\{\s*"[^"]*"\s*:\s*', text)
+    before = opening.group() if opening else ""
+    whole = [before + json.dumps(label, ensure_ascii=False) for label in labels]
+    weights = [0.0] * len(labels)
+    alive, mass, done = list(range(len(labels))), 1.0, ""
+    for step in steps:
+        branches = _branches(whole, alive, done, step)
+        if not branches or len(alive) == 1:
+            break
+        staying = [i for i in alive if whole[i].startswith(done + step.token)]
+        for label, share in branches.items():
+            if label not in staying:
+                weights[label] += mass * share
+        mass *= fsum(branches[i] for i in staying)
+        alive, done = staying, done + step.token
+    if not steps or not alive:
+        return [float(i == written) for i in range(len(labels))]
+    for i in alive:
+        weights[i] += mass / len(alive)
+    return shares(weights)
+
+
+def _branches(whole: Sequence[str], alive: list[int], done: str, step: Step) -> dict[int, float]:
+    """Each living label's share of this token's candidates; sums to 1."""
+    found = dict.fromkeys(alive, 0.0)
+    for token, score in step.candidates:
+        led = [i for i in alive if token and whole[i].startswith(done + token)]
+        for i in led:
+            found[i] += exp(score) / len(led)
+    rest = [i for i in alive if found[i] == 0.0]
+    if len(rest) == len(alive):
+        return {}
+    least = exp(min(score for _, score in step.candidates))
+    for i in rest:
+        found[i] = least / len(rest)
+    total = fsum(found.values())
+    return {i: weight / total for i, weight in found.items()}

@@ -1,0 +1,267 @@
+"""Deciding, rating and embedding by a server's model, with and without its probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from denizens.core import Anchor, Choose, Embed, Message, Option, Part, Rate
+from denizens.models.remote import RemoteModel, connect
+from denizens.models.remote_scores import Step, guided_spread, tail
+from denizens.models.tiny import write_tiny_embedder
+from denizens.tests.pretender import Pretender, answers
+
+pytest.importorskip("openai")
+
+TRADES = (
+    Option("baker", "bakes bread and cakes in the oven"),
+    Option("smith", "forges iron and shoes horses"),
+    Option("waits", "does nothing at all"),
+)
+
+
+@pytest.fixture
+def server() -> Iterator[Pretender]:
+    """A fresh server that answers well."""
+    made = Pretender()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def model(server: Pretender) -> Iterator[RemoteModel]:
+    """Connected to it, with the server's embeddings."""
+    made = connect(f"openai:{server.url}?retries=2", embedder="server")
+    yield made
+    made.close()
+
+
+def pick(about: str, options: tuple[Option, ...] = TRADES, **settings: Any) -> Choose:
+    return Choose(messages=(), options=options, about=about, **settings)
+
+
+def by(server: Pretender, method: str) -> RemoteModel:
+    return connect(f"openai:{server.url}?retries=0", embedder="server", method=method)
+
+
+def test_channel_by_echo(server: Pretender) -> None:
+    """With echoed probabilities an option is as likely as it explains what it is about, by
+    the mean over the tokens of ``about`` alone; the probe is made once."""
+    server.echo = True
+    model = by(server, "channel")
+    first, second = answers(model, [pick("iron and horses"), pick("cakes, in the oven, bread")])
+    assert (first.index, second.index) == (1, 0)
+    # Known words cost 0.5 and others 5: means of -0.5, -5 and -(0.5 + 5 + 5) / 3 = -3.5.
+    odds = [2.718281828 ** (6 * score) for score in (-3.5, -0.5, -5.0)]
+    assert first.probabilities == pytest.approx([odd / sum(odds) for odd in odds], rel=1e-6)
+    prompts = [body["prompt"] for body in server.bodies("/completions")]
+    assert len(prompts) == 1 + 2 * 3
+    wanted = {f"{one.description}\nRequest: iron and horses" for one in TRADES}
+    assert wanted < set(prompts)
+    assert server.bodies("/chat/completions") == []
+    model.close()
+
+
+def test_channel_by_prompt_logprobs(server: Pretender) -> None:
+    """vLLM's own form gives the same numbers as echo."""
+    server.echo = True
+    model = by(server, "channel")
+    (echoed,) = answers(model, [pick("iron and horses")])
+    model.close()
+    server.echo, server.prompt_logprobs = False, True
+    model = by(server, "channel")
+    (told,) = answers(model, [pick("iron and horses")])
+    assert told.probabilities == pytest.approx(echoed.probabilities)
+    assert server.bodies("/completions")[-1]["prompt_logprobs"] == 0
+    model.close()
+
+
+def test_auto_adds_the_cosine(server: Pretender, tmp_path: Path) -> None:
+    """By default the channel and the embedder decide together, whatever the order."""
+    server.echo = True
+    model = connect(
+        f"openai:{server.url}", embedder=str(write_tiny_embedder(tmp_path)), device="cpu"
+    )
+    there, back = answers(model, [pick("iron and horses"), pick("iron and horses", TRADES[::-1])])
+    assert there.probabilities == pytest.approx(back.probabilities[::-1], rel=1e-9)
+    assert (there.index, back.index) == (1, 1)
+    many = (*TRADES, *(Option(f"other {place}") for place in range(20)))
+    before = len(server.bodies("/completions"))
+    (found,) = answers(model, [pick("iron and horses", many)])
+    assert len(server.bodies("/completions")) == before + 8  # the finalists by cosine
+    assert sum(found.probabilities) == pytest.approx(1)
+    model.close()
+
+
+def test_direct_by_echo(server: Pretender) -> None:
+    """Method direct scores the names as the reply to the messages."""
+    server.echo = True
+    model = by(server, "direct")
+    ask = Choose(
+        messages=(Message.of("system", "The smith is near."), Message.of("user", "Whom to ask?")),
+        options=TRADES,
+        about="a horse",
+    )
+    (found,) = answers(model, [ask])
+    assert found.index == 1
+    assert server.bodies("/completions")[-1]["prompt"].startswith(
+        "System: The smith is near.\nUser: Whom to ask?\nAssistant: "
+    )
+    model.close()
+
+
+def test_a_guided_choice(server: Pretender, model: RemoteModel) -> None:
+    """Without probabilities of prompts the reply is bound to the names, and the candidates
+    for its tokens say how likely each was."""
+    asks = [pick("iron and horses"), pick("iron and horses", TRADES[::-1])]
+    one, two = answers(model, asks)
+    (spent,) = model.ledger.take()
+    assert (one.index, two.index) == (1, 1)
+    # The server's candidates are e times as likely for each word that fits.
+    odds = [2.718281828**score for score in (1, 3, 0)]
+    assert one.probabilities == pytest.approx([odd / sum(odds) for odd in odds], rel=1e-6)
+    assert two.probabilities == pytest.approx(one.probabilities[::-1])
+    body = server.bodies("/chat/completions")[0]
+    rule = body["response_format"]["json_schema"]["schema"]["properties"]["choice"]
+    assert sorted(rule["enum"]) == ["baker", "smith", "waits"]
+    assert (body["logprobs"], body["temperature"]) == (True, 0.0)
+    assert len(server.bodies("/completions")) == 2  # both probes, once
+    assert (spent.kind, spent.calls, spent.tokens_out > 0) == ("choose", 2, True)
+
+
+def test_a_guided_choice_without_probabilities(server: Pretender, model: RemoteModel) -> None:
+    """Where the server tells none at all the chosen option has all; asked for once only.
+    Long names get numbers."""
+    server.logprobs = False
+    (found,) = answers(model, [pick("iron and horses")])
+    assert found.probabilities == (0.0, 1.0, 0.0)
+    long = tuple(Option(f"{one.name}, who {one.description} all day long") for one in TRADES)
+    (found,) = answers(model, [pick("iron and horses", long)])
+    assert found.index == 1
+    bodies = server.bodies("/chat/completions")
+    assert ["logprobs" in body for body in bodies] == [True, False, False]
+    rule = bodies[-1]["response_format"]["json_schema"]["schema"]["properties"]["choice"]
+    assert sorted(rule["enum"]) == ["1", "2", "3"]
+
+
+def test_a_guided_choice_that_fails(
+    server: Pretender, model: RemoteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reply that is none of the options is Failed, one that cannot be asked refused; too
+    long messages are trimmed here too."""
+    server.window = 110
+    long = Message("user", (Part("word " * 60, drop=1), Part("Choose.")))
+    (found,) = answers(model, [Choose(messages=(long,), options=TRADES, about="iron")])
+    assert found.index == 1
+    monkeypatch.setattr(server, "bound", lambda body, said, choice: ("the smith", choice))
+    wrong = [pick("iron"), pick("iron", ()), pick(" "), pick("iron", (TRADES[0], TRADES[0]))]
+    assert [one.reason for one in answers(model, wrong)] == ["schema", *["refused"] * 3]
+
+
+def test_temperature_draws(server: Pretender, model: RemoteModel) -> None:
+    """Above temperature 0 the seed draws among the options, by their probabilities."""
+    asks = [pick("iron and horses", temperature=1.0, seed=seed) for seed in range(40)]
+    drawn = [one.index for one in answers(model, asks)]
+    assert {0, 1} <= set(drawn)
+    assert drawn.count(1) > 20
+    assert drawn == [one.index for one in answers(model, asks)]
+
+
+def test_methods_by_what_there_is(server: Pretender) -> None:
+    """cosine asks no language model, nor does auto with one known to be small; channel
+    without the server's probabilities is refused, not replaced."""
+    for method, meta in (("cosine", {}), ("auto", {"n_params": 135_000_000})):
+        server.models = [{"id": "toy", "owned_by": "llamacpp", "meta": meta}]
+        model = by(server, method)
+        (found,) = answers(model, [pick("iron")])
+        assert found.index == 0  # the vectors of this server lean towards the first
+        assert server.bodies("/chat/completions") == []
+        model.close()
+    model = by(server, "channel")
+    (found,) = answers(model, [pick("iron")])
+    assert found.reason == "refused"
+    assert "method 'channel'" in found.detail
+    model.close()
+
+
+@pytest.mark.parametrize("echo", [True, False])
+def test_ratings(server: Pretender, model: RemoteModel, echo: bool) -> None:
+    """A rating is the expected value of its probabilities, by echo or by a guided reply."""
+    server.echo = echo
+    asks = [
+        Rate(messages=(Message.of("user", "Between 3 and 5, say 4, of ten?"),), about="the soup"),
+        Rate(messages=(), about="worth 9", low=8, high=12),
+        Rate(messages=(), about="x", low=3, high=2),
+    ]
+    four, nine, none = answers(model, asks)
+    assert (len(four.probabilities), len(nine.probabilities)) == (10, 5)
+    for rating, low in ((four, 1), (nine, 8)):
+        assert sum(rating.probabilities) == pytest.approx(1)
+        expected = sum(p * value for value, p in enumerate(rating.probabilities, low))
+        assert rating.value == pytest.approx(expected)
+    assert max(four.probabilities) in four.probabilities[2:5]
+    assert max(nine.probabilities) == nine.probabilities[1] if not echo else True
+    assert none.reason == "refused"
+    assert bool(server.bodies("/chat/completions")) is not echo
+
+
+def test_anchors_pull_a_rating(server: Pretender, model: RemoteModel) -> None:
+    """Half of an anchored rating is nearness to the anchors, all of it for a small model."""
+    ask = Rate(messages=(), about="soup", anchors=(Anchor(2, "stew"), Anchor(9, "a war")))
+    (mixed,) = answers(model, [ask])
+    server.models = [{"id": "toy", "owned_by": "llamacpp", "meta": {"n_params": 1e8}}]
+    small = by(server, "auto")
+    (near,) = answers(small, [ask])
+    small.close()
+    assert [place for place, p in enumerate(near.probabilities, 1) if p > 0] == [2, 9]
+    assert min(mixed.probabilities) > 0
+    for place in (1, 8):
+        assert mixed.probabilities[place] > 0.5 * near.probabilities[place]
+
+
+def test_spread_of_a_guided_reply() -> None:
+    """Tokens shared by options count for each alike until they part; without a probability
+    of its own an option shares the least candidate's."""
+    labels = ("talk to Ann", "talk to Bo", "wait")
+    steps = [
+        Step('{"choice": "', (('{"choice": "', -0.1),)),
+        Step("talk", (("talk", -0.2231435513), ("wait", -1.6094379124))),  # 0.8, 0.2
+        Step(" to ", ((" to ", 0.0),)),
+        Step("Bo", (("Bo", -0.2876820724), ("Ann", -1.3862943611))),  # 0.75, 0.25
+        Step('"}', (('"}', 0.0),)),
+    ]
+    text = '{"choice": "talk to Bo"}'
+    assert guided_spread("choice", text, steps, labels) == pytest.approx([0.2, 0.6, 0.2])
+    assert guided_spread("choice", text, [], labels) == [0.0, 1.0, 0.0]
+    hidden = [steps[0], Step("talk", (("talk", -0.105360516), ("no", -2.302585093)))]  # 0.9, 0.1
+    spread = guided_spread("choice", text, hidden, labels)
+    assert spread == pytest.approx([0.45, 0.45, 0.1])
+
+
+def test_tail_of_a_prompt() -> None:
+    """The end of a prompt is found whatever stands before it, and not where tokens differ."""
+    told = [("<s>", -9.0), ("Hi", -3.0), (" the", -1.0), ("re", -2.0)]
+    assert tail(told, " there") == [-1.0, -2.0]
+    assert tail(told, "re") == [-2.0]
+    assert tail(told, "e") == []
+
+
+def test_embeddings(server: Pretender, model: RemoteModel, tmp_path: Path) -> None:
+    """By the server: in the order of the texts, of length 1. By the local embedder: the
+    server is not asked, and each ask gets its own rows."""
+    (found,) = answers(model, [Embed(texts=("a", "b"))])
+    assert found.array().ravel().tolist() == pytest.approx([1.0, 0.0, 0.6, 0.8])
+    assert found.tokens_in == 5
+    local = connect(
+        f"openai:{server.url}", embedder=str(write_tiny_embedder(tmp_path)), device="cpu"
+    )
+    before = len(server.seen)
+    one, two, both = answers(
+        local, [Embed(texts=("a",)), Embed(texts=("b c",)), Embed(texts=("b c", "a"))]
+    )
+    assert (both.rows, both.columns, len(server.seen)) == (2, 32, before)
+    assert both.array()[0].tolist() == pytest.approx(two.array()[0].tolist(), abs=1e-5)
+    assert both.array()[1].tolist() == pytest.approx(one.array()[0].tolist(), abs=1e-5)
+    local.close()
