@@ -17,11 +17,33 @@ TEMPLATE = (
 )
 WORDS = "the a of to and in is was for on with he she at by from they we say town baker bread"
 
+LLAMA = {"intermediate_size": 128, "num_key_value_heads": 2}
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("LlamaConfig", LLAMA),
+    "qwen2": ("Qwen2Config", LLAMA),
+    "qwen3": ("Qwen3Config", {**LLAMA, "head_dim": 16}),
+    "mistral": ("MistralConfig", {**LLAMA, "sliding_window": 24}),
+    "gemma2": ("Gemma2Config", {**LLAMA, "head_dim": 16, "sliding_window": 24}),
+    "granite": ("GraniteConfig", {**LLAMA, "logits_scaling": 4.0, "attention_multiplier": 0.1}),
+    "phi3": ("Phi3Config", LLAMA),
+    "gpt_neox": ("GPTNeoXConfig", {"intermediate_size": 128}),
+    "bloom": ("BloomConfig", {}),
+    "mamba": ("MambaConfig", {"state_size": 8}),
+    "recurrent_gemma": (
+        "RecurrentGemmaConfig",
+        {**LLAMA, "num_hidden_layers": 3, "attention_window_size": 24, "lru_width": 64},
+    ),
+}
 
-def write_tiny_model(folder: Path, *, seed: int = 0, window: int = 512) -> Path:
-    """Write a two-layer Llama (64 wide, byte-level tokens) that speaks ChatML; the folder.
+
+def write_tiny_model(
+    folder: Path, *, seed: int = 0, window: int = 512, kind: str = "llama", **settings: Any
+) -> Path:
+    """Write a two-layer model (64 wide, byte-level tokens) that speaks ChatML; the folder.
 
     The same seed gives the same weights. ``window`` is its longest context in tokens.
+    ``kind`` is one of KINDS, the architectures that an engine must tell apart; ``settings``
+    go into its transformers configuration.
     """
     sleep_while_waiting()
     import torch
@@ -29,23 +51,29 @@ def write_tiny_model(folder: Path, *, seed: int = 0, window: int = 512) -> Path:
 
     library: Any = transformers
     tokenizer = _tokenizer()
+    name, own = KINDS[kind]
+    usual = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": window,
+        "initializer_range": 0.3,
+        "tie_word_embeddings": True,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = library.LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=window,
-            initializer_range=0.3,
-            tie_word_embeddings=True,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-        library.LlamaForCausalLM(config).save_pretrained(str(folder))
+        config = getattr(library, name)(**{**usual, **own, **settings})
+        model = library.AutoModelForCausalLM.from_config(config)
+        if kind != "llama":
+            # Biases begin as zeros and norms as ones, which would hide what forgets them.
+            for weight in model.parameters():
+                if weight.dim() == 1:
+                    weight.data += 0.2 * torch.randn_like(weight)
+        model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     return folder
 
