@@ -17,7 +17,8 @@ from ..core import Failed, Json
 from .closing import Closer, Partial
 from .ending import Alphabet
 from .masks import apply, ids_of, keep
-from .narrowing import SchemaFault, check, expressible, narrowed, plain
+from .narrowing import narrowed
+from .schema import SchemaFault, check, expressible, plain
 from .shapes import Shapes
 
 __all__ = ["Grammars", "Matcher", "SchemaFault", "mask_rows"]
@@ -83,7 +84,7 @@ class Grammars:
                 self._table = from_tokenizer(self._tokenizer, self.vocabulary, self.end)
             except ValueError as error:
                 raise SchemaFault(
-                    f"this model's tokenizer takes no grammar ({error}); use a model with a fast one"
+                    f"this model's tokenizer takes no grammar ({error}); use another model"
                 ) from error
         return self._table
 
@@ -124,7 +125,10 @@ class Grammars:
 
     def _get(self, schema: Json) -> Compiled:
         # Not the canonical text: the order of properties is that of the answer.
-        key = json.dumps(schema)
+        try:
+            key = json.dumps(schema)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SchemaFault(f"a schema must be plain JSON: {error}; mend it") from error
         if key not in self._compiled:
             try:
                 self._compiled[key] = self._compile(schema)

@@ -1,0 +1,289 @@
+"""The shortest way to complete a JSON text that a schema's grammar has let begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from .shapes import FILLER, Node, Shape, Shapes, text_of
+
+LEXEME = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[ \n\r\t]+|[^\s{}\[\],:"]+', re.S)
+ESCAPE = re.compile(r"\\.", re.S)
+Ending = Callable[[bytes], "str | None"]
+Search = Callable[[], "str | None"]
+
+
+class Frame:
+    """An open object or array. ``state``: open, colon, value, done or comma."""
+
+    __slots__ = ("count", "key", "kind", "members", "state")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.state = "open"
+        self.key = ""
+        self.count = 0
+        self.members: dict[str, str | None] = {}
+
+    def copy(self) -> Frame:
+        """A frame of its own."""
+        made = Frame(self.kind)
+        made.state, made.key, made.count = self.state, self.key, self.count
+        made.members = dict(self.members)
+        return made
+
+
+class Partial:
+    """The beginning of a JSON text: its open objects and arrays, and the scalar being written.
+
+    ``doubled``: a property was named twice, which readers of JSON take for one.
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.pending = ""
+        self.gap = ""
+        self.broken = b""
+        self.doubled = False
+
+    def copy(self) -> Partial:
+        """A beginning of its own."""
+        made = Partial()
+        made.frames = [frame.copy() for frame in self.frames]
+        made.pending, made.gap, made.broken = self.pending, self.gap, self.broken
+        made.doubled = self.doubled
+        return made
+
+    def feed(self, more: bytes) -> None:
+        """Go on by some bytes, which may end within a character."""
+        text, self.broken = _decoded(self.broken + more)
+        text = self.pending + text
+        at = 0
+        while found := LEXEME.match(text, at):
+            word = found.group()
+            if word[0] not in '"{}[],: \n\r\t' and found.end() == len(text):
+                break  # a number or a word may go on
+            at = found.end()
+            self._word(word)
+        self.pending = text[at:]
+
+    @property
+    def in_key(self) -> bool:
+        """Whether a property's name is being written, or may be begun."""
+        return bool(self.frames) and (
+            self.frames[-1].kind == "{" and self.frames[-1].state in ("open", "comma")
+        )
+
+    def _word(self, word: str) -> None:
+        frame = self.frames[-1] if self.frames else None
+        if word.isspace():
+            self.gap = ""
+        elif word in ",:":
+            self.gap = " "
+            if frame:
+                frame.state = "value" if word == ":" else "comma"
+        elif word in "{[":
+            self.gap = ""
+            self.frames.append(Frame(word))
+        elif word in "}]":
+            self.frames.pop()
+            self._valued(None)
+        elif frame is not None and self.in_key:
+            self.gap = ""
+            frame.key = _unquoted(word)
+            self.doubled |= frame.key in frame.members
+            frame.state = "colon"
+        else:
+            self.gap = ""
+            self._valued(word)
+
+    def _valued(self, word: str | None) -> None:
+        if self.frames:
+            frame = self.frames[-1]
+            if frame.kind == "{":
+                frame.members[frame.key] = word
+            frame.count += 1
+            frame.state = "done"
+
+
+def _unquoted(word: str) -> str:
+    import json
+
+    try:
+        return str(json.loads(word))
+    except ValueError:
+        return word[1:-1]
+
+
+def _decoded(raw: bytes) -> tuple[str, bytes]:
+    """The whole characters, and the bytes of one that is not whole."""
+    for cut in range(min(4, len(raw) + 1)):
+        try:
+            return raw[: len(raw) - cut].decode(), raw[len(raw) - cut :]
+        except UnicodeDecodeError:
+            continue
+    return raw.decode(errors="replace"), b""
+
+
+def _mended(broken: bytes) -> bytes:
+    """The bytes that make a whole character of its beginning."""
+    if not broken:
+        return b""
+    lead = broken[0]
+    missing = (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) - len(broken)
+    for first in (0x80, 0xA0, 0x90, 0xBF):
+        more = (bytes([first]) + b"\x80" * 3)[:missing]
+        if not _decoded(broken + more)[1]:
+            return more
+    return b""
+
+
+class Closer:
+    """Completes the beginnings of one schema's values."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self._shapes = shapes
+
+    def rest(self, begun: Partial, ending: Ending) -> bytes | None:
+        """The shortest text known that completes the value; None where none is known.
+
+        ``ending`` finds what ends a number, or a string with a pattern or a format, at the
+        present place of the grammar, once it has taken some bytes.
+        """
+        lone = (len(begun.pending) - len(begun.pending.rstrip("\\"))) % 2
+        first = _mended(begun.broken) + b"n" * lone
+        if first:
+            begun = begun.copy()
+            begun.feed(first)
+        text = self._value(begun, 0, self._shapes.root, lambda: ending(first))
+        return None if text is None else first + text.encode()
+
+    def _value(self, begun: Partial, depth: int, node: Node | None, ending: Search) -> str | None:
+        if node is None:
+            return None
+        if depth == len(begun.frames):
+            if not begun.pending:
+                return None if node.shortest is None else begun.gap + node.shortest
+            return self._scalar(begun.pending, node, ending)
+        frame = begun.frames[depth]
+        texts: list[str] = []
+        for shape in node.shapes or ():
+            if shape.kind == "object" and frame.kind == "{" and _may_be(shape, frame):
+                texts += self._object(begun, depth, shape, ending)
+            elif shape.kind == "array" and frame.kind == "[":
+                texts += self._array(begun, depth, shape, ending)
+        return self._shapes.cheapest(texts)
+
+    def _scalar(self, begun: str, node: Node, ending: Search) -> str | None:
+        texts = []
+        for shape in node.shapes or ():
+            if shape.kind == "literal":
+                texts += [t[len(begun) :] for t in shape.texts if t.startswith(begun)]
+            elif shape.kind == "string" and begun[0] == '"' and not shape.shaped:
+                size = len(ESCAPE.sub("x", begun[1:]))
+                texts.append(f'{FILLER * (shape.low - size)}"')
+            elif shape.kind == ("string" if begun[0] == '"' else "number"):
+                found = ending()
+                texts += [] if found is None else [found]
+        return self._shapes.cheapest(texts)
+
+    def _array(self, begun: Partial, depth: int, shape: Shape, ending: Search) -> Iterator[str]:
+        frame = begun.frames[depth]
+        if frame.state == "done" and depth == len(begun.frames) - 1:
+            inner: str | None = ""
+            count = frame.count
+        elif frame.state == "open" and depth == len(begun.frames) - 1 and not begun.pending:
+            yield from self._elements(shape, 0)
+            return
+        else:
+            inner = self._value(begun, depth + 1, shape.element(frame.count), ending)
+            count = frame.count + 1
+        if inner is not None:
+            yield from (inner + text for text in self._elements(shape, count))
+
+    def _elements(self, shape: Shape, count: int) -> Iterator[str]:
+        """What closes an array of ``count`` elements."""
+        more = [shape.element(place) for place in range(count, shape.low)]
+        texts = [node.shortest if node else None for node in more]
+        if None not in texts:
+            comma = ", " if count and texts else ""
+            yield f"{comma}{', '.join(str(text) for text in texts)}]"
+
+    def _object(self, begun: Partial, depth: int, shape: Shape, ending: Search) -> Iterator[str]:
+        frame = begun.frames[depth]
+        there: dict[str, str | None] = dict(frame.members)
+        if depth < len(begun.frames) - 1 or frame.state == "value":
+            inner = self._value(begun, depth + 1, shape.member(frame.key), ending)
+            there[frame.key] = None
+        elif frame.state == "colon":
+            node = shape.member(frame.key)
+            inner = f": {node.shortest}" if node and node.shortest is not None else None
+            there[frame.key] = None
+        elif frame.state == "done":
+            inner = ""
+        else:
+            yield from self._named(begun, shape, frame, ending)
+            return
+        if inner is not None:
+            yield from (inner + text for text in self._members(shape, there))
+
+    def _members(self, shape: Shape, there: Mapping[str, object]) -> Iterator[str]:
+        """What closes an object with the properties ``there``."""
+        more = self._shapes.missing(shape, there)
+        if more is not None:
+            comma = ", " if there and more else ""
+            yield f"{comma}{', '.join(more)}}}"
+
+    def _named(self, begun: Partial, shape: Shape, frame: Frame, ending: Search) -> Iterator[str]:
+        """What closes an object in which a property's name is begun, or must come."""
+        if frame.state == "open" and not begun.pending:
+            yield from self._members(shape, {})
+        for name in self._next(shape, frame):
+            quoted, node = text_of(name), shape.member(name)
+            if quoted.startswith(begun.pending) and node and node.shortest is not None:
+                there = {**frame.members, name: None}
+                opening = f"{begun.gap}{quoted[len(begun.pending) :]}: {node.shortest}"
+                yield from (opening + text for text in self._members(shape, there))
+        if begun.pending and shape.extra:
+            yield from self._free_name(begun, shape, frame, ending)
+
+    def _next(self, shape: Shape, frame: Frame) -> list[str]:
+        """The names that may come next: those after the last one, up to a required one."""
+        named = list(dict.fromkeys([*shape.names, *shape.required]))
+        used = [place for place, name in enumerate(named) if name in frame.members]
+        names = []
+        for name in named[used[-1] + 1 if used else 0 :]:
+            names.append(name)
+            if name in shape.required:
+                return names
+        fresh = (a for a in "abcdefghijklmnopqrstuvwxyz" if a not in frame.members)
+        letter = next((a for a in fresh if a not in named and shape.member(a)), None)
+        return [*names, *([letter] if letter else [])]
+
+    def _free_name(
+        self, begun: Partial, shape: Shape, frame: Frame, ending: Search
+    ) -> Iterator[str]:
+        end = ending()
+        if end is None:
+            return
+        name = _unquoted(begun.pending + end)
+        while name in frame.members or name in shape.names:
+            end, name = f"_{end}", f"{name}_"
+        node = shape.member(name)
+        if node and node.shortest is not None:
+            there = {**frame.members, name: None}
+            for text in self._members(shape, there):
+                yield f"{end}: {node.shortest}{text}"
+
+
+def _may_be(shape: Shape, frame: Frame) -> bool:
+    """Whether an object that begins like that may be of this shape."""
+    for name, text in frame.members.items():
+        node = shape.member(name)
+        if node is None:
+            return False
+        listed = [one.texts for one in node.shapes or () if one.kind == "literal"]
+        only = bool(listed) and len(listed) == len(node.shapes or ())
+        if only and not any(text in texts for texts in listed):
+            return False
+    return True
