@@ -68,6 +68,11 @@ class Engine:
     def __len__(self) -> int:
         return len(self._orders)
 
+    def speak(self, voice: Voice) -> None:
+        """Write with another voice from now on; between asks only."""
+        self.voice = voice
+        self._control = torch.tensor(voice.control, dtype=torch.long)
+
     def submit(self, ticket: Ticket, ask: ModelAsk, owner: str, priority: int) -> None:
         """Take an ask in."""
         started, count = self._epoch
@@ -247,6 +252,8 @@ class Engine:
     def _ran(self, row: Row, count: int) -> None:
         """Count tokens as run; keep a beginning once it is whole."""
         row.done += count
+        if count:
+            row.prove(False)
         if row.keep and not row.kept and row.done >= row.keep:
             row.kept = True
             self.keeper.share(row)
@@ -262,11 +269,12 @@ class Engine:
         free = [(i, one.restraint()) for i, one in enumerate(writers) if one.matcher is None]
         restrain(logits, free)
         tokens = pick(logits, [writer.draw for writer in writers])
+        for (row, _), token in zip(rows, tokens):
+            row.prove(token is not None)
         for (row, order), writer, token in zip(rows, writers, tokens):
             if token is None:
                 self._fail(row, "engine", f"no token has a likelihood ({_where(writer)})", out)
                 continue
-            row.proven = True
             answer = writer.take(token, order.ticket, out)
             row.ids.append(token)
             for forced in writer.forced() if answer is None else ():
@@ -287,7 +295,7 @@ class Engine:
         if not score.finite:
             self._fail(row, "engine", "the likelihoods are no numbers", out)
             return
-        row.proven = True
+        row.prove(True)
         if not done:
             return
         self.rows.leave(row)
@@ -302,7 +310,6 @@ class Engine:
 
     def _fail(self, row: Row, reason: str, detail: str, out: Events) -> None:
         """Answer everybody for whom a row runs that it cannot be."""
-        row.proven = False
         self.rows.leave(row)
         for order in [order for order in _orders(row) if order.ticket in self._orders]:
             self._withdraw(order)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from .jobs import Piece
 from .passes import CROWD, Pass
 from .rows import Row
-from .slots import Slots, size_for
+from .slots import Slot, Slots, size_for
 from .trie import Span, Trie
 from .trunk import Trunk
 
@@ -35,12 +36,12 @@ class PagedKeeper:
 
     def seat(self, row: Row, crowds: Mapping[int, int]) -> bool:
         """See Keeper. Of what is known, spans that a crowd shares are attended to where they
-        lie; the rest is copied into the row's slot, which is cheaper for a lone row."""
+        lie; the rest is copied into the row's slot, which is cheaper for a lone row. (Which
+        of them comes first is of no account: the keys know their positions.)"""
         path = self.path(row)
-        crowded = 0
-        while crowded < len(path) and _worth(path[crowded], crowds):
-            crowded += 1
-        visited, copied = path[:crowded], path[crowded:]
+        worth = [row.brief or _worth(span, crowds) for span in path]
+        visited = [span for span, here in zip(path, worth) if here]
+        copied = [span for span, here in zip(path, worth) if not here]
         shared, held = (sum(map(len, spans)) for spans in (visited, copied))
         row.slot = None
         if not row.brief or copied:
@@ -61,7 +62,7 @@ class PagedKeeper:
         for span in visited:
             span.users += 1
         row.spans, row.kvs, row.shared = visited, tuple(span.kv for span in visited), shared
-        row.done = shared + held
+        row.done = row.base = shared + held
         row.reused += row.done
         return True
 
@@ -80,10 +81,10 @@ class PagedKeeper:
         row.slot = self.slots.grow(row.slot, held, length, self.free)
         return True
 
-    def release(self, row: Row, *, wipe: bool = False) -> None:
+    def release(self, row: Row) -> None:
         """See Keeper."""
         if row.slot is not None:
-            self.slots.free(row.slot, wipe=wipe)
+            self.slots.free(row.slot)
         for span in row.spans:
             span.users -= 1
         row.slot, row.spans, row.kvs, row.shared, row.done = None, [], (), 0, 0
@@ -93,13 +94,15 @@ class PagedKeeper:
         slot = row.slot
         if slot is None or row.keep <= row.shared:
             return
-        new = row.keep - self.trie.common(row.ids[: row.keep])
-        if new <= 0 or not self._room(new):
+        if not self._room(row.keep - self.trie.common(row.ids[: row.keep])):
+            return
+        # Below its base a slot is in no order; what was evicted there in between stays away.
+        known = self.trie.common(row.ids[: row.keep])
+        if known < row.base or not self._finite(slot, known - row.shared, row.keep - row.shared):
             return
         shared = row.shared
 
         def read(start: int, end: int) -> Tensor:
-            # What is visited is in the trie already, so ``start`` lies in the row's own.
             return self.slots.read(slot, start - shared, end - shared)
 
         self.trie.add(row.ids[: row.keep], read)
@@ -157,6 +160,11 @@ class PagedKeeper:
         if self.free < 0:
             found.append(f"{-self.free} tokens over the limit")
         return found
+
+    def _finite(self, slot: Slot, start: int, end: int) -> bool:
+        """Whether tokens of a slot hold numbers; one that is none spreads to the last layer."""
+        last = self.slots.of(slot).kv[-1, slot.index, :, start:end]
+        return bool(torch.isfinite(last).all())
 
     def _room(self, tokens: int) -> bool:
         """Make room for so many tokens by evicting what nobody uses."""

@@ -23,8 +23,8 @@ class Row:
     """One sequence. ``ids`` are all its tokens; of the first ``done`` the keys are there.
 
     The logits behind every token from ``want_from`` on are wanted. The first ``keep`` tokens
-    are worth keeping for others. ``owner`` is what is told of the logits. ``brief``: it runs
-    in one pass, so that its own keys need no place. ``proven``: its last logits were numbers.
+    are worth keeping for others; the first ``base`` were known when it was seated. ``owner`` is what is told of the logits. ``brief``: it runs
+    in one pass, so that its own keys need no place.
     """
 
     ids: list[int]
@@ -34,9 +34,9 @@ class Row:
     owner: Any
     brief: bool = False
     done: int = 0
+    base: int = 0
     reused: int = 0
     kept: bool = False
-    proven: bool = False
     spans: list[Span] = field(default_factory=list)
     kvs: tuple[Tensor, ...] = ()
     shared: int = 0
@@ -47,6 +47,11 @@ class Row:
     def pending(self) -> int:
         """Tokens that are still to be run."""
         return len(self.ids) - self.done
+
+    def prove(self, sound: bool) -> None:
+        """Say whether the last logits seen of it were numbers, and so all behind them."""
+        if self.slot is not None:
+            self.slot.sound = sound
 
     def wants(self, count: int) -> int:
         """Of how many of the next ``count`` tokens the logits are wanted."""
@@ -67,8 +72,8 @@ class Keeper(Protocol):
         """Make sure of room for the next ``count`` tokens of a seated row."""
         ...
 
-    def release(self, row: Row, *, wipe: bool = False) -> None:
-        """Forget a seated row; ``wipe``: it holds numbers that are none."""
+    def release(self, row: Row) -> None:
+        """Forget a seated row."""
         ...
 
     def share(self, row: Row) -> None:

@@ -139,50 +139,69 @@ def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     candidates are looked at.
     """
     heat = torch.tensor([draw.temperature or 1.0 for draw in draws], device=logits.device)
-    totals = torch.logsumexp(logits / heat.unsqueeze(1), dim=1).double().cpu().numpy()
+    shares = torch.softmax(logits / heat.unsqueeze(1), dim=1)
     out: list[int | None] = [None] * len(draws)
-    open_rows = list(range(len(draws)))
+    rows = np.arange(len(draws))
     most = min(MANY, logits.shape[1])
     for count in sorted({min(FEW, most), most}):
-        chosen = logits if len(open_rows) == len(draws) else logits[open_rows]
-        found, names = torch.topk(chosen, count, dim=1)
-        tops, ids = found.double().cpu().numpy(), names.cpu().numpy()
-        left = []
-        for place, row in enumerate(open_rows):
-            last = count == most
-            token = _pick_row(tops[place], ids[place], float(totals[row]), draws[row], last)
-            if token == _WIDER:
-                left.append(row)
-            else:
-                out[row] = token
-        open_rows = left
-        if not open_rows:
+        some = len(rows) < len(draws)
+        index = torch.from_numpy(rows).to(logits.device)
+        ids = largest(logits[index] if some else logits, count)
+        found = (shares[index] if some else shares).gather(1, ids)
+        tokens, wider = _draw(
+            found.double().cpu().numpy(),
+            ids.cpu().numpy(),
+            [draws[row] for row in rows],
+            last=count == most,
+        )
+        for row, token in zip(rows[~wider], tokens[~wider]):
+            out[row] = int(token) if token >= 0 else None
+        rows = rows[wider]
+        if not len(rows):
             break
     return out
 
 
-_WIDER = -1
+def largest(values: Tensor, count: int, block: int = 64) -> Tensor:
+    """Places of the ``count`` largest in each row (rows, columns), in no order.
+
+    They lie in the blocks of columns with the ``count`` largest maxima: to look there alone
+    is faster than ``topk`` over all.
+    """
+    rows, columns = values.shape
+    if columns % block or columns < 4 * block * count:
+        return torch.topk(values, count, dim=1).indices
+    split = values.view(rows, columns // block, block)
+    blocks = torch.topk(split.amax(dim=2), count, dim=1).indices
+    inside = split.gather(1, blocks.unsqueeze(2).expand(-1, -1, block)).view(rows, -1)
+    found = torch.topk(inside, count, dim=1).indices
+    return blocks.gather(1, found // block) * block + found % block
 
 
-def _pick_row(values: Floats, ids: Ints, total: float, draw: Draw, last: bool) -> int | None:
-    """The token; None where there is none, _WIDER where more candidates are needed."""
-    if not np.isfinite(total) or np.isnan(values[0]):
-        return None
+def _draw(
+    shares: Floats, ids: Ints, draws: Sequence[Draw], *, last: bool
+) -> tuple[Ints, NDArray[np.bool_]]:
+    """A token for each row of candidates' ``shares`` (rows, count), -1 where there is none;
+    and which rows need more candidates than these."""
     # Ties are common in half precision and topk leaves their order open.
-    order = np.lexsort((ids, -values))
-    values, ids = values[order], ids[order]
-    if draw.temperature <= 0:
-        return int(ids[0])
-    shares = np.exp(values / draw.temperature - total)
-    kept = int(np.isfinite(values).sum())
-    if draw.top_k > 0:
-        kept = min(kept, draw.top_k)
-    if draw.min_p > 0:
-        kept = min(kept, int((shares >= draw.min_p * shares[0]).sum()))
-    mass = np.cumsum(shares)
-    nucleus = int(np.searchsorted(mass, draw.top_p)) + 1
-    if not last and min(kept, nucleus) >= len(values):
-        return _WIDER
-    kept = min(kept, nucleus, len(values))
-    target = uniform(draw.seed, draw.position) * mass[kept - 1]
-    return int(ids[min(int(np.searchsorted(mass, target, side="right")), kept - 1)])
+    order = np.lexsort((ids, -shares), axis=-1)
+    shares = np.take_along_axis(shares, order, axis=1)
+    ids = np.take_along_axis(ids, order, axis=1)
+    top_p = np.array([draw.top_p for draw in draws])
+    least = np.array([draw.min_p for draw in draws]) * shares[:, 0]
+    kept = (shares > 0).sum(axis=1)
+    top_k = np.array([draw.top_k or shares.shape[1] + 1 for draw in draws])
+    mass = np.cumsum(shares, axis=1)
+    nucleus = (mass < top_p[:, None]).sum(axis=1) + 1
+    kept = np.minimum.reduce([kept, nucleus, top_k, (shares >= least[:, None]).sum(axis=1)])
+    greedy = np.array([draw.temperature <= 0 for draw in draws])
+    kept = np.where(greedy, 1, kept)
+    broken = ~np.isfinite(shares).all(axis=1)
+    wider = (kept >= shares.shape[1]) & ~broken & (not last)
+    kept = np.clip(kept, 1, shares.shape[1])
+    whole = np.take_along_axis(mass, kept[:, None] - 1, axis=1)
+    noise = np.array([uniform(draw.seed, draw.position) for draw in draws])
+    place = (mass <= noise[:, None] * whole).sum(axis=1)
+    place = np.minimum(place, kept - 1)
+    tokens = np.take_along_axis(ids, place[:, None], axis=1)[:, 0]
+    return np.where(broken, -1, tokens), wider

@@ -38,9 +38,10 @@ class Trie:
         self._clock = 0
         self.tokens = 0
 
-    def find(self, ids: Sequence[int]) -> list[Span]:
+    def find(self, ids: Sequence[int], least: int = WORTH) -> list[Span]:
         """The spans that ``ids`` begins with, from the root; a span that ``ids`` leaves half
-        way is split there, so that all who share its first half share one span."""
+        way is split there, so that all who share its first half share one span. One left
+        after less than ``least`` tokens does not count."""
         self._clock += 1
         path: list[Span] = []
         at = 0
@@ -50,7 +51,7 @@ class Trie:
                 break
             shared = common(span.ids, ids[at : at + len(span)])
             if shared < len(span):
-                if shared < WORTH:
+                if shared < least:
                     break
                 span = self._split(span, shared)
             span.used = self._clock
@@ -72,10 +73,12 @@ class Trie:
     def add(self, ids: Sequence[int], read: Callable[[int, int], Tensor]) -> int:
         """Hold ``ids``; ``read(start, end)`` gives copies of the keys and values of what is
         missing. Returns the number of tokens added."""
-        path = self.find(ids)
-        at = sum(len(span) for span in path)
-        if len(ids) - at < WORTH or ids[at] in self._below(path):
+        if len(ids) - self.common(ids) < WORTH:
             return 0
+        # Down to a single token, or two prompts that share the template's first words could
+        # not both be held.
+        path = self.find(ids, least=1)
+        at = sum(len(span) for span in path)
         parent = path[-1] if path else None
         span = Span(tuple(ids[at:]), read(at, len(ids)), parent, used=self._clock)
         self._below(path)[ids[at]] = span

@@ -1,0 +1,235 @@
+"""``denizens bench engine``: the engine beside plain ``generate``, in one run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from ..core import Generate, Json
+from ..models import load_model
+from ..models.assembly import pick_device, pick_dtype
+from ..models.catalogue import find, folder, known_models, pull
+from ..models.local import LocalModel
+from ..models.sampling import Draw, pick
+from .loads import ask_of, bare, drain, town_load, uniform_load
+from .plain import PlainGenerate
+
+PARTS = ("town_load", "uniform_64", "single", "chat", "sampling")
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Our engine and plain ``generate``, both with the same weights and dtype."""
+
+    ours: LocalModel
+    plain: PlainGenerate
+
+
+def measure(
+    name: str = "smollm2",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    parts: tuple[str, ...] = PARTS,
+    quick: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Json]:
+    """The figures of the parts, as nested JSON; ``quick`` makes each load a quarter."""
+    place = pick_device(device)
+    kind = pick_dtype(dtype, place)
+    found: dict[str, Json] = {
+        "model": name,
+        "device": str(place),
+        "dtype": str(kind).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+    }
+    progress(f"loading {name} twice, {found['dtype']} on {place}")
+    ours = bare(load_model(name, device=device, dtype=str(found["dtype"])))
+    plain = PlainGenerate(model_folder(name), kind, str(place), ours.prompter)
+    arms = Arms(ours, plain)
+    known: dict[str, Callable[[Arms, bool], dict[str, Json]]] = {
+        "town_load": town,
+        "uniform_64": uniform,
+        "single": single,
+        "chat": chat,
+        "sampling": sampling,
+    }
+    for part in parts:
+        progress(f"measuring {part}")
+        found[part] = known[part](arms, quick)
+        progress(f"{part}: {found[part]}")
+    return found
+
+
+def model_folder(name: str) -> str:
+    """Where transformers finds a model by its name here."""
+    if name in {info.name for info in known_models()}:
+        pull(name)
+        return str(folder(find(name)))
+    return name
+
+
+def town(arms: Arms, quick: bool) -> dict[str, Json]:
+    """256 asks of 25 personas: 400 shared and 150 own tokens in, 8 to 48 out, against static
+    batches of 32 sorted by length, and against one by one (on a sample)."""
+    asks = town_load(arms.ours.prompter, 64 if quick else 256, 25, 400, 150)
+    counts = arms.ours.engine.counts
+    before = counts.reused, counts.passes, counts.rows
+    spent = _timed(arms.ours, asks)
+    reused, passes, rows = counts.reused, counts.passes, counts.rows
+    static = arms.plain.run(asks, 32)
+    sample = asks[:: len(asks) // 12]
+    alone = arms.plain.run(sample, 1) / len(sample) * len(asks)
+    prompt = sum(len(arms.ours.prompter.ids(ask.messages)) for ask in asks)
+    return {
+        "asks": len(asks),
+        "asks_per_s": round(len(asks) / spent, 2),
+        "vs_static": round(static / spent, 2),
+        "vs_sequential": round(alone / spent, 2),
+        "prompt_tokens": prompt,
+        "prefix_tokens_reused": reused - before[0],
+        "mean_rows_a_pass": round((rows - before[2]) / (passes - before[1]), 1),
+        "seconds": round(spent, 2),
+    }
+
+
+def uniform(arms: Arms, quick: bool) -> dict[str, Json]:
+    """64 asks of 128 tokens in and 64 out, against one static batch, and llama.cpp where its
+    binding is installed."""
+    asks = uniform_load(arms.ours.prompter, 64, 128, 16 if quick else 64)
+    tokens = sum(ask.max_tokens for ask in asks)
+    again = uniform_load(arms.ours.prompter, 64, 128, asks[0].max_tokens, seed=2)
+    first = _timed(arms.ours, asks)
+    static = arms.plain.run(asks, 64)
+    spent = (first + _timed(arms.ours, again)) / 2
+    found: dict[str, Json] = {
+        "tokens_per_s": round(tokens / spent, 1),
+        "vs_generate": round(static / spent, 2),
+        "vs_llamacpp": None,
+    }
+    if find_spec("xllamacpp") is not None:
+        found["vs_llamacpp"] = round(_llamacpp(asks) / spent, 2)
+    return found
+
+
+def _llamacpp(asks: list[Generate]) -> float:
+    """Seconds of llama.cpp for the same asks; answers that end early are counted as if they
+    had gone on at the same speed."""
+    other: Any = load_model("llamacpp:smollm2")
+    try:
+        drain(other, [replace(asks[0], max_tokens=2)])
+        began = time.perf_counter()
+        done = drain(other, asks)
+        spent = time.perf_counter() - began
+    finally:
+        other.close()
+    written = sum(getattr(one.answer, "tokens_out", 0) for one in done)
+    return spent * sum(ask.max_tokens for ask in asks) / max(1, written)
+
+
+def single(arms: Arms, quick: bool) -> dict[str, Json]:
+    """One request alone, 128 tokens in and 64 out, in turn with ``generate``."""
+    rounds = 2 if quick else 5
+    loads = [uniform_load(arms.ours.prompter, 1, 128, 64, seed=i) for i in range(2 * rounds + 1)]
+    drain(arms.ours, loads[-1])
+    mine, theirs = [], []
+    for turn in range(rounds):
+        mine.append(_timed(arms.ours, loads[2 * turn]))
+        theirs.append(arms.plain.run(loads[2 * turn + 1], 1))
+    ratios = [b / a for a, b in zip(mine, theirs)]
+    return {
+        "tokens_per_s": round(64 / statistics.median(mine), 1),
+        "generate_tokens_per_s": round(64 / statistics.median(theirs), 1),
+        "vs_generate": round(statistics.median(ratios), 2),
+    }
+
+
+def chat(arms: Arms, quick: bool) -> dict[str, Json]:
+    """Seconds to the first token of a reply to 640 tokens that nothing is known of, when
+    nothing else runs and when the batch is full of less urgent asks."""
+    rounds = 5 if quick else 20
+    model, prompter = arms.ours, arms.ours.prompter
+    frame = len(prompter.ids((ask_of("", "", 1)).messages))
+    rng_load = uniform_load(prompter, 2 * rounds, 640, 8, seed=7)
+    assert frame < 640
+    asks = [replace(ask, stream=True) for ask in rng_load]
+    idle = [_first_token(model, ask) for ask in asks[:rounds]]
+    busy: list[float] = []
+    client = model.client()
+    counts = model.engine.counts
+    load = _endless(model)
+    for _ in range(model.engine.limits.rows + 8):
+        client.submit(next(load), "load", 1)
+    for _ in range(40):
+        client.wait(timeout=0.05)
+    counts.longest_pass = 0.0
+    for ask in asks[rounds:]:
+        for _ in range(8):
+            for event in client.wait(timeout=0.1):
+                if not hasattr(event, "text"):
+                    client.submit(next(load), "load", 1)
+        busy.append(_first_token(model, ask))
+    longest = counts.longest_pass
+    for ticket in list(client.open):
+        client.cancel(ticket)
+    return {
+        "idle_p95_s": round(_p95(idle), 3),
+        "busy_p95_s": round(_p95(busy), 3),
+        "ratio": round(_p95(busy) / _p95(idle), 2),
+        "longest_pass_s": round(longest, 3),
+    }
+
+
+def _endless(model: LocalModel) -> Iterator[Generate]:
+    seed = 100
+    while True:
+        yield from uniform_load(model.prompter, 16, 200, 120, seed=seed)
+        seed += 1
+
+
+def _first_token(model: LocalModel, ask: Generate) -> float:
+    """Seconds until the first text of a streamed answer; the rest is awaited too."""
+    client = model.client()
+    began = time.perf_counter()
+    client.submit(ask, "person", -1)
+    first = 0.0
+    while client.open:
+        if client.wait() and not first:
+            first = time.perf_counter() - began
+    return first
+
+
+def sampling(arms: Arms, quick: bool) -> dict[str, Json]:
+    """Milliseconds to draw 64 tokens by top-p from the logits behind the model's own words."""
+    model = arms.ours
+    question = ask_of("", "Tell me about a day in a small town by a river.", 64)
+    (done,) = drain(model, [question])
+    reply = tuple(model.voice.tokenizer(getattr(done.answer, "text", "")).input_ids)
+    ids = torch.tensor([model.prompter.ids(question.messages) + reply])
+    with torch.inference_mode():
+        plain = arms.plain.model
+        logits = plain(input_ids=ids.to(plain.device)).logits[0, -64:].float()
+    draws = [Draw(0.7, 0.95, seed, 0) for seed in range(64)]
+    spent = []
+    for _ in range(5 if quick else 20):
+        copy = logits.clone()
+        began = time.perf_counter()
+        pick(copy, draws)
+        spent.append(time.perf_counter() - began)
+    return {"rows": 64, "ms_a_step": round(1000 * statistics.median(spent), 2)}
+
+
+def _timed(model: LocalModel, asks: list[Generate]) -> float:
+    began = time.perf_counter()
+    drain(model, asks)
+    return time.perf_counter() - began
+
+
+def _p95(values: list[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]

@@ -1,0 +1,95 @@
+"""Loads for benchmarks: asks with exactly so many tokens, made from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..core import Delta, Done, Generate, Message, ModelAsk, Seed
+from ..models.local import LocalModel
+from ..models.prompts import Prompter
+from ..models.sampling import Guard
+
+WORDS = tuple(
+    """
+    baker river lantern letter market garden window morning bread ferry school winter song
+    neighbour bridge secret harbour apple candle doctor festival mountain kitchen paper summer
+    travels repairs remembers watches carries promises quiet narrow golden distant curious old
+    """.split()
+)
+
+
+def text_of(prompter: Prompter, tokens: int, rng: random.Random) -> str:
+    """A text of plain words that takes exactly so many tokens."""
+    words: list[str] = []
+    while len(prompter.text_ids(" ".join(words))) < tokens:
+        words.append(rng.choice(WORDS))
+    while len(prompter.text_ids(" ".join(words))) > tokens:
+        words.pop()
+    text = " ".join(words)
+    while len(prompter.text_ids(text)) < tokens:
+        text += "."
+    return text
+
+
+def ask_of(shared: str, own: str, tokens: int) -> Generate:
+    """A greedy Generate of at most ``tokens`` tokens."""
+    system = (Message.of("system", shared),) if shared else ()
+    return Generate(messages=(*system, Message.of("user", own)), max_tokens=tokens, temperature=0.0)
+
+
+def town_load(
+    prompter: Prompter, asks: int, personas: int, shared: int, own: int, seed: int = 1
+) -> list[Generate]:
+    """Asks of personas in a shuffled order: each prompt begins with the ``shared`` tokens of
+    its persona and ends with ``own`` tokens, and wants 8 to 48 tokens out."""
+    rng = Seed.of(seed).child("town load").rng()
+    frame = len(prompter.ids((Message.of("system", ""), Message.of("user", ""))))
+    texts = [text_of(prompter, shared - frame // 2, rng) for _ in range(personas)]
+    made = [
+        ask_of(
+            texts[i % personas],
+            text_of(prompter, own - (frame - frame // 2), rng),
+            8 + rng.randrange(41),
+        )
+        for i in range(asks)
+    ]
+    rng.shuffle(made)
+    return made
+
+
+def uniform_load(
+    prompter: Prompter, asks: int, tokens_in: int, tokens_out: int, seed: int = 1
+) -> list[Generate]:
+    """Asks of equal lengths that share nothing but the template's first words."""
+    rng = Seed.of(seed).child("uniform load").rng()
+    frame = len(prompter.ids((Message.of("user", ""),)))
+    return [ask_of("", text_of(prompter, tokens_in - frame, rng), tokens_out) for _ in range(asks)]
+
+
+def bare(model: LocalModel) -> LocalModel:
+    """The model without what plain ``generate`` lacks too: no guard against loops, and no
+    end, so that every answer has exactly the tokens asked for."""
+    voice = model.engine.voice
+    model.engine.speak(
+        replace(
+            voice,
+            ends=frozenset(),
+            control=tuple(sorted({*voice.control, *voice.ends})),
+            guard=Guard(),
+        )
+    )
+    return model
+
+
+def drain(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Done]:
+    """Submit all at once and wait for all; in the asks' order."""
+    client = model.client()
+    tickets = [client.submit(ask) for ask in asks]
+    found: dict[int, Done] = {}
+    while len(found) < len(tickets):
+        for event in client.wait():
+            if not isinstance(event, Delta):
+                found[event.ticket] = event
+    return [found[ticket] for ticket in tickets]

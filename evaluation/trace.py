@@ -1,0 +1,183 @@
+"""The asks of a recorded run, asked again: when they came and what waited for what is kept.
+
+A step's asks of an agent come in rounds, each once the round before is answered; agents
+run side by side; a step begins when everybody is done with the one before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from ..core import Ask, Call, Delta, Embed, Json, Model, ModelAsk, Recall
+from ..simulation import Run
+
+T = TypeVar("T")
+
+Rounds: TypeAlias = list[list[ModelAsk]]
+"""One agent's step: what it asked at once, and then at once again."""
+
+TWINS = tuple(
+    """
+    Abigail Chen, Adam Smith, Arthur Burton, Ayesha Khan, Carlos Gomez, Carmen Ortiz,
+    Eddy Lin, Francisco Lopez, Giorgio Rossi, Hailey Johnson, Jane Moreno, Jennifer Moore,
+    John Lin, Latoya Williams, Mei Lin, Rajiv Patel, Ryan Park, Sam Moore, Tamara Taylor,
+    Tom Moreno, Wolfgang Schulz, Yuriko Yamamoto, Nadia Berg, Oskar Holm
+    """.replace("\n", " ")
+    .strip()
+    .replace(",     ", ", ")
+    .split(", ")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Steps in which somebody asked something, in order: agent to its rounds."""
+
+    steps: tuple[Mapping[str, Rounds], ...]
+
+    @property
+    def asks(self) -> int:
+        """How many asks."""
+        return sum(len(one) for step in self.steps for rounds in step.values() for one in rounds)
+
+    @property
+    def decisions(self) -> int:
+        """How many times an agent thought with the model in a step."""
+        return sum(len(step) for step in self.steps)
+
+    def tiled(self, agents: int) -> Trace:
+        """The same lives led by ``agents`` people, under names of their own, so that their
+        prompts differ from the name on."""
+        people = sorted({who for step in self.steps for who in step})
+        spare = [name for name in TWINS if name not in people]
+        casts: list[dict[str, str]] = [{who: who for who in people}]
+        while sum(map(len, casts)) < agents and spare:
+            cast = {}
+            for who in people[: agents - sum(map(len, casts))]:
+                cast[who] = spare.pop(0)
+            casts.append(cast)
+        return Trace(
+            tuple(
+                {
+                    cast[who]: _renamed(rounds, cast)
+                    for cast in casts
+                    for who, rounds in step.items()
+                    if who in cast
+                }
+                for step in self.steps
+            )
+        )
+
+
+def trace_of(folder: Path) -> Trace:
+    """The trace of a recorded run. What is recalled is embedded, as living minds do it."""
+    steps: dict[int, dict[str, dict[int, list[ModelAsk]]]] = {}
+    with Run(folder) as run:
+        for row in run.asks():
+            ask = _model_ask(row.ask)
+            if ask is not None:
+                turn = int(row.where.path.partition(".")[0])
+                rounds = steps.setdefault(row.where.step, {}).setdefault(row.where.agent, {})
+                rounds.setdefault(turn, []).append(ask)
+    return Trace(
+        tuple(
+            {who: [rounds[turn] for turn in sorted(rounds)] for who, rounds in step.items()}
+            for _, step in sorted(steps.items())
+        )
+    )
+
+
+def live_again(model: Model, trace: Trace) -> float:
+    """Seconds that a model takes for a trace."""
+    began = time.perf_counter()
+    client = model.client()
+    for step in trace.steps:
+        left = {who: list(rounds) for who, rounds in step.items()}
+        open_asks: dict[int, str] = {}
+        count = dict.fromkeys(left, 0)
+        for who in left:
+            _submit(client, who, left, open_asks, count)
+        while open_asks:
+            for event in client.wait():
+                if isinstance(event, Delta):
+                    continue
+                who = open_asks.pop(event.ticket)
+                count[who] -= 1
+                if not count[who]:
+                    _submit(client, who, left, open_asks, count)
+    return time.perf_counter() - began
+
+
+def one_by_one(model: Model, trace: Trace, share: int = 1) -> float:
+    """Seconds when every ask waits for the one before, measured on each ``share``-th step."""
+    some = trace.steps[::share]
+    asks = [ask for step in some for rounds in step.values() for one in rounds for ask in one]
+    began = time.perf_counter()
+    client = model.client()
+    for ask in asks:
+        client.submit(ask)
+        while not any(not isinstance(event, Delta) for event in client.wait()):
+            pass
+    return (time.perf_counter() - began) * trace.asks / max(1, len(asks))
+
+
+def figures(model: Any, trace: Trace, *, alone: bool = True) -> dict[str, Json]:
+    """How a local model fares with a trace."""
+    counts = model.engine.counts
+    passes, rows = counts.passes, counts.rows
+    model.ledger.take()
+    spent = live_again(model, trace)
+    ledger = model.ledger.take()
+    found: dict[str, Json] = {
+        "asks": trace.asks,
+        "decisions": trace.decisions,
+        "seconds": round(spent, 2),
+        "decisions_per_s": round(trace.decisions / spent, 2),
+        "mean_rows_a_pass": round((counts.rows - rows) / max(1, counts.passes - passes), 2),
+        "tokens_in": sum(one.tokens_in for one in ledger),
+        "tokens_reused": sum(one.tokens_reused for one in ledger),
+        "tokens_out": sum(one.tokens_out for one in ledger),
+    }
+    if alone:
+        found["vs_one_by_one"] = round(one_by_one(model, trace, 4) / spent, 2)
+    return found
+
+
+def _submit(
+    client: Any, who: str, left: dict[str, Rounds], open_asks: dict[int, str], count: dict[str, int]
+) -> None:
+    if left[who]:
+        asks: Sequence[ModelAsk] = left[who].pop(0)
+        count[who] = len(asks)
+        for ask in asks:
+            open_asks[client.submit(ask, who)] = who
+
+
+def _model_ask(ask: Ask) -> ModelAsk | None:
+    if isinstance(ask, Recall):
+        return Embed(texts=(ask.cue.text,))
+    return None if isinstance(ask, Call) else ask
+
+
+def _renamed(rounds: Rounds, cast: Mapping[str, str]) -> Rounds:
+    words = dict(cast)
+    words |= {who.split()[0]: other.split()[0] for who, other in cast.items()}
+    return [[_said_anew(ask, words) for ask in one] for one in rounds]
+
+
+def _said_anew(value: T, words: Mapping[str, str]) -> T:
+    """The value with names replaced in every text of it."""
+    found: Any = value
+    if isinstance(value, str):
+        for old, new in words.items():
+            found = found.replace(old, new)
+    elif isinstance(value, tuple):
+        found = tuple(_said_anew(one, words) for one in value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in fields(value) if field.name not in ("kind", "role")]
+        found = replace(found, **{name: _said_anew(getattr(value, name), words) for name in names})
+    return found
