@@ -31,7 +31,7 @@ class PlainKeeper:
         """See Keeper."""
         return True
 
-    def release(self, row: Row, *, wipe: bool = False) -> None:
+    def release(self, row: Row) -> None:
         """See Keeper."""
         row.state, row.done = None, 0
 

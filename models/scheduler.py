@@ -96,10 +96,10 @@ class Scheduler:
             self.leave(row)
 
     def leave(self, row: Row) -> None:
-        """Take a row out. What nobody saw the logits of may hold numbers that are none."""
+        """Take a row out."""
         if row in self.seated:
             self.seated.remove(row)
-            self.keeper.release(row, wipe=not row.proven)
+            self.keeper.release(row)
         else:
             self.queue = [one for one in self.queue if one is not row]
 

@@ -18,10 +18,12 @@ SMALLEST = 64  # tokens of the shortest class
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A sequence's place: it holds up to ``size`` tokens at ``index`` of its class."""
+    """A sequence's place: it holds up to ``size`` tokens at ``index`` of its class. ``sound``:
+    what is written in it is known to be numbers."""
 
     size: int
     index: int
+    sound: bool = False
 
 
 @dataclass(slots=True)
@@ -76,16 +78,16 @@ class Slots:
         found.slots.append(slot)
         return slot
 
-    def free(self, slot: Slot, *, wipe: bool = False) -> None:
-        """Give a slot back; the last of its class moves into the hole. ``wipe``: it holds
-        numbers that are none, which no mask could keep from its next owner."""
+    def free(self, slot: Slot) -> None:
+        """Give a slot back; the last of its class moves into the hole. Where that is not sound
+        its old place is wiped: no mask could keep numbers that are none from the next owner."""
         home = self._classes[slot.size]
         last = home.slots.pop()
         if last is not slot:
             home.kv[:, slot.index].copy_(home.kv[:, last.index])
             home.slots[slot.index] = last
             last.index = slot.index
-        if wipe:
+        if not last.sound:
             home.kv[:, len(home.slots)].zero_()
         if not home.slots:
             del self._classes[slot.size]
@@ -101,6 +103,7 @@ class Slots:
         larger = self.take(length, room)
         source, target = self.of(slot).kv, self.of(larger).kv
         target[:, larger.index, :, :held] = source[:, slot.index, :, :held]
+        larger.sound = slot.sound
         self.free(slot)
         return larger
 
