@@ -155,7 +155,7 @@ class Agent:
         if not len(self.memory):
             self.learn(self.persona.facts, at=at)
         now = at or datetime.now().replace(microsecond=0)
-        minds = Minds({self.id: self}, at=now, on_text=on_text)
+        minds = Minds({self.id: self}, at=now, on_text=on_text, priority=-1)
         thought = self.reply(Line(person, text, now), session)
         reply = drive({self.id: thought}, minds)[self.id]
         self.commit(reply.step, number=self.memory.shelf.last_step, at=now)

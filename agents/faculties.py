@@ -32,6 +32,7 @@ class Minds:
 
     One client per distinct model, so that all agents' asks meet in one batch. A Recall is
     embedded by the agent's own model first; all recalls of a round are scored together.
+    ``priority``: of all asks, the lowest goes first; somebody waits for a chat.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Minds:
         *,
         at: Time,
         on_text: Callable[[str], None] | None = None,
+        priority: int = 0,
     ) -> None:
         self._agents = agents
         self._at = at
         self._on_text = on_text
+        self._priority = priority
         self._clients: dict[int, Client] = {}
         self._waiting: dict[tuple[int, int], tuple[AskId, Ask]] = {}
         self._calls: list[tuple[AskId, Call]] = []
@@ -58,7 +61,8 @@ class Minds:
         if key not in self._clients:
             self._clients[key] = model.client()
         sent = Embed(texts=(ask.cue.text,)) if isinstance(ask, Recall) else ask
-        self._waiting[key, self._clients[key].submit(sent, owner=where.agent)] = (where, ask)
+        ticket = self._clients[key].submit(sent, owner=where.agent, priority=self._priority)
+        self._waiting[key, ticket] = (where, ask)
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """All answers that are there; blocks for at least one."""

@@ -11,13 +11,12 @@ from ..models.local import LocalModel
 from ..models.prompts import Prompter
 from ..models.sampling import Guard
 
-WORDS = tuple(
-    """
-    baker river lantern letter market garden window morning bread ferry school winter song
-    neighbour bridge secret harbour apple candle doctor festival mountain kitchen paper summer
-    travels repairs remembers watches carries promises quiet narrow golden distant curious old
-    """.split()
-)
+_TEXT = """
+baker river lantern letter market garden window morning bread ferry school winter song neighbour
+bridge secret harbour apple candle doctor festival mountain kitchen paper summer travels repairs
+remembers watches carries promises quiet narrow golden distant curious old
+"""
+WORDS = tuple(_TEXT.split())
 
 
 def text_of(prompter: Prompter, tokens: int, rng: random.Random) -> str:

@@ -23,8 +23,9 @@ class Row:
     """One sequence. ``ids`` are all its tokens; of the first ``done`` the keys are there.
 
     The logits behind every token from ``want_from`` on are wanted. The first ``keep`` tokens
-    are worth keeping for others; the first ``base`` were known when it was seated. ``owner`` is what is told of the logits. ``brief``: it runs
-    in one pass, so that its own keys need no place.
+    are worth keeping for others; the first ``base`` were known when it was seated. ``owner``
+    is what is told of the logits. ``brief``: it runs in one pass, so that its own keys need
+    no place. ``proven``: its last logits were numbers.
     """
 
     ids: list[int]

@@ -23,6 +23,7 @@ from ..core import (
     all_of,
     generate,
     recall,
+    together,
 )
 from .best import best_of
 from .draft import Draft, identity
@@ -190,27 +191,44 @@ def next_slot(draft: Draft, fine_minutes: int, candidates: int) -> Thought[Slot]
     now = situation.now
     block = current_block(draft) or Slot(start=now, minutes=30, doing="resting")
     left = int((block.start + timedelta(minutes=block.minutes) - now).total_seconds() // 60)
-    doing, minutes, fine = block.doing, max(1, left), block.fine
-    if block.minutes >= 60 and not block.fine and left > 5:
-        doing = yield from _fine(draft, block, candidates)
-        minutes, fine = min(max(5, fine_minutes), left), True
-    emoji = yield from pick(
-        draft, [Option(mark, words) for mark, words in EMOJI], about=doing, role="emoji"
+    cut = block.minutes >= 60 and not block.fine and left > 5
+    # The room hangs on the block alone, the emoji and the object on the step: two rounds.
+    doing, room = yield from together(
+        _fine(draft, block, candidates) if cut else _as_planned(block),
+        _room(draft, block),
     )
-    place = yield from _place(draft, block, doing)
+    minutes = min(max(5, fine_minutes), left) if cut else max(1, left)
+    emoji, place = yield from together(
+        pick(draft, [Option(mark, words) for mark, words in EMOJI], about=doing, role="emoji"),
+        _place(draft, doing, room),
+    )
+    fine = block.fine or cut
     return Slot(start=now, minutes=minutes, doing=doing, place=place, emoji=emoji, fine=fine)
 
 
-def _place(draft: Draft, block: Slot, doing: str) -> Thought[Address]:
-    """Where to do a step of a block: the room is chosen once for the whole block, so that
-    nobody wanders through the town over one breakfast; the object for every step."""
-    room = block.place or (yield from choose_room(draft, block.doing))
-    if not room:
-        return ""
-    if not block.place:
+def _as_planned(block: Slot) -> Thought[str]:
+    """The block's own words, without an ask."""
+    yield from ()
+    return block.doing
+
+
+def _room(draft: Draft, block: Slot) -> Thought[Address]:
+    """The room of a block, chosen once, so that nobody wanders through the town over one
+    breakfast; empty when the world offers none."""
+    if block.place:
+        return block.place
+    room = yield from choose_room(draft, block.doing)
+    if room:
         placed = replace(block, place=room)
         schedule = tuple(placed if slot == block else slot for slot in draft.state.schedule)
         draft.change(schedule=schedule)
+    return room
+
+
+def _place(draft: Draft, doing: str, room: Address) -> Thought[Address]:
+    """Where in a block's room to do a step of it."""
+    if not room:
+        return ""
     thing = yield from choose_thing(draft, doing, room)
     # A room that is no longer within reach is chosen anew.
     return thing or (yield from choose_place(draft, doing))

@@ -114,6 +114,9 @@ def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None
         dtype=table.dtype,
         embedder=table.embedder,
         exact=table.exact,
+        rows=table.rows or None,
+        pass_tokens=table.pass_tokens or None,
+        cache_mb=table.cache_mb or None,
     )
 
 

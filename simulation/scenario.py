@@ -62,10 +62,13 @@ class ModelTable:
     dtype: str = "auto"
     embedder: str = "minilm"
     exact: bool = False
+    rows: int = 0
+    pass_tokens: int = 0
+    cache_mb: int = 0
     max_tokens_per_day: int = 0
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("max_tokens_per_day",)
+    LATER: ClassVar[tuple[str, ...]] = ("rows", "pass_tokens", "cache_mb", "max_tokens_per_day")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ def test_a_line_of_speech_is_asked_without_the_identity() -> None:
     """Only traits, background and what one wants to say stand there, and the last lines."""
     told = {"name": "Bo Li", "first": "Bo", "other": "Ada", "background": "Bo bakes."}
     system, user, answer = prompt("line", **told, traits="dry", wish="I bake.", lines=["A: Hm"])
-    assert system.text == "This is a talk between Bo Li and Ada. Bo bakes. Bo is dry."
+    assert system.text == "Bo bakes. Bo is dry. This is a talk between Bo Li and Ada."
     assert user.parts[0] == Part("A: Hm", 1)
     assert "Bo wants to say: I bake." in user.text
     assert answer.text == "Bo:"
