@@ -15,6 +15,7 @@ from ..core import Generate, Json
 from ..models import load_model
 from ..models.assembly import pick_device, pick_dtype
 from ..models.catalogue import find, folder, known_models, pull
+from ..models.loading import load_local
 from ..models.local import LocalModel
 from ..models.sampling import Draw, pick
 from .loads import ask_of, bare, drain, town_load, uniform_load
@@ -50,7 +51,7 @@ def measure(
         "threads": torch.get_num_threads(),
     }
     progress(f"loading {name} twice, {found['dtype']} on {place}")
-    ours = bare(load_model(name, device=device, dtype=str(found["dtype"])))
+    ours = bare(load_local(name, device=device, dtype=str(found["dtype"])))
     plain = PlainGenerate(model_folder(name), kind, str(place), ours.prompter)
     arms = Arms(ours, plain)
     known: dict[str, Callable[[Arms, bool], dict[str, Json]]] = {

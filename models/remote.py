@@ -5,9 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from functools import partial
-from queue import Empty, SimpleQueue
-from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..core import (
     Delta,
@@ -22,6 +20,7 @@ from ..core import (
 )
 from .ledger import Ledger
 from .loading import require_kind
+from .mailbox import Arrivals
 from .remote_asks import Asker, Served
 from .remote_loop import Job, Task, Workers
 from .remote_name import ServerName, read_server_name
@@ -29,7 +28,6 @@ from .remote_vectors import LocalVectors, ServerVectors, Vectoriser
 from .remote_wire import Fault, Refused, Wire
 
 KINDS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llamacpp", "library": "ollama"}
-Event: TypeAlias = Delta | Done | BaseException
 
 
 def connect(
@@ -110,8 +108,7 @@ class RemoteClient:
         self._workers = workers
         self._asker = asker
         self._ledger = ledger
-        self._open: dict[Ticket, Job] = {}
-        self._arrived: SimpleQueue[tuple[Ticket, Event]] = SimpleQueue()
+        self._arrivals: Arrivals[Job] = Arrivals()
         self._next = 0
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
@@ -123,48 +120,29 @@ class RemoteClient:
         job = Job(
             priority,
             work=lambda: self._asker.answer(
-                ask, lambda text: self._arrived.put((ticket, Delta(ticket, text)))
+                ask, lambda text: self._arrivals.deliver(ticket, Delta(ticket, text))
             ),
             done=partial(self._done, ticket, ask, owner),
         )
-        self._open[ticket] = job
+        self._arrivals.open[ticket] = job
         self._workers.submit(job)
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask; its connection is closed, which makes servers stop."""
-        job = self._open.pop(ticket, None)
+        job = self._arrivals.open.pop(ticket, None)
         if job is not None:
             self._workers.cancel(job)
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
         """What has arrived; blocks for at least one event while anything is open."""
-        end = None if timeout is None else monotonic() + timeout
-        out: list[Delta | Done] = []
-        while self._open and not out:
-            left = None if end is None else max(0.0, end - monotonic())
-            try:
-                self._take(*self._arrived.get(timeout=left), out)
-            except Empty:
-                break
-        while self._open and not self._arrived.empty():
-            self._take(*self._arrived.get(), out)
-        return out
-
-    def _take(self, ticket: Ticket, event: Event, out: list[Delta | Done]) -> None:
-        if ticket not in self._open:
-            return
-        if not isinstance(event, Delta):
-            del self._open[ticket]
-        if isinstance(event, BaseException):
-            raise event
-        out.append(event)
+        return self._arrivals.wait(timeout)
 
     def _done(
         self, ticket: Ticket, ask: ModelAsk, owner: str, task: Task | None, seconds: float
     ) -> None:
         """On the loop: enter the cost, put the answer into the mailbox."""
-        event: Event
+        event: Done | BaseException
         if task is None or task.cancelled():
             event = Done(ticket, Failed(reason="engine", detail="the connection was closed"))
         elif error := task.exception():
@@ -181,7 +159,7 @@ class RemoteClient:
                 tokens_reused=cost.reused,
                 seconds=seconds,
             )
-        self._arrived.put((ticket, event))
+        self._arrivals.deliver(ticket, event)
 
 
 async def _listed(wire: Wire) -> list[dict[str, Any]]:

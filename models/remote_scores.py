@@ -155,12 +155,14 @@ def guided_spread(
 
     Follows the reply's tokens. Where candidates lead to different labels their
     probabilities are shared out anew among those that lead to any; what leads to several
-    counts for each alike, and labels that no candidate leads to share what the least
-    candidate has. Without log-probabilities the written label has all.
+    counts for each alike, and labels that no candidate leads to share what is left, at
+    most as much as the least candidate has. Without log-probabilities the written label has all.
     """
     written = guided_label(field, text, labels)
-    opening = re.match(r'\s*\{\s*"[^"]*"\s*:\s*', text)
-    before = opening.group() if opening else ""
+    # Not always the text itself: llama.cpp cuts a fence off it that its tokens still have.
+    told = "".join(step.token for step in steps)
+    opening = re.search(r'\{\s*"[^"]*"\s*:\s*', told)
+    before = told[: opening.end()] if opening else ""
     whole = [before + json.dumps(label, ensure_ascii=False) for label in labels]
     weights = [0.0] * len(labels)
     alive, mass, done = list(range(len(labels))), 1.0, ""
@@ -168,7 +170,7 @@ def guided_spread(
         branches = _branches(whole, alive, done, step)
         if not branches or len(alive) == 1:
             break
-        staying = [i for i in alive if whole[i].startswith(done + step.token)]
+        staying = [i for i in alive if _goes_on(whole[i], done + step.token)]
         for label, share in branches.items():
             if label not in staying:
                 weights[label] += mass * share
@@ -185,14 +187,20 @@ def _branches(whole: Sequence[str], alive: list[int], done: str, step: Step) -> 
     """Each living label's share of this token's candidates; sums to 1."""
     found = dict.fromkeys(alive, 0.0)
     for token, score in step.candidates:
-        led = [i for i in alive if token and whole[i].startswith(done + token)]
+        led = [i for i in alive if token and _goes_on(whole[i], done + token)]
         for i in led:
             found[i] += exp(score) / len(led)
     rest = [i for i in alive if found[i] == 0.0]
     if len(rest) == len(alive):
         return {}
-    least = exp(min(score for _, score in step.candidates))
+    told = [exp(score) for _, score in step.candidates]
+    unseen = min(min(told), max(0.0, 1.0 - fsum(told)))
     for i in rest:
-        found[i] = least / len(rest)
+        found[i] = unseen / len(rest)
     total = fsum(found.values())
     return {i: weight / total for i, weight in found.items()}
+
+
+def _goes_on(whole: str, written: str) -> bool:
+    """Whether one is the beginning of the other: a token may reach past the last quote."""
+    return whole.startswith(written) or written.startswith(whole)

@@ -19,7 +19,7 @@ from denizens.core import (
     Part,
     Vectors,
 )
-from denizens.models import load_model
+from denizens.models.loading import load_local
 from denizens.models.tiny import write_tiny_embedder, write_tiny_model
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fresh(folder: Path, **settings: Any) -> LocalModel:
     settings = {"dtype": "auto" if settings.get("exact") else "float32", **settings}
-    return load_model(str(folder / "lm"), embedder=str(folder / "embedder"), **settings)
+    return load_local(str(folder / "lm"), embedder=str(folder / "embedder"), **settings)
 
 
 @pytest.fixture(scope="module")

@@ -222,22 +222,27 @@ def test_anchors_pull_a_rating(server: Pretender, model: RemoteModel) -> None:
 
 
 def test_spread_of_a_guided_reply() -> None:
-    """Tokens shared by options count for each alike until they part; without a probability
-    of its own an option shares the least candidate's."""
+    """Tokens shared by options count for each alike until they part; one that no
+    candidate leads to gets a share of what the candidates leave."""
     labels = ("talk to Ann", "talk to Bo", "wait")
     steps = [
         Step('{"choice": "', (('{"choice": "', -0.1),)),
         Step("talk", (("talk", -0.2231435513), ("wait", -1.6094379124))),  # 0.8, 0.2
         Step(" to ", ((" to ", 0.0),)),
         Step("Bo", (("Bo", -0.2876820724), ("Ann", -1.3862943611))),  # 0.75, 0.25
-        Step('"}', (('"}', 0.0),)),
+        Step('"}', (('"}', -0.1), (".", -3.0))),
     ]
     text = '{"choice": "talk to Bo"}'
     assert guided_spread("choice", text, steps, labels) == pytest.approx([0.2, 0.6, 0.2])
     assert guided_spread("choice", text, [], labels) == [0.0, 1.0, 0.0]
-    hidden = [steps[0], Step("talk", (("talk", -0.105360516), ("no", -2.302585093)))]  # 0.9, 0.1
+    fenced = [Step("```json\n", (("```json\n", -1.0), ("{", -1.0))), *steps]
+    assert guided_spread("choice", text, fenced, labels) == pytest.approx([0.2, 0.6, 0.2])
+    ten = [Step('{"r":"1', (('{"r":"1', 0.0),)), Step('"}', (('"}', -0.5), ("0", -1.5)))]
+    shares = guided_spread("r", '{"r":"1"}', ten, ["1", "2", "10"])
+    assert shares == pytest.approx([0.7310586, 0.0, 0.2689414], abs=1e-6)
+    hidden = [steps[0], Step("talk", (("talk", -0.2231435513), ("no", -2.302585093)))]  # 0.8, 0.1
     spread = guided_spread("choice", text, hidden, labels)
-    assert spread == pytest.approx([0.45, 0.45, 0.1])
+    assert spread == pytest.approx([4 / 9, 4 / 9, 1 / 9])
 
 
 def test_tail_of_a_prompt() -> None:
