@@ -62,9 +62,7 @@ class Against:
             assert added == len(ids) - there
             self.known |= {ids[: at + 1] for at in range(len(ids))}
         else:
-            # Nothing is kept apart for a few tokens, before or behind the branching.
-            split = sum(map(len, self.trie.find(ids)))
-            assert len(ids) - there < WORTH or split < there
+            assert len(ids) - there < WORTH  # too little to be kept apart
 
     def find(self, ids: Ids) -> list[Span]:
         there = self.longest(ids)

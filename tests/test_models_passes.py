@@ -1,0 +1,240 @@
+"""A pass over pieces of many sequences gives each the logits of a plain forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from denizens.models.jobs import Piece
+from denizens.models.keepers import make_keeper
+from denizens.models.keeping import PagedKeeper
+from denizens.models.passes import Pass
+from denizens.models.slots import Slot, Slots
+from denizens.models.trunk import LeanTrunk, ModuleTrunk, Trunk
+from denizens.tests.tinies import TOLERANCE, WINDOW, plain, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+KINDS = {
+    "llama": LeanTrunk,
+    "qwen2": LeanTrunk,
+    "qwen3": LeanTrunk,
+    "gpt_neox": ModuleTrunk,
+    "phi3": ModuleTrunk,
+}
+VOCABULARY = 290
+
+
+@dataclass
+class Both:
+    """A trunk, and the module that says what it must give."""
+
+    trunk: Trunk
+    module: Any
+    known: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
+
+    def wanted(self, ids: list[int]) -> Tensor:
+        key = tuple(ids)
+        if key not in self.known:
+            with torch.no_grad():
+                self.known[key] = self.module(torch.tensor([ids]), use_cache=False).logits[0]
+        return self.known[key]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Both]:
+    """A trunk and a plain module of each kind."""
+    folder: Path = write(tmp_path_factory.mktemp("tiny"), *KINDS)
+    found = {}
+    for kind, trunk in KINDS.items():
+        keeper = make_keeper(kind, plain(folder, kind), torch.device("cpu"), WINDOW)
+        assert isinstance(keeper, PagedKeeper)
+        assert type(keeper.trunk) is trunk
+        found[kind] = Both(keeper.trunk, plain(folder, kind))
+    return found
+
+
+@dataclass
+class Sequence:
+    """One sequence on its way: its ids, the spans it attends to, its slot."""
+
+    ids: list[int]
+    kvs: tuple[Tensor, ...]
+    shared: int
+    done: int
+    slot: Slot | None
+    left: list[int]
+
+
+@dataclass
+class Scene:
+    """Random sequences over shared beginnings, run in random mixes of pieces."""
+
+    both: Both
+    random: Random
+    slots: Slots
+    kinds: set[str] = field(default_factory=set)
+
+    def numbers(self, count: int) -> list[int]:
+        return [self.random.randrange(VOCABULARY) for _ in range(count)]
+
+    def chain(self) -> tuple[list[int], list[Tensor]]:
+        """A beginning of one to three spans, and their keys."""
+        lengths = [self.random.choice([1, 16, 33, 70]) for _ in range(self.random.randint(1, 3))]
+        ids = self.numbers(sum(lengths))
+        slot = self.slots.take(len(ids), 1 << 20)
+        Pass([Piece(ids, (), 0, slot, 0)], self.slots, self.both.trunk.shape).run(self.both.trunk)
+        spans, at = [], 0
+        for length in lengths:
+            spans.append(self.slots.read(slot, at, at + length))
+            at += length
+        self.slots.free(slot)
+        return ids, spans
+
+    def sequence(self, ids: list[int], spans: list[Tensor], own: int) -> Sequence:
+        """One that begins with some spans, attends to some of them and copies the rest."""
+        random = self.random
+        count = random.randint(0, len(spans))
+        length = sum(kv.shape[2] for kv in spans[:count])
+        lone = random.random() < 0.2
+        visited = [kv for kv in spans[:count] if lone or random.random() < 0.7]
+        copied = [kv for kv in spans[:count] if not any(kv is one for one in visited)]
+        slot = None
+        if not lone:
+            slot = self.slots.take(length + own, 1 << 20)
+            at = 0
+            for kv in copied:
+                self.slots.write(slot, at, kv)
+                at += kv.shape[2]
+        left = []
+        while own:
+            part = own if lone else min(own, random.choice([1, 1, 1, 2, 5, 30, 100]))
+            left.append(part)
+            own -= part
+        shared = sum(kv.shape[2] for kv in visited)
+        return Sequence(
+            ids[:length] + self.numbers(sum(left)), tuple(visited), shared, length, slot, left
+        )
+
+    def run(self, rows: list[Sequence]) -> float:
+        """One pass over the next piece of each row; the largest difference of a logit."""
+        pieces = []
+        for row in rows:
+            count = row.left[0]
+            piece = Piece(
+                row.ids[row.done : row.done + count],
+                row.kvs,
+                row.done - row.shared,
+                row.slot,
+                self.random.choice([count, 1, 0, min(3, count)]),
+            )
+            assert piece.start == row.done
+            pieces.append(piece)
+        made = Pass(pieces, self.slots, self.both.trunk.shape)
+        self.kinds |= {type(job).__name__ for job in [*made._jobs, *made._visits]}
+        logits = self.both.trunk.logits(made.run(self.both.trunk))
+        assert len(logits) == sum(piece.want for piece in pieces)
+        worst, at = 0.0, 0
+        for row, piece in zip(rows, pieces):
+            row.done += row.left.pop(0)
+            own = logits[at : at + piece.want]
+            wanted = self.both.wanted(row.ids)[row.done - piece.want : row.done]
+            if piece.want:
+                worst = max(worst, float((own - wanted).abs().max()))
+            at += piece.want
+        return worst
+
+    def play(self, count: int) -> float:
+        """All sequences to their ends; the largest difference of a logit."""
+        chains = [self.chain() for _ in range(self.random.randint(1, 2))]
+        rows = [
+            self.sequence(*self.random.choice(chains), self.random.choice([1, 2, 7, 40, 100]))
+            for _ in range(count)
+        ]
+        worst = 0.0
+        while open_ := [row for row in rows if row.left]:
+            some = [row for row in open_ if self.random.random() < 0.7] or open_
+            worst = max(worst, self.run(self.random.sample(some, len(some))))
+            for row in [row for row in open_ if not row.left]:
+                # A free slot moves another into its place in the midst of it all.
+                if row.slot is not None:
+                    self.slots.free(row.slot)
+        assert self.slots.taken == 0
+        return worst
+
+
+@torch.inference_mode()
+def play(both: Both, seed: int, count: int) -> tuple[float, set[str]]:
+    scene = Scene(both, Random(seed), Slots(both.trunk.shape))
+    return scene.play(count), scene.kinds
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_mix_of_pieces_gives_the_plain_logits(models: dict[str, Both], kind: str) -> None:
+    """Crowds and few at a span, tokens held or none, slots or none, chunks of any length: in
+    float32 every wanted logit is the plain forward pass's within 1e-4."""
+    kinds: set[str] = set()
+
+    @settings(max_examples=25, deadline=None, derandomize=True)
+    @given(st.integers(0, 10**6), st.integers(1, 14))
+    def mixes(seed: int, count: int) -> None:
+        worst, used = play(models[kind], seed, count)
+        assert worst < TOLERANCE
+        kinds.update(used)
+
+    mixes()
+    assert kinds == {"Steps", "Fresh", "Chunk", "Visit"}
+
+
+@pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 100])
+def test_one_piece_of_any_length(models: dict[str, Both], length: int) -> None:
+    """A lone prompt, with and without a slot, all its logits wanted."""
+    both = models["llama"]
+    slots = Slots(both.trunk.shape)
+    ids = [(7 * i) % VOCABULARY for i in range(length)]
+    for slot in (None, slots.take(length, 1 << 20)):
+        made = Pass([Piece(ids, (), 0, slot, length)], slots, both.trunk.shape)
+        logits = both.trunk.logits(made.run(both.trunk))
+        assert float((logits - both.wanted(ids)).abs().max()) < TOLERANCE
+
+
+def test_a_pass_nobody_wants_anything_of(models: dict[str, Both]) -> None:
+    """A chunk in the middle of a prompt gives no hidden states, but writes its keys."""
+    for both in models.values():
+        slots = Slots(both.trunk.shape)
+        slot = slots.take(60, 1 << 20)
+        ids = [(5 * i) % VOCABULARY for i in range(60)]
+        for start, end, want in ((0, 30, 0), (30, 59, 0), (59, 60, 1)):
+            made = Pass([Piece(ids[start:end], (), start, slot, want)], slots, both.trunk.shape)
+            hidden = made.run(both.trunk)
+            assert len(hidden) == want
+        apart = both.trunk.logits(hidden)[0] - both.wanted(ids)[-1]
+        assert float(apart.abs().max()) < TOLERANCE
+
+
+def test_rows_of_a_pass_do_not_mix(models: dict[str, Both]) -> None:
+    """A sequence of numbers that are none leaves its neighbours' logits alone, in one span's
+    crowd, in one class of slots, in one padded group."""
+    both = models["llama"]
+    shape = both.trunk.shape
+    slots = Slots(shape)
+    good = [3, 5, 8, 13, 21]
+    rows = [slots.take(10, 1 << 20) for _ in range(4)]
+    bad = rows[1]
+    fresh = [Piece(good, (), 0, slot, 1) for slot in rows]
+    Pass(fresh, slots, shape).run(both.trunk)
+    slots.write(bad, 0, torch.full((shape.layers, 2 * shape.kv_heads, 5, shape.size), torch.nan))
+    steps = [Piece([34], (), 5, slot, 1) for slot in rows]
+    logits = both.trunk.logits(Pass(steps, slots, shape).run(both.trunk))
+    assert logits[1].isnan().all()
+    wanted = both.wanted([*good, 34])[-1]
+    for place in (0, 2, 3):
+        assert float((logits[place] - wanted).abs().max()) < TOLERANCE
+    lone = [Piece([34], (), 5, rows[place], 1) for place in (3, 0)]
+    logits = both.trunk.logits(Pass(lone, slots, shape).run(both.trunk))
+    assert float((logits - both.wanted([*good, 34])[-1]).abs().max()) < TOLERANCE
