@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,18 +25,26 @@ def engine(
         list[str] | None,
         typer.Option("--part", help="town_load, uniform_64, single, chat, sampling; all if none."),
     ] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="A run's folder: its asks, asked again.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of each load.")] = False,
     json: JsonOption = False,
 ) -> None:
     """The engine beside transformers' generate, one by one, and llama.cpp if installed."""
     from ..evaluation.engine import PARTS, measure
+    from ..evaluation.trace import measure_trace
+    from ..models import load_model
 
-    parts = tuple(part or PARTS)
+    parts = tuple(part or (() if trace else PARTS))
     for name in parts:
         if name not in PARTS:
             raise SettingError(f"bench engine: no part '{name}'{nearest(name, PARTS)}")
     out = console()
     found = measure(model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print)
+    if trace is not None:
+        out.print(f"living the asks of {trace} again, three times")
+        found |= measure_trace(lambda: load_model(model, device=device, dtype=dtype), trace)
     report(found, json)
 
 

@@ -50,6 +50,8 @@ def measure(
         "dtype": str(kind).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
+    if not parts:
+        return found
     progress(f"loading {name} twice, {found['dtype']} on {place}")
     ours = bare(load_local(name, device=device, dtype=str(found["dtype"])))
     plain = PlainGenerate(model_folder(name), kind, str(place), ours.prompter)

@@ -7,12 +7,13 @@ run side by side; a step begins when everybody is done with the one before.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from ..core import Ask, Call, Delta, Embed, Json, Model, ModelAsk, Recall
+from ..core import Ask, Call, Delta, Embed, Json, Model, ModelAsk, Recall, SettingError
+from ..models.local import LocalModel
 from ..simulation import Run
 
 T = TypeVar("T")
@@ -125,26 +126,32 @@ def one_by_one(model: Model, trace: Trace, share: int = 1) -> float:
     return (time.perf_counter() - began) * trace.asks / max(1, len(asks))
 
 
-def figures(model: Any, trace: Trace, *, alone: bool = True) -> dict[str, Json]:
-    """How a local model fares with a trace."""
-    counts = model.engine.counts
-    passes, rows = counts.passes, counts.rows
-    model.ledger.take()
+def measure_trace(load: Callable[[], LocalModel], folder: Path) -> dict[str, Json]:
+    """How a model fares with the trace of a run, as it was and led by 25 people, each time
+    freshly loaded, so that nothing is remembered; beside it one ask at a time."""
+    trace = trace_of(folder)
+    if not trace.asks:
+        raise SettingError(f"{folder}: nobody asked a model in this run; give another")
+    found = {"trace": _figures(load(), trace), "trace_25": _figures(load(), trace.tiled(25))}
+    alone = one_by_one(load(), trace, 4)
+    found["trace"]["vs_one_by_one"] = round(alone / float(found["trace"]["seconds"]), 2)
+    return dict(found)
+
+
+def _figures(model: LocalModel, trace: Trace) -> dict[str, Json]:
     spent = live_again(model, trace)
-    ledger = model.ledger.take()
-    found: dict[str, Json] = {
+    counts, ledger = model.engine.counts, model.ledger.take()
+    return {
+        "agents": len({who for step in trace.steps for who in step}),
         "asks": trace.asks,
         "decisions": trace.decisions,
         "seconds": round(spent, 2),
         "decisions_per_s": round(trace.decisions / spent, 2),
-        "mean_rows_a_pass": round((counts.rows - rows) / max(1, counts.passes - passes), 2),
+        "mean_rows_a_pass": round(counts.rows / max(1, counts.passes), 2),
         "tokens_in": sum(one.tokens_in for one in ledger),
         "tokens_reused": sum(one.tokens_reused for one in ledger),
         "tokens_out": sum(one.tokens_out for one in ledger),
     }
-    if alone:
-        found["vs_one_by_one"] = round(one_by_one(model, trace, 4) / spent, 2)
-    return found
 
 
 def _submit(
