@@ -58,6 +58,7 @@ class Embedder:
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(texts), d)."""
         new = sorted({text for text in texts if text not in self._known}, key=lambda t: (len(t), t))
+        "".join(new).encode()  # half a character is a ValueError that says so
         for start in range(0, len(new), self._batch):
             chunk = new[start : start + self._batch]
             self._known.update(zip(chunk, self._encode(chunk)))

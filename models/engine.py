@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +82,7 @@ class Engine:
         self._orders[ticket] = order
         self._new.append(order)
 
+    @torch.inference_mode()
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask, wherever it is; what only it needed is freed."""
         order = self._orders.pop(ticket, None)
@@ -128,7 +130,8 @@ class Engine:
             opening = opening[:1]
         decisions = [order.ask for order in opening if isinstance(order.ask, Choose | Rate)]
         began = time.perf_counter()
-        self._decider.warm(decisions)
+        with suppress(*FAULTS):  # the ask whose text it is meets it again
+            self._decider.warm(decisions)
         share = (time.perf_counter() - began) / max(1, len(decisions))
         for order in opening:
             order.seconds += share if isinstance(order.ask, Choose | Rate) else 0.0
@@ -138,6 +141,8 @@ class Engine:
                 answer = Failed(reason="context_too_long", detail=str(error))
             except SchemaFault as error:
                 answer = Failed(reason=error.reason, detail=str(error))
+            except FAULTS as error:
+                answer = _fault(error)
             if answer is not None:
                 self._finish(order, answer, out)
 
@@ -345,6 +350,10 @@ class Engine:
             seconds=order.seconds,
         )
         out.append(Done(order.ticket, answer))
+
+
+def _fault(error: Exception) -> Failed:
+    return Failed(reason="engine", detail=f"{type(error).__name__}: {error}")
 
 
 def _orders(row: Row) -> list[Order]:

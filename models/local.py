@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from time import monotonic
 
-from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
+from ..core import Answer, Delta, Done, Embed, Failed, Json, ModelAsk, Ticket, Vectors
 from .embedder import Embedder
-from .engine import Engine
+from .engine import FAULTS, Engine
 from .ledger import Ledger
 from .prompts import Prompter
 from .writing import Voice
@@ -34,6 +34,7 @@ class LocalModel:
         self._next = 0
         self._boxes: dict[Ticket, LocalClient] = {}
         self._coming: list[tuple[Ticket, ModelAsk, str, int]] = []
+        self._dropped: list[Ticket] = []
         self._embeds: list[tuple[Ticket, Embed, str]] = []
 
     def client(self) -> LocalClient:
@@ -45,8 +46,14 @@ class LocalModel:
         return dict(self._about)
 
     def embed(self, asks: Sequence[Embed]) -> list[Answer]:
-        """Vectors of all texts of all asks, in one go."""
-        vectors = self.embedder.vectors([text for ask in asks for text in ask.texts])
+        """Vectors of all texts of all asks, in one go; Failed for an ask whose text cannot be
+        read."""
+        try:
+            vectors = self.embedder.vectors([text for ask in asks for text in ask.texts])
+        except FAULTS as error:
+            if len(asks) > 1:
+                return [answer for ask in asks for answer in self.embed([ask])]
+            return [Failed(reason="engine", detail=f"{type(error).__name__}: {error}")]
         out: list[Answer] = []
         at = 0
         for ask in asks:
@@ -70,21 +77,26 @@ class LocalModel:
         """Queue an ask of a client."""
         with self._turn:
             self._next += 1
+            box.open.add(self._next)
             self._boxes[self._next] = box
             self._coming.append((self._next, ask, owner, priority))
             return self._next
 
-    def drop(self, ticket: Ticket) -> None:
-        """Forget an ask. One that a pass is working on is forgotten after it."""
+    def drop(self, box: LocalClient, ticket: Ticket) -> None:
+        """Forget an ask of a client; a pass that works on it goes on for the others."""
         with self._turn:
-            self._turn.wait_for(lambda: not self._driving)
-            self._boxes.pop(ticket, None)
-            self._coming = [one for one in self._coming if one[0] != ticket]
-            self._embeds = [one for one in self._embeds if one[0] != ticket]
-            self.engine.cancel(ticket)
+            box.arrived = [event for event in box.arrived if event.ticket != ticket]
+            if ticket in box.open:
+                box.open.discard(ticket)
+                del self._boxes[ticket]
+                self._coming = [one for one in self._coming if one[0] != ticket]
+                self._dropped.append(ticket)
+                if not self._driving:
+                    self._forget()
 
-    def serve(self, box: LocalClient, end: float | None) -> None:
-        """Return once the box holds something, nothing of it is open, or the time is over."""
+    def serve(self, box: LocalClient, end: float | None) -> list[Delta | Done]:
+        """What is in the box, once it holds something, nothing of it is open, or the time is
+        over."""
         with self._turn:
             while not box.arrived and box.open and (end is None or monotonic() < end):
                 if self._driving:
@@ -99,9 +111,19 @@ class LocalModel:
                 finally:
                     self._turn.acquire()
                     self._driving = False
+                    self._forget()
                     self._turn.notify_all()
                 for event in events:
                     self._deliver(event)
+            found, box.arrived = box.arrived, []
+            return found
+
+    def _forget(self) -> None:
+        """Take out of the engine what was cancelled; between passes."""
+        dropped, self._dropped = self._dropped, []
+        for ticket in dropped:
+            self._embeds = [one for one in self._embeds if one[0] != ticket]
+            self.engine.cancel(ticket)
 
     def _hand_over(self) -> None:
         """Give the engine what came since its last pass."""
@@ -135,7 +157,7 @@ class LocalModel:
 
 
 class LocalClient:
-    """A mailbox at a LocalModel."""
+    """A mailbox at a LocalModel; ``open`` and ``arrived`` are the model's to change."""
 
     def __init__(self, model: LocalModel) -> None:
         self._model = model
@@ -144,20 +166,13 @@ class LocalClient:
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
         """Queue an ask; it joins the running batch at the next pass."""
-        ticket = self._model.take(self, ask, owner, priority)
-        self.open.add(ticket)
-        return ticket
+        return self._model.take(self, ask, owner, priority)
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forget an ask, also one that is being written."""
-        if ticket in self.open:
-            self._model.drop(ticket)
-            self.open.discard(ticket)
-        self.arrived = [event for event in self.arrived if event.ticket != ticket]
+        """Forget an ask, also one that is being written; from any thread, without waiting."""
+        self._model.drop(self, ticket)
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
         """What has arrived; at least one event while anything is open, unless the time is
         over (looked at between passes)."""
-        self._model.serve(self, None if timeout is None else monotonic() + timeout)
-        found, self.arrived = self.arrived, []
-        return found
+        return self._model.serve(self, None if timeout is None else monotonic() + timeout)

@@ -91,6 +91,7 @@ class Prompter:
         )
 
     def _tokenise_text(self, text: str) -> tuple[int, ...]:
+        text.encode()  # half a character is a ValueError that says so
         encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
         return tuple(encoded.input_ids)
 

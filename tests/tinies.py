@@ -97,7 +97,7 @@ def watching() -> Iterator[Watched]:
     real = engine.pick
 
     def pick(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | None]:
-        tokens = real(logits, draws)
+        tokens: list[int | None] = real(logits, draws)
         for row, draw, token in zip(logits, draws, tokens):
             key = (draw.seed, draw.position)
             seen.logits[key], seen.tokens[key], seen.draws[key] = row.clone(), token, draw
