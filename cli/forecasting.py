@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
     """Minutes and seconds, or hours and minutes.
 
     >>> duration(97), duration(7300)
-    ('1:37 min', '2:02 h')
+    ('1:37 min', '2:01 h')
     """
     whole = round(seconds)
     if whole < 60:

@@ -28,6 +28,7 @@ from denizens.core import (
     Generate,
     Json,
     Message,
+    Model,
     ModelAsk,
     Option,
     Rate,
@@ -395,3 +396,21 @@ def test_the_command_runs_nothing(
     assert command("--until", "2026-05-01")[0] == 2
     assert command("--planner", "dayly")[0] == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.real
+def test_a_forecast_for_the_real_engine(smollm2: Model) -> None:
+    """The packaged model, half an hour at the crossroads: calls and tokens of the run lie
+    within half and double the estimate, and its ledger knows of time and of reuse."""
+    scenario = load_scenario("crossroads")
+    end = scenario.start + timedelta(minutes=30)
+    found = forecast(scenario, end, model=smollm2, seconds=20.0)
+    with Store(":memory:") as store:
+        simulation = build(scenario, store=store, model=smollm2)
+        list(simulation.run(until=end))
+        actual = summary(simulation.journal.costs.rows())["total"]
+    for name in ("calls", "tokens_in", "tokens_out"):
+        assert 0.5 < actual[name] / found.total[name] < 2, name
+    assert actual["seconds"] > 0
+    assert 0 < actual["tokens_reused"] < actual["tokens_in"]
+    assert found.total["seconds"] > 0 < found.total["tokens_reused"]
