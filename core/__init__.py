@@ -78,6 +78,7 @@ from .scene import (
     Turn,
     World,
 )
+from .schemas import read_as, schema_of
 from .seed import Seed
 from .settings import nearest, read_settings
 from .thought import (
@@ -193,8 +194,10 @@ __all__ = [
     "generate",
     "nearest",
     "rate",
+    "read_as",
     "read_settings",
     "recall",
+    "schema_of",
     "to_json",
     "together",
     "traced",

@@ -7,7 +7,7 @@ answers them in batches and records every answer as it arrives.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar
 
 from .records import Cue, Hit
 from .words import Json
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -51,7 +52,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
-    """Ask for free text, or for JSON when ``schema`` is given.
+    """Ask for free text, or for JSON when ``schema`` is given: a JSON Schema, of a Python type
+    by ``schema_of``; ``Completion.read`` reads the answer back as that type.
 
     Candidates for the next token are cut by ``top_k`` (0: off), ``top_p`` and ``min_p`` (a
     share of the likeliest one's probability; Nguyen et al. 2024), at ``temperature`` (0: the
@@ -165,6 +167,20 @@ class Completion:
     stopped: Literal["end", "stop", "limit"] = "end"
     dropped: tuple[str, ...] = ()
     kind: Literal["completion"] = "completion"
+
+    def read(self, model: type[T]) -> T | Failed:
+        """``data`` as an instance of the type whose schema was asked for; Failed where it
+        breaks a rule of the type that no schema can say."""
+        from pydantic import ValidationError
+
+        from .schemas import read_as
+
+        try:
+            return read_as(model, self.data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the whole"
+            return Failed(reason="schema", detail=f"field '{where}' of the answer: {first['msg']}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

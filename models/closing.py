@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from .shapes import FILLER, Node, Shape, Shapes, text_of
+from ..core import Json
+from .shapes import FILLER, Node, Shape, Shapes, others, text_of
 
 LEXEME = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[ \n\r\t]+|[^\s{}\[\],:"]+', re.S)
 ESCAPE = re.compile(r"\\.", re.S)
@@ -14,9 +16,11 @@ Search = Callable[[], "str | None"]
 
 
 class Frame:
-    """An open object or array. ``state``: open, colon, value, done or comma."""
+    """An open object or array. ``state``: open, colon, value, done or comma. ``members``:
+    the texts of the properties that are whole by name, or of the elements by number (None:
+    an object or an array). ``twice``: an element came again."""
 
-    __slots__ = ("count", "key", "kind", "members", "state")
+    __slots__ = ("count", "key", "kind", "members", "seen", "state", "twice")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -24,12 +28,14 @@ class Frame:
         self.key = ""
         self.count = 0
         self.members: dict[str, str | None] = {}
+        self.seen: dict[str, None] = {}
+        self.twice = False
 
     def copy(self) -> Frame:
         """A frame of its own."""
         made = Frame(self.kind)
         made.state, made.key, made.count = self.state, self.key, self.count
-        made.members = dict(self.members)
+        made.members, made.seen, made.twice = dict(self.members), dict(self.seen), self.twice
         return made
 
 
@@ -74,6 +80,11 @@ class Partial:
             self.frames[-1].kind == "{" and self.frames[-1].state in ("open", "comma")
         )
 
+    @property
+    def in_array(self) -> bool:
+        """Whether an array's further element is being written, or may be begun."""
+        return bool(self.frames) and self.frames[-1].kind == "[" and self.frames[-1].count > 0
+
     def _word(self, word: str) -> None:
         frame = self.frames[-1] if self.frames else None
         if word.isspace():
@@ -100,19 +111,24 @@ class Partial:
     def _valued(self, word: str | None) -> None:
         if self.frames:
             frame = self.frames[-1]
-            if frame.kind == "{":
-                frame.members[frame.key] = word
+            frame.members[frame.key if frame.kind == "{" else str(frame.count)] = word
+            if frame.kind == "[":
+                same = f"element {frame.count}" if word is None else text_of(_value(word))
+                frame.twice |= same in frame.seen
+                frame.seen[same] = None
             frame.count += 1
             frame.state = "done"
 
 
-def _unquoted(word: str) -> str:
-    import json
-
+def _value(word: str) -> Json:
     try:
-        return str(json.loads(word))
+        return json.loads(word)
     except ValueError:
-        return word[1:-1]
+        return word
+
+
+def _unquoted(word: str) -> str:
+    return str(_value(word))
 
 
 def _decoded(raw: bytes) -> tuple[str, bytes]:
@@ -170,7 +186,7 @@ class Closer:
         for shape in node.shapes or ():
             if shape.kind == "object" and frame.kind == "{" and _may_be(shape, frame):
                 texts += self._object(begun, depth, shape, ending)
-            elif shape.kind == "array" and frame.kind == "[":
+            elif shape.kind == "array" and frame.kind == "[" and _may_list(shape, frame):
                 texts += self._array(begun, depth, shape, ending)
         return self._shapes.cheapest(texts)
 
@@ -182,32 +198,57 @@ class Closer:
             elif shape.kind == "string" and begun[0] == '"' and not shape.shaped:
                 size = len(ESCAPE.sub("x", begun[1:]))
                 texts.append(f'{FILLER * (shape.low - size)}"')
-            elif shape.kind == ("string" if begun[0] == '"' else "number"):
+            elif shape.kind == _kind(begun):
                 found = ending()
-                texts += [] if found is None else [found]
+                if found is not None and _steps(shape, begun + found):
+                    texts.append(found)
         return self._shapes.cheapest(texts)
 
     def _array(self, begun: Partial, depth: int, shape: Shape, ending: Search) -> Iterator[str]:
         frame = begun.frames[depth]
-        if frame.state == "done" and depth == len(begun.frames) - 1:
-            inner: str | None = ""
-            count = frame.count
-        elif frame.state == "open" and depth == len(begun.frames) - 1 and not begun.pending:
-            yield from self._elements(shape, 0)
+        inmost = depth == len(begun.frames) - 1
+        if inmost and (frame.state == "done" or (frame.state == "open" and not begun.pending)):
+            yield from self._elements(shape, dict(frame.seen))
             return
-        else:
-            inner = self._value(begun, depth + 1, shape.element(frame.count), ending)
-            count = frame.count + 1
+        inner = self._value(begun, depth + 1, shape.element(frame.count), ending)
+        if inner is None:
+            return
+        there: dict[str, object] = dict(frame.seen)
+        last = f"element {frame.count}"
+        if shape.unique:
+            inner, last = self._another(begun, inner, shape.element(frame.count), there)
         if inner is not None:
-            yield from (inner + text for text in self._elements(shape, count))
+            yield from (inner + text for text in self._elements(shape, {**there, last: None}))
 
-    def _elements(self, shape: Shape, count: int) -> Iterator[str]:
-        """What closes an array of ``count`` elements."""
-        more = [shape.element(place) for place in range(count, shape.low)]
-        texts = [node.shortest if node else None for node in more]
-        if None not in texts:
-            comma = ", " if count and texts else ""
-            yield f"{comma}{', '.join(str(text) for text in texts)}]"
+    def _another(
+        self, begun: Partial, inner: str, node: Node | None, there: Mapping[str, object]
+    ) -> tuple[str | None, str]:
+        """An element that is not there yet, as it begins, and its text."""
+        tries = [inner]
+        if begun.pending.startswith('"'):
+            tries += [FILLER * more + '"' for more in range(1, 20)]
+        elif begun.pending:
+            tries += [f"{inner}{digit}" for digit in "123456789"]
+        for shape in node.shapes if node and node.shapes else ():
+            tries += [
+                (begun.gap if not begun.pending else "") + text[len(begun.pending) :]
+                for text in shape.texts
+                if text.startswith(begun.pending)
+            ]
+        if node and not begun.pending:
+            tries += [begun.gap + text for text in others(node)]
+        for more in tries:
+            same = text_of(_value((begun.pending + more).strip()))
+            if same not in there:
+                return more, same
+        return None, ""
+
+    def _elements(self, shape: Shape, there: Mapping[str, object]) -> Iterator[str]:
+        """What closes an array with the elements ``there``."""
+        more = self._shapes.elements(shape, there)
+        if more is not None:
+            comma = ", " if there and more else ""
+            yield f"{comma}{', '.join(more)}]"
 
     def _object(self, begun: Partial, depth: int, shape: Shape, ending: Search) -> Iterator[str]:
         frame = begun.frames[depth]
@@ -278,12 +319,41 @@ class Closer:
 
 def _may_be(shape: Shape, frame: Frame) -> bool:
     """Whether an object that begins like that may be of this shape."""
-    for name, text in frame.members.items():
-        node = shape.member(name)
-        if node is None:
-            return False
-        listed = [one.texts for one in node.shapes or () if one.kind == "literal"]
-        only = bool(listed) and len(listed) == len(node.shapes or ())
-        if only and not any(text in texts for texts in listed):
-            return False
-    return True
+    return all(_holds(shape.member(name), text) for name, text in frame.members.items())
+
+
+def _may_list(shape: Shape, frame: Frame) -> bool:
+    """Whether an array that begins like that may be of this shape."""
+    if shape.unique and frame.twice:
+        return False
+    return all(_holds(shape.element(int(n)), text) for n, text in frame.members.items())
+
+
+def _holds(node: Node | None, text: str | None) -> bool:
+    """Whether a value of that text (None: an object or an array) may stand there."""
+    if node is None:
+        return False
+    for shape in node.shapes or ():
+        if text is None:
+            fits = shape.kind in ("array", "object")
+        elif shape.kind == "literal":
+            fits = text in shape.texts
+        elif shape.kind == "number":
+            fits = _kind(text) == "number" and _steps(shape, text)
+        else:
+            fits = shape.kind == "string" == _kind(text)
+        if fits:
+            return True
+    return False
+
+
+def _kind(text: str) -> str:
+    return "string" if text[0] == '"' else "number" if text[0] in "-0123456789" else "word"
+
+
+def _steps(shape: Shape, text: str) -> bool:
+    """Whether validators, who divide in floating point, find a number to be a multiple."""
+    if not shape.step:
+        return True
+    quotient = float(text) / shape.step
+    return quotient == int(quotient)

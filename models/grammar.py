@@ -31,14 +31,14 @@ AFFECTED = 0.01  # of the probability, taken away by the nearness of the limit
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """A schema as a grammar. ``shortest``: tokens of its shortest value; ``growth``: tokens
-    by which one more token can lengthen what is needed to complete a value; ``open``: some
-    object takes properties that are not named."""
+    by which one more token can lengthen what is needed to complete a value, about;
+    ``traits``: what the grammar cannot see to by itself."""
 
     base: Any
     closer: Closer
     shortest: int
     growth: int
-    open: bool
+    traits: frozenset[str]
 
 
 class Grammars:
@@ -156,7 +156,7 @@ class Grammars:
             Closer(shapes),
             shortest=self.cost(shapes.root.shortest or ""),
             growth=4 + shapes.growth(),
-            open=any(s.extra for n in shapes.nodes for s in n.shapes or ()),
+            traits=shapes.traits(),
         )
 
     def _raw(self, schema: Json) -> tuple[Any, str]:
@@ -272,9 +272,15 @@ class Matcher:
 
     def watched(self) -> bool:
         """Whether tokens must be looked at one by one here."""
-        if self._compiled.open:
-            self._feed()
-            if self._begun.in_key:
+        traits = self._compiled.traits
+        if traits:
+            begun = self._feed()
+            text = begun.pending.startswith('"')
+            if (
+                ("names" in traits and begun.in_key)
+                or ("unique" in traits and begun.in_array)
+                or ("step" in traits and not text)
+            ):
                 return True
         return self._tight()
 
@@ -315,11 +321,11 @@ class Matcher:
         begun.feed(self.home.table.decode_bytes(list(more)))
         if begun.doubled:
             return False
-        if self._limit is None:
+        if self._limit is None and self._compiled.traits <= {"names"}:
             return True
         witness = self._closing(inner, begun)
         used = len(self.tokens) + len(more)
-        return witness is not None and used + len(witness) <= self._limit
+        return witness is not None and (self._limit is None or used + len(witness) <= self._limit)
 
     def _closing(self, inner: Any, begun: Partial) -> list[int] | None:
         """The tokens that complete the value, proven by the grammar itself."""

@@ -9,7 +9,7 @@ from .schema import NOTES, is_number, rebuilt, walk
 
 SAFE = 2**53 - 1  # the whole numbers all JSON readers agree on: RFC 7493, section 2.2
 BIG = 10**15
-ANY = "any JSON value"
+ANY = "any-json-value"
 YEAR = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 # What readers of these formats refuse although a grammar lets it through: the year 0, a
 # sixtieth second, numbers without end, names longer than the DNS has.

@@ -24,6 +24,7 @@ NOTES = _words(
     "title description default examples example deprecated readOnly writeOnly discriminator "
     "$comment $schema $id $defs definitions"
 )
+UNIQUE = "x-unique"
 # The formats the standard defines (2020-12, section 7.3). Any other is a note to people.
 FORMATS = _words(
     "date-time date time duration email idn-email hostname idn-hostname ipv4 ipv6 uri "
@@ -146,6 +147,9 @@ def plain(schema: Json) -> Json:
         if isinstance(one.get("format"), str) and one["format"] not in FORMATS:
             del one["format"]
         one.pop("x-guidance", None)
+        one.pop(UNIQUE, None)
+        if one.pop("uniqueItems", False):
+            one[UNIQUE] = True  # seen to token by token: a grammar does not remember elements
         if "propertyNames" in one:
             _name_properties(schema, one)
         return one

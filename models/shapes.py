@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from ..core import Json
 from .expanding import expanded
-from .schema import SchemaFault
+from .schema import UNIQUE, SchemaFault
 
 Kind: TypeAlias = Literal["literal", "string", "number", "array", "object"]
 TYPES = ("null", "boolean", "string", "number", "integer", "array", "object")
@@ -40,7 +40,8 @@ class Shape:
 
     ``shaped``: a string with a pattern or a format. ``low`` and ``high`` count characters,
     elements or properties. ``extra``: the values of properties not named, each with the
-    pattern of its names.
+    pattern of its names. ``unique``: no element comes twice. ``step``: what a number must be
+    a multiple of where that is a fraction, whose quotient readers compute in floating point.
     """
 
     kind: Kind
@@ -54,6 +55,8 @@ class Shape:
     names: dict[str, Node] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     extra: tuple[tuple[str, Node], ...] = ()
+    unique: bool = False
+    step: float = 0.0
 
     def element(self, place: int) -> Node | None:
         """What the array's element number ``place`` is."""
@@ -138,6 +141,23 @@ class Shapes:
             self._nodes[key] = Node(schema, path=path)
         return self._nodes[key]
 
+    def traits(self) -> frozenset[str]:
+        """What a grammar cannot see to by itself: names, unique, step."""
+        shapes = [shape for node in self.nodes for shape in node.shapes or ()]
+        found = {"names"} if any(shape.extra for shape in shapes) else set()
+        for shape in shapes:
+            if shape.unique:
+                inner = [one.kind for node in shape.inner() for one in node.shapes or ()]
+                if "array" in inner or "object" in inner:
+                    raise SchemaFault(
+                        "uniqueItems is kept for texts, numbers and listed values only, not for "
+                        "objects and arrays; leave it out and drop the doubles"
+                    )
+                found.add("unique")
+            if shape.step:
+                found.add("step")
+        return frozenset(found)
+
     def _settle(self) -> None:
         todo = [self.root]
         while todo:
@@ -157,8 +177,9 @@ class Shapes:
         for node in self._nodes.values():
             if node.shortest is None and node.schema is not False:
                 raise SchemaFault(
-                    f"schema field '{node.path or '(the whole)'}': every value of it holds another "
-                    "of its kind, so none ever ends; make the inner one optional"
+                    f"schema field '{node.path or '(the whole)'}': no value of it is ever complete: "
+                    "each holds another of its kind, or more different elements than there are; "
+                    "make the inner one optional, or ask for fewer"
                 )
 
     def _compose(self, shape: Shape) -> Iterator[str]:
@@ -170,10 +191,9 @@ class Shapes:
             found = self._scalar(shape.schema)
             yield found if found is not None else "0" if shape.kind == "number" else '""'
         elif shape.kind == "array":
-            parts = [shape.element(place) for place in range(shape.low)]
-            inner = [part.shortest if part else None for part in parts]
-            if None not in inner:
-                yield f"[{', '.join(str(text) for text in inner)}]"
+            parts = self.elements(shape, {})
+            if parts is not None:
+                yield f"[{', '.join(parts)}]"
         else:
             members = self.missing(shape, {})
             if members is not None:
@@ -196,6 +216,19 @@ class Shapes:
             if letter not in there and letter not in made and node and node.shortest is not None:
                 made[letter] = f"{text_of(letter)}: {node.shortest}"
         return list(made.values()) if len(made) + len(there) >= shape.low else None
+
+    def elements(self, shape: Shape, there: Mapping[str, object]) -> list[str] | None:
+        """The same of an array's elements. ``there``: the texts of those that are there."""
+        made: list[str] = []
+        for place in range(len(there), shape.low):
+            node = shape.element(place)
+            text = node.shortest if node else None
+            if node and text is not None and shape.unique and (text in there or text in made):
+                text = next((t for t in others(node) if t not in there and t not in made), None)
+            if text is None:
+                return None
+            made.append(text)
+        return made
 
     def _shapes(self, node: Node) -> Iterator[Shape]:
         for number, schema in enumerate(expanded(self._root, node.schema)):
@@ -227,7 +260,8 @@ class Shapes:
             yield Shape("string", _only(schema, "string"), shaped=shaped, low=low, high=high)
         if "number" in kinds or "integer" in kinds:
             kind = "number" if "number" in kinds else "integer"
-            yield Shape("number", _only(schema, kind))
+            step = schema.get("multipleOf", 1)
+            yield Shape("number", _only(schema, kind), step=0.0 if step == int(step) else step)
         if "array" in kinds:
             yield self._array(schema, path)
         if "object" in kinds:
@@ -241,6 +275,7 @@ class Shapes:
         return Shape(
             "array",
             schema,
+            unique=bool(schema.get(UNIQUE)),
             low=int(schema.get("minItems", 0)),
             high=schema.get("maxItems"),
             prefix=tuple(self._node(one, f"{path}.{n}") for n, one in enumerate(prefix)),
@@ -268,6 +303,17 @@ class Shapes:
             required=tuple(order),
             extra=tuple(extra),
         )
+
+
+def others(node: Node) -> Iterator[str]:
+    """More texts of a scalar, short ones first."""
+    for shape in node.shapes or ():
+        yield from sorted(shape.texts, key=len)
+        if shape.kind == "string" and not shape.shaped:
+            yield from (f'"{FILLER * (shape.low + more)}"' for more in range(20))
+        elif shape.kind == "number":
+            low = shape.schema.get("minimum", 0)
+            yield from (str(int(low) + more) for more in range(20))
 
 
 def _spelled(value: Json) -> dict[str, Json]:

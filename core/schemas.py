@@ -1,0 +1,57 @@
+"""JSON Schemas of Python types, and answers read back as those types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .words import Json
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+def schema_of(kind: Any) -> Json:
+    """The JSON Schema of a pydantic model, a dataclass, or any type that pydantic knows.
+
+    It is a plain value, so ``Generate(schema=schema_of(Person))`` has its canonical JSON like
+    any ask. The titles that only repeat names are left out. Raises TypeError where a type
+    does not fit into JSON.
+
+    >>> schema_of(list[int])
+    {'items': {'type': 'integer'}, 'type': 'array'}
+    """
+    from pydantic.errors import PydanticUserError
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Plain(GenerateJsonSchema):
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    try:
+        schema = _adapter(kind).json_schema(schema_generator=Plain)
+    except PydanticUserError as error:
+        raise TypeError(f"{kind!r} does not fit into JSON: {error.message}") from error
+    for one in (schema, *schema.get("$defs", {}).values()):
+        one.pop("title", None)
+    return schema
+
+
+def read_as(kind: type[T], data: Json) -> T:
+    """JSON values as an instance of a type. Raises pydantic.ValidationError.
+
+    Dates, sets, tuples and the like are made of what stands for them in JSON.
+
+    >>> read_as(dict[str, tuple[int, int]], {"home": [3, 4]})
+    {'home': (3, 4)}
+    """
+    import json
+
+    return _adapter(kind).validate_json(json.dumps(data))
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
