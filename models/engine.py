@@ -13,6 +13,7 @@ from torch import Tensor
 from ..core import Answer, Choose, ContextTooLong, Done, Failed, Generate, ModelAsk, Rate, Ticket
 from .deciding import TARGETS, Decision, Events, Order, Score, beginning
 from .decisions import Decider
+from .faults import FAULTS, fault
 from .grammar import SchemaFault, mask_rows
 from .ledger import Ledger
 from .prompts import Prompter
@@ -24,9 +25,6 @@ from .writing import Voice, Writer
 EPOCH = 256  # asks among which those that begin alike may overtake others
 ALIKE = 32  # tokens by which beginnings are held alike
 BRIEF = 64  # tokens of a scored target up to which nothing of it is kept
-
-FAULTS = (RuntimeError, NotImplementedError, ValueError, IndexError)
-"""What a pass may raise for what is in it; anything else is an error of the engine."""
 
 
 @dataclass(slots=True)
@@ -142,7 +140,7 @@ class Engine:
             except SchemaFault as error:
                 answer = Failed(reason=error.reason, detail=str(error))
             except FAULTS as error:
-                answer = _fault(error)
+                answer = fault(error)
             if answer is not None:
                 self._finish(order, answer, out)
 
@@ -152,7 +150,7 @@ class Engine:
             order.writer = writer
             ids = list(writer.prompt.ids)
             last = len(ids) - 1
-            self.rows.queue.append(Row(ids, last, last, self._key(order, ids), order))
+            self.rows.add(Row(ids, last, last, self._key(order, ids), order))
             return None
         if not isinstance(order.ask, Choose | Rate):
             return Failed(reason="refused", detail=f"an engine answers no {order.ask.kind}")
@@ -165,21 +163,24 @@ class Engine:
         start = () if self.keeper.whole else beginning(plan.pairs)
         if start and self.keeper.known(start) < len(start):
             key = self._key(order, start)
-            self.rows.queue.append(Row(list(start), len(start), len(start), key, order))
+            self.rows.add(Row(list(start), len(start), len(start), key, order))
         for pair in sorted(order.decision.waiting):
             if pair in self._scores:
                 self._scores[pair].orders.append(order)
+                self.rows.hurry(self._scores[pair], order.key)
                 continue
             score = self._scores[pair] = Score(pair, [order])
             ids, known = list(pair[0] + pair[1])[:-1], len(pair[0]) - 1
             brief = bool(start) and known == len(start) and len(pair[1]) <= BRIEF
             keep = 0 if brief else known
-            self.rows.queue.append(Row(ids, known, keep, self._key(order, ids), score, brief))
+            self.rows.add(Row(ids, known, keep, self._key(order, ids), score, brief))
         return None
 
     def _key(self, order: Order, ids: Sequence[int]) -> Key:
         """The order's key, put beside those of its age that begin alike."""
         priority, age, _, ticket = order.key
+        if self.limits.alone:
+            return order.key  # what was asked before must not show
         if len(self._alike) > 4 * EPOCH:
             self._alike.clear()
         group = self._alike.setdefault((age, tuple(ids[:ALIKE])), ticket)
@@ -219,7 +220,7 @@ class Engine:
             if row not in self.rows.seated:
                 continue
             if len(pieces) == 1:
-                self._fail(row, "engine", f"{type(error).__name__}: {error}", out)
+                self._fail(row, fault(error), out)
                 continue
             if self.keeper.whole:
                 self.keeper.release(row)
@@ -228,7 +229,7 @@ class Engine:
             try:
                 hidden = self.keeper.run([(row, count)])
             except FAULTS as own:
-                self._fail(row, "engine", f"{type(own).__name__}: {own}", out)
+                self._fail(row, fault(own), out)
             else:
                 self._heed([(row, count)], hidden, out)
 
@@ -246,13 +247,11 @@ class Engine:
                 writing.append((row, row.owner, at))
             at += want
         if writing:
-            places = torch.tensor([place for _, _, place in writing], device=hidden.device)
-            logits = self.keeper.logits(hidden[places])
-            self._write([(row, order) for row, order, _ in writing], logits, out)
+            self._write(writing, hidden, out)
         for row, score, start, want in scoring:
             for begin in range(start, start + want, TARGETS):
                 end = min(begin + TARGETS, start + want)
-                self._score(row, score, self.keeper.logits(hidden[begin:end]), out)
+                self._score(row, score, hidden[begin:end], out)
 
     def _ran(self, row: Row, count: int) -> None:
         """Count tokens as run; keep a beginning once it is whole."""
@@ -265,40 +264,61 @@ class Engine:
         if row.pending == 0 and row.want_from == len(row.ids):
             self.rows.leave(row)
 
-    def _write(self, rows: list[tuple[Row, Order]], logits: Tensor, out: Events) -> None:
-        writers = [order.writer for _, order in rows if order.writer is not None]
-        logits.index_fill_(1, self._control.to(logits.device), -torch.inf)
-        matching = [(i, one.matcher) for i, one in enumerate(writers) if one.matcher is not None]
-        if matching:
-            mask_rows(logits, matching)
-        free = [(i, one.restraint()) for i, one in enumerate(writers) if one.matcher is None]
-        restrain(logits, free)
-        tokens = pick(logits, [writer.draw for writer in writers])
-        for (row, _), token in zip(rows, tokens):
+    def _write(self, rows: list[tuple[Row, Order, int]], hidden: Tensor, out: Events) -> None:
+        """Go on by a token in some rows, each with its place in ``hidden``."""
+        writers = [order.writer for _, order, _ in rows if order.writer is not None]
+        places = torch.tensor([place for _, _, place in rows], device=hidden.device)
+        try:
+            tokens = self._drawn(self.keeper.logits(hidden[places]), writers)
+        except FAULTS as error:
+            for one in rows if len(rows) > 1 else ():
+                self._write([one], hidden, out)
+            if len(rows) == 1:
+                self._fail(rows[0][0], fault(error), out)
+            return
+        for (row, _, _), token in zip(rows, tokens):
             row.prove(token is not None)
-        for (row, order), writer, token in zip(rows, writers, tokens):
+        for (row, order, _), writer, token in zip(rows, writers, tokens):
             if token is None:
-                self._fail(row, "engine", f"no token has a likelihood ({_where(writer)})", out)
+                where = f"after {len(writer.written)} tokens of the answer"
+                self._fail(
+                    row, Failed(reason="engine", detail=f"no token has a likelihood ({where})"), out
+                )
                 continue
-            answer = writer.take(token, order.ticket, out)
-            row.ids.append(token)
-            for forced in writer.forced() if answer is None else ():
-                answer = writer.take(forced, order.ticket, out)
-                row.ids.append(forced)
-                if answer is not None:
-                    break
+            before = len(writer.written)
+            try:
+                answer = writer.go_on(token, order.ticket, out)
+            except FAULTS as error:
+                self._fail(row, fault(error), out)
+                continue
+            row.ids += writer.written[before:]
             row.want_from = len(row.ids) - 1
             if answer is not None:
                 order.reused = row.reused
                 self.rows.leave(row)
                 self._finish(order, answer, out)
 
-    def _score(self, row: Row, score: Score, logits: Tensor, out: Events) -> None:
+    def _drawn(self, logits: Tensor, writers: list[Writer]) -> list[int | None]:
+        """A token for each writer by its row of logits, which are changed."""
+        logits.index_fill_(1, self._control.to(logits.device), -torch.inf)
+        matching = [(i, one.matcher) for i, one in enumerate(writers) if one.matcher is not None]
+        if matching:
+            mask_rows(logits, matching)
+        restrain(
+            logits, [(i, one.restraint()) for i, one in enumerate(writers) if one.matcher is None]
+        )
+        return pick(logits, [writer.draw for writer in writers])
+
+    def _score(self, row: Row, score: Score, hidden: Tensor, out: Events) -> None:
         if row not in self.rows.seated:
             return
-        done = score.take(logits)
+        try:
+            done = score.take(self.keeper.logits(hidden))
+        except FAULTS as error:
+            self._fail(row, fault(error), out)
+            return
         if not score.finite:
-            self._fail(row, "engine", "the likelihoods are no numbers", out)
+            self._fail(row, Failed(reason="engine", detail="the likelihoods are no numbers"), out)
             return
         row.prove(True)
         if not done:
@@ -309,16 +329,20 @@ class Engine:
             order.reused += row.reused
             assert order.decision is not None
             if order.decision.take(score.pair, tuple(score.found)):
-                self._finish(order, order.decision.answer(self._decider), out)
+                try:
+                    answer = order.decision.answer(self._decider)
+                except FAULTS as error:
+                    answer = fault(error)
+                self._finish(order, answer, out)
 
     # -- ends -----------------------------------------------------------------------
 
-    def _fail(self, row: Row, reason: str, detail: str, out: Events) -> None:
+    def _fail(self, row: Row, failed: Failed, out: Events) -> None:
         """Answer everybody for whom a row runs that it cannot be."""
         self.rows.leave(row)
         for order in [order for order in _orders(row) if order.ticket in self._orders]:
             self._withdraw(order)
-            self._finish(order, Failed(reason=reason, detail=detail), out)
+            self._finish(order, failed, out)
 
     def _withdraw(self, order: Order) -> None:
         """Drop what runs for an order alone."""
@@ -352,13 +376,5 @@ class Engine:
         out.append(Done(order.ticket, answer))
 
 
-def _fault(error: Exception) -> Failed:
-    return Failed(reason="engine", detail=f"{type(error).__name__}: {error}")
-
-
 def _orders(row: Row) -> list[Order]:
     return list(row.owner.orders) if isinstance(row.owner, Score) else [row.owner]
-
-
-def _where(writer: Writer) -> str:
-    return f"after {len(writer.written)} tokens of the answer"

@@ -15,6 +15,7 @@ from .trie import Span, Trie
 from .trunk import Trunk
 
 GROWTH = 32  # tokens of room for what a row is about to write
+LONE = 128  # tokens; a longer row has a slot, so that it can be read in parts
 SHORT = 32  # tokens; a shorter span is copied, not attended to where it lies
 
 
@@ -44,7 +45,7 @@ class PagedKeeper:
         copied = [span for span, here in zip(path, worth) if not here]
         shared, held = (sum(map(len, spans)) for spans in (visited, copied))
         row.slot = None
-        if not row.brief or copied:
+        if copied or not row.brief or len(row.ids) - shared > LONE:
             writes = row.want_from == len(row.ids) - 1 and not row.brief
             length = len(row.ids) - shared + (GROWTH if writes else 0)
             for span in path:
@@ -63,7 +64,8 @@ class PagedKeeper:
             span.users += 1
         row.spans, row.kvs, row.shared = visited, tuple(span.kv for span in visited), shared
         row.done = row.base = shared + held
-        row.reused += row.done
+        # Once, however often it is sent back; of a prompt, not of what was written behind it.
+        row.reused = max(row.reused, min(row.done, row.keep or row.done))
         return True
 
     def fits(self, row: Row, count: int) -> bool:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from time import monotonic
 
-from ..core import Answer, Delta, Done, Embed, Failed, Json, ModelAsk, Ticket, Vectors
+from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
 from .embedder import Embedder
-from .engine import FAULTS, Engine
+from .engine import Engine
+from .faults import FAULTS, fault
 from .ledger import Ledger
 from .prompts import Prompter
 from .writing import Voice
@@ -53,7 +54,7 @@ class LocalModel:
         except FAULTS as error:
             if len(asks) > 1:
                 return [answer for ask in asks for answer in self.embed([ask])]
-            return [Failed(reason="engine", detail=f"{type(error).__name__}: {error}")]
+            return [fault(error)]
         out: list[Answer] = []
         at = 0
         for ask in asks:

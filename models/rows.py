@@ -25,7 +25,7 @@ class Row:
     The logits behind every token from ``want_from`` on are wanted. The first ``keep`` tokens
     are worth keeping for others; the first ``base`` were known when it was seated. ``owner``
     is what is told of the logits. ``brief``: it runs in one pass, so that its own keys need
-    no place. ``proven``: its last logits were numbers.
+    no place. ``ran`` is the pass it last took part in, or was added before.
     """
 
     ids: list[int]
@@ -38,6 +38,7 @@ class Row:
     base: int = 0
     reused: int = 0
     kept: bool = False
+    ran: int = 0
     spans: list[Span] = field(default_factory=list)
     kvs: tuple[Tensor, ...] = ()
     shared: int = 0

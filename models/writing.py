@@ -86,6 +86,15 @@ class Writer:
             return []
         return self.matcher.forced()[: self.ask.max_tokens - len(self.written)]
 
+    def go_on(self, token: int, ticket: Ticket, out: list[Any]) -> Answer | None:
+        """Take a token, and those that the grammar forces behind it."""
+        answer = self.take(token, ticket, out)
+        for forced in self.forced() if answer is None else ():
+            answer = self.take(forced, ticket, out)
+            if answer is not None:
+                break
+        return answer
+
     def take(self, token: int, ticket: Ticket, out: list[Any]) -> Answer | None:
         """Go on by a token. Streamed text is added to ``out``; the answer once complete."""
         ended = token in self.voice.ends
