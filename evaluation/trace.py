@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from ..core import Ask, Call, Delta, Embed, Json, Model, ModelAsk, Recall, SettingError
 from ..models.local import LocalModel
@@ -126,7 +126,7 @@ def one_by_one(model: Model, trace: Trace, share: int = 1) -> float:
     return (time.perf_counter() - began) * trace.asks / max(1, len(asks))
 
 
-def measure_trace(load: Callable[[], LocalModel], folder: Path) -> dict[str, Json]:
+def measure_trace(load: Callable[[], Model], folder: Path) -> dict[str, Json]:
     """How a model fares with the trace of a run, as it was and led by 25 people, each time
     freshly loaded, so that nothing is remembered; beside it one ask at a time."""
     trace = trace_of(folder)
@@ -138,7 +138,9 @@ def measure_trace(load: Callable[[], LocalModel], folder: Path) -> dict[str, Jso
     return dict(found)
 
 
-def _figures(model: LocalModel, trace: Trace) -> dict[str, Json]:
+def _figures(model: Model, trace: Trace) -> dict[str, Any]:
+    if not isinstance(model, LocalModel):
+        raise SettingError("a trace measures the engine of this process; name a local model")
     spent = live_again(model, trace)
     counts, ledger = model.engine.counts, model.ledger.take()
     return {
@@ -178,7 +180,7 @@ def _renamed(rounds: Rounds, cast: Mapping[str, str]) -> Rounds:
 
 def _said_anew(value: T, words: Mapping[str, str]) -> T:
     """The value with names replaced in every text of it."""
-    found: Any = value
+    found: Any = value  # whose type is that of the value throughout
     if isinstance(value, str):
         for old, new in words.items():
             found = found.replace(old, new)
@@ -187,4 +189,4 @@ def _said_anew(value: T, words: Mapping[str, str]) -> T:
     elif is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in fields(value) if field.name not in ("kind", "role")]
         found = replace(found, **{name: _said_anew(getattr(value, name), words) for name in names})
-    return found
+    return cast(T, found)

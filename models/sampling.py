@@ -151,7 +151,7 @@ def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
         tokens, wider = _draw(
             found.double().cpu().numpy(),
             ids.cpu().numpy(),
-            [draws[row] for row in rows],
+            [draws[int(row)] for row in rows],
             last=count == most,
         )
         for row, token in zip(rows[~wider], tokens[~wider]):
