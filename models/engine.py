@@ -59,6 +59,7 @@ class Engine:
         self._ledger = ledger
         self._control = torch.tensor(voice.control, dtype=torch.long)
         self._new: list[Order] = []
+        self._closed: list[tuple[Order, Answer]] = []
         self._orders: dict[Ticket, Order] = {}
         self._scores: dict[Pair, Score] = {}
         self._epoch = (0, 0)
@@ -97,6 +98,7 @@ class Engine:
         pieces = self.rows.choose()
         if pieces:
             self._run(pieces, out)
+        self._enter()
         return out
 
     def check(self) -> list[str]:
@@ -163,7 +165,8 @@ class Engine:
         start = () if self.keeper.whole else beginning(plan.pairs)
         if start and self.keeper.known(start) < len(start):
             key = self._key(order, start)
-            self.rows.add(Row(list(start), len(start), len(start), key, order))
+            order.lead = Row(list(start), len(start), len(start), key, order)
+            self.rows.add(order.lead)
         for pair in sorted(order.decision.waiting):
             if pair in self._scores:
                 self._scores[pair].orders.append(order)
@@ -363,17 +366,26 @@ class Engine:
 
     def _finish(self, order: Order, answer: Answer, out: Events) -> None:
         self._orders.pop(order.ticket, None)
+        if order.lead is not None:
+            # Others may have scored all its pairs before it was its turn.
+            self.rows.leave(order.lead)
         self.counts.reused += order.reused
-        self._ledger.add(
-            order.owner,
-            order.ask.kind,
-            order.ask.role,
-            tokens_in=getattr(answer, "tokens_in", 0),
-            tokens_out=getattr(answer, "tokens_out", 0),
-            tokens_reused=order.reused,
-            seconds=order.seconds,
-        )
+        self._closed.append((order, answer))
         out.append(Done(order.ticket, answer))
+
+    def _enter(self) -> None:
+        """Enter in the ledger what was answered, once its last pass is charged too."""
+        for order, answer in self._closed:
+            self._ledger.add(
+                order.owner,
+                order.ask.kind,
+                order.ask.role,
+                tokens_in=getattr(answer, "tokens_in", 0),
+                tokens_out=getattr(answer, "tokens_out", 0),
+                tokens_reused=order.reused,
+                seconds=order.seconds,
+            )
+        self._closed.clear()
 
 
 def _orders(row: Row) -> list[Order]:
