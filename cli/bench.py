@@ -57,3 +57,24 @@ def report(found: Json, as_json: bool) -> None:
         rows = value.items() if isinstance(value, dict) else (("", value),)
         for key, figure in rows:
             say(f"{name}{'.' if key else ''}{key:32} {figure}")
+
+
+@bench.command()
+def schemas(
+    model: Annotated[
+        str, typer.Option("--model", help="A model transformers can load.")
+    ] = "smollm2",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    answers: Annotated[int, typer.Option("--answers", min=1, help="How many, in all.")] = 1000,
+    json: JsonOption = False,
+) -> None:
+    """Answers bound to fifty JSON schemas: valid, complete, and their cost beside free ones."""
+    from ..evaluation.schemas import measure
+    from ..models.loading import load_local
+
+    out = console()
+    found = measure(
+        load_local(model, device=device, dtype=dtype), generations=answers, progress=out.print
+    )
+    report({"schemas": found}, json)

@@ -41,6 +41,16 @@ class Compiled:
     traits: frozenset[str]
 
 
+@dataclass(slots=True)
+class Tally:
+    """What all matchers took: tokens, those of them that were forced, and the matchers that
+    the nearness of the limit made close."""
+
+    tokens: int = 0
+    forced: int = 0
+    steered: int = 0
+
+
 class Grammars:
     """Makes matchers for one tokenizer; its table is built at the first use (about 0.5 s).
 
@@ -58,6 +68,7 @@ class Grammars:
         self._compiled: OrderedDict[str, Compiled | SchemaFault] = OrderedDict()
         self._costs: dict[str, int] = {}
         self._scalars: dict[str, str | None] = {}
+        self.tally = Tally()
         self._bits: NDArray[np.int32] = np.zeros((0, self.words), dtype=np.int32)
         self._workers: Any = None
 
@@ -155,7 +166,7 @@ class Grammars:
             base,
             Closer(shapes),
             shortest=self.cost(shapes.root.shortest or ""),
-            growth=4 + shapes.growth(),
+            growth=shapes.growth(),
             traits=shapes.traits(),
         )
 
@@ -246,8 +257,11 @@ class Matcher:
         if token == self.home.end:
             self._ended = True
             return True
-        self._forced = self._forced[1:] if self._forced and self._forced[0] == token else None
-        self._forced = self._forced or None
+        waiting = self._forced or []
+        forced = waiting[:1] == [token]
+        self.home.tally.tokens += 1
+        self.home.tally.forced += forced
+        self._forced = (waiting[1:] or None) if forced else None
         self.tokens.append(token)
         self.inner.consume_token(token)
         return self.finished
@@ -292,12 +306,18 @@ class Matcher:
             witness = self._closing(self.inner, self._feed())
             if not witness:
                 return allowed
-            self.steered, self._forced = True, witness
+            self._forced = witness
+            self._steer()
             return np.array(witness[:1], dtype=np.int64)
         mass = np.exp(values - values.max())
-        self.steered |= bool(mass[~good].sum() > AFFECTED * mass.sum())
+        if mass[~good].sum() > AFFECTED * mass.sum() and self._tight():
+            self._steer()
         kept: NDArray[np.int64] = allowed[good]
         return kept
+
+    def _steer(self) -> None:
+        self.home.tally.steered += not self.steered
+        self.steered = True
 
     def _tight(self) -> bool:
         """Whether one more token might lead to where the limit is too near."""

@@ -17,6 +17,7 @@ TYPES = ("null", "boolean", "string", "number", "integer", "array", "object")
 MANY = 200  # alternatives of one value that are looked at; a schema of more still works
 FEW = 16  # of many values listed, those counted in tokens
 FILLER = "."
+SPARE = 6  # tokens: separators, and what a token of several signs may open at once
 
 
 def text_of(value: Json) -> str:
@@ -124,16 +125,22 @@ class Shapes:
         return min(texts, key=self._cost) if len(texts) > 1 else next(iter(texts), None)
 
     def growth(self) -> int:
-        """Tokens by which one more token can lengthen what a value still needs, about: the
-        most that a property, an element or an alternative takes at least."""
-        again = {id(one) for n in self.nodes for shape in n.shapes or () for one in shape.inner()}
-        most = 0
+        """Tokens by which one more token can lengthen what a value still needs, about: what
+        it takes to begin what may be left out, and to choose the longest alternative."""
+        optional = dearer = 0
         for node in self.nodes:
-            if node is not self.root or len(node.shapes or ()) > 1 or id(node) in again:
-                texts = [t for shape in node.shapes or () for t in self._compose(shape)]
-                most = max([most, *(self._cost(t) for t in sorted(texts, key=len)[-FEW:])])
-        names = [name for n in self.nodes for shape in n.shapes or () for name in shape.names]
-        return most + max((self._cost(name) for name in names), default=0)
+            least = self._cost(node.shortest or "")
+            for shape in node.shapes or ():
+                texts = sorted(self._compose(shape), key=len)[-FEW:]
+                dearer = max([dearer, *(self._cost(text) - least for text in texts)])
+                names = [n for n in shape.names if n not in shape.required]
+                more = [self._cost(f"{text_of(n)}: ") for n in names] + [0]
+                parts = [shape.names[n] for n in names] + [one for _, one in shape.extra]
+                if shape.rest is not None and shape.high != shape.low:
+                    parts.append(shape.rest)
+                costs = [self._cost(part.shortest or "") for part in parts]
+                optional = max(optional, max(more) + max(costs, default=0))
+        return optional + dearer + SPARE
 
     def _node(self, schema: Json, path: str) -> Node:
         key = json.dumps(schema)
@@ -177,9 +184,9 @@ class Shapes:
         for node in self._nodes.values():
             if node.shortest is None and node.schema is not False:
                 raise SchemaFault(
-                    f"schema field '{node.path or '(the whole)'}': no value of it is ever complete: "
-                    "each holds another of its kind, or more different elements than there are; "
-                    "make the inner one optional, or ask for fewer"
+                    f"schema field '{node.path or '(the whole)'}': no value of it is ever "
+                    "complete: each holds another of its kind, or more different elements than "
+                    "there are; make the inner one optional, or ask for fewer"
                 )
 
     def _compose(self, shape: Shape) -> Iterator[str]:
@@ -261,7 +268,8 @@ class Shapes:
         if "number" in kinds or "integer" in kinds:
             kind = "number" if "number" in kinds else "integer"
             step = schema.get("multipleOf", 1)
-            yield Shape("number", _only(schema, kind), step=0.0 if step == int(step) else step)
+            exact = float(step * 1024).is_integer()  # halves, quarters: no error in floats
+            yield Shape("number", _only(schema, kind), step=0.0 if exact else step)
         if "array" in kinds:
             yield self._array(schema, path)
         if "object" in kinds:

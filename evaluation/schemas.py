@@ -1,0 +1,156 @@
+"""``denizens bench schemas``: answers bound to JSON schemas beside free ones, in one run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module, resources
+from importlib.util import find_spec
+from json import loads
+from typing import Any
+
+from ..core import Completion, Failed, Generate, Json, Message, Seed, SettingError
+from ..models.local import LocalModel
+from .loads import bare, drain
+
+LIMIT = 256  # tokens of an answer
+ROUND = 50  # asks of each arm in turn, so that both meet the same disturbances
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A schema and a question it suits. ``nested``: it holds objects within objects or lists."""
+
+    name: str
+    prompt: str
+    schema: Json
+    nested: bool
+
+    def ask(self, seed: int) -> Generate:
+        """The question, bound to the schema."""
+        return Generate(
+            messages=(Message.of("user", f"{self.prompt} Answer in JSON."),),
+            max_tokens=LIMIT,
+            schema=self.schema,
+            seed=seed,
+        )
+
+
+def cases() -> list[Case]:
+    """The fifty schemas of the benchmark."""
+    file = resources.files("denizens.evaluation") / "data" / "schemas.json"
+    return [Case(**one) for one in loads(file.read_text(encoding="utf-8"))]
+
+
+def validator(schema: Json) -> Any:
+    """The jsonschema package's judge of a schema's values, formats included.
+
+    Raises SettingError where the package is missing.
+    """
+    if find_spec("jsonschema") is None:
+        raise SettingError("validation needs the package jsonschema: pip install jsonschema")
+    library: Any = import_module("jsonschema")
+    kind = library.validators.validator_for(schema, library.Draft202012Validator)
+    kind.check_schema(schema)
+    return kind(schema, format_checker=kind.FORMAT_CHECKER)
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of the bound answers."""
+
+    answers: int = 0
+    complete: int = 0
+    invalid: int = 0
+    tokens: int = 0
+    longest: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+
+    def take(self, case: Case, judge: Any, answer: object) -> None:
+        """Count an answer."""
+        self.answers += 1
+        if not isinstance(answer, Completion):
+            reason = answer.reason if isinstance(answer, Failed) else type(answer).__name__
+            self.failed[f"{case.name}: {reason}"] += 1
+            return
+        self.complete += 1
+        self.tokens += answer.tokens_out
+        self.longest = max(self.longest, answer.tokens_out)
+        if loads(answer.text) != answer.data or not judge.is_valid(answer.data):
+            self.invalid += 1
+            self.wrong[case.name] += 1
+
+
+def measure(
+    model: LocalModel,
+    *,
+    generations: int = 1000,
+    seed: int = 1,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Json]:
+    """Bound and free answers to the same prompts, of the same numbers of tokens, in turns.
+
+    ``cost_ratio``: seconds a token of the bound arm over those of the free one, which draws
+    in the same way, knows the prompts as well, and has no guard against loops to pay for.
+    ``forced_share`` of the bound tokens were jumped over; ``closed_by_limit`` is the share of
+    answers that the nearness of the limit changed.
+    """
+    known = cases()
+    judges = [validator(case.schema) for case in known]
+    rng = Seed.of(seed)
+    asks = [
+        (n % len(known), known[n % len(known)].ask(rng.child("schemas", n).number))
+        for n in range(generations)
+    ]
+    voice = model.engine.voice
+    drain(model, [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
+    tally = voice.grammars.tally
+    before = tally.tokens, tally.forced, tally.steered
+    found = Found()
+    seconds = [0.0, 0.0]
+    free_tokens = 0
+    for start in range(0, len(asks), ROUND):
+        turn = asks[start : start + ROUND]
+        began = time.perf_counter()
+        done = drain(model, [ask for _, ask in turn])
+        seconds[0] += time.perf_counter() - began
+        for (place, _), one in zip(turn, done):
+            found.take(known[place], judges[place], one.answer)
+        free = _free([ask for _, ask in turn], [one.answer for one in done])
+        free_tokens += sum(ask.max_tokens for ask in free)
+        bare(model)
+        began = time.perf_counter()
+        drain(model, free)
+        seconds[1] += time.perf_counter() - began
+        model.engine.speak(voice)
+        progress(f"{start + len(turn)} of {len(asks)} answers, {found.invalid} invalid")
+    tokens = tally.tokens - before[0]
+    costs = [seconds[0] / max(1, found.tokens), seconds[1] / max(1, free_tokens)]
+    return {
+        "answers": found.answers,
+        "schemas": len(known),
+        "nested": sum(case.nested for case in known),
+        "invalid": found.invalid,
+        "complete": round(found.complete / max(1, found.answers), 4),
+        "closed_by_limit": round((tally.steered - before[2]) / max(1, found.answers), 4),
+        "cost_ratio": round(costs[0] / max(1e-12, costs[1]), 3),
+        "forced_share": round((tally.forced - before[1]) / max(1, tokens), 3),
+        "tokens": found.tokens,
+        "longest": found.longest,
+        "ms_per_token": round(costs[0] * 1000, 3),
+        "free_ms_per_token": round(costs[1] * 1000, 3),
+        "failed": dict(found.failed),
+        "wrong": dict(found.wrong),
+    }
+
+
+def _free(asks: Sequence[Generate], answers: Sequence[object]) -> list[Generate]:
+    """The same prompts without a schema, of as many tokens as the bound answers took."""
+    return [
+        replace(ask, schema=None, max_tokens=answer.tokens_out)
+        for ask, answer in zip(asks, answers)
+        if isinstance(answer, Completion) and answer.tokens_out
+    ]
