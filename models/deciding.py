@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core import Answer, Delta, Done, ModelAsk, Ticket
 from .decisions import Decider, Plan
-from .rows import Key, Pair
+from .rows import Key, Pair, Row
 from .trie import common
 from .writing import Writer
 
@@ -42,7 +42,7 @@ class Decision:
 @dataclass(slots=True, eq=False)
 class Order:
     """An ask in the engine. ``seconds`` of the engine's time and ``reused`` tokens are its
-    share so far; ``key`` says when it is its turn."""
+    share so far; ``key`` says when it is its turn. ``lead`` runs what its pairs begin with."""
 
     ticket: Ticket
     ask: ModelAsk
@@ -50,6 +50,7 @@ class Order:
     key: Key
     writer: Writer | None = None
     decision: Decision | None = None
+    lead: Row | None = None
     seconds: float = 0.0
     reused: int = 0
 
