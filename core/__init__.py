@@ -64,6 +64,7 @@ from .minds import (
     Step,
     ToolSpec,
 )
+from .options import NONE, tool_option
 from .persona import Appointment, Persona, clock_minutes
 from .records import Cue, Hit, Kind, Record
 from .scene import (
@@ -144,6 +145,7 @@ __all__ = [
     "ModelCorrupt",
     "ModelError",
     "ModelNotFound",
+    "NONE",
     "Neighbour",
     "NoSpace",
     "Observation",
@@ -200,5 +202,6 @@ __all__ = [
     "schema_of",
     "to_json",
     "together",
+    "tool_option",
     "traced",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..core import Json, ModelCorrupt, SettingError
+from .calibration import calibration_of
 from .catalogue import (
     Progress,
     check_hashes,
@@ -47,7 +48,8 @@ def assemble(
     exact: bool,
     embedder: str,
     window: int | None,
-    method: Any,
+    method: str,
+    uncalibrated: bool,
     rows: int | None,
     pass_tokens: int | None,
     cache_mb: int | None,
@@ -75,9 +77,9 @@ def assemble(
     about = describe(
         name, digest, dtype if dtype == "int8" else str(kind), place, size, exact, embedder
     )
-    decider = Decider(
-        prompter, vectors, method=method, own=0.0 if small else 0.5, remember=not exact
-    )
+    calibration = calibration_of(digest, embedder, small=small, stored=not uncalibrated)
+    about["calibration"] = calibration.source
+    decider = Decider(prompter, vectors, calibration, method=method, remember=not exact)
     ledger = Ledger()
     limits = make_limits(place, kind, rows, pass_tokens, int8=dtype == "int8", exact=exact)
     engine = Engine(keeper, prompter, voice, decider, ledger, limits)

@@ -2,76 +2,84 @@
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from hashlib import blake2b
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..core import Answer, Choice, Choose, Failed, Message, Option, Rate, Rating
+from ..core import (
+    NONE,
+    Anchor,
+    Answer,
+    Choice,
+    Choose,
+    ContextTooLong,
+    Failed,
+    Option,
+    Rate,
+    Rating,
+)
+from .calibration import Calibration, examples, kind_of
 from .embedder import Embedder
+from .framing import Framer, first_line, pieces
+from .methods import Floats, Method
 from .prompts import Prompter
 from .rows import Pair
 from .sampling import uniform
+from .signals import LANGUAGE, SINGLE
 
-Method: TypeAlias = Literal["auto", "channel", "cosine", "direct"]
-Floats: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = Mapping[Pair, tuple[float, ...]]
+Sums: TypeAlias = Mapping[Pair, float]
+"""Log-probability of each pair's whole target after its context."""
 
-ABOUT_TOKENS = 160  # more of a text changes no decision and costs a prefill
-OPTION_TOKENS = 320
 FINALISTS = 8  # options that the language model scores; the others lie behind by cosine
-REMEMBERED = 50_000
-
-# One nat per token of channel is worth a third of a cosine of 1, and probabilities are
-# softmax(6 * score): both by negative log-likelihood on 100 tool choices of BFCL.
-COSINE = 3.0
-SHARPNESS = 6.0
-# How fast an anchor's weight falls with its distance: everyday events come out at 1 to 4,
-# grave ones at 7 to 10.
-NEARNESS = 16.0
+EVERY = Method(dict.fromkeys(SINGLE, 1.0), 1.0)
+REMEMBERED = 200_000  # sums: 30 MB at most
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the language model must score for an ask: ``pairs`` of context and target, each
-    target token's log-probability after the context. ``finish`` makes the answer of them."""
+    target token's log-probability after the context; ``known`` are those scored before.
+    ``finish`` makes the answer of them."""
 
-    ask: Choose | Rate
     pairs: tuple[Pair, ...]
-    decider: Decider
+    known: Sums
+    answer: Callable[[Sums], Answer]
 
     def finish(self, scores: Scores) -> Answer:
         """The answer, once all pairs are scored."""
-        if isinstance(self.ask, Choose):
-            return self.decider.chosen(self.ask, scores)
-        return self.decider.rated(self.ask, scores)
+        return self.answer({**self.known, **{pair: sum(row) for pair, row in scores.items()}})
 
 
 class Decider:
     """Answers Choose and Rate with a language model and an embedder.
 
-    ``own`` is the weight, 0 to 1, of a rating's likelihood as a reply where anchors are
-    given too; small models rate near chance by it and leave it at 0.
+    ``calibration`` has the methods, ``method`` names one of them or is ``auto``. With
+    ``remember`` a pair is scored once. While ``measuring``, every signal of every option is
+    asked for, so that ``signals`` can tell them afterwards.
     """
 
     def __init__(
         self,
         prompter: Prompter,
         embedder: Embedder,
+        calibration: Calibration,
         *,
-        method: Method = "auto",
-        own: float = 0.0,
+        method: str = "auto",
         remember: bool = True,
     ) -> None:
-        self._prompter = prompter
+        self._framer = Framer(prompter)
         self._embedder = embedder
-        self._method = method
-        self._own = own
+        self.calibration = calibration
+        self.method = method
+        self.measuring = False
         self._remember = remember
-        self._known: OrderedDict[Pair, tuple[float, ...]] = OrderedDict()
+        self._known: OrderedDict[bytes, float] = OrderedDict()
 
     def warm(self, asks: Sequence[Choose | Rate]) -> None:
         """Embed the texts of several asks in one batch."""
@@ -79,140 +87,185 @@ class Decider:
         self._embedder.vectors(texts)
 
     def prepare(self, ask: Choose | Rate) -> Failed | Plan:
-        """What must be scored before the ask can be answered. Raises ContextTooLong."""
-        if isinstance(ask, Choose):
-            fault = _fault(ask)
-            rows = [] if fault else self._rows(ask)
-        else:
-            fault = _range_fault(ask)
-            rows = [] if fault else self._rating_rows(ask)
+        """What must be scored before the ask can be answered."""
+        fault = _fault(ask) if isinstance(ask, Choose) else _range_fault(ask)
         if fault:
             return fault
-        new = tuple(sorted({row for row in rows if row not in self._known}))
-        return Plan(ask, new, self)
+        try:
+            if isinstance(ask, Choose):
+                wanted, answer = self._choosing(ask)
+            else:
+                wanted, answer = self._rating(ask)
+        except ContextTooLong as error:
+            return Failed(reason="context_too_long", detail=str(error))
+        unique = sorted(set(wanted))
+        known = {pair: self._known[_key(pair)] for pair in unique if _key(pair) in self._known}
+        return Plan(tuple(pair for pair in unique if pair not in known), known, answer)
 
     def learn(self, scores: Scores) -> None:
         """Remember scores, so that the same pair is not scored again."""
         if self._remember:
-            self._known.update(scores)
+            self._known.update((_key(pair), sum(row)) for pair, row in scores.items())
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
-    def _mean(self, pair: Pair, scores: Scores) -> float:
-        return float(np.mean(scores[pair] if pair in scores else self._known[pair]))
+    # -- Choose ---------------------------------------------------------------------
 
-    def chosen(self, ask: Choose, scores: Scores) -> Choice:
-        """The answer to a Choose of which all pairs are scored.
+    def _choosing(self, ask: Choose) -> tuple[list[Pair], Callable[[Sums], Answer]]:
+        """The pairs of all signals of the method, and what makes the choice of them. Each
+        option is scored apart from the others, so that their order cannot matter."""
+        method = EVERY if self.measuring else self.calibration.method(ask.role, self.method)
+        finals = self._finals(ask, method.weights)
+        pairs = {name: self._pairs(ask, name) for name in method.weights if name in LANGUAGE}
+        wanted = [pair for rows in pairs.values() for i in finals for pair in rows[i]]
+        tokens = sum(len(context) + len(target) for context, target in set(wanted))
 
-        Each option is scored apart from the others, so their order cannot matter:
+        def answer(sums: Sums) -> Answer:
+            signals = self._signals(ask, method.weights, pairs, finals, sums)
+            return _drawn(ask, method.scores(signals, _none(ask)), tokens)
 
-        - ``channel``: mean log p(token of ``about`` | the option's description),
-        - ``cosine``: nearness of ``about`` to the description by the embedder,
-        - ``direct``: mean log p(token of the option's name | messages),
-        - ``auto``: channel + 3 * cosine.
+        return wanted, answer
 
-        Probabilities are softmax(6 * score).
-        """
-        rows = self._rows(ask)
-        return self._choice(ask, rows, {row: self._mean(row, scores) for row in rows})
+    def _pairs(self, ask: Choose, name: str) -> list[tuple[Pair, ...]]:
+        """What an option's signal needs scored: its own pair, and the prior's."""
+        if name == "channel":
+            prior = self._framer.prior(ask.about)
+            return [
+                () if option == NONE else (self._framer.channel(option, ask.about, ask.role), prior)
+                for option in ask.options
+            ]
+        rows = self._framer.direct(ask)
+        if name == "direct":
+            return [(row,) for row in rows]
+        return [(row, self._framer.bare(o)) for row, o in zip(rows, ask.options)]
 
-    def _rows(self, ask: Choose) -> list[Pair]:
-        """What the language model is to score: (context, target) of each finalist."""
-        if self._method == "cosine":
-            return []
-        if self._method == "direct":
-            messages = ask.messages or (Message.of("user", ask.about),)
-            targets = [self._prompter.text_ids(option.name) for option in ask.options]
-            context = self._prompter.fit(messages, max(map(len, targets))).ids
-            return [(context, target) for target in targets]
-        return [self._channel(option, ask.about) for option in self._finalists(ask)]
+    def _finals(self, ask: Choose, weights: Collection[str]) -> list[int]:
+        """Indices of the options that the language model scores: where the embedder has a
+        say too, of many only the nearest, and always none of these."""
+        places = range(len(ask.options))
+        if self.measuring or len(places) <= FINALISTS or not {"cosine", "parts"} & set(weights):
+            return [*places]
+        near = self._nearness(ask, "cosine")
+        ranked = sorted(places, key=lambda i: (-near[i], ask.options[i].name))
+        ranked = [i for i in ranked if ask.options[i] != NONE][:FINALISTS]
+        return ranked + [i for i in places if ask.options[i] == NONE]
 
-    def _finalists(self, ask: Choose) -> list[Option]:
-        if self._method == "channel" or len(ask.options) <= FINALISTS:
-            return list(ask.options)
-        scored = zip(-self._cosines(ask), (o.name for o in ask.options), ask.options)
-        return [option for _, _, option in sorted(scored, key=lambda s: s[:2])[:FINALISTS]]
+    def _signals(
+        self,
+        ask: Choose,
+        names: Collection[str],
+        pairs: Mapping[str, Sequence[tuple[Pair, ...]]],
+        finals: Collection[int],
+        sums: Sums,
+    ) -> dict[str, Floats]:
+        """Each signal's numbers, shape (options,). One that did not reach the finals is no
+        likelier than the last finalist."""
+        found: dict[str, Floats] = {}
+        for name in names:
+            if name not in LANGUAGE:
+                found[name] = self._nearness(ask, name)
+                continue
+            own = {i: _signal(name, pairs[name][i], sums) for i in finals}
+            least = min(own.values())
+            found[name] = np.array([own.get(i, least) for i in range(len(ask.options))])
+        return found
 
-    def _channel(self, option: Option, about: str) -> Pair:
-        context = self._prompter.text_ids(said(option))[:OPTION_TOKENS]
-        request = self._prompter.text_ids("\nRequest:")
-        return context + request, self._prompter.text_ids(" " + about)[:ABOUT_TOKENS]
+    def _nearness(self, ask: Choose, name: str) -> Floats:
+        """Cosine of ``about`` with each option, shape (options,); 0 for none of these."""
+        return np.array([self._near(ask, option, name) for option in ask.options])
 
-    def _choice(self, ask: Choose, rows: list[Pair], means: dict[Pair, float]) -> Choice:
-        tokens = sum(len(context) + len(target) for context, target in rows)
-        if self._method == "cosine":
-            return _drawn(ask, COSINE * self._cosines(ask), tokens)
-        if self._method == "direct":
-            return _drawn(ask, np.array([means[row] for row in rows]), tokens)
-        own = [means.get(self._channel(option, ask.about)) for option in ask.options]
-        # One that did not reach the finals is no likelier than the last finalist.
-        least = min(score for score in own if score is not None)
-        channel = np.array([least if score is None else score for score in own])
-        if self._method == "channel":
-            return _drawn(ask, channel, tokens)
-        return _drawn(ask, channel + COSINE * self._cosines(ask), tokens)
+    def _near(self, ask: Choose, option: Option, name: str) -> float:
+        if option == NONE:
+            return 0.0
+        parts = pieces(option) if name == "parts" and kind_of(ask.role) == "tool" else ()
+        about, *rows = self._embedder.vectors([ask.about, first_line(option), *parts])
+        # One by one: a matrix product may round a row by its place.
+        whole, *others = (float(np.dot(about.astype(float), row.astype(float))) for row in rows)
+        return (whole + others[0] + max(others)) / 3 if others else whole
 
-    def _cosines(self, ask: Choose) -> Floats:
-        """Cosine of ``about`` with each option, shape (options,)."""
-        vectors = self._embedder.vectors([ask.about, *map(said, ask.options)]).astype(np.float64)
-        # Row by row: a matrix product may round a row by its place.
-        return np.array([float(np.dot(vectors[0], vector)) for vector in vectors[1:]])
+    def signals(self, ask: Choose) -> dict[str, Floats]:
+        """Every signal of an ask that was answered while ``measuring``, each of shape
+        (options,)."""
+        pairs = {name: self._pairs(ask, name) for name in LANGUAGE}
+        rows = {pair for found in pairs.values() for own in found for pair in own}
+        sums = {pair: self._known[_key(pair)] for pair in rows}
+        return self._signals(ask, SINGLE, pairs, range(len(ask.options)), sums)
 
-    def rated(self, ask: Rate, scores: Scores) -> Rating:
-        """The answer to a Rate of which all pairs are scored.
+    # -- Rate -----------------------------------------------------------------------
 
-        With anchors: their values, weighted by exp(16 * cosine(about, anchor)). Without, or
-        with the share ``own``: the likelihood of each number as the reply.
-        """
-        own = self._own if ask.anchors else 1.0
-        values = np.arange(ask.low, ask.high + 1)
-        spread = np.zeros(len(values))
-        rows = self._rating_rows(ask)
-        if rows:
-            sums = [sum(scores[row] if row in scores else self._known[row]) for row in rows]
-            direct = np.exp(np.array(sums) - max(sums))
-            spread += own * direct / direct.sum()
-        if own < 1:
-            spread += (1 - own) * self._near(ask)
-        return Rating(
-            value=float(spread @ values),
-            probabilities=tuple(float(p) for p in spread),
-            tokens_in=len(rows[0][0]) if rows else 0,
-        )
+    def _rating(self, ask: Rate) -> tuple[list[Pair], Callable[[Sums], Answer]]:
+        """With anchors: their values and those of the shipped examples for the role, weighted
+        by exp(sharpness * cosine(about, example)). Without, or with the share ``own``: the
+        likelihood of each number as the reply."""
+        anchors = (*ask.anchors, *examples(ask.role, ask.low, ask.high))
+        own = self.calibration.rating.own if anchors else 1.0
+        rows = self._framer.digits(ask) if own > 0 else []
 
-    def _rating_rows(self, ask: Rate) -> list[Pair]:
-        if ask.anchors and self._own <= 0:
-            return []
-        messages = ask.messages or (Message.of("user", ask.about),)
-        # The line break ends the number: without it "1" would also count for "10".
-        targets = [self._prompter.text_ids(f"{i}\n") for i in range(ask.low, ask.high + 1)]
-        context = self._prompter.fit(messages, max(map(len, targets))).ids
-        return [(context, target) for target in targets]
+        def answer(sums: Sums) -> Answer:
+            values = np.arange(ask.low, ask.high + 1)
+            spread = np.zeros(len(values))
+            if rows:
+                found = np.array([sums[row] for row in rows])
+                direct = np.exp(found - found.max())
+                spread += own * direct / direct.sum()
+            if own < 1:
+                spread += (1 - own) * self._anchored(ask, anchors)
+            return Rating(
+                value=float(spread @ values),
+                probabilities=tuple(float(p) for p in spread),
+                tokens_in=len(rows[0][0]) if rows else 0,
+            )
 
-    def _near(self, ask: Rate) -> Floats:
-        vectors = self._embedder.vectors([ask.about, *(anchor.text for anchor in ask.anchors)])
-        weights = np.exp(NEARNESS * (vectors[1:] @ vectors[0]).astype(np.float64))
+        return rows, answer
+
+    def _anchored(self, ask: Rate, anchors: Sequence[Anchor]) -> Floats:
+        vectors = self._embedder.vectors([ask.about, *(anchor.text for anchor in anchors)])
+        near = (vectors[1:] @ vectors[0]).astype(np.float64)
+        weights = np.exp(self.calibration.rating.sharpness * near)
         spread = np.zeros(ask.high - ask.low + 1)
-        for anchor, weight in zip(ask.anchors, weights / weights.sum()):
+        for anchor, weight in zip(anchors, weights / weights.sum()):
             spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
         return spread
 
 
-def _texts(ask: Choose | Rate) -> tuple[str, ...]:
-    if isinstance(ask, Choose):
-        return (ask.about, *map(said, ask.options))
-    return (ask.about, *(anchor.text for anchor in ask.anchors))
+def _key(pair: Pair) -> bytes:
+    """16 bytes for a pair, whose ids would take kilobytes."""
+    context, target = pair
+    ids = struct.pack(f"<{len(context) + len(target) + 1}q", len(context), *context, *target)
+    return blake2b(ids, digest_size=16).digest()
+
+
+def _signal(name: str, pairs: Sequence[Pair], sums: Sums) -> float:
+    """A signal of the language model, of its own pair and the prior's."""
+    if not pairs:
+        return 0.0
+    own = sums[pairs[0]]
+    if name == "channel":
+        surprise = max(-sums[pairs[1]], 1e-6)
+        return own / surprise + 1.0
+    count = len(pairs[0][1])
+    return own / count if name == "direct" else (own - sums[pairs[1]]) / count
+
+
+def _none(ask: Choose) -> int | None:
+    return ask.options.index(NONE) if NONE in ask.options else None
+
+
+def _texts(ask: Choose | Rate) -> list[str]:
+    if isinstance(ask, Rate):
+        anchors = (*ask.anchors, *examples(ask.role, ask.low, ask.high))
+        return [ask.about, *(anchor.text for anchor in anchors)]
+    found = [ask.about]
+    for option in ask.options:
+        parts = pieces(option) if kind_of(ask.role) == "tool" else ()
+        found += [first_line(option), *parts]
+    return found
 
 
 def _range_fault(ask: Rate) -> Failed | None:
     if ask.high >= ask.low:
         return None
     return Failed(reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values")
-
-
-def said(option: Option) -> str:
-    """What stands for an option: its description, else its name."""
-    return option.description or option.name
 
 
 def _fault(ask: Choose) -> Failed | None:
@@ -231,7 +284,7 @@ def _fault(ask: Choose) -> Failed | None:
 
 def _drawn(ask: Choose, scores: Floats, tokens: int) -> Choice:
     """The choice by scores, whatever order the options stand in; equals by name."""
-    raised = np.exp(SHARPNESS * (scores - scores.max()))
+    raised = np.exp(scores - scores.max())
     # Summed in sorted order: options may be shuffled, and float sums depend on order.
     spread = raised / float(np.sort(raised).sum())
     order = sorted(range(len(spread)), key=lambda i: (-spread[i], ask.options[i].name))

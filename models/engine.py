@@ -55,7 +55,7 @@ class Engine:
         self.limits = limits
         self.counts = Counts()
         self.rows = Scheduler(keeper, limits)
-        self.prompter, self.voice, self._decider = prompter, voice, decider
+        self.prompter, self.voice, self.decider = prompter, voice, decider
         self._ledger = ledger
         self._control = torch.tensor(voice.control, dtype=torch.long)
         self._new: list[Order] = []
@@ -131,7 +131,7 @@ class Engine:
         decisions = [order.ask for order in opening if isinstance(order.ask, Choose | Rate)]
         began = time.perf_counter()
         with suppress(*FAULTS):  # the ask whose text it is meets it again
-            self._decider.warm(decisions)
+            self.decider.warm(decisions)
         share = (time.perf_counter() - began) / max(1, len(decisions))
         for order in opening:
             order.seconds += share if isinstance(order.ask, Choose | Rate) else 0.0
@@ -156,7 +156,7 @@ class Engine:
             return None
         if not isinstance(order.ask, Choose | Rate):
             return Failed(reason="refused", detail=f"an engine answers no {order.ask.kind}")
-        plan = self._decider.prepare(order.ask)
+        plan = self.decider.prepare(order.ask)
         if isinstance(plan, Failed):
             return plan
         if not plan.pairs:
@@ -333,7 +333,7 @@ class Engine:
             assert order.decision is not None
             if order.decision.take(score.pair, tuple(score.found)):
                 try:
-                    answer = order.decision.answer(self._decider)
+                    answer = order.decision.answer(self.decider)
                 except FAULTS as error:
                     answer = fault(error)
                 self._finish(order, answer, out)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import Model, ModelError, ModelNotFound, SettingError, nearest
 from .catalogue import Progress, known_models
+from .signals import FUSED, SINGLE
 from .threads import sleep_while_waiting
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
-METHODS = ("auto", "channel", "cosine", "direct")
+METHODS = ("auto", *SINGLE, *FUSED)
+ELSEWHERE = ("auto", "channel", "cosine", "direct")
+"""Of these, what another engine knows."""
 
 
 def load_model(
@@ -25,6 +28,7 @@ def load_model(
     embedder: str = "minilm",
     window: int | None = None,
     method: str = "auto",
+    uncalibrated: bool = False,
     rows: int | None = None,
     pass_tokens: int | None = None,
     cache_mb: int | None = None,
@@ -39,9 +43,10 @@ def load_model(
     float32; ``int8`` rounds weights and activations (CPU only). ``exact``: float32,
     deterministic kernels, each ask alone and nothing reused, so two fresh runs agree bit by
     bit. ``window``: tokens of prompt and answer at most. ``method``: how Choose scores
-    options. ``rows``: how many asks run at a time; ``pass_tokens``: about how many tokens a
-    pass takes; ``cache_mb``: memory for keys and values, beyond which the least urgent asks
-    wait.
+    options (docs/decisions.md); ``uncalibrated``: without what ``denizens models calibrate``
+    has stored for the model. ``rows``: how many asks run at a time; ``pass_tokens``: about how
+    many tokens a pass takes; ``cache_mb``: memory for keys and values, beyond which the least
+    urgent asks wait.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
@@ -58,7 +63,7 @@ def load_model(
         "progress": progress,
     }
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
-    local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb}
+    local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
         return _elsewhere(name, device, local, **common)
     if len(devices) > 1:
@@ -70,24 +75,14 @@ def load_model(
     sleep_while_waiting()
     from .assembly import assemble
 
-    return assemble(
-        name,
-        device=device,
-        dtype="float32" if exact else dtype,
-        exact=exact,
-        embedder=embedder,
-        window=window,
-        method=method,
-        rows=rows,
-        pass_tokens=pass_tokens,
-        cache_mb=cache_mb,
-        progress=progress,
-    )
+    local["dtype"] = "float32" if exact else dtype
+    return assemble(name, device=device, **local, **common)
 
 
 def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> Model:
     """A model of another engine, for which the settings in ``local`` have no meaning."""
     server = name.startswith("openai:")
+    _among("method", common["method"], ELSEWHERE)
     for setting, value in {**local, "window": common["window"] if server else None}.items():
         if value not in (None, False, "auto"):
             raise SettingError(

@@ -61,6 +61,16 @@ class Prompter:
                 out.extend(piece)
         return tuple(out)
 
+    def opening(self, roles: tuple[str, ...], told: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        """Ids up to where the last role's text begins; ``told`` are the ids of the texts
+        before it."""
+        out: list[int] = []
+        for piece in self._frame(roles, False):
+            if piece == len(roles) - 1:
+                break
+            out.extend(told[piece] if isinstance(piece, int) else piece)
+        return tuple(out)
+
     def fit(self, messages: Sequence[Message], reserve: int) -> Prompt:
         """The chat's ids, trimmed so that ``reserve`` more tokens fit the window.
 

@@ -1,0 +1,187 @@
+"""Measuring which method suits a model: ``denizens models calibrate``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core import NONE, Anchor, Choose, Done, Failed, ModelError, Option, Rate, tool_option
+from .calibration import KINDS, Calibration, RatingRule, kind_of, material
+from .decisions import Decider
+from .local import LocalModel
+from .methods import Item, Method, cost, crossed, fit
+from .signals import NAMES
+
+TIE = 0.01  # nats; the cheaper of two methods so near wins
+SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
+OWN_SHARES = (0.0, 0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A method on a kind of decision, by five-fold cross-validation: mean negative
+    log-likelihood of the right option in nats, and the share of right choices."""
+
+    kind: str
+    name: str
+    items: int
+    loss: float
+    accuracy: float
+    method: Method
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a calibration found. ``joint_loss`` is the loss of each kind when one method is
+    fitted to all decisions alike, for comparison; ``rating_error`` the mean absolute error
+    of ratings, each sentence rated by the others."""
+
+    calibration: Calibration
+    measured: tuple[Measured, ...]
+    joint_loss: dict[str, float]
+    rating_error: float
+
+
+def calibrate(model: LocalModel) -> Report:
+    """Measure all methods on the shipped decisions and ratings. Raises ModelError."""
+    decider = model.engine.decider
+    items = choices(model)
+    kinds: dict[str, list[Item]] = {kind: [] for kind in KINDS}
+    for role, item in items:
+        kinds[kind_of(role)].append(item)
+    measured = [measure(kind, name, found) for kind, found in kinds.items() for name in NAMES]
+    methods = {
+        kind: {one.name: one.method for one in measured if one.kind == kind} for kind in KINDS
+    }
+    auto = {kind: pick([one for one in measured if one.kind == kind]) for kind in KINDS}
+    rule, error = ratings(model, decider)
+    joint = {kind: _joint(kind, auto[kind], items) for kind in KINDS}
+    return Report(Calibration(methods, auto, rule), tuple(measured), joint, error)
+
+
+def measure(kind: str, name: str, items: Sequence[Item]) -> Measured:
+    """A method on the items of a kind."""
+    losses, right = crossed(name, items)
+    return Measured(
+        kind, name, len(items), float(losses.mean()), float(right.mean()), fit(name, items)
+    )
+
+
+def pick(measured: Sequence[Measured]) -> str:
+    """The method with the least loss, or a cheaper one that is as good as it."""
+    least = min(one.loss for one in measured)
+    good = [one for one in measured if one.loss <= least + TIE]
+    return min(good, key=lambda one: (cost(one.name), one.loss)).name
+
+
+def choices(model: LocalModel) -> list[tuple[str, Item]]:
+    """Role and signals of each shipped decision, answered by the model. The roles are mixed,
+    so that folds have some of each."""
+    asks, rights = decisions()
+    decider = model.engine.decider
+    with measuring(decider):
+        for answer in answered(model, asks):
+            if isinstance(answer, Failed):
+                raise ModelError(f"a decision could not be measured: {answer.detail}")
+        return [
+            (
+                ask.role,
+                Item(
+                    decider.signals(ask),
+                    right=[option.name for option in ask.options].index(right),
+                    none=ask.options.index(NONE) if NONE in ask.options else None,
+                ),
+            )
+            for ask, right in zip(asks, rights)
+        ]
+
+
+def decisions() -> tuple[list[Choose], list[str]]:
+    """The shipped decisions as asks, and the names of their right options."""
+    data = material()
+    asks = []
+    for one in data["choices"]:
+        asks.append(
+            Choose(
+                messages=(),
+                options=tuple(_options(data, one)),
+                about=one["about"],
+                role=one["role"],
+            )
+        )
+    return asks, [one["right"] for one in data["choices"]]
+
+
+def _options(data: Any, one: Any) -> Iterator[Option]:
+    if "group" in one:
+        for option in data["groups"][one["group"]]:
+            yield Option(option["name"], option["description"])
+        return
+    for name in one["options"]:
+        tool = data["tools"].get(name)
+        yield tool_option(name, tool["description"], tool["parameters"]) if tool else NONE
+
+
+@contextmanager
+def measuring(decider: Decider) -> Iterator[None]:
+    """While every signal of every option is asked for."""
+    decider.measuring = True
+    try:
+        yield
+    finally:
+        decider.measuring = False
+
+
+def answered(model: LocalModel, asks: Sequence[Choose | Rate]) -> list[Any]:
+    """The answers, in the asks' order."""
+    client = model.client()
+    tickets = [client.submit(ask) for ask in asks]
+    found: dict[int, Any] = {}
+    while events := client.wait():
+        found |= {event.ticket: event.answer for event in events if isinstance(event, Done)}
+    return [found[ticket] for ticket in tickets]
+
+
+def ratings(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
+    """The rule with the least mean absolute error, each shipped sentence rated by the
+    others; and that error."""
+    rated = [Anchor(one["value"], one["text"]) for one in material()["ratings"]]
+    values = np.array([one.value for one in rated], dtype=float)
+    rows = model.embedder.vectors([one.text for one in rated]).astype(float)
+    near = rows @ rows.T
+    np.fill_diagonal(near, -np.inf)
+    asks = [Rate(messages=question(one.text), about=one.text, role="digits") for one in rated]
+    own = np.array([answer.value for answer in answered(model, asks)])
+    best: tuple[float, RatingRule] | None = None
+    for sharpness in SHARPNESSES:
+        weights = np.exp(sharpness * near)
+        by_nearness = weights @ values / weights.sum(axis=1)
+        for share in OWN_SHARES:
+            told = share * own + (1 - share) * by_nearness
+            error = float(np.abs(told - values).mean())
+            if best is None or error < best[0] - TIE:
+                best = error, RatingRule(sharpness, share)
+    assert best is not None, "there are sharpnesses to try"
+    return best[1], best[0]
+
+
+def question(text: str) -> tuple[Any, ...]:
+    """How importance is asked for where the number itself is to be the reply."""
+    from ..core import Message
+
+    return (
+        Message.of(
+            "user",
+            "How much does this mean to a person, from 1 (everyday routine) to 10 (it changes "
+            f'a life)?\n"{text}"\nAnswer with a number.',
+        ),
+    )
+
+
+def _joint(kind: str, name: str, items: Sequence[tuple[str, Item]]) -> float:
+    losses, _ = crossed(name, [item for _, item in items])
+    return float(np.mean([loss for loss, (role, _) in zip(losses, items) if kind_of(role) == kind]))

@@ -1,0 +1,91 @@
+"""What the language model reads when it scores an option: contexts and targets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..core import Choose, Message, Option, Rate
+from .prompts import Prompter
+from .rows import Pair
+
+ABOUT_TOKENS = 160  # more of a text changes no decision and costs a prefill
+OPTION_TOKENS = 320
+PLAIN = "You are a helpful assistant."
+CAN = " You can do this: "
+TOOL = "tool"
+
+
+def said(option: Option) -> str:
+    """What stands for an option: its description, else its name."""
+    return option.description or option.name
+
+
+def first_line(option: Option) -> str:
+    """What the embedder compares: of a long text it keeps but a blur."""
+    return said(option).strip().partition("\n")[0]
+
+
+def pieces(option: Option) -> tuple[str, ...]:
+    """The first line's head ("name" of "name: what it does") and its sentences; none where
+    there is no head."""
+    head, colon, rest = first_line(option).partition(": ")
+    if not colon:
+        return ()
+    return (head, *(one for one in re.split(r"(?<=[.!?])\s+", rest) if one))
+
+
+class Framer:
+    """Makes the pairs of context and target whose likelihoods are wanted."""
+
+    def __init__(self, prompter: Prompter) -> None:
+        self._prompter = prompter
+
+    def channel(self, option: Option, about: str, role: str) -> Pair:
+        """``about`` as what a user says to an assistant that is told the option."""
+        return self._heard(PLAIN + CAN + said(option) if role == TOOL else said(option), about)
+
+    def prior(self, about: str) -> Pair:
+        """The same to an assistant that is told nothing."""
+        return self._heard(PLAIN, about)
+
+    def _heard(self, told: str, about: str) -> Pair:
+        window = self._prompter.window
+        ids = self._prompter.text_ids(told)[: min(OPTION_TOKENS, window // 2)]
+        target = self._prompter.text_ids(about)[: min(ABOUT_TOKENS, window // 4)]
+        return self._prompter.opening(("system", "user"), (ids,)), target
+
+    def direct(self, ask: Choose) -> list[Pair]:
+        """Each option's name as the reply to the messages. Messages that do not end with a
+        user's are no question: one about ``about`` is put, its options in order of their
+        names, so that theirs in the ask cannot matter. Raises ContextTooLong."""
+        messages = ask.messages
+        if not messages or messages[-1].role not in ("user", "tool"):
+            messages = (*messages, _question(ask))
+        targets = [self._prompter.text_ids(option.name) for option in ask.options]
+        context = self._prompter.fit(messages, max(map(len, targets))).ids
+        return [(context, target) for target in targets]
+
+    def bare(self, option: Option) -> Pair:
+        """An option's name as the reply to an empty message."""
+        context = self._prompter.ids((Message.of("user", ""),))
+        return context, self._prompter.text_ids(option.name)
+
+    def digits(self, ask: Rate) -> list[Pair]:
+        """Each number as the reply. Raises ContextTooLong."""
+        messages = ask.messages or (Message.of("user", ask.about),)
+        # The line break ends the number: without it "1" would also count for "10".
+        targets = [self._prompter.text_ids(f"{i}\n") for i in range(ask.low, ask.high + 1)]
+        context = self._prompter.fit(messages, max(map(len, targets))).ids
+        return [(context, target) for target in targets]
+
+
+def _question(ask: Choose) -> Message:
+    ordered: Sequence[Option] = sorted(ask.options, key=lambda option: option.name)
+    lines = [
+        f"- {option.name}: {first_line(option)}" if option.description else f"- {option.name}"
+        for option in ordered
+    ]
+    return Message.of(
+        "user", ask.about, "", "Which of these fits best? Answer with its name.", *lines
+    )
