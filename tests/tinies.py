@@ -77,6 +77,14 @@ def unguarded(model: LocalModel) -> LocalModel:
     return model
 
 
+def forgetful(model: LocalModel) -> LocalModel:
+    """The same model, which scores a pair anew whenever it is asked."""
+    decider: Any = next(v for v in vars(model.engine).values() if type(v).__name__ == "Decider")
+    assert decider._remember
+    decider._remember = False
+    return model
+
+
 @dataclass
 class Watched:
     """Logits and tokens of every draw, by the ask's seed and the token's position."""

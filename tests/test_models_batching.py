@@ -1,0 +1,359 @@
+"""Whatever runs beside an ask, it is answered as if it were alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from denizens.core import (
+    Choice,
+    Choose,
+    Completion,
+    Done,
+    Generate,
+    Message,
+    ModelAsk,
+    Option,
+    Rate,
+    Rating,
+)
+from denizens.models.keeping import PagedKeeper, least_limit
+from denizens.models.tiny import WORDS
+from denizens.tests.tinies import (
+    WINDOW,
+    Watched,
+    agree,
+    answers,
+    forgetful,
+    fresh,
+    say,
+    watching,
+    write,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from denizens.models.engine import Engine
+    from denizens.models.local import LocalModel
+
+KINDS = {"llama": 8, "gpt_neox": 5, "mistral": 3}  # and how many crowds each is tried with
+SCHEMA = {
+    "type": "object",
+    "properties": {"mood": {"enum": ["glad", "sad"]}, "hours": {"type": "integer"}},
+    "required": ["mood", "hours"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lean model, one that runs as its module, one whose cache cannot be cut."""
+    return write(tmp_path_factory.mktemp("tiny"), *KINDS)
+
+
+def words(random: Random, count: int) -> str:
+    return " ".join(random.choice(WORDS.split()) for _ in range(count))
+
+
+def prompt(random: Random) -> str:
+    """One of a few beginnings of up to 90 tokens, cut anywhere, and an end of its own."""
+    beginning = words(Random(random.randrange(3)), 60)
+    cut = random.choice([0, 10, 120, len(beginning), len(beginning)])
+    return beginning[:cut] + " " + words(random, random.randint(1, 30))
+
+
+def random_ask(random: Random, seed: int, longest: int = 110) -> ModelAsk:
+    """An ask of any kind; Generates have the seed that they are watched by."""
+    text = prompt(random)
+    kind = random.randrange(8)
+    if kind == 6:
+        options = tuple(Option(words(Random(i), 1 + i % 3) + str(i)) for i in range(4))
+        return Choose(messages=(Message.of("user", text),), options=options, about=text[-40:])
+    if kind == 7:
+        return Rate(messages=(Message.of("user", text),), about=text[:30], low=1, high=5)
+    return say(
+        text,
+        seed=seed,
+        max_tokens=40 if kind == 5 else random.choice([1, 20, longest]),
+        temperature=random.choice([0.0, 0.0, 0.7, 1.3]),
+        top_p=random.choice([1.0, 0.9]),
+        top_k=random.choice([0, 5]),
+        schema=SCHEMA if kind == 5 else None,
+        stream=kind == 4,
+        stop=("th",) if kind == 3 else (),
+    )
+
+
+@dataclass
+class Alone:
+    """What asks draw and are answered when each has a fresh engine for itself."""
+
+    model: LocalModel
+    known: dict[str, tuple[Watched, Any]] = field(default_factory=dict)
+
+    def of(self, ask: ModelAsk) -> tuple[Watched, Any]:
+        key = repr(ask)
+        if key not in self.known:
+            self.model.engine.keeper.forget()
+            with watching() as seen:
+                (answer,) = answers(self.model, [ask])
+            self.known[key] = (seen, answer)
+        return self.known[key]
+
+
+def same(one: Any, other: Any) -> None:
+    """Fail unless two decisions are equal within 1e-4."""
+    assert type(one) is type(other)
+    assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+
+
+@dataclass
+class Crowd:
+    """Asks that come, run and are cancelled in random order; only some are compared."""
+
+    engine: Engine
+    random: Random
+    done: dict[int, Any] = field(default_factory=dict)
+    cancelled: set[int] = field(default_factory=set)
+    tickets: int = 0
+
+    def submit(self, ask: ModelAsk) -> int:
+        self.tickets += 1
+        self.engine.submit(self.tickets, ask, "", self.random.choice([0, 0, 1, 2]))
+        return self.tickets
+
+    def step(self) -> None:
+        for event in self.engine.step():
+            if isinstance(event, Done):
+                assert event.ticket not in self.done
+                self.done[event.ticket] = event.answer
+
+    def play(self, asks: Sequence[ModelAsk], neighbours: Sequence[ModelAsk]) -> list[int]:
+        """Everything in a random order, passes between; the tickets of ``asks``."""
+        random = self.random
+        coming: list[tuple[int | None, ModelAsk]] = [(None, one) for one in neighbours]
+        for place, one in enumerate(asks):
+            coming.insert(random.randint(0, len(coming)), (place, one))
+        tickets = [0] * len(asks)
+        beside: list[int] = []
+        while coming or len(self.engine):
+            while coming and random.random() < 0.5:
+                which, ask = coming.pop(0)
+                ticket = self.submit(ask)
+                if which is None:
+                    beside.append(ticket)
+                else:
+                    tickets[which] = ticket
+            if beside and random.random() < 0.05:
+                ticket = beside.pop(random.randrange(len(beside)))
+                self.engine.cancel(ticket)
+                self.cancelled.add(ticket)
+            self.step()
+            assert self.engine.check() == []
+        return tickets
+
+
+def settings_of(random: Random, model: LocalModel) -> None:
+    """A cache that holds two or three prompts, or plenty; passes of few tokens, or many."""
+    from denizens.models.scheduler import Limits
+
+    keeper = model.engine.keeper
+    if isinstance(keeper, PagedKeeper):
+        keeper.forget()
+        least = least_limit(model.prompter.window)
+        keeper.limit = random.choice([least, least, least, least + 100, 20 * least])
+    limits = Limits(rows=random.choice([3, 16, 16]), pass_tokens=random.choice([16, 40, 200]))
+    model.engine.rows.limits = model.engine.limits = limits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_neighbour_changes_an_answer(folder: Path, kind: str) -> None:
+    """Over random neighbours, orders of arrival, priorities, cancellations, sizes of the cache
+    and of a pass: the same logits within 1e-4 and the same tokens up to the first near-tie,
+    for free text and for text by a schema; the same probabilities within 1e-4."""
+    model, alone = (
+        fresh(folder, kind, method="direct", window=256),
+        Alone(fresh(folder, kind, method="direct", window=256)),
+    )
+    counts = {"tokens": 0, "preempted": 0, "cancelled": 0}
+
+    @settings(max_examples=KINDS[kind], deadline=None, derandomize=True)
+    @given(st.integers(0, 10**6))
+    def crowds(number: int) -> None:
+        random = Random(number)
+        settings_of(random, model)
+        asks = [random_ask(random, seed) for seed in range(4)]
+        beside = [random_ask(random, 1000 + i) for i in range(random.randint(0, 24))]
+        before = model.engine.rows.preempted
+        crowd = Crowd(model.engine, random)
+        with watching() as seen:
+            tickets = crowd.play(asks, beside)
+        for seed, (ticket, ask) in enumerate(zip(tickets, asks)):
+            there, answer = alone.of(ask)
+            if isinstance(answer, Choice | Rating):
+                same(crowd.done[ticket], answer)
+                continue
+            count = agree(there, seen, seed)
+            counts["tokens"] += count
+            if count == sum(1 for s, _ in there.logits if s == seed):
+                assert crowd.done[ticket] == answer
+        assert set(crowd.done) | crowd.cancelled == set(range(1, crowd.tickets + 1))
+        counts["preempted"] += model.engine.rows.preempted - before
+        counts["cancelled"] += len(crowd.cancelled)
+
+    crowds()
+    assert counts["tokens"] > 100
+    assert counts["cancelled"] > 0
+    if kind != "mistral":
+        assert counts["preempted"] > 5
+        assert model.engine.counts.reused > 1000
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_neox"])
+def test_the_prefix_cache_changes_no_logit(folder: Path, kind: str) -> None:
+    """With beginnings reused, whole, in part, attended to by a crowd or copied for one, the
+    logits are those without within 1e-4."""
+    model = fresh(folder, kind)
+    base = words(Random(1), 90)
+    asks = [say(base[: 40 * i] + " " + words(Random(i), 8), seed=i) for i in range(9)]
+    with watching() as cold:
+        for one in asks:
+            model.engine.keeper.forget()
+            answers(model, [one])
+    before = model.engine.counts.reused
+    with watching() as together:
+        answers(model, asks)
+    with watching() as warm:
+        for one in asks:
+            answers(model, [one])
+    with watching() as crowded:
+        answers(model, [one for one in asks for _ in range(4)])
+    assert model.engine.counts.reused - before > 1000
+    for one in asks:
+        for seen in (together, warm, crowded):
+            assert agree(cold, seen, one.seed) > 0
+
+
+def test_choices_do_not_depend_on_the_cache(folder: Path) -> None:
+    """Probabilities and ratings are equal within 1e-4 with the shared beginning run once, with
+    all of it kept from before, and with each option run as a prompt of its own."""
+    asks: list[ModelAsk] = [
+        Choose(
+            messages=(Message.of("user", words(Random(3), 60)),),
+            options=tuple(Option(words(Random(i), 1 + i)) for i in range(6)),
+            about="what to do",
+        ),
+        Rate(messages=(Message.of("user", words(Random(4), 60)),), about="that", low=1, high=10),
+    ]
+    found = []
+    for whole, times in ((False, 1), (False, 2), (True, 1)):
+        model = forgetful(fresh(folder, method="direct"))
+        model.engine.keeper.whole = whole
+        for _ in range(times):
+            found.append(answers(model, asks))
+    for other in found[1:]:
+        for one, two in zip(found[0], other):
+            same(one, two)
+    assert len({round(p, 6) for p in found[0][0].probabilities}) > 3
+
+
+def test_exact_runs_are_equal_to_the_bit(folder: Path) -> None:
+    """Under exact every logit is bit-equal whatever was asked before, beside, in what order,
+    by what priority, and with what was cancelled in between."""
+    asks = [random_ask(Random(i), i) for i in range(8)]
+    found = []
+    for number in range(3):
+        random = Random(number)
+        crowd = Crowd(fresh(folder, exact=True, method="direct").engine, random)
+        beside = [random_ask(random, 1000 + i) for i in range(6)]
+        shuffled = random.sample(range(8), 8)
+        with watching() as seen:
+            tickets = crowd.play([asks[i] for i in shuffled], beside if number else [])
+        in_order = [crowd.done[tickets[shuffled.index(i)]] for i in range(8)]
+        found.append((seen, in_order))
+    for seen, in_order in found[1:]:
+        assert in_order == found[0][1]
+        for seed, one in enumerate(asks):
+            if isinstance(one, Generate):
+                assert agree(found[0][0], seen, seed, exact=True) > 0
+    assert sum(isinstance(one, Completion) for one in found[0][1]) >= 4
+    assert any(isinstance(one, Choice | Rating) for one in found[0][1])
+
+
+def test_exact_passes_do_not_show_what_was_asked_before(folder: Path) -> None:
+    """Under exact the very passes of an ask are the same after any history: the same tokens in
+    the same order, also of prompts that begin like one answered before."""
+    options = tuple(Option(f"n{i}", words(Random(i % 2), 50) + f" {i}") for i in range(4))
+    ask = Choose(messages=(Message.of("user", "x"),), options=options, about="bread")
+    earlier = Choose(messages=ask.messages, options=options[1:2], about="town")
+    found: list[list[list[int]]] = []
+    for history in ([], [earlier]):
+        model = fresh(folder, exact=True, method="channel")
+        answers(model, history)
+        passes: list[list[int]] = []
+        keeper: Any = model.engine.keeper
+        real = keeper.run
+
+        def run(pieces: Any, passes: Any = passes, real: Any = real) -> Any:
+            passes.extend(row.ids[row.done : row.done + count] for row, count in pieces)
+            return real(pieces)
+
+        keeper.run = run
+        answers(model, [ask])
+        found.append(passes)
+    assert found[0] == found[1]
+    assert len(found[0]) >= 4
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_neox"])
+def test_chunks_of_a_prompt_change_nothing(folder: Path, kind: str) -> None:
+    """A long prompt read 16 tokens at a time, between the tokens of others, is the same as one
+    read at once."""
+    long = say(words(Random(9), 300), seed=1, max_tokens=10)
+    assert 250 < len(fresh(folder, kind).prompter.ids(long.messages)) < WINDOW
+    found = []
+    for tokens in (16, 4096):
+        model = fresh(folder, kind, pass_tokens=tokens)
+        with watching() as seen:
+            answers(model, [long, *(say(f"short {i}", seed=2 + i) for i in range(5))])
+        found.append((seen, model.engine.counts.passes))
+    assert found[0][1] > found[1][1] + 10
+    for seed in range(1, 7):
+        agree(found[0][0], found[1][0], seed)
+
+
+def test_a_row_sent_back_counts_what_it_reused_once(folder: Path) -> None:
+    """However often an ask is preempted, the tokens it is said to have reused are part of its
+    prompt."""
+    model = fresh(folder, window=256, pass_tokens=64)
+    keeper: Any = model.engine.keeper
+    keeper.limit = least_limit(256)
+    base = words(Random(1), 40)
+    for i in range(30):
+        model.engine.submit(
+            i, say(f"{base} {i}", seed=i, max_tokens=100, temperature=0.0), f"who {i}", 0
+        )
+    while len(model.engine):
+        model.engine.step()
+    assert model.engine.rows.preempted > 5
+    for spent in model.ledger.take():
+        assert spent.tokens_reused < spent.tokens_in
+
+
+def test_nothing_runs_for_a_decision_that_is_answered(folder: Path) -> None:
+    """Two asks with the same pairs share them; what the second would have run first goes with
+    its answer, though its turn never came."""
+    model = fresh(folder, method="direct", rows=1)
+    ask = Rate(messages=(Message.of("user", words(Random(4), 60)),), about="that", low=1, high=3)
+    for ticket in (1, 2):
+        model.engine.submit(ticket, ask, "", 0)
+    done: list[int] = []
+    while len(model.engine):
+        done += [event.ticket for event in model.engine.step() if isinstance(event, Done)]
+        assert model.engine.check() == []
+    assert sorted(done) == [1, 2]
