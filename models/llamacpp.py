@@ -71,6 +71,7 @@ class LlamaCppModel:
         self, remote: RemoteModel, holder: list[Any], path: Path, about: dict[str, Json]
     ) -> None:
         self.ledger = remote.ledger
+        self.address = str(holder[0].listening_address)
         self._remote = remote
         self._path = path
         self._about = about
@@ -154,7 +155,7 @@ def _start(
     library: Any, path: Path, settings: GgufSettings, device: str, window: int, key: str
 ) -> Any:
     """A running server. Raises ModelCorrupt, SettingError."""
-    gpus = [one for one in library.get_device_info() if "CPU" not in str(one.get("type", ""))]
+    gpus = [one for one in library.get_device_info() if "CPU" not in one["type"].name]
     if device not in ("auto", "cpu") and not gpus:
         raise SettingError(
             f"device '{device}': this build of xllamacpp knows no GPU; install one that does, "
@@ -173,7 +174,7 @@ def _start(
     if device == "cpu":
         params.n_gpu_layers = 0
     for threads in (params.cpuparams, params.cpuparams_batch):
-        threads.n_threads = settings.threads or os.cpu_count() or 1
+        threads.n_threads = settings.threads or _processors()
         threads.poll = 0  # let them sleep: spinning starves whatever else runs here
     try:
         return library.Server(params)
@@ -182,3 +183,10 @@ def _start(
             f"{path}: llama.cpp cannot load it ({error}); fetch the file again, or try a newer "
             "xllamacpp for a newer kind of model"
         ) from error
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
