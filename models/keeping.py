@@ -48,12 +48,7 @@ class PagedKeeper:
         if copied or not row.brief or len(row.ids) - shared > LONE:
             writes = row.want_from == len(row.ids) - 1 and not row.brief
             length = len(row.ids) - shared + (GROWTH if writes else 0)
-            for span in path:
-                span.users += 1
-            room = self._room(self.slots.cost(length))
-            for span in path:
-                span.users -= 1
-            if not room:
+            if not self._room(self.slots.cost(length), beside=path):
                 return False
             row.slot = self.slots.take(length, self.free)
             at = 0
@@ -96,18 +91,20 @@ class PagedKeeper:
         slot = row.slot
         if slot is None or row.keep <= row.shared:
             return
-        if not self._room(row.keep - self.trie.common(row.ids[: row.keep])):
-            return
+        ids = row.ids[: row.keep]
+        self._room(row.keep - self.trie.common(ids), beside=self.trie.find(ids))
         # Below its base a slot is in no order; what was evicted there in between stays away.
-        known = self.trie.common(row.ids[: row.keep])
-        if known < row.base or not self._finite(slot, known - row.shared, row.keep - row.shared):
+        known = self.trie.common(ids)
+        if known < row.base or self.free < row.keep - known:
+            return
+        if not self._finite(slot, known - row.shared, row.keep - row.shared):
             return
         shared = row.shared
 
         def read(start: int, end: int) -> Tensor:
             return self.slots.read(slot, start - shared, end - shared)
 
-        self.trie.add(row.ids[: row.keep], read)
+        self.trie.add(ids, read)
 
     def run(self, pieces: Sequence[tuple[Row, int]]) -> Tensor:
         """See Keeper."""
@@ -168,12 +165,16 @@ class PagedKeeper:
         last = self.slots.of(slot).kv[-1, slot.index, :, start:end]
         return bool(torch.isfinite(last).all())
 
-    def _room(self, tokens: int) -> bool:
-        """Make room for so many tokens by evicting what nobody uses."""
+    def _room(self, tokens: int, beside: Sequence[Span] = ()) -> bool:
+        """Make room for so many tokens by evicting what nobody uses, nor is ``beside`` it."""
+        for span in beside:
+            span.users += 1
         if self.free < tokens:
             self.trie.evict(tokens - self.free)
         if self.free < tokens:
             self.slots.shrink()
+        for span in beside:
+            span.users -= 1
         return self.free >= tokens
 
 
