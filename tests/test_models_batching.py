@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from denizens.core import (
@@ -21,33 +19,13 @@ from denizens.core import (
     Rate,
     Rating,
 )
-from denizens.models.keeping import PagedKeeper, least_limit
-from denizens.models.tiny import WORDS
-from denizens.tests.tinies import (
-    WINDOW,
-    Watched,
-    agree,
-    answers,
-    forgetful,
-    fresh,
-    say,
-    watching,
-    write,
-)
+from denizens.models.keeping import least_limit
+from denizens.tests.crowds import Alone, Crowd, random_ask, resize, words
+from denizens.tests.tinies import WINDOW, agree, answers, forgetful, fresh, say, watching, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-if TYPE_CHECKING:
-    from denizens.models.engine import Engine
-    from denizens.models.local import LocalModel
-
 KINDS = {"llama": 8, "gpt_neox": 5, "mistral": 3}  # and how many crowds each is tried with
-SCHEMA = {
-    "type": "object",
-    "properties": {"mood": {"enum": ["glad", "sad"]}, "hours": {"type": "integer"}},
-    "required": ["mood", "hours"],
-    "additionalProperties": False,
-}
 
 
 @pytest.fixture(scope="module")
@@ -56,119 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("tiny"), *KINDS)
 
 
-def words(random: Random, count: int) -> str:
-    return " ".join(random.choice(WORDS.split()) for _ in range(count))
-
-
-def prompt(random: Random) -> str:
-    """One of a few beginnings of up to 90 tokens, cut anywhere, and an end of its own."""
-    beginning = words(Random(random.randrange(3)), 60)
-    cut = random.choice([0, 10, 120, len(beginning), len(beginning)])
-    return beginning[:cut] + " " + words(random, random.randint(1, 30))
-
-
-def random_ask(random: Random, seed: int, longest: int = 110) -> ModelAsk:
-    """An ask of any kind; Generates have the seed that they are watched by."""
-    text = prompt(random)
-    kind = random.randrange(8)
-    if kind == 6:
-        options = tuple(Option(words(Random(i), 1 + i % 3) + str(i)) for i in range(4))
-        return Choose(messages=(Message.of("user", text),), options=options, about=text[-40:])
-    if kind == 7:
-        return Rate(messages=(Message.of("user", text),), about=text[:30], low=1, high=5)
-    return say(
-        text,
-        seed=seed,
-        max_tokens=40 if kind == 5 else random.choice([1, 20, longest]),
-        temperature=random.choice([0.0, 0.0, 0.7, 1.3]),
-        top_p=random.choice([1.0, 0.9]),
-        top_k=random.choice([0, 5]),
-        schema=SCHEMA if kind == 5 else None,
-        stream=kind == 4,
-        stop=("th",) if kind == 3 else (),
-    )
-
-
-@dataclass
-class Alone:
-    """What asks draw and are answered when each has a fresh engine for itself."""
-
-    model: LocalModel
-    known: dict[str, tuple[Watched, Any]] = field(default_factory=dict)
-
-    def of(self, ask: ModelAsk) -> tuple[Watched, Any]:
-        key = repr(ask)
-        if key not in self.known:
-            self.model.engine.keeper.forget()
-            with watching() as seen:
-                (answer,) = answers(self.model, [ask])
-            self.known[key] = (seen, answer)
-        return self.known[key]
-
-
 def same(one: Any, other: Any) -> None:
     """Fail unless two decisions are equal within 1e-4."""
     assert type(one) is type(other)
     assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
-
-
-@dataclass
-class Crowd:
-    """Asks that come, run and are cancelled in random order; only some are compared."""
-
-    engine: Engine
-    random: Random
-    done: dict[int, Any] = field(default_factory=dict)
-    cancelled: set[int] = field(default_factory=set)
-    tickets: int = 0
-
-    def submit(self, ask: ModelAsk) -> int:
-        self.tickets += 1
-        self.engine.submit(self.tickets, ask, "", self.random.choice([0, 0, 1, 2]))
-        return self.tickets
-
-    def step(self) -> None:
-        for event in self.engine.step():
-            if isinstance(event, Done):
-                assert event.ticket not in self.done
-                self.done[event.ticket] = event.answer
-
-    def play(self, asks: Sequence[ModelAsk], neighbours: Sequence[ModelAsk]) -> list[int]:
-        """Everything in a random order, passes between; the tickets of ``asks``."""
-        random = self.random
-        coming: list[tuple[int | None, ModelAsk]] = [(None, one) for one in neighbours]
-        for place, one in enumerate(asks):
-            coming.insert(random.randint(0, len(coming)), (place, one))
-        tickets = [0] * len(asks)
-        beside: list[int] = []
-        while coming or len(self.engine):
-            while coming and random.random() < 0.5:
-                which, ask = coming.pop(0)
-                ticket = self.submit(ask)
-                if which is None:
-                    beside.append(ticket)
-                else:
-                    tickets[which] = ticket
-            if beside and random.random() < 0.05:
-                ticket = beside.pop(random.randrange(len(beside)))
-                self.engine.cancel(ticket)
-                self.cancelled.add(ticket)
-            self.step()
-            assert self.engine.check() == []
-        return tickets
-
-
-def settings_of(random: Random, model: LocalModel) -> None:
-    """A cache that holds two or three prompts, or plenty; passes of few tokens, or many."""
-    from denizens.models.scheduler import Limits
-
-    keeper = model.engine.keeper
-    if isinstance(keeper, PagedKeeper):
-        keeper.forget()
-        least = least_limit(model.prompter.window)
-        keeper.limit = random.choice([least, least, least, least + 100, 20 * least])
-    limits = Limits(rows=random.choice([3, 16, 16]), pass_tokens=random.choice([16, 40, 200]))
-    model.engine.rows.limits = model.engine.limits = limits
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -186,7 +55,7 @@ def test_no_neighbour_changes_an_answer(folder: Path, kind: str) -> None:
     @given(st.integers(0, 10**6))
     def crowds(number: int) -> None:
         random = Random(number)
-        settings_of(random, model)
+        resize(random, model)
         asks = [random_ask(random, seed) for seed in range(4)]
         beside = [random_ask(random, 1000 + i) for i in range(random.randint(0, 24))]
         before = model.engine.rows.preempted
