@@ -27,7 +27,11 @@ app = typer.Typer(
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="smollm2, a folder, a GGUF file, a Hugging Face id, improvised."),
+    typer.Option(
+        "--model",
+        help="smollm2, a folder, a GGUF file, a Hugging Face id, improvised; or another engine: "
+        "openai:URL#name, llamacpp:FILE.gguf.",
+    ),
 ]
 
 BAD = 2

@@ -51,7 +51,10 @@ def run(
     exact: Annotated[
         bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
     ] = False,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, mps.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="auto, cpu, cuda, mps; or several: cuda:0,cuda:1."),
+    ] = None,
     max_tokens_per_day: CapOption = None,
     forecast: Annotated[
         bool,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..core import Choose, Message, Option, Rate
-from .prompts import Prompter
-from .rows import Pair
+
+if TYPE_CHECKING:  # the words alone serve engines that need no torch
+    from .prompts import Prompter
+    from .rows import Pair
 
 ABOUT_TOKENS = 160  # more of a text changes no decision and costs a prefill
 OPTION_TOKENS = 320
@@ -61,7 +64,7 @@ class Framer:
         names, so that theirs in the ask cannot matter. Raises ContextTooLong."""
         messages = ask.messages
         if not messages or messages[-1].role not in ("user", "tool"):
-            messages = (*messages, _question(ask))
+            messages = (*messages, question(ask))
         targets = [self._prompter.text_ids(option.name) for option in ask.options]
         context = self._prompter.fit(messages, max(map(len, targets))).ids
         return [(context, target) for target in targets]
@@ -80,7 +83,7 @@ class Framer:
         return [(context, target) for target in targets]
 
 
-def _question(ask: Choose) -> Message:
+def question(ask: Choose) -> Message:
     ordered: Sequence[Option] = sorted(ask.options, key=lambda option: option.name)
     lines = [
         f"- {option.name}: {first_line(option)}" if option.description else f"- {option.name}"

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 METHODS = ("auto", *SINGLE, *FUSED)
-ELSEWHERE = ("auto", "channel", "cosine", "direct")
-"""Of these, what another engine knows."""
 
 
 def load_model(
@@ -82,7 +80,6 @@ def load_model(
 def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> Model:
     """A model of another engine, for which the settings in ``local`` have no meaning."""
     server = name.startswith("openai:")
-    _among("method", common["method"], ELSEWHERE)
     for setting, value in {**local, "window": common["window"] if server else None}.items():
         if value not in (None, False, "auto"):
             raise SettingError(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
-from math import exp, fsum
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from math import fsum
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core import Answer, Choose, Failed, Message, Option, Rate, Rating
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import NONE, Anchor, Answer, Choose, Failed, Message, Option, Rate, Rating
+from .calibration import by_hand, examples, shipped
+from .framing import CAN, PLAIN, TOOL, first_line, pieces, question, said
 from .remote_prompts import (
     choice_question,
     labels_of,
@@ -19,7 +24,6 @@ from .remote_prompts import (
 )
 from .remote_schema import json_format
 from .remote_scores import (
-    SHARPNESS,
     Told,
     chosen,
     echoed,
@@ -28,36 +32,35 @@ from .remote_scores import (
     guided_spread,
     prompt_logprobs,
     refusal,
-    shares,
     softmax,
     steps_of,
     tail,
 )
 from .remote_wire import Cost, Fault, Refused, first_choice
+from .signals import LANGUAGE
 
 if TYPE_CHECKING:
     from .remote_asks import Asker
 
-# As in the local engine: one nat per token of channel is worth a third of a cosine of 1.
-COSINE = 3.0
-NEARNESS = 16.0  # how fast an anchor's weight falls with its distance
-FINALISTS = 8  # options that the language model scores; the others lie behind by cosine
+FINALISTS = 8  # options that the language model scores; the others lie behind by nearness
 ABOUT = 640  # characters; more of a text changes no decision and costs a prefill
 OPTION = 1280
+Pair: TypeAlias = tuple[str, str]
+"""A prompt's beginning, and its end, which is scored."""
 
 
 class Decisions:
-    """Answers Choose and Rate.
+    """Answers Choose and Rate by the methods of the local engine (docs/decisions.md).
 
-    ``method`` cosine: the embedder alone. channel: mean log p(token of ``about`` | the
-    option's description). direct: log p(the option's name | the messages), or a guided
-    reply where the server tells no probabilities of prompts. auto: channel + 3 * cosine
-    where it does; else cosine for a model known to be small, and a guided reply.
+    Where the server tells no probabilities of prompts, what needs them is answered by a
+    reply bound to the options: method ``direct``, and ``auto`` unless the model is known to
+    be small, when it goes by nearness alone.
     """
 
     def __init__(self, asker: Asker, method: str) -> None:
         self._asker = asker
         self._method = method
+        self._calibration = shipped() if asker.served.small else by_hand()
         self._way: str | None = None
         self._probing = asyncio.Lock()
         self._tells = True
@@ -66,64 +69,115 @@ class Decisions:
         """The option and all probabilities. Raises Fault."""
         if fault := refusal(ask):
             return fault
-        way = "none" if self._method == "cosine" else await self._told_way(cost)
-        if way == "none" and self._method == "channel":
-            return Failed(
-                reason="refused",
-                detail=f"{self._asker.wire.name.url} tells no probabilities of prompts, which "
-                "method 'channel' needs; use method auto, direct or cosine",
-            )
-        if self._method == "cosine" or (
-            self._method == "auto" and way == "none" and self._asker.served.small
-        ):
-            scores = [COSINE * near for near in await self._cosines(ask, cost)]
-            return chosen(ask, softmax(scores, SHARPNESS), cost.tokens_in)
-        if way == "none":
-            labels = labels_of(ask)
-            messages = with_question(ask.messages, choice_question(ask, labels))
-            spread = await self._guided("choice", messages, labels, cost)
-        elif self._method == "direct":
-            messages = ask.messages or (Message.of("user", ask.about),)
-            targets = [f" {option.name}" for option in ask.options]
-            found = await self._scored([(transcript(messages), t) for t in targets], cost)
-            spread = softmax([_mean(scores) for scores in found], SHARPNESS)
-        else:
-            spread = softmax(await self._by_channel(ask, cost), SHARPNESS)
-        return chosen(ask, spread, cost.tokens_in)
+        name = self._method
+        if name not in ("cosine", "parts") and await self._told_way(cost) == "none":
+            if name == "auto" and self._asker.served.small:
+                name = "parts"
+            elif name in ("auto", "direct"):
+                return chosen(ask, await self._guided_choice(ask, cost), cost.tokens_in)
+            else:
+                return Failed(
+                    reason="refused",
+                    detail=f"{self._asker.wire.name.url} tells no probabilities of prompts, "
+                    f"which method '{name}' needs; use method auto, direct, cosine or parts",
+                )
+        method = self._calibration.method(ask.role, name)
+        none = ask.options.index(NONE) if NONE in ask.options else None
+        scores = method.scores(await self._signals(ask, tuple(method.weights), cost), none)
+        return chosen(ask, softmax([float(score) for score in scores]), cost.tokens_in)
 
-    async def _by_channel(self, ask: Choose, cost: Cost) -> list[float]:
-        fused = self._method == "auto"
-        near = await self._cosines(ask, cost) if fused else [0.0] * len(ask.options)
-        places = list(range(len(ask.options)))
-        if fused and len(places) > FINALISTS:
-            places = sorted(places, key=lambda i: (-near[i], ask.options[i].name))[:FINALISTS]
-        pairs = [
-            (_said(ask.options[i])[:OPTION] + "\nRequest:", " " + ask.about[:ABOUT]) for i in places
+    async def _guided_choice(self, ask: Choose, cost: Cost) -> list[float]:
+        labels = labels_of(ask)
+        messages = with_question(ask.messages, choice_question(ask, labels))
+        return await self._guided("choice", messages, labels, cost)
+
+    async def _signals(
+        self, ask: Choose, names: Sequence[str], cost: Cost
+    ) -> dict[str, NDArray[np.float64]]:
+        """Each signal's numbers, shape (options,). One that did not reach the finals is no
+        likelier than the last finalist."""
+        near = await self._nearness(ask, names, cost)
+        finals = list(range(len(ask.options)))
+        if near and len(finals) > FINALISTS:
+            first = next(iter(near.values()))
+            ranked = sorted(finals, key=lambda i: (-first[i], ask.options[i].name))
+            finals = [i for i in ranked if ask.options[i] != NONE][:FINALISTS]
+            finals += [i for i in ranked if ask.options[i] == NONE]
+        found = dict(near)
+        for name in names:
+            if name in LANGUAGE:
+                own = dict(zip(finals, await self._likelihood(ask, name, finals, cost)))
+                least = min(own.values())
+                found[name] = [own.get(i, least) for i in range(len(ask.options))]
+        return {name: np.array(numbers) for name, numbers in found.items()}
+
+    async def _nearness(
+        self, ask: Choose, names: Sequence[str], cost: Cost
+    ) -> dict[str, list[float]]:
+        """The embedder's signals among ``names``; 0 for none of these."""
+        wanted = [name for name in names if name not in LANGUAGE]
+        if not wanted:
+            return {}
+        parts: list[tuple[str, ...]] = [
+            (first_line(option), *(pieces(option) if ask.role == TOOL else ()))
+            for option in ask.options
         ]
-        found = dict(zip(places, map(_mean, await self._scored(pairs, cost))))
-        # One that did not reach the finals is no likelier than the last finalist.
-        least = min(found.values())
-        return [found.get(i, least) + COSINE * near[i] for i in range(len(ask.options))]
+        texts = [ask.about, *(text for one in parts for text in one)]
+        about, *rows = await self._vectors(texts, cost)
+        found: dict[str, list[float]] = {name: [] for name in wanted}
+        left = iter(rows)
+        for option, own_texts in zip(ask.options, parts):
+            own = islice(left, len(own_texts))
+            whole, *others = [fsum(a * b for a, b in zip(about, row)) for row in own]
+            mixed = (whole + others[0] + max(others)) / 3 if others else whole
+            for name in wanted:
+                near = whole if name == "cosine" else mixed
+                found[name].append(0.0 if option == NONE else near)
+        return found
 
-    async def _cosines(self, ask: Choose, cost: Cost) -> list[float]:
-        texts = [ask.about, *map(_said, ask.options)]
-        about, *options = (await self._asker.vectoriser.vectors(texts, cost)).tolist()
-        return [fsum(a * b for a, b in zip(about, option)) for option in options]
+    async def _vectors(self, texts: Sequence[str], cost: Cost) -> list[list[float]]:
+        found: list[list[float]] = (await self._asker.vectoriser.vectors(texts, cost)).tolist()
+        return found
+
+    async def _likelihood(
+        self, ask: Choose, name: str, finals: Sequence[int], cost: Cost
+    ) -> list[float]:
+        """The language model's signal of each of ``finals``."""
+        options = [ask.options[i] for i in finals]
+        if name == "channel":
+            target = " " + ask.about[:ABOUT]
+            told = [option for option in options if option != NONE]
+            pairs = [(_heard(_told(option, ask.role)), target) for option in told]
+            prior, *own = await self._scored([(_heard(PLAIN), target), *pairs], cost)
+            surprise = max(-fsum(prior), 1e-6)
+            left = iter(own)
+            return [0.0 if o == NONE else fsum(next(left)) / surprise + 1.0 for o in options]
+        messages = ask.messages
+        if not messages or messages[-1].role not in ("user", "tool"):
+            messages = (*messages, question(ask))
+        contexts = [transcript(messages)]
+        if name == "pmi":
+            contexts.append(transcript((Message.of("user", ""),)))
+        rows = await self._scored([(c, f" {o.name}") for o in options for c in contexts], cost)
+        if name == "direct":
+            return [fsum(row) / len(row) for row in rows]
+        return [(fsum(own) - fsum(bare)) / len(own) for own, bare in zip(rows[::2], rows[1::2])]
 
     async def rate(self, ask: Rate, cost: Cost) -> Answer:
-        """The expected rating. With anchors half of it, or with a small model all, is the
-        anchors' values weighted by exp(16 * cosine(about, anchor)). Raises Fault."""
+        """The expected rating, of the likelihood of each number as the reply, of nearness to
+        the anchors and the shipped examples, or of both. Raises Fault."""
         if ask.high < ask.low:
             return Failed(
                 reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values"
             )
         values = range(ask.low, ask.high + 1)
-        own = (0.0 if self._asker.served.small else 0.5) if ask.anchors else 1.0
+        anchors = (*ask.anchors, *examples(ask.role, ask.low, ask.high))
+        own = self._calibration.rating.own if anchors else 1.0
         spread = [0.0] * len(values)
         if own > 0:
             spread = [own * p for p in await self._own_rating(ask, values, cost)]
         if own < 1:
-            near = await self._near(ask, cost)
+            near = await self._near(ask, anchors, cost)
             spread = [p + (1 - own) * q for p, q in zip(spread, near)]
         return Rating(
             value=fsum(p * value for p, value in zip(spread, values)),
@@ -136,18 +190,19 @@ class Decisions:
             labels = [str(value) for value in values]
             messages = with_question(ask.messages, rating_question(ask))
             return await self._guided("rating", messages, labels, cost)
-        messages = ask.messages or (Message.of("user", rating_question(replace(ask, anchors=()))),)
-        context = transcript(messages)
+        plain = rating_question(ask).partition("\n")[0]
+        context = transcript(ask.messages or (Message.of("user", plain),))
         # The line break ends the number: without it "1" would also count for "10".
         found = await self._scored([(context, f" {value}\n") for value in values], cost)
         return softmax([fsum(scores) for scores in found])
 
-    async def _near(self, ask: Rate, cost: Cost) -> list[float]:
-        texts = [ask.about, *(anchor.text for anchor in ask.anchors)]
-        about, *rows = (await self._asker.vectoriser.vectors(texts, cost)).tolist()
-        weights = [exp(NEARNESS * fsum(a * b for a, b in zip(about, row))) for row in rows]
+    async def _near(self, ask: Rate, anchors: Sequence[Anchor], cost: Cost) -> list[float]:
+        texts = [ask.about, *(anchor.text for anchor in anchors)]
+        about, *rows = await self._vectors(texts, cost)
+        sharpness = self._calibration.rating.sharpness
+        weights = softmax([fsum(a * b for a, b in zip(about, row)) for row in rows], sharpness)
         spread = [0.0] * (ask.high - ask.low + 1)
-        for anchor, weight in zip(ask.anchors, shares(weights)):
+        for anchor, weight in zip(anchors, weights):
             spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
         return spread
 
@@ -185,7 +240,7 @@ class Decisions:
             raise Fault("limit" if cut else "schema", detail)
         return guided_spread(field, text, steps_of(choice), labels)
 
-    async def _scored(self, pairs: Sequence[tuple[str, str]], cost: Cost) -> list[list[float]]:
+    async def _scored(self, pairs: Sequence[Pair], cost: Cost) -> list[list[float]]:
         """Log-probabilities of each target's tokens behind its context. Raises Fault."""
         way = await self._told_way(cost)
         told = await asyncio.gather(*(self._told(way, a + b, cost) for a, b in pairs))
@@ -223,9 +278,11 @@ class Decisions:
         return prompt_logprobs(first_choice(await self._asker.wire.complete(fields, cost)))
 
 
-def _said(option: Option) -> str:
-    return option.description or option.name
+def _told(option: Option, role: str) -> str:
+    """An option as what an assistant is told, as the local engine tells it."""
+    return (PLAIN + CAN + said(option) if role == TOOL else said(option))[:OPTION]
 
 
-def _mean(scores: Sequence[float]) -> float:
-    return fsum(scores) / len(scores)
+def _heard(told: str) -> str:
+    """A chat in which an assistant that was told something hears a user's words next."""
+    return f"System: {told}\nUser:"

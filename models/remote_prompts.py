@@ -110,11 +110,8 @@ def choice_question(ask: Choose, labels: Sequence[str]) -> str:
 
 
 def rating_question(ask: Rate) -> str:
-    """What is to be rated, with the anchors as examples."""
-    anchors = sorted({(anchor.value, anchor.text) for anchor in ask.anchors})
-    lines = [f"- {value}: {text}" for value, text in anchors]
-    shown = "For comparison:\n" + "\n".join(lines) + "\n" if lines else ""
+    """What is to be rated. Anchors are not shown: nearness to them is measured."""
     return (
-        f"{shown}Rate this from {ask.low} to {ask.high}: {ask.about}\n"
+        f"Rate this from {ask.low} to {ask.high}: {ask.about}\n"
         'Answer in JSON, like {"rating": "..."}.'
     )

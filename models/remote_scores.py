@@ -15,8 +15,6 @@ from ..core import Choice, Choose, Failed
 Told: TypeAlias = "tuple[str, float]"
 """A token's text and its log-probability."""
 
-SHARPNESS = 6.0  # probabilities are softmax(6 * score), as in the local engine
-
 
 def refusal(ask: Choose) -> Failed | None:
     """Why a Choose cannot be answered by any engine, or None."""

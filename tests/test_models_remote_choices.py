@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import exp
 from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.core import Anchor, Choose, Embed, Message, Option, Part, Rate
+from denizens.core import NONE, Anchor, Choose, Embed, Message, Option, Part, Rate
+from denizens.models.calibration import shipped
 from denizens.models.remote import RemoteModel, connect
 from denizens.models.remote_scores import Step, guided_spread, tail
 from denizens.models.tiny import write_tiny_embedder
@@ -53,12 +55,14 @@ def test_channel_by_echo(server: Pretender) -> None:
     model = by(server, "channel")
     first, second = answers(model, [pick("iron and horses"), pick("cakes, in the oven, bread")])
     assert (first.index, second.index) == (1, 0)
-    # Known words cost 0.5 and others 5: means of -0.5, -5 and -(0.5 + 5 + 5) / 3 = -3.5.
-    odds = [2.718281828 ** (6 * score) for score in (-3.5, -0.5, -5.0)]
+    # Known words cost 0.5 and others 5. Of the surprise of 15 without an option the baker's
+    # "and" takes away 4.5, the smith's words 13.5, the idler's nothing.
+    heat = shipped().methods["other"]["channel"].temperature
+    odds = [exp(share / heat) for share in (4.5 / 15, 13.5 / 15, 0.0)]
     assert first.probabilities == pytest.approx([odd / sum(odds) for odd in odds], rel=1e-6)
     prompts = [body["prompt"] for body in server.bodies("/completions")]
-    assert len(prompts) == 1 + 2 * 3
-    wanted = {f"{one.description}\nRequest: iron and horses" for one in TRADES}
+    assert len(prompts) == 1 + 2 * (1 + 3)
+    wanted = {f"System: {one.description}\nUser: iron and horses" for one in TRADES}
     assert wanted < set(prompts)
     assert server.bodies("/chat/completions") == []
     model.close()
@@ -79,7 +83,8 @@ def test_channel_by_prompt_logprobs(server: Pretender) -> None:
 
 
 def test_auto_adds_the_cosine(server: Pretender, tmp_path: Path) -> None:
-    """By default the channel and the embedder decide together, whatever the order."""
+    """By default language model and embedder decide together, whatever the order; of many
+    options only the nearest are scored by the language model."""
     server.echo = True
     model = connect(
         f"openai:{server.url}", embedder=str(write_tiny_embedder(tmp_path)), device="cpu"
@@ -87,10 +92,11 @@ def test_auto_adds_the_cosine(server: Pretender, tmp_path: Path) -> None:
     there, back = answers(model, [pick("iron and horses"), pick("iron and horses", TRADES[::-1])])
     assert there.probabilities == pytest.approx(back.probabilities[::-1], rel=1e-9)
     assert (there.index, back.index) == (1, 1)
-    many = (*TRADES, *(Option(f"other {place}") for place in range(20)))
+    many = (*TRADES, *(Option(f"other {place}") for place in range(20)), NONE)
     before = len(server.bodies("/completions"))
     (found,) = answers(model, [pick("iron and horses", many)])
-    assert len(server.bodies("/completions")) == before + 8  # the finalists by cosine
+    # Of the finalists and of none: names as replies, to nothing too; descriptions, and none.
+    assert len(server.bodies("/completions")) - before == 2 * 9 + 8 + 1
     assert sum(found.probabilities) == pytest.approx(1)
     model.close()
 
@@ -120,7 +126,7 @@ def test_a_guided_choice(server: Pretender, model: RemoteModel) -> None:
     (spent,) = model.ledger.take()
     assert (one.index, two.index) == (1, 1)
     # The server's candidates are e times as likely for each word that fits.
-    odds = [2.718281828**score for score in (1, 3, 0)]
+    odds = [exp(score) for score in (1, 3, 0)]
     assert one.probabilities == pytest.approx([odd / sum(odds) for odd in odds], rel=1e-6)
     assert two.probabilities == pytest.approx(one.probabilities[::-1])
     body = server.bodies("/chat/completions")[0]
@@ -170,8 +176,8 @@ def test_temperature_draws(server: Pretender, model: RemoteModel) -> None:
 
 
 def test_methods_by_what_there_is(server: Pretender) -> None:
-    """cosine asks no language model, nor does auto with one known to be small; channel
-    without the server's probabilities is refused, not replaced."""
+    """cosine asks no language model, nor does auto with one known to be small; what needs
+    the server's probabilities is refused without them, not replaced."""
     for method, meta in (("cosine", {}), ("auto", {"n_params": 135_000_000})):
         server.models = [{"id": "toy", "owned_by": "llamacpp", "meta": meta}]
         model = by(server, method)
@@ -179,10 +185,24 @@ def test_methods_by_what_there_is(server: Pretender) -> None:
         assert found.index == 0  # the vectors of this server lean towards the first
         assert server.bodies("/chat/completions") == []
         model.close()
+    for method in ("channel", "pmi", "cosine+channel"):
+        model = by(server, method)
+        (found,) = answers(model, [pick("iron")])
+        assert found.reason == "refused"
+        assert f"method '{method}'" in found.detail
+        model.close()
+
+
+def test_none_of_these(server: Pretender) -> None:
+    """The option that all others are wrong wins when nothing explains what it is about."""
+    server.echo = True
     model = by(server, "channel")
-    (found,) = answers(model, [pick("iron")])
-    assert found.reason == "refused"
-    assert "method 'channel'" in found.detail
+    options = (*TRADES, NONE)
+    asks = [
+        pick("iron and horses", options, role="tool"),
+        pick("quantum gravity", options, role="tool"),
+    ]
+    assert [one.index for one in answers(model, asks)] == [1, 3]
     model.close()
 
 
@@ -216,9 +236,9 @@ def test_anchors_pull_a_rating(server: Pretender, model: RemoteModel) -> None:
     (near,) = answers(small, [ask])
     small.close()
     assert [place for place, p in enumerate(near.probabilities, 1) if p > 0] == [2, 9]
-    assert min(mixed.probabilities) > 0
     for place in (1, 8):
-        assert mixed.probabilities[place] > 0.5 * near.probabilities[place]
+        assert mixed.probabilities[place] >= 0.5 * near.probabilities[place]
+    assert sum(mixed.probabilities) - mixed.probabilities[1] - mixed.probabilities[8] > 0.1
 
 
 def test_spread_of_a_guided_reply() -> None:

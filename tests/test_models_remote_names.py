@@ -6,10 +6,13 @@ import gc
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from denizens.core import Done, Failed, ModelError, ModelNotFound, SettingError
 from denizens.models.remote import connect
+from denizens.simulation import begin, figures, load_scenario, replay
 from denizens.tests.pretender import Pretender, answers, say, until
 
 pytest.importorskip("openai")
@@ -104,3 +107,29 @@ def test_closing_ends_everything(server: Pretender) -> None:
     server.release.set()
     until(lambda: not any(t.name == "denizens-server" for t in threading.enumerate()))
     until(lambda: threading.active_count() <= before)
+
+
+def test_a_town_lives_by_a_server(
+    server: Pretender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scenario whose model is a server's is run, recorded whole with its ledger, and its
+    file holds no key."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-2")
+    server.reply = lambda said: "Good morning, shall we look at the market?"
+    server.delay = 0.02
+    found = load_scenario("crossroads").settle(model=f"openai:{server.url}#toy", seed=1)
+    with_server = replace(found, model=replace(found.model, embedder="server"))
+    town = begin(with_server, tmp_path / "run")
+    with town.store:
+        for _ in town.run(steps=2):
+            pass
+        spent = figures(town.store)["ledger"]["total"]
+    assert spent["calls"] > 10
+    assert spent["tokens_out"] > 0
+    assert server.most > 1  # independent asks went side by side
+    assert replay(tmp_path / "run").steps == 2
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert files
+    assert not any(b"sk-secret-2" in path.read_bytes() for path in files)
+    assert server.seen[0][2]["authorization"] == "Bearer sk-secret-2"
+    town.agents["Hanna Brook"].model.close()  # type: ignore[attr-defined]
