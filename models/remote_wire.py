@@ -105,7 +105,7 @@ class Wire:
         self._client: Any = self._sdk.AsyncOpenAI(
             base_url=name.url,
             api_key=self._key,
-            timeout=name.settings.timeout,
+            timeout=self._sdk.Timeout(name.settings.timeout, connect=10.0),
             max_retries=name.settings.retries,
             http_client=self._sdk.DefaultAsyncHttpxClient(trust_env=outside),
         )

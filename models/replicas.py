@@ -63,9 +63,12 @@ class ReplicaModel:
             least = loads.index(min(loads))
             place = least
             if owner:
-                homes = list(self._homes.values())
-                fewest = min(range(len(loads)), key=lambda i: (homes.count(i), loads[i]))
-                home = self._homes.setdefault(owner, fewest)
+                if owner not in self._homes:
+                    homes = [*self._homes.values()]
+                    self._homes[owner] = min(
+                        range(len(loads)), key=lambda i: (homes.count(i), loads[i])
+                    )
+                home = self._homes[owner]
                 place = home if loads[home] < loads[least] + self._spill else least
             self._replicas[place].begin()
             return self._replicas[place]
