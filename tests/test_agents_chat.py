@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 from denizens.agents import Agent, Minds
-from denizens.agents.replying import TOOL_MARGIN
 from denizens.core import (
     Answer,
     Choice,
@@ -213,18 +212,20 @@ def test_the_streamed_pieces_are_the_reply(text: str) -> None:
 def test_a_clear_choice_uses_the_tool() -> None:
     """The tool is called with the model's arguments and its answer stands in the prompt."""
     CALLED.clear()
-    model, asks = answering(tool_choice=(0.1, 0.9), arguments='{"first": 2, "second": 3}')
+    model, asks = answering(tool_choice=(0.04, 0.06, 0.9), arguments='{"first": 2, "second": 3}')
     reply = mind(model, tools=[add]).chat("What is 2 and 3?", "Ada", at=NINE)
     assert CALLED == [(2, 3)]
     assert "The add says: 5" in words(asks)
     (choose,) = [ask for ask in asks if isinstance(ask, Choose)]
-    assert [option.name for option in choose.options] == ["no tool", "add"]
+    assert [option.name for option in choose.options] == ["chat", "none of these", "add"]
     assert choose.about == "What is 2 and 3?"
     results = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]
     assert [(one.ok, one.value) for one in results] == [(True, 5)]
 
 
-@pytest.mark.parametrize("spread", [(0.9, 0.1), (0.45, 0.55), (1 - TOOL_MARGIN + 0.01, 0.59)])
+@pytest.mark.parametrize(
+    "spread", [(0.9, 0.0, 0.1), (0.1, 0.8, 0.1), (0.0, 0.45, 0.55), (0.41, 0.0, 0.59)]
+)
 def test_an_unsure_choice_uses_no_tool(spread: tuple[float, float]) -> None:
     """Where talking is likelier, or the tool not clearly meant, nothing is called."""
     CALLED.clear()
@@ -246,7 +247,7 @@ def test_without_tools_nothing_is_chosen() -> None:
 def test_a_tool_that_cannot_be_called_spoils_no_answer(arguments: str) -> None:
     """Wrong arguments are data: the person still gets an answer."""
     CALLED.clear()
-    model, asks = answering(tool_choice=(0.0, 1.0), arguments=arguments)
+    model, asks = answering(tool_choice=(0.0, 0.0, 1.0), arguments=arguments)
     reply = mind(model, tools=[add]).chat("Add up!", "Ada", at=NINE)
     assert reply.text == "Good morning!"
     assert CALLED == []
@@ -255,7 +256,7 @@ def test_a_tool_that_cannot_be_called_spoils_no_answer(arguments: str) -> None:
 
 def test_a_tool_that_raises_spoils_no_answer() -> None:
     """What a tool raises is kept in the step, and the person gets an answer."""
-    model, _ = answering(tool_choice=(0.0, 1.0))
+    model, _ = answering(tool_choice=(0.0, 0.0, 1.0))
     reply = mind(model, tools=[fail]).chat("Do it!", "Ada", at=NINE)
     assert reply.text == "Good morning!"
     (result,) = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]

@@ -1,0 +1,180 @@
+"""``denizens bench decisions``: which option, how important, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..core import Answer, Choice, Choose, Json, ModelError, Rate, Rating
+from ..models.calibrating import question
+from ..models.loading import load_local
+from ..models.local import LocalModel
+from ..planners.draft import IMPORTANCE
+from .bfcl import Item, load
+from .choosing import choose_8
+from .examples import MUNDANE, POIGNANT
+from .figures import auroc, paired, threshold
+from .loads import drain
+
+PARTS = ("tools", "importance", "choose_8")
+METHODS = {"cosine": "cosine", "parts": "parts", "channel": "channel", "direct": "direct"}
+METHODS |= {"fused": "auto"}
+
+
+def measure(
+    name: str = "smollm2",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    data: Path,
+    parts: tuple[str, ...] = PARTS,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Json]:
+    """The figures of the parts, as nested JSON. Where ``data`` holds no bfcl folder, those of
+    tools are left out and a line says so."""
+    model = load_local(name, device=device, dtype=dtype)
+    about = model.describe()
+    keys = ("name", "device", "dtype", "threads", "calibration")
+    found: dict[str, Json] = {key: about[key] for key in keys}
+    if "tools" in parts:
+        if (data / "bfcl").is_dir():
+            found["tools"] = tools(model, data, progress)
+        else:
+            found["tools"] = {"left_out": f"no folder {data / 'bfcl'}; name another with --data"}
+            progress(f"tools: left out, there is no folder {data / 'bfcl'}")
+    if "importance" in parts:
+        progress("importance: 50 sentences")
+        found["importance"] = importance(model)
+    if "choose_8" in parts:
+        progress("choose_8: one Choose beside eight full passes")
+        found["choose_8"] = choose_8(name, device=device, dtype=str(about["dtype"]))
+    return found
+
+
+def tools(model: LocalModel, data: Path, progress: Callable[[str], None]) -> dict[str, Json]:
+    """Choosing functions of BFCL, and telling when none fits."""
+    found: dict[str, Json] = {}
+    for name in ("multiple", "live_multiple"):
+        items = load(data, name)
+        progress(f"tools: {name}, {len(items)} requests")
+        found[name] = choosing(model, items)
+    progress("tools: irrelevance")
+    found["irrelevance"] = irrelevance(
+        model, load(data, "irrelevance"), load(data, "simple_python")
+    )
+    return {"accuracy": found["multiple"]["fused"], **found}
+
+
+def choosing(model: LocalModel, items: Sequence[Item]) -> dict[str, Json]:
+    """Share of right choices of each method, on all items and on the odd and even ones; the
+    fused default against cosine alone, of the option's first line and of its description."""
+    right = {
+        key: rightly(model, items, [item.ask() for item in items], method)
+        for key, method in METHODS.items()
+    }
+    plain = [item.ask(plain=True) for item in items]
+    right["cosine_of_description"] = rightly(model, items, plain, "cosine")
+    fused = right["fused"]
+    return {
+        "items": len(items),
+        "chance": float(np.mean([1 / len(item.functions) for item in items])),
+        **{key: float(np.mean(one)) for key, one in right.items()},
+        "odd": {key: float(np.mean(one[1::2])) for key, one in right.items()},
+        "even": {key: float(np.mean(one[::2])) for key, one in right.items()},
+        "fused_against_cosine": asdict(paired(fused, right["cosine"])),
+        "fused_against_cosine_of_description": asdict(
+            paired(fused, right["cosine_of_description"])
+        ),
+        "fused_against_parts": asdict(paired(fused, right["parts"])),
+    }
+
+
+def rightly(
+    model: LocalModel, items: Sequence[Item], asks: Sequence[Choose], method: str
+) -> list[bool]:
+    """Whether each item's function was chosen."""
+    chosen = [ask.options[one.index].name for ask, one in zip(asks, choices(model, asks, method))]
+    return [name == item.right for name, item in zip(chosen, items)]
+
+
+def choices(model: LocalModel, asks: Sequence[Choose], method: str) -> list[Choice]:
+    """The answers by a method. Raises ModelError when an ask could not be answered."""
+    decider = model.engine.decider
+    before, decider.method = decider.method, method
+    try:
+        return [_choice(done.answer) for done in drain(model, asks)]
+    finally:
+        decider.method = before
+
+
+def _choice(answer: Answer) -> Choice:
+    if not isinstance(answer, Choice):
+        raise ModelError(f"a choice failed: {answer}")
+    return answer
+
+
+def irrelevance(
+    model: LocalModel, beside: Sequence[Item], fitting: Sequence[Item]
+) -> dict[str, Json]:
+    """Whether the one function on offer is of use, by the probability of none of these. The
+    figures without a method's name are the default's."""
+    found: dict[str, Json] = {"items": [len(beside), len(fitting)]}
+    for key in ("fused", "cosine", "parts", "channel"):
+        low, high = (
+            [
+                one.probabilities[0]
+                for one in choices(model, [item.ask(none=True) for item in items], METHODS[key])
+            ]
+            for items in (beside, fitting)
+        )
+        cut = threshold(low, high)
+        figures: dict[str, Json] = {
+            "auroc": auroc(low, high),
+            "balanced_accuracy": cut.checked,
+            "balanced_accuracy_odd": cut.chosen,
+            "threshold": cut.at,
+        }
+        if key == "fused":
+            found |= figures
+        else:
+            found[key] = figures
+    return found
+
+
+def importance(model: LocalModel) -> dict[str, Json]:
+    """How well ratings tell poignant sentences from mundane ones, beside the likelihood of
+    the number as the reply to a question."""
+    low, high = (rated(model, sentences) for sentences in (MUNDANE, POIGNANT))
+    naive_low, naive_high = (naively(model, sentences) for sentences in (MUNDANE, POIGNANT))
+    return {
+        "items": len(MUNDANE) + len(POIGNANT),
+        "auroc": auroc(low, high),
+        "median_mundane": float(np.median(low)),
+        "median_poignant": float(np.median(high)),
+        "naive_auroc": auroc(naive_low, naive_high),
+        "naive_median_mundane": float(np.median(naive_low)),
+        "naive_median_poignant": float(np.median(naive_high)),
+    }
+
+
+def rated(model: LocalModel, sentences: Sequence[str]) -> list[float]:
+    """Importance as the planners ask for it, 1 to 10."""
+    asks = [
+        Rate(messages=(), about=one, anchors=IMPORTANCE, role="importance") for one in sentences
+    ]
+    return [_value(done.answer) for done in drain(model, asks)]
+
+
+def naively(model: LocalModel, sentences: Sequence[str]) -> list[float]:
+    """Importance by the likelihood of each number as the reply to the question."""
+    asks = [Rate(messages=question(one), about=one, role="number") for one in sentences]
+    return [_value(done.answer) for done in drain(model, asks)]
+
+
+def _value(answer: Answer) -> float:
+    if not isinstance(answer, Rating):
+        raise ModelError(f"a rating failed: {answer}")
+    return answer.value
