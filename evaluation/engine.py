@@ -81,7 +81,7 @@ def model_folder(name: str) -> str:
 def town(arms: Arms, quick: bool) -> dict[str, Json]:
     """256 asks of 25 personas: 400 shared and 150 own tokens in, 8 to 48 out, against static
     batches of 32 sorted by length, and against one by one (on a sample)."""
-    asks = town_load(arms.ours.prompter, 64 if quick else 256, 25, 400, 150)
+    asks = town_load(arms.ours.prompter, *((64, 6) if quick else (256, 25)), 400, 150)
     counts = arms.ours.engine.counts
     before = counts.reused, counts.passes, counts.rows
     spent = _timed(arms.ours, asks)

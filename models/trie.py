@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-WORTH = 16  # tokens; a shorter common stretch saves less than it costs to keep apart
+WORTH = 8  # tokens; a shorter common stretch saves less than it costs to keep apart
 
 
 @dataclass(slots=True, eq=False)
