@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from .jobs import Piece
-from .passes import CROWD, Pass
+from .passes import Pass
 from .rows import Row
 from .slots import Slot, Slots, size_for
 from .trie import Span, Trie
 from .trunk import Trunk
 
+CROWD = 8  # sequences from which on a span is attended to where it lies; fewer take copies
 GROWTH = 32  # tokens of room for what a row is about to write
 LONE = 128  # tokens; a longer row has a slot, so that it can be read in parts
 SHORT = 32  # tokens; a shorter span is copied, not attended to where it lies
