@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 LAYERS = 400
 WIDTH = 24
+CHOICES = 12
 ORDER = "0159aeAZ.-:@/T+_ 2346780bcdfxz"
 
 
@@ -24,11 +25,12 @@ class Alphabet:
                 raw = table.decode_bytes([token])
                 if len(raw) == 1:
                     self._tokens.setdefault(raw, token)
-        order = [c.encode() for c in ORDER] + [bytes([i]) for i in range(32, 256)]
-        self._order = [one for one in dict.fromkeys(order) if one in self._tokens]
-        self._ids = np.array([self._tokens[one] for one in self._order], dtype=np.int64)
+        order = dict.fromkeys([c.encode() for c in ORDER] + [bytes([i]) for i in range(32, 256)])
+        self._order = [
+            (one, self._tokens[one]) for one in order if one in self._tokens and one not in b'"\\'
+        ]
         self._quote = self._tokens.get(b'"', -1)
-        self._stops = [self._tokens[one] for one in (b",", b"}", b"]") if one in self._tokens]
+        self._stops = [[self._tokens[one]] for one in (b",", b"}", b"]") if one in self._tokens]
 
     def ending(self, matcher: Any, first: bytes, string: bool) -> str | None:
         """The shortest text, in characters, after which the scalar that is being written may
@@ -47,35 +49,36 @@ class Alphabet:
         for _ in range(LAYERS):
             found: dict[bytes, tuple[Any, bytes]] = {}
             for state, text in layer:
-                bits = self._allowed(state)
-                if string and _has(bits, self._quote):
+                if string and state.validate_tokens([self._quote]):
                     return _readable(text + b'"')
                 if not string and (
-                    state.is_accepting() or any(_has(bits, stop) for stop in self._stops)
+                    state.is_accepting() or any(map(state.validate_tokens, self._stops))
                 ):
                     return _readable(text)
-                for byte, token in self._choices(bits):
+                for byte, token in self._choices(state):
                     after = state.deep_copy()
-                    if after.consume_token(token) and len(found) < WIDTH:
-                        found.setdefault(self._allowed(after).tobytes(), (after, text + byte))
+                    after.consume_token(token)
+                    if len(found) < WIDTH:
+                        found.setdefault(self._signature(after), (after, text + byte))
             layer = list(found.values())
+            if not layer:
+                return None
         return None
 
-    def _allowed(self, matcher: Any) -> NDArray[np.int32]:
-        matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
-        return self._bits
+    def _signature(self, state: Any) -> bytes:
+        state.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
+        return self._bits.tobytes()
 
-    def _choices(self, bits: NDArray[np.int32]) -> Iterator[tuple[bytes, int]]:
-        """Some of the bytes allowed: few stand for many where many are."""
-        allowed = np.flatnonzero(bits[self._ids >> 5] >> (self._ids & 31) & 1)
-        few = allowed if len(allowed) <= 12 else allowed[:12]
-        for place in few.tolist():
-            if self._order[place] not in (b'"', b"\\"):
-                yield self._order[place], int(self._ids[place])
-
-
-def _has(bits: NDArray[np.int32], token: int) -> bool:
-    return token >= 0 and bool(bits[token >> 5] >> (token & 31) & 1)
+    def _choices(self, state: Any) -> Iterator[tuple[bytes, int]]:
+        """Some of the bytes allowed: few stand for many where many are. The mask does not
+        say, for where text is forced it holds only the longest token of it."""
+        count = 0
+        for byte, token in self._order:
+            if state.validate_tokens([token]):
+                yield byte, token
+                count += 1
+                if count == CHOICES:
+                    return
 
 
 def _readable(text: bytes) -> str | None:

@@ -301,7 +301,8 @@ class Matcher:
     def choose(self, allowed: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.int64]:
         """Those of ``allowed`` (n,), the likeliest tokens with their logits ``values`` (n,),
         after which the value can be completed and no property is named twice."""
-        good = np.array([self._fits([int(token)]) for token in allowed], dtype=bool)
+        near = self._tight() or bool(self._compiled.traits - {"names"})
+        good = np.array([self._good(int(token), near) for token in allowed], dtype=bool)
         if not good.any():
             witness = self._closing(self.inner, self._feed())
             if not witness:
@@ -310,10 +311,16 @@ class Matcher:
             self._steer()
             return np.array(witness[:1], dtype=np.int64)
         mass = np.exp(values - values.max())
-        if mass[~good].sum() > AFFECTED * mass.sum() and self._tight():
+        if self._tight() and mass[~good].sum() > AFFECTED * mass.sum():
             self._steer()
         kept: NDArray[np.int64] = allowed[good]
         return kept
+
+    def _good(self, token: int, near: bool) -> bool:
+        """Whether a token may be taken. ``near``: more than names written twice is at stake."""
+        if not near and b'"' not in self.home.table.decode_bytes([token]):
+            return True
+        return self._fits([token])
 
     def _steer(self) -> None:
         self.home.tally.steered += not self.steered
@@ -392,6 +399,6 @@ def mask_rows(logits: Tensor, rows: Sequence[tuple[int, Matcher]]) -> None:
 
 
 def _chosen(row: Tensor, matcher: Matcher, allowed: NDArray[np.int64]) -> NDArray[np.int64]:
-    values = row[torch.from_numpy(allowed).to(row.device)].float().cpu().numpy()
-    order = np.lexsort((allowed, -values))[:CANDIDATES]
-    return matcher.choose(allowed[order], values[order])
+    there = torch.from_numpy(allowed).to(row.device)
+    values, places = torch.topk(row[there], min(CANDIDATES, len(allowed)))
+    return matcher.choose(allowed[places.cpu().numpy()], values.float().cpu().numpy())
