@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Agent,
     )
     from .core import (
+        NONE,
         Action,
         Address,
         Affordance,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         AskId,
         Body,
         Call,
+        CapReached,
         Choice,
         Choose,
         Client,
@@ -109,10 +111,13 @@ if TYPE_CHECKING:
         generate,
         nearest,
         rate,
+        read_as,
         read_settings,
         recall,
+        schema_of,
         to_json,
         together,
+        tool_option,
         traced,
     )
     from .memory import (
@@ -162,6 +167,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "NONE",
+    "read_as",
+    "schema_of",
+    "tool_option",
     "Action",
     "Address",
     "Affordance",
@@ -181,6 +190,7 @@ __all__ = [
     "Client",
     "Clock",
     "Completion",
+    "CapReached",
     "ContextTooLong",
     "Cue",
     "Daily",

@@ -36,7 +36,7 @@ def threshold(low: Sequence[float], high: Sequence[float]) -> Threshold:
     """The best threshold on the odd places (the second, fourth, ...), checked on the even.
 
     >>> threshold([1, 1, 2, 2], [3, 3, 4, 1])
-    Threshold(at=1.0, chosen=0.75, checked=0.75)
+    Threshold(at=2.5, chosen=0.75, checked=1.0)
     """
     odd = sorted({*low[1::2], *high[1::2]})
     middles = [*((a + b) / 2 for a, b in itertools.pairwise(odd)), odd[-1]]

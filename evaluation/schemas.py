@@ -101,10 +101,8 @@ def measure(
     known = cases()
     judges = [validator(case.schema) for case in known]
     rng = Seed.of(seed)
-    asks = [
-        (n % len(known), known[n % len(known)].ask(rng.child("schemas", n).number))
-        for n in range(generations)
-    ]
+    seeds = [rng.child("schemas", n).number for n in range(generations)]
+    asks = [(n % len(known), known[n % len(known)].ask(own)) for n, own in enumerate(seeds)]
     voice = model.engine.voice
     drain(model, [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
     tally = voice.grammars.tally

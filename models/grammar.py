@@ -20,6 +20,7 @@ from .masks import apply, ids_of, keep
 from .narrowing import narrowed
 from .schema import SchemaFault, check, expressible, plain
 from .shapes import Shapes
+from .tally import Tally
 
 __all__ = ["Grammars", "Matcher", "SchemaFault", "mask_rows"]
 
@@ -39,16 +40,6 @@ class Compiled:
     shortest: int
     growth: int
     traits: frozenset[str]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What all matchers took: tokens, those of them that were forced, and the matchers that
-    the nearness of the limit made close."""
-
-    tokens: int = 0
-    forced: int = 0
-    steered: int = 0
 
 
 class Grammars:
