@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -78,3 +79,42 @@ def schemas(
         load_local(model, device=device, dtype=dtype), generations=answers, progress=out.print
     )
     report({"schemas": found}, json)
+
+
+@bench.command()
+def decisions(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The folder that holds bfcl/.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", help="A model transformers can load.")
+    ] = "smollm2",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="tools, importance, reactions, choose_8; all if none."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Which tool, how important, whether to talk: how often right, and how fast."""
+    from ..evaluation.bfcl import data_folder
+    from ..evaluation.decisions import PARTS, measure
+
+    parts = tuple(part or PARTS)
+    for name in parts:
+        if name not in PARTS:
+            raise SettingError(f"bench decisions: no part '{name}'{nearest(name, PARTS)}")
+    folder = data_folder(None if data is None else str(data))
+    out = console()
+    found = measure(model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print)
+    report(found if json else dict(flat(found)), json)
+
+
+def flat(found: Json, before: str = "") -> Iterator[tuple[str, Json]]:
+    """Figures nested in figures, each with its whole name."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value

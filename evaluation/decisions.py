@@ -13,13 +13,14 @@ from ..models.calibrating import question
 from ..models.loading import load_local
 from ..models.local import LocalModel
 from ..planners.draft import IMPORTANCE
+from ..planners.meeting import whether
 from .bfcl import Item, load
 from .choosing import choose_8
-from .examples import MUNDANE, POIGNANT
-from .figures import auroc, paired, threshold
+from .examples import MUNDANE, PASSING, POIGNANT, TALKING, Meeting
+from .figures import auroc, balanced, paired, threshold
 from .loads import drain
 
-PARTS = ("tools", "importance", "choose_8")
+PARTS = ("tools", "importance", "reactions", "choose_8")
 METHODS = {"cosine": "cosine", "parts": "parts", "channel": "channel", "direct": "direct"}
 METHODS |= {"fused": "auto"}
 
@@ -48,6 +49,9 @@ def measure(
     if "importance" in parts:
         progress("importance: 50 sentences")
         found["importance"] = importance(model)
+    if "reactions" in parts:
+        progress("reactions: 40 meetings")
+        found["reactions"] = reactions(model)
     if "choose_8" in parts:
         progress("choose_8: one Choose beside eight full passes")
         found["choose_8"] = choose_8(name, device=device, dtype=str(about["dtype"]))
@@ -178,3 +182,27 @@ def _value(answer: Answer) -> float:
     if not isinstance(answer, Rating):
         raise ModelError(f"a rating failed: {answer}")
     return answer.value
+
+
+def reactions(model: LocalModel) -> dict[str, Json]:
+    """Whether one talks to somebody, as the planners ask it: how well meetings at which one
+    would are told from those at which one would not."""
+    passing, talking = (talks(model, meetings) for meetings in (PASSING, TALKING))
+    return {
+        "items": len(PASSING) + len(TALKING),
+        "auroc": auroc(passing, talking),
+        "auroc_odd": auroc(passing[1::2], talking[1::2]),
+        "auroc_even": auroc(passing[::2], talking[::2]),
+        "balanced_accuracy": balanced(passing, talking, 0.5),
+        "mean_talking": float(np.mean(talking)),
+        "mean_passing": float(np.mean(passing)),
+    }
+
+
+def talks(model: LocalModel, meetings: Sequence[Meeting]) -> list[float]:
+    """The probability of talking at each meeting."""
+    asks = []
+    for one in meetings:
+        options, about = whether(*one)
+        asks.append(Choose(messages=(), options=options, about=about, role="react"))
+    return [choice.probabilities[0] for choice in choices(model, asks, "auto")]

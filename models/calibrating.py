@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ..core import NONE, Anchor, Choose, Done, Failed, ModelError, Option, Rate, tool_option
+from ..core import (
+    NONE,
+    Anchor,
+    Choose,
+    Done,
+    Failed,
+    Json,
+    Message,
+    ModelError,
+    Option,
+    Rate,
+    tool_option,
+)
 from .calibration import KINDS, Calibration, RatingRule, kind_of, material
 from .decisions import Decider
 from .local import LocalModel
@@ -44,6 +56,40 @@ class Report:
     measured: tuple[Measured, ...]
     joint_loss: dict[str, float]
     rating_error: float
+
+    def table(self) -> list[str]:
+        """A line a method, the chosen one of its kind marked."""
+        lines = [f"{'kind':6} {'method':20} {'items':>5} {'loss':>7} {'right':>7}"]
+        for one in self.measured:
+            mark = " *" if self.calibration.auto[one.kind] == one.name else ""
+            figures = f"{one.items:5} {one.loss:7.3f} {one.accuracy:7.3f}"
+            lines.append(f"{one.kind:6} {one.name:20} {figures}{mark}")
+        rating = self.calibration.rating
+        lines.append(
+            f"ratings: sharpness {rating.sharpness:g}, share of the number as a reply "
+            f"{rating.own:g}, mean error {self.rating_error:.2f} of 1 to 10"
+        )
+        lines.append("loss: nats, five-fold cross-validation; * is what auto stands for")
+        return lines
+
+    def to_json(self) -> dict[str, Json]:
+        """The same as JSON, with the fitted methods."""
+        return {
+            "measured": [
+                {
+                    "kind": one.kind,
+                    "method": one.name,
+                    "items": one.items,
+                    "loss": one.loss,
+                    "accuracy": one.accuracy,
+                    "chosen": self.calibration.auto[one.kind] == one.name,
+                }
+                for one in self.measured
+            ],
+            "joint_loss": dict(self.joint_loss),
+            "rating_error": self.rating_error,
+            **self.calibration.to_json(),
+        }
 
 
 def calibrate(model: LocalModel) -> Report:
@@ -169,10 +215,8 @@ def ratings(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
     return best[1], best[0]
 
 
-def question(text: str) -> tuple[Any, ...]:
+def question(text: str) -> tuple[Message, ...]:
     """How importance is asked for where the number itself is to be the reply."""
-    from ..core import Message
-
     return (
         Message.of(
             "user",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..core import Choose, Message, Option, Rate
+from ..core import Choose, Message, Option, Part, Rate
 
 if TYPE_CHECKING:  # the words alone serve engines that need no torch
     from .prompts import Prompter
@@ -84,11 +84,11 @@ class Framer:
 
 
 def question(ask: Choose) -> Message:
+    """Where the window is too small for all options, some of them go unmentioned."""
     ordered: Sequence[Option] = sorted(ask.options, key=lambda option: option.name)
     lines = [
         f"- {option.name}: {first_line(option)}" if option.description else f"- {option.name}"
         for option in ordered
     ]
-    return Message.of(
-        "user", ask.about, "", "Which of these fits best? Answer with its name.", *lines
-    )
+    asked = (ask.about, "", "Which of these fits best? Answer with its name.")
+    return Message("user", (*map(Part, asked), *(Part(line, drop=1) for line in lines)))

@@ -18,8 +18,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def data() -> Path:
     """The folder of test data: ``DENIZENS_DATA``, else ``../shared/data`` beside the
     repository. Absent: skip, or fail where CI promises it."""
-    named = os.environ.get("DENIZENS_DATA")
-    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    from denizens.evaluation.bfcl import data_folder
+
+    folder = data_folder()
     if folder.is_dir():
         return folder
     reason = f"no test data at {folder}; set DENIZENS_DATA to the folder that holds it"

@@ -1,0 +1,205 @@
+"""Calibrations: measured, stored whole, checked on reading, used by load_model."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from denizens.cli.app import main
+from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate
+from denizens.evaluation import examples as benched
+from denizens.models import calibration as module
+from denizens.models import load_model
+from denizens.models.calibrating import answered, calibrate, decisions
+from denizens.models.calibration import (
+    KINDS,
+    by_hand,
+    calibration_of,
+    examples,
+    material,
+    read,
+    shipped,
+    stored_at,
+    write,
+)
+from denizens.models.loading import load_local
+from denizens.models.signals import NAMES
+from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+
+ASK = Choose(
+    messages=(),
+    options=(Option("a", "a town"), Option("b", "bread and butter"), Option("c", "the sea")),
+    about="the baker of the town",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model and a tiny embedder."""
+    path = tmp_path_factory.mktemp("tiny")
+    write_tiny_model(path / "lm")
+    write_tiny_embedder(path / "embedder")
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache."""
+    monkeypatch.setenv("DENIZENS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_what_was_stored_is_read_again(home: Path) -> None:
+    """The same weights for the same model and embedder, and for no other."""
+    mine = replace(shipped(), auto=dict.fromkeys(KINDS, "cosine"))
+    path = write(mine, "abc", "minilm")
+    assert path.parent == home / "calibrations"
+    assert calibration_of("abc", "minilm", small=True) == replace(mine, source="stored")
+    assert calibration_of("abc", "other", small=True).source == "shipped"
+    assert calibration_of("abd", "minilm", small=True) == shipped()
+    assert calibration_of("abd", "minilm", small=False) == by_hand()
+    assert calibration_of("abc", "minilm", small=True, stored=False) == shipped()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"temperature": ', '"temperature": 1', 1),
+        lambda text: "{}",
+        lambda text: "[]",
+        lambda text: text.replace('"abc"', '"abd"'),
+        lambda text: text.replace('"format": 1', '"format": 2'),
+    ],
+)
+def test_a_damaged_calibration_is_refused(home: Path, spoil: Any) -> None:
+    """Cut, changed, emptied or another model's: an error that names the file and the way out."""
+    path = write(shipped(), "abc", "minilm")
+    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(ModelCorrupt, match="denizens models calibrate") as caught:
+        read(path, "abc", "minilm")
+    assert str(path) in str(caught.value)
+
+
+def test_numbers_that_make_no_sense_are_refused(home: Path) -> None:
+    """A sound check sum does not make a temperature of 0 or an unknown method usable."""
+    for change in (
+        lambda body: body["methods"]["tool"]["cosine"].update(temperature=0.0),
+        lambda body: body["methods"]["tool"]["cosine"].update(none=float("nan")),
+        lambda body: body["auto"].update(tool="magic"),
+        lambda body: body["rating"].update(own=2.0),
+        lambda body: body["methods"]["other"].pop("channel"),
+    ):
+        path = write(shipped(), "abc", "minilm")
+        body = json.loads(path.read_text(encoding="utf-8"))
+        del body["check"]
+        change(body)
+        body["check"] = module.digest_json(body)
+        path.write_text(json.dumps(body), encoding="utf-8")
+        with pytest.raises(ModelCorrupt):
+            read(path, "abc", "minilm")
+
+
+def test_a_failed_write_leaves_the_old_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was stored stays whole when the disk fails, and nothing half lies about."""
+    path = write(shipped(), "abc", "minilm")
+    before = path.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write(by_hand(), "abc", "minilm")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_loaded_model_decides_as_its_calibration_says(folder: Path, home: Path) -> None:
+    """A stored calibration whose auto is cosine makes auto answer as cosine does; a damaged
+    one stops the load, and can be left aside."""
+    settings: Any = {"embedder": str(folder / "embedder")}
+    model = load_local(str(folder / "lm"), **settings)
+    assert model.describe()["calibration"] == "shipped"
+    digest = str(model.describe()["digest"])
+    write(replace(shipped(), auto=dict.fromkeys(KINDS, "cosine")), digest, settings["embedder"])
+    again = load_local(str(folder / "lm"), **settings)
+    cosine = load_local(str(folder / "lm"), method="cosine", **settings)
+    assert again.describe()["calibration"] == "stored"
+    (by_auto,), (by_cosine,) = answered(again, [ASK]), answered(cosine, [ASK])
+    assert by_auto == by_cosine
+    assert answered(model, [ASK]) != [by_auto]
+    stored_at(digest, settings["embedder"]).write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelCorrupt):
+        load_model(str(folder / "lm"), **settings)
+    load_model(str(folder / "lm"), uncalibrated=True, **settings)
+
+
+def test_calibrating_measures_every_method(folder: Path, home: Path) -> None:
+    """On a model of random weights: each method with a finite loss on each kind, the chosen
+    ones among them, and decisions answered by them afterwards."""
+    model = load_local(str(folder / "lm"), embedder=str(folder / "embedder"))
+    report = calibrate(model)
+    assert [(one.kind, one.name) for one in report.measured] == [
+        (kind, name) for kind in KINDS for name in NAMES
+    ]
+    assert all(0 < one.loss < 10 and 0 <= one.accuracy <= 1 for one in report.measured)
+    for kind in KINDS:
+        least = min(one.loss for one in report.measured if one.kind == kind)
+        chosen = report.calibration.auto[kind]
+        (mine,) = [one for one in report.measured if (one.kind, one.name) == (kind, chosen)]
+        assert mine.loss <= least + 0.011
+    model.engine.decider.calibration = report.calibration
+    (found,) = answered(model, [ASK])
+    assert isinstance(found, Choice)
+    assert not model.engine.decider.measuring
+    assert len(report.table()) == len(report.measured) + 3
+
+
+def test_the_command_stores_what_it_found(
+    folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """models calibrate --json prints the table's figures and the file it wrote; a damaged
+    file from before is no obstacle."""
+    digest = load_local(str(folder / "lm")).describe()["digest"]
+    path = stored_at(str(digest), "minilm")
+    path.parent.mkdir(parents=True)
+    path.write_text("half a fi", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "calibrate", "--model", str(folder / "lm"), "--json"])
+    assert ended.value.code == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["stored"] == str(path)
+    assert read(path, str(digest), "minilm").auto == printed["auto"]
+    assert sum(one["chosen"] for one in printed["measured"]) == len(KINDS)
+
+
+def test_the_shipped_decisions_are_sound() -> None:
+    """Every decision's right option is on offer, nothing stands twice, and no example of the
+    benchmarks is among them."""
+    asks, rights = decisions()
+    assert len(asks) >= 100
+    for ask, right in zip(asks, rights):
+        names = [option.name for option in ask.options]
+        assert right in names
+        assert len(set(names)) == len(names)
+    texts = [ask.about for ask in asks] + [one["text"] for one in material()["ratings"]]
+    assert len(set(texts)) == len(texts)
+    assert not {*benched.MUNDANE, *benched.POIGNANT} & set(texts)
+    assert len(examples("importance", 1, 10)) == 40
+    assert examples("importance", 0, 5) == () == examples("rate", 1, 10)
+
+
+def test_examples_join_the_anchors_of_importance(folder: Path, home: Path) -> None:
+    """A Rate of the role importance is answered by the shipped sentences even without
+    anchors, one of another role by the numbers' likelihood."""
+    model = load_local(str(folder / "lm"), embedder=str(folder / "embedder"))
+    known = examples("importance", 1, 10)[-1]
+    rates = [Rate(messages=(), about=known.text, role=role) for role in ("importance", "mood")]
+    shown, bare = answered(model, rates)
+    assert shown.tokens_in == 0 < bare.tokens_in
+    assert shown.value != bare.value
