@@ -41,18 +41,23 @@ def make_keeper(
     """
     config = model.config.get_text_config()
     trunk = None
+    wanted = _last_logits(model)
+    tolerance = 0.25 if int8 or next(model.parameters()).dtype is not torch.float32 else 1e-3
     if cuts(model, config, window):
-        wanted = _last_logits(model)
-        tolerance = 0.25 if int8 or next(model.parameters()).dtype is not torch.float32 else 1e-3
         if config.model_type in LEAN:
             trunk = _agreeing(LeanTrunk(model, int8=int8), wanted, tolerance)
         if trunk is None:
-            trunk = _module(model, config, wanted, tolerance, int8=int8)
+            trunk = _module(model, config, window, wanted, tolerance, int8=int8)
     if trunk is not None:
-        return PagedKeeper(trunk, _limit(name, trunk.shape, device, window, cache_mb))
+        each = trunk.shape.token_bytes
+        least = least_limit(window) * each
+        return PagedKeeper(trunk, _limit(name, least, device, window, cache_mb) // each)
     if int8:
         to_int8(model)
-    return PlainKeeper(model, device)
+    keeper = PlainKeeper(model, device)
+    keeper.probe(PROBE, wanted, tolerance)
+    keeper.limit = _limit(name, keeper.size(window), device, window, cache_mb)
+    return keeper
 
 
 def make_limits(
@@ -77,7 +82,7 @@ def make_limits(
 
 def cuts(model: Any, config: Any, window: int) -> bool:
     """Whether the model's state after some tokens can be cut back and shared: attention in
-    every layer, and to everything in the window."""
+    every layer, and to everything in the window, by rotations that do not change with it."""
     kinds = set(getattr(config, "layer_types", None) or ())
     if getattr(model, "_is_stateful", False) or not kinds <= ATTENDS:
         return False
@@ -85,11 +90,25 @@ def cuts(model: Any, config: Any, window: int) -> bool:
     if kinds and not kinds & {"sliding_attention", "chunked_attention"}:
         slides = None
     chunk = getattr(config, "attention_chunk_size", None)
-    return all(size is None or size >= window for size in (slides, chunk))
+    sizes = (slides, chunk, _steady(config))
+    return all(size is None or size >= window for size in sizes)
+
+
+def _steady(config: Any) -> int | None:
+    """The length up to which a token's rotation depends on its own place alone; None: any.
+    Beyond it some scalings turn all tokens of a pass otherwise, its neighbours' too."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = [rope] if "rope_type" in rope else [one for one in rope.values() if one]
+    steady = [
+        one.get("original_max_position_embeddings") or config.max_position_embeddings
+        for one in kinds
+        if one.get("rope_type") in ("dynamic", "longrope")
+    ]
+    return min(steady, default=None)
 
 
 def _module(
-    model: Any, config: Any, wanted: Tensor, tolerance: float, *, int8: bool
+    model: Any, config: Any, window: int, wanted: Tensor, tolerance: float, *, int8: bool
 ) -> Trunk | None:
     """The model's own module with our attention; None where that does not fit."""
     heads = getattr(config, "num_attention_heads", None)
@@ -109,7 +128,11 @@ def _module(
     )
     before = model.config._attn_implementation
     try:
-        trunk = ModuleTrunk(model, shape)
+        trunk = ModuleTrunk(model, shape, window)
+        if getattr(config, "final_logit_softcapping", None) is None:
+            own = _probed(trunk)
+            factor = float((own @ wanted) / (own @ own))
+            trunk.factor = factor if abs(factor - 1) > 0.01 else 1.0
         if int8:
             to_int8(model)
         found = _agreeing(trunk, wanted, tolerance)
@@ -128,8 +151,14 @@ def _last_logits(model: Any) -> Tensor:
 
 
 def _agreeing(trunk: Trunk, wanted: Tensor, tolerance: float) -> Trunk | None:
-    """The trunk, if what it says of a probe read in three pieces is within ``tolerance`` of
-    the module's distribution (total variation)."""
+    """The trunk, if what it says of the probe is within ``tolerance`` of the module's
+    distribution (total variation)."""
+    apart = float((_probed(trunk).softmax(0) - wanted.softmax(0)).abs().sum() / 2)
+    return trunk if apart <= tolerance else None
+
+
+def _probed(trunk: Trunk) -> Tensor:
+    """Logits (vocabulary,) behind the probe, read in three pieces."""
     slots = Slots(trunk.shape)
     slot = slots.take(len(PROBE), len(PROBE))
     hidden = None
@@ -137,24 +166,20 @@ def _agreeing(trunk: Trunk, wanted: Tensor, tolerance: float) -> Trunk | None:
         piece = Piece(PROBE[start:end], (), start, slot, 1)
         hidden = Pass([piece], slots, trunk.shape).run(trunk)
     assert hidden is not None
-    own = trunk.logits(hidden)[0].softmax(0)
-    apart = float((own - wanted.softmax(0)).abs().sum() / 2)
-    return trunk if apart <= tolerance else None
+    return trunk.logits(hidden)[0]
 
 
-def _limit(name: str, shape: Shape, device: torch.device, window: int, cache_mb: int | None) -> int:
-    """How many tokens' keys and values may be kept."""
-    least = least_limit(window)
+def _limit(name: str, least: int, device: torch.device, window: int, cache_mb: int | None) -> int:
+    """How many bytes of keys, values and states may be kept; one answer needs ``least``."""
     if cache_mb is None:
-        return max(least, _usual_bytes(device) // shape.token_bytes)
-    limit = (cache_mb << 20) // shape.token_bytes
-    if limit < least:
-        needed = -(-least * shape.token_bytes >> 20)
+        return max(least, _usual_bytes(device))
+    if cache_mb << 20 < least:
+        needed = -(-least >> 20)
         raise SettingError(
             f"cache_mb = {cache_mb} is too small for '{name}': one answer in a window of {window} "
             f"tokens takes {needed} MB; raise it, or set a smaller window"
         )
-    return limit
+    return cache_mb << 20
 
 
 def _usual_bytes(device: torch.device) -> int:

@@ -158,7 +158,8 @@ class Scheduler:
 
     def _movable(self, row: Row) -> list[Row]:
         """Other rows that hold memory of their own."""
-        return [one for one in self.seated if one is not row and one.slot is not None]
+        held = [one for one in self.seated if one.slot is not None or one.state is not None]
+        return [one for one in held if one is not row]
 
     def _send_back(self, row: Row) -> None:
         self.leave(row)

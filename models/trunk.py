@@ -169,20 +169,33 @@ def _lean(layer: Any, rounder: Rounder | None) -> Layer:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the attention function needs to know of the pass it is in."""
+
+    attend: Attend
+    scale: float
+    window: int
+
+
 class ModuleTrunk:
     """Any transformers model whose attention goes through the library's interface.
 
-    Raises NotImplementedError for attention with more to it than keys, values and a scale.
+    ``window``: the longest context it will be given. ``factor`` multiplies its head's logits:
+    each architecture that does so has another name for it, so it is measured. Raises
+    NotImplementedError for attention with more to it than keys, values and a scale.
     """
 
     NAME = "denizens"
 
-    def __init__(self, model: Any, shape: Shape) -> None:
+    def __init__(self, model: Any, shape: Shape, window: int) -> None:
         from transformers import AttentionInterface
 
         register: Any = AttentionInterface.register
         register(self.NAME, _interface)
         self.shape = shape
+        self.factor = 1.0
+        self._window = window
         self._model = model
         self._head = model.get_output_embeddings()
         model.set_attn_implementation(self.NAME)
@@ -194,7 +207,7 @@ class ModuleTrunk:
             input_ids=ids.unsqueeze(0),
             position_ids=positions.unsqueeze(0),
             use_cache=False,
-            denizens_attend=attend,
+            denizens_call=Call(attend, self.shape.scale, self._window),
         )
         found: Tensor = out.last_hidden_state[0][wanted]
         return found
@@ -202,7 +215,7 @@ class ModuleTrunk:
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """See Trunk."""
-        logits = self._head(hidden).float()
+        logits = self._head(hidden).float() * self.factor
         cap = getattr(self._model.config.get_text_config(), "final_logit_softcapping", None)
         found: Tensor = logits if cap is None else torch.tanh(logits / cap) * cap
         return found
@@ -212,10 +225,16 @@ def _interface(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
     """The attention function that transformers calls; each of shape (1, heads, tokens, size)."""
-    attend = more.pop("denizens_attend", None)
-    odd = [name for name in ("softcap", "s_aux", "sliding_window") if more.get(name) is not None]
-    if attend is None or odd or query.shape[-1] != value.shape[-1]:
+    call: Call | None = more.pop("denizens_call", None)
+    odd = [name for name in ("softcap", "s_aux") if more.get(name) is not None]
+    slides = more.get("sliding_window")
+    if call is None or odd or query.shape[-1] != value.shape[-1]:
         raise NotImplementedError(f"attention of {type(module).__name__} ({', '.join(odd)})")
+    if slides is not None and slides < call.window:
+        raise NotImplementedError(f"attention of {type(module).__name__} to the last {slides} only")
+    own = more.get("scaling")
+    if own is not None and own != call.scale:
+        query = query * (own / call.scale)
     both = torch.cat([key[0], value[0]]).transpose(0, 1)
-    seen = attend(module.layer_idx, query[0].transpose(0, 1), both)
+    seen = call.attend(module.layer_idx, query[0].transpose(0, 1), both)
     return seen.view(1, query.shape[2], query.shape[1], query.shape[3]), None
