@@ -14,6 +14,7 @@ from torch import Tensor
 # A full sort of 49,152 columns costs fifty times as much as the first of these, which holds
 # the nucleus of nearly every row; the second is for the rest.
 FEW, MANY = 64, 1024
+COLD = 1e-6  # of temperature; below, only the likeliest token has any probability
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,19 +50,19 @@ class Guard:
 
 
 class Runs:
-    """Runs of ``size`` tokens seen in a growing sequence: what may not follow a second time.
+    """Runs of ``size`` tokens in a sequence, which may grow: what may not follow a second time.
 
-    >>> runs = Runs(3)
-    >>> for token in (1, 2, 3, 1, 2):
-    ...     runs.add(token)
-    >>> runs.closing()
-    {3}
+    >>> runs = Runs(3, (1, 2, 3, 1, 2))
+    >>> runs.closing(), runs.after((0, 3, 1))
+    ({3}, {2})
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, tokens: Sequence[int] = ()) -> None:
         self._size = size
         self._tail: tuple[int, ...] = ()
         self._seen: dict[tuple[int, ...], set[int]] = {}
+        for token in tokens:
+            self.add(token)
 
     def add(self, token: int) -> None:
         """Go on by a token."""
@@ -72,6 +73,11 @@ class Runs:
     def closing(self) -> set[int]:
         """Tokens that would complete a run that was there before."""
         return self._seen.get(self._tail, set())
+
+    def after(self, written: Sequence[int]) -> set[int]:
+        """Tokens that would complete one of these runs at the end of another sequence."""
+        tail = tuple(written[-(self._size - 1) :]) if self._size > 1 else ()
+        return self._seen.get(tail, set())
 
 
 @dataclass(slots=True)
@@ -86,26 +92,24 @@ class Restraint:
 
 def restrain(logits: Tensor, rows: Sequence[tuple[int, Restraint]]) -> None:
     """Apply the restraints of some rows of ``logits`` (rows, vocabulary) in place."""
-    worn = [
-        (row, token, held.penalty)
-        for row, held in rows
-        if held.penalty != 1.0
-        for token in held.worn
-    ]
+    worn = [(row, held.worn) for row, held in rows if held.penalty != 1.0 and held.worn]
     if worn:
-        index, tokens, penalties = zip(*worn)
-        where = (_on(logits, index), _on(logits, tokens))
-        penalty = torch.tensor(penalties, device=logits.device, dtype=logits.dtype)
+        where = _places(worn, logits.device)
+        by_row = {row: held.penalty for row, held in rows}
+        penalties = np.repeat([by_row[row] for row, _ in worn], [len(some) for _, some in worn])
+        penalty = torch.from_numpy(penalties).to(logits)
         old = logits[where]
         logits[where] = torch.where(old > 0, old / penalty, old * penalty)
-    never = [(row, token) for row, held in rows for token in held.never]
+    never = [(row, held.never) for row, held in rows if held.never]
     if never:
-        index, tokens = zip(*never)
-        logits[_on(logits, index), _on(logits, tokens)] = -torch.inf
+        logits[_places(never, logits.device)] = -torch.inf
 
 
-def _on(like: Tensor, values: Sequence[int]) -> Tensor:
-    return torch.tensor(values, device=like.device)
+def _places(rows: Sequence[tuple[int, set[int]]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows and columns of some tokens, without a Python step for each of them."""
+    index = np.repeat([row for row, _ in rows], [len(tokens) for _, tokens in rows])
+    columns = [np.fromiter(tokens, np.int64, len(tokens)) for _, tokens in rows]
+    return torch.from_numpy(index).to(device), torch.from_numpy(np.concatenate(columns)).to(device)
 
 
 def uniform(seed: int, position: int) -> float:
@@ -118,18 +122,6 @@ def uniform(seed: int, position: int) -> float:
     return (int.from_bytes(noise) >> 11) / 2**53
 
 
-def banned(history: Sequence[int], size: int, source: Sequence[int]) -> set[int]:
-    """Tokens that would complete a run of ``size`` tokens already standing in ``source``."""
-    if size < 1 or len(history) < size - 1:
-        return set()
-    tail = tuple(history[-(size - 1) :]) if size > 1 else ()
-    return {
-        source[i + size - 1]
-        for i in range(len(source) - size + 1)
-        if tuple(source[i : i + size - 1]) == tail
-    }
-
-
 def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     """One token a row from ``logits`` (rows, vocabulary), float32; None for a row that has
     no finite logit or one that is no number.
@@ -138,21 +130,23 @@ def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     candidates from the likeliest down, the lower id of equals first. At most 1,024
     candidates are looked at.
     """
-    heat = torch.tensor([draw.temperature or 1.0 for draw in draws], device=logits.device)
-    shares = torch.softmax(logits / heat.unsqueeze(1), dim=1)
+    heat = [draw.temperature if draw.temperature > COLD else 1.0 for draw in draws]
+    shares = torch.softmax(logits / torch.tensor(heat, device=logits.device).unsqueeze(1), dim=1)
     out: list[int | None] = [None] * len(draws)
     rows = np.arange(len(draws))
     most = min(MANY, logits.shape[1])
     for count in sorted({min(FEW, most), most}):
+        last = count == most
         some = len(rows) < len(draws)
         index = torch.from_numpy(rows).to(logits.device)
-        ids = largest(logits[index] if some else logits, count)
-        found = (shares[index] if some else shares).gather(1, ids)
+        values, likely = (logits[index], shares[index]) if some else (logits, shares)
+        ids = first(values, count) if last else largest(values, count)
         tokens, wider = _draw(
-            found.double().cpu().numpy(),
+            values.gather(1, ids).cpu().numpy(),
+            likely.gather(1, ids).cpu().numpy(),
             ids.cpu().numpy(),
             [draws[int(row)] for row in rows],
-            last=count == most,
+            last=last,
         )
         for row, token in zip(rows[~wider], tokens[~wider]):
             out[row] = int(token) if token >= 0 else None
@@ -163,7 +157,8 @@ def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
 
 
 def largest(values: Tensor, count: int, block: int = 64) -> Tensor:
-    """Places of the ``count`` largest in each row (rows, columns), in no order.
+    """Places of the ``count`` largest in each row (rows, columns), in no order; which of
+    equals at the edge is left open.
 
     They lie in the blocks of columns with the ``count`` largest maxima: to look there alone
     is faster than ``topk`` over all.
@@ -178,15 +173,29 @@ def largest(values: Tensor, count: int, block: int = 64) -> Tensor:
     return blocks.gather(1, found // block) * block + found % block
 
 
+def first(values: Tensor, count: int) -> Tensor:
+    """Places of the ``count`` largest in each row (rows, columns); of equals at the edge those
+    with the lowest ids."""
+    ids = largest(values, count)
+    found = values.gather(1, ids)
+    edge = found.amin(dim=1, keepdim=True)
+    last = found == edge
+    more = (values == edge).sum(dim=1) > last.sum(dim=1)
+    for row in (more & edge.isfinite().squeeze(1)).nonzero().flatten().tolist():
+        equal = (values[row] == edge[row]).nonzero().flatten()
+        ids[row, last[row]] = equal[: int(last[row].sum())]
+    return ids
+
+
 def _draw(
-    shares: Floats, ids: Ints, draws: Sequence[Draw], *, last: bool
+    values: Floats, shares: Floats, ids: Ints, draws: Sequence[Draw], *, last: bool
 ) -> tuple[Ints, NDArray[np.bool_]]:
-    """A token for each row of candidates' ``shares`` (rows, count), -1 where there is none;
-    and which rows need more candidates than these."""
+    """A token for each row of candidates by their logits and ``shares`` (rows, count), -1 where
+    there is none; and which rows need more candidates than these."""
     # Ties are common in half precision and topk leaves their order open.
-    order = np.lexsort((ids, -shares), axis=-1)
-    shares = np.take_along_axis(shares, order, axis=1)
-    ids = np.take_along_axis(ids, order, axis=1)
+    order = np.lexsort((ids, -values), axis=-1)
+    values, ids = np.take_along_axis(values, order, axis=1), np.take_along_axis(ids, order, axis=1)
+    shares = np.take_along_axis(shares, order, axis=1).astype(np.float64)
     top_p = np.array([draw.top_p for draw in draws])
     least = np.array([draw.min_p for draw in draws]) * shares[:, 0]
     kept = (shares > 0).sum(axis=1)
@@ -194,11 +203,13 @@ def _draw(
     mass = np.cumsum(shares, axis=1)
     nucleus = (mass < top_p[:, None]).sum(axis=1) + 1
     kept = np.minimum.reduce([kept, nucleus, top_k, (shares >= least[:, None]).sum(axis=1)])
-    greedy = np.array([draw.temperature <= 0 for draw in draws])
+    greedy = np.array([draw.temperature <= COLD for draw in draws])
     kept = np.where(greedy, 1, kept)
     broken = ~np.isfinite(shares).all(axis=1)
-    wider = (kept >= shares.shape[1]) & ~broken & (not last)
     kept = np.clip(kept, 1, shares.shape[1])
+    # What equals the least of the candidates may have equals that are none.
+    edge = np.take_along_axis(values, kept[:, None] - 1, axis=1)[:, 0] == values[:, -1]
+    wider = edge & ~broken & (not last)
     whole = np.take_along_axis(mass, kept[:, None] - 1, axis=1)
     noise = np.array([uniform(draw.seed, draw.position) for draw in draws])
     place = (mass <= noise[:, None] * whole).sum(axis=1)

@@ -10,7 +10,7 @@ from typing import Any
 from ..core import Answer, Completion, ContextTooLong, Delta, Failed, Generate, Ticket
 from .grammar import Grammars, Matcher
 from .prompts import Prompt, Prompter
-from .sampling import Draw, Guard, Restraint, Runs, banned
+from .sampling import Draw, Guard, Restraint, Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Writer:
     text: str = ""
     sent: int = 0
     runs: Runs | None = None
+    copies: Runs | None = None
+    worn: set[int] = field(default_factory=set)
     read: int = 0
     settled: int = 0
 
@@ -75,10 +77,13 @@ class Writer:
                 blank |= self.voice.breaks
             return Restraint(blank)
         never = set() if self.runs is None else set(self.runs.closing())
-        never |= banned(self.written, guard.echo, self.prompt.ids)
+        if 0 < guard.echo <= len(self.written) + 1:
+            if self.copies is None:
+                self.copies = Runs(guard.echo, self.prompt.ids)
+            never |= self.copies.after(self.written)
         own = self.ask.repetition_penalty
         penalty = guard.penalty if own is None else own
-        return Restraint(never - ends, set(self.written), penalty)
+        return Restraint(never - ends, self.worn, penalty)
 
     def forced(self) -> list[int]:
         """Tokens that the grammar leaves no choice about, as many as may still be written."""
@@ -100,6 +105,7 @@ class Writer:
         ended = token in self.voice.ends
         if not ended:
             self.written.append(token)
+            self.worn.add(token)
             if self.runs is not None:
                 self.runs.add(token)
         if self.matcher is not None:
@@ -138,7 +144,7 @@ class Writer:
         """Send what can no longer change: no half of a stop."""
         ready = len(self.text)
         if not finished:
-            ready -= max((len(stop) - 1 for stop in self.ask.stop), default=0)
+            ready -= max((len(stop) for stop in self.ask.stop if stop), default=1) - 1
         if ready > self.sent:
             out.append(Delta(ticket, self.text[self.sent : ready]))
             self.sent = ready
