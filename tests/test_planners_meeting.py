@@ -224,7 +224,7 @@ def test_a_talk_ends_at_its_longest() -> None:
     """At max_lines one leaves, however nice it is."""
     talk = told(*(f"This is line number {n}." for n in range(6)))
     for most, least, verb in ((6, 4, "leave"), (6, 8, "leave"), (7, 4, "say")):
-        mind = Mind({"go_on": "go on"})
+        mind = Mind({"go_on": "none of these"})
         rules = Daily(max_lines=most, min_lines=least)
         action = run(converse(Draft(situation(SAY, talk=talk)), rules), mind)
         assert isinstance(action, Action)
@@ -250,7 +250,7 @@ def test_who_has_nothing_new_to_say_is_silent_and_later_leaves(
     if not lines:
         text = "…"
     draft = Draft(situation(SAY, talk=talk))
-    assert run(converse(draft, Daily()), Mind({"go_on": "go on"}, text)) == Action(verb)
+    assert run(converse(draft, Daily()), Mind({"go_on": "none of these"}, text)) == Action(verb)
     assert not [one for one in draft.decide(Action("wait")).records if one.who == "Bo Li"]
 
 
