@@ -130,7 +130,7 @@ def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     candidates from the likeliest down, the lower id of equals first. At most 1,024
     candidates are looked at.
     """
-    heat = [draw.temperature if draw.temperature > COLD else 1.0 for draw in draws]
+    heat = [1.0 if draw.temperature <= COLD else draw.temperature for draw in draws]
     shares = torch.softmax(logits / torch.tensor(heat, device=logits.device).unsqueeze(1), dim=1)
     out: list[int | None] = [None] * len(draws)
     rows = np.arange(len(draws))

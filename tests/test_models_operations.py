@@ -152,7 +152,7 @@ def test_no_operation_leaks(folder: Path, kind: str) -> None:
             storm.change()
         else:
             storm.step()
-        if number % 5 == 0:
+        if number % 10 == 0:
             assert model.engine.check() == []
     storm.settle()
     assert model.engine.check() == []

@@ -163,12 +163,14 @@ def test_no_heat_takes_the_likeliest(temperature: float) -> None:
 
 
 def test_what_is_no_number_draws_nothing() -> None:
-    """A row with a NaN, with a plus infinity or with nothing allowed gives None, others draw."""
+    """A row with a NaN, with a plus infinity, with nothing allowed or without a temperature gives
+    None; others draw."""
     logits = torch.zeros((5, 200))
     logits[1, 150] = torch.nan
     logits[2] = -torch.inf
     logits[3, 4] = torch.inf
     logits[4, 9] = 1.0
+    assert pick(logits[:1], [Draw(float("nan"), 0.9, 1, 1)]) == [None]
     for temperature in (0.0, 1.0):
         draws = [Draw(temperature, 0.9, 1, 1, 3) for _ in range(5)]
         found = pick(logits, draws)
