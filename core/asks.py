@@ -236,10 +236,14 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
-    """Records found, best first, each with its score and the parts of it."""
+    """Records found, best first, each with its score and the parts of it; ``held`` is the
+    probability that the memory holds what was asked (None: not estimated)."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("held",)
 
     hits: tuple[Hit, ...]
     kind: Literal["recalled"] = "recalled"
+    held: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

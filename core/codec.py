@@ -49,15 +49,34 @@ def _answers() -> TypeAdapter[Answer]:
 def to_json(value: object) -> Json:
     """A record (any frozen dataclass of the core) as plain JSON values."""
     data = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
-    for name in getattr(type(value), "LATER", ()):
-        if getattr(value, name) == _defaults(cast(Hashable, type(value)))[name]:
-            del data[name]
+    _drop_later(value, data)
     return data
+
+
+def _drop_later(value: object, data: Json) -> None:
+    """Take out the fields that came later where they hold their default, at any depth, so
+    that records of old runs keep their digests."""
+    cls = cast(Hashable, type(value))
+    if isinstance(value, tuple):
+        for one, part in zip(value, data):
+            _drop_later(one, part)
+    elif names := _defaults(cls):
+        for name, default in names.items():
+            inner = getattr(value, name)
+            if isinstance(inner, tuple) or is_dataclass(inner):
+                _drop_later(inner, data[name])
+            if name in _later(cls) and inner == default:
+                del data[name]
+
+
+def _later(cls: Hashable) -> tuple[str, ...]:
+    return getattr(cls, "LATER", ())
 
 
 @cache
 def _defaults(cls: Hashable) -> dict[str, object]:
-    return {field.name: field.default for field in fields(cast(type[Any], cls))}
+    known = fields(cast(type[Any], cls)) if is_dataclass(cls) else ()
+    return {field.name: field.default for field in known}
 
 
 def from_json(cls: type[T], data: Json) -> T:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from .words import Address, AgentId, RecordId, Time
 
-Kind: TypeAlias = Literal["observation", "utterance", "thought", "plan"]
+Kind: TypeAlias = Literal["observation", "utterance", "thought", "plan", "document", "summary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,14 @@ class Record:
     ``importance`` runs from 1 to 10. ``evidence`` are the records a thought rests on, and
     ``depth`` is 1 + the largest depth among them (0 for what was perceived).
     ``subject``, ``predicate``, ``object`` name an event's parts where it has them.
+
+    ``audience`` are the people for whom it is besides its owner (empty: for everybody);
+    ``episode`` names the conversation, session or document it is part of, ``source`` the
+    place within that (a page, a line); from ``until`` on it is no longer recalled; ``pinned``
+    ones are never folded away.
     """
+
+    LATER: ClassVar[tuple[str, ...]] = ("audience", "episode", "source", "until", "pinned")
 
     id: RecordId
     kind: Kind
@@ -32,13 +39,33 @@ class Record:
     subject: str = ""
     predicate: str = ""
     object: str = ""
+    audience: tuple[AgentId, ...] = ()
+    episode: str = ""
+    source: str = ""
+    until: Time | None = None
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
     """A request to remember: about ``text``, as of ``at``, at most ``limit`` records of
     ``kinds`` (all kinds when empty). ``touch`` False leaves last-access times alone.
-    ``rules`` names a rule set; empty means the memory's own."""
+    ``rules`` names a rule set; empty means the memory's own.
+
+    ``person`` is whom the answer is for: only what is for everybody or for them is recalled
+    (empty: the owner, who sees everything). ``since`` and ``before`` bound when records were
+    made; ``tokens`` bounds the texts together (0: does not); ``variety`` from 0 to 1 trades
+    likeness to the cue for difference among the hits (maximal marginal relevance);
+    ``around`` adds so many neighbours of its episode to each hit."""
+
+    LATER: ClassVar[tuple[str, ...]] = (
+        "person",
+        "since",
+        "before",
+        "tokens",
+        "variety",
+        "around",
+    )
 
     text: str
     at: Time
@@ -46,14 +73,28 @@ class Cue:
     kinds: tuple[Kind, ...] = ()
     rules: str = ""
     touch: bool = True
+    person: AgentId = ""
+    since: Time | None = None
+    before: Time | None = None
+    tokens: int = 0
+    variety: float = 0.0
+    around: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A record found: its score and the parts the score was made of."""
+    """A record found: its score and the parts the score was made of.
+
+    ``lexical`` is the part of its words (BM25), ``why`` says in words what made it fit, and
+    ``around`` are the neighbours of its episode that the cue asked for."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("lexical", "why", "around")
 
     record: Record
     score: float
     recency: float
     importance: float
     relevance: float
+    lexical: float = 0.0
+    why: str = ""
+    around: tuple[Record, ...] = ()

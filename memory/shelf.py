@@ -16,7 +16,7 @@ from .table import Row, Touch, read_rows, read_touches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan")
+KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan", "document", "summary")
 _START = datetime(1970, 1, 1)
 
 

@@ -15,7 +15,14 @@ from .tables import Span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TYPES = {"observation": "event", "utterance": "chat", "thought": "thought", "plan": "thought"}
+_TYPES = {
+    "observation": "event",
+    "utterance": "chat",
+    "thought": "thought",
+    "plan": "thought",
+    "document": "thought",
+    "summary": "thought",
+}
 _THOUGHTS_LAST = timedelta(days=30)
 
 
