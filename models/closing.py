@@ -75,15 +75,18 @@ class Partial:
 
     @property
     def in_key(self) -> bool:
-        """Whether a property's name is being written, or may be begun."""
-        return bool(self.frames) and (
-            self.frames[-1].kind == "{" and self.frames[-1].state in ("open", "comma")
-        )
+        """Whether a property's name is being written, or must come."""
+        return self.state in ("{open", "{comma")
+
+    @property
+    def state(self) -> str:
+        """The innermost frame's kind and state; empty outside of any."""
+        return self.frames[-1].kind + self.frames[-1].state if self.frames else ""
 
     @property
     def in_array(self) -> bool:
-        """Whether an array's further element is being written, or may be begun."""
-        return bool(self.frames) and self.frames[-1].kind == "[" and self.frames[-1].count > 0
+        """Whether an array's element is being written, or may be begun."""
+        return bool(self.frames) and self.frames[-1].kind == "["
 
     def _word(self, word: str) -> None:
         frame = self.frames[-1] if self.frames else None

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core import Failed, Json
 from .closing import Closer, Partial
 from .ending import Alphabet
-from .masks import apply, ids_of, keep
+from .masks import mask_rows
 from .narrowing import narrowed
 from .schema import SchemaFault, check, expressible, plain
 from .shapes import Shapes
@@ -25,7 +24,8 @@ from .tally import Tally
 __all__ = ["Grammars", "Matcher", "SchemaFault", "mask_rows"]
 
 KEPT = 256  # compiled schemas
-CANDIDATES = 32  # of the likeliest tokens, those looked at one by one where it matters
+SPLITS = 20_000  # texts whose tokens are remembered
+RARE = 0.002  # of the probability: what is left for tokens that are not looked at
 AFFECTED = 0.01  # of the probability, taken away by the nearness of the limit
 
 
@@ -57,7 +57,7 @@ class Grammars:
         self._table: Any = None
         self._alphabet: Alphabet | None = None
         self._compiled: OrderedDict[str, Compiled | SchemaFault] = OrderedDict()
-        self._costs: dict[str, int] = {}
+        self._splits: dict[str, list[int]] = {}
         self._scalars: dict[str, str | None] = {}
         self.tally = Tally()
         self._bits: NDArray[np.int32] = np.zeros((0, self.words), dtype=np.int32)
@@ -97,13 +97,17 @@ class Grammars:
             self._alphabet = Alphabet(self.table, self.vocabulary, self.words)
         return self._alphabet
 
+    def split(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        if text not in self._splits:
+            if len(self._splits) > SPLITS:
+                self._splits.clear()
+            self._splits[text] = self.table.tokenize_str(text)
+        return self._splits[text]
+
     def cost(self, text: str) -> int:
-        """Tokens of a text."""
-        if text not in self._costs:
-            if len(self._costs) > 50_000:
-                self._costs.clear()
-            self._costs[text] = len(self.table.tokenize_str(text))
-        return self._costs[text]
+        """How many tokens a text takes."""
+        return len(self.split(text))
 
     def bits(self, rows: Sequence[Any]) -> NDArray[np.int32]:
         """The masks of llguidance's matchers, shape (rows, words): bit i of a row is token i."""
@@ -153,10 +157,13 @@ class Grammars:
             schema = legal
             base, _ = self._raw(schema)
         shapes = Shapes(schema, self.cost, self._scalar)
+        least = self.split(shapes.root.shortest or "")
+        proof = base.deep_copy()
+        proven = proof.consume_tokens(least) and proof.is_accepting()
         return Compiled(
             base,
             Closer(shapes),
-            shortest=self.cost(shapes.root.shortest or ""),
+            shortest=len(least) if proven else 0,
             growth=shapes.growth(),
             traits=shapes.traits(),
         )
@@ -217,6 +224,7 @@ class Matcher:
         self._compiled = compiled
         self._limit = limit
         self._ended = False
+        self._astray = False
         self._forced: list[int] | None = None
         self._begun = Partial()
         self._fed = 0
@@ -239,8 +247,8 @@ class Matcher:
         choice. The caller hands each of them to ``take``."""
         if self._forced is None:
             self._forced = [] if self.finished else list(self.inner.compute_ff_tokens())
-            if self._forced and self._tight() and not self._fits(self._forced):
-                self._forced = []
+            if self._forced and (self._compiled.traits or self._tight()):
+                self._forced = self._forced if self._fits(self._forced) else []
         return list(self._forced)
 
     def take(self, token: int) -> bool:
@@ -263,6 +271,8 @@ class Matcher:
         text = self.home.table.decode_bytes(self.tokens).decode(errors="replace")
         if self.inner.is_error():
             return Failed(reason="engine", detail=f"grammar: {self.inner.get_error()}")
+        if self._astray or self._feed().doubled:
+            return Failed(reason="schema", detail=f"no value of the schema begins so: {text!r}")
         if not self.complete:
             return Failed(
                 reason="limit",
@@ -282,30 +292,40 @@ class Matcher:
             begun = self._feed()
             text = begun.pending.startswith('"')
             if (
-                ("names" in traits and begun.in_key)
+                ("names" in traits and begun.state in ("{open", "{comma", "{done"))
                 or ("unique" in traits and begun.in_array)
                 or ("step" in traits and not text)
             ):
                 return True
         return self._tight()
 
-    def choose(self, allowed: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Those of ``allowed`` (n,), the likeliest tokens with their logits ``values`` (n,),
-        after which the value can be completed and no property is named twice."""
+    def choose(self, allowed: NDArray[np.int64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Those of ``allowed`` (n,), the likeliest tokens first, after which the value can be
+        completed and nothing is named twice. ``shares`` (n,) are their probabilities; what
+        hardly ever comes is not looked at, and not kept."""
         near = self._tight() or bool(self._compiled.traits - {"names"})
-        good = np.array([self._good(int(token), near) for token in allowed], dtype=bool)
-        if not good.any():
+        good: list[int] = []
+        lost = 0.0
+        left = 1.0
+        for token, share in zip(allowed.tolist(), shares.tolist()):
+            if good and left < RARE:
+                break
+            left -= share
+            if self._good(token, near):
+                good.append(token)
+            else:
+                lost += share
+        if not good:
             witness = self._closing(self.inner, self._feed())
-            if not witness:
-                return allowed
-            self._forced = witness
+            # What "names" stands for shows by itself, in ``doubled``.
+            self._astray = not witness and bool(self._compiled.traits - {"names"})
+            self._forced = witness or None
             self._steer()
-            return np.array(witness[:1], dtype=np.int64)
-        mass = np.exp(values - values.max())
-        if self._tight() and mass[~good].sum() > AFFECTED * mass.sum():
+            return np.array(witness[:1], dtype=np.int64) if witness else allowed
+        self._astray &= not near
+        if lost > AFFECTED and self._tight():
             self._steer()
-        kept: NDArray[np.int64] = allowed[good]
-        return kept
+        return np.array(good, dtype=np.int64)
 
     def _good(self, token: int, near: bool) -> bool:
         """Whether a token may be taken. ``near``: more than names written twice is at stake."""
@@ -355,41 +375,20 @@ class Matcher:
         rest = self._compiled.closer.rest(begun, ending)
         if rest is None:
             return None
-        tokens: list[int] = self.home.table.tokenize_bytes(rest)
+        tokens = self._split(rest)
         proof = inner.deep_copy()
         fits = not tokens or proof.consume_tokens(tokens)
         return tokens if fits and proof.is_accepting() else None
+
+    def _split(self, rest: bytes) -> list[int]:
+        try:
+            return self.home.split(rest.decode())
+        except UnicodeDecodeError:  # it begins within a character
+            tokens: list[int] = self.home.table.tokenize_bytes(rest)
+            return tokens
 
     def _feed(self) -> Partial:
         if self._fed < len(self.tokens):
             self._begun.feed(self.home.table.decode_bytes(self.tokens[self._fed :]))
             self._fed = len(self.tokens)
         return self._begun
-
-
-def mask_rows(logits: Tensor, rows: Sequence[tuple[int, Matcher]]) -> None:
-    """Set to minus infinity, in ``logits`` (rows, vocabulary) float32, what does not fit the
-    grammar of a row; ``rows`` are (row, its matcher), all of one Grammars."""
-    free: list[tuple[int, Matcher]] = []
-    for row, matcher in rows:
-        forced = matcher.forced()
-        if forced:
-            keep(logits[row], np.array(forced[:1], dtype=np.int64))
-        else:
-            free.append((row, matcher))
-    if not free:
-        return
-    bits = free[0][1].home.bits([matcher.inner for _, matcher in free])
-    plain_rows = []
-    for place, (row, matcher) in enumerate(free):
-        if matcher.watched():
-            keep(logits[row], _chosen(logits[row], matcher, ids_of(bits[place])))
-        else:
-            plain_rows.append((row, place))
-    apply(logits, bits, plain_rows)
-
-
-def _chosen(row: Tensor, matcher: Matcher, allowed: NDArray[np.int64]) -> NDArray[np.int64]:
-    there = torch.from_numpy(allowed).to(row.device)
-    values, places = torch.topk(row[there], min(CANDIDATES, len(allowed)))
-    return matcher.choose(allowed[places.cpu().numpy()], values.float().cpu().numpy())

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .grammar import Matcher
+
+CANDIDATES = 32  # of the likeliest tokens, those looked at one by one where it matters
 
 
 def ids_of(bits: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -52,3 +58,32 @@ def _apply_there(logits: Tensor, bits: NDArray[np.int32], rows: Sequence[tuple[i
     shifts = torch.arange(32, dtype=torch.int32, device=logits.device)
     allowed = ((words.unsqueeze(-1) >> shifts) & 1).bool().flatten(1)[:, : logits.shape[1]]
     logits[where] = logits[where].masked_fill_(~allowed, float("-inf"))
+
+
+def mask_rows(logits: Tensor, rows: Sequence[tuple[int, Matcher]]) -> None:
+    """Set to minus infinity, in ``logits`` (rows, vocabulary) float32, what does not fit the
+    grammar of a row; ``rows`` are (row, its matcher), all of one Grammars."""
+    free: list[tuple[int, Matcher]] = []
+    for row, matcher in rows:
+        forced = matcher.forced()
+        if forced:
+            keep(logits[row], np.array(forced[:1], dtype=np.int64))
+        else:
+            free.append((row, matcher))
+    if not free:
+        return
+    bits = free[0][1].home.bits([matcher.inner for _, matcher in free])
+    plain_rows = []
+    for place, (row, matcher) in enumerate(free):
+        if matcher.watched():
+            keep(logits[row], _chosen(logits[row], matcher, ids_of(bits[place])))
+        else:
+            plain_rows.append((row, place))
+    apply(logits, bits, plain_rows)
+
+
+def _chosen(row: Tensor, matcher: Matcher, allowed: NDArray[np.int64]) -> NDArray[np.int64]:
+    scores = torch.log_softmax(row[torch.from_numpy(allowed).to(row.device)].float(), dim=0)
+    values, places = torch.topk(scores, min(CANDIDATES, len(allowed)))
+    shares = values.double().exp().cpu().numpy()
+    return matcher.choose(allowed[places.cpu().numpy()], shares)

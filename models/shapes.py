@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -318,10 +319,25 @@ def others(node: Node) -> Iterator[str]:
     for shape in node.shapes or ():
         yield from sorted(shape.texts, key=len)
         if shape.kind == "string" and not shape.shaped:
-            yield from (f'"{FILLER * (shape.low + more)}"' for more in range(20))
+            most = 20 if shape.high is None else min(20, shape.high - shape.low + 1)
+            yield from (f'"{FILLER * (shape.low + more)}"' for more in range(most))
         elif shape.kind == "number":
-            low = shape.schema.get("minimum", 0)
-            yield from (str(int(low) + more) for more in range(20))
+            yield from _numbers(shape.schema)
+
+
+def _numbers(schema: dict[str, Json]) -> Iterator[str]:
+    """Numbers within a schema's bounds: whole ones first, then tenths and hundredths."""
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is None:
+        low = 0 if high is None or high > 20 else high - 20
+    for parts in (1,) if schema.get("type") == "integer" else (1, 10, 100):
+        for more in range(21):
+            number = (math.ceil(low * parts) + more) / parts
+            below = number == schema.get("exclusiveMinimum")
+            above = (high is not None and number > high) or number == schema.get("exclusiveMaximum")
+            if not below and not above:
+                yield str(int(number)) if number == int(number) else repr(number)
 
 
 def _spelled(value: Json) -> dict[str, Json]:
