@@ -55,10 +55,8 @@ def whole(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor
 
 def join(one: Partial, other: Partial) -> Partial:
     """Two partial results over different keys as one over all of them."""
-    total = torch.logaddexp(one[1], other[1])
-    first = (one[1] - total).exp_().unsqueeze(-1)
-    second = (other[1] - total).exp_().unsqueeze(-1)
-    return (one[0] * first + other[0] * second).to(one[0].dtype), total
+    share = torch.sigmoid(other[1] - one[1]).unsqueeze(-1).to(one[0].dtype)
+    return torch.lerp(one[0], other[0], share), torch.logaddexp(one[1], other[1])
 
 
 def causal(queries: int, keys: int, group: int, dtype: torch.dtype, device: torch.device) -> Tensor:

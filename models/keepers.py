@@ -76,7 +76,7 @@ def make_limits(
             raise SettingError(f"{key} = {value} is too small; it must be at least {least}")
     here = device.type == "cpu"
     quick = int8 or dtype is torch.bfloat16
-    usual = (192 if quick else 96) if here else 4096
+    usual = (160 if quick else 96) if here else 4096
     return Limits(rows=rows or (64 if here else 256), pass_tokens=pass_tokens or usual, alone=exact)
 
 

@@ -6,8 +6,10 @@ attention call over a view of it serves them all and nothing is copied to gather
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,7 +75,9 @@ class Slots:
         elif len(found.slots) == found.kv.shape[1]:
             # Doubled, since growing copies the class.
             more = max(1, min(found.kv.shape[1], room // size))
-            found.kv = torch.cat([found.kv, self._blank(more, size)], dim=1)
+            grown = self._blank(found.kv.shape[1] + more, size)
+            grown[:, : len(found.slots)] = found.kv
+            found.kv = grown
         slot = Slot(size, len(found.slots))
         found.slots.append(slot)
         return slot
@@ -117,11 +121,13 @@ class Slots:
 
     def _blank(self, count: int, size: int) -> Tensor:
         shape = self._shape
-        return torch.zeros(
-            (shape.layers, count, 2 * shape.kv_heads, size, shape.size),
-            dtype=shape.dtype,
-            device=shape.device,
-        )
+        full = (shape.layers, count, 2 * shape.kv_heads, size, shape.size)
+        if shape.device.type != "cpu":
+            return torch.zeros(full, dtype=shape.dtype, device=shape.device)
+        # Of numpy, whose zeros the system hands out page by page as they are written to:
+        # hundreds of megabytes at once would hold up whoever is being answered.
+        raw = np.zeros(math.prod(full) * shape.dtype.itemsize, np.uint8)
+        return torch.from_numpy(raw).view(shape.dtype).view(full)
 
 
 def size_for(length: int) -> int:
