@@ -82,9 +82,17 @@ class Decider:
         self._known: OrderedDict[bytes, float] = OrderedDict()
 
     def warm(self, asks: Sequence[Choose | Rate]) -> None:
-        """Embed the texts of several asks in one batch."""
-        texts = [text for ask in asks if ask.about.strip() for text in _texts(ask)]
-        self._embedder.vectors(texts)
+        """Embed the texts of several asks in one batch, where their methods want that."""
+        texts = [text for ask in asks if self._embeds(ask) for text in _texts(ask)]
+        if texts:
+            self._embedder.vectors(texts)
+
+    def _embeds(self, ask: Choose | Rate) -> bool:
+        if isinstance(ask, Choose) and not self.measuring:
+            weights = self.calibration.method(ask.role, self.method).weights
+            if all(name in LANGUAGE for name in weights):
+                return False
+        return bool(ask.about.strip())
 
     def prepare(self, ask: Choose | Rate) -> Failed | Plan:
         """What must be scored before the ask can be answered."""

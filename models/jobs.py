@@ -13,6 +13,9 @@ from .attention import Partial, causal, join, partial, whole
 from .slots import Slot, Slots
 from .trunk import Shape
 
+WIDE = 16  # tokens up to which a piece is taken as a step, side by side with others
+FEW = 3  # slots of a class to each that steps, from which on those that step are copied
+
 
 @dataclass(slots=True, eq=False)
 class Piece:
@@ -37,8 +40,8 @@ class Piece:
 
     @property
     def steps(self) -> bool:
-        """Whether it takes one token in a slot."""
-        return len(self.ids) == 1 and self.slot is not None
+        """Whether it takes one token in a slot, or a few."""
+        return len(self.ids) <= WIDE and self.slot is not None
 
 
 @dataclass(slots=True)
@@ -63,43 +66,65 @@ class Job(Protocol):
 
 
 class Steps:
-    """Sequences of one class that take a token each: one call over a view of its slots."""
+    """Sequences of one class that take a token each, or a few: one call over a view of its
+    slots, or over a copy of theirs where most others rest."""
 
     def __init__(self, pieces: Sequence[Piece], slots: Slots, shape: Shape) -> None:
         self._shape = shape
         slot_of = [piece.slot for piece in pieces if piece.slot is not None]
         self._home = slots.of(slot_of[0])
-        taken = len(self._home.slots)
-        self._longest = max(piece.held for piece in pieces) + 1
-        ends = torch.zeros(taken, dtype=torch.long)
+        self._width = width = max(len(piece.ids) for piece in pieces)
+        self._longest = max(piece.held + len(piece.ids) for piece in pieces)
         places = torch.tensor([slot.index for slot in slot_of])
-        ends[places] = torch.tensor([piece.held + 1 for piece in pieces])
-        beyond = torch.arange(self._longest).unsqueeze(0) >= ends.unsqueeze(1)
+        taken = len(self._home.slots)
+        self._copies = FEW * len(pieces) <= taken
+        rows = torch.arange(len(pieces)) if self._copies else places
+        count = len(pieces) if self._copies else taken
+        ends = torch.zeros((count, width), dtype=torch.long)
+        index = torch.zeros((len(pieces), width), dtype=torch.long)
+        real = torch.zeros((len(pieces), width), dtype=torch.bool)
+        for at, (row, piece) in enumerate(zip(rows.tolist(), pieces)):
+            size = len(piece.ids)
+            steps = torch.arange(width).clamp_(max=size - 1)
+            ends[row] = piece.held + 1 + steps
+            index[at] = piece.first + steps
+            real[at, :size] = True
+        group = shape.heads // shape.kv_heads
+        beyond = torch.arange(self._longest) >= ends.unsqueeze(2)
         mask = torch.zeros(beyond.shape, dtype=shape.dtype)
         mask.masked_fill_(beyond, torch.finfo(shape.dtype).min)
-        self._mask = mask[:, None, None].to(shape.device)
+        mask = mask if width == 1 else mask.repeat_interleave(group, dim=1)
+        self._mask = mask.unsqueeze(1).to(shape.device)
+        self._rows = rows.to(shape.device)
         self._places = places.to(shape.device)
-        self._taken = taken
-        self._index = torch.tensor([piece.first for piece in pieces], device=shape.device)
-        self._plain = taken == len(pieces) and places.tolist() == list(range(taken))
+        self._taken = count
+        self._tokens = index.to(shape.device)
+        self._real = None if bool(real.all()) else real.to(shape.device)
+        self._index = index[real].to(shape.device)
+        self._plain = self._copies or (
+            count == len(pieces) and places.tolist() == list(range(count))
+        )
 
     def run(self, at: Layer) -> None:
         """See Job."""
         shape = self._shape
-        group = shape.heads // shape.kv_heads
-        q = at.q[self._index].view(-1, shape.kv_heads, group, shape.size)
+        q = grouped(at.q[self._tokens], shape)
         if not self._plain:
             # Slots whose sequences rest in this pass are asked too and not listened to.
             own = q.new_zeros((self._taken, *q.shape[1:]))
-            own[self._places] = q
+            own[self._rows] = q
             q = own
-        kv = self._home.kv[at.number, : self._taken, :, : self._longest]
-        found, total = partial(q, *parts(kv, shape), self._mask, shape.scale)
+        kv = self._home.kv[at.number, :, :, : self._longest]
+        kv = kv[self._places] if self._copies else kv[: self._taken]
+        found = partial(q, *parts(kv, shape), self._mask, shape.scale)
         if not self._plain:
-            found, total = found[self._places], total[self._places]
-        at.out[self._index] = found.reshape(-1, shape.heads, shape.size)
+            found = found[0][self._rows], found[1][self._rows]
+        values, totals = unpadded(found, shape)
+        if self._real is not None:
+            values, totals = values[self._real], totals[self._real]
+        at.out[self._index] = values.reshape(-1, shape.heads, shape.size)
         if at.sums is not None:
-            at.sums[self._index] = total.reshape(-1, shape.heads)
+            at.sums[self._index] = totals.reshape(-1, shape.heads)
 
 
 class Fresh:

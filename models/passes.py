@@ -1,7 +1,7 @@
 """One pass of the model over tokens of many sequences: who attends to what, and how.
 
-Three kinds of sequences meet in a pass. Those that take one token each are served class by
-class, over a view of all slots of a class. Those that begin with nothing cached of their
+Three kinds of sequences meet in a pass. Those that take one token each, or a few, are served
+class by class, over a view of all slots of a class. Those that begin with nothing cached of their
 own are served side by side from the pass's own keys. The rest, pieces of long prompts, one
 by one. Where several attend to one shared span, it is read once for all of them.
 """
@@ -85,14 +85,16 @@ def _plan(pieces: Sequence[Piece], slots: Slots, shape: Shape) -> tuple[list[Job
         if piece.steps or not piece.held:
             for kv in piece.spans:
                 crowds.setdefault(id(kv), []).append(piece)
-    steps: dict[int, list[Piece]] = {}
+    steps: dict[tuple[int, int], list[Piece]] = {}
     fresh: list[Piece] = []
     jobs: list[Job] = []
     visiting: set[int] = set()
     for piece in pieces:
         crowded = all(len(crowds.get(id(kv), ())) >= CROWD for kv in piece.spans)
         if piece.steps and piece.slot is not None:
-            steps.setdefault(piece.slot.size, []).append(piece)
+            # By powers of four, so that little is padded.
+            wide = (len(piece.ids) - 1).bit_length() + 1 >> 1
+            steps.setdefault((piece.slot.size, wide), []).append(piece)
         elif not piece.held and crowded:
             fresh.append(piece)
         else:
