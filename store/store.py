@@ -133,6 +133,18 @@ class Store:
         except sqlite3.Error as error:
             self._fail(error)
 
+    def each(self, sql: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query as they are read, for tables larger than they should be in
+        memory at once."""
+        cursor = self.execute(sql, args)
+        try:
+            while piece := cursor.fetchmany(1024):
+                yield from piece
+        except sqlite3.Error as error:
+            self._fail(error)
+        finally:
+            cursor.close()
+
     def one(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
         cursor = self.execute(sql, args)
