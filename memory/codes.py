@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,7 +148,7 @@ class Codes:
             return products, float(within[0])
         # In few runs of numbers: copied whole they are much faster than number by number.
         cuts = [0, *(np.flatnonzero(ids[1:] != ids[:-1] + 1) + 1).tolist(), len(ids)]
-        for start, stop in zip(cuts, cuts[1:]):
+        for start, stop in pairwise(cuts):
             if stop > start:
                 products[ids[start] : ids[start] + stop - start] = found[start:stop]
         return products, float(within[0])

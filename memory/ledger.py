@@ -48,6 +48,8 @@ def read_entries(store: Store, agent: AgentId) -> Iterator[Entry]:
     """An agent's log in order, checked. Raises MemoryFault where a line is missing or
     changed."""
     link, count = "", 0
+    if store.version("memory") < 2:
+        return
     for n, step, what, data, kept in store.rows(
         "SELECT n, step, what, data, link FROM memory_log WHERE agent = ? ORDER BY n", (agent,)
     ):

@@ -21,6 +21,7 @@ from ..core import (
     Time,
 )
 from ..store import Store
+from .bodies import body_of
 from .rules import RuleSet, rule_set
 from .table import Head, Row, Touch, append, append_touch, as_ids, head, prepare, write_head
 
@@ -119,26 +120,22 @@ class Memory:
         self._writable(step)
         shelf = self.shelf
         vectors = vectors or {}
-        rows = []
-        columns = shelf.index.columns
         for number, record in enumerate(records, self.next_id):
             self._check(record, number)
-            blob = None
-            if record.id in vectors:
-                blob = self._packed(vectors[record.id], columns)
-                columns = columns or len(blob) // 4
-            rows.append(Row(record, step, blob))
+        blobs = self._blobs(vectors, shelf.index.columns)
+        rows = [Row(record, step, blobs.get(record.id)) for record in records]
+        bodies = [body_of(record) for record in records]
         if stray := set(vectors) - {record.id for record in records}:
             raise self._fault(f"vectors for records that are not added: {sorted(stray)}")
         with self.store.transaction():
             end = head(self.store, self.agent)
-            link = append(self.store, self.agent, rows, end.link)
+            link = append(self.store, self.agent, rows, end.link, bodies)
             write_head(
                 self.store,
                 self.agent,
                 Head(end.records + len(rows), link, end.touches, end.touch_link),
             )
-        shelf.add(rows)
+        shelf.add(rows, bodies)
 
     def remember(
         self,
@@ -290,12 +287,21 @@ class Memory:
             raise self._fault(f"time {at.isoformat()} has a time zone; the world's clock has none")
         return at
 
-    def _packed(self, vector: Vector, columns: int) -> bytes:
+    def _blobs(self, vectors: Mapping[RecordId, Vector], columns: int) -> dict[RecordId, bytes]:
         import numpy as np
 
-        row = np.ascontiguousarray(vector, dtype="<f4")
-        self.fits(row, columns)
-        return row.tobytes()
+        rows = {id: np.ascontiguousarray(vector, "<f4") for id, vector in vectors.items()}
+        alike = {row.shape for row in rows.values()}
+        # Checked all at once where they are alike, one by one to say which is not.
+        first = next(iter(rows.values()), None)
+        whole = np.stack(list(rows.values())) if len(alike) == 1 else None
+        if whole is None or whole.ndim != 2 or not np.isfinite(whole.sum()):
+            for row in rows.values():
+                self.fits(row, columns)
+                columns = columns or row.size
+        elif first is not None:
+            self.fits(first, columns)
+        return {id: row.tobytes() for id, row in rows.items()}
 
     def fits(self, row: NDArray[np.float32], columns: int) -> None:
         """Raises MemoryFault unless ``row`` is an embedding of ``columns`` finite numbers
