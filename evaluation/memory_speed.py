@@ -82,9 +82,7 @@ class Talks:
             yield start, [self.texts[place] for place in one], rows
 
 
-def measure(
-    quick: bool, told: Callable[[str], None], file: Path | None = None
-) -> dict[str, Json]:
+def measure(quick: bool, told: Callable[[str], None], file: Path | None = None) -> dict[str, Json]:
     """``speed``: figures by number of memories; ``crowd``: many agents at once. ``quick``
     leaves out the million and makes the crowd smaller."""
     told("embedding the turns and questions")
@@ -118,7 +116,7 @@ def measure_one(talks: Talks, size: int) -> dict[str, Json]:
         recalls = [_timed(lambda row=row: memory.recall(cue, row)) for row in cues]
         ram = _resident() - resting
         matrix = memory.shelf.index.rows_of.part(0, size)
-        scans = [_timed(lambda row=row: matrix @ row) for row in cues[:50]]
+        scans = _scans(matrix, cues[:50])
         exact = [_timed(lambda row=row: memory.recall(_paper(cue), row)) for row in cues[:20]]
         found = _agreement(memory, cue, matrix, cues[:50])
         memory.close()
@@ -213,6 +211,10 @@ def _agreement(memory: Memory, cue: Cue, matrix: Rows, cues: Rows) -> float:
         found = [hit.record.id for hit in memory.recall(cue, row)]
         shares.append(len(set(found) & set(right.tolist())) / len(right))
     return float(np.mean(shares))
+
+
+def _scans(matrix: Rows, cues: Rows) -> list[float]:
+    return [_timed(lambda row=row: matrix @ row) for row in cues]  # type: ignore[misc]
 
 
 def _paper(cue: Cue) -> Cue:

@@ -21,7 +21,7 @@ from ..core import (
     Time,
 )
 from ..store import Store
-from .bodies import body_of
+from .encoding import body_of
 from .rules import RuleSet, rule_set
 from .table import Head, Row, Touch, append, append_touch, as_ids, head, prepare, write_head
 

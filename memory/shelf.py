@@ -11,8 +11,9 @@ import numpy as np
 
 from ..core import AgentId, Kind, Record, Time
 from ..store import Store
-from .bodies import Bodies, body_of, gone
+from .bodies import Bodies
 from .columns import Column
+from .encoding import body_of, gone
 from .index import Index
 from .ledger import read_quarantine
 from .table import Row, Touch, read_rows, read_touches

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical
 from ..store import Damage, Store, chain
 from . import ledger
-from .bodies import body_of, read_body
+from .encoding import body_of, read_body
 
 PART = "memory"
 VERSION = 2
