@@ -67,8 +67,8 @@ class Rows:
             self._blocks.append(np.empty((size, self.columns), self._kind))
         block = self._blocks[-1]
         if len(block) < BLOCK and inside + wanted > len(block):
-            grown = np.empty((min(BLOCK, max(inside + wanted, 2 * len(block))), self.columns))
-            grown = grown.astype(self._kind)
+            size = min(BLOCK, max(inside + wanted, 2 * len(block)))
+            grown = np.empty((size, self.columns), self._kind)
             grown[:inside] = block[:inside]
             self._blocks[-1] = block = grown
         return min(wanted, len(block) - inside)

@@ -145,6 +145,20 @@ class Shelf:
         last[self.touched.array[:past]] = self.touch_at.array[:past]
         return last
 
+    def places(
+        self, count: int, kinds: Sequence[Kind], person: AgentId, last: int | None
+    ) -> list[int]:
+        """Where the ``last`` so many (None: all) of the first ``count`` records are that are
+        of ``kinds`` (all when empty), for ``person`` (empty: whoever asks) and not gone."""
+        keep = self.until.array[:count] != -np.inf
+        if kinds:
+            keep &= np.array([kind in kinds for kind in KINDS])[self.kind.array[:count]]
+        if person:
+            heard = [not people or person in people for people in self.audiences]
+            keep &= np.array(heard)[self.audience.array[:count]]
+        found = np.flatnonzero(keep)
+        return found[max(0, len(found) - last) if last is not None else 0 :].tolist()
+
     def holds(self, word: str) -> NDArray[np.bool_]:
         """Whether each record's text holds ``word``."""
         column = self._words.setdefault(word, Column(np.bool_))
