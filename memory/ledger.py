@@ -66,6 +66,8 @@ def read_quarantine(store: Store, agent: AgentId) -> frozenset[AgentId]:
     """Whose word is not recalled now."""
     held: set[AgentId] = set()
     for entry in read_entries(store, agent):
+        if not entry.data.get("who"):
+            continue  # of somebody forgotten since
         if entry.what == "quarantined":
             held.add(entry.data["who"])
         elif entry.what == "released":
@@ -91,6 +93,20 @@ def rewind_log(store: Store, step: int) -> None:
         )
         ends[agent] = [int(row[0]), str(row[1])] if row else [0, ""]
     store.put(_ENDS, ends)
+
+
+def unname(store: Store, agent: AgentId, person: AgentId) -> None:
+    """Take a person's name and what was noted about them out of an agent's log."""
+    entries = list(read_entries(store, agent))
+    if not any(entry.data.get("who") == person for entry in entries):
+        return
+    store.execute("DELETE FROM memory_log WHERE agent = ?", (agent,))
+    ends = {name: end for name, end in store.get(_ENDS, {}).items() if name != agent}
+    store.put(_ENDS, ends)
+    for entry in entries:
+        if entry.data.get("who") == person:
+            entry = Entry(entry.step, entry.what, {"who": "", "why": ""})
+        write_entry(store, agent, entry)
 
 
 def _payload(agent: AgentId, n: int, step: int, what: str, data: str) -> str:

@@ -196,8 +196,11 @@ class Memory:
     def quarantine(self, who: AgentId, *, why: str = "") -> None:
         """Recall nothing more of what ``who`` said: a source found to lie or to inject.
 
-        Nothing is deleted, the log says when and ``why``; ``release`` takes it back.
+        Nothing is deleted, the log says when and ``why``; ``release`` takes it back. Raises
+        MemoryFault for an empty ``who``: the owner's own thoughts.
         """
+        if not who:
+            raise self._fault("its own thoughts cannot be quarantined; name who said it")
         self._log("quarantined", {"who": who, "why": why})
         self.shelf.quarantined |= {who}
         self.shelf.changed()

@@ -190,6 +190,22 @@ def check(store: Store) -> Iterator[Damage]:
                     pass
             except MemoryFault as error:
                 yield Damage(f"memory of {agent}", str(error))
+                yield from _each(store, agent) if read is read_rows else ()
+
+
+def _each(store: Store, agent: AgentId) -> Iterator[Damage]:
+    """Every record of an agent that is not whole."""
+    from .checking import examine
+
+    rows = store.each(
+        "SELECT id, step, body, vector, digest, link FROM memory_records "
+        "WHERE agent = ? ORDER BY id",
+        (agent,),
+    )
+    written = store.one("SELECT records FROM memory_heads WHERE agent = ?", (agent,))
+    count = written[0] if written and isinstance(written[0], int) else 0
+    for number, why in examine(agent, rows, (), (count, 0)).bad[:1000]:
+        yield Damage(f"memory of {agent}", f"record {number} {why}")
 
 
 def rewind(store: Store, step: int) -> None:

@@ -280,6 +280,20 @@ class Store:
             self.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (part, version))
             self.put(_SCHEMA, schema_digest(self._connection))
 
+    def reseal(self) -> None:
+        """Take the present table definitions for the right ones: after carrying tables over
+        from another file."""
+        self.put(_SCHEMA, schema_digest(self._connection))
+
+    def scrub(self) -> None:
+        """Write the file anew without what was deleted from it, and empty its log: nothing
+        of a deleted row is left in either."""
+        if self._depth:
+            raise RunError(f"{self.name}: cannot be scrubbed inside a transaction")
+        self.execute("PRAGMA secure_delete = 1")
+        self.execute("VACUUM")
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def version(self, part: str) -> int:
         """The schema version of a part; 0 when the file has none of its tables."""
         row = self.one("SELECT version FROM parts WHERE part = ?", (part,))
