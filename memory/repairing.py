@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from ..core import AgentId, MemoryFault, Record, canonical
+from ..core import AgentId, DenizensError, MemoryFault, Record, canonical
 from ..store import Store, WriterLock
 from . import ledger
 from .checking import Examined, Raw, examine
@@ -58,7 +58,7 @@ def _whole(path: Path) -> bool:
         with Store(path, write=False) as store:
             prepare(store)
             return not store.verify()
-    except Exception:  # whatever damage makes of it, it is not whole
+    except (DenizensError, sqlite3.Error, ValueError, TypeError):
         return False
 
 
