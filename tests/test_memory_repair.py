@@ -151,10 +151,7 @@ def test_flipped_bits_are_found_or_harmless(tmp_path: Path) -> None:
         if good:
             continue
         found += 1
-        try:
-            repair(target)
-        except MemoryFault as error:
-            assert target.name in str(error)
+        if not mendable(target):
             assert target.read_bytes() == bytes(spoiled)
             continue
         assert whole(target)
@@ -163,6 +160,17 @@ def test_flipped_bits_are_found_or_harmless(tmp_path: Path) -> None:
         mended += len(left) > 0
     assert found > 15
     assert mended > found // 2
+
+
+def mendable(path: Path) -> bool:
+    """Whether a repair succeeds; if not, it says of which file."""
+    try:
+        repair(path)
+    except MemoryFault as error:
+        if path.name not in str(error):
+            raise
+        return False
+    return True
 
 
 def read_known(path: Path) -> list[tuple[str, int, str]]:
