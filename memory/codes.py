@@ -210,19 +210,21 @@ class Codes:
     def _settle(self, lists: Lists) -> None:
         """Whole pieces go to their cells, the rest waits in a list that is always seen."""
         lists.empty(self.cells)
-        while self._settled + TURN <= self._rows.size:
-            stop = self._settled + TURN
-            rows = self._rows.part(self._settled, stop)
-            cell = np.argmax(rows @ self._centres.T, axis=1)
-            order = np.argsort(cell, kind="stable")
-            codes, _ = lists.encode(rows)
-            cuts = np.flatnonzero(np.diff(cell[order])) + 1
-            for piece in np.split(order, cuts):
-                lists.append(int(cell[piece[0]]), piece + self._settled, codes[piece])
-            self._settled = stop
-        rest = np.arange(self._settled, self._rows.size)
-        if len(rest):
-            lists.add(self.cells, rest, self._rows.part(self._settled, self._rows.size))
+        start, stop = self._settled, self._rows.size // TURN * TURN
+        cell = np.empty(stop - start, np.int32)
+        for piece in range(start, stop, TURN):
+            like = self._rows.part(piece, piece + TURN) @ self._centres.T
+            cell[piece - start : piece - start + TURN] = np.argmax(like, axis=1)
+        # Cell by cell, so that a list grows once, however many rows there are.
+        order = np.argsort(cell, kind="stable")
+        cuts = np.flatnonzero(np.diff(cell[order])) + 1
+        for members in np.split(order, cuts) if len(order) else ():
+            ids = members + start
+            lists.add(int(cell[members[0]]), ids, self._rows.take(ids))
+        self._settled = stop
+        if stop < self._rows.size:
+            rest = np.arange(stop, self._rows.size)
+            lists.add(self.cells, rest, self._rows.part(stop, self._rows.size))
         self._done = self._rows.size
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..core import AgentId, Cue, Hit
 from ..store import Store
 from .codes import Lists, scale_for
+from .finishing import finish
 from .index import units
 from .recall import SLACK, WHOLE, Parts, hits, score_some
 from .scene import Scene
@@ -84,53 +85,41 @@ def together(
 ) -> dict[int, tuple[Hit, ...]]:
     """The answers, by place, to those requests that a pool can answer; the very answers
     that ``Memory.recall`` gives to each alone."""
-    groups: dict[tuple[int, int], list[int]] = {}
+    if len(requests) < FEW:
+        return {}
+    groups: dict[tuple[int, int], list[tuple[int, Scene]]] = {}
     for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
-        if row is None or not _simple(memory, cue):
+        if row is None or cue.limit < 1:
             continue
-        groups.setdefault((id(memory.store), len(row)), []).append(place)
+        rules, shelf = memory.rules_for(cue), memory.shelf
+        plain = rules.recency == "hours" and rules.listing == "written" and not rules.successive
+        size = shelf.index.rows
+        if plain and LEAST <= size == len(shelf.row) <= WHOLE and memory.step is None:
+            scene = Scene.of(memory, cue, np.asarray(row, np.float32), {})
+            groups.setdefault((id(memory.store), len(row)), []).append((place, scene))
     answers: dict[int, tuple[Hit, ...]] = {}
-    for places in groups.values():
-        if len(places) < FEW:
+    for members in groups.values():
+        if len(members) < FEW:
             continue
-        for start in range(0, len(places), PIECE):
-            piece = places[start : start + PIECE]
-            scenes = []
-            for place in piece:
-                memory, cue = requests[place]
-                scenes.append(Scene.of(memory, cue, np.asarray(rows[place], np.float32), {}))
-            owners = [requests[place][0].agent for place in piece]
-            limits = [requests[place][1].limit for place in piece]
-            found = _recall(requests[piece[0]][0].store, owners, scenes, limits)
-            answers.update(zip(piece, found, strict=True))
+        for start in range(0, len(members), PIECE):
+            piece = members[start : start + PIECE]
+            asked = [requests[place] for place, _ in piece]
+            found = _recall([scene for _, scene in piece], asked)
+            answers.update(zip((place for place, _ in piece), found, strict=True))
     return answers
 
 
-def _simple(memory: Memory, cue: Cue) -> bool:
-    rules = memory.rules_for(cue)
-    shelf = memory.shelf
-    return (
-        rules.recency == "hours"
-        and rules.listing == "written"
-        and not rules.successive
-        and memory.step is None
-        and cue.limit > 0
-        and LEAST <= shelf.index.rows == len(shelf.row) <= WHOLE
-    )
-
-
-def _recall(
-    store: Store, owners: list[AgentId], scenes: list[Scene], limits: list[int]
-) -> list[tuple[Hit, ...]]:
-    shelves = {owner: scene.shelf for owner, scene in zip(owners, scenes, strict=True)}
+def _recall(scenes: list[Scene], asked: list[tuple[Memory, Cue]]) -> list[tuple[Hit, ...]]:
+    owners = [memory.agent for memory, _ in asked]
+    limits = [cue.limit for _, cue in asked]
     queries = units(np.stack([scene.query for scene in scenes if scene.query is not None]))
-    pool = Pool.of(store, shelves)
+    shelves = {owner: scene.shelf for owner, scene in zip(owners, scenes, strict=True)}
+    pool = Pool.of(asked[0][0].store, shelves)
     starts, rough, off = pool.products(owners, queries)
     begin, sizes = starts[:-1], np.diff(starts)
-    masked = any(scene.mask is not None for scene in scenes)
     fits = None
     lows, highs = rough, rough
-    if masked:
+    if any(scene.mask is not None for scene in scenes):
         fits = np.concatenate(
             [np.ones(s.count, bool) if s.mask is None else s.mask for s in scenes]
         )
@@ -148,11 +137,11 @@ def _recall(
         wanted &= fits
     chosen = np.flatnonzero(wanted)
     cuts = np.searchsorted(chosen, starts)
-    answers = []
-    for number, scene in enumerate(scenes):
-        places = chosen[cuts[number] : cuts[number + 1]] - starts[number]
-        answers.append(hits(scene.shelf, _exactly(scene, places), limits[number]))
-    return answers
+    places = chosen - np.repeat(begin, np.diff(cuts))
+    if any(scene.rules.decay != scenes[0].rules.decay for scene in scenes):
+        pieces = zip(scenes, np.split(places, cuts[1:-1]), limits, strict=True)
+        return [hits(s.shelf, _exactly(s, mine), limit) for s, mine, limit in pieces]
+    return finish(scenes, queries, places, cuts, limits)
 
 
 def _exactly(scene: Scene, places: Ints) -> Parts:

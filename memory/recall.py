@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 WHOLE = 12_000
 """Up to so many candidates all are scored: a first pass would not be faster."""
-PROBES = 96
+PROBES = 64
 """Cells looked into under approximate rules."""
-NOTABLE = 3_000
+NOTABLE = 2_000
 """About how many of the newest and most important records are candidates in any case."""
 SLACK = 2e-5
 """Error of ``Scene.own``, generously."""
@@ -222,9 +222,9 @@ def _likeliest(scene: Scene, limit: int) -> Parts:
         far, far_rough = far[fits], far_rough[fits]
     seen = np.zeros(scene.count, bool)
     seen[places] = True
-    notable = _notable(scene)
-    notable = notable[~seen[notable]]
-    known = shelf.relevance(notable, scene.query)
+    notable, rows_of = _notable(scene)
+    known = _cosines(shelf, notable, rows_of, query)[unseen := ~seen[notable]]
+    notable = notable[unseen]
     top = places[rough >= rough.max() - 2 * off] if len(rough) else places
     end = far[far_rough >= far_rough.max() - 2 * far_off] if len(far) else far
     low, high = scene.cosine_bounds(np.concatenate([top, end]))
@@ -245,27 +245,38 @@ def _fits(scene: Scene, places: Places) -> NDArray[np.bool_]:
     return fits
 
 
-def _notable(scene: Scene) -> Places:
-    """The candidates that score most whatever the cue; the newest of equal ones."""
+def _notable(scene: Scene) -> tuple[Places, NDArray[np.float32]]:
+    """The candidates that score most whatever the cue, the newest of equal ones, and the
+    rows of those that have one; kept with the shelf, since every cue needs them."""
     own = scene.own()
-    if scene.trust is not None:
-        own = own * scene.trust
-    kept = scene.shelf.memo.get("notable") if scene.plain and scene.trust is None else None
-    if kept is not None and kept[0] is own:
-        found: Places = kept[1]
-        return found
+    keep = scene.plain and scene.trust is None
+    kept: tuple[object, Places, NDArray[np.float32]] | None = scene.shelf.memo.get("notable")
+    if keep and kept is not None and kept[0] is own:
+        return kept[1], kept[2]
+    ranked = own if scene.trust is None else own * scene.trust
     if scene.mask is not None:
-        own = np.where(scene.mask, own, np.float32(-np.inf))
-    sample = own[:: max(1, len(own) // 50_000)]
-    share = min(1.0, NOTABLE / len(own))
+        ranked = np.where(scene.mask, ranked, np.float32(-np.inf))
+    sample = ranked[:: max(1, len(ranked) // 50_000)]
+    share = min(1.0, NOTABLE / len(ranked))
     bar = np.quantile(sample, 1 - share) if share < 1 else -np.inf
-    found = np.flatnonzero(own >= bar).astype(np.int64)
+    found = np.flatnonzero(ranked >= bar).astype(np.int64)
     if scene.mask is not None:
         found = found[scene.mask[found]]
     found = found[-2 * NOTABLE :]
-    if scene.plain and scene.trust is None:
-        scene.shelf.memo["notable"] = (own, found)
-    return found
+    rows = scene.shelf.row.array[found]
+    taken = scene.shelf.index.rows_of.take(rows[rows >= 0])
+    if keep:
+        scene.shelf.memo["notable"] = (own, found, taken)
+    return found, taken
+
+
+def _cosines(
+    shelf: Shelf, places: Places, rows: NDArray[np.float32], query: NDArray[np.float32]
+) -> Floats:
+    """Cosines of records whose rows have been taken already; 0 for those without."""
+    cosines = np.zeros(len(places))
+    cosines[shelf.row.array[places] >= 0] = np.vecdot(rows, query)
+    return cosines
 
 
 def recall_many(

@@ -159,7 +159,7 @@ def test_approximate_recall_finds_the_best() -> None:
     alike = [replace(r, importance=1.0, created=NINE) for r in records(4000, 5)]
     flat.add(alike, dict(enumerate(talk(4000, 5), 1)))
     shares = []
-    for number, query in enumerate(talk(30, 6)):
+    for number, query in enumerate(talk(12, 6)):
         for one, person in ((memory, ""), (memory, "Cy"), (flat, "")):
             cue = Cue(text="x", at=NINE + timedelta(days=3 + number), person=person)
             found = one.recall(replace(cue, rules="paper-approx"), query)
