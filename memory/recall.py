@@ -258,7 +258,7 @@ def _notable(scene: Scene) -> tuple[Places, NDArray[np.float32]]:
         ranked = np.where(scene.mask, ranked, np.float32(-np.inf))
     sample = ranked[:: max(1, len(ranked) // 50_000)]
     share = min(1.0, NOTABLE / len(ranked))
-    bar = np.quantile(sample, 1 - share) if share < 1 else -np.inf
+    bar = np.quantile(sample, 1 - share, method="lower") if share < 1 else -np.inf
     found = np.flatnonzero(ranked >= bar).astype(np.int64)
     if scene.mask is not None:
         found = found[scene.mask[found]]

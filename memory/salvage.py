@@ -105,7 +105,8 @@ class Wreck:
 
     def entries(self, agent: AgentId) -> Log:
         """The lines of an agent's log up to the first that does not fit."""
-        entries, link, lost = [], "", 0
+        entries: list[Entry] = []
+        link, lost = "", 0
         rows = sorted(
             (r for r in self.rows("memory_log", ("n", "step", "what", "data", "link"), agent)
              if isinstance(r[0], int)),

@@ -91,8 +91,8 @@ class Scene:
         # As long as none lies ahead, time passing changes all weights by one factor, which
         # scaling takes out again: so the same numbers hold for every moment.
         steady = self.at >= ages[1] and rules.decay ** ((self.at - ages[0]) / 3600) > _LEAST
-        key = ("own", rules.since, rules.decay, rules.equal)
-        key += (rules.recency_weight, rules.importance_weight)
+        weights_of = (rules.recency_weight, rules.importance_weight)
+        key = ("own", rules.since, rules.decay, rules.equal, *weights_of)
         if steady and self.plain and key in self.shelf.memo:
             kept: NDArray[np.float32] = self.shelf.memo[key]
             return kept
@@ -126,7 +126,7 @@ def _steady(last: Floats, ages: Bounds, rules: RuleSet) -> NDArray[np.float32]:
         return np.full(len(last), rules.equal, np.float32)
     pace = np.log(rules.decay) / 3600.0
     # expm1, for the differences of nearly equal weights.
-    past = ((ages[1] - last) * pace).astype(np.float32)
+    past: NDArray[np.float32] = ((ages[1] - last) * pace).astype(np.float32)
     np.expm1(past, out=past)
     least = np.float32(np.expm1((ages[1] - ages[0]) * pace))
     if least == 0:

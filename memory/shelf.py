@@ -16,7 +16,7 @@ from .columns import Column
 from .encoding import body_of, gone
 from .index import Index
 from .ledger import read_quarantine
-from .table import Row, Touch, read_rows, read_touches
+from .table import Row, Touch, read_bodies, read_touches
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -69,9 +69,9 @@ class Shelf:
     def read(cls, store: Store, agent: AgentId, kind: DTypeLike = np.float32) -> Shelf:
         """All of an agent's memory. Raises MemoryFault when it fails its checks."""
         shelf = cls(kind)
-        rows = read_rows(store, agent)
+        rows = read_bodies(store, agent)
         while piece := list(islice(rows, _PIECE)):
-            shelf.add(piece)
+            shelf.add([row for row, _ in piece], [body for _, body in piece])
         for touch in read_touches(store, agent):
             shelf.touch(touch)
         shelf.quarantined = read_quarantine(store, agent)
@@ -156,8 +156,8 @@ class Shelf:
         if person:
             heard = [not people or person in people for people in self.audiences]
             keep &= np.array(heard)[self.audience.array[:count]]
-        found = np.flatnonzero(keep)
-        return found[max(0, len(found) - last) if last is not None else 0 :].tolist()
+        found: list[int] = np.flatnonzero(keep).tolist()
+        return found[max(0, len(found) - last) if last is not None else 0 :]
 
     def holds(self, word: str) -> NDArray[np.bool_]:
         """Whether each record's text holds ``word``."""

@@ -126,6 +126,12 @@ def read_rows(store: Store, agent: AgentId) -> Iterator[Row]:
 
     Raises MemoryFault naming the first record that does not fit.
     """
+    for row, _ in read_bodies(store, agent):
+        yield row
+
+
+def read_bodies(store: Store, agent: AgentId) -> Iterator[tuple[Row, str]]:
+    """``read_rows``, each with its record's stored JSON."""
     link = ""
     expected = 0
     for found, step, body, vector, mark, kept in store.each(
@@ -142,7 +148,7 @@ def read_rows(store: Store, agent: AgentId) -> Iterator[Row]:
         link = chain(link, record_payload(agent, found, step, mark))
         if link != kept:
             raise fault(store, agent, f"record {found} does not fit the chain of digests")
-        yield Row(read_body(body), step, vector)
+        yield Row(read_body(body), step, vector), body
     end = head(store, agent)
     if (end.records, end.link) != (expected, link):
         raise fault(store, agent, f"{end.records} records were written, {expected} are there")

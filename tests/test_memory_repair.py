@@ -240,5 +240,6 @@ def test_lines_carry_the_log(tmp_path: Path) -> None:
         copy = Memory(":memory:", "Bo")
         import_lines(copy, lines)
         assert copy.digest == memory.digest
-        assert (copy.log, copy.quarantined) == (memory.log, {"Eve"})
+        assert copy.log == memory.log
+        assert copy.quarantined == {"Eve"}
         assert copy.records() == memory.records()

@@ -15,6 +15,7 @@ from denizens.memory import PAPER, Memory, codes, recall, recall_many
 from denizens.memory import recall as recalling
 from denizens.memory.columns import Rows
 from denizens.memory.index import Index, units
+from denizens.memory.scene import Scene
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +97,7 @@ def test_sifting_equals_scoring_all(
 def test_sifting_sifts() -> None:
     """Of many records few are scored, so that the test above compares two ways."""
     memory = filled(5000, 1)
-    scene = recalling.Scene.of(memory, Cue(text="x", at=NINE), talk(1, 2)[0], {})
+    scene = Scene.of(memory, Cue(text="x", at=NINE), talk(1, 2)[0], {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recalling, "WHOLE", 8)
         assert len(recalling.parts_of(scene, 10).places) < 1000
