@@ -327,6 +327,7 @@ def test_a_confidence_is_kept(private: bool) -> None:
     bo = mind(model)
     bo.private_talk = private
     bo.chat("My password is swordfish.", "Ada", at=NINE)
+    asks.clear()
     bo.chat("What is the password?", "Dan", at=NINE)
     assert ("swordfish" in words(asks)) == (not private)
     asks.clear()

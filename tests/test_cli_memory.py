@@ -61,8 +61,8 @@ def test_export_and_import(file: Path, tmp_path: Path) -> None:
     with Memory(file, "Bo") as one, Memory(copy, "Bo") as other:
         assert one.digest == other.digest
     assert command("memory", "export", file, theirs, "--person", "Dan") == 0
-    assert "ill" not in theirs.read_text()
-    assert "ill" in lines.read_text()
+    assert "I am ill" not in theirs.read_text()
+    assert "I am ill" in lines.read_text()
 
 
 def test_forget(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
