@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
 
 CELLS_FROM = 1 << 18
 """So many rows are put into cells by likeness; below, one pass over all is fast enough."""
-FLAT = 4
-"""Lists that rows take turns in while there are no cells: threads share them."""
-RUN = 4096
-"""Rows that go into one of those lists before it is the next one's turn."""
 TURN = 1024
 """Rows enter cells so many at a time: the same pieces however they were added, so that the
 products that choose their cells round alike."""
@@ -53,6 +48,9 @@ class Lists:
             False,
         )
         self._index.own_fields = False
+        # Threads share queries only: sharing the lists of one gains a third on an idle machine,
+        # and on a busy one every cue waits 20 ms for the thread that is not let run.
+        self._index.parallel_mode = 0
         self._index.is_trained = True
 
     def add(self, number: int, ids: NDArray[np.int64], rows: NDArray[np.float32]) -> float:
@@ -97,8 +95,6 @@ class Lists:
         off = queries - whole[:, : self._columns] / scales[:, None]
         missed = np.sqrt(np.vecdot(off, off))
         self._index.nprobe = numbers.shape[1]
-        # Threads share the queries, or the lists of one when there are no queries to share.
-        self._index.parallel_mode = 0 if len(queries) > numbers.shape[1] else 1
         starts, found, ids = self._index.range_search_preassigned(
             whole, -1e30, np.ascontiguousarray(numbers), np.zeros(numbers.shape, np.float32)
         )
@@ -118,8 +114,8 @@ def scale_for(rows: NDArray[np.float32]) -> float:
 
 
 class Codes:
-    """One agent's rows in 8 bits, kept up with them: in turn in a few lists while there are
-    less than ``CELLS_FROM``, above in cells around the centres of a k-means over the first
+    """One agent's rows in 8 bits, kept up with them: in one list while there are less
+    than ``CELLS_FROM``, above in cells around the centres of a k-means over the first
     of them. How many cells and from which rows depends on the number of rows alone, so an
     index that grew equals a rebuilt one.
     """
@@ -140,17 +136,12 @@ class Codes:
     def all(self, query: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
         """Products of a query of length 1 with all rows, and how far they may be off."""
         lists = self._ready()
-        numbers = np.arange(self.cells + 1 if self.cells else FLAT)
+        numbers = np.arange(self.cells + 1)
         _, ids, found, within = lists.products(query[None], numbers[None])
         products = np.empty(self._rows.size, np.float32)
-        if self.cells:
-            products[ids] = found
-            return products, float(within[0])
-        # In few runs of numbers: copied whole they are much faster than number by number.
-        cuts = [0, *(np.flatnonzero(ids[1:] != ids[:-1] + 1) + 1).tolist(), len(ids)]
-        for start, stop in pairwise(cuts):
-            if stop > start:
-                products[ids[start] : ids[start] + stop - start] = found[start:stop]
+        if not self.cells:
+            return found, float(within[0])
+        products[ids] = found
         return products, float(within[0])
 
     def near(self, query: NDArray[np.float32], probes: int) -> tuple[Found, float]:
@@ -180,7 +171,7 @@ class Codes:
         self._stage, self._done, self._settled = stage, 0, 0
         if not stage:
             sample = self._rows.part(0, min(size, 16384))
-            self._lists = Lists(columns, FLAT, scale_for(sample))
+            self._lists = Lists(columns, 1, scale_for(sample))
             self._centres = np.empty((0, columns), np.float32)
             return
         import faiss
@@ -201,11 +192,10 @@ class Codes:
         self._lists = Lists(columns, count + 1, scale_for(sample))
 
     def _fill(self, lists: Lists) -> None:
-        while self._done < self._rows.size:
-            stop = min(self._rows.size, (self._done // RUN + 1) * RUN)
-            ids = np.arange(self._done, stop)
-            lists.add(self._done // RUN % FLAT, ids, self._rows.part(self._done, stop))
-            self._done = stop
+        for start in range(self._done, self._rows.size, 4096):
+            stop = min(self._rows.size, start + 4096)
+            lists.add(0, np.arange(start, stop), self._rows.part(start, stop))
+        self._done = self._rows.size
 
     def _settle(self, lists: Lists) -> None:
         """Whole pieces go to their cells, the rest waits in a list that is always seen."""

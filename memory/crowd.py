@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Singles = NDArray[np.float32]
 
-FEW = 8
-"""Fewer minds than this are not worth a pool."""
+FEW = 64
+"""Fewer cues than this are not worth a pool, whose threads a busy machine may keep waiting."""
 LEAST = 128
 """Records a mind must have to be worth it."""
 PIECE = 512

@@ -41,7 +41,7 @@ def test_crowd(talks: Talks) -> None:
     """Many at once and one by one are both measured, and their answers compared."""
     found = measure_crowd(talks, 12, 150)
     assert found["recalls_per_s"] > 0
-    assert found["vs_loop"] == pytest.approx(found["recalls_per_s"] / found["loop_per_s"], rel=0.02)
+    assert found["vs_loop"] == pytest.approx(found["recalls_per_s"] / found["loop_per_s"], abs=0.01)
 
 
 def test_talks_extend_by_a_fixed_seed(talks: Talks) -> None:

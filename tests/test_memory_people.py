@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens.core import Cue, MemoryFault, Record, SettingError
-from denizens.memory import Memory, export_lines, recall_many
+from denizens.memory import Memory, crowd, export_lines, recall_many
 from denizens.memory.forgetting import forget
 from denizens.store import Store
 from hypothesis import given, settings
@@ -57,7 +57,9 @@ def test_nobody_is_told_what_is_not_for_them(count: int, seed: int, rules: str) 
     query = np.random.default_rng(seed + 1).normal(size=8).astype(np.float32)
     cue = Cue(text="x", at=NINE + timedelta(days=1), limit=400, rules=rules, touch=False)
     requests = [(memory, replace(cue, person=person)) for person in PEOPLE]
-    batch = recall_many(requests, np.stack([query] * len(PEOPLE)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crowd, "FEW", 8)
+        batch = recall_many(requests, np.stack([query] * len(PEOPLE)))
     for (_, asked), found in zip(requests, batch, strict=True):
         mine = [r for r in records if not r.audience or asked.person in r.audience]
         assert {hit.record.id for hit in found} <= {record.id for record in mine}

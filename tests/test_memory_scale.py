@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from denizens.core import Cue, Kind, Record
-from denizens.memory import PAPER, Memory, codes, recall, recall_many
+from denizens.memory import PAPER, Memory, codes, crowd, recall, recall_many
 from denizens.memory import recall as recalling
 from denizens.memory.columns import Rows
 from denizens.memory.index import Index, units
@@ -184,7 +184,8 @@ def test_crowd_equals_one_by_one(seed: int, cues: list[Cue]) -> None:
     """Minds of several sizes and trusts, several cues for one of them, some masked, while
     memories grow: together each is answered what it is answered alone, to the bit."""
     chance = np.random.default_rng(seed)
-    with Store(":memory:") as store:
+    with Store(":memory:") as store, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crowd, "FEW", 8)
         memories = []
         for number in range(12):
             size = int(chance.integers(100, 400))
