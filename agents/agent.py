@@ -42,6 +42,10 @@ class Agent:
 
     ``live`` and ``reply`` only think; ``commit`` alone writes, to the memory and the state.
     Without ``planner`` it lives by Daily.
+
+    ``private_talk``: what a person says in a chat, and what is answered, is recalled in chats
+    with that person only. On unless switched off, since what was let out cannot be taken
+    back; off, the agent may tell everybody what anybody told it.
     """
 
     def __init__(
@@ -54,7 +58,9 @@ class Agent:
         tools: Toolbox | Iterable[Callable[..., object] | str] = (),
         state: AgentState | None = None,
         step_seconds: int = 60,
+        private_talk: bool = True,
     ) -> None:
+        self.private_talk = private_talk
         self.persona = persona
         self.model = model
         self.memory = memory
@@ -116,6 +122,7 @@ class Agent:
                 tuple(session),
                 self.tools.specs(),
                 seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
+                self.private_talk,
             ),
             asks,
         )

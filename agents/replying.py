@@ -52,13 +52,17 @@ def replying(
     session: tuple[Line, ...],
     tools: tuple[ToolSpec, ...],
     seed: Seed,
+    private: bool = True,
 ) -> Thought[tuple[str, Decision]]:
     """Recall what bears on the line, use a tool where one fits, speak, and remember both
-    lines. The decision's action is ``wait``: a chat moves nobody in a world."""
+    lines. The decision's action is ``wait``: a chat moves nobody in a world.
+
+    Only what is for everybody or for this person is recalled; with ``private`` both lines
+    are remembered as for them."""
     situation = _alone(persona, state, tools, message.at, seed)
     draft = Draft(situation)
     answer = yield from recall(
-        Recall(cue=Cue(text=message.text, at=message.at, limit=8, touch=True))
+        Recall(cue=Cue(text=message.text, at=message.at, limit=8, touch=True, person=message.who))
     )
     records: tuple[Record, ...] = ()
     if isinstance(answer, Recalled):
@@ -90,10 +94,10 @@ def replying(
     if not isinstance(said, Completion):
         return f"(no answer: {said.detail})", draft.decide(Action("wait"))
     text = said.text.strip()
-    draft.note(
-        "utterance", f'{message.who} said to {persona.name}: "{message.text}"', who=message.who
-    )
-    draft.note("utterance", f'{persona.name} said to {message.who}: "{text}"')
+    circle = (message.who,) if private else ()
+    heard = f'{message.who} said to {persona.name}: "{message.text}"'
+    draft.note("utterance", heard, who=message.who, audience=circle)
+    draft.note("utterance", f'{persona.name} said to {message.who}: "{text}"', audience=circle)
     yield from draft.settle()
     return text, draft.decide(Action("wait"), f"{message.who} spoke to {persona.name}.")
 

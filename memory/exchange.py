@@ -10,24 +10,28 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from ..core import Json, MemoryFault, Record, RecordId, canonical, from_json, to_json
+from ..core import AgentId, Json, MemoryFault, Record, RecordId, canonical, from_json, to_json
+from .encoding import gone
+from .ledger import Entry, read_entries, read_quarantine, write_entry
 from .memory import Memory
 from .table import Row, Touch, read_rows, read_touches
 
 
-def export_lines(memory: Memory, path: Path | str) -> int:
+def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> int:
     """Write a memory (all of it, or as of a view's step) to ``path``; returns the lines.
 
     A line is ``{"step", "record", "vector"}`` (vector: base64 of little-endian float32, or
-    null) or, for an access, ``{"step", "at", "touch": [ids]}``; in order of steps, so that
-    reading them again makes an equal memory, digests included.
+    null), for an access ``{"step", "at", "touch": [ids]}``, or for a line of the log
+    ``{"step", "log", "data"}``; in order of steps, so that reading them again makes an equal
+    memory, digests included. For a ``person`` it is what is for them or for everybody, no
+    more: to be read, and too little to be imported.
     """
     target = Path(path)
     part = target.with_name(f"{target.name}.part{os.getpid()}")
     count = 0
     try:
         with part.open("w", encoding="utf-8") as out:
-            for line in _lines(memory):
+            for line in _lines(memory, person):
                 out.write(canonical(line) + "\n")
                 count += 1
         os.replace(part, target)
@@ -38,21 +42,31 @@ def export_lines(memory: Memory, path: Path | str) -> int:
     return count
 
 
-def _lines(memory: Memory) -> Iterator[Json]:
+def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
     until = memory.step
-    items: list[Row | Touch] = [
-        *read_rows(memory.store, memory.agent),
-        *read_touches(memory.store, memory.agent),
-    ]
+    items: list[Row | Touch | Entry] = list(read_rows(memory.store, memory.agent))
+    if person:
+        # Numbers, logs and accesses of what is not theirs would tell of it too.
+        items = [item for item in items if isinstance(item, Row) and _theirs(item, person)]
+    else:
+        items += read_touches(memory.store, memory.agent)
+        items += read_entries(memory.store, memory.agent)
     # Stable: within a step the records come before the accesses, as a commit writes them.
     for item in sorted(items, key=lambda item: item.step):
         if until is not None and item.step > until:
             return
         if isinstance(item, Touch):
             yield {"step": item.step, "at": item.at.isoformat(), "touch": list(item.records)}
+        elif isinstance(item, Entry):
+            yield {"step": item.step, "log": item.what, "data": item.data}
         else:
             packed = None if item.vector is None else base64.b64encode(item.vector).decode()
             yield {"step": item.step, "record": to_json(item.record), "vector": packed}
+
+
+def _theirs(row: Row, person: AgentId) -> bool:
+    audience = row.record.audience
+    return (not audience or person in audience) and not gone(row.record)
 
 
 def import_lines(memory: Memory, path: Path | str) -> int:
@@ -77,15 +91,20 @@ def import_lines(memory: Memory, path: Path | str) -> int:
             for item in batch:
                 if isinstance(item, Touch):
                     memory.touch(item.records, step=step, at=item.at)
+                elif isinstance(item, Entry):
+                    write_entry(memory.store, memory.agent, item)
+    memory.shelf.quarantined = read_quarantine(memory.store, memory.agent)
     return len(items)
 
 
-def _item(line: str, number: int, source: Path) -> Row | Touch:
+def _item(line: str, number: int, source: Path) -> Row | Touch | Entry:
     try:
         data = json.loads(line)
         if "touch" in data:
             at = datetime.fromisoformat(data["at"])
             return Touch(tuple(map(RecordId, data["touch"])), int(data["step"]), at)
+        if "log" in data:
+            return Entry(int(data["step"]), str(data["log"]), dict(data["data"]))
         packed = data["vector"]
         vector = None if packed is None else base64.b64decode(packed, validate=True)
         return Row(from_json(Record, data["record"]), int(data["step"]), vector)

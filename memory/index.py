@@ -1,70 +1,83 @@
-"""Embeddings of one agent's records, searched in memory with FAISS."""
+"""Embeddings of one agent's records: exact cosines, and their first pass in 8 bits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .codes import Codes
+from .columns import Rows
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 class Index:
-    """Rows of one length in a FAISS ``IndexFlatIP``, numbered from 0 as they were added.
+    """Rows of one length, scaled to length 1, numbered from 0 as they were added.
 
-    Kept in memory only: built from the store's checked rows, never from an index file.
-    FAISS loads at the first search. A row's cosine does not depend on how many others there
-    are or when they came, so an index built row by row equals a rebuilt one to the bit.
+    Kept in memory only: built from the store's checked rows, never from an index file. A
+    row's cosine does not depend on how many others there are or when they came, so an index
+    built row by row equals a rebuilt one to the bit. ``codes`` are the rows in 8 bits in
+    FAISS, which loads when they are first asked for. Of ``kind`` float16 the rows take half
+    the memory and cosines are exact to 3 digits.
     """
 
-    def __init__(self) -> None:
-        self.columns = 0
-        self.rows = 0
-        self._waiting: list[NDArray[np.float32]] = []
-        self._faiss: Any = None
-        self._matrix: NDArray[np.float32] = np.empty((0, 0), np.float32)
+    def __init__(self, kind: DTypeLike = np.float32) -> None:
+        self.rows_of = Rows(kind)
+        self._codes: Codes | None = None
+
+    @property
+    def columns(self) -> int:
+        """Length of a row; 0 while there are none."""
+        return self.rows_of.columns
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.rows_of.size
+
+    @property
+    def codes(self) -> Codes:
+        """The rows in 8 bits, for a first pass."""
+        if self._codes is None:
+            self._codes = Codes(self.rows_of)
+        return self._codes
 
     def add(self, row: NDArray[np.float32]) -> int:
         """Add one row of shape (columns,); returns its number."""
-        self.columns = self.columns or len(row)
-        self._waiting.append(row)
-        self.rows += 1
+        self.extend(row[None])
         return self.rows - 1
+
+    def extend(self, rows: NDArray[np.float32]) -> None:
+        """Add rows of shape (n, columns)."""
+        self.rows_of.extend(units(rows))
 
     def cosines(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Cosine of ``vector`` with the numbered rows, shape (len(rows),)."""
-        self._settle()
         if not len(rows):
             return np.empty(0, np.float32)
-        # Row by row, unlike a matrix product, whose blocks round by a row's place; and
-        # over FAISS's own storage, since scaling needs every candidate's cosine.
-        found: NDArray[np.float32]
-        found = np.vecdot(self._matrix[: int(rows.max()) + 1], units(vector[None])[0])
-        return found[rows]
+        query = units(vector[None])[0]
+        if 2 * len(rows) > self.rows:
+            found: NDArray[np.float32] = self.rows_of.dot(query)[rows]
+            return found
+        # Row by row, unlike a matrix product, whose blocks round by a row's place.
+        picked: NDArray[np.float32] = np.vecdot(self.rows_of.take(rows), query)
+        return picked
 
     def nearest(
         self, vectors: NDArray[np.float32], limit: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Cosines and numbers of the nearest rows for each query, both (n, limit)."""
-        self._settle()
-        found: tuple[NDArray[np.float32], NDArray[np.int64]]
-        found = self._faiss.search(units(vectors), min(limit, self.rows))
-        return found
-
-    def _settle(self) -> None:
-        if not self._waiting:
-            return
-        import faiss
-
-        if self._faiss is None:
-            self._faiss = faiss.IndexFlatIP(self.columns)
-        self._faiss.add(units(np.stack(self._waiting)))
-        self._waiting.clear()
-        size = self.rows * self.columns
-        # Growth may have moved the storage, so the view is taken anew.
-        flat = faiss.rev_swig_ptr(self._faiss.get_xb(), size)
-        self._matrix = flat.reshape(self.rows, self.columns)
+        """Cosines and numbers of the nearest rows for each query, both (n, limit), exact;
+        equal ones in the order of their numbers."""
+        limit = min(limit, self.rows)
+        scores, numbers = [], []
+        for vector in vectors:
+            cosines = self.cosines(vector, np.arange(self.rows))
+            order = np.argsort(-cosines, kind="stable")[:limit]
+            scores.append(cosines[order])
+            numbers.append(order)
+        return np.stack(scores), np.stack(numbers)
 
 
 def units(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from ..core import (
     AgentId,
     Cue,
     Hit,
+    Json,
     Kind,
     MemoryFault,
     Record,
@@ -21,6 +22,8 @@ from ..core import (
     Time,
 )
 from ..store import Store
+from .encoding import body_of, gone
+from .ledger import Entry, read_entries, write_entry
 from .rules import RuleSet, rule_set
 from .table import Head, Row, Touch, append, append_touch, as_ids, head, prepare, write_head
 
@@ -57,21 +60,27 @@ class Memory:
         rules: str | RuleSet = "paper",
         embed: Embedder | None = None,
         decay: float | None = None,
+        trust: Mapping[AgentId, float] | None = None,
+        compact: bool = False,
     ) -> None:
         """A view of ``agent``'s records in ``store`` (a path opens its own).
 
         ``embed`` turns texts into rows of shape (n, d) for stand-alone use; a simulation
-        hands vectors in. ``decay`` replaces the rule set's. Raises MemoryFault for a file
-        that fails its checks, SettingError for unknown rules.
+        hands vectors in. ``decay`` replaces the rule set's. ``trust`` multiplies the score
+        of what somebody said by a weight from 0 to 1 (1 for who is not named). ``compact``
+        keeps embeddings in RAM as float16, half as large and exact to 3 digits, unless
+        another view of this memory in this process has loaded them already. Raises MemoryFault
+        for a file that fails its checks, SettingError for unknown rules.
         """
         self.agent = agent
         self.rules = rule_set(rules) if isinstance(rules, str) else rules
-        if decay is not None:
-            if not 0 < decay <= 1:
-                raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
-            self.rules = replace(self.rules, decay=decay)
-        self.embed = embed
+        if decay is not None and not 0 < decay <= 1:
+            raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
         self._decay = decay
+        self.embed = embed
+        self.trust = _weights(agent, trust or {})
+        self.rules = self._own(self.rules)
+        self._compact = compact
         self._step: int | None = None
         self._owned = not isinstance(store, Store)
         try:
@@ -91,7 +100,8 @@ class Memory:
         key = ("memory", self.agent)
         shelf = self.store.cache.get(key)
         if shelf is None:
-            shelf = self.store.cache[key] = Shelf.read(self.store, self.agent)
+            kind = "float16" if self._compact else "float32"
+            shelf = self.store.cache[key] = Shelf.read(self.store, self.agent, kind)
         return cast("Shelf", shelf)
 
     @property
@@ -119,26 +129,22 @@ class Memory:
         self._writable(step)
         shelf = self.shelf
         vectors = vectors or {}
-        rows = []
-        columns = shelf.index.columns
         for number, record in enumerate(records, self.next_id):
             self._check(record, number)
-            blob = None
-            if record.id in vectors:
-                blob = self._packed(vectors[record.id], columns)
-                columns = columns or len(blob) // 4
-            rows.append(Row(record, step, blob))
+        blobs = self._blobs(vectors, shelf.index.columns)
+        rows = [Row(record, step, blobs.get(record.id)) for record in records]
+        bodies = [body_of(record) for record in records]
         if stray := set(vectors) - {record.id for record in records}:
             raise self._fault(f"vectors for records that are not added: {sorted(stray)}")
         with self.store.transaction():
             end = head(self.store, self.agent)
-            link = append(self.store, self.agent, rows, end.link)
+            link = append(self.store, self.agent, rows, end.link, bodies)
             write_head(
                 self.store,
                 self.agent,
                 Head(end.records + len(rows), link, end.touches, end.touch_link),
             )
-        shelf.add(rows)
+        shelf.add(rows, bodies)
 
     def remember(
         self,
@@ -149,6 +155,8 @@ class Memory:
         who: AgentId = "",
         importance: float = 1.0,
         evidence: Sequence[RecordId] = (),
+        audience: Sequence[AgentId] = (),
+        until: Time | None = None,
     ) -> Record:
         """Write one record by itself, embedded with ``embed`` where there is one."""
         depth = 1 + max(self.record(i).depth for i in evidence) if evidence else 0
@@ -161,6 +169,8 @@ class Memory:
             importance=importance,
             evidence=tuple(evidence),
             depth=depth,
+            audience=tuple(audience),
+            until=until,
         )
         vectors = {record.id: self.embed([text])[0]} if self.embed else None
         self.add([record], vectors, step=self.shelf.last_step)
@@ -183,7 +193,44 @@ class Memory:
             )
         shelf.touch(touch)
 
+    def quarantine(self, who: AgentId, *, why: str = "") -> None:
+        """Recall nothing more of what ``who`` said: a source found to lie or to inject.
+
+        Nothing is deleted, the log says when and ``why``; ``release`` takes it back. Raises
+        MemoryFault for an empty ``who``: the owner's own thoughts.
+        """
+        if not who:
+            raise self._fault("its own thoughts cannot be quarantined; name who said it")
+        self._log("quarantined", {"who": who, "why": why})
+        self.shelf.quarantined |= {who}
+        self.shelf.changed()
+
+    def release(self, who: AgentId, *, why: str = "") -> None:
+        """Recall again what ``who`` said. Raises MemoryFault when it is not quarantined."""
+        if who not in self.quarantined:
+            raise self._fault(
+                f"'{who}' is not quarantined; quarantined: {sorted(self.quarantined)}"
+            )
+        self._log("released", {"who": who, "why": why})
+        self.shelf.quarantined -= {who}
+        self.shelf.changed()
+
+    def _log(self, what: str, data: Json) -> None:
+        step = self.shelf.last_step
+        self._writable(step)
+        write_entry(self.store, self.agent, Entry(step, what, data))
+
     # -- reading --------------------------------------------------------------------
+
+    @property
+    def quarantined(self) -> frozenset[AgentId]:
+        """Whose word is not recalled."""
+        return self.shelf.quarantined
+
+    @property
+    def log(self) -> tuple[Entry, ...]:
+        """What was done to this memory apart from remembering, in order."""
+        return tuple(read_entries(self.store, self.agent))
 
     def recall(
         self,
@@ -209,27 +256,43 @@ class Memory:
         """The rules a cue asks for, with this memory's decay; its own by default."""
         if not cue.rules or cue.rules == self.rules.name:
             return self.rules
-        rules = rule_set(cue.rules)
-        return rules if self._decay is None else replace(rules, decay=self._decay)
+        return self._own(rule_set(cue.rules))
 
-    def records(self, *, kinds: Sequence[Kind] = (), last: int | None = None) -> tuple[Record, ...]:
-        """Records in order of writing: of ``kinds`` (all when empty), the ``last`` so many."""
-        found = self.shelf.records[: len(self)]
-        if kinds:
-            found = [record for record in found if record.kind in kinds]
-        return tuple(found if last is None else found[max(0, len(found) - last) :])
+    def _own(self, rules: RuleSet) -> RuleSet:
+        """Rules with this memory's decay and trust."""
+        if self._decay is not None:
+            rules = replace(rules, decay=self._decay)
+        return replace(rules, trust=self.trust) if self.trust else rules
+
+    def records(
+        self, *, kinds: Sequence[Kind] = (), last: int | None = None, person: AgentId = ""
+    ) -> tuple[Record, ...]:
+        """Records in order of writing: of ``kinds`` (all when empty), the ``last`` so many;
+        for ``person`` only what is for everybody or for them."""
+        shelf = self.shelf
+        kept = shelf.records.kept
+        return tuple(kept(place) for place in shelf.places(len(self), kinds, person, last))
 
     def record(self, id: RecordId) -> Record:
         """The record of that number. Raises MemoryFault when there is none."""
         if not 1 <= id <= len(self):
             raise self._fault(f"has no record {id}; it has {len(self)}")
-        return self.shelf.records[id - 1]
+        record = self.shelf.records.kept(id - 1)
+        if gone(record):
+            raise self._fault(f"record {id} is gone ({record.source.removeprefix('gone:')})")
+        return record
 
     def as_of(self, step: int) -> Memory:
         """A read-only view as of the end of ``step``: later records and accesses are not
         in it."""
-        view = Memory(self.store, self.agent, rules=self.rules, embed=self.embed)
-        view._decay = self._decay
+        view = Memory(
+            self.store,
+            self.agent,
+            rules=self.rules,
+            embed=self.embed,
+            decay=self._decay,
+            trust=dict(self.trust),
+        )
         view._step = step if self._step is None else min(step, self._step)
         return view
 
@@ -290,12 +353,21 @@ class Memory:
             raise self._fault(f"time {at.isoformat()} has a time zone; the world's clock has none")
         return at
 
-    def _packed(self, vector: Vector, columns: int) -> bytes:
+    def _blobs(self, vectors: Mapping[RecordId, Vector], columns: int) -> dict[RecordId, bytes]:
         import numpy as np
 
-        row = np.ascontiguousarray(vector, dtype="<f4")
-        self.fits(row, columns)
-        return row.tobytes()
+        rows = {id: np.ascontiguousarray(vector, "<f4") for id, vector in vectors.items()}
+        alike = {row.shape for row in rows.values()}
+        # Checked all at once where they are alike, one by one to say which is not.
+        first = next(iter(rows.values()), None)
+        whole = np.stack(list(rows.values())) if len(alike) == 1 else None
+        if whole is None or whole.ndim != 2 or not np.isfinite(whole.sum()):
+            for row in rows.values():
+                self.fits(row, columns)
+                columns = columns or row.size
+        elif first is not None:
+            self.fits(first, columns)
+        return {id: row.tobytes() for id, row in rows.items()}
 
     def fits(self, row: NDArray[np.float32], columns: int) -> None:
         """Raises MemoryFault unless ``row`` is an embedding of ``columns`` finite numbers
@@ -310,3 +382,10 @@ class Memory:
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self.store.name}: memory of {self.agent}: {what}")
+
+
+def _weights(agent: AgentId, trust: Mapping[AgentId, float]) -> tuple[tuple[AgentId, float], ...]:
+    for who, weight in trust.items():
+        if not 0 <= weight <= 1:
+            raise SettingError(f"memory of {agent}: trust in '{who}' is {weight}, not in [0, 1]")
+    return tuple(sorted(trust.items()))

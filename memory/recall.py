@@ -1,78 +1,282 @@
-"""Recalling: candidates, their scores, the best of them; for one mind or for many."""
+"""Recalling: candidates, their parts, their scores, the best of them.
+
+A small memory is scored whole. Of a large one a first pass over 8-bit codes says, with a
+bound on its error, which records can be among the best; only these are scored, by the same
+formulas to the bit. Only rules that are ``approximate`` leave out what might be.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core import Cue, Hit, RecordId, Time
+from .codes import CELLS_FROM
+from .index import units
+from .scene import Scene
 from .scoring import best, by_rank, fading, listed, scaled
-from .shelf import KINDS, seconds
+from .shelf import KINDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .memory import Embedder, Memory, Vector
-    from .rules import RuleSet
     from .shelf import Shelf
+
+    Floats = NDArray[np.float64]
+    Places = NDArray[np.int64]
+
+WHOLE = 12_000
+"""Up to so many candidates all are scored: a first pass would not be faster."""
+PROBES = 64
+"""Cells looked into under approximate rules."""
+NOTABLE = 2_000
+"""About how many of the newest and most important records are candidates in any case."""
+SLACK = 2e-5
+"""Error of ``Scene.own``, generously."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Candidates by their places, their parts scaled to [0, 1], and their scores."""
+
+    places: Places
+    recency: Floats
+    importance: Floats
+    relevance: Floats
+    score: Floats
 
 
 def recall(
     memory: Memory, cue: Cue, vector: Vector | None, accessed: Mapping[RecordId, Time]
 ) -> tuple[Hit, ...]:
     """Score every candidate by the cue's rules; see ``Memory.recall``."""
-    shelf, rules = memory.shelf, memory.rules_for(cue)
-    count = len(memory)
-    query = None
-    if vector is not None:
-        query = np.asarray(vector, dtype=np.float32)
-        memory.fits(query, shelf.index.columns)
-    candidates = _candidates(shelf, count, cue, rules)
-    if rules.since == "creation":
-        last = shelf.created.array[:count]
-    else:
-        last = shelf.accessed_at(memory.step)[:count]
-        if accessed:
-            last = last.copy()
-            for number, at in accessed.items():
-                last[number - 1] = seconds(at)
-    happened = shelf.kind.array[candidates] == KINDS.index("observation")
-    candidates = listed(candidates, happened, last[candidates], rules)
+    query = None if vector is None else np.asarray(vector, dtype=np.float32)
+    scene = Scene.of(memory, cue, query, accessed)
+    return hits(scene.shelf, parts_of(scene, cue.limit), cue.limit)
+
+
+def parts_of(scene: Scene, limit: int) -> Parts:
+    """The parts of candidates among which are the ``limit`` best."""
+    rules = scene.rules
+    simple = rules.recency == "hours" and rules.listing == "written"
+    if not simple or scene.query is None or scene.count <= WHOLE:
+        return score_all(scene)
+    if scene.mask is not None and np.count_nonzero(scene.mask) <= WHOLE:
+        return score_all(scene)
+    if rules.approximate and scene.shelf.index.rows >= CELLS_FROM:
+        return _likeliest(scene, limit)
+    return _sifted(scene, limit)
+
+
+def hits(shelf: Shelf, parts: Parts, limit: int) -> tuple[Hit, ...]:
+    """The best of scored candidates with their records, equal scores as they are listed."""
+    chosen = best(parts.score, limit)
+    rows = zip(
+        parts.places[chosen].tolist(),
+        parts.score[chosen].tolist(),
+        parts.recency[chosen].tolist(),
+        parts.importance[chosen].tolist(),
+        parts.relevance[chosen].tolist(),
+    )
+    kept = shelf.records.kept
+    return tuple(
+        Hit(record=kept(place), score=score, recency=r, importance=i, relevance=c)
+        for place, score, r, i, c in rows
+    )
+
+
+def score_all(scene: Scene) -> Parts:
+    """Every candidate's parts, in the order in which the rules list them."""
+    shelf, rules = scene.shelf, scene.rules
+    mask = scene.mask
+    candidates = np.arange(scene.count) if mask is None else np.flatnonzero(mask).astype(np.int64)
+    if rules.listing == "reverie" or rules.recency == "rank":
+        happened = shelf.kind.array[candidates] == KINDS.index("observation")
+        candidates = listed(candidates, happened, scene.last[candidates], rules)
     if rules.recency == "rank":
         weight = by_rank(len(candidates), rules.decay, rules.newest_first)
     else:
-        weight = fading((seconds(cue.at) - last[candidates]) / 3600.0, rules.decay)
+        weight = fading((scene.at - scene.last[candidates]) / 3600.0, rules.decay)
     recency = scaled(weight, rules.equal)
     importance = scaled(shelf.importance.array[candidates], rules.equal)
-    relevance = scaled(shelf.relevance(candidates, query), rules.equal)
+    relevance = scaled(shelf.relevance(candidates, scene.query), rules.equal)
+    return _summed(scene, candidates, recency, importance, relevance)
+
+
+def score_some(scene: Scene, places: Places, cosines: Floats, bounds: tuple[float, float]) -> Parts:
+    """The parts of some candidates, scaled by the bounds of all."""
+    rules = scene.rules
+    ages, worths = scene.bounds()
+    weight = fading((scene.at - scene.last[places]) / 3600.0, rules.decay)
+    recency = scaled(weight, rules.equal, scene.weights(ages))
+    importance = scaled(scene.shelf.importance.array[places], rules.equal, worths)
+    return _summed(scene, places, recency, importance, scaled(cosines, rules.equal, bounds))
+
+
+def _summed(
+    scene: Scene, places: Places, recency: Floats, importance: Floats, relevance: Floats
+) -> Parts:
+    rules = scene.rules
     score = (
         rules.recency_weight * recency
         + rules.relevance_weight * relevance
         + rules.importance_weight * importance
     )
-    return tuple(
-        Hit(
-            record=shelf.records[candidates[place]],
-            score=float(score[place]),
-            recency=float(recency[place]),
-            importance=float(importance[place]),
-            relevance=float(relevance[place]),
-        )
-        for place in best(score, cue.limit)
-    )
+    if scene.trust is not None:
+        score = score * scene.trust[places]
+    return Parts(places, recency, importance, relevance, score)
 
 
-def _candidates(shelf: Shelf, count: int, cue: Cue, rules: RuleSet) -> NDArray[np.int64]:
-    wanted = [
-        (not cue.kinds or kind in cue.kinds) and (not rules.kinds or kind in rules.kinds)
-        for kind in KINDS
-    ]
-    keep = np.array(wanted)[shelf.kind.array[:count]]
-    for word in rules.without:
-        keep &= ~shelf.holds(word)[:count]
-    return np.flatnonzero(keep).astype(np.int64)
+def _sifted(scene: Scene, limit: int) -> Parts:
+    """Exactly those who can be among the best, by one pass over all codes."""
+    shelf, mask = scene.shelf, scene.mask
+    assert scene.query is not None
+    query = units(scene.query[None])[0]
+    rough, off = shelf.index.codes.all(query)
+    if shelf.index.rows == len(shelf.row):
+        rough = rough[: scene.count]
+    else:
+        # Row -1, of a record without an embedding, finds the 0 at the end.
+        rough = np.append(rough, np.float32(0))[shelf.row.array[: scene.count]]
+    bounds = _bounds(scene, rough, off)
+    score, window = _roughly(scene, None, rough, off, bounds)
+    if mask is not None:
+        score[~mask] = -np.inf
+    places = np.flatnonzero(score >= _bar(score, limit) - window)
+    if mask is not None:
+        places = places[mask[places]]
+    cosines = shelf.relevance(places, scene.query)
+    return score_some(scene, places, cosines, bounds)
+
+
+def _bounds(
+    scene: Scene, rough: NDArray[np.float32], off: float, places: Places | None = None
+) -> tuple[float, float]:
+    """The least and the largest cosine: exact ones of all that can be either."""
+    if scene.mask is not None and places is None:
+        low = float(np.where(scene.mask, rough, np.inf).min())
+        high = float(np.where(scene.mask, rough, -np.inf).max())
+    else:
+        low, high = float(rough.min()), float(rough.max())
+    ends = np.flatnonzero((rough >= high - 2 * off) | (rough <= low + 2 * off))
+    if places is not None:
+        ends = places[ends]
+    elif scene.mask is not None:
+        ends = ends[scene.mask[ends]]
+    return scene.cosine_bounds(ends)
+
+
+def _roughly(
+    scene: Scene,
+    places: Places | None,
+    rough: NDArray[np.float32],
+    off: float,
+    bounds: tuple[float, float],
+) -> tuple[NDArray[np.float32], float]:
+    """Scores by rough cosines, and the width within which two may change places."""
+    rules = scene.rules
+    own = scene.own() if places is None else scene.own()[places]
+    low, high = bounds
+    if low == high:
+        score = own + np.float32(rules.relevance_weight * rules.equal)
+        slope = 0.0
+    else:
+        slope = rules.relevance_weight / (high - low)
+        score = np.multiply(rough, np.float32(slope))
+        score += np.float32(-slope * low)
+        score += own
+    if scene.trust is not None:
+        score *= scene.trust if places is None else scene.trust[places]
+    return score, 2 * (abs(slope) * off + SLACK)
+
+
+def _bar(score: NDArray[np.float32], limit: int) -> float:
+    """A number not above the ``limit``-th highest score, found without sorting: of the
+    highest of each of many blocks, the ``limit``-th."""
+    size = max(1, min(64, len(score) // max(1, 4 * limit)))
+    blocks = len(score) // size
+    if limit < 1 or blocks < limit:
+        return -np.inf
+    tops = score[: blocks * size].reshape(blocks, size).max(axis=1)
+    return float(np.partition(tops, blocks - limit)[blocks - limit])
+
+
+def _likeliest(scene: Scene, limit: int) -> Parts:
+    """Candidates from the cells nearest to the cue, and the most notable of all records."""
+    shelf, mask = scene.shelf, scene.mask
+    assert scene.query is not None
+    query = units(scene.query[None])[0]
+    codes, place_of = shelf.index.codes, shelf.place.array
+    (rows, rough), off = codes.near(query, PROBES)
+    (far_rows, far_rough), far_off = codes.near(-query, max(4, PROBES // 8))
+    places = place_of[rows]
+    far = place_of[far_rows]
+    if mask is not None or scene.count < len(shelf.row):
+        fits = _fits(scene, places)
+        places, rough = places[fits], rough[fits]
+        fits = _fits(scene, far)
+        far, far_rough = far[fits], far_rough[fits]
+    seen = np.zeros(scene.count, bool)
+    seen[places] = True
+    notable, rows_of = _notable(scene)
+    known = _cosines(shelf, notable, rows_of, query)[unseen := ~seen[notable]]
+    notable = notable[unseen]
+    top = places[rough >= rough.max() - 2 * off] if len(rough) else places
+    end = far[far_rough >= far_rough.max() - 2 * far_off] if len(far) else far
+    low, high = scene.cosine_bounds(np.concatenate([top, end]))
+    if len(known):
+        low, high = min(low, float(known.min())), max(high, float(known.max()))
+    places = np.concatenate([places, notable])
+    rough = np.concatenate([rough, known.astype(np.float32)])
+    score, window = _roughly(scene, places, rough, off, (low, high))
+    # Ties go by number, so the order must be that of the records.
+    places = np.sort(places[score >= _bar(score, limit) - window])
+    return score_some(scene, places, shelf.relevance(places, scene.query), (low, high))
+
+
+def _fits(scene: Scene, places: Places) -> NDArray[np.bool_]:
+    fits = places < scene.count
+    if scene.mask is not None:
+        fits[fits] = scene.mask[places[fits]]
+    return fits
+
+
+def _notable(scene: Scene) -> tuple[Places, NDArray[np.float32]]:
+    """The candidates that score most whatever the cue, the newest of equal ones, and the
+    rows of those that have one; kept with the shelf, since every cue needs them."""
+    own = scene.own()
+    keep = scene.plain and scene.trust is None
+    kept: tuple[object, Places, NDArray[np.float32]] | None = scene.shelf.memo.get("notable")
+    if keep and kept is not None and kept[0] is own:
+        return kept[1], kept[2]
+    ranked = own if scene.trust is None else own * scene.trust
+    if scene.mask is not None:
+        ranked = np.where(scene.mask, ranked, np.float32(-np.inf))
+    sample = ranked[:: max(1, len(ranked) // 50_000)]
+    share = min(1.0, NOTABLE / len(ranked))
+    bar = np.quantile(sample, 1 - share, method="lower") if share < 1 else -np.inf
+    found = np.flatnonzero(ranked >= bar).astype(np.int64)
+    if scene.mask is not None:
+        found = found[scene.mask[found]]
+    found = found[-2 * NOTABLE :]
+    rows = scene.shelf.row.array[found]
+    taken = scene.shelf.index.rows_of.take(rows[rows >= 0])
+    if keep:
+        scene.shelf.memo["notable"] = (own, found, taken)
+    return found, taken
+
+
+def _cosines(
+    shelf: Shelf, places: Places, rows: NDArray[np.float32], query: NDArray[np.float32]
+) -> Floats:
+    """Cosines of records whose rows have been taken already; 0 for those without."""
+    cosines = np.zeros(len(places))
+    cosines[shelf.row.array[places] >= 0] = np.vecdot(rows, query)
+    return cosines
 
 
 def recall_many(
@@ -85,19 +289,23 @@ def recall_many(
     cues of one memory with ``touch`` set see what the earlier of them chose as accessed just
     now, as its successive focal points do.
     """
+    from .crowd import together
+
     rows: Sequence[Vector | None] = list(vectors) if vectors is not None else _embedded(requests)
     if len(rows) != len(requests):
         raise ValueError(f"{len(requests)} cues, but {len(rows)} rows of vectors")
+    answers = together(requests, rows)
     chosen: dict[tuple[int, str, int | None], dict[RecordId, Time]] = {}
-    answers = []
-    for (memory, cue), row in zip(requests, rows, strict=True):
+    for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
+        if place in answers:
+            continue
         mine = chosen.setdefault((id(memory.store), memory.agent, memory.step), {})
         successive = memory.rules_for(cue).successive
-        hits = memory.recall(cue, row, accessed=mine if successive else None)
+        found = memory.recall(cue, row, accessed=mine if successive else None)
         if successive and cue.touch:
-            mine.update({hit.record.id: cue.at for hit in hits})
-        answers.append(hits)
-    return answers
+            mine.update({hit.record.id: cue.at for hit in found})
+        answers[place] = found
+    return [answers[place] for place in range(len(requests))]
 
 
 def _embedded(requests: Sequence[tuple[Memory, Cue]]) -> list[Vector | None]:

@@ -22,6 +22,11 @@ class RuleSet:
     reverie keeps it, events before thoughts, each newest first. Equal scores keep the order
     that results. ``successive``: of cues asked at once, each sees what those before it
     chose as just accessed.
+
+    ``approximate``: from some hundred thousand records on, candidates are those in the
+    parts of the index nearest to the cue and the newest and most important ones, instead
+    of all; below that it changes nothing. ``trust`` multiplies the score of what somebody
+    said by a weight from 0 to 1 (1 for everybody else).
     """
 
     name: str
@@ -37,6 +42,8 @@ class RuleSet:
     kinds: tuple[Kind, ...] = ()
     without: tuple[str, ...] = ()
     successive: bool = False
+    approximate: bool = False
+    trust: tuple[tuple[str, float], ...] = ()
 
 
 PAPER = RuleSet(name="paper")
@@ -60,7 +67,10 @@ included. It takes the top 30: ask with ``Cue(limit=30)``."""
 RECENT = RuleSet(name="recent", since="creation", importance_weight=0.0, relevance_weight=0.0)
 """The newest memories: what reflection starts from (Park et al. 2023, section 4.2)."""
 
-_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT)}
+PAPER_APPROX = RuleSet(name="paper-approx", approximate=True)
+"""The paper's score for large memories, from the likeliest candidates instead of all."""
+
+_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT, PAPER_APPROX)}
 
 
 def rule_set(name: str) -> RuleSet:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
 
 
-def scaled(values: Floats, equal: float) -> Floats:
-    """Min-max scaled to [0, 1]; ``equal`` everywhere when all values are equal.
+def scaled(values: Floats, equal: float, bounds: tuple[float, float] | None = None) -> Floats:
+    """Min-max scaled to [0, 1]; ``equal`` everywhere when all values are equal. ``bounds``
+    are the least and the largest where ``values`` are only some of all.
 
     >>> scaled(np.array([2.0, 4.0, 3.0]), 0.5).tolist()
     [0.0, 1.0, 0.5]
@@ -25,7 +26,7 @@ def scaled(values: Floats, equal: float) -> Floats:
     """
     if not values.size:
         return values
-    low, high = values.min(), values.max()
+    low, high = bounds if bounds else (values.min(), values.max())
     if low == high:
         return np.full_like(values, equal)
     within: Floats = (values - low) / (high - low)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core import AgentId, Kind, Record, Time
 from ..store import Store
+from .bodies import Bodies
+from .columns import Column
+from .encoding import body_of, gone
 from .index import Index
-from .table import Row, Touch, read_rows, read_touches
+from .ledger import read_quarantine
+from .table import Row, Touch, read_bodies, read_touches
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan", "document", "summary")
+_NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 _START = datetime(1970, 1, 1)
+_PIECE = 4096
 
 
 def seconds(at: Time) -> float:
@@ -25,76 +32,81 @@ def seconds(at: Time) -> float:
     return (at - _START).total_seconds()
 
 
-class Column:
-    """A one-dimensional array that grows at its end."""
-
-    def __init__(self, kind: type[Any]) -> None:
-        self._data: NDArray[Any] = np.empty(64, kind)
-        self._size = 0
-
-    def extend(self, values: Sequence[float]) -> None:
-        """Add values at the end."""
-        size = self._size + len(values)
-        if size > len(self._data):
-            grown = np.empty(max(size, 2 * len(self._data)), self._data.dtype)
-            grown[: self._size] = self.array
-            self._data = grown
-        self._data[self._size : size] = values
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def array(self) -> NDArray[Any]:
-        """The values; a view that later growth does not reach."""
-        return self._data[: self._size]
-
-
 class Shelf:
     """Records with one column for each number recall needs; place i holds record i + 1.
 
-    Read from the store on first use, and kept up to date by the writer.
+    Read from the store on first use, and kept up to date by the writer. ``who`` and
+    ``audience`` are numbers into ``sources`` and ``audiences``; ``until`` is infinite for
+    what does not expire and minus infinity for what is gone. ``version`` changes with every
+    write, ``memo`` keeps what was computed for it.
     """
 
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.index = Index()
+    def __init__(self, kind: DTypeLike = np.float32) -> None:
+        self.records = Bodies()
+        self.index = Index(kind)
         self.step = Column(np.int64)
         self.created = Column(np.float64)
         self.accessed = Column(np.float64)
         self.importance = Column(np.float64)
         self.kind = Column(np.int8)
         self.row = Column(np.int64)
+        self.place = Column(np.int64)
+        self.who = Column(np.int32)
+        self.audience = Column(np.int32)
+        self.until = Column(np.float64)
         self.touched = Column(np.int64)
         self.touch_step = Column(np.int64)
         self.touch_at = Column(np.float64)
+        self.sources: dict[AgentId, int] = {}
+        self.audiences: dict[tuple[AgentId, ...], int] = {(): 0}
+        self.first_end = np.inf
+        self.quarantined: frozenset[AgentId] = frozenset()
+        self.version = 0
+        self.memo: dict[object, Any] = {}
         self._words: dict[str, Column] = {}
 
     @classmethod
-    def read(cls, store: Store, agent: AgentId) -> Shelf:
+    def read(cls, store: Store, agent: AgentId, kind: DTypeLike = np.float32) -> Shelf:
         """All of an agent's memory. Raises MemoryFault when it fails its checks."""
-        shelf = cls()
-        shelf.add(list(read_rows(store, agent)))
+        shelf = cls(kind)
+        rows = read_bodies(store, agent)
+        while piece := list(islice(rows, _PIECE)):
+            shelf.add([row for row, _ in piece], [body for _, body in piece])
         for touch in read_touches(store, agent):
             shelf.touch(touch)
+        shelf.quarantined = read_quarantine(store, agent)
         return shelf
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Append records."""
-        made = [seconds(row.record.created) for row in rows]
-        self.records.extend(row.record for row in rows)
+    def add(self, rows: Sequence[Row], bodies: Sequence[str] | None = None) -> None:
+        """Append records; ``bodies`` are their canonical JSON where it is there already."""
+        records = [row.record for row in rows]
+        made = [seconds(record.created) for record in records]
+        texts = bodies or [body_of(record) for record in records]
+        self.records.extend([text.encode() for text in texts])
         self.step.extend([row.step for row in rows])
         self.created.extend(made)
         self.accessed.extend(made)
-        self.importance.extend([row.record.importance for row in rows])
-        self.kind.extend([KINDS.index(row.record.kind) for row in rows])
-        self.row.extend(
-            [
-                -1 if row.vector is None else self.index.add(np.frombuffer(row.vector, "<f4"))
-                for row in rows
-            ]
-        )
+        self.importance.extend([record.importance for record in records])
+        self.kind.extend([_NUMBER[record.kind] for record in records])
+        sources, audiences = self.sources, self.audiences
+        self.who.extend([sources.setdefault(r.who, len(sources)) for r in records])
+        self.audience.extend([audiences.setdefault(r.audience, len(audiences)) for r in records])
+        ends = [_end(record) for record in records]
+        self.first_end = min(self.first_end, *ends)
+        self.until.extend(ends)
+        self._add_vectors([row.vector for row in rows])
+        self.changed()
+
+    def _add_vectors(self, vectors: Sequence[bytes | None]) -> None:
+        have = [place for place, vector in enumerate(vectors) if vector is not None]
+        start = len(self.row)
+        rows = np.full(len(vectors), -1, np.int64)
+        rows[have] = np.arange(self.index.rows, self.index.rows + len(have))
+        self.row.extend(rows)
+        self.place.extend(np.array(have, np.int64) + start)
+        if have:
+            flat = np.frombuffer(b"".join(vectors[place] or b"" for place in have), "<f4")
+            self.index.extend(flat.reshape(len(have), -1))
 
     def touch(self, touch: Touch) -> None:
         """Append to the access log."""
@@ -104,6 +116,12 @@ class Shelf:
         self.touch_step.extend([touch.step] * len(places))
         self.touch_at.extend([at] * len(places))
         self.accessed.array[places] = at
+        self.changed()
+
+    def changed(self) -> None:
+        """What was computed no longer holds."""
+        self.version += 1
+        self.memo.clear()
 
     @property
     def last_step(self) -> int:
@@ -127,10 +145,27 @@ class Shelf:
         last[self.touched.array[:past]] = self.touch_at.array[:past]
         return last
 
+    def places(
+        self, count: int, kinds: Sequence[Kind], person: AgentId, last: int | None
+    ) -> list[int]:
+        """Where the ``last`` so many (None: all) of the first ``count`` records are that are
+        of ``kinds`` (all when empty), for ``person`` (empty: whoever asks) and not gone."""
+        keep = self.until.array[:count] != -np.inf
+        if kinds:
+            keep &= np.array([kind in kinds for kind in KINDS])[self.kind.array[:count]]
+        if person:
+            heard = [not people or person in people for people in self.audiences]
+            keep &= np.array(heard)[self.audience.array[:count]]
+        found: list[int] = np.flatnonzero(keep).tolist()
+        return found[max(0, len(found) - last) if last is not None else 0 :]
+
     def holds(self, word: str) -> NDArray[np.bool_]:
         """Whether each record's text holds ``word``."""
         column = self._words.setdefault(word, Column(np.bool_))
-        column.extend([word in record.text for record in self.records[len(column) :]])
+        start = len(column)
+        column.extend(
+            [word in self.records[place].text for place in range(start, len(self.records))]
+        )
         return column.array
 
     def relevance(
@@ -144,3 +179,10 @@ class Shelf:
         have = rows >= 0
         found[have] = self.index.cosines(vector, rows[have])
         return found
+
+
+def _end(record: Record) -> float:
+    """When a record ceases to be recalled, in seconds."""
+    if record.source and gone(record):
+        return -np.inf
+    return np.inf if record.until is None else seconds(record.until)

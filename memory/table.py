@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
-from ..core import (
-    AgentId,
-    MemoryFault,
-    Record,
-    RecordId,
-    Time,
-    canonical,
-    to_json,
-)
+from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical
 from ..store import Damage, Store, chain
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from . import ledger
+from .encoding import body_of, read_body
 
 PART = "memory"
-VERSION = 1
+VERSION = 2
 MIGRATIONS = (
     """
     CREATE TABLE memory_records (
@@ -41,6 +30,7 @@ MIGRATIONS = (
         touches INTEGER NOT NULL, touch_link TEXT NOT NULL
     );
     """,
+    ledger.TABLE,
 )
 _AGENTS = "memory.agents"
 
@@ -75,7 +65,9 @@ class Touch:
 
 def prepare(store: Store) -> None:
     """Make the memory tables where they are missing, and have ``store.verify`` check them."""
-    store.ensure(PART, VERSION, MIGRATIONS, check)
+    # A file of version 1 that is only read lacks nothing but the log, which is empty then.
+    old = not store.write and store.version(PART) == 1
+    store.ensure(PART, 1 if old else VERSION, MIGRATIONS[: 1 if old else VERSION], check)
 
 
 def agents(store: Store) -> tuple[AgentId, ...]:
@@ -103,13 +95,16 @@ def write_head(store: Store, agent: AgentId, new: Head) -> None:
     )
 
 
-def append(store: Store, agent: AgentId, rows: Iterable[Row], link: str) -> str:
-    """Write records behind the chain's end ``link``; returns the new end."""
+def append(
+    store: Store, agent: AgentId, rows: Sequence[Row], link: str, bodies: Sequence[str] = ()
+) -> str:
+    """Write records behind the chain's end ``link``; returns the new end. ``bodies`` are
+    their canonical JSON where it is there already."""
     lines = []
-    for row in rows:
-        body = canonical(to_json(row.record))
-        mark = _content(body, row.vector)
-        link = chain(link, _record_payload(agent, row.record.id, row.step, mark))
+    texts = bodies or [body_of(row.record) for row in rows]
+    for row, body in zip(rows, texts, strict=True):
+        mark = content_mark(body, row.vector)
+        link = chain(link, record_payload(agent, row.record.id, row.step, mark))
         lines.append((agent, row.record.id, row.step, body, row.vector, mark, link))
     store.executemany("INSERT INTO memory_records VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
     return link
@@ -131,9 +126,15 @@ def read_rows(store: Store, agent: AgentId) -> Iterator[Row]:
 
     Raises MemoryFault naming the first record that does not fit.
     """
+    for row, _ in read_bodies(store, agent):
+        yield row
+
+
+def read_bodies(store: Store, agent: AgentId) -> Iterator[tuple[Row, str]]:
+    """``read_rows``, each with its record's stored JSON."""
     link = ""
     expected = 0
-    for found, step, body, vector, mark, kept in store.rows(
+    for found, step, body, vector, mark, kept in store.each(
         "SELECT id, step, body, vector, digest, link FROM memory_records "
         "WHERE agent = ? ORDER BY id",
         (agent,),
@@ -142,12 +143,12 @@ def read_rows(store: Store, agent: AgentId) -> Iterator[Row]:
         if found != expected:
             raise fault(store, agent, f"record {expected} is missing")
         whole = isinstance(body, str) and (vector is None or isinstance(vector, bytes))
-        if not whole or _content(body, vector) != mark:
+        if not whole or content_mark(body, vector) != mark:
             raise fault(store, agent, f"record {found} does not hash to its digest")
-        link = chain(link, _record_payload(agent, found, step, mark))
+        link = chain(link, record_payload(agent, found, step, mark))
         if link != kept:
             raise fault(store, agent, f"record {found} does not fit the chain of digests")
-        yield Row(_reader().validate_json(body), step, vector)
+        yield Row(read_body(body), step, vector), body
     end = head(store, agent)
     if (end.records, end.link) != (expected, link):
         raise fault(store, agent, f"{end.records} records were written, {expected} are there")
@@ -157,7 +158,7 @@ def read_touches(store: Store, agent: AgentId) -> Iterator[Touch]:
     """An agent's access log in order, checked as ``read_rows`` checks."""
     link = ""
     expected = 0
-    for n, step, at, ids, kept in store.rows(
+    for n, step, at, ids, kept in store.each(
         "SELECT n, step, at, records, link FROM memory_touches WHERE agent = ? ORDER BY n",
         (agent,),
     ):
@@ -174,24 +175,43 @@ def read_touches(store: Store, agent: AgentId) -> Iterator[Touch]:
 def fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
     """The error for a damaged memory."""
     return MemoryFault(
-        f"{store.name}: memory of {agent}: {what}; restore the file from a backup or a fork"
+        f"{store.name}: memory of {agent}: {what}; restore the file from a backup or a "
+        "fork, or set the damage aside: denizens memory repair"
     )
 
 
 def check(store: Store) -> Iterator[Damage]:
     """Damage to anybody's records or access log; the first of each is named."""
     known = set(agents(store))
-    for table in ("memory_heads", "memory_records", "memory_touches"):
+    for table in ("memory_heads", "memory_records", "memory_touches", "memory_log"):
+        if table == "memory_log" and store.version(PART) < 2:
+            continue
         held = {row[0] for row in store.rows(f"SELECT DISTINCT agent FROM {table}")}
         for agent in sorted(map(str, held - known)):
             yield Damage(f"{table} of {agent}", "belongs to nobody on record")
     for agent in sorted(known):
-        for read in (read_rows, read_touches):
+        for read in (read_rows, read_touches, ledger.read_entries):
             try:
                 for _ in read(store, agent):
                     pass
             except MemoryFault as error:
                 yield Damage(f"memory of {agent}", str(error))
+                yield from _each(store, agent) if read is read_rows else ()
+
+
+def _each(store: Store, agent: AgentId) -> Iterator[Damage]:
+    """Every record of an agent that is not whole."""
+    from .checking import examine
+
+    rows = store.each(
+        "SELECT id, step, body, vector, digest, link FROM memory_records "
+        "WHERE agent = ? ORDER BY id",
+        (agent,),
+    )
+    written = store.one("SELECT records FROM memory_heads WHERE agent = ?", (agent,))
+    count = written[0] if written and isinstance(written[0], int) else 0
+    for number, why in examine(agent, rows, (), (count, 0)).bad[:1000]:
+        yield Damage(f"memory of {agent}", f"record {number} {why}")
 
 
 def rewind(store: Store, step: int) -> None:
@@ -205,6 +225,7 @@ def rewind(store: Store, step: int) -> None:
             records, link = _end(store, agent, "memory_records", "id")
             touches, touch_link = _end(store, agent, "memory_touches", "n")
             write_head(store, agent, Head(records, link, touches, touch_link))
+        ledger.rewind_log(store, step)
     store.cache.clear()
 
 
@@ -216,23 +237,18 @@ def _end(store: Store, agent: AgentId, table: str, number: str) -> tuple[int, st
     return (int(row[0]), str(row[1])) if row else (0, "")
 
 
-def _content(body: str, vector: bytes | None) -> str:
+def content_mark(body: str, vector: bytes | None) -> str:
+    """The digest of a record's row: of its body and its embedding."""
     state = blake2b(body.encode(), digest_size=16)
     # A separator no JSON text can hold, so that body and vector cannot trade bytes.
     state.update(b"\x00" if vector is None else b"\x00\x01" + vector)
     return state.hexdigest()
 
 
-def _record_payload(agent: AgentId, number: int, step: int, mark: str) -> str:
+def record_payload(agent: AgentId, number: int, step: int, mark: str) -> str:
+    """What a record's link adds to the chain."""
     # Unambiguous without the cost of JSON: only the last part may hold a space.
     return f"{number} {step} {mark} {agent}"
-
-
-@cache
-def _reader() -> TypeAdapter[Record]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Record)
 
 
 def as_ids(records: Sequence[RecordId]) -> tuple[RecordId, ...]:

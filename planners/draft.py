@@ -81,8 +81,12 @@ class Draft:
         importance: float | None = None,
         evidence: Iterable[Record] = (),
         event: Event | None = None,
+        audience: tuple[str, ...] = (),
     ) -> RecordId:
-        """Make a memory; with ``importance`` None it is rated when the draft settles."""
+        """Make a memory; with ``importance`` None it is rated when the draft settles.
+
+        It is for ``audience`` (empty: for everybody), and for nobody for whom its evidence
+        is not: what follows from a confidence is one."""
         basis = tuple(evidence)
         number = self.state.records + 1
         self.change(records=number)
@@ -100,6 +104,7 @@ class Draft:
                 subject=event.subject if event else "",
                 predicate=event.predicate if event else "",
                 object=event.object if event else "",
+                audience=_common(audience, basis, self.situation.persona.name),
             )
         )
         if importance is None:
@@ -165,3 +170,12 @@ class Draft:
             used=tuple(self._used),
             why=" ".join(self._why),
         )
+
+
+def _common(audience: tuple[str, ...], basis: tuple[Record, ...], owner: str) -> tuple[str, ...]:
+    """For whom something is that is meant for ``audience`` and rests on ``basis``."""
+    circles = [set(circle) for circle in (audience, *(r.audience for r in basis)) if circle]
+    if not circles:
+        return ()
+    # What is for no one alike stays with its owner: an empty audience would be everybody.
+    return tuple(sorted(set.intersection(*circles))) or (owner,)

@@ -133,6 +133,18 @@ class Store:
         except sqlite3.Error as error:
             self._fail(error)
 
+    def each(self, sql: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query as they are read, for tables larger than they should be in
+        memory at once."""
+        cursor = self.execute(sql, args)
+        try:
+            while piece := cursor.fetchmany(1024):
+                yield from piece
+        except sqlite3.Error as error:
+            self._fail(error)
+        finally:
+            cursor.close()
+
     def one(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
         cursor = self.execute(sql, args)
@@ -267,6 +279,20 @@ class Store:
                 self._script(step)
             self.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (part, version))
             self.put(_SCHEMA, schema_digest(self._connection))
+
+    def reseal(self) -> None:
+        """Take the present table definitions for the right ones: after carrying tables over
+        from another file."""
+        self.put(_SCHEMA, schema_digest(self._connection))
+
+    def scrub(self) -> None:
+        """Write the file anew without what was deleted from it, and empty its log: nothing
+        of a deleted row is left in either."""
+        if self._depth:
+            raise RunError(f"{self.name}: cannot be scrubbed inside a transaction")
+        self.execute("PRAGMA secure_delete = 1")
+        self.execute("VACUUM")
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def version(self, part: str) -> int:
         """The schema version of a part; 0 when the file has none of its tables."""

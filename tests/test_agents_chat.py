@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 from denizens.agents import Agent, Minds
+from denizens.agents.replying import _alone
 from denizens.core import (
+    Action,
+    AgentState,
     Answer,
     Choice,
     Choose,
@@ -21,13 +24,15 @@ from denizens.core import (
     Persona,
     Rate,
     Rating,
+    Record,
+    Seed,
     ToolResult,
     drive,
 )
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.improvised import bags
-from denizens.planners import Routine
+from denizens.planners import Draft, Routine
 from denizens.tools import tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -312,3 +317,41 @@ def test_the_same_question_is_answered_the_same() -> None:
     ]
     assert replies[0] == replies[1]
     assert seeds[0] == seeds[1] != seeds[2]
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_confidence_is_kept(private: bool) -> None:
+    """What Ada told is recalled with Ada again, and with Dan only when talk is not private;
+    a thought that rests on it is as private."""
+    model, asks = answering(say="I see.")
+    bo = mind(model)
+    bo.private_talk = private
+    bo.chat("My password is swordfish.", "Ada", at=NINE)
+    asks.clear()
+    bo.chat("What is the password?", "Dan", at=NINE)
+    assert ("swordfish" in words(asks)) == (not private)
+    asks.clear()
+    bo.chat("What is my password?", "Ada", at=NINE)
+    assert "swordfish" in words(asks)
+    audiences = {record.audience for record in bo.memory.records()}
+    assert audiences == ({("Ada",), ("Dan",)} if private else {()})
+
+
+def test_what_follows_from_a_confidence_is_one() -> None:
+    """A thought is for those for whom all its evidence is; for its owner alone when that is
+    nobody."""
+    situation = _alone(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
+    draft = Draft(situation)
+
+    def basis(*circles: tuple[str, ...]) -> tuple[Record, ...]:
+        return tuple(
+            Record(id=n, kind="utterance", text="x", created=NINE, audience=circle)
+            for n, circle in enumerate(circles, 1)
+        )
+
+    draft.note("thought", "one", importance=1, evidence=basis(("Ada",), ()))
+    draft.note("thought", "two", importance=1, evidence=basis(("Ada", "Cy"), ("Ada", "Dan")))
+    draft.note("thought", "three", importance=1, evidence=basis(("Ada",), ("Dan",)))
+    draft.note("thought", "four", importance=1, evidence=basis((), ()))
+    audiences = [record.audience for record in draft.decide(Action("wait")).records]
+    assert audiences == [("Ada",), ("Ada",), ("Bo Li",), ()]

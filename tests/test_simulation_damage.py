@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import DenizensError, ReplayDiverged, RunCorrupt, RunError
+from denizens.memory import Memory, agents
 from denizens.models import ImprovisedModel
 from denizens.simulation import (
     begin,
@@ -38,6 +39,8 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         store.execute(
             f"INSERT INTO pending({COLUMNS}) VALUES ({', '.join('?' * 11)})", (*row, mark(row))
         )
+        # A line in the log of somebody's memory.
+        Memory(store, agents(store)[0]).quarantine("a stranger")
         assert check_run(store) == ()
     return (folder / "run.db").read_bytes()
 

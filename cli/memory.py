@@ -1,0 +1,129 @@
+"""memory verify, repair, export, import, forget: looking after a memory file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core import MemoryFault
+from ..memory import Memory, agents, export_lines, import_lines, prepare
+from ..store import Store
+from .app import BAD, JsonOption, app, print_json, say
+
+memory = typer.Typer(help="Look after a memory file.", no_args_is_help=True)
+app.add_typer(memory, name="memory")
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A memory file or run.db.")]
+AgentOption = Annotated[
+    str | None, typer.Option("--agent", help="Whose memory; not needed where there is one.")
+]
+
+
+@memory.command()
+def verify(file: FileArgument, json: JsonOption = False) -> None:
+    """Check every record's checksum and the chains; name what is damaged."""
+    with Store(file, write=False) as store:
+        prepare(store)
+        found = [str(damage) for damage in store.verify()]
+        names = list(agents(store)) if not found else []
+    if json:
+        print_json({"whole": not found, "agents": names, "damage": found})
+    else:
+        for line in found:
+            say(line)
+        said = "damaged; mend it with: denizens memory repair" if found else "whole"
+        say(f"{file}: {said}")
+    if found:
+        raise typer.Exit(BAD)
+
+
+@memory.command()
+def repair(file: FileArgument, json: JsonOption = False) -> None:
+    """Set damaged records aside and keep the rest; the original stays as FILE.damaged."""
+    from ..memory.repairing import repair as mend
+
+    done = mend(file)
+    if json:
+        places = {"original": done.original, "aside": done.aside}
+        print_json(
+            {"kept": done.kept, "lost": list(done.lost)}
+            | {name: str(place) if place else None for name, place in places.items()}
+        )
+        return
+    if done.original is None:
+        say(f"{file}: is whole ({done.kept} records); nothing to repair")
+        return
+    for line in done.lost:
+        say(line)
+    say(f"{file}: {done.kept} records kept; the original is {done.original}")
+    say(f"what was set aside: {done.aside}")
+
+
+@memory.command("export")
+def export(
+    file: FileArgument,
+    to: Annotated[Path, typer.Argument(metavar="LINES", help="The JSON Lines file to write.")],
+    agent: AgentOption = None,
+    person: Annotated[
+        str, typer.Option("--person", help="Only what is for everybody or for this person.")
+    ] = "",
+) -> None:
+    """Write a memory as JSON Lines: all of it, or what one person may see."""
+    with Store(file, write=False) as store:
+        prepare(store)
+        count = export_lines(Memory(store, _one(store, agent)), to, person=person)
+    say(f"{to}: {count} lines")
+
+
+@memory.command("import")
+def take_in(
+    file: FileArgument,
+    source: Annotated[Path, typer.Argument(metavar="LINES", help="What export wrote.")],
+    agent: Annotated[str, typer.Option("--agent", help="Whose memory it becomes.")],
+) -> None:
+    """Read JSON Lines into an agent's empty memory, in a new file or an old one."""
+    with Memory(file, agent) as made:
+        count = import_lines(made, source)
+    say(f"{file}: {count} lines")
+
+
+@memory.command()
+def forget(
+    file: FileArgument,
+    person: Annotated[str, typer.Option("--person", help="Who is to be erased.")],
+    agent: AgentOption = None,
+    mentions: Annotated[
+        bool, typer.Option("--mentions", help="Erase whatever names them as well.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Erase what a person said and what is for them only; then search the file for it."""
+    from ..memory.forgetting import forget as erase
+
+    done = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
+    total = sum(done.records.values())
+    if json:
+        print_json(
+            {"records": done.records, "searched": done.searched, "found": done.found}
+            | {"shared": done.shared}
+        )
+    else:
+        say(f"{file}: {total} records erased")
+        say(f"searched the file for their {done.searched} texts: {done.found} found")
+        if done.shared:
+            say(f"{done.shared} of them are also said by records that were kept")
+    if done.found:
+        raise typer.Exit(BAD)
+
+
+def _one(store: Store, agent: str | None) -> str:
+    known = agents(store)
+    if agent is None and len(known) == 1:
+        return known[0]
+    if agent not in known:
+        asked = f"no memory of '{agent}'" if agent else "name whose memory with --agent"
+        raise MemoryFault(f"{store.name}: {asked}; known: {', '.join(known) or 'nobody'}")
+    return agent

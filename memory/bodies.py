@@ -1,0 +1,63 @@
+"""Records as bytes: their canonical JSON end to end, made objects of when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+
+from ..core import Record
+from .columns import Column
+from .encoding import read_body
+
+KEPT = 512
+"""Objects kept of those lately asked for, so that a mind that goes on about one thing does
+not read the same bytes again."""
+
+
+class Bodies(Sequence[Record]):
+    """An agent's records in order, a few hundred bytes each instead of an object."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._ends = Column(np.int64)
+        self._ends.extend([0])
+        self._kept: dict[int, Record] = {}
+
+    def extend(self, bodies: Sequence[bytes]) -> None:
+        """Append bodies in canonical JSON, UTF-8."""
+        sizes = np.array([len(body) for body in bodies], np.int64)
+        self._ends.extend(np.cumsum(sizes) + len(self._data))
+        self._data += b"".join(bodies)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def body(self, place: int) -> bytes:
+        """The bytes of the record at a place, from 0."""
+        ends = self._ends.array
+        return bytes(self._data[ends[place] : ends[place + 1]])
+
+    def kept(self, place: int) -> Record:
+        """The record at a place, kept as an object for a while."""
+        record = self._kept.get(place)
+        if record is None:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            record = self._kept[place] = read_body(self.body(place))
+        return record
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | list[Record]:
+        if isinstance(place, slice):
+            return [self.kept(i) for i in range(*place.indices(len(self)))]
+        return self.kept(range(len(self))[place])
+
+    def __iter__(self) -> Iterator[Record]:
+        for place in range(len(self)):
+            # Not kept: who goes through all of them would only push out the others.
+            yield self._kept.get(place) or read_body(self.body(place))

@@ -1,0 +1,228 @@
+"""Embeddings in 8 bits: a first pass over all rows, or over the cells nearest to a cue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .columns import Rows
+
+    Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+CELLS_FROM = 1 << 18
+"""So many rows are put into cells by likeness; below, one pass over all is fast enough."""
+TURN = 1024
+"""Rows enter cells so many at a time: the same pieces however they were added, so that the
+products that choose their cells round alike."""
+SLACK = 1e-5
+
+
+class Lists:
+    """FAISS inverted lists of 8-bit codes, filled by number; products with whole lists.
+
+    A code is the row times ``scale``, rounded; so is a query by its own scale. ``worst`` is
+    the largest distance of a row from what its code stands for, by which ``within`` bounds
+    how far a product may be off.
+    """
+
+    def __init__(self, columns: int, lists: int, scale: float) -> None:
+        import faiss
+
+        self.scale = scale
+        self.worst = 0.0
+        self._columns = columns
+        # FAISS multiplies in whole numbers when the length is a multiple of 16.
+        self._wide = -(-columns // 16) * 16
+        self._faiss = faiss
+        self._nobody = faiss.IndexFlatIP(self._wide)
+        self._index: Any = faiss.IndexIVFScalarQuantizer(
+            self._nobody,
+            self._wide,
+            lists,
+            faiss.ScalarQuantizer.QT_8bit_direct_signed,
+            faiss.METRIC_INNER_PRODUCT,
+            False,
+        )
+        self._index.own_fields = False
+        # Threads share queries only: sharing the lists of one gains a third on an idle machine,
+        # and on a busy one every cue waits 20 ms for the thread that is not let run.
+        self._index.parallel_mode = 0
+        self._index.is_trained = True
+
+    def add(self, number: int, ids: NDArray[np.int64], rows: NDArray[np.float32]) -> float:
+        """Append rows to a list; returns the largest distance of one from its code."""
+        codes, off = self.encode(rows)
+        self.append(number, ids, codes)
+        return off
+
+    def encode(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float]:
+        """Codes of shape (n, wide), and the largest distance of a row from its code."""
+        whole = np.rint(rows * np.float32(self.scale))
+        np.clip(whole, -127, 127, out=whole)
+        off = rows - whole * np.float32(1 / self.scale)
+        codes = np.full((len(rows), self._wide), 128, np.uint8)
+        codes[:, : self._columns] = (whole + 128).astype(np.uint8)
+        far = float(np.sqrt(np.vecdot(off, off).max())) if len(rows) else 0.0
+        self.worst = max(self.worst, far)
+        return codes, far
+
+    def append(self, number: int, ids: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
+        """Append codes to a list."""
+        pointer = self._faiss.swig_ptr
+        ids, codes = np.ascontiguousarray(ids), np.ascontiguousarray(codes)
+        self._index.invlists.add_entries(number, len(ids), pointer(ids), pointer(codes))
+        self._index.ntotal += len(ids)
+
+    def empty(self, number: int) -> None:
+        """Take everything out of a list."""
+        self._index.ntotal -= self._index.invlists.list_size(number)
+        self._index.invlists.resize(number, 0)
+
+    def products(
+        self, queries: NDArray[np.float32], numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Every query of shape (n, d) with every row of its lists, shape (n, k): where each
+        query's answers start (n + 1 places), ids, products, and how far they may be off."""
+        high = np.abs(queries).max(axis=1)
+        high[high == 0] = 1.0
+        scales = (127.0 / high).astype(np.float32)
+        whole = np.zeros((len(queries), self._wide), np.float32)
+        whole[:, : self._columns] = np.rint(queries * scales[:, None])
+        off = queries - whole[:, : self._columns] / scales[:, None]
+        missed = np.sqrt(np.vecdot(off, off))
+        self._index.nprobe = numbers.shape[1]
+        starts, found, ids = self._index.range_search_preassigned(
+            whole, -1e30, np.ascontiguousarray(numbers), np.zeros(numbers.shape, np.float32)
+        )
+        factors = (1.0 / (scales * np.float32(self.scale))).astype(np.float32)
+        if len(queries) == 1:
+            found *= factors[0]
+        else:
+            found *= np.repeat(factors, np.diff(starts.astype(np.int64)))
+        within = self.worst + missed * (1 + self.worst) + SLACK
+        return starts.astype(np.int64), ids, found, within.astype(np.float32)
+
+
+def scale_for(rows: NDArray[np.float32]) -> float:
+    """The scale at which hardly a number of these rows is cut off."""
+    tops = np.abs(rows).max(axis=1)
+    return 127.0 / max(1e-6, 1.05 * float(np.quantile(tops, 0.999)))
+
+
+class Codes:
+    """One agent's rows in 8 bits, kept up with them: in one list while there are less
+    than ``CELLS_FROM``, above in cells around the centres of a k-means over the first
+    of them. How many cells and from which rows depends on the number of rows alone, so an
+    index that grew equals a rebuilt one.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._lists: Lists | None = None
+        self._done = 0
+        self._stage = 0
+        self._settled = 0
+        self._centres: NDArray[np.float32] = np.empty((0, 0), np.float32)
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are; 0 while the rows are few."""
+        return len(self._centres)
+
+    def all(self, query: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """Products of a query of length 1 with all rows, and how far they may be off."""
+        lists = self._ready()
+        numbers = np.arange(self.cells + 1)
+        _, ids, found, within = lists.products(query[None], numbers[None])
+        products = np.empty(self._rows.size, np.float32)
+        if not self.cells:
+            return found, float(within[0])
+        products[ids] = found
+        return products, float(within[0])
+
+    def near(self, query: NDArray[np.float32], probes: int) -> tuple[Found, float]:
+        """Numbers and products of the rows in the ``probes`` cells nearest to the query and
+        of those in no cell yet, and how far the products may be off."""
+        lists = self._ready()
+        like = self._centres @ query
+        probes = min(probes, len(like))
+        numbers = np.append(np.argpartition(-like, probes - 1)[:probes], self.cells)
+        _, ids, found, within = lists.products(query[None], numbers[None])
+        return (ids, found), float(within[0])
+
+    def _ready(self) -> Lists:
+        stage = _stage(self._rows.size)
+        if self._lists is None or stage != self._stage:
+            self._begin(stage)
+        assert self._lists is not None
+        if self._done < self._rows.size:
+            if stage:
+                self._settle(self._lists)
+            else:
+                self._fill(self._lists)
+        return self._lists
+
+    def _begin(self, stage: int) -> None:
+        size, columns = self._rows.size, self._rows.columns
+        self._stage, self._done, self._settled = stage, 0, 0
+        if not stage:
+            sample = self._rows.part(0, min(size, 16384))
+            self._lists = Lists(columns, 1, scale_for(sample))
+            self._centres = np.empty((0, columns), np.float32)
+            return
+        import faiss
+
+        count = 2 * int(stage**0.5)
+        sample = self._rows.take(np.arange(0, stage, max(1, stage // (count * 48))))
+        means = faiss.Kmeans(
+            columns,
+            count,
+            niter=6,
+            seed=1,
+            spherical=True,
+            min_points_per_centroid=1,
+            max_points_per_centroid=1000,
+        )
+        means.train(sample)
+        self._centres = np.ascontiguousarray(means.centroids, np.float32)
+        self._lists = Lists(columns, count + 1, scale_for(sample))
+
+    def _fill(self, lists: Lists) -> None:
+        for start in range(self._done, self._rows.size, 4096):
+            stop = min(self._rows.size, start + 4096)
+            lists.add(0, np.arange(start, stop), self._rows.part(start, stop))
+        self._done = self._rows.size
+
+    def _settle(self, lists: Lists) -> None:
+        """Whole pieces go to their cells, the rest waits in a list that is always seen."""
+        lists.empty(self.cells)
+        start, stop = self._settled, self._rows.size // TURN * TURN
+        cell = np.empty(stop - start, np.int32)
+        for piece in range(start, stop, TURN):
+            like = self._rows.part(piece, piece + TURN) @ self._centres.T
+            cell[piece - start : piece - start + TURN] = np.argmax(like, axis=1)
+        # Cell by cell, so that a list grows once, however many rows there are.
+        order = np.argsort(cell, kind="stable")
+        cuts = np.flatnonzero(np.diff(cell[order])) + 1
+        for members in np.split(order, cuts) if len(order) else ():
+            ids = members + start
+            lists.add(int(cell[members[0]]), ids, self._rows.take(ids))
+        self._settled = stop
+        if stop < self._rows.size:
+            rest = np.arange(stop, self._rows.size)
+            lists.add(self.cells, rest, self._rows.part(stop, self._rows.size))
+        self._done = self._rows.size
+
+
+def _stage(size: int) -> int:
+    """The number of rows the cells were last made at: ``CELLS_FROM`` times a power of 4."""
+    if size < CELLS_FROM:
+        return 0
+    stage = CELLS_FROM
+    while stage * 4 <= size:
+        stage *= 4
+    return stage

@@ -1,0 +1,108 @@
+"""Arrays that grow at their end: numbers in one piece, embeddings in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+BLOCK = 1 << 16
+"""Rows in a block of embeddings: growth copies one block at most (100 MB of 384 numbers)."""
+
+
+class Column:
+    """A one-dimensional array that grows at its end."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._data: NDArray[Any] = np.empty(64, kind)
+        self._size = 0
+
+    def extend(self, values: Sequence[float] | NDArray[Any]) -> None:
+        """Add values at the end."""
+        size = self._size + len(values)
+        if size > len(self._data):
+            grown = np.empty(max(size, 2 * len(self._data)), self._data.dtype)
+            grown[: self._size] = self.array
+            self._data = grown
+        self._data[self._size : size] = values
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The values; a view that later growth does not reach."""
+        return self._data[: self._size]
+
+
+class Rows:
+    """Embeddings of one length, numbered from 0 as they were added."""
+
+    def __init__(self, kind: DTypeLike = np.float32) -> None:
+        self.columns = 0
+        self.size = 0
+        self._kind = kind
+        self._blocks: list[NDArray[Any]] = []
+
+    def extend(self, rows: NDArray[np.float32]) -> None:
+        """Add rows of shape (n, columns) at the end."""
+        self.columns = self.columns or rows.shape[1]
+        while len(rows):
+            free = self._room(len(rows))
+            inside = self.size % BLOCK
+            self._blocks[-1][inside : inside + free] = rows[:free]
+            self.size += min(free, len(rows))
+            rows = rows[free:]
+
+    def _room(self, wanted: int) -> int:
+        """How many of the next rows fit into the last block, grown or begun as needed."""
+        inside = self.size % BLOCK
+        if inside == 0 and len(self._blocks) * BLOCK <= self.size:
+            size = min(BLOCK, max(64, wanted)) if not self._blocks else BLOCK
+            self._blocks.append(np.empty((size, self.columns), self._kind))
+        block = self._blocks[-1]
+        if len(block) < BLOCK and inside + wanted > len(block):
+            size = min(BLOCK, max(inside + wanted, 2 * len(block)))
+            grown = np.empty((size, self.columns), self._kind)
+            grown[:inside] = block[:inside]
+            self._blocks[-1] = block = grown
+        return min(wanted, len(block) - inside)
+
+    def part(self, start: int, stop: int) -> NDArray[np.float32]:
+        """The rows from ``start`` to before ``stop``, float32, not to be written to."""
+        pieces = []
+        while start < stop:
+            end = min(stop, (start // BLOCK + 1) * BLOCK)
+            inside = start % BLOCK
+            pieces.append(self._blocks[start // BLOCK][inside : inside + end - start])
+            start = end
+        if not pieces:
+            return np.empty((0, self.columns), np.float32)
+        whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        return whole.astype(np.float32, copy=False)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The numbered rows, float32, shape (len(rows), columns)."""
+        if self.size <= BLOCK:
+            block = self._blocks[0] if self._blocks else np.empty((0, self.columns), np.float32)
+            return block[rows].astype(np.float32, copy=False)
+        found = np.empty((len(rows), self.columns), np.float32)
+        owner = rows // BLOCK
+        for number in np.unique(owner):
+            mine = owner == number
+            found[mine] = self._blocks[number][rows[mine] % BLOCK]
+        return found
+
+    def dot(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Product of ``vector`` with every row, shape (size,)."""
+        found = np.empty(self.size, np.float32)
+        for start in range(0, self.size, BLOCK):
+            stop = min(self.size, start + BLOCK)
+            # Row by row, unlike a matrix product, whose blocks round by a row's place.
+            np.vecdot(self.part(start, stop), vector, out=found[start:stop])
+        return found

@@ -1,0 +1,193 @@
+"""Many minds recalling at once: one first pass and one arithmetic for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core import AgentId, Cue, Hit
+from ..store import Store
+from .codes import Lists, scale_for
+from .finishing import finish
+from .index import units
+from .recall import SLACK, WHOLE, Parts, hits, score_some
+from .scene import Scene
+from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .memory import Memory, Vector
+
+    Ints = NDArray[np.int64]
+    Singles = NDArray[np.float32]
+
+FEW = 64
+"""Fewer cues than this are not worth a pool, whose threads a busy machine may keep waiting."""
+LEAST = 128
+"""Records a mind must have to be worth it."""
+PIECE = 512
+"""Cues answered together, so that the arrays between fit the processor's cache."""
+
+
+class Pool:
+    """The embeddings of all the minds of a store in 8 bits, in one table by owner."""
+
+    def __init__(self, columns: int, scale: float, owners: int) -> None:
+        self.columns = columns
+        self._lists = Lists(columns, owners, scale)
+        self._room = owners
+        self._owners: dict[AgentId, tuple[int, Shelf, int]] = {}
+
+    @classmethod
+    def of(cls, store: Store, shelves: dict[AgentId, Shelf]) -> Pool:
+        """The store's pool, with all rows of these shelves in it."""
+        columns = next(iter(shelves.values())).index.columns
+        key = ("memory pool", columns)
+        pool: Pool | None = store.cache.get(key)
+        if pool is None or len(pool._owners | shelves) > pool._room or not pool._holds(shelves):
+            sample = [shelf.index.rows_of.part(0, 64) for shelf in list(shelves.values())[:256]]
+            known = len(pool._owners | shelves) if pool else len(shelves)
+            pool = cls(columns, scale_for(np.concatenate(sample)), max(64, 2 * known))
+            store.cache[key] = pool
+        for agent, shelf in shelves.items():
+            pool._follow(agent, shelf)
+        return pool
+
+    def _holds(self, shelves: dict[AgentId, Shelf]) -> bool:
+        """Whether what it has of these is of the very shelves."""
+        return all(
+            known is None or known[1] is shelf
+            for known, shelf in ((self._owners.get(agent), shelves[agent]) for agent in shelves)
+        )
+
+    def _follow(self, agent: AgentId, shelf: Shelf) -> None:
+        number, _, done = self._owners.get(agent, (len(self._owners), shelf, 0))
+        if done < shelf.index.rows:
+            rows = shelf.index.rows_of.part(done, shelf.index.rows)
+            self._lists.add(number, np.arange(done, shelf.index.rows), rows)
+        self._owners[agent] = (number, shelf, shelf.index.rows)
+
+    def products(
+        self, owners: Sequence[AgentId], queries: Singles
+    ) -> tuple[Ints, Singles, Singles]:
+        """Each query with all rows of its owner in order: where each begins, the products,
+        and how far each query's may be off."""
+        numbers = np.array([[self._owners[owner][0]] for owner in owners], np.int64)
+        starts, _, found, within = self._lists.products(queries, numbers)
+        return starts, found, within
+
+
+def together(
+    requests: Sequence[tuple[Memory, Cue]], rows: Sequence[Vector | None]
+) -> dict[int, tuple[Hit, ...]]:
+    """The answers, by place, to those requests that a pool can answer; the very answers
+    that ``Memory.recall`` gives to each alone."""
+    if len(requests) < FEW:
+        return {}
+    groups: dict[tuple[int, int], list[tuple[int, Scene]]] = {}
+    for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
+        if row is None or cue.limit < 1:
+            continue
+        rules, shelf = memory.rules_for(cue), memory.shelf
+        plain = rules.recency == "hours" and rules.listing == "written" and not rules.successive
+        size = shelf.index.rows
+        if plain and LEAST <= size == len(shelf.row) <= WHOLE and memory.step is None:
+            scene = Scene.of(memory, cue, np.asarray(row, np.float32), {})
+            groups.setdefault((id(memory.store), len(row)), []).append((place, scene))
+    answers: dict[int, tuple[Hit, ...]] = {}
+    for members in groups.values():
+        if len(members) < FEW:
+            continue
+        for start in range(0, len(members), PIECE):
+            piece = members[start : start + PIECE]
+            asked = [requests[place] for place, _ in piece]
+            found = _recall([scene for _, scene in piece], asked)
+            answers.update(zip((place for place, _ in piece), found, strict=True))
+    return answers
+
+
+def _recall(scenes: list[Scene], asked: list[tuple[Memory, Cue]]) -> list[tuple[Hit, ...]]:
+    owners = [memory.agent for memory, _ in asked]
+    limits = [cue.limit for _, cue in asked]
+    queries = units(np.stack([scene.query for scene in scenes if scene.query is not None]))
+    shelves = {owner: scene.shelf for owner, scene in zip(owners, scenes, strict=True)}
+    pool = Pool.of(asked[0][0].store, shelves)
+    starts, rough, off = pool.products(owners, queries)
+    begin, sizes = starts[:-1], np.diff(starts)
+    fits = None
+    lows, highs = rough, rough
+    if any(scene.mask is not None for scene in scenes):
+        fits = np.concatenate(
+            [np.ones(s.count, bool) if s.mask is None else s.mask for s in scenes]
+        )
+        lows, highs = np.where(fits, rough, np.inf), np.where(fits, rough, -np.inf)
+    low = np.minimum.reduceat(lows, begin)
+    high = np.maximum.reduceat(highs, begin)
+    # What may be the least or the largest is computed exactly, with the likely best.
+    edge = (lows <= np.repeat(low + 2 * off, sizes)) | (highs >= np.repeat(high - 2 * off, sizes))
+    score, window = _rough_scores(scenes, rough, (low, high, off), sizes)
+    if fits is not None:
+        score[~fits] = -np.inf
+    bars = _bars(score, begin, sizes, limits) - window
+    wanted = (score >= np.repeat(bars.astype(np.float32), sizes)) | edge
+    if fits is not None:
+        wanted &= fits
+    chosen = np.flatnonzero(wanted)
+    cuts = np.searchsorted(chosen, starts)
+    places = chosen - np.repeat(begin, np.diff(cuts))
+    if any(scene.rules.decay != scenes[0].rules.decay for scene in scenes):
+        pieces = zip(scenes, np.split(places, cuts[1:-1]), limits, strict=True)
+        return [hits(s.shelf, _exactly(s, mine), limit) for s, mine, limit in pieces]
+    return finish(scenes, queries, places, cuts, limits)
+
+
+def _exactly(scene: Scene, places: Ints) -> Parts:
+    cosines = scene.shelf.relevance(places, scene.query)
+    bounds = (float(cosines.min()), float(cosines.max())) if len(places) else (0.0, 0.0)
+    return score_some(scene, places, cosines, bounds)
+
+
+def _rough_scores(
+    scenes: list[Scene],
+    rough: Singles,
+    ends: tuple[Singles, Singles, Singles],
+    sizes: Ints,
+) -> tuple[Singles, NDArray[np.float64]]:
+    """Scores by rough cosines scaled by rough bounds, and how far each mind's best may lie
+    below its bar for all that."""
+    low, high, off = (end.astype(np.float64) for end in ends)
+    weights = np.array([scene.rules.relevance_weight for scene in scenes])
+    spread = high - low
+    # Bounds that close together may be equal or not: then all are scored.
+    unsure = ~(spread > 4 * off)
+    spread[unsure] = 1.0
+    slope = weights / spread
+    score: Singles = rough * np.repeat(slope.astype(np.float32), sizes)
+    score -= np.repeat((slope * low).astype(np.float32), sizes)
+    score += np.concatenate([scene.own() for scene in scenes])
+    if any(scene.trust is not None for scene in scenes):
+        score *= np.concatenate(
+            [np.ones(s.count, np.float32) if s.trust is None else s.trust for s in scenes]
+        )
+    # A scaled cosine is off by its own error and by those of both bounds: at most two errors
+    # of the narrowest spread there can be, each way.
+    missed = weights * 2 * off / np.where(unsure, 1.0, spread - 2 * off)
+    window = 2 * (np.abs(missed) + SLACK)
+    window[unsure] = np.inf
+    return score, window
+
+
+def _bars(score: Singles, begin: Ints, sizes: Ints, limits: list[int]) -> NDArray[np.float64]:
+    """For each mind a number not above its ``limit``-th highest score."""
+    most = max(limits)
+    blocks = int(min(4 * most, sizes.min()))
+    if blocks < most:
+        return np.full(len(sizes), -np.inf)
+    cuts = begin[:, None] + (np.arange(blocks)[None] * sizes[:, None]) // blocks
+    tops = np.maximum.reduceat(score, cuts.ravel()).reshape(len(sizes), blocks)
+    tops.sort(axis=1)
+    picked: NDArray[np.float64] = tops[np.arange(len(sizes)), blocks - np.array(limits)]
+    return picked.astype(np.float64)

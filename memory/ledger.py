@@ -1,0 +1,119 @@
+"""What was done to memories apart from remembering: quarantines, erasures, losses.
+
+One chained log for each agent; where it ends is kept in the file's header.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..core import AgentId, Json, MemoryFault, canonical
+from ..store import Store, chain
+
+TABLE = """
+    CREATE TABLE memory_log (
+        agent TEXT NOT NULL, n INTEGER NOT NULL, step INTEGER NOT NULL, what TEXT NOT NULL,
+        data TEXT NOT NULL, link TEXT NOT NULL, PRIMARY KEY (agent, n)
+    );
+"""
+_ENDS = "memory.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log: ``what`` is quarantined, released, forgotten or damaged."""
+
+    step: int
+    what: str
+    data: Json
+
+
+def write_entry(store: Store, agent: AgentId, entry: Entry) -> None:
+    """Append a line to an agent's log, inside the caller's transaction if there is one."""
+    with store.transaction():
+        ends = store.get(_ENDS, {})
+        count, link = ends.get(agent, (0, ""))
+        data = canonical(entry.data)
+        link = chain(link, _payload(agent, count + 1, entry.step, entry.what, data))
+        store.execute(
+            "INSERT INTO memory_log VALUES (?, ?, ?, ?, ?, ?)",
+            (agent, count + 1, entry.step, entry.what, data, link),
+        )
+        store.put(_ENDS, {**ends, agent: [count + 1, link]})
+
+
+def read_entries(store: Store, agent: AgentId) -> Iterator[Entry]:
+    """An agent's log in order, checked. Raises MemoryFault where a line is missing or
+    changed."""
+    link, count = "", 0
+    if store.version("memory") < 2:
+        return
+    for n, step, what, data, kept in store.rows(
+        "SELECT n, step, what, data, link FROM memory_log WHERE agent = ? ORDER BY n", (agent,)
+    ):
+        count += 1
+        link = chain(link, _payload(agent, n, step, str(what), str(data)))
+        if n != count or link != kept:
+            raise _fault(store, agent, f"line {count} of its log is missing or changed")
+        yield Entry(step, what, json.loads(data))
+    if [count, link] != list(store.get(_ENDS, {}).get(agent, (0, ""))):
+        raise _fault(store, agent, "the end of its log is missing")
+
+
+def read_quarantine(store: Store, agent: AgentId) -> frozenset[AgentId]:
+    """Whose word is not recalled now."""
+    held: set[AgentId] = set()
+    for entry in read_entries(store, agent):
+        if not entry.data.get("who"):
+            continue  # of somebody forgotten since
+        if entry.what == "quarantined":
+            held.add(entry.data["who"])
+        elif entry.what == "released":
+            held.discard(entry.data["who"])
+    return frozenset(held)
+
+
+def logged(store: Store) -> Mapping[AgentId, object]:
+    """Who has a log."""
+    ends: Mapping[AgentId, object] = store.get(_ENDS, {})
+    return ends
+
+
+def rewind_log(store: Store, step: int) -> None:
+    """Forget the lines later than the end of ``step``."""
+    ends = dict(store.get(_ENDS, {}))
+    if not ends:
+        return
+    store.execute("DELETE FROM memory_log WHERE step > ?", (step,))
+    for agent in ends:
+        row = store.one(
+            "SELECT n, link FROM memory_log WHERE agent = ? ORDER BY n DESC LIMIT 1", (agent,)
+        )
+        ends[agent] = [int(row[0]), str(row[1])] if row else [0, ""]
+    store.put(_ENDS, ends)
+
+
+def unname(store: Store, agent: AgentId, person: AgentId) -> None:
+    """Take a person's name and what was noted about them out of an agent's log."""
+    entries = list(read_entries(store, agent))
+    if not any(entry.data.get("who") == person for entry in entries):
+        return
+    store.execute("DELETE FROM memory_log WHERE agent = ?", (agent,))
+    ends = {name: end for name, end in store.get(_ENDS, {}).items() if name != agent}
+    store.put(_ENDS, ends)
+    for entry in entries:
+        if entry.data.get("who") == person:
+            entry = Entry(entry.step, entry.what, {"who": "", "why": ""})
+        write_entry(store, agent, entry)
+
+
+def _payload(agent: AgentId, n: int, step: int, what: str, data: str) -> str:
+    return canonical([agent, n, step, what, data])
+
+
+def _fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
+    return MemoryFault(
+        f"{store.name}: memory of {agent}: {what}; set it aside: denizens memory repair"
+    )

@@ -1,0 +1,193 @@
+"""Mending a damaged file: what is whole goes into a new file, the rest is set aside."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from ..core import AgentId, DenizensError, MemoryFault, Record, canonical
+from ..store import Store, WriterLock
+from . import ledger
+from .checking import Examined, Raw, examine
+from .encoding import DAMAGED
+from .salvage import Wreck
+from .table import Head, Row, append, append_touch, prepare, write_head
+
+_RECORDS = ("id", "step", "body", "vector", "digest", "link")
+_TOUCHES = ("n", "step", "at", "records", "link")
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair kept and lost: ``kept`` records, a line for each thing ``lost``, and
+    where the ``original`` and the rows set ``aside`` are now (None: nothing was wrong)."""
+
+    kept: int
+    lost: tuple[str, ...]
+    original: Path | None
+    aside: Path | None
+
+
+def repair(path: Path | str) -> Repaired:
+    """Mend a file in place: its whole records go into a new one, which replaces it at once
+    when it has passed its checks; the original stays beside it as ``.damaged``.
+
+    A record that is lost leaves its number, so that what rests on others still does. Tables
+    of other parts are carried over as they are. Raises MemoryFault when nothing can be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MemoryFault(f"{path}: no such file; check the path")
+    lock = WriterLock(path)
+    try:
+        if _whole(path):
+            return Repaired(_records_in(path), (), None, None)
+        return _mend(path)
+    finally:
+        lock.release()
+
+
+def _whole(path: Path) -> bool:
+    try:
+        with Store(path, write=False) as store:
+            prepare(store)
+            return not store.verify()
+    except (DenizensError, sqlite3.Error, ValueError, TypeError):
+        return False
+
+
+def _records_in(path: Path) -> int:
+    with Store(path, write=False) as store:
+        row = store.one("SELECT count(*) FROM memory_records")
+    return int(row[0]) if row else 0
+
+
+def _mend(path: Path) -> Repaired:
+    new = path.with_name(f"{path.name}.part{os.getpid()}")
+    aside = _free(path, ".aside.jsonl")
+    lost: list[str] = []
+    try:
+        with Wreck(path) as wreck, Store(new) as store:
+            prepare(store)
+            with store.transaction():
+                kept, lines = _carry(wreck, store, lost)
+                lost += wreck.carry_others(store)
+        with Store(new, write=False) as store:
+            prepare(store)
+            # Parts not known here are carried unseen; only what is ours must be whole.
+            if left := [str(d) for d in store.verify()]:
+                raise MemoryFault(f"{path}: cannot be mended ({left[0]}); it was left as it is")
+        aside.write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
+        return Repaired(kept, tuple(lost), _replace(path, new), aside)
+    except sqlite3.Error as error:
+        raise MemoryFault(f"{path}: nothing can be read ({error}); it was left as it is") from error
+    finally:
+        for side in ("", "-wal", "-shm", ".lock"):
+            new.with_name(new.name + side).unlink(missing_ok=True)
+
+
+def _replace(path: Path, new: Path) -> Path:
+    """Put the new file in the old one's place in one move; returns where the old one is."""
+    original = _free(path, ".damaged")
+    os.link(path, original)
+    for side in ("-wal", "-shm"):
+        log = path.with_name(path.name + side)
+        if log.exists():
+            # A log of the old file would be taken for the new one's.
+            shutil.copy2(log, original.with_name(original.name + side))
+            log.unlink()
+    with new.open("rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(new, path)
+    folder = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return original
+
+
+def _free(path: Path, ending: str) -> Path:
+    number = 1
+    target = path.with_name(path.name + ending)
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}{ending}{number}")
+    return target
+
+
+def _carry(wreck: Wreck, store: Store, lost: list[str]) -> tuple[int, list[dict[str, object]]]:
+    kept, lines = 0, []
+    for agent in wreck.agents():
+        records = sorted(wreck.rows("memory_records", _RECORDS, agent), key=_number)
+        touches = sorted(wreck.rows("memory_touches", _TOUCHES, agent), key=_number)
+        found = examine(agent, records, touches, wreck.written(agent))
+        _write(store, agent, found)
+        kept += len(found.whole)
+        lost += [f"memory of {agent}: record {number} {why}" for number, why in found.bad]
+        if found.lost_touches:
+            lost.append(f"memory of {agent}: {found.lost_touches} lines of the access log")
+        bad = {number for number, _ in found.bad}
+        lines += [_line(agent, row) for row in records if row[0] in bad]
+        log = wreck.entries(agent)
+        for entry in log.entries:
+            ledger.write_entry(store, agent, entry)
+        if log.lost:
+            lost.append(f"memory of {agent}: {log.lost} lines of its log")
+        if found.bad:
+            last = max((row.step for row in found.whole.values()), default=0)
+            data = {"records": [[number, why] for number, why in sorted(found.bad)]}
+            ledger.write_entry(store, agent, ledger.Entry(last, "damaged", data))
+    return kept, lines
+
+
+def _number(row: Raw) -> tuple[bool, int]:
+    return (not isinstance(row[0], int), row[0] if isinstance(row[0], int) else 0)
+
+
+def _write(store: Store, agent: AgentId, found: Examined) -> None:
+    rows = list(_filled(found))
+    link = append(store, agent, rows, "")
+    touch_link, step = "", 0
+    for n, touch in enumerate(found.touches, 1):
+        step = max(step, touch.step)
+        forward = replace(touch, step=step)
+        touch_link = append_touch(store, agent, n, forward, touch_link)
+    write_head(store, agent, Head(len(rows), link, len(found.touches), touch_link))
+
+
+def _filled(found: Examined) -> Iterator[Row]:
+    """The whole rows, and one that says so for each that is lost."""
+    step, at = 0, datetime(1970, 1, 1)
+    for number in range(1, found.count + 1):
+        row = found.whole.get(number)
+        if row is None:
+            row = Row(blank(number, at, DAMAGED), step, None)
+        step, at = row.step, row.record.created
+        yield row
+
+
+def blank(number: int, at: datetime, why: str) -> Record:
+    """What stands for a record of which only the number is left."""
+    return Record(id=number, kind="observation", text="", created=at, source=why)
+
+
+def _line(agent: AgentId, row: Raw) -> dict[str, object]:
+    number, step, body, vector, digest, link = row
+    text = body if isinstance(body, str) else repr(body)
+    packed = base64.b64encode(vector).decode() if isinstance(vector, bytes) else None
+    return {
+        "agent": agent,
+        "id": number,
+        "step": step if isinstance(step, int) else repr(step),
+        "body": text.encode("utf-8", "replace").decode(),
+        "vector": packed,
+        "digest": str(digest),
+        "link": str(link),
+    }

@@ -1,0 +1,165 @@
+"""Reading what can be read of a damaged file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core import AgentId, MemoryFault, canonical, digest_text
+from ..store import Store, chain, connect_reading
+from .checking import Raw
+from .ledger import Entry
+
+_OURS = ("memory_records", "memory_touches", "memory_heads", "memory_log")
+_STORES = ("header", "parts", "texts")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The readable lines of an agent's log, and how many are not."""
+
+    entries: tuple[Entry, ...]
+    lost: int
+
+
+class Wreck:
+    """A damaged file, opened for reading only, in the raw."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises MemoryFault when it is no SQLite file any more."""
+        try:
+            self._connection = connect_reading(path)
+            # Text that is no text any more is looked at as bytes.
+            self._connection.text_factory = _text
+            self._tables = {
+                str(row[0]): row[1]
+                for row in self._connection.execute(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
+                )
+            }
+        except sqlite3.Error as error:
+            raise MemoryFault(
+                f"{path}: cannot be read at all ({error}); restore it from a backup"
+            ) from error
+        self._header = self._read_header()
+
+    def _read_header(self) -> dict[str, object]:
+        found = {}
+        for key, value, mark in self.rows("header", ("key", "value", "digest")):
+            if isinstance(value, str) and isinstance(key, str) and chain(key, value) == mark:
+                found[key] = json.loads(value)
+        return found
+
+    def rows(self, table: str, columns: Sequence[str], agent: AgentId = "") -> Iterator[Raw]:
+        """The rows of a table that can be read, skipping over broken pages."""
+        if table not in self._tables:
+            return
+        names = ", ".join(columns)
+        filtered = " AND agent = ?" if agent else ""
+        given = (agent,) if agent else ()
+        last, leap = -1, 1
+        top = self._top(table)
+        while last < top:
+            try:
+                for row in self._connection.execute(
+                    f"SELECT rowid, {names} FROM {table} NOT INDEXED "
+                    f"WHERE rowid > ?{filtered} ORDER BY rowid",
+                    (last, *given),
+                ):
+                    last, leap = row[0], 1
+                    yield row[1:]
+                return
+            except sqlite3.Error:
+                last, leap = last + leap, 2 * leap
+
+    def _top(self, table: str) -> int:
+        try:
+            row = self._connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
+            return min(int(row[0] or 0), 1 << 40)
+        except (sqlite3.Error, ValueError, TypeError):
+            return 1 << 24
+
+    def agents(self) -> list[AgentId]:
+        """Everybody of whom there is a record or a word in the header."""
+        known = self._header.get("memory.agents")
+        names = set(known) if isinstance(known, list) else set()
+        if not names:
+            for table in _OURS[:3]:
+                names |= {row[0] for row in self.rows(table, ("agent",))}
+        return sorted(name for name in names if isinstance(name, str))
+
+    def written(self, agent: AgentId) -> tuple[int, int]:
+        """How many records and accesses the agent's head says there are."""
+        for row in self.rows("memory_heads", ("records", "touches"), agent):
+            if all(isinstance(n, int) and 0 <= n < 1 << 32 for n in row):
+                readable = self._count("memory_records", agent)
+                # A head that is itself damaged must not make up millions of losses.
+                return (row[0] if row[0] <= 2 * readable + 1000 else 0), row[1]
+        return 0, 0
+
+    def _count(self, table: str, agent: AgentId) -> int:
+        return sum(1 for _ in self.rows(table, ("1",), agent))
+
+    def entries(self, agent: AgentId) -> Log:
+        """The lines of an agent's log up to the first that does not fit."""
+        entries: list[Entry] = []
+        link, lost = "", 0
+        rows = sorted(
+            (r for r in self.rows("memory_log", ("n", "step", "what", "data", "link"), agent)
+             if isinstance(r[0], int)),
+            key=lambda row: int(row[0]),
+        )  # fmt: skip
+        for n, step, what, data, kept in rows:
+            mark = chain(link, canonical([agent, n, step, str(what), str(data)]))
+            if lost or n != len(entries) + 1 or mark != kept:
+                lost += 1
+                continue
+            link = mark
+            entries.append(Entry(step, what, json.loads(data)))
+        ends = self._header.get("memory.log")
+        known = ends.get(agent, (0, ""))[0] if isinstance(ends, dict) else 0
+        return Log(tuple(entries), max(lost, known - len(entries)))
+
+    def carry_others(self, store: Store) -> list[str]:
+        """Copy what other parts keep in the file; returns a line for each loss."""
+        lost = []
+        for key, value in self._header.items():
+            if not key.startswith(("memory.", "store.")):
+                store.put(key, value)
+        for mark, text in self.rows("texts", ("digest", "text")):
+            if isinstance(text, str) and digest_text(text) == mark:
+                store.intern(text)
+        for name, sql in self._tables.items():
+            if name in _OURS or name in _STORES or name.startswith("sqlite_") or not sql:
+                continue
+            store.execute(sql)
+            columns = [row[1] for row in self._connection.execute(f"PRAGMA table_info({name})")]
+            places = ", ".join("?" * len(columns))
+            store.executemany(
+                f"INSERT OR IGNORE INTO {name} VALUES ({places})", self.rows(name, columns)
+            )
+            lost.append(f"table {name}: carried over as it is; check it with its own command")
+        for part, version in self.rows("parts", ("part", "version")):
+            store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
+        store.reseal()
+        return lost
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Wreck:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

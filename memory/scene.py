@@ -1,0 +1,186 @@
+"""What one recall works on: the candidates a cue admits and the numbers they are scored by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core import AgentId, Cue, RecordId, Time
+from .scoring import fading, scaled
+from .shelf import KINDS, Shelf, seconds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .memory import Memory
+    from .rules import RuleSet
+
+    Floats = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+    Bounds = tuple[float, float]
+
+_LEAST = 1e-200
+"""Weights of recency below this lose their differences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One recall: ``mask`` says which of the first ``count`` records are candidates (None:
+    all of them), ``last`` when each was last accessed, ``trust`` what its score counts
+    (None: all alike). ``plain`` scenes differ from others of the shelf in the query alone."""
+
+    shelf: Shelf
+    rules: RuleSet
+    at: float
+    count: int
+    mask: Mask | None
+    last: Floats
+    trust: NDArray[np.float32] | None
+    query: NDArray[np.float32] | None
+    plain: bool
+
+    @classmethod
+    def of(
+        cls,
+        memory: Memory,
+        cue: Cue,
+        query: NDArray[np.float32] | None,
+        accessed: Mapping[RecordId, Time],
+    ) -> Scene:
+        """The scene of a cue."""
+        shelf, rules, count = memory.shelf, memory.rules_for(cue), len(memory)
+        if query is not None:
+            memory.fits(query, shelf.index.columns)
+        if rules.since == "creation":
+            last = shelf.created.array[:count]
+        else:
+            last = shelf.accessed_at(memory.step)[:count]
+            if accessed:
+                last = last.copy()
+                for number, at in accessed.items():
+                    last[number - 1] = seconds(at)
+        mask = admitted(shelf, count, cue, rules)
+        plain = mask is None and memory.step is None and not accessed
+        trust = _trust(shelf, count, rules)
+        return cls(shelf, rules, seconds(cue.at), count, mask, last, trust, query, plain)
+
+    def of_all(self, values: NDArray[np.float64]) -> Bounds:
+        """The least and the largest of the candidates' values."""
+        if self.mask is not None:
+            values = values[self.mask]
+        return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+
+    def bounds(self) -> tuple[Bounds, Bounds]:
+        """Of the last accesses, and of the importances."""
+        kept = self.shelf.memo.get(("bounds", self.rules.since)) if self.plain else None
+        if kept is None:
+            kept = self.of_all(self.last), self.of_all(self.shelf.importance.array[: self.count])
+            if self.plain:
+                self.shelf.memo["bounds", self.rules.since] = kept
+        found: tuple[Bounds, Bounds] = kept
+        return found
+
+    def own(self) -> NDArray[np.float32]:
+        """What each of the ``count`` records scores whatever the cue: recency and importance
+        by their weights, to 5 digits."""
+        ages, worths = self.bounds()
+        rules = self.rules
+        # As long as none lies ahead, time passing changes all weights by one factor, which
+        # scaling takes out again: so the same numbers hold for every moment.
+        steady = self.at >= ages[1] and rules.decay ** ((self.at - ages[0]) / 3600) > _LEAST
+        weights_of = (rules.recency_weight, rules.importance_weight)
+        key = ("own", rules.since, rules.decay, rules.equal, *weights_of)
+        if steady and self.plain and key in self.shelf.memo:
+            kept: NDArray[np.float32] = self.shelf.memo[key]
+            return kept
+        if steady:
+            recency = _steady(self.last, ages, rules)
+        else:
+            weights = fading((self.at - self.last) / 3600.0, rules.decay)
+            recency = scaled(weights, rules.equal, self.weights(ages)).astype(np.float32)
+        own = scaled(self.shelf.importance.array[: self.count], rules.equal, worths)
+        total = (rules.importance_weight * own).astype(np.float32)
+        total += np.float32(rules.recency_weight) * recency
+        if steady and self.plain:
+            self.shelf.memo[key] = total
+        return total
+
+    def cosine_bounds(self, places: NDArray[np.int64]) -> Bounds:
+        """The least and the largest cosine of some records with the query."""
+        found = self.shelf.relevance(places, self.query)
+        return (float(found.min()), float(found.max())) if len(found) else (0.0, 0.0)
+
+    def weights(self, ages: Bounds) -> Bounds:
+        """The weights of recency of the longest and the most lately accessed candidate."""
+        hours = (self.at - np.array(ages)) / 3600.0
+        low, high = fading(hours, self.rules.decay).tolist()
+        return low, high
+
+
+def _steady(last: Floats, ages: Bounds, rules: RuleSet) -> NDArray[np.float32]:
+    """Scaled recency to 6 digits when no access lies ahead."""
+    if ages[0] == ages[1]:
+        return np.full(len(last), rules.equal, np.float32)
+    pace = np.log(rules.decay) / 3600.0
+    # expm1, for the differences of nearly equal weights.
+    past: NDArray[np.float32] = ((ages[1] - last) * pace).astype(np.float32)
+    np.expm1(past, out=past)
+    least = np.float32(np.expm1((ages[1] - ages[0]) * pace))
+    if least == 0:
+        return np.full(len(last), rules.equal, np.float32)
+    past -= least
+    past /= -least
+    return past
+
+
+def _trust(shelf: Shelf, count: int, rules: RuleSet) -> NDArray[np.float32] | None:
+    known = {who: weight for who, weight in rules.trust if who in shelf.sources}
+    if not known:
+        return None
+    table = np.ones(len(shelf.sources), np.float32)
+    for who, weight in known.items():
+        table[shelf.sources[who]] = weight
+    found: NDArray[np.float32] = table[shelf.who.array[:count]]
+    return found
+
+
+def admitted(shelf: Shelf, count: int, cue: Cue, rules: RuleSet) -> Mask | None:
+    """Which of the first ``count`` records a cue admits; None when it admits all.
+
+    Decided before anything is scored, so that what is not for a person, has expired, is
+    gone or quarantined moves neither a score nor a scale.
+    """
+    masks: list[Mask] = []
+    if cue.kinds or rules.kinds:
+        wanted = [
+            (not cue.kinds or kind in cue.kinds) and (not rules.kinds or kind in rules.kinds)
+            for kind in KINDS
+        ]
+        masks.append(np.array(wanted)[shelf.kind.array[:count]])
+    masks += [~shelf.holds(word)[:count] for word in rules.without]
+    masks += _for_person(shelf, count, cue.person)
+    now = seconds(cue.at)
+    if shelf.first_end <= now:
+        masks.append(shelf.until.array[:count] > now)
+    if shelf.quarantined:
+        held = [who not in shelf.quarantined for who in shelf.sources]
+        if not all(held):
+            masks.append(np.array(held)[shelf.who.array[:count]])
+    if cue.since is not None:
+        masks.append(shelf.created.array[:count] >= seconds(cue.since))
+    if cue.before is not None:
+        masks.append(shelf.created.array[:count] < seconds(cue.before))
+    if not masks:
+        return None
+    mask = np.logical_and.reduce(masks)
+    return None if mask.all() else mask
+
+
+def _for_person(shelf: Shelf, count: int, person: AgentId) -> list[Mask]:
+    if not person or len(shelf.audiences) == 1:
+        return []
+    heard = [not people or person in people for people in shelf.audiences]
+    return [np.array(heard)[shelf.audience.array[:count]]]
