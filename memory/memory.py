@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .episodes import EpisodeHit
     from .shelf import Shelf
 
     Vector: TypeAlias = Sequence[float] | NDArray[np.float32]
@@ -204,6 +205,19 @@ class Memory:
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
         return recall(self, cue, vector, accessed or {})
+
+    def episodes(self, cue: Cue, vector: Vector | None = None) -> tuple[EpisodeHit, ...]:
+        """The episodes (sessions, conversations, documents) that ``cue`` is about, best first,
+        at most ``cue.limit``, each with its best records as evidence.
+
+        Words, meaning, time and speaker count by weights of ``denizens.memory.episodes``,
+        whatever the rules; recency and importance do not. Records of no episode go by days.
+        """
+        from .episodes import episodes
+
+        if vector is None and self.embed:
+            vector = self.embed([cue.text])[0]
+        return episodes(self, cue, vector)
 
     def rules_for(self, cue: Cue) -> RuleSet:
         """The rules a cue asks for, with this memory's decay; its own by default."""

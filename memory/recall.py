@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import Cue, Hit, RecordId, Time
-from .scoring import best, by_rank, fading, listed, scaled
+from .matching import explained, match
+from .picking import finished, shortlist
+from .scoring import by_rank, fading, listed, scaled
 from .shelf import KINDS, seconds
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def recall(
     if vector is not None:
         query = np.asarray(vector, dtype=np.float32)
         memory.fits(query, shelf.index.columns)
-    candidates = _candidates(shelf, count, cue, rules)
+    places = candidates(shelf, count, cue, rules)
     if rules.since == "creation":
         last = shelf.created.array[:count]
     else:
@@ -38,33 +40,41 @@ def recall(
             last = last.copy()
             for number, at in accessed.items():
                 last[number - 1] = seconds(at)
-    happened = shelf.kind.array[candidates] == KINDS.index("observation")
-    candidates = listed(candidates, happened, last[candidates], rules)
+    happened = shelf.kind.array[places] == KINDS.index("observation")
+    places = listed(places, happened, last[places], rules)
     if rules.recency == "rank":
-        weight = by_rank(len(candidates), rules.decay, rules.newest_first)
+        weight = by_rank(len(places), rules.decay, rules.newest_first)
     else:
-        weight = fading((seconds(cue.at) - last[candidates]) / 3600.0, rules.decay)
+        weight = fading((seconds(cue.at) - last[places]) / 3600.0, rules.decay)
     recency = scaled(weight, rules.equal)
-    importance = scaled(shelf.importance.array[candidates], rules.equal)
-    relevance = scaled(shelf.relevance(candidates, query), rules.equal)
+    importance = scaled(shelf.importance.array[places], rules.equal)
+    found = None
+    if rules.matching == "hybrid":
+        found = match(shelf, places, query, cue, count)
+        relevance = found.fit
+    else:
+        relevance = scaled(shelf.relevance(places, query), rules.equal)
     score = (
         rules.recency_weight * recency
         + rules.relevance_weight * relevance
         + rules.importance_weight * importance
     )
-    return tuple(
+    hits = [
         Hit(
-            record=shelf.records[candidates[place]],
-            score=float(score[place]),
-            recency=float(recency[place]),
-            importance=float(importance[place]),
-            relevance=float(relevance[place]),
+            record=shelf.records[places[i]],
+            score=float(score[i]),
+            recency=float(recency[i]),
+            importance=float(importance[i]),
+            relevance=float(relevance[i]),
+            **({} if found is None else explained(found, shelf.lexical, int(i), cue)),
         )
-        for place in best(score, cue.limit)
-    )
+        for i in shortlist(score, cue)
+    ]
+    return finished(hits, shelf, places, cue)
 
 
-def _candidates(shelf: Shelf, count: int, cue: Cue, rules: RuleSet) -> NDArray[np.int64]:
+def candidates(shelf: Shelf, count: int, cue: Cue, rules: RuleSet) -> NDArray[np.int64]:
+    """Places of what may be recalled: of the kinds that cue and rules ask for."""
     wanted = [
         (not cue.kinds or kind in cue.kinds) and (not rules.kinds or kind in rules.kinds)
         for kind in KINDS

@@ -15,7 +15,9 @@ class RuleSet:
 
     ``recency``: "hours" is decay ** (hours since ``since``); "rank" is decay ** i for the
     i-th (from 1) candidate sorted by ``since``, the oldest first unless ``newest_first``.
-    Relevance is the cosine of cue and record, 0 for a record without an embedding.
+    Relevance is the cosine of cue and record, 0 for a record without an embedding; or, where
+    ``matching`` is "hybrid", what ``denizens.memory.matching`` makes of words, meaning, time
+    and speaker, which is not scaled again.
 
     ``kinds`` are the candidates (all when empty), less those whose text holds one of
     ``without``. ``listing`` is the order before that (stable) sort: as written, or as
@@ -25,6 +27,7 @@ class RuleSet:
     """
 
     name: str
+    matching: Literal["meaning", "hybrid"] = "meaning"
     recency: Literal["hours", "rank"] = "hours"
     since: Literal["access", "creation"] = "access"
     decay: float = 0.995
@@ -60,7 +63,13 @@ included. It takes the top 30: ask with ``Cue(limit=30)``."""
 RECENT = RuleSet(name="recent", since="creation", importance_weight=0.0, relevance_weight=0.0)
 """The newest memories: what reflection starts from (Park et al. 2023, section 4.2)."""
 
-_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT)}
+HYBRID = RuleSet(
+    name="hybrid", matching="hybrid", recency_weight=0.05, importance_weight=0.05, equal=0.0
+)
+"""What answers a question: words and meaning together, the time and the people it names;
+recency and importance only settle what these leave open."""
+
+_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT, HYBRID)}
 
 
 def rule_set(name: str) -> RuleSet:

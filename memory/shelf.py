@@ -16,6 +16,8 @@ from .table import Row, Touch, read_rows, read_touches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .lexical import Lexical
+
 KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan", "document", "summary")
 _START = datetime(1970, 1, 1)
 
@@ -70,6 +72,7 @@ class Shelf:
         self.touch_step = Column(np.int64)
         self.touch_at = Column(np.float64)
         self._words: dict[str, Column] = {}
+        self._lexical: Lexical | None = None
 
     @classmethod
     def read(cls, store: Store, agent: AgentId) -> Shelf:
@@ -126,6 +129,15 @@ class Shelf:
         # Of several accesses of one record the later assignment stands.
         last[self.touched.array[:past]] = self.touch_at.array[:past]
         return last
+
+    @property
+    def lexical(self) -> Lexical:
+        """The words of the records; read only by what asks for them."""
+        if self._lexical is None:
+            from .lexical import Lexical
+
+            self._lexical = Lexical()
+        return self._lexical
 
     def holds(self, word: str) -> NDArray[np.bool_]:
         """Whether each record's text holds ``word``."""
