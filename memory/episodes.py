@@ -30,13 +30,13 @@ EVIDENCE = 3  # records shown of each episode
 # Fitted on LoCoMo's conversations 1 and 2 and rounded; docs/memory.md has what each adds.
 # Each part is min-max scaled over the episodes, only nearness in time is not.
 WEIGHTS = {
-    "words": 0.30,
-    "phrases": 0.10,
-    "best": 0.25,
-    "best_three": 0.05,
-    "speaker": 0.15,
-    "mean": 0.15,
-    "time": 0.55,
+    "words": 0.2,  # BM25 with the episode as one document
+    "phrases": 0.1,  # the same of pairs of words
+    "cover": 0.2,  # the largest share of the cue's words in one place
+    "meaning": 0.2,  # mean of the three best cosines
+    "best": 0.2,  # the best record by words and meaning
+    "speaker": 0.1,  # the best record of those whom the cue names
+    "time": 0.5,
 }
 
 
@@ -109,16 +109,15 @@ class Groups:
         found, words = self._found, [word for word in self._found.query if word >= 0]
         pairs = [pair for pair in pairwise(found.query) if min(pair) >= 0]
         own = np.where(found.said, found.fused, 0.0)
-        mean = np.bincount(self._of, weights=found.cosine, minlength=self._size) / self._sizes
         close = np.zeros(self._size)
         np.maximum.at(close, self._of, found.close)
         raw = {
             "words": self._bm25(Counter(words), self._index.postings),
             "phrases": self._bm25(Counter(pairs), self._index.phrase),
+            "cover": self._best(found.cover, 1),
+            "meaning": self._best(found.meaning, 3),
             "best": self._best(found.fused, 1),
-            "best_three": self._best(found.fused, 3),
             "speaker": self._best(own, 1),
-            "mean": mean,
         }
         return {name: scaled(part, 0.0) for name, part in raw.items()} | {"time": close}
 

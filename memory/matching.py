@@ -40,7 +40,8 @@ class Match:
 
     ``cosine`` is the record's own, ``meaning`` the one with its neighbours, ``words`` the BM25
     with theirs and with phrases, ``alone`` the BM25 of the record by itself without the names
-    of people. ``close`` is nearness to the time the cue speaks of (all 0: of none), ``said``
+    of people, ``cover`` the share of the cue's words (those names aside, each by its rarity)
+    that the record and its neighbours hold. ``close`` is nearness to the time the cue speaks of (all 0: of none), ``said``
     whether somebody whom the cue names said it (all True: it names nobody). ``fused`` is
     words and meaning, each min-max scaled, and ``fit`` that with time and speaker.
     """
@@ -50,6 +51,7 @@ class Match:
     meaning: Floats
     words: Floats
     alone: Floats
+    cover: Floats
     close: Floats
     said: Flags
     fused: Floats
@@ -100,6 +102,7 @@ def match(
         meaning[places],
         found[places],
         alone[places],
+        scorer.cover(plain)[places],
         close,
         said,
         fused,
@@ -165,6 +168,20 @@ class Scorer:
         for pair, times in pairs.items():
             self._count(found, *self._index.phrase(pair, self._keep), times)
         return found
+
+    def cover(self, query: list[int]) -> Floats:
+        """The share of the query's words, each by its rarity, that a record and its
+        neighbours hold, shape (count,), in [0, 1]; words that no record holds count too."""
+        found = np.zeros(len(self._keep))
+        whole = 0.0
+        known = dict.fromkeys(word for word in query if word >= 0)
+        for word in (*known, *(word for word in query if word < 0)):
+            places, _ = self._index.postings(word, self._keep)
+            rarity = weight(self._total, len(places))
+            whole += rarity
+            to = np.concatenate([places, *(near[places] for near, _ in self._around)])
+            found[np.unique(to[to >= 0])] += rarity
+        return found / whole if whole else found
 
     def _count(self, found: Floats, places: Places, counts: Floats, times: int) -> None:
         rarity = times * weight(self._total, len(places))
