@@ -58,7 +58,7 @@ def replying(
     situation = _alone(persona, state, tools, message.at, seed)
     draft = Draft(situation)
     answer = yield from recall(
-        Recall(cue=Cue(text=message.text, at=message.at, limit=8, touch=True))
+        Recall(cue=Cue(text=message.text, at=message.at, limit=8, rules="hybrid"))
     )
     records: tuple[Record, ...] = ()
     if isinstance(answer, Recalled):

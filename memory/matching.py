@@ -39,11 +39,12 @@ class Match:
     """A cue held against candidates; arrays over ``places``, in their order.
 
     ``cosine`` is the record's own, ``meaning`` the one with its neighbours, ``words`` the BM25
-    with theirs and with phrases, ``alone`` the BM25 of the record by itself without the names
-    of people, ``cover`` the share of the cue's words (those names aside, each by its rarity)
-    that the record and its neighbours hold. ``close`` is nearness to the time the cue speaks of (all 0: of none), ``said``
-    whether somebody whom the cue names said it (all True: it names nobody). ``fused`` is
-    words and meaning, each min-max scaled, and ``fit`` that with time and speaker.
+    with theirs and with phrases. ``alone`` is the BM25 of the record by itself without the
+    names of people, as a share of the highest one possible, ``cover`` the share of those words
+    (each by its rarity) that the record and its neighbours hold. ``close`` is nearness to the
+    time the cue speaks of (all 0: of none), ``said`` whether somebody whom the cue names said
+    it (all True: it names nobody). ``fused`` is words and meaning, each min-max scaled, and
+    ``fit`` that with time and speaker.
     """
 
     places: Places
@@ -93,7 +94,8 @@ def match(
     close = nearness(shelf.created.array[places], times)
     said = np.isin(index.who.array[places], list(named)) if named else np.ones(len(places), bool)
     plain = [word for word in words if word not in _name_words(index, named)]
-    alone = Scorer(index, keep, None).words(plain)
+    most = (K1 + 1) * scorer.whole(plain)
+    alone = Scorer(index, keep, None).words(plain) / (most or 1.0)
     fused = DENSE * scaled(meaning[places], 0.0) + (1 - DENSE) * scaled(found[places], 0.0)
     fit = fused + TIME * close + SPEAKER * (said & bool(named))
     return Match(
@@ -173,15 +175,19 @@ class Scorer:
         """The share of the query's words, each by its rarity, that a record and its
         neighbours hold, shape (count,), in [0, 1]; words that no record holds count too."""
         found = np.zeros(len(self._keep))
-        whole = 0.0
-        known = dict.fromkeys(word for word in query if word >= 0)
-        for word in (*known, *(word for word in query if word < 0)):
+        for word in dict.fromkeys(word for word in query if word >= 0):
             places, _ = self._index.postings(word, self._keep)
             rarity = weight(self._total, len(places))
-            whole += rarity
             to = np.concatenate([places, *(near[places] for near, _ in self._around)])
             found[np.unique(to[to >= 0])] += rarity
-        return found / whole if whole else found
+        return found / (self.whole(query) or 1.0)
+
+    def whole(self, query: list[int]) -> float:
+        """The rarities of the query's words together, those that no record holds included."""
+        known = dict.fromkeys(word for word in query if word >= 0)
+        rare = [len(self._index.postings(word, self._keep)[0]) for word in known]
+        rare += [0] * sum(word < 0 for word in query)
+        return sum(weight(self._total, having) for having in rare)
 
     def _count(self, found: Floats, places: Places, counts: Floats, times: int) -> None:
         rarity = times * weight(self._total, len(places))

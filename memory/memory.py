@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -218,6 +219,29 @@ class Memory:
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
         return episodes(self, cue, vector)
+
+    def held(self, cue: Cue, vector: Vector | None = None) -> float | None:
+        """The calibrated probability that this memory holds what ``cue`` asks for; None when
+        there is neither ``vector`` nor ``embed``. Below a half: say "I don't know"."""
+        from .knowing import held
+
+        if vector is None and self.embed:
+            vector = self.embed([cue.text])[0]
+        return held(self, cue, vector)
+
+    def retriever(
+        self, *, limit: int = 10, rules: str = "hybrid", at: Time | None = None
+    ) -> Callable[[str], list[str]]:
+        """A function from a question to the texts that fit it, best first, for whatever takes
+        one. It touches nothing; ``at`` is the moment of asking (that of the latest record)."""
+
+        def find(question: str) -> list[str]:
+            records = self.shelf.records[: len(self)]
+            now = at or max((record.created for record in records), default=datetime.min)
+            cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False)
+            return [hit.record.text for hit in self.recall(cue)]
+
+        return find
 
     def rules_for(self, cue: Cue) -> RuleSet:
         """The rules a cue asks for, with this memory's decay; its own by default."""

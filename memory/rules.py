@@ -41,6 +41,11 @@ class RuleSet:
     without: tuple[str, ...] = ()
     successive: bool = False
 
+    @property
+    def estimates(self) -> bool:
+        """Whether recall by these rules also says how likely the memory holds the answer."""
+        return self.matching == "hybrid"
+
 
 PAPER = RuleSet(name="paper")
 """Park et al. 2023, section 4.1. The paper does not say what scaling gives when all values
