@@ -178,8 +178,12 @@ class Scorer:
         for word in dict.fromkeys(word for word in query if word >= 0):
             places, _ = self._index.postings(word, self._keep)
             rarity = weight(self._total, len(places))
-            to = np.concatenate([places, *(near[places] for near, _ in self._around)])
-            found[np.unique(to[to >= 0])] += rarity
+            held = np.zeros(len(found), np.bool_)
+            held[places] = True
+            for near, _ in self._around:
+                to = near[places]
+                held[to[to >= 0]] = True
+            found[held] += rarity
         return found / (self.whole(query) or 1.0)
 
     def whole(self, query: list[int]) -> float:
@@ -197,11 +201,20 @@ class Scorer:
             there = to >= 0
             at.append(to[there])
             amount.append(part * counts[there])
-        where, back = np.unique(np.concatenate(at), return_inverse=True)
-        sums = np.bincount(back, weights=np.concatenate(amount), minlength=len(where))
+        where, sums = _summed(np.concatenate(at), np.concatenate(amount), len(found))
         found[where] += rarity * saturated(
             sums.astype(np.float64), self._lengths[where], self._mean, K1, B
         )
+
+
+def _summed(places: Places, amounts: Floats, size: int) -> tuple[Places, Floats]:
+    """Each place once, in order, and its amounts together, summed in the given order."""
+    if 8 * len(places) > size:  # a sum over all places is cheaper than sorting these
+        sums = np.bincount(places, weights=amounts, minlength=size).astype(np.float64)
+        there = np.flatnonzero(sums)
+        return there, sums[there]
+    where, back = np.unique(places, return_inverse=True)
+    return where, np.bincount(back, weights=amounts, minlength=len(where)).astype(np.float64)
 
 
 def explained(found: Match, index: Lexical, place: int, cue: Cue) -> dict[str, Any]:
