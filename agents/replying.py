@@ -90,10 +90,16 @@ def replying(
     if not isinstance(said, Completion):
         return f"(no answer: {said.detail})", draft.decide(Action("wait"))
     text = said.text.strip()
+    # A name for the session, so that recall finds an answer by the question before it.
+    begun = session[0].at if session else message.at
+    episode = f"{message.who} and {persona.name}, {begun.isoformat()}"
     draft.note(
-        "utterance", f'{message.who} said to {persona.name}: "{message.text}"', who=message.who
+        "utterance",
+        f'{message.who} said to {persona.name}: "{message.text}"',
+        who=message.who,
+        episode=episode,
     )
-    draft.note("utterance", f'{persona.name} said to {message.who}: "{text}"')
+    draft.note("utterance", f'{persona.name} said to {message.who}: "{text}"', episode=episode)
     yield from draft.settle()
     return text, draft.decide(Action("wait"), f"{message.who} spoke to {persona.name}.")
 

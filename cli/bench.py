@@ -133,7 +133,7 @@ def memory(
     """How well recall finds evidence, knows what it does not hold, and how fast."""
     from ..evaluation import memory as measured
 
-    parts = tuple(part or measured.PARTS)
+    parts = tuple(part or measured.available())
     for name in parts:
         if name not in measured.PARTS:
             raise SettingError(f"bench memory: no part '{name}'{nearest(name, measured.PARTS)}")

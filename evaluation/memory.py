@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..core import Json, SettingError
@@ -13,6 +14,15 @@ PARTS = ("quality", "known", "speed", "claims")
 # Parts that need nothing but themselves: their module and what it is given.
 OWN = {"speed": "memory_speed", "claims": "changes"}
 FEW = 40  # questions a conversation when quick
+
+
+def available() -> tuple[str, ...]:
+    """The parts that this version has."""
+    return tuple(
+        name
+        for name in PARTS
+        if name not in OWN or find_spec(f".{OWN[name]}", __package__) is not None
+    )
 
 
 def default_data() -> Path:
@@ -44,10 +54,9 @@ def measure(
 
 
 def _own(name: str, quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
-    try:
-        module = import_module(f".{OWN[name]}", __package__)
-    except ModuleNotFoundError as error:
-        raise SettingError(f"bench memory: part '{name}' is not in this version") from error
+    if name not in available():
+        raise SettingError(f"bench memory: part '{name}' is not in this version")
+    module = import_module(f".{OWN[name]}", __package__)
     figures: dict[str, Json] = module.measure(quick, told)
     return figures
 

@@ -81,6 +81,7 @@ class Draft:
         importance: float | None = None,
         evidence: Iterable[Record] = (),
         event: Event | None = None,
+        episode: str = "",
     ) -> RecordId:
         """Make a memory; with ``importance`` None it is rated when the draft settles."""
         basis = tuple(evidence)
@@ -100,6 +101,7 @@ class Draft:
                 subject=event.subject if event else "",
                 predicate=event.predicate if event else "",
                 object=event.object if event else "",
+                episode=episode,
             )
         )
         if importance is None:
