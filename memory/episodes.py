@@ -95,8 +95,13 @@ class Groups:
     def __init__(self, found: Match, index: Lexical) -> None:
         self._found = found
         self._index = index
-        # Every record's episode as a number from 0 among those that have a candidate.
-        self.numbers, self._of = np.unique(index.episode.array[found.places], return_inverse=True)
+        # Every candidate's episode as a number from 0.
+        numbers, first, of = np.unique(
+            index.episode.array[found.places], return_index=True, return_inverse=True
+        )
+        order = np.argsort(first)
+        self.numbers = numbers[order]
+        self._of = np.argsort(order)[of]
         self._size = len(self.numbers)
         self._sizes = np.bincount(self._of, minlength=self._size).astype(np.float64)
         lengths = index.lengths(len(found.keep))[found.places]

@@ -43,6 +43,7 @@ class Lexical:
         self.episode = Column(np.int32)
         self.episodes: dict[str, int] = {}
         self._names: list[str] = []
+        self._day = Column(np.bool_)
         # The record before and after each one in its episode, -1 where there is none.
         self.earlier = Column(np.int64)
         self.later = Column(np.int64)
@@ -93,7 +94,9 @@ class Lexical:
     def _link(self, records: Sequence[Record], first: int) -> None:
         names = [record.episode or f"{_DAY}{record.created:%Y-%m-%d}" for record in records]
         numbers = [self.episodes.setdefault(name, len(self.episodes)) for name in names]
-        self._names.extend(list(self.episodes)[len(self._names) :])
+        new = list(self.episodes)[len(self._names) :]
+        self._names.extend(new)
+        self._day.extend([name.startswith(_DAY) for name in new])
         self.episode.extend(numbers)
         self.later.extend([-1] * len(records))
         earlier = []
@@ -122,8 +125,18 @@ class Lexical:
     # -- reading it -----------------------------------------------------------------
 
     def query(self, text: str) -> list[int]:
-        """The numbers of a text's words, in order; -1 for one that no record has."""
-        return [self.numbers.get(stem(word), -1) for word in split(text) if word not in STOP]
+        """The numbers of a text's words, in order; words that no record has get numbers of
+        their own below 0."""
+        found: list[int] = []
+        unknown: dict[str, int] = {}
+        for word in split(text):
+            if word not in STOP:
+                root = stem(word)
+                number = self.numbers.get(root)
+                if number is None:
+                    number = unknown.setdefault(root, -1 - len(unknown))
+                found.append(number)
+        return found
 
     def postings(self, number: int, keep: Flags) -> tuple[Places, Floats]:
         """The places in ``keep`` (shape (count,)) that hold the word, and how often."""
@@ -158,16 +171,21 @@ class Lexical:
         return found
 
     def neighbours(self, keep: Flags) -> tuple[Places, Places]:
-        """The place before and after each record in its episode, shape (count,) both; -1
-        where there is none, or none in ``keep``."""
+        """The place before and after each record among those of its episode in ``keep``,
+        shape (count,) both; -1 where there is none."""
         count = len(keep)
-        around = []
-        for column in (self.earlier, self.later):
-            places = column.array[:count].copy()
-            places[places >= count] = -1
-            places[(places >= 0) & ~keep[places]] = -1
-            around.append(places)
-        return around[0], around[1]
+        if keep.all():
+            earlier, later = self.earlier.array[:count], self.later.array[:count]
+            return earlier, np.where(later < count, later, -1)
+        earlier, later = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
+        places = np.flatnonzero(keep & ~self._day.array[self.episode.array[:count]])
+        # Stable: within an episode they stay in order of writing.
+        places = places[np.argsort(self.episode.array[places], kind="stable")]
+        episodes = self.episode.array[places]
+        same = episodes[1:] == episodes[:-1]
+        earlier[places[1:][same]] = places[:-1][same]
+        later[places[:-1][same]] = places[1:][same]
+        return earlier, later
 
     def episode_name(self, number: int) -> str:
         """What an episode's number stands for; a day for records of no episode."""

@@ -82,7 +82,8 @@ def match(
     keep[places] = True
     around = index.neighbours(keep)
     words = index.query(cue.text)
-    named = people(index, cue.text)
+    # Only those who said a candidate: whether others are known here is no candidate's matter.
+    named = people(index, cue.text) & set(np.unique(index.who.array[places]).tolist())
     scorer = Scorer(index, keep, around)
     found = scorer.words(words) + PHRASE * scorer.phrases(words)
     cosine = np.zeros(count)
@@ -153,7 +154,8 @@ class Scorer:
         if around is not None:
             self._lengths += BEFORE * np.where(around[0] >= 0, own[around[0]], 0.0)
             self._lengths += AFTER * np.where(around[1] >= 0, own[around[1]], 0.0)
-        self._mean = float(self._lengths.sum()) / max(1, self._total)
+        # Over those in keep alone, as sums round by where zeros stand between.
+        self._mean = float(self._lengths[keep].sum()) / max(1, self._total)
 
     def words(self, query: list[int]) -> Floats:
         """The sum over the query's words, shape (count,)."""
@@ -175,7 +177,7 @@ class Scorer:
         """The share of the query's words, each by its rarity, that a record and its
         neighbours hold, shape (count,), in [0, 1]; words that no record holds count too."""
         found = np.zeros(len(self._keep))
-        for word in dict.fromkeys(word for word in query if word >= 0):
+        for word in dict.fromkeys(query):
             places, _ = self._index.postings(word, self._keep)
             rarity = weight(self._total, len(places))
             held = np.zeros(len(found), np.bool_)
@@ -188,10 +190,10 @@ class Scorer:
 
     def whole(self, query: list[int]) -> float:
         """The rarities of the query's words together, those that no record holds included."""
-        known = dict.fromkeys(word for word in query if word >= 0)
-        rare = [len(self._index.postings(word, self._keep)[0]) for word in known]
-        rare += [0] * sum(word < 0 for word in query)
-        return sum(weight(self._total, having) for having in rare)
+        return sum(
+            weight(self._total, len(self._index.postings(word, self._keep)[0]))
+            for word in dict.fromkeys(query)
+        )
 
     def _count(self, found: Floats, places: Places, counts: Floats, times: int) -> None:
         rarity = times * weight(self._total, len(places))

@@ -13,7 +13,7 @@ import pytest
 from denizens.cli.app import main
 from denizens.core import SettingError
 from denizens.evaluation import knowing, memory_quality
-from denizens.evaluation.locomo import CATEGORIES, load_locomo, remembered, renamed
+from denizens.evaluation.locomo import CATEGORIES, Question, load_locomo, remembered, renamed
 from denizens.memory.words import terms
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,7 +146,7 @@ def test_quality_counts_what_is_missed(talks: Path) -> None:
     one = load_locomo(talks)[0]
     with memory_quality.filled(one, embed) as mind:
         right = memory_quality.ask(mind, one, one.questions[0])
-        wrong = memory_quality.Question("When did Bo buy a kite?", 4, frozenset({"D4:1", "D9:1"}))
+        wrong = Question("When did Bo buy a kite?", 4, frozenset({"D4:1", "D9:1"}))
         missed = memory_quality.ask(mind, one, wrong)
     assert right.hit_at_1 == 1.0
     assert missed.hit_at_1 == 0.0

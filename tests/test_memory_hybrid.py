@@ -194,6 +194,49 @@ def test_recall_is_a_ranking(lines: list[tuple[str, int, float]]) -> None:
         assert np.isfinite(hit.score)
 
 
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["rye loaf", "an oven", "dragon", "the river rye"]),
+        st.sampled_from(["Ada", "Bo", "Cy"]),
+        st.integers(0, 2),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(lines=LINES)
+@settings(max_examples=60, deadline=None)
+def test_what_is_no_candidate_leaves_no_trace(lines: list[tuple[str, str, int, bool]]) -> None:
+    """Recall, episodes and held over some of a memory are those of a memory that has nothing
+    else: no count of words, name, neighbour or scale tells of the rest."""
+    from dataclasses import replace
+
+    records, vectors = [], {}
+    for n, (text, who, episode, plain) in enumerate(lines, 1):
+        line = said(who, text, day=episode, episode=f"e{episode}" if episode else "")
+        records.append(line if plain else replace(line, kind="plan"))
+        vectors[n] = [float(len(text)), float(n % 3)]
+    some = [n for n, record in enumerate(records) if record.kind == "utterance"]
+    whole = filled(*records, vectors=vectors)
+    alone = filled(
+        *[records[n] for n in some], vectors={at: vectors[n + 1] for at, n in enumerate(some, 1)}
+    )
+    asked = cue("What did Cy do to the dragon, dragon or rye oven?", kinds=("utterance",), around=1)
+
+    def told(memory: Memory) -> object:
+        hits = memory.recall(asked, [1.0, 0.3])
+        found = memory.episodes(asked, [1.0, 0.3])
+        return (
+            [(hit.record.text, hit.score, hit.lexical, hit.why, len(hit.around)) for hit in hits],
+            [(one.episode, one.score, one.parts) for one in found],
+            memory.held(asked, [1.0, 0.3]),
+        )
+
+    assert told(whole) == told(alone)
+
+
 # -- episodes ---------------------------------------------------------------------------
 
 
