@@ -194,6 +194,17 @@ def test_recall_is_a_ranking(lines: list[tuple[str, int, float]]) -> None:
         assert np.isfinite(hit.score)
 
 
+@given(said_text=st.text(max_size=30), asked=st.text(max_size=30))
+@settings(max_examples=80, deadline=None)
+def test_any_text(said_text: str, asked: str) -> None:
+    """No text of a record or of a cue is an error, and the hit is explained."""
+    memory = filled(said("Ada", said_text), said(said_text, asked), vectors={1: [1.0, 0.0]})
+    hits = memory.recall(cue(f"{asked} {said_text}"), [0.5, 0.5])
+    assert len(hits) == 2
+    assert all(isinstance(hit.why, str) for hit in hits)
+    assert len(memory.episodes(cue(asked), [0.5, 0.5])) == 1
+
+
 LINES = st.lists(
     st.tuples(
         st.sampled_from(["rye loaf", "an oven", "dragon", "the river rye"]),
