@@ -52,7 +52,7 @@ def test_times(text: str, start: str, end: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["you may go", "march on", "on 31 June", "99 loaves", "", "30 February 2023"]
+    "text", ["you may go", "march on", "on 31 June", "99 loaves", "", "on 30 February"]
 )
 def test_no_times(text: str) -> None:
     """What looks like a date and is none names no time."""
