@@ -99,12 +99,11 @@ class Minds:
         answers: list[tuple[AskId, Answer]] = []
         for group in groups.values():
             vectors = np.concatenate([vector.array() for _, _, vector in group])
-            found = recall_many(
-                [(self._agents[where.agent].memory, ask.cue) for where, ask, _ in group], vectors
-            )
-            answers.extend(
-                (where, Recalled(hits=hits)) for (where, _, _), hits in zip(group, found)
-            )
+            asked = [(self._agents[where.agent].memory, ask.cue) for where, ask, _ in group]
+            found = recall_many(asked, vectors)
+            for (where, _, _), (memory, cue), row, hits in zip(group, asked, vectors, found):
+                held = memory.held(cue, row) if memory.rules_for(cue).estimates else None
+                answers.append((where, Recalled(hits=hits, held=held)))
         return answers
 
     def _use_tool(self, where: AskId, call: Call) -> Answer:

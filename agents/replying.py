@@ -62,7 +62,7 @@ def replying(
     situation = _alone(persona, state, tools, message.at, seed)
     draft = Draft(situation)
     answer = yield from recall(
-        Recall(cue=Cue(text=message.text, at=message.at, limit=8, touch=True, person=message.who))
+        Recall(cue=Cue(text=message.text, at=message.at, limit=8, rules="hybrid", person=message.who))
     )
     records: tuple[Record, ...] = ()
     if isinstance(answer, Recalled):
@@ -95,9 +95,13 @@ def replying(
         return f"(no answer: {said.detail})", draft.decide(Action("wait"))
     text = said.text.strip()
     circle = (message.who,) if private else ()
+    # A name for the session, so that recall finds an answer by the question before it.
+    begun = session[0].at if session else message.at
+    episode = f"{message.who} and {persona.name}, {begun.isoformat()}"
     heard = f'{message.who} said to {persona.name}: "{message.text}"'
-    draft.note("utterance", heard, who=message.who, audience=circle)
-    draft.note("utterance", f'{persona.name} said to {message.who}: "{text}"', audience=circle)
+    said_here = f'{persona.name} said to {message.who}: "{text}"'
+    draft.note("utterance", heard, who=message.who, audience=circle, episode=episode)
+    draft.note("utterance", said_here, audience=circle, episode=episode)
     yield from draft.settle()
     return text, draft.decide(Action("wait"), f"{message.who} spoke to {persona.name}.")
 

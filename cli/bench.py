@@ -1,4 +1,4 @@
-"""bench engine, bench decisions, bench schemas."""
+"""bench engine, bench decisions, bench schemas, bench memory."""
 
 from __future__ import annotations
 
@@ -108,6 +108,40 @@ def decisions(
     folder = data_folder(None if data is None else str(data))
     out = console()
     found = measure(model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print)
+    report(found if json else dict(flat(found)), json)
+
+
+@bench.command()
+def memory(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Conversations in LoCoMo's format.")
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="quality, known, speed, claims; all if none."),
+    ] = None,
+    receipts: Annotated[
+        Path | None, typer.Option("--receipts", help="A JSON line for each question, here.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", help="Fit what 'known' measures, write it here, and end."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer questions, smaller sizes.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """How well recall finds evidence, knows what it does not hold, and how fast."""
+    from ..evaluation import memory as measured
+
+    parts = tuple(part or measured.available())
+    for name in parts:
+        if name not in measured.PARTS:
+            raise SettingError(f"bench memory: no part '{name}'{nearest(name, measured.PARTS)}")
+    out = console()
+    if calibrate is not None:
+        measured.calibrate(data, calibrate, out.print)
+        return
+    found = measured.measure(parts, data=data, quick=quick, to=receipts, told=out.print)
     report(found if json else dict(flat(found)), json)
 
 

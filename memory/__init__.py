@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..core import Cue, Hit
 from .exchange import export_lines, import_lines
 from .memory import Memory
-from .rules import PAPER, REVERIE, RuleSet, rule_set
+from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
 from .smallville import load_memories
 from .table import agents, prepare, rewind
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "HYBRID",
     "PAPER",
     "REVERIE",
     "Memory",

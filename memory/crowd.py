@@ -14,6 +14,7 @@ from .finishing import finish
 from .index import units
 from .recall import SLACK, WHOLE, Parts, hits, score_some
 from .scene import Scene
+from .scoring import best
 from .shelf import Shelf
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def together(
             continue
         rules, shelf = memory.rules_for(cue), memory.shelf
         plain = rules.recency == "hours" and rules.listing == "written" and not rules.successive
+        plain &= rules.matching != "hybrid" and not (cue.variety or cue.tokens or cue.around)
         size = shelf.index.rows
         if plain and LEAST <= size == len(shelf.row) <= WHOLE and memory.step is None:
             scene = Scene.of(memory, cue, np.asarray(row, np.float32), {})
@@ -140,7 +142,8 @@ def _recall(scenes: list[Scene], asked: list[tuple[Memory, Cue]]) -> list[tuple[
     places = chosen - np.repeat(begin, np.diff(cuts))
     if any(scene.rules.decay != scenes[0].rules.decay for scene in scenes):
         pieces = zip(scenes, np.split(places, cuts[1:-1]), limits, strict=True)
-        return [hits(s.shelf, _exactly(s, mine), limit) for s, mine, limit in pieces]
+        exact = [(s.shelf, _exactly(s, mine), limit) for s, mine, limit in pieces]
+        return [hits(shelf, parts, best(parts.score, limit)) for shelf, parts, limit in exact]
     return finish(scenes, queries, places, cuts, limits)
 
 

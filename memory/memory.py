@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .episodes import EpisodeHit
     from .shelf import Shelf
 
     Vector: TypeAlias = Sequence[float] | NDArray[np.float32]
@@ -251,6 +253,42 @@ class Memory:
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
         return recall(self, cue, vector, accessed or {})
+
+    def episodes(self, cue: Cue, vector: Vector | None = None) -> tuple[EpisodeHit, ...]:
+        """The episodes (sessions, conversations, documents) that ``cue`` is about, best first,
+        at most ``cue.limit``, each with its best records as evidence.
+
+        Words, meaning, time and speaker count by weights of ``denizens.memory.episodes``,
+        whatever the rules; recency and importance do not. Records of no episode go by days.
+        """
+        from .episodes import episodes
+
+        if vector is None and self.embed:
+            vector = self.embed([cue.text])[0]
+        return episodes(self, cue, vector)
+
+    def held(self, cue: Cue, vector: Vector | None = None) -> float | None:
+        """The calibrated probability that this memory holds what ``cue`` asks for; None when
+        there is neither ``vector`` nor ``embed``. Below a half: say "I don't know"."""
+        from .knowing import held
+
+        if vector is None and self.embed:
+            vector = self.embed([cue.text])[0]
+        return held(self, cue, vector)
+
+    def retriever(
+        self, *, limit: int = 10, rules: str = "hybrid", at: Time | None = None
+    ) -> Callable[[str], list[str]]:
+        """A function from a question to the texts that fit it, best first, for whatever takes
+        one. It touches nothing; ``at`` is the moment of asking (that of the latest record)."""
+
+        def find(question: str) -> list[str]:
+            records = self.shelf.records[: len(self)]
+            now = at or max((record.created for record in records), default=datetime.min)
+            cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False)
+            return [hit.record.text for hit in self.recall(cue)]
+
+        return find
 
     def rules_for(self, cue: Cue) -> RuleSet:
         """The rules a cue asks for, with this memory's decay; its own by default."""

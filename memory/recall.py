@@ -8,7 +8,7 @@ formulas to the bit. Only rules that are ``approximate`` leave out what might be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +16,10 @@ import numpy as np
 from ..core import Cue, Hit, RecordId, Time
 from .codes import CELLS_FROM
 from .index import units
+from .matching import Match, explained, match
+from .picking import finished, shortlist, width
 from .scene import Scene
-from .scoring import best, by_rank, fading, listed, scaled
+from .scoring import by_rank, fading, listed, scaled
 from .shelf import KINDS
 
 if TYPE_CHECKING:
@@ -56,7 +58,21 @@ def recall(
     """Score every candidate by the cue's rules; see ``Memory.recall``."""
     query = None if vector is None else np.asarray(vector, dtype=np.float32)
     scene = Scene.of(memory, cue, query, accessed)
-    return hits(scene.shelf, parts_of(scene, cue.limit), cue.limit)
+    held_against = None
+    if scene.rules.matching == "hybrid":
+        held_against = match(scene.shelf, scene.candidates(), query, cue, scene.count)
+        parts = _matched(scene, held_against)
+    else:
+        parts = parts_of(scene, width(cue))
+    chosen = shortlist(parts.score, cue)
+    found = hits(scene.shelf, parts, chosen)
+    if held_against is not None:
+        words = scene.shelf.lexical
+        found = tuple(
+            replace(hit, **explained(held_against, words, int(place), cue))
+            for hit, place in zip(found, chosen, strict=True)
+        )
+    return finished(found, scene, cue)
 
 
 def parts_of(scene: Scene, limit: int) -> Parts:
@@ -72,9 +88,8 @@ def parts_of(scene: Scene, limit: int) -> Parts:
     return _sifted(scene, limit)
 
 
-def hits(shelf: Shelf, parts: Parts, limit: int) -> tuple[Hit, ...]:
-    """The best of scored candidates with their records, equal scores as they are listed."""
-    chosen = best(parts.score, limit)
+def hits(shelf: Shelf, parts: Parts, chosen: Places) -> tuple[Hit, ...]:
+    """Some of the scored candidates, by their places among them, with their records."""
     rows = zip(
         parts.places[chosen].tolist(),
         parts.score[chosen].tolist(),
@@ -92,19 +107,28 @@ def hits(shelf: Shelf, parts: Parts, limit: int) -> tuple[Hit, ...]:
 def score_all(scene: Scene) -> Parts:
     """Every candidate's parts, in the order in which the rules list them."""
     shelf, rules = scene.shelf, scene.rules
-    mask = scene.mask
-    candidates = np.arange(scene.count) if mask is None else np.flatnonzero(mask).astype(np.int64)
+    places = scene.candidates()
     if rules.listing == "reverie" or rules.recency == "rank":
-        happened = shelf.kind.array[candidates] == KINDS.index("observation")
-        candidates = listed(candidates, happened, scene.last[candidates], rules)
+        happened = shelf.kind.array[places] == KINDS.index("observation")
+        places = listed(places, happened, scene.last[places], rules)
+    relevance = scaled(shelf.relevance(places, scene.query), rules.equal)
+    return _summed(scene, places, *_worth(scene, places), relevance)
+
+
+def _matched(scene: Scene, found: Match) -> Parts:
+    """The same by rules that match words and meaning together."""
+    return _summed(scene, found.places, *_worth(scene, found.places), found.fit)
+
+
+def _worth(scene: Scene, places: Places) -> tuple[Floats, Floats]:
+    """Recency and importance of candidates, scaled over them."""
+    rules = scene.rules
     if rules.recency == "rank":
-        weight = by_rank(len(candidates), rules.decay, rules.newest_first)
+        weight = by_rank(len(places), rules.decay, rules.newest_first)
     else:
-        weight = fading((scene.at - scene.last[candidates]) / 3600.0, rules.decay)
-    recency = scaled(weight, rules.equal)
-    importance = scaled(shelf.importance.array[candidates], rules.equal)
-    relevance = scaled(shelf.relevance(candidates, scene.query), rules.equal)
-    return _summed(scene, candidates, recency, importance, relevance)
+        weight = fading((scene.at - scene.last[places]) / 3600.0, rules.decay)
+    importance = scene.shelf.importance.array[places]
+    return scaled(weight, rules.equal), scaled(importance, rules.equal)
 
 
 def score_some(scene: Scene, places: Places, cosines: Floats, bounds: tuple[float, float]) -> Parts:

@@ -15,7 +15,9 @@ class RuleSet:
 
     ``recency``: "hours" is decay ** (hours since ``since``); "rank" is decay ** i for the
     i-th (from 1) candidate sorted by ``since``, the oldest first unless ``newest_first``.
-    Relevance is the cosine of cue and record, 0 for a record without an embedding.
+    Relevance is the cosine of cue and record, 0 for a record without an embedding; or, where
+    ``matching`` is "hybrid", what ``denizens.memory.matching`` makes of words, meaning, time
+    and speaker, which is not scaled again.
 
     ``kinds`` are the candidates (all when empty), less those whose text holds one of
     ``without``. ``listing`` is the order before that (stable) sort: as written, or as
@@ -30,6 +32,7 @@ class RuleSet:
     """
 
     name: str
+    matching: Literal["meaning", "hybrid"] = "meaning"
     recency: Literal["hours", "rank"] = "hours"
     since: Literal["access", "creation"] = "access"
     decay: float = 0.995
@@ -44,6 +47,11 @@ class RuleSet:
     successive: bool = False
     approximate: bool = False
     trust: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def estimates(self) -> bool:
+        """Whether recall by these rules also says how likely the memory holds the answer."""
+        return self.matching == "hybrid"
 
 
 PAPER = RuleSet(name="paper")
@@ -70,7 +78,13 @@ RECENT = RuleSet(name="recent", since="creation", importance_weight=0.0, relevan
 PAPER_APPROX = RuleSet(name="paper-approx", approximate=True)
 """The paper's score for large memories, from the likeliest candidates instead of all."""
 
-_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT, PAPER_APPROX)}
+HYBRID = RuleSet(
+    name="hybrid", matching="hybrid", recency_weight=0.05, importance_weight=0.05, equal=0.0
+)
+"""What answers a question: words and meaning together, the time and the people it names;
+recency and importance only settle what these leave open."""
+
+_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT, PAPER_APPROX, HYBRID)}
 
 
 def rule_set(name: str) -> RuleSet:

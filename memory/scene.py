@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import AgentId, Cue, RecordId, Time
+from .hiding import hidden_places
 from .scoring import fading, scaled
 from .shelf import KINDS, Shelf, seconds
 
@@ -62,10 +63,16 @@ class Scene:
                 last = last.copy()
                 for number, at in accessed.items():
                     last[number - 1] = seconds(at)
-        mask = admitted(shelf, count, cue, rules)
+        mask = admitted(memory, cue)
         plain = mask is None and memory.step is None and not accessed
         trust = _trust(shelf, count, rules)
         return cls(shelf, rules, seconds(cue.at), count, mask, last, trust, query, plain)
+
+    def candidates(self) -> NDArray[np.int64]:
+        """The places of the candidates, rising."""
+        if self.mask is None:
+            return np.arange(self.count)
+        return np.flatnonzero(self.mask).astype(np.int64)
 
     def of_all(self, values: NDArray[np.float64]) -> Bounds:
         """The least and the largest of the candidates' values."""
@@ -147,13 +154,18 @@ def _trust(shelf: Shelf, count: int, rules: RuleSet) -> NDArray[np.float32] | No
     return found
 
 
-def admitted(shelf: Shelf, count: int, cue: Cue, rules: RuleSet) -> Mask | None:
-    """Which of the first ``count`` records a cue admits; None when it admits all.
+def admitted(memory: Memory, cue: Cue) -> Mask | None:
+    """Which of a memory's records a cue admits; None when it admits all.
 
     Decided before anything is scored, so that what is not for a person, has expired, is
-    gone or quarantined moves neither a score nor a scale.
+    folded away, gone or quarantined moves neither a score nor a scale.
     """
+    shelf, count, rules = memory.shelf, len(memory), memory.rules_for(cue)
     masks: list[Mask] = []
+    if len(hidden := hidden_places(memory.store, memory.agent, memory.step)):
+        kept = np.ones(count, bool)
+        kept[hidden[hidden < count]] = False
+        masks.append(kept)
     if cue.kinds or rules.kinds:
         wanted = [
             (not cue.kinds or kind in cue.kinds) and (not rules.kinds or kind in rules.kinds)

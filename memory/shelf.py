@@ -21,6 +21,8 @@ from .table import Row, Touch, read_bodies, read_touches
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
+    from .lexical import Lexical
+
 KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan", "document", "summary")
 _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 _START = datetime(1970, 1, 1)
@@ -64,6 +66,7 @@ class Shelf:
         self.version = 0
         self.memo: dict[object, Any] = {}
         self._words: dict[str, Column] = {}
+        self._lexical: Lexical | None = None
 
     @classmethod
     def read(cls, store: Store, agent: AgentId, kind: DTypeLike = np.float32) -> Shelf:
@@ -158,6 +161,14 @@ class Shelf:
             keep &= np.array(heard)[self.audience.array[:count]]
         found: list[int] = np.flatnonzero(keep).tolist()
         return found[max(0, len(found) - last) if last is not None else 0 :]
+    @property
+    def lexical(self) -> Lexical:
+        """The words of the records; read only by what asks for them."""
+        if self._lexical is None:
+            from .lexical import Lexical
+
+            self._lexical = Lexical()
+        return self._lexical
 
     def holds(self, word: str) -> NDArray[np.bool_]:
         """Whether each record's text holds ``word``."""

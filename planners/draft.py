@@ -82,6 +82,7 @@ class Draft:
         evidence: Iterable[Record] = (),
         event: Event | None = None,
         audience: tuple[str, ...] = (),
+        episode: str = "",
     ) -> RecordId:
         """Make a memory; with ``importance`` None it is rated when the draft settles.
 
@@ -105,6 +106,7 @@ class Draft:
                 predicate=event.predicate if event else "",
                 object=event.object if event else "",
                 audience=_common(audience, basis, self.situation.persona.name),
+                episode=episode,
             )
         )
         if importance is None:

@@ -12,9 +12,11 @@ from denizens.core import (
     Action,
     AgentState,
     Answer,
+    AskId,
     Choice,
     Choose,
     Completion,
+    Cue,
     Delta,
     Done,
     Failed,
@@ -26,6 +28,8 @@ from denizens.core import (
     Rating,
     Record,
     Seed,
+    Recall,
+    Recalled,
     ToolResult,
     drive,
 )
@@ -158,6 +162,44 @@ def test_what_was_said_is_recalled_in_the_next_answer() -> None:
     assert 'Ada said to me: "My cat is called Mimi."' in words(asks)
     assert 'I said to Ada: "Good morning!"' in words(asks)
     assert set(reply.step.used) == {1, 2}
+
+
+def test_a_session_is_an_episode() -> None:
+    """The lines of one session share an episode, those of the next have another."""
+    model, _ = answering()
+    bo = mind(model)
+    bo.chat("Hello!", "Ada", at=NINE)
+    later = NINE + timedelta(minutes=1)
+    bo.chat("And bread?", "Ada", at=later, session=[Line("Ada", "Hello!", NINE)])
+    bo.chat("Hello again!", "Ada", at=NINE + timedelta(days=1))
+    first, second, third, fourth, fifth, sixth = bo.memory.records()
+    assert first.episode == second.episode == third.episode == fourth.episode != ""
+    assert fifth.episode == sixth.episode != first.episode
+    assert {"Ada", "Bo"} <= set(first.episode.replace(",", "").split())
+
+
+def test_recall_says_how_likely_the_answer_is_held() -> None:
+    """A recall by hybrid rules tells it, higher for what was said; one by others does not."""
+    bo = mind(ImprovisedModel(seed=1))
+    bo.chat("My cat is called Mimi and sleeps in the oven.", "Ada", at=NINE)
+    asks = (
+        ("hybrid", "How is the cat of Ada called?"),
+        ("hybrid", "Which mountain has Ada climbed?"),
+        ("paper", "How is the cat of Ada called?"),
+    )
+    told = []
+    for rules, text in asks:
+        minds = Minds({"Bo Li": bo}, at=NINE)
+        where = AskId(0, "Bo Li", "0")
+        minds.submit(where, Recall(cue=Cue(text=text, at=NINE, rules=rules)))
+        ((_, answer),) = minds.wait()
+        assert isinstance(answer, Recalled)
+        told.append(answer.held)
+    there, other, unasked = told
+    assert there is not None
+    assert other is not None
+    assert 0 < other < there < 1
+    assert unasked is None
 
 
 def test_who_remembers_nothing_learns_its_facts_first() -> None:

@@ -1,0 +1,96 @@
+"""The memory benchmark: each part measured by a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..core import Json, SettingError
+from .bfcl import data_folder
+
+PARTS = ("quality", "known", "speed", "claims")
+# Parts that need nothing but themselves: their module and what it is given.
+OWN = {"speed": "memory_speed", "claims": "changes"}
+FEW = 40  # questions a conversation when quick
+
+
+def available() -> tuple[str, ...]:
+    """The parts that this version has."""
+    return tuple(
+        name
+        for name in PARTS
+        if name not in OWN or find_spec(f".{OWN[name]}", __package__) is not None
+    )
+
+
+def default_data() -> Path:
+    """LoCoMo's first five conversations, in the folder of test data."""
+    return data_folder() / "locomo" / "locomo_first5.json"
+
+
+def measure(
+    parts: Sequence[str],
+    *,
+    data: Path | None = None,
+    quick: bool = False,
+    to: Path | None = None,
+    told: Callable[[str], None],
+) -> dict[str, Json]:
+    """The figures of each part under its name.
+
+    ``data`` is a file in LoCoMo's format; ``quick`` asks fewer questions; ``to`` gets a line
+    of JSON for each question of ``quality``."""
+    found: dict[str, Json] = {}
+    asked = [name for name in parts if name not in OWN]
+    if asked:
+        found |= _on_locomo(asked, data or default_data(), quick, to, told)
+    for name in parts:
+        if name in OWN:
+            told(f"part {name}")
+            found[name] = _own(name, quick, told)
+    return found
+
+
+def _own(name: str, quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
+    if name not in available():
+        raise SettingError(f"bench memory: part '{name}' is not in this version")
+    module = import_module(f".{OWN[name]}", __package__)
+    figures: dict[str, Json] = module.measure(quick, told)
+    return figures
+
+
+def _on_locomo(
+    parts: Sequence[str], data: Path, quick: bool, to: Path | None, told: Callable[[str], None]
+) -> dict[str, Json]:
+    from dataclasses import replace
+
+    from . import knowing, memory_quality
+    from .locomo import load_locomo
+
+    conversations = load_locomo(data)
+    if quick:
+        # Every so-manieth question, so that all categories keep their share.
+        conversations = [
+            replace(one, questions=one.questions[:: max(1, len(one.questions) // FEW)])
+            for one in conversations
+        ]
+    embed = memory_quality.packaged_embedder()
+    found: dict[str, Json] = {"data": {"file": data.name, "conversations": len(conversations)}}
+    for name in parts:
+        told(f"part {name}")
+        if name == "quality":
+            found[name] = memory_quality.measure(conversations, embed, told, to=to)
+        else:
+            found[name] = knowing.measure(conversations, embed, told)
+    return found
+
+
+def calibrate(data: Path | None, to: Path, told: Callable[[str], None]) -> None:
+    """Fit what tells how likely a memory holds an answer, and write it to ``to``."""
+    from . import knowing, memory_quality
+    from .locomo import load_locomo
+
+    conversations = load_locomo(data or default_data())
+    knowing.calibrate(conversations, memory_quality.packaged_embedder(), to, told)

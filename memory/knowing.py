@@ -1,0 +1,82 @@
+"""How likely it is that a memory holds what a cue asks for: "I don't know", calibrated."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ..core import MemoryFault
+from .matching import match
+from .scene import Scene
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..core import Cue
+    from .matching import Match
+    from .memory import Memory, Vector
+
+    Floats = NDArray[np.float64]
+
+SIGNS = ("fit", "meaning", "margin")
+SHIPPED = "knowing.json"
+
+
+def signs(found: Match) -> dict[str, float]:
+    """What tells whether a memory holds the answer, from the best of the candidates.
+
+    ``fit``: half the sum of the cosine, the share of the asked words it covers and its own
+    BM25 as a share of the highest possible, of the record where that is largest;
+    ``meaning``: the largest cosine with neighbours; ``margin``: how much better the best record
+    of those whom the cue names fits by words than the best of all others (0 without both), low
+    where the memory tells the thing of somebody else.
+    """
+    fit = 0.5 * (found.cosine + found.cover + found.alone)
+    named, others = found.alone[found.said], found.alone[~found.said]
+    margin = float(named.max() - others.max()) if len(named) and len(others) else 0.0
+    return {"fit": float(fit.max()), "meaning": float(found.meaning.max()), "margin": margin}
+
+
+def probability(given: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Logistic regression: 1 / (1 + exp(-(bias + the sum of weight * sign))).
+
+    >>> probability({"fit": 1.0}, {"bias": -1.0, "fit": 1.0})
+    0.5
+    """
+    total = weights["bias"] + sum(weights[name] * value for name, value in given.items())
+    # Beyond this exp overflows; the probability is 0 or 1 to the last bit anyway.
+    return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total))))
+
+
+@cache
+def shipped() -> Mapping[str, float]:
+    """The weights beside this file, fitted by ``denizens bench memory --calibrate``."""
+    source = files(__package__).joinpath(SHIPPED)
+    try:
+        weights = json.loads(source.read_text(encoding="utf-8"))["weights"]
+        return {name: float(weights[name]) for name in ("bias", *SIGNS)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MemoryFault(f"{source}: cannot be read ({error!r}); reinstall denizens") from error
+
+
+def held(memory: Memory, cue: Cue, vector: Vector | None) -> float | None:
+    """See ``Memory.held``."""
+    if vector is None:
+        return None
+    given = signs_of(memory, cue, vector)
+    return probability(given, shipped()) if given else 0.0
+
+
+def signs_of(memory: Memory, cue: Cue, vector: Vector) -> dict[str, float]:
+    """The signs of a cue held against a memory; none where there is no candidate."""
+    import numpy as np
+
+    query = np.asarray(vector, dtype=np.float32)
+    scene = Scene.of(memory, cue, query, {})
+    places = scene.candidates()
+    return signs(match(scene.shelf, places, query, cue, scene.count)) if len(places) else {}

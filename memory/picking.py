@@ -1,0 +1,118 @@
+"""Which of the best are given back: varied, within a budget of tokens, with neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .scoring import best, scaled
+from .words import terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..core import Cue, Hit, Record
+    from .scene import Scene
+
+POOL = 5  # so many times the limit are looked through for variety or for what fits a budget
+REACH = 200  # records each way in which neighbours of an episode are looked for
+
+
+def shortlist(scores: NDArray[np.float64], cue: Cue) -> NDArray[np.int64]:
+    """Places of the best that ``finished`` picks from, best first: the cue's limit, or more
+    where it may pass some over."""
+    return best(scores, width(cue))
+
+
+def width(cue: Cue) -> int:
+    """How many of the best are picked from."""
+    wide = cue.variety > 0 or cue.tokens > 0
+    return cue.limit * (POOL if wide else 1)
+
+
+def finished(hits: Sequence[Hit], scene: Scene, cue: Cue) -> tuple[Hit, ...]:
+    """What the cue asks for of the best hits: at most its limit, varied, within its budget of
+    tokens, each with its neighbours among the candidates."""
+    if cue.variety > 0 and len(hits) > 1:
+        hits = varied(hits, min(cue.variety, 1.0), cue.limit if not cue.tokens else len(hits))
+    if cue.tokens > 0:
+        hits = within(hits, cue.tokens)
+    hits = hits[: max(0, cue.limit)]
+    if cue.around > 0 and hits:
+        allowed = set(scene.candidates().tolist())
+        records = scene.shelf.records
+        hits = [
+            replace(hit, around=neighbours(records, hit.record, cue.around, allowed))
+            for hit in hits
+        ]
+    return tuple(hits)
+
+
+def varied(hits: Sequence[Hit], variety: float, limit: int) -> list[Hit]:
+    """Up to ``limit`` hits, one by one the best of (1 - variety) * score - variety * likeness
+    to those already there (maximal marginal relevance, Carbonell and Goldstein 1998).
+
+    Scores are min-max scaled; likeness is the cosine of the texts' sets of words.
+    """
+    scores = scaled(np.array([hit.score for hit in hits]), 1.0)
+    words = [frozenset(terms(hit.record.text)) for hit in hits]
+    nearest = np.zeros(len(hits))
+    left = list(range(len(hits)))
+    chosen: list[int] = []
+    while left and len(chosen) < limit:
+        # The first of equals: hits come best first.
+        pick = max(left, key=lambda i: ((1 - variety) * scores[i] - variety * nearest[i], -i))
+        left.remove(pick)
+        chosen.append(pick)
+        for i in left:
+            nearest[i] = max(nearest[i], _likeness(words[i], words[pick]))
+    return [hits[i] for i in chosen]
+
+
+def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+    if not one or not other:
+        return float(one == other)
+    return float(len(one & other) / np.sqrt(len(one) * len(other)))
+
+
+def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
+    """The hits in order, less those whose text no longer fits into ``tokens`` together."""
+    kept, left = [], tokens
+    for hit in hits:
+        if (size := tokens_of(hit.record.text)) <= left:
+            kept.append(hit)
+            left -= size
+    return kept
+
+
+def tokens_of(text: str) -> int:
+    """About how many tokens a text takes, rather too many: memory knows no tokenizer.
+
+    >>> tokens_of("Ada asked for a loaf of rye")
+    9
+    """
+    return max(-(-len(text) // 3), len(text.split()))
+
+
+def neighbours(
+    records: Sequence[Record], middle: Record, count: int, allowed: set[int]
+) -> tuple[Record, ...]:
+    """The ``count`` records before and after ``middle`` in its episode, in order, without it;
+    only those at ``allowed`` places. None for a record of no episode."""
+    if not middle.episode:
+        return ()
+    sides = []
+    for step in (-1, 1):
+        found: list[Record] = []
+        place = middle.id - 1 + step
+        for _ in range(REACH):
+            if not 0 <= place < len(records) or len(found) == count:
+                break
+            if place in allowed and records[place].episode == middle.episode:
+                found.append(records[place])
+            place += step
+        sides.append(found)
+    return (*reversed(sides[0]), *sides[1])

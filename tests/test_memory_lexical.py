@@ -1,0 +1,208 @@
+"""The incremental BM25: its formula, its increments, its phrases and its neighbours."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from denizens.core import Cue, Record
+from denizens.memory import Memory
+from denizens.memory.lexical import Lexical
+from denizens.memory.matching import AFTER, BEFORE, K1, B, Scorer
+from denizens.memory.words import split, terms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+TEN = datetime(2023, 2, 13, 10)
+WORDS = ["bread", "rye", "loaf", "ada", "baking", "the", "oven", "river"]
+TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=12)
+
+
+def made(texts: list[str], episodes: list[str] | None = None) -> list[Record]:
+    """Records of these texts, each in its episode."""
+    return [
+        Record(
+            id=n,
+            kind="utterance",
+            text=text,
+            created=TEN,
+            episode=episodes[n - 1] if episodes else "one",
+        )
+        for n, text in enumerate(texts, 1)
+    ]
+
+
+def read(records: list[Record]) -> Lexical:
+    """An index of these records."""
+    index = Lexical()
+    index.read(records, len(records))
+    return index
+
+
+def scores(index: Lexical, text: str, keep: np.ndarray | None = None) -> np.ndarray:
+    """BM25 of the records by themselves."""
+    keep = np.ones(len(index), bool) if keep is None else keep
+    return Scorer(index, keep, None).words(index.query(text))
+
+
+def test_words() -> None:
+    """Capitals, possessives and punctuation go; stop words are no terms; plurals meet."""
+    assert split("Ada's LOAVES, 2 of them!") == ["ada", "loaves", "2", "of", "them"]
+    assert terms("The adoption agencies") == terms("adopt an agency") == ["adopt", "agenc"]
+    assert terms("of the and") == []
+
+
+def test_bm25_worked_by_hand() -> None:
+    """Of 2 records of 1 and 3 words, "rye" in the second twice: idf ln(1 + 1.5 / 1.5) = ln 2,
+    length 3 over mean 2, tf 2 * 2.2 / (2 + 1.2 * (0.7 + 0.3 * 1.5))."""
+    index = read(made(["bread", "rye rye loaf"]))
+    found = scores(index, "Rye?")
+    assert found[0] == 0
+    assert found[1] == pytest.approx(math.log(2) * 2 * 2.2 / (2 + 1.2 * (0.7 + 0.3 * 1.5)))
+
+
+@given(texts=TEXTS.filter(bool), query=st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join))
+@settings(max_examples=60, deadline=None)
+def test_bm25_is_the_textbook_one(texts: list[str], query: str) -> None:
+    """Any texts and query score as a plain reading of the formula does."""
+    docs = [terms(text) for text in texts]
+    mean = sum(map(len, docs)) / len(docs) or 1.0
+    expected = []
+    for doc in docs:
+        total = 0.0
+        for word, times in Counter(terms(query)).items():
+            having = sum(word in other for other in docs)
+            idf = math.log(1 + (len(docs) - having + 0.5) / (having + 0.5))
+            tf = doc.count(word)
+            total += times * idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * len(doc) / mean))
+        expected.append(total)
+    assert scores(read(made(texts)), query) == pytest.approx(expected)
+
+
+@given(texts=TEXTS, cut=st.integers(0, 12), query=st.sampled_from(WORDS))
+@settings(max_examples=60, deadline=None)
+def test_rebuilt_equals_incremental(texts: list[str], cut: int, query: str) -> None:
+    """Read in two steps, one by one or at once: equal to the bit."""
+    records = made(texts, [f"e{n % 3}" for n in range(len(texts))])
+    at_once, in_steps, singly = read(records), Lexical(), Lexical()
+    in_steps.read(records, min(cut, len(records)))
+    in_steps.read(records, len(records))
+    for n in range(len(records)):
+        singly.read(records, n + 1)
+    for other in (in_steps, singly):
+        assert np.array_equal(scores(at_once, query), scores(other, query))
+        assert at_once.numbers == other.numbers
+        for column in ("words", "starts", "earlier", "later", "episode"):
+            assert np.array_equal(getattr(at_once, column).array, getattr(other, column).array)
+
+
+@given(texts=TEXTS.filter(bool), keep=st.data())
+@settings(max_examples=60, deadline=None)
+def test_only_candidates_count(texts: list[str], keep: st.DataObject) -> None:
+    """Scores over some of the records, neighbours and phrases included, are those of an index
+    that never saw the others: what is private leaves no trace in numbers."""
+    flags = keep.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts)))
+    # Neighbours are neighbours in the whole episode, so each record gets its own here.
+    records = made(texts, [f"e{n}" for n in range(len(texts))])
+    some = [r for r, flag in zip(records, flags, strict=True) if flag]
+    alone = read([replace(r, id=n) for n, r in enumerate(some, 1)])
+    whole, mask = read(records), np.array(flags, bool)
+    for text in ("ada baking bread", "rye loaf"):
+        expected = scores(alone, text)
+        assert np.array_equal(scores(whole, text, mask)[mask], expected)
+        assert not scores(whole, text, mask)[~mask].any()
+
+
+@given(texts=TEXTS.filter(bool), pair=st.lists(st.sampled_from(WORDS[:5]), min_size=2, max_size=2))
+@settings(max_examples=60, deadline=None)
+def test_phrases_are_words_in_order(texts: list[str], pair: list[str]) -> None:
+    """A phrase is counted where its two words follow each other (stop words left out)."""
+    index = read(made(texts))
+    first, second = index.query(" ".join(pair))
+    if min(first, second) < 0:
+        return
+    places, counts = index.phrase((first, second), np.ones(len(index), bool))
+    wanted = tuple(terms(" ".join(pair)))
+    expected = [sum(two == wanted for two in pairwise(terms(text))) for text in texts]
+    found = np.zeros(len(texts))
+    found[places] = counts
+    assert found.tolist() == expected
+
+
+def test_neighbours_lend_their_words() -> None:
+    """A word of the record before counts BEFORE, of the one after AFTER, and none across
+    episodes or from a record that is no candidate."""
+    records = made(["river", "loaf", "oven", "bread"], ["a", "a", "a", "b"])
+    index = read(records)
+    keep = np.ones(4, bool)
+    scorer = Scorer(index, keep, index.neighbours(keep))
+    near = scorer.words(index.query("loaf"))
+    assert near[3] == 0
+    assert near[1] > near[2] > near[0] > 0
+    assert BEFORE > AFTER
+    keep[1] = False
+    assert not Scorer(index, keep, index.neighbours(keep)).words(index.query("loaf")).any()
+
+
+def test_interleaved_episodes_keep_apart() -> None:
+    """The neighbours of a record are those of its own episode, whoever wrote in between."""
+    index = read(made(["a1", "b1", "a2", "b2"], ["a", "b", "a", "b"]))
+    earlier, later = index.neighbours(np.ones(4, bool))
+    assert earlier.tolist() == [-1, -1, 0, 1]
+    assert later.tolist() == [2, 3, -1, -1]
+
+
+def test_records_of_no_episode_have_no_neighbours() -> None:
+    """What is of no episode goes by days as a group, but nothing is next to it."""
+    index = read(made(["x", "y"], ["", ""]))
+    assert index.neighbours(np.ones(2, bool))[0].tolist() == [-1, -1]
+    assert index.episode_name(0) == "2023-02-13"
+
+
+def test_cover_counts_unknown_words() -> None:
+    """The share covered is 1 where all the words are, and falls with a word nobody knows."""
+    index = read(made(["rye loaf", "oven"]))
+    keep = np.ones(2, bool)
+    scorer = Scorer(index, keep, None)
+    assert scorer.cover(index.query("a loaf of rye")).tolist() == [1.0, 0.0]
+    assert 0 < scorer.cover(index.query("rye dragon"))[0] < 0.5
+
+
+def test_lazy() -> None:
+    """An agent that never asks for words has no index of them."""
+    memory = Memory(":memory:", "Bo")
+    memory.remember("Ada asked for rye", at=TEN)
+    memory.recall(Cue(text="rye", at=TEN))
+    assert memory.shelf._lexical is None
+    memory.recall(Cue(text="rye", at=TEN, rules="hybrid"))
+    assert len(memory.shelf.lexical) == 1
+
+
+def test_earlier_view_counts_what_was_there() -> None:
+    """A view as of a step scores as the memory did then, though more was read since."""
+    memory = Memory(":memory:", "Bo", rules="hybrid")
+    records = made(["rye loaf", "oven", "rye rye"], ["a", "a", "a"])
+    memory.add(records[:2], step=1)
+    cue = Cue(text="who has rye in an oven?", at=TEN)
+    then = memory.recall(cue)
+    memory.add(records[2:], step=2)
+    assert memory.recall(cue) != then
+    assert memory.as_of(1).recall(cue) == then
+
+
+def test_fast_enough() -> None:
+    """Texts of some twenty words are read at 20,000 a second or more."""
+    text = "Ada asked in the bakery for {} loaves of rye bread and told Bo about the river {}"
+    records = made([text.format(n, n % 7) for n in range(5000)])
+    best = 0.0
+    for _ in range(3):
+        began = time.process_time()
+        read(records)
+        best = max(best, len(records) / (time.process_time() - began))
+    assert best > 20_000
