@@ -11,8 +11,23 @@ from ..core import AgentId, Json, RecordId, Time
 
 # Relations that hold for one object at a time: a newer one ends the older.
 FUNCTIONAL = frozenset(
-    "lives in|works at|works as|age|phone number|partner|drives|plays|studies|office|feels|"
-    "is at|email|address|owns shop|leads|birthday|called".split("|")
+    {
+        "address",
+        "age",
+        "birthday",
+        "drives",
+        "email",
+        "feels",
+        "is at",
+        "lives in",
+        "office",
+        "partner",
+        "phone number",
+        "plays",
+        "studies",
+        "works as",
+        "works at",
+    }
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def path(found: nx.MultiDiGraph, start: str, end: str) -> list[Claim]:
         nodes = nx.shortest_path(found.to_undirected(as_view=True), *ends)
     except nx.NetworkXNoPath:
         return []
-    return [_between(found, one, other) for one, other in zip(nodes, nodes[1:])]
+    return [_between(found, one, other) for one, other in pairwise(nodes)]
 
 
 def _between(found: nx.MultiDiGraph, one: str, other: str) -> Claim:

@@ -26,7 +26,8 @@ class View:
         self._functional = functional or is_functional
         aliases = [(s.subject, s.object) for s in statements if s.relation == ALIAS]
         told = [s for s in statements if s.relation != ALIAS]
-        self.names = Names((name for s in told for name in (s.subject, s.object) if name), aliases)
+        spellings = [name for s in told for name in (s.subject, s.object) if name]
+        self.names = Names([*spellings, *(full for full, _ in aliases)], aliases)
         groups: dict[tuple[str, str], list[Statement]] = {}
         for statement in told:
             key = (self.names.resolve(statement.subject), relation_key(statement.relation))

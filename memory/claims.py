@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..core import AgentId, MemoryFault, Record, RecordId, Time
 from .claim import Claim, Statement, shared_audience, statement_from, statement_json
+from .claim_drafts import Draft, grounded, said
 from .claim_view import View, relation_key
 from .logbook import Logbook, Tail
 from .memory import Memory
@@ -44,7 +45,7 @@ class Claims:
         if functional is not None:
             names = {relation_key(name) for name in functional}
             self._rule = names.__contains__
-        self._views: dict[tuple[AgentId, Time | None], tuple[int, View]] = {}
+        self._views: dict[tuple[AgentId, Time | None], tuple[Tail, int, View]] = {}
 
     # -- writing --------------------------------------------------------------------
 
@@ -88,6 +89,61 @@ class Claims:
         )
         self._check(statement)
         return self._append(statement_json(statement))
+
+    def learn(self, records: Iterable[Record], found: Iterable[Draft] | None = None) -> int:
+        """Write the facts that the records' own words state, by rule (or ``found``, what a
+        model read out of them); returns how many are new.
+
+        A fact that the words do not hold is left out, one that was learned from the same
+        record already is not written twice.
+        """
+        by_id = {record.id: record for record in records}
+        if found is None:
+            from .claim_rules import drafts
+
+            found = [draft for record in by_id.values() for draft in drafts(record)]
+        known = {self._mark(s, source) for s in self._all() for source in s.sources}
+        count = 0
+        with self.memory.store.transaction():
+            for draft in found:
+                record = by_id[draft.source]
+                mark = self._mark(draft, draft.source)
+                if mark in known or not grounded(draft, record):
+                    continue
+                known.add(mark)
+                self._tell(draft, record)
+                count += 1
+        return count
+
+    def _tell(self, draft: Draft, record: Record) -> None:
+        at = record.created
+        since = min(draft.since, at) if draft.since else at
+        who = said(record).who
+        if draft.replaces:
+            self.tell(
+                draft.subject,
+                draft.relation,
+                "",
+                at=at,
+                since=since,
+                sources=[record.id],
+                denies=True,
+                who=who,
+            )
+        self.tell(
+            draft.subject,
+            draft.relation,
+            draft.object,
+            at=at,
+            since=since,
+            sources=[record.id],
+            confidence=draft.confidence,
+            who=who,
+            denies=draft.denies,
+        )
+
+    def _mark(self, fact: Draft | Statement, source: RecordId) -> tuple[str, str, str, RecordId]:
+        return fact.subject, relation_key(fact.relation), fact.object, source
 
     def deny(
         self,
@@ -248,14 +304,13 @@ class Claims:
 
     def _view(self, person: AgentId, known: Time | None) -> View:
         tail = Tail.of(BOOK, self.memory.store, self.memory.agent)
-        mark = (id(tail), len(tail.entries))
         kept = self._views.get((person, known))
-        if kept and kept[0] == mark:
-            return kept[1]
+        if kept and kept[0] is tail and kept[1] == len(tail.entries):
+            return kept[2]
         view = View(self._seen(person, known), self._rule)
         if len(self._views) > 64:
             self._views.clear()
-        self._views[person, known] = (mark, view)
+        self._views[person, known] = (tail, len(tail.entries), view)
         return view
 
     def _check(self, statement: Statement) -> None:
