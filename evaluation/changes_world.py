@@ -131,8 +131,9 @@ def _question(
         return Question(text, person, relation, None, history[-1][1], len(history) - 1)
     # Not the last value: a question about the past should tell the past from now.
     place = rng.randrange(len(history) - 1)
-    (at, value), (end, _) = history[place], history[place + 1]
-    as_of = at + (end - at) * rng.uniform(0.2, 0.9)
-    day = f"{as_of.day} {as_of:%B %Y}"
-    text = rng.choice(forms["then"]).format(who=person, day=day)
+    at, end = history[place][0], history[place + 1][0]
+    day = at + (end - at) * rng.uniform(0.2, 0.9)
+    as_of = day.replace(hour=23, minute=59, second=59, microsecond=0)
+    value = [said for moment, said in history if moment <= as_of][-1]
+    text = rng.choice(forms["then"]).format(who=person, day=f"{day.day} {day:%B %Y}")
     return Question(text, person, relation, as_of, value, len(history) - 1)
