@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from ..core import Json, Record, Seed, Time
+from ..core import Json, Record, Seed
 from ..memory import Memory
 from ..memory.changed import Changing, asked_name
 from ..memory.claims import Claims

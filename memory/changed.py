@@ -16,7 +16,7 @@ from .claim import visible
 from .claim_drafts import Draft, said
 from .claim_names import name_key
 from .claim_rules import drafts
-from .folding_hidden import hidden
+from .hiding import hidden
 from .memory import Memory
 
 if TYPE_CHECKING:
