@@ -97,8 +97,11 @@ class _Page(HTMLParser):
     """Blocks of an HTML page; places are the lines of its source."""
 
     _BREAKS = frozenset(
-        ["p", "div", "li", "ul", "ol", "tr", "table", "section", "article", "br", "blockquote"]
-        + ["pre", "dd", "dt", "header", "footer", "main", "nav", "aside", "body", "figcaption"]
+        re.findall(
+            r"\w+",
+            "p div li ul ol tr table section article br blockquote pre dd dt header footer main "
+            "nav aside body figcaption",
+        )
     )
     _SILENT = frozenset(["script", "style", "template", "noscript", "svg"])
     _HEADINGS = frozenset(f"h{n}" for n in range(1, 7))

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..core import AgentId, RecordId
 from ..store import Store
 from .logbook import Logbook, Tail
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FOLDS = Logbook("folds")
 DOCUMENTS = Logbook("documents")
@@ -56,3 +62,17 @@ def _replaced(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
             ever.update(each[0] for each in entry.body["records"])
     held = {i for records in contents(store, agent, step=step).values() for i, _ in records}
     return ever - held
+
+
+def hidden_places(store: Store, agent: AgentId, step: int | None) -> NDArray[np.int64]:
+    """``hidden`` as places in the shelf's columns (number - 1), kept until a log grows."""
+    import numpy as np
+
+    sizes = tuple(len(Tail.of(book, store, agent).entries) for book in (FOLDS, DOCUMENTS))
+    key = ("hidden", agent, step)
+    kept = store.cache.get(key)
+    if kept is None or kept[0] != sizes:
+        places = np.array(hidden(store, agent, step=step) if any(sizes) else [], np.int64) - 1
+        kept = store.cache[key] = (sizes, places)
+    found: NDArray[np.int64] = kept[1]
+    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import Cue, Hit, RecordId, Time
+from .hiding import hidden_places
 from .scoring import best, by_rank, fading, listed, scaled
 from .shelf import KINDS, seconds
 
@@ -30,6 +31,9 @@ def recall(
         query = np.asarray(vector, dtype=np.float32)
         memory.fits(query, shelf.index.columns)
     candidates = _candidates(shelf, count, cue, rules)
+    # Folded away, or of a document's older version.
+    if len(gone := hidden_places(memory.store, memory.agent, memory.step)):
+        candidates = candidates[~np.isin(candidates, gone)]
     if rules.since == "creation":
         last = shelf.created.array[:count]
     else:
