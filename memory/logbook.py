@@ -197,3 +197,19 @@ class Tail:
         if book.size(store, agent) > len(tail.entries):
             tail.entries.extend(book.read(store, agent, after=len(tail.entries)))
         return tail
+
+
+BESIDE = tuple(Logbook(part) for part in ("claims", "documents", "folds"))
+"""The logbooks that a memory has beside its records."""
+
+
+def watch_beside(store: Store) -> None:
+    """Have ``store.verify`` check the logbooks that the file has."""
+    for book in BESIDE:
+        book.watch(store)
+
+
+def rewind_beside(store: Store, step: int) -> None:
+    """Take every logbook back to the end of ``step``."""
+    for book in BESIDE:
+        book.rewind(store, step)

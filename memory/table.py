@@ -20,6 +20,7 @@ from ..core import (
     to_json,
 )
 from ..store import Damage, Store, chain
+from .logbook import rewind_beside, watch_beside
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -76,6 +77,7 @@ class Touch:
 def prepare(store: Store) -> None:
     """Make the memory tables where they are missing, and have ``store.verify`` check them."""
     store.ensure(PART, VERSION, MIGRATIONS, check)
+    watch_beside(store)
 
 
 def agents(store: Store) -> tuple[AgentId, ...]:
@@ -205,6 +207,7 @@ def rewind(store: Store, step: int) -> None:
             records, link = _end(store, agent, "memory_records", "id")
             touches, touch_link = _end(store, agent, "memory_touches", "n")
             write_head(store, agent, Head(records, link, touches, touch_link))
+        rewind_beside(store, step)
     store.cache.clear()
 
 
