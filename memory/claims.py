@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, MemoryFault, Record, RecordId, Time
+from ..core import AgentId, Cue, Hit, MemoryFault, Record, RecordId, Time
 from .claim import Claim, Statement, shared_audience, statement_from, statement_json
 from .claim_drafts import Draft, grounded, said
 from .claim_view import View, relation_key
@@ -15,6 +15,8 @@ from .memory import Memory
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from .memory import Vector
 
 BOOK = Logbook("claims")
 
@@ -261,6 +263,13 @@ class Claims:
         from .claim_graph import related
 
         return related(self, cue, person=person, as_of=as_of, limit=limit)
+
+    def recall(self, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
+        """The memory's recall joined by what the cue's entities lead to: see
+        ``claim_recall.recall``."""
+        from .claim_recall import recall
+
+        return recall(self, cue, vector)
 
     def export_graphml(
         self, path: Path | str, *, as_of: Time | None = None, person: AgentId = ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from denizens.core import MemoryFault, Record
+from denizens.core import Cue, MemoryFault, Record
 from denizens.memory import Memory, rewind
 from denizens.memory.claim_graph import neighbours, path
 from denizens.memory.claims import BOOK, Claims
@@ -274,6 +275,30 @@ def test_related_records_are_those_near_in_the_graph() -> None:
     assert [number for number, weight in found if weight > 0.01] == [1, 2]
     assert found[0][1] > found[1][1]
     assert held.related("Who is Zoe?") == []
+
+
+def test_recall_is_joined_by_claims() -> None:
+    """A record that shares no word with the cue comes in by a claim on whom it names, says
+    so, and only for those it is for; the cue's bounds hold for it too."""
+    held = claims()
+    texts = ["The oven at the Mill is broken", "Sheep graze", "Hens peck", "Geese hiss", "A debt"]
+    for n, text in enumerate(texts, 1):
+        people = ("Cy",) if n == 5 else ()
+        record = Record(id=n, kind="observation", text=text, created=day(0), audience=people)
+        held.memory.add([record])
+    held.tell("Ada", "works at", "the Mill", at=day(1), sources=[1])
+    held.tell("Ada", "owes", "Bo Lind", at=day(4), sources=[5])
+
+    def found(**parts: Any) -> list[int]:
+        cue = Cue(text="How is Ada doing?", at=day(9), **{"limit": 2, **parts})
+        return [hit.record.id for hit in held.recall(cue)]
+
+    assert set(found()) == {1, 5}
+    assert found(person="Dee", limit=9)[0] == 1
+    assert 5 not in found(person="Dee", limit=9)
+    assert held.recall(Cue(text="Ada?", at=day(9), limit=2))[0].why.startswith("claim: Ada ")
+    assert found(kinds=("plan",)) == []
+    assert found(tokens=9) in ([1], [5])
 
 
 def test_graphml_reads_back(tmp_path: Path) -> None:
