@@ -141,9 +141,13 @@ class Changing:
 
     def _lines(self, name: str, person: AgentId) -> list[_Line]:
         gone = set(hidden(self.memory.store, self.memory.agent, step=self.memory.step))
+        first = name.split()[0] if name else ""
         found = []
         for record in self.memory.records():
             if record.id in gone or not visible(record.audience, person):
+                continue
+            # Cheap before dear: most records of a large memory are of others.
+            if name and first not in record.text and first not in record.who:
                 continue
             line = said(record)
             theirs = bool(name) and name_key(line.who) == name_key(name)
