@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ..core import AgentId, MemoryFault, Record, Time
 from .claim import visible
 from .claim_drafts import Draft, said
+from .claim_likeness import MONTHS, likeness_of, masked, odd, typical
 from .claim_names import name_key
 from .claim_rules import drafts
 from .hiding import hidden
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
     from .memory import Embedder
 
-LIKENESS = Path(__file__).parent / "claim_likeness.json"
 # Tuned on phrasings kept apart from those that are measured (docs/log.md).
 SHARPNESS = 0.02
 DROP = 0.55
@@ -33,18 +30,11 @@ DROP_OPEN = 0.15
 SURE = 0.45
 ODD = 0.15
 
-_MONTHS = "january february march april may june july august september october november december"
 _DAY = re.compile(
     rf"\s*,?\b(?:on|in|as of|by|at)\s+(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)? )?"
-    rf"(?P<month>{_MONTHS.replace(' ', '|')}),? (?P<year>(?:19|20)\d\d)\b",
+    rf"(?P<month>{MONTHS.replace(' ', '|')}),? (?P<year>(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
-_CALENDAR = {
-    *(month.capitalize() for month in _MONTHS.split()),
-    *(f"{day}day" for day in ("Mon", "Tues", "Wednes", "Thurs", "Fri", "Satur", "Sun")),
-}
-# A capital that does not open a sentence.
-_INNER = re.compile(r"(?<![.!?:\"“] )(?<!^)(?<![\"“])\b[A-Z][a-z]\w*")
 _CAPITALS = re.compile(r"[A-Z][\w’'.-]*(?: [A-Z][\w’'.-]*)*")
 _ASKING = frozenset(
     re.findall(
@@ -67,15 +57,6 @@ class Told:
     relation: str
     others: tuple[Record, ...]
     fit: float
-
-
-@dataclass(frozen=True, slots=True)
-class Typical:
-    """What is typical of a relation: the sort of its objects, and sentences that state it or
-    ask for it."""
-
-    object: Literal["name", "number", "plain", "any"]
-    sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +148,7 @@ class Changing:
 
         names, groups = list(typical()), self._groups()
         vectors = self._vectors([plain, *(line.masked for line in lines)])
-        likeness = _likeness(vectors, groups)
+        likeness = likeness_of(vectors, groups)
         objects = [each.object for each in typical().values()]
         likeness[1:] -= ODD * np.array([odd(line.masked, objects) for line in lines])
         shares = np.exp((likeness - likeness.max(axis=1, keepdims=True)) / SHARPNESS)
@@ -201,37 +182,6 @@ class Changing:
         return np.stack([self._known[text] for text in texts])
 
 
-def _likeness(
-    vectors: NDArray[np.float32], groups: Sequence[NDArray[np.float32]]
-) -> NDArray[np.float64]:
-    """Likeness to each relation, shape (n, relations): mean of the best two sentences."""
-    import numpy as np
-
-    return np.stack(
-        [np.sort(vectors @ each.T, axis=1)[:, -2:].mean(axis=1) for each in groups], axis=1
-    ).astype(np.float64)
-
-
-@cache
-def typical() -> dict[str, Typical]:
-    """For each relation (the empty name: none of them) what is typical of it."""
-    found = json.loads(LIKENESS.read_text(encoding="utf-8"))
-    return {name: Typical(each["object"], tuple(each["sentences"])) for name, each in found.items()}
-
-
-def odd(text: str, objects: Sequence[str]) -> list[bool]:
-    """For each sort of object (a name, a number, plain words, any) whether a masked text
-    holds none.
-
-    >>> odd("someone went to Porto.", ["name", "number", "plain", "any"])
-    [False, True, True, False]
-    """
-    named = any(word not in _CALENDAR for word in _INNER.findall(text))
-    numbered = any(sign.isdigit() for sign in text)
-    lacks = {"name": not named, "number": not numbered, "plain": named or numbered, "any": False}
-    return [lacks[each] for each in objects]
-
-
 def asked_name(question: str) -> str:
     """Whom a question is about: the first name in it; empty where it names nobody.
 
@@ -256,7 +206,7 @@ def asked_day(question: str) -> Time | None:
     match = _DAY.search(question)
     if match is None:
         return None
-    month = _MONTHS.split().index(match["month"].lower()) + 1
+    month = MONTHS.split().index(match["month"].lower()) + 1
     year = int(match["year"])
     try:
         if match["day"]:
@@ -266,19 +216,6 @@ def asked_day(question: str) -> Time | None:
     except ValueError:
         return None
     return after - timedelta(seconds=1)
-
-
-def masked(text: str, name: str) -> str:
-    """A text with a name left out, so that its likeness is about what is said of it.
-
-    >>> masked("Ada Pell moved, and Ada's cat too.", "Ada Pell")
-    "someone moved, and someone's cat too."
-    """
-    if not name:
-        return text
-    for each in (name, name.split()[0], name.split()[-1]):
-        text = re.sub(rf"\b{re.escape(each)}\b", "someone", text)
-    return text
 
 
 def _as_other(words: str) -> str:

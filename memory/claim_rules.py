@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..core import Record, Time
 from .claim_drafts import Draft, Said, said
+from .claim_likeness import MONTHS
 
 SHAPES = Path(__file__).parent / "claim_shapes.txt"
 
@@ -38,10 +39,9 @@ _UNSURE = re.compile(
     r"\?|\bmay\b|(?i:\b(?:if|would|could|should|might|maybe|perhaps|wants? to|wish\w*|"
     r"hopes? to|dreams? of|plans? to|not|never|used to|almost|nearly|pretends?|imagine)\b)|n['’]t\b"
 )
-_MONTHS = "january february march april may june july august september october november december"
 _SINCE = re.compile(
     rf"\b(?:since|as of|from|in)\s+(?:(?P<day>\d{{1,2}}) )?"
-    rf"(?:(?P<month>{_MONTHS.replace(' ', '|')}) )?(?P<year>(?:19|20)\d\d)\b",
+    rf"(?:(?P<month>{MONTHS.replace(' ', '|')}) )?(?P<year>(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
 _AGO = {"yesterday": 1, "last week": 7, "last month": 30, "last year": 365}
@@ -136,7 +136,7 @@ def _clean(thing: str) -> str:
 
 def _since(clause: str, now: Time) -> Time | None:
     if match := _SINCE.search(clause):
-        month = _MONTHS.split().index(match["month"].lower()) + 1 if match["month"] else 1
+        month = MONTHS.split().index(match["month"].lower()) + 1 if match["month"] else 1
         try:
             moment = datetime(int(match["year"]), month, int(match["day"] or 1))
         except ValueError:

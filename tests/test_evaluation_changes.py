@@ -22,7 +22,8 @@ def letters(texts: Sequence[str]) -> NDArray[np.float32]:
     for row, text in zip(rows, texts):
         for word in text.lower().replace(".", "").replace("?", "").split():
             row[sum(map(ord, word)) * 7 % 64] += 1
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return rows
 
 
 def silent(_: str) -> None:

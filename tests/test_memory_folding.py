@@ -31,7 +31,8 @@ def letters(texts: Sequence[str]) -> NDArray[np.float32]:
     for row, text in zip(rows, texts):
         for word in text.lower().replace(".", "").split():
             row[sum(map(ord, word)) * 7 % 48] += 1
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return rows
 
 
 def live(folding: Folding, day: int, count: int, **parts: Any) -> list[Record]:

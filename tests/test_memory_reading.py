@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from denizens.core import Completion, Generate, MemoryFault, Record
+from denizens.core import Choice, Choose, Completion, Generate, MemoryFault, Record
 from denizens.evaluation.changes_world import known, unseen
 from denizens.memory import Memory
 from denizens.memory.changed import Changing, asked_name
-from denizens.memory.claim_asking import asks, reading
+from denizens.memory.claim_asking import reading
 from denizens.memory.claim_drafts import Draft, grounded
 from denizens.memory.claim_rules import drafts
 from denizens.memory.claims import Claims
@@ -138,35 +138,48 @@ def test_grounded() -> None:
 
 
 def test_a_models_facts_are_checked() -> None:
-    """A model is asked for all records at once; what it makes up is dropped, what it reads is
-    learned with its source."""
+    """All records are asked about at once: first the relation is chosen, then the parts are
+    picked among the line's own words; what is unsure, none, or not of the line is dropped."""
     memory = Memory(":memory:", "Bo")
-    texts = ["Ada traded it all for Porto.", "Cy whistled.", "Dee came from Rome."]
+    texts = ["Ada traded it all for Porto.", "Cy whistled.", "Dee came from Rome.", "it rained"]
     memory.add([line(text, number=n) for n, text in enumerate(texts, 1)])
     records = memory.records()
     thought = reading(records)
     batch = next(thought)
-    assert len(batch) == 3
-    assert all(isinstance(ask, Generate) and ask.schema for ask in batch)
-    answers: list[Any] = [
-        {"subject": "Ada", "relation": "lives in", "object": "Porto"},
-        {"subject": "Cy", "relation": "lives in", "object": "Paris"},
-        {"subject": "", "relation": "nothing", "object": ""},
-    ]
+    assert [type(ask) for ask in batch] == [Choose, Choose, Choose]
+    names = [option.name for option in batch[0].options]
+    assert batch[0].about == "someone traded it all for Porto."
+
+    def picked(name: str, share: float) -> Choice:
+        at = names.index(name)
+        return Choice(index=at, probabilities=tuple(share * (n == at) for n in range(len(names))))
+
+    batch = thought.send((picked("lives in", 0.9), picked("nothing", 0.9), picked("age", 0.2)))
+    (ask,) = batch
+    assert isinstance(ask, Generate)
+    schema: Any = ask.schema
+    assert schema["properties"]["subject"]["enum"] == ["Ada", "Porto"]
+    assert "Porto" in schema["properties"]["object"]["enum"]
     with pytest.raises(StopIteration) as end:
-        thought.send(tuple(Completion(text="", data=data) for data in answers))
-    found = end.value.value
+        thought.send((Completion(text="", data={"subject": "Ada", "object": "Porto"}),))
     claims = Claims(memory)
-    assert claims.learn(records, found) == 1
+    assert claims.learn(records, end.value.value) == 1
     assert [str(claim) for claim in claims.all()] == ["Ada lives in Porto"]
     assert claims.all()[0].confidence == 0.5
 
 
-def test_asks_share_their_beginning() -> None:
-    """All prompts differ in their last message only, so the shared part is read once."""
-    one, other = asks([line("Ada sang."), line("Bo swam.")])
-    assert one.messages[:-1] == other.messages[:-1]
-    assert one.messages[-1].text == "Ada sang."
+@pytest.mark.parametrize(
+    "data", [None, {"subject": "Ada", "object": "Ada"}, {"subject": "Ada", "object": "Lisbon"}]
+)
+def test_what_a_model_makes_up_is_dropped(data: Any) -> None:
+    """No data, an object that is the subject, or one that the line does not hold: no fact."""
+    thought = reading([line("Ada traded it all for Porto.")], ["lives in"])
+    options = next(thought)[0].options
+    assert [option.name for option in options] == ["lives in", "nothing"]
+    thought.send((Choice(index=0, probabilities=(1.0, 0.0)),))
+    with pytest.raises(StopIteration) as end:
+        thought.send((Completion(text="", data=data),))
+    assert end.value.value == ()
 
 
 def letters(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -175,7 +188,8 @@ def letters(texts: Sequence[str]) -> NDArray[np.float32]:
     for row, text in zip(rows, texts):
         for word in text.lower().replace(".", "").replace("?", "").split():
             row[sum(map(ord, word)) * 7 % 64] += 1
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return rows
 
 
 def changing(*told: tuple[str, int, tuple[str, ...]]) -> Changing:
