@@ -175,19 +175,25 @@ class Claims:
         """Take an ``undo`` of these statements back."""
         return self._append({"restore": list(statements), "at": at.isoformat(), "why": why})
 
-    def erase(self, records: Iterable[RecordId] = (), person: AgentId = "") -> int:
+    def erase(
+        self, records: Collection[RecordId] = (), person: AgentId = "", *, mentions: bool = True
+    ) -> int:
         """Empty for good every statement that rests on one of ``records``, was said by
-        ``person``, is for ``person`` or names them as subject or object; returns how many."""
+        ``person`` or is for them, and with ``mentions`` that is about them; returns how many.
+        """
         gone = set(records)
         names = self._view("", None).names
         key = names.resolve(person) if person else ""
 
         def meant(statement: Statement) -> bool:
+            if gone & set(statement.sources):
+                return True
+            if not person:
+                return False
             named = {names.resolve(statement.subject), names.resolve(statement.object)}
-            theirs = person in (statement.who, *statement.audience) or key in named
-            return bool(gone & set(statement.sources)) or (bool(person) and theirs)
+            return person in (statement.who, *statement.audience) or (mentions and key in named)
 
-        lines = [s.id for s in self._all() if meant(s)]
+        lines = [statement.id for statement in self._all() if meant(statement)]
         BOOK.erase(self.memory.store, self.memory.agent, lines)
         return len(lines)
 
