@@ -71,7 +71,7 @@ def _of_record(record: Record, relations: tuple[str, ...]) -> Thought[Draft | No
     if not isinstance(picked, Choice) or picked.probabilities[picked.index] < SURE:
         return None
     relation = allowed[picked.index]
-    objects = spans(line, names)
+    objects = fitting(spans(line, names), typical()[relation].object, names)
     if not relation or not objects:
         return None
     answer = yield from generate(_ask(line, relation, names, objects))
@@ -147,3 +147,27 @@ def spans(line: Said, names: Sequence[str]) -> tuple[str, ...]:
             if not (edges - {"the", "a", "an"}) & _EDGES and matches[last][0].lower() not in _EDGES:
                 found.setdefault(text)
     return tuple(found)
+
+
+def fitting(found: Sequence[str], sort: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The spans that can be an object of that sort: longest runs of capitals for a name, what
+    holds digits for a number, neither for plain words. The one who is spoken of is none.
+
+    >>> fitting(["the Mill", "Mill", "Ada", "room", "room 4", "4"], "name", ["Ada"])
+    ('the Mill',)
+    >>> fitting(["the Mill", "Mill", "Ada", "room", "room 4", "4"], "number", ["Ada"])
+    ('room 4', '4')
+    """
+    words = {span: [w for w in span.split() if w not in ("the", "a", "an")] for span in found}
+    if sort == "number":
+        return tuple(s for s, ws in words.items() if any(c.isdigit() for c in ws[-1]))
+    if sort == "name":
+        runs = [s for s, ws in words.items() if ws and all(w[:1].isupper() for w in ws)]
+        runs = [s for s in runs if s.removeprefix("the ") not in names[:1]]
+        return tuple(s for s in runs if not any(s != other and s in other for other in runs))
+    plain = [s for s, ws in words.items() if ws and not any(w[:1].isupper() for w in ws)]
+    return (
+        tuple(s for s in plain if not any(c.isdigit() for c in s))
+        if sort == "plain"
+        else tuple(s for s in found if not any(name in s for name in names[:1]))
+    )
