@@ -31,6 +31,10 @@ def measure(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
     for phrasing in ("known", "loose", "unseen"):
         text[phrasing] = on_text(phrasing, count, embed, told)
     result["text"] = text
+    if not quick:
+        from .changes_model import by_model
+
+        result["model"] = by_model(told)
     result["bounded"] = bounded(quick, embed, told)
     return result
 

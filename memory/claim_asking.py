@@ -34,6 +34,9 @@ _NAMES = re.compile(r"[A-Z][\w’'-]*(?: [A-Z][\w’'-]*)*")
 _EDGES = frozenset(
     {"a", "an", "the", "of", "to", "in", "at", "on", "is", "and", "for", "with", "by"}
 )
+_OPENINGS = frozenset(
+    re.findall(r"\w+", "I It The If On In At After These There My He She We They You When For")
+)
 _EXAMPLES = (
     ("Mila resides in Oslo since spring.", "lives in", "Mila", "Oslo"),
     ("They made Otto head cook at last.", "works as", "Otto", "head cook"),
@@ -121,12 +124,21 @@ def _asked(words: str, relation: str) -> Message:
 
 
 def subjects(line: Said) -> tuple[str, ...]:
-    """Whom a line may speak of: the names in it, and its speaker where it says "I" or "my"."""
-    found = [name.removesuffix("'s").removesuffix("’s") for name in _NAMES.findall(line.words)]
+    """Whom a line may speak of: the names in it, and its speaker where it says "I" or "my".
+
+    >>> subjects(Said("", "", "Call Ada Pell, or ask Bo."))
+    ('Ada Pell', 'Call Ada Pell', 'Bo')
+    """
+    found: list[str] = []
     if line.who and re.search(r"\b(?:I|[Mm]y)\b", line.words):
-        found.insert(0, line.who)
-    plain = {"I", "It", "The", "If", "On", "In", "At", "After", "These", "There", "My", "He", "She"}
-    return tuple(dict.fromkeys(name for name in found if name not in plain))
+        found.append(line.who)
+    for name in _NAMES.findall(line.words):
+        plain = name.removesuffix("'s").removesuffix("’s")
+        first, _, rest = plain.partition(" ")
+        if " " in rest:  # The first may be no name but a word that opens the sentence.
+            found.append(rest)
+        found.append(rest if rest and first in _OPENINGS else plain)
+    return tuple(dict.fromkeys(name for name in found if name not in _OPENINGS))
 
 
 def spans(line: Said, names: Sequence[str]) -> tuple[str, ...]:

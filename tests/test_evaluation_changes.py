@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from denizens.evaluation.bounded import bounded
 from denizens.evaluation.changes import SEED, Tally, fits, minilm, on_text, structured
+from denizens.evaluation.changes_model import right
 from denizens.evaluation.changes_world import Line, Question, world
+from denizens.memory.claim_drafts import Draft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,3 +110,16 @@ def test_unseen_paraphrases_are_answered() -> None:
     assert report["rules"]["all"] < 0.1
     assert report["text"]["all"] >= report["plain"]["all"] + 0.15
     assert report["text"]["all"] >= report["plain_before"]["all"] + 0.15
+
+
+def test_what_is_read_right() -> None:
+    """A fact is whole when its subject, relation and object are the line's; articles aside."""
+    now = datetime(2023, 1, 1)
+    lines = [Line("x", now, "Ada", "drives", "a red Fiat"), Line("x", now, "Bo", "age", "3")] * 2
+    drafts = [
+        Draft(subject="Ada", relation="drives", object="red Fiat", source=1),
+        Draft(subject="Bo", relation="age", object="4", source=2),
+        Draft(subject="Bo", relation="drives", object="a red Fiat", source=3),
+    ]
+    shares = right(lines, drafts)
+    assert shares == {"read": 0.75, "relation": 0.75, "object": 0.5, "whole": 0.25}
