@@ -9,7 +9,7 @@ from random import Random
 from ..core import Client, Done, Json, Model, Record, Seed, Thought
 from ..memory.claim_asking import reading
 from ..memory.claim_drafts import Draft
-from .changes_world import Line, known, world
+from .changes_world import Line, Phrasing, known, world
 
 SAMPLE = 60
 SEED = Seed.of(2023).child("read by a model")
@@ -22,8 +22,9 @@ def by_model(told: Callable[[str], None], model: Model | None = None) -> dict[st
 
     client = (model or load_model("smollm2")).client()
     result: dict[str, Json] = {}
-    for phrasing in ("loose", "unseen"):
-        made = world(SEED, phrasing, questions=1)  # type: ignore[arg-type]
+    phrasings: tuple[Phrasing, ...] = ("loose", "unseen")
+    for phrasing in phrasings:
+        made = world(SEED, phrasing, questions=1)
         lines = [line for line in made.lines if line.relation]
         chosen = Random(SEED.number).sample(lines, SAMPLE)
         started = time.perf_counter()
