@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from random import Random
 
-from ..core import Client, Done, Json, Model, Record, Seed, Thought
+from ..core import Answer, Call, Client, Done, Json, Model, Recall, Record, Seed, Thought
 from ..memory.claim_asking import reading
 from ..memory.claim_drafts import Draft
 from .changes_world import Line, Phrasing, known, world
@@ -68,15 +68,16 @@ def answered(thought: Thought[tuple[Draft, ...]], client: Client) -> tuple[Draft
     try:
         asks = next(thought)
         while True:
-            places = {
-                client.submit(ask, owner="reader", priority=0): n for n, ask in enumerate(asks)
-            }
-            answers = dict.fromkeys(range(len(asks)))
+            places = {}
+            for n, ask in enumerate(asks):
+                assert not isinstance(ask, Recall | Call), "a reading asks its model alone"
+                places[client.submit(ask, owner="reader", priority=0)] = n
+            answers: dict[int, Answer] = {}
             while places:
                 for item in client.wait():
                     if isinstance(item, Done) and item.ticket in places:
                         answers[places.pop(item.ticket)] = item.answer
-            asks = thought.send(tuple(answers.values()))
+            asks = thought.send(tuple(answers[n] for n in range(len(asks))))
     except StopIteration as end:
         found: tuple[Draft, ...] = end.value
         return found
