@@ -74,7 +74,7 @@ def _of_record(record: Record, relations: tuple[str, ...]) -> Thought[Draft | No
     if not isinstance(picked, Choice) or picked.probabilities[picked.index] < SURE:
         return None
     relation = allowed[picked.index]
-    objects = fitting(spans(line, names), typical()[relation].object, names)
+    objects = fitting(spans(line), typical()[relation].object, names)
     if not relation or not objects:
         return None
     answer = yield from generate(_ask(line, relation, names, objects))
@@ -141,11 +141,11 @@ def subjects(line: Said) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name not in _OPENINGS))
 
 
-def spans(line: Said, names: Sequence[str]) -> tuple[str, ...]:
+def spans(line: Said) -> tuple[str, ...]:
     """What may be an object: up to four words in a row, none at an edge that cannot be.
 
-    >>> spans(Said("", "", "Ada moved to Porto."), ["Ada"])
-    ('Ada', 'Ada moved', 'moved', 'moved to Porto', 'Porto')
+    >>> spans(Said("", "", "Ada moved to Porto."))
+    ('Ada', 'Ada moved', 'Ada moved to Porto', 'moved', 'moved to Porto', 'Porto')
     """
     found: dict[str, None] = {}
     matches = list(_WORD.finditer(line.words))
