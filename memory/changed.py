@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 SHARPNESS = 0.02
 DROP = 0.55
 DROP_OPEN = 0.15
-SURE = 0.45
+# A question is of a known relation from this likeness on, else likeness alone decides.
+SURE = 0.55
+# Below these the best record says nothing of what is asked.
+FLOOR = 0.5
+FLOOR_OPEN = 0.3
 ODD = 0.15
 
 _DAY = re.compile(
@@ -161,6 +165,7 @@ class Changing:
         cosines = vectors[1:] @ vectors[0]
         fit = cosines + told @ asked if sure else cosines
         floor = float(fit.max()) - (DROP if sure else DROP_OPEN)
+        floor = max(floor, FLOOR if sure else FLOOR_OPEN)
         same = [line for line, value in zip(lines, fit) if value >= floor]
         relation = names[int(asked.argmax())] if sure else ""
         return same, relation, {line.record.id: float(v) for line, v in zip(lines, fit)}

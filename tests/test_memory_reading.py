@@ -220,6 +220,12 @@ def test_the_value_at_the_asked_time() -> None:
     assert ask("Where did Ada live in May 2023?") is None
 
 
+def test_nothing_like_it_is_no_answer() -> None:
+    """Where no line of the person is like the question, none is given."""
+    ask = changing(("Ada lives in Leeds.", 0, ())).ask
+    assert ask("Who mended Ada's violin yesterday evening?") is None
+
+
 def test_private_lines_answer_only_theirs() -> None:
     """A later private line is no answer for another person."""
     ask = changing(("Ada lives in Leeds.", 0, ()), ("Ada moved to Porto.", 5, ("Cy",))).ask
