@@ -126,8 +126,9 @@ def _question(
     person, relation, history = fact
     source = unseen() if phrasing == "unseen" else known()
     forms = source["relations"][relation]
+    loosely = "_loose" if phrasing == "loose" else ""
     if not then:
-        text = rng.choice(forms["now"]).format(who=person)
+        text = rng.choice(forms[f"now{loosely}"]).format(who=person)
         return Question(text, person, relation, None, history[-1][1], len(history) - 1)
     # Not the last value: a question about the past should tell the past from now.
     place = rng.randrange(len(history) - 1)
@@ -135,5 +136,5 @@ def _question(
     day = at + (end - at) * rng.uniform(0.2, 0.9)
     as_of = day.replace(hour=23, minute=59, second=59, microsecond=0)
     value = [said for moment, said in history if moment <= as_of][-1]
-    text = rng.choice(forms["then"]).format(who=person, day=f"{day.day} {day:%B %Y}")
+    text = rng.choice(forms[f"then{loosely}"]).format(who=person, day=f"{day.day} {day:%B %Y}")
     return Question(text, person, relation, as_of, value, len(history) - 1)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SHARPNESS = 0.02
 DROP = 0.55
 DROP_OPEN = 0.15
-# A question is of a known relation from this likeness on, else likeness alone decides.
-SURE = 0.55
+# From the first likeness on a question may be of a known relation, from the second it is.
+SURE = (0.45, 0.55)
 # Below these the best record says nothing of what is asked.
 FLOOR = 0.5
 FLOOR_OPEN = 0.3
@@ -158,16 +158,19 @@ class Changing:
         shares = np.exp((likeness - likeness.max(axis=1, keepdims=True)) / SHARPNESS)
         shares /= shares.sum(axis=1, keepdims=True)
         asked, told = shares[0], shares[1:]
-        sure = bool(likeness[0].max() >= SURE) and names[int(asked.argmax())] != ""
+        known = names[int(asked.argmax())]
+        # How sure it is that a known relation is asked for: none of it, part of it, all.
+        low, high = SURE
+        sure = float(np.clip((likeness[0].max() - low) / (high - low), 0, 1)) if known else 0.0
         for place, line in enumerate(lines):
             if line.read:
                 told[place] = [any(d.relation == name for d in line.read) for name in names]
         cosines = vectors[1:] @ vectors[0]
-        fit = cosines + told @ asked if sure else cosines
-        floor = float(fit.max()) - (DROP if sure else DROP_OPEN)
-        floor = max(floor, FLOOR if sure else FLOOR_OPEN)
+        fit = cosines + sure * (told @ asked)
+        floor = float(fit.max()) - DROP_OPEN - sure * (DROP - DROP_OPEN)
+        floor = max(floor, FLOOR_OPEN + sure * (FLOOR - FLOOR_OPEN))
         same = [line for line, value in zip(lines, fit) if value >= floor]
-        relation = names[int(asked.argmax())] if sure else ""
+        relation = known if sure else ""
         return same, relation, {line.record.id: float(v) for line, v in zip(lines, fit)}
 
     def _groups(self) -> list[NDArray[np.float32]]:
