@@ -28,7 +28,7 @@ SHARPNESS = 0.02
 DROP = 0.55
 DROP_OPEN = 0.15
 # From the first likeness on a question may be of a known relation, from the second it is.
-SURE = (0.45, 0.55)
+SURE = (0.4, 0.6)
 # Below these the best record says nothing of what is asked.
 FLOOR = 0.5
 FLOOR_OPEN = 0.3
