@@ -62,7 +62,9 @@ def replying(
     situation = _alone(persona, state, tools, message.at, seed)
     draft = Draft(situation)
     answer = yield from recall(
-        Recall(cue=Cue(text=message.text, at=message.at, limit=8, rules="hybrid", person=message.who))
+        Recall(
+            cue=Cue(text=message.text, at=message.at, limit=8, rules="hybrid", person=message.who)
+        )
     )
     records: tuple[Record, ...] = ()
     if isinstance(answer, Recalled):

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core import Cue, Hit
+from .changed import Changing, Told
+from .claim import Claim, Statement
+from .claims import Claims
+from .documents import Documents, Imported
 from .exchange import export_lines, import_lines
+from .folding import Budget, Fold, Folding
+from .images import Images
 from .memory import Memory
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
 from .smallville import load_memories
@@ -20,8 +26,19 @@ __all__ = [
     "HYBRID",
     "PAPER",
     "REVERIE",
+    "Budget",
+    "Changing",
+    "Claim",
+    "Claims",
+    "Documents",
+    "Fold",
+    "Folding",
+    "Images",
+    "Imported",
     "Memory",
     "RuleSet",
+    "Statement",
+    "Told",
     "agents",
     "export_lines",
     "import_lines",

@@ -161,6 +161,7 @@ class Shelf:
             keep &= np.array(heard)[self.audience.array[:count]]
         found: list[int] = np.flatnonzero(keep).tolist()
         return found[max(0, len(found) - last) if last is not None else 0 :]
+
     @property
     def lexical(self) -> Lexical:
         """The words of the records; read only by what asks for them."""

@@ -12,6 +12,7 @@ from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical
 from ..store import Damage, Store, chain
 from . import ledger
 from .encoding import body_of, read_body
+from .logbook import rewind_beside, watch_beside
 
 PART = "memory"
 VERSION = 2
@@ -68,6 +69,7 @@ def prepare(store: Store) -> None:
     # A file of version 1 that is only read lacks nothing but the log, which is empty then.
     old = not store.write and store.version(PART) == 1
     store.ensure(PART, 1 if old else VERSION, MIGRATIONS[: 1 if old else VERSION], check)
+    watch_beside(store)
 
 
 def agents(store: Store) -> tuple[AgentId, ...]:
@@ -226,6 +228,7 @@ def rewind(store: Store, step: int) -> None:
             touches, touch_link = _end(store, agent, "memory_touches", "n")
             write_head(store, agent, Head(records, link, touches, touch_link))
         ledger.rewind_log(store, step)
+        rewind_beside(store, step)
     store.cache.clear()
 
 

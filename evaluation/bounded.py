@@ -1,0 +1,91 @@
+"""A simulated month with and without folding: does a step stay as quick as at first?"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core import Cue, Json, Record, Seed
+from ..memory import Memory
+from ..memory.folding import Budget, Folding
+from .changes_world import START, Line, world
+
+if TYPE_CHECKING:
+    from ..memory.memory import Embedder
+
+DAYS, A_DAY, ASKED = 30, 400, 40
+BUDGET = Budget(records=1200, fresh_hours=24)
+
+
+def bounded(quick: bool, embed: Embedder, told: Callable[[str], None]) -> dict[str, Json]:
+    """The median recall in ms, the records open to recall, and the process's MB, on the third
+    and on the last day; with a budget and without one."""
+    lines = [*world(Seed.of(30), "known", questions=1).lines]
+    days = 10 if quick else DAYS
+    embed([line.text for line in lines])
+    result: dict[str, Json] = {"days": days, "records_a_day": A_DAY, "budget": BUDGET.records}
+    for name, budget in (("without", None), ("with", BUDGET)):
+        early, late = month(lines, days, embed, budget)
+        result[name] = {"day_3": early, "last_day": late}
+        told(f"month {name} folding: day 3 {early}, last day {late}")
+    return result
+
+
+def month(
+    lines: list[Line], days: int, embed: Embedder, budget: Budget | None
+) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Live so many days; what was measured on the third and on the last."""
+    memory = Memory(":memory:", "Bo", embed=embed)
+    folding = Folding(memory, embed)
+    found: list[dict[str, Json]] = []
+    for day in range(days):
+        morning = START + timedelta(days=day)
+        records = []
+        for n in range(A_DAY):
+            line = lines[(day * A_DAY + n) % len(lines)]
+            records.append(
+                Record(
+                    id=memory.next_id + n,
+                    kind="observation",
+                    text=line.text,
+                    created=morning + timedelta(minutes=2 * n),
+                    importance=1 + n % 7,
+                )
+            )
+        rows = embed([record.text for record in records])
+        night = morning + timedelta(hours=15)
+        with memory.store.transaction():
+            memory.add(records, {r.id: row for r, row in zip(records, rows)}, step=day + 1)
+            started = time.perf_counter()
+            if budget:
+                folding.keep(budget, at=night)
+            folded = time.perf_counter() - started
+        took = []
+        for n in range(ASKED):
+            cue = Cue(text=lines[n].text, at=night, touch=False)
+            started = time.perf_counter()
+            memory.recall(cue)
+            took.append(1000 * (time.perf_counter() - started))
+        found.append(
+            {
+                "recall_ms": round(statistics.median(took), 3),
+                "fold_ms_a_day": round(1000 * folded, 1),
+                "open": folding.size(night),
+                "records": len(memory),
+                "process_mb": _megabytes(),
+            }
+        )
+    return found[2], found[-1]
+
+
+def _megabytes() -> float | None:
+    """Memory of this process, where the system tells."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return round(pages * 4096 / 2**20, 1)

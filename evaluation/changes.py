@@ -1,0 +1,183 @@
+"""Changed facts: which value held when, from structured claims and from plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ..core import Json, Record, Seed
+from ..memory import Memory
+from ..memory.changed import Changing, asked_name
+from ..memory.claims import Claims
+from .changes_world import Line, Phrasing, Question, World, world
+
+if TYPE_CHECKING:
+    from ..memory.memory import Embedder
+
+SEED = Seed.of(2023).child("changed facts")
+WORLDS, ASKED = 5, 100
+
+
+def measure(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
+    """Right answers, as shares of all questions: on claims, on text in known and in unseen
+    words (plain recall, rules alone, likeness and time), and what keeps memory bounded."""
+    from .bounded import bounded
+
+    count = 1 if quick else WORLDS
+    embed = minilm()
+    result: dict[str, Json] = {"structured": structured(count, told)}
+    text: dict[str, Json] = {}
+    for phrasing in ("known", "loose", "unseen"):
+        text[phrasing] = on_text(phrasing, count, embed, told)
+    result["text"] = text
+    if not quick:
+        from .changes_model import by_model
+
+        result["model"] = by_model(told)
+    result["bounded"] = bounded(quick, embed, told)
+    return result
+
+
+def minilm() -> Embedder:
+    """The default embedder, by itself."""
+    import torch
+
+    from ..models.assembly import embedder_folder
+    from ..models.embedder import Embedder
+
+    return Embedder(embedder_folder("minilm", None), torch.device("cpu")).vectors
+
+
+def structured(count: int, told: Callable[[str], None]) -> dict[str, Json]:
+    """Facts told as claims, out of order and in several spellings of the name; asked now
+    and as of a day."""
+    tally = Tally()
+    for number in range(count):
+        made = world(SEED.child("structured", number), "known", questions=ASKED)
+        rng = Random(SEED.child("order", number).number)
+        claims = Claims(Memory(":memory:", "listener"))
+        facts = [line for line in made.lines if line.relation]
+        rng.shuffle(facts)
+        with claims.memory.store.transaction():
+            for line in facts:
+                name = rng.choice([line.person, line.person.upper(), line.person.split()[0]])
+                claims.tell(name, line.relation, line.value, at=made.lines[-1].at, since=line.at)
+        for question in made.questions:
+            claim = claims.ask(question.person, question.relation, as_of=question.as_of)
+            tally.add(question, "right", claim is not None and claim.object == question.answer)
+    told(f"claims: {tally.share('right'):.3f} of {tally.asked} right")
+    return tally.report()
+
+
+def on_text(
+    phrasing: Phrasing, count: int, embed: Embedder, told: Callable[[str], None]
+) -> dict[str, Json]:
+    """The same questions on plain lines, four ways; see ``answers``."""
+    tally = Tally()
+    for number in range(count):
+        made = world(SEED.child(phrasing, number), phrasing, questions=ASKED)
+        for question, lines in answers(made, embed):
+            for way, line in lines.items():
+                tally.add(question, way, line is not None and fits(line, question))
+    told(
+        f"{phrasing} words, {tally.asked} questions: "
+        + ", ".join(f"{way} {tally.share(way):.3f}" for way in tally.ways)
+    )
+    return tally.report()
+
+
+def answers(made: World, embed: Embedder) -> list[tuple[Question, dict[str, Line | None]]]:
+    """For each question the line each way answers with: ``plain`` recall (the most alike
+    line), ``plain_before`` (of those before the asked time), ``rules`` (claims that rules read
+    out of the lines), ``text`` (``Changing``)."""
+    import numpy as np
+
+    memory = written(made.lines, embed)
+    vectors = np.asarray(embed([line.text for line in made.lines]))
+    claims = Claims(memory)
+    claims.learn(memory.records())
+    changing = Changing(memory, embed)
+    found = []
+    for question in made.questions:
+        likeness = vectors @ np.asarray(embed([question.text]))[0]
+        before = [question.as_of is None or line.at <= question.as_of for line in made.lines]
+        claim = claims.ask(asked_name(question.text), question.relation, as_of=question.as_of)
+        told = changing.ask(question.text, as_of=question.as_of)
+        lines: dict[str, Line | None] = {
+            "plain": made.lines[int(likeness.argmax())],
+            "plain_before": made.lines[int(np.where(before, likeness, -2).argmax())],
+            "rules": made.lines[claim.sources[0] - 1] if claim else None,
+            "text": made.lines[told.record.id - 1] if told else None,
+        }
+        found.append((question, lines))
+    return found
+
+
+def written(lines: Sequence[Line], embed: Embedder | None = None) -> Memory:
+    """A memory of lines, in order; record i + 1 is line i."""
+    memory = Memory(":memory:", "listener", embed=embed)
+    records = [
+        Record(id=n, kind="observation", text=line.text, created=line.at)
+        for n, line in enumerate(lines, 1)
+    ]
+    memory.add(records)
+    return memory
+
+
+def fits(line: Line, question: Question) -> bool:
+    """Whether a line states the asked fact with the right value."""
+    asked = (question.person, question.relation, question.answer)
+    return (line.person, line.relation, line.value) == asked
+
+
+class Tally:
+    """Right answers by way, and by what was asked."""
+
+    def __init__(self) -> None:
+        self.ways: list[str] = []
+        self._found: dict[str, list[tuple[Question, bool]]] = {}
+
+    def add(self, question: Question, way: str, right: bool) -> None:
+        """Count one answer."""
+        if way not in self.ways:
+            self.ways.append(way)
+        self._found.setdefault(way, []).append((question, right))
+
+    @property
+    def asked(self) -> int:
+        """How many questions there were."""
+        return len(self._found[self.ways[0]]) if self.ways else 0
+
+    def share(self, way: str, kind: Callable[[Question], bool] = lambda _: True) -> float:
+        """The share of right answers of one way, of the questions of a kind."""
+        chosen = [right for question, right in self._found[way] if kind(question)]
+        return sum(chosen) / len(chosen) if chosen else 0.0
+
+    def report(self) -> dict[str, Json]:
+        """Shares by way: of all, now, as of a day, by changes and by relation."""
+        result: dict[str, Json] = {"questions": self.asked}
+        for way in self.ways:
+            questions = [question for question, _ in self._found[way]]
+            parts: dict[str, Any] = {
+                "all": self.share(way),
+                "now": self.share(way, lambda q: q.as_of is None),
+                "as_of": self.share(way, lambda q: q.as_of is not None),
+                "by_changes": {
+                    str(n): self.share(way, lambda q, n=n: q.changes == n)  # type: ignore[misc]
+                    for n in sorted({q.changes for q in questions})
+                },
+                "by_relation": {
+                    name: self.share(way, lambda q, name=name: q.relation == name)  # type: ignore[misc]
+                    for name in sorted({q.relation for q in questions})
+                },
+            }
+            result[way] = {
+                key: round(value, 4) if isinstance(value, float) else _rounded(value)
+                for key, value in parts.items()
+            }
+        return result
+
+
+def _rounded(parts: dict[str, float]) -> dict[str, float]:
+    return {key: round(value, 4) for key, value in parts.items()}

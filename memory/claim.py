@@ -1,0 +1,154 @@
+"""What a memory holds for true: statements as they were made, claims as they follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..core import AgentId, Json, RecordId, Time
+
+# Relations that hold for one object at a time: a newer one ends the older.
+FUNCTIONAL = frozenset(
+    {
+        "address",
+        "age",
+        "birthday",
+        "drives",
+        "email",
+        "feels",
+        "is at",
+        "lives in",
+        "office",
+        "partner",
+        "phone number",
+        "plays",
+        "studies",
+        "works as",
+        "works at",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One telling of a fact: ``subject`` ``relation`` ``object`` holds from ``since`` on (to
+    ``until``, where that was said too).
+
+    ``denies`` says the opposite: from ``since`` on it no longer holds (an empty object: none
+    does). ``learned`` is when it was learned, ``sources`` the records it rests on, ``who``
+    said it; ``audience`` is for whom it is besides the owner (empty: for everybody).
+    """
+
+    id: int
+    subject: str
+    relation: str
+    object: str
+    since: Time
+    learned: Time
+    until: Time | None = None
+    sources: tuple[RecordId, ...] = ()
+    confidence: float = 1.0
+    who: AgentId = ""
+    audience: tuple[AgentId, ...] = ()
+    denies: bool = False
+    step: int = 0
+
+    def for_person(self, person: AgentId) -> bool:
+        """Whether ``person`` may know of it (empty: the owner, who knows everything)."""
+        return visible(self.audience, person)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A fact as it follows from all statements one may see: valid from ``since`` until just
+    before ``until`` (None: still), restated by each of ``statements``.
+
+    ``id`` is that of the statement that first made it; ``confidence`` grows with each
+    source: 1 - product of (1 - each one's).
+    """
+
+    id: int
+    subject: str
+    relation: str
+    object: str
+    since: Time
+    learned: Time
+    until: Time | None
+    sources: tuple[RecordId, ...]
+    confidence: float
+    who: AgentId
+    audience: tuple[AgentId, ...]
+    statements: tuple[int, ...]
+
+    def holds(self, at: Time | None) -> bool:
+        """Whether it was valid at ``at`` (None: whether it still is)."""
+        if at is None:
+            return self.until is None
+        return self.since <= at and (self.until is None or at < self.until)
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.relation} {self.object}"
+
+
+def visible(audience: Iterable[AgentId], person: AgentId) -> bool:
+    """Whether what is for ``audience`` may be told to ``person``.
+
+    >>> visible((), "Ada"), visible(("Bo",), "Ada"), visible(("Bo",), "")
+    (True, False, True)
+    """
+    people = tuple(audience)
+    return not person or not people or person in people
+
+
+def shared_audience(audiences: Iterable[tuple[AgentId, ...]], owner: AgentId) -> tuple[str, ...]:
+    """For whom something made of several things is: those for whom every one of them is;
+    the owner alone when nobody is left.
+
+    >>> shared_audience([(), ("Ada", "Bo"), ("Bo", "Cy")], "Dee")
+    ('Bo',)
+    >>> shared_audience([("Ada",), ("Bo",)], "Dee")
+    ('Dee',)
+    """
+    narrow = [set(people) for people in audiences if people]
+    if not narrow:
+        return ()
+    return tuple(sorted(set.intersection(*narrow))) or (owner,)
+
+
+def statement_json(statement: Statement) -> Json:
+    """A statement as a line of the logbook; its number and step are the line's."""
+    line: dict[str, Any] = {
+        "subject": statement.subject,
+        "relation": statement.relation,
+        "object": statement.object,
+        "since": statement.since.isoformat(),
+        "learned": statement.learned.isoformat(),
+        "until": statement.until.isoformat() if statement.until else None,
+        "sources": list(statement.sources),
+        "confidence": statement.confidence,
+        "who": statement.who,
+        "audience": list(statement.audience),
+        "denies": statement.denies,
+    }
+    return line
+
+
+def statement_from(number: int, step: int, line: dict[str, Any]) -> Statement:
+    """The statement that ``statement_json`` wrote."""
+    return Statement(
+        id=number,
+        step=step,
+        subject=line["subject"],
+        relation=line["relation"],
+        object=line["object"],
+        since=datetime.fromisoformat(line["since"]),
+        learned=datetime.fromisoformat(line["learned"]),
+        until=datetime.fromisoformat(line["until"]) if line["until"] else None,
+        sources=tuple(line["sources"]),
+        confidence=line["confidence"],
+        who=line["who"],
+        audience=tuple(line["audience"]),
+        denies=line["denies"],
+    )

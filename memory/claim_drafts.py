@@ -1,0 +1,67 @@
+"""What somebody seems to have said: a claim's parts before it is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..core import AgentId, Record, RecordId, Time
+from .claim_names import name_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A fact found in a record's text. ``since`` is when it began, where the text says so;
+    ``replaces`` that it stands in for what held before (for relations that hold for several
+    objects at a time)."""
+
+    subject: str
+    relation: str
+    object: str
+    source: RecordId
+    since: Time | None = None
+    denies: bool = False
+    replaces: bool = False
+    confidence: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The words of a record: who speaks (empty: nobody known), to whom, and what."""
+
+    who: AgentId
+    to: AgentId
+    words: str
+
+
+_QUOTED = re.compile(
+    r"^(?P<who>[^:\"“]{1,60}?) (?:said|says|told|wrote)(?: to)?(?P<to> [^:\"“]{1,60})?: "
+    r"(?P<open>[\"“])?(?P<words>.*?)(?(open)[\"”])$",
+    re.S,
+)
+_LABELLED = re.compile(r"^(?P<who>[A-Z][\w'.-]*(?: [A-Z][\w'.-]*){0,3}): (?P<words>.+)$", re.S)
+
+
+def said(record: Record) -> Said:
+    """Who says what in a record: a quoted line, a labelled line, or its plain text.
+
+    >>> from datetime import datetime
+    >>> told = 'Ada said to Bo: "I moved."'
+    >>> said(Record(id=1, kind="utterance", text=told, created=datetime(2023, 1, 1)))
+    Said(who='Ada', to='Bo', words='I moved.')
+    """
+    if found := _QUOTED.match(record.text):
+        return Said(found["who"].strip(), (found["to"] or "").strip(), found["words"])
+    if record.kind == "utterance" and (found := _LABELLED.match(record.text)):
+        return Said(found["who"], "", found["words"])
+    return Said(record.who, "", record.text)
+
+
+def grounded(draft: Draft, record: Record) -> bool:
+    """Whether the record's own words hold the draft: every word of its object and subject
+    occurs there, the subject's also as the one who speaks or is spoken to."""
+    line = said(record)
+    words = set(name_key(record.text).split()) | set(name_key(record.who).split())
+    words |= set(name_key(line.who).split()) | set(name_key(line.to).split())
+    wanted = [*name_key(draft.subject).split(), *name_key(draft.object).split()]
+    return all(word in words for word in wanted) and bool(name_key(draft.subject))

@@ -1,0 +1,350 @@
+"""Claims: what a memory holds for true, since when, from whom, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core import AgentId, Cue, Hit, MemoryFault, Record, RecordId, Time
+from .claim import Claim, Statement, shared_audience, statement_from, statement_json
+from .claim_drafts import Draft, grounded, said
+from .claim_view import View, relation_key
+from .logbook import Logbook, Tail
+from .memory import Memory
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from .memory import Vector
+
+BOOK = Logbook("claims")
+
+
+class Claims:
+    """The claims of one memory, in its store, written inside the caller's transaction.
+
+    Statements are appended and never deleted; which claim is valid when follows from them by
+    code: on a relation that holds for one object at a time the later statement ends the
+    earlier (``since`` decides, then ``learned``). A person sees only what follows from
+    statements that are for them.
+
+    >>> from datetime import datetime
+    >>> claims = Claims(Memory(":memory:", "Bo"))
+    >>> _ = claims.tell("Ada", "lives in", "Leeds", at=datetime(2023, 1, 5))
+    >>> _ = claims.tell("Ada", "lives in", "Porto", at=datetime(2023, 6, 1))
+    >>> str(claims.ask("ada", "lives in"))
+    'Ada lives in Porto'
+    >>> str(claims.ask("Ada", "lives in", as_of=datetime(2023, 3, 1)))
+    'Ada lives in Leeds'
+    """
+
+    def __init__(self, memory: Memory, *, functional: Collection[str] | None = None) -> None:
+        """``functional`` names the relations that hold for one object at a time, where the
+        usual ones (``is_functional``) do not fit."""
+        self.memory = memory
+        self._rule: Callable[[str], bool] | None = None
+        if functional is not None:
+            names = {relation_key(name) for name in functional}
+            self._rule = names.__contains__
+        self._views: dict[tuple[AgentId, Time | None], tuple[Tail, int, View]] = {}
+
+    # -- writing --------------------------------------------------------------------
+
+    def tell(
+        self,
+        subject: str,
+        relation: str,
+        object: str,
+        *,
+        at: Time,
+        since: Time | None = None,
+        until: Time | None = None,
+        sources: Sequence[RecordId] = (),
+        confidence: float = 1.0,
+        who: AgentId = "",
+        audience: Sequence[AgentId] = (),
+        denies: bool = False,
+    ) -> int:
+        """Write a statement learned at ``at``, valid from ``since`` (``at`` by default);
+        returns its number.
+
+        Its audience is that of its sources; ``audience`` narrows it further. ``denies``: it
+        no longer holds (an empty ``object``: none does). Raises MemoryFault when it does not
+        fit, and writes nothing.
+        """
+        records = [self.memory.record(source) for source in sources]
+        audiences = [record.audience for record in records]
+        statement = Statement(
+            id=0,
+            subject=subject.strip(),
+            relation=relation_key(relation),
+            object=object.strip(),
+            since=since or at,
+            learned=at,
+            until=until,
+            sources=tuple(dict.fromkeys(sources)),
+            confidence=confidence,
+            who=who or (records[0].who if records else ""),
+            audience=shared_audience([*audiences, tuple(audience)], self.memory.agent),
+            denies=denies,
+        )
+        self._check(statement)
+        return self._append(statement_json(statement))
+
+    def learn(self, records: Iterable[Record], found: Iterable[Draft] | None = None) -> int:
+        """Write the facts that the records' own words state, by rule (or ``found``, what a
+        model read out of them); returns how many are new.
+
+        A fact that the words do not hold is left out, one that was learned from the same
+        record already is not written twice.
+        """
+        by_id = {record.id: record for record in records}
+        if found is None:
+            from .claim_rules import drafts
+
+            found = [draft for record in by_id.values() for draft in drafts(record)]
+        known = {self._mark(s, source) for s in self._all() for source in s.sources}
+        count = 0
+        with self.memory.store.transaction():
+            for draft in found:
+                record = by_id[draft.source]
+                mark = self._mark(draft, draft.source)
+                if mark in known or not grounded(draft, record):
+                    continue
+                known.add(mark)
+                self._tell(draft, record)
+                count += 1
+        return count
+
+    def _tell(self, draft: Draft, record: Record) -> None:
+        at = record.created
+        since = min(draft.since, at) if draft.since else at
+        who = said(record).who
+        if draft.replaces:
+            self.tell(
+                draft.subject,
+                draft.relation,
+                "",
+                at=at,
+                since=since,
+                sources=[record.id],
+                denies=True,
+                who=who,
+            )
+        self.tell(
+            draft.subject,
+            draft.relation,
+            draft.object,
+            at=at,
+            since=since,
+            sources=[record.id],
+            confidence=draft.confidence,
+            who=who,
+            denies=draft.denies,
+        )
+
+    def _mark(self, fact: Draft | Statement, source: RecordId) -> tuple[str, str, str, RecordId]:
+        return fact.subject, relation_key(fact.relation), fact.object, source
+
+    def deny(
+        self,
+        subject: str,
+        relation: str,
+        object: str = "",
+        *,
+        at: Time,
+        sources: Sequence[RecordId] = (),
+        audience: Sequence[AgentId] = (),
+    ) -> int:
+        """State that from ``at`` on it no longer holds (no object: nothing does)."""
+        return self.tell(
+            subject, relation, object, at=at, sources=sources, audience=audience, denies=True
+        )
+
+    def undo(self, claim: Claim | int, *, at: Time, why: str = "") -> int:
+        """Revoke a claim (all its statements) or one statement by its number: from now on
+        nothing follows from it, and what it had ended holds again. Nothing is deleted."""
+        numbers = [claim] if isinstance(claim, int) else list(claim.statements)
+        known = {statement.id for statement in self.statements()}
+        if lost := [number for number in numbers if number not in known]:
+            raise self._fault(f"statements {lost} are not there (or undone already)")
+        return self._append({"undo": numbers, "at": at.isoformat(), "why": why})
+
+    def restore(self, statements: Sequence[int], *, at: Time, why: str = "") -> int:
+        """Take an ``undo`` of these statements back."""
+        return self._append({"restore": list(statements), "at": at.isoformat(), "why": why})
+
+    def erase(
+        self, records: Collection[RecordId] = (), person: AgentId = "", *, mentions: bool = True
+    ) -> int:
+        """Empty for good every statement that rests on one of ``records``, was said by
+        ``person`` or is for them, and with ``mentions`` that is about them; returns how many.
+        """
+        gone = set(records)
+        names = self._view("", None).names
+        key = names.resolve(person) if person else ""
+
+        def meant(statement: Statement) -> bool:
+            if gone & set(statement.sources):
+                return True
+            if not person:
+                return False
+            named = {names.resolve(statement.subject), names.resolve(statement.object)}
+            return person in (statement.who, *statement.audience) or (mentions and key in named)
+
+        lines = [statement.id for statement in self._all() if meant(statement)]
+        BOOK.erase(self.memory.store, self.memory.agent, lines)
+        return len(lines)
+
+    # -- reading --------------------------------------------------------------------
+
+    def ask(
+        self,
+        subject: str,
+        relation: str,
+        *,
+        as_of: Time | None = None,
+        person: AgentId = "",
+        known: Time | None = None,
+    ) -> Claim | None:
+        """The claim valid at ``as_of`` (now by default), the latest where there are several.
+
+        ``person`` is whom the answer is for (empty: the owner); ``known`` answers from what
+        had been learned by then.
+        """
+        held = [
+            claim
+            for claim in self.timeline(subject, relation, person=person, known=known)
+            if claim.holds(as_of)
+        ]
+        return held[-1] if held else None
+
+    def timeline(
+        self, subject: str, relation: str, *, person: AgentId = "", known: Time | None = None
+    ) -> tuple[Claim, ...]:
+        """All claims of a subject and relation, in order of validity."""
+        return tuple(self._view(person, known).claims(subject, relation))
+
+    def all(
+        self,
+        subject: str = "",
+        relation: str = "",
+        *,
+        as_of: Time | None = None,
+        person: AgentId = "",
+        past: bool = False,
+    ) -> tuple[Claim, ...]:
+        """Claims valid at ``as_of`` (now by default), of any subject or relation where these
+        are empty; with ``past`` those that ended too."""
+        found = self._view(person, None).claims(subject, relation)
+        return tuple(claim for claim in found if past or claim.holds(as_of))
+
+    def sources(self, claim: Claim, *, person: AgentId = "") -> tuple[Record, ...]:
+        """The records a claim rests on, as far as they are for ``person``."""
+        shown = {i for s in self._seen(person, None) if s.id in claim.statements for i in s.sources}
+        return tuple(self.memory.record(i) for i in claim.sources if i in shown)
+
+    def statements(self, person: AgentId = "") -> tuple[Statement, ...]:
+        """Every statement that was not undone and is for ``person``, as they were made."""
+        return tuple(self._seen(person, None))
+
+    def view(self, person: AgentId = "", *, known: Time | None = None) -> View:
+        """All claims and names as ``person`` may see them."""
+        return self._view(person, known)
+
+    # -- the graph ------------------------------------------------------------------
+
+    def graph(self, *, as_of: Time | None = None, person: AgentId = "") -> nx.MultiDiGraph:
+        """The claims valid at ``as_of`` as a graph: see ``claim_graph.graph``."""
+        from .claim_graph import graph
+
+        return graph(self.all(as_of=as_of, person=person))
+
+    def related(
+        self, cue: str, *, person: AgentId = "", as_of: Time | None = None, limit: int = 10
+    ) -> list[tuple[RecordId, float]]:
+        """Records behind the claims nearest to what a cue names, each with its weight, heaviest
+        first: see ``claim_graph.related``."""
+        from .claim_graph import related
+
+        return related(self, cue, person=person, as_of=as_of, limit=limit)
+
+    def recall(self, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
+        """The memory's recall joined by what the cue's entities lead to: see
+        ``claim_recall.recall``."""
+        from .claim_recall import recall
+
+        return recall(self, cue, vector)
+
+    def export_graphml(
+        self, path: Path | str, *, as_of: Time | None = None, person: AgentId = ""
+    ) -> int:
+        """Write the graph as GraphML; returns how many claims are in it."""
+        from .claim_graph import write_graphml
+
+        return write_graphml(self.graph(as_of=as_of, person=person), path)
+
+    # -- within ---------------------------------------------------------------------
+
+    def _append(self, line: object) -> int:
+        memory = self.memory
+        if memory.step is not None:
+            raise self._fault(f"is seen as of step {memory.step} and read-only")
+        return BOOK.append(memory.store, memory.agent, line, step=memory.shelf.last_step)
+
+    def _all(self) -> list[Statement]:
+        return [
+            statement_from(entry.n, entry.step, entry.body)
+            for entry in Tail.of(BOOK, self.memory.store, self.memory.agent).entries
+            if entry.body and "subject" in entry.body and self._within(entry.step)
+        ]
+
+    def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
+        undone: set[int] = set()
+        for entry in Tail.of(BOOK, self.memory.store, self.memory.agent).entries:
+            if entry.body and self._within(entry.step):
+                undone.update(entry.body.get("undo", ()))
+                undone.difference_update(entry.body.get("restore", ()))
+        return [
+            statement
+            for statement in self._all()
+            if statement.id not in undone
+            and statement.for_person(person)
+            and (known is None or statement.learned <= known)
+        ]
+
+    def _within(self, step: int) -> bool:
+        return self.memory.step is None or step <= self.memory.step
+
+    def _view(self, person: AgentId, known: Time | None) -> View:
+        tail = Tail.of(BOOK, self.memory.store, self.memory.agent)
+        kept = self._views.get((person, known))
+        if kept and kept[0] is tail and kept[1] == len(tail.entries):
+            return kept[2]
+        view = View(self._seen(person, known), self._rule)
+        if len(self._views) > 64:
+            self._views.clear()
+        self._views[person, known] = (tail, len(tail.entries), view)
+        return view
+
+    def _check(self, statement: Statement) -> None:
+        if not statement.subject or not statement.relation:
+            raise self._fault("a statement needs a subject and a relation")
+        if not statement.object and not statement.denies:
+            raise self._fault(
+                f"'{statement.subject} {statement.relation}' needs an object; use deny to say "
+                "that nothing holds"
+            )
+        if not 0 < statement.confidence <= 1:
+            raise self._fault(f"confidence {statement.confidence} must lie in (0, 1]")
+        for moment in (statement.since, statement.learned, statement.until):
+            if moment and moment.tzinfo is not None:
+                raise self._fault(
+                    f"time {moment.isoformat()} has a time zone; the world's has none"
+                )
+        if statement.until is not None and statement.until <= statement.since:
+            raise self._fault(f"valid until {statement.until}, but since {statement.since}")
+
+    def _fault(self, what: str) -> MemoryFault:
+        return MemoryFault(f"{self.memory.store.name}: claims of {self.memory.agent}: {what}")

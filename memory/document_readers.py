@@ -1,0 +1,232 @@
+"""Readers: text, Markdown, HTML, PDF and CSV as blocks with their places."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+from ..core import MemoryFault, SettingError
+from .document_parts import Block
+
+LARGEST = 64 * 1024 * 1024
+_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
+_CELLS = 2000
+
+
+def blocks(path: Path) -> list[Block]:
+    """The blocks of a file, by its ending. Raises MemoryFault where it cannot be read (empty,
+    damaged, encrypted, too large, no text), SettingError for an unknown ending or a missing
+    library."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(sorted(READERS))
+        raise SettingError(
+            f"{path}: files ending in '{path.suffix}' cannot be read as documents; known: {known}"
+        )
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise MemoryFault(
+                f"{path}: {size // 2**20} MB; at most {LARGEST // 2**20} MB are read, split it"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise MemoryFault(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    found = [block for block in reader(data, path) if block.text.strip()]
+    if not found:
+        raise MemoryFault(f"{path}: holds no text; nothing to remember")
+    return found
+
+
+def _text(data: bytes, path: Path) -> str:
+    """Bytes as text: UTF-8 or UTF-16 with a mark. Other bytes are no text for us."""
+    try:
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return data.decode("utf-16")
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MemoryFault(
+            f"{path}: byte {error.start} is no UTF-8; save the file as UTF-8 text"
+        ) from error
+    if "\x00" in text:
+        raise MemoryFault(f"{path}: is a binary file, not text")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_text(data: bytes, path: Path) -> Iterator[Block]:
+    """Paragraphs of plain text, with their lines."""
+    yield from _paragraphs(_text(data, path).split("\n"), headings=False)
+
+
+def read_markdown(data: bytes, path: Path) -> Iterator[Block]:
+    """Paragraphs of Markdown, with their lines and the headings above them."""
+    yield from _paragraphs(_text(data, path).split("\n"), headings=True)
+
+
+def _paragraphs(lines: list[str], *, headings: bool) -> Iterator[Block]:
+    held: list[str] = []
+    titles: list[tuple[int, str]] = []
+    fenced = False
+
+    def block(end: int) -> Block:
+        title = " > ".join(text for _, text in titles)
+        return Block("\n".join(held), "lines", end - len(held) + 1, end, title)
+
+    for number, line in enumerate(lines, 1):
+        if headings and line.lstrip().startswith("```"):
+            fenced = not fenced
+        match = _HEADING.match(line) if headings and not fenced else None
+        if held and (match or not line.strip()):
+            yield block(number - 1)
+            held = []
+        if match:
+            depth = len(match[1])
+            titles = [(level, text) for level, text in titles if level < depth]
+            titles.append((depth, match[2]))
+        elif line.strip():
+            held.append(line.rstrip())
+    if held:
+        yield block(len(lines))
+
+
+class _Page(HTMLParser):
+    """Blocks of an HTML page; places are the lines of its source."""
+
+    _BREAKS = frozenset(
+        re.findall(
+            r"\w+",
+            "p div li ul ol tr table section article br blockquote pre dd dt header footer main "
+            "nav aside body figcaption",
+        )
+    )
+    _SILENT = frozenset(["script", "style", "template", "noscript", "svg"])
+    _HEADINGS = frozenset(f"h{n}" for n in range(1, 7))
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.blocks: list[Block] = []
+        self._held: list[str] = []
+        self._first = self._last = 1
+        self._silent = 0
+        self._titles: list[tuple[int, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """A block's start ends the one before."""
+        if tag in self._SILENT:
+            self._silent += 1
+        elif tag in self._BREAKS or tag in self._HEADINGS or tag == "title":
+            self.flush()
+        elif tag in ("td", "th"):
+            self._held.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        """A block's end; a heading's end makes it the title of what follows."""
+        if tag in self._SILENT:
+            self._silent = max(0, self._silent - 1)
+        elif tag in self._HEADINGS or tag == "title":
+            text = " ".join("".join(self._held).split())
+            self._held = []
+            depth = 0 if tag == "title" else int(tag[1])
+            self._titles = [(level, name) for level, name in self._titles if level < depth]
+            if text:
+                self._titles.append((depth, text))
+        elif tag in self._BREAKS:
+            self.flush()
+
+    def handle_data(self, data: str) -> None:
+        """Text, unless it is a script's."""
+        if self._silent:
+            return
+        if data.strip():
+            line = self.getpos()[0]
+            before = data[: len(data) - len(data.lstrip())].count("\n")
+            if not "".join(self._held).strip():
+                self._first = line + before
+            self._last = line + data.rstrip().count("\n")
+        self._held.append(data)
+
+    def flush(self) -> None:
+        """End the open block."""
+        text = " ".join("".join(self._held).split())
+        self._held = []
+        if text:
+            title = " > ".join(name for _, name in self._titles)
+            self.blocks.append(Block(text, "lines", self._first, self._last, title))
+
+
+def read_html(data: bytes, path: Path) -> Iterator[Block]:
+    """Paragraphs of a page, with the headings above them; scripts and styles are left out."""
+    page = _Page()
+    page.feed(_text(data, path))
+    page.close()
+    page.flush()
+    yield from page.blocks
+
+
+def read_csv(data: bytes, path: Path) -> Iterator[Block]:
+    """A row each, as "column: value; ..."; the first row names the columns and is row 1."""
+    text = _text(data, path)
+    try:
+        dialect: type[csv.Dialect] | csv.Dialect = csv.Sniffer().sniff(text[:4096], ",;\t|")
+    except csv.Error:
+        dialect = csv.excel
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), dialect, strict=True)
+        names = next(rows, [])
+        for number, row in enumerate(rows, 2):
+            if len(row) > len(names):
+                raise MemoryFault(
+                    f"{path}: row {number} has {len(row)} cells, the first row names {len(names)}"
+                )
+            cells = [f"{name.strip()}: {cell.strip()}" for name, cell in zip(names, row) if cell]
+            yield Block("; ".join(cells)[:_CELLS], "row", number, number)
+    except csv.Error as error:
+        raise MemoryFault(f"{path}: is no CSV file ({error})") from error
+
+
+def read_pdf(data: bytes, path: Path) -> Iterator[Block]:
+    """A page's text each, in paragraphs. Needs the extra ``documents`` (pypdf)."""
+    try:
+        from pypdf import PdfReader
+        from pypdf.errors import DependencyError, PyPdfError
+    except ImportError as error:
+        raise SettingError(
+            f"{path}: PDF files need pypdf; pip install 'denizens[documents]'"
+        ) from error
+    try:
+        reader = PdfReader(io.BytesIO(data), strict=False)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise MemoryFault(f"{path}: is encrypted; save it without a password")
+        for number, page in enumerate(reader.pages, 1):
+            text = page.extract_text() or ""
+            for paragraph in re.split(r"\n\s*\n", text):
+                lines = " ".join(paragraph.split())
+                if lines:
+                    yield Block(lines, "p.", number, number)
+    except MemoryFault:
+        raise
+    except DependencyError as error:
+        raise MemoryFault(f"{path}: is encrypted; save it without a password") from error
+    # What a damaged file makes pypdf raise is not bounded to its own errors.
+    except (PyPdfError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise MemoryFault(f"{path}: is damaged or no PDF ({error})") from error
+    except (RecursionError, OverflowError, AssertionError, OSError, NotImplementedError) as error:
+        raise MemoryFault(f"{path}: cannot be read as a PDF ({type(error).__name__})") from error
+
+
+READERS: dict[str, Callable[[bytes, Path], Iterator[Block]]] = {
+    ".txt": read_text,
+    ".text": read_text,
+    ".log": read_text,
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".pdf": read_pdf,
+}

@@ -1,0 +1,153 @@
+"""Documents as memories: imported in pieces, found by the same recall, cited by place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core import AgentId, MemoryFault, Record, RecordId, Time
+from .document_parts import Piece, pieces
+from .document_readers import blocks
+from .hiding import DOCUMENTS, contents
+from .memory import Memory
+
+if TYPE_CHECKING:
+    from .memory import Embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did: pieces added, kept as they were, and replaced (no longer recalled)."""
+
+    document: str
+    added: tuple[RecordId, ...]
+    kept: tuple[RecordId, ...]
+    replaced: tuple[RecordId, ...]
+
+
+class Documents:
+    """The documents of one memory.
+
+    A piece of a document is a record of kind "document", its episode the document's name,
+    its source the place. Importing is all or nothing; importing again adds only the pieces
+    that are new and takes those that are gone out of recall, while ``cite`` follows pieces
+    that moved.
+    """
+
+    def __init__(self, memory: Memory, embed: Embedder | None = None) -> None:
+        self.memory = memory
+        self._embed = embed or memory.embed
+
+    def add(
+        self,
+        path: Path | str,
+        *,
+        at: Time,
+        name: str = "",
+        who: AgentId = "",
+        audience: Sequence[AgentId] = (),
+        importance: float = 1.0,
+    ) -> Imported:
+        """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (its file name by
+        default), for ``audience`` (empty: everybody).
+
+        Raises MemoryFault where the file cannot be read, SettingError for an unknown kind of
+        file or a missing library; then nothing was written.
+        """
+        path = Path(path)
+        name = name or path.name
+        people = tuple(sorted(set(audience)))
+        before = contents(self.memory.store, self.memory.agent).get(name, [])
+        waiting: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
+        for number, _ in before:
+            old = self.memory.record(number)
+            waiting.setdefault((old.text, old.audience), []).append(number)
+        records: list[Record] = []
+        held: list[tuple[RecordId, str]] = []
+        kept = []
+        for piece in list(pieces(blocks(path))):
+            text = _full(piece)
+            if same := waiting.get((text, people)):
+                kept.append(same[0])
+                held.append((same.pop(0), piece.place))
+                continue
+            number = self.memory.next_id + len(records)
+            held.append((number, piece.place))
+            records.append(
+                Record(
+                    id=number,
+                    kind="document",
+                    text=text,
+                    created=at,
+                    who=who,
+                    importance=importance,
+                    audience=people,
+                    episode=name,
+                    source=piece.place,
+                )
+            )
+        self._write(name, records, held, before)
+        gone = tuple(sorted(number for numbers in waiting.values() for number in numbers))
+        return Imported(name, tuple(record.id for record in records), tuple(kept), gone)
+
+    def remove(self, name: str) -> tuple[RecordId, ...]:
+        """Take a document out of recall; returns its records, which stay in the file."""
+        records = contents(self.memory.store, self.memory.agent).get(name)
+        if not records:
+            known = ", ".join(self.names()) or "none"
+            raise MemoryFault(
+                f"memory of {self.memory.agent}: no document '{name}'; there are: {known}"
+            )
+        self._write(name, [], [], records)
+        return tuple(number for number, _ in records)
+
+    def names(self) -> tuple[str, ...]:
+        """The documents there are, in order of name."""
+        held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
+        return tuple(sorted(name for name, records in held.items() if records))
+
+    def pieces(self, name: str) -> tuple[Record, ...]:
+        """A document's pieces in their order."""
+        held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
+        return tuple(self.memory.record(number) for number, _ in held.get(name, []))
+
+    def cite(self, record: Record) -> str:
+        """Where a record stands: "handbook.pdf, p. 3".
+
+        Of a piece that moved, where it stands now; of one that was replaced, where it stood.
+        Raises MemoryFault for a record that is of no document.
+        """
+        if record.kind != "document":
+            raise MemoryFault(
+                f"memory of {self.memory.agent}: record {record.id} is of no document"
+            )
+        held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
+        places = dict(held.get(record.episode, []))
+        return f"{record.episode}, {places.get(record.id, record.source)}"
+
+    def _write(
+        self,
+        name: str,
+        records: Sequence[Record],
+        held: Sequence[tuple[RecordId, str]],
+        before: Sequence[tuple[RecordId, str]],
+    ) -> None:
+        if list(held) == list(before):
+            return
+        memory = self.memory
+        vectors = None
+        if self._embed and records:
+            rows = self._embed([record.text for record in records])
+            vectors = {record.id: row for record, row in zip(records, rows)}
+        step = memory.shelf.last_step
+        with memory.store.transaction():
+            memory.add(records, vectors, step=step)
+            line = {"document": name, "records": [list(each) for each in held]}
+            DOCUMENTS.append(memory.store, memory.agent, line, step=step)
+
+
+def _full(piece: Piece) -> str:
+    # The headings travel with the text: they often hold the word that is asked for.
+    return f"{piece.title}\n{piece.text}" if piece.title else piece.text

@@ -1,0 +1,218 @@
+"""Keeping a memory bounded: old episodes folded into summaries that can be unfolded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ..core import AgentId, Kind, MemoryFault, Record, RecordId, SettingError, Thought, Time
+from .hiding import FOLDS, folds, hidden
+from .logbook import Tail
+from .memory import Memory
+from .summing import central, summarising
+
+if TYPE_CHECKING:
+    from .memory import Embedder
+
+FOLDED_KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much of a memory stays in recall: at most ``records`` in all, and ``per_day`` of
+    each day that is over (0: no bound). What was made in the last ``fresh_hours`` is left
+    alone, and what is of ``importance`` or more."""
+
+    records: int = 5000
+    per_day: int = 0
+    fresh_hours: float = 48.0
+    importance: float = 9.0
+
+    def __post_init__(self) -> None:
+        if self.records < 10 or self.per_day < 0 or self.fresh_hours < 0:
+            raise SettingError(
+                f"budget: records {self.records} must be at least 10, per_day {self.per_day} and "
+                f"fresh_hours {self.fresh_hours} not negative"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A line of the log of folds: which records a summary stands for, when and why it was
+    made; ``unfolded`` when they were brought back (None: they are folded)."""
+
+    summary: RecordId
+    records: tuple[RecordId, ...]
+    at: Time
+    why: str
+    unfolded: Time | None = None
+
+
+class Folding:
+    """Folds old episodes of one memory into summaries, and unfolds them.
+
+    A summary is a record of kind "summary" whose evidence are the folded records; they stay
+    in the file, out of recall. Records are folded together only when they are of one episode
+    (or one day) and for the same people, so a summary is for exactly those; pinned ones never
+    are. Every fold is logged.
+    """
+
+    def __init__(self, memory: Memory, embed: Embedder | None = None) -> None:
+        self.memory = memory
+        self._embed = embed or memory.embed
+
+    def keep(self, budget: Budget, *, at: Time) -> tuple[Record, ...]:
+        """Fold, oldest first, until the memory is within ``budget``; returns the summaries.
+
+        Texts are made by rule (central sentences). It may stay above the budget where what
+        is left is pinned, fresh or important.
+        """
+        made: list[Record] = []
+        for group, why in self._due(budget, at):
+            made.append(self.fold(group, at=at, why=why))
+        while (over := self.size(at) - budget.records) > 0:
+            groups = [g for g in self._groups(budget, at, ("summary",)) if len(g) > 1]
+            if not groups:
+                break
+            made.append(self.fold(groups[0][: max(2, over + 1)], at=at, why="budget"))
+        return tuple(made)
+
+    def due(self, budget: Budget, *, at: Time) -> tuple[tuple[Record, ...], ...]:
+        """The groups that ``keep`` would fold first, for those who have a model summarise
+        them: ``text = yield from summarising(group)``, then ``fold(group, text=text)``."""
+        return tuple(tuple(group) for group, _ in self._due(budget, at))
+
+    def fold(self, records: Sequence[Record], *, at: Time, text: str = "", why: str = "") -> Record:
+        """Fold records into one summary, of ``text`` or of their central sentences.
+
+        Raises MemoryFault when they are not of one audience, pinned, or folded already.
+        """
+        memory = self.memory
+        self._check(records)
+        text = text or central([record.text for record in records], self._embed)
+        last = max(records, key=lambda record: (record.created, record.id))
+        episodes = {record.episode for record in records}
+        summary = Record(
+            id=memory.next_id,
+            kind="summary",
+            text=text,
+            # The time of what it tells, so that it is not taken for news.
+            created=last.created,
+            who=memory.agent,
+            importance=max(record.importance for record in records),
+            evidence=tuple(sorted(record.id for record in records)),
+            depth=1 + max(record.depth for record in records),
+            audience=records[0].audience,
+            episode=last.episode if len(episodes) == 1 else "",
+        )
+        vectors = {summary.id: self._embed([text])[0]} if self._embed else None
+        step = memory.shelf.last_step
+        with memory.store.transaction():
+            memory.add([summary], vectors, step=step)
+            FOLDS.append(
+                memory.store,
+                memory.agent,
+                {
+                    "summary": summary.id,
+                    "records": list(summary.evidence),
+                    "at": at.isoformat(),
+                    "why": why,
+                },
+                step=step,
+            )
+        return summary
+
+    def unfold(self, summary: RecordId, *, at: Time) -> tuple[Record, ...]:
+        """Bring the records of a summary back into recall, and take the summary out."""
+        held = folds(self.memory.store, self.memory.agent)
+        if summary not in held:
+            raise self._fault(f"record {summary} is no summary with folded records")
+        FOLDS.append(
+            self.memory.store,
+            self.memory.agent,
+            {"unfold": summary, "at": at.isoformat()},
+            step=self.memory.shelf.last_step,
+        )
+        return tuple(self.memory.record(number) for number in held[summary])
+
+    def log(self) -> tuple[Fold, ...]:
+        """Every fold that was ever made, in order."""
+        found: dict[RecordId, Fold] = {}
+        for entry in Tail.of(FOLDS, self.memory.store, self.memory.agent).entries:
+            body = entry.body
+            if not body or (self.memory.step is not None and entry.step > self.memory.step):
+                continue
+            at = datetime.fromisoformat(body["at"])
+            if "unfold" in body:
+                old = found[body["unfold"]]
+                found[old.summary] = Fold(old.summary, old.records, old.at, old.why, at)
+            else:
+                found[body["summary"]] = Fold(
+                    body["summary"], tuple(body["records"]), at, body["why"]
+                )
+        return tuple(found.values())
+
+    def size(self, at: Time) -> int:
+        """How many records can be recalled at ``at``."""
+        return len(self._open(at))
+
+    def summarising(self, records: Sequence[Record]) -> Thought[str]:
+        """The text of a summary by the model, or by rule where it tells what was not said."""
+        return summarising(records, self._embed)
+
+    def _open(self, at: Time) -> list[Record]:
+        memory = self.memory
+        gone = set(hidden(memory.store, memory.agent, step=memory.step))
+        return [
+            record
+            for record in memory.records()
+            if record.id not in gone and (record.until is None or at < record.until)
+        ]
+
+    def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
+        over = self.size(at) - budget.records
+        for group in self._groups(budget, at, FOLDED_KINDS):
+            if len(group) < 2:
+                continue
+            if over > 0:
+                # A whole episode at a time: half a talk makes no summary.
+                over -= len(group) - 1
+                yield group, "budget"
+            elif budget.per_day and len(group) > budget.per_day:
+                yield self._lightest(group, len(group) - budget.per_day + 1), "per_day"
+
+    def _lightest(self, group: list[Record], count: int) -> list[Record]:
+        chosen = sorted(group, key=lambda record: (record.importance, record.id))[:count]
+        return sorted(chosen, key=lambda record: record.id)
+
+    def _groups(self, budget: Budget, at: Time, kinds: Sequence[Kind]) -> list[list[Record]]:
+        """What may be folded together, oldest first."""
+        fresh = at - timedelta(hours=budget.fresh_hours)
+        found: dict[tuple[AgentId, ...] | tuple[object, ...], list[Record]] = {}
+        for record in self._open(at):
+            if record.kind not in kinds or record.pinned or record.created > fresh:
+                continue
+            if record.kind != "summary" and record.importance >= budget.importance:
+                continue
+            whole = "" if record.kind == "summary" else record.episode or record.created.date()
+            found.setdefault((record.audience, whole), []).append(record)
+        return sorted(found.values(), key=lambda group: (group[0].created, group[0].id))
+
+    def _check(self, records: Sequence[Record]) -> None:
+        if len(records) < 2:
+            raise self._fault("fewer than two records make no summary")
+        if len({record.audience for record in records}) > 1:
+            raise self._fault("records for different people are not folded together")
+        gone = set(hidden(self.memory.store, self.memory.agent))
+        for record in records:
+            if record.pinned:
+                raise self._fault(f"record {record.id} is pinned; it is never folded")
+            if record.id in gone:
+                raise self._fault(f"record {record.id} is folded already")
+            if record != self.memory.record(record.id):
+                raise self._fault(f"record {record.id} is not as it was written")
+
+    def _fault(self, what: str) -> MemoryFault:
+        return MemoryFault(f"{self.memory.store.name}: folds of {self.memory.agent}: {what}")

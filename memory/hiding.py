@@ -1,0 +1,78 @@
+"""Which records recall leaves out: folded away, or of an older version of a document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core import AgentId, RecordId
+from ..store import Store
+from .logbook import Logbook, Tail
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FOLDS = Logbook("folds")
+DOCUMENTS = Logbook("documents")
+
+
+def hidden(store: Store, agent: AgentId, *, step: int | None = None) -> list[RecordId]:
+    """Numbers of the records that are not recalled as of the end of ``step`` (None: now), in
+    order; each can be had back: by unfolding, or as a document's older version."""
+    return sorted(_folded(store, agent, step) | _replaced(store, agent, step))
+
+
+def folds(store: Store, agent: AgentId, *, step: int | None = None) -> dict[RecordId, list[int]]:
+    """The folds in force at the end of ``step`` (None: now): each summary's records."""
+    found: dict[RecordId, list[int]] = {}
+    for entry in Tail.of(FOLDS, store, agent).entries:
+        if not entry.body or (step is not None and entry.step > step):
+            continue
+        if "unfold" in entry.body:
+            found.pop(entry.body["unfold"], None)
+        else:
+            found[entry.body["summary"]] = entry.body["records"]
+    return found
+
+
+def contents(
+    store: Store, agent: AgentId, *, step: int | None = None
+) -> dict[str, list[tuple[RecordId, str]]]:
+    """The documents as they were last imported: each one's records, with their places."""
+    found: dict[str, list[tuple[RecordId, str]]] = {}
+    for entry in Tail.of(DOCUMENTS, store, agent).entries:
+        if entry.body and (step is None or entry.step <= step):
+            found[entry.body["document"]] = [(each[0], each[1]) for each in entry.body["records"]]
+    return found
+
+
+def _folded(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
+    gone = {number for records in folds(store, agent, step=step).values() for number in records}
+    for entry in Tail.of(FOLDS, store, agent).entries:
+        # A summary whose records are back would tell them twice.
+        if entry.body and "unfold" in entry.body and (step is None or entry.step <= step):
+            gone.add(entry.body["unfold"])
+    return gone
+
+
+def _replaced(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
+    ever: set[RecordId] = set()
+    for entry in Tail.of(DOCUMENTS, store, agent).entries:
+        if entry.body and (step is None or entry.step <= step):
+            ever.update(each[0] for each in entry.body["records"])
+    held = {i for records in contents(store, agent, step=step).values() for i, _ in records}
+    return ever - held
+
+
+def hidden_places(store: Store, agent: AgentId, step: int | None) -> NDArray[np.int64]:
+    """``hidden`` as places in the shelf's columns (number - 1), kept until a log grows."""
+    import numpy as np
+
+    sizes = tuple(len(Tail.of(book, store, agent).entries) for book in (FOLDS, DOCUMENTS))
+    key = ("hidden", agent, step)
+    kept = store.cache.get(key)
+    if kept is None or kept[0] != sizes:
+        places = np.array(hidden(store, agent, step=step) if any(sizes) else [], np.int64) - 1
+        kept = store.cache[key] = (sizes, places)
+    found: NDArray[np.int64] = kept[1]
+    return found

@@ -1,0 +1,93 @@
+"""Pictures as memories, found by what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..core import AgentId, Cue, Hit, MemoryFault, Record, Time
+from .memory import Memory
+from .rules import PAPER, RuleSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SPACE = "/images"
+
+
+class Encoder(Protocol):
+    """Pictures and texts as unit rows of one space, shape (n, d): ``models.pictures``."""
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Rows of texts."""
+        ...
+
+    def pictures(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
+        """Rows of picture files."""
+        ...
+
+
+class Images:
+    """The pictures of one memory: a memory of their own in the same store ("Bo/images"),
+    since their vectors are of another length than those of texts.
+
+    A picture is a record of kind "document", its episode the file's name, its text a
+    caption. The same store, checks, audience and recall as for anything remembered.
+    """
+
+    def __init__(self, memory: Memory, encoder: Encoder, *, rules: RuleSet = PAPER) -> None:
+        self.encoder = encoder
+        self.memory = Memory(
+            memory.store, f"{memory.agent}{SPACE}", rules=rules, embed=encoder.texts
+        )
+
+    def add(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        at: Time,
+        captions: Sequence[str] = (),
+        who: AgentId = "",
+        audience: Sequence[AgentId] = (),
+        importance: float = 1.0,
+    ) -> tuple[Record, ...]:
+        """Remember picture files, all or none; a caption each (its file's name by default)."""
+        if captions and len(captions) != len(paths):
+            raise MemoryFault(
+                f"memory of {self.memory.agent}: {len(paths)} pictures, {len(captions)} captions"
+            )
+        files = [Path(path) for path in paths]
+        rows = self.encoder.pictures(files)
+        records = tuple(
+            Record(
+                id=self.memory.next_id + place,
+                kind="document",
+                text=captions[place] if captions else f"A picture: {file.name}",
+                created=at,
+                who=who,
+                importance=importance,
+                audience=tuple(sorted(set(audience))),
+                episode=file.name,
+                source="image",
+            )
+            for place, file in enumerate(files)
+        )
+        vectors = {record.id: row for record, row in zip(records, rows)}
+        self.memory.add(records, vectors, step=self.memory.shelf.last_step)
+        return records
+
+    def find(self, what: str, *, at: Time, limit: int = 5, person: AgentId = "") -> tuple[Hit, ...]:
+        """The pictures that fit a text best, for ``person``."""
+        return self.memory.recall(self._cue(what, at, limit, person))
+
+    def like(
+        self, path: Path | str, *, at: Time, limit: int = 5, person: AgentId = ""
+    ) -> tuple[Hit, ...]:
+        """The pictures most like another one."""
+        (row,) = self.encoder.pictures([path])
+        return self.memory.recall(self._cue(str(path), at, limit, person), row)
+
+    def _cue(self, text: str, at: Time, limit: int, person: AgentId) -> Cue:
+        return Cue(text=text, at=at, limit=limit, person=person, touch=False)

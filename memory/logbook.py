@@ -1,0 +1,215 @@
+"""Chained logs beside the records: what claims, documents and folds are kept in.
+
+A logbook is one part of the store: lines of JSON by agent, numbered from 1, made at a step,
+each with a digest and a link to the line before it, so that a changed or missing line is
+found. Lines are only ever appended; erasing empties a body and leaves its digest in place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import AgentId, Json, MemoryFault, canonical, digest_text
+from ..store import Damage, Store, chain
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a logbook: its number, the step it was made at, its content (None: erased)."""
+
+    n: int
+    step: int
+    body: dict[str, Any] | None
+
+
+class Logbook:
+    """The lines that one part of memory keeps in a store, agent by agent.
+
+    >>> book = Logbook("claims")
+    >>> with Store(":memory:") as store:
+    ...     book.append(store, "Bo", {"fact": "rye is sold out"}, step=3)
+    ...     [entry.body for entry in book.read(store, "Bo")]
+    1
+    [{'fact': 'rye is sold out'}]
+    """
+
+    def __init__(self, part: str) -> None:
+        self.part = part
+        self._lines, self._heads = f"{part}_lines", f"{part}_heads"
+        self._migrations = (
+            f"""
+            CREATE TABLE {self._lines} (
+                agent TEXT NOT NULL, n INTEGER NOT NULL, step INTEGER NOT NULL, body TEXT,
+                digest TEXT NOT NULL, link TEXT NOT NULL, PRIMARY KEY (agent, n)
+            );
+            CREATE TABLE {self._heads} (
+                agent TEXT PRIMARY KEY, lines INTEGER NOT NULL, link TEXT NOT NULL
+            );
+            """,
+        )
+
+    def watch(self, store: Store) -> bool:
+        """Have ``store.verify`` check this part where the file has it; returns whether it has.
+
+        Tables are made with the first line, so a file that never held one stays as it was.
+        """
+        have = store.version(self.part)
+        store.ensure(self.part, VERSION if have else 0, self._migrations, self.check)
+        return have > 0
+
+    def append(self, store: Store, agent: AgentId, body: Json, *, step: int) -> int:
+        """Write one line inside the caller's transaction (its own without one); returns its
+        number."""
+        with store.transaction():
+            store.ensure(self.part, VERSION, self._migrations, self.check)
+            n, link = self._end(store, agent)
+            text = canonical(body)
+            mark = digest_text(text)
+            link = chain(link, _payload(agent, n + 1, step, mark))
+            store.execute(
+                f"INSERT INTO {self._lines} VALUES (?, ?, ?, ?, ?, ?)",
+                (agent, n + 1, step, text, mark, link),
+            )
+            self._write_end(store, agent, n + 1, link)
+        return n + 1
+
+    def read(self, store: Store, agent: AgentId, *, after: int = 0) -> Iterator[Entry]:
+        """An agent's lines in order, digests and chain checked.
+
+        ``after`` skips so many lines that were read before. Raises MemoryFault naming the
+        first line that does not fit.
+        """
+        if not self.watch(store):
+            return
+        found, link = after, self._link(store, agent, after)
+        for n, step, body, mark, kept in store.rows(
+            f"SELECT n, step, body, digest, link FROM {self._lines} WHERE agent = ? AND n > ? "
+            "ORDER BY n",
+            (agent, after),
+        ):
+            found += 1
+            if n != found:
+                raise self._fault(store, agent, f"line {found} is missing")
+            if body is not None and (not isinstance(body, str) or digest_text(body) != mark):
+                raise self._fault(store, agent, f"line {n} does not hash to its digest")
+            link = chain(link, _payload(agent, n, step, mark))
+            if link != kept:
+                raise self._fault(store, agent, f"line {n} does not fit the chain of digests")
+            yield Entry(n, step, None if body is None else json.loads(body))
+        lines, end = self._end(store, agent)
+        if (lines, end) != (found, link):
+            raise self._fault(store, agent, f"{lines} lines were written, {found} are there")
+
+    def size(self, store: Store, agent: AgentId) -> int:
+        """How many lines the agent has."""
+        return self._end(store, agent)[0] if self.watch(store) else 0
+
+    def erase(self, store: Store, agent: AgentId, lines: Collection[int]) -> None:
+        """Empty the bodies of these lines for good; the chain of digests stays whole."""
+        if not lines or not self.watch(store):
+            return
+        store.executemany(
+            f"UPDATE {self._lines} SET body = NULL WHERE agent = ? AND n = ?",
+            [(agent, n) for n in sorted(lines)],
+        )
+        store.cache.clear()
+
+    def rewind(self, store: Store, step: int) -> None:
+        """Drop, for all agents, the lines later than the end of ``step``: what a fork does."""
+        if not self.watch(store):
+            return
+        with store.transaction():
+            store.execute(f"DELETE FROM {self._lines} WHERE step > ?", (step,))
+            for (agent,) in store.rows(f"SELECT agent FROM {self._heads} ORDER BY agent"):
+                last = store.one(
+                    f"SELECT n, link FROM {self._lines} WHERE agent = ? ORDER BY n DESC LIMIT 1",
+                    (agent,),
+                )
+                self._write_end(store, agent, *(last or (0, "")))
+        store.cache.clear()
+
+    def agents(self, store: Store) -> tuple[AgentId, ...]:
+        """Who has lines in the store, in order of name."""
+        if not self.watch(store):
+            return ()
+        return tuple(r[0] for r in store.rows(f"SELECT agent FROM {self._heads} ORDER BY agent"))
+
+    def check(self, store: Store) -> Iterator[Damage]:
+        """Damage to anybody's lines; the first of each agent is named."""
+        if not store.version(self.part):
+            return
+        known = set(self.agents(store))
+        held = {r[0] for r in store.rows(f"SELECT DISTINCT agent FROM {self._lines}")}
+        for agent in sorted(map(str, held - known)):
+            yield Damage(f"{self.part} of {agent}", "belongs to nobody on record")
+        for agent in sorted(known):
+            try:
+                for _ in self.read(store, agent):
+                    pass
+            except MemoryFault as error:
+                yield Damage(f"{self.part} of {agent}", str(error))
+
+    def _end(self, store: Store, agent: AgentId) -> tuple[int, str]:
+        row = store.one(f"SELECT lines, link FROM {self._heads} WHERE agent = ?", (agent,))
+        return (int(row[0]), str(row[1])) if row else (0, "")
+
+    def _write_end(self, store: Store, agent: AgentId, lines: int, link: str) -> None:
+        store.execute(
+            f"INSERT OR REPLACE INTO {self._heads} VALUES (?, ?, ?)", (agent, lines, link)
+        )
+
+    def _link(self, store: Store, agent: AgentId, n: int) -> str:
+        row = store.one(f"SELECT link FROM {self._lines} WHERE agent = ? AND n = ?", (agent, n))
+        return str(row[0]) if row else ""
+
+    def _fault(self, store: Store, agent: AgentId, what: str) -> MemoryFault:
+        return MemoryFault(
+            f"{store.name}: {self.part} of {agent}: {what}; restore the file from a backup "
+            "or a fork"
+        )
+
+
+def _payload(agent: AgentId, n: int, step: int, mark: str) -> str:
+    # Unambiguous without the cost of JSON: only the last part may hold a space.
+    return f"{n} {step} {mark} {agent}"
+
+
+class Tail:
+    """An agent's lines as a reader last saw them; ``fresh`` reads what came since.
+
+    Kept in ``store.cache``, so a rollback or another process's commit empties it.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    @classmethod
+    def of(cls, book: Logbook, store: Store, agent: AgentId) -> Tail:
+        """The agent's lines up to now."""
+        store.refresh()
+        make: Callable[[], Tail] = cls
+        tail: Tail = store.cache.setdefault(("logbook", book.part, agent), make())
+        if book.size(store, agent) > len(tail.entries):
+            tail.entries.extend(book.read(store, agent, after=len(tail.entries)))
+        return tail
+
+
+BESIDE = tuple(Logbook(part) for part in ("claims", "documents", "folds"))
+"""The logbooks that a memory has beside its records."""
+
+
+def watch_beside(store: Store) -> None:
+    """Have ``store.verify`` check the logbooks that the file has."""
+    for book in BESIDE:
+        book.watch(store)
+
+
+def rewind_beside(store: Store, step: int) -> None:
+    """Take every logbook back to the end of ``step``."""
+    for book in BESIDE:
+        book.rewind(store, step)

@@ -1,0 +1,115 @@
+"""Texts of summaries: the central sentences, or a model's words that say nothing new."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..core import Completion, Generate, Message, Part, Record, Thought, generate
+from .claim_names import name_key
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .memory import Embedder
+
+SENTENCES = 4
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+
+
+def central(texts: Sequence[str], embed: Embedder | None = None, count: int = SENTENCES) -> str:
+    """At most ``count`` sentences that stand for all, in their order: the most alike to the
+    rest, each unlike those chosen before (maximal marginal relevance).
+
+    Likeness is by ``embed``, else by shared words.
+
+    >>> central(["Ada baked rye.", "Ada baked rye bread.", "Rain fell.", "Ada sold rye."], count=2)
+    'Ada baked rye. Rain fell.'
+    """
+    import numpy as np
+
+    sentences = list(dict.fromkeys(_sentences(texts)))
+    if len(sentences) <= count:
+        return " ".join(sentences)
+    rows = np.asarray(embed(sentences)) if embed else _words(sentences)
+    likeness = rows @ rows.T
+    worth = likeness.mean(axis=1)
+    chosen: list[int] = [int(worth.argmax())]
+    while len(chosen) < count:
+        fresh = worth - likeness[:, chosen].max(axis=1)
+        fresh[chosen] = -np.inf
+        chosen.append(int(fresh.argmax()))
+    return " ".join(sentences[place] for place in sorted(chosen))
+
+
+def _sentences(texts: Sequence[str]) -> list[str]:
+    found = []
+    for text in texts:
+        for sentence in _SENTENCE.split(" ".join(text.split())):
+            found.append(sentence if sentence.endswith((".", "!", "?", '"')) else f"{sentence}.")
+    return [sentence for sentence in found if len(sentence) > 1]
+
+
+def _words(sentences: Sequence[str]) -> NDArray[np.float32]:
+    import numpy as np
+
+    sets = [name_key(sentence).split() for sentence in sentences]
+    places = {word: place for place, word in enumerate(sorted({w for s in sets for w in s}))}
+    rows = np.zeros((len(sets), max(1, len(places))), np.float32)
+    for row, words in zip(rows, sets):
+        row[[places[word] for word in words]] = 1.0
+    rows /= np.maximum(np.sqrt((rows**2).sum(axis=1, keepdims=True)), 1e-9)
+    return rows
+
+
+def summarising(records: Sequence[Record], embed: Embedder | None = None) -> Thought[str]:
+    """One short paragraph by the model; its central sentences by rule where the model fails or
+    names or counts what the records do not."""
+    lines = tuple(Part(f"- {record.text}", drop=number) for number, record in enumerate(records))
+    answer = yield from generate(
+        Generate(
+            messages=(
+                Message.of("system", "You shorten notes. Say only what the notes say."),
+                Message("user", (Part("Notes:"), *lines, Part("In two sentences, the notes say:"))),
+            ),
+            max_tokens=80,
+            temperature=0.0,
+            role="summary",
+        )
+    )
+    texts = [record.text for record in records]
+    if isinstance(answer, Completion) and answer.text.strip() and told_only(answer.text, texts):
+        return " ".join(answer.text.split())
+    return central(texts, embed)
+
+
+def told_only(summary: str, texts: Sequence[str]) -> bool:
+    """Whether every name and number of a summary occurs in the texts.
+
+    >>> told_only("Ada baked 3 loaves.", ["Ada baked 3 loaves of rye."])
+    True
+    >>> told_only("Ada and Bo baked.", ["Ada baked."])
+    False
+    """
+    words = set(name_key(" ".join(texts)).split())
+    marked = re.findall(r"(?<![.!?] )(?<!^)\b[A-Z]\w+|\b\d[\w.,]*\b", summary)
+    opening = [w for w in re.findall(r"(?:^|[.!?] )([A-Z]\w+)", summary) if w.lower() not in words]
+    common = {
+        "the",
+        "a",
+        "an",
+        "in",
+        "on",
+        "at",
+        "they",
+        "he",
+        "she",
+        "it",
+        "there",
+        "then",
+        "both",
+    }
+    strange = [word for word in opening if word.lower() not in common]
+    return all(set(name_key(w).split()) <= words for w in marked) and not strange
