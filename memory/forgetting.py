@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from json.encoder import encode_basestring
@@ -14,6 +14,7 @@ from ..core import AgentId, MemoryFault, Record, RecordId
 from ..store import Store, chain
 from . import ledger
 from .encoding import FORGOTTEN, body_of, gone
+from .erasing import ERASERS
 from .repairing import blank
 from .table import (
     PART,
@@ -48,11 +49,6 @@ class Forgotten:
     searched: int
     found: int
     shared: int
-
-
-ERASERS: dict[str, Callable[[Store, Erasure], int]] = {}
-"""By the name of another part that keeps things in memory files (claims, documents): what
-erases there; returns how many. A file with a part that has none is refused."""
 
 
 def forget(

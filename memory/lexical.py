@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .shelf import Column
+from .columns import Column
 from .words import STOP, split, stem
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +23,7 @@ from ..core import (
 )
 from ..store import Store
 from .encoding import body_of, gone
+from .fitting import packed, record_fault, row_fault, row_faults, time_fault
 from .ledger import Entry, read_entries, write_entry
 from .rules import RuleSet, rule_set
 from .table import Head, Row, Touch, append, append_touch, as_ids, head, prepare, write_head
@@ -132,8 +132,10 @@ class Memory:
         shelf = self.shelf
         vectors = vectors or {}
         for number, record in enumerate(records, self.next_id):
-            self._check(record, number)
-        blobs = self._blobs(vectors, shelf.index.columns)
+            self._refuse(record_fault(record, number))
+        for fault in row_faults(vectors, shelf.index.columns):
+            self._refuse(fault)
+        blobs = packed(vectors)
         rows = [Row(record, step, blobs.get(record.id)) for record in records]
         bodies = [body_of(record) for record in records]
         if stray := set(vectors) - {record.id for record in records}:
@@ -186,7 +188,8 @@ class Memory:
         shelf = self.shelf
         if unknown := [i for i in ids if not 1 <= i < self.next_id]:
             raise self._fault(f"cannot touch unknown records {unknown}")
-        touch = Touch(as_ids(ids), step, self._naive(at))
+        self._refuse(time_fault(at))
+        touch = Touch(as_ids(ids), step, at)
         with self.store.transaction():
             end = head(self.store, self.agent)
             link = append_touch(self.store, self.agent, end.touches + 1, touch, end.touch_link)
@@ -375,48 +378,14 @@ class Memory:
                 "steps only go forward"
             )
 
-    def _check(self, record: Record, expected: RecordId) -> None:
-        if record.id != expected:
-            raise self._fault(f"record {record.id} should be number {expected}; use next_id")
-        if not 1 <= record.importance <= 10:
-            raise self._fault(
-                f"record {record.id}: importance {record.importance} must lie between 1 and 10"
-            )
-        if wrong := [i for i in record.evidence if not 1 <= i < record.id]:
-            raise self._fault(f"record {record.id}: evidence {wrong} is not older than it")
-        self._naive(record.created)
-
-    def _naive(self, at: Time) -> Time:
-        if at.tzinfo is not None:
-            raise self._fault(f"time {at.isoformat()} has a time zone; the world's clock has none")
-        return at
-
-    def _blobs(self, vectors: Mapping[RecordId, Vector], columns: int) -> dict[RecordId, bytes]:
-        import numpy as np
-
-        rows = {id: np.ascontiguousarray(vector, "<f4") for id, vector in vectors.items()}
-        alike = {row.shape for row in rows.values()}
-        # Checked all at once where they are alike, one by one to say which is not.
-        first = next(iter(rows.values()), None)
-        whole = np.stack(list(rows.values())) if len(alike) == 1 else None
-        if whole is None or whole.ndim != 2 or not np.isfinite(whole.sum()):
-            for row in rows.values():
-                self.fits(row, columns)
-                columns = columns or row.size
-        elif first is not None:
-            self.fits(first, columns)
-        return {id: row.tobytes() for id, row in rows.items()}
-
     def fits(self, row: NDArray[np.float32], columns: int) -> None:
         """Raises MemoryFault unless ``row`` is an embedding of ``columns`` finite numbers
         (of any length while the memory has none)."""
-        if row.ndim != 1 or not row.size or (columns and row.size != columns):
-            raise self._fault(
-                f"an embedding of shape {row.shape} beside ones of {columns or 'any'} numbers; "
-                "was it made by another model? Use one embedding model for one memory"
-            )
-        if not math.isfinite(float(row.sum())):
-            raise self._fault("an embedding with a number that is not finite")
+        self._refuse(row_fault(row, columns))
+
+    def _refuse(self, fault: str) -> None:
+        if fault:
+            raise self._fault(fault)
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self.store.name}: memory of {self.agent}: {what}")

@@ -26,10 +26,10 @@ from denizens.core import (
     Persona,
     Rate,
     Rating,
-    Record,
-    Seed,
     Recall,
     Recalled,
+    Record,
+    Seed,
     ToolResult,
     drive,
 )
