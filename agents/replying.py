@@ -61,11 +61,8 @@ def replying(
     are remembered as for them."""
     situation = _alone(persona, state, tools, message.at, seed)
     draft = Draft(situation)
-    answer = yield from recall(
-        Recall(
-            cue=Cue(text=message.text, at=message.at, limit=8, rules="hybrid", person=message.who)
-        )
-    )
+    cue = Cue(text=message.text, at=message.at, limit=8, rules="hybrid", person=message.who)
+    answer = yield from recall(Recall(cue=cue))
     records: tuple[Record, ...] = ()
     if isinstance(answer, Recalled):
         records = tuple(hit.record for hit in answer.hits)

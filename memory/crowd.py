@@ -10,9 +10,9 @@ import numpy as np
 from ..core import AgentId, Cue, Hit
 from ..store import Store
 from .codes import Lists, scale_for
-from .finishing import finish
+from .finishing import cosines_of, ends_of, finish
 from .index import units
-from .recall import SLACK, WHOLE, Parts, hits, score_some
+from .recall import SLACK, WHOLE, hits, score_some
 from .scene import Scene
 from .scoring import best
 from .shelf import Shelf
@@ -20,6 +20,7 @@ from .shelf import Shelf
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .finishing import Ends
     from .memory import Memory, Vector
 
     Ints = NDArray[np.int64]
@@ -128,58 +129,57 @@ def _recall(scenes: list[Scene], asked: list[tuple[Memory, Cue]]) -> list[tuple[
         lows, highs = np.where(fits, rough, np.inf), np.where(fits, rough, -np.inf)
     low = np.minimum.reduceat(lows, begin)
     high = np.maximum.reduceat(highs, begin)
-    # What may be the least or the largest is computed exactly, with the likely best.
+    # What may be the least or the largest is computed exactly.
     edge = (lows <= np.repeat(low + 2 * off, sizes)) | (highs >= np.repeat(high - 2 * off, sizes))
-    score, window = _rough_scores(scenes, rough, (low, high, off), sizes)
+    if fits is not None:
+        edge &= fits
+    ends, end_cuts = _picked(edge, starts)
+    alike = ends_of(cosines_of(scenes, queries, ends, end_cuts), end_cuts)
+    score, window = _rough_scores(scenes, rough, alike, off, sizes)
     if fits is not None:
         score[~fits] = -np.inf
     bars = _bars(score, begin, sizes, limits) - window
-    wanted = (score >= np.repeat(bars.astype(np.float32), sizes)) | edge
+    wanted = score >= np.repeat(bars.astype(np.float32), sizes)
     if fits is not None:
         wanted &= fits
-    chosen = np.flatnonzero(wanted)
-    cuts = np.searchsorted(chosen, starts)
-    places = chosen - np.repeat(begin, np.diff(cuts))
+    places, cuts = _picked(wanted, starts)
     if any(scene.rules.decay != scenes[0].rules.decay for scene in scenes):
         pieces = zip(scenes, np.split(places, cuts[1:-1]), limits, strict=True)
-        exact = [(s.shelf, _exactly(s, mine), limit) for s, mine, limit in pieces]
-        return [hits(shelf, parts, best(parts.score, limit)) for shelf, parts, limit in exact]
-    return finish(scenes, queries, places, cuts, limits)
+        bounds = zip(alike[0].tolist(), alike[1].tolist(), strict=True)
+        answers = []
+        for (scene, mine, limit), both in zip(pieces, bounds, strict=True):
+            cosines = scene.shelf.relevance(mine, scene.query)
+            parts = score_some(scene, mine, cosines, both)
+            answers.append(hits(scene.shelf, parts, best(parts.score, limit)))
+        return answers
+    return finish(scenes, queries, places, cuts, limits, alike)
 
 
-def _exactly(scene: Scene, places: Ints) -> Parts:
-    cosines = scene.shelf.relevance(places, scene.query)
-    bounds = (float(cosines.min()), float(cosines.max())) if len(places) else (0.0, 0.0)
-    return score_some(scene, places, cosines, bounds)
+def _picked(wanted: NDArray[np.bool_], starts: Ints) -> tuple[Ints, Ints]:
+    """The places of what is wanted, each within its scene, and where each scene's begin."""
+    chosen = np.flatnonzero(wanted)
+    cuts = np.searchsorted(chosen, starts)
+    return chosen - np.repeat(starts[:-1], np.diff(cuts)), cuts
 
 
 def _rough_scores(
-    scenes: list[Scene],
-    rough: Singles,
-    ends: tuple[Singles, Singles, Singles],
-    sizes: Ints,
+    scenes: list[Scene], rough: Singles, alike: Ends, off: Singles, sizes: Ints
 ) -> tuple[Singles, NDArray[np.float64]]:
-    """Scores by rough cosines scaled by rough bounds, and how far each mind's best may lie
-    below its bar for all that."""
-    low, high, off = (end.astype(np.float64) for end in ends)
+    """Scores by rough cosines scaled by exact bounds, and the width within which two of a
+    scene may change places."""
+    low, high = alike
     weights = np.array([scene.rules.relevance_weight for scene in scenes])
-    spread = high - low
-    # Bounds that close together may be equal or not: then all are scored.
-    unsure = ~(spread > 4 * off)
-    spread[unsure] = 1.0
-    slope = weights / spread
+    # Where all are equally alike their part is one number, which changes no order.
+    slope = np.where(high > low, weights / np.where(high > low, high - low, 1.0), 0.0)
     score: Singles = rough * np.repeat(slope.astype(np.float32), sizes)
-    score -= np.repeat((slope * low).astype(np.float32), sizes)
+    shift = np.where(high > low, -slope * low, weights * [s.rules.equal for s in scenes])
+    score += np.repeat(shift.astype(np.float32), sizes)
     score += np.concatenate([scene.own() for scene in scenes])
     if any(scene.trust is not None for scene in scenes):
         score *= np.concatenate(
             [np.ones(s.count, np.float32) if s.trust is None else s.trust for s in scenes]
         )
-    # A scaled cosine is off by its own error and by those of both bounds: at most two errors
-    # of the narrowest spread there can be, each way.
-    missed = weights * 2 * off / np.where(unsure, 1.0, spread - 2 * off)
-    window = 2 * (np.abs(missed) + SLACK)
-    window[unsure] = np.inf
+    window: NDArray[np.float64] = 2 * (np.abs(slope) * off.astype(np.float64) + SLACK)
     return score, window
 
 

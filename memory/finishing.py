@@ -18,32 +18,48 @@ if TYPE_CHECKING:
     Ends = tuple[Floats, Floats]
 
 
+def cosines_of(
+    scenes: list[Scene], queries: NDArray[np.float32], places: Ints, cuts: Ints
+) -> Floats:
+    """Exact cosines of each scene's ``places[cuts[i]:cuts[i + 1]]`` with its query."""
+    found = np.empty(len(places), np.float32)
+    spans = zip(cuts[:-1].tolist(), cuts[1:].tolist())
+    for scene, query, (start, stop) in zip(scenes, queries, spans, strict=True):
+        rows = scene.shelf.index.rows_of.take(places[start:stop])
+        np.vecdot(rows, query, out=found[start:stop])
+    return found.astype(np.float64)
+
+
+def ends_of(values: Floats, cuts: Ints) -> Ends:
+    """The least and the largest of each scene's values; 0 for a scene without any."""
+    full = np.diff(cuts) > 0
+    low, high = np.zeros(len(full)), np.zeros(len(full))
+    if full.any():
+        begin = cuts[:-1][full]
+        low[full] = np.minimum.reduceat(values, begin)
+        high[full] = np.maximum.reduceat(values, begin)
+    return low, high
+
+
 def finish(
     scenes: list[Scene],
     queries: NDArray[np.float32],
     places: Ints,
     cuts: Ints,
     limits: list[int],
+    alike: Ends,
 ) -> list[tuple[Hit, ...]]:
-    """The hits of each scene, whose likely records are ``places[cuts[i]:cuts[i + 1]]``, least
-    and most alike ones among them; all rules have one decay. The numbers are, to the bit,
-    those that ``score_some`` gives scene by scene."""
+    """The hits of each scene, whose likely records are ``places[cuts[i]:cuts[i + 1]]``, by
+    its least and largest cosine, ``alike``; all rules have one decay. The numbers are, to
+    the bit, those that ``score_some`` gives scene by scene."""
     sizes = np.diff(cuts)
-    full = sizes > 0
-    cosines = np.empty(len(places), np.float32)
     last, worth = np.empty(len(places)), np.empty(len(places))
     spans = list(zip(cuts[:-1].tolist(), cuts[1:].tolist()))
-    for scene, query, (start, stop) in zip(scenes, queries, spans, strict=True):
+    for scene, (start, stop) in zip(scenes, spans, strict=True):
         mine = places[start:stop]
-        np.vecdot(scene.shelf.index.rows_of.take(mine), query, out=cosines[start:stop])
         last[start:stop] = scene.last[mine]
         worth[start:stop] = scene.shelf.importance.array[mine]
-    exact = cosines.astype(np.float64)
-    begin = cuts[:-1][full]
-    alike = np.zeros((2, len(scenes)))
-    if len(begin):
-        alike[0, full] = np.minimum.reduceat(exact, begin)
-        alike[1, full] = np.maximum.reduceat(exact, begin)
+    exact = cosines_of(scenes, queries, places, cuts)
     rules = [scene.rules for scene in scenes]
     at = np.array([scene.at for scene in scenes])
     known = np.array([scene.bounds() for scene in scenes])
@@ -53,7 +69,7 @@ def finish(
     equal = np.array([one.equal for one in rules])
     recency = _scaled(weights, (ends[:, 0], ends[:, 1]), equal, sizes)
     importance = _scaled(worth, (known[:, 1, 0], known[:, 1, 1]), equal, sizes)
-    relevance = _scaled(exact, (alike[0], alike[1]), equal, sizes)
+    relevance = _scaled(exact, alike, equal, sizes)
     score = (
         np.repeat([one.recency_weight for one in rules], sizes) * recency
         + np.repeat([one.relevance_weight for one in rules], sizes) * relevance
