@@ -118,7 +118,7 @@ def memory(
     ] = None,
     part: Annotated[
         list[str] | None,
-        typer.Option("--part", help="quality, known, speed, claims; all if none."),
+        typer.Option("--part", help="quality, known, speed, claims, harm; all if none."),
     ] = None,
     receipts: Annotated[
         Path | None, typer.Option("--receipts", help="A JSON line for each question, here.")

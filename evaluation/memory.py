@@ -10,9 +10,9 @@ from pathlib import Path
 from ..core import Json, SettingError
 from .bfcl import data_folder
 
-PARTS = ("quality", "known", "speed", "claims")
+PARTS = ("quality", "known", "speed", "claims", "harm")
 # Parts that need nothing but themselves: their module and what it is given.
-OWN = {"speed": "memory_speed", "claims": "changes"}
+OWN = {"speed": "memory_speed", "claims": "changes", "harm": "memory_harm"}
 FEW = 40  # questions a conversation when quick
 
 
@@ -49,7 +49,9 @@ def measure(
     for name in parts:
         if name in OWN:
             told(f"part {name}")
-            found[name] = _own(name, quick, told)
+            figures = _own(name, quick, told)
+            # Speed brings the crowd's beside its own.
+            found |= figures if name in figures else {name: figures}
     return found
 
 

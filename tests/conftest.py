@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from denizens.core import Model
+
+# The same examples in every run, so that a change is judged by what it changes; to look for new
+# ones set HYPOTHESIS_SEARCH=1.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile("search" if os.environ.get("HYPOTHESIS_SEARCH") else "steady")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

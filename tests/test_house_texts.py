@@ -92,6 +92,26 @@ def test_readme_python_is_right() -> None:
                     assert hasattr(import_module(module), alias.name), f"{module}.{alias.name}"
 
 
+def test_readme_memory_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README's memory in five lines, run as it stands, finds what it was told."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = [one for one in blocks("python") if "Memory(" in one and "load_model" not in one]
+    exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "Bo asked for a loaf of rye\n"
+
+
+def test_links_lead_somewhere() -> None:
+    """Every link from the README or a page of docs to a file of ours finds it."""
+    lost = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not (page.parent / target).exists():
+                lost.append(f"{page.name}: {target}")
+    assert lost == []
+
+
 def test_makefile_has_the_verbs() -> None:
     """The verbs that the README, CI and the log use are all there, and explained."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
