@@ -171,21 +171,24 @@ def chat(arms: Arms, quick: bool) -> dict[str, Json]:
         client.submit(next(load), "load", 1)
     for _ in range(40):
         client.wait(timeout=0.05)
-    counts.longest_pass = 0.0
+    counts.lengths.clear()
     for ask in asks[rounds:]:
         for _ in range(8):
             for event in client.wait(timeout=0.1):
                 if not hasattr(event, "text"):
                     client.submit(next(load), "load", 1)
         busy.append(_first_token(model, ask))
-    longest = counts.longest_pass
+    lengths = sorted(counts.lengths)
     for ticket in list(client.open):
         client.cancel(ticket)
     return {
         "idle_p95_s": round(_p95(idle), 3),
         "busy_p95_s": round(_p95(busy), 3),
         "ratio": round(_p95(busy) / _p95(idle), 2),
-        "longest_pass_s": round(longest, 3),
+        "passes": len(lengths),
+        "median_pass_s": round(statistics.median(lengths), 3),
+        "p95_pass_s": round(_p95(lengths), 3),
+        "longest_pass_s": round(lengths[-1], 3),
     }
 
 

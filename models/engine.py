@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -29,14 +30,15 @@ BRIEF = 64  # tokens of a scored target up to which nothing of it is kept
 
 @dataclass(slots=True)
 class Counts:
-    """What the engine has done since it was made; ``rows`` adds up those of all passes."""
+    """What the engine has done since it was made; ``rows`` adds up those of all passes,
+    ``lengths`` are the seconds of the last ones."""
 
     passes: int = 0
     rows: int = 0
     tokens: int = 0
     reused: int = 0
     seconds: float = 0.0
-    longest_pass: float = 0.0
+    lengths: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
 
 
 class Engine:
@@ -212,7 +214,7 @@ class Engine:
         self.counts.rows += len(running)
         self.counts.tokens += tokens
         self.counts.seconds += spent
-        self.counts.longest_pass = max(self.counts.longest_pass, spent)
+        self.counts.lengths.append(spent)
         for sharing, count in orders:
             for order in sharing:
                 order.seconds += spent * count / tokens / len(sharing)
