@@ -27,7 +27,8 @@ class Claims:
     Statements are appended and never deleted; which claim is valid when follows from them by
     code: on a relation that holds for one object at a time the later statement ends the
     earlier (``since`` decides, then ``learned``). A person sees only what follows from
-    statements that are for them.
+    statements that are for them; of a quarantined source (``Memory.quarantine``) nothing
+    follows until it is released.
 
     >>> from datetime import datetime
     >>> claims = Claims(Memory(":memory:", "Bo"))
@@ -47,7 +48,9 @@ class Claims:
         if functional is not None:
             names = {relation_key(name) for name in functional}
             self._rule = names.__contains__
-        self._views: dict[tuple[AgentId, Time | None], tuple[Tail, int, View]] = {}
+        self._views: dict[
+            tuple[AgentId, Time | None], tuple[Tail, int, frozenset[AgentId], View]
+        ] = {}
 
     # -- writing --------------------------------------------------------------------
 
@@ -181,12 +184,12 @@ class Claims:
         """Empty for good every statement that rests on one of ``records``, was said by
         ``person`` or is for them, and with ``mentions`` that is about them; returns how many.
         """
-        gone = set(records)
-        names = self._view("", None).names
+        going = set(records)
+        names = View(self._all(), self._rule).names
         key = names.resolve(person) if person else ""
 
         def meant(statement: Statement) -> bool:
-            if gone & set(statement.sources):
+            if going & set(statement.sources):
                 return True
             if not person:
                 return False
@@ -243,7 +246,7 @@ class Claims:
     def sources(self, claim: Claim, *, person: AgentId = "") -> tuple[Record, ...]:
         """The records a claim rests on, as far as they are for ``person``."""
         shown = {i for s in self._seen(person, None) if s.id in claim.statements for i in s.sources}
-        return tuple(self.memory.record(i) for i in claim.sources if i in shown)
+        return self.memory.there([i for i in claim.sources if i in shown])
 
     def statements(self, person: AgentId = "") -> tuple[Statement, ...]:
         """Every statement that was not undone and is for ``person``, as they were made."""
@@ -314,18 +317,36 @@ class Claims:
             and (known is None or statement.learned <= known)
         ]
 
+    def _believed(self, statements: Iterable[Statement]) -> list[Statement]:
+        """Statements but those of quarantined sources: said by one, or resting on theirs alone."""
+        held = self.memory.quarantined
+        if not held:
+            return list(statements)
+        kept = self.memory.shelf.records.kept
+
+        def theirs(number: RecordId) -> bool:
+            return kept(number - 1).who in held
+
+        return [
+            statement
+            for statement in statements
+            if statement.who not in held
+            and not (statement.sources and all(map(theirs, statement.sources)))
+        ]
+
     def _within(self, step: int) -> bool:
         return self.memory.step is None or step <= self.memory.step
 
     def _view(self, person: AgentId, known: Time | None) -> View:
         tail = Tail.of(BOOK, self.memory.store, self.memory.agent)
+        held = self.memory.quarantined
         kept = self._views.get((person, known))
-        if kept and kept[0] is tail and kept[1] == len(tail.entries):
-            return kept[2]
-        view = View(self._seen(person, known), self._rule)
+        if kept and kept[0] is tail and kept[1:3] == (len(tail.entries), held):
+            return kept[3]
+        view = View(self._believed(self._seen(person, known)), self._rule)
         if len(self._views) > 64:
             self._views.clear()
-        self._views[person, known] = (tail, len(tail.entries), view)
+        self._views[person, known] = (tail, len(tail.entries), held, view)
         return view
 
     def _check(self, statement: Statement) -> None:
