@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from ..core import AgentId, Cue, Hit, MemoryFault, Record, RecordId, Time
 from .claim import Claim, Statement, shared_audience, statement_from, statement_json
 from .claim_drafts import Draft, grounded, said
+from .claim_names import naming
+from .claim_undoing import undone, without
 from .claim_view import View, relation_key
 from .logbook import Logbook, Tail
 from .memory import Memory
@@ -197,7 +199,13 @@ class Claims:
             return person in (statement.who, *statement.audience) or (mentions and key in named)
 
         lines = [statement.id for statement in self._all() if meant(statement)]
-        BOOK.erase(self.memory.store, self.memory.agent, lines)
+        store, agent = self.memory.store, self.memory.agent
+        named = naming(person) if person and mentions else (lambda text: False)
+        others = without(Tail.of(BOOK, store, agent).entries, lines, named)
+        with store.transaction():
+            BOOK.erase(store, agent, [*lines, *others.erase])
+            for line in others.write:
+                self._append(line)
         return len(lines)
 
     # -- reading --------------------------------------------------------------------
@@ -304,15 +312,12 @@ class Claims:
         ]
 
     def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
-        undone: set[int] = set()
-        for entry in Tail.of(BOOK, self.memory.store, self.memory.agent).entries:
-            if entry.body and self._within(entry.step):
-                undone.update(entry.body.get("undo", ()))
-                undone.difference_update(entry.body.get("restore", ()))
+        entries = Tail.of(BOOK, self.memory.store, self.memory.agent).entries
+        off = undone(entry for entry in entries if self._within(entry.step))
         return [
             statement
             for statement in self._all()
-            if statement.id not in undone
+            if statement.id not in off
             and statement.for_person(person)
             and (known is None or statement.learned <= known)
         ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from denizens.core import Cue, MemoryFault, Record
+from denizens.cli.app import main
+from denizens.core import Cue, MemoryFault, Record, RunLocked
 from denizens.memory import Claims, Documents, Folding, Memory
-from denizens.memory.forgetting import forget
 from denizens.memory.repairing import repair
 from denizens.store import Store
 
@@ -121,3 +122,153 @@ def test_documents_and_folds_live_on_with_lost_records(tmp_path: Path) -> None:
         assert documents.add(note, at=NOW).kept == (1,)
         assert len(documents.pieces("note.md")) == 2
         assert [r.id for r in Folding(memory).unfold(folded.id, at=NOW)] == [3, 5]
+
+
+def crowded(path: Path) -> Path:
+    """A file of Bo's in which Cy, who is to be forgotten, is in everything: records, claims,
+    what was undone, documents, folds, pictures, reasons. Every "canary" must go."""
+    note = path.with_name("cy.txt")
+    note.write_text("A canary of a diary.")
+    plain = path.with_name("plain.txt")
+    plain.write_text("The oven is hot.")
+    with Memory(path, "Bo") as memory, memory.store.transaction():
+        say(memory, "The mill turns", "Ada")
+        say(memory, "canary said", "Cy")
+        say(memory, "canary for one", "Bo", ("Cy",))
+        say(memory, "Rain at noon", "Ada")
+        say(memory, "canary long " + "and long " * 1500, "Cy")
+        folding = Folding(memory)
+        folding.fold(memory.records()[:2], at=NOW, why="canary fold")
+        told = [memory.record(4), memory.record(5)]
+        again = folding.fold(told, at=NOW, text="canary sum", why="canary again")
+        folding.unfold(again.id, at=NOW)
+        documents = Documents(memory)
+        documents.add(note, at=NOW, who="Cy", name="canary.txt")
+        documents.add(plain, at=NOW)
+        claims = Claims(memory)
+        claims.tell("Cy", "likes", "canary seed", at=NOW, sources=[2])
+        claims.tell("Ada", "likes", "canary song", at=NOW, who="Cy")
+        kept = claims.tell("Ada", "likes", "rye", at=NOW, sources=[1])
+        off = claims.tell("Ada", "owes", "Dee", at=NOW, sources=[4])
+        claims.undo(1, at=NOW, why="canary wrong")
+        claims.undo(kept, at=NOW)
+        claims.restore([1, kept], at=NOW, why="canary right")
+        claims.restore([2], at=NOW, why="canary once more")
+        claims.undo(off, at=NOW)
+        memory.quarantine("Cy", why="canary lies")
+        say(Memory(memory.store, "Bo/images"), "canary picture", "Cy")
+    note.unlink()
+    plain.unlink()
+    return path
+
+
+def left(folder: Path, word: bytes) -> list[str]:
+    """Names of the files of a folder that hold a word."""
+    return [item.name for item in sorted(folder.iterdir()) if word in item.read_bytes()]
+
+
+def command(*arguments: object) -> int:
+    """Run a command in this process; its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("agent", [(), ("--agent", "Bo")])
+def test_forgotten_in_every_part_and_file(tmp_path: Path, agent: tuple[str, ...]) -> None:
+    """After ``denizens memory forget`` no file of the folder holds a word of theirs, not even
+    the log that a killed writer left; all else holds: claims, undoings, folds, documents."""
+    path = crowded(tmp_path / "bo.db")
+    with Store(path) as store:
+        store.execute("UPDATE memory_records SET body = body")
+        copies = {item: item.read_bytes() for item in (path, path.with_name("bo.db-wal"))}
+    for item, data in copies.items():
+        item.write_bytes(data)
+    assert left(tmp_path, b"canary") == ["bo.db", "bo.db-wal"]
+    assert command("memory", "forget", path, "--person", "Cy", *agent) == 0
+    assert left(tmp_path, b"canary") == []
+    with Memory(path, "Bo") as memory:
+        assert memory.store.verify() == ()
+        claims, cue = Claims(memory), Cue(text="mill, rain, oven", at=NOW, limit=99)
+        assert [str(claim) for claim in claims.all()] == ["Ada likes rye"]
+        texts = {"The mill turns", "Rain at noon", "The oven is hot."}
+        for rules in ("paper", "hybrid"):
+            hits = memory.recall(Cue(text=cue.text, at=NOW, limit=99, rules=rules, around=3))
+            assert {hit.record.text for hit in hits} == texts
+        assert Documents(memory).names() == ("plain.txt",)
+        assert Folding(memory).log() == ()
+        found = memory.episodes(cue)
+        assert {hit.record.text for each in found for hit in each.hits} <= texts
+
+
+def test_forgetting_with_mentions_reaches_reasons(tmp_path: Path) -> None:
+    """With mentions no reason of a fold, an undoing or a quarantine names them either, and
+    each of these still holds."""
+    path = tmp_path / "bo.db"
+    with Memory(path, "Bo") as memory:
+        for n in range(3):
+            say(memory, f"Line {n}", "Eve" if n == 2 else "Ada")
+        Folding(memory).fold(memory.records()[:2], at=NOW, text="Lines", why="Cy asked")
+        claims = Claims(memory)
+        claims.undo(claims.tell("Ada", "likes", "rye", at=NOW), at=NOW, why="CY said so")
+        memory.quarantine("Eve", why="Cy warned")
+    assert command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
+    assert left(tmp_path, b"Cy ") == left(tmp_path, b"CY ") == []
+    with Memory(path, "Bo") as memory:
+        assert memory.quarantined == {"Eve"}
+        assert ids(memory.recall(Cue(text="lines", at=NOW))) == {4}
+        assert Claims(memory).all() == ()
+        assert memory.store.verify() == ()
+
+
+def test_claims_without_records_are_forgotten_too(tmp_path: Path) -> None:
+    """A file that holds nothing but claims is none in which nobody is to be forgotten."""
+    path = tmp_path / "bo.db"
+    with Memory(path, "Bo") as memory:
+        Claims(memory).tell("Cy", "likes", "canary seed", at=NOW)
+    assert command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
+    assert left(tmp_path, b"canary") == []
+
+
+def test_what_a_repair_left_is_not_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While a damaged original or rows set aside lie beside the file, forgetting is refused
+    by their names; once they are gone it goes through."""
+    path = crowded(tmp_path / "bo.db")
+    with Store(path) as store:
+        store.execute("UPDATE memory_records SET body = body || ' ' WHERE id = 2")
+    repair(path)
+    assert left(tmp_path, b"canary") == ["bo.db", "bo.db.aside.jsonl", "bo.db.damaged"]
+    assert command("memory", "forget", path, "--person", "Cy") == 2
+    assert "bo.db.aside.jsonl, bo.db.damaged" in capsys.readouterr().err
+    for item in tmp_path.glob("bo.db.*"):
+        item.unlink()
+    assert command("memory", "forget", path, "--person", "Cy") == 0
+
+
+def test_a_reader_is_not_taken_for_proof(tmp_path: Path) -> None:
+    """Somebody who reads the file keeps old pages on disk: scrubbing says so, and when they
+    have ended it is done."""
+    path = crowded(tmp_path / "bo.db")
+    with Store(path) as store:
+        store.put("note", "x")
+        reader = sqlite3.connect(path, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM memory_records").fetchone()
+        store.execute("PRAGMA busy_timeout = 1")
+        with pytest.raises(RunLocked, match="reading"):
+            store.scrub()
+        reader.close()
+        store.scrub()
+
+
+def test_long_texts_are_searched_for_in_pieces(tmp_path: Path) -> None:
+    """A text longer than a page, which the file holds in pieces, counts as found."""
+    from denizens.memory.forgetting import _search
+
+    path = tmp_path / "bo.db"
+    text = "".join(f"{n} loaves " for n in range(3000))
+    with Memory(path, "Bo") as memory:
+        say(memory, text)
+    assert _search(path, [text, "none" * 999], ["1 loaf"]) == (2, 1, 0)
