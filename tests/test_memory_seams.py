@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from denizens.cli.app import main
 from denizens.core import Cue, MemoryFault, Record, RunLocked
-from denizens.memory import Claims, Documents, Folding, Memory
+from denizens.memory import Changing, Claims, Documents, Folding, Memory
 from denizens.memory.repairing import repair
 from denizens.store import Store
 
@@ -180,7 +180,8 @@ def test_forgotten_in_every_part_and_file(tmp_path: Path, agent: tuple[str, ...]
     the log that a killed writer left; all else holds: claims, undoings, folds, documents."""
     path = crowded(tmp_path / "bo.db")
     with Store(path) as store:
-        store.execute("UPDATE memory_records SET body = body")
+        store.execute("UPDATE memory_records SET body = body || ' '")
+        store.execute("UPDATE memory_records SET body = rtrim(body)")
         copies = {item: item.read_bytes() for item in (path, path.with_name("bo.db-wal"))}
     for item, data in copies.items():
         item.write_bytes(data)
@@ -272,3 +273,37 @@ def test_long_texts_are_searched_for_in_pieces(tmp_path: Path) -> None:
     with Memory(path, "Bo") as memory:
         say(memory, text)
     assert _search(path, [text, "none" * 999], ["1 loaf"]) == (2, 1, 0)
+
+
+def test_a_summary_of_a_source_quarantined_later_comes_apart() -> None:
+    """Its other records are told by themselves, through summaries of summaries too; released,
+    it stands for them again."""
+    memory = Memory(":memory:", "Bo")
+    folding, cue = Folding(memory), Cue(text="line", at=NOW, limit=99)
+    for n in range(4):
+        say(memory, f"Line {n}", "Eve" if n == 1 else "Ada")
+    inner = folding.fold(memory.records()[:2], at=NOW, text="Eve says gold")
+    outer = folding.fold([inner, memory.record(3)], at=NOW, text="Gold and line")
+    assert ids(memory.recall(cue)) == {4, outer.id}
+    memory.quarantine("Eve")
+    assert ids(memory.recall(cue)) == {1, 3, 4}
+    assert ids(memory.recall(Cue(text="line", at=NOW, limit=99, rules="hybrid"))) == {1, 3, 4}
+    memory.release("Eve")
+    assert ids(memory.recall(cue)) == {4, outer.id}
+
+
+def test_changed_facts_are_not_told_by_a_quarantined_source() -> None:
+    """Questions about changed facts pass over what a quarantined source or a secret says."""
+    memory = Memory(":memory:", "Bo", embed=lambda texts: np.ones((len(texts), 2), np.float32))
+    say(memory, "Ada moved to Leeds.", "Dan")
+    say(memory, "Ada moved to Rome.", "Eve")
+    say(memory, "Ada moved to Bonn.", "Dan", ("Dan",))
+    changing = Changing(memory)
+
+    def told(person: str = "") -> str:
+        found = changing.ask("Where does Ada live?", person=person)
+        return found.value if found else ""
+
+    assert (told(), told("Cy")) == ("Bonn", "Rome")
+    memory.quarantine("Eve")
+    assert (told(), told("Cy")) == ("Bonn", "Leeds")
