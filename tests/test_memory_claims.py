@@ -298,7 +298,8 @@ def test_recall_is_joined_by_claims() -> None:
     assert 5 not in found(person="Dee", limit=9)
     assert held.recall(Cue(text="Ada?", at=day(9), limit=2))[0].why.startswith("claim: Ada ")
     assert found(kinds=("plan",)) == []
-    assert 1 not in found(tokens=9) and found(tokens=9)[0] == 5
+    assert 1 not in found(tokens=9)
+    assert found(tokens=9)[0] == 5
     assert found(tokens=1) == []
 
 
