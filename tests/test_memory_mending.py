@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.core import Cue, Record
-from denizens.memory import Claims, Documents, Folding, Memory
+from denizens.core import Cue, MemoryFault, Record
+from denizens.memory import Claims, Documents, Folding, Memory, export_lines, import_lines
 from denizens.memory.repairing import repair
 
 NOW = datetime(2023, 6, 1, 9)
@@ -107,3 +107,22 @@ def test_whole_books_come_through_a_repair(tmp_path: Path) -> None:
     with Memory(path, "Bo") as memory:
         assert memory.store.verify() == ()
         assert Folding(memory).log() == ()
+
+
+def test_a_memory_travels_with_its_claims_documents_and_folds(tmp_path: Path) -> None:
+    """Exported and imported, what was folded stays so, an older version of a document is not
+    recalled, claims are the same; for a person none of it is told."""
+    path, lines = made(tmp_path / "bo.db"), tmp_path / "bo.jsonl"
+    with Memory(path, "Bo") as memory, Memory(tmp_path / "copy.db", "Bo") as copy:
+        export_lines(memory, lines)
+        import_lines(copy, lines)
+        assert state(copy) == state(memory)
+        assert copy.store.verify() == ()
+        assert "Dee" not in lines.read_text()
+        export_lines(copy, tmp_path / "again.jsonl")
+        assert (tmp_path / "again.jsonl").read_text() == lines.read_text()
+        export_lines(memory, lines, person="Ada")
+        assert "book" not in lines.read_text()
+        lines.write_text('{"book": "songs", "line": {}, "step": 1}\n')
+        with pytest.raises(MemoryFault, match="line 1"):
+            import_lines(Memory(":memory:", "Bo"), lines)
