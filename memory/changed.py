@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, MemoryFault, Record, Time
-from .claim import visible
+from ..core import AgentId, Cue, MemoryFault, Record, Time
 from .claim_drafts import Draft, said
 from .claim_likeness import MONTHS, likeness_of, masked, odd, typical
 from .claim_names import name_key
 from .claim_rules import drafts
-from .hiding import hidden
 from .memory import Memory
 
 if TYPE_CHECKING:
@@ -125,11 +123,15 @@ class Changing:
         )
 
     def _lines(self, name: str, person: AgentId) -> list[_Line]:
-        gone = set(hidden(self.memory.store, self.memory.agent, step=self.memory.step))
+        from .scene import admitted
+
+        # What has expired may have been true when it is asked about: nothing ends for this cue.
+        every = Cue(text="", at=datetime.min, person=person, rules="paper")
+        mask = admitted(self.memory, every)
         first = name.split()[0] if name else ""
         found = []
         for record in self.memory.records():
-            if record.id in gone or not visible(record.audience, person):
+            if mask is not None and not mask[record.id - 1]:
                 continue
             # Cheap before dear: most records of a large memory are of others.
             if name and first not in record.text and first not in record.who:

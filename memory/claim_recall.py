@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..core import Cue, Hit, Record
-from .claim import visible
-from .hiding import hidden
+from .picking import finished, width
+from .scene import Scene
 
 if TYPE_CHECKING:
     from .claims import Claims
@@ -26,23 +27,24 @@ def recall(claims: Claims, cue: Cue, vector: Vector | None = None) -> tuple[Hit,
     memory did not find come in with that alone. Filtered and bounded as the cue asks.
     """
     memory = claims.memory
-    wide = replace(cue, limit=4 * cue.limit, tokens=0)
-    found = memory.recall(wide, vector)
-    hits = {hit.record.id: hit for hit in found if _asked(hit.record, cue)}
+    wide = replace(cue, limit=4 * cue.limit, tokens=0, variety=0.0, around=0)
+    query = None if vector is None else np.asarray(vector, dtype=np.float32)
+    scene = Scene.of(memory, cue, query, {})
+    hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
     related = claims.related(cue.text, person=cue.person, as_of=cue.at, limit=4 * cue.limit)
     if related:
         reasons = _reasons(claims, cue)
-        gone = set(hidden(memory.store, memory.agent, step=memory.step))
+        # The mask of recall itself: what is private, folded, gone, expired or quarantined.
+        open_to = set((scene.candidates() + 1).tolist())
         most = related[0][1]
         for number, weight in related:
-            record = memory.record(number)
-            if number not in hits and (number in gone or not _asked(record, cue)):
+            if number not in open_to:
                 continue
-            old = hits.get(number) or _bare(record)
+            old = hits.get(number) or _bare(memory.record(number))
             why = "; ".join(part for part in (old.why, reasons.get(number, "")) if part)
             hits[number] = replace(old, score=old.score + WEIGHT * weight / most, why=why)
     ranked = sorted(hits.values(), key=lambda hit: (-hit.score, hit.record.id))
-    return tuple(_within(ranked[: cue.limit], cue.tokens))
+    return finished(ranked[: width(cue)], scene, cue)
 
 
 def _reasons(claims: Claims, cue: Cue) -> dict[int, str]:
@@ -53,27 +55,5 @@ def _reasons(claims: Claims, cue: Cue) -> dict[int, str]:
     return found
 
 
-def _asked(record: Record, cue: Cue) -> bool:
-    """Whether a record may be given for this cue, whoever found it."""
-    return (
-        visible(record.audience, cue.person)
-        and (not cue.kinds or record.kind in cue.kinds)
-        and (record.until is None or cue.at < record.until)
-        and (cue.since is None or cue.since <= record.created)
-        and (cue.before is None or record.created < cue.before)
-    )
-
-
 def _bare(record: Record) -> Hit:
     return Hit(record=record, score=0.0, recency=0.0, importance=0.0, relevance=0.0)
-
-
-def _within(hits: Iterable[Hit], tokens: int) -> Iterable[Hit]:
-    """The first hits whose texts fit so many tokens together, at four signs to a token."""
-    left = tokens
-    for hit in hits:
-        size = (len(hit.record.text) + 3) // 4
-        if tokens and size > left:
-            return
-        left -= size
-        yield hit

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from ..core import AgentId, Cue, Hit, MemoryFault, Record, RecordId, Time
 from .claim import Claim, Statement, shared_audience, statement_from, statement_json
 from .claim_drafts import Draft, grounded, said
+from .claim_names import naming
+from .claim_undoing import undone, without
 from .claim_view import View, relation_key
 from .logbook import Logbook, Tail
 from .memory import Memory
@@ -27,7 +29,8 @@ class Claims:
     Statements are appended and never deleted; which claim is valid when follows from them by
     code: on a relation that holds for one object at a time the later statement ends the
     earlier (``since`` decides, then ``learned``). A person sees only what follows from
-    statements that are for them.
+    statements that are for them; of a quarantined source (``Memory.quarantine``) nothing
+    follows until it is released.
 
     >>> from datetime import datetime
     >>> claims = Claims(Memory(":memory:", "Bo"))
@@ -47,7 +50,9 @@ class Claims:
         if functional is not None:
             names = {relation_key(name) for name in functional}
             self._rule = names.__contains__
-        self._views: dict[tuple[AgentId, Time | None], tuple[Tail, int, View]] = {}
+        self._views: dict[
+            tuple[AgentId, Time | None], tuple[Tail, int, frozenset[AgentId], View]
+        ] = {}
 
     # -- writing --------------------------------------------------------------------
 
@@ -181,12 +186,12 @@ class Claims:
         """Empty for good every statement that rests on one of ``records``, was said by
         ``person`` or is for them, and with ``mentions`` that is about them; returns how many.
         """
-        gone = set(records)
-        names = self._view("", None).names
+        going = set(records)
+        names = View(self._all(), self._rule).names
         key = names.resolve(person) if person else ""
 
         def meant(statement: Statement) -> bool:
-            if gone & set(statement.sources):
+            if going & set(statement.sources):
                 return True
             if not person:
                 return False
@@ -194,7 +199,13 @@ class Claims:
             return person in (statement.who, *statement.audience) or (mentions and key in named)
 
         lines = [statement.id for statement in self._all() if meant(statement)]
-        BOOK.erase(self.memory.store, self.memory.agent, lines)
+        store, agent = self.memory.store, self.memory.agent
+        named = naming(person) if person and mentions else (lambda text: False)
+        others = without(Tail.of(BOOK, store, agent).entries, lines, named)
+        with store.transaction():
+            BOOK.erase(store, agent, [*lines, *others.erase])
+            for line in others.write:
+                self._append(line)
         return len(lines)
 
     # -- reading --------------------------------------------------------------------
@@ -243,7 +254,7 @@ class Claims:
     def sources(self, claim: Claim, *, person: AgentId = "") -> tuple[Record, ...]:
         """The records a claim rests on, as far as they are for ``person``."""
         shown = {i for s in self._seen(person, None) if s.id in claim.statements for i in s.sources}
-        return tuple(self.memory.record(i) for i in claim.sources if i in shown)
+        return self.memory.there([i for i in claim.sources if i in shown])
 
     def statements(self, person: AgentId = "") -> tuple[Statement, ...]:
         """Every statement that was not undone and is for ``person``, as they were made."""
@@ -301,17 +312,31 @@ class Claims:
         ]
 
     def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
-        undone: set[int] = set()
-        for entry in Tail.of(BOOK, self.memory.store, self.memory.agent).entries:
-            if entry.body and self._within(entry.step):
-                undone.update(entry.body.get("undo", ()))
-                undone.difference_update(entry.body.get("restore", ()))
+        entries = Tail.of(BOOK, self.memory.store, self.memory.agent).entries
+        off = undone(entry for entry in entries if self._within(entry.step))
         return [
             statement
             for statement in self._all()
-            if statement.id not in undone
+            if statement.id not in off
             and statement.for_person(person)
             and (known is None or statement.learned <= known)
+        ]
+
+    def _believed(self, statements: Iterable[Statement]) -> list[Statement]:
+        """Statements but those of quarantined sources: said by one, or resting on theirs alone."""
+        held = self.memory.quarantined
+        if not held:
+            return list(statements)
+        kept = self.memory.shelf.records.kept
+
+        def theirs(number: RecordId) -> bool:
+            return kept(number - 1).who in held
+
+        return [
+            statement
+            for statement in statements
+            if statement.who not in held
+            and not (statement.sources and all(map(theirs, statement.sources)))
         ]
 
     def _within(self, step: int) -> bool:
@@ -319,13 +344,14 @@ class Claims:
 
     def _view(self, person: AgentId, known: Time | None) -> View:
         tail = Tail.of(BOOK, self.memory.store, self.memory.agent)
+        held = self.memory.quarantined
         kept = self._views.get((person, known))
-        if kept and kept[0] is tail and kept[1] == len(tail.entries):
-            return kept[2]
-        view = View(self._seen(person, known), self._rule)
+        if kept and kept[0] is tail and kept[1:3] == (len(tail.entries), held):
+            return kept[3]
+        view = View(self._believed(self._seen(person, known)), self._rule)
         if len(self._views) > 64:
             self._views.clear()
-        self._views[person, known] = (tail, len(tail.entries), view)
+        self._views[person, known] = (tail, len(tail.entries), held, view)
         return view
 
     def _check(self, statement: Statement) -> None:

@@ -62,8 +62,8 @@ class Documents:
         before = contents(self.memory.store, self.memory.agent).get(name, [])
         waiting: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
         for number, _ in before:
-            old = self.memory.record(number)
-            waiting.setdefault((old.text, old.audience), []).append(number)
+            for old in self.memory.there([number]):
+                waiting.setdefault((old.text, old.audience), []).append(number)
         records: list[Record] = []
         held: list[tuple[RecordId, str]] = []
         kept = []
@@ -111,7 +111,7 @@ class Documents:
     def pieces(self, name: str) -> tuple[Record, ...]:
         """A document's pieces in their order."""
         held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
-        return tuple(self.memory.record(number) for number, _ in held.get(name, []))
+        return self.memory.there([number for number, _ in held.get(name, [])])
 
     def cite(self, record: Record) -> str:
         """Where a record stands: "handbook.pdf, p. 3".

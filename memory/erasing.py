@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..core import AgentId, RecordId
 from ..store import Store
+from .claim_names import naming
 from .claims import Claims
 from .hiding import DOCUMENTS, FOLDS, folds
 from .logbook import Tail
@@ -69,22 +70,30 @@ def erase_documents(store: Store, erasure: Erasure) -> int:
 
 def erase_folds(store: Store, erasure: Erasure) -> int:
     """Unfold every summary that tells of a record that is going, so that the others it stands
-    for are recalled themselves; returns how many. The summary's own text is its record's."""
+    for are recalled themselves, and empty the line that says why it was made (with
+    ``mentions`` also lines that name them); returns how many summaries came apart. The
+    summary's own text is its record's."""
     count = 0
+    named = naming(erasure.person)
     for agent in erasure.agents:
         going = set(erasure.records.get(agent, ()))
-        for summary, records in folds(store, agent).items():
-            if summary not in going and going.isdisjoint(records):
+        held = folds(store, agent)
+        lines, instead = [], []
+        for entry in Tail.of(FOLDS, store, agent).entries:
+            if not entry.body or "unfold" in entry.body:
                 continue
-            (made,) = (
-                e for e in Tail.of(FOLDS, store, agent).entries
-                if e.body and e.body.get("summary") == summary
-            )  # fmt: skip
-            assert made.body is not None
-            FOLDS.append(
-                store, agent, {"unfold": summary, "at": made.body["at"]}, step=_last(store, agent)
-            )
-            count += 1
+            summary = entry.body["summary"]
+            apart = summary in going or not going.isdisjoint(entry.body["records"])
+            if not apart and not (erasure.mentions and named(entry.body["why"])):
+                continue
+            lines.append(entry.n)
+            if summary in held:
+                gone = {"unfold": summary, "at": entry.body["at"]}
+                instead.append(gone if apart else {**entry.body, "why": ""})
+                count += apart
+        FOLDS.erase(store, agent, lines)
+        for line in instead:
+            FOLDS.append(store, agent, line, step=_last(store, agent))
     return count
 
 

@@ -6,23 +6,40 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from ..core import AgentId, Json, MemoryFault, Record, RecordId, canonical, from_json, to_json
 from .encoding import gone
 from .ledger import Entry, read_entries, read_quarantine, write_entry
+from .logbook import BESIDE
 from .memory import Memory
 from .table import Row, Touch, read_rows, read_touches
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A line of claims, documents or folds."""
+
+    step: int
+    part: str
+    body: dict[str, Any] | None
+
+
+Item: TypeAlias = Row | Touch | Entry | Beside
+_BOOKS = {book.part: book for book in BESIDE}
 
 
 def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> int:
     """Write a memory (all of it, or as of a view's step) to ``path``; returns the lines.
 
     A line is ``{"step", "record", "vector"}`` (vector: base64 of little-endian float32, or
-    null), for an access ``{"step", "at", "touch": [ids]}``, or for a line of the log
-    ``{"step", "log", "data"}``; in order of steps, so that reading them again makes an equal
+    null), for an access ``{"step", "at", "touch": [ids]}``, for a line of the log
+    ``{"step", "log", "data"}``, or of claims, documents or folds ``{"step", "book", "line"}``
+    (null: erased); in order of steps, so that reading them again makes an equal
     memory, digests included. For a ``person`` it is what is for them or for everybody, no
     more: to be read, and too little to be imported.
     """
@@ -44,13 +61,16 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 
 def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
     until = memory.step
-    items: list[Row | Touch | Entry] = list(read_rows(memory.store, memory.agent))
+    items: list[Item] = list(read_rows(memory.store, memory.agent))
     if person:
         # Numbers, logs and accesses of what is not theirs would tell of it too.
         items = [item for item in items if isinstance(item, Row) and _theirs(item, person)]
     else:
         items += read_touches(memory.store, memory.agent)
         items += read_entries(memory.store, memory.agent)
+        for book in BESIDE:
+            lines = book.read(memory.store, memory.agent)
+            items += [Beside(line.step, book.part, line.body) for line in lines]
     # Stable: within a step the records come before the accesses, as a commit writes them.
     for item in sorted(items, key=lambda item: item.step):
         if until is not None and item.step > until:
@@ -59,6 +79,8 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
             yield {"step": item.step, "at": item.at.isoformat(), "touch": list(item.records)}
         elif isinstance(item, Entry):
             yield {"step": item.step, "log": item.what, "data": item.data}
+        elif isinstance(item, Beside):
+            yield {"step": item.step, "book": item.part, "line": item.body}
         else:
             packed = None if item.vector is None else base64.b64encode(item.vector).decode()
             yield {"step": item.step, "record": to_json(item.record), "vector": packed}
@@ -93,16 +115,21 @@ def import_lines(memory: Memory, path: Path | str) -> int:
                     memory.touch(item.records, step=step, at=item.at)
                 elif isinstance(item, Entry):
                     write_entry(memory.store, memory.agent, item)
+                elif isinstance(item, Beside):
+                    _BOOKS[item.part].append(memory.store, memory.agent, item.body, step=step)
     memory.shelf.quarantined = read_quarantine(memory.store, memory.agent)
     return len(items)
 
 
-def _item(line: str, number: int, source: Path) -> Row | Touch | Entry:
+def _item(line: str, number: int, source: Path) -> Item:
     try:
         data = json.loads(line)
         if "touch" in data:
             at = datetime.fromisoformat(data["at"])
             return Touch(tuple(map(RecordId, data["touch"])), int(data["step"]), at)
+        if "book" in data:
+            body = None if data["line"] is None else dict(data["line"])
+            return Beside(int(data["step"]), _BOOKS[data["book"]].part, body)
         if "log" in data:
             return Entry(int(data["step"]), str(data["log"]), dict(data["data"]))
         packed = data["vector"]

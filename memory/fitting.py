@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..core import Record, RecordId, Time
+from ..core import AgentId, Record, RecordId, SettingError, Time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,3 +64,11 @@ def packed(vectors: Mapping[RecordId, Vector]) -> dict[RecordId, bytes]:
     import numpy as np
 
     return {id: np.ascontiguousarray(vector, "<f4").tobytes() for id, vector in vectors.items()}
+
+
+def trust_in(agent: AgentId, trust: Mapping[AgentId, float]) -> tuple[tuple[AgentId, float], ...]:
+    """The weights of trust in order of name. Raises SettingError for one not in [0, 1]."""
+    for who, weight in trust.items():
+        if not 0 <= weight <= 1:
+            raise SettingError(f"memory of {agent}: trust in '{who}' is {weight}, not in [0, 1]")
+    return tuple(sorted(trust.items()))

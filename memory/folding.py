@@ -87,7 +87,8 @@ class Folding:
     def fold(self, records: Sequence[Record], *, at: Time, text: str = "", why: str = "") -> Record:
         """Fold records into one summary, of ``text`` or of their central sentences.
 
-        Raises MemoryFault when they are not of one audience, pinned, or folded already.
+        Raises MemoryFault when they are not of one audience, pinned, folded already, or of a
+        quarantined source, whose words a summary would tell.
         """
         memory = self.memory
         self._check(records)
@@ -135,7 +136,7 @@ class Folding:
             {"unfold": summary, "at": at.isoformat()},
             step=self.memory.shelf.last_step,
         )
-        return tuple(self.memory.record(number) for number in held[summary])
+        return self.memory.there(held[summary])
 
     def log(self) -> tuple[Fold, ...]:
         """Every fold that was ever made, in order."""
@@ -146,8 +147,9 @@ class Folding:
                 continue
             at = datetime.fromisoformat(body["at"])
             if "unfold" in body:
-                old = found[body["unfold"]]
-                found[old.summary] = Fold(old.summary, old.records, old.at, old.why, at)
+                # Its fold may have been erased, or lost to damage.
+                if old := found.get(body["unfold"]):
+                    found[old.summary] = Fold(old.summary, old.records, old.at, old.why, at)
             else:
                 found[body["summary"]] = Fold(
                     body["summary"], tuple(body["records"]), at, body["why"]
@@ -165,10 +167,13 @@ class Folding:
     def _open(self, at: Time) -> list[Record]:
         memory = self.memory
         gone = set(hidden(memory.store, memory.agent, step=memory.step))
+        held = memory.quarantined
         return [
             record
             for record in memory.records()
-            if record.id not in gone and (record.until is None or at < record.until)
+            if record.id not in gone
+            and record.who not in held
+            and (record.until is None or at < record.until)
         ]
 
     def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
@@ -211,6 +216,8 @@ class Folding:
                 raise self._fault(f"record {record.id} is pinned; it is never folded")
             if record.id in gone:
                 raise self._fault(f"record {record.id} is folded already")
+            if record.who in self.memory.quarantined:
+                raise self._fault(f"record {record.id} is of '{record.who}', who is quarantined")
             if record != self.memory.record(record.id):
                 raise self._fault(f"record {record.id} is not as it was written")
 

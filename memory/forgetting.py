@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import mmap
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from json.encoder import encode_basestring
@@ -13,9 +12,12 @@ from pathlib import Path
 from ..core import AgentId, MemoryFault, Record, RecordId
 from ..store import Store, chain
 from . import ledger
+from .claim_names import naming
 from .encoding import FORGOTTEN, body_of, gone
 from .erasing import ERASERS
-from .repairing import blank
+from .images import SPACE
+from .logbook import BESIDE
+from .repairing import blank, leftovers
 from .table import (
     PART,
     Row,
@@ -27,6 +29,9 @@ from .table import (
     record_payload,
     write_head,
 )
+
+PIECE = 200
+"""Bytes of a long text looked for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +64,24 @@ def forget(
     agent: AgentId = "",
     mentions: bool = False,
 ) -> Forgotten:
-    """Erase what ``person`` said, what is for them only and what rests on that alone, from
-    one agent's memory or from all in the file; with ``mentions`` whatever names them.
+    """Erase what ``person`` said, what is for them only, what rests on that alone and every
+    summary that tells of it, from one agent's memory (with its pictures) or from all in the
+    file; with ``mentions`` whatever names them.
 
     Each erased record leaves its number, and the log a line that says how many went and
     when, not whose they were. The file is written anew, so that nothing is left in free
     pages or its log; then it is searched for every erased text. Raises MemoryFault, and
-    changes nothing, for a file in which more than memories would have to be erased.
+    changes nothing, for a file in which more than memories would have to be erased, or beside
+    which a repair has left what it set aside.
     """
     if not person:
         raise MemoryFault(f"{path}: name the person to forget")
+    if aside := leftovers(path):
+        raise MemoryFault(
+            f"{path}: a repair left {', '.join(item.name for item in aside)} beside it, where "
+            f"{person} may still be read; delete these (or move them to where they are wanted) "
+            "and try again"
+        )
     with Store(path, create=False) as store:
         prepare(store)
         chosen = _chosen(store, person, agent)
@@ -89,7 +102,8 @@ def forget(
 
 
 def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...]:
-    known = agents(store)
+    beside = {name for book in BESIDE for name in book.agents(store)}
+    known = tuple(sorted({*agents(store), *beside}))
     parts = [row[0] for row in store.rows("SELECT part FROM parts ORDER BY part")]
     if foreign := [part for part in parts if part != PART and part not in ERASERS]:
         raise MemoryFault(
@@ -104,27 +118,31 @@ def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...
         )
     if agent and agent not in known:
         raise MemoryFault(f"{store.name}: no memory of '{agent}'; known: {', '.join(known)}")
-    return (agent,) if agent else known
+    if agent:
+        return tuple(name for name in known if name in (agent, f"{agent}{SPACE}"))
+    return known
 
 
 def _marked(store: Store, agent: AgentId, person: AgentId, mentions: bool) -> frozenset[RecordId]:
     """Which of an agent's records go."""
-    named = re.compile(rf"\b{re.escape(person)}\b", re.IGNORECASE)
+    named = naming(person)
     going: set[RecordId] = set()
     for row in read_rows(store, agent):
         record = row.record
         if gone(record):
             continue
         rests = bool(record.evidence) and going.issuperset(record.evidence)
+        # A summary repeats sentences of what it stands for: of theirs, if one is among it.
+        rests |= record.kind == "summary" and not going.isdisjoint(record.evidence)
         theirs = record.who == person or record.audience == (person,) or rests
         if theirs or (mentions and _mentioned(record, named)):
             going.add(record.id)
     return frozenset(going)
 
 
-def _mentioned(record: Record, named: re.Pattern[str]) -> bool:
+def _mentioned(record: Record, named: Callable[[str], bool]) -> bool:
     fields = (record.text, record.subject, record.object, record.place, record.episode)
-    return any(named.search(field) for field in (*fields, record.predicate, record.source))
+    return any(map(named, (*fields, record.predicate, record.source)))
 
 
 def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime, texts: list[str]) -> int:
@@ -148,7 +166,8 @@ def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime, texts:
         changed,
     )
     write_head(store, agent, replace(end, link=link))
-    ledger.unname(store, agent, person)
+    named = naming(person) if erasure.mentions else (lambda text: False)
+    ledger.unname(store, agent, person, named)
     if going:
         data = {"records": len(going), "when": now.isoformat(timespec="seconds")}
         last = store.one("SELECT max(step) FROM memory_records WHERE agent = ?", (agent,))
@@ -174,9 +193,24 @@ def _search(path: Path, texts: Sequence[str], kept: Sequence[str]) -> tuple[int,
     wanted = {text for text in texts if text}
     said = "\n".join(kept)
     shared = {text for text in wanted if text in said}
+    left = wanted - shared
+    kept_bytes = encode_basestring(said).encode() if any(map(_long, left)) else b""
     found = 0
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for text in wanted - shared:
-            stored = encode_basestring(text)[1:-1].encode()
-            found += data.find(stored) >= 0
+        for text in left:
+            found += any(data.find(part) >= 0 for part in _parts(text, kept_bytes))
     return len(wanted), found, len(shared)
+
+
+def _long(text: str) -> bool:
+    return len(text) > 2 * PIECE
+
+
+def _parts(text: str, kept: bytes) -> list[bytes]:
+    """A text as the file holds it; of a long one, which pages cut, pieces that are in no kept
+    text."""
+    stored = encode_basestring(text)[1:-1].encode()
+    if not _long(text):
+        return [stored]
+    pieces = [stored[at : at + PIECE] for at in range(0, len(stored) - PIECE + 1, PIECE)]
+    return [piece for piece in pieces if piece not in kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..core import AgentId, RecordId
@@ -16,10 +17,19 @@ FOLDS = Logbook("folds")
 DOCUMENTS = Logbook("documents")
 
 
-def hidden(store: Store, agent: AgentId, *, step: int | None = None) -> list[RecordId]:
+def hidden(
+    store: Store,
+    agent: AgentId,
+    *,
+    step: int | None = None,
+    tainted: Callable[[RecordId], bool] | None = None,
+) -> list[RecordId]:
     """Numbers of the records that are not recalled as of the end of ``step`` (None: now), in
-    order; each can be had back: by unfolding, or as a document's older version."""
-    return sorted(_folded(store, agent, step) | _replaced(store, agent, step))
+    order; each can be had back: by unfolding, or as a document's older version.
+
+    A summary of a ``tainted`` record is hidden instead of what it stands for, which is told
+    by itself."""
+    return sorted(_folded(store, agent, step, tainted) | _replaced(store, agent, step))
 
 
 def folds(store: Store, agent: AgentId, *, step: int | None = None) -> dict[RecordId, list[int]]:
@@ -46,8 +56,16 @@ def contents(
     return found
 
 
-def _folded(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
-    gone = {number for records in folds(store, agent, step=step).values() for number in records}
+def _folded(
+    store: Store,
+    agent: AgentId,
+    step: int | None,
+    tainted: Callable[[RecordId], bool] | None,
+) -> set[RecordId]:
+    held = folds(store, agent, step=step)
+    apart = set(tainted_of(held, tainted)) if tainted else set()
+    gone = {n for summary, records in held.items() if summary not in apart for n in records}
+    gone |= apart
     for entry in Tail.of(FOLDS, store, agent).entries:
         # A summary whose records are back would tell them twice.
         if entry.body and "unfold" in entry.body and (step is None or entry.step <= step):
@@ -64,15 +82,34 @@ def _replaced(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
     return ever - held
 
 
-def hidden_places(store: Store, agent: AgentId, step: int | None) -> NDArray[np.int64]:
-    """``hidden`` as places in the shelf's columns (number - 1), kept until a log grows."""
+def tainted_of(
+    held: Mapping[RecordId, Sequence[RecordId]], tainted: Callable[[RecordId], bool]
+) -> list[RecordId]:
+    """Summaries that tell of a tainted record, by themselves or through summaries in them."""
+    found: list[RecordId] = []
+    for summary in sorted(held):  # what it stands for is older
+        if any(number in found or tainted(number) for number in held[summary]):
+            found.append(summary)
+    return found
+
+
+def hidden_places(
+    store: Store,
+    agent: AgentId,
+    step: int | None,
+    quarantined: frozenset[AgentId] = frozenset(),
+    tainted: Callable[[RecordId], bool] | None = None,
+) -> NDArray[np.int64]:
+    """``hidden`` as places in the shelf's columns (number - 1), kept until a log grows or
+    others are ``quarantined``; records of theirs are ``tainted``."""
     import numpy as np
 
     sizes = tuple(len(Tail.of(book, store, agent).entries) for book in (FOLDS, DOCUMENTS))
     key = ("hidden", agent, step)
     kept = store.cache.get(key)
-    if kept is None or kept[0] != sizes:
-        places = np.array(hidden(store, agent, step=step) if any(sizes) else [], np.int64) - 1
-        kept = store.cache[key] = (sizes, places)
+    state = (sizes, quarantined)
+    if kept is None or kept[0] != state:
+        now = hidden(store, agent, step=step, tainted=tainted) if any(sizes) else []
+        kept = store.cache[key] = (state, np.array(now, np.int64) - 1)
     found: NDArray[np.int64] = kept[1]
     return found

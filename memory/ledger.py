@@ -6,7 +6,7 @@ One chained log for each agent; where it ends is kept in the file's header.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..core import AgentId, Json, MemoryFault, canonical
@@ -95,10 +95,15 @@ def rewind_log(store: Store, step: int) -> None:
     store.put(_ENDS, ends)
 
 
-def unname(store: Store, agent: AgentId, person: AgentId) -> None:
-    """Take a person's name and what was noted about them out of an agent's log."""
+def unname(store: Store, agent: AgentId, person: AgentId, named: Callable[[str], bool]) -> None:
+    """Take a person's name and what was noted about them out of an agent's log, and the
+    reasons in which they are ``named``."""
     entries = list(read_entries(store, agent))
-    if not any(entry.data.get("who") == person for entry in entries):
+
+    def why(entry: Entry) -> bool:
+        return named(str(entry.data.get("why", "")))
+
+    if not any(entry.data.get("who") == person or why(entry) for entry in entries):
         return
     store.execute("DELETE FROM memory_log WHERE agent = ?", (agent,))
     ends = {name: end for name, end in store.get(_ENDS, {}).items() if name != agent}
@@ -106,6 +111,8 @@ def unname(store: Store, agent: AgentId, person: AgentId) -> None:
     for entry in entries:
         if entry.data.get("who") == person:
             entry = Entry(entry.step, entry.what, {"who": "", "why": ""})
+        elif why(entry):
+            entry = Entry(entry.step, entry.what, {**entry.data, "why": ""})
         write_entry(store, agent, entry)
 
 

@@ -8,7 +8,7 @@ found. Lines are only ever appended; erasing empties a body and leaves its diges
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,11 @@ class Logbook:
             """,
         )
 
+    @property
+    def tables(self) -> tuple[str, str]:
+        """The names of its tables: of the lines, and of where each agent's end."""
+        return self._lines, self._heads
+
     def watch(self, store: Store) -> bool:
         """Have ``store.verify`` check this part where the file has it; returns whether it has.
 
@@ -62,11 +67,15 @@ class Logbook:
         store.ensure(self.part, VERSION if have else 0, self._migrations, self.check)
         return have > 0
 
+    def begin(self, store: Store) -> None:
+        """Make its tables where they are missing."""
+        store.ensure(self.part, VERSION, self._migrations, self.check)
+
     def append(self, store: Store, agent: AgentId, body: Json, *, step: int) -> int:
         """Write one line inside the caller's transaction (its own without one); returns its
         number."""
         with store.transaction():
-            store.ensure(self.part, VERSION, self._migrations, self.check)
+            self.begin(store)
             n, link = self._end(store, agent)
             text = canonical(body)
             mark = digest_text(text)
@@ -104,6 +113,28 @@ class Logbook:
         lines, end = self._end(store, agent)
         if (lines, end) != (found, link):
             raise self._fault(store, agent, f"{lines} lines were written, {found} are there")
+
+    def mend(self, store: Store, agent: AgentId, lines: Sequence[tuple[object, ...]]) -> int:
+        """Write an agent's raw lines (n, step, body, digest) into a store that has none of
+        theirs, those that do not hash to their digests or are missing as erased ones, so that
+        all keep their numbers; returns how many were lost."""
+        whole: dict[int, tuple[int, Json | None]] = {}
+        lost = 0
+        for n, step, body, mark in lines:
+            # A damaged number must not make up millions of losses.
+            if not isinstance(n, int) or not 1 <= n <= 2 * len(lines) + 1000:
+                continue
+            if not isinstance(step, int):
+                continue
+            if body is None or (isinstance(body, str) and digest_text(body) == mark):
+                whole[n] = (step, None if body is None else json.loads(body))
+        last = 0
+        for n in range(1, max(whole, default=0) + 1):
+            lost += n not in whole
+            step, read = whole.get(n, (last, None))
+            last = max(last, step)
+            self.append(store, agent, read, step=last)
+        return lost
 
     def size(self, store: Store, agent: AgentId) -> int:
         """How many lines the agent has."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -22,8 +22,9 @@ from ..core import (
     Time,
 )
 from ..store import Store
+from .claim import shared_audience
 from .encoding import body_of, gone
-from .fitting import packed, record_fault, row_fault, row_faults, time_fault
+from .fitting import packed, record_fault, row_fault, row_faults, time_fault, trust_in
 from .ledger import Entry, read_entries, write_entry
 from .rules import RuleSet, rule_set
 from .table import Head, Row, Touch, append, append_touch, as_ids, head, prepare, write_head
@@ -80,7 +81,7 @@ class Memory:
             raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
         self._decay = decay
         self.embed = embed
-        self.trust = _weights(agent, trust or {})
+        self.trust = trust_in(agent, trust or {})
         self.rules = self._own(self.rules)
         self._compact = compact
         self._step: int | None = None
@@ -162,8 +163,13 @@ class Memory:
         audience: Sequence[AgentId] = (),
         until: Time | None = None,
     ) -> Record:
-        """Write one record by itself, embedded with ``embed`` where there is one."""
-        depth = 1 + max(self.record(i).depth for i in evidence) if evidence else 0
+        """Write one record by itself, embedded with ``embed`` where there is one; it is for
+        ``audience``, and for nobody for whom its ``evidence`` is not."""
+        basis = [self.record(i) for i in evidence]
+        circles = [record.audience for record in basis]
+        if any(circles):
+            audience = shared_audience([tuple(audience), *circles], self.agent)
+        depth = 1 + max(record.depth for record in basis) if basis else 0
         record = Record(
             id=self.next_id,
             kind=kind,
@@ -280,15 +286,19 @@ class Memory:
         return held(self, cue, vector)
 
     def retriever(
-        self, *, limit: int = 10, rules: str = "hybrid", at: Time | None = None
+        self,
+        *,
+        limit: int = 10,
+        rules: str = "hybrid",
+        at: Time | None = None,
+        person: AgentId = "",
     ) -> Callable[[str], list[str]]:
-        """A function from a question to the texts that fit it, best first, for whatever takes
-        one. It touches nothing; ``at`` is the moment of asking (that of the latest record)."""
+        """A function from a question to the texts that fit it, best first. It touches nothing;
+        ``at`` is the moment of asking (that of the latest record), ``person`` as in a cue."""
 
         def find(question: str) -> list[str]:
-            records = self.shelf.records[: len(self)]
-            now = at or max((record.created for record in records), default=datetime.min)
-            cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False)
+            now = at or self.shelf.latest(len(self))
+            cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False, person=person)
             return [hit.record.text for hit in self.recall(cue)]
 
         return find
@@ -323,17 +333,16 @@ class Memory:
             raise self._fault(f"record {id} is gone ({record.source.removeprefix('gone:')})")
         return record
 
+    def there(self, ids: Sequence[RecordId]) -> tuple[Record, ...]:
+        """The records of those numbers, without those that are gone."""
+        records = (self.shelf.records.kept(id - 1) for id in ids)
+        return tuple(record for record in records if not gone(record))
+
     def as_of(self, step: int) -> Memory:
         """A read-only view as of the end of ``step``: later records and accesses are not
         in it."""
-        view = Memory(
-            self.store,
-            self.agent,
-            rules=self.rules,
-            embed=self.embed,
-            decay=self._decay,
-            trust=dict(self.trust),
-        )
+        view = copy(self)
+        view._owned = False
         view._step = step if self._step is None else min(step, self._step)
         return view
 
@@ -389,10 +398,3 @@ class Memory:
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self.store.name}: memory of {self.agent}: {what}")
-
-
-def _weights(agent: AgentId, trust: Mapping[AgentId, float]) -> tuple[tuple[AgentId, float], ...]:
-    for who, weight in trust.items():
-        if not 0 <= weight <= 1:
-            raise SettingError(f"memory of {agent}: trust in '{who}' is {weight}, not in [0, 1]")
-    return tuple(sorted(trust.items()))

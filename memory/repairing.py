@@ -113,6 +113,14 @@ def _replace(path: Path, new: Path) -> Path:
     return original
 
 
+def leftovers(path: Path | str) -> tuple[Path, ...]:
+    """What repairs of a file have left beside it: originals with their logs, rows set aside."""
+    path = Path(path)
+    endings = (".damaged", ".aside.jsonl")
+    starts = tuple(path.name + ending for ending in endings)
+    return tuple(sorted(item for item in path.parent.iterdir() if item.name.startswith(starts)))
+
+
 def _free(path: Path, ending: str) -> Path:
     number = 1
     target = path.with_name(path.name + ending)

@@ -12,6 +12,7 @@ from ..core import AgentId, MemoryFault, canonical, digest_text
 from ..store import Store, chain, connect_reading
 from .checking import Raw
 from .ledger import Entry
+from .logbook import BESIDE
 
 _OURS = ("memory_records", "memory_touches", "memory_heads", "memory_log")
 _STORES = ("header", "parts", "texts")
@@ -132,8 +133,10 @@ class Wreck:
         for mark, text in self.rows("texts", ("digest", "text")):
             if isinstance(text, str) and digest_text(text) == mark:
                 store.intern(text)
+        lost += self._carry_books(store)
+        done = {*_OURS, *_STORES, *(table for book in BESIDE for table in book.tables)}
         for name, sql in self._tables.items():
-            if name in _OURS or name in _STORES or name.startswith("sqlite_") or not sql:
+            if name in done or name.startswith("sqlite_") or not sql:
                 continue
             store.execute(sql)
             columns = [row[1] for row in self._connection.execute(f"PRAGMA table_info({name})")]
@@ -145,6 +148,25 @@ class Wreck:
         for part, version in self.rows("parts", ("part", "version")):
             store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
         store.reseal()
+        return lost
+
+    def _carry_books(self, store: Store) -> list[str]:
+        """Copy claims, documents and folds line by line; what is damaged is as if erased."""
+        lost = []
+        for book in BESIDE:
+            lines, heads = book.tables
+            if lines in self._tables:
+                book.begin(store)
+            names = {str(row[0]) for row in self.rows(lines, ("agent",))}
+            for agent in sorted(names | {str(row[0]) for row in self.rows(heads, ("agent",))}):
+                rows = list(self.rows(lines, ("n", "step", "body", "digest"), agent))
+                ends = [row[0] for row in self.rows(heads, ("lines",), agent)]
+                count = book.mend(store, agent, rows)
+                # Those behind the last one that can be read leave no number.
+                written = sum(n for n in ends if isinstance(n, int))
+                count += max(0, written - book.size(store, agent))
+                if count:
+                    lost.append(f"{book.part} of {agent}: {count} lines")
         return lost
 
     def close(self) -> None:

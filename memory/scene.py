@@ -162,7 +162,10 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
     """
     shelf, count, rules = memory.shelf, len(memory), memory.rules_for(cue)
     masks: list[Mask] = []
-    if len(hidden := hidden_places(memory.store, memory.agent, memory.step)):
+    held, kept_of = shelf.quarantined, shelf.records.kept
+    tainted = (lambda number: kept_of(number - 1).who in held) if held else None
+    hidden = hidden_places(memory.store, memory.agent, memory.step, held, tainted)
+    if len(hidden):
         kept = np.ones(count, bool)
         kept[hidden[hidden < count]] = False
         masks.append(kept)
@@ -178,9 +181,9 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
     if shelf.first_end <= now:
         masks.append(shelf.until.array[:count] > now)
     if shelf.quarantined:
-        held = [who not in shelf.quarantined for who in shelf.sources]
-        if not all(held):
-            masks.append(np.array(held)[shelf.who.array[:count]])
+        trusted = [who not in held for who in shelf.sources]
+        if not all(trusted):
+            masks.append(np.array(trusted)[shelf.who.array[:count]])
     if cue.since is not None:
         masks.append(shelf.created.array[:count] >= seconds(cue.since))
     if cue.before is not None:

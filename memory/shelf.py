@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +137,12 @@ class Shelf:
         if step is None:
             return len(self.records)
         return int(np.searchsorted(self.step.array, step, side="right"))
+
+    def latest(self, count: int) -> Time:
+        """When the newest of the first ``count`` records was made; the least time for none."""
+        if not count:
+            return datetime.min
+        return _START + timedelta(seconds=float(self.created.array[:count].max()))
 
     def accessed_at(self, step: int | None) -> NDArray[np.float64]:
         """Last accesses, shape (count_at(step),), in seconds, as of the end of ``step``."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from ..core import Json, RunCorrupt, RunError, canonical, digest_text
+from ..core import Json, RunCorrupt, RunError, RunLocked, canonical, digest_text
 from .checks import Damage, header_digest, own_damage, schema_digest
 from .opening import APPLICATION, WriterLock, connect_reading, explain, look, stamp
 
@@ -287,12 +287,18 @@ class Store:
 
     def scrub(self) -> None:
         """Write the file anew without what was deleted from it, and empty its log: nothing
-        of a deleted row is left in either."""
+        of a deleted row is left in either. Raises RunLocked while somebody reads the file,
+        which keeps the old pages where they are."""
         if self._depth:
             raise RunError(f"{self.name}: cannot be scrubbed inside a transaction")
         self.execute("PRAGMA secure_delete = 1")
         self.execute("VACUUM")
-        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((busy, *_),) = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            raise RunLocked(
+                f"{self.name}: another process is reading it and keeps deleted rows on disk; end "
+                "it and do the same again"
+            )
 
     def version(self, part: str) -> int:
         """The schema version of a part; 0 when the file has none of its tables."""
