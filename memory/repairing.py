@@ -85,7 +85,7 @@ def _mend(path: Path) -> Repaired:
                 raise MemoryFault(f"{path}: cannot be mended ({left[0]}); it was left as it is")
         aside.write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
         return Repaired(kept, tuple(lost), _replace(path, new), aside)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise MemoryFault(f"{path}: nothing can be read ({error}); it was left as it is") from error
     finally:
         for side in ("", "-wal", "-shm", ".lock"):

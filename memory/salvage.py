@@ -41,7 +41,7 @@ class Wreck:
                     "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
                 )
             }
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise MemoryFault(
                 f"{path}: cannot be read at all ({error}); restore it from a backup"
             ) from error
@@ -73,7 +73,7 @@ class Wreck:
                     last, leap = row[0], 1
                     yield row[1:]
                 return
-            except sqlite3.Error:
+            except (sqlite3.Error, UnicodeDecodeError):
                 last, leap = last + leap, 2 * leap
 
     def _top(self, table: str) -> int:

@@ -12,13 +12,18 @@ from ..core import DenizensError, RunCorrupt, RunError, RunLocked
 APPLICATION = 0x44454E5A
 """SQLite's application id of our files, "DENZ"."""
 
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises; the second where a damaged name stands in its message, which Python then
+cannot read."""
+
 _REMEDY = "copy the file aside and restore it from a backup or a fork; it was left as it is"
 
 
-def explain(error: sqlite3.Error, name: str) -> DenizensError | None:
+def explain(error: sqlite3.Error | UnicodeDecodeError, name: str) -> DenizensError | None:
     """Our error for one of SQLite's, or None when the statement itself is at fault."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
+    unread = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or unread:
         return RunCorrupt(f"{name}: the file is damaged ({error}); {_REMEDY}")
     if code == sqlite3.SQLITE_BUSY:
         return RunLocked(f"{name}: another process is writing it; wait for it or end it")
@@ -67,7 +72,7 @@ def look(path: Path, *, deep: bool) -> bool:
         raise RunCorrupt(f"{path}: is empty; delete it to begin anew, or restore it")
     try:
         connection = connect_reading(path)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise RunError(f"{path}: cannot be opened ({error}); check its permissions") from error
     try:
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -82,7 +87,7 @@ def look(path: Path, *, deep: bool) -> bool:
         if deep and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise RunCorrupt(f"{path}: the file is damaged ({found}); {_REMEDY}")
         return bool(tables == 0)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
             raise RunCorrupt(f"{path}: is not a denizens file (no SQLite file at all)") from error
         raise explain(error, str(path)) or RunCorrupt(

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from ..core import Json, RunCorrupt, RunError, RunLocked, canonical, digest_text
 from .checks import Damage, header_digest, own_damage, schema_digest
-from .opening import APPLICATION, WriterLock, connect_reading, explain, look, stamp
+from .opening import APPLICATION, FAULTS, WriterLock, connect_reading, explain, look, stamp
 
 _TABLES = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);
@@ -98,7 +98,7 @@ class Store:
     def _check_schema(self) -> None:
         try:
             fits = self.get(_SCHEMA) == schema_digest(self._connection)
-        except (sqlite3.Error, json.JSONDecodeError) as error:
+        except (*FAULTS, json.JSONDecodeError) as error:
             raise RunCorrupt(
                 f"{self.name}: the file is damaged ({error}); restore it from a backup"
             ) from error
@@ -114,7 +114,7 @@ class Store:
         self.refresh()
         try:
             return self._connection.execute(sql, args)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._fail(error)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> sqlite3.Cursor:
@@ -122,7 +122,7 @@ class Store:
         with self.transaction():
             try:
                 return self._connection.executemany(sql, rows)
-            except sqlite3.Error as error:
+            except FAULTS as error:
                 self._fail(error)
 
     def rows(self, sql: str, args: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -130,7 +130,7 @@ class Store:
         cursor = self.execute(sql, args)
         try:
             return cursor.fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._fail(error)
 
     def each(self, sql: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
@@ -140,7 +140,7 @@ class Store:
         try:
             while piece := cursor.fetchmany(1024):
                 yield from piece
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._fail(error)
         finally:
             cursor.close()
@@ -150,13 +150,13 @@ class Store:
         cursor = self.execute(sql, args)
         try:
             row: tuple[Any, ...] | None = cursor.fetchone()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._fail(error)
         # An unfinished cursor would keep a read transaction open.
         cursor.close()
         return row
 
-    def _fail(self, error: sqlite3.Error) -> NoReturn:
+    def _fail(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
         raise explain(error, self.name) or error
 
     def refresh(self) -> None:
@@ -326,7 +326,7 @@ class Store:
             found.extend(own_damage(self._connection))
             for check in self._checks.values():
                 found.extend(check(self))
-        except (sqlite3.Error, RunError) as error:
+        except (*FAULTS, RunError) as error:
             found.append(Damage("file", str(error)))
         return tuple(found)
 
@@ -348,7 +348,7 @@ class Store:
             finally:
                 copy.close()
             os.replace(part, target)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._fail(error)
         finally:
             part.unlink(missing_ok=True)

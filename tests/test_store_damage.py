@@ -171,3 +171,28 @@ def test_killed_writer_leaves_no_lock(whole: Path) -> None:
         writer.kill()
     with Store(whole) as store:
         assert store.verify() == ()
+
+
+def test_a_damaged_name_in_a_table_definition(tmp_path: Path) -> None:
+    """A bit flipped in any letter of a table definition is told as damage or harms nothing,
+    also where SQLite's own message cannot be read for it."""
+    path = tmp_path / "a.db"
+    with Store(path) as store:
+        store.put("seed", 7)
+    whole = path.read_bytes()
+    start, end = whole.index(b"CREATE TABLE") - 400, whole.rindex(b"CREATE TABLE") + 100
+    told = 0
+    for place in range(start, end):
+        if not whole[place : place + 1].isalpha():
+            continue
+        spoiled = bytearray(whole)
+        spoiled[place] ^= 0x80
+        target = tmp_path / "b.db"
+        target.write_bytes(spoiled)
+        try:
+            with Store(target, write=False) as store:
+                told += bool(store.verify())
+                assert store.get("seed") == 7
+        except RunError:
+            told += 1
+    assert told > 100
