@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")]
+DtypeOption = Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")]
 ModelOption = Annotated[
     str | None,
     typer.Option(

@@ -9,19 +9,27 @@ from typing import Annotated
 import typer
 
 from ..core import Json, SettingError, nearest
-from .app import JsonOption, app, console, print_json, say
+from .app import DeviceOption, DtypeOption, JsonOption, app, console, print_json, say
 
 bench = typer.Typer(help="Measure this machine, as ratios in one run.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
+PlainModelOption = Annotated[str, typer.Option("--model", help="A model transformers can load.")]
+
+
+def chosen(command: str, part: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts to measure: those named, or all. Raises SettingError for one that is unknown."""
+    for name in part or ():
+        if name not in known:
+            raise SettingError(f"bench {command}: no part '{name}'{nearest(name, known)}")
+    return tuple(part or known)
+
 
 @bench.command()
 def engine(
-    model: Annotated[
-        str, typer.Option("--model", help="A model transformers can load.")
-    ] = "smollm2",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    model: PlainModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     part: Annotated[
         list[str] | None,
         typer.Option("--part", help="town_load, uniform_64, single, chat, sampling; all if none."),
@@ -37,10 +45,7 @@ def engine(
     from ..evaluation.trace import measure_trace
     from ..models import load_model
 
-    parts = tuple(part or (() if trace else PARTS))
-    for name in parts:
-        if name not in PARTS:
-            raise SettingError(f"bench engine: no part '{name}'{nearest(name, PARTS)}")
+    parts = chosen("engine", part, PARTS) if part or not trace else ()
     out = console()
     found = measure(model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print)
     if trace is not None:
@@ -62,11 +67,9 @@ def report(found: Json, as_json: bool) -> None:
 
 @bench.command()
 def schemas(
-    model: Annotated[
-        str, typer.Option("--model", help="A model transformers can load.")
-    ] = "smollm2",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    model: PlainModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     answers: Annotated[int, typer.Option("--answers", min=1, help="How many, in all.")] = 1000,
     json: JsonOption = False,
 ) -> None:
@@ -86,11 +89,9 @@ def decisions(
     data: Annotated[
         Path | None, typer.Option("--data", help="The folder that holds bfcl/.")
     ] = None,
-    model: Annotated[
-        str, typer.Option("--model", help="A model transformers can load.")
-    ] = "smollm2",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    model: PlainModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     part: Annotated[
         list[str] | None,
         typer.Option("--part", help="tools, importance, reactions, choose_8; all if none."),
@@ -101,10 +102,7 @@ def decisions(
     from ..evaluation.bfcl import data_folder
     from ..evaluation.decisions import PARTS, measure
 
-    parts = tuple(part or PARTS)
-    for name in parts:
-        if name not in PARTS:
-            raise SettingError(f"bench decisions: no part '{name}'{nearest(name, PARTS)}")
+    parts = chosen("decisions", part, PARTS)
     folder = data_folder(None if data is None else str(data))
     out = console()
     found = measure(model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print)
@@ -133,10 +131,7 @@ def memory(
     """How well recall finds evidence, knows what it does not hold, and how fast."""
     from ..evaluation import memory as measured
 
-    parts = tuple(part or measured.available())
-    for name in parts:
-        if name not in measured.PARTS:
-            raise SettingError(f"bench memory: no part '{name}'{nearest(name, measured.PARTS)}")
+    parts = chosen("memory", part, measured.PARTS)
     out = console()
     if calibrate is not None:
         measured.calibrate(data, calibrate, out.print)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .app import JsonOption, app, console, print_json, say
+from .app import DeviceOption, DtypeOption, JsonOption, app, console, print_json, say
 
 models = typer.Typer(
     help="The packaged models: list, pull, remove, calibrate.", invoke_without_command=True
@@ -51,8 +51,8 @@ def calibrate(
     model: Annotated[
         str, typer.Option("--model", help="A model of this process: smollm2, a folder, an id.")
     ] = "smollm2",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")] = "auto",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Measure by which method a model decides best, and keep it in the cache."""

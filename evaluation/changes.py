@@ -11,6 +11,7 @@ from ..memory import Memory
 from ..memory.changed import Changing, asked_name
 from ..memory.claims import Claims
 from .changes_world import Line, Phrasing, Question, World, world
+from .embedding import packaged_embedder
 
 if TYPE_CHECKING:
     from ..memory.memory import Embedder
@@ -25,7 +26,7 @@ def measure(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
     from .bounded import bounded
 
     count = 1 if quick else WORLDS
-    embed = minilm()
+    embed = packaged_embedder()
     result: dict[str, Json] = {"structured": structured(count, told)}
     text: dict[str, Json] = {}
     for phrasing in ("known", "loose", "unseen"):
@@ -37,16 +38,6 @@ def measure(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
         result["model"] = by_model(told)
     result["bounded"] = bounded(quick, embed, told)
     return result
-
-
-def minilm() -> Embedder:
-    """The default embedder, by itself."""
-    import torch
-
-    from ..models.assembly import embedder_folder
-    from ..models.embedder import Embedder
-
-    return Embedder(embedder_folder("minilm", None), torch.device("cpu")).vectors
 
 
 def structured(count: int, told: Callable[[str], None]) -> dict[str, Json]:

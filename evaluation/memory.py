@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
-from ..core import Json, SettingError
+from ..core import Json
 from .bfcl import data_folder
 
 PARTS = ("quality", "known", "speed", "claims", "harm")
 # Parts that need nothing but themselves: their module and what it is given.
 OWN = {"speed": "memory_speed", "claims": "changes", "harm": "memory_harm"}
 FEW = 40  # questions a conversation when quick
-
-
-def available() -> tuple[str, ...]:
-    """The parts that this version has."""
-    return tuple(
-        name
-        for name in PARTS
-        if name not in OWN or find_spec(f".{OWN[name]}", __package__) is not None
-    )
 
 
 def default_data() -> Path:
@@ -56,8 +46,6 @@ def measure(
 
 
 def _own(name: str, quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
-    if name not in available():
-        raise SettingError(f"bench memory: part '{name}' is not in this version")
     module = import_module(f".{OWN[name]}", __package__)
     figures: dict[str, Json] = module.measure(quick, told)
     return figures
@@ -68,7 +56,7 @@ def _on_locomo(
 ) -> dict[str, Json]:
     from dataclasses import replace
 
-    from . import knowing, memory_quality
+    from . import embedding, knowing, memory_quality
     from .locomo import load_locomo
 
     conversations = load_locomo(data)
@@ -78,7 +66,7 @@ def _on_locomo(
             replace(one, questions=one.questions[:: max(1, len(one.questions) // FEW)])
             for one in conversations
         ]
-    embed = memory_quality.packaged_embedder()
+    embed = embedding.packaged_embedder()
     found: dict[str, Json] = {"data": {"file": data.name, "conversations": len(conversations)}}
     for name in parts:
         told(f"part {name}")
@@ -91,8 +79,8 @@ def _on_locomo(
 
 def calibrate(data: Path | None, to: Path, told: Callable[[str], None]) -> None:
     """Fit what tells how likely a memory holds an answer, and write it to ``to``."""
-    from . import knowing, memory_quality
+    from . import embedding, knowing
     from .locomo import load_locomo
 
     conversations = load_locomo(data or default_data())
-    knowing.calibrate(conversations, memory_quality.packaged_embedder(), to, told)
+    knowing.calibrate(conversations, embedding.packaged_embedder(), to, told)

@@ -42,16 +42,6 @@ class Receipt:
 FIGURES = ("hit_at_1", "recall_at_5", "recall_at_10", "turn_recall_at_10")
 
 
-def packaged_embedder() -> Embedder:
-    """The packaged MiniLM on the processor, alone."""
-    import torch
-
-    from ..models.assembly import embedder_folder
-    from ..models.embedder import Embedder as Encoder
-
-    return Encoder(embedder_folder("minilm", None), torch.device("cpu")).vectors
-
-
 def filled(one: Conversation, embed: Embedder, rules: str = "hybrid") -> Memory:
     """A memory of the conversation, a record a turn."""
     memory = Memory(":memory:", one.name, rules=rules, embed=embed)

@@ -23,6 +23,7 @@ from ..core import Cue, Json, Record, SettingError
 from ..memory import Memory, recall_many
 from ..store import Store
 from .bfcl import data_folder
+from .embedding import packaged_embedder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,9 +50,6 @@ class Talks:
     def read(cls, file: Path | None = None) -> Talks:
         """From a file in LoCoMo's format (the data folder's by default), embedded by MiniLM.
         Raises SettingError when it cannot be read."""
-        from ..models.assembly import embedder_folder, pick_device
-        from ..models.embedder import Embedder
-
         source = file or data_folder() / "locomo" / "locomo_first5.json"
         try:
             talks = json.loads(source.read_text(encoding="utf-8"))
@@ -67,8 +65,8 @@ class Talks:
             raise SettingError(
                 f"{source}: is no file in LoCoMo's format ({error!r}); name one with --data"
             ) from error
-        embedder = Embedder(embedder_folder("minilm", None), pick_device("cpu"))
-        return cls(tuple(texts), embedder.vectors(texts), embedder.vectors(questions))
+        embed = packaged_embedder()
+        return cls(tuple(texts), embed(texts), embed(questions))
 
     def extended(self, count: int, seed: int = 7) -> Iterator[tuple[int, list[str], Rows]]:
         """``count`` texts with embeddings between those of two turns, in batches with the

@@ -73,22 +73,17 @@ class Steps:
         self._shape = shape
         slot_of = [piece.slot for piece in pieces if piece.slot is not None]
         self._home = slots.of(slot_of[0])
-        self._width = width = max(len(piece.ids) for piece in pieces)
+        width = max(len(piece.ids) for piece in pieces)
         self._longest = max(piece.held + len(piece.ids) for piece in pieces)
         places = torch.tensor([slot.index for slot in slot_of])
         taken = len(self._home.slots)
         self._copies = FEW * len(pieces) <= taken
         rows = torch.arange(len(pieces)) if self._copies else places
         count = len(pieces) if self._copies else taken
+        index, real = padded(pieces)
         ends = torch.zeros((count, width), dtype=torch.long)
-        index = torch.zeros((len(pieces), width), dtype=torch.long)
-        real = torch.zeros((len(pieces), width), dtype=torch.bool)
-        for at, (row, piece) in enumerate(zip(rows.tolist(), pieces)):
-            size = len(piece.ids)
-            steps = torch.arange(width).clamp_(max=size - 1)
-            ends[row] = piece.held + 1 + steps
-            index[at] = piece.first + steps
-            real[at, :size] = True
+        before = torch.tensor([piece.held + 1 - piece.first for piece in pieces])
+        ends[rows] = index + before.unsqueeze(1)
         group = shape.heads // shape.kv_heads
         beyond = torch.arange(self._longest) >= ends.unsqueeze(2)
         mask = torch.zeros(beyond.shape, dtype=shape.dtype)
@@ -134,13 +129,7 @@ class Fresh:
     def __init__(self, pieces: Sequence[Piece], shape: Shape) -> None:
         self._shape = shape
         self._longest = max(len(piece.ids) for piece in pieces)
-        gather = torch.zeros((len(pieces), self._longest), dtype=torch.long)
-        real = torch.zeros((len(pieces), self._longest), dtype=torch.bool)
-        for row, piece in enumerate(pieces):
-            size = len(piece.ids)
-            gather[row, :size] = torch.arange(piece.first, piece.first + size)
-            gather[row, size:] = piece.first
-            real[row, :size] = True
+        gather, real = padded(pieces)
         self._gather = gather.to(shape.device)
         self._real = real.to(shape.device)
         self._index = self._gather[self._real]
@@ -210,6 +199,15 @@ class Visit:
         rows, totals = unpadded(found, shape)
         joined, total = join((at.out[index], at.sums[index]), (rows[0], totals[0]))
         at.out[index], at.sums[index] = joined, total
+
+
+def padded(pieces: Sequence[Piece]) -> tuple[Tensor, Tensor]:
+    """Where the pieces' tokens are among all of the pass, (pieces, longest), each filled up
+    with its last one, and which of these are no filling."""
+    sizes = torch.tensor([len(piece.ids) for piece in pieces]).unsqueeze(1)
+    firsts = torch.tensor([piece.first for piece in pieces]).unsqueeze(1)
+    steps = torch.arange(int(sizes.max())).unsqueeze(0)
+    return firsts + torch.minimum(steps, sizes - 1), steps < sizes
 
 
 def grouped(q: Tensor, shape: Shape) -> Tensor:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from denizens.evaluation.bounded import bounded
-from denizens.evaluation.changes import SEED, Tally, fits, minilm, on_text, structured
+from denizens.evaluation.changes import SEED, Tally, fits, on_text, structured
 from denizens.evaluation.changes_model import right
 from denizens.evaluation.changes_world import Line, Question, world
+from denizens.evaluation.embedding import packaged_embedder
 from denizens.memory.claim_drafts import Draft
+from denizens.tests.letters import letters
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-def letters(texts: Sequence[str]) -> NDArray[np.float32]:
-    """An embedding without a model: which words come."""
-    rows = np.zeros((len(texts), 64), np.float32)
-    for row, text in zip(rows, texts):
-        for word in text.lower().replace(".", "").replace("?", "").split():
-            row[sum(map(ord, word)) * 7 % 64] += 1
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    return rows
+    pass
 
 
 def silent(_: str) -> None:
@@ -106,7 +96,7 @@ def test_a_month_is_measured() -> None:
 def test_unseen_paraphrases_are_answered() -> None:
     """In words that no rule was written for, with MiniLM, at least 15 points more than plain
     recall get the value valid at the asked time."""
-    report: Any = on_text("unseen", 1, minilm(), silent)
+    report: Any = on_text("unseen", 1, packaged_embedder(), silent)
     assert report["rules"]["all"] < 0.1
     assert report["text"]["all"] >= report["plain"]["all"] + 0.15
     assert report["text"]["all"] >= report["plain_before"]["all"] + 0.15

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from denizens.cli.app import main
 from denizens.core import SettingError
-from denizens.evaluation import knowing, memory_quality
+from denizens.evaluation import embedding, knowing, memory_quality
 from denizens.evaluation.locomo import CATEGORIES, Question, load_locomo, remembered, renamed
 from denizens.memory.words import terms
 from hypothesis import given
@@ -219,7 +219,7 @@ def test_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command prints the figures as JSON and writes receipts; --quick and plain too."""
-    monkeypatch.setattr(memory_quality, "packaged_embedder", lambda: embed)
+    monkeypatch.setattr(embedding, "packaged_embedder", lambda: embed)
     to = tmp_path / "receipts.jsonl"
     command = ("bench", "memory", "--part", "quality", "--part", "known", "--data", talks)
     assert run(*command, "--receipts", to, "--json") == 0
@@ -249,7 +249,7 @@ def test_locomo_evidence_is_found(data: Path) -> None:
     margin for other versions of the libraries."""
     one = load_locomo(data / "locomo" / "locomo_first5.json")[1]
     found: Any = memory_quality.figures(
-        list(memory_quality.receipts(one, memory_quality.packaged_embedder()))
+        list(memory_quality.receipts(one, embedding.packaged_embedder()))
     )
     assert found["hit_at_1"] > 0.74
     assert found["recall_at_5"] > 0.88

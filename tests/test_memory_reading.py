@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from denizens.core import Choice, Choose, Completion, Generate, MemoryFault, Record
 from denizens.evaluation.changes_world import known, unseen
@@ -16,9 +14,10 @@ from denizens.memory.claim_asking import reading
 from denizens.memory.claim_drafts import Draft, grounded
 from denizens.memory.claim_rules import drafts
 from denizens.memory.claims import Claims
+from denizens.tests.letters import letters
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 NOW = datetime(2023, 6, 1, 9)
 
@@ -181,16 +180,6 @@ def test_what_a_model_makes_up_is_dropped(data: Any) -> None:
     with pytest.raises(StopIteration) as end:
         thought.send((Completion(text="", data=data),))
     assert end.value.value == ()
-
-
-def letters(texts: Sequence[str]) -> NDArray[np.float32]:
-    """An embedding without a model: which words come, hashed to places that stay."""
-    rows = np.zeros((len(texts), 64), np.float32)
-    for row, text in zip(rows, texts):
-        for word in text.lower().replace(".", "").replace("?", "").split():
-            row[sum(map(ord, word)) * 7 % 64] += 1
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    return rows
 
 
 def changing(*told: tuple[str, int, tuple[str, ...]]) -> Changing:

@@ -1,0 +1,18 @@
+"""The packaged embedder by itself, for what is measured without a language model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..memory.memory import Embedder
+
+
+def packaged_embedder() -> Embedder:
+    """The packaged MiniLM on the processor: texts to rows of shape (n, 384), of length 1."""
+    import torch
+
+    from ..models.assembly import embedder_folder
+    from ..models.embedder import Embedder as Encoder
+
+    return Encoder(embedder_folder("minilm", None), torch.device("cpu")).vectors
