@@ -10,6 +10,7 @@ from .asks import (
     Completion,
     Embed,
     Failed,
+    Fault,
     Generate,
     Message,
     ModelAsk,
@@ -51,6 +52,7 @@ from .errors import (
     RunLocked,
     SettingError,
     ToolError,
+    Waiting,
     WorldError,
 )
 from .minds import (
@@ -130,6 +132,7 @@ __all__ = [
     "Event",
     "Faculties",
     "Failed",
+    "Fault",
     "Generate",
     "Hit",
     "IllegalAction",
@@ -179,6 +182,7 @@ __all__ = [
     "Turn",
     "Vectors",
     "World",
+    "Waiting",
     "WorldError",
     "all_of",
     "answer_from_json",

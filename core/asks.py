@@ -147,11 +147,18 @@ class Recall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Call one of the agent's tools. ``why`` is kept in the receipt."""
+    """Call one of the agent's tools. ``why`` is kept in the receipt.
+
+    ``sources`` names whose words, beside its own and its friends', the thought had read
+    before this call: strangers, documents, tools that bring text from outside. A thought
+    need not set it: who drives it does, so that no planner can leave one out."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("sources",)
 
     tool: str
     arguments: Json
     why: str = ""
+    sources: tuple[str, ...] = ()
     kind: Literal["call"] = "call"
 
 
@@ -246,14 +253,36 @@ class Recalled:
     held: float | None = None
 
 
+Fault: TypeAlias = Literal[
+    "",
+    "unknown",
+    "arguments",
+    "denied",
+    "budget",
+    "repeated",
+    "timeout",
+    "failed",
+    "result",
+    "gone",
+]
+"""Why a call gave no value: no such tool, arguments that do not fit, not allowed, used up,
+the same call again, too slow, the tool raised, a result that cannot be carried, or whatever
+ran the tool is gone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What a tool gave back: ``value`` when ``ok``, else ``error``."""
+    """What a tool gave back: ``value`` when ``ok``, else ``error`` in words and its ``reason``.
+
+    It has a ``receipt`` if and only if the tool began to run."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("reason",)
 
     ok: bool
     value: Json = None
     error: str = ""
     receipt: str = ""
+    reason: Fault = ""
     kind: Literal["tool_result"] = "tool_result"
 
 

@@ -11,6 +11,7 @@ DenizensError
 |- RunError
 |  |- RunCorrupt      a run file fails its checks
 |  |- RunLocked       another process writes the run
+|  |- Waiting         a call waits for a person to allow it
 |  |- CapReached      a day of the run has cost as many tokens as it may
 |  `- ReplayDiverged  a replayed ask differs from the recorded one
 |- WorldError
@@ -66,6 +67,10 @@ class RunCorrupt(RunError):
 
 class RunLocked(RunError):
     """Another process is writing this store."""
+
+
+class Waiting(RunError):
+    """A call waits for a person to allow it; the run goes on from there once it is answered."""
 
 
 class CapReached(RunError):

@@ -70,12 +70,15 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as a mind sees it; ``effect`` is pure, reads or acts."""
+    """A tool as a mind sees it; ``effect`` is pure, reads or acts. With ``outside`` its
+    results are words from outside, which nobody vouches for: a web page, a file, a foreign
+    server."""
 
     name: str
     description: str
     parameters: Json = field(hash=False)
     effect: Literal["pure", "reads", "acts"] = "pure"
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
