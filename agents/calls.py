@@ -60,8 +60,9 @@ class Caller:
 
     def waits(self) -> Waiting:
         """The error to raise when nothing else is left to be answered."""
-        told = "; ".join(f"{one} [{one.key}]" for one in self.waiting.values())
-        return Waiting(f"a person has to answer: {told}", tuple(self.waiting.values()))
+        waiting = tuple(self.waiting[where] for where in sorted(self.waiting))
+        told = "; ".join(f"{one} [{one.key}]" for one in waiting)
+        return Waiting(f"a person has to answer: {told}", waiting)
 
     def _carefully(self, where: AskId, call: Call, because: str, acts: bool) -> ToolResult | None:
         """Make a call that acts or needs leave, by what the book knows of it."""
