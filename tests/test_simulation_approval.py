@@ -162,7 +162,7 @@ def test_killed_at_the_worst_moments_nothing_is_done_twice(
     while head(folder)[0] < STEPS:
         kills += killed(folder, spot, ask=ask)
         waiting = open_requests(folder)
-        if not waiting:
+        if not waiting and head(folder)[0] < STEPS:
             # It was killed at its spot, and goes on in peace from there.
             halted = lived(folder, head(folder)[0] + 1, ask=ask)
             waiting = halted.requests if halted else ()
