@@ -149,7 +149,7 @@ def _arm(spot: str) -> None:
                 die()
             return answers
 
-        Recorder.wait = waited  # type: ignore[method-assign]
+        Recorder.wait = waited  # type: ignore[method-assign,assignment]
 
 
 def main(folder: Path, steps: int, spot: str, ask: bool) -> None:
