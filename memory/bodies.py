@@ -48,6 +48,14 @@ class Bodies(Sequence[Record]):
             record = self._kept[place] = read_body(self.body(place))
         return record
 
+    def several(self, places: Sequence[int]) -> list[Record]:
+        """The records at some places, each as ``kept`` gives it."""
+        have = self._kept
+        try:
+            return [have[place] for place in places]
+        except KeyError:
+            return [self.kept(place) for place in places]
+
     @overload
     def __getitem__(self, place: int) -> Record: ...
     @overload

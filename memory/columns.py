@@ -90,7 +90,7 @@ class Rows:
         """The numbered rows, float32, shape (len(rows), columns)."""
         if self.size <= BLOCK:
             block = self._blocks[0] if self._blocks else np.empty((0, self.columns), np.float32)
-            return block[rows].astype(np.float32, copy=False)
+            return block.take(rows, axis=0).astype(np.float32, copy=False)
         found = np.empty((len(rows), self.columns), np.float32)
         owner = rows // BLOCK
         for number in np.unique(owner):

@@ -32,6 +32,12 @@ def hidden(
     return sorted(_folded(store, agent, step, tainted) | _replaced(store, agent, step))
 
 
+def log_sizes(store: Store) -> dict[AgentId, tuple[int, ...]]:
+    """How many lines the logs that hide records have, for those who have any."""
+    sizes = [book.sizes(store) for book in (FOLDS, DOCUMENTS)]
+    return {agent: tuple(each.get(agent, 0) for each in sizes) for agent in set().union(*sizes)}
+
+
 def folds(store: Store, agent: AgentId, *, step: int | None = None) -> dict[RecordId, list[int]]:
     """The folds in force at the end of ``step`` (None: now): each summary's records."""
     found: dict[RecordId, list[int]] = {}

@@ -98,11 +98,11 @@ class Memory:
             raise
 
     def _load(self) -> Shelf:
-        from .shelf import Shelf
-
         key = ("memory", self.agent)
         shelf = self.store.cache.get(key)
         if shelf is None:
+            from .shelf import Shelf
+
             kind = "float16" if self._compact else "float32"
             shelf = self.store.cache[key] = Shelf.read(self.store, self.agent, kind)
         return cast("Shelf", shelf)

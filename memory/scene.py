@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,7 +98,7 @@ class Scene:
         rules = self.rules
         # As long as none lies ahead, time passing changes all weights by one factor, which
         # scaling takes out again: so the same numbers hold for every moment.
-        steady = self.at >= ages[1] and rules.decay ** ((self.at - ages[0]) / 3600) > _LEAST
+        steady = ages[1] <= self.at < steady_until(ages[0], rules)
         weights_of = (rules.recency_weight, rules.importance_weight)
         key = ("own", rules.since, rules.decay, rules.equal, *weights_of)
         if steady and self.plain and key in self.shelf.memo:
@@ -125,6 +126,14 @@ class Scene:
         hours = (self.at - np.array(ages)) / 3600.0
         low, high = fading(hours, self.rules.decay).tolist()
         return low, high
+
+
+def steady_until(oldest: float, rules: RuleSet) -> float:
+    """Up to when weights of recency, the least that of an access at ``oldest``, keep their
+    differences."""
+    if rules.decay >= 1:
+        return np.inf
+    return oldest + 3600.0 * log(_LEAST) / log(rules.decay)
 
 
 def _steady(last: Floats, ages: Bounds, rules: RuleSet) -> NDArray[np.float32]:

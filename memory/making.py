@@ -1,0 +1,34 @@
+"""Many frozen records at once, made in C."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from itertools import repeat
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def made(kind: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
+    """``count`` objects of a slotted dataclass, each field from its column or its default.
+
+    A frozen dataclass's ``__init__`` sets one field after the other in Python; here each
+    column is set by its slot's own descriptor, all objects in one call: half the time.
+
+    >>> from denizens.core import Message
+    >>> made(Message, 2, role=["user", "user"], parts=[(), ()])[1] == Message("user")
+    True
+    """
+    new: list[T] = list(map(object.__new__, repeat(kind, count)))
+    for field in fields(kind):  # type: ignore[arg-type]
+        values: Iterable[Any] | None = columns.pop(field.name, None)
+        if values is None:
+            if field.default is MISSING:
+                raise TypeError(f"{kind.__name__}: no column for its field '{field.name}'")
+            values = repeat(field.default, count)
+        deque(map(getattr(kind, field.name).__set__, new, values), maxlen=0)
+    if columns:
+        raise TypeError(f"{kind.__name__}: has no fields {sorted(columns)}")
+    return new
