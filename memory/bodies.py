@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import Record
 from .columns import Column
-from .encoding import read_body
+from .encoding import read_body, reader
 
 KEPT = 512
 """Objects kept of those lately asked for, so that a mind that goes on about one thing does
@@ -51,10 +51,16 @@ class Bodies(Sequence[Record]):
     def several(self, places: Sequence[int]) -> list[Record]:
         """The records at some places, each as ``kept`` gives it."""
         have = self._kept
-        try:
-            return [have[place] for place in places]
-        except KeyError:
-            return [self.kept(place) for place in places]
+        lacking = [place for place in places if place not in have]
+        if lacking:
+            if len(have) + len(lacking) > KEPT:
+                have.clear()
+                lacking = list(places)
+            ends, read, data = self._ends.array, reader().validate_json, self._data
+            starts, stops = ends[lacking].tolist(), ends[np.array(lacking) + 1].tolist()
+            for place, start, stop in zip(lacking, starts, stops):
+                have[place] = read(data[start:stop])
+        return [have[place] for place in places]
 
     @overload
     def __getitem__(self, place: int) -> Record: ...

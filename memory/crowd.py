@@ -13,6 +13,7 @@ from .codes import Lists, scale_for
 from .finishing import cosines_of, ends_of, finish
 from .hiding import log_sizes
 from .index import units
+from .making import uncollected
 from .recall import SLACK, WHOLE
 from .shelf import Shelf, seconds
 from .standing import Standing
@@ -30,7 +31,7 @@ FEW = 64
 """Fewer cues than this are not worth a pool, whose threads a busy machine may keep waiting."""
 LEAST = 128
 """Records a mind must have to be worth it."""
-PIECE = 512
+PIECE = 256
 """Cues answered together, so that the arrays between fit the processor's cache."""
 
 
@@ -108,7 +109,8 @@ def together(
         pool = Pool.of(store, {asked.owner: asked.stand.shelf for asked in group})
         for start in range(0, len(group), PIECE):
             piece = group[start : start + PIECE]
-            found = _recall(pool, piece, queries[start : start + PIECE])
+            with uncollected():
+                found = _recall(pool, piece, queries[start : start + PIECE])
             answers.update(zip([asked.place for asked in piece], found, strict=True))
     return answers
 

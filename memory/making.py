@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from itertools import repeat
 from typing import Any, TypeVar
@@ -32,3 +34,16 @@ def made(kind: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
     if columns:
         raise TypeError(f"{kind.__name__}: has no fields {sorted(columns)}")
     return new
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """While thousands of objects are made that cannot be part of a cycle, Python's search
+    for cycles waits: it would go through them, and all others, again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
