@@ -31,6 +31,14 @@ class Bodies(Sequence[Record]):
         self._ends.extend(np.cumsum(sizes) + len(self._data))
         self._data += b"".join(bodies)
 
+    def only(self, places: Sequence[int]) -> None:
+        """Leave out the records at other places; the rest move up."""
+        bodies = [self.body(place) for place in places]
+        self._data, self._ends = bytearray(), Column(np.int64)
+        self._ends.extend([0])
+        self._kept.clear()
+        self.extend(bodies)
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 

@@ -327,10 +327,9 @@ class Claims:
         held = self.memory.quarantined
         if not held:
             return list(statements)
-        kept = self.memory.shelf.records.kept
 
         def theirs(number: RecordId) -> bool:
-            return kept(number - 1).who in held
+            return self.memory.kept(number).who in held
 
         return [
             statement

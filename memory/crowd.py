@@ -12,7 +12,7 @@ from ..store import Store
 from .codes import Lists, scale_for
 from .finishing import cosines_of, ends_of, finish
 from .hiding import log_sizes
-from .index import units
+from .index import Index, units
 from .making import uncollected
 from .recall import SLACK, WHOLE
 from .shelf import Shelf, seconds
@@ -42,7 +42,7 @@ class Pool:
         self.columns = columns
         self._lists = Lists(columns, owners, scale)
         self._room = owners
-        self._owners: dict[AgentId, tuple[int, Shelf, int]] = {}
+        self._owners: dict[AgentId, tuple[int, Index, int]] = {}
 
     @classmethod
     def of(cls, store: Store, shelves: dict[AgentId, Shelf]) -> Pool:
@@ -50,7 +50,7 @@ class Pool:
         columns = next(iter(shelves.values())).index.columns
         key = ("memory pool", columns)
         pool: Pool | None = store.cache.get(key)
-        if pool is None or len(pool._owners | shelves) > pool._room or not pool._holds(shelves):
+        if pool is None or len(pool._owners | shelves) > pool._room:
             sample = [shelf.index.rows_of.part(0, 64) for shelf in list(shelves.values())[:256]]
             known = len(pool._owners | shelves) if pool else len(shelves)
             pool = cls(columns, scale_for(np.concatenate(sample)), max(64, 2 * known))
@@ -59,19 +59,17 @@ class Pool:
             pool._follow(agent, shelf)
         return pool
 
-    def _holds(self, shelves: dict[AgentId, Shelf]) -> bool:
-        """Whether what it has of these is of the very shelves."""
-        return all(
-            known is None or known[1] is shelf
-            for known, shelf in ((self._owners.get(agent), shelves[agent]) for agent in shelves)
-        )
-
     def _follow(self, agent: AgentId, shelf: Shelf) -> None:
-        number, _, done = self._owners.get(agent, (len(self._owners), shelf, 0))
-        if done < shelf.index.rows:
-            rows = shelf.index.rows_of.part(done, shelf.index.rows)
-            self._lists.add(number, np.arange(done, shelf.index.rows), rows)
-        self._owners[agent] = (number, shelf, shelf.index.rows)
+        index = shelf.index
+        number, old, done = self._owners.get(agent, (len(self._owners), index, 0))
+        if old is not index:
+            self._lists.empty(number)
+            done = 0
+        if done < index.rows:
+            self._lists.add(
+                number, np.arange(done, index.rows), index.rows_of.part(done, index.rows)
+            )
+        self._owners[agent] = (number, index, index.rows)
 
     def products(
         self, owners: Sequence[AgentId], queries: Singles

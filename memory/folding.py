@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, Kind, MemoryFault, Record, RecordId, SettingError, Thought, Time
+from ..core import AgentId, Cue, Kind, MemoryFault, Record, RecordId, SettingError, Thought, Time
 from .hiding import FOLDS, folds, hidden
 from .logbook import Tail
 from .memory import Memory
+from .scene import admitted_records
 from .summing import central, summarising
 
 if TYPE_CHECKING:
@@ -165,16 +166,7 @@ class Folding:
         return summarising(records, self._embed)
 
     def _open(self, at: Time) -> list[Record]:
-        memory = self.memory
-        gone = set(hidden(memory.store, memory.agent, step=memory.step))
-        held = memory.quarantined
-        return [
-            record
-            for record in memory.records()
-            if record.id not in gone
-            and record.who not in held
-            and (record.until is None or at < record.until)
-        ]
+        return admitted_records(self.memory, Cue(text="", at=at, rules="paper"))
 
     def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
         over = self.size(at) - budget.records

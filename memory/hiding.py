@@ -99,15 +99,15 @@ def tainted_of(
     return found
 
 
-def hidden_places(
+def hidden_numbers(
     store: Store,
     agent: AgentId,
     step: int | None,
     quarantined: frozenset[AgentId] = frozenset(),
     tainted: Callable[[RecordId], bool] | None = None,
 ) -> NDArray[np.int64]:
-    """``hidden`` as places in the shelf's columns (number - 1), kept until a log grows or
-    others are ``quarantined``; records of theirs are ``tainted``."""
+    """``hidden`` as an array, one and the same until a log grows or others are
+    ``quarantined``; records of theirs are ``tainted``."""
     import numpy as np
 
     sizes = tuple(len(Tail.of(book, store, agent).entries) for book in (FOLDS, DOCUMENTS))
@@ -116,6 +116,6 @@ def hidden_places(
     state = (sizes, quarantined)
     if kept is None or kept[0] != state:
         now = hidden(store, agent, step=step, tainted=tainted) if any(sizes) else []
-        kept = store.cache[key] = (state, np.array(now, np.int64) - 1)
+        kept = store.cache[key] = (state, np.array(now, np.int64))
     found: NDArray[np.int64] = kept[1]
     return found
