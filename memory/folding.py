@@ -11,7 +11,6 @@ from ..core import AgentId, Cue, Kind, MemoryFault, Record, RecordId, SettingErr
 from .hiding import FOLDS, folds, hidden
 from .logbook import Tail
 from .memory import Memory
-from .scene import admitted_records
 from .summing import central, summarising
 
 if TYPE_CHECKING:
@@ -166,6 +165,8 @@ class Folding:
         return summarising(records, self._embed)
 
     def _open(self, at: Time) -> list[Record]:
+        from .scene import admitted_records
+
         return admitted_records(self.memory, Cue(text="", at=at, rules="paper"))
 
     def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:

@@ -76,13 +76,12 @@ class Memory:
         for a file that fails its checks, SettingError for unknown rules.
         """
         self.agent = agent
-        self.rules = rule_set(rules) if isinstance(rules, str) else rules
         if decay is not None and not 0 < decay <= 1:
             raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
         self._decay = decay
         self.embed = embed
         self.trust = trust_in(agent, trust or {})
-        self.rules = self._own(self.rules)
+        self.rules = self._own(rule_set(rules) if isinstance(rules, str) else rules)
         self._compact = compact
         self._step: int | None = None
         self._owned = not isinstance(store, Store)
