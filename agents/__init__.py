@@ -2,5 +2,6 @@
 
 from .agent import Agent
 from .faculties import Minds
+from .upkeep import Upkeep
 
-__all__ = ["Agent", "Minds"]
+__all__ = ["Agent", "Minds", "Upkeep"]

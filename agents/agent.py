@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from ..core import (
     Affordance,
@@ -26,11 +27,12 @@ from ..core import (
     drive,
     traced,
 )
-from ..memory import Memory
+from ..memory import Memory, document_input, write_beside
 from ..planners import Daily
 from ..tools import Toolbox
 from .faculties import Minds
 from .replying import learning, replying
+from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
@@ -45,7 +47,8 @@ class Agent:
 
     ``private_talk``: what a person says in a chat, and what is answered, is recalled in chats
     with that person only. On unless switched off, since what was let out cannot be taken
-    back; off, the agent may tell everybody what anybody told it.
+    back; off, the agent may tell everybody what anybody told it. ``documents`` are files it
+    reads before its first step or chat, ``upkeep`` says what its memory does each night.
     """
 
     def __init__(
@@ -59,8 +62,12 @@ class Agent:
         state: AgentState | None = None,
         step_seconds: int = 60,
         private_talk: bool = True,
+        documents: Sequence[Path | str] = (),
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.private_talk = private_talk
+        self.documents = tuple(map(Path, documents))
+        self.upkeep = upkeep or Upkeep()
         self.persona = persona
         self.model = model
         self.memory = memory
@@ -109,6 +116,21 @@ class Agent:
         decision = yield from traced(self.planner.decide(situation), asks)
         return _step(decision, asks)
 
+    def day(
+        self,
+        seen: Observation,
+        can: Sequence[Affordance],
+        inputs: Sequence[Input] = (),
+        seed: Seed | None = None,
+        *,
+        now: Time | None = None,
+    ) -> Thought[Step]:
+        """``live``, and beside it the memory reads what it is given and does its ``upkeep``:
+        all part of the one Step. Writes nothing."""
+        heard = tuple(given for given in inputs if given.kind != "document")
+        life = self.live(seen, can, heard, seed, now=now)
+        return kept_up(self, life, inputs, now or seen.at)
+
     def reply(
         self, message: Line, session: Sequence[Line] = (), *, seed: Seed | None = None
     ) -> Thought[Reply]:
@@ -126,16 +148,30 @@ class Agent:
             ),
             asks,
         )
-        return Reply(text=text, step=_step(decision, asks))
+        places = sources(asks, text, message.text, self.memory)
+        return Reply(text=text, step=_step(decision, asks), sources=places)
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
         inside the caller's transaction where one is open."""
+        if self.upkeep.claims and dawn(at, self.step_seconds):
+            learn_facts(self.memory, at, number)
         if step.records:
             self.memory.add(step.records, step.embedded, step=number)
         if step.used:
             self.memory.touch(step.used, step=number, at=at)
+        for log, line in step.beside:
+            write_beside(self.memory.store, self.id, log, line, step=number)
         self.state = step.state
+
+    def read(self, path: Path | str, *, at: Time | None = None) -> None:
+        """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
+        agent's model; recall finds its pieces, replies cite them. Raises as ``Documents.add``."""
+        now = at or datetime.now().replace(microsecond=0)
+        thought = kept_up(self, still(self.state), (document_input(path, self.id),), now)
+        step = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        with self.memory.store.transaction():
+            self.commit(step, number=self.memory.shelf.last_step, at=now)
 
     def learn(self, texts: Sequence[str], *, at: Time | None = None) -> None:
         """Take texts into the memory as thoughts of one's own, rated and embedded."""
@@ -158,9 +194,11 @@ class Agent:
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
         piece by piece as it is made. Who remembers nothing yet learns the persona's facts
-        first."""
+        and reads its documents first."""
         if not len(self.memory):
             self.learn(self.persona.facts, at=at)
+            for path in self.documents:
+                self.read(path, at=at)
         now = at or datetime.now().replace(microsecond=0)
         minds = Minds({self.id: self}, at=now, on_text=on_text, priority=-1)
         thought = self.reply(Line(person, text, now), session)

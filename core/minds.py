@@ -52,13 +52,14 @@ class AgentState:
     drafts: Json = field(default_factory=dict)
 
 
-InputKind: TypeAlias = Literal["whisper", "line", "event"]
+InputKind: TypeAlias = Literal["whisper", "line", "event", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """Something from outside a run: a ``whisper`` into one mind, a person's ``line`` in a
-    conversation, or an ``event`` in the world (``place`` and ``fields`` say where and what)."""
+    conversation, an ``event`` in the world (``place`` and ``fields`` say where and what), or a
+    ``document`` of the name ``text`` to read, its pieces in ``fields``."""
 
     kind: InputKind
     to: AgentId = ""
@@ -133,11 +134,15 @@ class Step:
     used: tuple[RecordId, ...] = ()
     why: str = ""
     asks: tuple[Asked, ...] = ()
+    beside: tuple[tuple[str, Json], ...] = ()
+    """Lines for the logs beside the memory's records: (log, line)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer to a person, with the step that made it."""
+    """An answer to a person, with the step that made it; ``sources`` are the places in
+    documents whose words it took: "handbook.pdf, p. 2"."""
 
     text: str
     step: Step
+    sources: tuple[str, ...] = ()

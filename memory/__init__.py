@@ -9,9 +9,10 @@ from ..core import Cue, Hit
 from .changed import Changing, Told
 from .claim import Claim, Statement
 from .claims import Claims
-from .documents import Documents, Imported
+from .documents import Documents, Imported, document_input
 from .exchange import export_lines, import_lines
 from .folding import Budget, Fold, Folding
+from .hiding import write_beside
 from .images import Images
 from .memory import Memory
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
@@ -40,6 +41,7 @@ __all__ = [
     "Statement",
     "Told",
     "agents",
+    "document_input",
     "export_lines",
     "import_lines",
     "load_memories",
@@ -47,6 +49,7 @@ __all__ = [
     "recall_many",
     "rewind",
     "rule_set",
+    "write_beside",
 ]
 
 

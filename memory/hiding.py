@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, RecordId
+from ..core import AgentId, Json, RecordId
 from ..store import Store
 from .logbook import Logbook, Tail
 
@@ -30,6 +30,12 @@ def hidden(
     A summary of a ``tainted`` record is hidden instead of what it stands for, which is told
     by itself."""
     return sorted(_folded(store, agent, step, tainted) | _replaced(store, agent, step))
+
+
+def write_beside(store: Store, agent: AgentId, log: str, line: Json, *, step: int) -> None:
+    """Write a line of a step into the log of folds or of documents."""
+    books = {book.part: book for book in (FOLDS, DOCUMENTS)}
+    books[log].append(store, agent, line, step=step)
 
 
 def log_sizes(store: Store) -> dict[AgentId, tuple[int, ...]]:

@@ -142,11 +142,8 @@ class Memory:
         with self.store.transaction():
             end = head(self.store, self.agent)
             link = append(self.store, self.agent, rows, end.link, bodies)
-            write_head(
-                self.store,
-                self.agent,
-                Head(end.records + len(rows), link, end.touches, end.touch_link),
-            )
+            new = Head(end.records + len(rows), link, end.touches, end.touch_link)
+            write_head(self.store, self.agent, new)
         self._keep_up(lambda shelf: shelf.add(rows, bodies))
 
     def remember(

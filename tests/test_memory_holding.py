@@ -203,10 +203,10 @@ def test_a_pool_follows_what_is_taken_down(tmp_path: Path, monkeypatch: pytest.M
 
         before = agree()
         fold = Folding(minds[1], letters)
-        made = fold.fold(minds[1].records()[:85], at=at)
+        summary = fold.fold(minds[1].records()[:85], at=at)
         assert agree() != before
         assert len(minds[1].shelf.records) < 10
-        fold.unfold(made.id, at=at)
+        fold.unfold(summary.id, at=at)
         assert agree()[1] == before[1]
         assert any(isinstance(key, tuple) and key[0] == "memory pool" for key in _keys(store))
 
