@@ -60,6 +60,8 @@ def chat(
             pieces: list[str] = []
             reply = mind.chat(text, person, session=session, on_text=partial(_show, pieces))
             typer.echo("" if pieces else reply.text)
+            if reply.sources:
+                console().print(f"({'; '.join(reply.sources)})", highlight=False)
             now = reply.step.records[-1].created if reply.step.records else None
             if now is not None:
                 session += [Line(person, text, now), Line(mind.id, reply.text, now)]

@@ -28,7 +28,9 @@ def wake(
     names = [member.persona.name for member in scenario.people]
     name = called(name, names)
     alone = replace(scenario, people=(scenario.people[names.index(name)],))
-    (agent,) = make_agents(alone, store, model if model is not None else load_minds(alone))
+    (agent,) = make_agents(
+        alone, store, model if model is not None else load_minds(alone), read=True
+    )
     if not len(agent.memory):
         agent.learn(agent.persona.facts, at=at)
     return agent
