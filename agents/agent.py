@@ -173,6 +173,13 @@ class Agent:
         with self.memory.store.transaction():
             self.commit(step, number=self.memory.shelf.last_step, at=now)
 
+    def grow_up(self, *, at: Time | None = None) -> None:
+        """Who remembers nothing yet learns the persona's facts and reads its documents."""
+        if not len(self.memory):
+            self.learn(self.persona.facts, at=at)
+            for path in self.documents:
+                self.read(path, at=at)
+
     def learn(self, texts: Sequence[str], *, at: Time | None = None) -> None:
         """Take texts into the memory as thoughts of one's own, rated and embedded."""
         if not texts:
@@ -195,10 +202,7 @@ class Agent:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
         piece by piece as it is made. Who remembers nothing yet learns the persona's facts
         and reads its documents first."""
-        if not len(self.memory):
-            self.learn(self.persona.facts, at=at)
-            for path in self.documents:
-                self.read(path, at=at)
+        self.grow_up(at=at)
         now = at or datetime.now().replace(microsecond=0)
         minds = Minds({self.id: self}, at=now, on_text=on_text, priority=-1)
         thought = self.reply(Line(person, text, now), session)

@@ -150,8 +150,8 @@ def _embedder(held: Memory) -> Embedder | None:
 
     if columns != 384:
         raise MemoryFault(
-            f"{held.store.name}: memory of {held.agent}: its embeddings have {columns} numbers, the "
-            "packaged embedder's 384; do this in Python with the embedder they were made by"
+            f"{held.store.name}: memory of {held.agent}: its embeddings have {columns} numbers, "
+            "the packaged embedder's 384; do this in Python with the embedder they were made by"
         )
     return packaged_embedder()
 

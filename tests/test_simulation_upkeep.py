@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from denizens.agents import Agent, Upkeep
-from denizens.core import Cue, Persona, SettingError
+from denizens.agents.upkeep import sources
+from denizens.core import Persona, Recalled, SettingError
 from denizens.memory import Claims, Documents, Folding, Memory
 from denizens.models import ImprovisedModel
 from denizens.simulation import Run, begin, fork, load_scenario, replay, resume
 from denizens.store import Store
 
-HOURS = 3600
 SCENARIO = """
 [scenario]
 name = "small"
@@ -43,7 +43,14 @@ home = "small:garden"
 currently = "Bo Lund is digging by the well."
 """
 KEPT = "memory.budget = 12\nmemory.fresh_hours = 6\nmemory.claims = true"
-HANDBOOK = "# Holidays\n\nThe bakery is closed in the second week of August.\n\n# Ovens\n\nThe left oven runs hot.\n"
+HANDBOOK = """# Holidays
+
+The bakery is closed in the second week of August.
+
+# Ovens
+
+The left oven runs hot.
+"""
 
 
 def scenario(folder: Path, minds: str = "", ada: str = "") -> Path:
@@ -74,8 +81,8 @@ def test_a_run_reads_folds_and_learns(lived: Path) -> None:
         memory = run.memory("Ada Lund")
         known = Documents(memory)
         assert [known.cite(piece) for piece in known.pieces("handbook.md")] == [
-            "handbook.md, lines 1-3",
-            "handbook.md, lines 5-7",
+            "handbook.md, line 3",
+            "handbook.md, line 7",
         ]
         folds = Folding(memory).log()
         assert folds
@@ -150,18 +157,30 @@ def test_own_keys_win(tmp_path: Path) -> None:
 
 def test_a_chat_cites_its_documents(tmp_path: Path) -> None:
     """An agent reads its documents before its first chat; a reply that takes words from a
-    piece says where they stand, one that does not says nothing."""
+    piece says where they stand, one that takes them from the question or from other
+    memories says nothing."""
     scenario(tmp_path)
     bo = Agent(
-        Persona(name="Bo"),
+        Persona(name="Bo", facts=("Bo bakes on Mondays.",)),
         model=ImprovisedModel(),
         memory=Memory(":memory:", "Bo"),
         documents=[tmp_path / "handbook.md"],
     )
-    reply = bo.chat("When is the bakery closed?", "Ada")
+    question = "When is the bakery closed?"
+    reply = bo.chat(question, "Ada")
     assert Documents(bo.memory).names() == ("handbook.md",)
-    cue = Cue(
-        text="holidays", at=reply.step.records[0].created, kinds=("document",), rules="hybrid"
+    assert "Bo bakes on Mondays." in [record.text for record in bo.memory.records()]
+    answers = [one.answer for one in reply.step.asks if isinstance(one.answer, Recalled)]
+    kinds = {hit.record.kind for answer in answers for hit in answer.hits}
+    assert kinds == {"document", "thought"}
+
+    def cited(text: str) -> tuple[str, ...]:
+        return sources(reply.step.asks, text, question, bo.memory)
+
+    assert cited("In the second week of August.") == ("handbook.md, line 3",)
+    assert cited("The left oven runs hot in August.") == (
+        "handbook.md, line 7",
+        "handbook.md, line 3",
     )
-    assert len(bo.memory.recall(cue)) == 2
-    assert all(place.startswith("handbook.md, line") for place in reply.sources)
+    assert cited("The bakery is closed on Mondays.") == ()
+    assert reply.sources == cited(reply.text)
