@@ -4,5 +4,6 @@ from .agent import Agent
 from .calls import Caller
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
+from .upkeep import Upkeep
 
-__all__ = ["Agent", "Caller", "Guard", "Minds", "Stopped", "guarded"]
+__all__ = ["Agent", "Caller", "Guard", "Minds", "Stopped", "Upkeep", "guarded"]

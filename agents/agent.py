@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from ..core import (
@@ -34,13 +35,14 @@ from ..core import (
     drive,
     traced,
 )
-from ..memory import CallBook, Memory
+from ..memory import CallBook, Memory, document_input, write_beside
 from ..planners import Daily
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from .chatting import Talking
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
 from .replying import learning, replying
+from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
@@ -55,7 +57,8 @@ class Agent:
 
     ``private_talk``: what a person says in a chat, and what is answered, is recalled in chats
     with that person only. On unless switched off, since what was let out cannot be taken
-    back; off, the agent may tell everybody what anybody told it.
+    back; off, the agent may tell everybody what anybody told it. ``documents`` are files it
+    reads before its first step or chat, ``upkeep`` says what its memory does each night.
 
     ``policy`` bounds what it may do with its tools (None: the toolbox's own); ``trusted`` are
     patterns of those whose words do not withdraw its right to act: see ``Policy``.
@@ -74,8 +77,12 @@ class Agent:
         private_talk: bool = True,
         policy: Policy | None = None,
         trusted: Iterable[str] = (),
+        documents: Sequence[Path | str] = (),
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.private_talk = private_talk
+        self.documents = tuple(map(Path, documents))
+        self.upkeep = upkeep or Upkeep()
         self.persona = persona
         self.model = model
         self.memory = memory
@@ -127,6 +134,21 @@ class Agent:
         done = yield from guarded(self.planner.decide(situation), guard, asks)
         return self._step(done, asks, guard)
 
+    def day(
+        self,
+        seen: Observation,
+        can: Sequence[Affordance],
+        inputs: Sequence[Input] = (),
+        seed: Seed | None = None,
+        *,
+        now: Time | None = None,
+    ) -> Thought[Step]:
+        """``live``, and beside it the memory reads what it is given and does its ``upkeep``:
+        all part of the one Step. Writes nothing."""
+        other = tuple(given for given in inputs if given.kind != "document")
+        life = self.live(seen, can, other, seed, now=now)
+        return kept_up(self, life, inputs, now or seen.at)
+
     def reply(
         self, message: Line, session: Sequence[Line] = (), *, seed: Seed | None = None
     ) -> Thought[Reply]:
@@ -146,7 +168,8 @@ class Agent:
         if isinstance(done, Stopped):
             return Reply(text=f"(no answer: {done.why})", step=self._step(done, asks, guard))
         text, decision = done
-        return Reply(text=text, step=self._step(decision, asks, guard))
+        places = sources(asks, text, message.text, self.memory)
+        return Reply(text=text, step=self._step(decision, asks, guard), sources=places)
 
     def _guard(self, sources: Iterable[str]) -> Guard:
         return Guard(
@@ -178,11 +201,31 @@ class Agent:
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
         inside the caller's transaction where one is open."""
+        if self.upkeep.claims and dawn(at, self.step_seconds):
+            learn_facts(self.memory, at, number)
         if step.records:
             self.memory.add(step.records, step.embedded, step=number)
         if step.used:
             self.memory.touch(step.used, step=number, at=at)
+        for log, line in step.beside:
+            write_beside(self.memory.store, self.id, log, line, step=number)
         self.state = step.state
+
+    def read(self, path: Path | str, *, at: Time | None = None) -> None:
+        """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
+        agent's model; recall finds its pieces, replies cite them. Raises as ``Documents.add``."""
+        now = at or datetime.now().replace(microsecond=0)
+        thought = kept_up(self, still(self.state), (document_input(path, self.id),), now)
+        step = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        with self.memory.store.transaction():
+            self.commit(step, number=self.memory.shelf.last_step, at=now)
+
+    def grow_up(self, *, at: Time | None = None) -> None:
+        """Who remembers nothing yet learns the persona's facts and reads its documents."""
+        if not len(self.memory):
+            self.learn(self.persona.facts, at=at)
+            for path in self.documents:
+                self.read(path, at=at)
 
     def learn(self, texts: Sequence[str], *, at: Time | None = None) -> None:
         """Take texts into the memory as thoughts of one's own, rated and embedded."""
@@ -207,12 +250,11 @@ class Agent:
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
         piece by piece as it is made, ``listener`` what tools say while they work. Who remembers
-        nothing yet learns the persona's facts first.
+        nothing yet learns the persona's facts and reads its documents first.
 
         Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
         reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
-        if not len(self.memory):
-            self.learn(self.persona.facts, at=at)
+        self.grow_up(at=at)
         now = at or datetime.now().replace(microsecond=0)
         talk = Talking(self, Line(person, text, now), tuple(session))
         return talk.go_on(on_text=on_text, approve=approve, listener=listener)

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from pydantic import ValidationError
 
     # They add their commands.
-    from . import approving, bench, looking, memory, models, running, talking  # noqa: F401
+    from . import approving, bench, knowing, looking, memory, models, running, talking  # noqa: F401
 
     code: object = BAD
     try:

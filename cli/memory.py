@@ -74,7 +74,7 @@ def export(
     """Write a memory as JSON Lines: all of it, or what one person may see."""
     with Store(file, write=False) as store:
         prepare(store)
-        count = export_lines(Memory(store, _one(store, agent)), to, person=person)
+        count = export_lines(Memory(store, one(store, agent)), to, person=person)
     say(f"{to}: {count} lines")
 
 
@@ -119,7 +119,8 @@ def forget(
         raise typer.Exit(BAD)
 
 
-def _one(store: Store, agent: str | None) -> str:
+def one(store: Store, agent: str | None) -> str:
+    """Whose memory is meant. Raises MemoryFault unless exactly one is."""
     known = agents(store)
     if agent is None and len(known) == 1:
         return known[0]

@@ -62,6 +62,8 @@ def chat(
                 text, person, session=session, on_text=partial(_show, pieces), approve=_leave
             )
             typer.echo("" if pieces else reply.text)
+            if reply.sources:
+                console().print(f"({'; '.join(reply.sources)})", highlight=False)
             now = reply.step.records[-1].created if reply.step.records else None
             if now is not None:
                 session += [Line(person, text, now), Line(mind.id, reply.text, now)]

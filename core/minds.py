@@ -57,13 +57,14 @@ class AgentState:
     tokens: int = 0
 
 
-InputKind: TypeAlias = Literal["whisper", "line", "event"]
+InputKind: TypeAlias = Literal["whisper", "line", "event", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """Something from outside a run: a ``whisper`` into one mind, a person's ``line`` in a
-    conversation, or an ``event`` in the world (``place`` and ``fields`` say where and what)."""
+    conversation, an ``event`` in the world (``place`` and ``fields`` say where and what), or a
+    ``document`` of the name ``text`` to read, its pieces in ``fields``."""
 
     kind: InputKind
     to: AgentId = ""
@@ -173,13 +174,17 @@ class Step:
     why: str = ""
     asks: tuple[Asked, ...] = ()
     stopped: Literal["", "budget"] = ""
+    beside: tuple[tuple[str, Json], ...] = ()
+    """Lines for the logs beside the memory's records: (log, line)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer to a person, with the step that made it. It ``waits`` for somebody to allow
+    """An answer to a person, with the step that made it; ``sources`` are the places in
+    documents whose words it took: "handbook.pdf, p. 2". It ``waits`` for somebody to allow
     these calls: then nothing was written yet, and answering them goes on with it."""
 
     text: str
     step: Step
     waits: tuple[Request, ...] = ()
+    sources: tuple[str, ...] = ()

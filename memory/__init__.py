@@ -10,9 +10,10 @@ from .callbook import CallBook, Entry, Stopwatch
 from .changed import Changing, Told
 from .claim import Claim, Statement
 from .claims import Claims
-from .documents import Documents, Imported
+from .documents import Documents, Imported, document_input
 from .exchange import export_lines, import_lines
 from .folding import Budget, Fold, Folding
+from .hiding import write_beside
 from .images import Images
 from .memory import Memory
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
@@ -44,6 +45,7 @@ __all__ = [
     "Stopwatch",
     "Told",
     "agents",
+    "document_input",
     "export_lines",
     "import_lines",
     "load_memories",
@@ -51,6 +53,7 @@ __all__ = [
     "recall_many",
     "rewind",
     "rule_set",
+    "write_beside",
 ]
 
 

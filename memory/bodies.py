@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import Record
 from .columns import Column
-from .encoding import read_body
+from .encoding import read_body, reader
 
 KEPT = 512
 """Objects kept of those lately asked for, so that a mind that goes on about one thing does
@@ -31,6 +31,14 @@ class Bodies(Sequence[Record]):
         self._ends.extend(np.cumsum(sizes) + len(self._data))
         self._data += b"".join(bodies)
 
+    def only(self, places: Sequence[int]) -> None:
+        """Leave out the records at other places; the rest move up."""
+        bodies = [self.body(place) for place in places]
+        self._data, self._ends = bytearray(), Column(np.int64)
+        self._ends.extend([0])
+        self._kept.clear()
+        self.extend(bodies)
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 
@@ -47,6 +55,20 @@ class Bodies(Sequence[Record]):
                 self._kept.clear()
             record = self._kept[place] = read_body(self.body(place))
         return record
+
+    def several(self, places: Sequence[int]) -> list[Record]:
+        """The records at some places, each as ``kept`` gives it."""
+        have = self._kept
+        lacking = [place for place in places if place not in have]
+        if lacking:
+            if len(have) + len(lacking) > KEPT:
+                have.clear()
+                lacking = list(places)
+            ends, read, data = self._ends.array, reader().validate_json, self._data
+            starts, stops = ends[lacking].tolist(), ends[np.array(lacking) + 1].tolist()
+            for place, start, stop in zip(lacking, starts, stops):
+                have[place] = read(data[start:stop])
+        return [have[place] for place in places]
 
     @overload
     def __getitem__(self, place: int) -> Record: ...

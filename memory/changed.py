@@ -123,16 +123,13 @@ class Changing:
         )
 
     def _lines(self, name: str, person: AgentId) -> list[_Line]:
-        from .scene import admitted
+        from .scene import admitted_records
 
         # What has expired may have been true when it is asked about: nothing ends for this cue.
         every = Cue(text="", at=datetime.min, person=person, rules="paper")
-        mask = admitted(self.memory, every)
         first = name.split()[0] if name else ""
         found = []
-        for record in self.memory.records():
-            if mask is not None and not mask[record.id - 1]:
-                continue
+        for record in admitted_records(self.memory, every):
             # Cheap before dear: most records of a large memory are of others.
             if name and first not in record.text and first not in record.who:
                 continue

@@ -35,7 +35,7 @@ def recall(claims: Claims, cue: Cue, vector: Vector | None = None) -> tuple[Hit,
     if related:
         reasons = _reasons(claims, cue)
         # The mask of recall itself: what is private, folded, gone, expired or quarantined.
-        open_to = set((scene.candidates() + 1).tolist())
+        open_to = set(scene.shelf.number.array[scene.candidates()].tolist())
         most = related[0][1]
         for number, weight in related:
             if number not in open_to:

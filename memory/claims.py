@@ -42,10 +42,18 @@ class Claims:
     'Ada lives in Leeds'
     """
 
-    def __init__(self, memory: Memory, *, functional: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        functional: Collection[str] | None = None,
+        step: int | None = None,
+    ) -> None:
         """``functional`` names the relations that hold for one object at a time, where the
-        usual ones (``is_functional``) do not fit."""
+        usual ones (``is_functional``) do not fit. ``step`` is that of which lines are written
+        (the memory's last)."""
         self.memory = memory
+        self._step = step
         self._rule: Callable[[str], bool] | None = None
         if functional is not None:
             names = {relation_key(name) for name in functional}
@@ -121,6 +129,13 @@ class Claims:
                 self._tell(draft, record)
                 count += 1
         return count
+
+    def learn_between(self, since: Time, before: Time) -> int:
+        """``learn`` from what was written between two moments and can be recalled."""
+        from .scene import admitted_records
+
+        cue = Cue(text="", at=before, since=since, before=before, rules="paper")
+        return self.learn(admitted_records(self.memory, cue))
 
     def _tell(self, draft: Draft, record: Record) -> None:
         at = record.created
@@ -302,7 +317,8 @@ class Claims:
         memory = self.memory
         if memory.step is not None:
             raise self._fault(f"is seen as of step {memory.step} and read-only")
-        return BOOK.append(memory.store, memory.agent, line, step=memory.shelf.last_step)
+        step = memory.shelf.last_step if self._step is None else self._step
+        return BOOK.append(memory.store, memory.agent, line, step=step)
 
     def _all(self) -> list[Statement]:
         return [
@@ -327,10 +343,9 @@ class Claims:
         held = self.memory.quarantined
         if not held:
             return list(statements)
-        kept = self.memory.shelf.records.kept
 
         def theirs(number: RecordId) -> bool:
-            return kept(number - 1).who in held
+            return self.memory.kept(number).who in held
 
         return [
             statement

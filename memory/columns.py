@@ -25,11 +25,16 @@ class Column:
         """Add values at the end."""
         size = self._size + len(values)
         if size > len(self._data):
-            grown = np.empty(max(size, 2 * len(self._data)), self._data.dtype)
+            grown = np.empty(max(64, size, 2 * len(self._data)), self._data.dtype)
             grown[: self._size] = self.array
             self._data = grown
         self._data[self._size : size] = values
         self._size = size
+
+    def only(self, keep: NDArray[np.bool_]) -> None:
+        """Leave out the values that are not to be kept; ``keep`` is of shape (len(self),)."""
+        self._data = self.array[keep]
+        self._size = len(self._data)
 
     def __len__(self) -> int:
         return self._size
@@ -90,7 +95,7 @@ class Rows:
         """The numbered rows, float32, shape (len(rows), columns)."""
         if self.size <= BLOCK:
             block = self._blocks[0] if self._blocks else np.empty((0, self.columns), np.float32)
-            return block[rows].astype(np.float32, copy=False)
+            return block.take(rows, axis=0).astype(np.float32, copy=False)
         found = np.empty((len(rows), self.columns), np.float32)
         owner = rows // BLOCK
         for number in np.unique(owner):

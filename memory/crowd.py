@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from ..core import AgentId, Cue, Hit
 from ..store import Store
 from .codes import Lists, scale_for
 from .finishing import cosines_of, ends_of, finish
-from .index import units
-from .recall import SLACK, WHOLE, hits, score_some
-from .scene import Scene
-from .scoring import best
-from .shelf import Shelf
+from .hiding import log_sizes
+from .index import Index, units
+from .making import uncollected
+from .recall import SLACK, WHOLE
+from .shelf import Shelf, seconds
+from .standing import Standing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,7 @@ FEW = 64
 """Fewer cues than this are not worth a pool, whose threads a busy machine may keep waiting."""
 LEAST = 128
 """Records a mind must have to be worth it."""
-PIECE = 512
+PIECE = 256
 """Cues answered together, so that the arrays between fit the processor's cache."""
 
 
@@ -41,7 +42,7 @@ class Pool:
         self.columns = columns
         self._lists = Lists(columns, owners, scale)
         self._room = owners
-        self._owners: dict[AgentId, tuple[int, Shelf, int]] = {}
+        self._owners: dict[AgentId, tuple[int, Index, int]] = {}
 
     @classmethod
     def of(cls, store: Store, shelves: dict[AgentId, Shelf]) -> Pool:
@@ -49,7 +50,7 @@ class Pool:
         columns = next(iter(shelves.values())).index.columns
         key = ("memory pool", columns)
         pool: Pool | None = store.cache.get(key)
-        if pool is None or len(pool._owners | shelves) > pool._room or not pool._holds(shelves):
+        if pool is None or len(pool._owners | shelves) > pool._room:
             sample = [shelf.index.rows_of.part(0, 64) for shelf in list(shelves.values())[:256]]
             known = len(pool._owners | shelves) if pool else len(shelves)
             pool = cls(columns, scale_for(np.concatenate(sample)), max(64, 2 * known))
@@ -58,19 +59,17 @@ class Pool:
             pool._follow(agent, shelf)
         return pool
 
-    def _holds(self, shelves: dict[AgentId, Shelf]) -> bool:
-        """Whether what it has of these is of the very shelves."""
-        return all(
-            known is None or known[1] is shelf
-            for known, shelf in ((self._owners.get(agent), shelves[agent]) for agent in shelves)
-        )
-
     def _follow(self, agent: AgentId, shelf: Shelf) -> None:
-        number, _, done = self._owners.get(agent, (len(self._owners), shelf, 0))
-        if done < shelf.index.rows:
-            rows = shelf.index.rows_of.part(done, shelf.index.rows)
-            self._lists.add(number, np.arange(done, shelf.index.rows), rows)
-        self._owners[agent] = (number, shelf, shelf.index.rows)
+        index = shelf.index
+        number, old, done = self._owners.get(agent, (len(self._owners), index, 0))
+        if old is not index:
+            self._lists.empty(number)
+            done = 0
+        if done < index.rows:
+            self._lists.add(
+                number, np.arange(done, index.rows), index.rows_of.part(done, index.rows)
+            )
+        self._owners[agent] = (number, index, index.rows)
 
     def products(
         self, owners: Sequence[AgentId], queries: Singles
@@ -82,49 +81,81 @@ class Pool:
         return starts, found, within
 
 
+class Asked(NamedTuple):
+    """One request that a pool can answer, by its place among all."""
+
+    place: int
+    owner: AgentId
+    stand: Standing
+    at: float
+    limit: int
+    row: Vector
+
+
 def together(
     requests: Sequence[tuple[Memory, Cue]], rows: Sequence[Vector | None]
 ) -> dict[int, tuple[Hit, ...]]:
     """The answers, by place, to those requests that a pool can answer; the very answers
     that ``Memory.recall`` gives to each alone."""
-    if len(requests) < FEW:
-        return {}
-    groups: dict[tuple[int, int], list[tuple[int, Scene]]] = {}
-    for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
-        if row is None or cue.limit < 1:
-            continue
-        rules, shelf = memory.rules_for(cue), memory.shelf
-        plain = rules.recency == "hours" and rules.listing == "written" and not rules.successive
-        plain &= rules.matching != "hybrid" and not (cue.variety or cue.tokens or cue.around)
-        size = shelf.index.rows
-        if plain and LEAST <= size == len(shelf.row) <= WHOLE and memory.step is None:
-            scene = Scene.of(memory, cue, np.asarray(row, np.float32), {})
-            groups.setdefault((id(memory.store), len(row)), []).append((place, scene))
     answers: dict[int, tuple[Hit, ...]] = {}
-    for members in groups.values():
-        if len(members) < FEW:
-            continue
-        for start in range(0, len(members), PIECE):
-            piece = members[start : start + PIECE]
-            asked = [requests[place] for place, _ in piece]
-            found = _recall([scene for _, scene in piece], asked)
-            answers.update(zip((place for place, _ in piece), found, strict=True))
+    if len(requests) < FEW:
+        return answers
+    for store, group in _grouped(requests, rows):
+        queries = units(np.array([asked.row for asked in group], np.float32))
+        if not np.isfinite(queries).all():
+            continue  # asked alone, the one with such a row is named
+        pool = Pool.of(store, {asked.owner: asked.stand.shelf for asked in group})
+        for start in range(0, len(group), PIECE):
+            piece = group[start : start + PIECE]
+            with uncollected():
+                found = _recall(pool, piece, queries[start : start + PIECE])
+            answers.update(zip([asked.place for asked in piece], found, strict=True))
     return answers
 
 
-def _recall(scenes: list[Scene], asked: list[tuple[Memory, Cue]]) -> list[tuple[Hit, ...]]:
-    owners = [memory.agent for memory, _ in asked]
-    limits = [cue.limit for _, cue in asked]
-    queries = units(np.stack([scene.query for scene in scenes if scene.query is not None]))
-    shelves = {owner: scene.shelf for owner, scene in zip(owners, scenes, strict=True)}
-    pool = Pool.of(asked[0][0].store, shelves)
-    starts, rough, off = pool.products(owners, queries)
+def _grouped(
+    requests: Sequence[tuple[Memory, Cue]], rows: Sequence[Vector | None]
+) -> list[tuple[Store, list[Asked]]]:
+    """What one arithmetic can answer: minds of one store, with embeddings of one length and
+    rules of one decay."""
+    groups: dict[tuple[int, int, float], list[Asked]] = {}
+    logs: dict[int, tuple[Store, dict[AgentId, tuple[int, ...]]]] = {}
+    moment, at = None, 0.0
+    for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
+        if row is None or memory.step is not None or not _simple(cue):
+            continue
+        store, owner = memory.store, memory.agent
+        if id(store) not in logs:
+            store.refresh()
+            logs[id(store)] = (store, log_sizes(store))
+        if cue.at is not moment:
+            moment, at = cue.at, seconds(cue.at)
+        stand = Standing.of(memory, cue, at, logs[id(store)][1].get(owner, ()))
+        if stand is None or not LEAST <= len(stand.own) <= WHOLE:
+            continue
+        index = stand.shelf.index
+        if index.rows == len(stand.own) and index.columns == len(row):
+            key = (id(store), len(row), stand.rules.decay)
+            groups.setdefault(key, []).append(Asked(place, owner, stand, at, cue.limit, row))
+    return [(logs[key[0]][0], group) for key, group in groups.items() if len(group) >= FEW]
+
+
+def _simple(cue: Cue) -> bool:
+    """Whether a cue asks for nothing that is worked out mind by mind."""
+    return cue.limit >= 1 and not (cue.variety or cue.tokens or cue.around)
+
+
+def _recall(pool: Pool, piece: list[Asked], queries: Singles) -> list[tuple[Hit, ...]]:
+    stands = [asked.stand for asked in piece]
+    limits = [asked.limit for asked in piece]
+    at = np.array([asked.at for asked in piece])
+    starts, rough, off = pool.products([asked.owner for asked in piece], queries)
     begin, sizes = starts[:-1], np.diff(starts)
     fits = None
     lows, highs = rough, rough
-    if any(scene.mask is not None for scene in scenes):
+    if any(stand.mask is not None for stand in stands):
         fits = np.concatenate(
-            [np.ones(s.count, bool) if s.mask is None else s.mask for s in scenes]
+            [np.ones(len(s.own), bool) if s.mask is None else s.mask for s in stands]
         )
         lows, highs = np.where(fits, rough, np.inf), np.where(fits, rough, -np.inf)
     low = np.minimum.reduceat(lows, begin)
@@ -134,8 +165,8 @@ def _recall(scenes: list[Scene], asked: list[tuple[Memory, Cue]]) -> list[tuple[
     if fits is not None:
         edge &= fits
     ends, end_cuts = _picked(edge, starts)
-    alike = ends_of(cosines_of(scenes, queries, ends, end_cuts), end_cuts)
-    score, window = _rough_scores(scenes, rough, alike, off, sizes)
+    alike = ends_of(cosines_of(stands, queries, ends, end_cuts), end_cuts)
+    score, window = _rough_scores(stands, rough, alike, off, sizes)
     if fits is not None:
         score[~fits] = -np.inf
     bars = _bars(score, begin, sizes, limits) - window
@@ -143,16 +174,7 @@ def _recall(scenes: list[Scene], asked: list[tuple[Memory, Cue]]) -> list[tuple[
     if fits is not None:
         wanted &= fits
     places, cuts = _picked(wanted, starts)
-    if any(scene.rules.decay != scenes[0].rules.decay for scene in scenes):
-        pieces = zip(scenes, np.split(places, cuts[1:-1]), limits, strict=True)
-        bounds = zip(alike[0].tolist(), alike[1].tolist(), strict=True)
-        answers = []
-        for (scene, mine, limit), both in zip(pieces, bounds, strict=True):
-            cosines = scene.shelf.relevance(mine, scene.query)
-            parts = score_some(scene, mine, cosines, both)
-            answers.append(hits(scene.shelf, parts, best(parts.score, limit)))
-        return answers
-    return finish(scenes, queries, places, cuts, limits, alike)
+    return finish(stands, queries, at, places, cuts, limits, alike)
 
 
 def _picked(wanted: NDArray[np.bool_], starts: Ints) -> tuple[Ints, Ints]:
@@ -163,21 +185,21 @@ def _picked(wanted: NDArray[np.bool_], starts: Ints) -> tuple[Ints, Ints]:
 
 
 def _rough_scores(
-    scenes: list[Scene], rough: Singles, alike: Ends, off: Singles, sizes: Ints
+    stands: list[Standing], rough: Singles, alike: Ends, off: Singles, sizes: Ints
 ) -> tuple[Singles, NDArray[np.float64]]:
     """Scores by rough cosines scaled by exact bounds, and the width within which two of a
     scene may change places."""
     low, high = alike
-    weights = np.array([scene.rules.relevance_weight for scene in scenes])
+    weights = np.array([stand.rules.relevance_weight for stand in stands])
     # Where all are equally alike their part is one number, which changes no order.
     slope = np.where(high > low, weights / np.where(high > low, high - low, 1.0), 0.0)
     score: Singles = rough * np.repeat(slope.astype(np.float32), sizes)
-    shift = np.where(high > low, -slope * low, weights * [s.rules.equal for s in scenes])
+    shift = np.where(high > low, -slope * low, weights * [s.rules.equal for s in stands])
     score += np.repeat(shift.astype(np.float32), sizes)
-    score += np.concatenate([scene.own() for scene in scenes])
-    if any(scene.trust is not None for scene in scenes):
+    score += np.concatenate([stand.own for stand in stands])
+    if any(stand.trust is not None for stand in stands):
         score *= np.concatenate(
-            [np.ones(s.count, np.float32) if s.trust is None else s.trust for s in scenes]
+            [np.ones(len(s.own), np.float32) if s.trust is None else s.trust for s in stands]
         )
     window: NDArray[np.float64] = 2 * (np.abs(slope) * off.astype(np.float64) + SLACK)
     return score, window

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, MemoryFault, Record, RecordId, Time
+from ..core import AgentId, Input, Json, MemoryFault, Record, RecordId, Time
 from .document_parts import Piece, pieces
 from .document_readers import blocks
 from .hiding import DOCUMENTS, contents
@@ -25,6 +25,15 @@ class Imported:
     added: tuple[RecordId, ...]
     kept: tuple[RecordId, ...]
     replaced: tuple[RecordId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An import not yet written: its records, and its line of the log (None: no change)."""
+
+    imported: Imported
+    records: tuple[Record, ...]
+    line: Json
 
 
 class Documents:
@@ -57,24 +66,43 @@ class Documents:
         file or a missing library; then nothing was written.
         """
         path = Path(path)
-        name = name or path.name
+        texts = pieces_of(path)
+        plan = self.planned(
+            name or path.name, texts, at=at, who=who, audience=audience, importance=importance
+        )
+        self._write(plan)
+        return plan.imported
+
+    def planned(
+        self,
+        name: str,
+        texts: Sequence[tuple[str, str]],
+        *,
+        at: Time,
+        first: RecordId | None = None,
+        who: AgentId = "",
+        audience: Sequence[AgentId] = (),
+        importance: float = 1.0,
+    ) -> Plan:
+        """What an import of these pieces (text, place) would write: for who writes it within
+        a step. ``first`` is the number of the first record (the memory's next)."""
         people = tuple(sorted(set(audience)))
         before = contents(self.memory.store, self.memory.agent).get(name, [])
         waiting: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
         for number, _ in before:
             for old in self.memory.there([number]):
                 waiting.setdefault((old.text, old.audience), []).append(number)
+        first = self.memory.next_id if first is None else first
         records: list[Record] = []
         held: list[tuple[RecordId, str]] = []
         kept = []
-        for piece in list(pieces(blocks(path))):
-            text = _full(piece)
+        for text, place in texts:
             if same := waiting.get((text, people)):
                 kept.append(same[0])
-                held.append((same.pop(0), piece.place))
+                held.append((same.pop(0), place))
                 continue
-            number = self.memory.next_id + len(records)
-            held.append((number, piece.place))
+            number = first + len(records)
+            held.append((number, place))
             records.append(
                 Record(
                     id=number,
@@ -85,12 +113,13 @@ class Documents:
                     importance=importance,
                     audience=people,
                     episode=name,
-                    source=piece.place,
+                    source=place,
                 )
             )
-        self._write(name, records, held, before)
         gone = tuple(sorted(number for numbers in waiting.values() for number in numbers))
-        return Imported(name, tuple(record.id for record in records), tuple(kept), gone)
+        added = tuple(record.id for record in records)
+        line = None if held == before else _line(name, held)
+        return Plan(Imported(name, added, tuple(kept), gone), tuple(records), line)
 
     def remove(self, name: str) -> tuple[RecordId, ...]:
         """Take a document out of recall; returns its records, which stay in the file."""
@@ -100,7 +129,7 @@ class Documents:
             raise MemoryFault(
                 f"memory of {self.memory.agent}: no document '{name}'; there are: {known}"
             )
-        self._write(name, [], [], records)
+        self._write(Plan(Imported(name, (), (), ()), (), _line(name, ())))
         return tuple(number for number, _ in records)
 
     def names(self) -> tuple[str, ...]:
@@ -127,16 +156,10 @@ class Documents:
         places = dict(held.get(record.episode, []))
         return f"{record.episode}, {places.get(record.id, record.source)}"
 
-    def _write(
-        self,
-        name: str,
-        records: Sequence[Record],
-        held: Sequence[tuple[RecordId, str]],
-        before: Sequence[tuple[RecordId, str]],
-    ) -> None:
-        if list(held) == list(before):
+    def _write(self, plan: Plan) -> None:
+        if plan.line is None:
             return
-        memory = self.memory
+        memory, records = self.memory, plan.records
         vectors = None
         if self._embed and records:
             rows = self._embed([record.text for record in records])
@@ -144,8 +167,22 @@ class Documents:
         step = memory.shelf.last_step
         with memory.store.transaction():
             memory.add(records, vectors, step=step)
-            line = {"document": name, "records": [list(each) for each in held]}
-            DOCUMENTS.append(memory.store, memory.agent, line, step=step)
+            DOCUMENTS.append(memory.store, memory.agent, plan.line, step=step)
+
+
+def pieces_of(path: Path | str) -> tuple[tuple[str, str], ...]:
+    """The pieces of a file, each with its place. Raises as ``Documents.add`` does."""
+    return tuple((_full(piece), piece.place) for piece in pieces(blocks(Path(path))))
+
+
+def document_input(path: Path | str, to: AgentId, name: str = "") -> Input:
+    """What a simulation is given so that an agent reads a file."""
+    texts = [list(each) for each in pieces_of(path)]
+    return Input(kind="document", to=to, text=name or Path(path).name, fields={"pieces": texts})
+
+
+def _line(name: str, held: Sequence[tuple[RecordId, str]]) -> dict[str, Json]:
+    return {"document": name, "records": [list(each) for each in held]}
 
 
 def _full(piece: Piece) -> str:

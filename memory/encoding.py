@@ -39,7 +39,8 @@ def body_of(record: Record) -> str:
 
 
 @cache
-def _reader() -> TypeAdapter[Record]:
+def reader() -> TypeAdapter[Record]:
+    """What reads a body."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(Record)
@@ -47,7 +48,7 @@ def _reader() -> TypeAdapter[Record]:
 
 def read_body(body: str | bytes) -> Record:
     """The record of a body. Raises ValueError when it is none."""
-    return _reader().validate_json(body)
+    return reader().validate_json(body)
 
 
 def gone(record: Record) -> bool:

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, Kind, MemoryFault, Record, RecordId, SettingError, Thought, Time
+from ..core import (
+    AgentId,
+    Cue,
+    Json,
+    Kind,
+    MemoryFault,
+    Record,
+    RecordId,
+    SettingError,
+    Thought,
+    Time,
+)
 from .hiding import FOLDS, folds, hidden
 from .logbook import Tail
 from .memory import Memory
@@ -79,6 +90,24 @@ class Folding:
             made.append(self.fold(groups[0][: max(2, over + 1)], at=at, why="budget"))
         return tuple(made)
 
+    def planned(
+        self, budget: Budget, *, at: Time, first: RecordId
+    ) -> tuple[tuple[Record, Json], ...]:
+        """What ``keep`` would fold now, for who writes it within a step: summaries numbered
+        from ``first``, each with its line of the log. Summaries are folded in turn only once
+        nothing else is left to fold."""
+        groups = list(self._due(budget, at))
+        over = self.size(at) - budget.records
+        if not groups and over > 0:
+            old = [g for g in self._groups(budget, at, ("summary",)) if len(g) > 1]
+            groups = [(group[: max(2, over + 1)], "budget") for group in old[:1]]
+        found: list[tuple[Record, Json]] = []
+        for number, (group, why) in enumerate(groups, first):
+            self._check(group)
+            summary = self._summary(group, number, "")
+            found.append((summary, _line(summary, at, why)))
+        return tuple(found)
+
     def due(self, budget: Budget, *, at: Time) -> tuple[tuple[Record, ...], ...]:
         """The groups that ``keep`` would fold first, for those who have a model summarise
         them: ``text = yield from summarising(group)``, then ``fold(group, text=text)``."""
@@ -92,38 +121,30 @@ class Folding:
         """
         memory = self.memory
         self._check(records)
-        text = text or central([record.text for record in records], self._embed)
+        summary = self._summary(records, memory.next_id, text)
+        vectors = {summary.id: self._embed([summary.text])[0]} if self._embed else None
+        step = memory.shelf.last_step
+        with memory.store.transaction():
+            memory.add([summary], vectors, step=step)
+            FOLDS.append(memory.store, memory.agent, _line(summary, at, why), step=step)
+        return summary
+
+    def _summary(self, records: Sequence[Record], number: RecordId, text: str) -> Record:
         last = max(records, key=lambda record: (record.created, record.id))
         episodes = {record.episode for record in records}
-        summary = Record(
-            id=memory.next_id,
+        return Record(
+            id=number,
             kind="summary",
-            text=text,
+            text=text or central([record.text for record in records], self._embed),
             # The time of what it tells, so that it is not taken for news.
             created=last.created,
-            who=memory.agent,
+            who=self.memory.agent,
             importance=max(record.importance for record in records),
             evidence=tuple(sorted(record.id for record in records)),
             depth=1 + max(record.depth for record in records),
             audience=records[0].audience,
             episode=last.episode if len(episodes) == 1 else "",
         )
-        vectors = {summary.id: self._embed([text])[0]} if self._embed else None
-        step = memory.shelf.last_step
-        with memory.store.transaction():
-            memory.add([summary], vectors, step=step)
-            FOLDS.append(
-                memory.store,
-                memory.agent,
-                {
-                    "summary": summary.id,
-                    "records": list(summary.evidence),
-                    "at": at.isoformat(),
-                    "why": why,
-                },
-                step=step,
-            )
-        return summary
 
     def unfold(self, summary: RecordId, *, at: Time) -> tuple[Record, ...]:
         """Bring the records of a summary back into recall, and take the summary out."""
@@ -165,16 +186,9 @@ class Folding:
         return summarising(records, self._embed)
 
     def _open(self, at: Time) -> list[Record]:
-        memory = self.memory
-        gone = set(hidden(memory.store, memory.agent, step=memory.step))
-        held = memory.quarantined
-        return [
-            record
-            for record in memory.records()
-            if record.id not in gone
-            and record.who not in held
-            and (record.until is None or at < record.until)
-        ]
+        from .scene import admitted_records
+
+        return admitted_records(self.memory, Cue(text="", at=at, rules="paper"))
 
     def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
         over = self.size(at) - budget.records
@@ -223,3 +237,12 @@ class Folding:
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self.memory.store.name}: folds of {self.memory.agent}: {what}")
+
+
+def _line(summary: Record, at: Time, why: str) -> dict[str, Json]:
+    return {
+        "summary": summary.id,
+        "records": list(summary.evidence),
+        "at": at.isoformat(),
+        "why": why,
+    }

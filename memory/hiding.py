@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, RecordId
+from ..core import AgentId, Json, RecordId
 from ..store import Store
 from .logbook import Logbook, Tail
 
@@ -30,6 +30,18 @@ def hidden(
     A summary of a ``tainted`` record is hidden instead of what it stands for, which is told
     by itself."""
     return sorted(_folded(store, agent, step, tainted) | _replaced(store, agent, step))
+
+
+def write_beside(store: Store, agent: AgentId, log: str, line: Json, *, step: int) -> None:
+    """Write a line of a step into the log of folds or of documents."""
+    books = {book.part: book for book in (FOLDS, DOCUMENTS)}
+    books[log].append(store, agent, line, step=step)
+
+
+def log_sizes(store: Store) -> dict[AgentId, tuple[int, ...]]:
+    """How many lines the logs that hide records have, for those who have any."""
+    sizes = [book.sizes(store) for book in (FOLDS, DOCUMENTS)]
+    return {agent: tuple(each.get(agent, 0) for each in sizes) for agent in set().union(*sizes)}
 
 
 def folds(store: Store, agent: AgentId, *, step: int | None = None) -> dict[RecordId, list[int]]:
@@ -93,15 +105,15 @@ def tainted_of(
     return found
 
 
-def hidden_places(
+def hidden_numbers(
     store: Store,
     agent: AgentId,
     step: int | None,
     quarantined: frozenset[AgentId] = frozenset(),
     tainted: Callable[[RecordId], bool] | None = None,
 ) -> NDArray[np.int64]:
-    """``hidden`` as places in the shelf's columns (number - 1), kept until a log grows or
-    others are ``quarantined``; records of theirs are ``tainted``."""
+    """``hidden`` as an array, one and the same until a log grows or others are
+    ``quarantined``; records of theirs are ``tainted``."""
     import numpy as np
 
     sizes = tuple(len(Tail.of(book, store, agent).entries) for book in (FOLDS, DOCUMENTS))
@@ -110,6 +122,6 @@ def hidden_places(
     state = (sizes, quarantined)
     if kept is None or kept[0] != state:
         now = hidden(store, agent, step=step, tainted=tainted) if any(sizes) else []
-        kept = store.cache[key] = (state, np.array(now, np.int64) - 1)
+        kept = store.cache[key] = (state, np.array(now, np.int64))
     found: NDArray[np.int64] = kept[1]
     return found

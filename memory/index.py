@@ -24,6 +24,7 @@ class Index:
     """
 
     def __init__(self, kind: DTypeLike = np.float32) -> None:
+        self._kind = kind
         self.rows_of = Rows(kind)
         self._codes: Codes | None = None
 
@@ -43,6 +44,14 @@ class Index:
         if self._codes is None:
             self._codes = Codes(self.rows_of)
         return self._codes
+
+    def only(self, rows: NDArray[np.int64]) -> Index:
+        """An index of these rows alone, to the bit as they are here."""
+        fresh = Index(self._kind)
+        fresh.rows_of.columns = self.columns
+        if len(rows):
+            fresh.rows_of.extend(self.rows_of.take(rows))
+        return fresh
 
     def add(self, row: NDArray[np.float32]) -> int:
         """Add one row of shape (columns,); returns its number."""

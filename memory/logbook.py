@@ -140,6 +140,12 @@ class Logbook:
         """How many lines the agent has."""
         return self._end(store, agent)[0] if self.watch(store) else 0
 
+    def sizes(self, store: Store) -> dict[AgentId, int]:
+        """How many lines everybody has who has any."""
+        if not self.watch(store):
+            return {}
+        return dict(store.rows(f"SELECT agent, lines FROM {self._heads}"))
+
     def erase(self, store: Store, agent: AgentId, lines: Collection[int]) -> None:
         """Empty the bodies of these lines for good; the chain of digests stays whole."""
         if not lines or not self.watch(store):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..core import (
     AgentId,
@@ -76,13 +76,12 @@ class Memory:
         for a file that fails its checks, SettingError for unknown rules.
         """
         self.agent = agent
-        self.rules = rule_set(rules) if isinstance(rules, str) else rules
         if decay is not None and not 0 < decay <= 1:
             raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
         self._decay = decay
         self.embed = embed
         self.trust = trust_in(agent, trust or {})
-        self.rules = self._own(self.rules)
+        self.rules = self._own(rule_set(rules) if isinstance(rules, str) else rules)
         self._compact = compact
         self._step: int | None = None
         self._owned = not isinstance(store, Store)
@@ -98,14 +97,13 @@ class Memory:
             raise
 
     def _load(self) -> Shelf:
-        from .shelf import Shelf
+        shelf: Shelf | None = self.store.cache.get(("memory", self.agent))
+        if shelf is None or (self._step is not None and len(shelf.dropped)):
+            from .holding import load
 
-        key = ("memory", self.agent)
-        shelf = self.store.cache.get(key)
-        if shelf is None:
             kind = "float16" if self._compact else "float32"
-            shelf = self.store.cache[key] = Shelf.read(self.store, self.agent, kind)
-        return cast("Shelf", shelf)
+            return load(self.store, self.agent, self._step, kind)
+        return shelf
 
     @property
     def shelf(self) -> Shelf:
@@ -144,12 +142,9 @@ class Memory:
         with self.store.transaction():
             end = head(self.store, self.agent)
             link = append(self.store, self.agent, rows, end.link, bodies)
-            write_head(
-                self.store,
-                self.agent,
-                Head(end.records + len(rows), link, end.touches, end.touch_link),
-            )
-        shelf.add(rows, bodies)
+            new = Head(end.records + len(rows), link, end.touches, end.touch_link)
+            write_head(self.store, self.agent, new)
+        self._keep_up(lambda shelf: shelf.add(rows, bodies))
 
     def remember(
         self,
@@ -191,7 +186,6 @@ class Memory:
         if not ids:
             return
         self._writable(step)
-        shelf = self.shelf
         if unknown := [i for i in ids if not 1 <= i < self.next_id]:
             raise self._fault(f"cannot touch unknown records {unknown}")
         self._refuse(time_fault(at))
@@ -202,7 +196,13 @@ class Memory:
             write_head(
                 self.store, self.agent, replace(end, touches=end.touches + 1, touch_link=link)
             )
-        shelf.touch(touch)
+        self._keep_up(lambda shelf: shelf.touch(touch))
+
+    def _keep_up(self, change: Callable[[Shelf], None]) -> None:
+        from .holding import shelves
+
+        for shelf in shelves(self.store, self.agent):
+            change(shelf)
 
     def quarantine(self, who: AgentId, *, why: str = "") -> None:
         """Recall nothing more of what ``who`` said: a source found to lie or to inject.
@@ -213,8 +213,7 @@ class Memory:
         if not who:
             raise self._fault("its own thoughts cannot be quarantined; name who said it")
         self._log("quarantined", {"who": who, "why": why})
-        self.shelf.quarantined |= {who}
-        self.shelf.changed()
+        self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined | {who}))
 
     def release(self, who: AgentId, *, why: str = "") -> None:
         """Recall again what ``who`` said. Raises MemoryFault when it is not quarantined."""
@@ -223,8 +222,7 @@ class Memory:
                 f"'{who}' is not quarantined; quarantined: {sorted(self.quarantined)}"
             )
         self._log("released", {"who": who, "why": why})
-        self.shelf.quarantined -= {who}
-        self.shelf.changed()
+        self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined - {who}))
 
     def _log(self, what: str, data: Json) -> None:
         step = self.shelf.last_step
@@ -295,13 +293,9 @@ class Memory:
     ) -> Callable[[str], list[str]]:
         """A function from a question to the texts that fit it, best first. It touches nothing;
         ``at`` is the moment of asking (that of the latest record), ``person`` as in a cue."""
+        from .recall import finder
 
-        def find(question: str) -> list[str]:
-            now = at or self.shelf.latest(len(self))
-            cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False, person=person)
-            return [hit.record.text for hit in self.recall(cue)]
-
-        return find
+        return finder(self, limit=limit, rules=rules, at=at, person=person)
 
     def rules_for(self, cue: Cue) -> RuleSet:
         """The rules a cue asks for, with this memory's decay; its own by default."""
@@ -320,23 +314,28 @@ class Memory:
     ) -> tuple[Record, ...]:
         """Records in order of writing: of ``kinds`` (all when empty), the ``last`` so many;
         for ``person`` only what is for everybody or for them."""
-        shelf = self.shelf
-        kept = shelf.records.kept
-        return tuple(kept(place) for place in shelf.places(len(self), kinds, person, last))
+        from .holding import records
+
+        return records(self, kinds, last, person)
 
     def record(self, id: RecordId) -> Record:
         """The record of that number. Raises MemoryFault when there is none."""
         if not 1 <= id <= len(self):
             raise self._fault(f"has no record {id}; it has {len(self)}")
-        record = self.shelf.records.kept(id - 1)
+        record = self.kept(id)
         if gone(record):
             raise self._fault(f"record {id} is gone ({record.source.removeprefix('gone:')})")
         return record
 
     def there(self, ids: Sequence[RecordId]) -> tuple[Record, ...]:
         """The records of those numbers, without those that are gone."""
-        records = (self.shelf.records.kept(id - 1) for id in ids)
-        return tuple(record for record in records if not gone(record))
+        return tuple(record for record in map(self.kept, ids) if not gone(record))
+
+    def kept(self, id: RecordId) -> Record:
+        """The record of that number as it is kept, though nothing be left of it."""
+        from .holding import kept
+
+        return kept(self, id)
 
     def as_of(self, step: int) -> Memory:
         """A read-only view as of the end of ``step``: later records and accesses are not
@@ -347,7 +346,8 @@ class Memory:
         return view
 
     def __len__(self) -> int:
-        return self.shelf.count_at(self._step)
+        shelf = self.shelf
+        return shelf.total if self._step is None else shelf.count_at(self._step)
 
     @property
     def next_id(self) -> RecordId:

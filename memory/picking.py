@@ -44,9 +44,13 @@ def finished(hits: Sequence[Hit], scene: Scene, cue: Cue) -> tuple[Hit, ...]:
     if cue.around > 0 and hits:
         allowed = set(scene.candidates().tolist())
         records = scene.shelf.records
+        places = scene.shelf.places_of([hit.record.id for hit in hits]).tolist()
         hits = [
-            replace(hit, around=neighbours(records, hit.record, cue.around, allowed))
-            for hit in hits
+            replace(
+                hit,
+                around=neighbours(records, hit.record, place, cue.around, allowed),
+            )
+            for hit, place in zip(hits, places)
         ]
     return tuple(hits)
 
@@ -98,16 +102,16 @@ def tokens_of(text: str) -> int:
 
 
 def neighbours(
-    records: Sequence[Record], middle: Record, count: int, allowed: set[int]
+    records: Sequence[Record], middle: Record, at: int, count: int, allowed: set[int]
 ) -> tuple[Record, ...]:
-    """The ``count`` records before and after ``middle`` in its episode, in order, without it;
-    only those at ``allowed`` places. None for a record of no episode."""
+    """The ``count`` records before and after ``middle``, whose place is ``at``, in its episode,
+    in order, without it; only those at ``allowed`` places. None for a record of no episode."""
     if not middle.episode:
         return ()
     sides = []
     for step in (-1, 1):
         found: list[Record] = []
-        place = middle.id - 1 + step
+        place = at + step
         for _ in range(REACH):
             if not 0 <= place < len(records) or len(found) == count:
                 break

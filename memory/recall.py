@@ -7,13 +7,13 @@ formulas to the bit. Only rules that are ``approximate`` leave out what might be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import Cue, Hit, RecordId, Time
+from ..core import AgentId, Cue, Hit, RecordId, Time
 from .codes import CELLS_FROM
 from .index import units
 from .matching import Match, explained, match
@@ -301,6 +301,19 @@ def _cosines(
     cosines = np.zeros(len(places))
     cosines[shelf.row.array[places] >= 0] = np.vecdot(rows, query)
     return cosines
+
+
+def finder(
+    memory: Memory, *, limit: int, rules: str, at: Time | None, person: AgentId
+) -> Callable[[str], list[str]]:
+    """See ``Memory.retriever``."""
+
+    def find(question: str) -> list[str]:
+        now = at or memory.shelf.latest(memory.shelf.count_at(memory.step))
+        cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False, person=person)
+        return [hit.record.text for hit in memory.recall(cue)]
+
+    return find
 
 
 def recall_many(

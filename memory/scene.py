@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import AgentId, Cue, RecordId, Time
-from .hiding import hidden_places
+from ..core import AgentId, Cue, Record, RecordId, Time
+from .holding import settled
 from .scoring import fading, scaled
 from .shelf import KINDS, Shelf, seconds
 
@@ -52,7 +53,10 @@ class Scene:
         accessed: Mapping[RecordId, Time],
     ) -> Scene:
         """The scene of a cue."""
-        shelf, rules, count = memory.shelf, memory.rules_for(cue), len(memory)
+        # First: a shelf that is too full of what is hidden is emptied of it.
+        mask = admitted(memory, cue)
+        shelf, rules = memory.shelf, memory.rules_for(cue)
+        count = shelf.count_at(memory.step)
         if query is not None:
             memory.fits(query, shelf.index.columns)
         if rules.since == "creation":
@@ -62,8 +66,7 @@ class Scene:
             if accessed:
                 last = last.copy()
                 for number, at in accessed.items():
-                    last[number - 1] = seconds(at)
-        mask = admitted(memory, cue)
+                    last[shelf.places_of([number])] = seconds(at)
         plain = mask is None and memory.step is None and not accessed
         trust = _trust(shelf, count, rules)
         return cls(shelf, rules, seconds(cue.at), count, mask, last, trust, query, plain)
@@ -97,7 +100,7 @@ class Scene:
         rules = self.rules
         # As long as none lies ahead, time passing changes all weights by one factor, which
         # scaling takes out again: so the same numbers hold for every moment.
-        steady = self.at >= ages[1] and rules.decay ** ((self.at - ages[0]) / 3600) > _LEAST
+        steady = ages[1] <= self.at < steady_until(ages[0], rules)
         weights_of = (rules.recency_weight, rules.importance_weight)
         key = ("own", rules.since, rules.decay, rules.equal, *weights_of)
         if steady and self.plain and key in self.shelf.memo:
@@ -125,6 +128,14 @@ class Scene:
         hours = (self.at - np.array(ages)) / 3600.0
         low, high = fading(hours, self.rules.decay).tolist()
         return low, high
+
+
+def steady_until(oldest: float, rules: RuleSet) -> float:
+    """Up to when weights of recency, the least that of an access at ``oldest``, keep their
+    differences."""
+    if rules.decay >= 1:
+        return np.inf
+    return oldest + 3600.0 * log(_LEAST) / log(rules.decay)
 
 
 def _steady(last: Floats, ages: Bounds, rules: RuleSet) -> NDArray[np.float32]:
@@ -155,16 +166,15 @@ def _trust(shelf: Shelf, count: int, rules: RuleSet) -> NDArray[np.float32] | No
 
 
 def admitted(memory: Memory, cue: Cue) -> Mask | None:
-    """Which of a memory's records a cue admits; None when it admits all.
+    """Which of the records on a memory's shelf a cue admits; None when it admits all.
 
     Decided before anything is scored, so that what is not for a person, has expired, is
     folded away, gone or quarantined moves neither a score nor a scale.
     """
-    shelf, count, rules = memory.shelf, len(memory), memory.rules_for(cue)
+    shelf, hidden = settled(memory)
+    count, rules = shelf.count_at(memory.step), memory.rules_for(cue)
+    held = shelf.quarantined
     masks: list[Mask] = []
-    held, kept_of = shelf.quarantined, shelf.records.kept
-    tainted = (lambda number: kept_of(number - 1).who in held) if held else None
-    hidden = hidden_places(memory.store, memory.agent, memory.step, held, tainted)
     if len(hidden):
         kept = np.ones(count, bool)
         kept[hidden[hidden < count]] = False
@@ -192,6 +202,14 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
         return None
     mask = np.logical_and.reduce(masks)
     return None if mask.all() else mask
+
+
+def admitted_records(memory: Memory, cue: Cue) -> list[Record]:
+    """Those records, in order."""
+    mask = admitted(memory, cue)
+    shelf = memory.shelf
+    places = range(shelf.count_at(memory.step)) if mask is None else np.flatnonzero(mask).tolist()
+    return [shelf.records[place] for place in places]
 
 
 def _for_person(shelf: Shelf, count: int, person: AgentId) -> list[Mask]:

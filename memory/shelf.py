@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import AgentId, Kind, Record, Time
+from ..core import AgentId, Kind, Record, RecordId, Time
 from ..store import Store
 from .bodies import Bodies
 from .columns import Column
@@ -35,9 +35,11 @@ def seconds(at: Time) -> float:
 
 
 class Shelf:
-    """Records with one column for each number recall needs; place i holds record i + 1.
+    """Records with one column for each number recall needs, in order of their numbers.
 
-    Read from the store on first use, and kept up to date by the writer. ``who`` and
+    Read from the store on first use, and kept up to date by the writer. What recall leaves
+    out for long (``dropped``: folded away) is not held, and neither is then the log of
+    accesses (``touched``), which only views of the past need: they read it all. ``who`` and
     ``audience`` are numbers into ``sources`` and ``audiences``; ``until`` is infinite for
     what does not expire and minus infinity for what is gone. ``version`` changes with every
     write, ``memo`` keeps what was computed for it.
@@ -46,6 +48,10 @@ class Shelf:
     def __init__(self, kind: DTypeLike = np.float32) -> None:
         self.records = Bodies()
         self.index = Index(kind)
+        self.number = Column(np.int64)
+        self.dropped: NDArray[np.int64] = np.empty(0, np.int64)
+        self.hidden: tuple[object, NDArray[np.int64]] = (None, self.dropped)
+        self.last_step = 0
         self.step = Column(np.int64)
         self.created = Column(np.float64)
         self.accessed = Column(np.float64)
@@ -69,12 +75,24 @@ class Shelf:
         self._lexical: Lexical | None = None
 
     @classmethod
-    def read(cls, store: Store, agent: AgentId, kind: DTypeLike = np.float32) -> Shelf:
-        """All of an agent's memory. Raises MemoryFault when it fails its checks."""
+    def read(
+        cls,
+        store: Store,
+        agent: AgentId,
+        kind: DTypeLike = np.float32,
+        without: Sequence[RecordId] = (),
+    ) -> Shelf:
+        """An agent's memory, all of it or ``without`` some records. Raises MemoryFault when
+        it fails its checks."""
         shelf = cls(kind)
+        out, dropped = set(without), []
         rows = read_bodies(store, agent)
         while piece := list(islice(rows, _PIECE)):
-            shelf.add([row for row, _ in piece], [body for _, body in piece])
+            held = [each for each in piece if each[0].record.id not in out]
+            dropped += [row.record.id for row, _ in piece if row.record.id in out]
+            shelf.dropped = np.array(dropped, np.int64)
+            shelf.add([row for row, _ in held], [body for _, body in held])
+            shelf.last_step = max(shelf.last_step, piece[-1][0].step)
         for touch in read_touches(store, agent):
             shelf.touch(touch)
         shelf.quarantined = read_quarantine(store, agent)
@@ -82,7 +100,11 @@ class Shelf:
 
     def add(self, rows: Sequence[Row], bodies: Sequence[str] | None = None) -> None:
         """Append records; ``bodies`` are their canonical JSON where it is there already."""
+        if not rows:
+            return
         records = [row.record for row in rows]
+        self.number.extend([record.id for record in records])
+        self.last_step = max(self.last_step, rows[-1].step)
         made = [seconds(record.created) for record in records]
         texts = bodies or [body_of(record) for record in records]
         self.records.extend([text.encode() for text in texts])
@@ -113,12 +135,19 @@ class Shelf:
 
     def touch(self, touch: Touch) -> None:
         """Append to the access log."""
-        places = [number - 1 for number in touch.records]
+        places = self.places_of(touch.records)
         at = seconds(touch.at)
-        self.touched.extend(places)
-        self.touch_step.extend([touch.step] * len(places))
-        self.touch_at.extend([at] * len(places))
+        self.last_step = max(self.last_step, touch.step)
+        if not len(self.dropped):
+            self.touched.extend(places)
+            self.touch_step.extend([touch.step] * len(places))
+            self.touch_at.extend([at] * len(places))
         self.accessed.array[places] = at
+        self.changed()
+
+    def distrust(self, who: frozenset[AgentId]) -> None:
+        """Whose word is not recalled from now on."""
+        self.quarantined = who
         self.changed()
 
     def changed(self) -> None:
@@ -126,14 +155,49 @@ class Shelf:
         self.version += 1
         self.memo.clear()
 
+    def drop(self, places: NDArray[np.int64]) -> None:
+        """Hold the records at these places no longer; the others move up."""
+        keep = np.ones(len(self.number), np.bool_)
+        keep[places] = False
+        self.dropped = np.union1d(self.dropped, self.number.array[places])
+        self.records.only(np.flatnonzero(keep).tolist())
+        rows = self.row.array[keep]
+        have = np.flatnonzero(rows >= 0)
+        self.index = self.index.only(rows[have])
+        for column in (self.number, self.step, self.created, self.accessed, self.importance):
+            column.only(keep)
+        for column in (self.kind, self.row, self.who, self.audience, self.until):
+            column.only(keep)
+        self.row.array[have] = np.arange(len(have))
+        self.place = Column(np.int64)
+        self.place.extend(have)
+        self.touched, self.touch_step = Column(np.int64), Column(np.int64)
+        self.touch_at = Column(np.float64)
+        self.first_end = float(self.until.array.min(initial=np.inf))
+        self.hidden = (None, self.dropped)
+        self._words, self._lexical = {}, None
+        self.changed()
+
     @property
-    def last_step(self) -> int:
-        """The latest step that wrote here; 0 at first."""
-        newest = int(self.step.array[-1]) if len(self.step) else 0
-        return max(newest, int(self.touch_step.array[-1]) if len(self.touch_step) else 0)
+    def total(self) -> int:
+        """How many records the memory has, those that are not held included."""
+        return len(self.records) + len(self.dropped)
+
+    def places_of(self, numbers: Sequence[RecordId] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where records of these numbers are; nothing for one that is not held."""
+        wanted = np.asarray(numbers, np.int64)
+        if not len(self.dropped):
+            held: NDArray[np.int64] = wanted[wanted <= len(self.number)] - 1
+            return held
+        numbered = self.number.array
+        places = np.searchsorted(numbered, wanted)
+        there = places < len(numbered)
+        there[there] = numbered[places[there]] == wanted[there]
+        found: NDArray[np.int64] = places[there]
+        return found
 
     def count_at(self, step: int | None) -> int:
-        """How many records there were at the end of ``step``."""
+        """How many of the records held there were at the end of ``step``."""
         if step is None:
             return len(self.records)
         return int(np.searchsorted(self.step.array, step, side="right"))
@@ -154,19 +218,16 @@ class Shelf:
         last[self.touched.array[:past]] = self.touch_at.array[:past]
         return last
 
-    def places(
-        self, count: int, kinds: Sequence[Kind], person: AgentId, last: int | None
-    ) -> list[int]:
-        """Where the ``last`` so many (None: all) of the first ``count`` records are that are
-        of ``kinds`` (all when empty), for ``person`` (empty: whoever asks) and not gone."""
+    def places(self, count: int, kinds: Sequence[Kind], person: AgentId) -> NDArray[np.int64]:
+        """Where those of the first ``count`` records are that are of ``kinds`` (all when
+        empty), for ``person`` (empty: whoever asks) and not gone."""
         keep = self.until.array[:count] != -np.inf
         if kinds:
             keep &= np.array([kind in kinds for kind in KINDS])[self.kind.array[:count]]
         if person:
             heard = [not people or person in people for people in self.audiences]
             keep &= np.array(heard)[self.audience.array[:count]]
-        found: list[int] = np.flatnonzero(keep).tolist()
-        return found[max(0, len(found) - last) if last is not None else 0 :]
+        return np.flatnonzero(keep).astype(np.int64)
 
     @property
     def lexical(self) -> Lexical:

@@ -156,6 +156,26 @@ def read_bodies(store: Store, agent: AgentId) -> Iterator[tuple[Row, str]]:
         raise fault(store, agent, f"{end.records} records were written, {expected} are there")
 
 
+def read_some(store: Store, agent: AgentId, numbers: Sequence[RecordId]) -> list[Record]:
+    """The records of these numbers, in order of number, each held against its digest."""
+    found: list[Record] = []
+    for start in range(0, len(numbers), 500):
+        piece = sorted(numbers[start : start + 500])
+        marks = ",".join("?" * len(piece))
+        rows = store.rows(
+            "SELECT id, body, vector, digest FROM memory_records "
+            f"WHERE agent = ? AND id IN ({marks}) ORDER BY id",
+            (agent, *piece),
+        )
+        if [row[0] for row in rows] != piece:
+            raise fault(store, agent, f"some of the records {piece[0]} to {piece[-1]} are missing")
+        for number, body, vector, mark in rows:
+            if not isinstance(body, str) or content_mark(body, vector) != mark:
+                raise fault(store, agent, f"record {number} does not hash to its digest")
+            found.append(read_body(body))
+    return found
+
+
 def read_touches(store: Store, agent: AgentId) -> Iterator[Touch]:
     """An agent's access log in order, checked as ``read_rows`` checks."""
     link = ""

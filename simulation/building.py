@@ -10,12 +10,13 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ..agents import Agent
+from ..agents import Agent, Upkeep
 from ..core import (
     Approver,
     Clock,
     Json,
     MapError,
+    MemoryFault,
     Model,
     Planner,
     RunError,
@@ -49,11 +50,13 @@ def build(
     model: Model | None = None,
     progress: Callable[[str], None] | None = None,
     approver: Approver | None = None,
+    read: bool = True,
 ) -> Simulation:
     """The simulation of a scenario, writing to ``store``.
 
     A store that already holds the run is taken up where it ended; a new one holds either
     the whole beginning of the run or nothing of it. ``model`` overrides the scenario's.
+    Without ``read`` no documents are read from files: a replay has them on record.
     Raises SettingError, MapError or ModelError for what cannot be built.
     """
     with store.transaction(), _of(scenario):
@@ -63,11 +66,12 @@ def build(
             _planner(scenario, member)
             _tools(scenario, member)
             policy_of(scenario, member)
+            upkeep_of(scenario, member)
         # Last, for it may take minutes: whoever misspelt a name should hear of it before.
         made = model if model is not None else load_minds(scenario, progress)
         simulation = Simulation(
             world,
-            make_agents(scenario, store, made),
+            make_agents(scenario, store, made, read=read and fresh),
             seed=scenario.scenario.seed,
             clock=clock_of(scenario),
             store=store,
@@ -89,7 +93,7 @@ def _of(scenario: Scenario) -> Iterator[None]:
     """Name the scenario's file in errors of parts that do not know it."""
     try:
         yield
-    except (SettingError, ToolError, WorldError) as error:
+    except (MemoryFault, SettingError, ToolError, WorldError) as error:
         if scenario.source in str(error):
             raise
         kind = MapError if isinstance(error, MapError) else SettingError
@@ -133,8 +137,11 @@ def clock_of(scenario: Scenario) -> Clock:
     return Clock(scenario.start, seconds)
 
 
-def make_agents(scenario: Scenario, store: Store, model: Model) -> list[Agent]:
-    """An agent for every person of a scenario, all with ``model``."""
+def make_agents(
+    scenario: Scenario, store: Store, model: Model, *, read: bool = False
+) -> list[Agent]:
+    """An agent for every person of a scenario, all with ``model``; with ``read`` they have
+    yet to read their documents."""
     rules = scenario.minds.rules
     return [
         Agent(
@@ -147,6 +154,8 @@ def make_agents(scenario: Scenario, store: Store, model: Model) -> list[Agent]:
             tools=_tools(scenario, member),
             policy=policy_of(scenario, member),
             step_seconds=scenario.scenario.step_seconds,
+            documents=member.documents if read else (),
+            upkeep=upkeep_of(scenario, member),
         )
         for member in scenario.people
     ]
@@ -159,6 +168,14 @@ def _planner(scenario: Scenario, member: Member) -> Planner:
         return planner_by_name(name, minds.settings)
     checked(Daily, minds.daily, f"{scenario.source}: [minds.daily]")
     return planner_by_name(name, minds.daily)
+
+
+def upkeep_of(scenario: Scenario, member: Member) -> Upkeep:
+    """What a person's memory does each night: [minds] memory, its own keys laid over."""
+    common, own = scenario.minds.memory or {}, member.memory or {}
+    found = checked(Upkeep, {**common, **own}, f"{scenario.source}: {member.persona.name}: memory")
+    _ = found.bounds  # what is out of range is said before anything is begun
+    return found
 
 
 def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -23,6 +22,7 @@ from ..core import (
     to_json,
 )
 from ..core.minds import InputKind
+from .scenario_checks import cast_of, check_memory, check_persona
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class MindsTable:
     """[minds]: planner, memory rules, tools and policy of everybody who does not say otherwise."""
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("policy",)
+    LATER: ClassVar[tuple[str, ...]] = ("policy", "memory")
 
     planner: str = "daily"
     rules: str = "paper"
@@ -84,19 +84,22 @@ class MindsTable:
     daily: Json = field(default_factory=dict)
     settings: Json = field(default_factory=dict)
     policy: Json = None
+    memory: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """[[people]]: a persona and what differs from [minds] for it."""
+    """[[people]]: a persona, the documents it has read, and what differs from [minds] for it."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("policy",)
+    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memory")
 
     persona: Persona
     planner: str = ""
     tools: tuple[str, ...] | None = None
     start: tuple[int, int] | None = None
     policy: Json = None
+    documents: tuple[str, ...] = ()
+    memory: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +163,12 @@ class Scenario:
         wherever the files are, and without the cap on tokens, which may change."""
         world = replace(self.world, map=Path(self.world.map).name)
         model = replace(self.model, max_tokens_per_day=0)
-        return replace(self, world=world, model=model, source=Path(self.source).name)
+        people = tuple(
+            replace(member, documents=tuple(Path(name).name for name in member.documents))
+            for member in self.people
+        )
+        source = Path(self.source).name
+        return replace(self, world=world, model=model, people=people, source=source)
 
     def as_json(self) -> Json:
         """Plain JSON, of which ``from_json(Scenario, data)`` makes the scenario again."""
@@ -225,7 +233,7 @@ def load_scenario(name: str | Path) -> Scenario:
         key: checked(cls, data.get(key, {}), f"{path}: [{key}]") for key, cls in TABLES.items()
     }
     everybody = tuple(_member(one, path) for one in data.get("people", ()))
-    people = _cast(everybody, parts["scenario"].cast, path)
+    people = cast_of(everybody, parts["scenario"].cast, path)
     if not people:
         raise SettingError(f"{path}: has no [[people]]; a scenario needs at least one person")
     inputs = tuple(checked(Planned, one, f"{path}: [[inputs]]") for one in data.get("inputs", ()))
@@ -236,6 +244,7 @@ def load_scenario(name: str | Path) -> Scenario:
         source=str(path),
     )
     _check_values(made)
+    check_memory(made)
     return made
 
 
@@ -330,6 +339,9 @@ def _anchor_files(data: dict[str, Json], path: Path) -> None:
     for one in data.get("people", ()):
         if isinstance(one, dict) and isinstance(one.get("persona"), str):
             one["persona"] = str((path.parent / one["persona"]).resolve())
+        if isinstance(one, dict) and isinstance(one.get("documents"), list):
+            files = map(str, one["documents"])
+            one["documents"] = [str((path.parent / file).resolve()) for file in files]
 
 
 def _member(data: dict[str, Json], path: Path) -> Member:
@@ -350,34 +362,8 @@ def _member(data: dict[str, Json], path: Path) -> Member:
     else:
         where = given
         persona = Persona.load(given)
-    _check_persona(persona, where)
+    check_persona(persona, where)
     return checked(Member, {**rest, "persona": to_json(persona)}, f"{path}: {persona.name}")
-
-
-def _check_persona(persona: Persona, where: str) -> None:
-    if not persona.name.strip() or ":" in persona.name:
-        raise SettingError(f"{where}: name = '{persona.name}' is none; give words without colons")
-    if not 0 < persona.recency_decay <= 1:
-        raise SettingError(f"{where}: recency_decay must lie in (0, 1]")
-    for key in ("vision", "attention", "retention"):
-        if getattr(persona, key) < 0:
-            raise SettingError(f"{where}: {key} must not be negative")
-    for entry in persona.routine:
-        if not re.fullmatch(r"([01]?\d|2[0-4]):[0-5]\d", entry.at):
-            raise SettingError(f"{where}: routine: at = '{entry.at}' is no time; write it as 07:30")
-
-
-def _cast(people: tuple[Member, ...], cast: tuple[str, ...], path: Path) -> tuple[Member, ...]:
-    names = [member.persona.name for member in people]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingError(f"{path}: two people are called '{name}'; rename one of them")
-    for name in cast:
-        if name not in names:
-            raise SettingError(
-                f"{path}: cast names '{name}'{nearest(name, names)}, who is not in it"
-            )
-    return tuple(m for m in people if m.persona.name in cast) if cast else people
 
 
 def called(word: str, names: Sequence[AgentId]) -> AgentId:

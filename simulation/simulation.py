@@ -32,7 +32,7 @@ from ..core import (
     drive,
     to_json,
 )
-from ..memory import CallBook
+from ..memory import CallBook, document_input
 from ..models.ledger import Spent
 from ..store import Store
 from ..tools import Listener
@@ -160,6 +160,8 @@ class Simulation:
                 for fact in agent.persona.facts:
                     given = Input(kind="whisper", to=name, text=fact)
                     self.journal.add_input(0, given, planned=True)
+                for path in agent.documents:
+                    self.journal.add_input(0, document_input(path, name), planned=True)
 
     def _take_up(self) -> None:
         """Rebuild world and states as of the last committed step."""
@@ -213,7 +215,7 @@ class Simulation:
         earlier steps keep it. Raises SettingError."""
         if step < self.step:
             raise SettingError(f"input: step {step} is over; the next one is {self.step}")
-        if given.kind in ("whisper", "line") and given.to not in self.agents:
+        if given.kind in ("whisper", "line", "document") and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
         if given.kind == "line" and given.who in self.agents:
             raise SettingError(f"input: '{given.who}' is an agent; a line needs a person's name")
@@ -268,7 +270,7 @@ class Simulation:
         purse = Purse({name: agent.model for name, agent in self.agents.items()} if minds else {})
         recorder = Recorder(minds, self.journal, record, step=step, purse=purse, budget=self.budget)
         thoughts = {
-            name: agent.live(
+            name: agent.day(
                 self._seen.get(name) or self.world.observe(name),
                 self.world.affordances(name),
                 tuple(given for given in inputs if given.to == name),

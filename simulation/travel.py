@@ -48,7 +48,7 @@ def replay(folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None)
         again = Store(":memory:")
         if run.store.get("map"):
             again.put("map", again.intern(run.store.text(run.store.get("map"))))
-        simulation = build(run.scenario, store=again, model=_Absent())
+        simulation = build(run.scenario, store=again, model=_Absent(), read=False)
         simulation.play(run.journal)
         for entry in run.entries():
             tick = simulation.tick()

@@ -22,13 +22,14 @@ def wake(
     """The agent called ``name`` (a first name will do), to chat with; its memory lies in
     ``store``.
 
-    Where that holds nothing of it yet, the persona's facts become its first memories, as in
-    a run, made at ``at`` (now by default). Raises SettingError for a name that is nobody's.
+    Where that holds nothing of it yet, the persona's facts and documents become its first
+    memories, as in a run, made at ``at`` (now by default). Raises SettingError for a name that
+    is nobody's.
     """
     names = [member.persona.name for member in scenario.people]
     name = called(name, names)
     alone = replace(scenario, people=(scenario.people[names.index(name)],))
-    (agent,) = make_agents(alone, store, model if model is not None else load_minds(alone))
-    if not len(agent.memory):
-        agent.learn(agent.persona.facts, at=at)
+    minds = model if model is not None else load_minds(alone)
+    (agent,) = make_agents(alone, store, minds, read=True)
+    agent.grow_up(at=at)
     return agent

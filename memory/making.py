@@ -1,0 +1,49 @@
+"""Many frozen records at once, made in C."""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from itertools import repeat
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def made(kind: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
+    """``count`` objects of a slotted dataclass, each field from its column or its default.
+
+    A frozen dataclass's ``__init__`` sets one field after the other in Python; here each
+    column is set by its slot's own descriptor, all objects in one call: half the time.
+
+    >>> from denizens.core import Message
+    >>> made(Message, 2, role=["user", "user"], parts=[(), ()])[1] == Message("user", ())
+    True
+    """
+    new: list[T] = list(map(object.__new__, repeat(kind, count)))
+    for field in fields(kind):  # type: ignore[arg-type]
+        values: Iterable[Any] | None = columns.pop(field.name, None)
+        if values is None:
+            if field.default is MISSING:
+                raise TypeError(f"{kind.__name__}: no column for its field '{field.name}'")
+            values = repeat(field.default, count)
+        deque(map(getattr(kind, field.name).__set__, new, values), maxlen=0)
+    if columns:
+        raise TypeError(f"{kind.__name__}: has no fields {sorted(columns)}")
+    return new
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """While thousands of objects are made that cannot be part of a cycle, Python's search
+    for cycles waits: it would go through them, and all others, again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()

@@ -1,0 +1,60 @@
+"""What is asked of people, casts and memories in a scenario, beside their types."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..core import Persona, SettingError, nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .scenario import Member, Scenario
+
+
+def check_memory(made: Scenario) -> None:
+    """Raises SettingError for memory settings that are no table, and for documents given at
+    a moment."""
+    tables = {"[minds] memory": made.minds.memory}
+    tables |= {f"{member.persona.name}: memory": member.memory for member in made.people}
+    for where, table in tables.items():
+        if table is not None and not isinstance(table, dict):
+            raise SettingError(
+                f"{made.source}: {where} must be a table, as in memory.budget = 1200"
+            )
+    for given in made.inputs:
+        if given.kind == "document":
+            raise SettingError(
+                f"{made.source}: [[inputs]] at {given.at}: a document is given to somebody with "
+                "documents = ['handbook.md'] in its [[people]]"
+            )
+
+
+def check_persona(persona: Persona, where: str) -> None:
+    """Raises SettingError for a persona whose values cannot be lived with."""
+    if not persona.name.strip() or ":" in persona.name:
+        raise SettingError(f"{where}: name = '{persona.name}' is none; give words without colons")
+    if not 0 < persona.recency_decay <= 1:
+        raise SettingError(f"{where}: recency_decay must lie in (0, 1]")
+    for key in ("vision", "attention", "retention"):
+        if getattr(persona, key) < 0:
+            raise SettingError(f"{where}: {key} must not be negative")
+    for entry in persona.routine:
+        if not re.fullmatch(r"([01]?\d|2[0-4]):[0-5]\d", entry.at):
+            raise SettingError(f"{where}: routine: at = '{entry.at}' is no time; write it as 07:30")
+
+
+def cast_of(people: tuple[Member, ...], cast: tuple[str, ...], path: Path) -> tuple[Member, ...]:
+    """Those of the people who are in the cast (all without one). Raises SettingError for a
+    name that two have, or nobody."""
+    names = [member.persona.name for member in people]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingError(f"{path}: two people are called '{name}'; rename one of them")
+    for name in cast:
+        if name not in names:
+            raise SettingError(
+                f"{path}: cast names '{name}'{nearest(name, names)}, who is not in it"
+            )
+    return tuple(m for m in people if m.persona.name in cast) if cast else people
