@@ -109,10 +109,13 @@ def test_kill_at_thirty_moments(tmp_path: Path) -> None:
     hashes = [whole.hash, *(tick.hash for tick in whole.run(steps=STEPS))]
     chance = random.Random(7)
     lives = Lives()
-    number = starting = inside = 0
+    number = starting = inside = kills = 0
     places = set()
     try:
-        for _ in range(KILLS):
+        # How often a kill falls between the answers of a step depends on how busy the machine
+        # is; so more are tried until some have.
+        while kills < KILLS or (inside < 5 and kills < 20 * KILLS):
+            kills += 1
             folder = tmp_path / f"run{number}"
             lines = chance.choice([0, *([chance.randrange(1, 60)] * 5)])
             said = lives.live(folder, lines, chance.uniform(0, 0.004 if lines else 0.1))
@@ -135,7 +138,7 @@ def test_kill_at_thirty_moments(tmp_path: Path) -> None:
         with Run(done) as run:
             assert (run.steps, run.hash) == (STEPS, hashes[-1])
             assert check_run(run.store) == ()
-    assert starting < 10
+    assert starting < kills / 3
     assert inside >= 5
     assert len(places) >= 10
 
