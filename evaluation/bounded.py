@@ -25,8 +25,7 @@ BUDGET = Budget(records=1200, fresh_hours=24)
 
 def bounded(quick: bool, embed: Embedder, told: Callable[[str], None]) -> dict[str, Json]:
     """The median recall in ms, the records open to recall, all records, those held in RAM,
-    and the process's MB, on the third
-    and on the last day; with a budget and without one."""
+    and the process's MB, on the third and on the last day; with a budget and without one."""
     lines = [*world(Seed.of(30), "known", questions=1).lines]
     days = 10 if quick else DAYS
     embed([line.text for line in lines])
