@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict, cast
 from urllib.parse import urljoin
 
 from ..core import SettingError
-from .addresses import Target, target_of, why_not
+from .addresses import Target, target_of
 from .declare import Tool, tool
 from .marking import from_outside
+from .pinned import Pinned, Resolve, checked_addresses, system_addresses
 from .web_text import readable
 
-if TYPE_CHECKING:
-    import httpcore2
-
-Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
-"""From a host and port to its addresses, written plainly."""
-
 MOST_REDIRECTS = 5
-_HEADERS = {"User-Agent": "denizens", "Accept-Encoding": "identity", "Connection": "close"}
-_ACCEPT = "text/html, text/plain, application/json, application/xml, text/*;q=0.8"
+_HEADERS: Mapping[str | bytes, str | bytes] = {
+    "User-Agent": "denizens",
+    "Accept": "text/html, text/plain, application/json, application/xml, text/*;q=0.8",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
 _MOVED = (301, 302, 303, 307, 308)
 
 
@@ -42,12 +38,6 @@ class Fetched(TypedDict):
     cut: bool
 
 
-def system_addresses(host: str, port: int) -> Sequence[str]:
-    """The addresses that the system's resolver knows for a host."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rules:
     """What one ``fetch`` tool may do."""
@@ -57,7 +47,7 @@ class _Rules:
     largest: int
     seconds: float
     resolve: Resolve
-    trusted: frozenset[str] = field(default_factory=frozenset)
+    trusted: frozenset[str]
 
     def host_allowed(self, host: str) -> bool:
         return any(
@@ -165,50 +155,26 @@ def _checked(rules: _Rules, url: str) -> Target:
     return target
 
 
-def checked_addresses(rules: _Rules, target: Target, end: float) -> list[str]:
-    """Where a host is. Raises ValueError when it has no address or one that is not public:
-    of several, an attacker would have the other taken."""
-    found: list[Sequence[str]] = []
-    failed: list[Exception] = []
-
-    def look() -> None:
-        try:
-            found.append(rules.resolve(target.host, target.port))
-        except (OSError, UnicodeError) as error:
-            failed.append(error)
-
-    # The system's resolver takes no time limit; a thread that hangs holds nobody up.
-    worker = threading.Thread(target=look, daemon=True)
-    worker.start()
-    worker.join(max(0.0, end - time.monotonic()))
-    if worker.is_alive():
-        raise TimeoutError(f"finding the address of {target.host} took too long")
-    if failed or not found or not found[0]:
-        raise ValueError(f"the host '{target.host}' has no address") from (failed or [None])[0]
-    for address in found[0]:
-        why = why_not(address)
-        if why and f"{address}:{target.port}" not in rules.trusted:
-            raise ValueError(f"the host '{target.host}' is not public: {why}")
-    return list(found[0])
-
-
 def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, str], bytes, bool]:
     """One request to one checked address: status, headers, body (at most ``largest`` bytes)
     and whether there was more."""
     import httpcore2
 
-    backend = _pinned(checked_addresses(rules, target, end), end)
+    resolve, trusted = rules.resolve, rules.trusted
+    found = checked_addresses(target.host, target.port, resolve=resolve, trusted=trusted, end=end)
+    backend = Pinned(found)
     left = max(0.001, end - time.monotonic())
     extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
     body = bytearray()
     try:
         with (
-            backend.limited() as expired,
-            httpcore2.ConnectionPool(network_backend=backend, retries=0) as pool,
+            backend.until(end),
+            # The backend is one by its methods: importing its base class would cost start-up.
+            httpcore2.ConnectionPool(network_backend=cast(Any, backend), retries=0) as pool,
             pool.stream(
                 "GET",
                 target.url,
-                headers={**_HEADERS, "Accept": _ACCEPT},
+                headers=_HEADERS,
                 extensions=extensions,
             ) as answer,
         ):
@@ -220,14 +186,13 @@ def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, st
                 body += piece
                 if len(body) > rules.largest:
                     break
-            if expired.is_set():
-                raise TimeoutError
-    except (httpcore2.TimeoutException, TimeoutError) as error:
-        raise _too_slow(rules, target) from error
-    except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
-        if expired.is_set() or time.monotonic() >= end:
+    except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        if time.monotonic() >= end or isinstance(error, httpcore2.TimeoutException):
             raise _too_slow(rules, target) from error
         raise ValueError(f"{target.url} cannot be fetched: {error}") from error
+    # A connection shut down when time was up looks like one that ended.
+    if backend.expired.is_set():
+        raise _too_slow(rules, target)
     return answer.status, headers, bytes(body[: rules.largest]), len(body) > rules.largest
 
 

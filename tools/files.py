@@ -119,7 +119,7 @@ def _list(root: Path, path: str) -> Listed:
         odd = 0
         for count, entry in enumerate(found):
             if count == _MOST_SCANNED:
-                raise ValueError(f"'{path}' holds more than {_MOST_SCANNED} names; name a subfolder")
+                raise ValueError(f"'{path}' holds over {_MOST_SCANNED} names; name a subfolder")
             # A name that is not UTF-8, or breaks lines, could not be asked for.
             if not entry.name.isprintable():
                 odd += 1
