@@ -12,6 +12,8 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 
 from .arithmetic import calculator
 from .declare import Tool, ToolContext, tool
+from .fetch import fetcher
+from .files import files_in
 from .find import BUILT_IN, tool_by_name
 from .times import calendar, clock
 from .toolbox import Toolbox
@@ -24,6 +26,8 @@ __all__ = [
     "calculator",
     "calendar",
     "clock",
+    "fetcher",
+    "files_in",
     "tool",
     "tool_by_name",
 ]
