@@ -11,23 +11,34 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 """
 
 from .arithmetic import calculator
-from .declare import Tool, ToolContext, tool
+from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
 from .fetch import fetcher
 from .files import files_in
 from .find import BUILT_IN, tool_by_name
+from .policy import Budget, Policy, Ruling, matches
 from .times import calendar, clock
-from .toolbox import Toolbox
+from .toolbox import Listener, Progress, Toolbox, renamed
 
 __all__ = [
     "BUILT_IN",
+    "AnyTool",
+    "Budget",
+    "Limits",
+    "Listener",
+    "Policy",
+    "Progress",
+    "Ruling",
     "Tool",
     "ToolContext",
     "Toolbox",
+    "Unit",
     "calculator",
     "calendar",
     "clock",
     "fetcher",
     "files_in",
+    "matches",
+    "renamed",
     "tool",
     "tool_by_name",
 ]

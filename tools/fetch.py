@@ -11,7 +11,6 @@ from urllib.parse import urljoin
 from ..core import SettingError
 from .addresses import Target, target_of
 from .declare import Tool, tool
-from .marking import from_outside
 from .pinned import Pinned, Resolve, checked_addresses, system_addresses
 from .web_text import readable
 
@@ -99,8 +98,7 @@ def fetcher(
         trusted=frozenset(trusted),
     )
 
-    @from_outside
-    @tool(effect="acts" if "*" in allow else "reads")
+    @tool(effect="acts" if "*" in allow else "reads", outside=True)
     def fetch(url: str, offset: int = 0) -> Fetched:
         """Fetch a web page or a file of text by its URL, as plain text.
 

@@ -12,7 +12,6 @@ from typing import Any, Literal, TypedDict
 
 from ..core import SettingError
 from .declare import Tool, tool
-from .marking import from_outside
 
 LARGEST_PAGE = 8_000
 """The most bytes of a file that one call gives."""
@@ -62,8 +61,7 @@ def files_in(folder: Path | str) -> tuple[Tool[..., Page], Tool[..., Listed]]:
     if not root.is_dir():
         raise SettingError(f"files_in: there is no folder {root}; make it, or check the path")
 
-    @from_outside
-    @tool(effect="reads")
+    @tool(effect="reads", outside=True)
     def read_file(path: str, offset: int = 0, encoding: Encoding = "utf-8") -> Page:
         """Read a text file of the folder, up to 8,000 bytes of it at a time.
 
@@ -74,8 +72,7 @@ def files_in(folder: Path | str) -> tuple[Tool[..., Page], Tool[..., Listed]]:
         """
         return _read(root, path, offset, encoding)
 
-    @from_outside
-    @tool(effect="reads")
+    @tool(effect="reads", outside=True)
     def list_files(path: str = "") -> Listed:
         """List the files and folders inside the folder.
 
