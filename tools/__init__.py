@@ -16,6 +16,7 @@ from .fetch import fetcher
 from .files import files_in
 from .find import BUILT_IN, tool_by_name
 from .policy import Budget, Policy, Ruling, matches
+from .skills import Skill, skill, skill_of
 from .times import calendar, clock
 from .toolbox import Listener, Progress, Toolbox, renamed
 
@@ -28,6 +29,7 @@ __all__ = [
     "Policy",
     "Progress",
     "Ruling",
+    "Skill",
     "Tool",
     "ToolContext",
     "Toolbox",
@@ -39,6 +41,8 @@ __all__ = [
     "files_in",
     "matches",
     "renamed",
+    "skill",
+    "skill_of",
     "tool",
     "tool_by_name",
 ]
