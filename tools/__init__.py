@@ -16,6 +16,7 @@ from .fetch import fetcher
 from .files import files_in
 from .find import BUILT_IN, tool_by_name
 from .policy import Budget, Policy, Ruling, matches
+from .sandbox import python_sandbox
 from .skills import Skill, skill, skill_of
 from .times import calendar, clock
 from .toolbox import Listener, Progress, Toolbox, renamed
@@ -40,6 +41,7 @@ __all__ = [
     "fetcher",
     "files_in",
     "matches",
+    "python_sandbox",
     "renamed",
     "skill",
     "skill_of",
