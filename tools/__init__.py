@@ -15,11 +15,13 @@ from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
 from .fetch import fetcher
 from .files import files_in
 from .find import BUILT_IN, tool_by_name
+from .notes import Notebook, notes
 from .policy import Budget, Policy, Ruling, matches
 from .sandbox import python_sandbox
 from .skills import Skill, skill, skill_of
 from .times import calendar, clock
 from .toolbox import Listener, Progress, Toolbox, renamed
+from .units import units
 
 __all__ = [
     "BUILT_IN",
@@ -27,6 +29,7 @@ __all__ = [
     "Budget",
     "Limits",
     "Listener",
+    "Notebook",
     "Policy",
     "Progress",
     "Ruling",
@@ -41,10 +44,12 @@ __all__ = [
     "fetcher",
     "files_in",
     "matches",
+    "notes",
     "python_sandbox",
     "renamed",
     "skill",
     "skill_of",
     "tool",
     "tool_by_name",
+    "units",
 ]

@@ -9,8 +9,9 @@ from .arithmetic import calculator
 from .declare import AnyTool
 from .sandbox import python
 from .times import calendar, clock
+from .units import units
 
-BUILT_IN: tuple[AnyTool, ...] = (calculator, clock, calendar, python)
+BUILT_IN: tuple[AnyTool, ...] = (calculator, units, clock, calendar, python)
 """The tools that come with the package."""
 
 
