@@ -2,5 +2,7 @@
 
 from .agent import Agent
 from .faculties import Minds
+from .searching import facts_of
+from .skills import use, with_skills
 
-__all__ = ["Agent", "Minds"]
+__all__ = ["Agent", "Minds", "facts_of", "use", "with_skills"]

@@ -7,11 +7,26 @@ from importlib import import_module
 from ..core import ToolError, nearest
 from .arithmetic import calculator
 from .declare import AnyTool
+from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
+from .remembering import knowledge_search, memory_search
 from .sandbox import python
 from .times import calendar, clock
 from .units import units
 
-BUILT_IN: tuple[AnyTool, ...] = (calculator, units, clock, calendar, python)
+BUILT_IN: tuple[AnyTool, ...] = (
+    calculator,
+    units,
+    clock,
+    calendar,
+    python,
+    memory_search,
+    knowledge_search,
+    summarise,
+    translate,
+    sentiment,
+    extract_fields,
+    answer_from_documents,
+)
 """The tools that come with the package."""
 
 
