@@ -67,7 +67,7 @@ def broken(how: str) -> Thought[Json]:
     if how == "nan":
         return float("nan")
     result = yield from call(Call(tool="broken", arguments={"how": "again"}))
-    return result.error if isinstance(result, ToolResult) else result.detail
+    return (result.error or result.value) if isinstance(result, ToolResult) else result.detail
 
 
 @tool
