@@ -19,7 +19,7 @@ NINE = datetime(2023, 2, 13, 9)
 LETTERS: tuple[tuple[str, tuple[tuple[str, str, Any], ...]], ...] = (
     (
         "Dear team, our trip to Porto starts on 14 May at 7:30 in front of the office. The bus "
-        "costs 18 euros each. Hotel Ribeira has booked 12 rooms for us. Call Maria if you are late.",
+        "costs 18 euros each. Hotel Ribeira has booked 12 rooms for us. Call Maria if late.",
         (
             ("destination", "text", "Porto"),
             ("price in euros", "number", 18),
@@ -75,7 +75,8 @@ LETTERS: tuple[tuple[str, tuple[tuple[str, str, Any], ...]], ...] = (
     ),
 )
 
-TEXTS = tuple(text for text, _ in LETTERS) + (
+TEXTS = (
+    *(text for text, _ in LETTERS),
     "Volcanoes form where melted rock rises to the surface of the Earth. When pressure builds up "
     "below, it may break through and throw out ash, gas and lava. Some volcanoes erupt every few "
     "years, others sleep for thousands of years. The ash can harm crops and stop planes from "

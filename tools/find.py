@@ -29,6 +29,18 @@ BUILT_IN: tuple[AnyTool, ...] = (
 )
 """The tools that come with the package."""
 
+MADE = {
+    "read_file": "files_in(folder)",
+    "list_files": "files_in(folder)",
+    "fetch": "fetcher(allow=(host, ...))",
+    "write_note": "notes(Notes(memory))",
+    "list_notes": "notes(Notes(memory))",
+    "read_note": "notes(Notes(memory))",
+    "remove_note": "notes(Notes(memory))",
+    "fact_search": "facts_of(memory)",
+}
+"""Built-in tools that need something of yours, and what makes them."""
+
 
 def tool_by_name(name: str) -> AnyTool:
     """The built-in tool of that name, or the one at ``package.module:function``.
@@ -43,6 +55,11 @@ def tool_by_name(name: str) -> AnyTool:
     module_name, colon, attribute = name.partition(":")
     if not colon:
         known = {tool.name: tool for tool in BUILT_IN}
+        if name in MADE:
+            raise ToolError(
+                f"tool '{name}' needs a setting, so it is made in code: {MADE[name]}; give what "
+                "that returns, or name a module of yours that holds it: 'package.module:tool'"
+            )
         if name not in known:
             raise ToolError(
                 f"there is no built-in tool '{name}'{nearest(name, known)}; built in: "
