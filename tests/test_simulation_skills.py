@@ -30,9 +30,7 @@ from denizens.world import Town, sketch
 
 START = datetime(2026, 5, 2, 8, 0)
 MAP = sketch("####\n#aa#\n####", {"a": "house:hall:bed"})
-TEXT = "The bakery closes for two weeks. The old oven is to be replaced. Bread is sold there. " * 2
-    "The bakery closes for two weeks. The old oven must be replaced. Bread is at the market. " * 2
-)
+TEXT = "The bakery closes for two weeks. The old oven is replaced. Bread is sold there. " * 2
 
 
 class Reading:

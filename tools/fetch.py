@@ -165,13 +165,13 @@ def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, st
 
     resolve, trusted = rules.resolve, rules.trusted
     found = checked_addresses(target.host, target.port, resolve=resolve, trusted=trusted, end=end)
-    backend = Pinned(found)
+    backend = Pinned(found, end)
     left = max(0.001, end - time.monotonic())
     extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
     body = bytearray()
     try:
         with (
-            backend.until(end),
+            backend.limited(),
             # The backend is one by its methods: importing its base class would cost start-up.
             httpcore2.ConnectionPool(network_backend=cast(Any, backend), retries=0) as pool,
             pool.stream(
