@@ -4,6 +4,19 @@ from .agent import Agent
 from .calls import Caller
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
+from .searching import facts_of
+from .skills import use, with_skills
 from .upkeep import Upkeep
 
-__all__ = ["Agent", "Caller", "Guard", "Minds", "Stopped", "Upkeep", "guarded"]
+__all__ = [
+    "Agent",
+    "Caller",
+    "Guard",
+    "Minds",
+    "Stopped",
+    "Upkeep",
+    "facts_of",
+    "guarded",
+    "use",
+    "with_skills",
+]

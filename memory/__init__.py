@@ -16,6 +16,7 @@ from .folding import Budget, Fold, Folding
 from .hiding import write_beside
 from .images import Images
 from .memory import Memory
+from .notebook import Notes
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
 from .smallville import load_memories
 from .table import agents, prepare, rewind
@@ -40,6 +41,7 @@ __all__ = [
     "Images",
     "Imported",
     "Memory",
+    "Notes",
     "RuleSet",
     "Statement",
     "Stopwatch",

@@ -12,29 +12,55 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 
 from .arithmetic import calculator
 from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
+from .fetch import fetcher
+from .files import files_in
 from .find import BUILT_IN, tool_by_name
+from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
+from .notes import Notebook, notes
 from .policy import Budget, Policy, Ruling, matches
+from .remembering import Fact, fact_search, knowledge_search, memory_search
+from .sandbox import python_sandbox
+from .skills import Skill, skill, skill_of
 from .times import calendar, clock
 from .toolbox import Listener, Progress, Toolbox, renamed
+from .units import units
 
 __all__ = [
     "BUILT_IN",
     "AnyTool",
     "Budget",
+    "Fact",
     "Limits",
     "Listener",
+    "Notebook",
     "Policy",
     "Progress",
     "Ruling",
+    "Skill",
     "Tool",
     "ToolContext",
     "Toolbox",
     "Unit",
+    "answer_from_documents",
     "calculator",
     "calendar",
     "clock",
+    "extract_fields",
+    "fact_search",
+    "fetcher",
+    "files_in",
+    "knowledge_search",
     "matches",
+    "memory_search",
+    "notes",
+    "python_sandbox",
     "renamed",
+    "sentiment",
+    "skill",
+    "skill_of",
+    "summarise",
     "tool",
     "tool_by_name",
+    "translate",
+    "units",
 ]
