@@ -1,0 +1,106 @@
+"""Calling a tool: which one a request means, and with which arguments.
+
+The tool is chosen by likelihood, so no name can be invented; its arguments fit its schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from ..core import (
+    NONE,
+    Choice,
+    Choose,
+    Completion,
+    Failed,
+    Generate,
+    Json,
+    Option,
+    Seed,
+    Thought,
+    ToolSpec,
+    choose,
+    generate,
+    tool_option,
+)
+from .prompts import prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A call that is ready to be made; ``probability`` is that of the tool's choice."""
+
+    tool: ToolSpec
+    arguments: Json = field(hash=False)
+    probability: float
+
+
+def call_key(tool: str, arguments: Json) -> str:
+    """What tells a call from others: equal for the same tool with the same arguments.
+
+    >>> call_key("add", {"b": 2, "a": 1})
+    '["add",{"a":1,"b":2}]'
+    """
+    return json.dumps([tool, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def draft_call(
+    request: str,
+    tools: Sequence[ToolSpec],
+    *,
+    seed: Seed,
+    done: Collection[str] = (),
+    context: str = "",
+    none: bool = True,
+) -> Thought[Drafted | None]:
+    """The call that ``request`` asks for; None where no tool fits, or all that fit were
+    called so already.
+
+    ``done`` are the keys of calls made before: none of them is drafted again, the next
+    likeliest tool is taken instead. ``context`` is what was said and found before the
+    request, from which arguments may be taken too. Without ``none`` some tool is meant.
+    """
+    if not tools or not request.strip():
+        return None
+    offered = [tool_option(tool.name, tool.description, tool.parameters) for tool in tools]
+    options: tuple[Option, ...] = (*offered, NONE) if none else tuple(offered)
+    picked = yield from choose(
+        Choose(
+            messages=(),
+            options=options,
+            about=request,
+            role="tool",
+            seed=seed.child("tool").number,
+        )
+    )
+    if not isinstance(picked, Choice):
+        return None
+    spread = picked.probabilities
+    least = spread[len(tools)] if none else 0.0
+    for place in sorted(range(len(tools)), key=lambda i: (-spread[i], tools[i].name)):
+        if none and spread[place] <= least:
+            break
+        tool = tools[place]
+        filled = yield from fill(tool, request, seed=seed.child(tool.name), context=context)
+        if isinstance(filled, Failed) or call_key(tool.name, filled) in done:
+            continue
+        return Drafted(tool, filled, spread[place])
+    return None
+
+
+def fill(spec: ToolSpec, request: str, *, seed: Seed, context: str = "") -> Thought[Json | Failed]:
+    """Arguments for a tool as ``request`` wants them; they fit the tool's schema."""
+    said = f"{context}\n{request}" if context else request
+    answer = yield from generate(
+        Generate(
+            messages=prompt("arguments", tool=spec.name, about=spec.description, line=said),
+            max_tokens=96,
+            temperature=0.0,
+            seed=seed.number,
+            schema=spec.parameters,
+            role="arguments",
+        )
+    )
+    return answer.data if isinstance(answer, Completion) else answer
