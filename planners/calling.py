@@ -59,6 +59,7 @@ def draft_call(
     context: str = "",
     none: bool = True,
     others: Sequence[Option] = (),
+    margin: float = 0.0,
     way: Way = "fields",
 ) -> Thought[Drafted | None]:
     """The call that ``request`` asks for; None where no tool fits, or all that fit were
@@ -67,8 +68,8 @@ def draft_call(
     ``done`` are the keys of calls made before: none of them is drafted again, the next
     likeliest tool is taken instead. ``context`` is what was said and found before the
     request, from which arguments may be taken too. Without ``none`` some tool is meant;
-    ``others`` are what else it may be, likelier than which a tool must be. For ``way`` see
-    ``fill``.
+    ``others`` are what else it may be, likelier than which a tool must be, and at least as
+    likely as ``margin``. For ``way`` see ``fill``.
     """
     if not tools or not request.strip():
         return None
@@ -77,18 +78,18 @@ def draft_call(
     picked = yield from choose(
         Choose(
             messages=(),
-            options=(*offered, *instead),
+            options=(*instead, *offered),
             about=request,
             role="tool",
-            seed=seed.child("tool").number,
+            seed=seed.number,
         )
     )
     if not isinstance(picked, Choice):
         return None
-    spread = picked.probabilities
-    least = max(spread[len(tools) :], default=-1.0)
+    spread, beside = picked.probabilities[len(instead) :], picked.probabilities[: len(instead)]
+    least = max((*beside, margin))
     for place in sorted(range(len(tools)), key=lambda i: (-spread[i], tools[i].name)):
-        if spread[place] <= least:
+        if spread[place] < least or (beside and spread[place] == max(beside)):
             break
         tool = tools[place]
         filled = yield from fill(

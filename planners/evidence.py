@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ..core import Json, ToolSpec, in_words
 from .candidates import Candidate, Reading, mention, units_of
-from .fields import Field
+from .fields import Field, has_example
 from .numbers import UNITS
 from .spans import FUNCTION_WORDS
 
@@ -168,6 +168,7 @@ class Evidence:
             "counts": float(spelled and unit in self._tool),
             "counts_plain": float(not spelled and bool(unit) and unit in self._tool),
             "spelled": float(spelled),
+            "counts_fields": float(spelled and number.value == self._alike(one)),
             "unit_kind": float(known is not None and known[0] in kinds),
             "unit_wrong": float(known is not None and bool(kinds) and known[0] not in kinds),
             "order": -abs(order - rank),
@@ -186,6 +187,11 @@ class Evidence:
             "spare": min(2, len(places) - sum(one.required for one in self._numerics())) / 2,
         }
 
+    def _alike(self, one: Field) -> int:
+        """How many fields have this one's name but for its figure: number1 and number2."""
+        base = one.name.rstrip("0123456789_")
+        return sum(other.name.rstrip("0123456789_") == base for other in self.fields)
+
     def _numerics(self) -> list[Field]:
         return [one for one in self.fields if one.path in self._numeric]
 
@@ -202,6 +208,10 @@ class Evidence:
         return {
             candidate.kind: 1.0,
             "hint_here": float(candidate.kind == "hint" and candidate.start >= 0),
+            "hint_example": float(
+                candidate.kind == "hint" and candidate.start < 0 and has_example(one.about)
+            ),
+            "holds_about": len(words & self._abouts[one.path]) / max(1, len(words)),
             "left": float(apart or (bool(before) and before[-1].lower() in FUNCTION_WORDS)),
             "right": float(right in ("", ",", ".", "?", "!", ";", "'", '"', ")", "`"))
             or float(bool(after) and after[0].lower() in FUNCTION_WORDS),

@@ -283,7 +283,14 @@ def write(one: Field, spec: ToolSpec, request: str, seed: Seed) -> Thought[tuple
     )
     if not isinstance(answer, Completion):
         return answer
-    return (answer.data[one.name],)
+    told = answer.data
+    if not isinstance(told, dict) or one.name not in told:
+        return Failed(reason="schema", detail=f"no value for '{'.'.join(one.path)}' was written")
+    value = told[one.name]
+    if knows(one.schema) and not fits(value, one.schema):
+        detail = f"{value!r} for '{'.'.join(one.path)}' does not fit its schema"
+        return Failed(reason="schema", detail=detail)
+    return (value,)
 
 
 def nested(

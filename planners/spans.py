@@ -160,7 +160,7 @@ def _names(text: str) -> Iterator[Span]:
         if number + 1 < len(runs):
             after, finish = runs[number + 1]
             between = text[tokens[end][1] : tokens[after][0]]
-            if between == ", " and after == end + 1:
+            if between in (", ", ",") and after == end + 1:
                 yield _over(text, tokens, begin, finish, "name")
         yield _over(text, tokens, begin, end, "name")
 
