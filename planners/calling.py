@@ -14,20 +14,16 @@ from ..core import (
     NONE,
     Choice,
     Choose,
-    Completion,
     Failed,
-    Generate,
     Json,
     Option,
     Seed,
     Thought,
     ToolSpec,
     choose,
-    generate,
     tool_option,
 )
-from .filling import fill_fields
-from .prompts import prompt
+from .filling import fill_fields, write_whole
 
 Way: TypeAlias = Literal["fields", "whole"]
 
@@ -110,15 +106,4 @@ def fill(
     does far better; "whole" has the model write all of them as JSON, under the grammar."""
     if way == "fields":
         return (yield from fill_fields(spec, request, seed=seed, context=context))
-    said = f"{context}\n{request}" if context else request
-    answer = yield from generate(
-        Generate(
-            messages=prompt("arguments", tool=spec.name, about=spec.description, line=said),
-            max_tokens=256,
-            temperature=0.0,
-            seed=seed.number,
-            schema=spec.parameters,
-            role="arguments",
-        )
-    )
-    return answer.data if isinstance(answer, Completion) else answer
+    return (yield from write_whole(spec, request, seed=seed, context=context))

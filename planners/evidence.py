@@ -256,6 +256,7 @@ class Evidence:
             "partly": len(words & asked) / max(1, len(words)),
             "asked": 3 * near(self.reading.text, label),
             "of_tool": len(words & self._tool) / max(1, len(words)),
+            "many": float(isinstance(candidate.value, list) and len(candidate.value) > 1),
         }
 
     def _flag(self, one: Field, candidate: Candidate, near: Near) -> Signs:
@@ -320,10 +321,10 @@ def group(one: Field) -> str:
     """Which weights a field's candidates are scored by."""
     if one.kind == "boolean":
         return "flag"
-    if one.kind == "array":
-        return "list"
     if one.choices:
         return "choice"
+    if one.kind == "array":
+        return "list"
     if one.kind in ("integer", "number"):
         return "number"
     return "text"
