@@ -143,7 +143,13 @@ def tools(
     out = console()
     if calibrate is not None:
         measured.calibrate(
-            model, calibrate, device=device, dtype=dtype, data=folder, progress=out.print
+            model,
+            calibrate,
+            device=device,
+            dtype=dtype,
+            data=folder,
+            parts=parts,
+            progress=out.print,
         )
         return
     found = measured.measure(

@@ -189,13 +189,22 @@ def write(out: TextIO, part: str, items: Sequence[Item], calls: Sequence[Called]
         out.write(json.dumps({**line, **asdict(one)}, ensure_ascii=False) + "\n")
 
 
-def calibrate(name: str, to: Path, *, device: str, dtype: str, data: Path, progress: Told) -> None:
-    """Fit the weights of a candidate's signs on the odd requests of all categories and write
+def calibrate(
+    name: str,
+    to: Path,
+    *,
+    device: str,
+    dtype: str,
+    data: Path,
+    parts: tuple[str, ...],
+    progress: Told,
+) -> None:
+    """Fit the weights of a candidate's signs on the odd requests of the categories and write
     them to ``to``, as planners/filling.json has them."""
     model = load_local(name, device=device, dtype=dtype)
     items: list[Item] = []
     tables = []
-    for part in CATEGORIES:
+    for part in (part for part in CATEGORIES if part in parts):
         progress(f"{part}: candidates of the odd requests")
         odd = load(data, part)[1::2]
         items += odd

@@ -229,6 +229,7 @@ class Evidence:
             "comma_wanted": float("," in label and formed),
             "comma_lacking": float("," not in label and formed),
             "equation": float("=" in label),
+            "date_wanted": float(candidate.kind == "date" and is_dated(one)),
             "order": self._order(one, candidate),
             "capital": float(label[:1].isupper() and candidate.start > 0),
             "in": float(bool(before) and before[-1].lower() in ("in", "at", "near")),
@@ -315,6 +316,12 @@ def is_formed(one: Field) -> bool:
     "City, State" or 'Berkeley, CA'."""
     runs = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)*(?:, [A-Z]\w*(?: [A-Z]\w*)*)+", one.about)
     return any(run.count(",") == 1 for run in runs)
+
+
+def is_dated(one: Field) -> bool:
+    """Whether a field is a day: its name or its description says so."""
+    told = f"{one.words} {one.about} {one.schema.get('format', '')}"
+    return bool(re.search(r"\b(date|day|birth\w*|[YMD]{2,4}[-/][YMD]{2,4}\S*)\b", told, re.I))
 
 
 def group(one: Field) -> str:

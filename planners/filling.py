@@ -92,7 +92,7 @@ def fill_fields(
     missing = [one for one in fields if one.path not in made and _needed(one, spec, made)]
     for one in missing:
         value = _written(whole, one.path)
-        if value is not None:  # written under the grammar, so it fits
+        if value is not None and (not knows(one.schema) or fits(value, one.schema)):
             made[one.path] = value
     missing = [one for one in missing if one.path not in made]
     written = yield from all_of([write(one, spec, request, seed) for one in missing])

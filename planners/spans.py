@@ -78,7 +78,8 @@ def _quoted(text: str) -> Iterator[Span]:
 
 def _typed(text: str) -> Iterator[Span]:
     for match in _TYPED.finditer(text):
-        yield Span(*match.span(), match.group(), "typed")
+        text_found = match.group().rstrip(".")
+        yield Span(match.start(), match.start() + len(text_found), text_found, "typed")
 
 
 def _dates(text: str) -> Iterator[Span]:
