@@ -32,7 +32,7 @@ from ..core import (
 )
 from .candidates import Candidate, Reading, candidates
 from .evidence import Evidence, Near, Signs, group, is_formed
-from .fields import Field, fields_of, fits, knows, plain
+from .parameters import Field, fields_of, fits, knows, plain
 from .prompts import prompt
 
 Weights: TypeAlias = Mapping[str, Mapping[str, float]]
