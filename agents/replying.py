@@ -7,8 +7,6 @@ from ..core import (
     Action,
     AgentState,
     Call,
-    Choice,
-    Choose,
     Completion,
     Cue,
     Decision,
@@ -26,12 +24,11 @@ from ..core import (
     ToolResult,
     ToolSpec,
     call,
-    choose,
     generate,
     recall,
     tool_option,
 )
-from ..planners import Draft, as_speech, prompt
+from ..planners import Draft, as_speech, draft_call, prompt
 
 # Without this margin over "just answer" no tool is used: a wrong call costs more than none.
 TOOL_MARGIN = 0.6
@@ -110,36 +107,20 @@ def _use_tool(draft: Draft, message: Line) -> Thought[str]:
     tools = draft.situation.tools
     if not tools:
         return ""
-    offered = (tool_option(tool.name, tool.description, tool.parameters) for tool in tools)
-    options = (*TALK, *offered)
-    picked = yield from choose(
-        Choose(
-            messages=(),
-            options=options,
-            about=message.text,
-            role="tool",
-            seed=draft.situation.seed.child("tool").number,
-        )
+    drafted = yield from draft_call(
+        message.text,
+        tools,
+        seed=draft.situation.seed.child("tool"),
+        others=TALK,
+        none=False,
+        margin=TOOL_MARGIN,
     )
-    if not isinstance(picked, Choice) or picked.index < len(TALK):
+    if drafted is None:
         return ""
-    if picked.probabilities[picked.index] < TOOL_MARGIN:
-        return ""
-    tool = tools[picked.index - len(TALK)]
-    filled = yield from generate(
-        Generate(
-            messages=prompt("arguments", tool=tool.name, about=tool.description, line=message.text),
-            max_tokens=96,
-            temperature=0.0,
-            schema=tool.parameters,
-            role="arguments",
-        )
-    )
-    if not isinstance(filled, Completion):
-        return ""
-    result = yield from call(Call(tool=tool.name, arguments=filled.data, why=message.text))
+    name = drafted.tool.name
+    result = yield from call(Call(tool=name, arguments=drafted.arguments, why=message.text))
     if isinstance(result, ToolResult) and result.ok:
-        return f"The {tool.name} says: {result.value}"
+        return f"The {name} says: {result.value}"
     return ""
 
 

@@ -69,7 +69,7 @@ from .minds import (
     Step,
     ToolSpec,
 )
-from .options import NONE, tool_option
+from .options import NONE, in_words, tool_option
 from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona, clock_minutes
 from .records import Cue, Hit, Kind, Record
@@ -206,6 +206,7 @@ __all__ = [
     "embed",
     "from_json",
     "generate",
+    "in_words",
     "nearest",
     "page_blocks",
     "rate",

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 
 from ..core import Json, Planner, SettingError, nearest
+from .calling import Drafted, call_key, draft_call, fill
 from .daily import Daily
 from .draft import Draft, identity
 from .prompts import prompt
@@ -52,9 +53,13 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
 __all__ = [
     "Daily",
     "Draft",
+    "Drafted",
     "Routine",
     "Scripted",
     "as_speech",
+    "call_key",
+    "draft_call",
+    "fill",
     "identity",
     "planner_by_name",
     "prompt",

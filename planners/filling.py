@@ -1,0 +1,351 @@
+"""Filling a tool's arguments, field by field: candidates out of the request, weighed by what
+speaks for each, and all fields decided together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import TypeAlias
+
+from ..core import (
+    Choice,
+    Choose,
+    Completion,
+    Embed,
+    Failed,
+    Generate,
+    Json,
+    Message,
+    Option,
+    Seed,
+    Thought,
+    ToolSpec,
+    Vectors,
+    all_of,
+    choose,
+    embed,
+    generate,
+    together,
+)
+from .candidates import Candidate, Reading, candidates
+from .evidence import Evidence, Near, Signs, group, is_formed
+from .parameters import Field, fields_of, fits, knows, plain
+from .prompts import prompt
+
+Weights: TypeAlias = Mapping[str, Mapping[str, float]]
+
+WRITTEN = 96  # tokens of all arguments written at once; a small model that goes on goes astray
+ABOUT = 200  # characters of a description that the language model is shown
+BEAM = 48
+COMPLETED = 3  # names of a field that are completed
+CLASH = 4.0  # what it costs that two fields take the same words of the request
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A field, the candidates for it, and the signs of each; ``unwritten``: the model, when it
+    wrote all arguments at once, left the field out."""
+
+    field: Field
+    offered: tuple[Candidate, ...]
+    signs: tuple[Signs, ...]
+    unwritten: bool = False
+
+    def scores(self, weights: Weights) -> list[float]:
+        """Of each candidate; higher is likelier."""
+        own = weights[group(self.field)]
+        return [sum(own.get(name, 0.0) * sign for name, sign in one.items()) for one in self.signs]
+
+    def absent(self) -> Signs:
+        """The signs of leaving the field out."""
+        return {
+            "absent": 1.0,
+            "absent_default": float(self.field.default is not None),
+            "unwritten": float(self.unwritten),
+        }
+
+
+@cache
+def shipped() -> Weights:
+    """The weights that come with the package."""
+    text = files(__package__).joinpath("filling.json").read_text(encoding="utf-8")
+    found: Weights = json.loads(text)["weights"]
+    return found
+
+
+def fill_fields(
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+) -> Thought[Json | Failed]:
+    """Arguments for a tool as a request wants them; Failed where a field that must be there
+    cannot be written."""
+    fields = fields_of(spec)
+    if not fields:
+        return {}
+    tables, whole = yield from gather(spec, request, seed=seed, context=context)
+    made: dict[tuple[str, ...], Json] = {}
+    for table, chosen in zip(tables, decide(tables, shipped())):
+        if chosen is not None:
+            made[table.field.path] = chosen.value
+    missing = [one for one in fields if one.path not in made and _needed(one, spec, made)]
+    for one in missing:
+        value = _written(whole, one.path)
+        if value is not None and (not knows(one.schema) or fits(value, one.schema)):
+            made[one.path] = value
+    missing = [one for one in missing if one.path not in made]
+    written = yield from all_of([write(one, spec, request, seed) for one in missing])
+    for one, value in zip(missing, written):
+        if isinstance(value, Failed):
+            return value
+        made[one.path] = value[0]
+    return nested(spec.parameters, made)
+
+
+def gather(
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+) -> Thought[tuple[list[Table], Json | Failed]]:
+    """The candidates of each field with their signs, in two rounds of asks, and what the model
+    wrote for all of them at once."""
+    reading = Reading(f"{context}\n{request}" if context else request)
+    fields = [one for one in fields_of(spec) if knows(one.schema)]
+    offers = [candidates(one, reading) for one in fields]
+    evidence = Evidence(spec, fields, reading)
+    texts = {text for one, offered in zip(fields, offers) for text in evidence.texts(one, offered)}
+    near, written, completed = yield from together(
+        _nearness(sorted(texts)),
+        write_whole(spec, request, seed=seed, context=context),
+        all_of([_complete(one, offered, reading) for one, offered in zip(fields, offers)]),
+    )
+    values = [_written(written, one.path) for one in fields]
+    offers = [
+        _with(one, [*offered, *more], value)
+        for one, offered, more, value in zip(fields, offers, completed, values)
+    ]
+    told = yield from all_of(
+        [_likelihoods(one, offered, reading) for one, offered in zip(fields, offers)]
+    )
+    tables = []
+    for one, offered, likely, value in zip(fields, offers, told, values):
+        signs = evidence.signs(one, offered, near, likely)
+        for candidate, own in zip(offered, signs):
+            own["wrote"] = float(value is not None and _alike(candidate.value, value))
+        tables.append(Table(one, tuple(offered), tuple(signs), value is None))
+    return tables, written
+
+
+def _nearness(texts: Sequence[str]) -> Thought[Near]:
+    """Cosines of texts; 0 for what was not embedded."""
+    if not texts:
+        return lambda one, other: 0.0
+    answer = yield from embed(Embed(texts=tuple(texts)))
+    if not isinstance(answer, Vectors):
+        return lambda one, other: 0.0
+    rows = dict(zip(texts, answer.array()))
+    return lambda one, other: float(rows[one] @ rows[other]) if other in rows else 0.0
+
+
+def _asked(one: Field, text: str) -> tuple[Message, ...]:
+    about = f" ({one.about[:ABOUT]})" if one.about else ""
+    return prompt("value", request=text, name=one.words, about=about)
+
+
+def write_whole(
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+) -> Thought[Json | Failed]:
+    """All arguments as the language model writes them at once, under the schema's grammar."""
+    said = f"{context}\n{request}" if context else request
+    answer = yield from generate(
+        Generate(
+            messages=prompt("arguments", tool=spec.name, about=spec.description, line=said),
+            max_tokens=WRITTEN,
+            temperature=0.0,
+            seed=seed.number,
+            schema=spec.parameters,
+            role="arguments",
+        )
+    )
+    if not isinstance(answer, Completion):
+        return answer
+    if not isinstance(answer.data, dict):
+        return Failed(reason="schema", detail=f"{spec.name}: no object of arguments was written")
+    return answer.data
+
+
+def _written(written: Json | Failed, path: tuple[str, ...]) -> Json:
+    """The value at a path of what the model wrote; None where there is none."""
+    found: Json = None if isinstance(written, Failed) else written
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _alike(one: Json, other: Json) -> bool:
+    """Whether two values are the same, texts in whatever case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.strip().lower() == other.strip().lower()
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _complete(
+    one: Field, offered: Sequence[Candidate], reading: Reading
+) -> Thought[list[Candidate]]:
+    """Names of one part with the second that the field's form wants: "Paris, France"."""
+    if not is_formed(one) or one.kind != "string":
+        return []
+    bare = [c for c in offered if c.kind == "name" and "," not in c.label][:COMPLETED]
+    found = []
+    answers = yield from all_of(
+        [
+            generate(
+                Generate(
+                    messages=(
+                        *_asked(one, reading.text),
+                        Message.of("assistant", f"{candidate.label},"),
+                    ),
+                    max_tokens=6,
+                    temperature=0.0,
+                    stop=("\n", ".", ","),
+                    role="value",
+                )
+            )
+            for candidate in bare
+        ]
+    )
+    for candidate, answer in zip(bare, answers):
+        if isinstance(answer, Completion) and answer.text.strip():
+            label = f"{candidate.label}, {answer.text.strip()}"
+            found.append(replace(candidate, value=label, label=label, kind="completed"))
+    known = {candidate.label for candidate in offered}
+    return [c for c in found if c.label not in known and fits(c.value, one.schema)]
+
+
+def _with(one: Field, offered: list[Candidate], value: Json) -> list[Candidate]:
+    """The candidates, and the value that the model wrote where that is none of them."""
+    known = any(_alike(candidate.value, value) for candidate in offered)
+    if value is None or value in ("", []) or known or not fits(value, one.schema):
+        return offered
+    label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not label.strip() or any(candidate.label == label for candidate in offered):
+        return offered
+    return [*offered, Candidate(value, label, kind="written")]
+
+
+def _likelihoods(
+    one: Field, offered: Sequence[Candidate], reading: Reading
+) -> Thought[dict[str, float]]:
+    """The log-probability of each candidate's label as the reply, among all of them."""
+    if len(offered) < 2:
+        return {}
+    answer = yield from choose(
+        Choose(
+            messages=_asked(one, reading.text),
+            options=tuple(Option(candidate.label) for candidate in offered),
+            about=reading.text,
+            role="value",
+        )
+    )
+    if not isinstance(answer, Choice):
+        return {}
+    from math import log
+
+    labels = [candidate.label for candidate in offered]
+    return {label: log(max(p, 1e-30)) for label, p in zip(labels, answer.probabilities)}
+
+
+def decide(tables: Sequence[Table], weights: Weights) -> list[Candidate | None]:
+    """The likeliest candidates of all fields together; None where a field stays out.
+
+    A beam over the fields: no words of the request should serve two of them."""
+    beam: list[tuple[float, tuple[Candidate | None, ...]]] = [(0.0, ())]
+    for table in tables:
+        own: list[tuple[float, Candidate | None]] = []
+        for score, candidate in zip(table.scores(weights), table.offered):
+            own.append((score, candidate))
+        if not table.field.required or not own:
+            leave = weights[group(table.field)]
+            away = sum(leave.get(name, 0.0) * sign for name, sign in table.absent().items())
+            own.append((away, None))
+        own = sorted(own, key=lambda pair: -pair[0])[:10]
+        grown = [
+            (total + score - _clash(candidate, before), (*before, candidate))
+            for total, before in beam
+            for score, candidate in own
+        ]
+        beam = sorted(grown, key=lambda pair: -pair[0])[:BEAM]
+    return [*beam[0][1]]
+
+
+def _clash(candidate: Candidate | None, before: Iterable[Candidate | None]) -> float:
+    """What it costs to take words that were taken before."""
+    if candidate is None or candidate.start < 0 or candidate.kind == "choice":
+        return 0.0
+    taken = sum(
+        candidate.start < other.end and other.start < candidate.end
+        for other in before
+        if other is not None and other.start >= 0 and other.kind != "choice"
+    )
+    return CLASH * taken
+
+
+def _needed(one: Field, spec: ToolSpec, made: Mapping[tuple[str, ...], Json]) -> bool:
+    """Whether a field must be there: it is required, and so is all that it is in, or other
+    fields brought that in."""
+    schema = spec.parameters
+    for depth, name in enumerate(one.path, 1):
+        inside = any(path[:depth] == one.path[:depth] for path in made)
+        if name not in schema.get("required", ()) and not inside:
+            return False
+        schema = plain(schema["properties"][name], spec.parameters)
+    return True
+
+
+def write(one: Field, spec: ToolSpec, request: str, seed: Seed) -> Thought[tuple[Json] | Failed]:
+    """A field's value, written under the grammar of its schema."""
+    shared = {
+        key: spec.parameters[key] for key in ("$defs", "definitions") if key in spec.parameters
+    }
+    answer = yield from generate(
+        Generate(
+            messages=prompt("arguments", tool=spec.name, about=one.text, line=request),
+            max_tokens=96,
+            temperature=0.0,
+            seed=seed.child("write", *one.path).number,
+            schema={
+                **shared,
+                "type": "object",
+                "properties": {one.name: one.schema},
+                "required": [one.name],
+                "additionalProperties": False,
+            },
+            role="arguments",
+        )
+    )
+    if not isinstance(answer, Completion):
+        return answer
+    told = answer.data
+    if not isinstance(told, dict) or one.name not in told:
+        return Failed(reason="schema", detail=f"no value for '{'.'.join(one.path)}' was written")
+    value = told[one.name]
+    if knows(one.schema) and not fits(value, one.schema):
+        detail = f"{value!r} for '{'.'.join(one.path)}' does not fit its schema"
+        return Failed(reason="schema", detail=detail)
+    return (value,)
+
+
+def nested(
+    schema: Json, made: Mapping[tuple[str, ...], Json], root: Json = None
+) -> dict[str, Json]:
+    """Values by their paths as one object, in the schema's order; objects that must be there
+    are."""
+    root = schema if root is None else root
+    found: dict[str, Json] = {}
+    for name, value in schema.get("properties", {}).items():
+        inner = plain(value, root)
+        below = {path[1:]: one for path, one in made.items() if path[0] == name}
+        if () in below:
+            found[name] = below[()]
+        elif below or (name in schema.get("required", ()) and inner.get("properties")):
+            found[name] = nested(inner, below, root)
+    return found
