@@ -1,0 +1,154 @@
+"""A piece of work and how it ended: what planners that work off goals share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from ..core import (
+    Action,
+    Affordance,
+    Completion,
+    Failed,
+    Fault,
+    Generate,
+    Json,
+    Seed,
+    Thought,
+    Time,
+    ToolResult,
+    ToolSpec,
+    canonical,
+    generate,
+)
+from .calling import call_key
+from .prompts import prompt
+
+Status: TypeAlias = Literal["done", "stopped", "gave_up", "waiting", "failed"]
+"""Done; stopped at a bound; gave up, since nothing fits or nothing helped; waiting for the
+world, for a person's answer or permission; failed, since the model could not be asked."""
+
+SHOWN = 600
+"""Characters of a result that a prompt shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A call that was made and what came of it, in words. ``doubted``: other sources say
+    something else. A world's action is one too, its tool called ``world.`` and the verb."""
+
+    tool: str
+    arguments: Json = field(hash=False)
+    ok: bool = True
+    text: str = ""
+    reason: Fault = ""
+    receipt: str = ""
+    doubted: bool = False
+
+    @classmethod
+    def of(cls, tool: str, arguments: Json, answer: ToolResult | Failed) -> Made:
+        """Of a call's answer."""
+        if isinstance(answer, Failed):
+            return cls(tool=tool, arguments=arguments, ok=False, text=answer.detail, reason="gone")
+        said = answer.value if isinstance(answer.value, str) else canonical(answer.value)
+        return cls(
+            tool=tool,
+            arguments=arguments,
+            ok=answer.ok,
+            text=(said if answer.ok else answer.error)[:SHOWN],
+            reason=answer.reason,
+            receipt=answer.receipt,
+        )
+
+    @property
+    def key(self) -> str:
+        """What tells the call from others."""
+        return call_key(self.tool, self.arguments)
+
+    @property
+    def told(self) -> str:
+        """The call and its result in a line."""
+        given = self.arguments if isinstance(self.arguments, dict) else {}
+        shown = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
+        asked = f"{self.tool} ({shown})" if shown else self.tool
+        return f"{asked} {'says' if self.ok else 'failed'}: {self.text}"
+
+
+def _plain(value: Json) -> str:
+    return value if isinstance(value, str) else canonical(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Something to work off. ``goal`` is what is wanted, ``known`` what is known already:
+    results of earlier steps, lessons, memories. ``made`` are calls of earlier steps of the
+    same work, ``barred`` keys of further calls that must not be made again; ``can`` is what
+    the world affords. With ``speak`` the answer is put into words, else it is what was found.
+    ``progress`` is where a worker left off.
+    """
+
+    goal: str
+    seed: Seed
+    now: Time
+    who: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    can: tuple[Affordance, ...] = ()
+    known: tuple[str, ...] = ()
+    made: tuple[Made, ...] = ()
+    barred: tuple[str, ...] = ()
+    speak: bool = True
+    progress: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a piece of work ended, or where it stands while it waits.
+
+    ``answer`` is what was found, or the question while it waits for a person; ``action`` what
+    to do in the world while it waits for that. ``lessons`` are for later tries, ``progress``
+    is where the worker goes on when asked again.
+    """
+
+    status: Status
+    answer: str = ""
+    calls: tuple[Made, ...] = ()
+    why: str = ""
+    action: Action | None = None
+    lessons: tuple[str, ...] = ()
+    progress: Json = None
+
+
+class Worker(Protocol):
+    """Works off a task by yielding asks; holds no state, ends within a bound."""
+
+    def work(self, task: Task) -> Thought[Outcome]:
+        """Work until it is done or waits."""
+        ...
+
+
+def notes(task: Task, made: Sequence[Made]) -> list[str]:
+    """What is known in the course of a task, a line each."""
+    kept = [one.told for one in made if not one.doubted]
+    doubted = [f"{one.told} (other sources do not agree)" for one in made if one.doubted]
+    return [*task.known, *kept, *doubted]
+
+
+def answer_of(task: Task, made: Sequence[Made]) -> Thought[Outcome]:
+    """The end of a task that is done: its answer from what was found."""
+    calls = tuple(made)
+    if not task.speak:
+        found = [one.text for one in calls if one.ok and not one.doubted]
+        return Outcome(status="done", answer=found[-1] if found else "", calls=calls)
+    said = yield from generate(
+        Generate(
+            messages=prompt("answer", goal=task.goal, notes=notes(task, made) or ["nothing yet"]),
+            max_tokens=96,
+            temperature=0.0,
+            seed=task.seed.child("answer").number,
+            role="answer",
+        )
+    )
+    if not isinstance(said, Completion):
+        return Outcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
+    return Outcome(status="done", answer=said.text.strip(), calls=calls)
