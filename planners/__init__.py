@@ -6,9 +6,17 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 
 from ..core import Json, Planner, SettingError, nearest
+from .acting import action_of, world_tools
+from .calling import Drafted, call_key, draft_call, fill
 from .daily import Daily
+from .deliberate import Deliberate
 from .draft import Draft, identity
+from .executing import PlanAndExecute
+from .goals import Goal, goals_of, with_goals
+from .outcome import Made, Outcome, Task, Worker
 from .prompts import prompt
+from .react import React
+from .reflexion import Reflexion
 from .routine import Routine
 from .scripted import Scripted
 from .speech import as_speech

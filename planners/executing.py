@@ -18,10 +18,10 @@ from ..core import (
     to_json,
 )
 from .goals import working
-from .outcome import Made, Outcome, Task, Worker, answer_of
+from .outcome import Made, Outcome, Task, Worker, answer_of, made_before
 from .plans import SCHEMA, PlanStep, leaves, plan_of, ready, results_before
 from .prompts import prompt
-from .react import React, made_before
+from .react import React
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

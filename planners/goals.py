@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from ..core import AgentState, Decision, Json, Situation, Thought, from_json, to_json
 from .acting import idle
 from .draft import Draft
-from .outcome import Outcome, Task, Worker
+from .outcome import Outcome, Task, Worker, made_before
 from .routine import notice
 
 MARK = "goal:"
@@ -78,8 +78,6 @@ def open_goal(state: AgentState) -> Goal | None:
 
 def task_of(goal: Goal, situation: Situation) -> Task:
     """The task of working on a goal now."""
-    from .react import made_before
-
     return Task(
         goal=goal.text,
         seed=situation.seed.child("goal", goal.text),

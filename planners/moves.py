@@ -80,7 +80,8 @@ def next_move(
     kinds: list[tuple[Kind, ToolSpec | None, Option]] = []
     if may_answer:
         kinds.append(("answer", None, answering(task, made)))
-    kinds += [("call", one, tool_option(one.name, one.description, one.parameters)) for one in tools]
+    for one in tools:
+        kinds.append(("call", one, tool_option(one.name, one.description, one.parameters)))
     if may_ask:
         kinds.append(("ask", None, ASK_BACK))
     kinds.append(("give_up", None, NONE))

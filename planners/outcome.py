@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -20,6 +21,7 @@ from ..core import (
     ToolResult,
     ToolSpec,
     canonical,
+    from_json,
     generate,
 )
 from .calling import call_key
@@ -127,6 +129,12 @@ class Worker(Protocol):
         ...
 
 
+def made_before(progress: Json) -> tuple[Made, ...]:
+    """The calls that a worker's progress tells of."""
+    rows = progress.get("made", ()) if isinstance(progress, dict) else ()
+    return tuple(from_json(Made, row) for row in rows)
+
+
 def notes(task: Task, made: Sequence[Made]) -> list[str]:
     """What is known in the course of a task, a line each."""
     kept = [one.told for one in made if not one.doubted]
@@ -151,4 +159,23 @@ def answer_of(task: Task, made: Sequence[Made]) -> Thought[Outcome]:
     )
     if not isinstance(said, Completion):
         return Outcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
-    return Outcome(status="done", answer=said.text.strip(), calls=calls)
+    answer = said.text.strip()
+    found = [one.text for one in calls if one.ok and not one.doubted]
+    if found and not borne_out(answer, [task.goal, *notes(task, calls)]):
+        why = f"said what was found, since nothing bears out '{answer}'"
+        return Outcome(status="done", answer="; ".join(found), calls=calls, why=why)
+    return Outcome(status="done", answer=answer, calls=calls)
+
+
+def borne_out(text: str, basis: Sequence[str]) -> bool:
+    """Whether every number in a text stands in what it rests on, and any word of it does.
+
+    >>> borne_out("It is 391.", ["calculator says: 391"]), borne_out("It is 5.", ["391"])
+    (True, False)
+    """
+    said, known = _words(text), set[str]().union(*map(_words, basis))
+    return bool(said & known) and all(one in known for one in said if one[0].isdigit())
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]{3,}", text.lower()))

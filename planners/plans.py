@@ -126,9 +126,7 @@ def _without_circles(steps: list[PlanStep], mended: list[str]) -> tuple[PlanStep
 def ready(steps: Sequence[PlanStep]) -> list[PlanStep]:
     """The steps to do now: not done, and all that they wait for done."""
     done = {step.id for step in steps if step.stand == "done"}
-    return [
-        step for step in steps if step.stand in ("open", "acting") and set(step.after) <= done
-    ]
+    return [step for step in steps if step.stand in ("open", "acting") and set(step.after) <= done]
 
 
 def results_before(steps: Sequence[PlanStep], step: PlanStep) -> list[str]:

@@ -14,7 +14,6 @@ from ..core import (
     Situation,
     Thought,
     call,
-    from_json,
     generate,
     to_json,
 )
@@ -89,12 +88,6 @@ def _ended(status: str, made: Sequence[Made], why: str) -> Outcome:
 
 def _progress(made: Sequence[Made], rounds: int) -> dict[str, object]:
     return {"rounds": rounds, "made": [to_json(one) for one in made]}
-
-
-def made_before(progress: object) -> tuple[Made, ...]:
-    """The calls that a worker's progress tells of."""
-    rows = progress.get("made", ()) if isinstance(progress, dict) else ()
-    return tuple(from_json(Made, row) for row in rows)
 
 
 def _acting(task: Task, made: Sequence[Made], move: Move, rounds: int) -> Outcome | None:

@@ -78,9 +78,8 @@ class Reflexion:
             if number + 1 < self.tries:
                 lesson = yield from self._lesson(task, outcome)
                 learned += [lesson] if lesson else []
-            # Results stay known; what failed, or acted on the world, is not done again.
-            spent = tuple(one.key for one in calls if not one.ok)
-            attempt = replace(task, made=(), barred=(*task.barred, *spent), progress=None)
+            # What was found stays known, and nothing is done a second time.
+            attempt = replace(task, made=tuple(calls), progress=None)
         status = "gave_up" if outcome.status == "done" else outcome.status
         return replace(outcome, status=status, calls=tuple(calls), lessons=tuple(learned))
 
