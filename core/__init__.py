@@ -66,7 +66,7 @@ from .minds import (
     Step,
     ToolSpec,
 )
-from .options import NONE, tool_option
+from .options import NONE, in_words, tool_option
 from .persona import Appointment, Persona, clock_minutes
 from .records import Cue, Hit, Kind, Record
 from .scene import (
@@ -198,6 +198,7 @@ __all__ = [
     "embed",
     "from_json",
     "generate",
+    "in_words",
     "nearest",
     "rate",
     "read_as",

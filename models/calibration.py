@@ -31,6 +31,12 @@ LARGE = Method({"parts": 0.42, "pmi": 0.04, "channel": 0.54}, 0.03, 0.3)
 something. By hand; `denizens models calibrate` replaces it."""
 
 
+VALUE = "value"
+WHOLE = Method({"whole": 1.0}, 1.0)
+"""For asks with the role ``value``, which of several texts the reply is: the language model's
+own probabilities, so there is nothing to calibrate."""
+
+
 @dataclass(frozen=True, slots=True)
 class RatingRule:
     """Ratings: the weight of an example falls as exp(``sharpness`` * cosine); ``own`` is the
@@ -53,6 +59,8 @@ class Calibration:
 
     def method(self, role: str, wanted: str) -> Method:
         """The method of a name, ``auto`` or one of ``NAMES``, for an ask's role."""
+        if role == VALUE and wanted not in ("cosine", "parts"):
+            return WHOLE
         kind = kind_of(role)
         return self.methods[kind][self.auto[kind] if wanted == "auto" else wanted]
 

@@ -142,6 +142,8 @@ class Decider:
                 () if option == NONE else (self._framer.channel(option, ask.about, ask.role), prior)
                 for option in ask.options
             ]
+        if name == "whole":
+            return [(row,) for row in self._framer.whole(ask)]
         rows = self._framer.direct(ask)
         if name == "direct":
             return [(row,) for row in rows]
@@ -194,7 +196,7 @@ class Decider:
     def signals(self, ask: Choose) -> dict[str, Floats]:
         """Every signal of an ask that was answered while ``measuring``, each of shape
         (options,)."""
-        pairs = {name: self._pairs(ask, name) for name in LANGUAGE}
+        pairs = {name: self._pairs(ask, name) for name in SINGLE if name in LANGUAGE}
         rows = {pair for found in pairs.values() for own in found for pair in own}
         sums = {pair: self._known[_key(pair)] for pair in rows}
         return self._signals(ask, SINGLE, pairs, range(len(ask.options)), sums)
@@ -248,6 +250,8 @@ def _signal(name: str, pairs: Sequence[Pair], sums: Sums) -> float:
     if not pairs:
         return 0.0
     own = sums[pairs[0]]
+    if name == "whole":
+        return own
     if name == "channel":
         surprise = max(-sums[pairs[1]], 1e-6)
         return own / surprise + 1.0

@@ -58,16 +58,22 @@ class Framer:
         target = self._prompter.text_ids(about)[: min(ABOUT_TOKENS, window // 4)]
         return self._prompter.opening(("system", "user"), (ids,)), target
 
-    def direct(self, ask: Choose) -> list[Pair]:
+    def direct(self, ask: Choose, more: int = 0) -> list[Pair]:
         """Each option's name as the reply to the messages. Messages that do not end with a
         user's are no question: one about ``about`` is put, its options in order of their
-        names, so that theirs in the ask cannot matter. Raises ContextTooLong."""
+        names, so that theirs in the ask cannot matter. ``more`` tokens are kept free behind the
+        name. Raises ContextTooLong."""
         messages = ask.messages
         if not messages or messages[-1].role not in ("user", "tool"):
             messages = (*messages, question(ask))
         targets = [self._prompter.text_ids(option.name) for option in ask.options]
-        context = self._prompter.fit(messages, max(map(len, targets))).ids
+        context = self._prompter.fit(messages, max(map(len, targets)) + more).ids
         return [(context, target) for target in targets]
+
+    def whole(self, ask: Choose) -> list[Pair]:
+        """Each option's name as the whole reply: what closes the reply belongs to it."""
+        closing = self._prompter.closing()
+        return [(context, target + closing) for context, target in self.direct(ask, len(closing))]
 
     def bare(self, option: Option) -> Pair:
         """An option's name as the reply to an empty message."""

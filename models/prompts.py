@@ -71,6 +71,11 @@ class Prompter:
             out.extend(told[piece] if isinstance(piece, int) else piece)
         return tuple(out)
 
+    def closing(self) -> tuple[int, ...]:
+        """The id by which the template ends an assistant's message; empty where it has none."""
+        last = self._frame(("user", "assistant"), False)[-1]
+        return last[:1] if isinstance(last, tuple) else ()
+
     def fit(self, messages: Sequence[Message], reserve: int) -> Prompt:
         """The chat's ids, trimmed so that ``reserve`` more tokens fit the window.
 

@@ -158,7 +158,10 @@ class Decisions:
         contexts = [transcript(messages)]
         if name == "pmi":
             contexts.append(transcript((Message.of("user", ""),)))
-        rows = await self._scored([(c, f" {o.name}") for o in options for c in contexts], cost)
+        end = "\n" if name == "whole" else ""
+        rows = await self._scored([(c, f" {o.name}{end}") for o in options for c in contexts], cost)
+        if name == "whole":
+            return [fsum(row) for row in rows]
         if name == "direct":
             return [fsum(row) / len(row) for row in rows]
         return [(fsum(own) - fsum(bare)) / len(own) for own, bare in zip(rows[::2], rows[1::2])]

@@ -11,7 +11,9 @@ A signal is one number an option, scored apart from the other options:
   Language Model Prompting"); being a share, it can be compared between asks too;
 - ``direct``: mean log p(token of the option's name | messages);
 - ``pmi``: mean log p(token of the name | messages) - log p(token | an empty message), the
-  unconditional prior taken off (Holtzman et al. 2021, "Surface Form Competition").
+  unconditional prior taken off (Holtzman et al. 2021, "Surface Form Competition");
+- ``whole``: log p(the name and the end of the reply | messages): how likely just that is the
+  reply. Of asks with the role ``value`` it is the one signal, as it is.
 """
 
 from __future__ import annotations
@@ -29,4 +31,4 @@ FUSED = (
     "parts+pmi+channel",
 )
 NAMES = SINGLE + FUSED
-LANGUAGE = ("channel", "direct", "pmi")
+LANGUAGE = ("channel", "direct", "pmi", "whole")

@@ -1,0 +1,325 @@
+"""What a field's value may be: candidates read off the request, each of the field's type."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ..core import Json
+from .fields import Field, fits
+from .numbers import UNITS, Number, converted, numbers_in
+from .spans import FUNCTION_WORDS, Span, spans_in, tokens_of
+
+MOST = 40  # candidates of a field
+SINGLES = 12  # phrases that are tried as a list of one
+_SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|or)?|\b(?:and|or)\b|&|;)\s*", re.IGNORECASE)
+_RANGE = re.compile(r"\s*(?:to|and|until|till|through|-|–|,)\s*(?:[a-z] ?= ?)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A value; ``label`` is how it is written, ``start`` to ``end`` where it stands in the
+    request (-1: nowhere)."""
+
+    value: Json = field(hash=False)
+    label: str
+    start: int = -1
+    end: int = -1
+    kind: str = "phrase"
+    number: Number | None = None
+
+
+class Reading:
+    """A request, read once: its numbers, spans and words."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.numbers = numbers_in(text)
+        self.spans = spans_in(text)
+        self.tokens = tokens_of(text)
+
+    def around(self, start: int, end: int, before: int, after: int) -> tuple[list[str], list[str]]:
+        """The words before and behind a place, nearest last and first, within its sentence."""
+        left = [word for begin, stop, word in self.tokens if stop <= start]
+        right = [word for begin, stop, word in self.tokens if begin >= end]
+        return left[-before:] if before else [], right[:after]
+
+    def window(self, start: int, end: int, before: int = 5, after: int = 3) -> str:
+        """The text around a place."""
+        lefts = [begin for begin, stop, _ in self.tokens if stop <= start][-before:]
+        rights = [stop for begin, stop, _ in self.tokens if begin >= end][:after]
+        return self.text[(lefts or [start])[0] : (rights or [end])[-1]]
+
+
+def candidates(one: Field, reading: Reading) -> list[Candidate]:
+    """The values that a request offers for a field, each once and each fitting its schema."""
+    found: dict[str, Candidate] = {}
+    for candidate in _offered(one, reading):
+        if len(found) < MOST and candidate.label.strip() and fits(candidate.value, one.schema):
+            found.setdefault(candidate.label, candidate)
+    return [*found.values()]
+
+
+def _offered(one: Field, reading: Reading) -> Iterator[Candidate]:
+    if one.kind == "boolean":
+        yield from (Candidate(value, str(value).lower()) for value in (True, False))
+    elif one.kind == "array":
+        yield from _lists(one, reading)
+    elif one.choices:
+        yield from (_choice(value, reading) for value in one.choices)
+    elif one.kind in ("integer", "number"):
+        yield from _numbers(one, reading)
+    elif one.kind == "string":
+        yield from _texts(one, reading)
+    elif one.kind == "object":
+        yield from _literals(reading, dict)
+    else:
+        yield from _literals(reading, list)
+        yield from _literals(reading, dict)
+        yield from _numbers(one, reading)
+        yield from _texts(one, reading)
+
+
+def _choice(value: Json, reading: Reading) -> Candidate:
+    """A listed value, and where the request names it."""
+    label = value if isinstance(value, str) else json.dumps(value)
+    place = mention(label, reading.text)
+    return Candidate(value, label, *(place or (-1, -1)), kind="choice")
+
+
+def mention(label: str, text: str) -> tuple[int, int] | None:
+    """Where a text names a value, in whatever case, joined or apart, with a plural's s."""
+    words = [re.escape(word) for word in re.split(r"[\s_-]+", label) if word]
+    if not words:
+        return None
+    pattern = r"(?<!\w)" + r"[\s_-]*".join(words) + r"(?:s|es)?(?!\w)"
+    match = re.search(pattern, text, re.IGNORECASE)
+    return match.span() if match else None
+
+
+# -- numbers --------------------------------------------------------------------------
+
+
+def _numbers(one: Field, reading: Reading) -> Iterator[Candidate]:
+    units = units_of(one)
+    for place, number in enumerate(reading.numbers):
+        for value in _values(one, number, units):
+            yield _number(one, value, number)
+        following = reading.numbers[place + 1 : place + 2]
+        if following and following[0].start - number.end < 6:  # 5 ft 10 in
+            parts = [converted(n, unit) for n in (number, following[0]) for unit in units[:1]]
+            if len(parts) == 2 and number.unit != following[0].unit and None not in parts:
+                total = sum(part for part in parts if part is not None)
+                both = Number(number.start, following[0].end, total, units[0])
+                yield _number(one, total, both)
+
+
+def _number(one: Field, value: float, number: Number) -> Candidate:
+    value = as_whole(value)
+    label = json.dumps(value)
+    return Candidate(value, label, number.start, number.end, "number", number)
+
+
+def as_whole(value: float) -> float | int:
+    """2 for 2.0."""
+    return int(value) if value == int(value) else round(value, 10)
+
+
+def units_of(one: Field) -> list[str]:
+    """The units that a field's name or description tells."""
+    words = re.findall(r"[A-Za-z]+", f"{one.words} {one.about}")
+    plain = [word.lower() for word in words]
+    return [word for word in plain if word in UNITS and (len(word) > 1 or word in ("m", "s", "h"))]
+
+
+def _values(one: Field, number: Number, units: list[str]) -> Iterator[float]:
+    told = f"{one.words} {one.about}".lower()
+    if number.unit == "%" and one.kind != "integer":
+        whole = re.search(r"percent|%", told) and not re.search(r"decimal|fraction|0\.\d", told)
+        yield number.value if whole else number.value / 100
+        return
+    if number.clock and not re.search(r"24|hour|time", told):
+        yield (number.value - 1) % 12 + 1
+        return
+    if number.unit in UNITS and units and not number.clock and not number.rate:
+        kind, name, _ = UNITS[number.unit]
+        same = [unit for unit in units if UNITS[unit][0] == kind]
+        if same and all(UNITS[unit][1] != name for unit in same):
+            other = converted(number, same[0])
+            if other is not None:
+                yield other
+                return
+    yield number.value
+
+
+# -- texts ----------------------------------------------------------------------------
+
+
+def _texts(one: Field, reading: Reading) -> Iterator[Candidate]:
+    for hint in one.hints:
+        place = mention(hint, reading.text)
+        yield Candidate(hint, hint, *(place or (-1, -1)), kind="hint")
+    for span in reading.spans:
+        text = span.text
+        if span.day is not None:
+            text = _dated(span, one) or text
+        yield Candidate(text, text, span.start, span.end, span.kind)
+        if span.kind == "phrase" and re.search(r"[a-z]{3}[^s]s$", text):
+            single = text[:-3] + "y" if text.endswith("ies") else text[:-1]
+            yield Candidate(single, single, span.start, span.end, "singular")
+
+
+def _dated(span: Span, one: Field) -> str:
+    """A date the way the field wants it written; empty where it does not say."""
+    day = span.day
+    told = f"{one.about} {one.schema.get('format', '')}"
+    if day is None:
+        return ""
+    form = re.search(r"\b[YMD]{1,4}(?P<s>[-/. ])[YMD]{1,4}(?P=s)[YMD]{1,4}\b", told, re.IGNORECASE)
+    if form is None:
+        iso = one.schema.get("format") == "date" or re.search(r"\d{4}-\d\d-\d\d", told)
+        return day.isoformat() if iso else ""
+    parts = {"y": f"{day.year:04}", "m": f"{day.month:02}", "d": f"{day.day:02}"}
+    return form["s"].join(parts[part[0].lower()] for part in form.group().split(form["s"]))
+
+
+# -- lists ----------------------------------------------------------------------------
+
+
+def _lists(one: Field, reading: Reading) -> Iterator[Candidate]:
+    yield from _literals(reading, list)
+    if one.item in ("integer", "number", "any") and not one.choices:
+        yield from _number_lists(reading)
+    if one.choices:
+        named = [(mention(str(value), reading.text), value) for value in one.choices]
+        there = sorted((place, value) for place, value in named if place)
+        if there:
+            yield _listed([value for _, value in there], there[0][0][0], there[-1][0][1], "choice")
+        yield from (_listed([value], *(place or (-1, -1)), "choice") for place, value in named)
+    elif one.item in ("string", "any"):
+        yield from _text_lists(reading)
+
+
+def _listed(values: list[Json], start: int, end: int, kind: str) -> Candidate:
+    label = ", ".join(one if isinstance(one, str) else json.dumps(one) for one in values)
+    return Candidate(values, label, start, end, kind)
+
+
+def _literals(reading: Reading, wanted: type) -> Iterator[Candidate]:
+    """Lists or objects that the request writes out, as JSON or as Python does."""
+    opening, closing = ("[(", "])") if wanted is list else ("{", "}")
+    for start, sign in enumerate(reading.text):
+        if sign not in opening:
+            continue
+        depth = 0
+        for end in range(start, len(reading.text)):
+            depth += reading.text[end] in "[({"
+            depth -= reading.text[end] in "])}"
+            if depth == 0:
+                break
+        if depth or reading.text[end] not in closing:
+            continue
+        value = _parsed(reading.text[start : end + 1], reading)
+        if isinstance(value, wanted) and value:
+            label = reading.text[start : end + 1]
+            yield Candidate(value, label, start, end + 1, "literal")
+
+
+def _parsed(text: str, reading: Reading) -> Json:
+    """What a list or an object written out holds; None where it is neither."""
+    told = re.sub(r"(?<![\w\"])'|'(?![\w\"])", '"', text)
+    if told.startswith("("):
+        told = f"[{told[1:-1]}]"
+    try:
+        return json.loads(told)
+    except ValueError:
+        pass
+    if not told.startswith("[") or "[" in told[1:]:
+        return None
+    parts = [part.strip().strip("'\"") for part in told[1:-1].split(",")]
+    numbers = [numbers_in(part) for part in parts]
+    if all(len(found) == 1 for found in numbers):
+        return [as_whole(found[0].value) for found in numbers]
+    return parts if text.startswith("[") and all(parts) else None
+
+
+def _number_lists(reading: Reading) -> Iterator[Candidate]:
+    numbers = reading.numbers
+    for begin in range(len(numbers)):
+        end = begin
+        while end + 1 < len(numbers):
+            between = reading.text[numbers[end].end : numbers[end + 1].start]
+            if not _SEPARATOR.fullmatch(between):
+                break
+            end += 1
+        if end > begin and (begin == 0 or not _together(reading, begin - 1)):
+            yield _row(numbers[begin : end + 1])
+    for first, second in pairwise(numbers):
+        if _RANGE.fullmatch(reading.text[first.end : second.start]):
+            yield _row([first, second])
+    for number in numbers:
+        yield _row([number])
+
+
+def _together(reading: Reading, place: int) -> bool:
+    first, second = reading.numbers[place : place + 2]
+    return bool(_SEPARATOR.fullmatch(reading.text[first.end : second.start]))
+
+
+def _row(numbers: list[Number]) -> Candidate:
+    values: list[Json] = [as_whole(number.value) for number in numbers]
+    kind = "row" if len(values) > 1 else "single"
+    return _listed(values, numbers[0].start, numbers[-1].end, kind)
+
+
+def _text_lists(reading: Reading) -> Iterator[Candidate]:
+    quoted = [span for span in reading.spans if span.kind == "quoted"]
+    if len(quoted) > 1:
+        texts: list[Json] = [span.text for span in quoted]
+        yield _listed(texts, quoted[0].start, quoted[-1].end, "row")
+    yield from _enumerations(reading)
+    for span in reading.spans[:SINGLES]:
+        yield _listed([span.text], span.start, span.end, "single")
+
+
+def _enumerations(reading: Reading) -> Iterator[Candidate]:
+    """Items with a comma or "and" between: the first may begin, and the last may end, at any
+    of the words up to the next function word."""
+    tokens = reading.tokens
+    joins = FUNCTION_WORDS - {"per", "of"}  # points per game, cost of living
+    places = [i for i in range(len(tokens)) if tokens[i][2].lower() not in joins]
+    groups: list[list[int]] = []
+    for i in places:  # words that only blanks part
+        before = reading.text[tokens[groups[-1][-1]][1] : tokens[i][0]] if groups else ""
+        if groups and before == " ":
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    begin = 0
+    while begin < len(groups):
+        end = begin
+        while end + 1 < len(groups):
+            left, right = tokens[groups[end][-1]], tokens[groups[end + 1][0]]
+            if not _SEPARATOR.fullmatch(reading.text[left[1] : right[0]]):
+                break
+            end += 1
+        if end > begin:
+            yield from _variants(reading, groups[begin : end + 1])
+        begin = end + 1
+
+
+def _variants(reading: Reading, groups: list[list[int]]) -> Iterator[Candidate]:
+    tokens = reading.tokens
+
+    def text(words: list[int]) -> str:
+        return reading.text[tokens[words[0]][0] : tokens[words[-1]][1]]
+
+    first, *middle, last = groups
+    for size in range(len(last), max(0, len(last) - 3), -1):
+        for skip in range(min(3, len(first))):
+            parts = [first[skip:], *middle, last[:size]]
+            start, end = tokens[parts[0][0]][0], tokens[parts[-1][-1]][1]
+            yield _listed([text(part) for part in parts], start, end, "row")

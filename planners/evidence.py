@@ -1,0 +1,282 @@
+"""What speaks for a candidate: each sign as a number, all of them about its place in the
+request, the field's own words, and what the two models say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from ..core import Json, ToolSpec, in_words
+from .candidates import Candidate, Reading, mention, units_of
+from .fields import Field
+from .numbers import UNITS
+from .spans import FUNCTION_WORDS
+
+Signs: TypeAlias = dict[str, float]
+Near: TypeAlias = Callable[[str, str], float]
+"""Cosine of two texts."""
+
+FLOOR = -12.0  # of a log-probability: how improbable does not matter below
+_BEGIN = frozenset("from start starting begin initial origin source departure lower first".split())  # noqa: SIM905
+_FINISH = frozenset("to end ending final destination target arrival upper last finish".split())  # noqa: SIM905
+_PRICE = frozenset(
+    "price cost amount budget money dollar dollars fee salary income principal deposit investment "
+    "value payment worth balance revenue".split()  # noqa: SIM905
+)
+_RATE = frozenset("rate percent percentage yield growth interest share discount tax".split())  # noqa: SIM905
+_CODE = frozenset("id number code docket identifier key parcel ref reference serial".split())  # noqa: SIM905
+_NOT = re.compile(r"\b(no|not|don't|do not|without|never|exclude|excluding|avoid|except)\b", re.I)
+
+
+def stem(word: str) -> str:
+    """A word without its ending, for comparing.
+
+    >>> stem("Locations") == stem("location"), stem("rounding") == stem("rounded")
+    (True, True)
+    """
+    word = word.lower()
+    for tail in ("ings", "ing", "edly", "ed", "ies", "es", "s", "ly", "e", "y"):
+        if word.endswith(tail) and len(word) - len(tail) >= 3:
+            return word[: -len(tail)]
+    return word
+
+
+def stems(text: str) -> set[str]:
+    """The stems of a text's words that mean something alone."""
+    words = re.findall(r"[A-Za-z]+|\d+", text)
+    return {stem(word) for word in words if word.lower() not in FUNCTION_WORDS}
+
+
+class Evidence:
+    """The signs of a tool's fields in one request."""
+
+    def __init__(self, spec: ToolSpec, fields: Sequence[Field], reading: Reading) -> None:
+        self.reading = reading
+        self.fields = fields
+        self._tool = stems(f"{in_words(spec.name)} {spec.description}")
+        self._asked = stems(reading.text)
+        self._names = {one.path: stems(one.words) for one in fields}
+        self._abouts = {one.path: stems(one.about) | self._names[one.path] for one in fields}
+        # A word that several fields have tells none of them.
+        count: dict[str, int] = {}
+        for words in self._abouts.values():
+            for word in words:
+                count[word] = count.get(word, 0) + 1
+        self._own = {
+            path: {word for word in words if count[word] == 1 or len(fields) == 1}
+            for path, words in self._abouts.items()
+        }
+        self._numeric = [one.path for one in fields if one.kind in ("integer", "number")]
+
+    def texts(self, one: Field, offered: Sequence[Candidate]) -> list[str]:
+        """What must be embedded for a field's signs."""
+        found = [one.text, self.reading.text]
+        for candidate in offered:
+            found += [candidate.label, self.window(candidate)]
+        return found
+
+    def window(self, candidate: Candidate) -> str:
+        """The words around a candidate; of one that is nowhere, the candidate."""
+        if candidate.start < 0:
+            return candidate.label
+        return self.reading.window(candidate.start, candidate.end)
+
+    def signs(
+        self, one: Field, offered: Sequence[Candidate], near: Near, told: Mapping[str, float]
+    ) -> list[Signs]:
+        """Of each candidate; ``told`` are the language model's log-probabilities by label."""
+        best = max(told.values(), default=0.0)
+        found = []
+        for candidate in offered:
+            own = self._plain(one, candidate, near)
+            own["told"] = max(FLOOR, told.get(candidate.label, FLOOR) - best) / 4
+            match group(one):
+                case "number":
+                    own |= self._number(one, candidate)
+                case "text":
+                    own |= self._text(one, candidate)
+                case "choice":
+                    own |= self._choice(one, candidate, near)
+                case "flag":
+                    own |= self._flag(one, candidate, near)
+                case _:
+                    own |= self._list(one, candidate)
+            found.append(own)
+        return found
+
+    def _plain(self, one: Field, candidate: Candidate, near: Near) -> Signs:
+        """Signs of every kind of candidate."""
+        found = {
+            "window": 3 * near(one.text, self.window(candidate)),
+            "like": 3 * near(one.text, candidate.label),
+            "default": float(one.default is not None and one.default == candidate.value),
+            "optional": float(not one.required),
+            "defaulted": float(not one.required and one.default is not None),
+        }
+        if candidate.start < 0:
+            return found | {"nowhere": 1.0}
+        before, after = self.reading.around(candidate.start, candidate.end, 4, 3)
+        name, own = self._names[one.path], self._own[one.path]
+        lefts, rights = [stem(word) for word in reversed(before)], [stem(word) for word in after]
+        found["name_before"] = max((1 - i / 4 for i, w in enumerate(lefts) if w in name), default=0)
+        found["name_after"] = max((1 - i / 3 for i, w in enumerate(rights) if w in name), default=0)
+        found["own_before"] = max((1 - i / 4 for i, w in enumerate(lefts) if w in own), default=0)
+        found["own_after"] = max((1 - i / 3 for i, w in enumerate(rights) if w in own), default=0)
+        found["equals"] = float(self._named(one, candidate))
+        place = before[-1].lower() if before else ""
+        told = set(re.findall(r"[a-z]+", f"{one.words} {one.about}".lower()))
+        begins, ends = bool(told & _BEGIN), bool(told & _FINISH)
+        if begins != ends:
+            found["way"] = float(
+                place in ("from", "between") if begins else place in ("to", "until")
+            )
+            found["wrong_way"] = float(place == "to" if begins else place in ("from", "between"))
+        return found
+
+    def _named(self, one: Field, candidate: Candidate) -> bool:
+        """Whether the request writes "name = value" or "name: value" there."""
+        words = r"[\s_-]*".join(map(re.escape, one.words.split()))
+        before = self.reading.text[: candidate.start]
+        return bool(re.search(rf"(?<!\w){words}(?: is| of)?\s*[=:]?\s*[\[('\"$]?$", before, re.I))
+
+    def _number(self, one: Field, candidate: Candidate) -> Signs:
+        number, told = candidate.number, self._abouts[one.path]
+        if number is None:
+            return {}
+        places = [n.start for n in self.reading.numbers]
+        order = places.index(number.start) / max(1, len(places) - 1)
+        mine = self._numeric.index(one.path) if one.path in self._numeric else 0
+        rank = mine / max(1, len(self._numeric) - 1)
+        words = set(re.findall(r"[a-z]+|%", f"{one.words} {one.about}".lower()))
+        unit = stem(number.unit)
+        known = UNITS.get(number.unit)
+        kinds = {UNITS[name][0] for name in units_of(one)}
+        year = 1900 <= number.value <= 2100 and number.whole and not number.unit
+        rated = bool(words & _RATE) or "%" in words
+        return {
+            "unit": float(bool(unit) and unit in told),
+            "unit_kind": float(known is not None and known[0] in kinds),
+            "unit_wrong": float(known is not None and bool(kinds) and known[0] not in kinds),
+            "order": -abs(order - rank),
+            "year": float(year and "year" in words),
+            "not_year": float(year and "year" not in words),
+            "no_year": float("year" in words and not year and not number.unit),
+            "money": float(number.money and bool(words & _PRICE)),
+            "not_money": float(number.money and not words & _PRICE),
+            "share": float(number.unit == "%" and rated),
+            "not_share": float(number.unit == "%" and not rated),
+            "no_share": float(rated and number.unit != "%"),
+            "frequency": float(number.rate),
+            "often": float(number.rate and bool({"times", "frequency", "periods"} & words)),
+            "broken": float(not number.whole and one.kind == "number"),
+            "alone": float(len(places) == 1 and len(self._numeric) == 1),
+            "spare": min(2, len(places) - sum(one.required for one in self._numerics())) / 2,
+        }
+
+    def _numerics(self) -> list[Field]:
+        return [one for one in self.fields if one.path in self._numeric]
+
+    def _text(self, one: Field, candidate: Candidate) -> Signs:
+        label, words = candidate.label, stems(candidate.label)
+        before, after = self.reading.around(candidate.start, candidate.end, 1, 1)
+        text = self.reading.text
+        left = text[: candidate.start].rstrip()
+        apart = left[-1:] in ("", ",", ".", ":", "?", "!", ";", "'", '"', "(")
+        right = text[candidate.end :].lstrip()[:1]
+        name = self._names[one.path]
+        count = len(label.split())
+        formed = bool(re.search(r"[A-Za-z]+, ?[A-Za-z]+", one.about.replace("e.g.,", "")))
+        return {
+            candidate.kind: 1.0,
+            "left": float(apart or (bool(before) and before[-1].lower() in FUNCTION_WORDS)),
+            "right": float(right in ("", ",", ".", "?", "!", ";", "'", '"', ")", "`"))
+            or float(bool(after) and after[0].lower() in FUNCTION_WORDS),
+            "words": min(count, 8) / 4,
+            "one_word": float(count == 1),
+            "inner": sum(w.lower() in FUNCTION_WORDS for w in label.split()) / 2,
+            "holds_name": len(words & name) / max(1, len(words)),
+            "holds_tool": len(words & self._tool) / max(1, len(words)),
+            "first": float(candidate.start == 0),
+            "digits": float(any(sign.isdigit() for sign in label)),
+            "code": float(
+                any(s.isdigit() for s in label) and bool(name & {stem(w) for w in _CODE})
+            ),
+            "comma": float("," in label),
+            "comma_wanted": float("," in label and formed),
+            "capital": float(label[:1].isupper() and candidate.start > 0),
+            "in": float(bool(before) and before[-1].lower() in ("in", "at", "near")),
+            "in_place": float(
+                bool(before)
+                and before[-1].lower() in ("in", "at", "near", "of", "for")
+                and bool(
+                    name & {stem(w) for w in ("location", "city", "place", "country", "state")}
+                )
+            ),
+        }
+
+    def _choice(self, one: Field, candidate: Candidate, near: Near) -> Signs:
+        label, asked = candidate.label, self._asked
+        words = stems(in_words(label))
+        return {
+            "literal": float(candidate.start >= 0),
+            "partly": len(words & asked) / max(1, len(words)),
+            "asked": 3 * near(self.reading.text, label),
+            "of_tool": len(words & self._tool) / max(1, len(words)),
+        }
+
+    def _flag(self, one: Field, candidate: Candidate, near: Near) -> Signs:
+        name = self._names[one.path] - {stem(w) for w in ("include", "is", "flag", "with", "show")}
+        heard = len(name & self._asked) / max(1, len(name))
+        own = self._own[one.path] & self._asked
+        value, default = candidate.value is True, one.default
+        asked = near(self.reading.text, one.text)
+        denied = False
+        for word in re.finditer(r"[A-Za-z]+", self.reading.text):
+            if stem(word.group()) in (name or own):
+                denied |= bool(
+                    _NOT.search(self.reading.text[max(0, word.start() - 24) : word.start()])
+                )
+        like_default = str(default).lower() == str(value).lower()
+        side = 1.0 if value != denied else -1.0
+        return {
+            "heard": heard * side,
+            "heard_own": min(2, len(own)) / 2 * side,
+            "asked": 3 * asked * side,
+            "true": float(value),
+            "like_default": float(default is not None and like_default),
+            "unlike_default": float(default is not None and not like_default) * (heard > 0),
+        }
+
+    def _list(self, one: Field, candidate: Candidate) -> Signs:
+        values: Json = candidate.value
+        size = len(values) if isinstance(values, list) else 1
+        found = {f"list_{candidate.kind}": 1.0, "size": min(size, 6) / 3, "many": float(size > 1)}
+        if isinstance(values, list) and values and isinstance(values[0], str):
+            found["literal"] = float(mention(values[0], self.reading.text) is not None)
+            words = stems(candidate.label)
+            found["holds_name"] = len(words & self._names[one.path]) / max(1, len(words))
+            found["holds_tool"] = len(words & self._tool) / max(1, len(words))
+            found["item_words"] = max(len(str(one).split()) for one in values) / 3
+            found["capital"] = float(all(str(value)[:1].isupper() for value in values))
+            found["first"] = float(candidate.start == 0)
+        elif isinstance(values, list):
+            earlier = [f for f in self.fields if f.kind == "array"]
+            rows = len(earlier) or 1
+            place = earlier.index(one) if one in earlier else 0
+            at = candidate.start / max(1, len(self.reading.text))
+            found["order"] = -abs(at - place / max(1, rows))
+        return found
+
+
+def group(one: Field) -> str:
+    """Which weights a field's candidates are scored by."""
+    if one.kind == "boolean":
+        return "flag"
+    if one.kind == "array":
+        return "list"
+    if one.choices:
+        return "choice"
+    if one.kind in ("integer", "number"):
+        return "number"
+    return "text"

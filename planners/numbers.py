@@ -1,0 +1,234 @@
+"""Numbers in a text: digits, words, shares, times of day, and lengths of time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TEXT = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
+"""
+_ONES = _TEXT.split()
+_DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = _DECADES.split()
+_WORDS = {word: place for place, word in enumerate(_ONES)}
+_WORDS |= {word: 10 * place for place, word in enumerate(_TENS, 2)}
+_SCALES = {
+    "hundred": 100,
+    "thousand": 1_000,
+    "k": 1_000,
+    "million": 1_000_000,
+    "billion": 1_000_000_000,
+    "trillion": 1_000_000_000_000,
+}
+# How often a year: what "compounded monthly" says in figures.
+YEARLY = {
+    "annually": 1,
+    "yearly": 1,
+    "semiannually": 2,
+    "semi-annually": 2,
+    "quarterly": 4,
+    "monthly": 12,
+    "weekly": 52,
+    "daily": 365,
+}
+_OTHERS = {"dozen": 12.0, "once": 1.0, "twice": 2.0, "rest": 0.0, "pi": 3.1416}
+# Sizes of units, by what they measure; a unit is known by any of its names.
+_SIZES: dict[str, dict[str, float]] = {
+    "time": {
+        "second seconds sec secs s": 1,
+        "minute minutes min mins": 60,
+        "hour hours hr hrs h": 3_600,
+        "day days": 86_400,
+        "week weeks": 604_800,
+        "month months": 2_629_746,
+        "year years yr yrs": 31_556_952,
+        "decade decades": 315_569_520,
+        "century centuries": 3_155_695_200,
+    },
+    "length": {
+        "millimeter millimeters millimetre millimetres mm": 0.001,
+        "centimeter centimeters centimetre centimetres cm": 0.01,
+        "meter meters metre metres m": 1,
+        "kilometer kilometers kilometre kilometres km kms": 1_000,
+        "inch inches in": 0.0254,
+        "foot feet ft": 0.3048,
+        "yard yards yd": 0.9144,
+        "mile miles mi": 1_609.344,
+    },
+    "mass": {
+        "milligram milligrams mg": 0.000_001,
+        "gram grams g": 0.001,
+        "kilogram kilograms kg kgs": 1,
+        "pound pounds lb lbs": 0.453_592_37,
+        "ounce ounces oz": 0.028_349_523,
+    },
+}
+UNITS: dict[str, tuple[str, str, float]] = {
+    name: (kind, names.split()[0], size)
+    for kind, sizes in _SIZES.items()
+    for names, size in sizes.items()
+    for name in names.split()
+}
+"""By each name of a unit: what it measures, its first name and its size."""
+
+_LITTLE = "and or to on in for at from with by of is the a as if between per"
+_NO_UNITS = frozenset(_LITTLE.split())
+_DIGITS = re.compile(
+    r"(?<![\w.])(?P<sign>[-−–](?=[\d.]))?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.\d+|(?<!\d)\.\d+)?"
+    r"(?:[eE][+-]?\d+)?"
+)
+_WORD = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
+_AFTER = re.compile(r"[ -]?(%|percent\b|[A-Za-z]+)?")
+_CLOCK = re.compile(r"\b(\d{1,2})(?::(\d\d))? ?([ap])\.?m\b\.?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number at ``start`` to ``end``; ``unit`` is the word behind it in small letters ("%"
+    for per cent). ``clock``: an hour of the day; ``length`` in seconds where it is a time."""
+
+    start: int
+    end: int
+    value: float
+    unit: str = ""
+    money: bool = False
+    clock: bool = False
+    rate: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a whole number."""
+        return self.value == int(self.value)
+
+
+def numbers_in(text: str) -> list[Number]:
+    """The numbers of a text in their order, none overlapping another.
+
+    >>> [(one.value, one.unit) for one in numbers_in("two trips of -3.5 km at 5%")]
+    [(2.0, 'trips'), (-3.5, 'km'), (5.0, '%')]
+    >>> [one.value for one in numbers_in("213 million people by 11 PM")]
+    [213000000.0, 23.0]
+    """
+    found = [*_clocks(text)]
+    taken = [(one.start, one.end) for one in found]
+    for one in (*_digits(text), *_words(text)):
+        if all(one.end <= start or one.start >= end for start, end in taken):
+            found.append(one)
+            taken.append((one.start, one.end))
+    return sorted(found, key=lambda one: one.start)
+
+
+def _clocks(text: str) -> Iterator[Number]:
+    for match in _CLOCK.finditer(text):
+        hour = int(match.group(1))
+        if 1 <= hour <= 12:
+            hour = hour % 12 + (12 if match.group(3).lower() == "p" else 0)
+            yield Number(*match.span(), float(hour), "hour", clock=True)
+
+
+def _digits(text: str) -> Iterator[Number]:
+    for match in _DIGITS.finditer(text):
+        written = match.group().replace(",", "").replace("−", "-").replace("–", "-")
+        if not any(sign.isdigit() for sign in written):
+            continue
+        start, end = match.span()
+        if match.group("sign") and start and text[start - 1].isalnum():
+            continue
+        after = text[end : end + 1]
+        if after in "-_/:" and text[end + 1 : end + 2].isdigit() and after:
+            continue  # a date, a time, an identifier
+        if re.search(r"[A-Za-z)]\^$", text[:start]):
+            continue  # an exponent
+        if start and text[start - 1] in "-/:#" and text[max(0, start - 2) : start - 1].isalnum():
+            continue
+        value = float(written)
+        end, value = _scaled(text, end, value)
+        if re.match(r" ?°? ?[SW]\b(?! [A-Z])", text[end:]) and value != int(value):
+            value = -value  # south and west
+        money = text[max(0, start - 1) : start] in ("$", "€", "£", "¥")
+        yield Number(start, end, value, _unit(text, end), money=money)
+
+
+def _unit(text: str, end: int) -> str:
+    """The word behind a number that ends there, in small letters; "%" for per cent."""
+    unit = (_AFTER.match(text, end) or [""])[0]
+    word = unit.strip(" -").lower()
+    if word in ("percent", "percentage"):
+        return "%"
+    return "" if word in _NO_UNITS and (word != "in" or unit.startswith(" ")) else word
+
+
+def _scaled(text: str, end: int, value: float) -> tuple[int, float]:
+    """Behind "213" of "213 million"."""
+    match = re.compile(r" ?(hundred|thousand|million|billion|trillion|k)\b", re.I).match(text, end)
+    if match is None or match.group(1) == "K":  # 300K is a temperature
+        return end, value
+    return match.end(), round(value * _SCALES[match.group(1).lower()], 6)
+
+
+def _words(text: str) -> Iterator[Number]:
+    matches = [*_WORD.finditer(text)]
+    place = 0
+    while place < len(matches):
+        begun, total, part, used = place, 0.0, 0.0, False
+        while place < len(matches):
+            word = matches[place].group().lower()
+            if place > begun and text[matches[place - 1].end() : matches[place].start()] != " ":
+                break
+            worth = _worth(word)
+            if worth is not None:
+                part, used = part + worth, True
+            elif used and word in _SCALES and word != "k":
+                part *= _SCALES[word]
+                if _SCALES[word] > 100:
+                    total, part = total + part, 0.0
+            else:
+                break
+            place += 1
+        if used:
+            start, end = matches[begun].start(), matches[place - 1].end()
+            yield Number(start, end, total + part, _unit(text, end))
+        else:
+            yield from _special(text, matches[place])
+            place += 1
+
+
+def _worth(word: str) -> float | None:
+    """What "twenty-five" is in figures."""
+    parts = word.split("-")
+    if len(parts) == 2 and parts[0] in _TENS and parts[1] in _ONES[1:10]:
+        return float(_WORDS[parts[0]] + _WORDS[parts[1]])
+    return float(_WORDS[word]) if word in _WORDS else None
+
+
+def _special(text: str, match: re.Match[str]) -> Iterator[Number]:
+    word = match.group().lower()
+    if word in YEARLY:
+        yield Number(*match.span(), float(YEARLY[word]), "year", rate=True)
+    elif word in _OTHERS:
+        yield Number(*match.span(), _OTHERS[word])
+    elif word.partition("-")[0] in _WORDS:  # six-sided
+        head, _, unit = word.partition("-")
+        yield Number(match.start(), match.end(), float(_WORDS[head]), unit)
+    elif word in UNITS and UNITS[word][0] == "time" and len(word) > 2:
+        before = text[: match.start()].rstrip().lower()
+        if re.search(r"\b(next|past|last|a|an|one|this|per)$", before) and not before.endswith(
+            ("per", "this")
+        ):
+            yield Number(*match.span(), 1.0, word)
+
+
+def converted(number: Number, unit: str) -> float | None:
+    """A number in another unit of the same kind; None where that is not one.
+
+    >>> converted(Number(0, 1, 2.0, "weeks"), "days")
+    14.0
+    """
+    if number.unit not in UNITS or unit not in UNITS:
+        return None
+    kind, _, size = UNITS[number.unit]
+    other, _, step = UNITS[unit]
+    return round(number.value * size / step, 6) if kind == other else None

@@ -1,0 +1,195 @@
+"""Pieces of a request that may be an argument's text: names, phrases, quotations, lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+MOST = 40  # phrases of a request that are weighed; a longer request has its plainest ones
+WORDS = 7  # in a phrase
+
+_FUNCTION = """
+a an the and or but if then else of in on at by for from to with without into onto over under
+about between among through during before after since until till within against as than that
+this these those there here it its is are was were be been being am do does did done has have had
+having will would can could should shall may might must i me my mine you your yours he him his
+she her we us our they them their who whom whose which what when where why how not no don't
+please also just only some any all each every both more most very so such using use used via
+per let's let want need like tell show give get find i'm i'd i'll what's it's
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION.split())
+_MONTHS = "january february march april may june july august september october november december"
+MONTHS = {name: place for place, name in enumerate(_MONTHS.split(), 1)}
+MONTHS |= {name[:3]: place for name, place in MONTHS.items()}
+_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+
+_TOKEN = re.compile(r"[^\s,;:!?()\[\]{}\"“”`]+")
+_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|(?<!\w)'(.+?)'(?!\w)|‘([^’]+)’")
+_TYPED = re.compile(
+    r"[\w.+-]+@[\w-]+\.[\w.]+|https?://[^\s,\"'<>]+|(?:[A-Za-z]:)?[\\/][\w.\\/-]+"
+    r"|#?\b[A-Za-z]*\d[\w-]*[A-Za-z-][\w-]*\b|\b\d+-[\w-]+"
+)
+_DATES = re.compile(
+    rf"\b(?P<y1>\d{{4}})[-/](?P<m1>\d{{1,2}})[-/](?P<d1>\d{{1,2}})\b"
+    rf"|\b(?P<m2>\d{{1,2}})[-/](?P<d2>\d{{1,2}})[-/](?P<y2>\d{{4}})\b"
+    rf"|\b(?P<n3>{_MONTH})\.? (?P<d3>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y3>\d{{4}})\b"
+    rf"|\b(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<n4>{_MONTH})\.?,? (?P<y4>\d{{4}})\b",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"(?<![\w.])[\w.()^*]+(?:\s?(?:\*\*|[-+*/^=])\s?-?[\w.()^*]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``text`` as found at ``start`` to ``end`` of the request. ``kind``: quoted, typed (an
+    address, a code), date, formula, name (capitalised) or phrase."""
+
+    start: int
+    end: int
+    text: str
+    kind: str = "phrase"
+    day: date | None = None
+
+
+def spans_in(text: str) -> list[Span]:
+    """The pieces of a text, none twice, in the order of how plainly they stand out.
+
+    >>> [one.text for one in spans_in("Play 'Hey Jude' in Los Angeles, California")][:3]
+    ['Hey Jude', 'Los Angeles, California', 'Los Angeles']
+    """
+    found: dict[tuple[int, int], Span] = {}
+    for span in (*_quoted(text), *_dates(text), *_typed(text), *_formulas(text), *_names(text)):
+        found.setdefault((span.start, span.end), span)
+    for span in _phrases(text):
+        if len(found) >= MOST:
+            break
+        found.setdefault((span.start, span.end), span)
+    return [*found.values()]
+
+
+def _quoted(text: str) -> Iterator[Span]:
+    for match in _QUOTED.finditer(text):
+        group = match.lastindex or 0
+        if match.end() - match.start() < len(text) - 2 and match.group(group).strip():
+            yield Span(*match.span(group), match.group(group), "quoted")
+
+
+def _typed(text: str) -> Iterator[Span]:
+    for match in _TYPED.finditer(text):
+        yield Span(*match.span(), match.group(), "typed")
+
+
+def _dates(text: str) -> Iterator[Span]:
+    for match in _DATES.finditer(text):
+        parts = {key[0]: part for key, part in match.groupdict().items() if part}
+        month = int(parts["m"]) if "m" in parts else MONTHS[parts["n"].lower()]
+        day, year = int(parts["d"]), int(parts["y"])
+        if month > 12 >= day:
+            day, month = month, day
+        try:
+            when = date(year, month, day)
+        except ValueError:
+            continue
+        yield Span(*match.span(), match.group(), "date", when)
+
+
+def _formulas(text: str) -> Iterator[Span]:
+    for match in _FORMULA.finditer(text):
+        whole = match.group().strip()
+        if not re.search(r"\d|[a-z]\^|\b[a-z]\b", whole) or not re.search(r"[*^+=/(]|\s-\s", whole):
+            continue
+        for part in dict.fromkeys((whole, whole.rpartition("=")[2].strip())):
+            at = match.start() + match.group().rindex(part)
+            if len(part) > 1:
+                yield Span(at, at + len(part), part, "formula")
+
+
+def tokens_of(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and text of each word, without the stop at its end."""
+    found = []
+    for match in _TOKEN.finditer(text):
+        word = match.group()
+        bare = word.strip("'‘’")
+        lead = word.find(bare) if bare else 0
+        if bare.endswith(".") and not re.fullmatch(r"(?:[A-Za-z]\.)+", bare):
+            bare = bare.rstrip(".")
+        for tail in ("'s", "’s"):  # the owner's name, without its case
+            bare = bare.removesuffix(tail)
+        if bare:
+            start = match.start() + lead
+            found.append((start, start + len(bare), bare))
+    return found
+
+
+def _joined(text: str, left: tuple[int, int, str], right: tuple[int, int, str]) -> bool:
+    """Whether only blanks stand between two words."""
+    return text[left[1] : right[0]].strip() == "" and "\n" not in text[left[1] : right[0]]
+
+
+def _names(text: str) -> Iterator[Span]:
+    """Capitalised words in a row ("of" and "the" may join them), with what follows a comma
+    first: "Paris, France" before "Paris"."""
+    tokens = tokens_of(text)
+    runs: list[tuple[int, int]] = []
+    place = 0
+    while place < len(tokens):
+        word = tokens[place][2]
+        first = place == 0 or text[: tokens[place][0]].rstrip()[-1:] in (".", "?", "!", "")
+        if not word[:1].isupper() or (word.lower() in FUNCTION_WORDS and len(word) > 1):
+            place += 1
+            continue
+        last = place
+        while last + 1 < len(tokens) and _joined(text, tokens[last], tokens[last + 1]):
+            following = tokens[last + 1][2]
+            inner = following.lower() in ("of", "the", "and", "&", "de", "la", "v", "v.", "vs")
+            if following[:1].isupper() or (following.isdigit() and len(following) < 5):
+                last += 1
+            elif inner and last + 2 < len(tokens) and tokens[last + 2][2][:1].isupper():
+                last += 2
+            else:
+                break
+        if not (first and last == place):
+            runs.append((place, last))
+        if first and last > place:
+            runs.append((place + 1, last))
+        place = last + 1
+    for number, (begin, end) in enumerate(runs):
+        if number + 1 < len(runs):
+            after, finish = runs[number + 1]
+            between = text[tokens[end][1] : tokens[after][0]]
+            if between == ", " and after == end + 1:
+                yield _over(text, tokens, begin, finish, "name")
+        yield _over(text, tokens, begin, end, "name")
+
+
+def _over(text: str, tokens: list[tuple[int, int, str]], begin: int, end: int, kind: str) -> Span:
+    start, stop = tokens[begin][0], tokens[end][1]
+    return Span(start, stop, text[start:stop], kind)
+
+
+def _phrases(text: str) -> Iterator[Span]:
+    """Words in a row without a function word at either end: whole runs first, then what is
+    between other words, shorter ones last."""
+    tokens = tokens_of(text)
+    found: list[tuple[int, int, int]] = []
+    for begin in range(len(tokens)):
+        for end in range(begin, min(len(tokens), begin + WORDS)):
+            if end > begin and not _joined(text, tokens[end - 1], tokens[end]):
+                break
+            if any(tokens[i][2].lower() in FUNCTION_WORDS for i in (begin, end)):
+                continue
+            if not any(sign.isalnum() for sign in tokens[begin][2] + tokens[end][2]):
+                continue
+            inner = sum(tokens[i][2].lower() in FUNCTION_WORDS for i in range(begin, end + 1))
+            left = begin == 0 or tokens[begin - 1][2].lower() in FUNCTION_WORDS
+            left = left or not _joined(text, tokens[begin - 1], tokens[begin])
+            right = end + 1 == len(tokens) or tokens[end + 1][2].lower() in FUNCTION_WORDS
+            right = right or not _joined(text, tokens[end], tokens[end + 1])
+            if inner > 2:
+                continue
+            cost = 2 * inner + (not left) + (not right) + (end - begin > 3)
+            found.append((cost, begin, end))
+    for _, begin, end in sorted(found):
+        yield _over(text, tokens, begin, end, "phrase")
