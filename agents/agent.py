@@ -27,7 +27,7 @@ from ..core import (
     traced,
 )
 from ..memory import Memory
-from ..planners import Daily
+from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Toolbox
 from .faculties import Minds
 from .replying import learning, replying
@@ -45,7 +45,8 @@ class Agent:
 
     ``private_talk``: what a person says in a chat, and what is answered, is recalled in chats
     with that person only. On unless switched off, since what was let out cannot be taken
-    back; off, the agent may tell everybody what anybody told it.
+    back; off, the agent may tell everybody what anybody told it. ``dialogue`` is how it
+    answers in a chat.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Agent:
         state: AgentState | None = None,
         step_seconds: int = 60,
         private_talk: bool = True,
+        dialogue: Dialogue | None = None,
     ) -> None:
         self.private_talk = private_talk
+        self.dialogue = dialogue or Dialogue()
         self.persona = persona
         self.model = model
         self.memory = memory
@@ -114,8 +117,9 @@ class Agent:
     ) -> Thought[Reply]:
         """Answer a person's line, given the lines before it. Writes nothing."""
         asks: list[Asked] = []
-        text, decision = yield from traced(
+        said, decision = yield from traced(
             replying(
+                self.dialogue,
                 self.persona,
                 self.state,
                 message,
@@ -126,7 +130,14 @@ class Agent:
             ),
             asks,
         )
-        return Reply(text=text, step=_step(decision, asks))
+        return Reply(
+            text=said.text,
+            step=_step(decision, asks),
+            cited=said.cited,
+            receipts=tuple(one.receipt for one in said.calls if one.receipt),
+            held=said.held,
+            resolve=said.resolve,
+        )
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;

@@ -137,7 +137,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer to a person, with the step that made it."""
+    """An answer to a person, with the step that made it.
+
+    It rests on the memories ``cited`` and the calls of ``receipts``; ``held`` is the
+    probability that the memory holds what was asked (None: not estimated), ``resolve`` what
+    was decided: to answer, to ask back, to say that one does not know, or to hand over."""
 
     text: str
     step: Step
+    cited: tuple[RecordId, ...] = ()
+    receipts: tuple[str, ...] = ()
+    held: float | None = None
+    resolve: Literal["answer", "ask", "unknown", "hand_over"] = "answer"

@@ -10,6 +10,7 @@ from .acting import action_of, world_tools
 from .calling import Drafted, call_key, draft_call, fill
 from .daily import Daily
 from .deliberate import Deliberate
+from .dialogue import Dialogue, Heard, Said
 from .draft import Draft, identity
 from .executing import PlanAndExecute
 from .goals import Goal, goals_of, with_goals
@@ -20,11 +21,20 @@ from .reflexion import Reflexion
 from .routine import Routine
 from .scripted import Scripted
 from .speech import as_speech
+from .switch import Errands, Switch
+from .understanding import Guess, Intent, Understood, understand
 
 _BUILT_IN = {
     "daily": "denizens.planners:Daily",
     "routine": "denizens.planners:Routine",
     "scripted": "denizens.planners:Scripted",
+    "react": "denizens.planners:React",
+    "plan_and_execute": "denizens.planners:PlanAndExecute",
+    "reflexion": "denizens.planners:Reflexion",
+    "deliberate": "denizens.planners:Deliberate",
+    "dialogue": "denizens.planners:Dialogue",
+    "errands": "denizens.planners:Errands",
+    "switch": "denizens.planners:Switch",
 }
 
 
@@ -59,11 +69,37 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
 
 __all__ = [
     "Daily",
+    "Deliberate",
+    "Dialogue",
     "Draft",
+    "Drafted",
+    "Errands",
+    "Goal",
+    "Guess",
+    "Intent",
+    "Made",
+    "Outcome",
+    "PlanAndExecute",
+    "React",
+    "Reflexion",
     "Routine",
+    "Said",
     "Scripted",
+    "Switch",
+    "Task",
+    "Heard",
+    "Understood",
+    "Worker",
+    "action_of",
     "as_speech",
+    "call_key",
+    "draft_call",
+    "fill",
+    "goals_of",
     "identity",
     "planner_by_name",
     "prompt",
+    "understand",
+    "with_goals",
+    "world_tools",
 ]
