@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         Part,
         Persona,
         Planner,
+        PlannerError,
         Rate,
         Rating,
         Recall,
@@ -122,6 +123,16 @@ if TYPE_CHECKING:
         together,
         tool_option,
         traced,
+    )
+    from .evaluation.check_planner import (
+        check_planner,
+    )
+    from .evaluation.check_tool import (
+        check_tool,
+    )
+    from .evaluation.retracing import (
+        retrace,
+        retrace_step,
     )
     from .memory import (
         Memory,
@@ -245,6 +256,7 @@ __all__ = [
     "Persona",
     "Places",
     "Planner",
+    "PlannerError",
     "Rate",
     "Rating",
     "Recall",
@@ -305,6 +317,8 @@ __all__ = [
     "begin",
     "call",
     "canonical",
+    "check_planner",
+    "check_tool",
     "check_world",
     "checked",
     "choose",
@@ -328,6 +342,8 @@ __all__ = [
     "recall",
     "replay",
     "resume",
+    "retrace",
+    "retrace_step",
     "to_json",
     "together",
     "tool",
@@ -369,6 +385,10 @@ _HOMES = {
     "replay": ".simulation",
     "resume": ".simulation",
     "figures": ".simulation",
+    "check_planner": ".evaluation.check_planner",
+    "check_tool": ".evaluation.check_tool",
+    "retrace": ".evaluation.retracing",
+    "retrace_step": ".evaluation.retracing",
     "Store": ".store",
     "AnyTool": ".tools",
     "Tool": ".tools",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+import dataclasses
 from importlib import import_module
 
 from ..core import Json, Planner, SettingError, nearest
@@ -55,7 +55,10 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
         raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
     except AttributeError as error:
         raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
-    known = [field.name for field in fields(found)] if is_dataclass(found) else None
+    known = None
+    if dataclasses.is_dataclass(found):
+        # Not by a bare name: a module of this package is called ``fields``.
+        known = [one.name for one in dataclasses.fields(found) if one.init]
     for key in settings or {}:
         if known is not None and key not in known:
             hint = nearest(str(key), known)
