@@ -351,55 +351,25 @@ __all__ = [
 ]
 
 # Where the names live that are not among the shared words of core.
-_HOMES = {
-    "Agent": ".agents",
-    "Memory": ".memory",
-    "ImprovisedModel": ".models",
-    "ReplayModel": ".models",
-    "Router": ".models",
-    "ScriptedModel": ".models",
-    "load_model": ".models",
-    "Daily": ".planners",
-    "world_tools": ".planners",
-    "understand": ".planners",
-    "Understood": ".planners",
-    "Switch": ".planners",
-    "Reflexion": ".planners",
-    "React": ".planners",
-    "PlanAndExecute": ".planners",
-    "Outcome": ".planners",
-    "Intent": ".planners",
-    "Errands": ".planners",
-    "Dialogue": ".planners",
-    "Deliberate": ".planners",
-    "Routine": ".planners",
-    "Scripted": ".planners",
-    "Run": ".simulation",
-    "Simulation": ".simulation",
-    "load_scenario": ".simulation",
-    "Scenario": ".simulation",
-    "Tick": ".simulation",
-    "begin": ".simulation",
-    "fork": ".simulation",
-    "interview": ".simulation",
-    "replay": ".simulation",
-    "resume": ".simulation",
-    "figures": ".simulation",
-    "check_planner": ".evaluation.check_planner",
-    "check_tool": ".evaluation.check_tool",
-    "retrace": ".evaluation.retracing",
-    "retrace_step": ".evaluation.retracing",
-    "Store": ".store",
-    "AnyTool": ".tools",
-    "Tool": ".tools",
-    "ToolContext": ".tools",
-    "Toolbox": ".tools",
-    "tool": ".tools",
-    "Places": ".world",
-    "Town": ".world",
-    "check_world": ".world",
-    "load_tiled": ".world",
+_WHERE = {
+    ".agents": "Agent",
+    ".evaluation.check_planner": "check_planner",
+    ".evaluation.check_tool": "check_tool",
+    ".evaluation.retracing": "retrace retrace_step",
+    ".memory": "Memory",
+    ".models": "ImprovisedModel ReplayModel Router ScriptedModel load_model",
+    ".planners": (
+        "Daily Deliberate Dialogue Errands Intent Outcome PlanAndExecute React Reflexion "
+        "Routine Scripted Switch Understood understand world_tools"
+    ),
+    ".simulation": (
+        "Run Scenario Simulation Tick begin figures fork interview load_scenario replay resume"
+    ),
+    ".store": "Store",
+    ".tools": "AnyTool Tool ToolContext Toolbox tool",
+    ".world": "Places Town check_world load_tiled",
 }
+_HOMES = {name: home for home, names in _WHERE.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:

@@ -89,7 +89,7 @@ class Nonsense:
 
     def __call__(self, ask: Ask) -> Answer:
         """Some answer."""
-        noise = fingerprint(ask, self.seed.to_bytes(8, "little")) if _model(ask) else _noise(ask)
+        noise = _noise(ask, self.seed)
         if isinstance(ask, Choose):
             spread = weights(noise, len(ask.options))
             return Choice(index=noise[1] % len(spread), probabilities=spread)
@@ -109,12 +109,10 @@ class Nonsense:
         return _plain(ask, ok=True, value=GARBAGE[noise[6] % len(GARBAGE)])
 
 
-def _model(ask: Ask) -> bool:
-    return not isinstance(ask, Recall | Call)
-
-
-def _noise(ask: Ask) -> bytes:
-    return bytes.fromhex(digest(to_json(ask))) * 4
+def _noise(ask: Ask, seed: int) -> bytes:
+    if isinstance(ask, Recall | Call):
+        return bytes.fromhex(digest(to_json(ask))) * 4
+    return fingerprint(ask, seed.to_bytes(8, "little"))
 
 
 def _plain(ask: Ask, *, ok: bool, value: str) -> Answer:

@@ -63,7 +63,8 @@ def retrace_step(planner: Planner, situation: Situation, asked: Sequence[Asked])
 def asked_in(folder: Path | str, who: AgentId) -> Iterator[tuple[int, tuple[Asked, ...]]]:
     """What somebody asked in each step of a recorded run, with the answers, in order."""
     with Run(folder) as run:
-        step, found = -1, []
+        step = -1
+        found: list[Asked] = []
         rows = sorted(run.asks(agent=who), key=lambda row: (row.where.step, _place(row.where.path)))
         for row in rows:
             if row.where.step != step and found:

@@ -96,8 +96,8 @@ def _night(base: Situation) -> Situation:
 
 
 def _talking(base: Situation, *, floor: str, ended: bool = False) -> Situation:
-    lines = (Line("Bo Li", "Have you found it?", NOON), Line(ANA.name, "Not yet.", NOON))
-    lines = (*lines, Line("Bo Li", "What is 17 times 3?", NOON))
+    said = (("Bo Li", "Found it?"), (ANA.name, "Not yet."), ("Bo Li", "What is 17 times 3?"))
+    lines = tuple(Line(who, text, NOON) for who, text in said)
     talk = Talk("t1", (ANA.name, "Bo Li"), floor, lines, ended)
     mine = (Affordance("say", "", TEXT), Affordance("leave"))
     can = mine if floor == ANA.name else (Affordance("listen"), Affordance("leave"))
