@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core import NONE, Choose, Option, SettingError, tool_option
+from ..core import NONE, Choose, Json, Option, SettingError, ToolSpec, tool_option
 
 SETS = {
     "multiple": "BFCL_v4_multiple.first100",
@@ -20,11 +22,20 @@ SETS = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A request, the functions on offer, and the name of the right one ("" where none is)."""
+    """A request, the functions on offer, and the name of the right one ("" where none is);
+    ``accepted`` lists the values that each of its arguments may have."""
 
     request: str
     functions: tuple[Any, ...]
     right: str
+    accepted: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The functions as tools whose parameters are JSON Schema."""
+        return tuple(
+            ToolSpec(one["name"], one["description"], as_schema(one["parameters"]))
+            for one in self.functions
+        )
 
     def options(self) -> tuple[Option, ...]:
         """The functions as tools."""
@@ -63,16 +74,86 @@ def load(folder: Path, name: str) -> list[Item]:
     answers = path.with_name(f"{SETS[name]}.answers.jsonl")
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        rights = [""] * len(rows)
+        rights: list[tuple[str, dict[str, Any]]] = [("", {})] * len(rows)
         if name != "irrelevance":
             told = answers.read_text(encoding="utf-8").splitlines()
-            rights = [next(iter(json.loads(line)["ground_truth"][0])) for line in told]
+            rights = [next(iter(json.loads(line)["ground_truth"][0].items())) for line in told]
     except FileNotFoundError as error:
         raise SettingError(
             f"{error.filename}: not there; name the folder that holds bfcl/ with --data or "
             "DENIZENS_DATA"
         ) from error
     return [
-        Item(row["question"][0][-1]["content"], tuple(row["function"]), right)
+        Item(row["question"][0][-1]["content"], tuple(row["function"]), *right)
         for row, right in zip(rows, rights, strict=True)
     ]
+
+
+_TYPES = {"dict": "object", "float": "number", "tuple": "array", "double": "number"}
+_JSON = frozenset(("string", "integer", "number", "boolean", "array", "object", "null"))
+_SCHEMAS = ("properties", "patternProperties", "$defs")
+
+
+def as_schema(parameters: Json) -> Json:
+    """A function's parameters as JSON Schema: dict, float and tuple have other names there,
+    and a type that it does not know ("any") is none.
+
+    >>> as_schema({"type": "dict", "properties": {"x": {"type": "float"}}})
+    {'type': 'object', 'properties': {'x': {'type': 'number'}}}
+    """
+    if not isinstance(parameters, dict):
+        return parameters
+    made: dict[str, Json] = {}
+    for key, value in parameters.items():
+        if key == "type" and isinstance(value, str):
+            kind = _TYPES.get(value.lower(), value.lower())
+            if kind in _JSON:
+                made[key] = kind
+        elif key in _SCHEMAS and isinstance(value, dict):
+            made[key] = {name: as_schema(inner) for name, inner in value.items()}
+        elif key in ("items", "additionalProperties"):
+            made[key] = as_schema(value)
+        else:
+            made[key] = value
+    return made
+
+
+def rightly_called(item: Item, name: str, arguments: Mapping[str, Json]) -> bool:
+    """Whether a call is right as BFCL's checker of calls sees it: the name, and each argument
+    one of the accepted values; "" among them means that it may be absent."""
+    return name == item.right and accepts(item.accepted, arguments)
+
+
+def accepts(accepted: Mapping[str, Any], arguments: Mapping[str, Json]) -> bool:
+    """Whether each argument has a value accepted for it, and those absent may be."""
+    return all(
+        accepts_value(accepted[key], value) if key in accepted else False
+        for key, value in arguments.items()
+    ) and all("" in values for key, values in accepted.items() if key not in arguments)
+
+
+def accepts_value(accepted: Sequence[Any], value: Json) -> bool:
+    """Whether a value is one of those accepted.
+
+    >>> accepts_value(["New York, NY"], "new york ny"), accepts_value([5.0], 5)
+    (True, True)
+    """
+    return any(_equal(one, value) for one in accepted)
+
+
+def _equal(accepted: Any, value: Json) -> bool:
+    if isinstance(accepted, dict) and isinstance(value, dict):
+        each = {key: one if isinstance(one, list) else [one] for key, one in accepted.items()}
+        return accepts(each, value)
+    if isinstance(accepted, list) and isinstance(value, list):
+        return len(accepted) == len(value) and all(map(_equal, accepted, value))
+    if isinstance(accepted, str) and isinstance(value, str):
+        return _plain(accepted) == _plain(value)
+    if isinstance(accepted, bool) or isinstance(value, bool):
+        return accepted is value
+    return bool(accepted == value)
+
+
+def _plain(text: str) -> str:
+    """As the checker compares texts: without blanks, case and some signs."""
+    return re.sub(r"[ ,./\-_*^]", "", text).lower().replace("'", '"')

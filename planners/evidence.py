@@ -18,14 +18,20 @@ Near: TypeAlias = Callable[[str, str], float]
 """Cosine of two texts."""
 
 FLOOR = -12.0  # of a log-probability: how improbable does not matter below
-_BEGIN = frozenset("from start starting begin initial origin source departure lower first".split())  # noqa: SIM905
-_FINISH = frozenset("to end ending final destination target arrival upper last finish".split())  # noqa: SIM905
-_PRICE = frozenset(
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_BEGIN = _set("from start starting begin initial origin source departure lower first")
+_FINISH = _set("to end ending final destination target arrival upper last finish")
+_PRICE = _set(
     "price cost amount budget money dollar dollars fee salary income principal deposit investment "
-    "value payment worth balance revenue".split()  # noqa: SIM905
+    "value payment worth balance revenue"
 )
-_RATE = frozenset("rate percent percentage yield growth interest share discount tax".split())  # noqa: SIM905
-_CODE = frozenset("id number code docket identifier key parcel ref reference serial".split())  # noqa: SIM905
+_RATE = _set("rate percent percentage yield growth interest share discount tax")
+_CODE = _set("id number code docket identifier key parcel ref reference serial")
 _NOT = re.compile(r"\b(no|not|don't|do not|without|never|exclude|excluding|avoid|except)\b", re.I)
 
 

@@ -1,0 +1,265 @@
+"""Filling a tool's arguments, field by field: candidates out of the request, weighed by what
+speaks for each, and all fields decided together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TypeAlias
+
+from ..core import (
+    Choice,
+    Choose,
+    Completion,
+    Embed,
+    Failed,
+    Generate,
+    Json,
+    Message,
+    Option,
+    Seed,
+    Thought,
+    ToolSpec,
+    Vectors,
+    all_of,
+    choose,
+    embed,
+    generate,
+    together,
+)
+from .candidates import Candidate, Reading, candidates
+from .evidence import Evidence, Near, Signs, group
+from .fields import Field, fields_of, fits, knows, plain
+from .prompts import prompt
+
+Weights: TypeAlias = Mapping[str, Mapping[str, float]]
+
+ABOUT = 200  # characters of a description that the language model is shown
+BEAM = 48
+CLASH = 4.0  # what it costs that two fields take the same words of the request
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A field, the candidates for it, and the signs of each."""
+
+    field: Field
+    offered: tuple[Candidate, ...]
+    signs: tuple[Signs, ...]
+
+    def scores(self, weights: Weights) -> list[float]:
+        """Of each candidate; higher is likelier."""
+        own = weights[group(self.field)]
+        return [sum(own.get(name, 0.0) * sign for name, sign in one.items()) for one in self.signs]
+
+    def absent(self) -> Signs:
+        """The signs of leaving the field out."""
+        return {"absent": 1.0, "absent_default": float(self.field.default is not None)}
+
+
+@cache
+def shipped() -> Weights:
+    """The weights that come with the package."""
+    text = files(__package__).joinpath("filling.json").read_text(encoding="utf-8")
+    found: Weights = json.loads(text)["weights"]
+    return found
+
+
+def fill_fields(
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+) -> Thought[Json | Failed]:
+    """Arguments for a tool as a request wants them; Failed where a field that must be there
+    cannot be written."""
+    fields = fields_of(spec)
+    tables = yield from gather(spec, request, seed=seed, context=context)
+    made: dict[tuple[str, ...], Json] = {}
+    for table, chosen in zip(tables, decide(tables, shipped())):
+        if chosen is not None:
+            made[table.field.path] = chosen.value
+    missing = [one for one in fields if one.path not in made and _needed(one, spec, made)]
+    written = yield from all_of([write(one, spec, request, seed) for one in missing])
+    for one, value in zip(missing, written):
+        if isinstance(value, Failed):
+            return value
+        made[one.path] = value[0]
+    return nested(spec.parameters, made)
+
+
+def gather(spec: ToolSpec, request: str, *, seed: Seed, context: str = "") -> Thought[list[Table]]:
+    """The candidates of each field with their signs, in two rounds of asks."""
+    reading = Reading(f"{context}\n{request}" if context else request)
+    fields = [one for one in fields_of(spec) if knows(one.schema)]
+    offers = [candidates(one, reading) for one in fields]
+    evidence = Evidence(spec, fields, reading)
+    texts = {text for one, offered in zip(fields, offers) for text in evidence.texts(one, offered)}
+    near, said = yield from together(
+        _nearness(sorted(texts)),
+        all_of([_say(one, reading, seed) for one in fields]),
+    )
+    offers = [_with(one, offered, text) for one, offered, text in zip(fields, offers, said)]
+    told = yield from all_of(
+        [_likelihoods(one, offered, reading) for one, offered in zip(fields, offers)]
+    )
+    tables = []
+    for one, offered, likely, text in zip(fields, offers, told, said):
+        signs = evidence.signs(one, offered, near, likely)
+        for candidate, own in zip(offered, signs):
+            own["said"] = float(bool(text) and candidate.label.lower() == text.lower())
+        tables.append(Table(one, tuple(offered), tuple(signs)))
+    return tables
+
+
+def _nearness(texts: Sequence[str]) -> Thought[Near]:
+    """Cosines of texts; 0 for what was not embedded."""
+    if not texts:
+        return lambda one, other: 0.0
+    answer = yield from embed(Embed(texts=tuple(texts)))
+    if not isinstance(answer, Vectors):
+        return lambda one, other: 0.0
+    rows = dict(zip(texts, answer.array()))
+    return lambda one, other: float(rows[one] @ rows[other]) if other in rows else 0.0
+
+
+def _asked(one: Field, text: str) -> tuple[Message, ...]:
+    about = f" ({one.about[:ABOUT]})" if one.about else ""
+    return prompt("value", request=text, name=one.words, about=about)
+
+
+def _say(one: Field, reading: Reading, seed: Seed) -> Thought[str]:
+    """What the language model itself would write for a free text."""
+    if group(one) != "text" or one.kind != "string":
+        return ""
+    answer = yield from generate(
+        Generate(
+            messages=_asked(one, reading.text),
+            max_tokens=16,
+            temperature=0.0,
+            seed=seed.child(*one.path).number,
+            stop=("\n",),
+            role="value",
+        )
+    )
+    return answer.text.strip().strip("\"'") if isinstance(answer, Completion) else ""
+
+
+def _with(one: Field, offered: list[Candidate], said: str) -> list[Candidate]:
+    """The candidates, and what the language model said where that is none of them."""
+    known = {candidate.label.lower() for candidate in offered}
+    if not said or said.lower() in known or not fits(said, one.schema):
+        return offered
+    return [*offered, Candidate(said, said, kind="written")]
+
+
+def _likelihoods(
+    one: Field, offered: Sequence[Candidate], reading: Reading
+) -> Thought[dict[str, float]]:
+    """The log-probability of each candidate's label as the reply, among all of them."""
+    if len(offered) < 2:
+        return {}
+    answer = yield from choose(
+        Choose(
+            messages=_asked(one, reading.text),
+            options=tuple(Option(candidate.label) for candidate in offered),
+            about=reading.text,
+            role="value",
+        )
+    )
+    if not isinstance(answer, Choice):
+        return {}
+    from math import log
+
+    labels = [candidate.label for candidate in offered]
+    return {label: log(max(p, 1e-30)) for label, p in zip(labels, answer.probabilities)}
+
+
+def decide(tables: Sequence[Table], weights: Weights) -> list[Candidate | None]:
+    """The likeliest candidates of all fields together; None where a field stays out.
+
+    A beam over the fields: no words of the request should serve two of them."""
+    beam: list[tuple[float, tuple[Candidate | None, ...]]] = [(0.0, ())]
+    for table in tables:
+        own: list[tuple[float, Candidate | None]] = []
+        for score, candidate in zip(table.scores(weights), table.offered):
+            own.append((score, candidate))
+        if not table.field.required or not own:
+            leave = weights[group(table.field)]
+            away = sum(leave.get(name, 0.0) * sign for name, sign in table.absent().items())
+            own.append((away, None))
+        own = sorted(own, key=lambda pair: -pair[0])[:10]
+        grown = [
+            (total + score - _clash(candidate, before), (*before, candidate))
+            for total, before in beam
+            for score, candidate in own
+        ]
+        beam = sorted(grown, key=lambda pair: -pair[0])[:BEAM]
+    return [*beam[0][1]]
+
+
+def _clash(candidate: Candidate | None, before: Iterable[Candidate | None]) -> float:
+    """What it costs to take words that were taken before."""
+    if candidate is None or candidate.start < 0 or candidate.kind == "choice":
+        return 0.0
+    taken = sum(
+        candidate.start < other.end and other.start < candidate.end
+        for other in before
+        if other is not None and other.start >= 0 and other.kind != "choice"
+    )
+    return CLASH * taken
+
+
+def _needed(one: Field, spec: ToolSpec, made: Mapping[tuple[str, ...], Json]) -> bool:
+    """Whether a field must be there: it is required, and so is all that it is in, or other
+    fields brought that in."""
+    schema = spec.parameters
+    for depth, name in enumerate(one.path, 1):
+        inside = any(path[:depth] == one.path[:depth] for path in made)
+        if name not in schema.get("required", ()) and not inside:
+            return False
+        schema = plain(schema["properties"][name], spec.parameters)
+    return True
+
+
+def write(one: Field, spec: ToolSpec, request: str, seed: Seed) -> Thought[tuple[Json] | Failed]:
+    """A field's value, written under the grammar of its schema."""
+    shared = {
+        key: spec.parameters[key] for key in ("$defs", "definitions") if key in spec.parameters
+    }
+    answer = yield from generate(
+        Generate(
+            messages=prompt("arguments", tool=spec.name, about=one.text, line=request),
+            max_tokens=96,
+            temperature=0.0,
+            seed=seed.child("write", *one.path).number,
+            schema={
+                **shared,
+                "type": "object",
+                "properties": {one.name: one.schema},
+                "required": [one.name],
+                "additionalProperties": False,
+            },
+            role="arguments",
+        )
+    )
+    if not isinstance(answer, Completion):
+        return answer
+    return (answer.data[one.name],)
+
+
+def nested(
+    schema: Json, made: Mapping[tuple[str, ...], Json], root: Json = None
+) -> dict[str, Json]:
+    """Values by their paths as one object, in the schema's order; objects that must be there
+    are."""
+    root = schema if root is None else root
+    found: dict[str, Json] = {}
+    for name, value in schema.get("properties", {}).items():
+        inner = plain(value, root)
+        below = {path[1:]: one for path, one in made.items() if path[0] == name}
+        if () in below:
+            found[name] = below[()]
+        elif below or (name in schema.get("required", ()) and inner.get("properties")):
+            found[name] = nested(inner, below, root)
+    return found
