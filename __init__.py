@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         Anchor,
         Answer,
         Appointment,
+        Approval,
+        Approver,
         Ask,
         Asked,
         AskId,
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
         RecordId,
         ReplayDiverged,
         Reply,
+        Request,
         RunCorrupt,
         RunError,
         RunLocked,
@@ -179,6 +182,7 @@ if TYPE_CHECKING:
     )
     from .tools import (
         AnyTool,
+        Policy,
         Tool,
         Toolbox,
         ToolContext,
@@ -204,6 +208,8 @@ __all__ = [
     "Agent",
     "AgentId",
     "AgentState",
+    "Approval",
+    "Approver",
     "Anchor",
     "Answer",
     "AnyTool",
@@ -257,6 +263,7 @@ __all__ = [
     "Places",
     "Planner",
     "PlannerError",
+    "Policy",
     "Rate",
     "Rating",
     "Recall",
@@ -266,6 +273,7 @@ __all__ = [
     "ReplayDiverged",
     "ReplayModel",
     "Reply",
+    "Request",
     "Router",
     "Routine",
     "Run",
@@ -366,7 +374,7 @@ _WHERE = {
         "Run Scenario Simulation Tick begin figures fork interview load_scenario replay resume"
     ),
     ".store": "Store",
-    ".tools": "AnyTool Tool ToolContext Toolbox tool",
+    ".tools": "AnyTool Policy Tool ToolContext Toolbox tool",
     ".world": "Places Town check_world load_tiled",
 }
 _HOMES = {name: home for home, names in _WHERE.items() for name in names.split()}
