@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -39,6 +41,7 @@ Sums: TypeAlias = Mapping[Pair, float]
 FINALISTS = 8  # options that the language model scores; the others lie behind by cosine
 EVERY = Method(dict.fromkeys(SINGLE, 1.0), 1.0)
 REMEMBERED = 200_000  # sums: 30 MB at most
+REMEMBERED_OPTIONS = 20_000  # whose lines are not parted anew for each request
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,10 @@ class Decider:
         option is scored apart from the others, so that their order cannot matter."""
         method = EVERY if self.measuring else self.calibration.method(ask.role, self.method)
         finals = self._finals(ask, method.weights)
-        pairs = {name: self._pairs(ask, name) for name in method.weights if name in LANGUAGE}
-        wanted = [pair for rows in pairs.values() for i in finals for pair in rows[i]]
+        pairs = {
+            name: self._pairs(ask, name, finals) for name in method.weights if name in LANGUAGE
+        }
+        wanted = [pair for rows in pairs.values() for own in rows.values() for pair in own]
         tokens = sum(len(context) + len(target) for context, target in set(wanted))
 
         def answer(sums: Sums) -> Answer:
@@ -134,20 +139,19 @@ class Decider:
 
         return wanted, answer
 
-    def _pairs(self, ask: Choose, name: str) -> list[tuple[Pair, ...]]:
-        """What an option's signal needs scored: its own pair, and the prior's."""
+    def _pairs(self, ask: Choose, name: str, finals: Iterable[int]) -> dict[int, tuple[Pair, ...]]:
+        """What the signal of each finalist needs scored: its own pair, and the prior's."""
+        options = {i: ask.options[i] for i in finals}
         if name == "channel":
             prior = self._framer.prior(ask.about)
-            return [
-                () if option == NONE else (self._framer.channel(option, ask.about, ask.role), prior)
-                for option in ask.options
-            ]
-        if name == "whole":
-            return [(row,) for row in self._framer.whole(ask)]
-        rows = self._framer.direct(ask)
-        if name == "direct":
-            return [(row,) for row in rows]
-        return [(row, self._framer.bare(o)) for row, o in zip(rows, ask.options)]
+            return {
+                i: () if one == NONE else (self._framer.channel(one, ask.about, ask.role), prior)
+                for i, one in options.items()
+            }
+        rows = self._framer.whole(ask) if name == "whole" else self._framer.direct(ask)
+        if name in ("direct", "whole"):
+            return {i: (rows[i],) for i in options}
+        return {i: (rows[i], self._framer.bare(one)) for i, one in options.items()}
 
     def _finals(self, ask: Choose, weights: Collection[str]) -> list[int]:
         """Indices of the options that the language model scores: where the embedder has a
@@ -164,7 +168,7 @@ class Decider:
         self,
         ask: Choose,
         names: Collection[str],
-        pairs: Mapping[str, Sequence[tuple[Pair, ...]]],
+        pairs: Mapping[str, Mapping[int, tuple[Pair, ...]]],
         finals: Collection[int],
         sums: Sums,
     ) -> dict[str, Floats]:
@@ -182,24 +186,27 @@ class Decider:
 
     def _nearness(self, ask: Choose, name: str) -> Floats:
         """Cosine of ``about`` with each option, shape (options,); 0 for none of these."""
-        return np.array([self._near(ask, option, name) for option in ask.options])
-
-    def _near(self, ask: Choose, option: Option, name: str) -> float:
-        if option == NONE:
-            return 0.0
-        parts = pieces(option) if name == "parts" and kind_of(ask.role) == "tool" else ()
-        about, *rows = self._embedder.vectors([ask.about, first_line(option), *parts])
+        split = name == "parts" and kind_of(ask.role) == "tool"
+        texts = [lines(option)[: None if split else 1] for option in ask.options]
+        flat = [text for own in texts for text in own]
+        about, *rows = self._embedder.vectors([ask.about, *flat]).astype(float)
         # One by one: a matrix product may round a row by its place.
-        whole, *others = (float(np.dot(about.astype(float), row.astype(float))) for row in rows)
-        return (whole + others[0] + max(others)) / 3 if others else whole
+        near = iter([float(np.dot(about, row)) for row in rows])
+        found = np.zeros(len(ask.options))
+        for place, own in enumerate(texts):
+            whole, *others = islice(near, len(own))
+            if ask.options[place] != NONE:
+                found[place] = (whole + others[0] + max(others)) / 3 if others else whole
+        return found
 
     def signals(self, ask: Choose) -> dict[str, Floats]:
         """Every signal of an ask that was answered while ``measuring``, each of shape
         (options,)."""
-        pairs = {name: self._pairs(ask, name) for name in SINGLE if name in LANGUAGE}
-        rows = {pair for found in pairs.values() for own in found for pair in own}
+        every = range(len(ask.options))
+        pairs = {name: self._pairs(ask, name, every) for name in SINGLE if name in LANGUAGE}
+        rows = {pair for found in pairs.values() for own in found.values() for pair in own}
         sums = {pair: self._known[_key(pair)] for pair in rows}
-        return self._signals(ask, SINGLE, pairs, range(len(ask.options)), sums)
+        return self._signals(ask, SINGLE, pairs, every, sums)
 
     # -- Rate -----------------------------------------------------------------------
 
@@ -269,9 +276,14 @@ def _texts(ask: Choose | Rate) -> list[str]:
         return [ask.about, *(anchor.text for anchor in anchors)]
     found = [ask.about]
     for option in ask.options:
-        parts = pieces(option) if kind_of(ask.role) == "tool" else ()
-        found += [first_line(option), *parts]
+        found += lines(option)[: None if kind_of(ask.role) == "tool" else 1]
     return found
+
+
+@lru_cache(maxsize=REMEMBERED_OPTIONS)
+def lines(option: Option) -> tuple[str, ...]:
+    """An option's texts that the embedder compares: its first line, and the parts of that."""
+    return (first_line(option), *pieces(option))
 
 
 def _range_fault(ask: Rate) -> Failed | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from ..core import (
     NONE,
@@ -25,7 +26,10 @@ from ..core import (
     generate,
     tool_option,
 )
+from .filling import fill_fields
 from .prompts import prompt
+
+Way: TypeAlias = Literal["fields", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +58,26 @@ def draft_call(
     done: Collection[str] = (),
     context: str = "",
     none: bool = True,
+    others: Sequence[Option] = (),
+    way: Way = "fields",
 ) -> Thought[Drafted | None]:
     """The call that ``request`` asks for; None where no tool fits, or all that fit were
     called so already.
 
     ``done`` are the keys of calls made before: none of them is drafted again, the next
     likeliest tool is taken instead. ``context`` is what was said and found before the
-    request, from which arguments may be taken too. Without ``none`` some tool is meant.
+    request, from which arguments may be taken too. Without ``none`` some tool is meant;
+    ``others`` are what else it may be, likelier than which a tool must be. For ``way`` see
+    ``fill``.
     """
     if not tools or not request.strip():
         return None
     offered = [tool_option(tool.name, tool.description, tool.parameters) for tool in tools]
-    options: tuple[Option, ...] = (*offered, NONE) if none else tuple(offered)
+    instead = (*others, NONE) if none else tuple(others)
     picked = yield from choose(
         Choose(
             messages=(),
-            options=options,
+            options=(*offered, *instead),
             about=request,
             role="tool",
             seed=seed.child("tool").number,
@@ -78,25 +86,34 @@ def draft_call(
     if not isinstance(picked, Choice):
         return None
     spread = picked.probabilities
-    least = spread[len(tools)] if none else 0.0
+    least = max(spread[len(tools) :], default=-1.0)
     for place in sorted(range(len(tools)), key=lambda i: (-spread[i], tools[i].name)):
-        if none and spread[place] <= least:
+        if spread[place] <= least:
             break
         tool = tools[place]
-        filled = yield from fill(tool, request, seed=seed.child(tool.name), context=context)
+        filled = yield from fill(
+            tool, request, seed=seed.child(tool.name), context=context, way=way
+        )
         if isinstance(filled, Failed) or call_key(tool.name, filled) in done:
             continue
         return Drafted(tool, filled, spread[place])
     return None
 
 
-def fill(spec: ToolSpec, request: str, *, seed: Seed, context: str = "") -> Thought[Json | Failed]:
-    """Arguments for a tool as ``request`` wants them; they fit the tool's schema."""
+def fill(
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = "", way: Way = "fields"
+) -> Thought[Json | Failed]:
+    """Arguments for a tool as ``request`` wants them; they fit the tool's schema.
+
+    ``way``: "fields" finds them one by one among what the request offers, which a tiny model
+    does far better; "whole" has the model write all of them as JSON, under the grammar."""
+    if way == "fields":
+        return (yield from fill_fields(spec, request, seed=seed, context=context))
     said = f"{context}\n{request}" if context else request
     answer = yield from generate(
         Generate(
             messages=prompt("arguments", tool=spec.name, about=spec.description, line=said),
-            max_tokens=96,
+            max_tokens=256,
             temperature=0.0,
             seed=seed.number,
             schema=spec.parameters,

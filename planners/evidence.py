@@ -17,6 +17,7 @@ Signs: TypeAlias = dict[str, float]
 Near: TypeAlias = Callable[[str, str], float]
 """Cosine of two texts."""
 
+GROUPS = ("number", "text", "choice", "flag", "list")
 FLOOR = -12.0  # of a log-probability: how improbable does not matter below
 
 
@@ -73,6 +74,7 @@ class Evidence:
             path: {word for word in words if count[word] == 1 or len(fields) == 1}
             for path, words in self._abouts.items()
         }
+        self._free = [one.path for one in fields if group(one) == "text"]
         self._numeric = [one.path for one in fields if one.kind in ("integer", "number")]
 
     def texts(self, one: Field, offered: Sequence[Candidate]) -> list[str]:
@@ -107,7 +109,7 @@ class Evidence:
                 case "flag":
                     own |= self._flag(one, candidate, near)
                 case _:
-                    own |= self._list(one, candidate)
+                    own |= self._list(one, candidate, offered)
             found.append(own)
         return found
 
@@ -156,12 +158,16 @@ class Evidence:
         rank = mine / max(1, len(self._numeric) - 1)
         words = set(re.findall(r"[a-z]+|%", f"{one.words} {one.about}".lower()))
         unit = stem(number.unit)
+        spelled = self.reading.text[number.start : number.start + 1].isalpha()
         known = UNITS.get(number.unit)
         kinds = {UNITS[name][0] for name in units_of(one)}
         year = 1900 <= number.value <= 2100 and number.whole and not number.unit
         rated = bool(words & _RATE) or "%" in words
         return {
             "unit": float(bool(unit) and unit in told),
+            "counts": float(spelled and unit in self._tool),
+            "counts_plain": float(not spelled and bool(unit) and unit in self._tool),
+            "spelled": float(spelled),
             "unit_kind": float(known is not None and known[0] in kinds),
             "unit_wrong": float(known is not None and bool(kinds) and known[0] not in kinds),
             "order": -abs(order - rank),
@@ -192,9 +198,10 @@ class Evidence:
         right = text[candidate.end :].lstrip()[:1]
         name = self._names[one.path]
         count = len(label.split())
-        formed = bool(re.search(r"[A-Za-z]+, ?[A-Za-z]+", one.about.replace("e.g.,", "")))
+        formed = is_formed(one)
         return {
             candidate.kind: 1.0,
+            "hint_here": float(candidate.kind == "hint" and candidate.start >= 0),
             "left": float(apart or (bool(before) and before[-1].lower() in FUNCTION_WORDS)),
             "right": float(right in ("", ",", ".", "?", "!", ";", "'", '"', ")", "`"))
             or float(bool(after) and after[0].lower() in FUNCTION_WORDS),
@@ -210,6 +217,9 @@ class Evidence:
             ),
             "comma": float("," in label),
             "comma_wanted": float("," in label and formed),
+            "comma_lacking": float("," not in label and formed),
+            "equation": float("=" in label),
+            "order": self._order(one, candidate),
             "capital": float(label[:1].isupper() and candidate.start > 0),
             "in": float(bool(before) and before[-1].lower() in ("in", "at", "near")),
             "in_place": float(
@@ -220,6 +230,13 @@ class Evidence:
                 )
             ),
         }
+
+    def _order(self, one: Field, candidate: Candidate) -> float:
+        """How far a text's place in the request is from its field's among those of texts."""
+        if len(self._free) < 2 or candidate.start < 0:
+            return 0.0
+        rank = self._free.index(one.path) / (len(self._free) - 1)
+        return -abs(candidate.start / max(1, len(self.reading.text)) - rank)
 
     def _choice(self, one: Field, candidate: Candidate, near: Near) -> Signs:
         label, asked = candidate.label, self._asked
@@ -254,7 +271,7 @@ class Evidence:
             "unlike_default": float(default is not None and not like_default) * (heard > 0),
         }
 
-    def _list(self, one: Field, candidate: Candidate) -> Signs:
+    def _list(self, one: Field, candidate: Candidate, offered: Sequence[Candidate]) -> Signs:
         values: Json = candidate.value
         size = len(values) if isinstance(values, list) else 1
         found = {f"list_{candidate.kind}": 1.0, "size": min(size, 6) / 3, "many": float(size > 1)}
@@ -266,13 +283,27 @@ class Evidence:
             found["item_words"] = max(len(str(one).split()) for one in values) / 3
             found["capital"] = float(all(str(value)[:1].isupper() for value in values))
             found["first"] = float(candidate.start == 0)
+            texts = [str(value) for value in values]
+            found["inner"] = float(any(set(t.lower().split()) & FUNCTION_WORDS for t in texts))
+            found["uneven"] = float(len({t[:1].isupper() for t in texts}) > 1)
+            lengths = [len(t.split()) for t in texts]
+            found["uneven_words"] = (max(lengths) - min(lengths)) / 3
         elif isinstance(values, list):
             earlier = [f for f in self.fields if f.kind == "array"]
             rows = len(earlier) or 1
             place = earlier.index(one) if one in earlier else 0
-            at = candidate.start / max(1, len(self.reading.text))
-            found["order"] = -abs(at - place / max(1, rows))
+            starts = sorted({c.start for c in offered if c.kind in ("literal", "row")})
+            if len(starts) > 1 and rows > 1 and candidate.start in starts:
+                rank = starts.index(candidate.start) / (len(starts) - 1)
+                found["order"] = -abs(rank - place / (rows - 1))
         return found
+
+
+def is_formed(one: Field) -> bool:
+    """Whether a field's description shows a text of two parts with a comma between, such as
+    "City, State" or 'Berkeley, CA'."""
+    runs = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)*(?:, [A-Z]\w*(?: [A-Z]\w*)*)+", one.about)
+    return any(run.count(",") == 1 for run in runs)
 
 
 def group(one: Field) -> str:

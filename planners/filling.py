@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import TypeAlias
@@ -31,7 +31,7 @@ from ..core import (
     together,
 )
 from .candidates import Candidate, Reading, candidates
-from .evidence import Evidence, Near, Signs, group
+from .evidence import Evidence, Near, Signs, group, is_formed
 from .fields import Field, fields_of, fits, knows, plain
 from .prompts import prompt
 
@@ -39,6 +39,7 @@ Weights: TypeAlias = Mapping[str, Mapping[str, float]]
 
 ABOUT = 200  # characters of a description that the language model is shown
 BEAM = 48
+COMPLETED = 3  # names of a field that are completed
 CLASH = 4.0  # what it costs that two fields take the same words of the request
 
 
@@ -95,11 +96,15 @@ def gather(spec: ToolSpec, request: str, *, seed: Seed, context: str = "") -> Th
     offers = [candidates(one, reading) for one in fields]
     evidence = Evidence(spec, fields, reading)
     texts = {text for one, offered in zip(fields, offers) for text in evidence.texts(one, offered)}
-    near, said = yield from together(
+    near, said, completed = yield from together(
         _nearness(sorted(texts)),
         all_of([_say(one, reading, seed) for one in fields]),
+        all_of([_complete(one, offered, reading) for one, offered in zip(fields, offers)]),
     )
-    offers = [_with(one, offered, text) for one, offered, text in zip(fields, offers, said)]
+    offers = [
+        _with(one, [*offered, *more], text)
+        for one, offered, more, text in zip(fields, offers, completed, said)
+    ]
     told = yield from all_of(
         [_likelihoods(one, offered, reading) for one, offered in zip(fields, offers)]
     )
@@ -143,6 +148,39 @@ def _say(one: Field, reading: Reading, seed: Seed) -> Thought[str]:
         )
     )
     return answer.text.strip().strip("\"'") if isinstance(answer, Completion) else ""
+
+
+def _complete(
+    one: Field, offered: Sequence[Candidate], reading: Reading
+) -> Thought[list[Candidate]]:
+    """Names of one part with the second that the field's form wants: "Paris, France"."""
+    if not is_formed(one) or one.kind != "string":
+        return []
+    bare = [c for c in offered if c.kind == "name" and "," not in c.label][:COMPLETED]
+    found = []
+    answers = yield from all_of(
+        [
+            generate(
+                Generate(
+                    messages=(
+                        *_asked(one, reading.text),
+                        Message.of("assistant", f"{candidate.label},"),
+                    ),
+                    max_tokens=6,
+                    temperature=0.0,
+                    stop=("\n", ".", ","),
+                    role="value",
+                )
+            )
+            for candidate in bare
+        ]
+    )
+    for candidate, answer in zip(bare, answers):
+        if isinstance(answer, Completion) and answer.text.strip():
+            label = f"{candidate.label}, {answer.text.strip()}"
+            found.append(replace(candidate, value=label, label=label, kind="completed"))
+    known = {candidate.label for candidate in offered}
+    return [c for c in found if c.label not in known and fits(c.value, one.schema)]
 
 
 def _with(one: Field, offered: list[Candidate], said: str) -> list[Candidate]:

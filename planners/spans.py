@@ -100,6 +100,7 @@ def _formulas(text: str) -> Iterator[Span]:
         whole = match.group().strip()
         if not re.search(r"\d|[a-z]\^|\b[a-z]\b", whole) or not re.search(r"[*^+=/(]|\s-\s", whole):
             continue
+        whole = whole.rstrip(".")
         for part in dict.fromkeys((whole, whole.rpartition("=")[2].strip())):
             at = match.start() + match.group().rindex(part)
             if len(part) > 1:
