@@ -13,11 +13,13 @@ from ..core import (
     Choose,
     Generate,
     Json,
+    Message,
     ModelAsk,
     ModelError,
     Rate,
     ToolSpec,
 )
+from ..core.options import in_words
 from ..models import ScriptedModel
 from ..models.doubles import Given
 from ..planners import call_key
@@ -65,6 +67,9 @@ class Oracle:
 
     def _choice(self, ask: Choose) -> str:
         names = [option.name for option in ask.options]
+        if ask.role == "value":
+            value = self._value(ask.messages)
+            return next((one for one in names if one.lower() == value.lower()), names[0])
         if "contradict" in names:
             return "contradict"  # Equal results are never asked about.
         if "right" in names:
@@ -88,6 +93,8 @@ class Oracle:
         said = "\n".join(message.text for message in ask.messages)
         if ask.role == "plan":
             return json.dumps({"steps": self._plan()})
+        if ask.role == "value":
+            return self._value(ask.messages)
         if ask.schema is not None:
             return json.dumps(self._arguments(ask.schema, said))
         if ask.role == "ask_back":
@@ -119,12 +126,22 @@ class Oracle:
             return False
         return not want.instead or self._lost(want.instead)
 
+    def _value(self, messages: Sequence[Message]) -> str:
+        """What a field is to be that the last question is about."""
+        asked = messages[-1].text
+        words = asked.rpartition('What is "')[2].partition('"')[0]
+        for want in self.pending(asked):
+            for name, value in want.arguments.items():
+                if in_words(name) == words:
+                    return str(value)
+        return "unknown"
+
     def _arguments(self, schema: Json, said: str) -> Json:
         """Those of the call that the prompt is about."""
-        tools = {spec.name for spec in self.specs if spec.parameters == schema}
+        names = set(schema.get("properties", ()))
         for want in self.pending(said):
-            if want.tool in tools:
-                return dict(want.arguments)
+            if names <= set(want.arguments) and f'"{want.tool}"' in said:
+                return {name: want.arguments[name] for name in names}
         raise ModelError(f"the oracle was asked for arguments it did not choose: {said!r}")
 
     def _key(self, want: Want) -> str:

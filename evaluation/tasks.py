@@ -230,13 +230,13 @@ PROBLEMS: tuple[Problem, ...] = (
             Want(
                 tool="calculator",
                 arguments={"expression": "3 * 14"},
-                do="Work out the price of all.",
+                do="Work out what 3 pieces cost.",
                 after=_SHOP[:3],
             ),
             Want(
                 tool="order_part",
                 arguments={"part": "P-77", "pieces": 3, "francs": 42},
-                do="Order the pieces.",
+                do="Order 3 pieces of it.",
                 after=_SHOP,
             ),
         ),

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
 
-import numpy as np
-
-from ..core import Failed, Json, Seed, SettingError, Thought
+from ..core import Json
 from ..models.loading import load_local
-from ..models.local import LocalModel
-from ..planners.calling import draft_call, fill
-from .bfcl import Item, load, rightly_called
-from .decisions import irrelevance, rightly
-from .figures import paired, spread
-from .loads import think
-from .schemas import validity
+from .bfcl import load
+from .decisions import irrelevance
 from .searching import measure_search
 
 CATEGORIES = ("simple_python", "multiple", "live_multiple")
