@@ -161,7 +161,10 @@ PROBLEMS: tuple[Problem, ...] = (
             ),
         ),
         answer="The letter is sent.",
-        left=lambda office: [to for to, _ in office.sent] == ["Ada"],
+        left=lambda office: (
+            [(to, text.lower().strip(". ")) for to, text in office.sent]
+            == [("Ada", "supper is at seven")]
+        ),
     ),
     Problem(
         name="denied",

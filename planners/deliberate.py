@@ -67,7 +67,7 @@ class Deliberate:
             return Outcome(status="failed", why=f"no thought ({node.reason}): {node.detail}")
         told = replace(task, known=(*task.known, *node.path))
         if self.then is None:
-            outcome = yield from answer_of(told, task.made)
+            outcome = yield from answer_of(told, task.made, borne=0.0)
             return replace(outcome, answer=outcome.answer or " ".join(node.path[-1:]))
         inner = task.progress.get("inner") if isinstance(task.progress, dict) else None
         outcome = yield from self.then.work(replace(told, progress=inner))

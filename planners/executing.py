@@ -31,11 +31,13 @@ class PlanAndExecute:
     on to those after them.
 
     Where a step comes to nothing the rest is planned anew, ``replans`` times. Steps that may
-    act in a world are done one after another, for a body does one thing at a time.
+    act in a world are done one after another, for a body does one thing at a time. ``borne``
+    as with React.
     """
 
     worker: Worker = field(default_factory=lambda: React(rounds=4, ask_back=True))
     replans: int = 2
+    borne: float = 0.4
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Work on the first open goal; without one, go on or wait."""
@@ -56,7 +58,7 @@ class PlanAndExecute:
                 if run.lost:
                     break
             if not run.lost:
-                return (yield from run.finish())
+                return (yield from run.finish(self.borne))
             if run.replans == self.replans:
                 return run.ended("gave_up", f"after {run.replans + 1} plans: {run.lost[-1]}")
             run.again()
@@ -150,15 +152,17 @@ class _Run:
         self.replans += 1
         self.steps = ()
 
-    def finish(self) -> Thought[Outcome]:
+    def finish(self, borne: float) -> Thought[Outcome]:
         """The answer, from what the steps found."""
         results = [f"{one.do}: {one.result}" for one in self.steps if one.result]
+        ends = [one.result for one in leaves(self.steps) if one.result]
         if not self.task.speak:
-            ends = [one.result for one in leaves(self.steps) if one.result]
             return Outcome(status="done", answer="; ".join(ends), calls=tuple(self.calls))
+        if not ends and not self.found and not self.task.known:
+            return self.ended("gave_up", "no step of the plan found anything")
         told = replace(self.task, known=(*self.task.known, *self.found, *results))
         doubted = [one for one in self.calls if one.doubted]
-        outcome = yield from answer_of(told, doubted)
+        outcome = yield from answer_of(told, doubted, borne=borne, found=ends)
         why = f"the plan was mended: {'; '.join(self.mended)}" if self.mended else outcome.why
         return replace(outcome, calls=tuple(self.calls), why=why)
 

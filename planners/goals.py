@@ -107,7 +107,7 @@ def settle_goal(draft: Draft, goal: Goal, outcome: Outcome) -> None:
     else:
         del goals[place]
         ending = outcome.answer if outcome.status == "done" else outcome.why
-        draft.note("thought", f"{name} was to do this: {goal.text}. {_words(outcome)}: {ending}")
+        draft.note("thought", f"{name} was to do this: {goal.text} {_words(outcome)}: {ending}")
     draft.state = with_goals(draft.state, goals)
 
 

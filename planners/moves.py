@@ -20,7 +20,7 @@ from ..core import (
     tool_option,
 )
 from .acting import world_tools
-from .calling import call_key, fill
+from .calling import Way, call_key, fill
 from .outcome import Made, Task, notes
 from .prompts import prompt
 
@@ -69,7 +69,13 @@ def offered(task: Task, made: Sequence[Made]) -> tuple[ToolSpec, ...]:
 
 
 def next_move(
-    task: Task, made: Sequence[Made], *, seed: Seed, may_ask: bool = True, may_answer: bool = True
+    task: Task,
+    made: Sequence[Made],
+    *,
+    seed: Seed,
+    may_ask: bool = True,
+    may_answer: bool = True,
+    way: Way = "fields",
 ) -> Thought[Move | Failed]:
     """The likeliest move that is not a call made before.
 
@@ -110,7 +116,7 @@ def next_move(
             continue
         fills += 1
         said = "\n".join(known)
-        filled = yield from fill(spec, task.goal, seed=seed.child(spec.name), context=said)
+        filled = yield from fill(spec, task.goal, seed=seed.child(spec.name), context=said, way=way)
         if not isinstance(filled, Failed) and call_key(spec.name, filled) not in done:
             return Move("call", spec, filled, spread[place])
     raise AssertionError("none of these is always a move")

@@ -24,6 +24,7 @@ from ..core import (
     from_json,
     generate,
 )
+from .acting import PREFIX
 from .calling import call_key
 from .prompts import prompt
 
@@ -67,6 +68,11 @@ class Made:
     def key(self) -> str:
         """What tells the call from others."""
         return call_key(self.tool, self.arguments)
+
+    @property
+    def acted(self) -> bool:
+        """Whether it was an action in the world, which tells nothing."""
+        return self.tool.startswith(PREFIX)
 
     @property
     def told(self) -> str:
@@ -142,11 +148,17 @@ def notes(task: Task, made: Sequence[Made]) -> list[str]:
     return [*task.known, *kept, *doubted]
 
 
-def answer_of(task: Task, made: Sequence[Made]) -> Thought[Outcome]:
-    """The end of a task that is done: its answer from what was found."""
+def answer_of(
+    task: Task, made: Sequence[Made], *, borne: float, found: Sequence[str] = ()
+) -> Thought[Outcome]:
+    """The end of a task that is done: its answer from what was found.
+
+    Without ``found`` that is what the calls gave. An answer that it does not bear out (see
+    ``borne_out``; 0: any will do) is not given: what was found is."""
     calls = tuple(made)
+    told = [one for one in calls if one.ok and not one.doubted and not one.acted]
+    found = found or [one.text for one in told]
     if not task.speak:
-        found = [one.text for one in calls if one.ok and not one.doubted]
         return Outcome(status="done", answer=found[-1] if found else "", calls=calls)
     said = yield from generate(
         Generate(
@@ -160,22 +172,32 @@ def answer_of(task: Task, made: Sequence[Made]) -> Thought[Outcome]:
     if not isinstance(said, Completion):
         return Outcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
     answer = said.text.strip()
-    found = [one.text for one in calls if one.ok and not one.doubted]
-    if found and not borne_out(answer, [task.goal, *notes(task, calls)]):
+    if found and borne and not borne_out(answer, [task.goal, *notes(task, calls)], borne):
         why = f"said what was found, since nothing bears out '{answer}'"
         return Outcome(status="done", answer="; ".join(found), calls=calls, why=why)
     return Outcome(status="done", answer=answer, calls=calls)
 
 
-def borne_out(text: str, basis: Sequence[str]) -> bool:
-    """Whether every number in a text stands in what it rests on, and any word of it does.
+def borne_out(text: str, basis: Sequence[str], share: float) -> bool:
+    """Whether every number in a text stands in what it rests on, and so do at least a share
+    of its longer words, in some form.
 
-    >>> borne_out("It is 391.", ["calculator says: 391"]), borne_out("It is 5.", ["391"])
+    >>> found = ["Bern: rain, 9 degrees"]
+    >>> borne_out("It rains in Bern.", found, 0.5), borne_out("It is 5 degrees.", found, 0.5)
     (True, False)
+    >>> borne_out("It is expected to be quite hot and humid in Bern.", found, 0.5)
+    False
     """
     said, known = _words(text), set[str]().union(*map(_words, basis))
-    return bool(said & known) and all(one in known for one in said if one[0].isdigit())
+    words = [one for one in said if not one[0].isdigit()]
+    held = sum(one in known for one in words)
+    numbers = all(one in known for one in said if one[0].isdigit())
+    return bool(said) and numbers and held >= share * len(words)
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]{3,}", text.lower()))
+    """Numbers, and the beginnings of words of four letters or more."""
+    return {
+        one[:4] if one[0].isalpha() else one
+        for one in re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]{4,}", text.lower())
+    }

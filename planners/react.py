@@ -18,6 +18,7 @@ from ..core import (
     to_json,
 )
 from .acting import PREFIX, action_of
+from .calling import Way
 from .checking import cross_check
 from .goals import working
 from .moves import FILLS, Move, next_move
@@ -34,11 +35,16 @@ class React:
     ``rounds`` bounds the decisions of a goal over all steps of a run. With ``check``,
     sources that answered the same question are compared before the answer, and one more is
     asked where they contradict each other. With ``ask_back`` a person may be asked.
+    ``borne`` is the share of the answer's words that must stand in what was found, else that
+    is given as it is: a tiny model paints out what it was told (0: off, for models that do
+    not). ``way`` is how arguments are filled in, see ``fill``.
     """
 
     rounds: int = 8
     check: bool = True
     ask_back: bool = True
+    borne: float = 0.4
+    way: Way = "fields"
 
     @property
     def most_asks(self) -> int:
@@ -58,7 +64,12 @@ class React:
         for number in range(begun, self.rounds):
             seed = task.seed.child("round", number)
             move = yield from next_move(
-                task, made, seed=seed, may_ask=self.ask_back, may_answer=not settling
+                task,
+                made,
+                seed=seed,
+                may_ask=self.ask_back,
+                may_answer=not settling,
+                way=self.way,
             )
             if isinstance(move, Failed):
                 return _ended("failed", made, f"no decision ({move.reason}): {move.detail}")
@@ -72,7 +83,7 @@ class React:
                 if open_ and not settling:
                     settling = True
                     continue
-                return (yield from answer_of(task, made))
+                return (yield from answer_of(task, made, borne=self.borne))
             if move.kind == "give_up":
                 return _ended("gave_up", made, "nothing that could be done fits what is wanted")
             if (acting := _acting(task, made, move, number + 1)) is not None:

@@ -19,7 +19,6 @@ from ..core import (
     choose,
     nearest,
 )
-from .daily import Daily
 from .draft import Draft
 from .goals import Goal, goals_of, hear_goals, settle_goal, task_of
 from .outcome import Worker
@@ -103,7 +102,7 @@ def _planner(given: Planner | str) -> Planner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errands:
-    """Lives by ``planner``; what its day has it do and is a goal too is worked off by
+    """Lives by ``planner`` (or the one of that name); what its day has it do and is a goal too is worked off by
     ``worker``, with tools and what the world affords.
 
     While the doing of now is likelier one of the open goals than none of them, that goal is
@@ -111,14 +110,14 @@ class Errands:
     a goal need not wait for a doing that fits: it is worked on whenever the day leaves time.
     """
 
-    planner: Planner = field(default_factory=Daily)
+    planner: Planner | str = "daily"
     worker: Worker = field(default_factory=React)
     any_time: bool = False
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Live on, and work on the goal that belongs to it."""
         situation = hear_goals(situation)
-        lived = yield from self.planner.decide(situation)
+        lived = yield from _planner(self.planner).decide(situation)
         later = replace(situation, state=lived.state)
         if not self._free(later, lived):
             return lived

@@ -31,7 +31,8 @@ from .calling import fill
 class Intent:
     """Something that a person may want. ``about`` says it in a sentence, best in words that
     such a person would use. ``slots`` is a JSON Schema of its details; those it requires are
-    asked for where they were not said. ``tool`` is what does it, if one tool does."""
+    asked for where they were not said, which is the better told the narrower they are: a
+    ``pattern`` or an ``enum`` where a text is not free. ``tool`` is what does it, if one does."""
 
     name: str
     about: str
@@ -145,11 +146,11 @@ def slots_of(
 ) -> Thought[tuple[dict[str, Json], tuple[str, ...]]]:
     """The details of an intent that a text (or what was said before it) gives, and the names
     of those required that it does not."""
-    spec = ToolSpec(intent.name, intent.about, intent.slots)
+    schema = intent.slots if isinstance(intent.slots, dict) else {}
+    spec = ToolSpec(intent.name, intent.about, schema)
     filled = yield from fill(spec, text, seed=seed.child("slots"), context=context)
     values = {} if isinstance(filled, Failed) or not isinstance(filled, dict) else filled
     said = f"{context}\n{text}"
-    schema = intent.slots if isinstance(intent.slots, dict) else {}
     known = {
         name: value
         for name, value in values.items()
