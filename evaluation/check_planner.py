@@ -156,9 +156,9 @@ def _json(rounds: Rounds, made: Decision, where: str) -> None:
         back = [ask_from_json(json.loads(canonical(to_json(ask)))) for ask in asks]
     except (TypeError, ValueError) as error:
         raise _broken(clause, f"{where}: {error}") from error
-    _need(canonical(to_json(state)) == canonical(to_json(made.state)), clause, f"{where}: state")
-    _need(records == list(made.records), clause, f"{where}: records")
-    _need([to_json(a) for a in back] == [to_json(a) for a in asks], clause, f"{where}: asks")
+    _need(state == made.state, clause, f"{where}: the state")
+    _need(records == list(made.records), clause, f"{where}: the records")
+    _need([to_json(a) for a in back] == [to_json(a) for a in asks], clause, f"{where}: the asks")
 
 
 def _numbered(situation: Situation, made: Decision, where: str) -> None:

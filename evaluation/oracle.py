@@ -111,7 +111,11 @@ class Oracle:
         left = [want for want in self.problem.wants if self._planned(want)]
         steps: dict[str, list[str]] = {}
         for want in left:
-            before = {one.do for one in left if one.tool in want.after and one.do != want.do}
+            before = {
+                one.do
+                for one in left
+                if {one.tool, one.instead} & {*want.after} and one.do != want.do
+            }
             steps.setdefault(want.do, []).extend(sorted(before))
         if not steps:
             return [{"id": "s1", "do": self.problem.goal, "after": []}]

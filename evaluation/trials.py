@@ -53,7 +53,8 @@ WORKERS: Mapping[str, Callable[[], Worker]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """How a task went: the outcome, whether it is solved, and the asks by kind."""
+    """How a task went: the outcome, whether it is solved, and the asks: how many of
+    each role, ``call`` and ``recall`` for those of tools and memory."""
 
     problem: str
     outcome: Outcome
@@ -120,7 +121,7 @@ def attempt(
     )
     door = Door(Minds({WHO: agent}, at=AT), problem.denied, oracle)
     outcome = drive({WHO: traced(worker.work(task), asks)}, door)[WHO]
-    counted = Counter(one.ask.kind for one in asks)
+    counted = Counter(str(getattr(one.ask, "role", one.ask.kind)) for one in asks)
     return Trial(
         problem=problem.name,
         outcome=outcome,
@@ -144,7 +145,7 @@ def measure(
     model = None if name == "perfect" else load_model(name, device=device, dtype=dtype)
     found: dict[str, Json] = {"model": name}
     for planner in planners:
-        progress(f"{planner}: {len(PROBLEMS)} tasks")
+        progress(f"{planner}: {len(tasks or PROBLEMS)} tasks")
         rows: dict[str, Json] = {}
         for problem in PROBLEMS:
             if tasks and problem.name not in tasks:
