@@ -1,4 +1,4 @@
-"""bench engine, decisions, schemas, memory, tasks and understanding."""
+"""bench engine, decisions, tools, schemas, memory, tasks and understanding."""
 
 from __future__ import annotations
 
@@ -106,6 +106,62 @@ def decisions(
     folder = data_folder(None if data is None else str(data))
     out = console()
     found = measure(model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print)
+    report(found if json else dict(flat(found)), json)
+
+
+@bench.command()
+def tools(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The folder that holds bfcl/.")
+    ] = None,
+    model: PlainModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part",
+            help="simple_python, multiple, live_multiple, irrelevance, search; all if none.",
+        ),
+    ] = None,
+    receipts: Annotated[
+        Path | None, typer.Option("--receipts", help="A JSON line for each request, here.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", help="Fit what speaks for a value, write it here, and end."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few requests of each part.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Whole calls of tools by name and arguments, and a tool among a thousand."""
+    from ..evaluation import tools as measured
+    from ..evaluation.bfcl import data_folder
+
+    parts = chosen("tools", part, measured.PARTS)
+    folder = data_folder(None if data is None else str(data))
+    out = console()
+    if calibrate is not None:
+        measured.calibrate(
+            model,
+            calibrate,
+            device=device,
+            dtype=dtype,
+            data=folder,
+            parts=parts,
+            progress=out.print,
+        )
+        return
+    found = measured.measure(
+        model,
+        device=device,
+        dtype=dtype,
+        data=folder,
+        parts=parts,
+        quick=quick,
+        receipts=receipts,
+        progress=out.print,
+    )
     report(found if json else dict(flat(found)), json)
 
 

@@ -121,12 +121,15 @@ def _choice(answer: Answer) -> Choice:
 
 
 def irrelevance(
-    model: LocalModel, beside: Sequence[Item], fitting: Sequence[Item]
+    model: LocalModel,
+    beside: Sequence[Item],
+    fitting: Sequence[Item],
+    methods: Sequence[str] = ("fused", "cosine", "parts", "channel"),
 ) -> dict[str, Json]:
     """Whether the one function on offer is of use, by the probability of none of these. The
     figures without a method's name are the default's."""
     found: dict[str, Json] = {"items": [len(beside), len(fitting)]}
-    for key in ("fused", "cosine", "parts", "channel"):
+    for key in methods:
         low, high = (
             [
                 one.probabilities[0]

@@ -82,3 +82,16 @@ def paired(first: Sequence[bool], second: Sequence[bool], rounds: int = 10_000) 
     drawn = gains[rng.integers(0, len(gains), (rounds, len(gains)))].mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Paired(better, worse, min(1.0, 2 * tail), float(gains.mean()), float(low), float(high))
+
+
+def interval(right: Sequence[bool], rounds: int = 10_000) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a share, with a fixed seed.
+
+    >>> interval([True] * 4)
+    (1.0, 1.0)
+    """
+    told = np.asarray(right, dtype=float)
+    rng = np.random.default_rng(Seed.of(1).child("bootstrap").number)
+    drawn = told[rng.integers(0, len(told), (rounds, len(told)))].mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

@@ -38,7 +38,7 @@ def tables_of(model: LocalModel, items: Sequence[Item]) -> list[list[Table]]:
         part = items[start : start + TOGETHER]
         specs = [next(s for s in item.specs() if s.name == item.right) for item in part]
         thoughts = [gather(s, i.request, seed=Seed.of(1)) for s, i in zip(specs, part)]
-        found += think(model, thoughts)
+        found += [tables for tables, _ in think(model, thoughts)]
     return found
 
 

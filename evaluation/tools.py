@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
-from ..core import Json
+import numpy as np
+
+from ..core import Failed, Json, Seed, Thought, ToolSpec
 from ..models.loading import load_local
-from .bfcl import load
-from .decisions import irrelevance
+from ..models.local import LocalModel
+from ..planners.calling import Drafted, draft_call, fill
+from .bfcl import Item, load, rightly_called
+from .decisions import irrelevance, rightly
+from .figures import interval, paired
+from .fitting import fitted, tables_of
+from .loads import think
+from .schemas import validator
 from .searching import measure_search
 
 CATEGORIES = ("simple_python", "multiple", "live_multiple")
 PARTS = (*CATEGORIES, "irrelevance", "search")
 TOGETHER = 16  # requests on their way at once
-QUICK = 24
+QUICK = 24  # requests of a category
+Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What became of one request. ``plain`` is the call whose arguments one prompt with the
-    schema gave."""
+    """What became of a request: the call, and whether it is right and keeps its schema.
+    ``plain`` is what one prompt with the whole schema wrote for the same tool."""
 
     tool: str
     arguments: Json
-    plain: Json
-    seconds: float
     right_tool: bool
     right: bool
-    plain_right: bool
     invented: bool
     invalid: bool
+    plain: Json
+    plain_right: bool
     plain_invalid: bool
 
 
@@ -45,39 +55,161 @@ def measure(
     parts: tuple[str, ...] = PARTS,
     quick: bool = False,
     receipts: Path | None = None,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Told = lambda line: None,
 ) -> dict[str, Json]:
-    """The figures of the parts, as nested JSON; ``receipts`` gets a JSON line a request.
+    """The figures of the parts, as nested JSON; a JSON line for each request in ``receipts``.
 
     Raises SettingError where the data or jsonschema is not there."""
     model = load_local(name, device=device, dtype=dtype)
     about = model.describe()
     found: dict[str, Json] = {key: about[key] for key in ("name", "device", "dtype", "threads")}
-    invalid = invented = 0
-    with ExitStack() as stack:
-        out = stack.enter_context(receipts.open("w", encoding="utf-8")) if receipts else None
-        for part in (part for part in CATEGORIES if part in parts):
-            items = load(data, part)[: QUICK if quick else None]
-            calls = called(
-                model,
-                items,
-                lambda done, of=part, all=len(items): progress(f"{of}: {done} of {all}"),
-            )
-            found[part] = figures(model, items, calls, part)
-            invalid += sum(one.invalid for one in calls)
-            invented += sum(one.invented for one in calls)
-            if out:
-                write(out, part, items, calls)
+    most = QUICK if quick else None
     if any(part in CATEGORIES for part in parts):
-        found |= {"invalid": invalid, "invented": invented}
+        found |= {"invalid": 0, "invented": 0}
+    if receipts is not None:
+        receipts.write_text("", encoding="utf-8")
+    for part in (part for part in CATEGORIES if part in parts):
+        items = load(data, part)[:most]
+        found[part], calls = measure_calls(model, items, part, progress)
+        found["invalid"] += sum(one.invalid for one in calls)
+        found["invented"] += sum(one.invented for one in calls)
+        if receipts is not None:
+            with receipts.open("a", encoding="utf-8") as out:
+                write(out, part, items, calls)
     if "irrelevance" in parts:
-        progress("irrelevance: requests that no function serves")
-        sets = [
-            load(data, part)[: QUICK if quick else None]
-            for part in ("irrelevance", "simple_python")
-        ]
-        found["irrelevance"] = irrelevance(model, *sets, methods=("fused",))
+        progress("irrelevance: requests that the function on offer does not serve")
+        beside, fitting = (load(data, one)[:most] for one in ("irrelevance", "simple_python"))
+        found["irrelevance"] = irrelevance(model, beside, fitting, methods=("fused",))
     if "search" in parts:
-        progress("search: 1,000 tools")
         found["search"] = measure_search(model, data, quick=quick, progress=progress)
     return found
+
+
+def measure_calls(
+    model: LocalModel, items: Sequence[Item], part: str, progress: Told
+) -> tuple[dict[str, Json], list[Called]]:
+    """The figures of a category and each of its calls; beside them what a prompt with the
+    whole schema does for the same tools, and what the cosine alone chooses."""
+    calls: list[Called] = []
+    spent = {"call": 0.0, "plain": 0.0}
+    for start in range(0, len(items), TOGETHER):
+        progress(f"{part}: {start} of {len(items)} requests")
+        some = items[start : start + TOGETHER]
+        specs = [item.specs() for item in some]
+        drafts = timed(spent, "call", model, [_draft(i, s) for i, s in zip(some, specs)])
+        chosen = [_spec(own, draft) for own, draft in zip(specs, drafts)]
+        plains = timed(spent, "plain", model, [_plain(i, s) for i, s in zip(some, chosen)])
+        calls += [judged(*one) for one in zip(some, chosen, drafts, plains)]
+    cosine = rightly(model, items, [item.ask() for item in items], "cosine")
+    seconds = {name: round(value / len(items), 3) for name, value in spent.items()}
+    return figures(calls, cosine) | {"seconds_per_call": seconds}, calls
+
+
+def timed(
+    spent: dict[str, float], name: str, model: LocalModel, thoughts: Sequence[Thought]
+) -> list:
+    """Drive thoughts and add the time it took."""
+    began = time.perf_counter()
+    found = think(model, thoughts)
+    spent[name] += time.perf_counter() - began
+    return found
+
+
+def _draft(item: Item, specs: Sequence[ToolSpec]) -> Thought[Drafted | None]:
+    return draft_call(item.request, specs, seed=Seed.of(1), none=False)
+
+
+def _spec(specs: Sequence[ToolSpec], draft: Drafted | None) -> ToolSpec:
+    return draft.tool if draft else specs[0]
+
+
+def _plain(item: Item, spec: ToolSpec) -> Thought[Json | Failed]:
+    return fill(spec, item.request, seed=Seed.of(1), way="whole")
+
+
+def judged(item: Item, spec: ToolSpec, draft: Drafted | None, plain: Json | Failed) -> Called:
+    """What became of a request; a call that failed has no arguments and is invalid."""
+    name = draft.tool.name if draft else ""
+    arguments = draft.arguments if draft else None
+    told = None if isinstance(plain, Failed) else plain
+    return Called(
+        tool=name,
+        arguments=arguments,
+        right_tool=name == item.right,
+        right=arguments is not None and rightly_called(item, name, arguments),
+        invented=bool(name) and name not in {one["name"] for one in item.functions},
+        invalid=arguments is None or not validator(spec.parameters).is_valid(arguments),
+        plain=told,
+        plain_right=told is not None and rightly_called(item, name, told),
+        plain_invalid=told is None or not validator(spec.parameters).is_valid(told),
+    )
+
+
+def figures(calls: Sequence[Called], cosine: Sequence[bool]) -> dict[str, Json]:
+    """Shares of right tools and calls, in all and of the odd and the even requests; paired
+    with what the cosine alone chooses and with what a prompt of the whole schema writes."""
+    tools, whole = [one.right_tool for one in calls], [one.right for one in calls]
+    plain = [one.plain_right for one in calls]
+    return {
+        "items": len(calls),
+        **shares(calls),
+        "call_interval": interval(whole),
+        "odd": shares(calls[1::2]),
+        "even": shares(calls[::2]),
+        "invalid": sum(one.invalid for one in calls),
+        "invented": sum(one.invented for one in calls),
+        "whole_schema": {
+            "call_accuracy": float(np.mean(plain)),
+            "invalid": sum(one.plain_invalid for one in calls),
+            "against_it": asdict(paired(whole, plain)),
+        },
+        "cosine": {
+            "tool_accuracy": float(np.mean(cosine)),
+            "against_it": asdict(paired(tools, cosine)),
+        },
+    }
+
+
+def shares(calls: Sequence[Called]) -> dict[str, Json]:
+    """Right tools, right whole calls, and right arguments where the tool is right."""
+    if not calls:
+        return {}
+    rightly = [one.right for one in calls if one.right_tool]
+    return {
+        "tool_accuracy": float(np.mean([one.right_tool for one in calls])),
+        "call_accuracy": float(np.mean([one.right for one in calls])),
+        "arguments_accuracy": float(np.mean(rightly)) if rightly else 0.0,
+    }
+
+
+def write(out: TextIO, part: str, items: Sequence[Item], calls: Sequence[Called]) -> None:
+    """A JSON line for each request."""
+    for place, (item, one) in enumerate(zip(items, calls)):
+        line = {"category": part, "index": place, "request": item.request, "wanted": item.right}
+        out.write(json.dumps({**line, **asdict(one)}, ensure_ascii=False) + "\n")
+
+
+def calibrate(
+    name: str,
+    to: Path,
+    *,
+    device: str,
+    dtype: str,
+    data: Path,
+    parts: tuple[str, ...],
+    progress: Told,
+) -> None:
+    """Fit the weights of a candidate's signs on the odd requests of the categories and write
+    them to ``to``, as planners/filling.json has them."""
+    model = load_local(name, device=device, dtype=dtype)
+    items: list[Item] = []
+    tables = []
+    for part in (part for part in CATEGORIES if part in parts):
+        progress(f"{part}: candidates of the odd requests")
+        odd = load(data, part)[1::2]
+        items += odd
+        tables += tables_of(model, odd)
+    progress(f"fitting on {len(items)} requests")
+    body = json.dumps(fitted(items, tables), indent=1, sort_keys=True)
+    to.write_text(body + "\n", encoding="utf-8")
+    progress(f"written: {to}")

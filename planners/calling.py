@@ -14,20 +14,16 @@ from ..core import (
     NONE,
     Choice,
     Choose,
-    Completion,
     Failed,
-    Generate,
     Json,
     Option,
     Seed,
     Thought,
     ToolSpec,
     choose,
-    generate,
     tool_option,
 )
-from .filling import fill_fields
-from .prompts import prompt
+from .filling import fill_fields, write_whole
 
 Way: TypeAlias = Literal["fields", "whole"]
 
@@ -59,6 +55,7 @@ def draft_call(
     context: str = "",
     none: bool = True,
     others: Sequence[Option] = (),
+    margin: float = 0.0,
     way: Way = "fields",
 ) -> Thought[Drafted | None]:
     """The call that ``request`` asks for; None where no tool fits, or all that fit were
@@ -67,8 +64,8 @@ def draft_call(
     ``done`` are the keys of calls made before: none of them is drafted again, the next
     likeliest tool is taken instead. ``context`` is what was said and found before the
     request, from which arguments may be taken too. Without ``none`` some tool is meant;
-    ``others`` are what else it may be, likelier than which a tool must be. For ``way`` see
-    ``fill``.
+    ``others`` are what else it may be, likelier than which a tool must be, and at least as
+    likely as ``margin``. For ``way`` see ``fill``.
     """
     if not tools or not request.strip():
         return None
@@ -77,18 +74,18 @@ def draft_call(
     picked = yield from choose(
         Choose(
             messages=(),
-            options=(*offered, *instead),
+            options=(*instead, *offered),
             about=request,
             role="tool",
-            seed=seed.child("tool").number,
+            seed=seed.number,
         )
     )
     if not isinstance(picked, Choice):
         return None
-    spread = picked.probabilities
-    least = max(spread[len(tools) :], default=-1.0)
+    spread, beside = picked.probabilities[len(instead) :], picked.probabilities[: len(instead)]
+    least = max((*beside, margin))
     for place in sorted(range(len(tools)), key=lambda i: (-spread[i], tools[i].name)):
-        if spread[place] <= least:
+        if spread[place] < least or (beside and spread[place] == max(beside)):
             break
         tool = tools[place]
         filled = yield from fill(
@@ -109,15 +106,4 @@ def fill(
     does far better; "whole" has the model write all of them as JSON, under the grammar."""
     if way == "fields":
         return (yield from fill_fields(spec, request, seed=seed, context=context))
-    said = f"{context}\n{request}" if context else request
-    answer = yield from generate(
-        Generate(
-            messages=prompt("arguments", tool=spec.name, about=spec.description, line=said),
-            max_tokens=256,
-            temperature=0.0,
-            seed=seed.number,
-            schema=spec.parameters,
-            role="arguments",
-        )
-    )
-    return answer.data if isinstance(answer, Completion) else answer
+    return (yield from write_whole(spec, request, seed=seed, context=context))

@@ -95,6 +95,9 @@ def mention(label: str, text: str) -> tuple[int, int] | None:
     words = [re.escape(word) for word in re.split(r"[\s_-]+", label) if word]
     if not words:
         return None
+    if len(label) == 1:  # the letter A is not the word "a"
+        alone = re.search(rf"(?<!\w){words[0]}(?!\w)", text)
+        return alone.span() if alone else None
     pattern = r"(?<!\w)" + r"[\s_-]*".join(words) + r"(?:s|es)?(?!\w)"
     match = re.search(pattern, text, re.IGNORECASE)
     return match.span() if match else None
@@ -130,7 +133,11 @@ def as_whole(value: float) -> float | int:
 
 def units_of(one: Field) -> list[str]:
     """The units that a field's name or description tells."""
-    words = re.findall(r"[A-Za-z]+", f"{one.words} {one.about}")
+    stated = re.findall(r"\b(?:in|as) ([A-Za-z]+)\b(?!')", one.about)
+    if any(word.lower() in UNITS and len(word) > 1 for word in stated):
+        words = stated
+    else:
+        words = re.findall(r"[A-Za-z]+", f"{one.words} {one.about}")
     plain = [word.lower() for word in words]
     return [word for word in plain if word in UNITS and (len(word) > 1 or word in ("m", "s", "h"))]
 
@@ -280,17 +287,18 @@ def _text_lists(reading: Reading) -> Iterator[Candidate]:
     if len(quoted) > 1:
         texts: list[Json] = [span.text for span in quoted]
         yield _listed(texts, quoted[0].start, quoted[-1].end, "row")
-    yield from _enumerations(reading)
+    for joins in (frozenset(), frozenset(("per", "of"))):  # points per game, cost of living
+        yield from _enumerations(reading, joins)
     for span in reading.spans[:SINGLES]:
         yield _listed([span.text], span.start, span.end, "single")
 
 
-def _enumerations(reading: Reading) -> Iterator[Candidate]:
+def _enumerations(reading: Reading, joins: frozenset[str]) -> Iterator[Candidate]:
     """Items with a comma or "and" between: the first may begin, and the last may end, at any
     of the words up to the next function word."""
     tokens = reading.tokens
-    joins = FUNCTION_WORDS - {"per", "of"}  # points per game, cost of living
-    places = [i for i in range(len(tokens)) if tokens[i][2].lower() not in joins]
+    apart = FUNCTION_WORDS - joins
+    places = [i for i in range(len(tokens)) if tokens[i][2].lower() not in apart]
     groups: list[list[int]] = []
     for i in places:  # words that only blanks part
         before = reading.text[tokens[groups[-1][-1]][1] : tokens[i][0]] if groups else ""

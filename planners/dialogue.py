@@ -33,7 +33,7 @@ from ..core import (
     tool_option,
 )
 from .acting import idle
-from .calling import fill
+from .calling import draft_call
 from .draft import Draft
 from .meeting import hear
 from .outcome import Made
@@ -207,24 +207,17 @@ class Dialogue:
             return (yield from _called(spec, understood.slots, line))
         if not tools or self.intents:
             return ()
-        offered = (tool_option(one.name, one.description, one.parameters) for one in tools)
-        seed = draft.situation.seed
-        picked = yield from choose(
-            Choose(
-                messages=(),
-                options=(*TALK, *offered),
-                about=line.text,
-                role="tool",
-                seed=seed.child("tool").number,
-            )
+        drafted = yield from draft_call(
+            line.text,
+            tools,
+            seed=draft.situation.seed.child("tool"),
+            others=TALK,
+            none=False,
+            margin=self.margin,
         )
-        if not isinstance(picked, Choice) or picked.index < len(TALK):
+        if drafted is None:
             return ()
-        if picked.probabilities[picked.index] < self.margin:
-            return ()
-        spec = tools[picked.index - len(TALK)]
-        filled = yield from fill(spec, line.text, seed=seed.child("arguments"))
-        return () if isinstance(filled, Failed) else (yield from _called(spec, filled, line))
+        return (yield from _called(drafted.tool, drafted.arguments, line))
 
     def _ask(
         self,

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ..core import Json, ToolSpec, in_words
 from .candidates import Candidate, Reading, mention, units_of
-from .fields import Field
+from .fields import Field, has_example
 from .numbers import UNITS
 from .spans import FUNCTION_WORDS
 
@@ -168,6 +168,7 @@ class Evidence:
             "counts": float(spelled and unit in self._tool),
             "counts_plain": float(not spelled and bool(unit) and unit in self._tool),
             "spelled": float(spelled),
+            "counts_fields": float(spelled and number.value == self._alike(one)),
             "unit_kind": float(known is not None and known[0] in kinds),
             "unit_wrong": float(known is not None and bool(kinds) and known[0] not in kinds),
             "order": -abs(order - rank),
@@ -186,6 +187,11 @@ class Evidence:
             "spare": min(2, len(places) - sum(one.required for one in self._numerics())) / 2,
         }
 
+    def _alike(self, one: Field) -> int:
+        """How many fields have this one's name but for its figure: number1 and number2."""
+        base = one.name.rstrip("0123456789_")
+        return sum(other.name.rstrip("0123456789_") == base for other in self.fields)
+
     def _numerics(self) -> list[Field]:
         return [one for one in self.fields if one.path in self._numeric]
 
@@ -202,6 +208,10 @@ class Evidence:
         return {
             candidate.kind: 1.0,
             "hint_here": float(candidate.kind == "hint" and candidate.start >= 0),
+            "hint_example": float(
+                candidate.kind == "hint" and candidate.start < 0 and has_example(one.about)
+            ),
+            "holds_about": len(words & self._abouts[one.path]) / max(1, len(words)),
             "left": float(apart or (bool(before) and before[-1].lower() in FUNCTION_WORDS)),
             "right": float(right in ("", ",", ".", "?", "!", ";", "'", '"', ")", "`"))
             or float(bool(after) and after[0].lower() in FUNCTION_WORDS),
@@ -219,6 +229,7 @@ class Evidence:
             "comma_wanted": float("," in label and formed),
             "comma_lacking": float("," not in label and formed),
             "equation": float("=" in label),
+            "date_wanted": float(candidate.kind == "date" and is_dated(one)),
             "order": self._order(one, candidate),
             "capital": float(label[:1].isupper() and candidate.start > 0),
             "in": float(bool(before) and before[-1].lower() in ("in", "at", "near")),
@@ -246,6 +257,7 @@ class Evidence:
             "partly": len(words & asked) / max(1, len(words)),
             "asked": 3 * near(self.reading.text, label),
             "of_tool": len(words & self._tool) / max(1, len(words)),
+            "many": float(isinstance(candidate.value, list) and len(candidate.value) > 1),
         }
 
     def _flag(self, one: Field, candidate: Candidate, near: Near) -> Signs:
@@ -306,14 +318,20 @@ def is_formed(one: Field) -> bool:
     return any(run.count(",") == 1 for run in runs)
 
 
+def is_dated(one: Field) -> bool:
+    """Whether a field is a day: its name or its description says so."""
+    told = f"{one.words} {one.about} {one.schema.get('format', '')}"
+    return bool(re.search(r"\b(date|day|birth\w*|[YMD]{2,4}[-/][YMD]{2,4}\S*)\b", told, re.I))
+
+
 def group(one: Field) -> str:
     """Which weights a field's candidates are scored by."""
     if one.kind == "boolean":
         return "flag"
-    if one.kind == "array":
-        return "list"
     if one.choices:
         return "choice"
+    if one.kind == "array":
+        return "list"
     if one.kind in ("integer", "number"):
         return "number"
     return "text"

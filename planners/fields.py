@@ -175,7 +175,7 @@ def hints_in(about: str) -> tuple[str, ...]:
         if len(parts) > 1 and all(0 < len(one.split()) < 4 for one in parts):
             return tuple(parts)
     quoted = [next(filter(None, match.groups())) for match in _LISTED.finditer(about)]
-    found = tuple(dict.fromkeys(one for one in quoted if len(one.split()) < 4))
+    found = tuple(dict.fromkeys(one for one in quoted if len(one.split()) < 4 and "," not in one))
     return found if len(found) > 1 else ()
 
 

@@ -37,6 +37,7 @@ from .prompts import prompt
 
 Weights: TypeAlias = Mapping[str, Mapping[str, float]]
 
+WRITTEN = 256  # tokens of all arguments written at once
 ABOUT = 200  # characters of a description that the language model is shown
 BEAM = 48
 COMPLETED = 3  # names of a field that are completed
@@ -45,11 +46,13 @@ CLASH = 4.0  # what it costs that two fields take the same words of the request
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A field, the candidates for it, and the signs of each."""
+    """A field, the candidates for it, and the signs of each; ``unwritten``: the model, when it
+    wrote all arguments at once, left the field out."""
 
     field: Field
     offered: tuple[Candidate, ...]
     signs: tuple[Signs, ...]
+    unwritten: bool = False
 
     def scores(self, weights: Weights) -> list[float]:
         """Of each candidate; higher is likelier."""
@@ -58,7 +61,11 @@ class Table:
 
     def absent(self) -> Signs:
         """The signs of leaving the field out."""
-        return {"absent": 1.0, "absent_default": float(self.field.default is not None)}
+        return {
+            "absent": 1.0,
+            "absent_default": float(self.field.default is not None),
+            "unwritten": float(self.unwritten),
+        }
 
 
 @cache
@@ -75,12 +82,19 @@ def fill_fields(
     """Arguments for a tool as a request wants them; Failed where a field that must be there
     cannot be written."""
     fields = fields_of(spec)
-    tables = yield from gather(spec, request, seed=seed, context=context)
+    if not fields:
+        return {}
+    tables, whole = yield from gather(spec, request, seed=seed, context=context)
     made: dict[tuple[str, ...], Json] = {}
     for table, chosen in zip(tables, decide(tables, shipped())):
         if chosen is not None:
             made[table.field.path] = chosen.value
     missing = [one for one in fields if one.path not in made and _needed(one, spec, made)]
+    for one in missing:
+        value = _written(whole, one.path)
+        if value is not None and (not knows(one.schema) or fits(value, one.schema)):
+            made[one.path] = value
+    missing = [one for one in missing if one.path not in made]
     written = yield from all_of([write(one, spec, request, seed) for one in missing])
     for one, value in zip(missing, written):
         if isinstance(value, Failed):
@@ -89,32 +103,36 @@ def fill_fields(
     return nested(spec.parameters, made)
 
 
-def gather(spec: ToolSpec, request: str, *, seed: Seed, context: str = "") -> Thought[list[Table]]:
-    """The candidates of each field with their signs, in two rounds of asks."""
+def gather(
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+) -> Thought[tuple[list[Table], Json | Failed]]:
+    """The candidates of each field with their signs, in two rounds of asks, and what the model
+    wrote for all of them at once."""
     reading = Reading(f"{context}\n{request}" if context else request)
     fields = [one for one in fields_of(spec) if knows(one.schema)]
     offers = [candidates(one, reading) for one in fields]
     evidence = Evidence(spec, fields, reading)
     texts = {text for one, offered in zip(fields, offers) for text in evidence.texts(one, offered)}
-    near, said, completed = yield from together(
+    near, written, completed = yield from together(
         _nearness(sorted(texts)),
-        all_of([_say(one, reading, seed) for one in fields]),
+        write_whole(spec, request, seed=seed, context=context),
         all_of([_complete(one, offered, reading) for one, offered in zip(fields, offers)]),
     )
+    values = [_written(written, one.path) for one in fields]
     offers = [
-        _with(one, [*offered, *more], text)
-        for one, offered, more, text in zip(fields, offers, completed, said)
+        _with(one, [*offered, *more], value)
+        for one, offered, more, value in zip(fields, offers, completed, values)
     ]
     told = yield from all_of(
         [_likelihoods(one, offered, reading) for one, offered in zip(fields, offers)]
     )
     tables = []
-    for one, offered, likely, text in zip(fields, offers, told, said):
+    for one, offered, likely, value in zip(fields, offers, told, values):
         signs = evidence.signs(one, offered, near, likely)
         for candidate, own in zip(offered, signs):
-            own["said"] = float(bool(text) and candidate.label.lower() == text.lower())
-        tables.append(Table(one, tuple(offered), tuple(signs)))
-    return tables
+            own["wrote"] = float(value is not None and _alike(candidate.value, value))
+        tables.append(Table(one, tuple(offered), tuple(signs), value is None))
+    return tables, written
 
 
 def _nearness(texts: Sequence[str]) -> Thought[Near]:
@@ -133,21 +151,41 @@ def _asked(one: Field, text: str) -> tuple[Message, ...]:
     return prompt("value", request=text, name=one.words, about=about)
 
 
-def _say(one: Field, reading: Reading, seed: Seed) -> Thought[str]:
-    """What the language model itself would write for a free text."""
-    if group(one) != "text" or one.kind != "string":
-        return ""
+def write_whole(
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+) -> Thought[Json | Failed]:
+    """All arguments as the language model writes them at once, under the schema's grammar."""
+    said = f"{context}\n{request}" if context else request
     answer = yield from generate(
         Generate(
-            messages=_asked(one, reading.text),
-            max_tokens=16,
+            messages=prompt("arguments", tool=spec.name, about=spec.description, line=said),
+            max_tokens=WRITTEN,
             temperature=0.0,
-            seed=seed.child(*one.path).number,
-            stop=("\n",),
-            role="value",
+            seed=seed.number,
+            schema=spec.parameters,
+            role="arguments",
         )
     )
-    return answer.text.strip().strip("\"'") if isinstance(answer, Completion) else ""
+    if not isinstance(answer, Completion):
+        return answer
+    if not isinstance(answer.data, dict):
+        return Failed(reason="schema", detail=f"{spec.name}: no object of arguments was written")
+    return answer.data
+
+
+def _written(written: Json | Failed, path: tuple[str, ...]) -> Json:
+    """The value at a path of what the model wrote; None where there is none."""
+    found: Json = None if isinstance(written, Failed) else written
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _alike(one: Json, other: Json) -> bool:
+    """Whether two values are the same, texts in whatever case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.strip().lower() == other.strip().lower()
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _complete(
@@ -183,12 +221,15 @@ def _complete(
     return [c for c in found if c.label not in known and fits(c.value, one.schema)]
 
 
-def _with(one: Field, offered: list[Candidate], said: str) -> list[Candidate]:
-    """The candidates, and what the language model said where that is none of them."""
-    known = {candidate.label.lower() for candidate in offered}
-    if not said or said.lower() in known or not fits(said, one.schema):
+def _with(one: Field, offered: list[Candidate], value: Json) -> list[Candidate]:
+    """The candidates, and the value that the model wrote where that is none of them."""
+    known = any(_alike(candidate.value, value) for candidate in offered)
+    if value is None or value in ("", []) or known or not fits(value, one.schema):
         return offered
-    return [*offered, Candidate(said, said, kind="written")]
+    label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not label.strip() or any(candidate.label == label for candidate in offered):
+        return offered
+    return [*offered, Candidate(value, label, kind="written")]
 
 
 def _likelihoods(
@@ -283,7 +324,14 @@ def write(one: Field, spec: ToolSpec, request: str, seed: Seed) -> Thought[tuple
     )
     if not isinstance(answer, Completion):
         return answer
-    return (answer.data[one.name],)
+    told = answer.data
+    if not isinstance(told, dict) or one.name not in told:
+        return Failed(reason="schema", detail=f"no value for '{'.'.join(one.path)}' was written")
+    value = told[one.name]
+    if knows(one.schema) and not fits(value, one.schema):
+        detail = f"{value!r} for '{'.'.join(one.path)}' does not fit its schema"
+        return Failed(reason="schema", detail=detail)
+    return (value,)
 
 
 def nested(

@@ -78,7 +78,8 @@ def _quoted(text: str) -> Iterator[Span]:
 
 def _typed(text: str) -> Iterator[Span]:
     for match in _TYPED.finditer(text):
-        yield Span(*match.span(), match.group(), "typed")
+        text_found = match.group().rstrip(".")
+        yield Span(match.start(), match.start() + len(text_found), text_found, "typed")
 
 
 def _dates(text: str) -> Iterator[Span]:
@@ -160,7 +161,7 @@ def _names(text: str) -> Iterator[Span]:
         if number + 1 < len(runs):
             after, finish = runs[number + 1]
             between = text[tokens[end][1] : tokens[after][0]]
-            if between == ", " and after == end + 1:
+            if between in (", ", ",") and after == end + 1:
                 yield _over(text, tokens, begin, finish, "name")
         yield _over(text, tokens, begin, end, "name")
 

@@ -74,6 +74,9 @@ def answering(
 
     def answer(ask: ModelAsk) -> Answer | str | float:
         asks.append(ask)
+        if isinstance(ask, Choose) and ask.role == "value":
+            even = tuple(1 / len(ask.options) for _ in ask.options)
+            return Choice(index=0, probabilities=even)
         if isinstance(ask, Choose):
             likely = tool_choice.index(max(tool_choice))
             return Choice(index=likely, probabilities=tool_choice)
@@ -257,13 +260,13 @@ def test_the_streamed_pieces_are_the_reply(text: str) -> None:
 
 
 def test_a_clear_choice_uses_the_tool() -> None:
-    """The tool is called with the model's arguments and its answer stands in the prompt."""
+    """The tool is called with the line's numbers and its answer stands in the prompt."""
     CALLED.clear()
-    model, asks = answering(tool_choice=(0.04, 0.06, 0.9), arguments='{"first": 2, "second": 3}')
+    model, asks = answering(tool_choice=(0.04, 0.06, 0.9))
     reply = mind(model, tools=[add]).chat("What is 2 and 3?", "Ada", at=NINE)
     assert CALLED == [(2, 3)]
     assert "The add says: 5" in words(asks)
-    (choose,) = [ask for ask in asks if isinstance(ask, Choose)]
+    (choose,) = [ask for ask in asks if isinstance(ask, Choose) and ask.role == "tool"]
     assert [option.name for option in choose.options] == ["chat", "none of these", "add"]
     assert choose.about == "What is 2 and 3?"
     results = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]
