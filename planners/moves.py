@@ -92,10 +92,13 @@ def next_move(
         kinds.append(("ask", None, ASK_BACK))
     kinds.append(("give_up", None, NONE))
     known = notes(task, made)
+    options = tuple(option for _, _, option in kinds)
     picked = yield from choose(
         Choose(
-            messages=prompt("react", goal=task.goal, notes=known or ["nothing yet"]),
-            options=tuple(option for _, _, option in kinds),
+            messages=prompt(
+                "react", goal=task.goal, notes=known or ["nothing yet"], options=_listed(options)
+            ),
+            options=options,
             about=task.goal,
             role="tool",
             seed=seed.child("move").number,
@@ -120,6 +123,12 @@ def next_move(
         if not isinstance(filled, Failed) and call_key(spec.name, filled) not in done:
             return Move("call", spec, filled, spread[place])
     raise AssertionError("none of these is always a move")
+
+
+def _listed(options: Sequence[Option]) -> list[str]:
+    """Options as the prompt shows them, by their names, so that their order cannot matter."""
+    lines = {one.name: one.description.partition("\n")[0] for one in options}
+    return [f"- {name}: {text}" if text else f"- {name}" for name, text in sorted(lines.items())]
 
 
 def _properties(spec: ToolSpec) -> bool:

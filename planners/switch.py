@@ -102,8 +102,8 @@ def _planner(given: Planner | str) -> Planner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errands:
-    """Lives by ``planner`` (or the one of that name); what its day has it do and is a goal too is worked off by
-    ``worker``, with tools and what the world affords.
+    """Lives by ``planner`` (or the one of that name); what its day has it do and is a goal
+    too is worked off by ``worker``, with tools and what the world affords.
 
     While the doing of now is likelier one of the open goals than none of them, that goal is
     worked on once the place is reached; this is asked once for each doing. With ``any_time``

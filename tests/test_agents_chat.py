@@ -74,12 +74,10 @@ def answering(
 
     def answer(ask: ModelAsk) -> Answer | str | float:
         asks.append(ask)
-        if isinstance(ask, Choose) and ask.role == "value":
-            even = tuple(1 / len(ask.options) for _ in ask.options)
-            return Choice(index=0, probabilities=even)
         if isinstance(ask, Choose):
-            likely = tool_choice.index(max(tool_choice))
-            return Choice(index=likely, probabilities=tool_choice)
+            even = tuple(1 / len(ask.options) for _ in ask.options)
+            spread = even if ask.role == "value" else tool_choice
+            return Choice(index=spread.index(max(spread)), probabilities=spread)
         if isinstance(ask, Rate):
             return 3
         return arguments if ask.role == "arguments" else say

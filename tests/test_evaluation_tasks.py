@@ -181,7 +181,9 @@ def test_the_oracle_cheats_nobody() -> None:
 
 def test_the_command_tells_all(capsys: pytest.CaptureFixture[str]) -> None:
     """One JSON object: every planner, how many solved, and each task."""
-    assert main(["bench", "tasks", "--planner", "react", "--task", "works", "--json"]) == 0
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "tasks", "--planner", "react", "--task", "works", "--json"])
+    assert end.value.code == 0
     found: Json = json.loads(capsys.readouterr().out)
     assert found["model"] == "perfect"
     assert (found["react"]["solved"], found["react"]["of"]) == (1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -81,7 +82,7 @@ class Clerk:
     """Answers as a model that understands guests: the intent by ``meant``, each value of a
     field by ``known``, and lines by what the prompt steers to."""
 
-    def __init__(self, meant: str, **known: str) -> None:
+    def __init__(self, meant: str, **known: str | int) -> None:
         self.meant, self.known = meant, known
         self.asks: list[ModelAsk] = []
 
@@ -99,11 +100,18 @@ class Clerk:
         assert isinstance(ask, Generate)
         if ask.role == "value":
             return self._value(ask)
-        return '{"guests": 9, "time": "08:15"}' if ask.schema else "As you say."
+        return json.dumps(self._whole(ask.schema)) if ask.schema else "As you say."
+
+    def _whole(self, schema: Json) -> Json:
+        """Arguments as one; what is not known is made up."""
+        made_up: Json = {"guests": 9, "time": "08:15"}
+        known: Json = {**made_up, **self.known}
+        return {name: known[name] for name in schema["properties"]}
 
     def _value(self, ask: Choose | Generate) -> str:
         asked = ask.messages[-1].text if ask.messages else ""
-        return next((v for k, v in self.known.items() if f'What is "{k}"' in asked), "")
+        found = (v for k, v in self.known.items() if f'What is "{k}"' in asked)
+        return str(next(found, ""))
 
     def reply(self) -> str:
         """The prompt of what was said."""
@@ -136,7 +144,7 @@ def clerk(model: Clerk, dialogue: Dialogue = INN) -> Agent:
 
 def test_an_intent_with_all_details_is_done() -> None:
     """The intent's tool is called with the details said, and the reply names its receipt."""
-    model = Clerk("book", guests="4", time="19:30")
+    model = Clerk("book", guests=4, time="19:30")
     reply = clerk(model).chat("A table for 4 people at 19:30, please.", "Ada", at=AT)
     assert BOOKED == [(4, "19:30")]
     assert "The book_table says: booked for 4 at 19:30" in model.reply()
@@ -147,7 +155,7 @@ def test_an_intent_with_all_details_is_done() -> None:
 
 def test_what_was_not_said_is_asked_for() -> None:
     """A detail that stands nowhere in what was said is not made up: it is asked for."""
-    model = Clerk("book", guests="4")
+    model = Clerk("book", guests=4)
     reply = clerk(model).chat("A table for 4 people, please.", "Ada", at=AT)
     assert BOOKED == []
     assert reply.resolve == "ask"
@@ -156,7 +164,7 @@ def test_what_was_not_said_is_asked_for() -> None:
 
 def test_details_may_have_been_said_before() -> None:
     """What stands in the lines before is taken too."""
-    model = Clerk("book", guests="4", time="19:30")
+    model = Clerk("book", guests=4, time="19:30")
     session = [Line("Ada", "A table for 4 people, please.", AT), Line("Bo Li", "When?", AT)]
     clerk(model).chat("At 19:30.", "Ada", session=session, at=AT)
     assert BOOKED == [(4, "19:30")]
@@ -207,10 +215,11 @@ def test_what_a_reply_rests_on_is_chosen() -> None:
 
 
 def test_a_tool_clearly_meant_is_used() -> None:
-    """Without intents a tool is chosen against talking, and its call is part of what was said."""
+    """Without intents a tool is chosen against talking, and its call is told with the reply."""
     price = spec("price", "thing")
     told = Told(
         moves=["price"],
+        arguments=[{"thing": "rye"}] * 3,
         texts=values("rye"),
         tools={"price": lambda given: "2 francs"},
         value=["rye"] * 3,

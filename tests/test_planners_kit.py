@@ -264,7 +264,7 @@ def test_a_step_is_retraced() -> None:
     decided = drive(
         {"Ana Ek": logged(planner.decide(given), log)}, Minds({"Ana Ek": ana}, at=given.now)
     )["Ana Ek"]
-    assert len(log) > 3
+    assert len(log) >= 3
     assert retrace_step(planner, given, log) == decided
 
 

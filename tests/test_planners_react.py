@@ -72,11 +72,16 @@ def test_no_text_is_parsed_for_the_decision() -> None:
 def test_the_same_call_is_masked() -> None:
     """A model that wants the same call again gets the next likeliest move; it is called once."""
     calls: list[Json] = []
+
+    def price(given: Json) -> Json:
+        calls.append(given)
+        return "2 francs"
+
     told = Told(
         moves=["price", "price"],
         arguments=[{"thing": "rye"}, {"thing": "rye"}],
         texts={"answer": ["It costs 2 francs."]},
-        tools={"price": lambda given: calls.append(given) or "2 francs"},
+        tools={"price": price},
     )
     outcome = told.think(WHOLE.work(task("What does a rye cost?", PRICE)))
     assert len(calls) == 1

@@ -92,11 +92,16 @@ def test_lessons_of_like_tasks_are_recalled() -> None:
 def test_nothing_is_done_twice() -> None:
     """What the first try called is known to the second, which cannot call it again."""
     calls: list[object] = []
+
+    def price(given: object) -> str:
+        calls.append(given)
+        return "2 francs"
+
     told = Told(
         moves=["price", "answer", "price"],
         arguments=[{"thing": "rye"}, {"thing": "rye"}],
         texts={"answer": ["5 francs.", "2 francs."], "reflect": ["Look again."]},
-        tools={"price": lambda given: calls.append(given) or "2 francs"},
+        tools={"price": price},
         judge=["wrong", "right"],
     )
     told.think(Reflexion(worker=WORKER).work(task("What does rye cost?", PRICE)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from denizens.core import Failed, Json, Seed
-from denizens.evaluation.answerers import Nonsense, Refusing, Repeating
+from denizens.evaluation.answerers import Answerer, Nonsense, Refusing, Repeating
 from denizens.evaluation.understanding import PARTS, accuracy, intents, texts
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Intent, understand
@@ -65,11 +65,17 @@ def test_none_of_the_intents_is_an_answer() -> None:
 
 def test_details_not_said_are_missing() -> None:
     """A value that stands nowhere in the text is left out, and named where it is required."""
-    told = Told(texts={"value": ["Basel"]}, value=["Basel", "today"], arguments=[{"day": "today"}])
+    told = Told(
+        texts={"value": ["Basel"]},
+        value=["Basel", "today"],
+        arguments=[{"station": "Basel", "day": "today"}] * 3,
+    )
     values, missing = told.think(slots_of(TRAIN, "A train to Basel?", seed=Seed.of(1)))
     assert values["station"] == "Basel"
     assert missing == () if "day" in values else missing == ("day",)
-    made_up = Told(texts={"value": ["Rome"]}, value=["Rome"] * 3, arguments=[{"station": "Rome"}])
+    made_up = Told(
+        texts={"value": ["Rome"]}, value=["Rome"] * 3, arguments=[{"station": "Rome"}] * 3
+    )
     values, missing = made_up.think(
         slots_of(Intent(name="x", about="x", slots=ROOM), "To the moon?", seed=Seed.of(1))
     )
@@ -115,8 +121,8 @@ def test_one_of_given_values_need_not_be_said_word_for_word() -> None:
 @given(st.text(min_size=1, max_size=40), st.integers(0, 2**32))
 def test_any_answers_are_understood(text: str, seed: int) -> None:
     """Whatever a model says, there is an understanding, and no detail that was not said."""
-    thoughts = [Repeating(seed % 5), Nonsense(seed), Refusing("engine")]
-    for answer in thoughts:
+    models: list[Answerer] = [Repeating(seed % 5), Nonsense(seed), Refusing("engine")]
+    for answer in models:
         thought = understand(
             text, seed=Seed.of(1), intents=(TRAIN, BYE), sentiment=True, languages=tuple(LANGUAGES)
         )
