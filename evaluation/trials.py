@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..agents import Agent, Minds
+from ..agents import Agent, Caller, Guard, Minds, Stopped, guarded
 from ..core import (
     Answer,
     Ask,
@@ -20,7 +20,6 @@ from ..core import (
     Seed,
     ToolResult,
     drive,
-    traced,
 )
 from ..memory import Memory
 from ..planners import (
@@ -34,7 +33,7 @@ from ..planners import (
     Worker,
     call_key,
 )
-from ..tools import Toolbox
+from ..tools import Policy, Toolbox
 from .oracle import Oracle
 from .task_world import Office
 from .tasks import PROBLEMS, Problem
@@ -67,31 +66,23 @@ class Trial:
         return sum(self.asks.values())
 
 
-class Door:
-    """Faculties with a person at the door: what they forbid is not called. Every call's end
-    is told to ``oracle``, where there is one."""
+class Watched:
+    """Faculties whose calls' ends are told to an oracle, where there is one."""
 
-    def __init__(self, minds: Minds, denied: Sequence[str], oracle: Oracle | None) -> None:
+    def __init__(self, minds: Minds, oracle: Oracle | None) -> None:
         self._minds = minds
-        self._denied = denied
         self._oracle = oracle
         self._calls: dict[AskId, Call] = {}
-        self._refused: list[tuple[AskId, Answer]] = []
 
     def submit(self, where: AskId, ask: Ask) -> None:
-        """Send an ask on, unless it is a call that is forbidden."""
+        """Send an ask on."""
         if isinstance(ask, Call):
             self._calls[where] = ask
-            if ask.tool in self._denied:
-                denied = ToolResult(ok=False, error="a person said no to this", reason="denied")
-                self._refused.append((where, denied))
-                return
         self._minds.submit(where, ask)
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """What is answered."""
-        found, self._refused = self._refused, []
-        found = found or list(self._minds.wait())
+        found = self._minds.wait()
         for where, answer in found:
             made = self._calls.pop(where, None)
             if made is not None and self._oracle is not None:
@@ -105,13 +96,12 @@ def attempt(
 ) -> Trial:
     """One task worked off once; without a model by the perfect one."""
     office = Office()
-    box = Toolbox(problem.tools(office))
+    box = Toolbox(problem.tools(office), policy=Policy(ask=problem.asks))
     oracle = Oracle(problem, box.specs()) if model is None else None
     mind = oracle.model() if oracle is not None else model
     assert mind is not None, "one of the two"
     memory = Memory(":memory:", WHO)
     agent = Agent(Persona(name=WHO), model=mind, memory=memory, planner=Routine(), tools=box)
-    asks: list[Asked] = []
     task = Task(
         goal=problem.goal,
         seed=Seed.of(seed).child(problem.name),
@@ -119,8 +109,12 @@ def attempt(
         who=WHO,
         tools=agent.tools.specs(),
     )
-    door = Door(Minds({WHO: agent}, at=AT), problem.denied, oracle)
-    outcome = drive({WHO: traced(worker.work(task), asks)}, door)[WHO]
+    people = Caller({WHO: agent}, AT, approver=lambda one: one.tool not in problem.denied)
+    minds = Watched(Minds({WHO: agent}, at=AT, caller=people), oracle)
+    asks: list[Asked] = []
+    thought = guarded(worker.work(task), Guard(WHO, agent.tools), asks)
+    ended = drive({WHO: thought}, minds)[WHO]
+    outcome = Outcome(status="stopped", why=ended.why) if isinstance(ended, Stopped) else ended
     counted = Counter(str(getattr(one.ask, "role", one.ask.kind)) for one in asks)
     return Trial(
         problem=problem.name,
