@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 _TEXT = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -77,7 +78,7 @@ UNITS: dict[str, tuple[str, str, float]] = {
 _LITTLE = "and or to on in for at from with by of is the a as if between per"
 _NO_UNITS = frozenset(_LITTLE.split())
 _DIGITS = re.compile(
-    r"(?<![\w.])(?P<sign>[-−–](?=[\d.]))?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.\d+|(?<!\d)\.\d+)?"
+    r"(?<![\w.])(?P<sign>[-−–])?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?:[eE][+-]?\d+)?"
 )
 _WORD = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
@@ -132,24 +133,32 @@ def _clocks(text: str) -> Iterator[Number]:
 def _digits(text: str) -> Iterator[Number]:
     for match in _DIGITS.finditer(text):
         written = match.group().replace(",", "").replace("−", "-").replace("–", "-")
-        if not any(sign.isdigit() for sign in written):
-            continue
         start, end = match.span()
-        if match.group("sign") and start and text[start - 1].isalnum():
-            continue
-        after = text[end : end + 1]
-        if after in "-_/:" and text[end + 1 : end + 2].isdigit() and after:
-            continue  # a date, a time, an identifier
-        if re.search(r"[A-Za-z)]\^$", text[:start]):
-            continue  # an exponent
-        if start and text[start - 1] in "-/:#" and text[max(0, start - 2) : start - 1].isalnum():
-            continue
+        if _in_code(text, start, end) or re.search(r"[A-Za-z)]\^$", text[:start]):
+            continue  # a date, a time, an identifier; an exponent
+        if "," in match.group() and text.rfind("[", 0, start) > text.rfind("]", 0, start):
+            continue  # elements of a list
         value = float(written)
+        if match.group("sign") and start and text[start - 1].isalnum():
+            value, start = -value, start + 1  # the end of a range
+        if not isfinite(value):
+            continue
         end, value = _scaled(text, end, value)
         if re.match(r" ?°? ?[SW]\b(?! [A-Z])", text[end:]) and value != int(value):
             value = -value  # south and west
         money = text[max(0, start - 1) : start] in ("$", "€", "£", "¥")
         yield Number(start, end, value, _unit(text, end), money=money)
+
+
+def _in_code(text: str, start: int, end: int) -> bool:
+    """Whether a number is but a part of a date, a time of day or a code."""
+    before = re.search(r"[\w#/:_.-]*$", text[:start])
+    after = re.match(r"[-–/:_.](?=\w)[\w/:_.-]*", text[end:])
+    whole = (before[0] if before else "") + text[start:end] + (after[0] if after else "")
+    if re.search(r"\d[-–/:_]\w|#|\d\.\d+\.\d", whole) is None:
+        return False
+    # Not 5-10 and 2-bedroom.
+    return re.fullmatch(r"-?\d+(?:\.\d+)?[-–](?:\d+(?:\.\d+)?|[a-z]+)\.?", whole) is None
 
 
 def _unit(text: str, end: int) -> str:

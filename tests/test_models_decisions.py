@@ -7,6 +7,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from denizens.core import (
     NONE,
@@ -138,6 +139,35 @@ def test_many_options_are_scored_by_finalists(folder: Path) -> None:
     assert min(found.probabilities) > 0
     (few,) = answers(model, [pick("the town", options[:8])])
     assert found.tokens_in < 5 * few.tokens_in
+
+
+def test_a_value_is_chosen_by_the_likelihood_of_the_whole_reply(folder: Path) -> None:
+    """With the role "value" the odds are p(name, end of the reply | messages), nothing else:
+    those of any method that reads the model, so that "sea" does not count for "sea town"."""
+    model = load_local(str(folder / "lm"), embedder=str(folder / "embedder"), method="channel")
+    options = (Option("sea"), Option("sea town"), Option("bread"))
+    message = Message.of("user", "Where?")
+    ask = Choose(messages=(message,), options=options, about="x", role="value")
+    decider = model.engine.decider
+    plan = prepared(decider, ask)
+    assert {len(target) for _, target in plan.pairs} != {1}
+    ends = {target[-1:] for _, target in plan.pairs}
+    assert ends == {model.prompter.closing()}
+    scores = {pair: tuple(-0.5 * (i + 1) for _ in pair[1]) for i, pair in enumerate(plan.pairs)}
+    choice = plan.finish(scores)
+    assert isinstance(choice, Choice)
+    by_target = {target[:-1]: sum(scores[pair]) for pair in plan.pairs for target in (pair[1],)}
+    sums = np.array([by_target[model.prompter.text_ids(one.name)] for one in options])
+    assert np.allclose(choice.probabilities, np.exp(sums) / np.exp(sums).sum())
+
+
+def test_of_a_thousand_options_only_finalists_are_read(folder: Path) -> None:
+    """The language model is given no more pairs for a thousand tools than for a few."""
+    decider = decider_of(folder)
+    options = tools(*(f"tool {i}" for i in range(1000)))
+    many = prepared(decider, Choose(messages=(), options=options, about="the town", role="tool"))
+    few = prepared(decider, Choose(messages=(), options=options[:8], about="the sea", role="tool"))
+    assert len(many.pairs) == len(few.pairs)
 
 
 def tools(*names: str) -> tuple[Option, ...]:
