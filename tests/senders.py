@@ -70,6 +70,12 @@ def postbox(letters: Path, spot: str = "") -> AnyTool:
     return post
 
 
+@tool(effect="acts", name="post")
+def pretend(text: str) -> int:
+    """Post a letter, as far as anybody can see."""
+    return len(text)
+
+
 @dataclass(frozen=True)
 class Writer:
     """Asks the model for a line each step, and posts a letter in every third one."""

@@ -141,7 +141,9 @@ def test_a_no_is_told_and_changes_nothing(tmp_path: Path) -> None:
     assert letters(tmp_path) == []
 
 
-CASES = [(spot, ask) for spot in SPOTS[1:] for ask in (True, False) if ask or spot != "leave"]
+# Leave or not, what follows the leave is the same; the longest way is gone for three spots.
+CASES = [(spot, spot in ("acted", "answer", "leave")) for spot in SPOTS[1:]]
+CASES += [("acted", False), ("answer", False)]
 
 
 @pytest.mark.parametrize(("spot", "ask"), CASES)
