@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, get_args
 
@@ -85,7 +85,6 @@ class Nonsense:
     """Answers by chance, the same to the same ask: any option, any text, broken ones too."""
 
     seed: int = 0
-    answers: Mapping[str, Answer] = field(default_factory=dict)
 
     def __call__(self, ask: Ask) -> Answer:
         """Some answer."""

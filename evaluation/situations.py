@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..core import (
-    Action,
     Affordance,
     AgentState,
     Event,
@@ -108,7 +107,3 @@ def _talking(base: Situation, *, floor: str, ended: bool = False) -> Situation:
 def _refused(base: Situation) -> Situation:
     told = Event("refused", ANA.name, "could not", "act", "the desk is taken")
     return replace(base, seen=replace(base.seen, notices=(told,)))
-
-
-NOWHERE = Action("act", "no such place", {"doing": "nothing"})
-"""An action that none of the situations affords."""

@@ -256,7 +256,7 @@ PROBLEMS: tuple[Problem, ...] = (
         tools=given.towns,
         wants=tuple(map(_town, ("Bern", "Oslo", "Rome"))),
         answer="Rome is the warmest, at 17 degrees.",
-        has=("rome",),
+        has=("rome", "17"),
         lacks=("oslo is the warmest", "bern is the warmest"),
         basis=("9 degrees", "2 degrees", "17 degrees"),
     ),

@@ -65,7 +65,7 @@ class Deliberate:
             node = yield from self.think(task)
         if isinstance(node, Failed):
             return Outcome(status="failed", why=f"no thought ({node.reason}): {node.detail}")
-        told = replace(task, known=(*task.known, *node.path))
+        told = replace(task, hints=(*task.hints, *node.path))
         if self.then is None:
             outcome = yield from answer_of(told, task.made, borne=0.0)
             return replace(outcome, answer=outcome.answer or " ".join(node.path[-1:]))
@@ -124,7 +124,9 @@ class Deliberate:
 
     def _ask(self, task: Task, node: Node, seed: Seed) -> Generate:
         return Generate(
-            messages=prompt("thought", goal=task.goal, notes=[*task.known, *node.path] or ["-"]),
+            messages=prompt(
+                "thought", goal=task.goal, notes=[*task.hints, *task.known, *node.path] or ["-"]
+            ),
             max_tokens=48,
             temperature=0.8,
             seed=seed.number,
@@ -137,7 +139,7 @@ class Deliberate:
         said = " ".join(path)
         answer = yield from rate(
             Rate(
-                messages=prompt("worth", goal=task.goal, notes=[*task.known, *path]),
+                messages=prompt("worth", goal=task.goal, notes=[*task.hints, *task.known, *path]),
                 about=f"{task.goal} {said}",
                 low=1,
                 high=HIGH,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core import (
@@ -101,7 +100,8 @@ class _Run:
                     "steps",
                     goal=self.task.goal,
                     tools=[f"- {one.name}: {one.description}" for one in self.task.tools],
-                    notes=[*self.task.known, *self.found, *self.lost] or ["nothing yet"],
+                    notes=[*self.task.hints, *self.task.known, *self.found, *self.lost]
+                    or ["nothing yet"],
                 ),
                 max_tokens=320,
                 temperature=0.0,
@@ -178,9 +178,3 @@ class _Run:
             "lost": self.lost,
             "made": [to_json(one) for one in self.calls],
         }
-
-
-def steps_of(progress: object) -> Sequence[PlanStep]:
-    """The steps of a plan in progress, for looking at it."""
-    rows = progress.get("steps", ()) if isinstance(progress, dict) else ()
-    return tuple(from_json(PlanStep, row) for row in rows)

@@ -21,7 +21,7 @@ from ..core import (
 )
 from .acting import world_tools
 from .calling import Way, call_key, fill
-from .outcome import Made, Task, notes
+from .outcome import Made, Task, facts, notes
 from .prompts import prompt
 
 Kind: TypeAlias = Literal["call", "answer", "ask", "give_up"]
@@ -118,7 +118,8 @@ def next_move(
         if fills == FILLS:
             continue
         fills += 1
-        said = "\n".join(known)
+        # A tiny model's own thoughts are no place to take arguments from.
+        said = "\n".join(known if way == "whole" else facts(task, made))
         filled = yield from fill(spec, task.goal, seed=seed.child(spec.name), context=said, way=way)
         if not isinstance(filled, Failed) and call_key(spec.name, filled) not in done:
             return Move("call", spec, filled, spread[place])

@@ -89,8 +89,9 @@ def _plain(value: Json) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Something to work off. ``goal`` is what is wanted, ``known`` what is known already:
-    results of earlier steps, lessons, memories. ``made`` are calls of earlier steps of the
+    """Something to work off. ``goal`` is what is wanted, ``known`` what is known already, such
+    as results of earlier steps, ``hints`` what may help but tells nothing: lessons, thoughts.
+    ``made`` are calls of earlier steps of the
     same work, ``barred`` keys of further calls that must not be made again; ``can`` is what
     the world affords. With ``speak`` the answer is put into words, else it is what was found.
     ``progress`` is where a worker left off.
@@ -103,6 +104,7 @@ class Task:
     tools: tuple[ToolSpec, ...] = ()
     can: tuple[Affordance, ...] = ()
     known: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     made: tuple[Made, ...] = ()
     barred: tuple[str, ...] = ()
     speak: bool = True
@@ -142,6 +144,11 @@ def made_before(progress: Json) -> tuple[Made, ...]:
 
 
 def notes(task: Task, made: Sequence[Made]) -> list[str]:
+    """What is known in the course of a task, and what may help, a line each."""
+    return [*task.hints, *facts(task, made)]
+
+
+def facts(task: Task, made: Sequence[Made]) -> list[str]:
     """What is known in the course of a task, a line each."""
     kept = [one.told for one in made if not one.doubted]
     doubted = [f"{one.told} (other sources do not agree)" for one in made if one.doubted]
@@ -172,7 +179,7 @@ def answer_of(
     if not isinstance(said, Completion):
         return Outcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
     answer = said.text.strip()
-    if found and borne and not borne_out(answer, [task.goal, *notes(task, calls)], borne):
+    if found and borne and not borne_out(answer, [task.goal, *facts(task, calls)], borne):
         why = f"said what was found, since nothing bears out '{answer}'"
         return Outcome(status="done", answer="; ".join(found), calls=calls, why=why)
     return Outcome(status="done", answer=answer, calls=calls)

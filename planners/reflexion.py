@@ -22,7 +22,7 @@ from ..core import (
     recall,
 )
 from .goals import working
-from .outcome import Made, Outcome, Task, Worker, notes
+from .outcome import Made, Outcome, Task, Worker, facts, notes
 from .prompts import prompt
 from .react import React
 
@@ -61,9 +61,9 @@ class Reflexion:
         calls: list[Made] = list(task.made)
         outcome = Outcome(status="stopped", why="no try is left")
         for number in range(begun, self.tries):
-            known = (*task.known, *dict.fromkeys([*before, *learned]))
+            hints = (*task.hints, *dict.fromkeys([*before, *learned]))
             seed = task.seed.child("try", number)
-            outcome = yield from self.worker.work(replace(attempt, known=known, seed=seed))
+            outcome = yield from self.worker.work(replace(attempt, hints=hints, seed=seed))
             calls += [one for one in outcome.calls if one not in calls]
             if outcome.status == "waiting":
                 kept = {"tries": number, "lessons": learned, "inner": outcome.progress}
@@ -97,7 +97,7 @@ class Reflexion:
             return outcome.why or outcome.status
         if self.check is not None:
             return self.check(task, outcome)
-        found = " ".join(notes(task, outcome.calls)[-4:])
+        found = " ".join(facts(task, outcome.calls)[-4:])
         picked = yield from choose(
             Choose(
                 messages=(),

@@ -33,7 +33,7 @@ from denizens.core import (
 )
 from denizens.evaluation.answerers import unhelpful
 from denizens.evaluation.retracing import asked_in
-from denizens.evaluation.situations import NOWHERE, situations
+from denizens.evaluation.situations import situations
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.planners import (
@@ -51,6 +51,7 @@ from denizens.planners import (
 from denizens.simulation import begin, load_scenario
 from denizens.tools import calculator, calendar, clock, tool
 
+NOWHERE = Action("act", "no such place", {"doing": "nothing"})
 OURS: dict[str, Callable[[], Planner]] = {
     "daily": Daily,
     "routine": Routine,
