@@ -22,7 +22,7 @@ from ..core import (
     from_json,
     to_json,
 )
-from ..planners.fields import fits
+from ..planners.parameters import fits
 from .answerers import Answerer, Nonsense, Repeating, unhelpful
 from .retracing import retrace
 from .situations import situations as usual

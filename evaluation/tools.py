@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ PARTS = (*CATEGORIES, "irrelevance", "search")
 TOGETHER = 16  # requests on their way at once
 QUICK = 24  # requests of a category
 Told = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,8 @@ def measure_calls(
 
 
 def timed(
-    spent: dict[str, float], name: str, model: LocalModel, thoughts: Sequence[Thought]
-) -> list:
+    spent: dict[str, float], name: str, model: LocalModel, thoughts: Sequence[Thought[T]]
+) -> list[T]:
     """Drive thoughts and add the time it took."""
     began = time.perf_counter()
     found = think(model, thoughts)

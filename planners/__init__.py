@@ -57,7 +57,6 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
         raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
     known = None
     if dataclasses.is_dataclass(found):
-        # Not by a bare name: a module of this package is called ``fields``.
         known = [one.name for one in dataclasses.fields(found) if one.init]
     for key in settings or {}:
         if known is not None and key not in known:

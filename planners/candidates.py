@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..core import Json
-from .fields import Field, fits
 from .numbers import UNITS, Number, converted, numbers_in
+from .parameters import Field, fits
 from .spans import FUNCTION_WORDS, Span, spans_in, tokens_of
 
 MOST = 40  # candidates of a field

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from ..core import Json, ToolSpec, in_words
 from .candidates import Candidate, Reading, mention, units_of
-from .fields import Field, has_example
 from .numbers import UNITS
+from .parameters import Field, has_example
 from .spans import FUNCTION_WORDS
 
 Signs: TypeAlias = dict[str, float]

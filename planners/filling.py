@@ -32,12 +32,12 @@ from ..core import (
 )
 from .candidates import Candidate, Reading, candidates
 from .evidence import Evidence, Near, Signs, group, is_formed
-from .fields import Field, fields_of, fits, knows, plain
+from .parameters import Field, fields_of, fits, knows, plain
 from .prompts import prompt
 
 Weights: TypeAlias = Mapping[str, Mapping[str, float]]
 
-WRITTEN = 256  # tokens of all arguments written at once
+WRITTEN = 96  # tokens of all arguments written at once; a small model that goes on goes astray
 ABOUT = 200  # characters of a description that the language model is shown
 BEAM = 48
 COMPLETED = 3  # names of a field that are completed

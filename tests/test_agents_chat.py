@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -37,7 +37,7 @@ from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.improvised import bags
 from denizens.planners import Draft, Routine
-from denizens.tools import AnyTool, tool
+from denizens.tools import tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +59,7 @@ def fail() -> str:
 
 
 def mind(
-    model: ScriptedModel | ImprovisedModel | Pieces, *, tools: Sequence[AnyTool] = ()
+    model: ScriptedModel | ImprovisedModel | Pieces, *, tools: Sequence[Callable[..., object]] = ()
 ) -> Agent:
     persona = Persona(name="Bo Li", background="Bo Li bakes.")
     memory = Memory(":memory:", "Bo Li")
@@ -74,10 +74,11 @@ def answering(
 
     def answer(ask: ModelAsk) -> Answer | str | float:
         asks.append(ask)
+        if isinstance(ask, Choose) and ask.role == "value":
+            return Choice(index=0, probabilities=(1 / len(ask.options),) * len(ask.options))
         if isinstance(ask, Choose):
-            even = tuple(1 / len(ask.options) for _ in ask.options)
-            spread = even if ask.role == "value" else tool_choice
-            return Choice(index=spread.index(max(spread)), probabilities=spread)
+            likely = tool_choice.index(max(tool_choice))
+            return Choice(index=likely, probabilities=tool_choice)
         if isinstance(ask, Rate):
             return 3
         return arguments if ask.role == "arguments" else say
@@ -264,9 +265,8 @@ def test_a_clear_choice_uses_the_tool() -> None:
     reply = mind(model, tools=[add]).chat("What is 2 and 3?", "Ada", at=NINE)
     assert CALLED == [(2, 3)]
     assert "The add says: 5" in words(asks)
-    (choose,) = [ask for ask in asks if isinstance(ask, Choose) and ask.role == "tool"]
-    assert [option.name for option in choose.options] == ["chat", "none of these", "add"]
-    assert choose.about == "What is 2 and 3?"
+    (chosen,) = [ask for ask in asks if isinstance(ask, Choose) and ask.role == "tool"]
+    assert [option.name for option in chosen.options] == ["chat", "none of these", "add"]
     results = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]
     assert [(one.ok, one.value) for one in results] == [(True, 5)]
 

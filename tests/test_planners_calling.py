@@ -191,7 +191,8 @@ def test_where_nothing_fits_the_model_writes() -> None:
     """A field that must be there, and that the request does not hold, is written under the
     grammar; what is written without regard to the schema is a failure, not an argument."""
     assert filled(AREA, "Hello!", {"width": 4, "height": 5}) == {"width": 4, "height": 5}
-    for wrong in ({"width": "four", "height": []}, [], {}):
+    wrongs: tuple[Json, ...] = ({"width": "four", "height": []}, [], {})
+    for wrong in wrongs:
         assert isinstance(filled(AREA, "Hello!", wrong), Failed)
     assert isinstance(filled(AREA, "Hello!"), Failed)
 

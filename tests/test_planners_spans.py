@@ -8,8 +8,8 @@ import pytest
 from denizens.core import Json, ToolSpec
 from denizens.evaluation.schemas import validator
 from denizens.planners.candidates import Reading, candidates, mention
-from denizens.planners.fields import Field, default_in, fields_of, fits, hints_in, knows
 from denizens.planners.numbers import Number, converted, numbers_in
+from denizens.planners.parameters import Field, default_in, fields_of, fits, hints_in, knows
 from denizens.planners.spans import spans_in
 from hypothesis import given
 from hypothesis import strategies as st
