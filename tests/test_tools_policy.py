@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,11 @@ def test_the_pages_examples_run() -> None:
     weight = box.spec("book").parameters["properties"]["weight"]
     assert weight["description"] == "of the luggage, in kg"
     assert len(blocks) == 2
+
+
+def test_the_page_names_every_key_of_a_policy() -> None:
+    """The table of docs/tools.md holds exactly the fields of a Policy."""
+    page = (Path(__file__).parent.parent / "docs" / "tools.md").read_text(encoding="utf-8")
+    table = page.partition("| key | default | meaning |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert rows == [one.name for one in fields(Policy)]
