@@ -68,7 +68,11 @@ def test_a_callback_answers_at_once(tmp_path: Path) -> None:
         first = bo.chat("send rye", "Ada", at=NINE, approve=leave, listener=heard.append)
         second = bo.chat("send rye", "Ada", at=NINE, approve=leave)
     assert (first.text, first.waits, second.waits) == ("Done.", (), ())
-    assert (seen[0].tool, seen[0].arguments, seen[0].why) == ("send", {"text": "rye"}, "send rye")
+    assert (seen[0].tool, seen[0].arguments, seen[0].why) == (
+        "send",
+        {"text": "send rye"},
+        "send rye",
+    )
     assert seen[0].because == "'send' needs a person's leave"
     assert [done.ok for _, done in (*calls(first.step), *calls(second.step))] == [True, False]
     ((_, refused),) = calls(second.step)
@@ -100,7 +104,7 @@ def test_a_reply_waits_and_goes_on_in_another_life(tmp_path: Path) -> None:
         ((_, entry),) = CallBook(store).entries()
         assert entry.approval == Approval(True, "", "Cleo")
         assert store.verify() == ()
-    assert lines(tmp_path / "letters") == [f"{request.key} rye"]
+    assert lines(tmp_path / "letters") == [f"{request.key} send rye"]
     with Store(tmp_path / "other.db") as store:
         bo, _ = baker(store, tmp_path / "others")
         at_once = bo.chat("send rye", "Ada", at=NINE, approve=lambda request: True)
@@ -120,7 +124,7 @@ def test_talks_that_wait_are_kept_apart(tmp_path: Path) -> None:
         assert bo.answer(first.key, True).text == "Done."
         assert len(bo.memory) == 6
         assert store.verify() == ()
-    assert lines(tmp_path / "letters") == [f"{first.key} rye"]
+    assert lines(tmp_path / "letters") == [f"{first.key} send rye"]
 
 
 def test_a_stranger_may_be_let_act_by_a_person(tmp_path: Path) -> None:
