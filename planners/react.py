@@ -46,11 +46,13 @@ class React:
     borne: float = 0.4
     way: Way = "fields"
 
-    @property
-    def most_asks(self) -> int:
-        """More asks than this no goal takes, whatever the model answers."""
+    def most_asks(self, fields: int = 4) -> int:
+        """More asks than this no goal takes, whatever the model answers, with tools of at most
+        so many ``fields``."""
         pairs = self.rounds * (self.rounds - 1) // 2 if self.check else 0
-        return self.rounds * (2 + FILLS + pairs) + 1
+        # By fields: two for all of them together, and at most six for each.
+        filling = 1 if self.way == "whole" else 2 + 6 * fields
+        return self.rounds * (2 + FILLS * filling + pairs) + 1
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Work on the first open goal; without one, go on or wait."""

@@ -219,7 +219,7 @@ def test_results_flow_along_the_graph() -> None:
 def test_who_repeats_itself_ends(place: int, replans: int) -> None:
     """A model that says the same every time ends within a bound, with a typed outcome."""
     planner = PlanAndExecute(worker=React(rounds=3), replans=replans)
-    most = (replans + 1) * (1 + MOST * React(rounds=3).most_asks) + 1
+    most = (replans + 1) * (1 + MOST * React(rounds=3).most_asks(1)) + 1
     tools = (TOWN, POST)
     outcome = Bound(Repeating(place)).think(planner.work(task("Tell Ada.", *tools)), most)
     assert outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
@@ -229,7 +229,7 @@ def test_who_repeats_itself_ends(place: int, replans: int) -> None:
 @given(st.integers(0, 2**32))
 def test_nonsense_ends(seed: int) -> None:
     """Whatever is answered, the work ends."""
-    most = 3 * (1 + MOST * React(rounds=4).most_asks) + 1
+    most = 3 * (1 + MOST * React(rounds=4).most_asks(1)) + 1
     Bound(Nonsense(seed)).think(PlanAndExecute().work(task("Tell Ada.", TOWN, POST)), most)
 
 

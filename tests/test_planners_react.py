@@ -241,7 +241,7 @@ def test_who_repeats_itself_ends(place: int, text: str, rounds: int, check: bool
     react = React(rounds=rounds, check=check, way=way)  # type: ignore[arg-type]
     bound = Bound(Repeating(place, text))
     tools = (PRICE, STOCK, spec("now"))
-    outcome = bound.think(react.work(task("What does a rye cost?", *tools)), react.most_asks)
+    outcome = bound.think(react.work(task("What does a rye cost?", *tools)), react.most_asks(1))
     assert outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
     keys = [one.key for one in outcome.calls]
     assert len(keys) == len(set(keys))
@@ -252,7 +252,7 @@ def test_nonsense_ends(seed: int, rounds: int) -> None:
     """Whatever is answered, the work ends within its bound, and nothing is called twice."""
     react = React(rounds=rounds)
     outcome = Bound(Nonsense(seed)).think(
-        react.work(task("What does a rye cost?", PRICE, STOCK)), react.most_asks
+        react.work(task("What does a rye cost?", PRICE, STOCK)), react.most_asks(1)
     )
     keys = [one.key for one in outcome.calls]
     assert len(keys) == len(set(keys))

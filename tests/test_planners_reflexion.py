@@ -135,7 +135,7 @@ def test_waiting_is_taken_up_again() -> None:
 @given(st.integers(-5, 5), st.integers(1, 4))
 def test_who_repeats_itself_ends(place: int, tries: int) -> None:
     """A model that says the same every time ends within a bound, with a typed outcome."""
-    most = 1 + tries * (React(rounds=3).most_asks + 2)
+    most = 1 + tries * (React(rounds=3).most_asks(1) + 2)
     worker = Reflexion(worker=React(rounds=3), tries=tries)
     outcome = Bound(Repeating(place)).think(worker.work(task("What?", PRICE)), most)
     assert outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
@@ -145,7 +145,7 @@ def test_who_repeats_itself_ends(place: int, tries: int) -> None:
 @given(st.integers(0, 2**32))
 def test_nonsense_ends(seed: int) -> None:
     """Whatever is answered, the work ends."""
-    most = 1 + 3 * (React().most_asks * 3 + 2)
+    most = 1 + 3 * (React().most_asks(1) * 3 + 2)
     Bound(Nonsense(seed)).think(Reflexion().work(task("What?", PRICE)), most)
 
 
