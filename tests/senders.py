@@ -100,7 +100,8 @@ class Writer:
             draft.note("thought", f"{name}: {outcome}", importance=2.0)
         yield from generate(ask)
         draft.settle_quietly()
-        return draft.decide(Action("wait"), str(getattr(line, "text", "")))
+        heard = len(situation.seen.notices)
+        return draft.decide(Action("wait"), f"{getattr(line, 'text', '')} {heard} heard.")
 
 
 def house(
