@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         Part,
         Persona,
         Planner,
+        PlannerError,
         Rate,
         Rating,
         Recall,
@@ -128,6 +129,16 @@ if TYPE_CHECKING:
         tool_option,
         traced,
     )
+    from .evaluation.check_planner import (
+        check_planner,
+    )
+    from .evaluation.check_tool import (
+        check_tool,
+    )
+    from .evaluation.retracing import (
+        retrace,
+        retrace_step,
+    )
     from .memory import (
         Memory,
     )
@@ -140,8 +151,20 @@ if TYPE_CHECKING:
     )
     from .planners import (
         Daily,
+        Deliberate,
+        Dialogue,
+        Errands,
+        Intent,
+        Outcome,
+        PlanAndExecute,
+        React,
+        Reflexion,
         Routine,
         Scripted,
+        Switch,
+        Understood,
+        understand,
+        world_tools,
     )
     from .simulation import (
         Run,
@@ -242,6 +265,7 @@ __all__ = [
     "Persona",
     "Places",
     "Planner",
+    "PlannerError",
     "Policy",
     "Rate",
     "Rating",
@@ -281,6 +305,18 @@ __all__ = [
     "ToolSpec",
     "Toolbox",
     "Town",
+    "Deliberate",
+    "Dialogue",
+    "Errands",
+    "Intent",
+    "Outcome",
+    "PlanAndExecute",
+    "React",
+    "Reflexion",
+    "Switch",
+    "Understood",
+    "understand",
+    "world_tools",
     "Turn",
     "Vectors",
     "World",
@@ -292,6 +328,8 @@ __all__ = [
     "begin",
     "call",
     "canonical",
+    "check_planner",
+    "check_tool",
     "check_world",
     "checked",
     "choose",
@@ -316,6 +354,8 @@ __all__ = [
     "recall",
     "replay",
     "resume",
+    "retrace",
+    "retrace_step",
     "to_json",
     "together",
     "tool",
@@ -323,40 +363,25 @@ __all__ = [
 ]
 
 # Where the names live that are not among the shared words of core.
-_HOMES = {
-    "Agent": ".agents",
-    "Memory": ".memory",
-    "ImprovisedModel": ".models",
-    "ReplayModel": ".models",
-    "Router": ".models",
-    "ScriptedModel": ".models",
-    "load_model": ".models",
-    "Daily": ".planners",
-    "Routine": ".planners",
-    "Scripted": ".planners",
-    "Run": ".simulation",
-    "Simulation": ".simulation",
-    "load_scenario": ".simulation",
-    "Scenario": ".simulation",
-    "Tick": ".simulation",
-    "begin": ".simulation",
-    "fork": ".simulation",
-    "interview": ".simulation",
-    "replay": ".simulation",
-    "resume": ".simulation",
-    "figures": ".simulation",
-    "Store": ".store",
-    "AnyTool": ".tools",
-    "Policy": ".tools",
-    "Tool": ".tools",
-    "ToolContext": ".tools",
-    "Toolbox": ".tools",
-    "tool": ".tools",
-    "Places": ".world",
-    "Town": ".world",
-    "check_world": ".world",
-    "load_tiled": ".world",
+_WHERE = {
+    ".agents": "Agent",
+    ".evaluation.check_planner": "check_planner",
+    ".evaluation.check_tool": "check_tool",
+    ".evaluation.retracing": "retrace retrace_step",
+    ".memory": "Memory",
+    ".models": "ImprovisedModel ReplayModel Router ScriptedModel load_model",
+    ".planners": (
+        "Daily Deliberate Dialogue Errands Intent Outcome PlanAndExecute React Reflexion "
+        "Routine Scripted Switch Understood understand world_tools"
+    ),
+    ".simulation": (
+        "Run Scenario Simulation Tick begin figures fork interview load_scenario replay resume"
+    ),
+    ".store": "Store",
+    ".tools": "AnyTool Policy Tool ToolContext Toolbox tool",
+    ".world": "Places Town check_world load_tiled",
 }
+_HOMES = {name: home for home, names in _WHERE.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:

@@ -36,7 +36,7 @@ from ..core import (
     traced,
 )
 from ..memory import CallBook, Memory, document_input, write_beside
-from ..planners import Daily
+from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from .chatting import Talking
 from .faculties import Minds
@@ -58,8 +58,9 @@ class Agent:
 
     ``private_talk``: what a person says in a chat, and what is answered, is recalled in chats
     with that person only. On unless switched off, since what was let out cannot be taken
-    back; off, the agent may tell everybody what anybody told it. ``documents`` are files it
-    reads before its first step or chat, ``upkeep`` says what its memory does each night.
+    back; off, the agent may tell everybody what anybody told it. ``dialogue`` is how it
+    answers in a chat. ``documents`` are files it reads before its first step or chat,
+    ``upkeep`` says what its memory does each night.
 
     ``policy`` bounds what it may do with its tools (None: the toolbox's own); ``trusted`` are
     patterns of those whose words do not withdraw its right to act: see ``Policy``.
@@ -76,6 +77,7 @@ class Agent:
         state: AgentState | None = None,
         step_seconds: int = 60,
         private_talk: bool = True,
+        dialogue: Dialogue | None = None,
         policy: Policy | None = None,
         trusted: Iterable[str] = (),
         documents: Sequence[Path | str] = (),
@@ -84,6 +86,7 @@ class Agent:
         self.private_talk = private_talk
         self.documents = tuple(map(Path, documents))
         self.upkeep = upkeep or Upkeep()
+        self.dialogue = dialogue or Dialogue()
         self.persona = persona
         self.model = model
         self.memory = memory
@@ -160,6 +163,7 @@ class Agent:
         asks: list[Asked] = []
         guard = self._guard((message.who, *(line.who for line in session)))
         answering = replying(
+            self.dialogue,
             self.persona,
             self.state,
             message,
@@ -174,9 +178,16 @@ class Agent:
         done = yield from guarded(thought, guard, asks)
         if isinstance(done, Stopped):
             return Reply(text=f"(no answer: {done.why})", step=self._step(done, asks, guard))
-        text, decision = done
-        places = sources(asks, text, message.text, self.memory)
-        return Reply(text=text, step=self._step(decision, asks, guard), sources=places)
+        said, decision = done
+        return Reply(
+            text=said.text,
+            step=self._step(decision, asks, guard),
+            cited=said.cited,
+            receipts=tuple(one.receipt for one in said.calls if one.receipt),
+            held=said.held,
+            resolve=said.resolve,
+            sources=sources(asks, said.text, message.text, self.memory),
+        )
 
     def _guard(self, sources: Iterable[str]) -> Guard:
         return Guard(

@@ -1,4 +1,4 @@
-"""bench engine, bench decisions, bench tools, bench schemas, bench memory."""
+"""bench engine, decisions, tools, schemas, memory, tasks and understanding."""
 
 from __future__ import annotations
 
@@ -193,6 +193,57 @@ def memory(
         measured.calibrate(data, calibrate, out.print)
         return
     found = measured.measure(parts, data=data, quick=quick, to=receipts, told=out.print)
+    report(found if json else dict(flat(found)), json)
+
+
+@bench.command()
+def tasks(
+    model: Annotated[
+        str, typer.Option("--model", help="A model, or 'perfect': one that knows the tasks.")
+    ] = "perfect",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    planner: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--planner", help="react, plan_and_execute, reflexion, deliberate; all if none."
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="A task by name; all if none.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Twelve tasks with tools that work, fail and lie, by each planner: solved, and the asks."""
+    from ..evaluation.tasks import PROBLEMS
+    from ..evaluation.trials import WORKERS, measure
+
+    planners = chosen("tasks", planner, tuple(WORKERS))
+    names = chosen("tasks", task, tuple(problem.name for problem in PROBLEMS))
+    out = console()
+    found = measure(
+        model, device=device, dtype=dtype, planners=planners, tasks=names, progress=out.print
+    )
+    report(found if json else dict(flat(found)), json)
+
+
+@bench.command()
+def understanding(
+    model: PlainModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="intent, sentiment, language; all if none."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """What somebody wants, in which mood and language: how often right."""
+    from ..evaluation.understanding import PARTS, measure
+
+    parts = chosen("understanding", part, PARTS)
+    out = console()
+    found = measure(model, device=device, dtype=dtype, parts=parts, progress=out.print)
     report(found if json else dict(flat(found)), json)
 
 

@@ -17,7 +17,8 @@ DenizensError
 |- WorldError
 |  |- MapError        a map file is wrong
 |  `- IllegalAction   an action that no rule of the world knows
-`- ToolError       a tool is declared wrongly
+|- ToolError       a tool is declared wrongly, or breaks its contract
+`- PlannerError    a planner breaks its contract
 
 A message says what happened, to which file or agent, and what to do about it.
 """
@@ -103,4 +104,8 @@ class IllegalAction(WorldError):
 
 
 class ToolError(DenizensError):
-    """A tool is declared wrongly."""
+    """A tool is declared wrongly, or breaks its contract."""
+
+
+class PlannerError(DenizensError):
+    """A planner breaks its contract."""

@@ -180,11 +180,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer to a person, with the step that made it; ``sources`` are the places in
-    documents whose words it took: "handbook.pdf, p. 2". It ``waits`` for somebody to allow
-    these calls: then nothing was written yet, and answering them goes on with it."""
+    """An answer to a person, with the step that made it. It ``waits`` for somebody to allow
+    these calls: then nothing was written yet, and answering them goes on with it.
+
+    It rests on the memories ``cited`` and the calls of ``receipts``; ``sources`` are the places
+    in documents whose words it took: "handbook.pdf, p. 2". ``held`` is the probability that the
+    memory holds what was asked (None: not estimated), ``resolve`` what was decided: to answer,
+    to ask back, to say that one does not know, or to hand over."""
 
     text: str
     step: Step
     waits: tuple[Request, ...] = ()
+    cited: tuple[RecordId, ...] = ()
+    receipts: tuple[str, ...] = ()
+    held: float | None = None
+    resolve: Literal["answer", "ask", "unknown", "hand_over"] = "answer"
     sources: tuple[str, ...] = ()

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+import dataclasses
 from importlib import import_module
 
 from ..core import Json, Planner, SettingError, nearest
+from .acting import action_of, world_tools
 from .calling import Drafted, call_key, draft_call, fill
 from .daily import Daily
+from .deliberate import Deliberate
+from .dialogue import Dialogue, Heard, Said
 from .draft import Draft, identity
+from .executing import PlanAndExecute
+from .goals import Goal, goals_of, with_goals
+from .outcome import Made, Outcome, Task, Worker
 from .prompts import prompt
+from .react import React
+from .reflexion import Reflexion
 from .routine import Routine
 from .scripted import Scripted
 from .speech import as_speech
+from .switch import Errands, Switch
+from .understanding import Guess, Intent, Understood, understand
 
 _BUILT_IN = {
     "daily": "denizens.planners:Daily",
     "routine": "denizens.planners:Routine",
     "scripted": "denizens.planners:Scripted",
+    "react": "denizens.planners:React",
+    "plan_and_execute": "denizens.planners:PlanAndExecute",
+    "reflexion": "denizens.planners:Reflexion",
+    "deliberate": "denizens.planners:Deliberate",
+    "dialogue": "denizens.planners:Dialogue",
+    "errands": "denizens.planners:Errands",
+    "switch": "denizens.planners:Switch",
 }
 
 
@@ -38,7 +55,9 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
         raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
     except AttributeError as error:
         raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
-    known = [field.name for field in fields(found)] if is_dataclass(found) else None
+    known = None
+    if dataclasses.is_dataclass(found):
+        known = [one.name for one in dataclasses.fields(found) if one.init]
     for key in settings or {}:
         if known is not None and key not in known:
             hint = nearest(str(key), known)
@@ -52,15 +71,37 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
 
 __all__ = [
     "Daily",
+    "Deliberate",
+    "Dialogue",
     "Draft",
     "Drafted",
+    "Errands",
+    "Goal",
+    "Guess",
+    "Intent",
+    "Made",
+    "Outcome",
+    "PlanAndExecute",
+    "React",
+    "Reflexion",
     "Routine",
+    "Said",
     "Scripted",
+    "Switch",
+    "Task",
+    "Heard",
+    "Understood",
+    "Worker",
+    "action_of",
     "as_speech",
     "call_key",
     "draft_call",
     "fill",
+    "goals_of",
     "identity",
     "planner_by_name",
     "prompt",
+    "understand",
+    "with_goals",
+    "world_tools",
 ]

@@ -26,6 +26,8 @@ def baker(store: Store, letters: Path, policy: Policy = ASKING) -> tuple[Agent, 
 
     def answer(ask: ModelAsk) -> object:
         asked.append(ask)
+        if ask.role == "value":
+            return next((o.name for o in getattr(ask, "options", ()) if o.name != "send"), "rye")
         if ask.kind == "choose":
             return "send" if "send" in ask.about else "chat"
         if ask.kind == "rate":
@@ -63,10 +65,14 @@ def test_a_callback_answers_at_once(tmp_path: Path) -> None:
 
     with Store(tmp_path / "bo.db") as store:
         bo, _ = baker(store, tmp_path / "letters")
-        first = bo.chat("send it", "Ada", at=NINE, approve=leave, listener=heard.append)
-        second = bo.chat("send it", "Ada", at=NINE, approve=leave)
+        first = bo.chat("send rye", "Ada", at=NINE, approve=leave, listener=heard.append)
+        second = bo.chat("send rye", "Ada", at=NINE, approve=leave)
     assert (first.text, first.waits, second.waits) == ("Done.", (), ())
-    assert (seen[0].tool, seen[0].arguments, seen[0].why) == ("send", {"text": "rye"}, "send it")
+    assert (seen[0].tool, seen[0].arguments, seen[0].why) == (
+        "send",
+        {"text": "send rye"},
+        "send rye",
+    )
     assert seen[0].because == "'send' needs a person's leave"
     assert [done.ok for _, done in (*calls(first.step), *calls(second.step))] == [True, False]
     ((_, refused),) = calls(second.step)
@@ -81,7 +87,7 @@ def test_a_reply_waits_and_goes_on_in_another_life(tmp_path: Path) -> None:
     both lines are remembered as if it had never waited."""
     with Store(tmp_path / "bo.db") as store:
         bo, asked = baker(store, tmp_path / "letters")
-        reply = bo.chat("send it", "Ada", at=NINE)
+        reply = bo.chat("send rye", "Ada", at=NINE)
         (request,) = reply.waits
         assert "waiting" in reply.text
         assert (len(bo.memory), lines(tmp_path / "letters")) == (0, [])
@@ -98,10 +104,10 @@ def test_a_reply_waits_and_goes_on_in_another_life(tmp_path: Path) -> None:
         ((_, entry),) = CallBook(store).entries()
         assert entry.approval == Approval(True, "", "Cleo")
         assert store.verify() == ()
-    assert lines(tmp_path / "letters") == [f"{request.key} rye"]
+    assert lines(tmp_path / "letters") == [f"{request.key} send rye"]
     with Store(tmp_path / "other.db") as store:
         bo, _ = baker(store, tmp_path / "others")
-        at_once = bo.chat("send it", "Ada", at=NINE, approve=lambda request: True)
+        at_once = bo.chat("send rye", "Ada", at=NINE, approve=lambda request: True)
     assert (at_once.text, at_once.step.records) == (done.text, done.step.records)
 
 
@@ -110,22 +116,22 @@ def test_talks_that_wait_are_kept_apart(tmp_path: Path) -> None:
     reply takes its place after it."""
     with Store(tmp_path / "bo.db") as store:
         bo, _ = baker(store, tmp_path / "letters")
-        (first,) = bo.chat("send it", "Ada", at=NINE).waits
-        (second,) = bo.chat("send it", "Ada", at=NINE).waits
+        (first,) = bo.chat("send rye", "Ada", at=NINE).waits
+        (second,) = bo.chat("send rye", "Ada", at=NINE).waits
         assert first.key != second.key
         assert bo.chat("hello", "Ada", at=NINE + timedelta(minutes=1)).waits == ()
         assert bo.answer(second.key, False, note="once is enough").text == "Done."
         assert bo.answer(first.key, True).text == "Done."
         assert len(bo.memory) == 6
         assert store.verify() == ()
-    assert lines(tmp_path / "letters") == [f"{first.key} rye"]
+    assert lines(tmp_path / "letters") == [f"{first.key} send rye"]
 
 
 def test_a_stranger_may_be_let_act_by_a_person(tmp_path: Path) -> None:
     """With strangers="ask" the request names whose words were read."""
     with Store(tmp_path / "bo.db") as store:
         bo, _ = baker(store, tmp_path / "letters", Policy(strangers="ask"))
-        (request,) = bo.chat("send it", "Eve", at=NINE).waits
+        (request,) = bo.chat("send rye", "Eve", at=NINE).waits
         assert request.sources == ("Eve",)
         assert "the words of Eve were read" in request.because
         bo.answer(request.key, True)
@@ -145,7 +151,7 @@ def end(*given, **more):
 with Store(folder / "bo.db") as store:
     bo, _ = waiting.baker(store, folder / "letters")
     setattr(CallBook, when, end)
-    bo.chat("send it", "Ada", at=waiting.NINE, approve=lambda request: True)
+    bo.chat("send rye", "Ada", at=waiting.NINE, approve=lambda request: True)
 """
 
 
@@ -157,7 +163,7 @@ def test_killed_in_a_chat_it_asks_before_it_does_it_again(tmp_path: Path, when: 
     assert subprocess.run(command, check=False).returncode == -9
     with Store(tmp_path / "bo.db") as store:
         bo, _ = baker(store, tmp_path / "letters", Policy(trusted=("Ada",)))
-        reply = bo.chat("send it", "Ada", at=NINE)
+        reply = bo.chat("send rye", "Ada", at=NINE)
         if when == "begin":
             assert (reply.waits, len(lines(tmp_path / "letters"))) == ((), 1)
             return
@@ -168,7 +174,7 @@ def test_killed_in_a_chat_it_asks_before_it_does_it_again(tmp_path: Path, when: 
         done = bo.answer(request.key, False)
         ((_, result),) = calls(done.step)
         assert (result.reason, result.receipt) == ("gone", "")
-        assert bo.chat("send it", "Ada", at=NINE).waits == ()
+        assert bo.chat("send rye", "Ada", at=NINE).waits == ()
     assert len(lines(tmp_path / "letters")) == 2
 
 
@@ -190,8 +196,8 @@ def test_damage_to_the_book_is_found(tmp_path: Path) -> None:
     """A changed answer, and a row that is gone, are told by verify."""
     with Store(tmp_path / "bo.db") as store:
         bo, _ = baker(store, tmp_path / "letters")
-        bo.chat("send it", "Ada", at=NINE)
-        bo.chat("send it", "Ada", at=NINE)
+        bo.chat("send rye", "Ada", at=NINE)
+        bo.chat("send rye", "Ada", at=NINE)
         assert store.verify() == ()
         for change in (
             "UPDATE calls SET body = replace(body, 'rye', 'gold')",

@@ -1,0 +1,160 @@
+"""Models that are no help, to check planners with: they repeat, refuse, or talk nonsense."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias, get_args
+
+from ..core import (
+    Answer,
+    Ask,
+    Call,
+    Choice,
+    Choose,
+    Completion,
+    Embed,
+    Failed,
+    Fault,
+    Generate,
+    Hit,
+    Rate,
+    Rating,
+    Recall,
+    Recalled,
+    Record,
+    Seed,
+    ToolResult,
+    digest,
+    to_json,
+)
+from ..models.improvised import bags, fingerprint, instance, weights
+
+Answerer: TypeAlias = Callable[[Ask], Answer]
+
+REASONS = ("context_too_long", "limit", "schema", "engine", "refused", "no_tool")
+"""Why an ask may fail."""
+GARBAGE = ("", "   ", "\x00\x1b[2J", "{{name}} }{", "<|im_end|>", "ÄÖ🤖" * 40, "null", "a\n\nb")
+
+
+@dataclass(slots=True)
+class Repeating:
+    """Says the same every time, whatever it is asked: the option that stands at ``place``
+    (from the end where negative), the same text, the same number."""
+
+    place: int = 0
+    text: str = "The same again."
+
+    def __call__(self, ask: Ask) -> Answer:
+        """The same answer as ever."""
+        if isinstance(ask, Choose):
+            count = len(ask.options)
+            chosen = self.place % count if count else 0
+            return Choice(
+                index=chosen, probabilities=tuple(float(i == chosen) for i in range(count))
+            )
+        if isinstance(ask, Generate):
+            if ask.schema is None:
+                return Completion(text=self.text)
+            data = instance(ask.schema, b"the same")
+            return Completion(text=json.dumps(data), data=data)
+        return _plain(ask, ok=True, value=self.text)
+
+
+@dataclass(slots=True)
+class Refusing:
+    """Fails every ask for one reason; a call fails for one of a call's own (``fault``)."""
+
+    reason: str = "engine"
+    fault: Fault = "failed"
+    only: tuple[str, ...] = ()
+
+    def __call__(self, ask: Ask) -> Answer:
+        """A failure; asks of other kinds than ``only`` are answered, where that is given."""
+        if self.only and ask.kind not in self.only:
+            return Repeating()(ask)
+        if isinstance(ask, Call) and self.fault:
+            return ToolResult(ok=False, error=f"refused: {self.fault}", reason=self.fault)
+        return Failed(reason=self.reason, detail=f"refused: {self.reason}")
+
+
+@dataclass(slots=True)
+class Nonsense:
+    """Answers by chance, the same to the same ask: any option, any text, broken ones too."""
+
+    seed: int = 0
+
+    def __call__(self, ask: Ask) -> Answer:
+        """Some answer."""
+        noise = _noise(ask, self.seed)
+        if isinstance(ask, Choose):
+            spread = weights(noise, len(ask.options))
+            return Choice(index=noise[1] % len(spread), probabilities=spread)
+        if isinstance(ask, Generate):
+            if ask.schema is not None:
+                data = instance(ask.schema, noise)
+                return Completion(text=json.dumps(data), data=data)
+            return Completion(text=GARBAGE[noise[2] % len(GARBAGE)])
+        if isinstance(ask, Rate):
+            spread = weights(noise, ask.high - ask.low + 1)
+            value = sum(p * (ask.low + i) for i, p in enumerate(spread))
+            return Rating(value=value, probabilities=spread)
+        if isinstance(ask, Call) and noise[3] % 3 == 0:
+            faults = [fault for fault in get_args(Fault) if fault]
+            fault = faults[noise[4] % len(faults)]
+            return ToolResult(ok=False, error=GARBAGE[noise[5] % len(GARBAGE)], reason=fault)
+        return _plain(ask, ok=True, value=GARBAGE[noise[6] % len(GARBAGE)])
+
+
+def _noise(ask: Ask, seed: int) -> bytes:
+    if isinstance(ask, Recall | Call):
+        return bytes.fromhex(digest(to_json(ask))) * 4
+    return fingerprint(ask, seed.to_bytes(8, "little"))
+
+
+def _plain(ask: Ask, *, ok: bool, value: str) -> Answer:
+    if isinstance(ask, Rate):
+        count = ask.high - ask.low + 1
+        return Rating(value=float(ask.low), probabilities=(1.0,) + (0.0,) * (count - 1))
+    if isinstance(ask, Embed):
+        return bags(ask)
+    if isinstance(ask, Recall):
+        return Recalled(hits=_hits(ask), held=0.5)
+    return ToolResult(ok=ok, value=value, receipt="check-1")
+
+
+def _hits(ask: Recall) -> tuple[Hit, ...]:
+    """Three memories that have something to do with the cue."""
+    kind = ask.cue.kinds[0] if ask.cue.kinds else "thought"
+    records = [
+        Record(id=n, kind=kind, text=text, created=datetime(2000, 1, 1), who="Ana")
+        for n, text in enumerate((f"About {ask.cue.text}.", "It rained.", "Bo likes rye."), 1)
+    ]
+    return tuple(
+        Hit(record=one, score=1.0, recency=1.0, importance=0.1, relevance=0.5)
+        for one in records[: ask.cue.limit]
+    )
+
+
+def unhelpful(seed: Seed) -> dict[str, Callable[[], Answerer]]:
+    """Every unhelpful model, by what it does; each is made anew for each thought."""
+    made: dict[str, Callable[[], Answerer]] = {
+        f"always takes option {place}": lambda place=place: Repeating(place)  # type: ignore[misc]
+        for place in (0, 1, 2, -1, -2)
+    }
+    made["always says nothing"] = lambda: Repeating(0, "")
+    for reason in REASONS:
+        made[f"fails every ask with '{reason}'"] = lambda r=reason: Refusing(r)  # type: ignore[misc]
+    for kind in ("choose", "generate", "rate", "recall", "embed"):
+        made[f"fails every {kind}"] = lambda k=kind: Refusing(only=(k,))  # type: ignore[misc]
+    for fault in get_args(Fault):
+        made[f"fails every call with '{fault or 'Failed'}'"] = (
+            lambda f=fault: Refusing(fault=f, only=("call",))  # type: ignore[misc]
+        )
+    rng = seed.child("nonsense").rng()
+    for _ in range(12):
+        number = rng.randrange(2**32)
+        made[f"talks nonsense ({number})"] = lambda n=number: Nonsense(n)  # type: ignore[misc]
+    return made

@@ -1,0 +1,87 @@
+"""Recorded runs as tests: a thought thought again from the answers on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ..core import (
+    AgentId,
+    Ask,
+    Asked,
+    Planner,
+    ReplayDiverged,
+    Situation,
+    Thought,
+    digest,
+    to_json,
+)
+from ..simulation import Run
+
+T = TypeVar("T")
+
+
+def retrace(thought: Thought[T], asked: Sequence[Asked], where: str = "the thought") -> T:
+    """The result of a thought that is given the answers it was given before.
+
+    Every ask must be the one on record, and none may be left over. Raises ReplayDiverged
+    naming the first that differs."""
+    at = 0
+    try:
+        asks = next(thought)
+        while True:
+            for ask in asks:
+                if at == len(asked):
+                    raise ReplayDiverged(f"{where}: ask {at + 1} ({_about(ask)}) is not on record")
+                if digest(to_json(ask)) != digest(to_json(asked[at].ask)):
+                    raise ReplayDiverged(
+                        f"{where}: ask {at + 1} is {_about(ask)}; on record is "
+                        f"{_about(asked[at].ask)}"
+                    )
+                at += 1
+            asks = thought.send(tuple(one.answer for one in asked[at - len(asks) : at]))
+    except StopIteration as end:
+        if at < len(asked):
+            raise ReplayDiverged(
+                f"{where}: ended after {at} asks; on record are {len(asked)}, the next "
+                f"{_about(asked[at].ask)}"
+            ) from None
+        result: T = end.value
+        return result
+    finally:
+        thought.close()
+
+
+def retrace_step(planner: Planner, situation: Situation, asked: Sequence[Asked]) -> object:
+    """A planner's decision in a situation, from the answers of a recorded step.
+
+    ``Step.asks`` of an agent's step has them, and ``asked_in`` those of a recorded run."""
+    return retrace(planner.decide(situation), asked, f"{situation.persona.name}'s step")
+
+
+def asked_in(folder: Path | str, who: AgentId) -> Iterator[tuple[int, tuple[Asked, ...]]]:
+    """What somebody asked in each step of a recorded run, with the answers, in order."""
+    with Run(folder) as run:
+        step = -1
+        found: list[Asked] = []
+        rows = sorted(run.asks(agent=who), key=lambda row: (row.where.step, _place(row.where.path)))
+        for row in rows:
+            if row.where.step != step and found:
+                yield step, tuple(found)
+                found = []
+            step = row.where.step
+            found.append(Asked(row.ask, row.answer))
+        if found:
+            yield step, tuple(found)
+
+
+def _place(path: str) -> tuple[int, ...]:
+    return tuple(map(int, path.split(".")))
+
+
+def _about(ask: Ask) -> str:
+    role = getattr(ask, "role", "")
+    about = getattr(ask, "about", "") or getattr(ask, "tool", "")
+    of = f" of role '{role}'" if role else ""
+    return f"a {ask.kind}{of} {about!r}" if about else f"a {ask.kind}{of}"

@@ -1,0 +1,123 @@
+"""``denizens bench understanding``: intent, mood and language of texts of our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+
+from ..core import Answer, Call, Embed, Json, Model, Recall, Seed, Thought, Vectors, all_of
+from ..planners.understanding import LANGUAGES, SENTIMENTS, Guess, Intent, understand
+from .rehearsal import answers_of
+
+PARTS = ("intent", "sentiment", "language")
+OTHER = "none"
+"""The label of texts that come with none of the intents."""
+
+Labelled = tuple[str, str]
+
+
+def texts(part: str) -> list[Labelled]:
+    """The labelled texts of a part, each with what it is."""
+    return [(text, label) for text, label in _data()[part]]
+
+
+def intents() -> tuple[Intent, ...]:
+    """What guests of an inn come with."""
+    return tuple(Intent(name=name, about=about) for name, about in _data()["about"].items())
+
+
+def _data() -> Json:
+    source = files(__package__).joinpath("data", "understanding.json")
+    return json.loads(source.read_text(encoding="utf-8"))
+
+
+def measure(
+    name: str = "smollm2",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    parts: Sequence[str] = PARTS,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Json]:
+    """Accuracy of each part on all its texts, and on the odd ones (on which the options'
+    words were written) and the even ones (which nobody looked at before)."""
+    from ..models import load_model
+
+    model = load_model(name, device=device, dtype=dtype)
+    found: dict[str, Json] = {"model": name}
+    for part in parts:
+        progress(f"{part}: {len(texts(part))} texts")
+        found[part] = accuracy(model, part)
+    return found
+
+
+def accuracy(model: Model, part: str) -> dict[str, Json]:
+    """How often the model is right on a part, and each label's share."""
+    rows = texts(part)
+    guesses = guessed(model, part, [text for text, _ in rows])
+    right = [(guess.name or OTHER) == label for guess, (_, label) in zip(guesses, rows)]
+    labels = sorted({label for _, label in rows})
+    by_label = {
+        label: _share([ok for ok, (_, own) in zip(right, rows) if own == label]) for label in labels
+    }
+    return {
+        "texts": len(rows),
+        "chance": round(1 / len(labels), 3),
+        "all": _share(right),
+        "odd": _share(right[::2]),
+        "even": _share(right[1::2]),
+        "cosine_alone": _cosine(model, part, rows),
+        "by_label": by_label,
+    }
+
+
+def guessed(model: Model, part: str, rows: Sequence[str]) -> list[Guess]:
+    """What each text is taken for, all asked at once."""
+    seed = Seed.of(0)
+
+    def thought(text: str) -> Thought[Guess]:
+        if part == "intent":
+            found = yield from understand(text, seed=seed, intents=intents())
+            return found.intent
+        if part == "sentiment":
+            found = yield from understand(text, seed=seed, sentiment=True)
+            return found.sentiment
+        found = yield from understand(text, seed=seed, languages=tuple(LANGUAGES))
+        return found.language
+
+    return list(_driven(model, all_of([thought(text) for text in rows])))
+
+
+def _driven(model: Model, thought: Thought[tuple[Guess, ...]]) -> tuple[Guess, ...]:
+    client = model.client()
+    answers: tuple[Answer, ...] | None = None
+    try:
+        while True:
+            asks = next(thought) if answers is None else thought.send(answers)
+            wanted = [("", ask) for ask in asks if not isinstance(ask, Recall | Call)]
+            answers = tuple(answers_of(client, wanted))
+    except StopIteration as end:
+        made: tuple[Guess, ...] = end.value
+        return made
+
+
+def _cosine(model: Model, part: str, rows: Sequence[Labelled]) -> float:
+    """Accuracy of the nearest option by the embedder alone, none of these left out."""
+    options: Mapping[str, str] = {
+        "intent": {one.name: one.about for one in intents()},
+        "sentiment": {one.name: one.description for one in SENTIMENTS},
+        "language": LANGUAGES,
+    }[part]
+    kept = [(text, label) for text, label in rows if label in options]
+    asks = [Embed(texts=tuple(options.values())), Embed(texts=tuple(text for text, _ in kept))]
+    told, said = answers_of(model.client(), [("", ask) for ask in asks])
+    if not isinstance(told, Vectors) or not isinstance(said, Vectors):
+        return 0.0
+    near = (said.array() @ told.array().T).argmax(axis=1)
+    names = list(options)
+    return _share([names[place] == label for place, (_, label) in zip(near, kept)])
+
+
+def _share(right: Sequence[bool]) -> float:
+    return round(sum(right) / max(1, len(right)), 3)

@@ -1,0 +1,88 @@
+"""What the world affords, offered as tools: one mechanism for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core import Action, Affordance, Json, ToolSpec, canonical
+
+PREFIX = "world."
+"""What the names of a world's tools begin with."""
+
+_ABOUT = {
+    "act": "Go to a place and do something there, or with a thing that stands there.",
+    "talk": "Walk up to somebody and begin a conversation.",
+    "say": "Say a line in the conversation.",
+    "interrupt": "Say a line though it is somebody else's turn.",
+    "leave": "Take leave and end one's part in the conversation.",
+    "listen": "Listen to the conversation.",
+    "wait": "Stay and wait.",
+    "continue": "Go on with what one is doing.",
+}
+
+
+def world_tools(can: Sequence[Affordance]) -> tuple[ToolSpec, ...]:
+    """Affordances as tools, those alike but for their targets as one.
+
+    >>> [spec.name for spec in world_tools([Affordance("talk", "Bo"), Affordance("talk", "Cy")])]
+    ['world.talk']
+    >>> world_tools([Affordance("talk", "Bo")])[0].parameters["properties"]
+    {'target': {'enum': ['Bo']}}
+    """
+    return tuple(
+        ToolSpec(name, _about(group), _parameters(group), "acts")
+        for name, group in _groups(can).items()
+    )
+
+
+def action_of(name: str, arguments: Json, can: Sequence[Affordance]) -> Action | None:
+    """The action of a world's tool called with arguments; None where it is not afforded.
+
+    >>> action_of("world.talk", {"target": "Bo"}, [Affordance("talk", "Bo")])
+    Action(verb='talk', target='Bo', fields={})
+    """
+    if not isinstance(arguments, dict):
+        return None
+    fields = dict(arguments)
+    target = fields.pop("target", "")
+    for one in _groups(can).get(name, ()):
+        if one.target == target:
+            return Action(one.verb, one.target, fields)
+    return None
+
+
+def idle(can: Sequence[Affordance]) -> Action:
+    """Go on with what one does, or wait where one cannot."""
+    verbs = {one.verb for one in can}
+    return Action(next((verb for verb in ("listen", "continue") if verb in verbs), "wait"))
+
+
+def _groups(can: Sequence[Affordance]) -> dict[str, list[Affordance]]:
+    """Affordances by the name of their tool; a verb whose fields differ has several."""
+    kinds: dict[tuple[str, str], list[Affordance]] = {}
+    for one in can:
+        kinds.setdefault((one.verb, canonical(one.fields)), []).append(one)
+    named: dict[str, list[Affordance]] = {}
+    for (verb, _), group in kinds.items():
+        again = sum(name.partition("#")[0] == PREFIX + verb for name in named)
+        named[f"{PREFIX}{verb}#{again + 1}" if again else PREFIX + verb] = group
+    return {name.replace("#", "_"): group for name, group in named.items()}
+
+
+def _about(group: Sequence[Affordance]) -> str:
+    verb = group[0].verb
+    known = _ABOUT.get(verb, f"{verb.replace('_', ' ').capitalize()} in the world.")
+    targets = [one.target.rpartition(":")[2] for one in group if one.target]
+    return f"{known} {'With: ' + ', '.join(targets[:12]) + '.' if targets else ''}".strip()
+
+
+def _parameters(group: Sequence[Affordance]) -> Json:
+    fields = group[0].fields if isinstance(group[0].fields, dict) else {}
+    targets = [one.target for one in group]
+    aimed: Json = {"target": {"enum": targets}} if targets != [""] else {}
+    return {
+        "type": "object",
+        "properties": {**aimed, **fields.get("properties", {})},
+        "required": [*aimed, *fields.get("required", [])],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,299 @@
+"""Dialogue: one turn of a conversation, from what was heard to what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ..core import (
+    NONE,
+    Action,
+    Call,
+    Choice,
+    Choose,
+    Completion,
+    Cue,
+    Decision,
+    Failed,
+    Generate,
+    Line,
+    Option,
+    Recall,
+    Recalled,
+    Record,
+    RecordId,
+    Situation,
+    Thought,
+    ToolSpec,
+    call,
+    choose,
+    generate,
+    recall,
+    tool_option,
+)
+from .acting import idle
+from .calling import draft_call
+from .draft import Draft
+from .meeting import hear
+from .outcome import Made
+from .prompts import prompt
+from .routine import notice
+from .speech import as_speech
+from .understanding import Intent, Understood, understand
+
+Resolve: TypeAlias = Literal["answer", "ask", "unknown", "hand_over"]
+
+# What a line may be instead. Of 20 lines of small talk SmolLM2 took 2 for questions to the
+# clock with one of these alone, and none with both.
+TALK = (
+    tool_option(
+        "chat", "Talk about life, people and feelings. Greet, thank, comfort or say goodbye."
+    ),
+    NONE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What is said in a turn, and what it rests on: memories, calls of tools, the
+    probability that the memory holds what was asked (None: not estimated)."""
+
+    text: str
+    resolve: Resolve = "answer"
+    cited: tuple[RecordId, ...] = ()
+    calls: tuple[Made, ...] = ()
+    understood: Understood = field(default_factory=Understood)
+    held: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A line to answer, and the lines before it. ``private``: what is said stays between the
+    two; ``stream``: the answer is given piece by piece as it is made."""
+
+    line: Line
+    before: tuple[Line, ...] = ()
+    private: bool = True
+    stream: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """Understands, recalls, decides, speaks, and says what the answer rests on.
+
+    ``intents`` are what people come with; with some, each line is understood first: details
+    that its intent requires are asked for, its tool is called with them, and one of
+    ``hand_over`` is not answered but handed over, with ``handing`` as the words for it.
+    Without, a tool is used where one is clearly meant: ``margin`` is the least probability,
+    since a wrong call costs more than none. Below ``unknown`` as the probability that the
+    memory holds what was asked, the answer is to be that one does not know. With ``cite`` the
+    memories that the answer rests on are chosen among those recalled, at one ask more; else
+    all that were shown are named.
+    """
+
+    intents: tuple[Intent, ...] = ()
+    hand_over: tuple[str, ...] = ()
+    handing: str = ""
+    margin: float = 0.6
+    unknown: float = 0.0
+    cite: bool = False
+    recalled: int = 8
+    shown: int = 12
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """In a conversation answer when one has the floor; else go on or wait."""
+        draft = Draft(situation)
+        notice(draft)
+        talk, me = situation.seen.talk, situation.persona.name
+        action = idle(situation.can)
+        if talk is not None:
+            hear(draft, talk)
+            places = [place for place, line in enumerate(talk.lines) if line.who != me]
+            free = any(can.verb == "say" for can in situation.can)
+            if not talk.ended and talk.floor == me and free and places:
+                line, before = talk.lines[places[-1]], talk.lines[: places[-1]]
+                said = yield from self.turn(draft, Heard(line=line, before=before, stream=False))
+                if isinstance(said, Said) and said.text:
+                    action = Action("say", "", {"text": said.text})
+                    draft.note("utterance", f'{me} said to {line.who}: "{said.text}"')
+        yield from draft.settle()
+        return draft.decide(action)
+
+    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+        """Answer a person's line in a chat, and remember both lines. The decision's action is
+        ``wait``: a chat moves nobody in a world."""
+        draft = Draft(situation)
+        said = yield from self.turn(draft, heard)
+        if isinstance(said, Failed):
+            return Said(text=f"(no answer: {said.detail})"), draft.decide(Action("wait"))
+        name, line = situation.persona.name, heard.line
+        circle = (line.who,) if heard.private else ()
+        # A name for the session, so that recall finds an answer by the question before it.
+        begun = heard.before[0].at if heard.before else line.at
+        episode = f"{line.who} and {name}, {begun.isoformat()}"
+        asked = f'{line.who} said to {name}: "{line.text}"'
+        told = f'{name} said to {line.who}: "{said.text}"'
+        draft.note("utterance", asked, who=line.who, audience=circle, episode=episode)
+        draft.note("utterance", told, audience=circle, episode=episode)
+        yield from draft.settle()
+        return said, draft.decide(Action("wait"), f"{line.who} spoke to {name}.")
+
+    def turn(self, draft: Draft, heard: Heard) -> Thought[Said | Failed]:
+        """What to say to a line, without remembering it. Only what is for everybody or for
+        that person is recalled."""
+        line = heard.line
+        cue = Cue(
+            text=line.text,
+            at=line.at,
+            limit=self.recalled,
+            rules="hybrid",
+            person=line.who,
+        )
+        answer = yield from recall(Recall(cue=cue))
+        records: tuple[Record, ...] = ()
+        held: float | None = None
+        if isinstance(answer, Recalled):
+            records, held = tuple(hit.record for hit in answer.hits), answer.held
+            draft.use(records)
+        understood = yield from self._understand(draft, heard)
+        resolve: Resolve = "answer"
+        calls: tuple[Made, ...] = ()
+        if understood.intent.name in self.hand_over and understood.intent.name:
+            resolve = "hand_over"
+        elif understood.missing:
+            resolve = "ask"
+        else:
+            calls = yield from self._use_tool(draft, line, understood)
+            if held is not None and held < self.unknown and not any(one.ok for one in calls):
+                resolve = "unknown"
+        if resolve == "hand_over" and self.handing:
+            text = self.handing
+        else:
+            said = yield from generate(self._ask(draft, heard, resolve, records, calls, understood))
+            if not isinstance(said, Completion):
+                return said
+            text = said.text.strip()
+        rests: tuple[RecordId, ...] = ()
+        if resolve == "answer":
+            rests = yield from self._cited(draft, text, records)
+        draft.because(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
+        return Said(
+            text=text,
+            resolve=resolve,
+            cited=rests,
+            calls=calls,
+            understood=understood,
+            held=held,
+        )
+
+    def _understand(self, draft: Draft, heard: Heard) -> Thought[Understood]:
+        if not self.intents:
+            return Understood()
+        before = "\n".join(line.text for line in heard.before[-4:])
+        seed = draft.situation.seed.child("understand")
+        return (
+            yield from understand(heard.line.text, seed=seed, intents=self.intents, context=before)
+        )
+
+    def _use_tool(
+        self, draft: Draft, line: Line, understood: Understood
+    ) -> Thought[tuple[Made, ...]]:
+        """Call the tool that the intent names, or one that is clearly meant."""
+        tools = draft.situation.tools
+        named = next((one.tool for one in self.intents if one.name == understood.intent.name), "")
+        spec = next((one for one in tools if named and one.name == named), None)
+        if spec is not None:
+            return (yield from _called(spec, understood.slots, line))
+        if not tools or self.intents:
+            return ()
+        drafted = yield from draft_call(
+            line.text,
+            tools,
+            seed=draft.situation.seed.child("tool"),
+            others=TALK,
+            none=False,
+            margin=self.margin,
+        )
+        if drafted is None:
+            return ()
+        return (yield from _called(drafted.tool, drafted.arguments, line))
+
+    def _ask(
+        self,
+        draft: Draft,
+        heard: Heard,
+        resolve: Resolve,
+        records: Sequence[Record],
+        calls: Sequence[Made],
+        understood: Understood,
+    ) -> Generate:
+        """The prompt of what to say, by what was decided."""
+        persona = draft.situation.persona
+        return Generate(
+            messages=prompt(
+                "reply",
+                name=persona.name,
+                first=persona.first_name,
+                background=persona.background,
+                traits=persona.traits or "friendly",
+                person=heard.line.who,
+                memories=[
+                    as_speech(record.text, persona.name)
+                    for record in (() if resolve == "unknown" else records)
+                ],
+                tool=" ".join(f"The {one.tool} says: {one.text}" for one in calls if one.ok)
+                or self._steer(persona.first_name, resolve, understood),
+                session=[f"{line.who}: {line.text}" for line in heard.before[-self.shown :]],
+                line=heard.line.text,
+            ),
+            max_tokens=96,
+            temperature=0.6,
+            top_p=0.9,
+            seed=draft.situation.seed.child("reply").number,
+            stop=("\n",),
+            stream=heard.stream,
+        )
+
+    def _steer(self, first: str, resolve: Resolve, understood: Understood) -> str:
+        """What the answer is to be, where it is not simply one."""
+        if resolve == "unknown":
+            return f"{first} does not know the answer, and says so."
+        if resolve == "hand_over":
+            return f"{first} cannot help with this, and says that somebody else will."
+        if resolve == "ask":
+            meant = next(one for one in self.intents if one.name == understood.intent.name)
+            fields = meant.slots.get("properties", {})
+            told = [
+                str(fields.get(name, {}).get("description") or name.replace("_", " "))
+                for name in understood.missing
+            ]
+            return f"{first} does not know yet, and asks: {', '.join(told)}?"
+        return ""
+
+    def _cited(
+        self, draft: Draft, text: str, records: tuple[Record, ...]
+    ) -> Thought[tuple[RecordId, ...]]:
+        """The memories that an answer rests on."""
+        if not self.cite or not records or not text:
+            return tuple(record.id for record in records)
+        texts = {record.text: record.id for record in records}
+        picked = yield from choose(
+            Choose(
+                messages=(),
+                options=(*(Option(one) for one in texts), NONE),
+                about=text,
+                role="evidence",
+                seed=draft.situation.seed.child("cite").number,
+            )
+        )
+        if not isinstance(picked, Choice):
+            return ()
+        least = picked.probabilities[-1]
+        pairs = zip(texts.values(), picked.probabilities)
+        return tuple(number for number, p in pairs if p > least)
+
+
+def _called(spec: ToolSpec, arguments: object, line: Line) -> Thought[tuple[Made, ...]]:
+    result = yield from call(Call(tool=spec.name, arguments=arguments, why=line.text))
+    return (Made.of(spec.name, arguments, result),)

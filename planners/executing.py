@@ -1,0 +1,180 @@
+"""Plan and execute: a plan as a graph, its steps worked off side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..core import (
+    Completion,
+    Decision,
+    Failed,
+    Generate,
+    Situation,
+    Thought,
+    all_of,
+    from_json,
+    generate,
+    to_json,
+)
+from .goals import working
+from .outcome import Made, Outcome, Task, Worker, answer_of, made_before
+from .plans import SCHEMA, PlanStep, leaves, plan_of, ready, results_before
+from .prompts import prompt
+from .react import React
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanAndExecute:
+    """Writes a plan of steps that wait for each other (Wang et al. 2023), and has each step
+    worked off by ``worker``: those that wait for nothing side by side, their results passed
+    on to those after them.
+
+    Where a step comes to nothing the rest is planned anew, ``replans`` times. Steps that may
+    act in a world are done one after another, for a body does one thing at a time. ``borne``
+    as with React.
+    """
+
+    worker: Worker = field(default_factory=lambda: React(rounds=4, ask_back=True))
+    replans: int = 2
+    borne: float = 0.4
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Work on the first open goal; without one, go on or wait."""
+        return (yield from working(self, situation))
+
+    def work(self, task: Task) -> Thought[Outcome]:
+        """Plan, do, and plan anew where that fails."""
+        run = _Run(task)
+        while True:
+            if not run.steps:
+                failed = yield from run.plan()
+                if failed is not None:
+                    return run.ended("failed", f"no plan ({failed.reason}): {failed.detail}")
+            while wave := ready(run.steps):
+                outcome = yield from self._wave(run, wave)
+                if outcome is not None:
+                    return outcome
+                if run.lost:
+                    break
+            if not run.lost:
+                return (yield from run.finish(self.borne))
+            if run.replans == self.replans:
+                return run.ended("gave_up", f"after {run.replans + 1} plans: {run.lost[-1]}")
+            run.again()
+
+    def _wave(self, run: _Run, wave: list[PlanStep]) -> Thought[Outcome | None]:
+        """Do the steps that can be done now; an outcome where the work ends or waits here."""
+        if run.task.can:
+            wave = wave[:1]
+        outcomes = yield from all_of([self.worker.work(run.task_for(step)) for step in wave])
+        ended: Outcome | None = None
+        for step, outcome in zip(wave, outcomes):
+            run.take(step, outcome)
+            if outcome.status == "failed":
+                ended = run.ended("failed", f"step '{step.do}': {outcome.why}")
+            elif outcome.status == "waiting" and ended is None:
+                ended = replace(outcome, why=f"step '{step.do}': {outcome.why}")
+        if ended is None or ended.status == "failed":
+            return ended
+        return replace(ended, calls=tuple(run.calls), progress=run.progress())
+
+
+class _Run:
+    """A plan being worked off; lives inside one ``work``."""
+
+    def __init__(self, task: Task) -> None:
+        before = task.progress if isinstance(task.progress, dict) else {}
+        self.task = task
+        self.steps = tuple(from_json(PlanStep, row) for row in before.get("steps", ()))
+        self.replans = int(before.get("replans", 0))
+        self.found: list[str] = list(before.get("found", ()))
+        self.lost: list[str] = list(before.get("lost", ()))
+        self.calls: list[Made] = list(task.made)
+        self.mended: tuple[str, ...] = ()
+
+    def plan(self) -> Thought[Failed | None]:
+        """Write the steps; where none can be used, the goal itself is the only one."""
+        written = yield from generate(
+            Generate(
+                messages=prompt(
+                    "steps",
+                    goal=self.task.goal,
+                    tools=[f"- {one.name}: {one.description}" for one in self.task.tools],
+                    notes=[*self.task.hints, *self.task.known, *self.found, *self.lost]
+                    or ["nothing yet"],
+                ),
+                max_tokens=320,
+                temperature=0.0,
+                seed=self.task.seed.child("plan", self.replans).number,
+                schema=SCHEMA,
+                role="plan",
+            )
+        )
+        if isinstance(written, Failed) and written.reason != "schema":
+            return written
+        data = written.data if isinstance(written, Completion) else None
+        self.steps, self.mended = plan_of(data)
+        if not self.steps:
+            self.steps = (PlanStep(id="all", do=self.task.goal),)
+        self.lost = []
+        return None
+
+    def task_for(self, step: PlanStep) -> Task:
+        """A step as a task of its own, with the results it rests on."""
+        own = made_before(step.progress)
+        return replace(
+            self.task,
+            goal=step.do,
+            seed=self.task.seed.child("step", self.replans, step.id),
+            known=(*self.task.known, *self.found, *results_before(self.steps, step)),
+            made=own,
+            barred=(*self.task.barred, *(one.key for one in self.calls if one not in own)),
+            speak=False,
+            progress=step.progress,
+        )
+
+    def take(self, step: PlanStep, outcome: Outcome) -> None:
+        """Keep what came of a step."""
+        self.calls += [one for one in outcome.calls if one not in self.calls]
+        if outcome.status == "done":
+            step = replace(step, stand="done", result=outcome.answer, progress=None)
+        elif outcome.status == "waiting":
+            step = replace(step, stand="acting", progress=outcome.progress)
+        else:
+            told = [one.told for one in outcome.calls if not one.ok]
+            self.lost.append(f"'{step.do}' did not work: {'; '.join([outcome.why, *told])}")
+            step = replace(step, stand="lost")
+        self.steps = tuple(step if one.id == step.id else one for one in self.steps)
+
+    def again(self) -> None:
+        """Keep the results, drop the plan."""
+        self.found += [f"{one.do}: {one.result}" for one in self.steps if one.result]
+        self.replans += 1
+        self.steps = ()
+
+    def finish(self, borne: float) -> Thought[Outcome]:
+        """The answer, from what the steps found."""
+        results = [f"{one.do}: {one.result}" for one in self.steps if one.result]
+        ends = [one.result for one in leaves(self.steps) if one.result]
+        if not self.task.speak:
+            return Outcome(status="done", answer="; ".join(ends), calls=tuple(self.calls))
+        if not ends and not self.found and not self.task.known:
+            return self.ended("gave_up", "no step of the plan found anything")
+        told = replace(self.task, known=(*self.task.known, *self.found, *results))
+        doubted = [one for one in self.calls if one.doubted]
+        outcome = yield from answer_of(told, doubted, borne=borne, found=ends)
+        why = f"the plan was mended: {'; '.join(self.mended)}" if self.mended else outcome.why
+        return replace(outcome, calls=tuple(self.calls), why=why)
+
+    def ended(self, status: str, why: str) -> Outcome:
+        return Outcome(status=status, calls=tuple(self.calls), why=why)  # type: ignore[arg-type]
+
+    def progress(self) -> dict[str, object]:
+        """What a later step takes up again."""
+        return {
+            "steps": [to_json(step) for step in self.steps],
+            "replans": self.replans,
+            "found": self.found,
+            "lost": self.lost,
+            "made": [to_json(one) for one in self.calls],
+        }

@@ -1,0 +1,210 @@
+"""A piece of work and how it ended: what planners that work off goals share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from ..core import (
+    Action,
+    Affordance,
+    Completion,
+    Failed,
+    Fault,
+    Generate,
+    Json,
+    Seed,
+    Thought,
+    Time,
+    ToolResult,
+    ToolSpec,
+    canonical,
+    from_json,
+    generate,
+)
+from .acting import PREFIX
+from .calling import call_key
+from .prompts import prompt
+
+Status: TypeAlias = Literal["done", "stopped", "gave_up", "waiting", "failed"]
+"""Done; stopped at a bound; gave up, since nothing fits or nothing helped; waiting for the
+world, for a person's answer or permission; failed, since the model could not be asked."""
+
+SHOWN = 600
+"""Characters of a result that a prompt shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A call that was made and what came of it, in words. ``doubted``: other sources say
+    something else. A world's action is one too, its tool called ``world.`` and the verb."""
+
+    tool: str
+    arguments: Json = field(hash=False)
+    ok: bool = True
+    text: str = ""
+    reason: Fault = ""
+    receipt: str = ""
+    doubted: bool = False
+
+    @classmethod
+    def of(cls, tool: str, arguments: Json, answer: ToolResult | Failed) -> Made:
+        """Of a call's answer."""
+        if isinstance(answer, Failed):
+            return cls(tool=tool, arguments=arguments, ok=False, text=answer.detail, reason="gone")
+        said = answer.value if isinstance(answer.value, str) else canonical(answer.value)
+        return cls(
+            tool=tool,
+            arguments=arguments,
+            ok=answer.ok,
+            text=(said if answer.ok else answer.error)[:SHOWN],
+            reason=answer.reason,
+            receipt=answer.receipt,
+        )
+
+    @property
+    def key(self) -> str:
+        """What tells the call from others."""
+        return call_key(self.tool, self.arguments)
+
+    @property
+    def acted(self) -> bool:
+        """Whether it was an action in the world, which tells nothing."""
+        return self.tool.startswith(PREFIX)
+
+    @property
+    def told(self) -> str:
+        """The call and its result in a line."""
+        given = self.arguments if isinstance(self.arguments, dict) else {}
+        shown = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
+        asked = f"{self.tool} ({shown})" if shown else self.tool
+        return f"{asked} {'says' if self.ok else 'failed'}: {self.text}"
+
+
+def _plain(value: Json) -> str:
+    return value if isinstance(value, str) else canonical(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Something to work off. ``goal`` is what is wanted, ``known`` what is known already, such
+    as results of earlier steps, ``hints`` what may help but tells nothing: lessons, thoughts.
+    ``made`` are calls of earlier steps of the
+    same work, ``barred`` keys of further calls that must not be made again; ``can`` is what
+    the world affords. With ``speak`` the answer is put into words, else it is what was found.
+    ``progress`` is where a worker left off.
+    """
+
+    goal: str
+    seed: Seed
+    now: Time
+    who: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    can: tuple[Affordance, ...] = ()
+    known: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    made: tuple[Made, ...] = ()
+    barred: tuple[str, ...] = ()
+    speak: bool = True
+    progress: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a piece of work ended, or where it stands while it waits.
+
+    ``answer`` is what was found, or the question while it waits for a person; ``action`` what
+    to do in the world while it waits for that. ``lessons`` are for later tries, ``progress``
+    is where the worker goes on when asked again.
+    """
+
+    status: Status
+    answer: str = ""
+    calls: tuple[Made, ...] = ()
+    why: str = ""
+    action: Action | None = None
+    lessons: tuple[str, ...] = ()
+    progress: Json = None
+
+
+class Worker(Protocol):
+    """Works off a task by yielding asks; holds no state, ends within a bound."""
+
+    def work(self, task: Task) -> Thought[Outcome]:
+        """Work until it is done or waits."""
+        ...
+
+
+def made_before(progress: Json) -> tuple[Made, ...]:
+    """The calls that a worker's progress tells of."""
+    rows = progress.get("made", ()) if isinstance(progress, dict) else ()
+    return tuple(from_json(Made, row) for row in rows)
+
+
+def notes(task: Task, made: Sequence[Made]) -> list[str]:
+    """What is known in the course of a task, and what may help, a line each."""
+    return [*task.hints, *facts(task, made)]
+
+
+def facts(task: Task, made: Sequence[Made]) -> list[str]:
+    """What is known in the course of a task, a line each."""
+    kept = [one.told for one in made if not one.doubted]
+    doubted = [f"{one.told} (other sources do not agree)" for one in made if one.doubted]
+    return [*task.known, *kept, *doubted]
+
+
+def answer_of(
+    task: Task, made: Sequence[Made], *, borne: float, found: Sequence[str] = ()
+) -> Thought[Outcome]:
+    """The end of a task that is done: its answer from what was found.
+
+    Without ``found`` that is what the calls gave. An answer that it does not bear out (see
+    ``borne_out``; 0: any will do) is not given: what was found is."""
+    calls = tuple(made)
+    told = [one for one in calls if one.ok and not one.doubted and not one.acted]
+    found = found or [one.text for one in told]
+    if not task.speak:
+        return Outcome(status="done", answer=found[-1] if found else "", calls=calls)
+    said = yield from generate(
+        Generate(
+            messages=prompt("answer", goal=task.goal, notes=notes(task, made) or ["nothing yet"]),
+            max_tokens=96,
+            temperature=0.0,
+            seed=task.seed.child("answer").number,
+            role="answer",
+        )
+    )
+    if not isinstance(said, Completion):
+        return Outcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
+    answer = said.text.strip()
+    if found and borne and not borne_out(answer, [task.goal, *facts(task, calls)], borne):
+        why = f"said what was found, since nothing bears out '{answer}'"
+        return Outcome(status="done", answer="; ".join(found), calls=calls, why=why)
+    return Outcome(status="done", answer=answer, calls=calls)
+
+
+def borne_out(text: str, basis: Sequence[str], share: float) -> bool:
+    """Whether every number in a text stands in what it rests on, and so do at least a share
+    of its longer words, in some form.
+
+    >>> found = ["Bern: rain, 9 degrees"]
+    >>> borne_out("It rains in Bern.", found, 0.5), borne_out("It is 5 degrees.", found, 0.5)
+    (True, False)
+    >>> borne_out("It is expected to be quite hot and humid in Bern.", found, 0.5)
+    False
+    """
+    said, known = _words(text), set[str]().union(*map(_words, basis))
+    words = [one for one in said if not one[0].isdigit()]
+    held = sum(one in known for one in words)
+    numbers = all(one in known for one in said if one[0].isdigit())
+    return bool(said) and numbers and held >= share * len(words)
+
+
+def _words(text: str) -> set[str]:
+    """Numbers, and the beginnings of words of four letters or more."""
+    return {
+        one[:4] if one[0].isalpha() else one
+        for one in re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]{4,}", text.lower())
+    }

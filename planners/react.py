@@ -1,0 +1,152 @@
+"""Thought, tool, result, answer: work off a goal call by call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core import (
+    Call,
+    Completion,
+    Decision,
+    Failed,
+    Generate,
+    Situation,
+    Thought,
+    call,
+    generate,
+    to_json,
+)
+from .acting import PREFIX, action_of
+from .calling import Way
+from .checking import cross_check
+from .goals import working
+from .moves import FILLS, Move, next_move
+from .outcome import Made, Outcome, Task, answer_of, notes
+from .prompts import prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class React:
+    """Works on a goal in rounds (Yao et al. 2023): decide, call, note the result.
+
+    Each round decides by likelihood among the tools, what the world affords, answering,
+    asking back and giving up; nothing is parsed from prose, and no call is made twice.
+    ``rounds`` bounds the decisions of a goal over all steps of a run. With ``check``,
+    sources that answered the same question are compared before the answer, and one more is
+    asked where they contradict each other. With ``ask_back`` a person may be asked.
+    ``borne`` is the share of the answer's words that must stand in what was found, else that
+    is given as it is: a tiny model paints out what it was told (0: off, for models that do
+    not). ``way`` is how arguments are filled in, see ``fill``.
+    """
+
+    rounds: int = 8
+    check: bool = True
+    ask_back: bool = True
+    borne: float = 0.4
+    way: Way = "fields"
+
+    def most_asks(self, fields: int = 4) -> int:
+        """More asks than this no goal takes, whatever the model answers, with tools of at most
+        so many ``fields``."""
+        pairs = self.rounds * (self.rounds - 1) // 2 if self.check else 0
+        # By fields: two for all of them together, and at most six for each.
+        filling = 1 if self.way == "whole" else 2 + 6 * fields
+        return self.rounds * (2 + FILLS * filling + pairs) + 1
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Work on the first open goal; without one, go on or wait."""
+        return (yield from working(self, situation))
+
+    def work(self, task: Task) -> Thought[Outcome]:
+        """Work off one task, or up to the next thing to do in the world."""
+        made = list(task.made)
+        begun = int((task.progress or {}).get("rounds", 0))
+        settling = False
+        for number in range(begun, self.rounds):
+            seed = task.seed.child("round", number)
+            move = yield from next_move(
+                task,
+                made,
+                seed=seed,
+                may_ask=self.ask_back,
+                may_answer=not settling,
+                way=self.way,
+            )
+            if isinstance(move, Failed):
+                return _ended("failed", made, f"no decision ({move.reason}): {move.detail}")
+            if move.kind == "ask":
+                return (yield from _ask_back(task, made, number + 1))
+            if move.kind == "answer" or (move.kind == "give_up" and settling):
+                open_ = False
+                if self.check:
+                    checked, open_ = yield from cross_check(task, made, seed=seed)
+                    made = list(checked)
+                if open_ and not settling:
+                    settling = True
+                    continue
+                return (yield from answer_of(task, made, borne=self.borne))
+            if move.kind == "give_up":
+                return _ended("gave_up", made, "nothing that could be done fits what is wanted")
+            if (acting := _acting(task, made, move, number + 1)) is not None:
+                return acting
+            yield from _call(task, made, move)
+            settling = False
+        return _ended("stopped", made, f"not done within {self.rounds} rounds")
+
+
+def _ended(status: str, made: Sequence[Made], why: str) -> Outcome:
+    return Outcome(status=status, calls=tuple(made), why=why)  # type: ignore[arg-type]
+
+
+def _progress(made: Sequence[Made], rounds: int) -> dict[str, object]:
+    return {"rounds": rounds, "made": [to_json(one) for one in made]}
+
+
+def _acting(task: Task, made: Sequence[Made], move: Move, rounds: int) -> Outcome | None:
+    """What to do in the world, where the move is that."""
+    assert move.spec is not None, "only asked of calls"
+    if not move.spec.name.startswith(PREFIX):
+        return None
+    action = action_of(move.spec.name, move.arguments, task.can)
+    if action is None:
+        return _ended("failed", made, f"{move.spec.name} is not afforded with {move.arguments}")
+    done = Made(tool=move.spec.name, arguments=move.arguments, text="done")
+    calls = (*made, done)
+    return Outcome(
+        status="waiting",
+        calls=calls,
+        action=action,
+        why=f"does this in the world: {action.verb} {action.target}".rstrip(),
+        progress=_progress(calls, rounds),
+    )
+
+
+def _call(task: Task, made: list[Made], move: Move) -> Thought[None]:
+    assert move.spec is not None, "only asked of calls"
+    name = move.spec.name
+    answer = yield from call(Call(tool=name, arguments=move.arguments, why=task.goal))
+    made.append(Made.of(name, move.arguments, answer))
+
+
+def _ask_back(task: Task, made: Sequence[Made], rounds: int) -> Thought[Outcome]:
+    """Wait for a person, with the question for them."""
+    asked = yield from generate(
+        Generate(
+            messages=prompt("ask_back", goal=task.goal, notes=notes(task, made) or ["nothing"]),
+            max_tokens=48,
+            temperature=0.0,
+            seed=task.seed.child("ask back").number,
+            stop=("\n",),
+            role="ask_back",
+        )
+    )
+    if not isinstance(asked, Completion):
+        return _ended("failed", made, f"no question: {asked.detail}")
+    return Outcome(
+        status="waiting",
+        answer=asked.text.strip(),
+        calls=tuple(made),
+        why="something needed was not said",
+        progress=_progress(made, rounds),
+    )

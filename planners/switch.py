@@ -1,0 +1,175 @@
+"""Planners put together: switched by rule, and a day's doings worked off with tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from ..core import (
+    NONE,
+    Choice,
+    Choose,
+    Decision,
+    Option,
+    Planner,
+    SettingError,
+    Situation,
+    Thought,
+    choose,
+    nearest,
+)
+from .draft import Draft
+from .goals import Goal, goals_of, hear_goals, settle_goal, task_of
+from .outcome import Worker
+from .react import React
+
+Rule: TypeAlias = Callable[[Situation], bool]
+
+
+def spoken_to(situation: Situation) -> bool:
+    """Whether one is in a conversation that goes on."""
+    talk = situation.seen.talk
+    return talk is not None and not talk.ended
+
+
+def at_night(situation: Situation) -> bool:
+    """Whether it is the persona's time to sleep."""
+    return situation.persona.sleeps_at(situation.now.hour * 60 + situation.now.minute)
+
+
+def has_goal(situation: Situation) -> bool:
+    """Whether there is a goal to work on, or one is whispered now."""
+    return any(not goal.asked for goal in goals_of(hear_goals(situation).state))
+
+
+RULES: Mapping[str, Rule] = {"spoken_to": spoken_to, "at_night": at_night, "has_goal": has_goal}
+"""Rules that can be named in a scenario."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The planner of the first rule that holds for the situation, else ``otherwise``.
+
+    A rule is a function of the situation or the name of one in ``RULES``; a planner may be
+    named too. All share the agent's state, so each goes on where another left off.
+
+    >>> Switch([("at_night", "routine"), ("has_goal", "react")], "daily").names()
+    ('at_night', 'has_goal')
+    """
+
+    rules: Sequence[tuple[Rule | str, Planner | str]]
+    otherwise: Planner | str = "daily"
+    _parts: tuple[tuple[Rule, Planner], ...] = field(init=False, repr=False)
+    _else: Planner = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        parts = tuple((_rule(rule), _planner(planner)) for rule, planner in self.rules)
+        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "_else", _planner(self.otherwise))
+
+    def names(self) -> tuple[str, ...]:
+        """What the rules are called, in their order."""
+        return tuple(
+            rule if isinstance(rule, str) else getattr(rule, "__name__", repr(rule))
+            for rule, _ in self.rules
+        )
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """As the planner decides whose turn it is."""
+        chosen = next((planner for rule, planner in self._parts if rule(situation)), self._else)
+        return (yield from chosen.decide(situation))
+
+
+def _rule(given: Rule | str) -> Rule:
+    if not isinstance(given, str):
+        return given
+    if given not in RULES:
+        raise SettingError(
+            f"planner 'switch': there is no rule '{given}'{nearest(given, RULES)}; "
+            f"rules: {', '.join(RULES)}"
+        )
+    return RULES[given]
+
+
+def _planner(given: Planner | str) -> Planner:
+    if not isinstance(given, str):
+        return given
+    from . import planner_by_name
+
+    return planner_by_name(given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errands:
+    """Lives by ``planner`` (or the one of that name); what its day has it do and is a goal
+    too is worked off by ``worker``, with tools and what the world affords.
+
+    While the doing of now is likelier one of the open goals than none of them, that goal is
+    worked on once the place is reached; this is asked once for each doing. With ``any_time``
+    a goal need not wait for a doing that fits: it is worked on whenever the day leaves time.
+    """
+
+    planner: Planner | str = "daily"
+    worker: Worker = field(default_factory=React)
+    any_time: bool = False
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Live on, and work on the goal that belongs to it."""
+        situation = hear_goals(situation)
+        lived = yield from _planner(self.planner).decide(situation)
+        later = replace(situation, state=lived.state)
+        if not self._free(later, lived):
+            return lived
+        draft = Draft(later)
+        goal = yield from self._goal(draft)
+        if goal is None:
+            return _joined(lived, draft.decide(lived.action))
+        outcome = yield from self.worker.work(task_of(goal, later))
+        settle_goal(draft, goal, outcome)
+        yield from draft.settle()
+        return _joined(lived, draft.decide(outcome.action or lived.action))
+
+    def _free(self, situation: Situation, lived: Decision) -> bool:
+        """Whether the day leaves time: awake, there, and in no conversation."""
+        idle = lived.action.verb in ("continue", "wait")
+        awake = not lived.state.asleep and not spoken_to(situation)
+        return idle and awake and situation.seen.arrived and has_goal(situation)
+
+    def _goal(self, draft: Draft) -> Thought[Goal | None]:
+        """The goal that belongs to the doing of now."""
+        goals = [goal for goal in goals_of(draft.state) if not goal.asked]
+        if self.any_time:
+            return goals[0]
+        doing = draft.state.doing.doing if draft.state.doing else ""
+        if not doing:
+            return None
+        kept = draft.state.drafts.get("errand", {})
+        texts = [goal.text for goal in goals]
+        if kept.get("doing") != doing or kept.get("goals") != texts:
+            picked = yield from choose(
+                Choose(
+                    messages=(),
+                    options=(*(Option(text) for text in dict.fromkeys(texts)), NONE),
+                    about=doing,
+                    role="errand",
+                    seed=draft.situation.seed.child("errand").number,
+                )
+            )
+            chosen = [*dict.fromkeys(texts), ""]
+            fits = chosen[picked.index] if isinstance(picked, Choice) else ""
+            kept = {"doing": doing, "goals": texts, "fits": fits}
+            draft.change(drafts={**draft.state.drafts, "errand": kept})
+        return next((goal for goal in goals if goal.text == kept["fits"]), None)
+
+
+def _joined(first: Decision, second: Decision) -> Decision:
+    """Two decisions of one step, the second made in the state that the first left."""
+    return Decision(
+        action=second.action,
+        state=second.state,
+        records=(*first.records, *second.records),
+        embedded={**first.embedded, **second.embedded},
+        used=tuple(dict.fromkeys((*first.used, *second.used))),
+        why=f"{first.why} {second.why}".strip(),
+    )
