@@ -154,6 +154,7 @@ if TYPE_CHECKING:
         Store,
     )
     from .tools import (
+        AnyTool,
         Tool,
         Toolbox,
         ToolContext,
@@ -181,6 +182,7 @@ __all__ = [
     "AgentState",
     "Anchor",
     "Answer",
+    "AnyTool",
     "Appointment",
     "Ask",
     "AskId",
@@ -330,6 +332,7 @@ _HOMES = {
     "resume": ".simulation",
     "figures": ".simulation",
     "Store": ".store",
+    "AnyTool": ".tools",
     "Tool": ".tools",
     "ToolContext": ".tools",
     "Toolbox": ".tools",

@@ -28,7 +28,7 @@ from ..core import (
 )
 from ..memory import Memory
 from ..planners import Daily
-from ..tools import Toolbox
+from ..tools import AnyTool, Toolbox
 from .faculties import Minds
 from .replying import learning, replying
 
@@ -55,7 +55,7 @@ class Agent:
         model: Model,
         memory: Memory,
         planner: Planner | None = None,
-        tools: Toolbox | Iterable[Callable[..., object] | str] = (),
+        tools: Toolbox | Iterable[AnyTool | str] = (),
         state: AgentState | None = None,
         step_seconds: int = 60,
         private_talk: bool = True,

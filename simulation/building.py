@@ -31,6 +31,7 @@ from ..core import (
 from ..memory import Memory
 from ..planners import Daily, planner_by_name
 from ..store import Store
+from ..tools import AnyTool, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .budget import CAP
 from .packing import reading
@@ -155,9 +156,7 @@ def _planner(scenario: Scenario, member: Member) -> Planner:
     return planner_by_name(name, minds.daily)
 
 
-def _tools(scenario: Scenario, member: Member) -> list[Callable[..., object]]:
-    from ..tools import tool_by_name
-
+def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     names = scenario.minds.tools if member.tools is None else member.tools
     return [tool_by_name(name) for name in names]
 

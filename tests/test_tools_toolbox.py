@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 import pytest
-from denizens.core import Json, ToolError, ToolResult
-from denizens.tools import Tool, Toolbox, ToolContext, tool, tool_by_name
+from denizens.core import Json, ToolError, ToolResult, ToolSpec
+from denizens.tools import AnyTool, Tool, Toolbox, ToolContext, tool, tool_by_name
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,7 +167,7 @@ def test_names_are_unique() -> None:
 def test_a_plain_function_is_refused() -> None:
     """A function without @tool is refused with the remedy."""
     with pytest.raises(ToolError, match="decorate the function with @tool"):
-        Toolbox([len])
+        Toolbox([len])  # type: ignore[list-item]
 
 
 def test_specs_keep_their_order() -> None:
@@ -201,3 +202,62 @@ def test_a_wrong_name_is_told(name: str, words: str) -> None:
     with pytest.raises(ToolError) as caught:
         tool_by_name(name)
     assert words in str(caught.value)
+
+
+class Foreign:
+    """A tool that no decorator made: it comes from a server of somebody else."""
+
+    name = "far.away.echo"
+    spec = ToolSpec("far.away.echo", "Say it again.", {"type": "object"}, outside=True)
+    context = ""
+
+    def arguments(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Pass on what has a text."""
+        if "text" not in given:
+            raise ValueError("give it a text")
+        return dict(given)
+
+    def function(self, text: str) -> str:
+        """Say it again."""
+        return text
+
+
+def test_a_foreign_tool_fits() -> None:
+    """Whatever has the parts of a tool is one, under a dotted name; its own complaint about
+    arguments comes back like a schema's."""
+    assert isinstance(Foreign(), AnyTool)
+    far = Toolbox([Foreign(), add])
+    called = far.call("far.away.echo", {"text": "hi"}, context=BO, key="k")
+    assert (called.value, called.reason) == ("hi", "")
+    assert called.receipt.startswith("far.away.echo-")
+    refused = far.call("far.away.echo", {}, context=BO, key="k")
+    assert (refused.reason, refused.error) == ("arguments", "far.away.echo: give it a text")
+
+
+@pytest.mark.parametrize("name", ["a..b", ".a", "a.", "1a", "a.1", "a b", "", "a" * 65])
+def test_a_name_must_fit_a_prompt(name: str) -> None:
+    """Also a foreign tool's name is checked: nothing but letters, digits, _, - and dots."""
+
+    class Named(Foreign):
+        """One of another name."""
+
+    Named.name = name
+    with pytest.raises(ToolError, match="a name has letters"):
+        Toolbox([Named()])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "reason"),
+    [
+        ("nothing", {}, "unknown"),
+        ("add", {}, "arguments"),
+        ("add", [], "arguments"),
+        ("break_down", {}, "failed"),
+        ("give", {"kind": "nan"}, "result"),
+        ("give", {"kind": "long"}, "result"),
+        ("add", {"first": 1}, ""),
+    ],
+)
+def test_every_fault_has_its_reason(name: str, arguments: Json, reason: str) -> None:
+    """What a planner goes on by is a word, not the text of a message."""
+    assert call(name, arguments).reason == reason

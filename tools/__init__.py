@@ -11,13 +11,14 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 """
 
 from .arithmetic import calculator
-from .declare import Tool, ToolContext, tool
+from .declare import AnyTool, Tool, ToolContext, tool
 from .find import BUILT_IN, tool_by_name
 from .times import calendar, clock
 from .toolbox import Toolbox
 
 __all__ = [
     "BUILT_IN",
+    "AnyTool",
     "Tool",
     "ToolContext",
     "Toolbox",

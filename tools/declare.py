@@ -14,12 +14,14 @@ from typing import (
     Generic,
     Literal,
     ParamSpec,
+    Protocol,
     TypeAlias,
     TypeVar,
     get_args,
     get_origin,
     get_type_hints,
     overload,
+    runtime_checkable,
 )
 
 from ..core import AgentId, Json, Time, ToolError, ToolSpec
@@ -31,7 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Effect: TypeAlias = Literal["pure", "reads", "acts"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"(?=.{1,64}$)[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _ARGS = re.compile(r"(?m)^Args:[ \t]*$\n((?:[ \t]+.*\n?|[ \t]*\n)*)")
 
 
@@ -45,6 +47,47 @@ class ToolContext:
     key: str = ""
 
 
+@runtime_checkable
+class AnyTool(Protocol):
+    """What a Toolbox takes: a function of our own made by ``@tool``, or a foreign one."""
+
+    @property
+    def name(self) -> str:
+        """Its name; dots divide it into namespaces: ``web.fetch``."""
+        ...
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What a mind is shown."""
+        ...
+
+    @property
+    def context(self) -> str:
+        """Name of the parameter that is given the ToolContext; empty for none."""
+        ...
+
+    @property
+    def function(self) -> Callable[..., object]:
+        """What is called with the arguments by name, plain or ``async``."""
+        ...
+
+    def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
+        """The function's arguments, converted; raises ValueError (pydantic.ValidationError
+        is one) when they do not fit."""
+        ...
+
+
+def checked_name(name: str) -> str:
+    """The name itself. Raises ToolError for one that no prompt and no schema could carry."""
+    if not _NAME.fullmatch(name):
+        raise ToolError(
+            f"tool '{name}': a name has letters, digits, _ and -, in parts divided by dots, at "
+            "most 64 in all, and each part starts with a letter or _; give one with "
+            '@tool(name="...")'
+        )
+    return name
+
+
 class Tool(Generic[P, R]):
     """A function with the schema a model is shown; calling it calls the function as it is.
 
@@ -54,12 +97,7 @@ class Tool(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], *, name: str = "", effect: Effect = "pure"):
         self.function = function
-        self.name = name or getattr(function, "__name__", "")
-        if not _NAME.fullmatch(self.name):
-            raise ToolError(
-                f"tool '{self.name}': a name has letters, digits, _ and -, at most 64, and starts "
-                'with a letter or _; give one with @tool(name="...")'
-            )
+        self.name = checked_name(name or getattr(function, "__name__", ""))
         if effect not in get_args(Effect):
             raise ToolError(f"tool '{self.name}': effect is pure, reads or acts, not '{effect}'")
         doc = inspect.getdoc(function) or ""

@@ -7,14 +7,14 @@ from typing import Any
 
 from ..core import ToolError, nearest
 from .arithmetic import calculator
-from .declare import Tool
+from .declare import AnyTool, Tool
 from .times import calendar, clock
 
 BUILT_IN: tuple[Tool[..., Any], ...] = (calculator, clock, calendar)
 """The tools that come with the package."""
 
 
-def tool_by_name(name: str) -> Tool[..., Any]:
+def tool_by_name(name: str) -> AnyTool:
     """The built-in tool of that name, or the one at ``package.module:function``.
 
     Raises ToolError saying what was not found.
@@ -46,6 +46,6 @@ def tool_by_name(name: str) -> Tool[..., Any]:
     if found is None:
         near = nearest(attribute, vars(module))
         raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
-    if not isinstance(found, Tool):
+    if not isinstance(found, AnyTool):
         raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")
     return found

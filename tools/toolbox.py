@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..core import Json, ToolError, ToolResult, ToolSpec, digest_text, nearest
-from .declare import Tool, ToolContext
+from .declare import AnyTool, ToolContext, checked_name
 from .find import tool_by_name
 
 if TYPE_CHECKING:
@@ -29,23 +29,21 @@ class Toolbox:
     ``limit`` is the most characters of canonical JSON that a result may have.
     """
 
-    def __init__(
-        self, tools: Iterable[Callable[..., object] | str] = (), *, limit: int = 20_000
-    ) -> None:
+    def __init__(self, tools: Iterable[AnyTool | str] = (), *, limit: int = 20_000) -> None:
         self.limit = limit
-        self._tools: dict[str, Tool[..., Any]] = {}
+        self._tools: dict[str, AnyTool] = {}
         for given in tools:
             found = tool_by_name(given) if isinstance(given, str) else given
-            if not isinstance(found, Tool):
+            if not isinstance(found, AnyTool):
                 raise ToolError(f"{found!r} is not a tool; decorate the function with @tool")
-            if found.name in self._tools:
+            if checked_name(found.name) in self._tools:
                 raise ToolError(
                     f"two tools are called '{found.name}'; give one another name with "
                     '@tool(name="...")'
                 )
             self._tools[found.name] = found
 
-    def __iter__(self) -> Iterator[Tool[..., Any]]:
+    def __iter__(self) -> Iterator[AnyTool]:
         return iter(self._tools.values())
 
     def __len__(self) -> int:
@@ -84,11 +82,11 @@ class Toolbox:
         without one has changed nothing. ``why`` is logged.
         """
         if name not in self._tools:
-            return ToolResult(ok=False, error=self._unknown(name))
+            return ToolResult(ok=False, error=self._unknown(name), reason="unknown")
         found = self._tools[name]
         given, complaint = _checked(found, arguments)
         if complaint:
-            return ToolResult(ok=False, error=complaint)
+            return ToolResult(ok=False, error=complaint, reason="arguments")
         if found.context:
             given[found.context] = replace(context, key=key)
         receipt = f"{name}-{digest_text(key)[:16]}"
@@ -99,8 +97,8 @@ class Toolbox:
         except Exception as error:  # A tool may raise anything; it is logged and told on.
             log.warning("tool %s, called by %s: %s: %s", name, who, type(error).__name__, error)
             log.debug("tool %s [%s] failed here", name, receipt, exc_info=True)
-            reason = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
-            return ToolResult(ok=False, error=reason, receipt=receipt)
+            problem = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
+            return ToolResult(ok=False, error=problem, receipt=receipt, reason="failed")
         return self._result(name, value, receipt)
 
     def _result(self, name: str, value: object, receipt: str) -> ToolResult:
@@ -113,14 +111,16 @@ class Toolbox:
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             problem = f"tool '{name}' ran, but its result cannot be written as JSON: {error}"
             log.warning("%s [%s]", problem, receipt)
-            return ToolResult(ok=False, error=problem[:_ERROR_CHARACTERS], receipt=receipt)
+            return ToolResult(
+                ok=False, error=problem[:_ERROR_CHARACTERS], receipt=receipt, reason="result"
+            )
         if size > self.limit:
             problem = (
                 f"tool '{name}' ran, but its result has {size} characters, more than the "
                 f"{self.limit} allowed; ask for less"
             )
             log.warning("%s [%s]", problem, receipt)
-            return ToolResult(ok=False, error=problem, receipt=receipt)
+            return ToolResult(ok=False, error=problem, receipt=receipt, reason="result")
         return ToolResult(ok=True, value=plain, receipt=receipt)
 
     def _unknown(self, name: str) -> str:
@@ -128,7 +128,7 @@ class Toolbox:
         return f"there is no tool '{name}'{nearest(name, self._tools)}; tools: {known}"
 
 
-def _checked(found: Tool[..., Any], arguments: Json) -> tuple[dict[str, Any], str]:
+def _checked(found: AnyTool, arguments: Json) -> tuple[dict[str, Any], str]:
     """The arguments as the function takes them, and what is wrong with them (or "")."""
     from pydantic import ValidationError
 
@@ -140,6 +140,8 @@ def _checked(found: Tool[..., Any], arguments: Json) -> tuple[dict[str, Any], st
     except ValidationError as error:
         known = list(found.spec.parameters.get("properties", {}))
         faults = [_fault(details, known) for details in error.errors()]
+    except ValueError as error:
+        return {}, f"{found.name}: {error}"[:_ERROR_CHARACTERS]
     more = len(faults) - _ERRORS_SHOWN
     shown = "; ".join(faults[:_ERRORS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
     return {}, f"{found.name}: {shown}"
