@@ -13,12 +13,14 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 from .arithmetic import calculator
 from .declare import AnyTool, Tool, ToolContext, tool
 from .find import BUILT_IN, tool_by_name
+from .mcp_client import McpClient, tools_from_mcp
 from .times import calendar, clock
 from .toolbox import Toolbox
 
 __all__ = [
     "BUILT_IN",
     "AnyTool",
+    "McpClient",
     "Tool",
     "ToolContext",
     "Toolbox",
@@ -27,4 +29,5 @@ __all__ = [
     "clock",
     "tool",
     "tool_by_name",
+    "tools_from_mcp",
 ]

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,6 +42,14 @@ class Toolbox:
                     '@tool(name="...")'
                 )
             self._tools[found.name] = found
+
+    @classmethod
+    def from_mcp(cls, where: str | Sequence[str], **settings: Any) -> Toolbox:
+        """The tools of one MCP server, a command or a URL; ``settings`` are McpClient's. To
+        mix them with others: ``Toolbox([*tools_from_mcp(where), "calculator"])``."""
+        from .mcp_client import tools_from_mcp
+
+        return cls(tools_from_mcp(where, **settings))
 
     def __iter__(self) -> Iterator[AnyTool]:
         return iter(self._tools.values())
