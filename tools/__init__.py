@@ -11,22 +11,32 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 """
 
 from .arithmetic import calculator
-from .declare import AnyTool, Tool, ToolContext, tool
+from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
 from .find import BUILT_IN, tool_by_name
 from .mcp_client import McpClient, tools_from_mcp
+from .policy import Budget, Policy, Ruling, matches
 from .times import calendar, clock
-from .toolbox import Toolbox
+from .toolbox import Listener, Progress, Toolbox, renamed
 
 __all__ = [
     "BUILT_IN",
     "AnyTool",
+    "Budget",
+    "Limits",
+    "Listener",
     "McpClient",
+    "Policy",
+    "Progress",
+    "Ruling",
     "Tool",
     "ToolContext",
     "Toolbox",
+    "Unit",
     "calculator",
     "calendar",
     "clock",
+    "matches",
+    "renamed",
     "tool",
     "tool_by_name",
     "tools_from_mcp",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import (
     TYPE_CHECKING,
@@ -39,12 +40,39 @@ _ARGS = re.compile(r"(?m)^Args:[ \t]*$\n((?:[ \t]+.*\n?|[ \t]*\n)*)")
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Who calls, when in the world's time, and under which idempotency key. A tool that has
-    a parameter of this type is given it; the model never sees that parameter."""
+    """Who calls, when in the world's time, under which idempotency key, and after reading
+    whose words. A tool that has a parameter of this type is given it; the model never sees
+    that parameter."""
 
     who: AgentId
     now: Time
     key: str = ""
+    sources: tuple[str, ...] = ()
+    listener: Callable[[str, float | None], None] | None = field(
+        default=None, compare=False, repr=False
+    )
+
+    def tell(self, text: str, share: float | None = None) -> None:
+        """Say how the work goes on: in words, and the share of it that is done (0 to 1)."""
+        if self.listener:
+            self.listener(text, share)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number is measured in: ``Annotated[float, Unit("km")]``. The model is told."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How a tool is run: ``timeout`` in seconds (0: none), how many ``retries`` after a failure,
+    the most characters of its result as JSON (0: the toolbox's own)."""
+
+    timeout: float = 0.0
+    retries: int = 0
+    characters: int = 0
 
 
 @runtime_checkable
@@ -92,11 +120,20 @@ class Tool(Generic[P, R]):
     """A function with the schema a model is shown; calling it calls the function as it is.
 
     ``spec`` is what a mind sees, ``context`` the name of the injected parameter (or "").
-    Made by ``@tool``.
+    Made by ``@tool``. One made of a method is a tool of each object: ``Toolbox([bo.bake])``.
     """
 
-    def __init__(self, function: Callable[P, R], *, name: str = "", effect: Effect = "pure"):
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        name: str = "",
+        effect: Effect = "pure",
+        outside: bool = False,
+        limits: Limits = Limits(),
+    ):
         self.function = function
+        self.limits = limits
         self.name = checked_name(name or getattr(function, "__name__", ""))
         if effect not in get_args(Effect):
             raise ToolError(f"tool '{self.name}': effect is pure, reads or acts, not '{effect}'")
@@ -107,14 +144,27 @@ class Tool(Generic[P, R]):
                 f"tool '{self.name}' has no docstring; say in it what the tool does, "
                 "the model chooses by it"
             )
-        self.context, parameters = _parameters(self.name, function)
+        _check_limits(self.name, effect, limits)
+        self.method = _is_method(function)
+        self.context, parameters = _parameters(self.name, function, skip=self.method)
         self._names = {f"a{place}": name for place, name in enumerate(parameters)}
         self._model = _model(self.name, parameters, _arguments_doc(self.name, doc, parameters))
-        self.spec = ToolSpec(self.name, description, _schema(self.name, self._model), effect)
+        schema = _schema(self.name, self._model)
+        _tell_units(schema, parameters)
+        self.spec = ToolSpec(self.name, description, schema, effect, outside)
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
+
+    def __get__(self, owner: object, kind: type | None = None) -> Tool[..., R]:
+        """The tool of one object, where it was made of a method."""
+        if owner is None or not self.method:
+            return self
+        bound = copy(self)
+        bound.function = self.function.__get__(owner, kind)
+        bound.method = False
+        return bound
 
     def __repr__(self) -> str:
         return f"<Tool {self.name} ({self.spec.effect})>"
@@ -131,17 +181,36 @@ class Tool(Generic[P, R]):
 @overload
 def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
-def tool(*, name: str = "", effect: Effect = "pure") -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
-    function: Callable[P, R] | None = None, /, *, name: str = "", effect: Effect = "pure"
+    *,
+    name: str = "",
+    effect: Effect = "pure",
+    outside: bool = False,
+    timeout: float = 0.0,
+    retries: int = 0,
+    limit: int = 0,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+def tool(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str = "",
+    effect: Effect = "pure",
+    outside: bool = False,
+    timeout: float = 0.0,
+    retries: int = 0,
+    limit: int = 0,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
-    """Make a tool of a typed function, plain or ``async``.
+    """Make a tool of a typed function or method, plain or ``async``.
 
     The description is the docstring's first paragraph; arguments are described by its
     ``Args:`` lines (``name: text``), by ``Annotated[int, "text"]`` or by pydantic's
     ``Field``. ``effect``: ``pure`` depends on nothing but its arguments and the context,
-    ``reads`` looks at the outside, ``acts`` changes it. Raises ToolError when a parameter
-    has no type, or one that JSON cannot carry.
+    ``reads`` looks at the outside, ``acts`` changes it; with ``outside`` its results are words
+    of strangers. It is given up after ``timeout`` seconds, then runs in a thread of its own;
+    what acts is never tried again, anything else up to ``retries`` times; ``limit`` bounds the
+    characters of its result. Raises ToolError when a parameter has no type, or one that JSON
+    cannot carry.
 
     >>> @tool
     ... def double(n: int) -> int:
@@ -150,9 +219,30 @@ def tool(
     >>> double(4), double.spec.parameters["properties"]
     (8, {'n': {'type': 'integer'}})
     """
-    if function is not None:
-        return Tool(function, name=name, effect=effect)
-    return lambda later: Tool(later, name=name, effect=effect)
+    limits = Limits(timeout=timeout, retries=retries, characters=limit)
+
+    def made(given: Callable[P, R]) -> Tool[P, R]:
+        return Tool(given, name=name, effect=effect, outside=outside, limits=limits)
+
+    return made if function is None else made(function)
+
+
+def _check_limits(name: str, effect: Effect, limits: Limits) -> None:
+    if min(limits.timeout, limits.retries, limits.characters) < 0:
+        raise ToolError(f"tool '{name}': timeout, retries and limit must not be negative")
+    if limits.retries and effect == "acts":
+        raise ToolError(
+            f"tool '{name}' acts, so it must not be tried again by itself: what failed may have "
+            "been done; leave retries out"
+        )
+
+
+def _is_method(function: Callable[..., object]) -> bool:
+    """Whether it stands in a class's body and waits for its object."""
+    scope = getattr(function, "__qualname__", "").rpartition(".")[0]
+    within = bool(scope) and not scope.endswith("<locals>") and inspect.isfunction(function)
+    first = next(iter(inspect.signature(function).parameters), "") if within else ""
+    return first == "self"
 
 
 def _description(doc: str) -> str:
@@ -183,7 +273,7 @@ def _arguments_doc(name: str, doc: str, parameters: Mapping[str, object]) -> dic
 
 
 def _parameters(
-    name: str, function: Callable[..., object]
+    name: str, function: Callable[..., object], *, skip: bool
 ) -> tuple[str, dict[str, tuple[Any, object]]]:
     """The name of the context parameter, and every other's type and default."""
     try:
@@ -195,7 +285,7 @@ def _parameters(
         ) from error
     context = ""
     found: dict[str, tuple[Any, object]] = {}
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in [*inspect.signature(function).parameters.values()][int(skip) :]:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ToolError(
                 f"tool '{name}': parameter '{parameter.name}' must be an ordinary one, "
@@ -208,19 +298,33 @@ def _parameters(
             context = parameter.name
         else:
             default = ... if parameter.default is parameter.empty else parameter.default
-            found[parameter.name] = (_described(kind), default)
+            found[parameter.name] = (kind, default)
     return context, found
 
 
 def _described(kind: Any) -> Any:
-    """``Annotated[int, "text"]`` means a description of ``text``."""
+    """``Annotated[int, "text"]`` means a description of ``text``; a Unit is none of pydantic's."""
     if get_origin(kind) is not Annotated:
         return kind
     from pydantic import Field
 
     base, *extras = get_args(kind)
-    marks = [Field(description=extra) if isinstance(extra, str) else extra for extra in extras]
-    return Annotated[base, *marks]
+    text = next((extra for extra in extras if isinstance(extra, str)), "")
+    marks = [extra for extra in extras if not isinstance(extra, str | Unit)]
+    if text:
+        marks.append(Field(description=text))
+    return Annotated[base, *marks] if marks else base
+
+
+def _tell_units(schema: Json, parameters: Mapping[str, tuple[Any, object]]) -> None:
+    """Say in the descriptions of a schema what its parameters are measured in."""
+    for name, (kind, _) in parameters.items():
+        for mark in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
+            if isinstance(mark, Unit):
+                shown = schema["properties"][name]
+                shown["description"] = f"{shown.get('description', '')}, in {mark.name}".lstrip(
+                    ", "
+                )
 
 
 def _model(
@@ -233,6 +337,7 @@ def _model(
 
     fields: dict[str, Any] = {}
     for place, (parameter, (kind, default)) in enumerate(parameters.items()):
+        kind = _described(kind)
         if parameter in texts:
             kind = Annotated[kind, Field(description=texts[parameter])]
         fields[f"a{place}"] = (Annotated[kind, Field(alias=parameter)], default)

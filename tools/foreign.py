@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import Any
 
 from ..core import Json, SettingError, ToolSpec, digest_text, nearest
-from .declare import Effect, checked_name
+from .declare import Effect, ToolContext, checked_name
 from .foreign_schema import clean, regular, tamed
+from .running import Tell
 
 _SHOWN = 5
 _FAULT = 160
@@ -26,10 +27,12 @@ class ForeignTool:
     """A tool that another program runs, as a Toolbox takes it.
 
     What the program says about it is data from outside: the schema is tamed, the texts are
-    cleaned, and what a call brings counts as outside words. ``run`` does the call.
+    cleaned, and what a call brings counts as outside words. ``run`` does the call; it gets the
+    arguments, and what to tell how the work goes on.
     """
 
-    context = ""
+    # No argument can have this name: the properties of a schema are visible characters.
+    context = "\0context"
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class ForeignTool:
         schema: Json,
         *,
         effect: Effect,
-        run: Callable[[dict[str, Json]], object],
+        run: Callable[[dict[str, Json], Tell], object],
     ) -> None:
         self.name = checked_name(name)
         text = clean(description, _DESCRIPTION) or name.replace("_", " ").replace(".", ": ")
@@ -48,9 +51,10 @@ class ForeignTool:
     def __repr__(self) -> str:
         return f"<ForeignTool {self.name} ({self.spec.effect})>"
 
-    def function(self, /, **arguments: Json) -> object:
+    def function(self, /, **arguments: Any) -> object:
         """Call it; the arguments may have any names."""
-        return self._run(arguments)
+        context = arguments.pop(self.context, None)
+        return self._run(arguments, context.tell if isinstance(context, ToolContext) else unheard)
 
     def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
         """The arguments as they are. Raises ValueError, saying what does not fit."""
@@ -72,6 +76,10 @@ class ForeignTool:
         library: Any = needed("jsonschema")
         kind = library.validators.extend(library.Draft202012Validator, {"pattern": _fits})
         return kind(self.spec.parameters, registry=import_module("referencing").Registry())
+
+
+def unheard(text: str, share: float | None) -> None:
+    """Nobody wants to hear what a tool says while it works."""
 
 
 def needed(module: str) -> Any:

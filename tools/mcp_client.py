@@ -13,10 +13,11 @@ from typing import Any
 
 from ..core import Json, ToolError
 from .declare import AnyTool, Effect
-from .foreign import ForeignTool, ToolGone, fitting_name
+from .foreign import ForeignTool, ToolGone, fitting_name, unheard
 from .mcp_links import Command, Url, Way
 from .mcp_results import error_of, value_of
 from .mcp_session import Session
+from .running import Tell
 
 _NAMESPACE = re.compile(r"(?=.{0,32}$)([A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*)?")
 
@@ -99,13 +100,13 @@ class McpClient:
             run=partial(self.call, listed.name),
         )
 
-    def call(self, name: str, arguments: dict[str, Json]) -> Json:
-        """Call a tool by the server's own name for it.
+    def call(self, name: str, arguments: dict[str, Json], tell: Tell = unheard) -> Json:
+        """Call a tool by the server's own name for it; ``tell`` hears how the work goes on.
 
         Raises ToolGone, TimeoutError, or ServerRefused with what the server says.
         """
         try:
-            result = self._session.call(name, arguments, self.timeout)
+            result = self._session.call(name, arguments, self.timeout, tell)
         except (ToolGone, TimeoutError):
             raise
         except Exception as error:

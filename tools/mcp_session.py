@@ -13,14 +13,19 @@ import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
-from typing import Any, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
 
 from ..core import SettingError
 from .foreign import ToolGone, needed
+from .foreign_schema import clean
 from .mcp_links import Link, Way
+from .running import Tell
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Heard: TypeAlias = tuple[str, float | None] | None
+"""Words and the share that is done; None when there is no more to hear."""
 
 _CLOSING = 8.0
 """Seconds a server gets to end: the SDK asks, then terminates, then kills within 7."""
@@ -58,13 +63,14 @@ class Session:
         """The server's own name, and its tools as the SDK tells them, all pages."""
         return self._run(self._tools(), self.timeout)
 
-    def call(self, name: str, arguments: dict[str, Any], timeout: float) -> Any:
-        """The SDK's result of a call.
+    def call(self, name: str, arguments: dict[str, Any], timeout: float, tell: Tell) -> Any:
+        """The SDK's result of a call; ``tell`` is told what the server says on the way.
 
         Raises ToolGone where the server is lost, TimeoutError where it takes too long, and
         the SDK's errors for what it says of the call.
         """
-        return self._run(self._call(name, arguments), timeout)
+        heard: SimpleQueue[Heard] = SimpleQueue()
+        return self._run(self._call(name, arguments, heard), timeout, heard, tell)
 
     def close(self) -> None:
         """End the connection and the server that it started; nothing can be called after."""
@@ -77,27 +83,36 @@ class Session:
             log.warning("MCP server %s does not end; it is left alone", self.way)
         loop.call_soon_threadsafe(loop.stop)
 
-    def _run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Do it in the loop, within some seconds."""
+    def _run(
+        self,
+        work: Coroutine[Any, Any, T],
+        seconds: float,
+        heard: SimpleQueue[Heard] | None = None,
+        tell: Tell | None = None,
+    ) -> T:
+        """Do it in the loop, within some seconds; what is heard is told in this thread."""
         if self._closed:
             work.close()
             raise ToolGone(f"the connection to MCP server {self.way} was closed")
-        loop = self._running_loop()
+        loop, heard = self._running_loop(), heard or SimpleQueue()
         future = asyncio.run_coroutine_threadsafe(_within(work, seconds), loop)
+        future.add_done_callback(lambda _: heard.put(None))
+        end = time.monotonic() + seconds + _SLACK
         try:
-            return future.result(seconds + _SLACK)
-        except TimeoutError:
+            while (item := heard.get(timeout=max(end - time.monotonic(), 0))) is not None:
+                if tell:
+                    tell(*item)
+            return future.result(0)
+        except (TimeoutError, Empty):
             if not future.done():
                 # Something blocks the loop itself: the next call gets a new one.
-                future.cancel()
                 self._forget(loop)
             raise TimeoutError(
                 f"MCP server {self.way} did not answer within {seconds:g} s; it may still be "
                 "doing what it was asked"
             ) from None
-        except BaseException:
+        finally:
             future.cancel()
-            raise
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._making:
@@ -133,10 +148,14 @@ class Session:
         info = client.server_info
         return (info.name if info else ""), found[:_MOST_TOOLS]
 
-    async def _call(self, name: str, arguments: dict[str, Any]) -> Any:
+    async def _call(self, name: str, arguments: dict[str, Any], heard: SimpleQueue[Heard]) -> Any:
+        async def hear(done: float, total: float | None, message: str | None) -> None:
+            share = min(max(done / total, 0.0), 1.0) if total else None
+            heard.put((clean(message, 300) or f"{done:g}", share))
+
         client = await self._connected()
         try:
-            return await client.call_tool(name, arguments)
+            return await client.call_tool(name, arguments, progress_callback=hear)
         except Exception as error:
             raise await self._lost(error, f"run {name}") from error
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core import Json, ToolError, ToolResult, ToolSpec, digest_text, nearest
-from .declare import AnyTool, ToolContext, checked_name
+from ..core import AgentId, Fault, Json, ToolError, ToolResult, ToolSpec, digest_text, nearest
+from .declare import AnyTool, Limits, Tool, ToolContext, checked_name
 from .find import tool_by_name
+from .policy import Policy, Ruling
+from .running import Tell, again, run
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -23,25 +24,57 @@ _ERROR_CHARACTERS = 500
 _ERRORS_SHOWN = 5
 
 
-class Toolbox:
-    """Tools with unique names, given as tools or as names that ``tool_by_name`` knows.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a tool says while it works; ``share`` of it is done (0 to 1), where it can tell."""
 
-    ``limit`` is the most characters of canonical JSON that a result may have.
+    tool: str
+    who: AgentId
+    key: str
+    text: str
+    share: float | None = None
+
+
+Listener: TypeAlias = Callable[[Progress], None]
+
+
+class Toolbox:
+    """Tools with unique names, given as tools or as names that ``tool_by_name`` knows; or in
+    a mapping of namespaces to those, which then stand before the names: ``web.fetch``.
+
+    ``limit`` is the most characters of canonical JSON that a result may have, ``policy`` says
+    who may call what, ``listener`` hears what tools say while they work.
     """
 
-    def __init__(self, tools: Iterable[AnyTool | str] = (), *, limit: int = 20_000) -> None:
+    def __init__(
+        self,
+        tools: Iterable[AnyTool | str] | Mapping[str, Iterable[AnyTool | str]] = (),
+        *,
+        limit: int = 20_000,
+        policy: Policy | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self.limit = limit
+        self.policy = policy or Policy()
+        self.listener = listener
         self._tools: dict[str, AnyTool] = {}
-        for given in tools:
-            found = tool_by_name(given) if isinstance(given, str) else given
-            if not isinstance(found, AnyTool):
-                raise ToolError(f"{found!r} is not a tool; decorate the function with @tool")
-            if checked_name(found.name) in self._tools:
-                raise ToolError(
-                    f"two tools are called '{found.name}'; give one another name with "
-                    '@tool(name="...")'
-                )
-            self._tools[found.name] = found
+        spaces = tools if isinstance(tools, Mapping) else {"": tools}
+        for space, members in spaces.items():
+            for given in members:
+                self._add(tool_by_name(given) if isinstance(given, str) else given, space)
+
+    def _add(self, given: AnyTool, space: str) -> None:
+        if not isinstance(given, AnyTool):
+            raise ToolError(f"{given!r} is not a tool; decorate the function with @tool")
+        if isinstance(given, Tool) and given.method:
+            raise ToolError(f"tool '{given.name}' is a method; give the one of an object")
+        found = renamed(given, f"{space}.{given.name}") if space else given
+        if checked_name(found.name) in self._tools:
+            raise ToolError(
+                f"two tools are called '{found.name}'; give one another name with "
+                '@tool(name="...")'
+            )
+        self._tools[found.name] = found
 
     @classmethod
     def from_mcp(cls, where: str | Sequence[str], **settings: Any) -> Toolbox:
@@ -65,14 +98,43 @@ class Toolbox:
         return tuple(self._tools)
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        """What a mind is shown, in the order given."""
-        return tuple(tool.spec for tool in self)
+        """What a mind is shown, in the order given: all that the policy does not deny."""
+        return tuple(tool.spec for tool in self if self.policy.verdict(tool.spec) != "deny")
 
     def spec(self, name: str) -> ToolSpec:
         """One tool's spec. Raises ToolError with a hint when there is no such tool."""
         if name not in self._tools:
             raise ToolError(self._unknown(name))
         return self._tools[name].spec
+
+    def under(self, policy: Policy) -> Toolbox:
+        """The same tools under another policy: one box may serve many agents."""
+        return Toolbox(self, limit=self.limit, policy=policy, listener=self.listener)
+
+    def namespace(self, name: str) -> Toolbox:
+        """The tools whose names begin with ``name`` and a dot, under the same policy."""
+        inside = [tool for tool in self if tool.name.startswith(f"{name}.")]
+        if not inside:
+            spaces = {one.rpartition(".")[0] for one in self._tools if "." in one}
+            raise ToolError(f"there is no namespace '{name}'{nearest(name, spaces)}")
+        return Toolbox(inside, limit=self.limit, policy=self.policy, listener=self.listener)
+
+    def ruling(self, name: str, sources: tuple[str, ...] = ()) -> Ruling:
+        """What the policy says of a call in a thought that has read ``sources``."""
+        return self.policy.ruling(self.spec(name), sources)
+
+    def refusal(
+        self, name: str, arguments: Json, *, sources: tuple[str, ...] = ()
+    ) -> ToolResult | None:
+        """Why a call cannot be made at all: no such tool, arguments that do not fit, denied.
+        None when it can, perhaps with a person's leave."""
+        if name not in self._tools:
+            return _refused(self._unknown(name), "unknown")
+        _, complaint = _checked(self._tools[name], arguments)
+        if complaint:
+            return _refused(complaint, "arguments")
+        ruling = self.ruling(name, sources)
+        return _refused(ruling.why, "denied") if ruling.verdict == "deny" else None
 
     def call(
         self,
@@ -82,34 +144,54 @@ class Toolbox:
         context: ToolContext,
         key: str,
         why: str = "",
+        allowed: bool = False,
     ) -> ToolResult:
         """Call a tool; never raises for what a model or a tool does.
 
         ``key`` identifies the call: calls with the same key get the same receipt, on every
         machine. A result has a receipt if and only if the tool began to run, so an error
-        without one has changed nothing. ``why`` is logged.
+        without one has changed nothing. ``why`` is logged. ``allowed`` says that a person gave
+        leave, where the policy wants that; what it denies nobody can allow.
         """
-        if name not in self._tools:
-            return ToolResult(ok=False, error=self._unknown(name), reason="unknown")
+        refused = self.refusal(name, arguments, sources=context.sources)
+        if refused:
+            return refused
+        ruling = self.ruling(name, context.sources)
+        if ruling.verdict == "ask" and not allowed:
+            return _refused(f"{ruling.why}, and nobody was asked", "denied")
         found = self._tools[name]
-        given, complaint = _checked(found, arguments)
-        if complaint:
-            return ToolResult(ok=False, error=complaint, reason="arguments")
-        if found.context:
-            given[found.context] = replace(context, key=key)
         receipt = f"{name}-{digest_text(key)[:16]}"
-        who = context.who
-        log.debug("%s calls %s(%s): %s [%s]", who, name, arguments, why, receipt)
+        log.debug("%s calls %s(%s): %s [%s]", context.who, name, arguments, why, receipt)
         try:
-            value = _finished(found.function, given)
+            value = self._run(found, arguments, replace(context, key=key))
         except Exception as error:  # A tool may raise anything; it is logged and told on.
-            log.warning("tool %s, called by %s: %s: %s", name, who, type(error).__name__, error)
+            kind = type(error).__name__
+            log.warning("tool %s, called by %s: %s: %s", name, context.who, kind, error)
             log.debug("tool %s [%s] failed here", name, receipt, exc_info=True)
-            problem = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
-            return ToolResult(ok=False, error=problem, receipt=receipt, reason="failed")
-        return self._result(name, value, receipt)
+            return _refused(f"{kind}: {error}", _reason(error), receipt)
+        return self._result(found, value, receipt)
 
-    def _result(self, name: str, value: object, receipt: str) -> ToolResult:
+    def _run(self, found: AnyTool, arguments: Json, context: ToolContext) -> object:
+        limits = _limits(found)
+
+        def start(tell: Tell) -> object:
+            given, _ = _checked(found, arguments)
+            if found.context:
+                given[found.context] = replace(context, listener=tell)
+            return found.function(**given)
+
+        tell = partial(self._tell, found.name, context)
+        return again(partial(run, start, tell, seconds=limits.timeout), limits.retries)
+
+    def _tell(self, name: str, context: ToolContext, text: str, share: float | None) -> None:
+        log.debug("%s [%s] says: %s", name, context.key, text)
+        if self.listener:
+            self.listener(Progress(name, context.who, context.key, text, share))
+        if context.listener:
+            context.listener(text, share)
+
+    def _result(self, found: AnyTool, value: object, receipt: str) -> ToolResult:
+        name, most = found.name, _limits(found).characters or self.limit
         from pydantic_core import PydanticSerializationError, to_jsonable_python
 
         try:
@@ -119,16 +201,14 @@ class Toolbox:
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             problem = f"tool '{name}' ran, but its result cannot be written as JSON: {error}"
             log.warning("%s [%s]", problem, receipt)
-            return ToolResult(
-                ok=False, error=problem[:_ERROR_CHARACTERS], receipt=receipt, reason="result"
-            )
-        if size > self.limit:
+            return _refused(problem, "result", receipt)
+        if size > most:
             problem = (
                 f"tool '{name}' ran, but its result has {size} characters, more than the "
-                f"{self.limit} allowed; ask for less"
+                f"{most} allowed; ask for less"
             )
             log.warning("%s [%s]", problem, receipt)
-            return ToolResult(ok=False, error=problem, receipt=receipt, reason="result")
+            return _refused(problem, "result", receipt)
         return ToolResult(ok=True, value=plain, receipt=receipt)
 
     def _unknown(self, name: str) -> str:
@@ -149,7 +229,7 @@ def _checked(found: AnyTool, arguments: Json) -> tuple[dict[str, Any], str]:
         known = list(found.spec.parameters.get("properties", {}))
         faults = [_fault(details, known) for details in error.errors()]
     except ValueError as error:
-        return {}, f"{found.name}: {error}"[:_ERROR_CHARACTERS]
+        return {}, f"{found.name}: {error}"
     more = len(faults) - _ERRORS_SHOWN
     shown = "; ".join(faults[:_ERRORS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
     return {}, f"{found.name}: {shown}"
@@ -169,21 +249,48 @@ def _fault(details: ErrorDetails, known: list[str]) -> str:
     return f"argument '{path}': {details['msg']}, not {given}"
 
 
-def _finished(function: Callable[..., object], given: Mapping[str, Any]) -> object:
-    """The function's result; an ``async`` one is run to its end."""
-    result = function(**given)
-    if not inspect.isawaitable(result):
-        return result
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(_awaited(result))
-    # Inside a notebook or a server this thread's loop is busy calling us.
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(_awaited(cast(Awaitable[object], result)))).result()
+def _refused(problem: str, reason: Fault, receipt: str = "") -> ToolResult:
+    error = problem if len(problem) <= _ERROR_CHARACTERS else f"{problem[:_ERROR_CHARACTERS]}…"
+    return ToolResult(ok=False, error=error, receipt=receipt, reason=reason)
 
 
-async def _awaited(result: Awaitable[object]) -> object:
-    return await result
+def _reason(error: Exception) -> Fault:
+    """What kind of failure an exception of a tool is."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "gone" if isinstance(error, ConnectionError) else "failed"
+
+
+def _limits(found: AnyTool) -> Limits:
+    """A foreign tool need not have any."""
+    limits = getattr(found, "limits", None)
+    return limits if isinstance(limits, Limits) else Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    """A tool under another name."""
+
+    tool: AnyTool
+    name: str
+    spec: ToolSpec
+
+    @property
+    def context(self) -> str:
+        return self.tool.context
+
+    @property
+    def function(self) -> Callable[..., object]:
+        return self.tool.function
+
+    @property
+    def limits(self) -> Limits:
+        return _limits(self.tool)
+
+    def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
+        return self.tool.arguments(given)
+
+
+def renamed(tool: AnyTool, name: str) -> AnyTool:
+    """The same tool under another name: two servers may both have a ``search``."""
+    return _Renamed(tool, name, replace(tool.spec, name=name))

@@ -1,0 +1,113 @@
+"""Who may call what: rules by name and effect, rights by what was read, and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
+
+from ..core import SettingError, ToolSpec
+
+Verdict: TypeAlias = Literal["allow", "ask", "deny"]
+
+MARKS = ("@pure", "@reads", "@acts", "@outside")
+"""Patterns that name tools by what they do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The most that may be used; 0: any amount. ``asks`` counts what is asked of models,
+    memory and tools together, ``tokens`` those read and written, ``seconds`` wall time."""
+
+    calls: int = 0
+    asks: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a policy says of a call, and why."""
+
+    verdict: Verdict
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What an agent may do with its tools; decided outside any model.
+
+    ``allow``, ``ask`` (a person, each time) and ``deny`` are patterns of names (``web.*``)
+    or of effects (``@acts``, ``@reads``, ``@pure``, ``@outside``). ``deny`` goes before
+    ``ask``, and what none of them matches is denied.
+
+    ``strangers`` is what becomes of a call that acts when the thought has read words that
+    nobody vouches for: of people and agents outside ``trusted``, of documents, of tools that
+    bring words from outside. ``trusted`` are patterns of names, ``document:NAME`` and
+    ``tool:NAME``. Tools of ``own`` act on nothing but the agent's own things, and keep that
+    right.
+
+    ``again``: tools that may be called with the same arguments twice in a thought. ``thought``
+    bounds every single thought, ``life`` all thoughts of an agent together (seconds are only
+    measured within a thought).
+
+    >>> policy = Policy(ask=("shop.*",), deny=("shop.refund",))
+    >>> [policy.verdict(name) for name in ("clock", "shop.buy", "shop.refund")]
+    ['allow', 'ask', 'deny']
+    """
+
+    allow: tuple[str, ...] = ("*",)
+    ask: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    strangers: Verdict = "deny"
+    trusted: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    thought: Budget = Budget(calls=64, asks=5000)
+    life: Budget = Budget()
+
+    def __post_init__(self) -> None:
+        for pattern in (*self.allow, *self.ask, *self.deny, *self.own, *self.again):
+            if pattern.startswith("@") and pattern not in MARKS:
+                raise SettingError(f"policy: '{pattern}' is none of {', '.join(MARKS)}")
+        for budget in (self.thought, self.life):
+            if min(budget.calls, budget.asks, budget.tokens, budget.seconds) < 0:
+                raise SettingError("policy: a budget must not be negative; 0 means any amount")
+        if self.life.seconds or self.life.asks:
+            raise SettingError("policy: a life is bounded by calls and tokens; see 'thought'")
+
+    def verdict(self, tool: ToolSpec | str) -> Verdict:
+        """What the patterns say of a tool, whatever was read."""
+        for verdict, patterns in (("deny", self.deny), ("ask", self.ask), ("allow", self.allow)):
+            if matches(tool, patterns):
+                return verdict  # type: ignore[return-value]
+        return "deny"
+
+    def ruling(self, tool: ToolSpec, sources: tuple[str, ...] = ()) -> Ruling:
+        """What becomes of a call of ``tool`` in a thought that has read ``sources``."""
+        verdict = self.verdict(tool)
+        if verdict == "deny":
+            return Ruling("deny", f"'{tool.name}' is not allowed here")
+        strange = tool.effect == "acts" and not matches(tool, self.own)
+        foreign = self.strange(sources) if strange else ()
+        if foreign and self.strangers != "allow":
+            whose = ", ".join(foreign[:5])
+            why = f"'{tool.name}' acts, and the words of {whose} were read, whom nobody vouches for"
+            return Ruling(self.strangers, why)
+        if verdict == "ask":
+            return Ruling("ask", f"'{tool.name}' needs a person's leave")
+        return Ruling("allow")
+
+    def strange(self, sources: Iterable[str]) -> tuple[str, ...]:
+        """Those of ``sources`` that are not trusted, in order."""
+        return tuple(sorted({s for s in sources if s and not matches(s, self.trusted)}))
+
+
+def matches(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
+    """Whether a tool (a name) fits one of the patterns."""
+    name, marks = tool, ()
+    if isinstance(tool, ToolSpec):
+        name = tool.name
+        marks = (f"@{tool.effect}", *(("@outside",) if tool.outside else ()))
+    return any(fnmatchcase(str(name), one) or one in marks for one in patterns)
