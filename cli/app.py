@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit; what the user can mend becomes one line and exit code 2."""
     from pydantic import ValidationError
 
-    from . import bench, looking, memory, models, running, talking  # noqa: F401  (they add their commands)
+    from . import bench, looking, mcp, memory, models, running, talking  # noqa: F401  (they add their commands)
 
     code: object = BAD
     try:
