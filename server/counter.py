@@ -27,7 +27,7 @@ from ..core import (
     drive,
     recall,
 )
-from ..tools import Tool, Toolbox, ToolContext
+from ..tools import AnyTool, Tool, Toolbox, ToolContext
 from .desk import Say
 from .hosting import Host
 
@@ -57,7 +57,7 @@ class Counter:
         self._sessions: OrderedDict[tuple[str, str], list[Line]] = OrderedDict()
         self._person = NOBODY
         self._say: Say = _unheard
-        made = [Tool(self.chat, effect="acts"), Tool(self.recall, effect="reads")]
+        made: list[AnyTool] = [Tool(self.chat, effect="acts"), Tool(self.recall, effect="reads")]
         if host.keeps:
             made.append(Tool(self.remember, effect="acts"))
         self._desk = Toolbox(made)

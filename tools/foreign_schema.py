@@ -13,6 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from ..core import Json
 
@@ -45,18 +46,19 @@ _SIZES = ((1_000, 300), (200, 80), (60, 0))
 _MOST = 12_000
 
 
-def tamed(schema: Json) -> dict[str, Any]:
+def tamed(schema: Json, root: Json = None) -> dict[str, Any]:
     """A JSON Schema of an object, sound and at most 12,000 characters, for any schema.
 
-    References within the schema are replaced by what they refer to (inside of itself: by
-    anything), all others by anything. An object that names its properties and says nothing
-    about further ones takes no others, so that no argument is made up.
+    References within the schema (or within ``root``, the document that it stands in) are
+    replaced by what they refer to (inside of itself: by anything), all others by anything.
+    An object that names its properties and says nothing about further ones takes no others,
+    so that no argument is made up.
 
     >>> tamed({"properties": {"city": {"$ref": "#/$defs/c"}}, "$defs": {"c": {"type": "string"}}})
     {'type': 'object', 'properties': {'city': {'type': 'string'}}, 'additionalProperties': False}
     """
     for schemas, words in _SIZES:
-        found = _object(schema, _Budget(schemas, words))
+        found = _object(schema, schema if root is None else root, _Budget(schemas, words))
         if len(json.dumps(found)) <= _MOST:
             return found
     return {"type": "object"}
@@ -76,8 +78,8 @@ def clean(text: object, most: int) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def _object(schema: Json, budget: _Budget) -> dict[str, Any]:
-    found = _one(schema, schema, (), budget)
+def _object(schema: Json, root: Json, budget: _Budget) -> dict[str, Any]:
+    found = _one(schema, root, (), budget)
     open_ended = isinstance(schema, dict) and (
         "additionalProperties" in schema or "patternProperties" in schema
     )
@@ -96,7 +98,7 @@ def _one(schema: Json, root: Json, inside: tuple[str, ...], budget: _Budget) -> 
         if reference in inside or not _REFERENCE.fullmatch(reference):
             return {}
         # Of what stands beside a reference only the description is kept.
-        found = _one(_resolved(root, reference), root, (*inside, reference), budget)
+        found = _one(resolved(root, reference), root, (*inside, reference), budget)
         return found | _described(schema, budget)
     # Something on the way is counted too, so that deep nesting ends as circles do.
     inside = (*inside, "")
@@ -106,12 +108,13 @@ def _one(schema: Json, root: Json, inside: tuple[str, ...], budget: _Budget) -> 
     return found | _alternatives(schema, root, inside, budget)
 
 
-def _resolved(root: Json, reference: str) -> Json:
+def resolved(root: Json, reference: str) -> Json:
+    """What a JSON pointer, ``#/a/b``, refers to in a document; None for nothing."""
     found = root
     for part in reference.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict):
-            found = found.get(name)
+            found = found.get(unquote(name))
         elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
             found = found[int(name)]
         else:
