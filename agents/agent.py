@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Literal
 
 from ..core import (
+    Action,
     Affordance,
     AgentId,
     AgentState,
+    Approval,
+    Approver,
     Asked,
     Decision,
     Input,
@@ -17,7 +22,10 @@ from ..core import (
     Observation,
     Persona,
     Planner,
+    Record,
+    RecordId,
     Reply,
+    Request,
     Seed,
     Situation,
     Step,
@@ -26,10 +34,12 @@ from ..core import (
     drive,
     traced,
 )
-from ..memory import Memory
+from ..memory import CallBook, Memory
 from ..planners import Daily
-from ..tools import AnyTool, Toolbox
+from ..tools import AnyTool, Listener, Policy, Toolbox
+from .chatting import Talking
 from .faculties import Minds
+from .guarding import Guard, Stopped, guarded
 from .replying import learning, replying
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
@@ -46,6 +56,9 @@ class Agent:
     ``private_talk``: what a person says in a chat, and what is answered, is recalled in chats
     with that person only. On unless switched off, since what was let out cannot be taken
     back; off, the agent may tell everybody what anybody told it.
+
+    ``policy`` bounds what it may do with its tools (None: the toolbox's own); ``trusted`` are
+    patterns of those whose words do not withdraw its right to act: see ``Policy``.
     """
 
     def __init__(
@@ -59,13 +72,17 @@ class Agent:
         state: AgentState | None = None,
         step_seconds: int = 60,
         private_talk: bool = True,
+        policy: Policy | None = None,
+        trusted: Iterable[str] = (),
     ) -> None:
         self.private_talk = private_talk
         self.persona = persona
         self.model = model
         self.memory = memory
         self.planner = planner or Daily()
-        self.tools = tools if isinstance(tools, Toolbox) else Toolbox(tools)
+        self.tools = _under(
+            tools if isinstance(tools, Toolbox) else Toolbox(tools), policy, trusted
+        )
         self.step_seconds = step_seconds
         self.state = state or AgentState(
             currently=persona.currently,
@@ -106,27 +123,57 @@ class Agent:
             step_seconds=self.step_seconds,
         )
         asks: list[Asked] = []
-        decision = yield from traced(self.planner.decide(situation), asks)
-        return _step(decision, asks)
+        guard = self._guard(heard(seen, inputs))
+        done = yield from guarded(self.planner.decide(situation), guard, asks)
+        return self._step(done, asks, guard)
 
     def reply(
         self, message: Line, session: Sequence[Line] = (), *, seed: Seed | None = None
     ) -> Thought[Reply]:
         """Answer a person's line, given the lines before it. Writes nothing."""
         asks: list[Asked] = []
-        text, decision = yield from traced(
-            replying(
-                self.persona,
-                self.state,
-                message,
-                tuple(session),
-                self.tools.specs(),
-                seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
-                self.private_talk,
-            ),
-            asks,
+        guard = self._guard((message.who, *(line.who for line in session)))
+        thought = replying(
+            self.persona,
+            self.state,
+            message,
+            tuple(session),
+            self.tools.specs(),
+            seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
+            self.private_talk,
         )
-        return Reply(text=text, step=_step(decision, asks))
+        done = yield from guarded(thought, guard, asks)
+        if isinstance(done, Stopped):
+            return Reply(text=f"(no answer: {done.why})", step=self._step(done, asks, guard))
+        text, decision = done
+        return Reply(text=text, step=self._step(decision, asks, guard))
+
+    def _guard(self, sources: Iterable[str]) -> Guard:
+        return Guard(
+            self.id,
+            self.tools,
+            sources=(source for source in sources if source != self.id),
+            calls=self.state.calls,
+            tokens=self.state.tokens,
+            basis=self._basis,
+        )
+
+    def _basis(self, number: RecordId) -> Record | None:
+        held = 0 < number < self.memory.next_id
+        known = self.memory.there([number]) if held else ()
+        return known[0] if known else None
+
+    def _step(self, done: Decision | Stopped, asks: list[Asked], guard: Guard) -> Step:
+        """What is to be written; a thought that was stopped waits, and changes nothing."""
+        stopped: Literal["", "budget"] = ""
+        if isinstance(done, Stopped):
+            stopped, why = done.reason, f"The thought was ended: {done.why}."
+            done = Decision(action=Action("wait"), state=self.state, why=why)
+        life = self.tools.policy.life
+        if life.calls or life.tokens:
+            calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
+            done = replace(done, state=replace(done.state, calls=calls, tokens=tokens))
+        return _step(done, asks, stopped)
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
@@ -164,21 +211,58 @@ class Agent:
         session: Sequence[Line] = (),
         at: Time | None = None,
         on_text: Callable[[str], None] | None = None,
+        approve: Approver | None = None,
+        listener: Listener | None = None,
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
-        piece by piece as it is made. Who remembers nothing yet learns the persona's facts
-        first."""
+        piece by piece as it is made, ``listener`` what tools say while they work. Who remembers
+        nothing yet learns the persona's facts first.
+
+        Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
+        reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
         if not len(self.memory):
             self.learn(self.persona.facts, at=at)
         now = at or datetime.now().replace(microsecond=0)
-        minds = Minds({self.id: self}, at=now, on_text=on_text, priority=-1)
-        thought = self.reply(Line(person, text, now), session)
-        reply = drive({self.id: thought}, minds)[self.id]
-        self.commit(reply.step, number=self.memory.shelf.last_step, at=now)
-        return reply
+        talk = Talking(self, Line(person, text, now), tuple(session))
+        return talk.go_on(on_text=on_text, approve=approve, listener=listener)
+
+    def answer(
+        self,
+        key: str,
+        yes: bool,
+        *,
+        note: str = "",
+        by: str = "",
+        on_text: Callable[[str], None] | None = None,
+        approve: Approver | None = None,
+        listener: Listener | None = None,
+    ) -> Reply:
+        """Answer a request of a reply that waits, by its key, and go on with it, also in
+        another process. Raises SettingError when nothing waits under that key."""
+        talk = Talking.kept(self, key, Approval(yes, note, by))
+        return talk.go_on(on_text=on_text, approve=approve, listener=listener)
+
+    def requests(self) -> tuple[Request, ...]:
+        """The calls of this agent's replies and steps that wait for a person."""
+        waiting = CallBook(self.memory.store).waiting()
+        return tuple(request for request in waiting if request.who == self.id)
 
 
-def _step(decision: Decision, asks: list[Asked]) -> Step:
+def heard(seen: Observation, inputs: Sequence[Input] = ()) -> tuple[AgentId, ...]:
+    """Whose words somebody hears at a moment: in its talk, around it, and from outside."""
+    lines = seen.talk.lines if seen.talk else ()
+    said = (event for event in (*seen.events, *seen.notices) if event.kind == "said")
+    given = (one.who for one in inputs if one.who)
+    return (*(line.who for line in lines), *(event.subject for event in said), *given)
+
+
+def _under(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:
+    rules = policy or box.policy
+    rules = replace(rules, trusted=(*rules.trusted, *trusted))
+    return box if rules == box.policy else box.under(rules)
+
+
+def _step(decision: Decision, asks: list[Asked], stopped: Literal["", "budget"] = "") -> Step:
     return Step(
         action=decision.action,
         state=decision.state,
@@ -187,4 +271,5 @@ def _step(decision: Decision, asks: list[Asked]) -> Step:
         used=decision.used,
         why=decision.why,
         asks=tuple(asks),
+        stopped=stopped,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ from ..core import (
     Recall,
     Recalled,
     Time,
+    ToolResult,
     Vectors,
 )
 from ..memory import recall_many
-from ..tools import ToolContext
+from .calls import Caller
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -32,7 +34,9 @@ class Minds:
 
     One client per distinct model, so that all agents' asks meet in one batch. A Recall is
     embedded by the agent's own model first; all recalls of a round are scored together.
-    ``priority``: of all asks, the lowest goes first; somebody waits for a chat.
+    ``priority``: of all asks, the lowest goes first; somebody waits for a chat. ``caller``
+    calls the tools (None: one that keeps no book). Seconds are measured here, from a thought's
+    first ask: when those that its policy gives it are over, its asks are answered so.
     """
 
     def __init__(
@@ -42,9 +46,12 @@ class Minds:
         at: Time,
         on_text: Callable[[str], None] | None = None,
         priority: int = 0,
+        caller: Caller | None = None,
     ) -> None:
         self._agents = agents
-        self._at = at
+        self._caller = caller or Caller(agents, at)
+        self._began: dict[AgentId, float] = {}
+        self._late: list[tuple[AskId, Answer]] = []
         self._on_text = on_text
         self._priority = priority
         self._clients: dict[int, Client] = {}
@@ -53,6 +60,9 @@ class Minds:
 
     def submit(self, where: AskId, ask: Ask) -> None:
         """Send an ask to whatever answers it."""
+        if late := self._too_late(where.agent, ask):
+            self._late.append((where, late))
+            return
         if isinstance(ask, Call):
             self._calls.append((where, ask))
             return
@@ -65,11 +75,14 @@ class Minds:
         self._waiting[key, ticket] = (where, ask)
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
-        """All answers that are there; blocks for at least one."""
-        done: list[tuple[AskId, Answer]] = [
-            (where, self._use_tool(where, call)) for where, call in self._calls
-        ]
-        self._calls.clear()
+        """All answers that are there; blocks for at least one. Raises Waiting when all that
+        is left are calls for which a person must give leave."""
+        done, self._late = self._late, []
+        calls, self._calls = self._calls, []
+        for where, call in calls:
+            result = self._caller.answer(where, call)
+            if result is not None:
+                done.append((where, result))
         recalls: list[tuple[AskId, Recall, Vectors]] = []
         while not done and not recalls and self._waiting:
             for key in sorted({key for key, _ in self._waiting}):
@@ -83,7 +96,22 @@ class Minds:
                         recalls.append((where, ask, item.answer))
                     else:
                         done.append((where, item.answer))
+        if not done and not recalls and self._caller.waiting:
+            raise self._caller.waits()
         return done + self._recall(recalls)
+
+    def _too_late(self, who: AgentId, ask: Ask) -> Answer | None:
+        """The answer to an ask of a thought whose time is over. Remembering is still allowed."""
+        now = time.monotonic()
+        cap = self._agents[who].tools.policy.thought.seconds
+        if not cap or now - self._began.setdefault(who, now) <= cap:
+            return None
+        detail = f"this thought has taken the {cap:g} s that it may take"
+        if isinstance(ask, Call):
+            return ToolResult(ok=False, error=detail, reason="budget")
+        if isinstance(ask, Embed | Recall):
+            return None
+        return Failed(reason="budget", detail=detail)
 
     def _recall(
         self, recalls: Sequence[tuple[AskId, Recall, Vectors]]
@@ -105,11 +133,3 @@ class Minds:
                 held = memory.held(cue, row) if memory.rules_for(cue).estimates else None
                 answers.append((where, Recalled(hits=hits, held=held)))
         return answers
-
-    def _use_tool(self, where: AskId, call: Call) -> Answer:
-        box = self._agents[where.agent].tools
-        if call.tool not in box.names():
-            return Failed(reason="no_tool", detail=f"{where.agent} has no tool '{call.tool}'")
-        key = f"{where.agent}/{where.step}/{where.path}"
-        context = ToolContext(who=where.agent, now=self._at)
-        return box.call(call.tool, call.arguments, context=context, why=call.why, key=key)

@@ -24,6 +24,11 @@ A message says what happened, to which file or agent, and what to do about it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .minds import Request
+
 
 class DenizensError(Exception):
     """Root of all errors raised on purpose by this package."""
@@ -71,6 +76,10 @@ class RunLocked(RunError):
 
 class Waiting(RunError):
     """A call waits for a person to allow it; the run goes on from there once it is answered."""
+
+    def __init__(self, message: str, requests: tuple[Request, ...] = ()) -> None:
+        super().__init__(message)
+        self.requests = requests
 
 
 class CapReached(RunError):

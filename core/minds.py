@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -50,6 +50,8 @@ class AgentState:
     records: int = 0
     talk_seen: int = 0
     drafts: Json = field(default_factory=dict)
+    calls: int = 0
+    tokens: int = 0
 
 
 InputKind: TypeAlias = Literal["whisper", "line", "event"]
@@ -123,8 +125,42 @@ class Planner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A call that waits for a person: who wants to call what, why, and after reading whose
+    words. ``because`` says why a person is asked; with ``doubt`` the call had begun when its
+    process ended, and nobody knows whether it was done."""
+
+    key: str
+    who: AgentId
+    tool: str
+    arguments: Json
+    why: str = ""
+    sources: tuple[str, ...] = ()
+    because: str = ""
+    doubt: bool = False
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in dict(self.arguments).items())
+        return f"{self.who}: {self.tool}({given}); {self.because}"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's answer to a request. The ``note`` is told to the agent, ``by`` is kept."""
+
+    yes: bool
+    note: str = ""
+    by: str = ""
+
+
+Approver: TypeAlias = Callable[[Request], Approval | bool | None]
+"""Answers a request at once; None leaves it waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of one agent, not yet written: what ``commit`` will write."""
+    """One step of one agent, not yet written: what ``commit`` will write. ``stopped`` says
+    what ended the thought before its end: ``budget``, or nothing."""
 
     action: Action
     state: AgentState
@@ -133,11 +169,14 @@ class Step:
     used: tuple[RecordId, ...] = ()
     why: str = ""
     asks: tuple[Asked, ...] = ()
+    stopped: Literal["", "budget"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer to a person, with the step that made it."""
+    """An answer to a person, with the step that made it. It ``waits`` for somebody to allow
+    these calls: then nothing was written yet, and answering them goes on with it."""
 
     text: str
     step: Step
+    waits: tuple[Request, ...] = ()

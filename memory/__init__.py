@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core import Cue, Hit
+from .callbook import CallBook, Entry, Stopwatch
 from .changed import Changing, Told
 from .claim import Claim, Statement
 from .claims import Claims
@@ -27,10 +28,12 @@ __all__ = [
     "PAPER",
     "REVERIE",
     "Budget",
+    "CallBook",
     "Changing",
     "Claim",
     "Claims",
     "Documents",
+    "Entry",
     "Fold",
     "Folding",
     "Images",
@@ -38,6 +41,7 @@ __all__ = [
     "Memory",
     "RuleSet",
     "Statement",
+    "Stopwatch",
     "Told",
     "agents",
     "export_lines",

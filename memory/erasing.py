@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..core import AgentId, RecordId
 from ..store import Store
+from .callbook import CallBook
 from .claim_names import naming
 from .claims import Claims
 from .hiding import DOCUMENTS, FOLDS, folds
@@ -97,11 +98,17 @@ def erase_folds(store: Store, erasure: Erasure) -> int:
     return count
 
 
+def erase_calls(store: Store, erasure: Erasure) -> int:
+    """Drop the calls and the waiting talks that name the person; returns how many."""
+    return CallBook(store).erase(erasure.agents, erasure.person)
+
+
 def _last(store: Store, agent: AgentId) -> int:
     return Memory(store, agent).shelf.last_step
 
 
 ERASERS: dict[str, Callable[[Store, Erasure], int]] = {
+    "calls": erase_calls,
     "claims": erase_claims,
     "documents": erase_documents,
     "folds": erase_folds,

@@ -334,10 +334,12 @@ def test_a_tool_answers_and_knows_its_caller() -> None:
 
 
 def test_an_unknown_tool_fails() -> None:
-    """A tool the agent does not have is a Failed that names both."""
+    """A tool the agent does not have is an answer with that reason, and names those it has."""
     thought = call(Call(tool="fly", arguments={}))
     (answer,) = drive({"Bo Li": thought}, Minds({"Bo Li": agent()}, at=NINE)).values()
-    assert answer == Failed(reason="no_tool", detail="Bo Li has no tool 'fly'")
+    assert isinstance(answer, ToolResult)
+    assert (answer.ok, answer.reason, answer.receipt) == (False, "unknown", "")
+    assert "no tool 'fly'; tools: add, whoami" in answer.error
 
 
 def test_steps_can_only_go_forward() -> None:

@@ -64,7 +64,7 @@ class Policy:
     trusted: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
-    thought: Budget = Budget(calls=64, asks=5000)
+    thought: Budget = Budget(calls=64, asks=1000)
     life: Budget = Budget()
 
     def __post_init__(self) -> None:

@@ -1,0 +1,156 @@
+"""Calling tools for agents: leave where the policy wants it, intents before what acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..core import (
+    AgentId,
+    Approval,
+    Approver,
+    AskId,
+    Call,
+    Request,
+    Time,
+    ToolResult,
+    Waiting,
+)
+from ..memory import CallBook, Entry, Stopwatch
+from ..tools import Listener, Progress, ToolContext
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+DOUBT = "it had begun when its process ended, and nobody knows whether it was done: yes does it"
+
+
+@dataclass
+class Caller:
+    """Answers calls. ``book`` keeps what was asked, begun and done; without one nothing of
+    that outlives the process. ``approver`` answers for a person at once. ``scope`` stands in
+    the keys of calls instead of a step's number; with ``talk`` it is named when it is needed.
+    """
+
+    agents: Mapping[AgentId, Agent]
+    at: Time
+    book: CallBook | None = None
+    approver: Approver | None = None
+    listener: Listener | None = None
+    scope: str = ""
+    talk: bool = False
+    waiting: dict[AskId, Request] = field(default_factory=dict)
+
+    def answer(self, where: AskId, call: Call) -> ToolResult | None:
+        """What came of a call; None while it waits for a person."""
+        box = self.agents[where.agent].tools
+        refused = box.refusal(call.tool, call.arguments, sources=call.sources)
+        if refused:
+            return refused
+        ruling = box.ruling(call.tool, call.sources)
+        acts = box.spec(call.tool).effect == "acts"
+        if ruling.verdict == "allow" and not acts:
+            watch, key = Stopwatch(), self._key(where)
+            result = self._call(where, call, key)
+            if self.book:
+                self.book.took(key, where, watch.began, watch.seconds)
+            return result
+        return self._carefully(where, call, ruling.why if ruling.verdict == "ask" else "", acts)
+
+    def waits(self) -> Waiting:
+        """The error to raise when nothing else is left to be answered."""
+        told = "; ".join(f"{one} [{one.key}]" for one in self.waiting.values())
+        return Waiting(f"a person has to answer: {told}", tuple(self.waiting.values()))
+
+    def _carefully(self, where: AskId, call: Call, because: str, acts: bool) -> ToolResult | None:
+        """Make a call that acts or needs leave, by what the book knows of it."""
+        if self.talk and not self.scope and self.book:
+            self.scope = self.book.next_talk()
+        key = self._key(where)
+        request = Request(
+            key=key,
+            who=where.agent,
+            tool=call.tool,
+            arguments=call.arguments,
+            why=call.why,
+            sources=call.sources,
+            because=because,
+        )
+        entry = (self.book.find(key) if self.book else None) or Entry()
+        if entry.result:
+            return entry.result
+        known = entry.request
+        # In a talk that died, the same words begin a call under another name.
+        died = self._died(where, call) if entry == Entry() else None
+        if died or (entry.state == "began" and not (known and known.doubt and entry.approval)):
+            request = replace(request, because=DOUBT, doubt=True)
+            entry = Entry(began=entry.began)
+        elif known and known.because:
+            request = known
+        approval = entry.approval or self._asked(where, request, entry)
+        if request.because and approval is None:
+            return None
+        result = self._decided(where, call, request, approval, acts)
+        if died and self.book:
+            self.book.end(died[0], _unsure(call.tool, ""), Stopwatch(), died[1])
+        return result
+
+    def _died(self, where: AskId, call: Call) -> tuple[AskId, Entry] | None:
+        if not (self.talk and self.book):
+            return None
+        return self.book.loose(where.agent, call.tool, call.arguments)
+
+    def _asked(self, where: AskId, request: Request, entry: Entry) -> Approval | None:
+        """A person's answer to a request, or None; then it waits, durably."""
+        if not request.because:
+            return None
+        given = self.approver(request) if self.approver else None
+        if given is None:
+            if self.book and entry.request != request:
+                self.book.ask(where, request)
+            self.waiting[where] = request
+            return None
+        return given if isinstance(given, Approval) else Approval(given)
+
+    def _decided(
+        self, where: AskId, call: Call, request: Request, approval: Approval | None, acts: bool
+    ) -> ToolResult:
+        """Make or refuse a call that was decided on; its intent and receipt go to the book."""
+        watch = Stopwatch()
+        if approval and not approval.yes:
+            note = f": {approval.note}" if approval.note else ""
+            result = _unsure(call.tool, note) if request.doubt else _denied(call.tool, note)
+            acts = False
+        else:
+            if self.book and acts:
+                self.book.begin(where, request, approval)
+            result = self._call(where, call, request.key, allowed=True)
+        if self.book:
+            self.book.end(where, result, watch, Entry(request=request, approval=approval))
+        return result
+
+    def _call(self, where: AskId, call: Call, key: str, allowed: bool = False) -> ToolResult:
+        listener = self.listener
+
+        def heard(text: str, share: float | None) -> None:
+            if listener:
+                listener(Progress(call.tool, where.agent, key, text, share))
+
+        context = ToolContext(where.agent, self.at, sources=call.sources, listener=heard)
+        box = self.agents[where.agent].tools
+        return box.call(
+            call.tool, call.arguments, context=context, key=key, why=call.why, allowed=allowed
+        )
+
+    def _key(self, where: AskId) -> str:
+        return f"{where.agent}/{self.scope or where.step}/{where.path}"
+
+
+def _denied(tool: str, note: str) -> ToolResult:
+    return ToolResult(ok=False, error=f"a person did not allow '{tool}'{note}", reason="denied")
+
+
+def _unsure(tool: str, note: str) -> ToolResult:
+    error = f"'{tool}' was begun before, nobody knows whether it was done, and it is left{note}"
+    return ToolResult(ok=False, error=error, reason="gone")

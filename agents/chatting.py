@@ -1,0 +1,135 @@
+"""One message of a chat and its answer, which may wait for a person and go on later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..core import (
+    Action,
+    Answer,
+    Approval,
+    Approver,
+    Ask,
+    AskId,
+    Faculties,
+    Json,
+    Line,
+    Reply,
+    SettingError,
+    Step,
+    Waiting,
+    answer_from_json,
+    digest,
+    drive,
+    from_json,
+    to_json,
+)
+from ..memory import CallBook
+from ..tools import Listener
+from .calls import Caller
+from .faculties import Minds
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+
+@dataclass
+class Talking:
+    """A message to an agent on its way to an answer. A thought that waits is the message,
+    the lines before it and the answers so far; running it again rebuilds it."""
+
+    agent: Agent
+    message: Line
+    session: tuple[Line, ...] = ()
+    scope: str = ""
+    answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
+
+    @classmethod
+    def kept(cls, agent: Agent, key: str, approval: Approval) -> Talking:
+        """The message whose answer waits under ``key``, answered with ``approval``. Raises
+        SettingError when there is none."""
+        book = CallBook(agent.memory.store)
+        scope = key.removeprefix(f"{agent.id}/").partition("/")[0]
+        thought = book.suspended(scope)
+        if thought is None or not key.startswith(f"{agent.id}/"):
+            raise SettingError(f"{agent.id}: no reply waits for an answer to '{key}'")
+        book.decide(key, approval)
+        return cls(
+            agent,
+            from_json(Line, thought["message"]),
+            tuple(from_json(Line, line) for line in thought["session"]),
+            scope,
+            {path: (mark, answer_from_json(one)) for path, mark, one in thought["answers"]},
+        )
+
+    def go_on(
+        self,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        approve: Approver | None = None,
+        listener: Listener | None = None,
+    ) -> Reply:
+        """Think until there is an answer, which is committed, or a call that waits."""
+        agent = self.agent
+        store = agent.memory.store
+        book = CallBook(store) if store.write else None
+        minds = {agent.id: agent}
+        caller = Caller(minds, self.message.at, book, approve, listener, self.scope, talk=True)
+        faculties = _Kept(
+            Minds(minds, at=self.message.at, on_text=on_text, priority=-1, caller=caller),
+            self.answers,
+        )
+        thought = agent.reply(self.message, self.session)
+        try:
+            reply = drive({agent.id: thought}, faculties)[agent.id]
+        except Waiting as waiting:
+            if book:
+                book.suspend(caller.scope, agent.id, self._thought())
+            text = "(waiting for somebody's leave)"
+            idle = Step(action=Action("wait"), state=agent.state, why=str(waiting))
+            return Reply(text=text, step=idle, waits=waiting.requests)
+        with store.transaction():
+            agent.commit(reply.step, number=agent.memory.shelf.last_step, at=self.message.at)
+            if book:
+                book.flush()
+                if self.scope:
+                    book.resume(self.scope)
+        return reply
+
+    def _thought(self) -> Json:
+        return {
+            "message": to_json(self.message),
+            "session": [to_json(line) for line in self.session],
+            "answers": [[path, mark, to_json(one)] for path, (mark, one) in self.answers.items()],
+        }
+
+
+class _Kept:
+    """Faculties that take answers from before where the same is asked again."""
+
+    def __init__(self, inner: Faculties, answers: dict[str, tuple[str, Answer]]) -> None:
+        self._inner = inner
+        self._answers = answers
+        self._ready: list[tuple[AskId, Answer]] = []
+        self._asked: dict[str, str] = {}
+
+    def submit(self, where: AskId, ask: Ask) -> None:
+        mark = digest(to_json(ask))
+        known = self._answers.get(where.path)
+        # The state may have changed since: then this is asked anew, and so is what follows.
+        if known and known[0] == mark:
+            self._ready.append((where, known[1]))
+            return
+        self._asked[where.path] = mark
+        self._inner.submit(where, ask)
+
+    def wait(self) -> Sequence[tuple[AskId, Answer]]:
+        if self._ready:
+            ready, self._ready = self._ready, []
+            return ready
+        answers = self._inner.wait()
+        for where, answer in answers:
+            self._answers[where.path] = (self._asked[where.path], answer)
+        return answers

@@ -1,0 +1,216 @@
+"""Around every thought: whose words it has read, what it has used, and when it must end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeVar, cast
+
+from ..core import (
+    AgentId,
+    Answer,
+    Ask,
+    Asked,
+    Call,
+    Embed,
+    Failed,
+    Json,
+    Recall,
+    Recalled,
+    Record,
+    RecordId,
+    Thought,
+    ToolResult,
+    ToolSpec,
+    canonical,
+)
+from ..tools import Toolbox, matches
+
+T = TypeVar("T")
+
+PATIENCE = 16
+"""After so many refusals (over the budget, or the same call again) a thought is ended."""
+
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A thought that was ended from outside, and why."""
+
+    why: str
+    reason: Literal["budget"] = "budget"
+
+
+class Guard:
+    """Watches one thought of ``who``, whose tools' policy holds.
+
+    ``sources`` are whose words it begins with, ``calls`` and ``tokens`` what its life has
+    used; ``basis`` looks up a record that a thought rests on. What it decides depends on the
+    asks and answers alone, so a thought run again from its record is stopped at the same
+    place."""
+
+    def __init__(
+        self,
+        who: AgentId,
+        box: Toolbox,
+        *,
+        sources: Iterable[str] = (),
+        calls: int = 0,
+        tokens: int = 0,
+        basis: Callable[[RecordId], Record | None] = lambda number: None,
+    ) -> None:
+        self.who = who
+        self.policy = box.policy
+        self.sources: set[str] = set()
+        self.calls, self.tokens, self.asks = 0, 0, 0
+        self.refusals = 0
+        self.because = ""
+        self._before = (calls, tokens)
+        self._basis = basis
+        self._specs: dict[str, ToolSpec] = {tool.name: tool.spec for tool in box}
+        self._made: dict[str, str] = {}
+        self._read(sources)
+
+    # -- before the asks are passed on ------------------------------------------------
+
+    def look(self, ask: Ask) -> tuple[Ask, Answer | None]:
+        """The ask as it is passed on, and its answer where it must not be."""
+        self.asks += 1
+        over = self._over(ask)
+        if not isinstance(ask, Call):
+            return ask, self._refused(Failed(reason="budget", detail=over)) if over else None
+        stamped = Call(
+            tool=ask.tool,
+            arguments=ask.arguments,
+            why=ask.why,
+            sources=tuple(sorted(self.sources | set(self.policy.strange(ask.sources)))),
+        )
+        if over:
+            return stamped, self._refused(ToolResult(ok=False, error=over, reason="budget"))
+        if (earlier := self._made.get(_key(ask))) is not None:
+            error = f"'{ask.tool}' was called with these arguments before; {earlier}"
+            return stamped, self._refused(ToolResult(ok=False, error=error, reason="repeated"))
+        self.calls += 1
+        if self._kept(ask.tool):
+            self._made[_key(ask)] = "its answer is on the way"
+        return stamped, None
+
+    def _refused(self, answer: Failed | ToolResult) -> Answer:
+        self.refusals += 1
+        self.because = answer.detail if isinstance(answer, Failed) else answer.error
+        return answer
+
+    def _kept(self, tool: str) -> bool:
+        """Whether a call of it need not be made twice."""
+        spec = self._specs.get(tool)
+        return spec is not None and spec.effect != "acts" and not matches(spec, self.policy.again)
+
+    def _over(self, ask: Ask) -> str:
+        """What the ask would be over, in words, or empty."""
+        thought, life = self.policy.thought, self.policy.life
+        if thought.asks and self.asks > thought.asks:
+            return f"this thought has asked {thought.asks} times, as often as it may"
+        if isinstance(ask, Call):
+            for cap, used, what in (
+                (thought.calls, self.calls, "this thought"),
+                (life.calls, self._before[0] + self.calls, "this life"),
+            ):
+                if cap and used >= cap:
+                    return f"{what} has made {cap} calls, as many as it may"
+        # What was thought must still be remembered: embedding and recall read no prompts.
+        elif not isinstance(ask, Embed | Recall):
+            for cap, used, what in (
+                (thought.tokens, self.tokens, "this thought"),
+                (life.tokens, self._before[1] + self.tokens, "this life"),
+            ):
+                if cap and used >= cap:
+                    return f"{what} has cost {used} tokens, and may cost {cap}"
+        return ""
+
+    # -- when the answers are there ---------------------------------------------------
+
+    def note(self, ask: Ask, answer: Answer) -> None:
+        """Take in an answer that somebody else gave."""
+        self.tokens += int(getattr(answer, "tokens_in", 0)) + int(getattr(answer, "tokens_out", 0))
+        if isinstance(answer, Recalled):
+            self._read(source for hit in answer.hits for source in self._whose(hit.record))
+            around = (record for hit in answer.hits for record in hit.around)
+            self._read(source for record in around for source in self._whose(record))
+        elif isinstance(answer, Failed | ToolResult) and answer.reason == "budget":
+            self._refused(answer)
+        elif isinstance(answer, ToolResult) and isinstance(ask, Call):
+            self._called(ask, answer)
+
+    def _called(self, ask: Call, result: ToolResult) -> None:
+        spec, key = self._specs.get(ask.tool), _key(ask)
+        if spec is None:
+            return
+        if result.receipt and spec.outside:
+            self._read([f"tool:{ask.tool}"])
+        if result.receipt and spec.effect == "acts":
+            # What was read before may be otherwise now.
+            self._made = {one: told for one, told in self._made.items() if self._pure(one)}
+        if key not in self._made:
+            return
+        if spec.effect == "reads" and result.receipt and not result.ok:
+            # Bad luck may have passed.
+            del self._made[key]
+            return
+        shown = canonical(result.value) if result.ok else result.error
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+        self._made[key] = f"the answer was: {shown}"
+
+    def _pure(self, key: str) -> bool:
+        spec = self._specs.get(key.partition("(")[0])
+        return spec is not None and spec.effect == "pure"
+
+    def _read(self, sources: Iterable[str]) -> None:
+        self.sources.update(self.policy.strange(sources))
+
+    def _whose(self, record: Record, depth: int = 0) -> Iterator[str]:
+        """Whose words are in a record, and in those that it rests on."""
+        if record.kind == "document":
+            yield f"document:{record.episode or record.source or record.id}"
+        # Things in the world have addresses, with colons; they say nothing.
+        elif record.who not in ("", self.who) and ":" not in record.who:
+            yield record.who
+        if depth < record.depth:
+            for number in record.evidence:
+                if found := self._basis(number):
+                    yield from self._whose(found, depth + 1)
+
+
+def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | Stopped]:
+    """Run a thought under a guard; each ask and answer is appended to ``log``.
+
+    A thought that goes on asking though it is over its budget, or the same again and again,
+    is closed after ``PATIENCE`` refusals."""
+    try:
+        asks = next(thought)
+        while True:
+            looked = [guard.look(ask) for ask in asks]
+            if not asks:
+                guard.asks += 1
+            passed = tuple(ask for ask, answer in looked if answer is None)
+            fresh = iter((yield passed) if passed else ())
+            answers = []
+            for ask, answer in looked:
+                if answer is None:
+                    answer = next(fresh)
+                    guard.note(ask, answer)
+                log.append(Asked(ask, answer))
+                answers.append(answer)
+            most = guard.policy.thought.asks
+            if guard.refusals > PATIENCE or (most and guard.asks > most + PATIENCE):
+                return Stopped(guard.because or "it asks for nothing and does not end")
+            asks = thought.send(tuple(answers))
+    except StopIteration as end:
+        return cast(T, end.value)
+    finally:
+        thought.close()
+
+
+def _key(call: Call) -> str:
+    arguments: Json = call.arguments
+    return f"{call.tool}({canonical(arguments)})"

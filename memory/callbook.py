@@ -1,0 +1,317 @@
+"""The book of calls beside a mind's memory: leave asked and given, intents, receipts.
+
+It is in no hash: what a run lives by is the answer in its journal. The book is what a call
+that acts is never done twice by, whenever its process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias, TypeVar
+
+from ..core import (
+    AgentId,
+    Approval,
+    AskId,
+    Json,
+    Request,
+    RunCorrupt,
+    RunError,
+    SettingError,
+    ToolResult,
+    canonical,
+    digest_text,
+    from_json,
+    nearest,
+    to_json,
+)
+from ..store import Damage, Store
+
+T = TypeVar("T")
+State: TypeAlias = Literal["waits", "began", "done", ""]
+
+PART = "calls"
+SCHEMA = (
+    """
+    CREATE TABLE calls(key TEXT PRIMARY KEY, step INTEGER, agent TEXT, path TEXT, state TEXT,
+        body TEXT, mark TEXT) WITHOUT ROWID;
+    CREATE TABLE suspended(scope TEXT PRIMARY KEY, agent TEXT, body TEXT, mark TEXT)
+        WITHOUT ROWID;
+    """,
+)
+_MODULUS = 1 << 128
+_TALKS = "calls.talks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What the book knows of one call. ``began`` is when it began to run (UTC), empty before;
+    ``seconds`` how long it took; one that began and has no ``result`` is an intent without a
+    receipt. Of a call that neither acts nor needs leave only times are kept."""
+
+    request: Request | None = None
+    approval: Approval | None = None
+    began: str = ""
+    seconds: float | None = None
+    result: ToolResult | None = None
+
+    @property
+    def state(self) -> State:
+        """Whether a person has to answer, it began and has no receipt, it is done, or it is
+        neither (leave was given, or it is a call of which only times are kept)."""
+        if self.result is not None:
+            return "done"
+        if self.request and self.request.because and self.approval is None:
+            return "waits"
+        return "began" if self.began and self.request else ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Stopwatch:
+    """When something began, and how long it has taken."""
+
+    def __init__(self) -> None:
+        self.began = _now()
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since then."""
+        return time.perf_counter() - self._start
+
+
+class CallBook:
+    """The calls that somebody's tools were asked for, in one store. Its tables are made with
+    the first call that is written down."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._late: list[tuple[str, AskId, Entry]] = []
+        if store.version(PART):
+            store.ensure(PART, len(SCHEMA), SCHEMA, _check)
+
+    # -- one call -------------------------------------------------------------------
+
+    def find(self, key: str) -> Entry | None:
+        """What is known of the call, or None. Raises RunCorrupt."""
+        if not self.store.version(PART):
+            return None
+        row = self.store.one(f"SELECT {_COLUMNS} FROM calls WHERE key = ?", (key,))
+        return None if row is None else _entry(self.store, row)
+
+    def ask(self, where: AskId, request: Request) -> None:
+        """Write down that a call waits for a person; durable at once."""
+        known = self.find(request.key)
+        entry = replace(known or Entry(), request=request, approval=None)
+        self._write(request.key, where, entry)
+
+    def decide(self, key: str, approval: Approval) -> None:
+        """Write down a person's answer. Raises SettingError when no request waits under that
+        key."""
+        waiting = {e.request.key: (w, e) for w, e in self.entries("waits") if e.request}
+        if key not in waiting:
+            hint = nearest(key, waiting) or f"; waiting: {', '.join(waiting) or 'none'}"
+            raise SettingError(f"{self.store.name}: no call '{key}' waits for an answer{hint}")
+        where, entry = waiting[key]
+        self._write(key, where, replace(entry, approval=approval))
+
+    def begin(self, where: AskId, request: Request, approval: Approval | None = None) -> None:
+        """Write down that a call that acts is about to run, before it does. Raises RunError
+        inside a transaction, where that would not last."""
+        if self.store.in_transaction:
+            raise RunError(
+                f"{self.store.name}: '{request.tool}' acts and cannot be called inside a "
+                "transaction; end it first"
+            )
+        entry = Entry(request=replace(request, doubt=False), approval=approval, began=_now())
+        self._write(request.key, where, entry)
+
+    def end(self, where: AskId, result: ToolResult, watch: Stopwatch, entry: Entry) -> None:
+        """Write down what came of a call: its receipt. ``entry`` holds the request and its
+        approval."""
+        request = entry.request
+        if request is None:
+            raise ValueError("an entry without a request has no receipt")
+        known = self.find(request.key) or entry
+        if result.receipt:
+            known = replace(
+                known, began=known.began or watch.began, seconds=round(watch.seconds, 6)
+            )
+        approval = entry.approval or known.approval
+        kept = replace(known, request=request, approval=approval, result=result)
+        self._write(request.key, where, kept)
+
+    def took(self, key: str, where: AskId, began: str, seconds: float) -> None:
+        """Keep how long another call took, to be written by ``flush``."""
+        self._late.append((key, where, Entry(began=began, seconds=round(seconds, 6))))
+
+    def flush(self) -> None:
+        """Write what is kept, inside the caller's transaction where there is one."""
+        late, self._late = self._late, []
+        for key, where, entry in late:
+            known = self.find(key)
+            if known:
+                entry = replace(known, began=entry.began, seconds=entry.seconds)
+            self._write(key, where, entry)
+
+    # -- all of them ----------------------------------------------------------------
+
+    def entries(self, *states: State) -> Iterator[tuple[AskId, Entry]]:
+        """Every call (in one of ``states``, where given), by step, agent and path."""
+        if not self.store.version(PART):
+            return
+        marks = ", ".join("?" * len(states))
+        where = f"WHERE state IN ({marks})" if states else ""
+        sql = f"SELECT {_COLUMNS} FROM calls {where} ORDER BY step, agent, path"
+        for row in self.store.rows(sql, states):
+            yield AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)
+
+    def waiting(self) -> tuple[Request, ...]:
+        """The requests that nobody has answered, oldest first."""
+        found = (entry.request for _, entry in self.entries("waits"))
+        return tuple(request for request in found if request)
+
+    def loose(self, agent: AgentId, tool: str, arguments: Json) -> tuple[AskId, Entry] | None:
+        """An equal call of the agent that began and has no receipt."""
+        for where, entry in self.entries("began"):
+            made = entry.request
+            if made and (where.agent, made.tool, made.arguments) == (agent, tool, arguments):
+                return where, entry
+        return None
+
+    def cut(self, steps: int) -> None:
+        """Forget the calls of step ``steps`` and later, inside the caller's transaction."""
+        if self.store.version(PART):
+            self._drop("calls", "step >= ?", (steps,))
+
+    # -- suspended talks ------------------------------------------------------------
+
+    def next_talk(self) -> str:
+        """A name no talk had before: what its calls' keys begin with, after the agent's."""
+        self._prepare()
+        with self.store.transaction():
+            number = int(self.store.get(_TALKS, 0)) + 1
+            self.store.put(_TALKS, number)
+        return f"talk{number}"
+
+    def suspend(self, scope: str, agent: AgentId, thought: Json) -> None:
+        """Keep a thought that waits, under the name of its talk."""
+        text = canonical(thought)
+        self._prepare()
+        self._put("suspended", (scope, agent, text))
+
+    def suspended(self, scope: str) -> Json:
+        """The thought that waits under a talk's name, or None. Raises RunCorrupt."""
+        if not self.store.version(PART):
+            return None
+        row = self.store.one("SELECT * FROM suspended WHERE scope = ?", (scope,))
+        if row is None:
+            return None
+        return _read(self.store, f"suspended talk {scope}", row)
+
+    def resume(self, scope: str) -> None:
+        """Forget a thought that has gone on, inside the caller's transaction."""
+        self._drop("suspended", "scope = ?", (scope,))
+
+    # -- rows -----------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        if not self.store.version(PART):
+            self.store.ensure(PART, len(SCHEMA), SCHEMA, _check)
+
+    def _write(self, key: str, where: AskId, entry: Entry) -> None:
+        self._prepare()
+        place = (key, where.step, where.agent, where.path)
+        self._put("calls", (*place, entry.state, canonical(_body(entry))))
+
+    def _put(self, table: str, values: tuple[Json, ...]) -> None:
+        """Write a row, with its checksum in it and in the sum of all."""
+        marks = ", ".join("?" * (len(values) + 1))
+        mark = _mark(*values)
+        with self.store.transaction():
+            self._drop(table, f"{_KEYS[table]} = ?", (values[0],))
+            self.store.execute(f"INSERT INTO {table} VALUES ({marks})", (*values, mark))
+            self._add(int(mark, 16))
+
+    def _drop(self, table: str, which: str, values: tuple[Json, ...]) -> None:
+        for (mark,) in self.store.rows(f"SELECT mark FROM {table} WHERE {which}", values):
+            self._add(-int(mark, 16))
+        self.store.execute(f"DELETE FROM {table} WHERE {which}", values)
+
+    def _add(self, mark: int) -> None:
+        total = int(self.store.get(PART, "0"), 16) + mark
+        self.store.put(PART, f"{total % _MODULUS:032x}")
+
+    def erase(self, agents: Collection[AgentId], person: AgentId) -> int:
+        """Forget every call and suspended talk of ``agents`` that names ``person``, inside the
+        caller's transaction; how many."""
+        gone = 0
+        for table, key in _KEYS.items() if self.store.version(PART) else ():
+            for name, agent, body in self.store.rows(f"SELECT {key}, agent, body FROM {table}"):
+                if agent in agents and person in body:
+                    self._drop(table, f"{key} = ?", (name,))
+                    gone += 1
+        return gone
+
+
+_COLUMNS = "key, step, agent, path, state, body, mark"
+_KEYS = {"calls": "key", "suspended": "scope"}
+
+
+def _body(entry: Entry) -> Json:
+    parts: Mapping[str, Json] = {
+        "request": to_json(entry.request) if entry.request else None,
+        "approval": to_json(entry.approval) if entry.approval else None,
+        "began": entry.began,
+        "seconds": entry.seconds,
+        "result": to_json(entry.result) if entry.result else None,
+    }
+    return {name: value for name, value in parts.items() if value not in (None, "")}
+
+
+def _entry(store: Store, row: tuple[Json, ...]) -> Entry:
+    body = _read(store, f"call {row[0]!r}", row)
+    return Entry(
+        request=_part(Request, body.get("request")),
+        approval=_part(Approval, body.get("approval")),
+        began=body.get("began", ""),
+        seconds=body.get("seconds"),
+        result=_part(ToolResult, body.get("result")),
+    )
+
+
+def _part(cls: type[T], data: Json) -> T | None:
+    return None if data is None else from_json(cls, data)
+
+
+def _read(store: Store, what: str, row: tuple[Json, ...]) -> Json:
+    """The JSON of a row whose last columns are that and its checksum."""
+    if any(isinstance(value, bytes) for value in row) or _mark(*row[:-1]) != row[-1]:
+        raise RunCorrupt(
+            f"{store.name}: {what} does not fit its checksum; restore the file from a backup"
+        )
+    return json.loads(row[-2])
+
+
+def _mark(*values: Json) -> str:
+    return digest_text(canonical(list(values)))
+
+
+def _check(store: Store) -> Iterator[Damage]:
+    """Damage to the book, for ``Store.verify``."""
+    total = 0
+    for table in _KEYS:
+        for row in store.rows(f"SELECT * FROM {table}"):
+            if any(isinstance(value, bytes) for value in row) or _mark(*row[:-1]) != row[-1]:
+                yield Damage(f"{table} {row[0]!r}", "does not fit its checksum")
+                return
+            total += int(row[-1], 16)
+    if int(store.get(PART, "0"), 16) != total % _MODULUS:
+        yield Damage("calls", "rows were changed or removed")
