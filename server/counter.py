@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..agents import Minds
+from ..agents.calls import Caller
 from ..core import (
+    Approval,
     Call,
     Cue,
     Failed,
@@ -19,15 +21,16 @@ from ..core import (
     Recall,
     Recalled,
     Reply,
+    Request,
     Thought,
     ToolResult,
     ToolSpec,
-    Waiting,
     call,
     drive,
     recall,
 )
-from ..tools import AnyTool, Tool, Toolbox, ToolContext
+from ..memory import CallBook
+from ..tools import AnyTool, Progress, Tool, Toolbox, ToolContext
 from .desk import Say
 from .hosting import Host
 
@@ -181,9 +184,18 @@ class Counter:
     def _reply(self, text: str, lines: list[Line]) -> Reply:
         agent, now = self._host.agent, self._host.clock()
         if self._host.keeps:
-            reply = agent.chat(text, self._person, session=lines, at=now, on_text=self._say)
+            reply = agent.chat(
+                text,
+                self._person,
+                session=lines,
+                at=now,
+                on_text=self._say,
+                approve=_nobody_to_ask,
+                listener=self._heard,
+            )
         else:
-            minds = Minds({agent.id: agent}, at=now, on_text=self._say, priority=-1)
+            caller = Caller({agent.id: agent}, now, approver=_nobody_to_ask, listener=self._heard)
+            minds = Minds({agent.id: agent}, at=now, on_text=self._say, priority=-1, caller=caller)
             thought = agent.reply(Line(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]
         for asked in reply.step.asks:
@@ -193,8 +205,8 @@ class Counter:
         return reply
 
     def _use(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """One of the agent's own tools, by the way its own thoughts go: whatever bounds those
-        bounds this, and the words that it follows are the visitor's."""
+        """One of the agent's own tools, by the way that its own thoughts call it: under the
+        policy, on the visitor's word, and written down before it acts."""
         agent, now = self._host.agent, self._host.clock()
         ask = Call(
             tool=tool,
@@ -202,15 +214,20 @@ class Counter:
             why=f"{self._person} asked for it",
             sources=(self._person,),
         )
-        minds = Minds({agent.id: agent}, at=now)
-        number = int(now.timestamp() * 1_000_000)
-        try:
-            answer = drive({agent.id: call(ask)}, minds, step=number)[agent.id]
-        except Waiting as waiting:
-            return ToolResult(ok=False, error=str(waiting), reason="denied")
+        people, store = {agent.id: agent}, agent.memory.store
+        book = CallBook(store) if store.write else None
+        caller = Caller(people, now, book, _nobody_to_ask, self._heard, talk=True)
+        minds = Minds(people, at=now, caller=caller)
+        answer = drive({agent.id: call(ask)}, minds)[agent.id]
+        if book:
+            with store.transaction():
+                book.flush()
         if isinstance(answer, Failed):
             return ToolResult(ok=False, error=answer.detail, reason="failed")
         return answer
+
+    def _heard(self, progress: Progress) -> None:
+        self._say(f"[{progress.tool}] {progress.text}")
 
     def _session(self, name: str) -> list[Line]:
         """The lines of a person's session; the sessions that rested longest are let go."""
@@ -241,6 +258,11 @@ class Counter:
             "last": str(public[-1].created) if public else None,
             "kept": self._host.keeps,
         }
+
+
+def _nobody_to_ask(request: Request) -> Approval:
+    """Who visits is not who gives leave, and that person is not here."""
+    return Approval(False, "nobody who could give leave is here")
 
 
 def _looked_up(cue: Cue) -> Thought[Recalled | Failed]:
