@@ -124,7 +124,7 @@ if __name__ == "__main__":
     if kind == "friendly":
         friendly().run()
     elif kind == "http":
-        friendly().run("streamable-http", port=int(sys.argv[2]), log_level="WARNING")
+        friendly().run("streamable-http", port=int(sys.argv[2]))
     elif kind == "hostile":
         asyncio.run(over_stdio(hostile()))
     elif kind == "silent":

@@ -58,7 +58,8 @@ class McpClient:
         self.timeout = timeout
         self._session = Session(_way(where, env, folder, headers), timeout=timeout)
         self._names: dict[str, str] = {}
-        self._tools: tuple[AnyTool, ...] = ()
+        # Not the tools themselves: they hold this object, which must end when they do.
+        self._listed: list[Any] = []
         # At the end of the process too; the session knows nothing of this object.
         self._end = weakref.finalize(self, self._session.close)
 
@@ -74,15 +75,14 @@ class McpClient:
         what an agent may do does not change while it lives. Raises ToolError where the server
         cannot be started or reached.
         """
-        if not self._tools or self.changed:
+        if not self._listed or self.changed:
             try:
-                name, listed = self._session.tools()
+                name, self._listed = self._session.tools()
             except (ToolGone, TimeoutError) as error:
                 raise ToolError(f"{error}; check the command or the URL") from error
             if self.namespace is None:
                 self.namespace = fitting_name("", name or "mcp", ())[:32].replace(".", "_")
-            self._tools = tuple(self._foreign(one) for one in listed)
-        return self._tools
+        return tuple(self._foreign(one) for one in self._listed)
 
     def _foreign(self, listed: Any) -> ForeignTool:
         name = self._names.get(listed.name)
