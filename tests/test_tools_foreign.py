@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from denizens.tools.foreign import ForeignTool, fitting_name
 from denizens.tools.foreign_schema import clean, tamed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+
+Draft202012Validator: Any = import_module("jsonschema").Draft202012Validator
 
 ROUGH = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 TEXTS = st.text(st.characters(codec=None), max_size=12)
