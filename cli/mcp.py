@@ -12,38 +12,43 @@ import typer
 from ..core import SettingError
 from .app import ModelOption, app, console
 
+WhereArgument = Annotated[
+    str, typer.Argument(metavar="WHERE", help="A scenario, a run's folder or a persona file.")
+]
+AgentArgument = Annotated[
+    str, typer.Argument(metavar="AGENT", help="Who is served; not needed where there is one.")
+]
+ToolsOption = Annotated[
+    list[str] | None, typer.Option("--tool", help="A tool for a persona file; may be repeated.")
+]
+TrustOption = Annotated[
+    list[str] | None, typer.Option("--trust", help="Whose word lets tools act; may be repeated.")
+]
+NamesOption = Annotated[
+    list[str] | None,
+    typer.Option("--name", help="Host name that clients call it by; may be repeated."),
+]
+
 
 @app.command()
 def mcp(
-    where: Annotated[
-        str, typer.Argument(metavar="WHERE", help="A scenario, a run's folder or a persona file.")
-    ],
-    agent: Annotated[
-        str, typer.Argument(metavar="AGENT", help="Who is served; not needed where there is one.")
-    ] = "",
+    where: WhereArgument,
+    agent: AgentArgument = "",
     model: ModelOption = None,
     memory: Annotated[
         Path | None, typer.Option("--memory", help="File that keeps the agent's memory.")
     ] = None,
-    tool: Annotated[
-        list[str] | None, typer.Option("--tool", help="A tool for a persona file; may be repeated.")
-    ] = None,
+    tool: ToolsOption = None,
     person: Annotated[
         str, typer.Option("--person", help="Who the client is; without it, it says so itself.")
     ] = "",
-    trust: Annotated[
-        list[str] | None,
-        typer.Option("--trust", help="Whose word lets tools act; may be repeated."),
-    ] = None,
+    trust: TrustOption = None,
     http: Annotated[
         bool, typer.Option("--http", help="Over HTTP, not over standard input and output.")
     ] = False,
     host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8420,
-    name: Annotated[
-        list[str] | None,
-        typer.Option("--name", help="Host name that clients call it by; may be repeated."),
-    ] = None,
+    name: NamesOption = None,
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help='TOML file of bearer tokens: "Ada" = "...".')
     ] = None,

@@ -63,19 +63,7 @@ def mcp_server(
         )
 
     async def read_resource(context: Any, parameters: Any) -> Any:
-        uri = str(parameters.uri)
-        if uri not in [known for known, _, _ in _RESOURCES]:
-            shown = ", ".join(known for known, _, _ in _RESOURCES)
-            error: Any = needed("mcp.shared.exceptions")
-            raise error.MCPError(types.INVALID_PARAMS, f"no resource '{uri}'; there are: {shown}")
-
-        def work(counter: Counter, _: Say) -> Json:
-            return counter.persona() if uri.endswith("persona") else counter.statistics()
-
-        found = await desk.do(work)
-        text = json.dumps(found, ensure_ascii=False)
-        content = types.TextResourceContents(uri=uri, text=text, mime_type="application/json")
-        return types.ReadResourceResult(contents=[content])
+        return await _read(desk, types, str(parameters.uri))
 
     made: Server[Any] = needed("mcp.server.lowlevel").Server(
         "denizens",
@@ -87,6 +75,21 @@ def mcp_server(
         on_read_resource=read_resource,
     )
     return made
+
+
+async def _read(desk: Desk[Counter], types: Any, uri: str) -> Any:
+    known = [one for one, _, _ in _RESOURCES]
+    if uri not in known:
+        error: Any = needed("mcp.shared.exceptions")
+        told = f"no resource '{uri}'; there are: {', '.join(known)}"
+        raise error.MCPError(types.INVALID_PARAMS, told)
+
+    def work(counter: Counter, _: Say) -> Json:
+        return counter.persona() if uri == known[0] else counter.statistics()
+
+    text = json.dumps(await desk.do(work), ensure_ascii=False)
+    content = types.TextResourceContents(uri=uri, text=text, mime_type="application/json")
+    return types.ReadResourceResult(contents=[content])
 
 
 def _tool(types: Any, spec: ToolSpec) -> Any:

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def serve_stdio(make: Callable[[], AbstractContextManager[Host]], *, person: str
 
 
 async def _stdio(desk: Desk[Counter], person: str) -> None:
-    server = mcp_server(desk, _version(), (lambda: person) if person else None)
+    server = mcp_server(desk, version("denizens"), (lambda: person) if person else None)
     async with needed("mcp.server.stdio").stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
 
@@ -89,12 +90,12 @@ def _app(
         allowed_origins=[f"{scheme}://{one}" for one in hosts for scheme in ("http", "https")],
     )
     if not tokens:
-        server = mcp_server(desk, _version(), (lambda: person) if person else None)
+        server = mcp_server(desk, version("denizens"), (lambda: person) if person else None)
         return server.streamable_http_app(
             streamable_http_path=PATH, transport_security=settings, host=host
         )
     auth: Any = needed("mcp.server.auth.settings")
-    server = mcp_server(desk, _version(), _bearer)
+    server = mcp_server(desk, version("denizens"), _bearer)
     return server.streamable_http_app(
         streamable_http_path=PATH,
         transport_security=settings,
@@ -189,9 +190,3 @@ def _loopback(host: str) -> bool:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _version() -> str:
-    from .. import __version__
-
-    return __version__
