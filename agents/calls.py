@@ -60,8 +60,9 @@ class Caller:
 
     def waits(self) -> Waiting:
         """The error to raise when nothing else is left to be answered."""
-        told = "; ".join(f"{one} [{one.key}]" for one in self.waiting.values())
-        return Waiting(f"a person has to answer: {told}", tuple(self.waiting.values()))
+        waiting = tuple(self.waiting[where] for where in sorted(self.waiting))
+        told = "; ".join(f"{one} [{one.key}]" for one in waiting)
+        return Waiting(f"a person has to answer: {told}", waiting)
 
     def _carefully(self, where: AskId, call: Call, because: str, acts: bool) -> ToolResult | None:
         """Make a call that acts or needs leave, by what the book knows of it."""
@@ -82,7 +83,7 @@ class Caller:
             return entry.result
         known = entry.request
         # In a talk that died, the same words begin a call under another name.
-        died = self._died(where, call) if entry == Entry() else None
+        died = entry == Entry() and self._died(where, call)
         if died or (entry.state == "began" and not (known and known.doubt and entry.approval)):
             request = replace(request, because=DOUBT, doubt=True)
             entry = Entry(began=entry.began)
@@ -92,8 +93,9 @@ class Caller:
         if request.because and approval is None:
             return None
         result = self._decided(where, call, request, approval, acts)
-        if died and self.book:
-            self.book.end(died[0], _unsure(call.tool, ""), Stopwatch(), died[1])
+        # A person has spoken on it: what was left open before is settled with it.
+        if request.doubt and self.book and (left := self._died(where, call)):
+            self.book.end(left[0], _unsure(call.tool, ""), Stopwatch(), left[1])
         return result
 
     def _died(self, where: AskId, call: Call) -> tuple[AskId, Entry] | None:

@@ -55,7 +55,9 @@ class Talking:
         thought = book.suspended(scope)
         if thought is None or not key.startswith(f"{agent.id}/"):
             raise SettingError(f"{agent.id}: no reply waits for an answer to '{key}'")
-        book.decide(key, approval)
+        # A process may have ended between a person's answer and what followed from it.
+        if key in {request.key for request in book.waiting()}:
+            book.decide(key, approval)
         return cls(
             agent,
             from_json(Line, thought["message"]),

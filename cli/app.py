@@ -85,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit; what the user can mend becomes one line and exit code 2."""
     from pydantic import ValidationError
 
-    from . import bench, looking, mcp, memory, models, running, talking  # noqa: F401  (they add their commands)
+    # They add their commands.
+    from . import approving, bench, looking, mcp, memory, models, running, talking  # noqa: F401
 
     code: object = BAD
     try:

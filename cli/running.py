@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import RunError, SettingError, Time
+from ..core import Json, RunError, SettingError, Time, Waiting, to_json
 from .app import BAD, JsonOption, ModelOption, app, complain, console, print_json, say
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ def _go(
 ) -> None:
     from ..simulation import figures
     from ..simulation.budget import CAP
+    from .approving import tell_requests
     from .progress import Meter, live_line, stop_cleanly
     from .spending import spending
 
@@ -156,10 +157,15 @@ def _go(
                 pass
         found = figures(simulation.store)
     halted = simulation.halted
+    waiting = isinstance(halted, Waiting)
     if json:
-        stopped = CAP if halted else simulation.stopping
-        cap = {"cap": simulation.budget.figures(simulation.step)} if simulation.budget.cap else {}
-        print_json({**found, "run": str(folder), "stopped": stopped, **cap})
+        stopped = ("waiting" if waiting else CAP) if halted else simulation.stopping
+        more: dict[str, Json] = {}
+        if simulation.budget.cap:
+            more["cap"] = simulation.budget.figures(simulation.step)
+        if isinstance(halted, Waiting):
+            more["requests"] = [to_json(request) for request in halted.requests]
+        print_json({**found, "run": str(folder), "stopped": stopped, **more})
         return
     for line in spending(found["ledger"]):
         say(line)
@@ -169,7 +175,9 @@ def _go(
         f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
     )
     say(f"hash {found['hash']}")
-    if halted:
+    if isinstance(halted, Waiting):
+        tell_requests(folder, halted.requests)
+    elif halted:
         say(f"stopped by the cap: {halted}")
         say(f"go on with: denizens resume {folder} --max-tokens-per-day N")
     elif simulation.stopping:

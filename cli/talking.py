@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..core import Line
+from ..core import Line, Request
 from .app import JsonOption, ModelOption, app, console, print_json, say
 from .running import FolderArgument
 
@@ -58,7 +58,9 @@ def chat(
         session: list[Line] = []
         for text in _lines():
             pieces: list[str] = []
-            reply = mind.chat(text, person, session=session, on_text=partial(_show, pieces))
+            reply = mind.chat(
+                text, person, session=session, on_text=partial(_show, pieces), approve=_leave
+            )
             typer.echo("" if pieces else reply.text)
             now = reply.step.records[-1].created if reply.step.records else None
             if now is not None:
@@ -74,6 +76,12 @@ def _lines() -> Iterator[str]:
         if not text:
             return
         yield text
+
+
+def _leave(request: Request) -> bool:
+    """Ask whoever types for their leave to a call."""
+    typer.echo(f"\n{request}\nAllow it? [y/N] ", nl=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _show(pieces: list[str], piece: str) -> None:

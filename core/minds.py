@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from .persona import Persona
 from .records import Record
@@ -35,8 +35,11 @@ class AgentState:
     ``perceived`` are the last events seen (at most the persona's retention), ``cooldowns``
     until when not to talk with whom again, ``reflect_left`` the importance that may still
     come in before it reflects, ``records`` how many memories it has made, ``drafts`` is a
-    planner's own notebook.
+    planner's own notebook. ``calls`` of tools and ``tokens`` are counted where its policy
+    bounds them for a life.
     """
+
+    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens")
 
     currently: str = ""
     day: str = ""

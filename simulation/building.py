@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..agents import Agent
 from ..core import (
+    Approver,
     Clock,
     Json,
     MapError,
@@ -31,7 +32,7 @@ from ..core import (
 from ..memory import Memory
 from ..planners import Daily, planner_by_name
 from ..store import Store
-from ..tools import AnyTool, tool_by_name
+from ..tools import AnyTool, Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .budget import CAP
 from .packing import reading
@@ -47,6 +48,7 @@ def build(
     store: Store,
     model: Model | None = None,
     progress: Callable[[str], None] | None = None,
+    approver: Approver | None = None,
 ) -> Simulation:
     """The simulation of a scenario, writing to ``store``.
 
@@ -60,6 +62,7 @@ def build(
         for member in scenario.people:
             _planner(scenario, member)
             _tools(scenario, member)
+            policy_of(scenario, member)
         # Last, for it may take minutes: whoever misspelt a name should hear of it before.
         made = model if model is not None else load_minds(scenario, progress)
         simulation = Simulation(
@@ -71,6 +74,7 @@ def build(
             starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
             about={**scenario.portable().as_json(), "map": store.get("map")},
             max_tokens_per_day=scenario.model.max_tokens_per_day,
+            approver=approver,
         )
         if store.get(CAP, 0) != scenario.model.max_tokens_per_day:
             store.put(CAP, scenario.model.max_tokens_per_day)
@@ -141,6 +145,7 @@ def make_agents(scenario: Scenario, store: Store, model: Model) -> list[Agent]:
             ),
             planner=_planner(scenario, member),
             tools=_tools(scenario, member),
+            policy=policy_of(scenario, member),
             step_seconds=scenario.scenario.step_seconds,
         )
         for member in scenario.people
@@ -159,6 +164,13 @@ def _planner(scenario: Scenario, member: Member) -> Planner:
 def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     names = scenario.minds.tools if member.tools is None else member.tools
     return [tool_by_name(name) for name in names]
+
+
+def policy_of(scenario: Scenario, member: Member) -> Policy:
+    """What a person may do with its tools: what [minds.policy] says, its own keys laid over."""
+    common, own = scenario.minds.policy or {}, member.policy or {}
+    where = f"{scenario.source}: {member.persona.name}: policy"
+    return checked(Policy, {**common, **own}, where)
 
 
 def make_world(scenario: Scenario, store: Store) -> World:

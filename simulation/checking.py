@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 
 from ..core import DenizensError, Json, digest, digest_text, to_json
-from ..memory import Memory, agents, prepare
+from ..memory import CallBook, Memory, agents, prepare
 from ..store import Damage, Store
 from .building import stored_map, stored_scenario
 from .journal import SNAPSHOT_EVERY, Journal, ask_name
@@ -40,6 +40,7 @@ def check_run(store: Store) -> tuple[Damage, ...]:
 def _file(store: Store) -> Iterator[Damage]:
     Journal(store)
     prepare(store)
+    CallBook(store)
     yield from store.verify()
 
 

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from ..core import AgentId, AgentState, Json, Model, Persona, RunError, Time, canonical, from_json
+from ..core import (
+    AgentId,
+    AgentState,
+    Approver,
+    Json,
+    Model,
+    Persona,
+    RunError,
+    Time,
+    canonical,
+    from_json,
+)
 from ..memory import Memory
 from ..store import Store
 from ..world import TownMap
@@ -26,6 +37,7 @@ def begin(
     *,
     model: Model | None = None,
     progress: Callable[[str], None] | None = None,
+    approver: Approver | None = None,
 ) -> Simulation:
     """Start a run in ``folder`` (made if absent). Raises RunError when one is there already."""
     place = Path(folder)
@@ -42,7 +54,7 @@ def begin(
         store.close()
         raise
     try:
-        return build(scenario, store=store, model=model, progress=progress)
+        return build(scenario, store=store, model=model, progress=progress, approver=approver)
     except BaseException:
         store.close()
         # Nothing has happened in it yet: a failed start must not leave a run behind.
@@ -72,14 +84,18 @@ def make_folder(place: Path) -> None:
 
 
 def resume(
-    folder: Path | str, *, model: Model | None = None, max_tokens_per_day: int | None = None
+    folder: Path | str,
+    *,
+    model: Model | None = None,
+    max_tokens_per_day: int | None = None,
+    approver: Approver | None = None,
 ) -> Simulation:
     """Take up the run in ``folder`` after its last committed step, with another cap on a
     day's tokens where one is given (0: none)."""
     store = open_store(folder, write=True)
     try:
         scenario = stored_scenario(store).settle(max_tokens_per_day=max_tokens_per_day)
-        return build(scenario, store=store, model=model)
+        return build(scenario, store=store, model=model, approver=approver)
     except BaseException:
         store.close()
         raise

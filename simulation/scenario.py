@@ -73,23 +73,30 @@ class ModelTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MindsTable:
-    """[minds]: planner, memory rules and tools of everybody who does not say otherwise."""
+    """[minds]: planner, memory rules, tools and policy of everybody who does not say otherwise."""
+
+    # Left out of a run's record while at their defaults: earlier runs have none of them.
+    LATER: ClassVar[tuple[str, ...]] = ("policy",)
 
     planner: str = "daily"
     rules: str = "paper"
     tools: tuple[str, ...] = ()
     daily: Json = field(default_factory=dict)
     settings: Json = field(default_factory=dict)
+    policy: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """[[people]]: a persona and what differs from [minds] for it."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("policy",)
+
     persona: Persona
     planner: str = ""
     tools: tuple[str, ...] | None = None
     start: tuple[int, int] | None = None
+    policy: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +252,12 @@ def _check_values(made: Scenario) -> None:
     for table, key in (("minds", "daily"), ("minds", "settings"), ("world", "settings")):
         if not isinstance(getattr(getattr(made, table), key), dict):
             raise SettingError(f"{made.source}: '{key}' must be a table, written [{table}.{key}]")
+    for where, policy in (
+        ("[minds] policy", made.minds.policy),
+        *((f"{member.persona.name}: policy", member.policy) for member in made.people),
+    ):
+        if policy is not None and not isinstance(policy, dict):
+            raise SettingError(f"{made.source}: {where} must be a table, as in [minds.policy]")
     for given in made.inputs:
         moment(given.at, f"{made.source}: [[inputs]] at")
         if not isinstance(given.fields, dict):

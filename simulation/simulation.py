@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..agents import Agent, Minds
+from ..agents import Agent, Caller, Minds
 from ..core import (
     Action,
     AgentId,
+    Approval,
+    Approver,
     Body,
     CapReached,
     Clock,
     Event,
-    Faculties,
     Input,
     Json,
     Observation,
+    Request,
     RunCorrupt,
     RunError,
     Seed,
@@ -25,12 +27,15 @@ from ..core import (
     Step,
     Time,
     Turn,
+    Waiting,
     World,
     drive,
     to_json,
 )
+from ..memory import CallBook
 from ..models.ledger import Spent
 from ..store import Store
+from ..tools import Listener
 from .budget import Budget
 from .costs import Purse
 from .journal import SNAPSHOT_EVERY, Journal
@@ -63,7 +68,8 @@ class Simulation:
     All agents must keep their memories in ``store`` (None: the first agent's). A store that
     already holds steps is taken up where it ended. ``starts`` gives the tiles on which
     bodies enter; ``about`` is kept in the run's header. ``max_tokens_per_day`` (0: none) caps
-    what a simulated day may cost.
+    what a simulated day may cost. ``approver`` answers calls for which a person must give
+    leave; without it the run waits for ``allow``. ``listener`` hears tools while they work.
     """
 
     def __init__(
@@ -78,6 +84,8 @@ class Simulation:
         starts: Mapping[AgentId, tuple[int, int]] | None = None,
         about: Json = None,
         max_tokens_per_day: int = 0,
+        approver: Approver | None = None,
+        listener: Listener | None = None,
     ) -> None:
         if not agents:
             raise SettingError("a simulation needs at least one agent; give it some")
@@ -97,8 +105,8 @@ class Simulation:
             agent.step_seconds = clock.step_seconds
         self.observers = list(observers)
         self.stopping = False
-        self.halted: CapReached | None = None
-        """Why ``run`` ended before its end: the day's cap."""
+        self.halted: CapReached | Waiting | None = None
+        """Why ``run`` ended before its end: the day's cap, or calls that wait for a person."""
         self.seconds = 0.0
         self._spent = float(self.store.get("seconds", 0.0))
         self._record: Journal | None = None
@@ -106,7 +114,11 @@ class Simulation:
         self._seen: dict[AgentId, Observation] = {}
         self._shown: dict[AgentId, Json] = {}
         self._guests = Guests(world)
+        self._noticed = -1
+        self.approver = approver
+        self.listener = listener
         self.journal = Journal(self.store)
+        self.calls = CallBook(self.store)
         self.budget = Budget(self.journal.costs, clock, max_tokens_per_day)
         self._begin(starts or {}, about)
 
@@ -213,16 +225,18 @@ class Simulation:
         """Step on, at most ``steps`` steps and not beyond ``until``; yields each tick.
 
         Setting ``stopping`` ends the run after the step under way. The cap on a day's tokens
-        ends it too; ``halted`` then says so."""
+        ends it too, and a call that waits for a person; ``halted`` then says so. Once all such
+        calls were answered with ``allow``, here or in the file, the run goes on."""
         end = self.clock.steps_until(until) if until else None
         if steps is not None:
             end = min(end, self.step + steps) if end is not None else self.step + steps
         if end is None:
             raise SettingError("run: say until when, or how many steps")
+        self.halted = None
         while self.step < end and not self.stopping:
             try:
                 tick = self.tick()
-            except CapReached as reached:
+            except (CapReached, Waiting) as reached:
                 self.halted = reached
                 return
             yield tick
@@ -232,7 +246,8 @@ class Simulation:
 
         When it raises, nothing of the step was committed but the answers that had arrived,
         and the run must be taken up anew from its store. Raises CapReached, before the step
-        or amidst it."""
+        or amidst it, and Waiting, after which the step can be made again once the call that
+        waits is answered."""
         if self._broken:
             raise RunError(
                 f"{self.store.name}: a step was broken off; take the run up anew (resume)"
@@ -243,11 +258,13 @@ class Simulation:
         self._broken = True
         began = time.perf_counter()
         inputs = self.journal.inputs(step)
-        if self._guests.apply(inputs):
+        # A step that waited for a person is made again; the world has noticed its inputs.
+        if self._noticed < step and self._guests.apply(inputs):
             self._seen.clear()
+        self._noticed = step
         table = self._record or self.journal
         record = table.answers(step, "asks" if self._record else "pending")
-        minds: Faculties | None = Minds(self.agents, at=now) if self._record is None else None
+        minds = self._minds(now) if self._record is None else None
         purse = Purse({name: agent.model for name, agent in self.agents.items()} if minds else {})
         recorder = Recorder(minds, self.journal, record, step=step, purse=purse, budget=self.budget)
         thoughts = {
@@ -260,7 +277,12 @@ class Simulation:
             )
             for name, agent in self.agents.items()
         }
-        steps = drive(thoughts, recorder, step=step)
+        try:
+            steps = drive(thoughts, recorder, step=step)
+        except Waiting:
+            # Nothing has happened but that answers were kept.
+            self._broken = False
+            raise
         recorder.finish()
         actions = {name: done.action for name, done in steps.items()}
         actions.update(self._guests.actions())
@@ -271,6 +293,19 @@ class Simulation:
         for observer in self.observers:
             observer(tick)
         return tick
+
+    def _minds(self, now: Time) -> Minds:
+        caller = Caller(self.agents, now, self.calls, self.approver, self.listener)
+        return Minds(self.agents, at=now, caller=caller)
+
+    def requests(self) -> tuple[Request, ...]:
+        """The calls that wait for a person."""
+        return self.calls.waiting()
+
+    def allow(self, key: str, yes: bool = True, *, note: str = "", by: str = "") -> None:
+        """Answer a call that waits, by its request's key; durable at once. The ``note`` is told
+        to the agent when it is not allowed. Raises SettingError when none waits under it."""
+        self.calls.decide(key, Approval(yes, note, by))
 
     def _step_world(self, step: int, actions: Mapping[AgentId, Action]) -> Turn:
         order = sorted(actions)
@@ -313,6 +348,7 @@ class Simulation:
                 "inputs": [to_json(given) for given in self.journal.inputs(step)],
             }
             head = self.journal.commit(step, now.isoformat(), entry)
+            self.calls.flush()
             costs = recorder.settle()
             spent = self._spent + self.seconds + time.perf_counter() - began
             self.store.put("seconds", round(spent, 3))

@@ -21,7 +21,7 @@ from ..core import (
     canonical,
     drive,
 )
-from ..memory import rewind
+from ..memory import CallBook, rewind
 from ..store import Store
 from .building import build, load_minds, make_agents
 from .journal import Journal
@@ -99,6 +99,7 @@ def fork(folder: Path | str, step: int, new: Path | str) -> Path:
         with Store(half) as copy, copy.transaction():
             Journal(copy).cut(step)
             rewind(copy, step - 1)
+            CallBook(copy).cut(step)
             spent = float(copy.get("seconds", 0.0))
             copy.put("seconds", round(spent * step / max(steps, 1), 3))
             copy.put("forked", {"from": str(folder), "step": step})
@@ -141,6 +142,9 @@ def interview(
         agents = make_agents(scenario, run.store, model or load_minds(scenario))
         asked = next(one for one in agents if one.id == agent)
         asked.memory = asked.memory.as_of(step)
+        # Nothing may stay of it, so nothing may be done in it.
+        own = asked.tools.policy
+        asked.tools = asked.tools.under(replace(own, deny=(*own.deny, *own.ask, "@acts")))
         first = replace(asked.state, records=len(asked.memory))
         asked.state = run.journal.state(agent, step) or first
         now = run.time(max(step, 0))

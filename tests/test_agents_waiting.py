@@ -1,0 +1,205 @@
+"""Chats that wait for somebody's leave: answered at once, later, or in another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from denizens.agents import Agent
+from denizens.core import Approval, ModelAsk, Persona, Request, SettingError
+from denizens.memory import CallBook, Memory
+from denizens.memory.forgetting import forget
+from denizens.models import ScriptedModel
+from denizens.store import Store
+from denizens.tests.guarded import NINE, calls
+from denizens.tools import Policy, Progress, ToolContext, tool
+
+ASKING = Policy(ask=("@acts",), trusted=("Ada",))
+
+
+def baker(store: Store, letters: Path, policy: Policy = ASKING) -> tuple[Agent, list[ModelAsk]]:
+    """Bo, who sends a letter whenever it is asked to, and the asks its model got."""
+    asked: list[ModelAsk] = []
+
+    def answer(ask: ModelAsk) -> object:
+        asked.append(ask)
+        if ask.kind == "choose":
+            return "send" if "send" in ask.about else "chat"
+        if ask.kind == "rate":
+            return 3
+        return '{"text": "rye"}' if ask.role == "arguments" else "Done."
+
+    @tool(effect="acts")
+    def send(context: ToolContext, text: str) -> str:
+        """Send a letter."""
+        context.tell("at the post")
+        with letters.open("a") as file:
+            file.write(f"{context.key} {text}\n")
+        return f"sent {text}"
+
+    model = ScriptedModel(answer)  # type: ignore[arg-type]
+    memory = Memory(store, "Bo Li")
+    return Agent(
+        Persona(name="Bo Li"), model=model, memory=memory, tools=[send], policy=policy
+    ), asked
+
+
+def lines(letters: Path) -> list[str]:
+    """What was sent."""
+    return letters.read_text().splitlines() if letters.exists() else []
+
+
+def test_a_callback_answers_at_once(tmp_path: Path) -> None:
+    """The callback sees who wants to call what and why; its yes lets it, its no is told."""
+    seen: list[Request] = []
+    heard: list[Progress] = []
+
+    def leave(request: Request) -> Approval:
+        seen.append(request)
+        return Approval(len(seen) == 1, "not today")
+
+    with Store(tmp_path / "bo.db") as store:
+        bo, _ = baker(store, tmp_path / "letters")
+        first = bo.chat("send it", "Ada", at=NINE, approve=leave, listener=heard.append)
+        second = bo.chat("send it", "Ada", at=NINE, approve=leave)
+    assert (first.text, first.waits, second.waits) == ("Done.", (), ())
+    assert (seen[0].tool, seen[0].arguments, seen[0].why) == ("send", {"text": "rye"}, "send it")
+    assert seen[0].because == "'send' needs a person's leave"
+    assert [done.ok for _, done in (*calls(first.step), *calls(second.step))] == [True, False]
+    ((_, refused),) = calls(second.step)
+    assert (refused.reason, refused.error) == ("denied", "a person did not allow 'send': not today")
+    assert len(lines(tmp_path / "letters")) == 1
+    assert [said.text for said in heard] == ["at the post"]
+
+
+def test_a_reply_waits_and_goes_on_in_another_life(tmp_path: Path) -> None:
+    """Without a callback the reply says that it waits and nothing is written; with the answer,
+    given to another agent on the same file, it goes on from there: nothing is asked twice, and
+    both lines are remembered as if it had never waited."""
+    with Store(tmp_path / "bo.db") as store:
+        bo, asked = baker(store, tmp_path / "letters")
+        reply = bo.chat("send it", "Ada", at=NINE)
+        (request,) = reply.waits
+        assert "waiting" in reply.text
+        assert (len(bo.memory), lines(tmp_path / "letters")) == (0, [])
+        assert bo.requests() == (request,)
+    with Store(tmp_path / "bo.db") as store:
+        bo, again = baker(store, tmp_path / "letters")
+        assert bo.requests() == (request,)
+        done = bo.answer(request.key, True, by="Cleo")
+        assert (done.text, done.waits, bo.requests()) == ("Done.", (), ())
+        assert [record.created for record in bo.memory.records()] == [NINE, NINE]
+        assert not {ask.kind for ask in again if ask in asked} & {"choose", "generate"}
+        with pytest.raises(SettingError, match="no reply waits"):
+            bo.answer(request.key, True)
+        ((_, entry),) = CallBook(store).entries()
+        assert entry.approval == Approval(True, "", "Cleo")
+        assert store.verify() == ()
+    assert lines(tmp_path / "letters") == [f"{request.key} rye"]
+    with Store(tmp_path / "other.db") as store:
+        bo, _ = baker(store, tmp_path / "others")
+        at_once = bo.chat("send it", "Ada", at=NINE, approve=lambda request: True)
+    assert (at_once.text, at_once.step.records) == (done.text, done.step.records)
+
+
+def test_talks_that_wait_are_kept_apart(tmp_path: Path) -> None:
+    """The same words said twice are two requests; other talk goes on in between, and a waiting
+    reply takes its place after it."""
+    with Store(tmp_path / "bo.db") as store:
+        bo, _ = baker(store, tmp_path / "letters")
+        (first,) = bo.chat("send it", "Ada", at=NINE).waits
+        (second,) = bo.chat("send it", "Ada", at=NINE).waits
+        assert first.key != second.key
+        assert bo.chat("hello", "Ada", at=NINE + timedelta(minutes=1)).waits == ()
+        assert bo.answer(second.key, False, note="once is enough").text == "Done."
+        assert bo.answer(first.key, True).text == "Done."
+        assert len(bo.memory) == 6
+        assert store.verify() == ()
+    assert lines(tmp_path / "letters") == [f"{first.key} rye"]
+
+
+def test_a_stranger_may_be_let_act_by_a_person(tmp_path: Path) -> None:
+    """With strangers="ask" the request names whose words were read."""
+    with Store(tmp_path / "bo.db") as store:
+        bo, _ = baker(store, tmp_path / "letters", Policy(strangers="ask"))
+        (request,) = bo.chat("send it", "Eve", at=NINE).waits
+        assert request.sources == ("Eve",)
+        assert "the words of Eve were read" in request.because
+        bo.answer(request.key, True)
+    assert len(lines(tmp_path / "letters")) == 1
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from denizens.memory import CallBook
+from denizens.store import Store
+from denizens.tests import test_agents_waiting as waiting
+
+folder, when = Path(sys.argv[1]), sys.argv[2]
+def end(*given, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+with Store(folder / "bo.db") as store:
+    bo, _ = waiting.baker(store, folder / "letters")
+    setattr(CallBook, when, end)
+    bo.chat("send it", "Ada", at=waiting.NINE, approve=lambda request: True)
+"""
+
+
+@pytest.mark.parametrize("when", ["begin", "end"])
+def test_killed_in_a_chat_it_asks_before_it_does_it_again(tmp_path: Path, when: str) -> None:
+    """Killed after the letter was sent and before its receipt, the same words lead to a
+    request that says so, once; killed before the intent they are a new call."""
+    command = [sys.executable, "-c", DYING, str(tmp_path), when]
+    assert subprocess.run(command, check=False).returncode == -9
+    with Store(tmp_path / "bo.db") as store:
+        bo, _ = baker(store, tmp_path / "letters", Policy(trusted=("Ada",)))
+        reply = bo.chat("send it", "Ada", at=NINE)
+        if when == "begin":
+            assert (reply.waits, len(lines(tmp_path / "letters"))) == ((), 1)
+            return
+        (request,) = reply.waits
+        assert request.doubt
+        assert "nobody knows whether it was done" in request.because
+        assert len(lines(tmp_path / "letters")) == 1
+        done = bo.answer(request.key, False)
+        ((_, result),) = calls(done.step)
+        assert (result.reason, result.receipt) == ("gone", "")
+        assert bo.chat("send it", "Ada", at=NINE).waits == ()
+    assert len(lines(tmp_path / "letters")) == 2
+
+
+def test_a_person_can_be_erased_from_the_book(tmp_path: Path) -> None:
+    """Forgetting a person takes their calls and waiting talks out of the file."""
+    with Store(tmp_path / "bo.db") as store:
+        bo, _ = baker(store, tmp_path / "letters")
+        bo.chat("send Ada's words: Mimi is ill", "Ada", at=NINE)
+        bo.chat("hello", "Ada", at=NINE)
+        assert bo.requests()
+    forget(tmp_path / "bo.db", "Ada", now=NINE)
+    assert b"Mimi" not in (tmp_path / "bo.db").read_bytes()
+    with Store(tmp_path / "bo.db") as store:
+        assert CallBook(store).waiting() == ()
+        assert store.verify() == ()
+
+
+def test_damage_to_the_book_is_found(tmp_path: Path) -> None:
+    """A changed answer, and a row that is gone, are told by verify."""
+    with Store(tmp_path / "bo.db") as store:
+        bo, _ = baker(store, tmp_path / "letters")
+        bo.chat("send it", "Ada", at=NINE)
+        bo.chat("send it", "Ada", at=NINE)
+        assert store.verify() == ()
+        for change in (
+            "UPDATE calls SET body = replace(body, 'rye', 'gold')",
+            "UPDATE suspended SET body = replace(body, 'send', 'sell')",
+            "DELETE FROM calls WHERE key LIKE '%talk1%'",
+        ):
+            store.execute("BEGIN")
+            store.execute(change)
+            assert store.verify() != ()
+            store.execute("ROLLBACK")
+        assert store.verify() == ()

@@ -1,0 +1,206 @@
+"""Calls that wait for a person, and calls that act: killed at any moment, done once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from denizens.core import Approval, Request, RunError, SettingError, Waiting
+from denizens.memory import CallBook
+from denizens.simulation import Journal, check_run
+from denizens.store import Store
+from denizens.tests.senders import SPOTS, house
+
+STEPS = 6
+
+
+def lived(folder: Path, steps: int = STEPS, *, ask: bool = True) -> Waiting | None:
+    """Live on in a folder to a step, as far as it goes; what it waits for."""
+    with Store(folder / "run.db") as store:
+        made = house(store, folder / "letters", ask=ask)
+        list(made.run(steps=steps - made.step))
+        assert check_run(store) == ()
+        assert made.halted is None or isinstance(made.halted, Waiting)
+        return made.halted
+
+
+def killed(folder: Path, spot: str, *, ask: bool) -> bool:
+    """Live on in a process that ends itself at a spot; whether it got there."""
+    mode = "ask" if ask else "free"
+    command = [sys.executable, "-m", "denizens.tests.senders", str(folder), str(STEPS), spot, mode]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+def letters(folder: Path) -> list[str]:
+    """What was posted, line by line."""
+    file = folder / "letters"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def head(folder: Path) -> tuple[int, str]:
+    """Steps and hash of the run in a folder."""
+    if not (folder / "run.db").exists():
+        return 0, ""
+    with Store(folder / "run.db", write=False) as store:
+        journal = Journal(store)
+        return journal.steps, journal.hash()
+
+
+def answers(request: Request) -> Approval:
+    """Ann may write, Ben may not."""
+    return Approval(request.who == "Ann", "" if request.who == "Ann" else "no stamps")
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+    """Hash and letters of a run whose person answers at once, and that never stopped."""
+    folder = tmp_path_factory.mktemp("at_once")
+    with Store(folder / "run.db") as store:
+        made = house(store, folder / "letters", approver=answers)
+        assert len(list(made.run(steps=STEPS))) == STEPS
+        assert made.halted is None
+        return made.hash, letters(folder)
+
+
+def answered(folder: Path) -> int:
+    """Answer all that waits in a run, in its file alone; how many."""
+    with Store(folder / "run.db") as store:
+        book = CallBook(store)
+        waiting = book.waiting()
+        for request in waiting:
+            book.decide(request.key, answers(request))
+        return len(waiting)
+
+
+def test_a_run_waits_and_ends_on_the_same_hash(
+    tmp_path: Path, at_once: tuple[str, list[str]]
+) -> None:
+    """Taken up anew after each answer it has waited for, a run posts the same letters and
+    ends on the hash of one that was answered at once."""
+    waits = 0
+    while halted := lived(tmp_path):
+        waits += 1
+        assert all(request.tool == "post" for request in halted.requests)
+        before = letters(tmp_path)
+        again = lived(tmp_path)
+        assert again is not None
+        assert (again.requests, letters(tmp_path)) == (halted.requests, before)
+        assert answered(tmp_path) == len(halted.requests)
+    assert waits == 3
+    assert (head(tmp_path), letters(tmp_path)) == ((STEPS, at_once[0]), at_once[1])
+    assert len(at_once[1]) == 2
+
+
+def test_a_run_goes_on_in_place(tmp_path: Path, at_once: tuple[str, list[str]]) -> None:
+    """``allow`` and another ``run`` go on in the same process, to the same hash."""
+    with Store(tmp_path / "run.db") as store:
+        made = house(store, tmp_path / "letters")
+        while made.step < STEPS:
+            list(made.run(steps=STEPS - made.step))
+            for request in made.requests():
+                given = answers(request)
+                made.allow(request.key, given.yes, note=given.note, by="Cleo")
+        assert made.hash == at_once[0]
+        with pytest.raises(SettingError, match=r"no call 'Ann/2/2\.0' waits"):
+            made.allow("Ann/2/2.0")
+
+
+def test_two_who_ask_in_one_step_wait_together(tmp_path: Path) -> None:
+    """Everybody is thought for as far as it goes before a run waits, so all that a step
+    needs is asked at once; half of the answers do not make the step."""
+    with Store(tmp_path / "run.db") as store:
+        made = house(store, tmp_path / "letters")
+        made.approver = lambda request: True if made.step < 11 else None
+        list(made.run(steps=20))
+        assert isinstance(made.halted, Waiting)
+        first, second = made.halted.requests
+        assert (first.who, second.who, made.step) == ("Ann", "Ben", 11)
+        made.allow(second.key)
+        list(made.run(steps=20))
+        assert isinstance(made.halted, Waiting)
+        assert made.halted.requests == (first,)
+        assert made.step == 11
+
+
+def test_a_no_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    """Who is not allowed learns so, with the note; nothing was posted and no receipt is made."""
+    with Store(tmp_path / "run.db") as store:
+        made = house(store, tmp_path / "letters", approver=lambda request: Approval(False, "wait"))
+        list(made.run(steps=3))
+        (told,) = made.agents["Ann"].memory.records()
+        assert told.text == "Ann: a person did not allow 'post': wait"
+        ((_, entry),) = CallBook(store).entries()
+        assert (entry.state, entry.began) == ("done", "")
+        assert entry.result is not None
+        assert (entry.result.reason, entry.result.receipt) == ("denied", "")
+    assert letters(tmp_path) == []
+
+
+# Leave or not, what follows the leave is the same; the longest way is gone for three spots.
+CASES = [(spot, spot in ("acted", "answer", "leave")) for spot in SPOTS[1:]]
+CASES += [("acted", False), ("answer", False)]
+
+
+@pytest.mark.parametrize(("spot", "ask"), CASES)
+def test_killed_at_the_worst_moments_nothing_is_done_twice(
+    tmp_path: Path, at_once: tuple[str, list[str]], spot: str, ask: bool
+) -> None:
+    """Killed again and again around an act, a run asks a person only where nobody can know
+    whether it was done. No letter is posted twice or lost, and the run ends on the hash of one
+    that was never killed, but where an act that was done had to be left without its receipt."""
+    free, folder = tmp_path / "free", tmp_path / "killed"
+    free.mkdir()
+    folder.mkdir()
+    whole, sent = at_once
+    if not ask:
+        lived(free, ask=False)
+        whole, sent = head(free)[1], letters(free)
+    kills = doubts = 0
+    while head(folder)[0] < STEPS:
+        kills += killed(folder, spot, ask=ask)
+        waiting = open_requests(folder)
+        if not waiting and head(folder)[0] < STEPS:
+            # It was killed at its spot, and goes on in peace from there.
+            halted = lived(folder, head(folder)[0] + 1, ask=ask)
+            waiting = halted.requests if halted else ()
+        doubts += sum(request.doubt for request in waiting)
+        for request in waiting:
+            decide(folder, request)
+        if any(request.doubt for request in waiting):
+            lived(folder, head(folder)[0] + 1, ask=ask)
+        assert kills + doubts < 20
+    assert sorted(letters(folder)) == sorted(sent)
+    assert kills == len(sent) + (spot in ("receipt", "answer", "leave") and ask)
+    assert doubts == (len(sent) if spot in ("act", "acted") else 0)
+    assert (head(folder)[1] == whole) == (spot != "acted")
+
+
+def open_requests(folder: Path) -> tuple[Request, ...]:
+    """What waits in a run's file."""
+    with Store(folder / "run.db", write=False) as store:
+        return CallBook(store).waiting()
+
+
+def decide(folder: Path, request: Request) -> None:
+    """Answer as ever; what is in doubt is done if it is not in the file of letters."""
+    with Store(folder / "run.db") as store:
+        given = answers(request)
+        if request.doubt:
+            done = any(line.startswith(f"{request.key} ") for line in letters(folder))
+            given = Approval(not done)
+        CallBook(store).decide(request.key, given)
+
+
+def test_what_acts_is_not_called_in_a_transaction(tmp_path: Path) -> None:
+    """An intent that a rollback could take back would be none: the call is refused."""
+    with Store(tmp_path / "run.db") as store:
+        made = house(store, tmp_path / "letters", ask=False)
+        list(made.run(steps=2))
+        with store.transaction(), pytest.raises(RunError, match="inside a transaction"):
+            made.tick()
+    assert letters(tmp_path) == []
