@@ -41,6 +41,7 @@ from .chatting import Talking
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
 from .replying import learning, replying
+from .skills import with_skills
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
@@ -124,7 +125,10 @@ class Agent:
         )
         asks: list[Asked] = []
         guard = self._guard(heard(seen, inputs))
-        done = yield from guarded(self.planner.decide(situation), guard, asks)
+        thought = with_skills(
+            self.planner.decide(situation), self.tools, who=self.id, now=situation.now
+        )
+        done = yield from guarded(thought, guard, asks)
         return self._step(done, asks, guard)
 
     def reply(
@@ -133,7 +137,7 @@ class Agent:
         """Answer a person's line, given the lines before it. Writes nothing."""
         asks: list[Asked] = []
         guard = self._guard((message.who, *(line.who for line in session)))
-        thought = replying(
+        answering = replying(
             self.persona,
             self.state,
             message,
@@ -141,6 +145,9 @@ class Agent:
             self.tools.specs(),
             seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
             self.private_talk,
+        )
+        thought = with_skills(
+            answering, self.tools, who=self.id, now=message.at, person=message.who
         )
         done = yield from guarded(thought, guard, asks)
         if isinstance(done, Stopped):

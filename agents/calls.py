@@ -31,6 +31,7 @@ class Caller:
     """Answers calls. ``book`` keeps what was asked, begun and done; without one nothing of
     that outlives the process. ``approver`` answers for a person at once. ``scope`` stands in
     the keys of calls instead of a step's number; with ``talk`` it is named when it is needed.
+    ``person`` is whom the agent talks with, on whose behalf it calls.
     """
 
     agents: Mapping[AgentId, Agent]
@@ -40,6 +41,7 @@ class Caller:
     listener: Listener | None = None
     scope: str = ""
     talk: bool = False
+    person: AgentId = ""
     waiting: dict[AskId, Request] = field(default_factory=dict)
 
     def answer(self, where: AskId, call: Call) -> ToolResult | None:
@@ -139,7 +141,9 @@ class Caller:
             if listener:
                 listener(Progress(call.tool, where.agent, key, text, share))
 
-        context = ToolContext(where.agent, self.at, sources=call.sources, listener=heard)
+        context = ToolContext(
+            where.agent, self.at, sources=call.sources, person=self.person, listener=heard
+        )
         box = self.agents[where.agent].tools
         return box.call(
             call.tool, call.arguments, context=context, key=key, why=call.why, allowed=allowed

@@ -78,7 +78,16 @@ class Talking:
         store = agent.memory.store
         book = CallBook(store) if store.write else None
         minds = {agent.id: agent}
-        caller = Caller(minds, self.message.at, book, approve, listener, self.scope, talk=True)
+        caller = Caller(
+            minds,
+            self.message.at,
+            book,
+            approve,
+            listener,
+            self.scope,
+            talk=True,
+            person=self.message.who,
+        )
         faculties = _Kept(
             Minds(minds, at=self.message.at, on_text=on_text, priority=-1, caller=caller),
             self.answers,

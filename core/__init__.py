@@ -70,6 +70,7 @@ from .minds import (
     ToolSpec,
 )
 from .options import NONE, tool_option
+from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona, clock_minutes
 from .records import Cue, Hit, Kind, Record
 from .scene import (
@@ -158,6 +159,7 @@ __all__ = [
     "NoSpace",
     "Observation",
     "Option",
+    "PageBlock",
     "Part",
     "Persona",
     "Planner",
@@ -205,6 +207,7 @@ __all__ = [
     "from_json",
     "generate",
     "nearest",
+    "page_blocks",
     "rate",
     "read_as",
     "read_settings",

@@ -15,6 +15,7 @@ from .exchange import export_lines, import_lines
 from .folding import Budget, Fold, Folding
 from .images import Images
 from .memory import Memory
+from .notebook import Notes
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
 from .smallville import load_memories
 from .table import agents, prepare, rewind
@@ -39,6 +40,7 @@ __all__ = [
     "Images",
     "Imported",
     "Memory",
+    "Notes",
     "RuleSet",
     "Statement",
     "Stopwatch",

@@ -6,10 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
-from ..core import MemoryFault, SettingError
+from ..core import MemoryFault, SettingError, page_blocks
 from .document_parts import Block
 
 LARGEST = 64 * 1024 * 1024
@@ -93,78 +92,11 @@ def _paragraphs(lines: list[str], *, headings: bool) -> Iterator[Block]:
         yield block(len(lines))
 
 
-class _Page(HTMLParser):
-    """Blocks of an HTML page; places are the lines of its source."""
-
-    _BREAKS = frozenset(
-        re.findall(
-            r"\w+",
-            "p div li ul ol tr table section article br blockquote pre dd dt header footer main "
-            "nav aside body figcaption",
-        )
-    )
-    _SILENT = frozenset(["script", "style", "template", "noscript", "svg"])
-    _HEADINGS = frozenset(f"h{n}" for n in range(1, 7))
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.blocks: list[Block] = []
-        self._held: list[str] = []
-        self._first = self._last = 1
-        self._silent = 0
-        self._titles: list[tuple[int, str]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """A block's start ends the one before."""
-        if tag in self._SILENT:
-            self._silent += 1
-        elif tag in self._BREAKS or tag in self._HEADINGS or tag == "title":
-            self.flush()
-        elif tag in ("td", "th"):
-            self._held.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        """A block's end; a heading's end makes it the title of what follows."""
-        if tag in self._SILENT:
-            self._silent = max(0, self._silent - 1)
-        elif tag in self._HEADINGS or tag == "title":
-            text = " ".join("".join(self._held).split())
-            self._held = []
-            depth = 0 if tag == "title" else int(tag[1])
-            self._titles = [(level, name) for level, name in self._titles if level < depth]
-            if text:
-                self._titles.append((depth, text))
-        elif tag in self._BREAKS:
-            self.flush()
-
-    def handle_data(self, data: str) -> None:
-        """Text, unless it is a script's."""
-        if self._silent:
-            return
-        if data.strip():
-            line = self.getpos()[0]
-            before = data[: len(data) - len(data.lstrip())].count("\n")
-            if not "".join(self._held).strip():
-                self._first = line + before
-            self._last = line + data.rstrip().count("\n")
-        self._held.append(data)
-
-    def flush(self) -> None:
-        """End the open block."""
-        text = " ".join("".join(self._held).split())
-        self._held = []
-        if text:
-            title = " > ".join(name for _, name in self._titles)
-            self.blocks.append(Block(text, "lines", self._first, self._last, title))
-
-
 def read_html(data: bytes, path: Path) -> Iterator[Block]:
     """Paragraphs of a page, with the headings above them; scripts and styles are left out."""
-    page = _Page()
-    page.feed(_text(data, path))
-    page.close()
-    page.flush()
-    yield from page.blocks
+    for found in page_blocks(_text(data, path)):
+        title = " > ".join(found.headings)
+        yield Block(found.text, "lines", found.first, found.last, title)
 
 
 def read_csv(data: bytes, path: Path) -> Iterator[Block]:

@@ -1,4 +1,5 @@
-"""Erasing a person from what memory keeps beside its records: claims, documents, folds."""
+"""Erasing a person from what memory keeps beside its records: claims, documents, folds,
+notes and calls."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from .callbook import CallBook
 from .claim_names import naming
 from .claims import Claims
 from .hiding import DOCUMENTS, FOLDS, folds
-from .logbook import Tail
+from .logbook import NOTES, Tail
 from .memory import Memory
 
 
@@ -103,6 +104,23 @@ def erase_calls(store: Store, erasure: Erasure) -> int:
     return CallBook(store).erase(erasure.agents, erasure.person)
 
 
+def erase_notes(store: Store, erasure: Erasure) -> int:
+    """Empty the notes that were written for the person (with ``mentions`` also those that name
+    them); returns how many lines."""
+    named = naming(erasure.person)
+    count = 0
+    for agent in erasure.agents:
+        lines = []
+        for entry in Tail.of(NOTES, store, agent).entries:
+            body = entry.body or {}
+            texts = " ".join(str(body.get(part, "")) for part in ("note", "removed", "text"))
+            if body and (body["person"] == erasure.person or (erasure.mentions and named(texts))):
+                lines.append(entry.n)
+        NOTES.erase(store, agent, lines)
+        count += len(lines)
+    return count
+
+
 def _last(store: Store, agent: AgentId) -> int:
     return Memory(store, agent).shelf.last_step
 
@@ -112,5 +130,6 @@ ERASERS: dict[str, Callable[[Store, Erasure], int]] = {
     "claims": erase_claims,
     "documents": erase_documents,
     "folds": erase_folds,
+    "notes": erase_notes,
 }
 """By the part of the store: what erases there, inside the caller's transaction."""

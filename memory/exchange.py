@@ -22,7 +22,7 @@ from .table import Row, Touch, read_rows, read_touches
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A line of claims, documents or folds."""
+    """A line of claims, documents, folds or notes."""
 
     step: int
     part: str
@@ -38,9 +38,9 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 
     A line is ``{"step", "record", "vector"}`` (vector: base64 of little-endian float32, or
     null), for an access ``{"step", "at", "touch": [ids]}``, for a line of the log
-    ``{"step", "log", "data"}``, or of claims, documents or folds ``{"step", "book", "line"}``
-    (null: erased); in order of steps, so that reading them again makes an equal
-    memory, digests included. For a ``person`` it is what is for them or for everybody, no
+    ``{"step", "log", "data"}``, or of claims, documents, folds or notes
+    ``{"step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
+    makes an equal memory, digests included. For a ``person`` it is what is for them or for everybody, no
     more: to be read, and too little to be imported.
     """
     target = Path(path)

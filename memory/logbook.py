@@ -1,4 +1,4 @@
-"""Chained logs beside the records: what claims, documents and folds are kept in.
+"""Chained logs beside the records: what claims, documents, folds and notes are kept in.
 
 A logbook is one part of the store: lines of JSON by agent, numbered from 1, made at a step,
 each with a digest and a link to the line before it, so that a changed or missing line is
@@ -230,7 +230,8 @@ class Tail:
         return tail
 
 
-BESIDE = tuple(Logbook(part) for part in ("claims", "documents", "folds"))
+NOTES = Logbook("notes")
+BESIDE = (*(Logbook(part) for part in ("claims", "documents", "folds")), NOTES)
 """The logbooks that a memory has beside its records."""
 
 

@@ -151,7 +151,7 @@ class Wreck:
         return lost
 
     def _carry_books(self, store: Store) -> list[str]:
-        """Copy claims, documents and folds line by line; what is damaged is as if erased."""
+        """Copy claims, documents, folds and notes line by line; what is damaged is as if erased."""
         lost = []
         for book in BESIDE:
             lines, heads = book.tables

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..agents import Minds
 from ..agents.calls import Caller
+from ..agents.skills import with_skills
 from ..core import (
     Approval,
     Call,
@@ -23,6 +24,7 @@ from ..core import (
     Reply,
     Request,
     Thought,
+    Time,
     ToolResult,
     ToolSpec,
     call,
@@ -194,7 +196,7 @@ class Counter:
                 listener=self._heard,
             )
         else:
-            caller = Caller({agent.id: agent}, now, approver=_nobody_to_ask, listener=self._heard)
+            caller = self._caller(None, now)
             minds = Minds({agent.id: agent}, at=now, on_text=self._say, priority=-1, caller=caller)
             thought = agent.reply(Line(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]
@@ -214,17 +216,29 @@ class Counter:
             why=f"{self._person} asked for it",
             sources=(self._person,),
         )
-        people, store = {agent.id: agent}, agent.memory.store
+        person, store = self._person, agent.memory.store
         book = CallBook(store) if store.write else None
-        caller = Caller(people, now, book, _nobody_to_ask, self._heard, talk=True)
-        minds = Minds(people, at=now, caller=caller)
-        answer = drive({agent.id: call(ask)}, minds)[agent.id]
+        minds = Minds({agent.id: agent}, at=now, caller=self._caller(book, now))
+        thought = with_skills(call(ask), agent.tools, who=agent.id, now=now, person=person)
+        answer = drive({agent.id: thought}, minds)[agent.id]
         if book:
             with store.transaction():
                 book.flush()
         if isinstance(answer, Failed):
             return ToolResult(ok=False, error=answer.detail, reason="failed")
         return answer
+
+    def _caller(self, book: CallBook | None, now: Time) -> Caller:
+        """What makes calls on the visitor's behalf: what is for others they do not see."""
+        return Caller(
+            {self._host.agent.id: self._host.agent},
+            now,
+            book,
+            _nobody_to_ask,
+            self._heard,
+            talk=True,
+            person=self._person,
+        )
 
     def _heard(self, progress: Progress) -> None:
         self._say(f"[{progress.tool}] {progress.text}")

@@ -22,7 +22,7 @@ from denizens.server import Host
 from denizens.server.hosting import _now, _trusting
 from denizens.server.mcp_serving import read_tokens, serve_http, serve_stdio
 from denizens.store import Store
-from denizens.tools import tool
+from denizens.tools import ToolContext, tool
 
 WORDS = 60
 PAUSE = 0.1
@@ -84,6 +84,12 @@ def number() -> int:
     return os.getpid()
 
 
+@tool
+def whom(context: ToolContext) -> str:
+    """For whom this is called."""
+    return context.person
+
+
 def rings(file: Path) -> Any:
     @tool(effect="acts")
     def ring(times: int) -> int:
@@ -103,7 +109,9 @@ def bo(file: str, words: Sequence[str]) -> Iterator[Host]:
         model: Any = Slow() if "slow" in words else ScriptedModel(answer)
         memory = Memory(store, persona.name)
         bell = rings(Path(f"{file}.bell"))
-        agent = Agent(persona, model=model, memory=memory, tools=["clock", chatter, bell, number])
+        agent = Agent(
+            persona, model=model, memory=memory, tools=["clock", chatter, bell, number, whom]
+        )
         agent.learn(persona.facts if not len(memory) else ())
         yield _trusting(Host(agent, True, _now), [settings.get("trust", "nobody")])
 

@@ -31,11 +31,20 @@ def test_a_client_uses_all_of_it(tmp_path: Path, mode: str) -> None:
 
     async def work(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert list(tools) == ["chat", "recall", "remember", "clock", "chatter", "ring", "number"]
+        assert list(tools) == [
+            "chat",
+            "recall",
+            "remember",
+            "clock",
+            "chatter",
+            "ring",
+            "number",
+            "whom",
+        ]
         assert tools["chat"].input_schema["required"] == ["person", "text"]
         assert "Bo Lind" in (tools["chat"].description or "")
         hints = [one.annotations and one.annotations.read_only_hint for one in tools.values()]
-        assert hints == [False, True, False, True, True, False, True]
+        assert hints == [False, True, False, True, True, False, True, True]
         heard: list[str] = []
 
         async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -167,14 +176,15 @@ def test_acting_needs_trust(tmp_path: Path) -> None:
     them it is the server settles, not the client."""
 
     async def work(client: Client) -> Any:
-        result = await client.call_tool("ring", {"times": 2})
-        return result.structured_content
+        whom = await said(client, "whom")
+        return whom["result"], await said(client, "ring", times=2)
 
     bell = tmp_path / "bo.db.bell"
-    denied = talk(work, HOSTS, tmp_path / "bo.db", "person=Eve", "trust=Ada")
-    assert denied["reason"] == "denied"
+    whom, denied = talk(work, HOSTS, tmp_path / "bo.db", "person=Eve", "trust=Ada")
+    assert (whom, denied["reason"]) == ("Eve", "denied")
     assert not bell.exists()
-    assert talk(work, HOSTS, tmp_path / "bo.db", "person=Ada", "trust=Ada") == {"result": 2}
+    rung = talk(work, HOSTS, tmp_path / "bo.db", "person=Ada", "trust=Ada")
+    assert rung == ("Ada", {"result": 2})
     assert bell.read_text() == "ring ring "
 
 
@@ -240,12 +250,11 @@ def test_a_cancelled_chat_leaves_nothing(tmp_path: Path) -> None:
     """A client that does not wait any longer: the reply is broken off, nothing of it is
     remembered, and the next call is answered soon."""
 
+    given = {"text": "Hi", "person": "Ada"}
+
     async def work(client: Client) -> None:
-        for _ in range(2):
-            with pytest.raises(MCPError, match="timed out"):
-                await client.call_tool(
-                    "chat", {"text": "Hi", "person": "Ada"}, read_timeout_seconds=0.8
-                )
+        with pytest.raises(MCPError, match="timed out"):
+            await client.call_tool("chat", given, read_timeout_seconds=0.5)
         start = time.perf_counter()
         assert await texts(client, "Hi", person="Ada") == ["Bo Lind's oven broke last winter."]
         assert time.perf_counter() - start < 3

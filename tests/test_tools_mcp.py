@@ -25,6 +25,7 @@ from denizens.tools import McpClient, Progress, Toolbox, ToolContext, tools_from
 from denizens.tools.mcp_results import value_of
 from mcp_types import CallToolResult, TextContent
 
+os.environ["SECRET_OF_THESE_TESTS"] = "sk-secret"
 SERVERS = str(Path(__file__).with_name("foreigners.py"))
 BO = ToolContext("Bo", datetime(2023, 2, 13))
 
@@ -49,10 +50,16 @@ def use(box: Toolbox, name: str, **arguments: Json) -> ToolResult:
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[Toolbox]:
-    """The tools of a friendly server that lives as long as this file's tests."""
-    with McpClient(command("friendly"), timeout=20) as found:
-        yield Toolbox([*found.tools(), "calculator"])
+def far() -> Iterator[McpClient]:
+    """A friendly server that lives as long as this file's tests."""
+    with McpClient(command("friendly"), timeout=20, env={"CITY": "Ulm"}) as found:
+        yield found
+
+
+@pytest.fixture
+def box(far: McpClient) -> Toolbox:
+    """Its tools and one of ours."""
+    return Toolbox([*far.tools(), "calculator"])
 
 
 def test_tools_are_called(box: Toolbox) -> None:
@@ -81,45 +88,37 @@ def test_refusal_is_told(box: Toolbox) -> None:
     assert "refuse" in refused.error
 
 
-def test_no_secrets_in_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secrets_in_the_child(box: Toolbox) -> None:
     """A server that is started inherits safe variables and those given, no others."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    with client("friendly", env={"CITY": "Ulm"}) as found:
-        names = use(Toolbox(found.tools()), "far.variables").value
+    assert os.environ["SECRET_OF_THESE_TESTS"]
+    names = use(box, "Weather_Co.variables").value
     assert "CITY" in names
-    safe = {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "CITY", "LC_CTYPE"}
-    assert set(names) <= safe
+    assert set(names) <= {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "CITY", "LC_CTYPE"}
 
 
-def test_progress_is_heard() -> None:
+def test_progress_is_heard(far: McpClient) -> None:
     """What a server says while it works is told as ours do it, in the caller's thread."""
     heard: list[tuple[Progress, int]] = []
-    with client("friendly") as found:
-        box = Toolbox(
-            found.tools(), listener=lambda said: heard.append((said, threading.get_ident()))
-        )
-        assert use(box, "far.slow", seconds=0.1).value == "awake"
+    box = Toolbox(far.tools(), listener=lambda said: heard.append((said, threading.get_ident())))
+    assert use(box, "Weather_Co.slow", seconds=0.1).value == "awake"
     [(said, thread)] = heard
-    assert (said.tool, said.text, said.share) == ("far.slow", "half of it", 0.5)
+    assert (said.tool, said.text, said.share) == ("Weather_Co.slow", "half of it", 0.5)
     assert thread == threading.get_ident()
 
 
-def test_a_slow_call_times_out_and_the_next_works() -> None:
+def test_a_slow_call_times_out_and_the_next_works(far: McpClient, box: Toolbox) -> None:
     """A call that takes too long ends with a typed error; the server is not lost by it."""
-    with client("friendly", timeout=1) as found:
-        found.timeout = 20
-        box = Toolbox(found.tools())
-        number = use(box, "far.number").value
-        found.timeout = 0.4
-        slow = use(box, "far.slow", seconds=60)
-        assert (slow.ok, slow.reason) == (False, "timeout")
-        found.timeout = 20
-        assert use(box, "far.number").value == number
+    number = use(box, "Weather_Co.number").value
+    far.timeout = 0.4
+    slow = use(box, "Weather_Co.slow", seconds=60)
+    far.timeout = 20
+    assert (slow.ok, slow.reason) == (False, "timeout")
+    assert use(box, "Weather_Co.number").value == number
 
 
-def test_death_in_a_call_and_restart(tmp_path: Path) -> None:
-    """A server that dies in the middle of a call is told as gone; the next call starts it
-    again, in a new process."""
+def test_death_and_restart(tmp_path: Path) -> None:
+    """A server that ends itself in a call, or is killed in one, is told as gone, at once; the
+    next call starts it again. One that died between two calls is started by the second."""
     with client("friendly") as found:
         box = Toolbox(found.tools())
         first = use(box, "far.number").value
@@ -127,34 +126,18 @@ def test_death_in_a_call_and_restart(tmp_path: Path) -> None:
         assert (gone.ok, gone.reason) == (False, "gone")
         assert gone.receipt
         assert (tmp_path / "mark").read_text() == "begun"
-        second = use(box, "far.number")
-        assert second.ok
-        assert second.value != first
-
-
-def test_killed_in_a_call() -> None:
-    """A server that is killed from outside while a call runs ends that call at once."""
-    with client("friendly") as found:
-        box = Toolbox(found.tools())
-        number = use(box, "far.number").value
-        threading.Timer(0.5, os.kill, (number, signal.SIGKILL)).start()
+        second = use(box, "far.number").value
+        assert second != first
+        threading.Timer(0.3, os.kill, (second, signal.SIGKILL)).start()
         start = time.perf_counter()
-        gone = use(box, "far.slow", seconds=60)
-        assert gone.reason == "gone"
+        assert use(box, "far.slow", seconds=60).reason == "gone"
         assert time.perf_counter() - start < 5
-        assert use(box, "far.add", a=1, b=1).value == 2
-
-
-def test_death_while_idle_is_noticed() -> None:
-    """A server that died between two calls is started again by the second: nothing is lost."""
-    with client("friendly") as found:
-        box = Toolbox(found.tools())
-        number = use(box, "far.number").value
-        os.kill(number, signal.SIGKILL)
-        time.sleep(0.5)
+        third = use(box, "far.number").value
+        os.kill(third, signal.SIGKILL)
+        time.sleep(0.4)
         again = use(box, "far.number")
         assert again.ok
-        assert again.value != number
+        assert again.value != third
 
 
 def test_what_cannot_start_is_not_tried_at_every_call(tmp_path: Path) -> None:
@@ -214,7 +197,7 @@ def test_wrong_settings_are_refused(where: str, settings: Any, told: str) -> Non
 
 def test_hostile_server() -> None:
     """Odd names, huge and circular schemas, three pages, results that are too long or break
-    the server's own schema: all become tools that can be called."""
+    the server's own schema: all become tools that can be called, and are told when they change."""
     with client("hostile") as found:
         tools = found.tools()
         box = Toolbox(tools)
@@ -237,21 +220,20 @@ def test_hostile_server() -> None:
         assert int(long.split("cut: ")[1].split()[0]) >= HUGE - 8_000
         lives = use(box, "far._9_lives").value
         assert lives["value"] == {"n": "a" * 40 + "!"}
+        changed(found, box)
 
 
-def test_changed_tools_are_listed_again() -> None:
+def changed(found: McpClient, box: Toolbox) -> None:
     """A server that says its tools changed is asked again; old names stay, a toolbox that
     was made before keeps what it has."""
-    with client("hostile") as found:
-        before = found.tools()
-        assert [one.spec for one in found.tools()] == [one.spec for one in before]
-        use(Toolbox(before), "far.a_b_2")
-        end = time.perf_counter() + 5
-        while not found.changed and time.perf_counter() < end:
-            time.sleep(0.01)
-        after = found.tools()
-        assert [one.name for one in after] == [*(one.name for one in before), "far.late"]
-        assert not found.changed
+    before = [one.name for one in found.tools()]
+    assert use(box, "far.a_b_2").ok
+    end = time.perf_counter() + 5
+    while not found.changed and time.perf_counter() < end:
+        time.sleep(0.01)
+    assert [one.name for one in found.tools()] == [*before, "far.late"]
+    assert not found.changed
+    assert "far.late" not in box
 
 
 def test_results_are_sound() -> None:
@@ -302,27 +284,26 @@ def alive(number: int) -> bool:
     return True
 
 
-def test_an_agent_uses_a_server() -> None:
+def test_an_agent_uses_a_server(far: McpClient) -> None:
     """An agent in a chat chooses a foreign tool, fills its arguments, and speaks of its answer."""
 
     def answer(ask: ModelAsk) -> Any:
         if isinstance(ask, Choose):
             names = [option.name for option in ask.options]
-            shares = [1.0 * (name == "far.add") for name in names]
-            return Choice(index=names.index("far.add"), probabilities=tuple(shares))
+            shares = [1.0 * (name == "Weather_Co.add") for name in names]
+            return Choice(index=names.index("Weather_Co.add"), probabilities=tuple(shares))
         if isinstance(ask, Rate):
             return 2
         told = "" if ask.kind == "embed" else "\n".join(one.text for one in ask.messages)
         return '{"a": 20, "b": 22}' if ask.role == "arguments" else f"I get {'42' in told}."
 
-    with client("friendly") as found:
-        bo = Agent(
-            Persona(name="Bo Lind"),
-            model=ScriptedModel(answer),
-            memory=Memory(":memory:", "Bo Lind"),
-            tools=Toolbox(found.tools()),
-        )
-        assert bo.chat("What is 20 and 22?", "Ada").text == "I get True."
+    bo = Agent(
+        Persona(name="Bo Lind"),
+        model=ScriptedModel(answer),
+        memory=Memory(":memory:", "Bo Lind"),
+        tools=Toolbox(far.tools()),
+    )
+    assert bo.chat("What is 20 and 22?", "Ada").text == "I get True."
 
 
 def free_port() -> int:

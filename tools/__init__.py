@@ -12,11 +12,18 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 
 from .arithmetic import calculator
 from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
+from .fetch import fetcher
+from .files import files_in
 from .find import BUILT_IN, tool_by_name
 from .mcp_client import McpClient, tools_from_mcp
+from .notes import Notebook, notes
+from .openapi import tools_from_openapi
 from .policy import Budget, Policy, Ruling, matches
+from .sandbox import python_sandbox
+from .skills import Skill, skill, skill_of
 from .times import calendar, clock
 from .toolbox import Listener, Progress, Toolbox, renamed
+from .units import units
 
 __all__ = [
     "BUILT_IN",
@@ -25,9 +32,11 @@ __all__ = [
     "Limits",
     "Listener",
     "McpClient",
+    "Notebook",
     "Policy",
     "Progress",
     "Ruling",
+    "Skill",
     "Tool",
     "ToolContext",
     "Toolbox",
@@ -35,9 +44,17 @@ __all__ = [
     "calculator",
     "calendar",
     "clock",
+    "fetcher",
+    "files_in",
     "matches",
+    "notes",
+    "python_sandbox",
     "renamed",
+    "skill",
+    "skill_of",
     "tool",
     "tool_by_name",
     "tools_from_mcp",
+    "tools_from_openapi",
+    "units",
 ]

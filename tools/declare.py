@@ -40,14 +40,16 @@ _ARGS = re.compile(r"(?m)^Args:[ \t]*$\n((?:[ \t]+.*\n?|[ \t]*\n)*)")
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Who calls, when in the world's time, under which idempotency key, and after reading
-    whose words. A tool that has a parameter of this type is given it; the model never sees
-    that parameter."""
+    """Who calls, when in the world's time, under which idempotency key, after reading whose
+    words, and for which ``person`` (empty: the agent itself), who must be shown nothing that is
+    for others. A tool that has a parameter of this type is given it; the model never sees that
+    parameter."""
 
     who: AgentId
     now: Time
     key: str = ""
     sources: tuple[str, ...] = ()
+    person: AgentId = ""
     listener: Callable[[str, float | None], None] | None = field(
         default=None, compare=False, repr=False
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 from ..core import ToolError, nearest
 from .arithmetic import calculator
-from .declare import AnyTool, Tool
+from .declare import AnyTool
+from .sandbox import python
 from .times import calendar, clock
+from .units import units
 
-BUILT_IN: tuple[Tool[..., Any], ...] = (calculator, clock, calendar)
+BUILT_IN: tuple[AnyTool, ...] = (calculator, units, clock, calendar, python)
 """The tools that come with the package."""
 
 

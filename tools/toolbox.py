@@ -169,7 +169,7 @@ class Toolbox:
             log.warning("tool %s, called by %s: %s: %s", name, context.who, kind, error)
             log.debug("tool %s [%s] failed here", name, receipt, exc_info=True)
             return _refused(f"{kind}: {error}", _reason(error), receipt)
-        return self._result(found, value, receipt)
+        return self.carried(found, value, receipt)
 
     def _run(self, found: AnyTool, arguments: Json, context: ToolContext) -> object:
         limits = _limits(found)
@@ -190,7 +190,9 @@ class Toolbox:
         if context.listener:
             context.listener(text, share)
 
-    def _result(self, found: AnyTool, value: object, receipt: str) -> ToolResult:
+    def carried(self, found: AnyTool, value: object, receipt: str) -> ToolResult:
+        """A value as the tool's result; an error where JSON cannot carry it, or it is too
+        long."""
         name, most = found.name, _limits(found).characters or self.limit
         from pydantic_core import PydanticSerializationError, to_jsonable_python
 

@@ -1,0 +1,135 @@
+"""Running skills inside the thought that calls them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from ..core import (
+    AgentId,
+    Answer,
+    Ask,
+    Call,
+    Json,
+    Thought,
+    Time,
+    ToolResult,
+    all_of,
+    call,
+    canonical,
+    drive,
+)
+from ..tools import AnyTool, Skill, Toolbox, ToolContext, skill_of
+from .faculties import Minds
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+DEEPEST = 4
+"""A skill may call skills so deep, so that none calls itself for ever."""
+
+_SHOWN = 200
+
+
+def with_skills(
+    thought: Thought[T], box: Toolbox, *, who: AgentId, now: Time, person: AgentId = ""
+) -> Thought[T]:
+    """Pass a thought through; where it calls a skill of ``box`` and the call is let through,
+    the skill's own thought runs in place, side by side with whatever was asked beside it.
+
+    The guard goes around this: it sees the call as well as each ask of the skill. ``person``
+    is on whose behalf it is done: what is not for them is not recalled.
+    """
+    skills = {one.name: (one, found) for one in box if (found := skill_of(one))}
+    if not skills:
+        return (yield from thought)
+    context = ToolContext(who, now, person=person)
+    return (yield from _Running(box, skills, context).through(thought, DEEPEST))
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    box: Toolbox
+    skills: dict[str, tuple[AnyTool, Skill]]
+    context: ToolContext
+
+    def through(self, thought: Thought[T], depth: int) -> Thought[T]:
+        """The thought, its calls of skills answered by thinking."""
+        made: dict[str, ToolResult] = {}
+        try:
+            asks = next(thought)
+            while True:
+                if any(isinstance(ask, Call) and ask.tool in self.skills for ask in asks):
+                    answers = yield from all_of([self._one(ask, made, depth) for ask in asks])
+                else:
+                    answers = yield asks
+                asks = thought.send(answers)
+        except StopIteration as end:
+            return cast(T, end.value)
+        finally:
+            thought.close()
+
+    def _one(self, ask: Ask, made: dict[str, ToolResult], depth: int) -> Thought[Answer]:
+        if not isinstance(ask, Call) or ask.tool not in self.skills:
+            (answer,) = yield (ask,)
+            return answer
+        begun = yield from call(ask)
+        key = f"{ask.tool}({canonical(ask.arguments)})"
+        if isinstance(begun, ToolResult) and begun.reason == "repeated" and key in made:
+            return _again(ask.tool, made[key])
+        if not isinstance(begun, ToolResult) or not begun.ok:
+            return begun
+        made[key] = yield from self._think(ask, begun.receipt, depth)
+        return made[key]
+
+    def _think(self, ask: Call, receipt: str, depth: int) -> Thought[ToolResult]:
+        """What comes of the skill; like a tool it never raises for what a model does."""
+        named, found = self.skills[ask.tool]
+        context = ToolContext(
+            self.context.who,
+            self.context.now,
+            key=receipt,
+            sources=ask.sources,
+            person=self.context.person,
+        )
+        try:
+            if not depth:
+                raise ValueError(f"skills call each other more than {DEEPEST} deep")
+            thought = found.think(ask.arguments, context)
+            value = yield from self.through(thought, depth - 1)
+        except Exception as error:  # A skill may raise anything, as a tool may.
+            kind = type(error).__name__
+            log.warning("skill %s of %s failed", ask.tool, context.who, exc_info=True)
+            problem = f"{kind}: {error}"[:500]
+            return ToolResult(ok=False, error=problem, receipt=receipt, reason="failed")
+        return self.box.carried(named, value, receipt)
+
+
+def _again(tool: str, earlier: ToolResult) -> ToolResult:
+    shown = canonical(earlier.value) if earlier.ok else earlier.error
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    error = f"'{tool}' was called with these arguments before; the answer was: {shown}"
+    return ToolResult(ok=False, error=error, reason="repeated")
+
+
+def use(
+    agent: Agent, tool: str, arguments: Json, *, at: Time, person: AgentId = "", why: str = ""
+) -> ToolResult:
+    """Call one tool or skill of an agent from outside any thought of its: for a server, a
+    command, a test. Raises Waiting where the policy wants a person's leave."""
+    thought = with_skills(
+        call(Call(tool=tool, arguments=arguments, why=why)),
+        agent.tools,
+        who=agent.id,
+        now=at,
+        person=person,
+    )
+    answer = drive({agent.id: thought}, Minds({agent.id: agent}, at=at))[agent.id]
+    if isinstance(answer, ToolResult):
+        return answer
+    return ToolResult(ok=False, error=answer.detail, reason="failed")

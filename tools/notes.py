@@ -1,0 +1,133 @@
+"""Notes: short texts that a mind writes down under a name, and finds again."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypedDict
+
+from ..core import AgentId, Time
+from .declare import Tool, ToolContext, tool
+
+LONGEST = 4_000
+"""The most characters of a note."""
+MOST = 500
+"""The most notes that somebody keeps."""
+_LONGEST_NAME = 80
+
+
+class Note(TypedDict):
+    """A note: its name, its text, and when it was written."""
+
+    name: str
+    text: str
+    written: str
+
+
+class Notebook(Protocol):
+    """Where somebody's notes are kept, by name. ``key`` is the call's: done again with the
+    same key a writing must change nothing. ``person`` is for whom a note was written (empty:
+    for its owner); only they and its owner are shown it."""
+
+    def names(self, person: AgentId) -> list[str]:
+        """The names of the notes there are, in order."""
+        ...
+
+    def read(self, name: str, person: AgentId) -> tuple[str, Time] | None:
+        """A note's text and when it was written; None where there is none."""
+        ...
+
+    def write(self, name: str, text: str, *, at: Time, person: AgentId, key: str) -> None:
+        """Keep a note, instead of the one of that name."""
+        ...
+
+    def remove(self, name: str, *, at: Time, person: AgentId, key: str) -> None:
+        """Keep it no longer."""
+        ...
+
+
+def notes(book: Notebook) -> tuple[Tool[..., Any], ...]:
+    """The tools ``write_note``, ``list_notes``, ``read_note`` and ``remove_note``, over a
+    notebook. What is written in a talk is for that person, who is shown nothing else's.
+
+    Writing and removing ``acts``, on the agent's own things only: a policy with ``own=("*_note",)``
+    leaves that right to a mind that has read a stranger's words.
+    """
+
+    @tool(effect="acts")
+    def write_note(context: ToolContext, name: str, text: str, append: bool = False) -> str:
+        """Write a note down under a name, to find it again later.
+
+        Args:
+            name: a short name, for example "shopping"
+            text: what to write
+            append: add to the note of that name instead of replacing it
+        """
+        named = _named(name)
+        found = book.read(named, context.person)
+        whole = f"{found[0]}\n{text}" if append and found else text
+        if len(whole) > LONGEST:
+            raise ValueError(f"a note has at most {LONGEST} characters, not {len(whole)}")
+        if found is None and len(book.names(context.person)) >= MOST:
+            raise ValueError(f"there are {MOST} notes already; remove_note makes room")
+        book.write(named, whole, at=context.now, person=context.person, key=context.key)
+        return f"noted under '{named}'"
+
+    @tool(effect="reads")
+    def list_notes(context: ToolContext, word: str = "") -> list[str]:
+        """List the names of the notes there are.
+
+        Args:
+            word: only those that have this word in their name or text; empty for all
+        """
+        wanted = word.casefold()
+        return [
+            name
+            for name in book.names(context.person)
+            if wanted in name.casefold() or wanted in _text(book, name, context).casefold()
+        ]
+
+    @tool(effect="reads")
+    def read_note(context: ToolContext, name: str) -> Note:
+        """Read the note of a name.
+
+        Args:
+            name: the name it was written under
+        """
+        named = _named(name)
+        found = book.read(named, context.person)
+        if found is None:
+            raise ValueError(_missing(book, named, context))
+        return Note(name=named, text=found[0], written=f"{found[1]:%Y-%m-%d %H:%M}")
+
+    @tool(effect="acts")
+    def remove_note(context: ToolContext, name: str) -> str:
+        """Remove the note of a name.
+
+        Args:
+            name: the name it was written under
+        """
+        named = _named(name)
+        if book.read(named, context.person) is None:
+            raise ValueError(_missing(book, named, context))
+        book.remove(named, at=context.now, person=context.person, key=context.key)
+        return f"removed '{named}'"
+
+    return write_note, list_notes, read_note, remove_note
+
+
+def _named(name: str) -> str:
+    named = " ".join(name.split())
+    if not named or len(named) > _LONGEST_NAME or not named.isprintable():
+        raise ValueError(f"a note's name has 1 to {_LONGEST_NAME} printable characters")
+    return named
+
+
+def _text(book: Notebook, name: str, context: ToolContext) -> str:
+    found = book.read(name, context.person)
+    return found[0] if found else ""
+
+
+def _missing(book: Notebook, name: str, context: ToolContext) -> str:
+    known = book.names(context.person)
+    shown = ", ".join(known[:20]) or "none"
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return f"there is no note '{name}'; there are: {shown}{more}"
