@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
@@ -71,7 +71,9 @@ def serve_http(
         announce(f"http://{_bracketed(host)}:{port}{PATH}")
         uvicorn: Any = needed("uvicorn")
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3)
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+        # An interrupt is how this ends; uvicorn has closed all connections when it comes.
+        with suppress(KeyboardInterrupt):
+            asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
 def _app(
