@@ -184,11 +184,14 @@ if TYPE_CHECKING:
     )
     from .tools import (
         AnyTool,
+        McpClient,
         Policy,
         Tool,
         Toolbox,
         ToolContext,
         tool,
+        tools_from_mcp,
+        tools_from_openapi,
     )
     from .world import (
         Places,
@@ -248,6 +251,7 @@ __all__ = [
     "Kind",
     "Line",
     "MapError",
+    "McpClient",
     "Memory",
     "MemoryFault",
     "Message",
@@ -359,6 +363,8 @@ __all__ = [
     "to_json",
     "together",
     "tool",
+    "tools_from_mcp",
+    "tools_from_openapi",
     "traced",
 ]
 
@@ -378,7 +384,9 @@ _WHERE = {
         "Run Scenario Simulation Tick begin figures fork interview load_scenario replay resume"
     ),
     ".store": "Store",
-    ".tools": "AnyTool Policy Tool ToolContext Toolbox tool",
+    ".tools": (
+        "AnyTool McpClient Policy Tool ToolContext Toolbox tool tools_from_mcp tools_from_openapi"
+    ),
     ".world": "Places Town check_world load_tiled",
 }
 _HOMES = {name: home for home, names in _WHERE.items() for name in names.split()}

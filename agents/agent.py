@@ -245,13 +245,22 @@ class Agent:
             for path in self.documents:
                 self.read(path, at=at)
 
-    def learn(self, texts: Sequence[str], *, at: Time | None = None) -> None:
-        """Take texts into the memory as thoughts of one's own, rated and embedded."""
+    def learn(
+        self,
+        texts: Sequence[str],
+        *,
+        at: Time | None = None,
+        who: str = "",
+        audience: Sequence[str] = (),
+    ) -> None:
+        """Take texts into the memory, rated and embedded: as thoughts of its own, or as what
+        ``who`` said; they are for ``audience`` (empty: for everybody)."""
         if not texts:
             return
         now = at or datetime.now().replace(microsecond=0)
         asks: list[Asked] = []
-        thought = traced(learning(self.persona, self.state, tuple(texts), now), asks)
+        made = learning(self.persona, self.state, tuple(texts), now, who, tuple(audience))
+        thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 

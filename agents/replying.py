@@ -36,12 +36,18 @@ def replying(
 
 
 def learning(
-    persona: Persona, state: AgentState, texts: tuple[str, ...], now: Time
+    persona: Persona,
+    state: AgentState,
+    texts: tuple[str, ...],
+    now: Time,
+    who: str = "",
+    audience: tuple[str, ...] = (),
 ) -> Thought[Decision]:
-    """Make thoughts of texts: rated, embedded, and nothing else done."""
+    """Make memories of texts, rated and embedded, and do nothing else: thoughts of its own, or
+    of what ``who`` said."""
     draft = Draft(_alone(persona, state, (), now, Seed.of(0).child(persona.name, "learning")))
     for text in texts:
-        draft.note("thought", text)
+        draft.note("utterance" if who else "thought", text, who=who, audience=audience)
     yield from draft.settle()
     return draft.decide(Action("wait"))
 

@@ -86,7 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from pydantic import ValidationError
 
     # They add their commands.
-    from . import approving, bench, knowing, looking, memory, models, running, talking  # noqa: F401
+    from . import (  # noqa: F401
+        approving,
+        bench,
+        knowing,
+        looking,
+        mcp,
+        memory,
+        models,
+        running,
+        talking,
+    )
 
     code: object = BAD
     try:

@@ -15,8 +15,13 @@ from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
 from .fetch import fetcher
 from .files import files_in
 from .find import BUILT_IN, tool_by_name
+<<<<<<< HEAD
 from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
+=======
+from .mcp_client import McpClient, tools_from_mcp
+>>>>>>> mcp
 from .notes import Notebook, notes
+from .openapi import tools_from_openapi
 from .policy import Budget, Policy, Ruling, matches
 from .remembering import Fact, fact_search, knowledge_search, memory_search
 from .sandbox import python_sandbox
@@ -32,6 +37,7 @@ __all__ = [
     "Fact",
     "Limits",
     "Listener",
+    "McpClient",
     "Notebook",
     "Policy",
     "Progress",
@@ -61,6 +67,11 @@ __all__ = [
     "summarise",
     "tool",
     "tool_by_name",
+<<<<<<< HEAD
     "translate",
+=======
+    "tools_from_mcp",
+    "tools_from_openapi",
+>>>>>>> mcp
     "units",
 ]

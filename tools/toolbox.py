@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -77,6 +77,14 @@ class Toolbox:
                 '@tool(name="...")'
             )
         self._tools[found.name] = found
+
+    @classmethod
+    def from_mcp(cls, where: str | Sequence[str], **settings: Any) -> Toolbox:
+        """The tools of one MCP server, a command or a URL; ``settings`` are McpClient's. To
+        mix them with others: ``Toolbox([*tools_from_mcp(where), "calculator"])``."""
+        from .mcp_client import tools_from_mcp
+
+        return cls(tools_from_mcp(where, **settings))
 
     def __iter__(self) -> Iterator[AnyTool]:
         return iter(self._tools.values())

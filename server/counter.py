@@ -1,0 +1,302 @@
+"""What visitors may ask of an agent: to chat, to look up, to remember, to use its tools."""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..agents import Minds
+from ..agents.calls import Caller
+from ..agents.skills import with_skills
+from ..core import (
+    Approval,
+    Call,
+    Cue,
+    Failed,
+    Generate,
+    Json,
+    Line,
+    Recall,
+    Recalled,
+    Reply,
+    Request,
+    Thought,
+    Time,
+    ToolResult,
+    ToolSpec,
+    call,
+    drive,
+    recall,
+)
+from ..memory import CallBook
+from ..tools import AnyTool, Progress, Tool, Toolbox, ToolContext
+from .desk import Say
+from .hosting import Host
+
+_SESSIONS = 256
+_LINES = 40
+_NAME = 80
+_TEXT = 4_000
+_MOST = 50
+NOBODY = "a visitor"
+_PERSON = {
+    "type": "string",
+    "description": "Your name, always the same: what is only for you is found by it.",
+}
+
+
+class Counter:
+    """Receives visitors for an agent. A visitor is a person with a name: it is answered from
+    what is for everybody or for that person, and what it says is kept as that person's words.
+
+    With ``settled`` the caller says who visits, otherwise the visitor does by an argument
+    ``person``. Used from one thread, with one visitor at a time.
+    """
+
+    def __init__(self, host: Host, *, settled: bool = False) -> None:
+        self._host = host
+        self._settled = settled
+        self._sessions: OrderedDict[tuple[str, str], list[Line]] = OrderedDict()
+        self._person = NOBODY
+        self._say: Say = _unheard
+        made: list[AnyTool] = [Tool(self.chat, effect="acts"), Tool(self.recall, effect="reads")]
+        if host.keeps:
+            made.append(Tool(self.remember, effect="acts"))
+        self._desk = Toolbox(made)
+
+    # -- what is offered ------------------------------------------------------------
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """All that may be asked, as tools: the counter's, and the agent's own under their
+        names (after "own." where that is one of the counter's)."""
+        name = self._host.agent.id
+        desk = [
+            replace(
+                spec,
+                description=spec.description.replace("the agent", name),
+                parameters=spec.parameters if self._settled else _with_person(spec.parameters),
+            )
+            for spec in self._desk.specs()
+        ]
+        own = [replace(spec, name=shown) for shown, spec in self._own().items()]
+        return (*desk, *own)
+
+    def _own(self) -> dict[str, ToolSpec]:
+        """The agent's tools by the names they have here. A visit to a run acts on nothing."""
+        usable = [
+            s for s in self._host.agent.tools.specs() if self._host.keeps or s.effect != "acts"
+        ]
+        return {f"own.{s.name}" if s.name in self._desk else s.name: s for s in usable}
+
+    def call(
+        self, name: str, arguments: Json, *, person: str = "", say: Say | None = None
+    ) -> ToolResult:
+        """Do what a visitor asks; ``person`` is who that is, where it is settled. ``say`` gets
+        a reply's text as it is made."""
+        given = dict(arguments) if isinstance(arguments, Mapping) else {}
+        own = self._own()
+        told: object = person or NOBODY
+        if not self._settled and name in self._desk:
+            told = given.pop("person", None)
+        if fault := self._unfit(told):
+            return ToolResult(ok=False, error=f"{name}: {fault}", reason="arguments")
+        self._person = str(told).strip()
+        self._say = say or _unheard
+        now = self._host.clock()
+        if name not in own:
+            context = ToolContext(who=self._person, now=now)
+            return self._desk.call(name, given, context=context, key=now.isoformat())
+        return self._use(own[name].name, given)
+
+    def _unfit(self, person: object) -> str:
+        """Why somebody cannot be called that, or ''."""
+        if not isinstance(person, str) or not person.strip():
+            return "argument 'person' is missing: say your name"
+        if len(person) > _NAME or not person.strip().isprintable():
+            return f"argument 'person' must be a name of at most {_NAME} printable characters"
+        if person.strip().casefold() == self._host.agent.id.casefold():
+            return f"argument 'person': {person.strip()} is the name of whom you talk to; say yours"
+        return ""
+
+    # -- what is done ---------------------------------------------------------------
+
+    def chat(self, text: str, session: str = "main") -> Json:
+        """Say something to the agent and be answered; both lines are remembered as for you.
+
+        Args:
+            text: what you say
+            session: a name of this conversation; what was said in it before is known
+        """
+        _check(text)
+        lines = self._session(session)
+        reply = self._reply(text, lines)
+        now = self._host.clock()
+        lines += [Line(self._person, text, now), Line(self._host.agent.id, reply.text, now)]
+        # The first line names the session in memory, the last ones are what is shown.
+        del lines[1 : max(1, len(lines) - _LINES)]
+        return {"reply": reply.text, "session": session}
+
+    def recall(self, about: str, limit: int = 8) -> Json:
+        """Look up what the agent remembers about something: what is for everybody or for you.
+
+        Args:
+            about: what it is about, in words
+            limit: how many memories at most, 1 to 50
+        """
+        _check(about)
+        agent, now = self._host.agent, self._host.clock()
+        cue = Cue(
+            text=about,
+            at=now,
+            limit=min(max(limit, 1), _MOST),
+            rules="hybrid",
+            person=self._person,
+            touch=False,
+        )
+        found = drive({agent.id: _looked_up(cue)}, Minds({agent.id: agent}, at=now))[agent.id]
+        if isinstance(found, Failed):
+            raise RuntimeError(found.detail)
+        return [
+            {
+                "text": hit.record.text,
+                "who": hit.record.who,
+                "when": hit.record.created.isoformat(sep=" "),
+                "kind": hit.record.kind,
+                "score": round(hit.score, 4),
+            }
+            for hit in found.hits
+        ]
+
+    def remember(self, text: str) -> Json:
+        """Tell the agent something to remember; it is kept as your words, and as for you.
+
+        Args:
+            text: what is to be remembered
+        """
+        _check(text)
+        agent = self._host.agent
+        said = f'{self._person} said to {agent.id}: "{text}"'
+        circle = (self._person,) if agent.private_talk else ()
+        agent.learn([said], at=self._host.clock(), who=self._person, audience=circle)
+        return {"remembered": said, "memories": len(agent.memory)}
+
+    def _reply(self, text: str, lines: list[Line]) -> Reply:
+        agent, now = self._host.agent, self._host.clock()
+        if self._host.keeps:
+            reply = agent.chat(
+                text,
+                self._person,
+                session=lines,
+                at=now,
+                on_text=self._say,
+                approve=_nobody_to_ask,
+                listener=self._heard,
+            )
+        else:
+            caller = self._caller(None, now)
+            minds = Minds({agent.id: agent}, at=now, on_text=self._say, priority=-1, caller=caller)
+            thought = agent.reply(Line(self._person, text, now), lines)
+            reply = drive({agent.id: thought}, minds)[agent.id]
+        for asked in reply.step.asks:
+            spoken = isinstance(asked.ask, Generate) and asked.ask.stream
+            if spoken and isinstance(asked.answer, Failed):
+                raise RuntimeError(f"no reply could be made: {asked.answer.detail}")
+        return reply
+
+    def _use(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        """One of the agent's own tools, by the way that its own thoughts call it: under the
+        policy, on the visitor's word, and written down before it acts."""
+        agent, now = self._host.agent, self._host.clock()
+        ask = Call(
+            tool=tool,
+            arguments=arguments,
+            why=f"{self._person} asked for it",
+            sources=(self._person,),
+        )
+        person, store = self._person, agent.memory.store
+        book = CallBook(store) if store.write else None
+        minds = Minds({agent.id: agent}, at=now, caller=self._caller(book, now))
+        thought = with_skills(call(ask), agent.tools, who=agent.id, now=now, person=person)
+        answer = drive({agent.id: thought}, minds)[agent.id]
+        if book:
+            with store.transaction():
+                book.flush()
+        if isinstance(answer, Failed):
+            return ToolResult(ok=False, error=answer.detail, reason="failed")
+        return answer
+
+    def _caller(self, book: CallBook | None, now: Time) -> Caller:
+        """What makes calls on the visitor's behalf: what is for others they do not see."""
+        return Caller(
+            {self._host.agent.id: self._host.agent},
+            now,
+            book,
+            _nobody_to_ask,
+            self._heard,
+            talk=True,
+            person=self._person,
+        )
+
+    def _heard(self, progress: Progress) -> None:
+        self._say(f"[{progress.tool}] {progress.text}")
+
+    def _session(self, name: str) -> list[Line]:
+        """The lines of a person's session; the sessions that rested longest are let go."""
+        key = (self._person, name[:_NAME])
+        lines = self._sessions.pop(key, [])
+        self._sessions[key] = lines
+        while len(self._sessions) > _SESSIONS:
+            self._sessions.popitem(last=False)
+        return lines
+
+    # -- what can be read -----------------------------------------------------------
+
+    def persona(self) -> Json:
+        """Who the agent is, as far as anybody may know at once: not the facts it knows."""
+        persona = self._host.agent.persona
+        names = ("name", "age", "traits", "background", "currently", "lifestyle")
+        return {name: getattr(persona, name) for name in names}
+
+    def statistics(self) -> Json:
+        """How much the agent remembers; of what is for single people only how much in all."""
+        records = self._host.agent.memory.records()
+        public = [record for record in records if not record.audience]
+        return {
+            "agent": self._host.agent.id,
+            "memories": len(records),
+            "for everybody": dict(Count(record.kind for record in public)),
+            "first": str(public[0].created) if public else None,
+            "last": str(public[-1].created) if public else None,
+            "kept": self._host.keeps,
+        }
+
+
+def _nobody_to_ask(request: Request) -> Approval:
+    """Who visits is not who gives leave, and that person is not here."""
+    return Approval(False, "nobody who could give leave is here")
+
+
+def _looked_up(cue: Cue) -> Thought[Recalled | Failed]:
+    return (yield from recall(Recall(cue=cue)))
+
+
+def _with_person(parameters: Json) -> Json:
+    return {
+        **parameters,
+        "properties": {"person": _PERSON, **parameters["properties"]},
+        "required": ["person", *parameters.get("required", ())],
+    }
+
+
+def _check(text: str) -> None:
+    if not text.strip():
+        raise ValueError("the text is empty")
+    if len(text) > _TEXT:
+        raise ValueError(f"the text has {len(text)} characters; at most {_TEXT} are taken at once")
+
+
+def _unheard(text: str) -> None:
+    """Nobody hears a reply before it is whole."""

@@ -1,0 +1,194 @@
+"""Serving an agent over MCP: standard input and output, or streamable HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from importlib.metadata import version
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from ..core import SettingError, read_settings
+from ..tools.foreign import needed
+from .counter import Counter
+from .desk import Desk
+from .hosting import Host
+from .mcp_server import mcp_server
+
+PATH = "/mcp"
+_SHORTEST_TOKEN = 16
+
+
+def serve_stdio(make: Callable[[], AbstractContextManager[Host]], *, person: str = "") -> None:
+    """Serve over standard input and output until the input ends. Standard output is for the
+    protocol alone: whatever else is written there goes to standard error. With ``person`` the
+    client is that person, else it says who it is."""
+    with ExitStack() as stack:
+        with _to_stderr():
+            desk = stack.enter_context(Desk(_counters(make, settled=bool(person))))
+        asyncio.run(_stdio(desk, person))
+
+
+async def _stdio(desk: Desk[Counter], person: str) -> None:
+    server = mcp_server(desk, version("denizens"), (lambda: person) if person else None)
+    async with needed("mcp.server.stdio").stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
+
+
+def serve_http(
+    make: Callable[[], AbstractContextManager[Host]],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    names: Sequence[str] = (),
+    tokens: Mapping[str, str] | None = None,
+    person: str = "",
+    announce: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve over HTTP until interrupted; ``announce`` gets the URL once it can be reached.
+
+    ``names`` are those by which it is called besides ``host``; a request for another is turned
+    away, so that no web page can reach it by a name of its own (DNS rebinding). With
+    ``tokens``, by person, a request must bear one, and comes in that person's name. Raises
+    SettingError where it would be open to other machines without tokens.
+    """
+    tokens = dict(tokens or {})
+    if not _loopback(host) and not tokens:
+        raise SettingError(
+            f"serving at {host} lets other machines in; give everybody a token (--tokens FILE), or "
+            "serve at 127.0.0.1"
+        )
+    listening = _listen(host, port)
+    with listening, Desk(_counters(make, settled=bool(person or tokens))) as desk:
+        port = listening.getsockname()[1]
+        app = _app(desk, host, port, names, tokens, person)
+        announce(f"http://{_bracketed(host)}:{port}{PATH}")
+        uvicorn: Any = needed("uvicorn")
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3)
+        # An interrupt is how this ends; uvicorn has closed all connections when it comes.
+        with suppress(KeyboardInterrupt):
+            asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+
+
+def _app(
+    desk: Desk[Counter],
+    host: str,
+    port: int,
+    names: Sequence[str],
+    tokens: Mapping[str, str],
+    person: str,
+) -> Any:
+    security: Any = needed("mcp.server.transport_security")
+    known = [host, *names] + (["127.0.0.1", "localhost", "::1"] if _loopback(host) else [])
+    hosts = [one for name in known for one in (_bracketed(name), f"{_bracketed(name)}:*")]
+    settings = security.TransportSecuritySettings(
+        allowed_hosts=hosts,
+        allowed_origins=[f"{scheme}://{one}" for one in hosts for scheme in ("http", "https")],
+    )
+    if not tokens:
+        server = mcp_server(desk, version("denizens"), (lambda: person) if person else None)
+        return server.streamable_http_app(
+            streamable_http_path=PATH, transport_security=settings, host=host
+        )
+    auth: Any = needed("mcp.server.auth.settings")
+    server = mcp_server(desk, version("denizens"), _bearer)
+    return server.streamable_http_app(
+        streamable_http_path=PATH,
+        transport_security=settings,
+        host=host,
+        # Tokens are handed out by hand; nobody issues any.
+        auth=auth.AuthSettings(issuer_url=f"http://localhost:{port}", resource_server_url=None),
+        token_verifier=_Tokens(tokens),
+    )
+
+
+class _Tokens:
+    """The SDK's TokenVerifier for tokens that are known by heart."""
+
+    def __init__(self, tokens: Mapping[str, str]) -> None:
+        self._tokens = tokens
+
+    async def verify_token(self, token: str) -> Any:
+        given = token.encode()
+        found = [
+            who for who, known in self._tokens.items() if hmac.compare_digest(given, known.encode())
+        ]
+        if not found:
+            return None
+        provider: Any = needed("mcp.server.auth.provider")
+        return provider.AccessToken(token=token, client_id=found[0], scopes=[])
+
+
+def _bearer() -> str:
+    """In whose name the present request comes."""
+    context: Any = needed("mcp.server.auth.middleware.auth_context")
+    return str(context.get_access_token().client_id)
+
+
+def read_tokens(file: Path | str) -> dict[str, str]:
+    """The tokens of a TOML or JSON file, ``person = "token"`` each. Raises SettingError."""
+    found = read_settings(file)
+    for person, token in found.items():
+        if not isinstance(token, str) or len(token) < _SHORTEST_TOKEN or not token.isascii():
+            raise SettingError(
+                f"{file}: the token of '{person}' must be a text of at least {_SHORTEST_TOKEN} "
+                "characters of ASCII; make one with: python -c 'import secrets; "
+                "print(secrets.token_urlsafe())'"
+            )
+    if not found or len(set(found.values())) < len(found):
+        raise SettingError(f'{file}: give each person a token of its own: "Ada Lund" = "..."')
+    return {str(person): str(token) for person, token in found.items()}
+
+
+def _counters(
+    make: Callable[[], AbstractContextManager[Host]], *, settled: bool
+) -> Callable[[], AbstractContextManager[Counter]]:
+    @contextmanager
+    def counter() -> Iterator[Counter]:
+        with make() as host:
+            yield Counter(host, settled=settled)
+
+    return counter
+
+
+@contextmanager
+def _to_stderr() -> Iterator[None]:
+    """What is written to standard output, by C code too, goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingError(
+            f"cannot serve at {host}:{port} ({error.strerror or error}); give another --port"
+        ) from error
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,146 @@
+"""Tools that another program runs: their names, their schemas, their arguments' check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from ..core import Json, SettingError, ToolSpec, digest_text, nearest
+from .declare import Effect, ToolContext, checked_name
+from .foreign_schema import clean, regular, tamed
+from .running import Tell
+
+_SHOWN = 5
+_FAULT = 160
+_DESCRIPTION = 600
+_LONGEST = 64
+
+
+class ToolGone(ConnectionError):
+    """Whatever runs the tool is gone: it died, was ended, or cannot be reached."""
+
+
+class ForeignTool:
+    """A tool that another program runs, as a Toolbox takes it.
+
+    What the program says about it is data from outside: the schema is tamed, the texts are
+    cleaned, and what a call brings counts as outside words. ``run`` does the call; it gets the
+    arguments, and what to tell how the work goes on.
+    """
+
+    # No argument can have this name: the properties of a schema are visible characters.
+    context = "\0context"
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        schema: Json,
+        *,
+        effect: Effect,
+        run: Callable[[dict[str, Json], Tell], object],
+    ) -> None:
+        self.name = checked_name(name)
+        text = clean(description, _DESCRIPTION) or name.replace("_", " ").replace(".", ": ")
+        self.spec = ToolSpec(self.name, text, tamed(schema), effect, outside=True)
+        self._run = run
+
+    def __repr__(self) -> str:
+        return f"<ForeignTool {self.name} ({self.spec.effect})>"
+
+    def function(self, /, **arguments: Any) -> object:
+        """Call it; the arguments may have any names."""
+        context = arguments.pop(self.context, None)
+        return self._run(arguments, context.tell if isinstance(context, ToolContext) else unheard)
+
+    def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
+        """The arguments as they are. Raises ValueError, saying what does not fit."""
+        known = self.spec.parameters.get("properties", {})
+        faults = []
+        for place, error in enumerate(self._checker.iter_errors(dict(given))):
+            if place == 50:
+                break
+            faults += list(_told(error, known))
+        if faults:
+            shown = "; ".join(faults[:_SHOWN])
+            more = len(faults) - _SHOWN
+            raise ValueError(shown + (f"; and {more} more" if more > 0 else ""))
+        return dict(given)
+
+    @cached_property
+    def _checker(self) -> Any:
+        """jsonschema's validator, with patterns checked in linear time and nothing fetched."""
+        library: Any = needed("jsonschema")
+        kind = library.validators.extend(library.Draft202012Validator, {"pattern": _fits})
+        return kind(self.spec.parameters, registry=import_module("referencing").Registry())
+
+
+def unheard(text: str, share: float | None) -> None:
+    """Nobody wants to hear what a tool says while it works."""
+
+
+def needed(module: str) -> Any:
+    """A module of the extra ``mcp``. Raises SettingError where it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise SettingError(
+            f"foreign tools need the package {module.partition('.')[0]} ({error}): "
+            "pip install 'denizens[mcp]'"
+        ) from error
+
+
+def fitting_name(namespace: str, name: object, taken: Collection[str]) -> str:
+    """A name that a Toolbox takes, like the foreign one and unlike those taken.
+
+    >>> fitting_name("git", "repo/list files", ())
+    'git.repo_list_files'
+    >>> fitting_name("git", "repo list files", ["git.repo_list_files"])
+    'git.repo_list_files_2'
+    """
+    given = name if isinstance(name, str) else ""
+    word = re.sub(r"[^A-Za-z0-9_-]+", "_", given).strip("_-") or "tool"
+    if not re.match(r"[A-Za-z_]", word):
+        word = f"_{word}"
+    prefix = f"{namespace}." if namespace else ""
+    room = _LONGEST - len(prefix) - 4
+    if len(word) > room:
+        # Long names that begin alike stay apart, whatever their order.
+        word = f"{word[: room - 7]}_{digest_text(given)[:6]}"
+    found, count = prefix + word, 1
+    while found in taken:
+        count += 1
+        found = f"{prefix}{word}_{count}"
+    return found
+
+
+def _fits(validator: Any, pattern: str, instance: Json, schema: Json) -> Iterator[Exception]:
+    """The keyword ``pattern``, for jsonschema."""
+    from pydantic_core import ValidationError
+
+    checker = regular(pattern)
+    if not isinstance(instance, str) or checker is None:
+        return
+    try:
+        checker.validate_python(instance)
+    except ValidationError:
+        message = f"{instance[:40]!r} does not match {pattern!r}"
+        yield needed("jsonschema").ValidationError(message)
+
+
+def _told(error: Any, known: Mapping[str, Json]) -> Iterator[str]:
+    """One fault in words that a model can mend it by."""
+    path = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "required" and not path:
+        yield f"argument {error.message.removesuffix(' is a required property')} is missing"
+    elif error.validator == "additionalProperties" and not path:
+        names = ", ".join(known) or "none"
+        for one in error.instance:
+            if one not in known:
+                yield f"there is no argument '{one}'{nearest(one, known)}; arguments: {names}"
+    else:
+        where = f"argument '{path}'" if path else "the arguments"
+        yield clean(f"{where}: {error.message}", _FAULT)

@@ -1,0 +1,156 @@
+"""Tools of MCP servers: listed, called, and told of when the server is gone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..core import Json, ToolError
+from .declare import AnyTool, Effect
+from .foreign import ForeignTool, ToolGone, fitting_name, unheard
+from .mcp_links import Command, Url, Way
+from .mcp_results import error_of, value_of
+from .mcp_session import Session
+from .running import Tell
+
+_NAMESPACE = re.compile(r"(?=.{0,32}$)([A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*)?")
+
+
+class ServerRefused(RuntimeError):
+    """The server ran the tool, or would not, and says why it gave no value."""
+
+
+class McpClient:
+    """An MCP server whose tools an agent may use, started when first needed.
+
+    ``where`` is a command, as one text or as words, or a URL. The tools are named
+    ``namespace.tool``; without a ``namespace`` it is the server's own name. A child gets only
+    safe variables of this environment and what ``env`` gives; ``headers`` go with each request
+    to a URL. A call takes at most ``timeout`` seconds. A server that is gone is started or
+    reached again by the next call. It ends with this object, or with the process.
+    """
+
+    def __init__(
+        self,
+        where: str | Sequence[str],
+        *,
+        namespace: str | None = None,
+        env: Mapping[str, str] | None = None,
+        folder: Path | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        """Raises ToolError for what cannot be a server; connects to nothing yet."""
+        if namespace is not None and not _NAMESPACE.fullmatch(namespace):
+            raise ToolError(
+                f"MCP server '{where}': namespace '{namespace}' has letters, digits, _ and -, in "
+                "parts divided by dots, at most 32 in all; leave it out for the server's own name"
+            )
+        if timeout <= 0:
+            raise ToolError(f"MCP server '{where}': timeout {timeout} must be above 0 seconds")
+        self.namespace = namespace
+        self.timeout = timeout
+        self._session = Session(_way(where, env, folder, headers), timeout=timeout)
+        self._names: dict[str, str] = {}
+        # Not the tools themselves: they hold this object, which must end when they do.
+        self._listed: list[Any] = []
+        # At the end of the process too; the session knows nothing of this object.
+        self._end = weakref.finalize(self, self._session.close)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the server has said that its tools are others than those last listed."""
+        return self._session.changed
+
+    def tools(self) -> tuple[AnyTool, ...]:
+        """The server's tools; asked for at first and whenever the server says they changed.
+
+        A tool that is there still keeps its name. A toolbox keeps the tools it was made of:
+        what an agent may do does not change while it lives. Raises ToolError where the server
+        cannot be started or reached.
+        """
+        if not self._listed or self.changed:
+            try:
+                name, self._listed = self._session.tools()
+            except (ToolGone, TimeoutError) as error:
+                raise ToolError(f"{error}; check the command or the URL") from error
+            if self.namespace is None:
+                self.namespace = fitting_name("", name or "mcp", ())[:32].replace(".", "_")
+        return tuple(self._foreign(one) for one in self._listed)
+
+    def _foreign(self, listed: Any) -> ForeignTool:
+        name = self._names.get(listed.name)
+        if name is None:
+            name = fitting_name(self.namespace or "", listed.name, self._names.values())
+            self._names[listed.name] = name
+        hints = listed.annotations
+        # A hint, which may be a lie: at best the tool reads, it is never held to be pure.
+        effect: Effect = "reads" if hints is not None and hints.read_only_hint else "acts"
+        return ForeignTool(
+            name,
+            listed.description or listed.title or "",
+            listed.input_schema,
+            effect=effect,
+            run=partial(self.call, listed.name),
+        )
+
+    def call(self, name: str, arguments: dict[str, Json], tell: Tell = unheard) -> Json:
+        """Call a tool by the server's own name for it; ``tell`` hears how the work goes on.
+
+        Raises ToolGone, TimeoutError, or ServerRefused with what the server says.
+        """
+        try:
+            result = self._session.call(name, arguments, self.timeout, tell)
+        except (ToolGone, TimeoutError):
+            raise
+        except Exception as error:
+            # The SDK's errors: refused by the server, or an answer that breaks its own schema.
+            raise ServerRefused(str(error)[:400]) from error
+        if result.is_error:
+            raise ServerRefused(error_of(result))
+        return value_of(result)
+
+    def close(self) -> None:
+        """End the connection, and the server where it was started here."""
+        self._end()
+
+    def __enter__(self) -> McpClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def tools_from_mcp(where: str | Sequence[str], **settings: Any) -> tuple[AnyTool, ...]:
+    """The tools of an MCP server, to be mixed with others in a Toolbox; ``settings`` are
+    McpClient's. The server ends when nobody holds its tools any more."""
+    return McpClient(where, **settings).tools()
+
+
+def _way(
+    where: str | Sequence[str],
+    env: Mapping[str, str] | None,
+    folder: Path | str | None,
+    headers: Mapping[str, str] | None,
+) -> Way:
+    if isinstance(where, str) and re.match(r"https?://", where):
+        if env or folder:
+            raise ToolError(f"MCP server '{where}': env and folder are for a command, not a URL")
+        return Url(where, dict(headers or {}))
+    words = shlex.split(where) if isinstance(where, str) else [str(word) for word in where]
+    if not words or not all(words) or any("\0" in word for word in words):
+        raise ToolError(f"MCP server '{where}': give a command or an http(s) URL")
+    if headers:
+        raise ToolError(f"MCP server '{where}': headers are for a URL, not a command")
+    return Command(tuple(words), dict(env or {}), folder)

@@ -1,0 +1,248 @@
+"""Operations of an HTTP service as tools, read from its OpenAPI document (3.0 and 3.1).
+
+The document says what can be asked; who asks is another's part: each call is handed to a
+``send`` as one request, so that whatever checks addresses, keeps secrets and bounds answers
+does it here too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..core import Json, ToolError, read_settings
+from .declare import AnyTool
+from .foreign import ForeignTool, fitting_name
+from .foreign_schema import clean, resolved, tamed
+from .openapi_requests import Parameter, Send, ask
+
+log = logging.getLogger(__name__)
+
+_METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
+_READING = ("get", "head", "options")
+_NOT_OURS = ("accept", "content-type", "authorization", "host", "cookie")
+_MOST = 1_000
+
+
+def tools_from_openapi(
+    document: Json | Path | str,
+    *,
+    send: Send,
+    allow: Collection[str],
+    namespace: str = "",
+    base: str = "",
+    only: Collection[str] = (),
+) -> tuple[AnyTool, ...]:
+    """A tool for each operation of a document (a value, or a .json, .yaml or .toml file).
+
+    ``allow`` are the URLs below which requests may go, whatever the document says of its
+    servers; ``base`` is used instead of those. ``only`` names the wanted operations by their
+    operationId. A tool is called ``namespace.operationId``; it reads where HTTP says that its
+    method does, else it acts. What cannot be put into words (files, cookies, forms) is left
+    out with a warning. Raises ToolError for what is no such document, or may not be asked.
+    """
+    root = _read(document)
+    found: dict[str, AnyTool] = {}
+    wanted = set(only)
+    for path, method, operation in _operations(root):
+        given = operation.get("operationId")
+        if wanted and given not in wanted:
+            continue
+        wanted.discard(given)
+        label = f"{method.upper()} {path}"
+        try:
+            _check_path(path)
+            parameters, schema, body = _arguments(root, operation)
+        except ValueError as error:
+            log.warning("OpenAPI operation %s is left out: %s", label, error)
+            continue
+        server = _allowed(base or _server(operation), allow, label)
+        name = fitting_name(namespace, given or f"{method} {path}", found)
+        run = partial(ask, send, method.upper(), server + path, parameters, body)
+        found[name] = ForeignTool(
+            name,
+            operation.get("summary") or operation.get("description") or label,
+            schema,
+            effect="reads" if method in _READING else "acts",
+            run=run,
+        )
+    if wanted:
+        raise ToolError(f"the OpenAPI document has no operation {', '.join(sorted(wanted))}")
+    return tuple(found.values())
+
+
+def _check_path(path: str) -> None:
+    """Raises ValueError for a path that could lead out of what is allowed."""
+    plain = path.lower().replace("%2e", ".").replace("%5c", "\\")
+    if ".." in plain or any(one in plain for one in "?#\\") or not plain.isprintable():
+        raise ValueError("its path holds what no path may")
+
+
+def _read(document: Json | Path | str) -> dict[str, Json]:
+    root: Json = document
+    if isinstance(document, Path | str):
+        file = Path(document)
+        if file.suffix in (".yaml", ".yml"):
+            yaml: Any = import_module("yaml")
+            try:
+                root = yaml.safe_load(file.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                raise ToolError(f"{file}: cannot be read as YAML ({error})") from error
+        else:
+            root = read_settings(file)
+    version = root.get("openapi") if isinstance(root, dict) else None
+    if not isinstance(version, str) or not version.startswith("3."):
+        raise ToolError(
+            "this is no OpenAPI 3 document (its 'openapi' is "
+            f"{version!r}); convert a Swagger 2.0 document first"
+        )
+    return dict(root)
+
+
+def _operations(root: dict[str, Json]) -> Iterator[tuple[str, str, dict[str, Json]]]:
+    """Path, method and operation, with what its path says for all operations put in."""
+    paths = root.get("paths")
+    count = 0
+    for path, given in (paths if isinstance(paths, dict) else {}).items():
+        item = _followed(root, given)
+        for method in _METHODS:
+            operation = _followed(root, item.get(method))
+            if not operation or not str(path).startswith("/"):
+                continue
+            count += 1
+            if count > _MOST:
+                raise ToolError(f"the OpenAPI document has more than {_MOST} operations; name some")
+            shared = _listed(item.get("parameters"))
+            servers = operation.get("servers") or item.get("servers") or root.get("servers")
+            own = _listed(operation.get("parameters"))
+            yield str(path), method, operation | {"parameters": shared + own, "servers": servers}
+
+
+def _followed(root: Json, given: Json) -> dict[str, Json]:
+    """A part of the document, references followed; nothing where there is no such part."""
+    for _ in range(10):
+        if not isinstance(given, dict):
+            return {}
+        if not isinstance(given.get("$ref"), str):
+            return given
+        given = resolved(root, given["$ref"]) if given["$ref"].startswith("#") else None
+    return {}
+
+
+def _listed(given: Json) -> list[Json]:
+    return given if isinstance(given, list) else []
+
+
+def _arguments(
+    root: dict[str, Json], operation: dict[str, Json]
+) -> tuple[tuple[Parameter, ...], Json, str | None]:
+    """The parameters, the schema of all arguments, and which of them is the body: its name,
+    "" for all that are no parameters, None for no body. Raises ValueError."""
+    parameters: dict[str, Parameter] = {}
+    properties: dict[str, Json] = {}
+    needed: list[str] = []
+    for given in operation["parameters"]:
+        one = _followed(root, given)
+        name, place = str(one.get("name", "")), one.get("in")
+        if not name or (place == "header" and name.lower() in _NOT_OURS):
+            continue
+        if place not in ("path", "query", "header"):
+            if one.get("required"):
+                raise ValueError(f"it needs the {place} parameter '{name}'")
+            continue
+        content = one.get("content")
+        schema = one.get("schema") if content is None else {}
+        described = tamed_part(schema, root)
+        if text := clean(one.get("description"), 300):
+            described["description"] = text
+        # A later one of the same name is the operation's own.
+        properties[name] = described
+        deep = one.get("style") == "deepObject"
+        parameters[name] = Parameter(name, place, one.get("explode") is not False, deep)
+        if (place == "path" or one.get("required") is True) and name not in needed:
+            needed.append(name)
+    body = _body(root, operation, properties, needed)
+    schema = {"type": "object", "properties": properties, "required": needed}
+    return tuple(parameters.values()), {**schema, "additionalProperties": False}, body
+
+
+def tamed_part(schema: Json, root: Json) -> dict[str, Json]:
+    """A schema of any type, tamed, in a document."""
+    inside = tamed({"type": "object", "properties": {"it": schema}}, root)
+    found: dict[str, Json] = inside.get("properties", {}).get("it", {})
+    return found
+
+
+def _body(
+    root: dict[str, Json],
+    operation: dict[str, Json],
+    properties: dict[str, Json],
+    needed: list[str],
+) -> str | None:
+    given = _followed(root, operation.get("requestBody"))
+    content = given.get("content")
+    if not isinstance(content, dict) or not content:
+        return None
+    kinds = [k for k in content if str(k).split(";")[0].strip().endswith(("/json", "+json"))]
+    if not kinds:
+        if given.get("required"):
+            raise ValueError(f"its body is {', '.join(map(str, content))}, not JSON")
+        return None
+    schema = tamed_part(_followed(root, content[kinds[0]]).get("schema"), root)
+    members = schema.get("properties", {})
+    plain = schema.get("type") == "object" and "anyOf" not in schema and "allOf" not in schema
+    if plain and members and not set(members) & set(properties):
+        properties |= members
+        if given.get("required"):
+            needed += schema.get("required", [])
+        return ""
+    name = next(n for n in ("body", "request_body", "body_") if n not in properties)
+    properties[name] = schema
+    if given.get("required"):
+        needed.append(name)
+    return name
+
+
+def _server(operation: dict[str, Json]) -> str:
+    servers = _listed(operation.get("servers"))
+    first = servers[0] if servers and isinstance(servers[0], dict) else {}
+    url = str(first.get("url", ""))
+    variables = first.get("variables")
+    for name, variable in (variables if isinstance(variables, dict) else {}).items():
+        default = variable.get("default", "") if isinstance(variable, dict) else ""
+        url = url.replace(f"{{{name}}}", str(default))
+    return url
+
+
+def _allowed(server: str, allow: Collection[str], label: str) -> str:
+    """The server without its last slash. Raises ToolError where nothing allows it."""
+    found = _origin(server)
+    for one in allow:
+        known = _origin(one)
+        if found is None or known is None:
+            continue
+        below = found[1] == known[1] or found[1].startswith(f"{known[1]}/")
+        if found[0] == known[0] and below:
+            return server.rstrip("/")
+    raise ToolError(
+        f"{label} goes to '{server}', which is not below any of {', '.join(allow) or 'no URL'}; "
+        "add it to allow, or give another base"
+    )
+
+
+def _origin(url: str) -> tuple[tuple[str, str, int], str] | None:
+    """Scheme, host and port, and the path; None for what is no plain http(s) URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError):
+        return None
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    if not parts.hostname or not plain or ".." in parts.path or "\\" in url or "%" in url:
+        return None
+    return (parts.scheme, parts.hostname.lower(), port), parts.path.rstrip("/")
