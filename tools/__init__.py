@@ -15,11 +15,8 @@ from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
 from .fetch import fetcher
 from .files import files_in
 from .find import BUILT_IN, tool_by_name
-<<<<<<< HEAD
 from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
-=======
 from .mcp_client import McpClient, tools_from_mcp
->>>>>>> mcp
 from .notes import Notebook, notes
 from .openapi import tools_from_openapi
 from .policy import Budget, Policy, Ruling, matches
@@ -67,11 +64,8 @@ __all__ = [
     "summarise",
     "tool",
     "tool_by_name",
-<<<<<<< HEAD
     "translate",
-=======
     "tools_from_mcp",
     "tools_from_openapi",
->>>>>>> mcp
     "units",
 ]
