@@ -68,9 +68,10 @@ class Guard:
         self.because = ""
         self._before = (calls, tokens)
         self._basis = basis
-        self._specs: dict[str, ToolSpec] = {tool.name: tool.spec for tool in box}
+        self._box = box
+        self._traced: set[RecordId] = set()
         self._made: dict[str, str] = {}
-        self._read(sources)
+        self._read(map(_person, sources))
 
     # -- before the asks are passed on ------------------------------------------------
 
@@ -103,7 +104,7 @@ class Guard:
 
     def _kept(self, tool: str) -> bool:
         """Whether a call of it need not be made twice."""
-        spec = self._specs.get(tool)
+        spec = self._spec(tool)
         return spec is not None and spec.effect != "acts" and not matches(spec, self.policy.again)
 
     def _over(self, ask: Ask) -> str:
@@ -143,7 +144,7 @@ class Guard:
             self._called(ask, answer)
 
     def _called(self, ask: Call, result: ToolResult) -> None:
-        spec, key = self._specs.get(ask.tool), _key(ask)
+        spec, key = self._spec(ask.tool), _key(ask)
         if spec is None:
             return
         if result.receipt and spec.outside:
@@ -162,23 +163,31 @@ class Guard:
         self._made[key] = f"the answer was: {shown}"
 
     def _pure(self, key: str) -> bool:
-        spec = self._specs.get(key.partition("(")[0])
+        spec = self._spec(key.partition("(")[0])
         return spec is not None and spec.effect == "pure"
+
+    def _spec(self, tool: str) -> ToolSpec | None:
+        return self._box.spec(tool) if tool in self._box else None
 
     def _read(self, sources: Iterable[str]) -> None:
         self.sources.update(self.policy.strange(sources))
 
-    def _whose(self, record: Record, depth: int = 0) -> Iterator[str]:
-        """Whose words are in a record, and in those that it rests on."""
-        if record.kind == "document":
-            yield f"document:{record.episode or record.source or record.id}"
-        # Things in the world have addresses, with colons; they say nothing.
-        elif record.who not in ("", self.who) and ":" not in record.who:
-            yield record.who
-        if depth < record.depth:
-            for number in record.evidence:
-                if found := self._basis(number):
-                    yield from self._whose(found, depth + 1)
+    def _whose(self, record: Record) -> Iterator[str]:
+        """Whose words are in a record, and in all that it rests on."""
+        rest = [record]
+        while rest:
+            one = rest.pop()
+            if one.id in self._traced:
+                continue
+            self._traced.add(one.id)
+            if one.kind == "document":
+                yield f"document:{one.episode or one.source or one.id}"
+            # What is seen of a thing has its address as its source, with colons.
+            elif one.who not in ("", self.who) and not (
+                one.kind == "observation" and ":" in one.who
+            ):
+                yield _person(one.who)
+            rest.extend(known for number in one.evidence if (known := self._basis(number)))
 
 
 def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | Stopped]:
@@ -209,6 +218,11 @@ def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | 
         return cast(T, end.value)
     finally:
         thought.close()
+
+
+def _person(name: str) -> str:
+    """The source that somebody's name stands for; nobody passes for a document or a tool."""
+    return f"person:{name}" if ":" in name else name
 
 
 def _key(call: Call) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from ..core import (
     AgentId,
     Answer,
+    Approver,
     Ask,
     Call,
     Json,
@@ -20,7 +21,9 @@ from ..core import (
     canonical,
     drive,
 )
+from ..memory import CallBook
 from ..tools import AnyTool, Skill, Toolbox, ToolContext, skill_of
+from .calls import Caller
 from .faculties import Minds
 
 if TYPE_CHECKING:
@@ -118,10 +121,18 @@ def _again(tool: str, earlier: ToolResult) -> ToolResult:
 
 
 def use(
-    agent: Agent, tool: str, arguments: Json, *, at: Time, person: AgentId = "", why: str = ""
+    agent: Agent,
+    tool: str,
+    arguments: Json,
+    *,
+    at: Time,
+    person: AgentId = "",
+    why: str = "",
+    approve: Approver | None = None,
 ) -> ToolResult:
     """Call one tool or skill of an agent from outside any thought of its: for a server, a
-    command, a test. Raises Waiting where the policy wants a person's leave."""
+    command, a test. Where the policy wants a person's leave ``approve`` is asked; Waiting is
+    raised without an answer."""
     thought = with_skills(
         call(Call(tool=tool, arguments=arguments, why=why)),
         agent.tools,
@@ -129,7 +140,20 @@ def use(
         now=at,
         person=person,
     )
-    answer = drive({agent.id: thought}, Minds({agent.id: agent}, at=at))[agent.id]
+    store = agent.memory.store
+    # As for a message of a chat: so that each call that acts has a key of its own.
+    caller = Caller(
+        {agent.id: agent},
+        at,
+        CallBook(store) if store.write else None,
+        approve,
+        talk=True,
+        person=person,
+    )
+    minds = Minds({agent.id: agent}, at=at, caller=caller)
+    answer = drive({agent.id: thought}, minds)[agent.id]
+    if caller.book:
+        caller.book.flush()
     if isinstance(answer, ToolResult):
         return answer
     return ToolResult(ok=False, error=answer.detail, reason="failed")

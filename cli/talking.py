@@ -59,7 +59,7 @@ def chat(
         for text in _lines():
             pieces: list[str] = []
             reply = mind.chat(
-                text, person, session=session, on_text=partial(_show, pieces), approve=_leave
+                text, person, session=session, on_text=partial(_show, pieces), approve=ask_for_leave
             )
             typer.echo("" if pieces else reply.text)
             now = reply.step.records[-1].created if reply.step.records else None
@@ -78,7 +78,7 @@ def _lines() -> Iterator[str]:
         yield text
 
 
-def _leave(request: Request) -> bool:
+def ask_for_leave(request: Request) -> bool:
     """Ask whoever types for their leave to a call."""
     typer.echo(f"\n{request}\nAllow it? [y/N] ", nl=False)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

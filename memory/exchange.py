@@ -40,8 +40,8 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
     null), for an access ``{"step", "at", "touch": [ids]}``, for a line of the log
     ``{"step", "log", "data"}``, or of claims, documents, folds or notes
     ``{"step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
-    makes an equal memory, digests included. For a ``person`` it is what is for them or for everybody, no
-    more: to be read, and too little to be imported.
+    makes an equal memory, digests included. For a ``person`` it is what is for them or for
+    everybody, no more: to be read, and too little to be imported.
     """
     target = Path(path)
     part = target.with_name(f"{target.name}.part{os.getpid()}")

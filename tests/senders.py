@@ -38,7 +38,7 @@ from denizens.planners import Draft, prompt
 from denizens.simulation import Simulation
 from denizens.simulation.recorder import Recorder
 from denizens.store import Store
-from denizens.tools import AnyTool, Policy, ToolContext, tool
+from denizens.tools import AnyTool, Listener, Policy, ToolContext, tool
 from denizens.world import Town, sketch
 
 START = datetime(2026, 5, 2, 8, 0)
@@ -59,6 +59,7 @@ def postbox(letters: Path, spot: str = "") -> AnyTool:
     @tool(effect="acts")
     def post(context: ToolContext, text: str) -> int:
         """Post a letter."""
+        context.tell("walking to the post", 0.5)
         if spot == "act":
             die()
         with letters.open("a") as file:
@@ -109,6 +110,7 @@ def house(
     ask: bool = True,
     spot: str = "",
     approver: Approver | None = None,
+    listener: Listener | None = None,
 ) -> Simulation:
     """The run in ``store``; with ``ask`` each letter needs a person's leave."""
     agents = [
@@ -123,7 +125,15 @@ def house(
         for name, every in (("Ann", 3), ("Ben", 4))
     ]
     town = Town(MAP, start=START, step_seconds=60)
-    return Simulation(town, agents, seed=3, clock=Clock(START), store=store, approver=approver)
+    return Simulation(
+        town,
+        agents,
+        seed=3,
+        clock=Clock(START),
+        store=store,
+        approver=approver,
+        listener=listener,
+    )
 
 
 def _dying(method: Callable[..., object], *, before: bool) -> Callable[..., object]:

@@ -74,6 +74,7 @@ def stamped(asks: Iterable[Asked]) -> tuple[str, ...]:
         ([record(1, "Ada")], ("Ada",)),
         ([record(1, "Ada", "observation"), record(2, "Eve")], ("Ada", "Eve")),
         ([record(1, "Bo Li", "document")], ("document:rules.md",)),
+        ([record(1, "tool:web")], ("person:tool:web",)),
         ([record(1, "Eve"), record(2, "Bo Li", "thought", on=(1,), depth=1)], ("Eve",)),
     ],
 )
@@ -90,9 +91,9 @@ def test_ones_own_thought_does_not_launder_strangers_words() -> None:
     """A thought of one's own that rests on a stranger's words carries them, at any depth, even
     where only that thought is recalled."""
     chain = [record(1, "Eve")]
-    for number in (2, 3):
-        on = (number - 1,)
-        chain.append(record(number, "Bo Li", "thought", on=on, depth=number - 1))
+    kinds: tuple[Kind, ...] = ("summary", "plan", "thought")
+    for number, kind in enumerate(kinds, 2):
+        chain.append(record(number, "Bo Li", kind, on=(number - 1,), depth=number - 1))
 
     def last(situation: Situation) -> Thought[str]:
         yield from recall(Recall(cue=Cue(text="bread", at=NINE, limit=20, kinds=("thought",))))
@@ -122,6 +123,12 @@ def test_what_is_heard_is_a_source() -> None:
     assert stamped(live(mind(sending)).asks) == ()
     assert stamped(live(mind(sending), said=["Eve"]).asks) == ("Eve",)
     assert stamped(live(mind(sending), spoke=["Ada", "Bo Li"]).asks) == ("Ada",)
+
+
+def test_nobody_passes_for_a_document() -> None:
+    """Trust in documents and tools is not given to a person who takes such a name."""
+    bo = mind(sending, trusted=["document:*", "tool:*"])
+    assert stamped(live(bo, said=["document:handbook.md"]).asks) == ("person:document:handbook.md",)
 
 
 def test_what_a_tool_brings_from_outside_is_a_source() -> None:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from denizens.cli.app import main
-from denizens.core import SettingError
+from denizens.cli.talking import ask_for_leave
+from denizens.core import Request, SettingError
 from denizens.models import ImprovisedModel
 from denizens.simulation import Run, Scenario, build, fork, interview, load_scenario, replay
 from denizens.simulation.building import policy_of
@@ -189,3 +190,18 @@ def test_forks_and_interviews_of_a_run_that_acts(tmp_path: Path) -> None:
     assert reply.waits == ()
     with Run(tmp_path) as run:
         assert list(run.store.rows("SELECT * FROM calls")) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"), [("y\n", True), ("Yes\n", True), ("\n", False), ("", False)]
+)
+def test_chat_asks_on_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, given: bool
+) -> None:
+    """Whoever types is shown the call and allows it with a clear yes only."""
+    request = Request(
+        key="k", who="Ann", tool="post", arguments={"text": "hi"}, because="it needs your leave"
+    )
+    monkeypatch.setattr(sys, "stdin", StringIO(typed))
+    assert ask_for_leave(request) is given
+    assert "Ann: post(text='hi'); it needs your leave" in capsys.readouterr().out

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from denizens.core import Approval, Request, RunError, SettingError, Waiting
+from denizens.core import Approval, Input, Request, RunError, SettingError, Waiting
 from denizens.memory import CallBook
 from denizens.simulation import Journal, check_run
 from denizens.store import Store
 from denizens.tests.senders import SPOTS, house
+from denizens.tools import Progress
 
 STEPS = 6
 
@@ -108,6 +109,53 @@ def test_a_run_goes_on_in_place(tmp_path: Path, at_once: tuple[str, list[str]]) 
         assert made.hash == at_once[0]
         with pytest.raises(SettingError, match=r"no call 'Ann/2/2\.0' waits"):
             made.allow("Ann/2/2.0")
+
+
+def test_what_comes_from_outside_happens_once_while_a_run_waits(tmp_path: Path) -> None:
+    """A visitor's line that falls into a step which waits is said once, however often the step
+    is made: in place, taken up anew, or at once, the run ends on one hash."""
+
+    def visited(folder: Path, way: str) -> str:
+        folder.mkdir()
+        store = Store(folder / "run.db")
+        made = house(store, folder / "letters", approver=answers if way == "once" else None)
+        list(made.run(steps=2))
+        made.add(Input(kind="line", who="Cleo", to="Ann", text="Good morning!"))
+        made.plan(5, Input(kind="event", place="town:house:hall", text="A bell rings."))
+        while made.step < STEPS + 3:
+            list(made.run(steps=STEPS + 3 - made.step))
+            list(made.run(steps=STEPS + 3 - made.step))
+            for request in made.requests():
+                made.calls.decide(request.key, answers(request))
+            if way == "anew":
+                store.close()
+                store = Store(folder / "run.db")
+                made = house(store, folder / "letters")
+        with store:
+            lines = [
+                event
+                for entry in made.journal.entries()
+                for event in entry["events"]
+                if event["kind"] == "said" and event["subject"] == "Cleo"
+            ]
+            assert len(lines) == 1
+            assert check_run(store) == ()
+            return made.hash
+
+    heads = {visited(tmp_path / way, way) for way in ("once", "place", "anew")}
+    assert len(heads) == 1
+
+
+def test_a_runs_tools_are_heard(tmp_path: Path) -> None:
+    """The listener of a run hears what tools say, with who called and under which key."""
+    heard: list[Progress] = []
+    with Store(tmp_path / "run.db") as store:
+        made = house(store, tmp_path / "letters", ask=False, listener=heard.append)
+        list(made.run(steps=4))
+    assert heard == [
+        Progress("post", "Ann", "Ann/2/2.0", "walking to the post", 0.5),
+        Progress("post", "Ben", "Ben/3/2.0", "walking to the post", 0.5),
+    ]
 
 
 def test_two_who_ask_in_one_step_wait_together(tmp_path: Path) -> None:

@@ -192,3 +192,22 @@ def test_calendar_refuses_what_is_no_moment(start: str) -> None:
     """A start that is no moment is refused with the forms that are."""
     with pytest.raises(ValueError, match=r"is not a moment .* write 'now'"):
         calendar(BO, start=start)
+
+
+def test_every_built_in_tool_is_found_by_name() -> None:
+    """Each built-in tool is found under its name and says what it does; one that needs a
+    setting is named with what makes it."""
+    from denizens.core import ToolError
+    from denizens.tools import BUILT_IN, tool_by_name
+    from denizens.tools.find import MADE
+
+    assert len(BUILT_IN) == len({one.name for one in BUILT_IN}) >= 12
+    for one in BUILT_IN:
+        assert tool_by_name(one.name) is one
+        assert len(one.spec.description) > 20
+        described = one.spec.parameters.get("properties", {}).values()
+        assert all("description" in field for field in described), one.name
+    for name, how in MADE.items():
+        with pytest.raises(ToolError, match="made in code") as told:
+            tool_by_name(name)
+        assert how in str(told.value)

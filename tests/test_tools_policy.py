@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from denizens.core import SettingError, ToolError, ToolSpec
@@ -169,3 +173,26 @@ def test_effects_are_matched_for_specs_only() -> None:
     assert not matches("shop.buy", ["@acts"])
     assert matches("shop.buy", ["SHOP.*", "shop.b?y"])
     assert not matches(ToolSpec("Shop.buy", "Buy.", {}), ["shop.*"])
+
+
+def test_the_pages_examples_run() -> None:
+    """The Python on the page about tools is right: its tool can be called as it says."""
+    page = (Path(__file__).parent.parent / "docs" / "tools.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": "page"}
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    for block in blocks:
+        exec(compile(block, "docs/tools.md", "exec"), names)
+    box = Toolbox([names["book"]], policy=names["policy"])
+    result = box.call("book", {"train": "IC 5"}, context=BO, key="k", allowed=True)
+    assert result.value == "Bo: 1 second on IC 5 [k]"
+    weight = box.spec("book").parameters["properties"]["weight"]
+    assert weight["description"] == "of the luggage, in kg"
+    assert len(blocks) == 2
+
+
+def test_the_page_names_every_key_of_a_policy() -> None:
+    """The table of docs/tools.md holds exactly the fields of a Policy."""
+    page = (Path(__file__).parent.parent / "docs" / "tools.md").read_text(encoding="utf-8")
+    table = page.partition("| key | default | meaning |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert rows == [one.name for one in fields(Policy)]

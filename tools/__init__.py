@@ -15,10 +15,12 @@ from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
 from .fetch import fetcher
 from .files import files_in
 from .find import BUILT_IN, tool_by_name
+from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
 from .mcp_client import McpClient, tools_from_mcp
 from .notes import Notebook, notes
 from .openapi import tools_from_openapi
 from .policy import Budget, Policy, Ruling, matches
+from .remembering import Fact, fact_search, knowledge_search, memory_search
 from .sandbox import python_sandbox
 from .skills import Skill, skill, skill_of
 from .times import calendar, clock
@@ -29,6 +31,7 @@ __all__ = [
     "BUILT_IN",
     "AnyTool",
     "Budget",
+    "Fact",
     "Limits",
     "Listener",
     "McpClient",
@@ -41,20 +44,28 @@ __all__ = [
     "ToolContext",
     "Toolbox",
     "Unit",
+    "answer_from_documents",
     "calculator",
     "calendar",
     "clock",
+    "extract_fields",
+    "fact_search",
     "fetcher",
     "files_in",
+    "knowledge_search",
     "matches",
+    "memory_search",
     "notes",
     "python_sandbox",
     "renamed",
+    "sentiment",
     "skill",
     "skill_of",
+    "summarise",
     "tool",
     "tool_by_name",
     "tools_from_mcp",
     "tools_from_openapi",
+    "translate",
     "units",
 ]

@@ -76,13 +76,7 @@ def fetcher(
     they are not public: for a service of one's own, and for tests. Raises SettingError for
     settings that allow nothing, or without the library (``pip install denizens[fetch]``).
     """
-    if isinstance(allow, str) or not allow:
-        raise SettingError('fetcher: allow names the hosts, for example allow=("example.org",)')
-    for host in allow:
-        if host != "*" and not host.removeprefix("*.").replace("-", "").replace(".", "").isalnum():
-            raise SettingError(f"fetcher: '{host}' is not a host; write 'example.org' or '*'")
-    if largest < 1 or seconds <= 0 or page < 1:
-        raise SettingError("fetcher: largest, seconds and page must be above 0")
+    _refuse(allow, min(largest, seconds, page))
     try:
         import httpcore2  # noqa: F401
     except ImportError as error:
@@ -116,6 +110,17 @@ def fetcher(
         )
 
     return fetch
+
+
+def _refuse(allow: Collection[str], least: float) -> None:
+    """Raises SettingError for settings that allow nothing."""
+    if isinstance(allow, str) or not allow:
+        raise SettingError('fetcher: allow names the hosts, for example allow=("example.org",)')
+    for host in allow:
+        if host != "*" and not host.removeprefix("*.").replace("-", "").replace(".", "").isalnum():
+            raise SettingError(f"fetcher: '{host}' is not a host; write 'example.org' or '*'")
+    if least <= 0:
+        raise SettingError("fetcher: largest, seconds and page must be above 0")
 
 
 def _fetched(rules: _Rules, url: str) -> tuple[str, str, str, bool]:
@@ -160,13 +165,13 @@ def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, st
 
     resolve, trusted = rules.resolve, rules.trusted
     found = checked_addresses(target.host, target.port, resolve=resolve, trusted=trusted, end=end)
-    backend = Pinned(found)
+    backend = Pinned(found, end)
     left = max(0.001, end - time.monotonic())
     extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
     body = bytearray()
     try:
         with (
-            backend.until(end),
+            backend.limited(),
             # The backend is one by its methods: importing its base class would cost start-up.
             httpcore2.ConnectionPool(network_backend=cast(Any, backend), retries=0) as pool,
             pool.stream(

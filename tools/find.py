@@ -7,12 +7,39 @@ from importlib import import_module
 from ..core import ToolError, nearest
 from .arithmetic import calculator
 from .declare import AnyTool
+from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
+from .remembering import knowledge_search, memory_search
 from .sandbox import python
 from .times import calendar, clock
 from .units import units
 
-BUILT_IN: tuple[AnyTool, ...] = (calculator, units, clock, calendar, python)
+BUILT_IN: tuple[AnyTool, ...] = (
+    calculator,
+    units,
+    clock,
+    calendar,
+    python,
+    memory_search,
+    knowledge_search,
+    summarise,
+    translate,
+    sentiment,
+    extract_fields,
+    answer_from_documents,
+)
 """The tools that come with the package."""
+
+MADE = {
+    "read_file": "files_in(folder)",
+    "list_files": "files_in(folder)",
+    "fetch": "fetcher(allow=(host, ...))",
+    "write_note": "notes(Notes(memory))",
+    "list_notes": "notes(Notes(memory))",
+    "read_note": "notes(Notes(memory))",
+    "remove_note": "notes(Notes(memory))",
+    "fact_search": "facts_of(memory)",
+}
+"""Built-in tools that need something of yours, and what makes them."""
 
 
 def tool_by_name(name: str) -> AnyTool:
@@ -28,6 +55,11 @@ def tool_by_name(name: str) -> AnyTool:
     module_name, colon, attribute = name.partition(":")
     if not colon:
         known = {tool.name: tool for tool in BUILT_IN}
+        if name in MADE:
+            raise ToolError(
+                f"tool '{name}' needs a setting, so it is made in code: {MADE[name]}; give what "
+                "that returns, or name a module of yours that holds it: 'package.module:tool'"
+            )
         if name not in known:
             raise ToolError(
                 f"there is no built-in tool '{name}'{nearest(name, known)}; built in: "

@@ -51,7 +51,11 @@ def notes(book: Notebook) -> tuple[Tool[..., Any], ...]:
     Writing and removing ``acts``, on the agent's own things only: a policy with ``own=("*_note",)``
     leaves that right to a mind that has read a stranger's words.
     """
+    write, remove = _writing(book)
+    return write, *_reading(book), remove
 
+
+def _writing(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
     @tool(effect="acts")
     def write_note(context: ToolContext, name: str, text: str, append: bool = False) -> str:
         """Write a note down under a name, to find it again later.
@@ -71,6 +75,23 @@ def notes(book: Notebook) -> tuple[Tool[..., Any], ...]:
         book.write(named, whole, at=context.now, person=context.person, key=context.key)
         return f"noted under '{named}'"
 
+    @tool(effect="acts")
+    def remove_note(context: ToolContext, name: str) -> str:
+        """Remove the note of a name.
+
+        Args:
+            name: the name it was written under
+        """
+        named = _named(name)
+        if book.read(named, context.person) is None:
+            raise ValueError(_missing(book, named, context))
+        book.remove(named, at=context.now, person=context.person, key=context.key)
+        return f"removed '{named}'"
+
+    return write_note, remove_note
+
+
+def _reading(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
     @tool(effect="reads")
     def list_notes(context: ToolContext, word: str = "") -> list[str]:
         """List the names of the notes there are.
@@ -98,20 +119,7 @@ def notes(book: Notebook) -> tuple[Tool[..., Any], ...]:
             raise ValueError(_missing(book, named, context))
         return Note(name=named, text=found[0], written=f"{found[1]:%Y-%m-%d %H:%M}")
 
-    @tool(effect="acts")
-    def remove_note(context: ToolContext, name: str) -> str:
-        """Remove the note of a name.
-
-        Args:
-            name: the name it was written under
-        """
-        named = _named(name)
-        if book.read(named, context.person) is None:
-            raise ValueError(_missing(book, named, context))
-        book.remove(named, at=context.now, person=context.person, key=context.key)
-        return f"removed '{named}'"
-
-    return write_note, list_notes, read_note, remove_note
+    return list_notes, read_note
 
 
 def _named(name: str) -> str:

@@ -58,10 +58,12 @@ def checked_addresses(
 
 class Pinned:
     """A network backend of httpcore2 that connects to ``addresses`` whatever host is named,
-    so that no second look at the name can lead elsewhere."""
+    so that no second look at the name can lead elsewhere, and only until ``end`` (of
+    ``time.monotonic``)."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], end: float) -> None:
         self._addresses = addresses
+        self._end = end
         self._open: list[socket.socket] = []
         self.expired = threading.Event()
 
@@ -78,7 +80,8 @@ class Pinned:
 
         for place, address in enumerate(self._addresses):
             try:
-                stream = httpcore2.SyncBackend().connect_tcp(address, port, timeout)
+                left = max(0.001, self._end - time.monotonic())
+                stream = httpcore2.SyncBackend().connect_tcp(address, port, left)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 if place == len(self._addresses) - 1 or self.expired.is_set():
                     raise
@@ -86,6 +89,10 @@ class Pinned:
             connected: socket.socket = stream.get_extra_info("socket")
             # A second handle: TLS takes the first one over, and shutting down either ends both.
             self._open.append(connected.dup())
+            # Time may have run out in between, after the last look at what is open.
+            if self.expired.is_set():
+                stream.close()
+                raise httpcore2.ConnectTimeout("out of time")
             return stream
         raise httpcore2.ConnectError("no address")
 
@@ -94,8 +101,8 @@ class Pinned:
         time.sleep(seconds)
 
     @contextmanager
-    def until(self, end: float) -> Iterator[None]:
-        """Shut every connection down at ``end``: a limit for each read alone would let a
+    def limited(self) -> Iterator[None]:
+        """Shut every connection down at the end: a limit for each read alone would let a
         server that sends a byte now and then hold the call for ever."""
 
         def expire() -> None:
@@ -104,7 +111,7 @@ class Pinned:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
 
-        timer = threading.Timer(max(0.0, end - time.monotonic()), expire)
+        timer = threading.Timer(max(0.0, self._end - time.monotonic()), expire)
         timer.daemon = True
         timer.start()
         try:

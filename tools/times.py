@@ -43,7 +43,7 @@ def calendar(
 
     Raises ValueError when ``start`` is none of those, OverflowError beyond year 9999.
     """
-    moment = _parsed(start, context.now) + timedelta(days=days, hours=hours, minutes=minutes)
+    moment = moment_of(start, context.now) + timedelta(days=days, hours=hours, minutes=minutes)
     return _moment(moment, context.now)
 
 
@@ -55,11 +55,11 @@ def _moment(moment: Time, now: Time) -> Moment:
     }
 
 
-def _parsed(text: str, now: Time) -> Time:
+def moment_of(text: str, now: Time) -> Time:
     """The moment that ``text`` names. A day without a time begins at midnight; a time
     without a day is today's.
 
-    >>> _parsed("tomorrow 7:30 pm", datetime(2023, 2, 13, 9, 30))
+    >>> moment_of("tomorrow 7:30 pm", datetime(2023, 2, 13, 9, 30))
     datetime.datetime(2023, 2, 14, 19, 30)
     """
     words = text.strip().lower()

@@ -62,6 +62,8 @@ class Toolbox:
         for space, members in spaces.items():
             for given in members:
                 self._add(tool_by_name(given) if isinstance(given, str) else given, space)
+        specs = (tool.spec for tool in self)
+        self._shown = tuple(spec for spec in specs if self.policy.verdict(spec) != "deny")
 
     def _add(self, given: AnyTool, space: str) -> None:
         if not isinstance(given, AnyTool):
@@ -99,7 +101,7 @@ class Toolbox:
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """What a mind is shown, in the order given: all that the policy does not deny."""
-        return tuple(tool.spec for tool in self if self.policy.verdict(tool.spec) != "deny")
+        return self._shown
 
     def spec(self, name: str) -> ToolSpec:
         """One tool's spec. Raises ToolError with a hint when there is no such tool."""

@@ -43,6 +43,7 @@ def units(expression: str) -> Measured:
     """
     if len(expression) > _LONGEST:
         raise ValueError(f"the expression has more than {_LONGEST} characters; split it up")
+    _registry()
     import pint
 
     try:

@@ -1,0 +1,196 @@
+"""Searching memory, documents and facts: found with who and when, and only for whom it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from denizens.agents import Agent, facts_of, use
+from denizens.core import Call, Embed, Failed, Line, ModelAsk, Persona
+from denizens.memory import Claims, Documents, Memory
+from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models.improvised import bags
+from denizens.tools import Toolbox, knowledge_search, memory_search
+
+NINE = datetime(2023, 2, 13, 9)
+
+
+def embedded(texts: Sequence[str]) -> Any:
+    """The same vectors as ImprovisedModel gives."""
+    return bags(Embed(texts=tuple(texts))).array()
+
+
+@pytest.fixture
+def bo(tmp_path: Path) -> Agent:
+    """Bo remembers what people said, some of it in confidence, and has read a handbook."""
+    memory = Memory(":memory:", "Bo", embed=embedded)
+    for days, who, text, audience in (
+        (9, "Ada", "Ada wants a loaf of rye every Friday", ()),
+        (5, "Cem", "Cem said the rye was sold out at the mill", ()),
+        (3, "Ada", "Ada said in confidence that she is leaving Leeds", ("Ada",)),
+        (1, "Cem", "Cem said in confidence that he owes Ada money", ("Cem",)),
+    ):
+        at = NINE - timedelta(days=days)
+        memory.remember(text, at=at, who=who, kind="utterance", audience=audience)
+    handbook = tmp_path / "handbook.md"
+    handbook.write_text(
+        "# Ovens\n\nThe oven is heated to 230 degrees before rye bread goes in.\n\n"
+        "# Leave\n\nEverybody has 25 days of leave a year.\n"
+    )
+    Documents(memory).add(handbook, at=NINE)
+    private = tmp_path / "ada.md"
+    private.write_text("# Ada\n\nAda's diagnosis is a rye allergy.\n")
+    Documents(memory).add(private, at=NINE, audience=("Ada",))
+    claims = Claims(memory)
+    claims.tell("Ada", "lives in", "Leeds", at=NINE - timedelta(days=40), who="Cem")
+    claims.tell("Cem", "owes", "Ada", at=NINE - timedelta(days=1), who="Cem", audience=("Cem",))
+    return Agent(
+        Persona(name="Bo", age=40),
+        model=ImprovisedModel(),
+        memory=memory,
+        tools=[memory_search, knowledge_search, facts_of(memory), "answer_from_documents"],
+    )
+
+
+def texts(agent: Agent, tool: str, person: str, **given: Any) -> list[str]:
+    found = use(agent, tool, given, at=NINE, person=person)
+    assert found.ok, found.error
+    return [one["text"] for one in found.value["found"]]
+
+
+def test_memories_are_told_with_who_and_when(bo: Agent) -> None:
+    """What is found says whose words it is and of when; a person and days narrow it."""
+    found = use(bo, "memory_search", {"query": "rye", "who": "cem"}, at=NINE).value["found"]
+    assert found[0] == {
+        "text": "Cem said the rye was sold out at the mill",
+        "who": "Cem",
+        "when": "2023-02-08 09:00",
+        "kind": "utterance",
+    }
+    assert {one["who"] for one in found} == {"Cem"}
+    late = texts(bo, "memory_search", "", query="rye", since="2023-02-09")
+    assert not any("mill" in text or "loaf" in text for text in late)
+    early = texts(bo, "memory_search", "", query="rye", before="2023-02-07")
+    assert early == ["Ada wants a loaf of rye every Friday"]
+    assert len(texts(bo, "memory_search", "", query="rye", limit=1)) == 1
+
+
+def test_nobody_is_shown_what_is_for_others(bo: Agent) -> None:
+    """On behalf of a person no search of any kind gives what is in confidence with another;
+    the owner alone sees all."""
+    secrets = {"Ada": ["leaving Leeds", "diagnosis"], "Cem": ["owes"]}
+    queries = ("confidence", "leaving Leeds", "money owes", "diagnosis allergy", "rye Ada")
+    for person in ("Ada", "Cem", "Dee"):
+        shown = []
+        for query in queries:
+            shown += texts(bo, "memory_search", person, query=query, limit=10)
+            shown += texts(bo, "knowledge_search", person, query=query, limit=10)
+            answer = use(bo, "answer_from_documents", {"question": query}, at=NINE, person=person)
+            shown.append(str(answer.value))
+            for subject in ("Ada", "Cem"):
+                facts = use(bo, "fact_search", {"subject": subject}, at=NINE, person=person)
+                shown.append(str(facts.value))
+        told = "\n".join(shown)
+        for whose, words in secrets.items():
+            for word in words:
+                assert (word in told) == (whose == person), (person, word)
+    everything = texts(bo, "memory_search", "", query="confidence", limit=10)
+    assert sum("confidence" in text for text in everything) == 2
+
+
+def test_passages_come_with_their_places(bo: Agent) -> None:
+    """Documents are told by name and place."""
+    query = {"query": "the oven is heated to degrees"}
+    found = use(bo, "knowledge_search", query, at=NINE).value["found"]
+    assert found[0]["document"] == "handbook.md"
+    assert "230 degrees" in found[0]["text"]
+    assert found[0]["place"] == "line 3"
+
+
+def test_facts_are_told_with_since_and_who(bo: Agent) -> None:
+    """What is held for true says since when and from whom; it is marked as from outside."""
+    found = use(bo, "fact_search", {"subject": "ada", "relation": "lives in"}, at=NINE)
+    assert found.value == [
+        {"fact": "Ada lives in Leeds", "since": "2023-01-04", "until": None, "who": "Cem"}
+    ]
+    assert facts_of(bo.memory).spec.outside
+    assert use(bo, "fact_search", {"subject": "ada"}, at=datetime(2022, 1, 1)).value == []
+
+
+def test_answers_quote_and_cite(bo: Agent) -> None:
+    """An answer from documents has the sentence it rests on and its place; a model's words
+    that bring in another number are not taken."""
+
+    def script(ask: ModelAsk) -> str:
+        return "It is 999 degrees."
+
+    bo.model = ScriptedModel(script)
+    asked = {"question": "How hot is the oven heated before rye bread goes in?"}
+    found = use(bo, "answer_from_documents", asked, at=NINE).value
+    assert found["answer"] == found["quote"]
+    assert "230 degrees" in found["quote"]
+    assert found["sources"][0]["document"] == "handbook.md"
+
+
+def test_an_agent_without_documents_does_not_know() -> None:
+    """Where nothing was read there is no answer, and no model is asked to make one up."""
+    asked: list[ModelAsk] = []
+
+    def script(ask: ModelAsk) -> Failed:
+        asked.append(ask)
+        return Failed(reason="engine", detail="not asked")
+
+    agent = Agent(
+        Persona(name="Bo", age=40),
+        model=ScriptedModel(script),
+        memory=Memory(":memory:", "Bo"),
+        tools=["answer_from_documents"],
+    )
+    found = use(agent, "answer_from_documents", {"question": "How hot?"}, at=NINE).value
+    assert (found["answer"], found["sources"]) == (None, [])
+    assert asked == []
+
+
+def test_a_search_in_a_chat_is_on_the_persons_behalf(bo: Agent) -> None:
+    """In a reply the one who talks is the person: a call that the mind makes while it answers
+    Cem finds nothing of Ada's."""
+    from denizens.agents import Minds, with_skills
+    from denizens.core import call, drive
+
+    for person, seen in (("Cem", False), ("Ada", True)):
+        line = Line(person, "Where is she going?", NINE)
+        thought = with_skills(
+            call(Call(tool="memory_search", arguments={"query": "leaving Leeds"})),
+            bo.tools,
+            who="Bo",
+            now=line.at,
+            person=line.who,
+        )
+        result = drive({"Bo": thought}, Minds({"Bo": bo}, at=NINE))["Bo"]
+        assert ("leaving Leeds" in str(result)) == seen
+
+
+def test_a_search_reads_whose_words_it_found(bo: Agent) -> None:
+    """The guard sees the recall inside the skill: the words of people and documents that were
+    found count as read, so that rights can follow."""
+    from denizens.agents import Minds
+    from denizens.agents.guarding import Guard, guarded
+    from denizens.agents.skills import with_skills
+    from denizens.core import call, drive
+
+    guard = Guard("Bo", bo.tools)
+    ask = Call(tool="knowledge_search", arguments={"query": "oven rye degrees"})
+    inner = with_skills(call(ask), bo.tools, who="Bo", now=NINE)
+    drive({"Bo": guarded(inner, guard, [])}, Minds({"Bo": bo}, at=NINE))
+    assert "document:handbook.md" in guard.sources
+
+
+def test_wrong_queries_are_told(bo: Agent) -> None:
+    """An empty query and a day that is none get an error in words."""
+    assert "query is empty" in use(bo, "memory_search", {"query": " "}, at=NINE).error
+    wrong = use(bo, "memory_search", {"query": "rye", "since": "someday"}, at=NINE)
+    assert "not a moment" in wrong.error
+    assert not Toolbox([memory_search]).spec("memory_search").outside

@@ -1,0 +1,311 @@
+"""Skills of language on the mind's own model: summarise, translate, tone, fields, answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from ..core import (
+    Completion,
+    Cue,
+    Failed,
+    Generate,
+    Hit,
+    Json,
+    Message,
+    Part,
+    Rate,
+    Recall,
+    Thought,
+    all_of,
+    generate,
+    rate,
+    recall,
+)
+from .declare import ToolContext
+from .skills import skill
+from .texts import invented, likeness, sentences, within, words
+from .tones import TONES
+
+Kind = Literal["text", "number", "yes_no"]
+
+LONGEST = 24_000
+"""The most characters of a text that a skill takes."""
+_PIECE = 3_000
+# What is further from its text, in meaning or in words, most likely says something else.
+_FAITHFUL = 0.6
+# Below it the memory most likely does not hold the answer: see Memory.held.
+_HELD = 0.5
+
+
+@skill
+def summarise(text: str, max_words: int = 40) -> Thought[Json]:
+    """Summarise a text in at most so many words.
+
+    Args:
+        text: what to summarise
+        max_words: the most words of the summary
+    """
+    _checked(text)
+    if not 5 <= max_words <= 400:
+        raise ValueError(f"max_words must lie between 5 and 400, not {max_words}")
+    whole = text
+    pieces = _pieces(text)
+    if len(pieces) > 1:
+        share = max(max_words, 60)
+        parts = yield from all_of([_summary(piece, share) for piece in pieces])
+        whole = "\n".join(said for said, _ in parts)
+    said, how = yield from _summary(whole, max_words)
+    return {"summary": said, "words": len(said.split()), "made": how}
+
+
+def _summary(text: str, most: int) -> Thought[tuple[str, str]]:
+    """The model's own words where they keep to the text, else the sentences that say most."""
+    if len(text.split()) <= most:
+        return " ".join(text.split()), "whole"
+    said = yield from _say(
+        "You summarise texts faithfully. You add nothing that the text does not say.",
+        f"{text}\n\nSummarise this text in one or two sentences, at most {most} words.",
+        most * 2 + 8,
+    )
+    own = within(said, most) if said else ""
+    if own and not invented(own, text) and not own.endswith("…"):
+        like = yield from likeness(own, [text])
+        if like[0] >= _FAITHFUL and _overlap(own, text) >= _FAITHFUL:
+            return own, "written"
+    taken = yield from _taken(text, most)
+    return taken, "taken"
+
+
+def _taken(text: str, most: int) -> Thought[str]:
+    """The sentences nearest to the whole, in their order, as many as fit."""
+    found = [one for one in sentences(text) if len(one.split()) <= most][:200]
+    if not found:
+        return within(text, most)
+    near = yield from likeness(text, found)
+    chosen: list[int] = []
+    used = 0
+    for place in sorted(range(len(found)), key=lambda place: -near[place]):
+        size = len(found[place].split())
+        fresh = all(_overlap(found[place], found[other]) < 0.6 for other in chosen)
+        if used + size <= most and fresh:
+            chosen.append(place)
+            used += size
+    return " ".join(found[place] for place in sorted(chosen))
+
+
+@skill
+def translate(text: str, to: str, source: str = "") -> Thought[Json]:
+    """Translate a text into another language. Small models do it badly.
+
+    Args:
+        text: what to translate
+        to: the language wanted, for example "French"
+        source: the language it is in; empty if that is not known
+    """
+    _checked(text)
+    wanted = _language(to)
+    given = f" from {_language(source)}" if source else ""
+    order = f"Translate the text{given} into {wanted}. Answer with the translation alone."
+    pieces = _pieces(text)
+    done = yield from all_of([_say(order, piece, len(piece) + 16) for piece in pieces])
+    said = "\n".join(done).strip()
+    if not said:
+        raise ValueError("the model gave no translation")
+    same = _overlap(said, text) > 0.8 and len(words(text)) > 3
+    return {"text": said, "language": wanted, "unchanged": same}
+
+
+@skill
+def sentiment(text: str) -> Thought[Json]:
+    """Tell whether a text sounds positive, negative or neutral, with probabilities.
+
+    Args:
+        text: a sentence or a few
+    """
+    _checked(text)
+    parts = sentences(text)[:50] or [text]
+    answers = yield from all_of([_tone(part) for part in parts])
+    sizes = [len(part.split()) or 1 for part in parts]
+    total = sum(sizes)
+    low, middle, high = (
+        sum(answer[place] * size for answer, size in zip(answers, sizes)) / total
+        for place in range(3)
+    )
+    shares = {"positive": high, "neutral": middle, "negative": low}
+    best = max(shares, key=lambda name: shares[name])
+    return {"sentiment": best, "probabilities": {name: round(p, 3) for name, p in shares.items()}}
+
+
+def _tone(text: str) -> Thought[tuple[float, ...]]:
+    told = f'How does this text sound, from 1 (negative) over 2 (neutral) to 3 (positive)? "{text}"'
+    found = yield from rate(
+        Rate(
+            messages=(Message.of("user", told),),
+            about=text,
+            anchors=TONES,
+            low=1,
+            high=3,
+            role="sentiment",
+        )
+    )
+    if isinstance(found, Failed):
+        raise ValueError(f"the tone cannot be told: {found.detail}")
+    return found.probabilities
+
+
+@skill
+def extract_fields(text: str, fields: dict[str, Kind]) -> Thought[Json]:
+    """Read named fields out of a text; one that the text does not tell is null.
+
+    Args:
+        text: what to read
+        fields: each field's name, for example "departure city", with its kind: "text",
+            "number" or "yes_no"
+    """
+    _checked(text)
+    if not 1 <= len(fields) <= 20:
+        raise ValueError(f"name 1 to 20 fields, not {len(fields)}")
+    # One field at a time, side by side: a small model copies what stands next in a long form.
+    found = yield from all_of([_field(text, name, kind) for name, kind in fields.items()])
+    return dict(zip(fields, found))
+
+
+_TYPES: dict[Kind, Json] = {
+    "text": {"anyOf": [{"type": "string", "maxLength": 120}, {"type": "null"}]},
+    "number": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+    "yes_no": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+}
+
+
+def _field(text: str, name: str, kind: Kind) -> Thought[Json]:
+    said = yield from generate(
+        Generate(
+            messages=(
+                Message.of("system", "You read facts out of a text, word for word."),
+                Message("user", (Part(text, 1), Part(f"What is the {name}? Copy it as JSON."))),
+            ),
+            max_tokens=64,
+            temperature=0.0,
+            schema={
+                "type": "object",
+                "properties": {name: _TYPES[kind]},
+                "required": [name],
+                "additionalProperties": False,
+            },
+            role="arguments",
+        )
+    )
+    if isinstance(said, Failed):
+        raise ValueError(f"the field '{name}' cannot be read: {said.detail}")
+    value = said.data[name]
+    return value if _stands_in(value, text) else None
+
+
+def _stands_in(value: Json, text: str) -> bool:
+    """Whether the text holds what was read out of it, so that nothing is made up."""
+    if isinstance(value, str):
+        return " ".join(words(value)) in " ".join(words(text)) and bool(words(value))
+    if isinstance(value, bool) or value is None:
+        return True
+    plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    return any(float(one) == float(value) for one in re.findall(r"-?\d+(?:\.\d+)?", plain))
+
+
+@skill(effect="reads")
+def answer_from_documents(context: ToolContext, question: str) -> Thought[Json]:
+    """Answer a question from the documents that were read, with the places it is from.
+
+    Args:
+        question: what is asked
+    """
+    cue = Cue(
+        text=question,
+        at=context.now,
+        limit=5,
+        kinds=("document",),
+        rules="hybrid",
+        touch=False,
+        person=context.person,
+    )
+    found = yield from recall(Recall(cue=cue))
+    if isinstance(found, Failed):
+        raise ValueError(f"the documents cannot be searched: {found.detail}")
+    unknown = found.held is not None and found.held < _HELD
+    if unknown or not found.hits:
+        return {"answer": None, "quote": None, "sources": [], "held": found.held}
+    quote, place = yield from _quoted(question, found.hits)
+    record = found.hits[place].record
+    said = yield from _say(
+        "You answer from the passage alone, in one short sentence.",
+        f"{record.text}\n\nQuestion: {question}",
+        48,
+    )
+    own = within(said, 40) if said else ""
+    faithful = bool(own) and not invented(own, f"{record.text} {question}")
+    others = [hit.record for hit in found.hits[:3] if hit.record is not record]
+    return {
+        "answer": own if faithful else quote,
+        "quote": quote,
+        "sources": [{"document": one.episode, "place": one.source} for one in (record, *others)],
+        "held": found.held,
+    }
+
+
+def _quoted(question: str, hits: Sequence[Hit]) -> Thought[tuple[str, int]]:
+    """The sentence that bears most on a question, and the place of its hit."""
+    parts = [
+        (one, place) for place, hit in enumerate(hits) for one in sentences(hit.record.text)[:20]
+    ]
+    near = yield from likeness(question, [one for one, _ in parts])
+    # What was found first is the likelier place.
+    best = max(range(len(parts)), key=lambda at: near[at] - 0.03 * parts[at][1])
+    return parts[best]
+
+
+def _say(order: str, text: str, most: int) -> Thought[str]:
+    """What the model says to a text under an order; empty where it fails."""
+    said = yield from generate(
+        Generate(
+            messages=(Message.of("system", order), Message("user", (Part(text),))),
+            max_tokens=min(most, 512),
+            temperature=0.0,
+            role="skill",
+        )
+    )
+    return said.text.strip() if isinstance(said, Completion) else ""
+
+
+def _checked(text: str) -> None:
+    if not text.strip():
+        raise ValueError("the text is empty")
+    if len(text) > LONGEST:
+        raise ValueError(f"the text has {len(text)} characters, more than {LONGEST}; split it up")
+
+
+def _language(name: str) -> str:
+    named = " ".join(name.split())
+    if not re.fullmatch(r"[^\W\d_][\w ()'-]{1,39}", named):
+        raise ValueError(f"'{name[:40]}' is not the name of a language, for example French")
+    return named
+
+
+def _pieces(text: str) -> list[str]:
+    """Parts of a text of about a window's half, at the ends of sentences."""
+    if len(text) <= _PIECE:
+        return [text]
+    found = [""]
+    for sentence in sentences(text):
+        for start in range(0, len(sentence), _PIECE):
+            part = sentence[start : start + _PIECE]
+            if len(found[-1]) + len(part) > _PIECE:
+                found.append("")
+            found[-1] = f"{found[-1]} {part}".strip()
+    return [one for one in found if one]
+
+
+def _overlap(one: str, other: str) -> float:
+    """The share of one text's words that stand in the other, in [0, 1]."""
+    mine, theirs = set(words(one)), set(words(other))
+    return len(mine & theirs) / len(mine) if mine else 0.0
