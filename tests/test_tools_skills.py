@@ -167,9 +167,9 @@ def test_skills_of_a_round_are_asked_together() -> None:
         def __init__(self, inner: Client) -> None:
             self.inner, self.waiting = inner, 0
 
-        def submit(self, ask: ModelAsk, *, owner: str = "", priority: int = 0) -> Ticket:
+        def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
             self.waiting += 1
-            return self.inner.submit(ask, owner=owner, priority=priority)
+            return self.inner.submit(ask, owner, priority)
 
         def cancel(self, ticket: Ticket) -> None:
             self.inner.cancel(ticket)
@@ -184,6 +184,9 @@ def test_skills_of_a_round_are_asked_together() -> None:
 
         def client(self) -> Counting:
             return Counting(ScriptedModel(echo).client())
+
+        def describe(self) -> dict[str, Json]:
+            return {"name": "counting"}
 
     agent = bo()
     agent.model = Model()
