@@ -110,7 +110,10 @@ def bo(file: str, words: Sequence[str]) -> Iterator[Host]:
         memory = Memory(store, persona.name)
         bell = rings(Path(f"{file}.bell"))
         agent = Agent(
-            persona, model=model, memory=memory, tools=["clock", chatter, bell, number, whom]
+            persona,
+            model=model,
+            memory=memory,
+            tools=["clock", "memory_search", chatter, bell, number, whom],
         )
         agent.learn(persona.facts if not len(memory) else ())
         yield _trusting(Host(agent, True, _now), [settings.get("trust", "nobody")])

@@ -31,20 +31,12 @@ def test_a_client_uses_all_of_it(tmp_path: Path, mode: str) -> None:
 
     async def work(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert list(tools) == [
-            "chat",
-            "recall",
-            "remember",
-            "clock",
-            "chatter",
-            "ring",
-            "number",
-            "whom",
-        ]
+        own = ["clock", "memory_search", "chatter", "ring", "number", "whom"]
+        assert list(tools) == ["chat", "recall", "remember", *own]
         assert tools["chat"].input_schema["required"] == ["person", "text"]
         assert "Bo Lind" in (tools["chat"].description or "")
         hints = [one.annotations and one.annotations.read_only_hint for one in tools.values()]
-        assert hints == [False, True, False, True, True, False, True, True]
+        assert hints == [False, True, False, True, True, True, False, True, True]
         heard: list[str] = []
 
         async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -79,7 +71,7 @@ def test_a_client_uses_all_of_it(tmp_path: Path, mode: str) -> None:
 
 def test_people_are_kept_apart(tmp_path: Path) -> None:
     """What one person said is not told to another: not by recall, not in a chat, not by the
-    lines of a session of the same name."""
+    lines of a session of the same name, not by the agent's own search of its memory."""
 
     async def work(client: Client) -> None:
         await said(client, "remember", text="My birthday is in May.", person="Ada")
@@ -89,6 +81,8 @@ def test_people_are_kept_apart(tmp_path: Path) -> None:
             assert await texts(client, "birthday", person=name, limit=50) == [
                 "Bo Lind's oven broke last winter."
             ]
+        searched = await said(client, "memory_search", query="birthday")
+        assert [one["text"] for one in searched["found"]] == ["Bo Lind's oven broke last winter."]
         reply = await said(client, "chat", text="What of birthdays?", person="Eve", session="s")
         assert reply["reply"] == "I know of oven."
         reply = await said(client, "chat", text="And again?", person="Ada", session="s")

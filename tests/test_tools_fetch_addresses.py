@@ -12,7 +12,7 @@ import pytest
 from denizens.tests.addresses import RESOLVED, URLS
 from denizens.tools import fetcher
 from denizens.tools.addresses import why_not
-from denizens.tools.pinned import system_addresses
+from denizens.tools.pinned import Resolve, system_addresses
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,9 +76,9 @@ def listener() -> Iterator[Listener]:
     made.close()
 
 
-def public(host: str, port: int) -> Sequence[str]:
-    """Stands for the internet's names: they have an address, and nobody answers there."""
-    return ["93.184.215.14"]
+def always(addresses: list[str]) -> Resolve:
+    """A resolver that gives the same for every name."""
+    return lambda host, port: addresses
 
 
 def as_system(host: str, port: int) -> Sequence[str]:
@@ -97,7 +97,7 @@ def test_the_listener_sees(listener: Listener) -> None:
         WATCH.on = True
         fetch = fetcher(
             ("example.test",),
-            resolve=lambda host, port, address=address: [address],
+            resolve=always([address]),
             trusted=(f"{address}:{listener.port}",),
         )
         assert fetch(f"http://example.test:{listener.port}/")["text"] == "got through"
@@ -138,7 +138,7 @@ def test_no_resolved_address_gets_through(listener: Listener) -> None:
             fetch = fetcher(
                 ("*",),
                 ports=(listener.port,),
-                resolve=lambda host, port, answer=answer: answer,
+                resolve=always(answer),
                 seconds=5,
             )
             with pytest.raises(ValueError, match="is not public"):

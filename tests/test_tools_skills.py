@@ -11,8 +11,11 @@ from denizens.agents import Agent, use
 from denizens.core import (
     Action,
     Call,
+    Client,
     Completion,
     Decision,
+    Delta,
+    Done,
     Generate,
     Json,
     Message,
@@ -21,6 +24,7 @@ from denizens.core import (
     Persona,
     Situation,
     Thought,
+    Ticket,
     ToolError,
     ToolResult,
     all_of,
@@ -157,25 +161,35 @@ def test_skills_of_a_round_are_asked_together() -> None:
     """The asks of skills that run side by side reach the model in one batch."""
     rounds: list[int] = []
 
-    class Counting(ScriptedModel):
-        def client(self) -> Any:
-            client = super().client()
-            wait, submit, waiting = client.wait, client.submit, [0]
+    class Counting:
+        """A mailbox that notes how many asks came before each wait."""
 
-            def counted(*args: Any, **named: Any) -> Any:
-                waiting[0] += 1
-                return submit(*args, **named)
+        def __init__(self, inner: Client) -> None:
+            self.inner, self.waiting = inner, 0
 
-            def answered(*args: Any, **named: Any) -> Any:
-                rounds.append(waiting[0])
-                waiting[0] = 0
-                return wait(*args, **named)
+        def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
+            self.waiting += 1
+            return self.inner.submit(ask, owner, priority)
 
-            client.submit, client.wait = counted, answered
-            return client
+        def cancel(self, ticket: Ticket) -> None:
+            self.inner.cancel(ticket)
+
+        def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
+            rounds.append(self.waiting)
+            self.waiting = 0
+            return self.inner.wait(timeout)
+
+    class Model:
+        """Hands such mailboxes out."""
+
+        def client(self) -> Counting:
+            return Counting(ScriptedModel(echo).client())
+
+        def describe(self) -> dict[str, Json]:
+            return {"name": "counting"}
 
     agent = bo()
-    agent.model = Counting(echo)
+    agent.model = Model()
     result = use(agent, "couplet", {"one": "rye", "other": "salt"}, at=NINE)
     assert result.value == [["<rye 0>"], ["<salt 0>"]]
     assert rounds[0] == 2
