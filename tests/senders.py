@@ -100,7 +100,8 @@ class Writer:
             draft.note("thought", f"{name}: {outcome}", importance=2.0)
         yield from generate(ask)
         draft.settle_quietly()
-        return draft.decide(Action("wait"), str(getattr(line, "text", "")))
+        heard = len(situation.seen.notices)
+        return draft.decide(Action("wait"), f"{getattr(line, 'text', '')} {heard} heard.")
 
 
 def house(
@@ -120,7 +121,7 @@ def house(
             memory=Memory(store, name),
             planner=Writer(every),
             tools=[postbox(letters, spot)],
-            policy=Policy(ask=("@acts",) if ask else ()),
+            policy=Policy(ask=("@acts",) if ask else (), trusted=("*",)),
         )
         for name, every in (("Ann", 3), ("Ben", 4))
     ]
