@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -37,7 +37,7 @@ from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.improvised import bags
 from denizens.planners import Draft, Routine
-from denizens.tools import tool
+from denizens.tools import AnyTool, tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +59,7 @@ def fail() -> str:
 
 
 def mind(
-    model: ScriptedModel | ImprovisedModel | Pieces, *, tools: Sequence[Callable[..., object]] = ()
+    model: ScriptedModel | ImprovisedModel | Pieces, *, tools: Sequence[AnyTool] = ()
 ) -> Agent:
     persona = Persona(name="Bo Li", background="Bo Li bakes.")
     memory = Memory(":memory:", "Bo Li")
