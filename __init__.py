@@ -12,9 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .agents import (
-        Agent,
-    )
+    from .agents import Agent
     from .core import (
         NONE,
         Action,
@@ -139,9 +137,7 @@ if TYPE_CHECKING:
         retrace,
         retrace_step,
     )
-    from .memory import (
-        Memory,
-    )
+    from .memory import Memory
     from .models import (
         ImprovisedModel,
         ReplayModel,
@@ -179,9 +175,7 @@ if TYPE_CHECKING:
         replay,
         resume,
     )
-    from .store import (
-        Store,
-    )
+    from .store import Store
     from .tools import (
         AnyTool,
         McpClient,
