@@ -28,6 +28,7 @@ from ..core import (
     Reply,
     Request,
     Seed,
+    SettingError,
     Situation,
     Step,
     Thought,
@@ -36,7 +37,7 @@ from ..core import (
     traced,
 )
 from ..memory import CallBook, Memory, document_input, write_beside
-from ..planners import Daily, Dialogue
+from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from .chatting import Talking
 from .faculties import Minds
@@ -134,9 +135,13 @@ class Agent:
             step_seconds=self.step_seconds,
         )
         asks: list[Asked] = []
-        guard = self._guard(heard(seen, inputs))
+        guard = self.guard(heard(seen, inputs), person=partner(seen), kept=self.state.read)
         thought = with_skills(
-            self.planner.decide(situation), self.tools, who=self.id, now=situation.now
+            self.planner.decide(situation),
+            self.tools,
+            who=self.id,
+            now=situation.now,
+            person=guard.person,
         )
         done = yield from guarded(thought, guard, asks)
         return self._step(done, asks, guard)
@@ -161,7 +166,8 @@ class Agent:
     ) -> Thought[Reply]:
         """Answer a person's line, given the lines before it. Writes nothing."""
         asks: list[Asked] = []
-        guard = self._guard((message.who, *(line.who for line in session)))
+        self._visitor(message.who)
+        guard = self.guard((message.who, *(line.who for line in session)))
         answering = replying(
             self.dialogue,
             self.persona,
@@ -189,7 +195,17 @@ class Agent:
             sources=sources(asks, said.text, message.text, self.memory),
         )
 
-    def _guard(self, sources: Iterable[str]) -> Guard:
+    def _visitor(self, person: AgentId) -> None:
+        # Under its own name a visitor's words would be taken for the agent's.
+        if person.strip().casefold() == self.id.casefold():
+            raise SettingError(
+                f"{self.id}: talks with people, and '{person}' is its own name; give the person's"
+            )
+
+    def guard(
+        self, sources: Iterable[str], *, person: AgentId = "", kept: Iterable[str] = ()
+    ) -> Guard:
+        """What watches one thought of this agent: see Guard."""
         return Guard(
             self.id,
             self.tools,
@@ -197,6 +213,8 @@ class Agent:
             calls=self.state.calls,
             tokens=self.state.tokens,
             basis=self._basis,
+            person=person,
+            kept=kept,
         )
 
     def _basis(self, number: RecordId) -> Record | None:
@@ -214,7 +232,17 @@ class Agent:
         if life.calls or life.tokens:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
             done = replace(done, state=replace(done.state, calls=calls, tokens=tokens))
+        read = self._still_read(done.state, guard)
+        if read != done.state.read:
+            done = replace(done, state=replace(done.state, read=read))
         return _step(done, asks, stopped)
+
+    def _still_read(self, state: AgentState, guard: Guard) -> tuple[str, ...]:
+        """Whose words the goals of a state rest on: what was found for them, and who set them."""
+        goals, before = goals_of(state), goals_of(self.state)
+        if not goals or goals == before:
+            return self.state.read if goals else ()
+        return tuple(sorted(guard.sources))
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
@@ -281,6 +309,7 @@ class Agent:
 
         Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
         reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
+        self._visitor(person)
         self.grow_up(at=at)
         now = at or datetime.now().replace(microsecond=0)
         talk = Talking(self, Line(person, text, now), tuple(session))
@@ -314,6 +343,14 @@ def heard(seen: Observation, inputs: Sequence[Input] = ()) -> tuple[AgentId, ...
     said = (event for event in (*seen.events, *seen.notices) if event.kind == "said")
     given = (one.who for one in inputs if one.who)
     return (*(line.who for line in lines), *(event.subject for event in said), *given)
+
+
+def partner(seen: Observation) -> AgentId:
+    """With whom somebody talks at a moment: who spoke last but oneself, or nobody."""
+    if seen.talk is None or seen.talk.ended:
+        return ""
+    lines = reversed(seen.talk.lines)
+    return next((line.who for line in lines if line.who != seen.who), "")
 
 
 def _under(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:

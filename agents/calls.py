@@ -16,6 +16,7 @@ from ..core import (
     Time,
     ToolResult,
     Waiting,
+    canonical,
 )
 from ..memory import CallBook, Entry, Stopwatch
 from ..tools import Listener, Progress, ToolContext
@@ -70,7 +71,7 @@ class Caller:
         """Make a call that acts or needs leave, by what the book knows of it."""
         if self.talk and not self.scope and self.book:
             self.scope = self.book.next_talk()
-        key = self._key(where)
+        key, entry = self._known(where, call)
         request = Request(
             key=key,
             who=where.agent,
@@ -80,7 +81,6 @@ class Caller:
             sources=call.sources,
             because=because,
         )
-        entry = (self.book.find(key) if self.book else None) or Entry()
         if entry.result:
             return entry.result
         known = entry.request
@@ -99,6 +99,19 @@ class Caller:
         if request.doubt and self.book and (left := self._died(where, call)):
             self.book.end(left[0], _unsure(call.tool, ""), Stopwatch(), left[1])
         return result
+
+    def _known(self, where: AskId, call: Call) -> tuple[str, Entry]:
+        """A call's key, and what the book knows of it. A thought that goes on otherwise than
+        it waited may make another call at the same place: that has a key of its own, for leave
+        given to one call is none for another."""
+        key, number = self._key(where), 1
+        while True:
+            entry = (self.book.find(key) if self.book else None) or Entry()
+            made = entry.request
+            if made is None or _same(made, call):
+                return key, entry
+            number += 1
+            key = f"{self._key(where)}-{number}"
 
     def _died(self, where: AskId, call: Call) -> tuple[AskId, Entry] | None:
         if not (self.talk and self.book):
@@ -142,7 +155,11 @@ class Caller:
                 listener(Progress(call.tool, where.agent, key, text, share))
 
         context = ToolContext(
-            where.agent, self.at, sources=call.sources, person=self.person, listener=heard
+            where.agent,
+            self.at,
+            sources=call.sources,
+            person=call.person or self.person,
+            listener=heard,
         )
         box = self.agents[where.agent].tools
         return box.call(
@@ -151,6 +168,11 @@ class Caller:
 
     def _key(self, where: AskId) -> str:
         return f"{where.agent}/{self.scope or where.step}/{where.path}"
+
+
+def _same(made: Request, call: Call) -> bool:
+    same: bool = made.tool == call.tool and canonical(made.arguments) == canonical(call.arguments)
+    return same
 
 
 def _denied(tool: str, note: str) -> ToolResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, cast
 
 from ..core import (
@@ -46,9 +46,9 @@ class Guard:
     """Watches one thought of ``who``, whose tools' policy holds.
 
     ``sources`` are whose words it begins with, ``calls`` and ``tokens`` what its life has
-    used; ``basis`` looks up a record that a thought rests on. What it decides depends on the
-    asks and answers alone, so a thought run again from its record is stopped at the same
-    place."""
+    used; ``basis`` looks up a record that a thought rests on; ``person`` is for whom calls are
+    made; ``kept`` are sources of what its state holds. What it decides depends on the asks
+    and answers alone, so a thought run again from its record is stopped at the same place."""
 
     def __init__(
         self,
@@ -59,9 +59,12 @@ class Guard:
         calls: int = 0,
         tokens: int = 0,
         basis: Callable[[RecordId], Record | None] = lambda number: None,
+        person: AgentId = "",
+        kept: Iterable[str] = (),
     ) -> None:
         self.who = who
         self.policy = box.policy
+        self.person = person
         self.sources: set[str] = set()
         self.calls, self.tokens, self.asks = 0, 0, 0
         self.refusals = 0
@@ -72,6 +75,7 @@ class Guard:
         self._traced: set[RecordId] = set()
         self._made: dict[str, str] = {}
         self._read(map(_person, sources))
+        self._read(kept)
 
     # -- before the asks are passed on ------------------------------------------------
 
@@ -81,10 +85,9 @@ class Guard:
         over = self._over(ask)
         if not isinstance(ask, Call):
             return ask, self._refused(Failed(reason="budget", detail=over)) if over else None
-        stamped = Call(
-            tool=ask.tool,
-            arguments=ask.arguments,
-            why=ask.why,
+        stamped = replace(
+            ask,
+            person=ask.person or self.person,
             sources=tuple(sorted(self.sources | set(self.policy.strange(ask.sources)))),
         )
         if over:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..core import (
@@ -25,6 +25,7 @@ from ..memory import CallBook
 from ..tools import AnyTool, Skill, Toolbox, ToolContext, skill_of
 from .calls import Caller
 from .faculties import Minds
+from .guarding import Stopped, guarded
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -60,15 +61,15 @@ class _Running:
     box: Toolbox
     skills: dict[str, tuple[AnyTool, Skill]]
     context: ToolContext
+    made: dict[str, ToolResult] = field(default_factory=dict)
 
     def through(self, thought: Thought[T], depth: int) -> Thought[T]:
         """The thought, its calls of skills answered by thinking."""
-        made: dict[str, ToolResult] = {}
         try:
             asks = next(thought)
             while True:
                 if any(isinstance(ask, Call) and ask.tool in self.skills for ask in asks):
-                    answers = yield from all_of([self._one(ask, made, depth) for ask in asks])
+                    answers = yield from all_of([self._one(ask, depth) for ask in asks])
                 else:
                     answers = yield asks
                 asks = thought.send(answers)
@@ -77,18 +78,18 @@ class _Running:
         finally:
             thought.close()
 
-    def _one(self, ask: Ask, made: dict[str, ToolResult], depth: int) -> Thought[Answer]:
+    def _one(self, ask: Ask, depth: int) -> Thought[Answer]:
         if not isinstance(ask, Call) or ask.tool not in self.skills:
             (answer,) = yield (ask,)
             return answer
         begun = yield from call(ask)
         key = f"{ask.tool}({canonical(ask.arguments)})"
-        if isinstance(begun, ToolResult) and begun.reason == "repeated" and key in made:
-            return _again(ask.tool, made[key])
+        if isinstance(begun, ToolResult) and begun.reason == "repeated" and key in self.made:
+            return _again(ask.tool, self.made[key])
         if not isinstance(begun, ToolResult) or not begun.ok:
             return begun
-        made[key] = yield from self._think(ask, begun.receipt, depth)
-        return made[key]
+        self.made[key] = result = yield from self._think(ask, begun.receipt, depth)
+        return result
 
     def _think(self, ask: Call, receipt: str, depth: int) -> Thought[ToolResult]:
         """What comes of the skill; like a tool it never raises for what a model does."""
@@ -98,7 +99,7 @@ class _Running:
             self.context.now,
             key=receipt,
             sources=ask.sources,
-            person=self.context.person,
+            person=ask.person or self.context.person,
         )
         try:
             if not depth:
@@ -120,6 +121,19 @@ def _again(tool: str, earlier: ToolResult) -> ToolResult:
     return ToolResult(ok=False, error=error, reason="repeated")
 
 
+def asked_for(agent: Agent, ask: Call, *, at: Time, person: AgentId = "") -> Thought[ToolResult]:
+    """One call from outside any thought of the agent's, on ``person``'s word (empty: its owner's).
+    It is guarded like a thought: so is what a skill reads and calls on the way."""
+    guard = agent.guard((person,) if person else (), person=person)
+    thought = with_skills(call(ask), agent.tools, who=agent.id, now=at, person=person)
+    answer = yield from guarded(thought, guard, [])
+    if isinstance(answer, ToolResult):
+        return answer
+    if isinstance(answer, Stopped):
+        return ToolResult(ok=False, error=answer.why, reason=answer.reason)
+    return ToolResult(ok=False, error=answer.detail, reason="failed")
+
+
 def use(
     agent: Agent,
     tool: str,
@@ -133,13 +147,8 @@ def use(
     """Call one tool or skill of an agent from outside any thought of its: for a server, a
     command, a test. Where the policy wants a person's leave ``approve`` is asked; Waiting is
     raised without an answer."""
-    thought = with_skills(
-        call(Call(tool=tool, arguments=arguments, why=why)),
-        agent.tools,
-        who=agent.id,
-        now=at,
-        person=person,
-    )
+    ask = Call(tool=tool, arguments=arguments, why=why)
+    thought = asked_for(agent, ask, at=at, person=person)
     store = agent.memory.store
     # As for a message of a chat: so that each call that acts has a key of its own.
     caller = Caller(
@@ -151,9 +160,7 @@ def use(
         person=person,
     )
     minds = Minds({agent.id: agent}, at=at, caller=caller)
-    answer = drive({agent.id: thought}, minds)[agent.id]
+    result = drive({agent.id: thought}, minds)[agent.id]
     if caller.book:
         caller.book.flush()
-    if isinstance(answer, ToolResult):
-        return answer
-    return ToolResult(ok=False, error=answer.detail, reason="failed")
+    return result

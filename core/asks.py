@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar
 
 from .records import Cue, Hit
-from .words import Json
+from .words import AgentId, Json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,14 +151,17 @@ class Call:
 
     ``sources`` names whose words, beside its own and its friends', the thought had read
     before this call: strangers, documents, tools that bring text from outside. A thought
-    need not set it: who drives it does, so that no planner can leave one out."""
+    need not set it: who drives it does, so that no planner can leave one out. So it is with
+    ``person``, for whom the call is made in a talk (empty: whom a chat is with, else the
+    owner): what is for others is not shown to them."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("sources",)
+    LATER: ClassVar[tuple[str, ...]] = ("sources", "person")
 
     tool: str
     arguments: Json
     why: str = ""
     sources: tuple[str, ...] = ()
+    person: AgentId = ""
     kind: Literal["call"] = "call"
 
 

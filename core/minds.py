@@ -36,10 +36,10 @@ class AgentState:
     until when not to talk with whom again, ``reflect_left`` the importance that may still
     come in before it reflects, ``records`` how many memories it has made, ``drafts`` is a
     planner's own notebook. ``calls`` of tools and ``tokens`` are counted where its policy
-    bounds them for a life.
+    bounds them for a life; ``read`` names whose words the goals in the drafts rest on.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens")
+    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read")
 
     currently: str = ""
     day: str = ""
@@ -55,6 +55,7 @@ class AgentState:
     drafts: Json = field(default_factory=dict)
     calls: int = 0
     tokens: int = 0
+    read: tuple[str, ...] = ()
 
 
 InputKind: TypeAlias = Literal["whisper", "line", "event", "document"]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from ..core import (
+    Answer,
+    Call,
     Completion,
     Decision,
     Failed,
     Generate,
     Situation,
     Thought,
+    ToolResult,
     all_of,
     from_json,
     generate,
     to_json,
 )
+from .calling import call_key
 from .goals import working
 from .outcome import Made, Outcome, Task, Worker, answer_of, made_before
 from .plans import SCHEMA, PlanStep, leaves, plan_of, ready, results_before
@@ -66,7 +71,10 @@ class PlanAndExecute:
         """Do the steps that can be done now; an outcome where the work ends or waits here."""
         if run.task.can:
             wave = wave[:1]
-        outcomes = yield from all_of([self.worker.work(run.task_for(step)) for step in wave])
+        acts = {one.name for one in run.task.tools if one.effect == "acts"}
+        made: set[str] = set()
+        works = [_once(self.worker.work(run.task_for(step)), acts, made) for step in wave]
+        outcomes = yield from all_of(works)
         ended: Outcome | None = None
         for step, outcome in zip(wave, outcomes):
             run.take(step, outcome)
@@ -77,6 +85,30 @@ class PlanAndExecute:
         if ended is None or ended.status == "failed":
             return ended
         return replace(ended, calls=tuple(run.calls), progress=run.progress())
+
+
+_BESIDE = ToolResult(
+    ok=False, error="another step of the plan makes this very call", reason="repeated"
+)
+
+
+def _once(work: Thought[Outcome], acts: Collection[str], made: set[str]) -> Thought[Outcome]:
+    """A step's work, in which no call that acts is made that a step beside it has made."""
+    try:
+        asks = next(work)
+        while True:
+            told: list[Answer | None] = []
+            for ask in asks:
+                key = call_key(ask.tool, ask.arguments) if isinstance(ask, Call) else ""
+                again = isinstance(ask, Call) and ask.tool in acts and key in made
+                made.add(key)
+                told.append(_BESIDE if again else None)
+            passed = tuple(ask for ask, one in zip(asks, told) if one is None)
+            answers = iter((yield passed) if passed else ())
+            asks = work.send(tuple(next(answers) if one is None else one for one in told))
+    except StopIteration as end:
+        result: Outcome = end.value
+        return result
 
 
 class _Run:

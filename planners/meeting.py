@@ -228,6 +228,9 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
     currently = draft.state.currently or situation.persona.currently
     last = talk.lines[-1].text if talk.lines else currently
     records = yield from _about(draft, f"{partner}: {last}", 20)
+    # What was told in confidence is said to nobody else.
+    others = set(talk.members) - {me}
+    records = [one for one in records if not one.audience or others <= set(one.audience)]
     topic = yield from _topic(draft, talk, records, last)
     # Among several, "you" would be said to nobody.
     alone = partner if len(talk.members) == 2 else ""

@@ -77,6 +77,8 @@ class Switch:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """As the planner decides whose turn it is."""
+        # Whoever's turn it is: a goal that is whispered now must not be lost.
+        situation = hear_goals(situation)
         chosen = next((planner for rule, planner in self._parts if rule(situation)), self._else)
         return (yield from chosen.decide(situation))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..agents import Minds
 from ..agents.calls import Caller
-from ..agents.skills import with_skills
+from ..agents.skills import asked_for
 from ..core import (
     Approval,
     Call,
@@ -27,7 +27,6 @@ from ..core import (
     Time,
     ToolResult,
     ToolSpec,
-    call,
     drive,
     recall,
 )
@@ -210,23 +209,16 @@ class Counter:
         """One of the agent's own tools, by the way that its own thoughts call it: under the
         policy, on the visitor's word, and written down before it acts."""
         agent, now = self._host.agent, self._host.clock()
-        ask = Call(
-            tool=tool,
-            arguments=arguments,
-            why=f"{self._person} asked for it",
-            sources=(self._person,),
-        )
+        ask = Call(tool=tool, arguments=arguments, why=f"{self._person} asked for it")
         person, store = self._person, agent.memory.store
         book = CallBook(store) if store.write else None
         minds = Minds({agent.id: agent}, at=now, caller=self._caller(book, now))
-        thought = with_skills(call(ask), agent.tools, who=agent.id, now=now, person=person)
-        answer = drive({agent.id: thought}, minds)[agent.id]
+        thought = asked_for(agent, ask, at=now, person=person)
+        result = drive({agent.id: thought}, minds)[agent.id]
         if book:
             with store.transaction():
                 book.flush()
-        if isinstance(answer, Failed):
-            return ToolResult(ok=False, error=answer.detail, reason="failed")
-        return answer
+        return result
 
     def _caller(self, book: CallBook | None, now: Time) -> Caller:
         """What makes calls on the visitor's behalf: what is for others they do not see."""

@@ -138,6 +138,11 @@ class Journal:
                 [one.row for one in packed],
             )
 
+    @property
+    def begun(self) -> bool:
+        """Whether there are answers of a step that was not committed."""
+        return self.store.one("SELECT 1 FROM pending LIMIT 1") is not None
+
     def answers(self, step: int, table: Table = "pending") -> dict[AskId, tuple[str, Answer]]:
         """Recorded answers of a step with their asks' digests."""
         return {

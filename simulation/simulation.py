@@ -206,15 +206,18 @@ class Simulation:
     def add(self, given: Input) -> None:
         """Give an input to the next step: a whisper, an event, a person's line.
 
-        It is durable when this returns. Raises SettingError for what cannot happen: an
-        agent that is not in the simulation, a place that is not in the world."""
-        self.plan(self.step, given)
+        It is durable when this returns. A step that was begun, and waits for a person, is
+        not the next one. Raises SettingError for what cannot happen: an agent that is not in
+        the simulation, a place that is not in the world."""
+        self.plan(self.step + self._begun, given)
 
     def plan(self, step: int, given: Input, *, planned: bool = False) -> None:
         """As ``add``, for a later step. ``planned``: it belongs to the scenario, so forks of
         earlier steps keep it. Raises SettingError."""
         if step < self.step:
             raise SettingError(f"input: step {step} is over; the next one is {self.step}")
+        if step == self.step and self._begun:
+            raise SettingError(f"input: step {step} has begun; the next one is {step + 1}")
         if given.kind in ("whisper", "line", "document") and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
         if given.kind == "line" and given.who in self.agents:
@@ -222,6 +225,11 @@ class Simulation:
         self._guests.check(given)
         self._seen.clear()
         self.journal.add_input(step, given, planned=planned)
+
+    @property
+    def _begun(self) -> bool:
+        """Whether the step to be made was begun: what was answered in it rests on its inputs."""
+        return self._noticed >= self.step or self.journal.begun
 
     def run(self, *, until: Time | None = None, steps: int | None = None) -> Iterator[Tick]:
         """Step on, at most ``steps`` steps and not beyond ``until``; yields each tick.

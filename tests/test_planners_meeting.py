@@ -194,6 +194,19 @@ def test_without_the_floor_one_listens(floor: str, can: Sequence[Affordance], ve
     assert (heard.who, heard.text) == ("Ada Byron", 'Ada Byron said to Bo Li: "Good morning!"')
 
 
+def test_a_confidence_is_no_topic_with_others() -> None:
+    """A thought that rests on what Cy told in confidence is not spoken of to Ada; one that is
+    for her is."""
+    for audience, topics in ((("Cy",), []), (("Ada Byron", "Cy"), ["topic"])):
+        mind = Mind()
+        mind.records = [replace(MEMORIES[1], text="Cy is ill.", audience=audience)]
+        draft = Draft(situation(SAY, talk=told("Good morning!")))
+        assert run(converse(draft, Daily()), mind) is not None
+        assert [role for role in mind.roles() if role == "topic"] == topics
+        written = [str(ask) for ask in mind.asks if isinstance(ask, Generate)]
+        assert any("ill" in text for text in written) == bool(topics)
+
+
 def test_with_the_floor_one_says_the_best_line() -> None:
     """Several drafts are made side by side, the chosen one is said and remembered."""
     draft = Draft(situation(SAY, talk=told("Good morning!")))

@@ -238,3 +238,22 @@ def test_failures_end(reason: str) -> None:
     """Each kind of failure gives an outcome."""
     outcome = Bound(Refusing(reason)).think(PLANNER.work(task("What?", TOWN)), 20)
     assert outcome.status == "failed"
+
+
+def test_steps_side_by_side_do_nothing_twice() -> None:
+    """Of two steps in one wave that come to the same call, one makes it where it acts; what only
+    reads is asked by both."""
+    for effect, made in (("acts", 1), ("reads", 2)):
+        told = Told(
+            moves=["post", "post", "answer", "answer"],
+            arguments=[{"to": "Ada"}, {"to": "Ada"}],
+            texts={
+                "plan": [plan(step("a", "Post to Ada."), step("b", "Post it to Ada."))],
+                "answer": ["It was sent to Ada."],
+            },
+            tools={"post": lambda given: "sent to Ada"},
+        )
+        outcome = told.think(PLANNER.work(task("Tell Ada.", spec("post", "to", effect=effect))))
+        assert outcome.status == "done"
+        assert told.kinds().count("call") == made
+        assert [one.reason for one in outcome.calls if not one.ok] == ["repeated"] * (2 - made)

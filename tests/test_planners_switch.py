@@ -188,3 +188,16 @@ def test_a_run_with_goals(tmp_path: Path) -> None:
             texts = " ".join(record.text for record in agent.memory.records())
             assert "What is 17 times 23?" in texts or "would have to know" in texts
     assert hashes[0] == hashes[1]
+
+
+def test_a_goal_is_heard_whoever_decides() -> None:
+    """A goal that is whispered while another planner has its turn, in a talk or at night, is
+    kept for the one that works on goals, and is not taken for a thought."""
+    switch = Switch([("at_night", Routine()), ("has_goal", "react")], Fixed("else"))
+    night = situation(
+        now=AT.replace(hour=3),
+        inputs=(Input(kind="whisper", to="Bo Li", text="goal: find a hat"),),
+    )
+    decision = Told().think(switch.decide(night))
+    assert [goal.text for goal in goals_of(decision.state)] == ["find a hat"]
+    assert decision.records == ()

@@ -147,6 +147,36 @@ def test_what_comes_from_outside_happens_once_while_a_run_waits(tmp_path: Path) 
     assert len(heads) == 1
 
 
+def test_what_is_given_while_a_step_waits_is_for_the_next(tmp_path: Path) -> None:
+    """What was answered in a step rests on its inputs: one given while the step waits, in place
+    or in another process, falls into the next, so the run goes on and is taken up alike."""
+    for place in (True, False):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        line = Input(kind="line", who="Cleo", to="Ann", text="Good morning!")
+        with Store(folder / "run.db") as store:
+            made = house(store, folder / "letters")
+            list(made.run(steps=STEPS))
+            assert isinstance(made.halted, Waiting)
+            waits = made.step
+            if place:
+                made.add(line)
+        with Store(folder / "run.db") as store:
+            made = house(store, folder / "letters")
+            with pytest.raises(SettingError, match=f"step {waits} has begun"):
+                made.plan(waits, line)
+            if not place:
+                made.add(line)
+            assert made.journal.inputs(waits) == ()
+            assert made.journal.inputs(waits + 1) == (line,)
+            made.approver = answers
+            list(made.run(steps=3))
+            saved = canonical(made._saved())
+        with Store(folder / "run.db") as store:
+            assert canonical(house(store, folder / "letters")._saved()) == saved
+            assert check_run(store) == ()
+
+
 def test_a_runs_tools_are_heard(tmp_path: Path) -> None:
     """The listener of a run hears what tools say, with who called and under which key."""
     heard: list[Progress] = []

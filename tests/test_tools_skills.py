@@ -70,7 +70,7 @@ def broken(how: str) -> Thought[Json]:
         return "x" * 50_000
     if how == "nan":
         return float("nan")
-    result = yield from call(Call(tool="broken", arguments={"how": "again"}))
+    result = yield from call(Call(tool="broken", arguments={"how": f"{how} again"}))
     return (result.error or result.value) if isinstance(result, ToolResult) else result.detail
 
 

@@ -44,15 +44,16 @@ class Notebook(Protocol):
         ...
 
 
-def notes(book: Notebook) -> tuple[Tool[..., Any], ...]:
+def notes(book: Notebook, *, outside: bool = False) -> tuple[Tool[..., Any], ...]:
     """The tools ``write_note``, ``list_notes``, ``read_note`` and ``remove_note``, over a
     notebook. What is written in a talk is for that person, who is shown nothing else's.
 
     Writing and removing ``acts``, on the agent's own things only: a policy with ``own=("*_note",)``
-    leaves that right to a mind that has read a stranger's words.
+    leaves that right to a mind that has read a stranger's words. What it notes then may be
+    theirs: with ``outside`` whoever reads a note has read words that nobody vouches for.
     """
     write, remove = _writing(book)
-    return write, *_reading(book), remove
+    return write, *_reading(book, outside), remove
 
 
 def _writing(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
@@ -91,8 +92,8 @@ def _writing(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
     return write_note, remove_note
 
 
-def _reading(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
-    @tool(effect="reads")
+def _reading(book: Notebook, outside: bool) -> tuple[Tool[..., Any], Tool[..., Any]]:
+    @tool(effect="reads", outside=outside)
     def list_notes(context: ToolContext, word: str = "") -> list[str]:
         """List the names of the notes there are.
 
@@ -106,7 +107,7 @@ def _reading(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
             if wanted in name.casefold() or wanted in _text(book, name, context).casefold()
         ]
 
-    @tool(effect="reads")
+    @tool(effect="reads", outside=outside)
     def read_note(context: ToolContext, name: str) -> Note:
         """Read the note of a name.
 
