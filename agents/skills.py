@@ -22,7 +22,7 @@ from ..core import (
     drive,
 )
 from ..memory import CallBook
-from ..tools import AnyTool, Skill, Toolbox, ToolContext, skill_of
+from ..tools import AnyTool, Listener, Skill, Toolbox, ToolContext, skill_of
 from .calls import Caller
 from .faculties import Minds
 
@@ -128,13 +128,15 @@ def use(
     at: Time,
     person: AgentId = "",
     why: str = "",
+    sources: tuple[str, ...] = (),
     approve: Approver | None = None,
+    listener: Listener | None = None,
 ) -> ToolResult:
     """Call one tool or skill of an agent from outside any thought of its: for a server, a
-    command, a test. Where the policy wants a person's leave ``approve`` is asked; Waiting is
-    raised without an answer."""
+    command, a test. ``sources`` are on whose word. Where the policy wants a person's leave
+    ``approve`` is asked; Waiting is raised without an answer."""
     thought = with_skills(
-        call(Call(tool=tool, arguments=arguments, why=why)),
+        call(Call(tool=tool, arguments=arguments, why=why, sources=sources)),
         agent.tools,
         who=agent.id,
         now=at,
@@ -147,13 +149,15 @@ def use(
         at,
         CallBook(store) if store.write else None,
         approve,
+        listener,
         talk=True,
         person=person,
     )
     minds = Minds({agent.id: agent}, at=at, caller=caller)
     answer = drive({agent.id: thought}, minds)[agent.id]
     if caller.book:
-        caller.book.flush()
+        with store.transaction():
+            caller.book.flush()
     if isinstance(answer, ToolResult):
         return answer
     return ToolResult(ok=False, error=answer.detail, reason="failed")
