@@ -49,7 +49,9 @@ def notes(book: Notebook) -> tuple[Tool[..., Any], ...]:
     notebook. What is written in a talk is for that person, who is shown nothing else's.
 
     Writing and removing ``acts``, on the agent's own things only: a policy with ``own=("*_note",)``
-    leaves that right to a mind that has read a stranger's words.
+    leaves that right to a mind that has read a stranger's words. A note may then hold such words,
+    and forgets whose they are: so what is read in notes is ``outside``. Where none can get in, a
+    policy may trust them: ``trusted=("tool:read_note", "tool:list_notes")``.
     """
     write, remove = _writing(book)
     return write, *_reading(book), remove
@@ -92,7 +94,7 @@ def _writing(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
 
 
 def _reading(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
-    @tool(effect="reads")
+    @tool(effect="reads", outside=True)
     def list_notes(context: ToolContext, word: str = "") -> list[str]:
         """List the names of the notes there are.
 
@@ -106,7 +108,7 @@ def _reading(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
             if wanted in name.casefold() or wanted in _text(book, name, context).casefold()
         ]
 
-    @tool(effect="reads")
+    @tool(effect="reads", outside=True)
     def read_note(context: ToolContext, name: str) -> Note:
         """Read the note of a name.
 
