@@ -141,6 +141,22 @@ def test_fields_are_read_or_null() -> None:
     assert "1 to 20 fields" in using(script)("extract_fields", text=NEWS, fields={}).error
 
 
+def test_what_is_extracted_stands_there_as_a_word() -> None:
+    """Part of a word is no word of the text; a number after a hyphen is not negative."""
+
+    def reads(text: str, value: Any) -> Any:
+        found = using(lambda ask: Completion(text="", data={"it": value}))
+        kind = "text" if isinstance(value, str) else "number"
+        return found("extract_fields", text=text, fields={"it": kind}).value["it"]
+
+    assert reads("There was a party in Leeds.", "art") is None
+    assert reads("There was an art party in Leeds.", "art party") == "art party"
+    assert reads("It takes 5-7 days.", 7) == 7
+    assert reads("Meet in room A-12.", 12) == 12
+    assert reads("It was -3 degrees.", -3) == -3
+    assert reads("It was -3 degrees.", 3) is None
+
+
 def test_a_translation_says_when_nothing_changed() -> None:
     """A model that gives the text back is told on; a language must be one by its looks."""
     text = "The shop is closed today and tomorrow."

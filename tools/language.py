@@ -33,6 +33,8 @@ Kind = Literal["text", "number", "yes_no"]
 LONGEST = 24_000
 """The most characters of a text that a skill takes."""
 _PIECE = 3_000
+# In "5-7 days" and "room A-12" the line is no minus.
+_NUMBERS = re.compile(r"(?<!\w)-\d+(?:\.\d+)?|\d+(?:\.\d+)?")
 # What is further from its text, in meaning or in words, most likely says something else.
 _FAITHFUL = 0.6
 # Below it the memory most likely does not hold the answer: see Memory.held.
@@ -206,11 +208,12 @@ def _field(text: str, name: str, kind: Kind) -> Thought[Json]:
 def _stands_in(value: Json, text: str) -> bool:
     """Whether the text holds what was read out of it, so that nothing is made up."""
     if isinstance(value, str):
-        return " ".join(words(value)) in " ".join(words(text)) and bool(words(value))
+        # Whole words: "art" does not stand in "party".
+        return f" {' '.join(words(value))} " in f" {' '.join(words(text))} " and bool(words(value))
     if isinstance(value, bool) or value is None:
         return True
     plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    return any(float(one) == float(value) for one in re.findall(r"-?\d+(?:\.\d+)?", plain))
+    return any(float(one) == float(value) for one in _NUMBERS.findall(plain))
 
 
 @skill(effect="reads")
