@@ -171,6 +171,7 @@ def test_a_persona_file_is_served(tmp_path: Path) -> None:
         (["crossroads", "Anna"], "Hanna Brook"),
         (["crossroads", "Hanna", "--tool", "clock"], "leave out --tool\n"),
         (["crossroads", "Hanna", "--name", "x"], "are for --http"),
+        (["crossroads", "Hanna", "--port", "8421"], "are for --http"),
         (["crossroads", "Hanna", "--http", "--host", "0.0.0.0"], "lets other machines in"),
         (["crossroads", "Hanna", "--http", "--host", "999.1.1.1"], "lets other machines in"),
         (["bo.toml", "Eve"], "Bo Lind"),
