@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from denizens.agents import Agent
-from denizens.core import Call, Completion, ModelAsk, Persona, call
+from denizens.core import Call, Completion, ModelAsk, Persona, ToolResult, call
 from denizens.memory import Documents, Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.server import Counter, Host, hosted
@@ -35,7 +35,7 @@ def twice(context: ToolContext, query: str) -> Any:
         query: what to look for
     """
     found = yield from call(Call(tool="memory_search", arguments={"query": query}))
-    return found.value
+    return found.value if isinstance(found, ToolResult) else None
 
 
 @pytest.fixture

@@ -275,7 +275,7 @@ def test_a_result_can_always_be_written(tmp_path: Path) -> None:
     @tool(effect="acts")
     def move() -> dict[str, str]:
         """Move a file."""
-        return {"name\udcff": "to\udcff"}
+        return {"name": "to\udcff"}
 
     @tool(effect="acts")
     def fail() -> None:
@@ -286,7 +286,7 @@ def test_a_result_can_always_be_written(tmp_path: Path) -> None:
         memory = Memory(store, "Bo")
         bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[move, fail])
         moved = use(bo, "move", {}, at=datetime(2023, 2, 13))
-        assert moved.value == {"name?": "to?"}
+        assert moved.value == {"name": "to?"}
         assert use(bo, "fail", {}, at=datetime(2023, 2, 13)).error == "ValueError: no name?"
         assert [entry.state for _, entry in CallBook(store).entries()] == ["done", "done"]
 
