@@ -301,3 +301,23 @@ def test_a_tool_that_exits_ends_nobody() -> None:
 
     found = Toolbox([leave]).call("leave", {}, context=BO, key="k")
     assert (found.reason, found.error) == ("failed", "SystemExit: 3")
+
+
+def test_arguments_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    """Half of a surrogate pair in an argument is refused in words before anything is written or
+    done; it ends no chat by an exception."""
+    done: list[str] = []
+
+    @tool(effect="acts")
+    def post(text: str) -> None:
+        """Post a letter."""
+        done.append(text)
+
+    with Store(tmp_path / "bo.db") as store:
+        memory = Memory(store, "Bo")
+        bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[post])
+        found = use(bo, "post", {"text": "a\udcff"}, at=datetime(2023, 2, 13))
+        assert found.reason == "arguments"
+        assert "surrogate" in found.error
+        assert use(bo, "post", {"text": "a \\udcff 😀"}, at=datetime(2023, 2, 13)).ok
+    assert done == ["a \\udcff 😀"]

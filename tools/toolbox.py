@@ -230,6 +230,9 @@ def _checked(found: AnyTool, arguments: Json) -> tuple[dict[str, Any], str]:
     if not isinstance(arguments, Mapping):
         kind = type(arguments).__name__
         return {}, f"{found.name}: arguments must be an object of named values, not a {kind}"
+    written = json.dumps(dict(arguments), ensure_ascii=False, default=str, skipkeys=True)
+    if written != _encodable(written):
+        return {}, f"{found.name}: an argument holds half of a surrogate pair, which is no letter"
     try:
         return found.arguments(arguments), ""
     except ValidationError as error:
