@@ -22,7 +22,7 @@ from ..core import (
     drive,
 )
 from ..memory import CallBook
-from ..tools import AnyTool, Skill, Toolbox, ToolContext, skill_of
+from ..tools import AnyTool, Listener, Skill, Toolbox, ToolContext, skill_of
 from .calls import Caller
 from .faculties import Minds
 from .guarding import Stopped, guarded
@@ -142,12 +142,14 @@ def use(
     at: Time,
     person: AgentId = "",
     why: str = "",
+    sources: tuple[str, ...] = (),
     approve: Approver | None = None,
+    listener: Listener | None = None,
 ) -> ToolResult:
     """Call one tool or skill of an agent from outside any thought of its: for a server, a
-    command, a test. Where the policy wants a person's leave ``approve`` is asked; Waiting is
-    raised without an answer."""
-    ask = Call(tool=tool, arguments=arguments, why=why)
+    command, a test. ``sources`` are on whose word. Where the policy wants a person's leave
+    ``approve`` is asked; Waiting is raised without an answer."""
+    ask = Call(tool=tool, arguments=arguments, why=why, sources=sources)
     thought = asked_for(agent, ask, at=at, person=person)
     store = agent.memory.store
     # As for a message of a chat: so that each call that acts has a key of its own.
@@ -156,11 +158,13 @@ def use(
         at,
         CallBook(store) if store.write else None,
         approve,
+        listener,
         talk=True,
         person=person,
     )
     minds = Minds({agent.id: agent}, at=at, caller=caller)
     result = drive({agent.id: thought}, minds)[agent.id]
     if caller.book:
-        caller.book.flush()
+        with store.transaction():
+            caller.book.flush()
     return result

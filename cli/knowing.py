@@ -158,6 +158,9 @@ def _embedder(held: Memory) -> Embedder | None:
 
 def _time(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingError(f"--as-of: '{text}' is no time; write it as 2023-03-01") from error
+    if found.tzinfo is not None:
+        raise SettingError(f"--as-of: '{text}' has a time zone, and a memory's times have none")
+    return found

@@ -12,6 +12,8 @@ import typer
 from ..core import SettingError
 from .app import ModelOption, app, console
 
+_HOST, _PORT = "127.0.0.1", 8420
+
 WhereArgument = Annotated[
     str, typer.Argument(metavar="WHERE", help="A scenario, a run's folder or a persona file.")
 ]
@@ -46,8 +48,8 @@ def mcp(
     http: Annotated[
         bool, typer.Option("--http", help="Over HTTP, not over standard input and output.")
     ] = False,
-    host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8420,
+    host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = _HOST,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = _PORT,
     name: NamesOption = None,
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help='TOML file of bearer tokens: "Ada" = "...".')
@@ -57,8 +59,8 @@ def mcp(
     from ..server import hosted
     from ..server.mcp_serving import read_tokens, serve_http, serve_stdio
 
-    if not http and (tokens or name):
-        raise SettingError("mcp: --tokens and --name are for --http")
+    if not http and (tokens or name or (host, port) != (_HOST, _PORT)):
+        raise SettingError("mcp: --host, --port, --tokens and --name are for --http")
     if person and tokens:
         raise SettingError("mcp: --person and --tokens both say who the client is; give one")
     make = partial(

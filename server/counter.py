@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..agents import Minds
+from ..agents import Minds, use
 from ..agents.calls import Caller
-from ..agents.skills import asked_for
 from ..core import (
     Approval,
-    Call,
     Cue,
     Failed,
     Generate,
@@ -24,13 +22,11 @@ from ..core import (
     Reply,
     Request,
     Thought,
-    Time,
     ToolResult,
     ToolSpec,
     drive,
     recall,
 )
-from ..memory import CallBook
 from ..tools import AnyTool, Progress, Tool, Toolbox, ToolContext
 from .desk import Say
 from .hosting import Host
@@ -195,7 +191,15 @@ class Counter:
                 listener=self._heard,
             )
         else:
-            caller = self._caller(None, now)
+            caller = Caller(
+                {agent.id: agent},
+                now,
+                None,
+                _nobody_to_ask,
+                self._heard,
+                talk=True,
+                person=self._person,
+            )
             minds = Minds({agent.id: agent}, at=now, on_text=self._say, priority=-1, caller=caller)
             thought = agent.reply(Line(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]
@@ -208,28 +212,16 @@ class Counter:
     def _use(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         """One of the agent's own tools, by the way that its own thoughts call it: under the
         policy, on the visitor's word, and written down before it acts."""
-        agent, now = self._host.agent, self._host.clock()
-        ask = Call(tool=tool, arguments=arguments, why=f"{self._person} asked for it")
-        person, store = self._person, agent.memory.store
-        book = CallBook(store) if store.write else None
-        minds = Minds({agent.id: agent}, at=now, caller=self._caller(book, now))
-        thought = asked_for(agent, ask, at=now, person=person)
-        result = drive({agent.id: thought}, minds)[agent.id]
-        if book:
-            with store.transaction():
-                book.flush()
-        return result
-
-    def _caller(self, book: CallBook | None, now: Time) -> Caller:
-        """What makes calls on the visitor's behalf: what is for others they do not see."""
-        return Caller(
-            {self._host.agent.id: self._host.agent},
-            now,
-            book,
-            _nobody_to_ask,
-            self._heard,
-            talk=True,
+        return use(
+            self._host.agent,
+            tool,
+            arguments,
+            at=self._host.clock(),
             person=self._person,
+            why=f"{self._person} asked for it",
+            sources=(self._person,),
+            approve=_nobody_to_ask,
+            listener=self._heard,
         )
 
     def _heard(self, progress: Progress) -> None:

@@ -48,7 +48,7 @@ def hosted(
     """
     place = Path(where)
     if (place / FILE).is_file():
-        _unneeded(where, "a run has its own memory and tools", memory=memory, tools=tools)
+        _unneeded(where, "a run has its own memory and tools", memory=memory, tool=tools)
         with Run(place) as run:
             yield _trusting(_of_run(run, where, name, model, loaded), trusted)
         return
@@ -56,7 +56,7 @@ def hosted(
         if place.is_file() and place.suffix in (".toml", ".json") and _is_persona(place):
             agent = _of_persona(Persona.load(place), name, store, model, tools, loaded)
         else:
-            _unneeded(where, "the scenario says which tools", tools=tools)
+            _unneeded(where, "the scenario says which tools", tool=tools)
             scenario = load_scenario(str(where)).settle(model=model)
             names = [member.persona.name for member in scenario.people]
             agent = wake(scenario, _one(where, name, names), store, model=loaded)
@@ -70,6 +70,9 @@ def _of_run(run: Run, where: object, name: str, model: str | None, loaded: Model
     agent = next(one for one in agents if one.id == name)
     last = run.steps - 1
     agent.memory = agent.memory.as_of(last)
+    # No trace may stay of a visit, so nothing may be done in it, in a chat neither.
+    own = agent.tools.policy
+    agent.tools = agent.tools.under(replace(own, deny=(*own.deny, *own.ask, "@acts")))
     first = replace(agent.state, records=len(agent.memory))
     agent.state = run.journal.state(name, last) or first
     at = run.time(max(last, 0))

@@ -48,6 +48,7 @@ def test_claims_are_learned_and_listed(file: Path, capsys: pytest.CaptureFixture
     assert command("memory", "claims", file, "--as-of", "2022-01-01", "--json") == 0
     assert figures(capsys)["claims"] == []
     assert command("memory", "claims", file, "--as-of", "noon") == 2
+    assert command("memory", "claims", file, "--as-of", "2023-03-01T00:00+02:00") == 2
 
 
 def test_documents_come_and_go(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -286,3 +286,18 @@ def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
     """A fetch that would allow nothing, or read nothing, is not made."""
     with pytest.raises(SettingError, match="fetcher"):
         fetcher(**settings)
+
+
+def test_a_trusted_port_is_open_at_its_address_alone() -> None:
+    """Trust in a service of one's own opens its port there, not at every host of the list."""
+    known = {"own.test.example": ["127.0.0.1"], "example.org": ["93.184.215.14"]}
+    fetch = fetcher(
+        known,
+        resolve=lambda host, port: known[host],
+        trusted=("127.0.0.1:9",),
+        seconds=2,
+    )
+    with pytest.raises(ValueError, match="port 9 is not allowed; allowed: 80, 443"):
+        fetch("http://example.org:9/")
+    with pytest.raises(ValueError, match="cannot be fetched"):
+        fetch("http://own.test.example:9/")

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.core import MemoryFault
+from denizens.agents import Agent, Minds
+from denizens.agents.calls import Caller
+from denizens.agents.guarding import Guard, guarded
+from denizens.core import Call, MemoryFault, Persona, Thought, ToolResult, call, drive
 from denizens.memory import Memory, Notes
 from denizens.memory.exchange import export_lines, import_lines
 from denizens.memory.forgetting import forget
+from denizens.models import ImprovisedModel
 from denizens.store import Store
-from denizens.tools import Toolbox, ToolContext, notes
+from denizens.tools import Policy, Toolbox, ToolContext, notes, tool
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,12 +67,12 @@ def test_notes_of_people_stay_theirs() -> None:
     use("write_note", name="own", text="mine")
     assert use("read_note", person="Ada", name="secret").value["text"] == "Ada's surprise"
     assert use("read_note", person="Cem", name="secret").value["text"] == "Cem's debt"
-    for tool, arguments in (
+    for name, arguments in (
         ("read_note", {"name": "secret"}),
         ("remove_note", {"name": "secret"}),
         ("read_note", {"name": "own"}),
     ):
-        answer = use(tool, person="Dee", **arguments)
+        answer = use(name, person="Dee", **arguments)
         assert not answer.ok
         assert "there are: none" in answer.error
     assert use("list_notes", person="Ada").value == ["secret"]
@@ -165,3 +169,39 @@ def test_notes_equal_a_dictionary(steps: list[tuple[bool, str, str, str]]) -> No
         mine = {name: text for (name, whose), text in model.items() if whose == person}
         assert book.names(person) == sorted(mine)
         assert {name: (book.read(name, person) or [""])[0] for name in mine} == mine
+
+
+def test_a_note_does_not_launder_a_strangers_words() -> None:
+    """What a stranger had written down counts as words from outside when it is read later: no
+    tool may act on it then, unless a policy trusts the notes."""
+    rung: list[str] = []
+
+    @tool(effect="acts")
+    def ring(why: str) -> str:
+        """Ring the bell."""
+        rung.append(why)
+        return "rung"
+
+    def later() -> Thought[ToolResult]:
+        note = yield from call(Call(tool="read_note", arguments={"name": "todo"}))
+        assert isinstance(note, ToolResult)
+        found = yield from call(Call(tool="ring", arguments={"why": note.value["text"]}))
+        assert isinstance(found, ToolResult)
+        return found
+
+    memory = Memory(":memory:", "Bo")
+    for trusted, reason in (((), "denied"), (("tool:*_note",), "")):
+        policy = Policy(own=("*_note",), trusted=trusted)
+        box = Toolbox([*notes(Notes(memory)), ring], policy=policy)
+        bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=box)
+        caller = Caller({"Bo": bo}, NINE, talk=True)
+        minds = Minds({"Bo": bo}, at=NINE, caller=caller)
+        told = Call(tool="write_note", arguments={"name": "todo", "text": "Ring for Eve"})
+        guard = Guard("Bo", bo.tools, sources=("Eve",))
+        written = drive({"Bo": guarded(call(told), guard, [])}, minds)["Bo"]
+        assert isinstance(written, ToolResult)
+        assert written.ok
+        found = drive({"Bo": guarded(later(), Guard("Bo", bo.tools), [])}, minds)["Bo"]
+        assert isinstance(found, ToolResult)
+        assert found.reason == reason
+    assert rung == ["Ring for Eve"]

@@ -194,3 +194,16 @@ def test_wrong_queries_are_told(bo: Agent) -> None:
     wrong = use(bo, "memory_search", {"query": "rye", "since": "someday"}, at=NINE)
     assert "not a moment" in wrong.error
     assert not Toolbox([memory_search]).spec("memory_search").outside
+
+
+def test_a_search_gives_ten_at_most(bo: Agent, tmp_path: Path) -> None:
+    """However many a model asks for, no search gives more than its description says, nor looks
+    for more."""
+    parts = (f"# Part {n}\n\nRye bread number {n} takes {n} grams of salt.\n" for n in range(40))
+    (tmp_path / "rye.md").write_text("\n".join(parts), encoding="utf-8")
+    Documents(bo.memory).add(tmp_path / "rye.md", at=NINE)
+    for tool in ("memory_search", "knowledge_search"):
+        for limit, most in ((10**30, 10), (100, 10), (3, 3), (0, 1), (-5, 1)):
+            found = use(bo, tool, {"query": "rye bread", "limit": limit}, at=NINE)
+            assert found.ok, found.error
+            assert len(found.value["found"]) == most, (tool, limit)

@@ -7,9 +7,14 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 import pytest
-from denizens.core import Json, ToolError, ToolResult, ToolSpec
+from denizens.agents import Agent, use
+from denizens.core import Json, Persona, ToolError, ToolResult, ToolSpec
+from denizens.memory import CallBook, Memory
+from denizens.models import ImprovisedModel
+from denizens.store import Store
 from denizens.tools import AnyTool, Tool, Toolbox, ToolContext, tool, tool_by_name
 from hypothesis import given
 from hypothesis import strategies as st
@@ -261,3 +266,58 @@ def test_a_name_must_fit_a_prompt(name: str) -> None:
 def test_every_fault_has_its_reason(name: str, arguments: Json, reason: str) -> None:
     """What a planner goes on by is a word, not the text of a message."""
     assert call(name, arguments).reason == reason
+
+
+def test_a_result_can_always_be_written(tmp_path: Path) -> None:
+    """What no file can hold, as names of files may have it, is replaced in values and errors: the
+    receipt of what was done is kept, and the same call said again is no doubt."""
+
+    @tool(effect="acts")
+    def move() -> dict[str, str]:
+        """Move a file."""
+        return {"name": "to\udcff"}
+
+    @tool(effect="acts")
+    def fail() -> None:
+        """Fail at a file."""
+        raise ValueError("no name\udcff")
+
+    with Store(tmp_path / "bo.db") as store:
+        memory = Memory(store, "Bo")
+        bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[move, fail])
+        moved = use(bo, "move", {}, at=datetime(2023, 2, 13))
+        assert moved.value == {"name": "to?"}
+        assert use(bo, "fail", {}, at=datetime(2023, 2, 13)).error == "ValueError: no name?"
+        assert [entry.state for _, entry in CallBook(store).entries()] == ["done", "done"]
+
+
+def test_a_tool_that_exits_ends_nobody() -> None:
+    """A tool that calls sys.exit, as command-line libraries do, has failed like any other."""
+
+    @tool
+    def leave() -> None:
+        """Leave."""
+        raise SystemExit(3)
+
+    found = Toolbox([leave]).call("leave", {}, context=BO, key="k")
+    assert (found.reason, found.error) == ("failed", "SystemExit: 3")
+
+
+def test_arguments_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    """Half of a surrogate pair in an argument is refused in words before anything is written or
+    done; it ends no chat by an exception."""
+    done: list[str] = []
+
+    @tool(effect="acts")
+    def post(text: str) -> None:
+        """Post a letter."""
+        done.append(text)
+
+    with Store(tmp_path / "bo.db") as store:
+        memory = Memory(store, "Bo")
+        bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[post])
+        found = use(bo, "post", {"text": "a\udcff"}, at=datetime(2023, 2, 13))
+        assert found.reason == "arguments"
+        assert "surrogate" in found.error
+        assert use(bo, "post", {"text": "a \\udcff 😀"}, at=datetime(2023, 2, 13)).ok
+    assert done == ["a \\udcff 😀"]

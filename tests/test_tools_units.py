@@ -99,3 +99,10 @@ def test_any_text_is_worked_out_or_refused(text: str) -> None:
     except ValueError:
         return
     assert set(found) == {"value", "unit"}
+
+
+@pytest.mark.parametrize("sign", ["½", "²", "Ⅷ"])
+def test_odd_signs_are_told(sign: str) -> None:
+    """A letter-like sign that is no unit is named in the complaint, whatever pint makes of it."""
+    with pytest.raises(ValueError, match=sign):
+        units(f"{sign} cup in ml")

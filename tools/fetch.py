@@ -153,9 +153,13 @@ def _checked(rules: _Rules, url: str) -> Target:
         raise ValueError(f"the host '{target.host}' is not allowed; allowed: {known}")
     trusted = {int(one.rpartition(":")[2]) for one in rules.trusted}
     if target.port not in rules.ports | trusted:
-        known = ", ".join(map(str, sorted(rules.ports)))
-        raise ValueError(f"port {target.port} is not allowed; allowed: {known}")
+        raise _no_port(rules, target)
     return target
+
+
+def _no_port(rules: _Rules, target: Target) -> ValueError:
+    known = ", ".join(map(str, sorted(rules.ports)))
+    return ValueError(f"port {target.port} is not allowed; allowed: {known}")
 
 
 def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, str], bytes, bool]:
@@ -165,6 +169,9 @@ def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, st
 
     resolve, trusted = rules.resolve, rules.trusted
     found = checked_addresses(target.host, target.port, resolve=resolve, trusted=trusted, end=end)
+    # The port of a trusted address is open there alone, not at every allowed host.
+    if target.port not in rules.ports and not {f"{a}:{target.port}" for a in found} <= trusted:
+        raise _no_port(rules, target)
     backend = Pinned(found, end)
     left = max(0.001, end - time.monotonic())
     extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}

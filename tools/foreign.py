@@ -28,7 +28,8 @@ class ForeignTool:
 
     What the program says about it is data from outside: the schema is tamed, the texts are
     cleaned, and what a call brings counts as outside words. ``run`` does the call; it gets the
-    arguments, and what to tell how the work goes on.
+    arguments, and what to tell how the work goes on. Raises SettingError without the extra
+    ``mcp``, by which arguments are checked.
     """
 
     # No argument can have this name: the properties of a schema are visible characters.
@@ -43,6 +44,8 @@ class ForeignTool:
         effect: Effect,
         run: Callable[[dict[str, Json], Tell], object],
     ) -> None:
+        # By now, not at the first call: a toolbox's call never raises.
+        needed("jsonschema")
         self.name = checked_name(name)
         text = clean(description, _DESCRIPTION) or name.replace("_", " ").replace(".", ": ")
         self.spec = ToolSpec(self.name, text, tamed(schema), effect, outside=True)
@@ -73,7 +76,7 @@ class ForeignTool:
     @cached_property
     def _checker(self) -> Any:
         """jsonschema's validator, with patterns checked in linear time and nothing fetched."""
-        library: Any = needed("jsonschema")
+        library: Any = import_module("jsonschema")
         kind = library.validators.extend(library.Draft202012Validator, {"pattern": _fits})
         return kind(self.spec.parameters, registry=import_module("referencing").Registry())
 

@@ -33,6 +33,10 @@ Kind = Literal["text", "number", "yes_no"]
 LONGEST = 24_000
 """The most characters of a text that a skill takes."""
 _PIECE = 3_000
+# A translation may be longer than its text, and must end within the most tokens.
+_TRANSLATED = 1_000
+# In "5-7 days" and "room A-12" the line is no minus.
+_NUMBERS = re.compile(r"(?<!\w)-\d+(?:\.\d+)?|\d+(?:\.\d+)?")
 # What is further from its text, in meaning or in words, most likely says something else.
 _FAITHFUL = 0.6
 # Below it the memory most likely does not hold the answer: see Memory.held.
@@ -108,13 +112,14 @@ def translate(text: str, to: str, source: str = "") -> Thought[Json]:
     wanted = _language(to)
     given = f" from {_language(source)}" if source else ""
     order = f"Translate the text{given} into {wanted}. Answer with the translation alone."
-    pieces = _pieces(text)
-    done = yield from all_of([_say(order, piece, len(piece) + 16) for piece in pieces])
-    said = "\n".join(done).strip()
+    pieces = _pieces(text, _TRANSLATED)
+    done = yield from all_of([_written(order, piece, len(piece) + 16) for piece in pieces])
+    said = "\n".join(part for part, _ in done).strip()
     if not said:
         raise ValueError("the model gave no translation")
     same = _overlap(said, text) > 0.8 and len(words(text)) > 3
-    return {"text": said, "language": wanted, "unchanged": same}
+    cut = any(cut for _, cut in done)
+    return {"text": said, "language": wanted, "unchanged": same, "cut": cut}
 
 
 @skill
@@ -206,11 +211,12 @@ def _field(text: str, name: str, kind: Kind) -> Thought[Json]:
 def _stands_in(value: Json, text: str) -> bool:
     """Whether the text holds what was read out of it, so that nothing is made up."""
     if isinstance(value, str):
-        return " ".join(words(value)) in " ".join(words(text)) and bool(words(value))
+        # Whole words: "art" does not stand in "party".
+        return f" {' '.join(words(value))} " in f" {' '.join(words(text))} " and bool(words(value))
     if isinstance(value, bool) or value is None:
         return True
     plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    return any(float(one) == float(value) for one in re.findall(r"-?\d+(?:\.\d+)?", plain))
+    return any(float(one) == float(value) for one in _NUMBERS.findall(plain))
 
 
 @skill(effect="reads")
@@ -266,6 +272,12 @@ def _quoted(question: str, hits: Sequence[Hit]) -> Thought[tuple[str, int]]:
 
 def _say(order: str, text: str, most: int) -> Thought[str]:
     """What the model says to a text under an order; empty where it fails."""
+    said, _ = yield from _written(order, text, most)
+    return said
+
+
+def _written(order: str, text: str, most: int) -> Thought[tuple[str, bool]]:
+    """What the model says, and whether that was cut off at the most tokens (or is missing)."""
     said = yield from generate(
         Generate(
             messages=(Message.of("system", order), Message("user", (Part(text),))),
@@ -274,7 +286,9 @@ def _say(order: str, text: str, most: int) -> Thought[str]:
             role="skill",
         )
     )
-    return said.text.strip() if isinstance(said, Completion) else ""
+    if not isinstance(said, Completion):
+        return "", True
+    return said.text.strip(), said.stopped == "limit"
 
 
 def _checked(text: str) -> None:
@@ -291,15 +305,15 @@ def _language(name: str) -> str:
     return named
 
 
-def _pieces(text: str) -> list[str]:
+def _pieces(text: str, most: int = _PIECE) -> list[str]:
     """Parts of a text of about a window's half, at the ends of sentences."""
-    if len(text) <= _PIECE:
+    if len(text) <= most:
         return [text]
     found = [""]
     for sentence in sentences(text):
-        for start in range(0, len(sentence), _PIECE):
-            part = sentence[start : start + _PIECE]
-            if len(found[-1]) + len(part) > _PIECE:
+        for start in range(0, len(sentence), most):
+            part = sentence[start : start + most]
+            if len(found[-1]) + len(part) > most:
                 found.append("")
             found[-1] = f"{found[-1]} {part}".strip()
     return [one for one in found if one]

@@ -44,13 +44,14 @@ class Notebook(Protocol):
         ...
 
 
-def notes(book: Notebook, *, outside: bool = False) -> tuple[Tool[..., Any], ...]:
+def notes(book: Notebook, *, outside: bool = True) -> tuple[Tool[..., Any], ...]:
     """The tools ``write_note``, ``list_notes``, ``read_note`` and ``remove_note``, over a
     notebook. What is written in a talk is for that person, who is shown nothing else's.
 
     Writing and removing ``acts``, on the agent's own things only: a policy with ``own=("*_note",)``
-    leaves that right to a mind that has read a stranger's words. What it notes then may be
-    theirs: with ``outside`` whoever reads a note has read words that nobody vouches for.
+    leaves that right to a mind that has read a stranger's words. A note may then hold such words,
+    and forgets whose they are: so what is read in notes is ``outside``. Set it off where none can
+    get in.
     """
     write, remove = _writing(book)
     return write, *_reading(book, outside), remove

@@ -32,7 +32,7 @@ def memory_search(
         before: only before this day
     """
     found = yield from _recalled(
-        context, query, limit if not who else _MOST * 3, (), since=since, before=before
+        context, query, _limited(limit) if not who else _MOST * 3, (), since=since, before=before
     )
     hits = [hit for hit in found.hits if not who or hit.record.who.casefold() == who.casefold()]
     return {"found": [_told(hit) for hit in hits[: _limited(limit)]], "held": found.held}
@@ -46,7 +46,7 @@ def knowledge_search(context: ToolContext, query: str, limit: int = 5) -> Though
         query: what to look for
         limit: the most passages to give, up to 10
     """
-    found = yield from _recalled(context, query, limit, ("document",))
+    found = yield from _recalled(context, query, _limited(limit), ("document",))
     passages = [
         {"text": hit.record.text, "document": hit.record.episode, "place": hit.record.source}
         for hit in found.hits
@@ -68,7 +68,7 @@ def _recalled(
     cue = Cue(
         text=query,
         at=context.now,
-        limit=limit if limit > _MOST else _limited(limit),
+        limit=limit,
         kinds=kinds,
         rules="hybrid",
         touch=False,

@@ -166,7 +166,8 @@ class Toolbox:
         log.debug("%s calls %s(%s): %s [%s]", context.who, name, arguments, why, receipt)
         try:
             value = self._run(found, arguments, replace(context, key=key))
-        except Exception as error:  # A tool may raise anything; it is logged and told on.
+        # A tool may raise anything, and call sys.exit: that must not end whoever called it.
+        except (Exception, SystemExit) as error:
             kind = type(error).__name__
             log.warning("tool %s, called by %s: %s: %s", name, context.who, kind, error)
             log.debug("tool %s [%s] failed here", name, receipt, exc_info=True)
@@ -201,14 +202,16 @@ class Toolbox:
         try:
             plain = to_jsonable_python(value)
             # Some JSON readers refuse NaN and infinity, which Python would write.
-            size = len(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+            text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+            if (sound := _encodable(text)) != text:
+                plain = json.loads(sound)
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             problem = f"tool '{name}' ran, but its result cannot be written as JSON: {error}"
             log.warning("%s [%s]", problem, receipt)
             return _refused(problem, "result", receipt)
-        if size > most:
+        if len(text) > most:
             problem = (
-                f"tool '{name}' ran, but its result has {size} characters, more than the "
+                f"tool '{name}' ran, but its result has {len(text)} characters, more than the "
                 f"{most} allowed; ask for less"
             )
             log.warning("%s [%s]", problem, receipt)
@@ -227,6 +230,9 @@ def _checked(found: AnyTool, arguments: Json) -> tuple[dict[str, Any], str]:
     if not isinstance(arguments, Mapping):
         kind = type(arguments).__name__
         return {}, f"{found.name}: arguments must be an object of named values, not a {kind}"
+    written = json.dumps(dict(arguments), ensure_ascii=False, default=str, skipkeys=True)
+    if written != _encodable(written):
+        return {}, f"{found.name}: an argument holds half of a surrogate pair, which is no letter"
     try:
         return found.arguments(arguments), ""
     except ValidationError as error:
@@ -254,11 +260,18 @@ def _fault(details: ErrorDetails, known: list[str]) -> str:
 
 
 def _refused(problem: str, reason: Fault, receipt: str = "") -> ToolResult:
+    problem = _encodable(problem)
     error = problem if len(problem) <= _ERROR_CHARACTERS else f"{problem[:_ERROR_CHARACTERS]}…"
     return ToolResult(ok=False, error=error, receipt=receipt, reason=reason)
 
 
-def _reason(error: Exception) -> Fault:
+def _encodable(text: str) -> str:
+    """The text as a file takes it. Names of files may hold halves of surrogate pairs; a receipt
+    that cannot be written would leave an act undone in the books."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _reason(error: BaseException) -> Fault:
     """What kind of failure an exception of a tool is."""
     if isinstance(error, TimeoutError):
         return "timeout"

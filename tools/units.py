@@ -228,7 +228,7 @@ class _Reader:
         known = _DEGREES.get(name, name) if self._degrees or name == "°" else name
         try:
             return self._registry.Quantity(Fraction(1), self._registry.parse_units(known))
-        except (pint.UndefinedUnitError, ValueError, TypeError) as error:
+        except (pint.UndefinedUnitError, ValueError, TypeError, AssertionError) as error:
             hint = nearest(name, list(self._registry))
             raise ValueError(f"'{name}' is not a unit{hint}; for example km, hour, kg") from error
 
