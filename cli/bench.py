@@ -87,7 +87,7 @@ def schemas(
 @bench.command()
 def decisions(
     data: Annotated[
-        Path | None, typer.Option("--data", help="The folder that holds bfcl/.")
+        Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
     ] = None,
     model: PlainModelOption = "smollm2",
     device: DeviceOption = "auto",
@@ -112,7 +112,7 @@ def decisions(
 @bench.command()
 def tools(
     data: Annotated[
-        Path | None, typer.Option("--data", help="The folder that holds bfcl/.")
+        Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
     ] = None,
     model: PlainModelOption = "smollm2",
     device: DeviceOption = "auto",

@@ -12,12 +12,7 @@ from typing import Any
 
 from ..core import NONE, Choose, Json, Option, SettingError, ToolSpec, tool_option
 
-SETS = {
-    "multiple": "BFCL_v4_multiple.first100",
-    "live_multiple": "BFCL_v4_live_multiple.first200",
-    "irrelevance": "BFCL_v4_irrelevance.first120",
-    "simple_python": "BFCL_v4_simple_python.first200",
-}
+SETS = ("multiple", "live_multiple", "irrelevance", "simple_python")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +64,61 @@ def data_folder(named: str | None = None) -> Path:
 
 
 def load(folder: Path, name: str) -> list[Item]:
-    """The items of one of ``SETS``. Raises SettingError when its files are not there."""
-    path = folder / "bfcl" / f"{SETS[name]}.jsonl"
-    answers = path.with_name(f"{SETS[name]}.answers.jsonl")
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        rights: list[tuple[str, dict[str, Any]]] = [("", {})] * len(rows)
-        if name != "irrelevance":
-            told = answers.read_text(encoding="utf-8").splitlines()
-            rights = [next(iter(json.loads(line)["ground_truth"][0].items())) for line in told]
-    except FileNotFoundError as error:
+    """The items of one of ``SETS``, out of all files ``BFCL_v4_NAME*.json`` or ``.jsonl`` in
+    ``folder`` or its ``bfcl``, each request once. Their answers stand beside them as
+    ``*.answers.jsonl``, or under the same name in ``possible_answer``, as BFCL has them.
+
+    Raises SettingError when there are none, or a request has no answer."""
+    files = held(folder, name)
+    if not files:
         raise SettingError(
-            f"{error.filename}: not there; name the folder that holds bfcl/ with --data or "
-            "DENIZENS_DATA"
-        ) from error
+            f"{_place(folder)}: holds no file BFCL_v4_{name}*.jsonl; name the folder that holds "
+            "it, or bfcl/, with --data or DENIZENS_DATA"
+        )
+    found: dict[str, Item] = {}
+    for path in files:
+        rights = {} if name == "irrelevance" else _answers(path)
+        for key, row in _rows(path).items():
+            if name != "irrelevance" and key not in rights:
+                raise SettingError(f"{path}: its answers have none for '{key}'; mend them")
+            right = rights.get(key, ("", {}))
+            item = Item(row["question"][0][-1]["content"], tuple(row["function"]), *right)
+            found.setdefault(key, item)
+    return list(found.values())
+
+
+def held(folder: Path, name: str) -> list[Path]:
+    """The files of one of ``SETS`` that a folder holds."""
+    fits = re.compile(rf"BFCL_v4_{name}(\.\w+)?\.jsonl?")
     return [
-        Item(row["question"][0][-1]["content"], tuple(row["function"]), *right)
-        for row, right in zip(rows, rights, strict=True)
+        path
+        for path in sorted(_place(folder).glob(f"BFCL_v4_{name}*"))
+        if fits.fullmatch(path.name) and not path.stem.endswith(".answers")
     ]
+
+
+def _place(folder: Path) -> Path:
+    return folder / "bfcl" if (folder / "bfcl").is_dir() else folder
+
+
+def _rows(path: Path) -> dict[str, Any]:
+    """The lines of a file by their ids, or by their numbers where they have none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        return {str(row.get("id", number)): row for number, row in enumerate(rows)}
+    except (OSError, ValueError, AttributeError) as error:
+        raise SettingError(f"{path}: cannot be read as JSON Lines ({error}); mend it") from error
+
+
+def _answers(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The right name and the accepted values of each argument, by a request's id."""
+    beside = path.with_name(f"{path.name.rpartition('.')[0]}.answers.jsonl")
+    told = beside if beside.exists() else path.parent / "possible_answer" / path.name
+    if not told.exists():
+        raise SettingError(f"{beside}: not there, nor {told}; put the answers beside the requests")
+    rows = _rows(told).items()
+    return {key: next(iter(row["ground_truth"][0].items())) for key, row in rows}
 
 
 _TYPES = {"dict": "object", "float": "number", "tuple": "array", "double": "number"}

@@ -14,7 +14,7 @@ from ..models.loading import load_local
 from ..models.local import LocalModel
 from ..planners.draft import IMPORTANCE
 from ..planners.meeting import whether
-from .bfcl import Item, load
+from .bfcl import SETS, Item, held, load
 from .choosing import choose_8
 from .examples import MUNDANE, PASSING, POIGNANT, TALKING, Meeting
 from .figures import auroc, balanced, paired, threshold
@@ -41,11 +41,11 @@ def measure(
     keys = ("name", "device", "dtype", "threads", "calibration")
     found: dict[str, Json] = {key: about[key] for key in keys}
     if "tools" in parts:
-        if (data / "bfcl").is_dir():
+        if all(held(data, one) for one in SETS):
             found["tools"] = tools(model, data, progress)
         else:
-            found["tools"] = {"left_out": f"no folder {data / 'bfcl'}; name another with --data"}
-            progress(f"tools: left out, there is no folder {data / 'bfcl'}")
+            found["tools"] = {"left_out": f"{data / 'bfcl'}: not all there; see --data"}
+            progress(f"tools: left out, {data / 'bfcl'} does not hold all of them")
     if "importance" in parts:
         progress("importance: 50 sentences")
         found["importance"] = importance(model)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import Choose, Json, Option, Seed, tool_option
 from ..models.local import LocalModel
-from .bfcl import load
+from .bfcl import held, load
 from .decisions import choices
 
 FEW, MANY = 10, 1000
@@ -98,12 +98,15 @@ def measure_search(
             [(request, option.name) for option, request in asked],
         )
     }
-    if (data / "bfcl").is_dir():
+    if any(held(data, part) for part in POOLED):
         pool, requests = pooled(data, 20 if quick else None)
         progress(f"search: {len(requests)} requests among {len(pool)} functions of BFCL")
         found["bfcl"] = accuracy(model, pool, requests)
     progress("search: seconds among 10 and among 1,000")
     return found | timing(model, tools)
+
+
+POOLED = ("multiple", "live_multiple", "simple_python")
 
 
 def pooled(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, str]]]:
@@ -112,7 +115,7 @@ def pooled(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, 
     are left out: nothing tells which is meant."""
     known: dict[str, Option] = {}
     requests = []
-    for part in ("multiple", "live_multiple", "simple_python"):
+    for part in (part for part in POOLED if held(data, part)):
         for item in load(data, part):
             for option in item.options():
                 known.setdefault(option.name, option)

@@ -15,7 +15,7 @@ from ..core import Failed, Json, Seed, Thought, ToolSpec
 from ..models.loading import load_local
 from ..models.local import LocalModel
 from ..planners.calling import Drafted, draft_call, fill
-from .bfcl import Item, load, rightly_called
+from .bfcl import SETS, Item, held, load, rightly_called
 from .decisions import irrelevance, rightly
 from .figures import interval, paired
 from .fitting import fitted, tables_of
@@ -65,6 +65,13 @@ def measure(
     about = model.describe()
     found: dict[str, Json] = {key: about[key] for key in ("name", "device", "dtype", "threads")}
     most = QUICK if quick else None
+    wanted = [part for part in parts if part in SETS]
+    # What is there is measured; where nothing is, the first part says which file is missing.
+    absent = [part for part in wanted if not held(data, part)]
+    if len(absent) < len(wanted):
+        for part in absent:
+            progress(f"{part}: left out, {data} holds no BFCL_v4_{part}*.jsonl")
+        parts = tuple(part for part in parts if part not in absent)
     if any(part in CATEGORIES for part in parts):
         found |= {"invalid": 0, "invented": 0}
     if receipts is not None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from denizens.cli.app import main
 from denizens.core import NONE, SettingError
-from denizens.evaluation.bfcl import SETS, Item, data_folder, load
+from denizens.evaluation.bfcl import Item, data_folder, load
 from denizens.evaluation.choosing import OPTIONS, PROMPT, ask_of, full_passes, measure, pairs_of
 from denizens.evaluation.decisions import PARTS, choosing, rightly
 from denizens.evaluation.examples import MUNDANE, PASSING, POIGNANT, TALKING
@@ -71,10 +71,10 @@ def test_the_paired_test_is_exact(rows: list[tuple[bool, bool]]) -> None:
 
 def write_set(path: Path, name: str, rows: list[dict[str, Any]], rights: list[str]) -> None:
     (path / "bfcl").mkdir(exist_ok=True)
-    file = path / "bfcl" / f"{SETS[name]}.jsonl"
+    file = path / "bfcl" / f"BFCL_v4_{name}.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     answers = [json.dumps({"ground_truth": [{right: {}}]}) for right in rights]
-    file.with_name(f"{SETS[name]}.answers.jsonl").write_text("\n".join(answers), encoding="utf-8")
+    file.with_name(f"BFCL_v4_{name}.answers.jsonl").write_text("\n".join(answers), encoding="utf-8")
 
 
 def row(request: str, *names: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from denizens.cli.app import main
-from denizens.core import Failed, Seed
+from denizens.core import Failed, Seed, SettingError
 from denizens.evaluation.bfcl import SETS, Item, accepts_value, as_schema, load, rightly_called
 from denizens.evaluation.fitting import Known, fit
 from denizens.evaluation.loads import think
@@ -119,11 +119,11 @@ def test_a_thousand_tools_are_made() -> None:
 
 
 def write(folder: Path, name: str, rows: list[dict[str, Any]], answers: list[Any]) -> None:
-    path = folder / "bfcl" / f"{SETS[name]}.jsonl"
+    path = folder / "bfcl" / f"BFCL_v4_{name}.jsonl"
     path.parent.mkdir(exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     told = "".join(json.dumps({"ground_truth": [one]}) + "\n" for one in answers)
-    path.with_name(f"{SETS[name]}.answers.jsonl").write_text(told)
+    path.with_name(f"BFCL_v4_{name}.answers.jsonl").write_text(told)
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +201,25 @@ def test_whole_calls_are_right(smollm2: LocalModel, data: Path) -> None:
         assert sum(one.right_tool for one in calls) >= 11
         assert sum(one.right for one in calls) >= 6
         assert not any(one.invalid or one.invented for one in calls)
+
+
+def test_files_as_bfcl_has_them(tmp_path: Path) -> None:
+    """Requests beside a folder ``possible_answer``, matched by id; several files of a category
+    are one, each request once; other categories' files are not taken; what has no answer is
+    named."""
+    row = {"question": [[{"content": "The area of 2"}]], "function": FUNCTIONS}
+    for name, ids in (("BFCL_v4_multiple.json", "ab"), ("BFCL_v4_multiple.first1.json", "a")):
+        (tmp_path / name).write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in ids))
+        (tmp_path / "possible_answer").mkdir(exist_ok=True)
+        told = [{"id": i, "ground_truth": [{"area": {"width": [i]}}]} for i in reversed(ids)]
+        answers = tmp_path / "possible_answer" / name
+        answers.write_text("".join(json.dumps(one) + "\n" for one in told))
+    (tmp_path / "BFCL_v4_multiple_turns.json").write_text("no JSON")
+    items = load(tmp_path, "multiple")
+    assert sorted(str(item.accepted["width"]) for item in items) == ["['a']", "['b']"]
+    (tmp_path / "BFCL_v4_multiple.more.jsonl").write_text(json.dumps(row | {"id": "c"}))
+    (tmp_path / "BFCL_v4_multiple.more.answers.jsonl").write_text("")
+    with pytest.raises(SettingError, match=r"more\.jsonl: its answers have none for 'c'"):
+        load(tmp_path, "multiple")
+    with pytest.raises(SettingError, match="holds no file BFCL_v4_live_multiple"):
+        load(tmp_path, "live_multiple")
