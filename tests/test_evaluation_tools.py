@@ -191,15 +191,15 @@ def test_functions_are_pooled_by_name(bench: list[str], tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.data
 def test_whole_calls_are_right(smollm2: LocalModel, data: Path) -> None:
-    """smollm2 with MiniLM, twelve even requests of two categories: the right tool nearly
+    """smollm2 with MiniLM, eight even requests of two categories: the right tool nearly
     always, and more than half of the calls right as a whole."""
     for name in ("simple_python", "multiple"):
-        items = load(data, name)[:24:2]
+        items = load(data, name)[:16:2]
         thoughts = [draft_call(i.request, i.specs(), seed=Seed.of(1), none=False) for i in items]
         found = think(smollm2, thoughts)
         calls = [judged(i, one.tool, one, {}) for i, one in zip(items, found) if one is not None]
-        assert sum(one.right_tool for one in calls) >= 11
-        assert sum(one.right for one in calls) >= 6
+        assert sum(one.right_tool for one in calls) >= 7
+        assert sum(one.right for one in calls) >= 4
         assert not any(one.invalid or one.invented for one in calls)
 
 

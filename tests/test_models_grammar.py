@@ -50,7 +50,7 @@ def feed(matcher: Matcher, text: str) -> bool:
 
 
 @given(schema=SCHEMAS, seed=st.integers(0, 10**6), limit=st.sampled_from([30, 80, 200, None]))
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_forced_tokens_are_those_of_single_steps(schema: Any, seed: int, limit: int | None) -> None:
     """Jumping over forced tokens gives the very tokens that masks alone give, where every
     forced token is the only one allowed."""

@@ -62,7 +62,7 @@ def test_what_is_narrowed_is_still_a_grammar(schema: Json) -> None:
 
 
 @given(schema=SCALARS, size=st.integers(1, 3))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 def test_sets_hold_nothing_twice(schema: Json, size: int) -> None:
     """uniqueItems is kept for scalars; too few different values for minItems is a fault."""
     bound = {"type": "array", "items": schema, "uniqueItems": True, "minItems": size}
