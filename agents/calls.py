@@ -16,9 +16,9 @@ from ..core import (
     Time,
     ToolResult,
     Waiting,
-    canonical,
 )
 from ..memory import CallBook, Entry, Stopwatch
+from ..planners import call_key
 from ..tools import Listener, Progress, ToolContext
 
 if TYPE_CHECKING:
@@ -104,11 +104,12 @@ class Caller:
         """A call's key, and what the book knows of it. A thought that goes on otherwise than
         it waited may make another call at the same place: that has a key of its own, for leave
         given to one call is none for another."""
+        mine = call_key(call.tool, call.arguments)
         key, number = self._key(where), 1
         while True:
             entry = (self.book.find(key) if self.book else None) or Entry()
             made = entry.request
-            if made is None or _same(made, call):
+            if made is None or call_key(made.tool, made.arguments) == mine:
                 return key, entry
             number += 1
             key = f"{self._key(where)}-{number}"
@@ -168,11 +169,6 @@ class Caller:
 
     def _key(self, where: AskId) -> str:
         return f"{where.agent}/{self.scope or where.step}/{where.path}"
-
-
-def _same(made: Request, call: Call) -> bool:
-    same: bool = made.tool == call.tool and canonical(made.arguments) == canonical(call.arguments)
-    return same
 
 
 def _denied(tool: str, note: str) -> ToolResult:

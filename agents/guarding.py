@@ -14,7 +14,6 @@ from ..core import (
     Call,
     Embed,
     Failed,
-    Json,
     Recall,
     Recalled,
     Record,
@@ -24,6 +23,7 @@ from ..core import (
     ToolSpec,
     canonical,
 )
+from ..planners import call_key
 from ..tools import Toolbox, matches
 
 T = TypeVar("T")
@@ -73,7 +73,8 @@ class Guard:
         self._basis = basis
         self._box = box
         self._traced: set[RecordId] = set()
-        self._made: dict[str, str] = {}
+        # By a call's key: its tool, and what is told to whoever makes it again.
+        self._made: dict[str, tuple[str, str]] = {}
         self._read(map(_person, sources))
         self._read(kept)
 
@@ -92,12 +93,12 @@ class Guard:
         )
         if over:
             return stamped, self._refused(ToolResult(ok=False, error=over, reason="budget"))
-        if (earlier := self._made.get(_key(ask))) is not None:
-            error = f"'{ask.tool}' was called with these arguments before; {earlier}"
-            return stamped, self._refused(ToolResult(ok=False, error=error, reason="repeated"))
+        key = call_key(ask.tool, ask.arguments)
+        if key in self._made:
+            return stamped, self._refused(repeated(*self._made[key]))
         self.calls += 1
         if self._kept(ask.tool):
-            self._made[_key(ask)] = "its answer is on the way"
+            self._made[key] = (ask.tool, "its answer is on the way")
         return stamped, None
 
     def _refused(self, answer: Failed | ToolResult) -> Answer:
@@ -147,26 +148,24 @@ class Guard:
             self._called(ask, answer)
 
     def _called(self, ask: Call, result: ToolResult) -> None:
-        spec, key = self._spec(ask.tool), _key(ask)
+        spec, key = self._spec(ask.tool), call_key(ask.tool, ask.arguments)
         if spec is None:
             return
         if result.receipt and spec.outside:
             self._read([f"tool:{ask.tool}"])
         if result.receipt and spec.effect == "acts":
             # What was read before may be otherwise now.
-            self._made = {one: told for one, told in self._made.items() if self._pure(one)}
+            self._made = {one: made for one, made in self._made.items() if self._pure(made[0])}
         if key not in self._made:
             return
         if spec.effect == "reads" and result.receipt and not result.ok:
             # Bad luck may have passed.
             del self._made[key]
             return
-        shown = canonical(result.value) if result.ok else result.error
-        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-        self._made[key] = f"the answer was: {shown}"
+        self._made[key] = (ask.tool, answered(result))
 
-    def _pure(self, key: str) -> bool:
-        spec = self._spec(key.partition("(")[0])
+    def _pure(self, tool: str) -> bool:
+        spec = self._spec(tool)
         return spec is not None and spec.effect == "pure"
 
     def _spec(self, tool: str) -> ToolSpec | None:
@@ -223,11 +222,18 @@ def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | 
         thought.close()
 
 
+def answered(result: ToolResult) -> str:
+    """What was answered, in words for whoever calls so again."""
+    shown = canonical(result.value) if result.ok else result.error
+    return f"the answer was: {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}…'}"
+
+
+def repeated(tool: str, told: str) -> ToolResult:
+    """The answer to a call that was made before, with what is ``told`` of that."""
+    error = f"'{tool}' was called with these arguments before; {told}"
+    return ToolResult(ok=False, error=error, reason="repeated")
+
+
 def _person(name: str) -> str:
     """The source that somebody's name stands for; nobody passes for a document or a tool."""
     return f"person:{name}" if ":" in name else name
-
-
-def _key(call: Call) -> str:
-    arguments: Json = call.arguments
-    return f"{call.tool}({canonical(arguments)})"

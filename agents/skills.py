@@ -18,14 +18,14 @@ from ..core import (
     ToolResult,
     all_of,
     call,
-    canonical,
     drive,
 )
 from ..memory import CallBook
+from ..planners import call_key
 from ..tools import AnyTool, Listener, Skill, Toolbox, ToolContext, skill_of
 from .calls import Caller
 from .faculties import Minds
-from .guarding import Stopped, guarded
+from .guarding import Stopped, answered, guarded, repeated
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 
 DEEPEST = 4
 """A skill may call skills so deep, so that none calls itself for ever."""
-
-_SHOWN = 200
 
 
 def with_skills(
@@ -83,9 +81,9 @@ class _Running:
             (answer,) = yield (ask,)
             return answer
         begun = yield from call(ask)
-        key = f"{ask.tool}({canonical(ask.arguments)})"
+        key = call_key(ask.tool, ask.arguments)
         if isinstance(begun, ToolResult) and begun.reason == "repeated" and key in self.made:
-            return _again(ask.tool, self.made[key])
+            return repeated(ask.tool, answered(self.made[key]))
         if not isinstance(begun, ToolResult) or not begun.ok:
             return begun
         self.made[key] = result = yield from self._think(ask, begun.receipt, depth)
@@ -112,13 +110,6 @@ class _Running:
             problem = f"{kind}: {error}"[:500]
             return ToolResult(ok=False, error=problem, receipt=receipt, reason="failed")
         return self.box.carried(named, value, receipt)
-
-
-def _again(tool: str, earlier: ToolResult) -> ToolResult:
-    shown = canonical(earlier.value) if earlier.ok else earlier.error
-    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-    error = f"'{tool}' was called with these arguments before; the answer was: {shown}"
-    return ToolResult(ok=False, error=error, reason="repeated")
 
 
 def asked_for(agent: Agent, ask: Call, *, at: Time, person: AgentId = "") -> Thought[ToolResult]:

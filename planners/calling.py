@@ -5,7 +5,6 @@ The tool is chosen by likelihood, so no name can be invented; its arguments fit 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -20,6 +19,7 @@ from ..core import (
     Seed,
     Thought,
     ToolSpec,
+    canonical,
     choose,
     tool_option,
 )
@@ -43,7 +43,7 @@ def call_key(tool: str, arguments: Json) -> str:
     >>> call_key("add", {"b": 2, "a": 1})
     '["add",{"a":1,"b":2}]'
     """
-    return json.dumps([tool, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return canonical([tool, arguments])
 
 
 def draft_call(
