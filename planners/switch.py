@@ -20,7 +20,7 @@ from ..core import (
     nearest,
 )
 from .draft import Draft
-from .goals import Goal, goals_of, hear_goals, settle_goal, task_of
+from .goals import Goal, goals_of, hear_goals, open_goal, settle_goal, task_of
 from .outcome import Worker
 from .react import React
 
@@ -40,7 +40,7 @@ def at_night(situation: Situation) -> bool:
 
 def has_goal(situation: Situation) -> bool:
     """Whether there is a goal to work on, or one is whispered now."""
-    return any(not goal.asked for goal in goals_of(hear_goals(situation).state))
+    return open_goal(hear_goals(situation).state) is not None
 
 
 RULES: Mapping[str, Rule] = {"spoken_to": spoken_to, "at_night": at_night, "has_goal": has_goal}
