@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 from ..agents import Agent, Upkeep
 from ..core import (
@@ -39,6 +40,8 @@ from .budget import CAP
 from .packing import reading
 from .scenario import Member, Scenario, moment
 from .simulation import Simulation
+
+T = TypeVar("T")
 
 WORLDS = ("town", "smallville", "places")
 
@@ -171,23 +174,26 @@ def _planner(scenario: Scenario, member: Member) -> Planner:
 
 
 def upkeep_of(scenario: Scenario, member: Member) -> Upkeep:
-    """What a person's memory does each night: [minds] memory, its own keys laid over."""
-    common, own = scenario.minds.memory or {}, member.memory or {}
-    found = checked(Upkeep, {**common, **own}, f"{scenario.source}: {member.persona.name}: memory")
+    """What a person's memory does each night."""
+    found = _laid_over(Upkeep, scenario, member, "memory")
     _ = found.bounds  # what is out of range is said before anything is begun
     return found
+
+
+def policy_of(scenario: Scenario, member: Member) -> Policy:
+    """What a person may do with its tools."""
+    return _laid_over(Policy, scenario, member, "policy")
+
+
+def _laid_over(cls: type[T], scenario: Scenario, member: Member, key: str) -> T:
+    """What [minds] says under a key, a person's own settings laid over it."""
+    common, own = getattr(scenario.minds, key) or {}, getattr(member, key) or {}
+    return checked(cls, {**common, **own}, f"{scenario.source}: {member.persona.name}: {key}")
 
 
 def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     names = scenario.minds.tools if member.tools is None else member.tools
     return [tool_by_name(name) for name in names]
-
-
-def policy_of(scenario: Scenario, member: Member) -> Policy:
-    """What a person may do with its tools: what [minds.policy] says, its own keys laid over."""
-    common, own = scenario.minds.policy or {}, member.policy or {}
-    where = f"{scenario.source}: {member.persona.name}: policy"
-    return checked(Policy, {**common, **own}, where)
 
 
 def make_world(scenario: Scenario, store: Store) -> World:

@@ -22,7 +22,7 @@ from ..core import (
     to_json,
 )
 from ..core.minds import InputKind
-from .scenario_checks import cast_of, check_memory, check_persona
+from .scenario_checks import cast_of, check_minds, check_persona
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +244,7 @@ def load_scenario(name: str | Path) -> Scenario:
         source=str(path),
     )
     _check_values(made)
-    check_memory(made)
+    check_minds(made)
     return made
 
 
@@ -261,12 +261,6 @@ def _check_values(made: Scenario) -> None:
     for table, key in (("minds", "daily"), ("minds", "settings"), ("world", "settings")):
         if not isinstance(getattr(getattr(made, table), key), dict):
             raise SettingError(f"{made.source}: '{key}' must be a table, written [{table}.{key}]")
-    for where, policy in (
-        ("[minds] policy", made.minds.policy),
-        *((f"{member.persona.name}: policy", member.policy) for member in made.people),
-    ):
-        if policy is not None and not isinstance(policy, dict):
-            raise SettingError(f"{made.source}: {where} must be a table, as in [minds.policy]")
     for given in made.inputs:
         moment(given.at, f"{made.source}: [[inputs]] at")
         if not isinstance(given.fields, dict):

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from .scenario import Member, Scenario
 
 
-def check_memory(made: Scenario) -> None:
-    """Raises SettingError for memory settings that are no table, and for documents given at
+LAID_OVER = {"policy": "[minds.policy]", "memory": "memory.budget = 1200"}
+"""Keys of [minds] that a person's own are laid over, each with how it is written."""
+
+
+def check_minds(made: Scenario) -> None:
+    """Raises SettingError for settings of minds that are no table, and for documents given at
     a moment."""
-    tables = {"[minds] memory": made.minds.memory}
-    tables |= {f"{member.persona.name}: memory": member.memory for member in made.people}
-    for where, table in tables.items():
-        if table is not None and not isinstance(table, dict):
-            raise SettingError(
-                f"{made.source}: {where} must be a table, as in memory.budget = 1200"
-            )
+    for key, example in LAID_OVER.items():
+        tables = {f"[minds] {key}": getattr(made.minds, key)}
+        tables |= {f"{one.persona.name}: {key}": getattr(one, key) for one in made.people}
+        for where, table in tables.items():
+            if table is not None and not isinstance(table, dict):
+                raise SettingError(f"{made.source}: {where} must be a table, as in {example}")
     for given in made.inputs:
         if given.kind == "document":
             raise SettingError(
