@@ -15,6 +15,9 @@ bench = typer.Typer(help="Measure this machine, as ratios in one run.", no_args_
 app.add_typer(bench, name="bench")
 
 PlainModelOption = Annotated[str, typer.Option("--model", help="A model transformers can load.")]
+BfclOption = Annotated[
+    Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
+]
 
 
 def chosen(command: str, part: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,9 +89,7 @@ def schemas(
 
 @bench.command()
 def decisions(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
-    ] = None,
+    data: BfclOption = None,
     model: PlainModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -111,9 +112,7 @@ def decisions(
 
 @bench.command()
 def tools(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
-    ] = None,
+    data: BfclOption = None,
     model: PlainModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core import MemoryFault, SettingError, to_json
-from ..memory import Budget, Claims, Documents, Folding, Memory, prepare
-from ..store import Store
 from .app import JsonOption, print_json, say
-from .memory import AgentOption, FileArgument, memory, one
+from .memory import AgentOption, FileArgument, memory, opened
 
 if TYPE_CHECKING:
+    from ..memory import Memory
     from ..memory.memory import Embedder
 
 
@@ -36,8 +33,10 @@ def claims(
     json: JsonOption = False,
 ) -> None:
     """List what a memory holds for true, with since when and until when."""
+    from ..memory import Claims
+
     then = _time(as_of) if as_of else None
-    with _opened(file, agent, write=learn) as held:
+    with opened(file, agent, write=learn) as held:
         known = Claims(held)
         count = known.learn(held.records()) if learn else 0
         found = known.all(about, as_of=then, person=person, past=past)
@@ -62,10 +61,12 @@ def documents(
     json: JsonOption = False,
 ) -> None:
     """List the documents of a memory, add a file to it (anew: what changed), or remove one."""
+    from ..memory import Documents
+
     if deed not in ("", "add", "remove") or bool(deed) != bool(what):
         asked = f"{deed} {what}".strip()
         raise SettingError(f"documents: '{asked}': say add PATH, remove NAME, or nothing")
-    with _opened(file, agent, write=bool(deed)) as held:
+    with opened(file, agent, write=bool(deed)) as held:
         known = Documents(held, _embedder(held) if deed == "add" else None)
         said = ""
         if deed == "add":
@@ -97,8 +98,10 @@ def fold(
 ) -> None:
     """Fold old records into summaries until the memory is within a budget; all come back by
     unfold. The hours count back from the newest record."""
+    from ..memory import Budget, Folding
+
     bounds = Budget(records=budget, per_day=per_day, fresh_hours=fresh_hours)
-    with _opened(file, agent, write=True) as held:
+    with opened(file, agent, write=True) as held:
         folding = Folding(held, _embedder(held))
         at = held.shelf.latest(held.shelf.count_at(None))
         before = folding.size(at)
@@ -120,25 +123,11 @@ def unfold(
     agent: AgentOption = None,
 ) -> None:
     """Bring the records of a summary back."""
-    with _opened(file, agent, write=True) as held:
+    from ..memory import Folding
+
+    with opened(file, agent, write=True) as held:
         back = Folding(held).unfold(summary, at=held.shelf.latest(held.shelf.count_at(None)))
     say(f"{file}: {len(back)} records of summary {summary} are recalled again")
-
-
-@contextmanager
-def _opened(file: Path, agent: str | None, *, write: bool) -> Iterator[Memory]:
-    """Somebody's memory. Raises MemoryFault for writing into a run, whose replay would
-    differ from then on."""
-    if write and not file.is_file():
-        raise MemoryFault(f"{file}: there is no such memory file; check the path")
-    with Store(file, write=write) as store:
-        prepare(store)
-        if write and store.get("start") is not None:
-            raise MemoryFault(
-                f"{file}: is a run, and replays as it was lived; give documents and a memory "
-                "budget in its scenario, or export the memory into a file of its own"
-            )
-        yield Memory(store, one(store, agent))
 
 
 def _embedder(held: Memory) -> Embedder | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..core import MemoryFault
-from ..memory import Memory, agents, export_lines, import_lines, prepare
-from ..store import Store
 from .app import BAD, JsonOption, app, print_json, say
+
+if TYPE_CHECKING:
+    from ..memory import Memory
+    from ..store import Store
 
 memory = typer.Typer(help="Look after a memory file.", no_args_is_help=True)
 app.add_typer(memory, name="memory")
@@ -25,6 +29,9 @@ AgentOption = Annotated[
 @memory.command()
 def verify(file: FileArgument, json: JsonOption = False) -> None:
     """Check every record's checksum and the chains; name what is damaged."""
+    from ..memory import agents, prepare
+    from ..store import Store
+
     with Store(file, write=False) as store:
         prepare(store)
         found = [str(damage) for damage in store.verify()]
@@ -72,9 +79,10 @@ def export(
     ] = "",
 ) -> None:
     """Write a memory as JSON Lines: all of it, or what one person may see."""
-    with Store(file, write=False) as store:
-        prepare(store)
-        count = export_lines(Memory(store, one(store, agent)), to, person=person)
+    from ..memory import export_lines
+
+    with opened(file, agent, write=False) as held:
+        count = export_lines(held, to, person=person)
     say(f"{to}: {count} lines")
 
 
@@ -85,6 +93,8 @@ def take_in(
     agent: Annotated[str, typer.Option("--agent", help="Whose memory it becomes.")],
 ) -> None:
     """Read JSON Lines into an agent's empty memory, in a new file or an old one."""
+    from ..memory import Memory, import_lines
+
     with Memory(file, agent) as made:
         count = import_lines(made, source)
     say(f"{file}: {count} lines")
@@ -119,8 +129,29 @@ def forget(
         raise typer.Exit(BAD)
 
 
-def one(store: Store, agent: str | None) -> str:
+@contextmanager
+def opened(file: Path, agent: str | None, *, write: bool) -> Iterator[Memory]:
+    """Somebody's memory. Raises MemoryFault for writing into a run, whose replay would
+    differ from then on."""
+    from ..memory import Memory, prepare
+    from ..store import Store
+
+    if write and not file.is_file():
+        raise MemoryFault(f"{file}: there is no such memory file; check the path")
+    with Store(file, write=write) as store:
+        prepare(store)
+        if write and store.get("start") is not None:
+            raise MemoryFault(
+                f"{file}: is a run, and replays as it was lived; give documents and a memory "
+                "budget in its scenario, or export the memory into a file of its own"
+            )
+        yield Memory(store, _one(store, agent))
+
+
+def _one(store: Store, agent: str | None) -> str:
     """Whose memory is meant. Raises MemoryFault unless exactly one is."""
+    from ..memory import agents
+
     known = agents(store)
     if agent is None and len(known) == 1:
         return known[0]

@@ -82,6 +82,7 @@ class _Page:
     def __init__(self) -> None:
         self.blocks: list[PageBlock] = []
         self._held: list[str] = []
+        self._blank = True
         self._first = self._last = 1
         self._silent = 0
         self._titles: list[tuple[int, str]] = []
@@ -93,8 +94,7 @@ class _Page:
         if tag in _SILENT:
             self._silent = max(0, self._silent + (-1 if ends else 1))
         elif tag in _TITLES and ends:
-            text = " ".join("".join(self._held).split())
-            self._held = []
+            text = self._taken()
             depth = _TITLES[tag]
             self._titles = [(level, name) for level, name in self._titles if level < depth]
             if text:
@@ -112,15 +112,22 @@ class _Page:
             return
         if data.strip():
             before = data[: len(data) - len(data.lstrip())].count("\n")
-            if not "".join(self._held).strip():
+            if self._blank:
                 self._first = self._line + before
             self._last = self._line + data.rstrip().count("\n")
-        self._held.append(unescape(_ENDLESS.sub("\ufffd", data)) if "&" in data else data)
+        text = unescape(_ENDLESS.sub("\ufffd", data)) if "&" in data else data
+        self._held.append(text)
+        self._blank = self._blank and not text.strip()
 
     def flush(self) -> None:
         """End the open block."""
-        text = " ".join("".join(self._held).split())
-        self._held = []
+        text = self._taken()
         if text:
             headings = tuple(name for _, name in self._titles)
             self.blocks.append(PageBlock(text, headings, self._first, self._last))
+
+    def _taken(self) -> str:
+        """The text that was held, in one line; nothing is held after."""
+        text = " ".join("".join(self._held).split())
+        self._held, self._blank = [], True
+        return text

@@ -18,10 +18,8 @@ from ..core import (
     Json,
     Line,
     Recall,
-    Recalled,
     Reply,
     Request,
-    Thought,
     ToolResult,
     ToolSpec,
     drive,
@@ -151,7 +149,8 @@ class Counter:
             person=self._person,
             touch=False,
         )
-        found = drive({agent.id: _looked_up(cue)}, Minds({agent.id: agent}, at=now))[agent.id]
+        asked = recall(Recall(cue=cue))
+        found = drive({agent.id: asked}, Minds({agent.id: agent}, at=now))[agent.id]
         if isinstance(found, Failed):
             raise RuntimeError(found.detail)
         return [
@@ -261,10 +260,6 @@ class Counter:
 def _nobody_to_ask(request: Request) -> Approval:
     """Who visits is not who gives leave, and that person is not here."""
     return Approval(False, "nobody who could give leave is here")
-
-
-def _looked_up(cue: Cue) -> Thought[Recalled | Failed]:
-    return (yield from recall(Recall(cue=cue)))
 
 
 def _with_person(parameters: Json) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import update_wrapper
@@ -25,7 +25,7 @@ from typing import (
     runtime_checkable,
 )
 
-from ..core import AgentId, Json, Time, ToolError, ToolSpec
+from ..core import AgentId, Json, Time, ToolError, ToolSpec, nearest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -35,6 +35,7 @@ R = TypeVar("R")
 Effect: TypeAlias = Literal["pure", "reads", "acts"]
 
 _NAME = re.compile(r"(?=.{1,64}$)[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_FAULTS_SHOWN = 5
 _ARGS = re.compile(r"(?m)^Args:[ \t]*$\n((?:[ \t]+.*\n?|[ \t]*\n)*)")
 
 
@@ -116,6 +117,18 @@ def checked_name(name: str) -> str:
             '@tool(name="...")'
         )
     return name
+
+
+def unknown_argument(name: str, known: Collection[str]) -> str:
+    """What a model is told that gave an argument which is none of ``known``."""
+    names = ", ".join(known) or "none"
+    return f"there is no argument '{name}'{nearest(name, known)}; arguments: {names}"
+
+
+def first_faults(faults: Sequence[str]) -> str:
+    """The first five of the faults in a call's arguments, and how many more there are."""
+    more = len(faults) - _FAULTS_SHOWN
+    return "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
 class Tool(Generic[P, R]):

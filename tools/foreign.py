@@ -8,12 +8,11 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
-from ..core import Json, SettingError, ToolSpec, digest_text, nearest
-from .declare import Effect, ToolContext, checked_name
+from ..core import Json, SettingError, ToolSpec, digest_text
+from .declare import Effect, ToolContext, checked_name, first_faults, unknown_argument
 from .foreign_schema import clean, regular, tamed
 from .running import Tell
 
-_SHOWN = 5
 _FAULT = 160
 _DESCRIPTION = 600
 _LONGEST = 64
@@ -68,9 +67,7 @@ class ForeignTool:
                 break
             faults += list(_told(error, known))
         if faults:
-            shown = "; ".join(faults[:_SHOWN])
-            more = len(faults) - _SHOWN
-            raise ValueError(shown + (f"; and {more} more" if more > 0 else ""))
+            raise ValueError(first_faults(faults))
         return dict(given)
 
     @cached_property
@@ -140,10 +137,9 @@ def _told(error: Any, known: Mapping[str, Json]) -> Iterator[str]:
     if error.validator == "required" and not path:
         yield f"argument {error.message.removesuffix(' is a required property')} is missing"
     elif error.validator == "additionalProperties" and not path:
-        names = ", ".join(known) or "none"
         for one in error.instance:
             if one not in known:
-                yield f"there is no argument '{one}'{nearest(one, known)}; arguments: {names}"
+                yield unknown_argument(one, known)
     else:
         where = f"argument '{path}'" if path else "the arguments"
         yield clean(f"{where}: {error.message}", _FAULT)

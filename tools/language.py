@@ -8,7 +8,6 @@ from typing import Literal
 
 from ..core import (
     Completion,
-    Cue,
     Failed,
     Generate,
     Hit,
@@ -24,6 +23,7 @@ from ..core import (
     recall,
 )
 from .declare import ToolContext
+from .remembering import searching
 from .skills import skill
 from .texts import invented, likeness, sentences, within, words
 from .tones import TONES
@@ -226,16 +226,7 @@ def answer_from_documents(context: ToolContext, question: str) -> Thought[Json]:
     Args:
         question: what is asked
     """
-    cue = Cue(
-        text=question,
-        at=context.now,
-        limit=5,
-        kinds=("document",),
-        rules="hybrid",
-        touch=False,
-        person=context.person,
-    )
-    found = yield from recall(Recall(cue=cue))
+    found = yield from recall(Recall(cue=searching(context, question, 5, ("document",))))
     if isinstance(found, Failed):
         raise ValueError(f"the documents cannot be searched: {found.detail}")
     unknown = found.held is not None and found.held < _HELD

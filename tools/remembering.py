@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias, TypedDict
 
 from ..core import AgentId, Cue, Failed, Hit, Json, Kind, Recall, Recalled, Thought, Time, recall
@@ -65,14 +66,8 @@ def _recalled(
 ) -> Thought[Recalled]:
     if not query.strip():
         raise ValueError("the query is empty; say what to look for")
-    cue = Cue(
-        text=query,
-        at=context.now,
-        limit=limit,
-        kinds=kinds,
-        rules="hybrid",
-        touch=False,
-        person=context.person,
+    cue = replace(
+        searching(context, query, limit, kinds),
         since=moment_of(since, context.now) if since else None,
         before=moment_of(before, context.now) if before else None,
     )
@@ -80,6 +75,19 @@ def _recalled(
     if isinstance(found, Failed):
         raise ValueError(f"the memory cannot be searched: {found.detail}")
     return found
+
+
+def searching(context: ToolContext, text: str, limit: int, kinds: tuple[Kind, ...]) -> Cue:
+    """What to recall for a tool: only what its caller's person may know, and leaving no trace."""
+    return Cue(
+        text=text,
+        at=context.now,
+        limit=limit,
+        kinds=kinds,
+        rules="hybrid",
+        touch=False,
+        person=context.person,
+    )
 
 
 def _limited(limit: int) -> int:

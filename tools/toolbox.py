@@ -10,7 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core import AgentId, Fault, Json, ToolError, ToolResult, ToolSpec, digest_text, nearest
-from .declare import AnyTool, Limits, Tool, ToolContext, checked_name
+from .declare import (
+    AnyTool,
+    Limits,
+    Tool,
+    ToolContext,
+    checked_name,
+    first_faults,
+    unknown_argument,
+)
 from .find import tool_by_name
 from .policy import Policy, Ruling
 from .running import Tell, again, run
@@ -21,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ERROR_CHARACTERS = 500
-_ERRORS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +247,7 @@ def _checked(found: AnyTool, arguments: Json) -> tuple[dict[str, Any], str]:
         faults = [_fault(details, known) for details in error.errors()]
     except ValueError as error:
         return {}, f"{found.name}: {error}"
-    more = len(faults) - _ERRORS_SHOWN
-    shown = "; ".join(faults[:_ERRORS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-    return {}, f"{found.name}: {shown}"
+    return {}, f"{found.name}: {first_faults(faults)}"
 
 
 def _fault(details: ErrorDetails, known: list[str]) -> str:
@@ -251,8 +256,7 @@ def _fault(details: ErrorDetails, known: list[str]) -> str:
     if details["type"] == "missing":
         return f"argument '{path}' is missing"
     if details["type"] == "extra_forbidden" and len(details["loc"]) == 1:
-        names = ", ".join(known) or "none"
-        return f"there is no argument '{path}'{nearest(path, known)}; arguments: {names}"
+        return unknown_argument(path, known)
     given = repr(details["input"])
     if len(given) > 60:
         given = given[:59] + "…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import cache
 
 from ..core import page_blocks
 
@@ -13,14 +14,11 @@ _TEXTS = re.compile(
 )
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 # Names that web pages use; Python knows codecs besides that are no encodings of pages.
-_ENCODINGS = frozenset(
-    codecs.lookup(name).name
-    for name in [
-        *("utf-8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "gbk", "big5"),
-        *("shift_jis", "euc-jp", "iso-2022-jp", "euc-kr", "koi8-r", "koi8-u", "macroman"),
-        *(f"iso8859-{n}" for n in (*range(1, 12), *range(13, 17))),
-        *(f"cp{n}" for n in (874, *range(1250, 1259))),
-    ]
+_ENCODINGS = (
+    *("utf-8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "gbk", "big5"),
+    *("shift_jis", "euc-jp", "iso-2022-jp", "euc-kr", "koi8-r", "koi8-u", "macroman"),
+    *(f"iso8859-{n}" for n in (*range(1, 12), *range(13, 17))),
+    *(f"cp{n}" for n in (874, *range(1250, 1259))),
 )
 
 
@@ -54,7 +52,13 @@ def _encoding(declared: str, body: bytes, page: bool) -> str:
         found = codecs.lookup(named.group(1)).name if named else "utf-8"
     except LookupError:
         return "utf-8"
-    return found if found in _ENCODINGS else "utf-8"
+    return found if found in _known() else "utf-8"
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Python's own names of the encodings. To look them up loads them all, so not at once."""
+    return frozenset(codecs.lookup(name).name for name in _ENCODINGS)
 
 
 def _plain(source: str) -> str:
