@@ -22,8 +22,8 @@ import numpy as np
 from ..core import Cue, Hit, Json, Record, SettingError
 from ..memory import Memory, recall_many
 from ..store import Store
-from .bfcl import data_folder
 from .embedding import packaged_embedder
+from .memory import default_data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Talks:
     def read(cls, file: Path | None = None) -> Talks:
         """From a file in LoCoMo's format (the data folder's by default), embedded by MiniLM.
         Raises SettingError when it cannot be read."""
-        source = file or data_folder() / "locomo" / "locomo_first5.json"
+        source = file or default_data()
         try:
             talks = json.loads(source.read_text(encoding="utf-8"))
             texts = [
