@@ -15,6 +15,7 @@ from ..core import Cue, Json, Record, Seed
 from ..memory import Memory
 from ..memory.folding import Budget, Folding
 from .changes_world import START, Line, world
+from .memory_speed import resident
 
 if TYPE_CHECKING:
     from ..memory.memory import Embedder
@@ -98,8 +99,5 @@ def _live(
 def _megabytes() -> float | None:
     """Memory of this process, where the system tells."""
     gc.collect()
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return round(pages * 4096 / 2**20, 1)
+    taken = resident()
+    return round(taken / 2**20, 1) if taken else None

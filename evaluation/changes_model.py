@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from random import Random
 
-from ..core import Answer, Call, Client, Done, Json, Model, Recall, Record, Seed, Thought
+from ..core import Json, Model, Record, Seed
 from ..memory.claim_asking import reading
 from ..memory.claim_drafts import Draft
 from .changes_world import Line, Phrasing, known, world
+from .loads import think
 
 SAMPLE = 60
 SEED = Seed.of(2023).child("read by a model")
@@ -20,7 +21,7 @@ def by_model(told: Callable[[str], None], model: Model | None = None) -> dict[st
     relation, the object, and all of subject, relation and object are right."""
     from ..models import load_model
 
-    client = (model or load_model("smollm2")).client()
+    mind = model or load_model("smollm2")
     result: dict[str, Json] = {}
     phrasings: tuple[Phrasing, ...] = ("loose", "unseen")
     for phrasing in phrasings:
@@ -32,7 +33,7 @@ def by_model(told: Callable[[str], None], model: Model | None = None) -> dict[st
             Record(id=n, kind="observation", text=line.text, created=line.at)
             for n, line in enumerate(chosen, 1)
         ]
-        drafts = answered(reading(records, list(known()["relations"])), client)
+        (drafts,) = think(mind, [reading(records, list(known()["relations"]))])
         shares = right(chosen, drafts)
         took = time.perf_counter() - started
         result[phrasing] = {**shares, "lines": SAMPLE, "lines_per_s": round(SAMPLE / took, 1)}
@@ -61,23 +62,3 @@ def _bare(value: str) -> str:
     for article in ("the ", "a ", "an "):
         value = value.removeprefix(article)
     return value
-
-
-def answered(thought: Thought[tuple[Draft, ...]], client: Client) -> tuple[Draft, ...]:
-    """Run a thought that asks a model alone."""
-    try:
-        asks = next(thought)
-        while True:
-            places = {}
-            for n, ask in enumerate(asks):
-                assert not isinstance(ask, Recall | Call), "a reading asks its model alone"
-                places[client.submit(ask, owner="reader", priority=0)] = n
-            answers: dict[int, Answer] = {}
-            while places:
-                for item in client.wait():
-                    if isinstance(item, Done) and item.ticket in places:
-                        answers[places.pop(item.ticket)] = item.answer
-            asks = thought.send(tuple(answers[n] for n in range(len(asks))))
-    except StopIteration as end:
-        found: tuple[Draft, ...] = end.value
-        return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core import Seed
 
@@ -78,10 +79,9 @@ def paired(first: Sequence[bool], second: Sequence[bool], rounds: int = 10_000) 
     count = better + worse
     tail = sum(comb(count, i) for i in range(min(better, worse) + 1)) / 2**count
     gains = a.astype(float) - b.astype(float)
-    rng = np.random.default_rng(Seed.of(1).child("bootstrap").number)
-    drawn = gains[rng.integers(0, len(gains), (rounds, len(gains)))].mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Paired(better, worse, min(1.0, 2 * tail), float(gains.mean()), float(low), float(high))
+    return Paired(
+        better, worse, min(1.0, 2 * tail), float(gains.mean()), *_bootstrapped(gains, rounds)
+    )
 
 
 def interval(right: Sequence[bool], rounds: int = 10_000) -> tuple[float, float]:
@@ -90,8 +90,12 @@ def interval(right: Sequence[bool], rounds: int = 10_000) -> tuple[float, float]
     >>> interval([True] * 4)
     (1.0, 1.0)
     """
-    told = np.asarray(right, dtype=float)
+    return _bootstrapped(np.asarray(right, dtype=float), rounds)
+
+
+def _bootstrapped(values: NDArray[np.float64], rounds: int) -> tuple[float, float]:
+    """The 95 % percentile interval of a mean, over items drawn with a fixed seed."""
     rng = np.random.default_rng(Seed.of(1).child("bootstrap").number)
-    drawn = told[rng.integers(0, len(told), (rounds, len(told)))].mean(axis=1)
+    drawn = values[rng.integers(0, len(values), (rounds, len(values)))].mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)

@@ -22,8 +22,8 @@ import numpy as np
 from ..core import Cue, Hit, Json, Record, SettingError
 from ..memory import Memory, recall_many
 from ..store import Store
-from .bfcl import data_folder
 from .embedding import packaged_embedder
+from .memory import default_data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Talks:
     def read(cls, file: Path | None = None) -> Talks:
         """From a file in LoCoMo's format (the data folder's by default), embedded by MiniLM.
         Raises SettingError when it cannot be read."""
-        source = file or data_folder() / "locomo" / "locomo_first5.json"
+        source = file or default_data()
         try:
             talks = json.loads(source.read_text(encoding="utf-8"))
             texts = [
@@ -106,7 +106,7 @@ def measure_one(talks: Talks, size: int) -> dict[str, Json]:
     at = _START + timedelta(minutes=size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "memory.db"
-        resting = _resident()
+        resting = resident()
         memory = Memory(path, "Bo", rules=rules)
         took = _fill(memory, talks, size)
         cue = Cue(text="", at=at)
@@ -114,7 +114,7 @@ def measure_one(talks: Talks, size: int) -> dict[str, Json]:
         memory.recall(cue, cues[0])
         took += time.perf_counter() - start
         recalls = [_recalled(memory, cue, row) for row in cues]
-        ram = _resident() - resting
+        ram = resident() - resting
         matrix = memory.shelf.index.rows_of.part(0, size)
         scans = _scans(matrix, cues[:50])
         exact = [_recalled(memory, _paper(cue), row) for row in cues[:20]]
@@ -244,7 +244,7 @@ def _ms(seconds: Sequence[float]) -> float:
     return round(median(seconds) * 1000, 3)
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes of RAM this process takes now; 0 where the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])

@@ -116,12 +116,13 @@ def pooled(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, 
     known: dict[str, Option] = {}
     requests = []
     for part in (part for part in POOLED if held(data, part)):
-        for item in load(data, part):
+        items = load(data, part)
+        for item in items:
             for option in item.options():
                 known.setdefault(option.name, option)
         requests += [
             (item.request, item.right)
-            for item in load(data, part)[:most]
+            for item in items[:most]
             if any(known[item.right] == option for option in item.options())
         ]
     return [*known.values()], requests

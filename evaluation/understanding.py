@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 
-from ..core import Answer, Call, Embed, Json, Model, Recall, Seed, Thought, Vectors, all_of
+from ..core import Embed, Json, Model, Seed, Thought, Vectors
 from ..planners.understanding import LANGUAGES, SENTIMENTS, Guess, Intent, understand
+from .loads import think
 from .rehearsal import answers_of
 
 PARTS = ("intent", "sentiment", "language")
@@ -86,20 +87,7 @@ def guessed(model: Model, part: str, rows: Sequence[str]) -> list[Guess]:
         found = yield from understand(text, seed=seed, languages=tuple(LANGUAGES))
         return found.language
 
-    return list(_driven(model, all_of([thought(text) for text in rows])))
-
-
-def _driven(model: Model, thought: Thought[tuple[Guess, ...]]) -> tuple[Guess, ...]:
-    client = model.client()
-    answers: tuple[Answer, ...] | None = None
-    try:
-        while True:
-            asks = next(thought) if answers is None else thought.send(answers)
-            wanted = [("", ask) for ask in asks if not isinstance(ask, Recall | Call)]
-            answers = tuple(answers_of(client, wanted))
-    except StopIteration as end:
-        made: tuple[Guess, ...] = end.value
-        return made
+    return think(model, [thought(text) for text in rows])
 
 
 def _cosine(model: Model, part: str, rows: Sequence[Labelled]) -> float:

@@ -293,11 +293,16 @@ def _part(cls: type[T], data: Json) -> T | None:
 
 def _read(store: Store, what: str, row: tuple[Json, ...]) -> Json:
     """The JSON of a row whose last columns are that and its checksum."""
-    if any(isinstance(value, bytes) for value in row) or _mark(*row[:-1]) != row[-1]:
+    if not _whole(row):
         raise RunCorrupt(
             f"{store.name}: {what} does not fit its checksum; restore the file from a backup"
         )
     return json.loads(row[-2])
+
+
+def _whole(row: tuple[Json, ...]) -> bool:
+    """Whether a row fits the checksum in its last column; bytes are damaged text."""
+    return not any(isinstance(value, bytes) for value in row) and _mark(*row[:-1]) == row[-1]
 
 
 def _mark(*values: Json) -> str:
@@ -309,7 +314,7 @@ def _check(store: Store) -> Iterator[Damage]:
     total = 0
     for table in _KEYS:
         for row in store.rows(f"SELECT * FROM {table}"):
-            if any(isinstance(value, bytes) for value in row) or _mark(*row[:-1]) != row[-1]:
+            if not _whole(row):
                 yield Damage(f"{table} {row[0]!r}", "does not fit its checksum")
                 return
             total += int(row[-1], 16)

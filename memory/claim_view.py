@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from ..core import Time
-from .claim import Claim, Statement
-from .claim_names import Names, name_key
+from .claim import FUNCTIONAL, Claim, Statement
+from .claim_names import Names
 
 ALIAS = "also called"
 _PREFIXES = ("favourite ", "favorite ")
@@ -130,12 +130,5 @@ def is_functional(relation: str) -> bool:
     >>> is_functional("lives in"), is_functional("favourite colour"), is_functional("knows")
     (True, True, False)
     """
-    from .claim import FUNCTIONAL
-
     key = relation_key(relation)
     return key in FUNCTIONAL or key.startswith(_PREFIXES) or key.endswith(" number")
-
-
-def entities(claims: Iterable[Claim]) -> list[str]:
-    """Keys of all subjects and objects of claims, each once."""
-    return list(dict.fromkeys(name_key(n) for c in claims for n in (c.subject, c.object) if n))

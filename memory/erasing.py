@@ -3,8 +3,8 @@ notes and calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..core import AgentId, RecordId
 from ..store import Store
@@ -16,29 +16,15 @@ from .logbook import NOTES, Tail
 from .memory import Memory
 
 
-class Erasure(Protocol):
-    """Whom to erase, from whose memories, and which of their records are going; ``mentions``:
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Whom to erase, from whose memories, and which records of each are going; ``mentions``:
     whatever names them goes too."""
 
-    @property
-    def person(self) -> AgentId:
-        """Who is erased."""
-        ...
-
-    @property
-    def agents(self) -> Sequence[AgentId]:
-        """Whose memories are meant."""
-        ...
-
-    @property
-    def mentions(self) -> bool:
-        """Whether what names them goes too."""
-        ...
-
-    @property
-    def records(self) -> Mapping[AgentId, Collection[RecordId]]:
-        """The records that are going, for each agent."""
-        ...
+    person: AgentId
+    agents: tuple[AgentId, ...]
+    mentions: bool
+    records: dict[AgentId, frozenset[RecordId]]
 
 
 def erase_claims(store: Store, erasure: Erasure) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..core import AgentId, Json, MemoryFault, Record, RecordId, canonical, from_json, to_json
+from .claim import visible
 from .encoding import gone
 from .ledger import Entry, read_entries, read_quarantine, write_entry
 from .logbook import BESIDE
@@ -87,8 +88,7 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
 
 
 def _theirs(row: Row, person: AgentId) -> bool:
-    audience = row.record.audience
-    return (not audience or person in audience) and not gone(row.record)
+    return visible(row.record.audience, person) and not gone(row.record)
 
 
 def import_lines(memory: Memory, path: Path | str) -> int:

@@ -14,7 +14,7 @@ from ..store import Store, chain
 from . import ledger
 from .claim_names import naming
 from .encoding import FORGOTTEN, body_of, gone
-from .erasing import ERASERS
+from .erasing import ERASERS, Erasure
 from .images import SPACE
 from .logbook import BESIDE
 from .repairing import blank, leftovers
@@ -32,16 +32,6 @@ from .table import (
 
 PIECE = 200
 """Bytes of a long text looked for at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """Whom to erase, from whose memories, and which of their records are going."""
-
-    person: AgentId
-    agents: tuple[AgentId, ...]
-    mentions: bool
-    records: dict[AgentId, frozenset[RecordId]]
 
 
 @dataclass(frozen=True, slots=True)

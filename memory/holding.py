@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import AgentId, Kind, Record, RecordId
+from .claim import visible
 from .encoding import gone
 from .hiding import hidden, hidden_numbers
 from .ledger import read_quarantine
@@ -94,7 +95,7 @@ def records(
         least = found[0].id if found else len(memory) + 1
         others = [number for number in others if number > least]
     for record in read_some(memory.store, memory.agent, list(others)):
-        heard = not person or not record.audience or person in record.audience
+        heard = visible(record.audience, person)
         if heard and not gone(record) and (not kinds or record.kind in kinds):
             found.append(record)
     if len(found) > len(places):

@@ -36,7 +36,7 @@ def write_entry(store: Store, agent: AgentId, entry: Entry) -> None:
         ends = store.get(_ENDS, {})
         count, link = ends.get(agent, (0, ""))
         data = canonical(entry.data)
-        link = chain(link, _payload(agent, count + 1, entry.step, entry.what, data))
+        link = chain(link, entry_payload(agent, count + 1, entry.step, entry.what, data))
         store.execute(
             "INSERT INTO memory_log VALUES (?, ?, ?, ?, ?, ?)",
             (agent, count + 1, entry.step, entry.what, data, link),
@@ -54,7 +54,7 @@ def read_entries(store: Store, agent: AgentId) -> Iterator[Entry]:
         "SELECT n, step, what, data, link FROM memory_log WHERE agent = ? ORDER BY n", (agent,)
     ):
         count += 1
-        link = chain(link, _payload(agent, n, step, str(what), str(data)))
+        link = chain(link, entry_payload(agent, n, step, str(what), str(data)))
         if n != count or link != kept:
             raise _fault(store, agent, f"line {count} of its log is missing or changed")
         yield Entry(step, what, json.loads(data))
@@ -116,7 +116,8 @@ def unname(store: Store, agent: AgentId, person: AgentId, named: Callable[[str],
         write_entry(store, agent, entry)
 
 
-def _payload(agent: AgentId, n: int, step: int, what: str, data: str) -> str:
+def entry_payload(agent: AgentId, n: int, step: int, what: str, data: str) -> str:
+    """What a line's link adds to the chain."""
     return canonical([agent, n, step, what, data])
 
 

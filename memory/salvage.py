@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import AgentId, MemoryFault, canonical, digest_text
+from ..core import AgentId, MemoryFault, digest_text
 from ..store import Store, chain, connect_reading
 from .checking import Raw
-from .ledger import Entry
+from .ledger import Entry, entry_payload
 from .logbook import BESIDE
 
 _OURS = ("memory_records", "memory_touches", "memory_heads", "memory_log")
@@ -114,7 +114,7 @@ class Wreck:
             key=lambda row: int(row[0]),
         )  # fmt: skip
         for n, step, what, data, kept in rows:
-            mark = chain(link, canonical([agent, n, step, str(what), str(data)]))
+            mark = chain(link, entry_payload(agent, n, step, str(what), str(data)))
             if lost or n != len(entries) + 1 or mark != kept:
                 lost += 1
                 continue

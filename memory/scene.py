@@ -215,5 +215,4 @@ def admitted_records(memory: Memory, cue: Cue) -> list[Record]:
 def _for_person(shelf: Shelf, count: int, person: AgentId) -> list[Mask]:
     if not person or len(shelf.audiences) == 1:
         return []
-    heard = [not people or person in people for people in shelf.audiences]
-    return [np.array(heard)[shelf.audience.array[:count]]]
+    return [shelf.heard(count, person)]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
 from denizens.core import Cue, Record
 from denizens.memory import Claims, Documents, Folding, Memory
-from denizens.memory.erasing import ERASERS
+from denizens.memory.erasing import ERASERS, Erasure
 from denizens.store import Store
 
 NOW = datetime(2023, 6, 1, 9)
 
 
-@dataclass
-class Gone:
-    """Whom to erase."""
-
-    person: str
-    agents: Sequence[str] = ("Bo",)
-    mentions: bool = True
-    records: Mapping[str, Collection[int]] = field(default_factory=dict)
+def erasing(person: str, records: Collection[int] = (), mentions: bool = True) -> Erasure:
+    """Whom to erase from Bo's memory."""
+    return Erasure(person, ("Bo",), mentions, {"Bo": frozenset(records)})
 
 
 def memory(store: Store) -> Memory:
@@ -43,10 +37,10 @@ def test_claims_of_the_person_are_emptied(tmp_path: Path) -> None:
         claims.tell("Ada", "likes", "rye", at=NOW, sources=[1])
         claims.tell("Ada", "likes", "oats", at=NOW, sources=[2])
         claims.tell("Cy", "likes", "jam", at=NOW, sources=[1])
-        gone = Gone("Cy", records={"Bo": [2, 3]}, mentions=False)
+        gone = erasing("Cy", records=[2, 3], mentions=False)
         assert ERASERS["claims"](store, gone) == 1
         assert [claim.object for claim in claims.all()] == ["rye", "jam"]
-        assert ERASERS["claims"](store, Gone("Cy")) == 1
+        assert ERASERS["claims"](store, erasing("Cy")) == 1
         assert [claim.object for claim in claims.all()] == ["rye"]
         assert store.verify() == ()
 
@@ -56,10 +50,10 @@ def test_summaries_that_tell_of_them_are_unfolded(tmp_path: Path) -> None:
     with Store(tmp_path / "bo.db") as store:
         folding = Folding(memory(store))
         folding.fold(folding.memory.records()[:2], at=NOW)
-        assert ERASERS["folds"](store, Gone("Cy", records={"Bo": [2, 3]})) == 1
+        assert ERASERS["folds"](store, erasing("Cy", records=[2, 3])) == 1
         hits = folding.memory.recall(Cue(text="rye", at=NOW))
         assert {hit.record.id for hit in hits} == {1, 2, 3}
-        assert ERASERS["folds"](store, Gone("Cy", records={"Bo": [2, 3]})) == 0
+        assert ERASERS["folds"](store, erasing("Cy", records=[2, 3])) == 0
 
 
 def test_documents_of_erased_records_lose_their_names(tmp_path: Path) -> None:
@@ -71,7 +65,7 @@ def test_documents_of_erased_records_lose_their_names(tmp_path: Path) -> None:
         documents = Documents(memory(store))
         theirs = documents.add(tmp_path / "cy.txt", at=NOW).added
         documents.add(tmp_path / "ada.txt", at=NOW)
-        assert ERASERS["documents"](store, Gone("Cy", records={"Bo": theirs})) == 1
+        assert ERASERS["documents"](store, erasing("Cy", records=theirs)) == 1
         assert documents.names() == ("ada.txt",)
         rows = store.rows("SELECT body FROM documents_lines")
         assert not any(body and "cy.txt" in body for (body,) in rows)
