@@ -89,6 +89,17 @@ from .scene import (
 from .schemas import read_as, schema_of
 from .seed import Seed
 from .settings import nearest, read_settings
+from .text import (
+    count_words,
+    decode_text,
+    is_unspaced,
+    mentions,
+    normalize,
+    read_text_file,
+    repaired,
+    same_name,
+    words,
+)
 from .thought import (
     Asked,
     AskId,
@@ -108,6 +119,15 @@ from .thought import (
 from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
+    "words",
+    "same_name",
+    "repaired",
+    "read_text_file",
+    "normalize",
+    "mentions",
+    "is_unspaced",
+    "decode_text",
+    "count_words",
     "Action",
     "Address",
     "Affordance",

@@ -1,0 +1,196 @@
+"""Text of any script: one normalisation for what is compared, one segmentation for what is
+counted in words, one reader for text files."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from .errors import DenizensError, SettingError
+
+# Scripts written without blanks between words: there a word is a pair of characters, as in
+# Lucene's CJK analysis; a library with dictionaries would weigh more than the rest of us.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Bopomofo}"
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+@cache
+def _patterns() -> dict[str, Any]:
+    # regex knows scripts and marks, which re does not; it comes with transformers.
+    import regex
+
+    shapes = {
+        "hyphen": r"(?<=\p{L})[-\u2010\u00ad][ \t]*\r?\n[ \t]*(?=\p{Ll})",
+        "invisible": r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]",
+        "word": (
+            rf"(?P<unspaced>[{_UNSPACED}ー々][{_UNSPACED}ー々\p{{M}}]*+)"
+            rf"|(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}][\p{{M}}\u200d]*+)++"
+            r"|\p{Extended_Pictographic}"
+        ),
+        "cluster": r"\X",
+        "unspaced": rf"[{_UNSPACED}ー々]",
+    }
+    return {name: regex.compile(shape) for name, shape in shapes.items()}
+
+
+def normalize(text: str) -> str:
+    """The form in which texts and names are compared: NFKC, case folded, words that were
+    hyphenated at the end of a line joined, invisible characters out, blanks of every kind one
+    space. Never shown to anybody: it loses what the writer wrote.
+
+    >>> normalize("  ＡＢＣ\\u00a0of\\ufb01ce, Cafe\\u0301 and gar-\\nden ")
+    'abc office, café and garden'
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = _patterns()["hyphen"].sub("", text)
+        text = _patterns()["invisible"].sub("", text)
+    else:
+        if "-" in text and "\n" in text:
+            text = _patterns()["hyphen"].sub("", text)
+        text = text.casefold()
+    return " ".join(text.split())
+
+
+def words(text: str) -> list[str]:
+    """The words and numbers of a text, normalised, in order. Where a script has no blanks,
+    pairs of neighbouring characters stand for words (one alone for itself); an emoji is a
+    word.
+
+    >>> words("Ada's 2 loaves; CAFÉ! हिन्दी")
+    ['ada', 's', '2', 'loaves', 'café', 'हिन्दी']
+    >>> words("我的猫 Tom 🐱")
+    ['我的', '的猫', 'tom', '🐱']
+    """
+    return list(_words(normalize(text)))
+
+
+def _words(text: str) -> Iterator[str]:
+    shapes = _patterns()
+    for match in shapes["word"].finditer(text):
+        if not match["unspaced"]:
+            yield match[0]
+            continue
+        clusters = shapes["cluster"].findall(match[0])
+        if len(clusters) == 1:
+            yield clusters[0]
+        for first, second in pairwise(clusters):
+            yield first + second
+
+
+def count_words(text: str) -> int:
+    """How many words a text has; two characters count as one where a script has no blanks.
+
+    >>> count_words("We met at noon."), count_words("昨天我和小明去了公园。")
+    (4, 5)
+    """
+    shapes = _patterns()
+    total = 0
+    for match in shapes["word"].finditer(text):
+        clusters = len(shapes["cluster"].findall(match[0])) if match["unspaced"] else 0
+        total += max(1, clusters // 2)
+    return total
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether a character belongs to a script that writes no blanks between words."""
+    return _patterns()["unspaced"].match(character) is not None
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are the same name, whatever their case, blanks and Unicode form.
+
+    >>> same_name("Zoe\\u0308  Lind", "zoë lind"), same_name("Ada", "Adam")
+    (True, False)
+    """
+    return normalize(one) == normalize(other)
+
+
+def mentions(name: str) -> Callable[[str], bool]:
+    """A test of whether a text names somebody or something, in any script and form: as a whole
+    word where words have blanks, anywhere where they have none.
+
+    >>> mentions("Ada")("ask ADA"), mentions("Ada")("Adam"), mentions("Ada")("我和Ada去了")
+    (True, False, True)
+    >>> mentions("J.R.")("I met J.R. today"), mentions("小明")("昨天我和小明去了公园")
+    (True, True)
+    """
+    wanted = normalize(name)
+
+    def test(text: str) -> bool:
+        if not wanted:
+            return False
+        body = normalize(text)
+        at = body.find(wanted)
+        while at >= 0:
+            if not _joined(body, at) and not _joined(body, at + len(wanted)):
+                return True
+            at = body.find(wanted, at + 1)
+        return False
+
+    return test
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether one word goes over the place before ``text[at]``."""
+    if at <= 0 or at >= len(text):
+        return False
+    before, after = text[at - 1], text[at]
+    if unicodedata.category(after)[0] == "M":
+        return True
+    if is_unspaced(before) or is_unspaced(after):
+        return False
+    # A combining mark before the place ends a letter.
+    return (before.isalnum() or unicodedata.category(before)[0] == "M") and after.isalnum()
+
+
+def repaired(text: str) -> str:
+    """A text that UTF-8 can hold: surrogate pairs joined, each half alone replaced by U+FFFD.
+
+    >>> repaired("\\ud83d\\ude00 and \\ud83d") == "\\U0001f600 and \\ufffd"
+    True
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def decode_text(
+    data: bytes, source: Path | str, *, error: type[DenizensError] = SettingError
+) -> str:
+    """The text of a file's bytes: UTF-8, or what its byte order mark says; the mark is left out.
+
+    Raises ``error``, naming the source, the first byte that does not fit and the remedy: a
+    guessed encoding would put wrong letters into names without a word.
+    """
+    encoding = next((name for mark, name in _BOMS if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise error(
+            f"{source}: is not {encoding.upper().removesuffix('-SIG')} (line {line}, byte "
+            f"{data[fault.start]:#04x}); save the file as UTF-8 and try again"
+        ) from fault
+
+
+def read_text_file(path: Path | str, *, error: type[DenizensError] = SettingError) -> str:
+    """The text of a file, by ``decode_text``; line ends are ``\\n``. Raises ``error``, also for a
+    file that cannot be read."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as fault:
+        raise error(f"{path}: cannot be read ({fault.strerror or fault})") from fault
+    return decode_text(data, path, error=error).replace("\r\n", "\n").replace("\r", "\n")
