@@ -33,6 +33,7 @@ from ..core import (
     Step,
     Thought,
     Time,
+    audience_of,
     drive,
     traced,
 )
@@ -279,7 +280,7 @@ class Agent:
         *,
         at: Time | None = None,
         who: str = "",
-        audience: Sequence[str] = (),
+        audience: str | Sequence[str] = (),
     ) -> None:
         """Take texts into the memory, rated and embedded: as thoughts of its own, or as what
         ``who`` said; they are for ``audience`` (empty: for everybody)."""
@@ -287,7 +288,7 @@ class Agent:
             return
         now = at or datetime.now().replace(microsecond=0)
         asks: list[Asked] = []
-        made = learning(self.persona, self.state, tuple(texts), now, who, tuple(audience))
+        made = learning(self.persona, self.state, tuple(texts), now, who, audience_of(audience))
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)

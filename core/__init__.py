@@ -23,7 +23,7 @@ from .asks import (
     ToolResult,
     Vectors,
 )
-from .clock import Clock
+from .clock import Clock, time_fault
 from .codec import (
     answer_from_json,
     ask_from_json,
@@ -73,7 +73,7 @@ from .minds import (
 from .options import NONE, in_words, tool_option
 from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona, clock_minutes
-from .records import Cue, Hit, Kind, Record
+from .records import KINDS, Cue, Hit, Kind, Record, audience_of
 from .scene import (
     Action,
     Affordance,
@@ -119,6 +119,9 @@ from .thought import (
 from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
+    "KINDS",
+    "audience_of",
+    "time_fault",
     "words",
     "same_name",
     "repaired",

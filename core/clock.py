@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from .words import Time
 
@@ -27,3 +27,24 @@ class Clock:
     def steps_until(self, moment: Time) -> int:
         """How many steps begin before ``moment``; 0 when it lies in the past."""
         return max(0, -((self.start - moment) // timedelta(seconds=self.step_seconds)))
+
+
+def time_fault(at: object, name: str = "time") -> str:
+    """Why a value cannot be a moment of the world's clock; empty when it can.
+
+    The one rule wherever a time enters: a datetime without a time zone. Converting one would
+    have to guess which zone the world is in, so it is refused.
+
+    >>> time_fault(datetime(2023, 2, 13, 9))
+    ''
+    >>> time_fault("today")
+    "time 'today' is no datetime; give a datetime.datetime without a time zone"
+    """
+    if not isinstance(at, datetime):
+        return f"{name} {at!r} is no datetime; give a datetime.datetime without a time zone"
+    if at.tzinfo is not None:
+        return (
+            f"{name} {at.isoformat()} has a time zone; the world's clock has none: give it in "
+            "the world's time, with .replace(tzinfo=None)"
+        )
+    return ""

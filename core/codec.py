@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .asks import Answer, Ask
 from .errors import SettingError
 from .settings import nearest
+from .text import repaired
 from .words import Json
 
 if TYPE_CHECKING:
@@ -98,12 +99,14 @@ def answer_from_json(data: Json) -> Answer:
 
 
 def canonical(data: Json) -> str:
-    """JSON text with sorted keys and no spaces: equal values give equal text.
+    """JSON text with sorted keys and no spaces: equal values give equal text. UTF-8 holds it: of
+    half a character U+FFFD is left (see ``repaired``).
 
     >>> canonical({"b": [1, 2], "a": "é"})
     '{"a":"é","b":[1,2]}'
     """
-    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text if text.isascii() else repaired(text)
 
 
 def digest(data: Json) -> str:

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, get_args
 
+from .errors import SettingError
 from .words import Address, AgentId, RecordId, Time
 
 Kind: TypeAlias = Literal["observation", "utterance", "thought", "plan", "document", "summary"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def audience_of(people: str | Iterable[str]) -> tuple[AgentId, ...]:
+    """The people whom an argument ``audience`` names, each once, in order: one name alone is
+    one person, not its letters. Raises SettingError for what names nobody, such as an empty
+    name: it must not become "for everybody".
+
+    >>> audience_of("Ada"), audience_of(["Bo", "Ada", "Bo"]), audience_of(())
+    (('Ada',), ('Bo', 'Ada'), ())
+    """
+    try:
+        names = [people] if isinstance(people, str) else list(people)
+    except TypeError:
+        names = [people]
+    if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
+        raise SettingError(
+            f"audience {people!r}: {wrong[0]!r} is nobody's name; give names of people, "
+            "or () for everybody"
+        )
+    return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,24 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, Cue, Hit, MemoryFault, Record, RecordId, Time
+from ..core import (
+    AgentId,
+    Cue,
+    Hit,
+    MemoryFault,
+    Record,
+    RecordId,
+    Time,
+    audience_of,
+    time_fault,
+)
 from .claim import Claim, Statement, shared_audience, statement_from, statement_json
 from .claim_drafts import Draft, grounded, said
 from .claim_names import naming
 from .claim_undoing import undone, without
 from .claim_view import View, relation_key
-from .logbook import Logbook, Tail
+from .fitting import text_fault
+from .logbook import CLAIMS, Tail
 from .memory import Memory
 
 if TYPE_CHECKING:
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
 
     from .memory import Vector
 
-BOOK = Logbook("claims")
+BOOK = CLAIMS
 
 
 class Claims:
@@ -76,7 +87,7 @@ class Claims:
         sources: Sequence[RecordId] = (),
         confidence: float = 1.0,
         who: AgentId = "",
-        audience: Sequence[AgentId] = (),
+        audience: AgentId | Sequence[AgentId] = (),
         denies: bool = False,
     ) -> int:
         """Write a statement learned at ``at``, valid from ``since`` (``at`` by default);
@@ -86,6 +97,9 @@ class Claims:
         no longer holds (an empty ``object``: none does). Raises MemoryFault when it does not
         fit, and writes nothing.
         """
+        texts = {"subject": subject, "relation": relation, "object": object, "who": who}
+        for name, value in texts.items():
+            self._refuse(text_fault(name, value))
         records = [self.memory.record(source) for source in sources]
         audiences = [record.audience for record in records]
         statement = Statement(
@@ -99,7 +113,7 @@ class Claims:
             sources=tuple(dict.fromkeys(sources)),
             confidence=confidence,
             who=who or (records[0].who if records else ""),
-            audience=shared_audience([*audiences, tuple(audience)], self.memory.agent),
+            audience=shared_audience([*audiences, audience_of(audience)], self.memory.agent),
             denies=denies,
         )
         self._check(statement)
@@ -175,7 +189,7 @@ class Claims:
         *,
         at: Time,
         sources: Sequence[RecordId] = (),
-        audience: Sequence[AgentId] = (),
+        audience: AgentId | Sequence[AgentId] = (),
     ) -> int:
         """State that from ``at`` on it no longer holds (no object: nothing does)."""
         return self.tell(
@@ -189,11 +203,11 @@ class Claims:
         known = {statement.id for statement in self.statements()}
         if lost := [number for number in numbers if number not in known]:
             raise self._fault(f"statements {lost} are not there (or undone already)")
-        return self._append({"undo": numbers, "at": at.isoformat(), "why": why})
+        return self._append({"undo": numbers, "at": self._moment(at), "why": why})
 
     def restore(self, statements: Sequence[int], *, at: Time, why: str = "") -> int:
         """Take an ``undo`` of these statements back."""
-        return self._append({"restore": list(statements), "at": at.isoformat(), "why": why})
+        return self._append({"restore": list(statements), "at": self._moment(at), "why": why})
 
     def erase(
         self, records: Collection[RecordId] = (), person: AgentId = "", *, mentions: bool = True
@@ -370,6 +384,9 @@ class Claims:
         return view
 
     def _check(self, statement: Statement) -> None:
+        for moment in (statement.since, statement.learned, statement.until):
+            if moment is not None:
+                self._refuse(time_fault(moment))
         if not statement.subject or not statement.relation:
             raise self._fault("a statement needs a subject and a relation")
         if not statement.object and not statement.denies:
@@ -377,15 +394,19 @@ class Claims:
                 f"'{statement.subject} {statement.relation}' needs an object; use deny to say "
                 "that nothing holds"
             )
-        if not 0 < statement.confidence <= 1:
-            raise self._fault(f"confidence {statement.confidence} must lie in (0, 1]")
-        for moment in (statement.since, statement.learned, statement.until):
-            if moment and moment.tzinfo is not None:
-                raise self._fault(
-                    f"time {moment.isoformat()} has a time zone; the world's has none"
-                )
+        share = statement.confidence
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
+            raise self._fault(f"confidence {share!r} must lie in (0, 1]")
         if statement.until is not None and statement.until <= statement.since:
             raise self._fault(f"valid until {statement.until}, but since {statement.since}")
+
+    def _moment(self, at: Time) -> str:
+        self._refuse(time_fault(at, "at"))
+        return at.isoformat()
+
+    def _refuse(self, wrong: str) -> None:
+        if wrong:
+            raise self._fault(wrong)
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self.memory.store.name}: claims of {self.memory.agent}: {what}")

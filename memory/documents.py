@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, Input, Json, MemoryFault, Record, RecordId, Time
+from ..core import AgentId, Input, Json, MemoryFault, Record, RecordId, Time, audience_of
 from .document_parts import Piece, pieces
 from .document_readers import blocks
 from .hiding import DOCUMENTS, contents
@@ -56,7 +56,7 @@ class Documents:
         at: Time,
         name: str = "",
         who: AgentId = "",
-        audience: Sequence[AgentId] = (),
+        audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
     ) -> Imported:
         """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (its file name by
@@ -81,12 +81,12 @@ class Documents:
         at: Time,
         first: RecordId | None = None,
         who: AgentId = "",
-        audience: Sequence[AgentId] = (),
+        audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
     ) -> Plan:
         """What an import of these pieces (text, place) would write: for who writes it within
         a step. ``first`` is the number of the first record (the memory's next)."""
-        people = tuple(sorted(set(audience)))
+        people = tuple(sorted(audience_of(audience)))
         before = contents(self.memory.store, self.memory.agent).get(name, [])
         waiting: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
         for number, _ in before:

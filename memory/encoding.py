@@ -6,7 +6,7 @@ from functools import cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING
 
-from ..core import Record, canonical, to_json
+from ..core import Record, canonical, repaired, time_fault, to_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -18,6 +18,11 @@ DAMAGED = "gone:damaged"
 
 def body_of(record: Record) -> str:
     """The canonical JSON of a record, as ``canonical(to_json(record))`` gives it, faster."""
+    body = _plain_body(record)
+    return body if body.isascii() else repaired(body)
+
+
+def _plain_body(record: Record) -> str:
     text = encode_basestring
     plain = record.until is None and not record.pinned and type(record.importance) is float
     if not plain or record.created.tzinfo is not None:
@@ -48,7 +53,10 @@ def reader() -> TypeAdapter[Record]:
 
 def read_body(body: str | bytes) -> Record:
     """The record of a body. Raises ValueError when it is none."""
-    return reader().validate_json(body)
+    record = reader().validate_json(body)
+    if record.created.tzinfo is not None or (record.until and record.until.tzinfo is not None):
+        raise ValueError(time_fault(record.created) or time_fault(record.until))
+    return record
 
 
 def gone(record: Record) -> bool:

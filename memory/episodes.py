@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import Cue, Hit
+from .fitting import row_of
 from .lexical import Lexical, saturated, weight
 from .matching import K1, Match, explained, match
 from .scene import Scene
@@ -53,7 +54,7 @@ class EpisodeHit:
 
 def episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHit, ...]:
     """The ``cue.limit`` best episodes, best first; see ``Memory.episodes``."""
-    query = None if vector is None else np.asarray(vector, dtype=np.float32)
+    query = None if vector is None else row_of(vector, "the cue")
     scene = Scene.of(memory, cue, query, {})
     shelf, count, places = scene.shelf, scene.count, scene.candidates()
     if not len(places):

@@ -5,20 +5,37 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core import AgentId, Json, MemoryFault, Record, RecordId, canonical, from_json, to_json
+from ..core import (
+    AgentId,
+    Json,
+    MemoryFault,
+    Record,
+    RecordId,
+    canonical,
+    from_json,
+    read_text_file,
+    time_fault,
+    to_json,
+)
 from .claim import visible
 from .encoding import gone
-from .ledger import Entry, read_entries, read_quarantine, write_entry
+from .fitting import LARGEST, number_fault, record_fault, row_fault, step_fault
+from .ledger import Entry, entry_fault, read_entries, read_quarantine, write_entry
+from .line_checks import line_fault, record_numbers
 from .logbook import BESIDE
 from .memory import Memory
 from .table import Row, Touch, read_rows, read_touches
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +110,16 @@ def _theirs(row: Row, person: AgentId) -> bool:
 
 def import_lines(memory: Memory, path: Path | str) -> int:
     """Read what ``export_lines`` wrote into an empty memory, all or nothing; returns the
-    lines. Raises MemoryFault naming the line."""
+    lines. Raises MemoryFault naming the line that is none, or does not follow from those before
+    it."""
     source = Path(path)
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
-    try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MemoryFault(f"{source}: cannot be read ({error}); check the file") from error
+    text = read_text_file(source, error=MemoryFault)
     # Not splitlines: a text may hold other line separators than the one between lines.
     lines = text.removesuffix("\n").split("\n") if text else []
     items = [_item(line, number, source) for number, line in enumerate(lines, 1)]
+    _check_order(items, source)
     with memory.store.transaction():
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)
@@ -117,30 +133,81 @@ def import_lines(memory: Memory, path: Path | str) -> int:
                     write_entry(memory.store, memory.agent, item)
                 elif isinstance(item, Beside):
                     _BOOKS[item.part].append(memory.store, memory.agent, item.body, step=step)
-    memory.shelf.quarantined = read_quarantine(memory.store, memory.agent)
+    memory.shelf.distrust(read_quarantine(memory.store, memory.agent))
     return len(items)
 
 
 def _item(line: str, number: int, source: Path) -> Item:
+    """What a line holds. Raises MemoryFault unless it can be read again once it is written."""
     try:
-        data = json.loads(line)
-        if "touch" in data:
-            at = datetime.fromisoformat(data["at"])
-            return Touch(tuple(map(RecordId, data["touch"])), int(data["step"]), at)
-        if "book" in data:
-            body = None if data["line"] is None else dict(data["line"])
-            return Beside(int(data["step"]), _BOOKS[data["book"]].part, body)
-        if "log" in data:
-            return Entry(int(data["step"]), str(data["log"]), dict(data["data"]))
-        packed = data["vector"]
-        vector = None if packed is None else base64.b64decode(packed, validate=True)
-        return Row(from_json(Record, data["record"]), int(data["step"]), vector)
-    except (ValueError, KeyError, TypeError) as error:
-        raise MemoryFault(f"{source}: line {number} is no memory record ({error!r})") from error
+        item = _read(json.loads(line))
+        wrong = step_fault(item.step) or _fault_in(item)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        wrong = " ".join(repr(error).split())[:200]
+    if wrong:
+        raise MemoryFault(f"{source}: line {number} is no memory record ({wrong})")
+    return item
 
 
-def _unpacked(row: Row) -> list[float]:
+def _read(data: Json) -> Item:
+    if not isinstance(data, dict):
+        raise TypeError(f"a {type(data).__name__} instead of an object")
+    step = data["step"]
+    if "touch" in data:
+        return Touch(tuple(data["touch"]), step, datetime.fromisoformat(data["at"]))
+    if "book" in data:
+        if data["book"] not in _BOOKS:
+            raise ValueError(f"unknown book {data['book']!r}; known: {', '.join(_BOOKS)}")
+        return Beside(step, data["book"], data["line"])
+    if "log" in data:
+        return Entry(step, data["log"], data["data"])
+    packed = data["vector"]
+    vector = None if packed is None else base64.b64decode(packed, validate=True)
+    return Row(from_json(Record, data["record"]), step, vector)
+
+
+def _fault_in(item: Item) -> str:
+    """What is wrong with a line by itself."""
+    if isinstance(item, Touch):
+        numbers = (number_fault(number, LARGEST) for number in item.records)
+        return time_fault(item.at) or next(filter(None, numbers), "")
+    if isinstance(item, Beside):
+        return line_fault(item.part, item.body)
+    if isinstance(item, Entry):
+        return entry_fault(item)
+    if item.vector is not None and len(item.vector) % 4:
+        return f"its vector has {len(item.vector)} bytes, no multiple of 4"
+    return record_fault(item.record, item.record.id)
+
+
+def _check_order(items: Sequence[Item], source: Path) -> None:
+    """Refuse lines that do not follow from those before them: steps go forward, records are
+    numbered on, and what names a record comes after it or in its step."""
     import numpy as np
 
-    values: list[float] = np.frombuffer(row.vector or b"", "<f4").tolist()
-    return values
+    count, columns, step = 0, 0, 0
+    for number, item in enumerate(items, 1):
+        wrong = "" if item.step >= step else f"step {item.step} lies before step {step}"
+        step = item.step
+        named: Iterable[RecordId] = ()
+        if isinstance(item, Row):
+            wrong = wrong or record_fault(item.record, count + 1)
+            if item.vector is not None:
+                row = np.frombuffer(item.vector, "<f4")
+                wrong = wrong or row_fault(row, columns)
+                columns = row.size
+            count += 1
+        elif isinstance(item, Touch):
+            named = item.records
+        elif isinstance(item, Beside):
+            named = record_numbers(item.part, item.body)
+        if not wrong and (late := [n for n in named if n > count]):
+            wrong = f"it names records {late[:9]} that do not come before it"
+        if wrong:
+            raise MemoryFault(f"{source}: line {number} is no memory record ({wrong})")
+
+
+def _unpacked(row: Row) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.frombuffer(row.vector or b"", "<f4")

@@ -1,12 +1,27 @@
-"""What is wrong with what a memory is to take in; each text names the fault and the remedy."""
+"""What is wrong with what a memory is to take in; each text names the fault and the remedy.
+
+Everything that writes to a memory (``Memory.add`` and ``remember``, imports, claims, documents,
+notes) is checked here or in ``lines`` before anything is written, by the rules that reading
+holds to: what was let in can be read again.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, Record, RecordId, SettingError, Time
+from ..core import (
+    KINDS,
+    AgentId,
+    Cue,
+    MemoryFault,
+    Record,
+    RecordId,
+    SettingError,
+    nearest,
+    repaired,
+    time_fault,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,61 +29,158 @@ if TYPE_CHECKING:
 
     from .memory import Vector
 
+LARGEST = (1 << 63) - 1
+"""The largest whole number of a file's columns."""
+_KINDS = frozenset(KINDS)
+_TEXTS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
+
 
 def record_fault(record: Record, expected: RecordId) -> str:
     """Why a record cannot be number ``expected``; empty when it can."""
-    if record.id != expected:
-        return f"record {record.id} should be number {expected}; use next_id"
+    if not isinstance(record, Record):
+        return f"{record!r:.60} is no Record"
+    if type(record.id) is not int or record.id != expected:
+        return f"record {record.id!r} should be number {expected}; use next_id"
+    fault = _field_fault(record)
+    return f"record {record.id}: {fault}" if fault else ""
+
+
+def _field_fault(record: Record) -> str:
+    kind = record.kind
+    if not isinstance(kind, str) or kind not in _KINDS:
+        hint = nearest(str(kind), KINDS)
+        return f"unknown kind {kind!r}{hint}; known: {', '.join(KINDS)}"
+    for name in _TEXTS:
+        if not isinstance(getattr(record, name), str):
+            return text_fault(name, getattr(record, name))
+    if isinstance(record.importance, bool) or not isinstance(record.importance, int | float):
+        return f"importance {record.importance!r} is no number; use float(...)"
     if not 1 <= record.importance <= 10:
-        return f"record {record.id}: importance {record.importance} must lie between 1 and 10"
+        return f"importance {record.importance} must lie between 1 and 10"
+    if not isinstance(record.evidence, tuple) or any(type(i) is not int for i in record.evidence):
+        return f"evidence {record.evidence!r} is no tuple of record numbers"
     if wrong := [i for i in record.evidence if not 1 <= i < record.id]:
-        return f"record {record.id}: evidence {wrong} is not older than it"
-    return time_fault(record.created)
+        return f"evidence {wrong} is not older than it"
+    if type(record.depth) is not int or not 0 <= record.depth <= LARGEST:
+        return f"depth {record.depth!r} is no whole number from 0"
+    if not isinstance(record.audience, tuple) or not all(
+        isinstance(name, str) for name in record.audience
+    ):
+        return f"audience {record.audience!r} is no tuple of names; write ('Ada',) for one person"
+    if not isinstance(record.pinned, bool):
+        return f"pinned {record.pinned!r} is neither True nor False"
+    fault = time_fault(record.created, "created")
+    return fault or ("" if record.until is None else time_fault(record.until, "until"))
 
 
-def time_fault(at: Time) -> str:
-    """Why a time cannot be one of the world's; empty when it can."""
-    if at.tzinfo is None:
+def text_fault(name: str, value: object) -> str:
+    """Why a value is no text; empty when it is one."""
+    return "" if isinstance(value, str) else f"{name} {value!r:.60} is no text"
+
+
+def number_fault(value: object, count: int) -> str:
+    """Why a value is no number of one of ``count`` records; empty when it is."""
+    if type(value) is not int:
+        return f"{value!r:.60} is no record number"
+    return "" if 1 <= value <= count else f"has no record {value}; it has {count}"
+
+
+def step_fault(step: object) -> str:
+    """Why a value cannot be a step's number; empty when it can."""
+    if type(step) is int and 0 <= step <= LARGEST:
         return ""
-    return f"time {at.isoformat()} has a time zone; the world's clock has none"
+    return f"step {step!r:.60} is no whole number from 0 to {LARGEST}"
+
+
+def name_fault(agent: object) -> str:
+    """Why a value cannot be the name of a memory's owner; empty when it can."""
+    if not isinstance(agent, str) or not agent.strip():
+        return f"{agent!r:.60} is nobody's name; name whose memory it is"
+    if repaired(agent) != agent or "\x00" in agent:
+        return f"the name {agent!r} holds what is no character; write it anew"
+    return ""
+
+
+def check_cue(cue: Cue) -> None:
+    """Refuse a cue that no recall can go by. Raises MemoryFault naming the field."""
+    fault = text_fault("text", cue.text) or time_fault(cue.at, "at")
+    for name in ("since", "before"):
+        if (bound := getattr(cue, name)) is not None:
+            fault = fault or time_fault(bound, name)
+    if isinstance(cue.kinds, str) or not _KINDS.issuperset(cue.kinds):
+        fault = fault or f"kinds {cue.kinds!r}; known: {', '.join(KINDS)}, in a tuple"
+    for name in ("limit", "tokens", "around"):
+        if type(getattr(cue, name)) is not int:
+            fault = fault or f"{name} {getattr(cue, name)!r:.60} is no whole number"
+    fault = fault or text_fault("person", cue.person)
+    if fault:
+        raise MemoryFault(f"cue: {fault}")
+
+
+# -- embeddings -------------------------------------------------------------------------
 
 
 def row_fault(row: NDArray[np.float32], columns: int) -> str:
     """Why a row is no embedding of ``columns`` finite numbers (0: of any length)."""
+    import numpy as np
+
     if row.ndim != 1 or not row.size or (columns and row.size != columns):
         return (
             f"an embedding of shape {row.shape} beside ones of {columns or 'any'} numbers; "
             "was it made by another model? Use one embedding model for one memory"
         )
-    if not math.isfinite(float(row.sum())):
+    if not np.isfinite(row).all():
         return "an embedding with a number that is not finite"
     return ""
 
 
-def row_faults(vectors: Mapping[RecordId, Vector], columns: int) -> Iterator[str]:
+def row_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) -> Iterator[str]:
     """What is wrong with each of some embeddings."""
     import numpy as np
 
-    rows = [np.ascontiguousarray(vector, "<f4") for vector in vectors.values()]
+    each = list(rows.values())
     # Checked all at once where they are alike, one by one to say which is not.
-    whole = np.stack(rows) if len({row.shape for row in rows}) == 1 else None
-    if whole is not None and whole.ndim == 2 and np.isfinite(whole.sum()):
-        rows = rows[:1]
-    for row in rows:
+    whole = np.stack(each) if len({row.shape for row in each}) == 1 else None
+    if whole is not None and whole.ndim == 2 and np.isfinite(whole).all():
+        each = each[:1]
+    for row in each:
         yield row_fault(row, columns)
         columns = columns or row.size
 
 
-def packed(vectors: Mapping[RecordId, Vector]) -> dict[RecordId, bytes]:
-    """Embeddings as the store keeps them: float32, little-endian."""
+def rows_of(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDArray[np.float32]]:
+    """Embeddings as the store keeps them: float32, little-endian. Raises MemoryFault for what
+    is no mapping from record numbers to rows of real numbers."""
+    if vectors is None:
+        return {}
+    if not isinstance(vectors, Mapping):
+        raise MemoryFault(
+            f"vectors are a {type(vectors).__name__}, not a mapping from record numbers to "
+            "embeddings; for an array with a row a record: "
+            "dict(zip([record.id for record in records], array))"
+        )
+    return {number: row_of(vector, f"record {number!r}") for number, vector in vectors.items()}
+
+
+def row_of(vector: Vector, whose: str) -> NDArray[np.float32]:
+    """An embedding as float32, little-endian. Raises MemoryFault for what are no real numbers."""
     import numpy as np
 
-    return {id: np.ascontiguousarray(vector, "<f4").tobytes() for id, vector in vectors.items()}
+    try:
+        values = np.asarray(vector)
+    except (ValueError, TypeError) as error:
+        raise MemoryFault(f"the embedding of {whose} is no row of numbers ({error})") from error
+    if values.dtype.kind not in "fiu" and values.size:
+        raise MemoryFault(f"the embedding of {whose} holds {values.dtype}, not real numbers")
+    # What float32 cannot hold becomes infinite, and is refused as that.
+    with np.errstate(over="ignore"):
+        row: NDArray[np.float32] = np.ascontiguousarray(values, "<f4")
+    return row
 
 
 def trust_in(agent: AgentId, trust: Mapping[AgentId, float]) -> tuple[tuple[AgentId, float], ...]:
     """The weights of trust in order of name. Raises SettingError for one not in [0, 1]."""
     for who, weight in trust.items():
-        if not 0 <= weight <= 1:
+        if not isinstance(weight, int | float) or not 0 <= weight <= 1:
             raise SettingError(f"memory of {agent}: trust in '{who}' is {weight}, not in [0, 1]")
     return tuple(sorted(trust.items()))

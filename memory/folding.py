@@ -18,7 +18,9 @@ from ..core import (
     SettingError,
     Thought,
     Time,
+    time_fault,
 )
+from .fitting import text_fault
 from .hiding import FOLDS, folds, hidden
 from .logbook import Tail
 from .memory import Memory
@@ -120,6 +122,8 @@ class Folding:
         quarantined source, whose words a summary would tell.
         """
         memory = self.memory
+        if wrong := time_fault(at, "at") or text_fault("text", text) or text_fault("why", why):
+            raise self._fault(wrong)
         self._check(records)
         summary = self._summary(records, memory.next_id, text)
         vectors = {summary.id: self._embed([summary.text])[0]} if self._embed else None
@@ -148,6 +152,8 @@ class Folding:
 
     def unfold(self, summary: RecordId, *, at: Time) -> tuple[Record, ...]:
         """Bring the records of a summary back into recall, and take the summary out."""
+        if wrong := time_fault(at, "at"):
+            raise self._fault(wrong)
         held = folds(self.memory.store, self.memory.agent)
         if summary not in held:
             raise self._fault(f"record {summary} is no summary with folded records")

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, Json, RecordId
+from ..core import AgentId, Json, MemoryFault, RecordId
 from ..store import Store
-from .logbook import Logbook, Tail
+from .logbook import DOCUMENTS, FOLDS, Tail
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-FOLDS = Logbook("folds")
-DOCUMENTS = Logbook("documents")
 
 
 def hidden(
@@ -33,8 +30,11 @@ def hidden(
 
 
 def write_beside(store: Store, agent: AgentId, log: str, line: Json, *, step: int) -> None:
-    """Write a line of a step into the log of folds or of documents."""
+    """Write a line of a step into the log of folds or of documents. Raises MemoryFault for
+    what is none."""
     books = {book.part: book for book in (FOLDS, DOCUMENTS)}
+    if log not in books:
+        raise MemoryFault(f"{store.name}: no log '{log}'; known: {', '.join(books)}")
     books[log].append(store, agent, line, step=step)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..core import AgentId, Cue, Hit, MemoryFault, Record, Time
+from ..core import AgentId, Cue, Hit, MemoryFault, Record, Time, audience_of
 from .memory import Memory
 from .rules import PAPER, RuleSet
 
@@ -50,7 +50,7 @@ class Images:
         at: Time,
         captions: Sequence[str] = (),
         who: AgentId = "",
-        audience: Sequence[AgentId] = (),
+        audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
     ) -> tuple[Record, ...]:
         """Remember picture files, all or none; a caption each (its file's name by default)."""
@@ -68,7 +68,7 @@ class Images:
                 created=at,
                 who=who,
                 importance=importance,
-                audience=tuple(sorted(set(audience))),
+                audience=tuple(sorted(audience_of(audience))),
                 episode=file.name,
                 source="image",
             )

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..core import MemoryFault
+from .fitting import row_of
 from .matching import match
 from .scene import Scene
 
@@ -74,9 +75,8 @@ def held(memory: Memory, cue: Cue, vector: Vector | None) -> float | None:
 
 def signs_of(memory: Memory, cue: Cue, vector: Vector) -> dict[str, float]:
     """The signs of a cue held against a memory; none where there is no candidate."""
-    import numpy as np
 
-    query = np.asarray(vector, dtype=np.float32)
+    query = row_of(vector, "the cue")
     scene = Scene.of(memory, cue, query, {})
     places = scene.candidates()
     return signs(match(scene.shelf, places, query, cue, scene.count)) if len(places) else {}

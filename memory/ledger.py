@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..core import AgentId, Json, MemoryFault, canonical
 from ..store import Store, chain
+from .fitting import step_fault
 
 TABLE = """
     CREATE TABLE memory_log (
@@ -31,7 +32,10 @@ class Entry:
 
 
 def write_entry(store: Store, agent: AgentId, entry: Entry) -> None:
-    """Append a line to an agent's log, inside the caller's transaction if there is one."""
+    """Append a line to an agent's log, inside the caller's transaction if there is one. Raises
+    MemoryFault, and writes nothing, for what is no line."""
+    if wrong := step_fault(entry.step) or entry_fault(entry):
+        raise MemoryFault(f"{store.name}: memory of {agent}: its log: {wrong}")
     with store.transaction():
         ends = store.get(_ENDS, {})
         count, link = ends.get(agent, (0, ""))
@@ -57,9 +61,42 @@ def read_entries(store: Store, agent: AgentId) -> Iterator[Entry]:
         link = chain(link, entry_payload(agent, n, step, str(what), str(data)))
         if n != count or link != kept:
             raise _fault(store, agent, f"line {count} of its log is missing or changed")
-        yield Entry(step, what, json.loads(data))
+        yield _entry(store, agent, n, (step, what, data))
     if [count, link] != list(store.get(_ENDS, {}).get(agent, (0, ""))):
         raise _fault(store, agent, "the end of its log is missing")
+
+
+def entry_fault(entry: Entry) -> str:
+    """Why something is no line of a log; empty when it is one."""
+    if entry.what not in _FIELDS:
+        return f"unknown entry {entry.what!r}; known: {', '.join(_FIELDS)}"
+    if not isinstance(entry.data, dict):
+        return f"{entry.data!r:.60} is not what a line '{entry.what}' holds"
+    for name, kind in _FIELDS[entry.what].items():
+        value = entry.data.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return f"'{name}' of a line '{entry.what}' cannot be {value!r:.60}"
+    return ""
+
+
+_FIELDS: dict[str, dict[str, type]] = {
+    "quarantined": {"who": str, "why": str},
+    "released": {"who": str, "why": str},
+    "forgotten": {"records": int, "when": str},
+    "damaged": {"records": list},
+}
+
+
+def _entry(store: Store, agent: AgentId, n: int, row: tuple[int, str, str]) -> Entry:
+    step, what, data = row
+    try:
+        entry = Entry(step, what, json.loads(data))
+        wrong = entry_fault(entry)
+    except (ValueError, RecursionError) as error:
+        wrong = str(error)
+    if wrong:
+        raise _fault(store, agent, f"line {n} of its log cannot be read ({wrong})")
+    return entry
 
 
 def read_quarantine(store: Store, agent: AgentId) -> frozenset[AgentId]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from ..core import AgentId, Json, MemoryFault, canonical, digest_text
 from ..store import Damage, Store, chain
+from .fitting import step_fault
+from .line_checks import line_fault, record_numbers
 
 VERSION = 1
 
@@ -30,12 +32,14 @@ class Entry:
 class Logbook:
     """The lines that one part of memory keeps in a store, agent by agent.
 
-    >>> book = Logbook("claims")
+    What is appended is checked before it is written, what is read after: see ``line_checks``.
+
+    >>> book = Logbook("documents")
     >>> with Store(":memory:") as store:
-    ...     book.append(store, "Bo", {"fact": "rye is sold out"}, step=3)
+    ...     book.append(store, "Bo", {"document": "rye.txt", "records": []}, step=3)
     ...     [entry.body for entry in book.read(store, "Bo")]
     1
-    [{'fact': 'rye is sold out'}]
+    [{'document': 'rye.txt', 'records': []}]
     """
 
     def __init__(self, part: str) -> None:
@@ -73,7 +77,9 @@ class Logbook:
 
     def append(self, store: Store, agent: AgentId, body: Json, *, step: int) -> int:
         """Write one line inside the caller's transaction (its own without one); returns its
-        number."""
+        number. Raises MemoryFault, and writes nothing, for what is no line of this part."""
+        if wrong := step_fault(step) or self.line_fault(store, agent, body):
+            raise MemoryFault(f"{store.name}: {self.part} of {agent}: {wrong}")
         with store.transaction():
             self.begin(store)
             n, link = self._end(store, agent)
@@ -86,6 +92,14 @@ class Logbook:
             )
             self._write_end(store, agent, n + 1, link)
         return n + 1
+
+    def line_fault(self, store: Store, agent: AgentId, body: Json) -> str:
+        """Why ``body`` cannot be a line of the agent's; empty when it can."""
+        if wrong := line_fault(self.part, body):
+            return wrong
+        count = _records(store, agent)
+        lost = [n for n in record_numbers(self.part, body) if count is not None and n > count]
+        return f"names records {lost[:9]} and the memory has {count}" if lost else ""
 
     def read(self, store: Store, agent: AgentId, *, after: int = 0) -> Iterator[Entry]:
         """An agent's lines in order, digests and chain checked.
@@ -109,10 +123,24 @@ class Logbook:
             link = chain(link, _payload(agent, n, step, mark))
             if link != kept:
                 raise self._fault(store, agent, f"line {n} does not fit the chain of digests")
-            yield Entry(n, step, None if body is None else json.loads(body))
+            yield Entry(n, step, self._body(store, agent, n, body))
         lines, end = self._end(store, agent)
         if (lines, end) != (found, link):
             raise self._fault(store, agent, f"{lines} lines were written, {found} are there")
+
+    def _body(self, store: Store, agent: AgentId, n: int, text: str | None) -> Json:
+        """The content of a line whose digest fits. Raises MemoryFault when it is none: a program
+        that did not check what it wrote may have left it."""
+        if text is None:
+            return None
+        try:
+            body = json.loads(text)
+            wrong = line_fault(self.part, body)
+        except (ValueError, RecursionError) as error:
+            wrong = str(error)
+        if wrong:
+            raise self._fault(store, agent, f"line {n} cannot be read ({wrong})")
+        return body
 
     def mend(self, store: Store, agent: AgentId, lines: Sequence[tuple[object, ...]]) -> int:
         """Write an agent's raw lines (n, step, body, digest) into a store that has none of
@@ -126,8 +154,15 @@ class Logbook:
                 continue
             if not isinstance(step, int):
                 continue
-            if body is None or (isinstance(body, str) and digest_text(body) == mark):
-                whole[n] = (step, None if body is None else json.loads(body))
+            if body is None:
+                whole[n] = (step, None)
+            elif isinstance(body, str) and digest_text(body) == mark:
+                try:
+                    read = self._body(store, agent, n, body)
+                except MemoryFault:
+                    continue
+                if not self.line_fault(store, agent, read):
+                    whole[n] = (step, read)
         last = 0
         for n in range(1, max(whole, default=0) + 1):
             lost += n not in whole
@@ -186,8 +221,10 @@ class Logbook:
             yield Damage(f"{self.part} of {agent}", "belongs to nobody on record")
         for agent in sorted(known):
             try:
-                for _ in self.read(store, agent):
-                    pass
+                for entry in self.read(store, agent):
+                    if wrong := self.line_fault(store, agent, entry.body):
+                        yield Damage(f"{self.part} of {agent}", f"line {entry.n} {wrong}")
+                        break
             except MemoryFault as error:
                 yield Damage(f"{self.part} of {agent}", str(error))
 
@@ -216,6 +253,14 @@ def _payload(agent: AgentId, n: int, step: int, mark: str) -> str:
     return f"{n} {step} {mark} {agent}"
 
 
+def _records(store: Store, agent: AgentId) -> int | None:
+    """How many records the agent has; None in a file that holds no memories."""
+    if not store.version("memory"):
+        return None
+    row = store.one("SELECT records FROM memory_heads WHERE agent = ?", (agent,))
+    return int(row[0]) if row else 0
+
+
 class Tail:
     """An agent's lines as a reader last saw them; ``fresh`` reads what came since.
 
@@ -236,8 +281,8 @@ class Tail:
         return tail
 
 
-NOTES = Logbook("notes")
-BESIDE = (*(Logbook(part) for part in ("claims", "documents", "folds")), NOTES)
+CLAIMS, DOCUMENTS, FOLDS, NOTES = map(Logbook, ("claims", "documents", "folds", "notes"))
+BESIDE = (CLAIMS, DOCUMENTS, FOLDS, NOTES)
 """The logbooks that a memory has beside its records."""
 
 

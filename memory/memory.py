@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +21,39 @@ from ..core import (
     RunCorrupt,
     SettingError,
     Time,
+    audience_of,
+    repaired,
+    same_name,
+    time_fault,
 )
 from ..store import Store
 from .claim import shared_audience
-from .encoding import body_of, gone
-from .fitting import packed, record_fault, row_fault, row_faults, time_fault, trust_in
+from .encoding import body_of, gone, read_body
+from .fitting import (
+    name_fault,
+    number_fault,
+    record_fault,
+    row_fault,
+    row_faults,
+    rows_of,
+    step_fault,
+    text_fault,
+    trust_in,
+)
 from .ledger import Entry, read_entries, write_entry
 from .rules import RuleSet, rule_set
-from .table import Head, Row, Touch, append, append_touch, as_ids, head, prepare, write_head
+from .table import (
+    Head,
+    Row,
+    Touch,
+    agents,
+    append,
+    append_touch,
+    as_ids,
+    head,
+    prepare,
+    write_head,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +64,8 @@ if TYPE_CHECKING:
 
     Vector: TypeAlias = Sequence[float] | NDArray[np.float32]
     Embedder: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+
+log = logging.getLogger(__name__)
 
 
 class Memory:
@@ -75,6 +103,8 @@ class Memory:
         another view of this memory in this process has loaded them already. Raises MemoryFault
         for a file that fails its checks, SettingError for unknown rules.
         """
+        if fault := name_fault(agent):
+            raise SettingError(f"memory in {store}: {fault}")
         self.agent = agent
         if decay is not None and not 0 < decay <= 1:
             raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
@@ -91,10 +121,29 @@ class Memory:
             raise MemoryFault(str(error)) from error
         try:
             prepare(self.store)
+            self._another_spelling()
             self._load()
         except BaseException:
             self.close()
             raise
+
+    def _another_spelling(self) -> None:
+        """Refuse a name under which nothing is kept where its other spelling has a memory: a
+        second one would begin beside it, and the first be missed in silence."""
+        known = agents(self.store)
+        if self.agent in known:
+            return
+        if other := next((name for name in known if same_name(name, self.agent)), ""):
+            raise self._fault(
+                f"the file has the memory of '{other}'; write the name as it is there"
+            )
+        if self._owned and known:
+            log.warning(
+                "%s holds the memories of %s; a new one begins for %s",
+                self.store.name,
+                ", ".join(known),
+                self.agent,
+            )
 
     def _load(self) -> Shelf:
         shelf: Shelf | None = self.store.cache.get(("memory", self.agent))
@@ -125,26 +174,42 @@ class Memory:
         ``vectors`` maps ids to embeddings of one length; a record without one is recalled
         with relevance 0. Raises MemoryFault, and writes nothing, when a record does not fit.
         """
+        if isinstance(records, Record | str) or not isinstance(records, Iterable):
+            raise self._fault(f"{records!r:.60} is no sequence of records; write [record]")
+        records = tuple(records)
         if not records:
             return
         self._writable(step)
-        shelf = self.shelf
-        vectors = vectors or {}
-        for number, record in enumerate(records, self.next_id):
-            self._refuse(record_fault(record, number))
-        for fault in row_faults(vectors, shelf.index.columns):
-            self._refuse(fault)
-        blobs = packed(vectors)
-        rows = [Row(record, step, blobs.get(record.id)) for record in records]
-        bodies = [body_of(record) for record in records]
-        if stray := set(vectors) - {record.id for record in records}:
-            raise self._fault(f"vectors for records that are not added: {sorted(stray)}")
+        rows, bodies = self._rows(records, vectors, step)
         with self.store.transaction():
             end = head(self.store, self.agent)
             link = append(self.store, self.agent, rows, end.link, bodies)
             new = Head(end.records + len(rows), link, end.touches, end.touch_link)
             write_head(self.store, self.agent, new)
         self._keep_up(lambda shelf: shelf.add(rows, bodies))
+
+    def _rows(
+        self, records: Sequence[Record], vectors: Mapping[RecordId, Vector] | None, step: int
+    ) -> tuple[list[Row], list[str]]:
+        """The rows that records become, with their bodies. Raises MemoryFault for any that
+        could not be read again."""
+        shelf = self.shelf
+        for number, record in enumerate(records, self.next_id):
+            self._refuse(record_fault(record, number))
+        embedded = rows_of(vectors)
+        for fault in row_faults(embedded, shelf.index.columns):
+            self._refuse(fault)
+        if stray := embedded.keys() - {record.id for record in records}:
+            shown = ", ".join(sorted(map(repr, stray)))
+            raise self._fault(f"vectors for records that are not added: {shown}")
+        bodies = [body_of(record) for record in records]
+        rows = []
+        for record, body in zip(records, bodies, strict=True):
+            vector = embedded.get(record.id)
+            # A body differs from its record where half a character was replaced in it.
+            kept = record if body.isascii() or not _halved(record) else read_body(body)
+            rows.append(Row(kept, step, None if vector is None else vector.tobytes()))
+        return rows, bodies
 
     def remember(
         self,
@@ -155,38 +220,44 @@ class Memory:
         who: AgentId = "",
         importance: float = 1.0,
         evidence: Sequence[RecordId] = (),
-        audience: Sequence[AgentId] = (),
+        audience: AgentId | Sequence[AgentId] = (),
         until: Time | None = None,
     ) -> Record:
         """Write one record by itself, embedded with ``embed`` where there is one; it is for
-        ``audience``, and for nobody for whom its ``evidence`` is not."""
+        ``audience`` (one name or several), and for nobody for whom its ``evidence`` is not.
+
+        Raises MemoryFault or SettingError, and writes nothing, for what does not fit. Of half
+        a character, which no file can hold, U+FFFD is kept."""
+        people, evidence = audience_of(audience), tuple(evidence)
         basis = [self.record(i) for i in evidence]
         circles = [record.audience for record in basis]
         if any(circles):
-            audience = shared_audience([tuple(audience), *circles], self.agent)
+            people = shared_audience([people, *circles], self.agent)
         depth = 1 + max(record.depth for record in basis) if basis else 0
         record = Record(
             id=self.next_id,
             kind=kind,
-            text=text,
+            text=repaired(text) if isinstance(text, str) else text,
             created=at,
-            who=who,
+            who=repaired(who) if isinstance(who, str) else who,
             importance=importance,
-            evidence=tuple(evidence),
+            evidence=evidence,
             depth=depth,
-            audience=tuple(audience),
+            audience=tuple(map(repaired, people)),
             until=until,
         )
-        vectors = {record.id: self.embed([text])[0]} if self.embed else None
+        self._refuse(record_fault(record, record.id))
+        vectors = {record.id: self.embed([record.text])[0]} if self.embed else None
         self.add([record], vectors, step=self.shelf.last_step)
         return record
 
     def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
         """Log that these records were accessed at ``step``, at the world's time ``at``."""
+        ids = tuple(ids)
         if not ids:
             return
         self._writable(step)
-        if unknown := [i for i in ids if not 1 <= i < self.next_id]:
+        if unknown := [i for i in ids if number_fault(i, len(self))]:
             raise self._fault(f"cannot touch unknown records {unknown}")
         self._refuse(time_fault(at))
         touch = Touch(as_ids(ids), step, at)
@@ -210,6 +281,7 @@ class Memory:
         Nothing is deleted, the log says when and ``why``; ``release`` takes it back. Raises
         MemoryFault for an empty ``who``: the owner's own thoughts.
         """
+        self._refuse(text_fault("who", who) or text_fault("why", why))
         if not who:
             raise self._fault("its own thoughts cannot be quarantined; name who said it")
         self._log("quarantined", {"who": who, "why": why})
@@ -217,6 +289,7 @@ class Memory:
 
     def release(self, who: AgentId, *, why: str = "") -> None:
         """Recall again what ``who`` said. Raises MemoryFault when it is not quarantined."""
+        self._refuse(text_fault("who", who) or text_fault("why", why))
         if who not in self.quarantined:
             raise self._fault(
                 f"'{who}' is not quarantined; quarantined: {sorted(self.quarantined)}"
@@ -320,8 +393,7 @@ class Memory:
 
     def record(self, id: RecordId) -> Record:
         """The record of that number. Raises MemoryFault when there is none."""
-        if not 1 <= id <= len(self):
-            raise self._fault(f"has no record {id}; it has {len(self)}")
+        self._refuse(number_fault(id, len(self)))
         record = self.kept(id)
         if gone(record):
             raise self._fault(f"record {id} is gone ({record.source.removeprefix('gone:')})")
@@ -381,6 +453,7 @@ class Memory:
     def _writable(self, step: int) -> None:
         if self._step is not None:
             raise self._fault(f"is seen as of step {self._step} and read-only; write to the memory")
+        self._refuse(step_fault(step))
         if step < self.shelf.last_step:
             raise self._fault(
                 f"step {step} lies before step {self.shelf.last_step}, already written; "
@@ -398,3 +471,10 @@ class Memory:
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self.store.name}: memory of {self.agent}: {what}")
+
+
+def _halved(record: Record) -> bool:
+    """Whether a record's texts hold half a character."""
+    texts = (record.text, record.who, record.place, record.subject, record.predicate)
+    whole = "".join((*texts, record.object, record.episode, record.source, *record.audience))
+    return whole != repaired(whole)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ..core import AgentId, MemoryFault, Time
+from ..core import AgentId, MemoryFault, Time, time_fault
+from .fitting import text_fault
 from .logbook import NOTES, Entry, Tail
 from .memory import Memory
 
@@ -78,6 +79,10 @@ class Notes:
                 f"{memory.store.name}: notes of {memory.agent}: are seen as of step "
                 f"{memory.step} and read-only"
             )
+        texts = {**line, "person": person, "key": key}
+        faults = [text_fault(part, value) for part, value in texts.items()]
+        if wrong := time_fault(at, "at") or next(filter(None, faults), ""):
+            raise MemoryFault(f"{memory.store.name}: notes of {memory.agent}: {wrong}")
         if key and any((entry.body or {}).get("key") == key for entry in self._lines()):
             return
         body = {**line, "at": at.isoformat(), "person": person, "key": key}

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import AgentId, Cue, Hit, RecordId, Time
+from ..core import KINDS, AgentId, Cue, Hit, RecordId, Time
 from .codes import CELLS_FROM
+from .fitting import check_cue, row_of
 from .index import units
 from .matching import Match, explained, match
 from .picking import finished, shortlist, width
 from .scene import Scene
 from .scoring import by_rank, fading, listed, scaled
-from .shelf import KINDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def recall(
     memory: Memory, cue: Cue, vector: Vector | None, accessed: Mapping[RecordId, Time]
 ) -> tuple[Hit, ...]:
     """Score every candidate by the cue's rules; see ``Memory.recall``."""
-    query = None if vector is None else np.asarray(vector, dtype=np.float32)
+    query = None if vector is None else row_of(vector, "the cue")
     scene = Scene.of(memory, cue, query, accessed)
     held_against = None
     if scene.rules.matching == "hybrid":
@@ -328,6 +328,8 @@ def recall_many(
     """
     from .crowd import together
 
+    for _, cue in requests:
+        check_cue(cue)
     rows: Sequence[Vector | None] = list(vectors) if vectors is not None else _embedded(requests)
     if len(rows) != len(requests):
         raise ValueError(f"{len(requests)} cues, but {len(rows)} rows of vectors")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import AgentId, Cue, Record, RecordId, Time
+from ..core import KINDS, AgentId, Cue, Record, RecordId, Time
+from .fitting import check_cue
 from .holding import settled
 from .scoring import fading, scaled
-from .shelf import KINDS, Shelf, seconds
+from .shelf import Shelf, seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,6 +172,7 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
     Decided before anything is scored, so that what is not for a person, has expired, is
     folded away, gone or quarantined moves neither a score nor a scale.
     """
+    check_cue(cue)
     shelf, hidden = settled(memory)
     count, rules = shelf.count_at(memory.step), memory.rules_for(cue)
     held = shelf.quarantined

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import AgentId, Kind, Record, RecordId, Time
+from ..core import KINDS, AgentId, Kind, Record, RecordId, Time
 from ..store import Store
 from .bodies import Bodies
 from .columns import Column
 from .encoding import body_of, gone
 from .index import Index
 from .ledger import read_quarantine
-from .table import Row, Touch, read_bodies, read_touches
+from .table import Row, Touch, fault, read_bodies, read_touches
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from .lexical import Lexical
 
-KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan", "document", "summary")
 _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 _START = datetime(1970, 1, 1)
 _PIECE = 4096
@@ -31,6 +30,7 @@ _PIECE = 4096
 
 def seconds(at: Time) -> float:
     """Seconds of the world's clock since 1970, for arithmetic only."""
+    # Checked where times come in: here it would be done a million times.
     return (at - _START).total_seconds()
 
 
@@ -91,9 +91,19 @@ class Shelf:
             held = [each for each in piece if each[0].record.id not in out]
             dropped += [row.record.id for row, _ in piece if row.record.id in out]
             shelf.dropped = np.array(dropped, np.int64)
-            shelf.add([row for row, _ in held], [body for _, body in held])
+            try:
+                shelf.add([row for row, _ in held], [body for _, body in held])
+            except ValueError as error:
+                raise fault(
+                    store,
+                    agent,
+                    f"embeddings of records up to {piece[-1][0].record.id} do not "
+                    f"fit together ({error})",
+                ) from error
             shelf.last_step = max(shelf.last_step, piece[-1][0].step)
         for touch in read_touches(store, agent):
+            if max(touch.records, default=0) > shelf.total:
+                raise fault(store, agent, f"an access of records {touch.records} it has not")
             shelf.touch(touch)
         shelf.quarantined = read_quarantine(store, agent)
         return shelf

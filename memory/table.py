@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical
+from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical, time_fault
 from ..store import Damage, Store, chain
 from . import ledger
 from .encoding import body_of, read_body
@@ -150,7 +150,7 @@ def read_bodies(store: Store, agent: AgentId) -> Iterator[tuple[Row, str]]:
         link = chain(link, record_payload(agent, found, step, mark))
         if link != kept:
             raise fault(store, agent, f"record {found} does not fit the chain of digests")
-        yield Row(read_body(body), step, vector), body
+        yield Row(_record(store, agent, found, body), step, vector), body
     end = head(store, agent)
     if (end.records, end.link) != (expected, link):
         raise fault(store, agent, f"{end.records} records were written, {expected} are there")
@@ -172,8 +172,24 @@ def read_some(store: Store, agent: AgentId, numbers: Sequence[RecordId]) -> list
         for number, body, vector, mark in rows:
             if not isinstance(body, str) or content_mark(body, vector) != mark:
                 raise fault(store, agent, f"record {number} does not hash to its digest")
-            found.append(read_body(body))
+            found.append(_record(store, agent, number, body))
     return found
+
+
+def _record(store: Store, agent: AgentId, number: RecordId, body: str) -> Record:
+    """The record of a body whose digest fits. Raises MemoryFault for what is none: a program
+    that did not check what it wrote may have left one."""
+    try:
+        record = read_body(body)
+    except ValueError as error:
+        # pydantic's own text goes over many lines.
+        why = str(error).splitlines()[1:3] or [str(error)]
+        raise fault(
+            store, agent, f"record {number} is no record ({'; '.join(map(str.strip, why))})"
+        ) from error
+    if record.id != number:
+        raise fault(store, agent, f"record {number} has another's number")
+    return record
 
 
 def read_touches(store: Store, agent: AgentId) -> Iterator[Touch]:
@@ -188,10 +204,24 @@ def read_touches(store: Store, agent: AgentId) -> Iterator[Touch]:
         link = chain(link, canonical([agent, n, step, str(at), str(ids)]))
         if n != expected or link != kept:
             raise fault(store, agent, f"line {expected} of the access log is missing or changed")
-        yield Touch(tuple(json.loads(ids)), step, datetime.fromisoformat(at))
+        yield _touch(store, agent, n, (step, at, ids))
     end = head(store, agent)
     if (end.touches, end.touch_link) != (expected, link):
         raise fault(store, agent, f"{end.touches} accesses were written, {expected} are there")
+
+
+def _touch(store: Store, agent: AgentId, n: int, row: tuple[int, str, str]) -> Touch:
+    step, at, ids = row
+    try:
+        touch = Touch(tuple(json.loads(ids)), step, datetime.fromisoformat(at))
+        wrong = time_fault(touch.at)
+        if any(type(number) is not int or number < 1 for number in touch.records):
+            wrong = f"{ids:.60} are no record numbers"
+    except (ValueError, TypeError, RecursionError) as error:
+        wrong = str(error)
+    if wrong:
+        raise fault(store, agent, f"line {n} of the access log cannot be read ({wrong})")
+    return touch
 
 
 def fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
@@ -203,7 +233,8 @@ def fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
 
 
 def check(store: Store) -> Iterator[Damage]:
-    """Damage to anybody's records or access log; the first of each is named."""
+    """Damage to anybody's records or access log; the first of each is named. What is called
+    whole here can be loaded."""
     known = set(agents(store))
     for table in ("memory_heads", "memory_records", "memory_touches", "memory_log"):
         if table == "memory_log" and store.version(PART) < 2:
@@ -212,13 +243,28 @@ def check(store: Store) -> Iterator[Damage]:
         for agent in sorted(map(str, held - known)):
             yield Damage(f"{table} of {agent}", "belongs to nobody on record")
     for agent in sorted(known):
+        whole = True
         for read in (read_rows, read_touches, ledger.read_entries):
             try:
                 for _ in read(store, agent):
                     pass
             except MemoryFault as error:
+                whole = False
                 yield Damage(f"memory of {agent}", str(error))
                 yield from _each(store, agent) if read is read_rows else ()
+        if whole and (wrong := _unloadable(store, agent)):
+            yield Damage(f"memory of {agent}", wrong)
+
+
+def _unloadable(store: Store, agent: AgentId) -> str:
+    """Why rows that fit their checksums cannot be recalled from; empty when they can."""
+    from .shelf import Shelf
+
+    try:
+        Shelf.read(store, agent)
+    except MemoryFault as error:
+        return str(error)
+    return ""
 
 
 def _each(store: Store, agent: AgentId) -> Iterator[Damage]:
