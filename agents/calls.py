@@ -80,6 +80,7 @@ class Caller:
             why=call.why,
             sources=call.sources,
             because=because,
+            person=call.person or self.person,
         )
         if entry.result:
             return entry.result

@@ -110,21 +110,32 @@ def forget(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Erase what a person said and what is for them only; then search the file for it."""
+    """Erase what a person said, asked for and what is for them only; then search the file."""
     from ..memory.forgetting import forget as erase
 
     done = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
     total = sum(done.records.values())
     if json:
+        more = {"beside": done.beside, "named": done.named, "unclear": done.unclear}
         print_json(
             {"records": done.records, "searched": done.searched, "found": done.found}
             | {"shared": done.shared}
+            | {name: count for name, count in more.items() if count}
+            | ({"left": list(done.left)} if done.left else {})
         )
     else:
-        say(f"{file}: {total} records erased")
+        beside = "".join(f", {count} of {part}" for part, count in sorted(done.beside.items()))
+        say(f"{file}: {total} records erased{beside}")
         say(f"searched the file for their {done.searched} texts: {done.found} found")
         if done.shared:
-            say(f"{done.shared} of them are also said by records that were kept")
+            say(f"{done.shared} of them are also said by what was kept")
+        if done.named and not mentions:
+            say(f"{done.named} kept texts name them; --mentions erases these too")
+        if done.unclear:
+            given = person.split()[0]
+            say(f"{done.unclear} kept texts have '{given}' alone, who may be another: look at them")
+        for line in done.left:
+            say(line)
     if done.found:
         raise typer.Exit(BAD)
 

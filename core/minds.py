@@ -133,7 +133,10 @@ class Planner(Protocol):
 class Request:
     """A call that waits for a person: who wants to call what, why, and after reading whose
     words. ``because`` says why a person is asked; with ``doubt`` the call had begun when its
-    process ended, and nobody knows whether it was done."""
+    process ended, and nobody knows whether it was done. ``person`` is for whom it is made
+    (empty: the owner)."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("person",)
 
     key: str
     who: AgentId
@@ -143,6 +146,7 @@ class Request:
     sources: tuple[str, ...] = ()
     because: str = ""
     doubt: bool = False
+    person: AgentId = ""
 
     def __str__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in dict(self.arguments).items())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypeVar
@@ -30,6 +30,8 @@ from ..core import (
     to_json,
 )
 from ..store import Damage, Store
+from .person_names import Person
+from .word_places import labels, leaves
 
 T = TypeVar("T")
 State: TypeAlias = Literal["waits", "began", "done", ""]
@@ -173,6 +175,13 @@ class CallBook:
         for row in self.store.rows(sql, states):
             yield AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)
 
+    def agents(self) -> tuple[AgentId, ...]:
+        """Whose calls and talks there are, in order of name."""
+        if not self.store.version(PART):
+            return ()
+        sql = "SELECT agent FROM calls UNION SELECT agent FROM suspended ORDER BY agent"
+        return tuple(row[0] for row in self.store.rows(sql))
+
     def waiting(self) -> tuple[Request, ...]:
         """The requests that nobody has answered, oldest first."""
         found = (entry.request for _, entry in self.entries("waits"))
@@ -249,16 +258,95 @@ class CallBook:
         total = int(self.store.get(PART, "0"), 16) + mark
         self.store.put(PART, f"{total % _MODULUS:032x}")
 
-    def erase(self, agents: Collection[AgentId], person: AgentId) -> int:
-        """Forget every call and suspended talk of ``agents`` that names ``person``, inside the
-        caller's transaction; how many."""
-        gone = 0
-        for table, key in _KEYS.items() if self.store.version(PART) else ():
-            for name, agent, body in self.store.rows(f"SELECT {key}, agent, body FROM {table}"):
-                if agent in agents and person in body:
-                    self._drop(table, f"{key} = ?", (name,))
-                    gone += 1
-        return gone
+    # -- forgetting a person --------------------------------------------------------
+
+    def erase(
+        self,
+        agents: Collection[AgentId],
+        whom: Person,
+        named: Callable[[str], bool],
+        left: list[str],
+    ) -> int:
+        """Forget, inside the caller's transaction, the calls and suspended talks of ``agents``
+        that are ``whom``'s or rest on their words, and those in which a text is ``named``;
+        returns how many. What of others' must stay is told in ``left``."""
+        if not self.store.version(PART):
+            return 0
+        talks: set[str] = set()
+        for row in self.store.rows("SELECT * FROM suspended"):
+            scope, agent = row[0], row[1]
+            thought = _read(self.store, f"suspended talk {scope}", row)
+            theirs = any(map(whom.is_name, labels(thought)))
+            if agent in agents and (theirs or any(map(named, leaves(thought)))):
+                self._drop("suspended", "scope = ?", (scope,))
+                talks.add(f"{agent}/{scope}/")
+                if not whom.is_name(thought["message"]["who"]):
+                    left.append(
+                        f"a reply of {agent} to {thought['message']['who']} that waited for an "
+                        "answer told of them, and went too"
+                    )
+        rows = [(where, key, entry) for key, where, entry in self._keyed() if where.agent in agents]
+        gone = [
+            self._erase(where, key, entry, whom, named, talks, left) for where, key, entry in rows
+        ]
+        return len(talks) + sum(gone)
+
+    def _keyed(self) -> list[tuple[str, AskId, Entry]]:
+        rows = self.store.rows(f"SELECT {_COLUMNS} FROM calls ORDER BY key")
+        return [
+            (row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)) for row in rows
+        ]
+
+    def _erase(
+        self,
+        where: AskId,
+        key: str,
+        entry: Entry,
+        whom: Person,
+        named: Callable[[str], bool],
+        talks: Collection[str],
+        left: list[str],
+    ) -> bool:
+        """Forget one call where it must go; whether it went."""
+        request, approval = entry.request, entry.approval
+        if request is None:
+            return False  # Only its times are kept.
+        sources = [source.removeprefix("person:") for source in request.sources]
+        by = approval is not None and whom.is_name(approval.by)
+        told = by or any(map(whom.is_name, sources))
+        theirs = whom.is_name(request.person) or (not request.person and told)
+        names_them = any(named(text) for text in leaves(_body(entry)))
+        begun = entry.state == "began" or (entry.result is None and request.doubt)
+        if begun and not theirs:
+            if told:
+                self._write(key, where, _without(entry, whom, sources))
+            if names_them:
+                left.append(
+                    f"'{request.tool}' of {where.agent} names them, was begun for "
+                    f"{request.person or 'its owner'} and has no receipt; it stays until somebody "
+                    "settles it"
+                )
+            return False
+        if not (theirs or told or names_them or key.startswith(tuple(talks))):
+            return False
+        if begun:
+            left.append(
+                f"'{request.tool}' of {where.agent} had begun for them and has no receipt; it "
+                "went, and nobody will be asked whether it was done"
+            )
+        self._drop("calls", "key = ?", (key,))
+        return True
+
+
+def _without(entry: Entry, whom: Person, sources: Sequence[str]) -> Entry:
+    """A call without a person among those on whose word it was made and who decided on it."""
+    assert entry.request is not None
+    others = zip(entry.request.sources, sources, strict=True)
+    kept = tuple(source for source, name in others if not whom.is_name(name))
+    approval = entry.approval
+    if approval is not None and whom.is_name(approval.by):
+        approval = Approval(approval.yes)
+    return replace(entry, request=replace(entry.request, sources=kept), approval=approval)
 
 
 _COLUMNS = "key, step, agent, path, state, body, mark"

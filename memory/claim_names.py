@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 _ARTICLES = ("the ", "a ", "an ")
 _TITLES = {"mr", "mrs", "ms", "miss", "dr", "sir", "madam", "prof", "professor"}
@@ -78,13 +78,3 @@ class Names:
                     break
             place += 1
         return sorted(found, key=found.__getitem__)
-
-
-def naming(person: str) -> Callable[[str], bool]:
-    """Whether a text names a person, in capitals or not.
-
-    >>> naming("Ada")("ask ADA"), naming("Ada")("Adam")
-    (True, False)
-    """
-    shape = re.compile(rf"\b{re.escape(person)}\b", re.IGNORECASE)
-    return lambda text: shape.search(text) is not None

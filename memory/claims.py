@@ -15,16 +15,18 @@ from ..core import (
     RecordId,
     Time,
     audience_of,
+    normalize,
     time_fault,
 )
 from .claim import Claim, Statement, shared_audience, statement_from, statement_json
 from .claim_drafts import Draft, grounded, said
-from .claim_names import naming
+from .claim_names import name_key
 from .claim_undoing import undone, without
 from .claim_view import View, relation_key
 from .fitting import text_fault
 from .logbook import CLAIMS, Tail
 from .memory import Memory
+from .person_names import Person
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -210,30 +212,45 @@ class Claims:
         return self._append({"restore": list(statements), "at": self._moment(at), "why": why})
 
     def erase(
-        self, records: Collection[RecordId] = (), person: AgentId = "", *, mentions: bool = True
+        self,
+        records: Collection[RecordId] = (),
+        person: AgentId = "",
+        *,
+        mentions: bool = True,
+        others: Collection[AgentId] = (),
     ) -> int:
         """Empty for good every statement that rests on one of ``records``, was said by
         ``person`` or is for them, and with ``mentions`` that is about them; returns how many.
+
+        ``others`` are people known by name beside them. A given name means the one whose name
+        begins with it; where two are so called it means neither.
         """
-        going = set(records)
+        going, whom = set(records), Person(person, others)
         names = View(self._all(), self._rule).names
-        key = names.resolve(person) if person else ""
+        # Of a name such as "@ada" the key is another's.
+        key = name_key(person) if name_key(person) == normalize(person) else None
+
+        def about(statement: Statement) -> bool:
+            sides = (statement.subject, statement.object)
+            others_own = {normalize(other) for other in others} - {normalize(person)}
+            named = {names.resolve(side) for side in sides if normalize(side) not in others_own}
+            return key in named or any(map(whom.named_in, (*sides, statement.relation)))
 
         def meant(statement: Statement) -> bool:
             if going & set(statement.sources):
                 return True
             if not person:
                 return False
-            named = {names.resolve(statement.subject), names.resolve(statement.object)}
-            return person in (statement.who, *statement.audience) or (mentions and key in named)
+            labels = (statement.who, *statement.audience)
+            return any(map(whom.is_name, labels)) or (mentions and about(statement))
 
         lines = [statement.id for statement in self._all() if meant(statement)]
         store, agent = self.memory.store, self.memory.agent
-        named = naming(person) if person and mentions else (lambda text: False)
-        others = without(Tail.of(BOOK, store, agent).entries, lines, named)
+        named = whom.named_in if person and mentions else (lambda text: False)
+        undoings = without(Tail.of(BOOK, store, agent).entries, lines, named)
         with store.transaction():
-            BOOK.erase(store, agent, [*lines, *others.erase])
-            for line in others.write:
+            BOOK.erase(store, agent, [*lines, *undoings.erase])
+            for line in undoings.write:
                 self._append(line)
         return len(lines)
 

@@ -4,27 +4,39 @@ notes and calls."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ..core import AgentId, RecordId
+from ..core import AgentId, Json, RecordId
 from ..store import Store
 from .callbook import CallBook
-from .claim_names import naming
 from .claims import Claims
 from .hiding import DOCUMENTS, FOLDS, folds
 from .logbook import NOTES, Tail
 from .memory import Memory
+from .person_names import Person
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
     """Whom to erase, from whose memories, and which records of each are going; ``mentions``:
-    whatever names them goes too."""
+    whatever names them goes too. ``others`` are the people known by name beside them; ``left``
+    takes what could not be erased, or must be known of what was, in words."""
 
     person: AgentId
     agents: tuple[AgentId, ...]
     mentions: bool
     records: dict[AgentId, frozenset[RecordId]]
+    others: frozenset[AgentId] = frozenset()
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def whom(self) -> Person:
+        """The person by name."""
+        return Person(self.person, self.others)
+
+    def named(self) -> Callable[[str], bool]:
+        """Whether a text goes since it names them."""
+        return self.whom.named_in if self.mentions else (lambda text: False)
 
 
 def erase_claims(store: Store, erasure: Erasure) -> int:
@@ -32,28 +44,48 @@ def erase_claims(store: Store, erasure: Erasure) -> int:
     that are going (with ``mentions`` also those about them); returns how many."""
     return sum(
         Claims(Memory(store, agent)).erase(
-            erasure.records.get(agent, ()), erasure.person, mentions=erasure.mentions
+            erasure.records.get(agent, ()),
+            erasure.person,
+            mentions=erasure.mentions,
+            others=erasure.others,
         )
         for agent in erasure.agents
     )
 
 
 def erase_documents(store: Store, erasure: Erasure) -> int:
-    """Empty the lines on documents of which every record is going; returns how many."""
+    """Empty the lines on documents of which records are going, and write the lines anew for
+    those of which some stay (with ``mentions`` a name or a place in it that names them is left
+    out); returns how many lines."""
     count = 0
     for agent in erasure.agents:
         going = set(erasure.records.get(agent, ()))
-        entries = Tail.of(DOCUMENTS, store, agent).entries
-        parts: dict[str, set[RecordId]] = {}
-        for entry in entries:
-            if entry.body:
-                held = {number for number, _ in entry.body["records"]}
-                parts.setdefault(entry.body["document"], set()).update(held)
-        gone = {name for name, records in parts.items() if records <= going}
-        lines = [e.n for e in entries if e.body and e.body["document"] in gone]
+        bodies = {e.n: e.body for e in Tail.of(DOCUMENTS, store, agent).entries if e.body}
+        kept = {n: _document_kept(body, going, erasure.named()) for n, body in bodies.items()}
+        stay = {body["document"] for body in kept.values() if body and body["records"]}
+        first: dict[str, int] = {}
+        for n, body in bodies.items():
+            if kept[n] != body:
+                first.setdefault(body["document"], n)
+        # All later lines on such a document are written anew behind it: the last one counts.
+        lines = [n for n, body in bodies.items() if n >= first.get(body["document"], n + 1)]
         DOCUMENTS.erase(store, agent, lines)
+        for n in lines:
+            if kept[n] and bodies[n]["document"] in stay:
+                DOCUMENTS.append(store, agent, kept[n], step=_last(store, agent))
         count += len(lines)
     return count
+
+
+def _document_kept(
+    body: dict[str, Json], going: set[RecordId], named: Callable[[str], bool]
+) -> Json:
+    """What stays of a line on a document; None for nothing."""
+    records = [[number, place] for number, place in body["records"] if number not in going]
+    if body["records"] and not records:
+        return None
+    places = [[number, "" if named(place) else place] for number, place in records]
+    return {**body, "records": places}
 
 
 def erase_folds(store: Store, erasure: Erasure) -> int:
@@ -62,7 +94,7 @@ def erase_folds(store: Store, erasure: Erasure) -> int:
     ``mentions`` also lines that name them); returns how many summaries came apart. The
     summary's own text is its record's."""
     count = 0
-    named = naming(erasure.person)
+    named = erasure.named()
     for agent in erasure.agents:
         going = set(erasure.records.get(agent, ()))
         held = folds(store, agent)
@@ -72,7 +104,7 @@ def erase_folds(store: Store, erasure: Erasure) -> int:
                 continue
             summary = entry.body["summary"]
             apart = summary in going or not going.isdisjoint(entry.body["records"])
-            if not apart and not (erasure.mentions and named(entry.body["why"])):
+            if not apart and not named(entry.body["why"]):
                 continue
             lines.append(entry.n)
             if summary in held:
@@ -86,25 +118,38 @@ def erase_folds(store: Store, erasure: Erasure) -> int:
 
 
 def erase_calls(store: Store, erasure: Erasure) -> int:
-    """Drop the calls and the waiting talks that name the person; returns how many."""
-    return CallBook(store).erase(erasure.agents, erasure.person)
+    """Drop the calls and the waiting talks of the person, and those that rest on their words
+    (with ``mentions`` also those that name them); returns how many. A call of somebody else's
+    that was begun and has no receipt stays, so that it is not made twice unasked."""
+    return CallBook(store).erase(erasure.agents, erasure.whom, erasure.named(), erasure.left)
 
 
 def erase_notes(store: Store, erasure: Erasure) -> int:
     """Empty the notes that were written for the person (with ``mentions`` also those that name
     them); returns how many lines."""
-    named = naming(erasure.person)
+    named, whom = erasure.named(), erasure.whom
     count = 0
     for agent in erasure.agents:
         lines = []
         for entry in Tail.of(NOTES, store, agent).entries:
-            body = entry.body or {}
-            texts = " ".join(str(body.get(part, "")) for part in ("note", "removed", "text"))
-            if body and (body["person"] == erasure.person or (erasure.mentions and named(texts))):
+            if not (body := entry.body):
+                continue
+            texts = (str(body.get(part, "")) for part in ("note", "removed", "text"))
+            if whom.is_name(body["person"]) or any(map(named, texts)):
                 lines.append(entry.n)
         NOTES.erase(store, agent, lines)
         count += len(lines)
     return count
+
+
+def erase_texts(store: Store, erasure: Erasure) -> int:
+    """Drop the shared texts that name the person; in a file without a journal nothing refers to
+    them. Returns how many."""
+    whom = erasure.whom
+    rows = store.rows("SELECT digest, text FROM texts")
+    gone = [(mark,) for mark, text in rows if whom.named_in(text)]
+    store.executemany("DELETE FROM texts WHERE digest = ?", gone)
+    return len(gone)
 
 
 def _last(store: Store, agent: AgentId) -> int:
@@ -117,5 +162,7 @@ ERASERS: dict[str, Callable[[Store, Erasure], int]] = {
     "documents": erase_documents,
     "folds": erase_folds,
     "notes": erase_notes,
+    "texts": erase_texts,
 }
-"""By the part of the store: what erases there, inside the caller's transaction."""
+"""What erases beside the records, by name, inside the caller's transaction; see
+``word_places.WORDS`` for which place is whose."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from json.encoder import encode_basestring
 from pathlib import Path
 
-from ..core import AgentId, MemoryFault, Record, RecordId
+from ..core import AgentId, MemoryFault, Record, RecordId, normalize, time_fault
 from ..store import Store, chain
 from . import ledger
-from .claim_names import naming
+from .callbook import CallBook
 from .encoding import FORGOTTEN, body_of, gone
 from .erasing import ERASERS, Erasure
 from .images import SPACE
 from .logbook import BESIDE
+from .person_names import Person
 from .repairing import blank, leftovers
 from .table import (
     PART,
@@ -29,21 +29,29 @@ from .table import (
     record_payload,
     write_head,
 )
-
-PIECE = 200
-"""Bytes of a long text looked for at a time."""
+from .traces import search_name, search_texts
+from .word_places import Kept, kept_in
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was erased: ``records`` for each agent; ``found``, how many of the erased texts
-    the file still holds though no kept record says the same (0 is the proof), of ``searched``
-    that were looked for; ``shared`` are those that kept records say too."""
+    """What was erased: ``records`` for each agent, and how much ``beside`` them, by part.
+
+    The proof: ``found``, how many of the erased texts (words of records, claims, notes, and of
+    calls with their arguments and results; with mentions their name too) the file still holds
+    though nothing kept says the same (0: none), of ``searched`` that were looked for; ``shared``
+    are those that kept things say too. ``named`` kept texts still name them, ``unclear`` ones
+    have their given name alone. ``left`` says what could not be erased, and what must be known
+    of what was."""
 
     records: dict[AgentId, int]
     searched: int
     found: int
     shared: int
+    beside: dict[str, int] = field(default_factory=dict)
+    named: int = 0
+    unclear: int = 0
+    left: tuple[str, ...] = ()
 
 
 def forget(
@@ -56,7 +64,8 @@ def forget(
 ) -> Forgotten:
     """Erase what ``person`` said, what is for them only, what rests on that alone and every
     summary that tells of it, from one agent's memory (with its pictures) or from all in the
-    file; with ``mentions`` whatever names them.
+    file, and their calls and waiting requests; with ``mentions`` whatever names them. What is
+    looked through is the list ``word_places.WORDS``.
 
     Each erased record leaves its number, and the log a line that says how many went and
     when, not whose they were. The file is written anew, so that nothing is left in free
@@ -64,36 +73,74 @@ def forget(
     changes nothing, for a file in which more than memories would have to be erased, or beside
     which a repair has left what it set aside.
     """
-    if not person:
+    _check_call(path, person, now)
+    with Store(path, create=False) as store:
+        prepare(store)
+        chosen = _chosen(store, person, agent)
+        before = list(kept_in(store, chosen))
+        others = _people([*before, *kept_in(store)]) | frozenset(agents(store))
+        counts: dict[AgentId, int] = {}
+        beside: dict[str, int] = {}
+        with store.transaction():
+            whom = Person(person, others)
+            marked = {name: _marked(store, name, whom, mentions) for name in chosen}
+            erasure = Erasure(person, chosen, mentions, marked, others)
+            for part, erase in ERASERS.items():
+                if count := erase(store, erasure):
+                    beside[part] = count
+            for name in chosen:
+                counts[name] = _erase(store, erasure, name, now)
+        store.cache.clear()
+        store.scrub()
+        after = list(kept_in(store))
+        schema = "\n".join(row[0] for row in store.rows("SELECT sql FROM sqlite_master") if row[0])
+    mine = [kept for kept in after if kept.agent in chosen or not kept.agent]
+    lost = {text for text in _lost(before, mine) if not whom.is_name(text)}
+    kept = [text for one in after for text in (*one.words, *one.labels)]
+    searched, found, shared = search_texts(Path(path), lost, kept)
+    named = sum(any(map(whom.named_in, (*one.words, *one.labels))) for one in mine)
+    unclear = sum(any(map(whom.perhaps_in, one.words)) for one in mine)
+    if mentions:
+        searched += 1
+        # Where others' memories stay, their words may go on naming them.
+        alone = not agent or len(mine) == len(after)
+        found += bool(named or (alone and search_name(Path(path), whom, schema)))
+    left = tuple(erasure.left)
+    return Forgotten(counts, searched, found, shared, beside, named, unclear, left)
+
+
+def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
+    if not isinstance(person, str) or not normalize(person):
         raise MemoryFault(f"{path}: name the person to forget")
+    if wrong := time_fault(now, "now"):
+        raise MemoryFault(f"{path}: {wrong}")
+    if not Path(path).is_file():
+        raise MemoryFault(f"{path}: no such file; check the path")
     if aside := leftovers(path):
         raise MemoryFault(
             f"{path}: a repair left {', '.join(item.name for item in aside)} beside it, where "
             f"{person} may still be read; delete these (or move them to where they are wanted) "
             "and try again"
         )
-    with Store(path, create=False) as store:
-        prepare(store)
-        chosen = _chosen(store, person, agent)
-        gone_texts: list[str] = []
-        counts: dict[AgentId, int] = {}
-        with store.transaction():
-            marked = {name: _marked(store, name, person, mentions) for name in chosen}
-            erasure = Erasure(person, chosen, mentions, marked)
-            for erase in ERASERS.values():
-                erase(store, erasure)
-            for name in chosen:
-                counts[name] = _erase(store, erasure, name, now, gone_texts)
-        store.cache.clear()
-        store.scrub()
-        kept = [row.record.text for name in agents(store) for row in read_rows(store, name)]
-    searched, found, shared = _search(Path(path), gone_texts, kept)
-    return Forgotten(counts, searched, found, shared)
+
+
+def _people(kept: Iterable[Kept]) -> frozenset[AgentId]:
+    """Everybody who is named as who said something, or as whom it is for."""
+    return frozenset(
+        label.removeprefix("person:") for one in kept for label in one.labels if ":" not in label
+    )
+
+
+def _lost(before: Iterable[Kept], after: Iterable[Kept]) -> set[str]:
+    """The texts of which there are fewer than before."""
+    counts = Counter(text for one in before for text in one.words)
+    counts.subtract(text for one in after for text in one.words)
+    return {text for text, count in counts.items() if count > 0}
 
 
 def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...]:
     beside = {name for book in BESIDE for name in book.agents(store)}
-    known = tuple(sorted({*agents(store), *beside}))
+    known = tuple(sorted({*agents(store), *beside, *CallBook(store).agents()}))
     parts = [row[0] for row in store.rows("SELECT part FROM parts ORDER BY part")]
     if foreign := [part for part in parts if part != PART and part not in ERASERS]:
         raise MemoryFault(
@@ -101,7 +148,7 @@ def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...
             f"naming {person}; forget works on memory files: export the memory and import it "
             "into a file of its own"
         )
-    if person in known and not agent:
+    if any(map(Person(person).is_name, known)) and not agent:
         raise MemoryFault(
             f"{store.name}: {person} has a memory of their own in it; name whose memory is to "
             "forget them with --agent, or delete the file"
@@ -113,9 +160,8 @@ def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...
     return known
 
 
-def _marked(store: Store, agent: AgentId, person: AgentId, mentions: bool) -> frozenset[RecordId]:
+def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> frozenset[RecordId]:
     """Which of an agent's records go."""
-    named = naming(person)
     going: set[RecordId] = set()
     for row in read_rows(store, agent):
         record = row.record
@@ -124,26 +170,25 @@ def _marked(store: Store, agent: AgentId, person: AgentId, mentions: bool) -> fr
         rests = bool(record.evidence) and going.issuperset(record.evidence)
         # A summary repeats sentences of what it stands for: of theirs, if one is among it.
         rests |= record.kind == "summary" and not going.isdisjoint(record.evidence)
-        theirs = record.who == person or record.audience == (person,) or rests
-        if theirs or (mentions and _mentioned(record, named)):
+        alone = len(record.audience) == 1 and whom.is_name(record.audience[0])
+        theirs = whom.is_name(record.who) or alone or rests
+        if theirs or (mentions and _mentioned(record, whom)):
             going.add(record.id)
     return frozenset(going)
 
 
-def _mentioned(record: Record, named: Callable[[str], bool]) -> bool:
+def _mentioned(record: Record, whom: Person) -> bool:
     fields = (record.text, record.subject, record.object, record.place, record.episode)
-    return any(map(named, (*fields, record.predicate, record.source)))
+    return any(map(whom.named_in, (*fields, record.predicate, record.source)))
 
 
-def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime, texts: list[str]) -> int:
-    person, going = erasure.person, erasure.records[agent]
+def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime) -> int:
+    whom, going = erasure.whom, erasure.records[agent]
     end = head(store, agent)
     link = ""
     changed: list[tuple[str, bytes | None, str, str, AgentId, RecordId]] = []
     for row in read_rows(store, agent):
-        new = _without(row, person, row.record.id in going)
-        if row.record.id in going:
-            texts.append(row.record.text)
+        new = _without(row, whom, row.record.id in going)
         body = body_of(new.record)
         mark = content_mark(body, new.vector)
         link = chain(link, record_payload(agent, row.record.id, row.step, mark))
@@ -155,9 +200,9 @@ def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime, texts:
         "WHERE agent = ? AND id = ?",
         changed,
     )
-    write_head(store, agent, replace(end, link=link))
-    named = naming(person) if erasure.mentions else (lambda text: False)
-    ledger.unname(store, agent, person, named)
+    if changed:
+        write_head(store, agent, replace(end, link=link))
+    ledger.unname(store, agent, whom.is_name, erasure.named())
     if going:
         data = {"records": len(going), "when": now.isoformat(timespec="seconds")}
         last = store.one("SELECT max(step) FROM memory_records WHERE agent = ?", (agent,))
@@ -166,41 +211,17 @@ def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime, texts:
     return len(going)
 
 
-def _without(row: Row, person: AgentId, going: bool) -> Row:
+def _without(row: Row, whom: Person, going: bool) -> Row:
     """The row with nothing left of the record, or with the person out of its audience."""
     record = row.record
     if going:
         return Row(blank(record.id, record.created, FORGOTTEN), row.step, None)
-    if person in record.audience:
-        others = tuple(name for name in record.audience if name != person)
+    others = tuple(name for name in record.audience if not whom.is_name(name))
+    if len(others) < len(record.audience):
         return Row(replace(record, audience=others), row.step, row.vector)
     return row
 
 
 def _search(path: Path, texts: Sequence[str], kept: Sequence[str]) -> tuple[int, int, int]:
-    """How many erased texts were looked for in the file, how many it still holds, and how
-    many of them kept records say as well."""
-    wanted = {text for text in texts if text}
-    said = "\n".join(kept)
-    shared = {text for text in wanted if text in said}
-    left = wanted - shared
-    kept_bytes = encode_basestring(said).encode() if any(map(_long, left)) else b""
-    found = 0
-    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for text in left:
-            found += any(data.find(part) >= 0 for part in _parts(text, kept_bytes))
-    return len(wanted), found, len(shared)
-
-
-def _long(text: str) -> bool:
-    return len(text) > 2 * PIECE
-
-
-def _parts(text: str, kept: bytes) -> list[bytes]:
-    """A text as the file holds it; of a long one, which pages cut, pieces that are in no kept
-    text."""
-    stored = encode_basestring(text)[1:-1].encode()
-    if not _long(text):
-        return [stored]
-    pieces = [stored[at : at + PIECE] for at in range(0, len(stored) - PIECE + 1, PIECE)]
-    return [piece for piece in pieces if piece not in kept]
+    """See ``traces.search_texts``."""
+    return search_texts(path, texts, kept)

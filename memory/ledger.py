@@ -132,21 +132,26 @@ def rewind_log(store: Store, step: int) -> None:
     store.put(_ENDS, ends)
 
 
-def unname(store: Store, agent: AgentId, person: AgentId, named: Callable[[str], bool]) -> None:
-    """Take a person's name and what was noted about them out of an agent's log, and the
-    reasons in which they are ``named``."""
+def unname(
+    store: Store, agent: AgentId, is_name: Callable[[str], bool], named: Callable[[str], bool]
+) -> None:
+    """Take a person's name, which ``is_name`` knows, and what was noted about them out of an
+    agent's log, and the reasons in which they are ``named``."""
     entries = list(read_entries(store, agent))
+
+    def theirs(entry: Entry) -> bool:
+        return is_name(str(entry.data.get("who", "")))
 
     def why(entry: Entry) -> bool:
         return named(str(entry.data.get("why", "")))
 
-    if not any(entry.data.get("who") == person or why(entry) for entry in entries):
+    if not any(theirs(entry) or why(entry) for entry in entries):
         return
     store.execute("DELETE FROM memory_log WHERE agent = ?", (agent,))
     ends = {name: end for name, end in store.get(_ENDS, {}).items() if name != agent}
     store.put(_ENDS, ends)
     for entry in entries:
-        if entry.data.get("who") == person:
+        if theirs(entry):
             entry = Entry(entry.step, entry.what, {"who": "", "why": ""})
         elif why(entry):
             entry = Entry(entry.step, entry.what, {**entry.data, "why": ""})

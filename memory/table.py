@@ -11,6 +11,7 @@ from hashlib import blake2b
 from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical, time_fault
 from ..store import Damage, Store, chain
 from . import ledger
+from .callbook import CallBook
 from .encoding import body_of, read_body
 from .logbook import rewind_beside, watch_beside
 
@@ -65,11 +66,13 @@ class Touch:
 
 
 def prepare(store: Store) -> None:
-    """Make the memory tables where they are missing, and have ``store.verify`` check them."""
+    """Make the memory tables where they are missing, and have ``store.verify`` check them and
+    what is kept beside them."""
     # A file of version 1 that is only read lacks nothing but the log, which is empty then.
     old = not store.write and store.version(PART) == 1
     store.ensure(PART, 1 if old else VERSION, MIGRATIONS[: 1 if old else VERSION], check)
     watch_beside(store)
+    CallBook(store)
 
 
 def agents(store: Store) -> tuple[AgentId, ...]:

@@ -219,8 +219,9 @@ def test_one_agent_forgets(tmp_path: Path) -> None:
     path = filled(tmp_path / "m.db")
     done = forget(path, "Ada", now=NINE, agent="Bo")
     assert done.records == {"Bo": 3}
-    # What Cy still says is no proof against it, and is counted apart.
-    assert (done.found, done.shared) == (0, 3)
+    # What Cy still says is no proof against it, and is counted apart: three records and why
+    # Ada was quarantined.
+    assert (done.found, done.shared) == (0, 4)
     with Store(path) as store:
         assert len(Memory(store, "Cy").records()) == 6
         assert store.verify() == ()

@@ -1,0 +1,92 @@
+"""One person by name: what is their name, and which texts name them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..core import AgentId, mentions, normalize, same_name
+from .words import STOP
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person called ``name``, among ``others`` who are known by name too.
+
+    Names are compared in any script, case and Unicode form. A longer name of somebody else
+    does not name them: with Ada Pell among the others, "Ada Pell came" is not about Ada. A name
+    that is also a word of every text (Will, May) counts only as it is written.
+
+    >>> ada = Person("Ada", ("Ada Pell", "Bo"))
+    >>> ada.is_name("ADA"), ada.named_in("Ada came"), ada.named_in("Ada Pell came")
+    (True, True, False)
+    >>> Person("Will").named_in("I will come"), Person("Will").named_in("I met Will")
+    (False, True)
+    """
+
+    name: AgentId
+    others: Collection[AgentId] = ()
+
+    def is_name(self, label: str) -> bool:
+        """Whether a label (who said it, for whom it is) is this person's name, all of it."""
+        return self._key == label or same_name(self.name, label)
+
+    def named_in(self, text: str) -> bool:
+        """Whether a text names them."""
+        if not self._test(text):
+            return False
+        if self._is_word and not self._as_written.search(_composed(text)):
+            return False
+        if not self._longer:
+            return True
+        masked = normalize(text)
+        for other, test in self._longer:
+            if test(masked):
+                masked = masked.replace(other, " | ")
+        return self._test(masked)
+
+    def perhaps_in(self, text: str) -> bool:
+        """Whether a text has their given name alone, by which somebody else may be meant."""
+        if self._given is None or self.named_in(text):
+            return False
+        return self._given.search(_composed(text)) is not None
+
+    @cached_property
+    def _key(self) -> str:
+        return normalize(self.name)
+
+    @cached_property
+    def _test(self) -> Callable[[str], bool]:
+        return mentions(self.name)
+
+    @cached_property
+    def _is_word(self) -> bool:
+        return self._key in STOP or self._key in ("may", "will")
+
+    @cached_property
+    def _as_written(self) -> re.Pattern[str]:
+        return _whole(self.name)
+
+    @cached_property
+    def _longer(self) -> list[tuple[str, Callable[[str], bool]]]:
+        keys = {normalize(other) for other in self.others} - {self._key}
+        found = sorted((key for key in keys if self._test(key)), key=len, reverse=True)
+        return [(key, mentions(key)) for key in found]
+
+    @cached_property
+    def _given(self) -> re.Pattern[str] | None:
+        given, _, rest = self.name.strip().partition(" ")
+        # Another person's whole name is theirs.
+        taken = any(same_name(given, other) for other in self.others)
+        return _whole(given) if rest and len(given) > 1 and not taken else None
+
+
+def _whole(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(_composed(name).strip())}(?!\w)")
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

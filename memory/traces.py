@@ -1,0 +1,128 @@
+"""Searching a file's bytes for words that should be gone: the proof behind erasing."""
+
+from __future__ import annotations
+
+import mmap
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from json.encoder import encode_basestring, encode_basestring_ascii
+from pathlib import Path
+
+from .person_names import Person
+
+PIECE = 200
+"""Bytes of a long text looked for at a time."""
+SHORT = 12
+"""Texts of fewer characters are looked for as whole JSON strings: as bytes alone they turn up
+by chance, in digests and embeddings."""
+_AROUND = 48
+_BLANK = rb"(?:\s|\xc2\xa0|\xe3\x80\x80|\xe2\x80[\x80-\x8a]|\\[nrt]|\\u00a0|\\u3000)+"
+_BLANK_16 = rb"(?:[\t\n\r \xa0]\x00|\x00\x30)+"
+
+
+def search_texts(path: Path, texts: Collection[str], kept: Sequence[str]) -> tuple[int, int, int]:
+    """How many erased texts were looked for in a file and its log, how many it still holds, and
+    how many of them kept texts say as well."""
+    wanted = {text for text in texts if text}
+    said = "\n".join(kept)
+    whole = set(kept)
+    shared = {text for text in wanted if (text in whole if _short(text) else text in said)}
+    left = wanted - shared
+    kept_bytes = encode_basestring(said).encode() if any(map(_long, left)) else b""
+    found = 0
+    with _opened(path) as files:
+        for text in left:
+            found += any(
+                data.find(part) >= 0 for part in _parts(text, kept_bytes) for data in files
+            )
+    return len(wanted), found, len(shared)
+
+
+def search_name(path: Path, person: Person, schema: str) -> int:
+    """In how many places a file's bytes hold a person's name: composed or decomposed, in any
+    case, as UTF-8, UTF-16 or JSON escapes. ``schema`` is the file's own vocabulary: a name that
+    is a word of it counts only as it is written."""
+    own = Person(person.name).named_in(schema)
+    pattern = re.compile(b"|".join(_name_forms(person.name, own)), 0 if own else re.IGNORECASE)
+    found = 0
+    with _opened(path) as files:
+        for data in files:
+            for match in pattern.finditer(data):
+                window = data[max(0, match.start() - _AROUND) : match.end() + _AROUND]
+                found += any(person.named_in(text) for text in _read(window))
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[list[mmap.mmap]]:
+    """The file and its log, where there is one."""
+    files: list[mmap.mmap] = []
+    try:
+        for item in (path, path.with_name(path.name + "-wal")):
+            if item.exists() and item.stat().st_size:
+                with item.open("rb") as handle:
+                    files.append(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
+        yield files
+    finally:
+        for data in files:
+            data.close()
+
+
+def _short(text: str) -> bool:
+    return len(text) < SHORT
+
+
+def _long(text: str) -> bool:
+    return len(text) > 2 * PIECE
+
+
+def _forms(text: str) -> set[str]:
+    if text.isascii():
+        return {text}
+    return {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
+
+
+def _parts(text: str, kept: bytes) -> list[bytes]:
+    """A text as a file may hold it; of a long one, which pages cut, pieces that are in no kept
+    text."""
+    if _long(text):
+        stored = encode_basestring(text)[1:-1].encode()
+        pieces = [stored[at : at + PIECE] for at in range(0, len(stored) - PIECE + 1, PIECE)]
+        return [piece for piece in pieces if piece not in kept]
+    found: list[bytes] = []
+    for form in _forms(text):
+        for quoted in {encode_basestring(form), encode_basestring_ascii(form)}:
+            # Within a JSON text that is itself kept as a text its quotation marks are escaped.
+            forms = (quoted, encode_basestring(quoted)[1:-1]) if _short(text) else (quoted[1:-1],)
+            found += [one.encode("utf-8", "replace") for one in forms]
+        if not _short(text):
+            found.append(form.encode("utf-16-le", "surrogatepass"))
+    return found
+
+
+def _name_forms(name: str, exact: bool) -> Iterator[bytes]:
+    forms = {unicodedata.normalize(form, name) for form in ("NFC", "NFD", "NFKC", "NFKD")}
+    if not exact:
+        cased = (str.lower, str.upper, str.title, str.casefold)
+        forms |= {change(form) for form in forms for change in cased}
+    for form in sorted(forms):
+        words = form.split()
+        yield _BLANK.join(re.escape(word.encode("utf-8", "replace")) for word in words)
+        escaped = [encode_basestring_ascii(word)[1:-1].encode() for word in words]
+        yield _BLANK.join(map(re.escape, escaped))
+        wide = [word.encode("utf-16-le", "surrogatepass") for word in words]
+        yield _BLANK_16.join(map(re.escape, wide))
+        wide = [word.encode("utf-16-be", "surrogatepass") for word in words]
+        yield _BLANK_16.join(map(re.escape, wide))
+
+
+def _read(window: bytes) -> Iterator[str]:
+    """What a piece of a file may say."""
+    text = window.decode("utf-8", "ignore")
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), text)
+    yield re.sub(r"\\.", " ", text)
+    for start in (0, 1):
+        yield window[start:].decode("utf-16-le", "ignore")
+        yield window[start:].decode("utf-16-be", "ignore")
