@@ -1,5 +1,6 @@
 """The shared words of the framework. Imports nothing of ours and nothing heavy."""
 
+from .arguments import check_arguments
 from .asks import (
     Anchor,
     Answer,
@@ -36,6 +37,7 @@ from .codec import (
 )
 from .engines import Client, Delta, Done, Model, Ticket
 from .errors import (
+    ArgumentError,
     CapReached,
     ContextTooLong,
     DenizensError,
@@ -119,6 +121,8 @@ from .thought import (
 from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
+    "ArgumentError",
+    "check_arguments",
     "words",
     "same_name",
     "repaired",
