@@ -1,5 +1,6 @@
 """The shared words of the framework. Imports nothing of ours and nothing heavy."""
 
+from .arguments import check_arguments
 from .asks import (
     Anchor,
     Answer,
@@ -36,6 +37,7 @@ from .codec import (
 )
 from .engines import Client, Delta, Done, Model, Ticket
 from .errors import (
+    ArgumentError,
     CapReached,
     ContextTooLong,
     DenizensError,
@@ -122,6 +124,8 @@ __all__ = [
     "KINDS",
     "audience_of",
     "time_fault",
+    "ArgumentError",
+    "check_arguments",
     "words",
     "same_name",
     "repaired",

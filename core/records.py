@@ -22,7 +22,7 @@ def audience_of(people: str | Iterable[str]) -> tuple[AgentId, ...]:
     (('Ada',), ('Bo', 'Ada'), ())
     """
     try:
-        names = [people] if isinstance(people, str) else list(people)
+        names: list[object] = [people] if isinstance(people, str) else list(people)
     except TypeError:
         names = [people]
     if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
@@ -30,7 +30,7 @@ def audience_of(people: str | Iterable[str]) -> tuple[AgentId, ...]:
             f"audience {people!r}: {wrong[0]!r} is nobody's name; give names of people, "
             "or () for everybody"
         )
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(map(str, names)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,8 @@ class Record:
     """One memory of one agent.
 
     ``who`` is the source: who said or did it (the agent itself for thoughts and plans).
-    ``importance`` runs from 1 to 10. ``evidence`` are the records a thought rests on, and
+    ``importance`` runs from 1 to 10; records taken over from elsewhere may have more.
+    ``evidence`` are the records a thought rests on, and
     ``depth`` is 1 + the largest depth among them (0 for what was perceived).
     ``subject``, ``predicate``, ``object`` name an event's parts where it has them.
 

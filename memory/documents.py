@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..core import AgentId, Input, Json, MemoryFault, Record, RecordId, Time, audience_of
 from .document_parts import Piece, pieces
 from .document_readers import blocks
-from .hiding import DOCUMENTS, contents
+from .hiding import contents
+from .logbook import DOCUMENTS
 from .memory import Memory
 
 if TYPE_CHECKING:

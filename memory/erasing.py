@@ -10,8 +10,8 @@ from ..core import AgentId, Json, RecordId
 from ..store import Store
 from .callbook import CallBook
 from .claims import Claims
-from .hiding import DOCUMENTS, FOLDS, folds
-from .logbook import NOTES, Tail
+from .hiding import folds
+from .logbook import DOCUMENTS, FOLDS, NOTES, Tail
 from .memory import Memory
 from .person_names import Person
 

@@ -7,6 +7,7 @@ holds to: what was let in can be read again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,8 @@ def _field_fault(record: Record) -> str:
             return text_fault(name, getattr(record, name))
     if isinstance(record.importance, bool) or not isinstance(record.importance, int | float):
         return f"importance {record.importance!r} is no number; use float(...)"
-    if not 1 <= record.importance <= 10:
-        return f"importance {record.importance} must lie between 1 and 10"
+    if not 1 <= record.importance < math.inf:
+        return f"importance {record.importance} must be 1 or more"
     if not isinstance(record.evidence, tuple) or any(type(i) is not int for i in record.evidence):
         return f"evidence {record.evidence!r} is no tuple of record numbers"
     if wrong := [i for i in record.evidence if not 1 <= i < record.id]:

@@ -21,8 +21,8 @@ from ..core import (
     time_fault,
 )
 from .fitting import text_fault
-from .hiding import FOLDS, folds, hidden
-from .logbook import Tail
+from .hiding import folds, hidden
+from .logbook import FOLDS, Tail
 from .memory import Memory
 from .summing import central, summarising
 
