@@ -85,6 +85,11 @@ class Agent:
         documents: Sequence[Path | str] = (),
         upkeep: Upkeep | None = None,
     ) -> None:
+        if memory.agent != persona.name:
+            raise SettingError(
+                f"{persona.name}: the memory in {memory.store.name} is opened as that of "
+                f"'{memory.agent}'; open it as Memory(..., {persona.name!r})"
+            )
         self.private_talk = private_talk
         self.documents = tuple(map(Path, documents))
         self.upkeep = upkeep or Upkeep()

@@ -8,23 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .scoring import best, scaled
+from .scoring import scaled
 from .words import terms
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..core import Cue, Hit, Record
     from .scene import Scene
 
 POOL = 5  # so many times the limit are looked through for variety or for what fits a budget
 REACH = 200  # records each way in which neighbours of an episode are looked for
-
-
-def shortlist(scores: NDArray[np.float64], cue: Cue) -> NDArray[np.int64]:
-    """Places of the best that ``finished`` picks from, best first: the cue's limit, or more
-    where it may pass some over."""
-    return best(scores, width(cue))
 
 
 def width(cue: Cue) -> int:

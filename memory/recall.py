@@ -18,9 +18,9 @@ from .codes import CELLS_FROM
 from .fitting import check_cue, row_of
 from .index import units
 from .matching import Match, explained, match
-from .picking import finished, shortlist, width
+from .picking import finished, width
 from .scene import Scene
-from .scoring import by_rank, fading, listed, scaled
+from .scoring import best, by_rank, fading, listed, scaled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,18 +61,45 @@ def recall(
     held_against = None
     if scene.rules.matching == "hybrid":
         held_against = match(scene.shelf, scene.candidates(), query, cue, scene.count)
-        parts = _matched(scene, held_against)
-    else:
-        parts = parts_of(scene, width(cue))
-    chosen = shortlist(parts.score, cue)
-    found = hits(scene.shelf, parts, chosen)
+    chosen, found = _best(scene, held_against, width(cue))
     if held_against is not None:
         words = scene.shelf.lexical
         found = tuple(
-            replace(hit, **explained(held_against, words, int(place), cue))
+            replace(hit, **explained(held_against, words, place, cue))
             for hit, place in zip(found, chosen, strict=True)
         )
     return finished(found, scene, cue)
+
+
+def _best(
+    scene: Scene, held_against: Match | None, wanted: int
+) -> tuple[list[int], tuple[Hit, ...]]:
+    """The best ``wanted`` candidates, by their places among the scored ones, with their
+    records, best first. Of those that say the same all but the best give way to others, as far
+    as there are any."""
+    wide, wanted = wanted, max(0, wanted)
+    whole = None if held_against is None else _matched(scene, held_against)
+    while True:
+        parts = whole or parts_of(scene, wide)
+        chosen = best(parts.score, wide)
+        first = np.arange(len(chosen))
+        if scene.rules.distinct:
+            said = scene.shelf.saying.array[parts.places[chosen]]
+            first = np.sort(np.unique(said, return_index=True)[1])
+        if len(first) == len(chosen) or len(first) >= wanted or wide >= scene.count:
+            break
+        wide *= 8
+    if len(first) < wanted:
+        copies = np.setdiff1d(np.arange(len(chosen)), first)
+        first = np.sort(np.concatenate([first, copies[: wanted - len(first)]]))
+    chosen = chosen[first[:wanted]]
+    return chosen.tolist(), hits(scene.shelf, parts, chosen)
+
+
+def _copied(found: Sequence[Hit]) -> bool:
+    """Whether some of the hits say the same."""
+    said = {(hit.record.text, hit.record.who, hit.record.audience) for hit in found}
+    return len(said) < len(found)
 
 
 def parts_of(scene: Scene, limit: int) -> Parts:
@@ -333,7 +360,12 @@ def recall_many(
     rows: Sequence[Vector | None] = list(vectors) if vectors is not None else _embedded(requests)
     if len(rows) != len(requests):
         raise ValueError(f"{len(requests)} cues, but {len(rows)} rows of vectors")
-    answers = together(requests, rows)
+    answers = {
+        place: found
+        for place, found in together(requests, rows).items()
+        # Copies among them: asked alone, others make up for these.
+        if not requests[place][0].rules_for(requests[place][1]).distinct or not _copied(found)
+    }
     chosen: dict[tuple[int, str, int | None], dict[RecordId, Time]] = {}
     for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
         if place in answers:

@@ -27,7 +27,9 @@ class RuleSet:
 
     ``approximate``: from some hundred thousand records on, candidates are those in the
     parts of the index nearest to the cue and the newest and most important ones, instead
-    of all; below that it changes nothing. ``trust`` multiplies the score of what somebody
+    of all; below that it changes nothing. ``distinct``: of records that say the same (text,
+    source and audience) all but the best give way to others, so that copies do not fill a
+    recall. ``trust`` multiplies the score of what somebody
     said by a weight from 0 to 1 (1 for everybody else).
     """
 
@@ -46,6 +48,7 @@ class RuleSet:
     without: tuple[str, ...] = ()
     successive: bool = False
     approximate: bool = False
+    distinct: bool = True
     trust: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -68,11 +71,18 @@ REVERIE = RuleSet(
     kinds=("observation", "thought", "plan"),
     without=("idle",),
     successive=True,
+    distinct=False,
 )
 """What the paper's published code does (``new_retrieve``), its inversion of recency
 included. It takes the top 30: ask with ``Cue(limit=30)``."""
 
-RECENT = RuleSet(name="recent", since="creation", importance_weight=0.0, relevance_weight=0.0)
+RECENT = RuleSet(
+    name="recent",
+    since="creation",
+    importance_weight=0.0,
+    relevance_weight=0.0,
+    distinct=False,
+)
 """The newest memories: what reflection starts from (Park et al. 2023, section 4.2)."""
 
 PAPER_APPROX = RuleSet(name="paper-approx", approximate=True)

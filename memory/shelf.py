@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ class Shelf:
     out for long (``dropped``: folded away) is not held, and neither is then the log of
     accesses (``touched``), which only views of the past need: they read it all. ``who`` and
     ``audience`` are numbers into ``sources`` and ``audiences``; ``until`` is infinite for
-    what does not expire and minus infinity for what is gone. ``version`` changes with every
+    what does not expire and minus infinity for what is gone; ``saying`` is equal for records
+    of one text, source and audience. ``version`` changes with every
     write, ``memo`` keeps what was computed for it.
     """
 
@@ -62,6 +64,7 @@ class Shelf:
         self.who = Column(np.int32)
         self.audience = Column(np.int32)
         self.until = Column(np.float64)
+        self.saying = Column(np.int64)
         self.touched = Column(np.int64)
         self.touch_step = Column(np.int64)
         self.touch_at = Column(np.float64)
@@ -126,6 +129,7 @@ class Shelf:
         sources, audiences = self.sources, self.audiences
         self.who.extend([sources.setdefault(r.who, len(sources)) for r in records])
         self.audience.extend([audiences.setdefault(r.audience, len(audiences)) for r in records])
+        self.saying.extend([_saying(record) for record in records])
         ends = [_end(record) for record in records]
         self.first_end = min(self.first_end, *ends)
         self.until.extend(ends)
@@ -176,7 +180,7 @@ class Shelf:
         self.index = self.index.only(rows[have])
         for column in (self.number, self.step, self.created, self.accessed, self.importance):
             column.only(keep)
-        for column in (self.kind, self.row, self.who, self.audience, self.until):
+        for column in (self.kind, self.row, self.who, self.audience, self.until, self.saying):
             column.only(keep)
         self.row.array[have] = np.arange(len(have))
         self.place = Column(np.int64)
@@ -274,6 +278,12 @@ class Shelf:
         have = rows >= 0
         found[have] = self.index.cosines(vector, rows[have])
         return found
+
+
+def _saying(record: Record) -> int:
+    """A number of 64 bits for what a record says, who says it and for whom."""
+    whole = "\x00".join((record.text, record.who, *record.audience))
+    return int.from_bytes(blake2b(whole.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _end(record: Record) -> float:

@@ -137,8 +137,8 @@ def test_budget_of_tokens() -> None:
 
 
 def test_variety() -> None:
-    """Without variety two equal texts come first; with it the second is another."""
-    lines = [said("Ada", "rye bread and rye loaf"), said("Ada", "rye bread and rye loaf")]
+    """Without variety two texts of the same words come first; with it the second is another."""
+    lines = [said("Ada", "rye bread and rye loaf"), said("Ada", "rye loaf and rye bread")]
     memory = filled(*lines, said("Bo", "rye fields in the north, far from town and river"))
     plain = [hit.record.id for hit in memory.recall(cue("rye", limit=2))]
     mixed = [hit.record.id for hit in memory.recall(cue("rye", limit=2, variety=0.7))]
