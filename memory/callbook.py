@@ -315,19 +315,20 @@ class CallBook:
         by = approval is not None and whom.is_name(approval.by)
         told = by or any(map(whom.is_name, sources))
         theirs = whom.is_name(request.person) or (not request.person and told)
-        names_them = any(named(text) for text in leaves(_body(entry)))
         begun = entry.state == "began" or (entry.result is None and request.doubt)
         if begun and not theirs:
             if told:
-                self._write(key, where, _without(entry, whom, sources))
-            if names_them:
+                entry = _without(entry, whom, sources)
+                self._write(key, where, entry)
+            if any(named(text) for text in leaves(_body(entry))):
                 left.append(
                     f"'{request.tool}' of {where.agent} names them, was begun for "
                     f"{request.person or 'its owner'} and has no receipt; it stays until somebody "
                     "settles it"
                 )
             return False
-        if not (theirs or told or names_them or key.startswith(tuple(talks))):
+        going = theirs or told or key.startswith(tuple(talks))
+        if not going and not any(named(text) for text in leaves(_body(entry))):
             return False
         if begun:
             left.append(
@@ -346,7 +347,11 @@ def _without(entry: Entry, whom: Person, sources: Sequence[str]) -> Entry:
     approval = entry.approval
     if approval is not None and whom.is_name(approval.by):
         approval = Approval(approval.yes)
-    return replace(entry, request=replace(entry.request, sources=kept), approval=approval)
+    because = entry.request.because
+    if whom.named_in(because):
+        because = "it rests on the words of somebody who is forgotten"
+    request = replace(entry.request, sources=kept, because=because)
+    return replace(entry, request=request, approval=approval)
 
 
 _COLUMNS = "key, step, agent, path, state, body, mark"

@@ -223,18 +223,22 @@ class Claims:
         ``person`` or is for them, and with ``mentions`` that is about them; returns how many.
 
         ``others`` are people known by name beside them. A given name means the one whose name
-        begins with it; where two are so called it means neither.
+        begins with it. What is said of a given name that two have goes too: kept, it would be
+        said of the other from now on.
         """
         going, whom = set(records), Person(person, others)
         names = View(self._all(), self._rule).names
         # Of a name such as "@ada" the key is another's.
         key = name_key(person) if name_key(person) == normalize(person) else None
 
+        given = key.partition(" ")[0] if key else ""
+        keys = {key, given} if given and names.resolve(given) == given else {key}
+        known = {normalize(other) for other in others} - {normalize(person)}
+
         def about(statement: Statement) -> bool:
             sides = (statement.subject, statement.object)
-            others_own = {normalize(other) for other in others} - {normalize(person)}
-            named = {names.resolve(side) for side in sides if normalize(side) not in others_own}
-            return key in named or any(map(whom.named_in, (*sides, statement.relation)))
+            named = {names.resolve(side) for side in sides if normalize(side) not in known}
+            return bool(keys & named) or any(map(whom.named_in, (*sides, statement.relation)))
 
         def meant(statement: Statement) -> bool:
             if going & set(statement.sources):

@@ -29,7 +29,7 @@ from .table import (
     record_payload,
     write_head,
 )
-from .traces import search_name, search_texts
+from .traces import search_cells, search_name, search_texts
 from .word_places import Kept, kept_in
 
 
@@ -93,6 +93,7 @@ def forget(
         store.cache.clear()
         store.scrub()
         after = list(kept_in(store))
+        cells = search_cells(store, whom) if mentions and not agent else 0
         schema = "\n".join(row[0] for row in store.rows("SELECT sql FROM sqlite_master") if row[0])
     mine = [kept for kept in after if kept.agent in chosen or not kept.agent]
     lost = {text for text in _lost(before, mine) if not whom.is_name(text)}
@@ -104,7 +105,7 @@ def forget(
         searched += 1
         # Where others' memories stay, their words may go on naming them.
         alone = not agent or len(mine) == len(after)
-        found += bool(named or (alone and search_name(Path(path), whom, schema)))
+        found += bool(named or cells or (alone and search_name(Path(path), whom, schema)))
     left = tuple(erasure.left)
     return Forgotten(counts, searched, found, shared, beside, named, unclear, left)
 

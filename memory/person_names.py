@@ -50,9 +50,12 @@ class Person:
 
     def perhaps_in(self, text: str) -> bool:
         """Whether a text has their given name alone, by which somebody else may be meant."""
-        if self._given is None or self.named_in(text):
+        if self._given is None or not self._given.search(_composed(text)) or self.named_in(text):
             return False
-        return self._given.search(_composed(text)) is not None
+        rest = _composed(text)
+        for other in self._namesakes:
+            rest = other.sub(" | ", rest)
+        return self._given.search(rest) is not None
 
     @cached_property
     def _key(self) -> str:
@@ -75,6 +78,13 @@ class Person:
         keys = {normalize(other) for other in self.others} - {self._key}
         found = sorted((key for key in keys if self._test(key)), key=len, reverse=True)
         return [(key, mentions(key)) for key in found]
+
+    @cached_property
+    def _namesakes(self) -> list[re.Pattern[str]]:
+        """Whole names of others in which the given name stands."""
+        given = self._given
+        longest = sorted(self.others, key=len, reverse=True)
+        return [_whole(other) for other in longest if given and given.search(_composed(other))]
 
     @cached_property
     def _given(self) -> re.Pattern[str] | None:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from json.encoder import encode_basestring, encode_basestring_ascii
 from pathlib import Path
 
+from ..store import Store
 from .person_names import Person
+from .word_places import DERIVED, WORDS
 
 PIECE = 200
 """Bytes of a long text looked for at a time."""
@@ -52,6 +54,24 @@ def search_name(path: Path, person: Person, schema: str) -> int:
             for match in pattern.finditer(data):
                 window = data[max(0, match.start() - _AROUND) : match.end() + _AROUND]
                 found += any(person.named_in(text) for text in _read(window))
+    return found
+
+
+def search_cells(store: Store, person: Person) -> int:
+    """How many values of a file's tables, beside the known places of words, name a person: a
+    value by itself, since in the file's bytes it has no space before it."""
+    known = {(place.table, place.column) for place in WORDS}
+    known |= {(table, column) for table, columns in DERIVED.items() for column in columns}
+    found = 0
+    for (table,) in store.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        columns = [row[1] for row in store.rows(f"PRAGMA table_info({table})")]
+        for column in columns:
+            if (table, column) in known:
+                continue
+            for (value,) in store.each(f"SELECT {column} FROM {table}"):
+                if isinstance(value, str | bytes):
+                    raw = value.encode("utf-8", "replace") if isinstance(value, str) else value
+                    found += any(person.named_in(text) for text in _read(raw))
     return found
 
 
