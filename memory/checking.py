@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import numpy as np
 
 from ..core import AgentId, RecordId, canonical
 from ..store import chain
@@ -36,10 +39,12 @@ def examine(
     found = Examined()
     before: tuple[int, str, int] = (0, "", 0)
     rows = [row for row in records if isinstance(row[0], int) and row[0] >= 1]
+    sizes = Counter(len(row[3]) for row in rows if isinstance(row[3], bytes))
+    size = sizes.most_common(1)[0][0] if sizes else 0
     for place, row in enumerate(rows):
         number, step, body, vector, _, link = row
         follower = rows[place + 1] if place + 1 < len(rows) else None
-        why = _wrong(agent, row, before, follower)
+        why = _wrong(agent, row, before, follower) or _vector_fault(vector, size)
         if why:
             found.bad.append((number, why))
         else:
@@ -83,6 +88,15 @@ def _wrong(agent: AgentId, row: Raw, before: tuple[int, str, int], after: Raw | 
         if follows or after is None:
             return "does not fit the chain of digests"
     return ""
+
+
+def _vector_fault(vector: bytes | None, size: int) -> str:
+    """Why an embedding does not go with those of ``size`` bytes that most records have."""
+    if vector is None:
+        return ""
+    if len(vector) != size or size % 4 or not size:
+        return f"has an embedding of {len(vector)} bytes, where most have {size}"
+    return "" if np.isfinite(np.frombuffer(vector, "<f4")).all() else "has no finite embedding"
 
 
 def _payload_of(row: Raw) -> tuple[int, int, str]:

@@ -1,7 +1,7 @@
 """What is wrong with what a memory is to take in; each text names the fault and the remedy.
 
 Everything that writes to a memory (``Memory.add`` and ``remember``, imports, claims, documents,
-notes) is checked here or in ``lines`` before anything is written, by the rules that reading
+notes) is checked here or in ``line_checks`` before anything is written, by the rules that reading
 holds to: what was let in can be read again.
 """
 
@@ -171,8 +171,11 @@ def row_of(vector: Vector, whose: str) -> NDArray[np.float32]:
         values = np.asarray(vector)
     except (ValueError, TypeError) as error:
         raise MemoryFault(f"the embedding of {whose} is no row of numbers ({error})") from error
-    if values.dtype.kind not in "fiu" and values.size:
-        raise MemoryFault(f"the embedding of {whose} holds {values.dtype}, not real numbers")
+    if (values.dtype.kind not in "fiu" and values.size) or not values.ndim:
+        raise MemoryFault(
+            f"the embedding of {whose} is no row of real numbers ({values.dtype}, shape "
+            f"{values.shape})"
+        )
     # What float32 cannot hold becomes infinite, and is refused as that.
     with np.errstate(over="ignore"):
         row: NDArray[np.float32] = np.ascontiguousarray(values, "<f4")

@@ -144,7 +144,10 @@ class Shelf:
         self.row.extend(rows)
         self.place.extend(np.array(have, np.int64) + start)
         if have:
+            sizes = {len(vectors[place] or b"") for place in have}
             flat = np.frombuffer(b"".join(vectors[place] or b"" for place in have), "<f4")
+            if len(sizes) > 1 or not np.isfinite(flat).all():
+                raise ValueError(f"embeddings of {sorted(sizes)} bytes, or not finite")
             self.index.extend(flat.reshape(len(have), -1))
 
     def touch(self, touch: Touch) -> None:
