@@ -94,7 +94,10 @@ def take_in(
 ) -> None:
     """Read JSON Lines into an agent's empty memory, in a new file or an old one."""
     from ..memory import Memory, import_lines
+    from ..memory.exchange import read_lines
 
+    # Before the file is made: lines that are none leave no empty file behind.
+    read_lines(source)
     with Memory(file, agent) as made:
         count = import_lines(made, source)
     say(f"{file}: {count} lines")

@@ -274,6 +274,7 @@ class Claims:
         ``person`` is whom the answer is for (empty: the owner); ``known`` answers from what
         had been learned by then.
         """
+        self._refuse("" if as_of is None else time_fault(as_of, "as_of"))
         held = [
             claim
             for claim in self.timeline(subject, relation, person=person, known=known)
@@ -298,6 +299,7 @@ class Claims:
     ) -> tuple[Claim, ...]:
         """Claims valid at ``as_of`` (now by default), of any subject or relation where these
         are empty; with ``past`` those that ended too."""
+        self._refuse("" if as_of is None else time_fault(as_of, "as_of"))
         found = self._view(person, None).claims(subject, relation)
         return tuple(claim for claim in found if past or claim.holds(as_of))
 
@@ -394,6 +396,8 @@ class Claims:
 
     def _view(self, person: AgentId, known: Time | None) -> View:
         tail = Tail.of(BOOK, self.memory.store, self.memory.agent)
+        if known is not None:
+            self._refuse(time_fault(known, "known"))
         held = self.memory.quarantined
         kept = self._views.get((person, known))
         if kept and kept[0] is tail and kept[1:3] == (len(tail.entries), held):

@@ -112,14 +112,9 @@ def import_lines(memory: Memory, path: Path | str) -> int:
     """Read what ``export_lines`` wrote into an empty memory, all or nothing; returns the
     lines. Raises MemoryFault naming the line that is none, or does not follow from those before
     it."""
-    source = Path(path)
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
-    text = read_text_file(source, error=MemoryFault)
-    # Not splitlines: a text may hold other line separators than the one between lines.
-    lines = text.removesuffix("\n").split("\n") if text else []
-    items = [_item(line, number, source) for number, line in enumerate(lines, 1)]
-    _check_order(items, source)
+    items = read_lines(path)
     with memory.store.transaction():
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)
@@ -135,6 +130,18 @@ def import_lines(memory: Memory, path: Path | str) -> int:
                     _BOOKS[item.part].append(memory.store, memory.agent, item.body, step=step)
     memory.shelf.distrust(read_quarantine(memory.store, memory.agent))
     return len(items)
+
+
+def read_lines(path: Path | str) -> list[Item]:
+    """The lines of a file that ``export_lines`` wrote, checked. Raises MemoryFault as
+    ``import_lines`` does."""
+    source = Path(path)
+    text = read_text_file(source, error=MemoryFault)
+    # Not splitlines: a text may hold other line separators than the one between lines.
+    lines = text.removesuffix("\n").split("\n") if text else []
+    items = [_item(line, number, source) for number, line in enumerate(lines, 1)]
+    _check_order(items, source)
+    return items
 
 
 def _item(line: str, number: int, source: Path) -> Item:

@@ -8,7 +8,8 @@ holds to: what was let in can be read again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..core import (
@@ -42,8 +43,28 @@ def record_fault(record: Record, expected: RecordId) -> str:
         return f"{record!r:.60} is no Record"
     if type(record.id) is not int or record.id != expected:
         return f"record {record.id!r} should be number {expected}; use next_id"
-    fault = _field_fault(record)
+    fault = "" if _plain(record) else _field_fault(record)
     return f"record {record.id}: {fault}" if fault else ""
+
+
+def _plain(record: Record) -> bool:
+    """Whether a record fits at first sight, as nearly all do: it saves most of the checks."""
+    at, weight, kind = record.created, record.importance, record.kind
+    return (
+        type(record.text) is type(record.who) is type(record.place) is type(kind) is str
+        and type(record.subject) is type(record.predicate) is type(record.object) is str
+        and type(record.episode) is type(record.source) is str
+        and kind in _KINDS
+        and type(at) is datetime
+        and at.tzinfo is None
+        and type(weight) is float
+        and 1 <= weight < math.inf
+        and record.evidence == record.audience == ()
+        and type(record.depth) is int
+        and record.depth == 0
+        and record.until is None
+        and record.pinned is False
+    )
 
 
 def _field_fault(record: Record) -> str:
@@ -108,14 +129,20 @@ def check_cue(cue: Cue) -> None:
     for name in ("since", "before"):
         if (bound := getattr(cue, name)) is not None:
             fault = fault or time_fault(bound, name)
-    if isinstance(cue.kinds, str) or not _KINDS.issuperset(cue.kinds):
-        fault = fault or f"kinds {cue.kinds!r}; known: {', '.join(KINDS)}, in a tuple"
+    fault = fault or kinds_fault(cue.kinds)
     for name in ("limit", "tokens", "around"):
         if type(getattr(cue, name)) is not int:
             fault = fault or f"{name} {getattr(cue, name)!r:.60} is no whole number"
     fault = fault or text_fault("person", cue.person)
     if fault:
         raise MemoryFault(f"cue: {fault}")
+
+
+def kinds_fault(kinds: Sequence[str]) -> str:
+    """Why something is no choice of kinds of records; empty when it is one."""
+    if isinstance(kinds, list | tuple | set | frozenset) and all(kind in KINDS for kind in kinds):
+        return ""
+    return f"kinds {kinds!r:.60}; known: {', '.join(KINDS)}, in a tuple"
 
 
 # -- embeddings -------------------------------------------------------------------------
@@ -167,6 +194,8 @@ def row_of(vector: Vector, whose: str) -> NDArray[np.float32]:
     """An embedding as float32, little-endian. Raises MemoryFault for what are no real numbers."""
     import numpy as np
 
+    if type(vector) is np.ndarray and vector.dtype.str == "<f4" and vector.ndim == 1:
+        return np.ascontiguousarray(vector)
     try:
         values = np.asarray(vector)
     except (ValueError, TypeError) as error:

@@ -119,7 +119,7 @@ def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
         raise MemoryFault(f"{path}: no such file; check the path")
     if aside := leftovers(path):
         raise MemoryFault(
-            f"{path}: a repair left {', '.join(item.name for item in aside)} beside it, where "
+            f"{path}: {', '.join(item.name for item in aside)} were left beside it, where "
             f"{person} may still be read; delete these (or move them to where they are wanted) "
             "and try again"
         )

@@ -30,6 +30,7 @@ from ..store import Store
 from .claim import shared_audience
 from .encoding import body_of, gone, read_body
 from .fitting import (
+    kinds_fault,
     name_fault,
     number_fault,
     record_fault,
@@ -389,6 +390,7 @@ class Memory:
         for ``person`` only what is for everybody or for them."""
         from .holding import records
 
+        self._refuse(kinds_fault(kinds))
         return records(self, kinds, last, person)
 
     def record(self, id: RecordId) -> Record:
@@ -412,6 +414,8 @@ class Memory:
     def as_of(self, step: int) -> Memory:
         """A read-only view as of the end of ``step``: later records and accesses are not
         in it."""
+        if type(step) is not int:
+            raise self._fault(f"step {step!r:.60} is no whole number")
         view = copy(self)
         view._owned = False
         view._step = step if self._step is None else min(step, self._step)

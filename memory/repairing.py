@@ -114,9 +114,10 @@ def _replace(path: Path, new: Path) -> Path:
 
 
 def leftovers(path: Path | str) -> tuple[Path, ...]:
-    """What repairs of a file have left beside it: originals with their logs, rows set aside."""
+    """What has been left beside a file with its words in it: originals of repairs with their
+    logs, rows set aside, backups, and what a killed process had half written."""
     path = Path(path)
-    endings = (".damaged", ".aside.jsonl")
+    endings = (".damaged", ".aside.jsonl", ".bak", ".part")
     starts = tuple(path.name + ending for ending in endings)
     return tuple(sorted(item for item in path.parent.iterdir() if item.name.startswith(starts)))
 

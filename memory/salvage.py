@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..core import AgentId, MemoryFault, digest_text
 from ..store import Store, chain, connect_reading
+from .callbook import CallBook
 from .checking import Raw
 from .ledger import Entry, entry_fault, entry_payload
 from .logbook import BESIDE
@@ -152,6 +153,8 @@ class Wreck:
         for part, version in self.rows("parts", ("part", "version")):
             store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
         store.reseal()
+        if count := CallBook(store).mend():
+            lost.append(f"calls: {count} of them; what had begun may be made again")
         return lost
 
     def _carry_books(self, store: Store) -> list[str]:
