@@ -46,6 +46,7 @@ class Wreck:
             raise MemoryFault(
                 f"{path}: cannot be read at all ({error}); restore it from a backup"
             ) from error
+        self._torn: set[str] = set()
         self._header = self._read_header()
 
     def _read_header(self) -> dict[str, object]:
@@ -62,6 +63,10 @@ class Wreck:
         names = ", ".join(columns)
         filtered = " AND agent = ?" if agent else ""
         given = (agent,) if agent else ()
+        if "WITHOUT ROWID" in str(self._tables[table]).upper():
+            where = " WHERE agent = ?" if agent else ""
+            yield from self._keyed(table, f"SELECT {names} FROM {table}{where}", given)
+            return
         last, leap = -1, 1
         top = self._top(table)
         while last < top:
@@ -76,6 +81,19 @@ class Wreck:
                 return
             except (sqlite3.Error, UnicodeDecodeError):
                 last, leap = last + leap, 2 * leap
+
+    def _keyed(self, table: str, sql: str, given: Sequence[str]) -> Iterator[Raw]:
+        """The rows of a table that goes by its key alone: from both its ends up to a broken
+        page; a row may come twice."""
+        keys = self._connection.execute(f"PRAGMA table_info({table})").fetchall()
+        names = [row[1] for row in sorted(keys, key=lambda row: int(row[5])) if row[5]]
+        for way in ("ASC", "DESC"):
+            order = ", ".join(f"{name} {way}" for name in names)
+            try:
+                yield from self._connection.execute(f"{sql} ORDER BY {order}", given)
+                return
+            except (sqlite3.Error, UnicodeDecodeError):
+                self._torn.add(table)
 
     def _top(self, table: str) -> int:
         try:
@@ -149,7 +167,8 @@ class Wreck:
             store.executemany(
                 f"INSERT OR IGNORE INTO {name} VALUES ({places})", self.rows(name, columns)
             )
-            lost.append(f"table {name}: carried over as it is; check it with its own command")
+            how = "as far as it can be read" if name in self._torn else "as it is"
+            lost.append(f"table {name}: carried over {how}; check it with its own command")
         for part, version in self.rows("parts", ("part", "version")):
             store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
         store.reseal()

@@ -76,6 +76,15 @@ def _call_labels(body: Json) -> Iterator[str]:
     yield from _fields("by")(body.get("approval") or {})
 
 
+def _talk_words(body: Json) -> Iterator[str]:
+    yield from (line["text"] for line in (body["message"], *body["session"]))
+    for _, _, answer in body["answers"]:
+        yield from _fields("text", "data", "value", "error", "detail", "dropped")(answer)
+        for hit in answer.get("hits", ()):
+            for record in (hit["record"], *hit.get("around", ())):
+                yield from _fields(*_RECORD)(record)
+
+
 def _no_labels(body: Json) -> Iterator[str]:
     yield from ()
 
@@ -108,7 +117,7 @@ WORDS = (
         "notes_lines", "body", "notes", _fields("note", "removed", "text"), _fields("person")
     ),
     WordPlace("calls", "body", "calls", _call_words, _call_labels),
-    WordPlace("suspended", "body", "calls", leaves, labels),
+    WordPlace("suspended", "body", "calls", _talk_words, labels),
     WordPlace("texts", "text", "texts", leaves),
 )
 """Every column with words. Pictures are records of a memory of their own, "Bo/images"; plans,

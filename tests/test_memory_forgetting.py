@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from denizens import Agent, Approval, Memory, Persona, Policy, ScriptedModel, tool
 from denizens.agents import use
+from denizens.cli.app import main
 from denizens.core import MemoryFault, ModelAsk, Record, Waiting
 from denizens.memory import CallBook, Claims, Documents, Folding
 from denizens.memory.erasing import ERASERS
 from denizens.memory.forgetting import forget
 from denizens.memory.notebook import Notes
 from denizens.memory.person_names import Person
+from denizens.memory.repairing import repair
 from denizens.memory.word_places import DERIVED, REFUSED, WORDLESS, WORDS
 from denizens.simulation.journal import Journal
 from denizens.store import Store
@@ -346,3 +348,51 @@ def test_equal_names_are_one_person(tmp_path: Path) -> None:
     assert b"secret" not in path.read_bytes()
     with pytest.raises(MemoryFault, match="own"):
         forget(path, "BO", now=NOW)
+
+
+@pytest.mark.parametrize("ending", [".bak", ".part77", ".damaged", ".aside.jsonl"])
+def test_copies_beside_the_file_are_not_passed_over(tmp_path: Path, ending: str) -> None:
+    """A backup, or what a killed copy left, would still hold their words: forgetting is refused
+    by its name."""
+    path = tmp_path / "bo.db"
+    with Memory(path, "Bo") as memory:
+        say(memory, "Rain at noon", "Zed")
+    path.with_name(f"bo.db{ending}").write_bytes(path.read_bytes())
+    with pytest.raises(MemoryFault, match=f"bo.db{ending}"):
+        forget(path, "Zed", now=NOW)
+
+
+def test_damaged_calls_are_found_and_mended(tmp_path: Path) -> None:
+    """The check of a memory file looks at its calls as well, and a repair loses the damaged one
+    alone and says so."""
+    path = used(tmp_path / "iris.db")
+    raw = sqlite3.connect(path)
+    raw.execute("UPDATE calls SET body = '{}' WHERE state = 'done'")
+    raw.commit()
+    raw.close()
+    with Memory(path, "Iris") as memory:
+        assert any("calls" in damage.where for damage in memory.store.verify())
+    assert any("calls: 1 of them" in line for line in repair(path).lost)
+    with Memory(path, "Iris") as memory:
+        assert memory.store.verify() == ()
+        assert len(CallBook(memory.store).waiting()) == 1
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What went beside the records, what still names them, and what is unclear is printed."""
+    path = used(tmp_path / "iris.db")
+    with Memory(path, "Iris") as memory:
+        say(memory, "Ina Lund is here", "Cem")
+        say(memory, "Ina is here", "Cem")
+        say(memory, "I keep bees", "Ina Lund")
+    with pytest.raises(SystemExit) as ended:
+        main(["memory", "forget", str(path), "--person", "Ina Lund"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "1 records erased" in told
+    assert "1 kept texts name them; --mentions" in told
+    assert "1 kept texts have 'Ina' alone" in told
+    with pytest.raises(SystemExit) as ended:
+        main(["memory", "forget", str(path), "--person", "Zed", "--json"])
+    done = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (ended.value.code, done["found"], done["beside"]) == (0, 0, {"calls": 3})

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens import Agent, ImprovisedModel, Persona
+from denizens.cli.app import main
 from denizens.core import (
     Cue,
     DenizensError,
@@ -517,3 +518,29 @@ def test_copies_do_not_fill_a_recall() -> None:
         assert len(memory.recall(replace(cue, limit=9), [1.0, 0.0])) == 9
     found = memory.recall(Cue(text="x", at=NOW, limit=5, rules="reverie"), [1.0, 0.0])
     assert len({hit.record.text for hit in found}) < 5
+
+
+def test_a_failed_import_leaves_no_file(tmp_path: Path) -> None:
+    """The command checks the lines before it makes the file."""
+    (tmp_path / "lines.jsonl").write_text("null\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["memory", "import", f"{tmp_path}/bo.db", f"{tmp_path}/lines.jsonl", "--agent", "Bo"])
+    assert ended.value.code
+    assert [item.name for item in tmp_path.iterdir()] == ["lines.jsonl"]
+
+
+@pytest.mark.parametrize("at", [ZONED, "now", date(2023, 6, 1)])
+def test_questions_keep_to_the_rule_for_times(at: Any) -> None:
+    """A moment of asking with a time zone is refused like one of writing."""
+    claims: Any = Claims(Memory(":memory:", "Bo"))
+    claims.tell("Ada", "likes", "rye", at=NOW)
+    asks: list[Callable[[], object]] = [
+        lambda: claims.ask("Ada", "likes", as_of=at),
+        lambda: claims.ask("Ada", "likes", known=at),
+        lambda: claims.all(as_of=at),
+        lambda: claims.graph(as_of=at),
+        lambda: claims.view(known=at),
+    ]
+    for ask in asks:
+        with pytest.raises(MemoryFault, match="time zone"):
+            ask()
