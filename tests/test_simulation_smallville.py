@@ -227,7 +227,7 @@ def test_memories_of_a_scenario_file(tmp_path: Path, caplog: pytest.LogCaptureFi
     home = fen(tmp_path / "base")
     put(nodes(home, "Ina Roe"), {"node_1": thought("Ole owes me ten")})
     head = '[scenario]\nname = "barn"\n[world]\nkind = "places"\nplaces = [{ name = "barn" }]\n'
-    person = '[[people]]\nname = "Ina Roe"\nhome = "barn"\nmemories = "{}"\n'
+    person = '[[people]]\nname = "Ina Roe"\nhome = "barn:barn"\nmemories = "{}"\n'
     file = tmp_path / "barn.toml"
     file.write_text(head + person.format("base/personas/Ina Roe"))
     simulation = begin(load_scenario(file), tmp_path / "run", model=ImprovisedModel())
