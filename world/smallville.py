@@ -7,6 +7,7 @@ name the ids; ``matrix/maze_meta_info.json`` gives the size. The art is not need
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -71,6 +72,8 @@ def load_smallville_map(folder: Path | str) -> TownMap:
     )
 
 
+log = logging.getLogger(__name__)
+
 _BLOCKS = (
     "world_blocks",
     "sector_blocks",
@@ -117,7 +120,11 @@ def _drawing(home: Path, width: int, height: int) -> Tiled | None:
     """The drawn map beside the matrices, where there is one of the same size; it decides
     nothing but how the ground looks."""
     for file in sorted(home.glob("*.json")):
-        tiled = read_tiled(file)
+        try:
+            tiled = read_tiled(file)
+        except MapError as error:
+            log.warning("%s; the ground is drawn without it", error)
+            continue
         if (tiled.width, tiled.height) == (width, height) and tiled.layer("Exterior Ground"):
             return tiled
     return None
