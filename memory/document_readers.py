@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..core import MemoryFault, SettingError, page_blocks
+from ..core import MemoryFault, SettingError, decode_text, page_blocks
 from .csv_documents import read_rows
 from .document_parts import Block
 
@@ -41,15 +41,8 @@ def blocks(path: Path) -> list[Block]:
 
 
 def _text(data: bytes, path: Path) -> str:
-    """Bytes as text: UTF-8 or UTF-16 with a mark. Other bytes are no text for us."""
-    try:
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return data.decode("utf-16")
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MemoryFault(
-            f"{path}: byte {error.start} is no UTF-8; save the file as UTF-8 text"
-        ) from error
+    """Bytes as text; other encodings and binary files are no text for us."""
+    text = decode_text(data, path, error=MemoryFault)
     if "\x00" in text:
         raise MemoryFault(f"{path}: is a binary file, not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
