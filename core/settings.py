@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 
 from .errors import SettingError
-from .text import read_text_file
+from .text import read_text_file, repaired
 from .words import Json
 
 DEPTH = 64
@@ -56,10 +57,23 @@ def parse_settings(text: str, source: Path | str) -> Json:
             f"{source}: holds a number too large to use ({error}); write a smaller one"
         ) from error
     _check_values(data, source)
-    return data
+    # Half an emoji is written \\ud83d in JSON; no file of ours could hold it.
+    return _repaired(data) if _SURROGATE.search(text) else data
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_DEEP = f"is nested more than {DEPTH} levels deep; flatten it"
+
+
+def _repaired(data: Json) -> Json:
+    """The values with texts that can be written; nested no deeper than ``DEPTH``."""
+    if isinstance(data, str):
+        return repaired(data)
+    if isinstance(data, list):
+        return [_repaired(one) for one in data]
+    if isinstance(data, dict):
+        return {repaired(key): _repaired(one) for key, one in data.items()}
+    return data
 
 
 class _Unusable(Exception):

@@ -124,6 +124,10 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
     filling = node["filling"] or []
     filling = [filling] if isinstance(filling, str) else filling
     evidence = () if kind == "utterance" else tuple(numbers[name] for name in filling)
+    if any(basis >= number for basis in evidence):
+        raise ValueError("its filling names a node that is not older than itself")
+    if not isinstance(node["description"], str):
+        raise TypeError(f"its description is {node['description']!r}, no text")
     subject = str(node["subject"])
     thing = ":" in subject
     return Record(

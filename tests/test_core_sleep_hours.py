@@ -168,3 +168,9 @@ def test_settings_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes('name = "Zoë"'.encode("latin-1"))
     with pytest.raises(SettingError, match=r"a\.toml: is not UTF-8 .*save the file as UTF-8"):
         read_settings(tmp_path / "a.toml")
+
+
+def test_half_an_emoji_in_settings(tmp_path: Path) -> None:
+    """Texts that could not be written again are repaired when they are read; pairs are whole."""
+    (tmp_path / "a.json").write_text(r'{"a\ud83d": ["\ud83d\ude00", "x\ude00", 1]}')
+    assert read_settings(tmp_path / "a.json") == {"a\ufffd": ["\U0001f600", "x\ufffd", 1]}

@@ -240,3 +240,39 @@ def test_memories_of_a_scenario_file(tmp_path: Path, caplog: pytest.LogCaptureFi
     file.write_text(head + person.format("base/personas/Ina Roe") + given)
     with pytest.raises(SettingError, match="memories are given to somebody with"):
         load_scenario(file)
+
+
+def test_names_in_another_unicode_form(tmp_path: Path) -> None:
+    """Folders, tiles and scratch files that spell a name with combining marks, as some systems
+    unpack them, are those of the person."""
+    whole, parts = "Zo\u00eb Roe", "Zoe\u0308 Roe"
+    home = fen(tmp_path / "base", (parts,), persona_names=[whole])
+    (member,) = load_scenario(home).people
+    assert (member.persona.name, member.start) == (whole, (0, 0))
+    put(nodes(home, parts), {"node_1": thought("Ole owes me ten")})
+    assert load_scenario(home).people[0].memories
+
+
+def test_files_that_contradict_each_other(tmp_path: Path) -> None:
+    """Another name in the scratch file, memories resting on later ones, objects that are no
+    list, colons in names and times beyond the calendar are named."""
+    home = fen(tmp_path / "base", ("Ina Roe",))
+    memory = home / "personas" / "Ina Roe" / "bootstrap_memory"
+    held = {"node_1": thought("x", filling=["node_2"]), "node_2": thought("y")}
+    spoilt: list[tuple[Path, Json, str]] = [
+        (memory / "scratch.json", SCRATCH | {"name": "Ada"}, "its name is 'Ada', but the folder"),
+        (memory / "spatial_memory.json", {"Fen": {"barn": {"loft": "cot"}}}, "no list of objects"),
+        (nodes(home, "Ina Roe"), held, "node_1 cannot be read .*not older than itself"),
+        (nodes(home, "Ina Roe"), {"node_1": thought("x", description=3)}, "no text"),
+        (tmp_path / "fen" / "matrix" / "special_blocks" / "arena_blocks.csv", "3, a, b:c", "colon"),
+    ]
+    for file, data, words in spoilt:
+        kept = file.read_bytes()
+        put(file, data)
+        with pytest.raises((SettingError, MapError, MemoryFault), match=words):
+            load_scenario(home)
+        file.write_bytes(kept)
+    with pytest.raises(SettingError, match="beyond all calendars"):
+        load_scenario(fen(tmp_path / "late", ("Ina Roe",), step=10**14))
+    with pytest.raises(SettingError, match="not like 'February 13, 2023, 06:00:00'"):
+        load_scenario(fen(tmp_path / "odd", ("Ina Roe",), curr_time="13.2.2023"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from ..core import (
     Time,
     normalize,
     read_settings,
+    same_name,
 )
 from .smallville import load_smallville_map, read_rows
 from .townmap import Tile, TownMap
@@ -88,7 +90,7 @@ class SmallvilleBase:
 
     def memory_folder(self, name: AgentId) -> Path:
         """The folder of a persona's memories, which may be missing."""
-        return self.folder / "personas" / name / "bootstrap_memory" / "associative_memory"
+        return _folder_of(self.folder, name) / "bootstrap_memory" / "associative_memory"
 
     @property
     def _movements(self) -> Path:
@@ -164,13 +166,19 @@ def read_smallville(folder: Path | str) -> SmallvilleBase:
         file = home / "meta.json"
     meta = read_settings(file)
     now, seconds, steps, names, maze = _meta(meta, file)
+    try:
+        start = now - timedelta(seconds=seconds * steps)
+    except OverflowError as error:
+        raise SettingError(
+            f"{file}: {steps} steps of {seconds} s before {now} are beyond all calendars; mend it"
+        ) from error
     map_folder = _map_folder(home, maze, file)
     town = load_smallville_map(map_folder)
     saved = steps > 0 and not (home / "master_movement.json").exists()
     whispers = {} if saved else _whispers(map_folder, names)
     return SmallvilleBase(
         folder=home,
-        start=now - timedelta(seconds=seconds * steps),
+        start=start,
         step_seconds=seconds,
         steps=steps,
         personas=tuple(_persona(home, name, town, whispers.get(name, ())) for name in names),
@@ -194,7 +202,7 @@ def _map_folder(home: Path, maze: str, file: Path) -> Path:
 
 def _meta(meta: dict[str, Json], file: Path) -> tuple[Time, int, int, list[str], str]:
     try:
-        now = datetime.strptime(meta["curr_time"], "%B %d, %Y, %H:%M:%S")
+        now = _time(meta["curr_time"])
         seconds, steps = _whole(meta, "sec_per_step"), _whole(meta, "step")
         names = [name.strip() for name in meta["persona_names"]]
         maze = meta["maze_name"]
@@ -217,8 +225,13 @@ def _meta(meta: dict[str, Json], file: Path) -> tuple[Time, int, int, list[str],
 
 
 def _persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...]) -> Persona:
-    memory = home / "personas" / name / "bootstrap_memory"
+    memory = _folder_of(home, name) / "bootstrap_memory"
     persona = Persona.load(memory / "scratch.json")
+    if not same_name(persona.name, name):
+        raise SettingError(
+            f"{memory / 'scratch.json'}: its name is '{persona.name}', but the folder and "
+            f"reverie/meta.json say '{name}'; give all three one name"
+        )
     file = memory / "spatial_memory.json"
     try:
         living = town.find(persona.home)
@@ -229,7 +242,16 @@ def _persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...]) ->
         raise SettingError(
             f"{file}: is no tree of world, sector, arena and objects ({error}); copy it once more"
         ) from error
-    return replace(persona, home=living, knows=knows, facts=persona.facts + whispers)
+    return replace(persona, name=name, home=living, knows=knows, facts=persona.facts + whispers)
+
+
+def _folder_of(home: Path, name: str) -> Path:
+    """A persona's folder. Archives unpacked elsewhere spell its name in another Unicode form."""
+    folder = home / "personas" / name
+    if folder.is_dir() or not folder.parent.is_dir():
+        return folder
+    same = (other for other in sorted(folder.parent.iterdir()) if same_name(other.name, name))
+    return next(same, folder)
 
 
 def _known(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
@@ -238,6 +260,8 @@ def _known(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
     for world, sectors in memory.items():
         for sector, arenas in sectors.items():
             for arena, objects in arenas.items():
+                if not isinstance(objects, list):
+                    raise TypeError(f"'{arena}' holds {objects!r}, no list of objects")
                 place = town.find(f"{world}:{sector}:{arena}")
                 known = {town.find(f"{place}:{thing}") for thing in objects}
                 whole = {a for a in town.object_addresses if a.startswith(place + ":")}
@@ -311,9 +335,10 @@ def _saved_tiles(home: Path, names: list[str], steps: int) -> dict[AgentId, Tile
 
 def _tiles(file: Path, places: Json, names: list[str]) -> dict[AgentId, Tile]:
     found: dict[AgentId, Tile] = {}
+    spelled = {normalize(name): place for name, place in dict(places or {}).items()}
     for name in names:
         try:
-            place = places[name]
+            place = spelled[normalize(name)]
             x, y = place["movement"] if "movement" in place else (place["x"], place["y"])
             if isinstance(x, bool) or isinstance(y, bool) or x != int(x) or y != int(y):
                 raise ValueError(f"x, y are {x!r}, {y!r}")
@@ -330,6 +355,23 @@ def _whole(data: Json, key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError(f"{key} is {value!r}")
     return int(value)
+
+
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+
+
+def _time(text: Json) -> Time:
+    """A time as Smallville writes it, "February 13, 2023, 06:00:00", whatever the locale.
+    Raises ValueError."""
+    shape = r"(\w{3,9}) (\d\d?), (\d{4}), (\d\d?):(\d\d):(\d\d)"
+    match = re.fullmatch(shape, text.strip()) if isinstance(text, str) else None
+    if match is None or match[1] not in _MONTHS:
+        raise ValueError(f"curr_time is {text!r}, not like 'February 13, 2023, 06:00:00'")
+    year, day, *clock = (int(match[place]) for place in (3, 2, 4, 5, 6))
+    return datetime(year, _MONTHS.index(match[1]) + 1, day, *clock)
 
 
 def _reason(error: Exception) -> str:

@@ -139,6 +139,11 @@ def _names(file: Path) -> dict[int, str]:
                 f"{file}: row {number} is not 'id, world, ..., name' but {', '.join(row)!r}; "
                 "mend that row"
             )
+        if ":" in row[-1]:
+            raise MapError(
+                f"{file}: row {number}: the name '{row[-1]}' holds a colon, which parts addresses; "
+                "choose another"
+            )
         block = int(row[0])
         if found.setdefault(block, row[-1]) != row[-1]:
             raise MapError(
