@@ -70,7 +70,7 @@ _TIME = re.compile(
     (?P<cjk>\d{{1,2}}|十[一二]?|[零〇一二两兩三四五六七八九])[ ]?[点點時时]
         (?:(?P<cjk_minute>\d{{1,2}})分?|(?P<cjk_half>半))?
     | (?:(?P<ahead>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
-      (?<![\d:.,])(?P<hour>\d{{1,2}})
+      (?<!\d)(?<!\d[:.,])(?P<hour>\d{{1,2}})
       (?: [:.](?P<minute>\d\d)(?![\d:]|\.\d) )?
       (?: [ ]?(?P<half>[ap])(?:\.[ ]?m(?:\.|\b)|[ ]?m\b)
         | [ ]?(?P<unit>o['’]?[ ]?clock\b|uhr\b|heures?\b|hrs?\b|horas?\b
@@ -171,6 +171,10 @@ _OTHERS = re.compile(
     r"|\b(?:nap|rest)\w*(?: \w+){0,3} (?:in|on|to) (?:\w+ )?bed\b"
     r"|\bin bed (?:for|to take) an? nap\b"
     r"|\bbring\w*(?: [^\s,;]+){1,4} (?:ins|zu) bett\b"
+    r"|\b(?:her|his|their|my|the) (?:\w+ )?(?:kids?|child(?:ren)?|sons?|daughters?|bab(?:y|ies)"
+    r"|husband|wife|partner|mother|father|parents|brothers?|sisters?|guests?|cats?|dogs?)"
+    r"(?: \w+)? (?:go|goes|is|are|wakes?|sleeps?|gets?|falls?)\b"
+    r"(?:(?! and | then | but | while )[^,;.\x00]){0,60}"
     r"|(?<!se )\bacuesta a\b|\bcouche (?:ses|son|sa|les|leurs?)\b|\bréveille (?:ses|son|sa|les)\b"
     r"|\b(?:met|mettre)(?: [^\s,;]+){1,4} au lit\b"
 )
@@ -202,11 +206,15 @@ _CUES: tuple[tuple[Cue, str], ...] = (
         r"|\bins bett\b|\bzu bett\b|\bacuest\w*|\bacostar\w*|\ba la cama\b|\bcouche\b|\bcoucher\b"
         r"|\bau lit\b|\bendort\b|\bdeita\w*|\ba letto\b|就寝|上床|寝",
     ),
-    ("awake", r"\bawake (?:from|until|till)\b|\b(?:is|stay)\w* up (?=from|until|till|late)"),
+    (
+        "awake",
+        r"\bawake(?: (?:from|between|until|till)\b|:)|\b(?:is|stay)\w* up (?=from|until|till|late)",
+    ),
 )
 _CUE = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in reversed(_CUES)))
 _CLAUSE = re.compile(
-    r"[,;.!?，。；、！？]| (?:and|then|but|und|dann|aber|y|luego|et|puis|mais|before|after|while) "
+    r"[,;.!?，。；、！？]| (?:and|then|but|und|dann|aber|y|luego|et|puis|mais|&) "
+    r"| (?:before|after|while) (?!dawn|dusk|dark|sunrise|sunset)"
 )
 _JOINS = re.compile(
     r"[ ]?(?:to|until|till|til|and|bis|und|a las|hasta las|hasta|y las|y|a|à|jusqu['’]à|et"
@@ -296,6 +304,8 @@ def _clauses(text: str, clocks: Sequence[_Clock]) -> list[tuple[int, int, list[_
 
 
 def _only_times(text: str, start: int, end: int, clocks: Sequence[_Clock]) -> bool:
+    if "\x00" in text[start:end]:
+        return False
     rest, at = "", start
     for clock in clocks:
         rest += text[at : clock.start] + " "
