@@ -370,8 +370,8 @@ def _time(text: Json) -> Time:
     match = re.fullmatch(shape, text.strip()) if isinstance(text, str) else None
     if match is None or match[1] not in _MONTHS:
         raise ValueError(f"curr_time is {text!r}, not like 'February 13, 2023, 06:00:00'")
-    year, day, *clock = (int(match[place]) for place in (3, 2, 4, 5, 6))
-    return datetime(year, _MONTHS.index(match[1]) + 1, day, *clock)
+    day, year, hour, minute, second = (int(match[place]) for place in range(2, 7))
+    return datetime(year, _MONTHS.index(match[1]) + 1, day, hour, minute, second)
 
 
 def _reason(error: Exception) -> str:
