@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.core import Json, MapError, MemoryFault, SettingError
+from denizens.core import Cue, Json, MapError, MemoryFault, SettingError
 from denizens.models import ImprovisedModel
-from denizens.simulation import begin, load_scenario, replay
+from denizens.simulation import begin, load_scenario, replay, wake
+from denizens.store import Store
 
 BLOCKS = {
     "world_blocks": "1, Fen",
@@ -276,3 +277,18 @@ def test_files_that_contradict_each_other(tmp_path: Path) -> None:
         load_scenario(fen(tmp_path / "late", ("Ina Roe",), step=10**14))
     with pytest.raises(SettingError, match="not like 'February 13, 2023, 06:00:00'"):
         load_scenario(fen(tmp_path / "odd", ("Ina Roe",), curr_time="13.2.2023"))
+
+
+def test_a_persona_of_a_folder_chats_with_its_memories(tmp_path: Path) -> None:
+    """Woken for a chat it has them once, embedded and recalled, those dated later too."""
+    home = fen(tmp_path / "base")
+    late = thought("The mill burns", created="2023-02-14 10:00:00", filling=["node_1"])
+    put(nodes(home, "Ina Roe"), {"node_1": thought("Ole owes me ten"), "node_2": late})
+    at = datetime(2023, 2, 13, 7)
+    with Store(tmp_path / "ina.db") as store:
+        for _ in range(2):
+            agent = wake(load_scenario(home), "Ina", store, model=ImprovisedModel(), at=at)
+            texts = [record.text for record in agent.memory.records()]
+            assert texts == ["Ole owes me ten", "The mill burns"]
+            assert agent.memory.record(2).evidence == (1,)
+        assert {hit.record.id for hit in agent.memory.recall(Cue(text="mill", at=at))} == {1, 2}
