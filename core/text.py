@@ -192,5 +192,7 @@ def read_text_file(path: Path | str, *, error: type[DenizensError] = SettingErro
     try:
         data = Path(path).read_bytes()
     except OSError as fault:
-        raise error(f"{path}: cannot be read ({fault.strerror or fault})") from fault
+        raise error(
+            f"{path}: cannot be read ({fault.strerror or fault}); check the path"
+        ) from fault
     return decode_text(data, path, error=error).replace("\r\n", "\n").replace("\r", "\n")
