@@ -24,6 +24,8 @@ from ..core import (
     to_json,
 )
 
+from .fitting import record_fault
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -66,6 +68,8 @@ def load_memories(
                 vectors[record.id] = np.asarray(row, np.float32)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise MemoryFault(f"{source}: {name} cannot be read ({error!r}); mend it") from error
+        if fault := record_fault(record, record.id):
+            raise MemoryFault(f"{source}: {name}: {fault}; mend it")
         records.append(record)
     low = [name for name in names if float(nodes[name]["poignancy"]) < 1]
     if low:
@@ -128,7 +132,7 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
         raise ValueError("its filling names a node that is not older than itself")
     if not isinstance(node["description"], str):
         raise TypeError(f"its description is {node['description']!r}, no text")
-    subject = str(node["subject"])
+    subject = _words(node, "subject")
     thing = ":" in subject
     return Record(
         id=number,
@@ -141,6 +145,14 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
         depth=int(node["depth"]),
         place=subject if thing else "",
         subject=subject,
-        predicate=node["predicate"] or "",
-        object=node["object"] or "",
+        predicate=_words(node, "predicate"),
+        object=_words(node, "object"),
     )
+
+
+def _words(node: Json, key: str) -> str:
+    """A text of a node, empty where it is null."""
+    value = node[key]
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"its {key} is {value!r}, no text")
+    return value or ""

@@ -71,6 +71,9 @@ def test_nodes_become_records(tmp_path: Path) -> None:
         ({"node_1": node(filling=["node_9"])}, "node_9"),
         ({"node_1": {"type": "event"}}, "node_1"),
         ({"first": node()}, "first"),
+        ({"node_1": node(predicate=["is"])}, "node_1 .*its predicate is"),
+        ({"node_1": node(poignancy="much")}, "node_1"),
+        ({"node_1": node(poignancy=None)}, "node_1"),
         ([], "must hold an object"),
     ],
 )
