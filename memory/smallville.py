@@ -23,7 +23,6 @@ from ..core import (
     read_text_file,
     to_json,
 )
-
 from .fitting import record_fault
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from ..core import SettingError
 from ..memory import load_memories
 from ..world import SmallvilleBase, read_smallville
 from .scenario import Heading, Member, MindsTable, ModelTable, Scenario, WorldTable
+from .scenario_checks import check_persona
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ def smallville_scenario(folder: Path) -> Scenario:
             base.now,
             base.steps,
         )
+    for one in base.personas:
+        check_persona(one, f"{folder}: {one.name}")
     people = [
         Member(persona=one, start=base.starts[one.name], memories=_memories(base, one.name))
         for one in base.personas

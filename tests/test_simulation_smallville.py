@@ -262,6 +262,7 @@ def test_files_that_contradict_each_other(tmp_path: Path) -> None:
     held = {"node_1": thought("x", filling=["node_2"]), "node_2": thought("y")}
     spoilt: list[tuple[Path, Json, str]] = [
         (memory / "scratch.json", SCRATCH | {"name": "Ada"}, "its name is 'Ada', but the folder"),
+        (memory / "scratch.json", SCRATCH | {"name": "Ina Roe", "vision_r": -1}, "vision must not"),
         (memory / "spatial_memory.json", {"Fen": {"barn": {"loft": "cot"}}}, "no list of objects"),
         (nodes(home, "Ina Roe"), held, "node_1 cannot be read .*not older than itself"),
         (nodes(home, "Ina Roe"), {"node_1": thought("x", description=3)}, "no text"),
