@@ -31,7 +31,7 @@ from ..core import (
     nearest,
     to_json,
 )
-from ..memory import Memory
+from ..memory import Memory, load_memories
 from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
@@ -144,7 +144,7 @@ def make_agents(
     scenario: Scenario, store: Store, model: Model, *, read: bool = False
 ) -> list[Agent]:
     """An agent for every person of a scenario, all with ``model``; with ``read`` they have
-    yet to read their documents."""
+    yet to read their documents and to take over memories."""
     rules = scenario.minds.rules
     return [
         Agent(
@@ -158,6 +158,7 @@ def make_agents(
             policy=policy_of(scenario, member),
             step_seconds=scenario.scenario.step_seconds,
             documents=member.documents if read else (),
+            memories=load_memories(member.memories)[0] if read and member.memories else (),
             upkeep=upkeep_of(scenario, member),
         )
         for member in scenario.people

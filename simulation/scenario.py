@@ -89,9 +89,10 @@ class MindsTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """[[people]]: a persona, the documents it has read, and what differs from [minds] for it."""
+    """[[people]]: a persona, the documents it has read, the folder of Smallville memories it
+    begins with, and what differs from [minds] for it."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memory")
+    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
 
     persona: Persona
     planner: str = ""
@@ -99,6 +100,7 @@ class Member:
     start: tuple[int, int] | None = None
     policy: Json = None
     documents: tuple[str, ...] = ()
+    memories: str = ""
     memory: Json = None
 
 
@@ -164,7 +166,11 @@ class Scenario:
         world = replace(self.world, map=Path(self.world.map).name)
         model = replace(self.model, max_tokens_per_day=0)
         people = tuple(
-            replace(member, documents=tuple(Path(name).name for name in member.documents))
+            replace(
+                member,
+                documents=tuple(Path(name).name for name in member.documents),
+                memories=Path(member.memories).name,
+            )
             for member in self.people
         )
         source = Path(self.source).name
@@ -333,6 +339,8 @@ def _anchor_files(data: dict[str, Json], path: Path) -> None:
     for one in data.get("people", ()):
         if isinstance(one, dict) and isinstance(one.get("persona"), str):
             one["persona"] = str((path.parent / one["persona"]).resolve())
+        if isinstance(one, dict) and isinstance(one.get("memories"), str) and one["memories"]:
+            one["memories"] = str((path.parent / one["memories"]).resolve())
         if isinstance(one, dict) and isinstance(one.get("documents"), list):
             files = map(str, one["documents"])
             one["documents"] = [str((path.parent / file).resolve()) for file in files]
