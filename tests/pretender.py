@@ -82,6 +82,8 @@ class Pretender:
     ) -> tuple[str, dict[str, Any]]:
         """A reply bound to an enum: the label whose line in the menu shares most words with
         the rest. The first token decides and has the candidates' probabilities."""
+        if body["response_format"]["type"] == "json_object":
+            return self.reply(said), choice
         schema = body["response_format"]["json_schema"]["schema"]
         name, rule = next(iter(schema.get("properties", {"": {}}).items()))
         if "enum" not in rule:
