@@ -249,8 +249,12 @@ class Asker:
                 return Failed(reason="limit" if reply.cut else "schema", detail=detail)
         else:
             text, stopped = cut_at(text, ask.stop)
-            if not text.strip() and not begun:
-                return _no_text(reply)
+            # Of a begun answer there may be nothing left to say.
+            whole = begun and not reply.reasoned and reply.finish == "stop"
+            if not text.strip() and not whole:
+                failed = _no_text(reply)
+                self.warn("gives no text to speak", failed.detail)
+                return failed
         # Where the server says what it stopped at: vLLM, SGLang.
         at_stop = stopped or isinstance(reply.stopped_at, str)
         return Completion(
@@ -307,4 +311,5 @@ def _no_text(reply: Reply) -> Failed:
         remedy = "turn its reasoning off at the server, or take a model that answers at once"
         return Failed(reason="limit" if reply.cut else "empty", detail=f"{why}; {remedy}")
     told = f" (it ended by '{reply.finish}')" if reply.finish else ""
-    return Failed(reason="empty", detail=f"the server's answer holds no text{told}")
+    reason = "limit" if reply.cut else "empty"
+    return Failed(reason=reason, detail=f"the server's answer holds no text{told}")

@@ -15,6 +15,7 @@ from ..core import NONE, Anchor, Answer, Choose, Failed, Message, Option, Rate, 
 from .calibration import by_hand, examples, shipped
 from .framing import CAN, PLAIN, TOOL, first_line, pieces, question, said
 from .remote_faults import Fault, Refused, Unusable
+from .remote_json import json_values
 from .remote_prompts import (
     choice_question,
     labels_of,
@@ -246,6 +247,8 @@ class Decisions:
                 f"the reply is none of the {len(labels)} {field}s offered: {reply.text[-80:]!r}"
             )
             raise Unusable("limit" if reply.cut else "schema", detail)
+        if next(json_values(reply.text), None) is None:
+            self._asker.warn("answers decisions in words, not in JSON", reply.text)
         # The tokens of a reasoning model's reply do not begin with its answer.
         steps = [] if reply.reasoned else read(steps_of, reply.choice)
         return guided_spread(field, reply.text, steps, labels)

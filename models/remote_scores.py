@@ -10,7 +10,7 @@ from hashlib import blake2b
 from math import exp, fsum, inf, isnan
 from typing import Any, TypeAlias, TypeVar
 
-from ..core import Choice, Choose, Failed, Json, same_name
+from ..core import Choice, Choose, Failed, Json, mentions, normalize, same_name
 from .remote_json import WrittenFloat, json_values, nested_values
 
 T = TypeVar("T")
@@ -155,8 +155,8 @@ def guided_schema(field: str, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def guided_label(field: str, text: str, labels: Sequence[str]) -> int | None:
-    """Which label a reply chose: in JSON, fenced or among words, or alone. None when it is
-    none of them, several, or cut off.
+    """Which label a reply chose: in JSON, fenced or among words, alone, or in a sentence that
+    names no other. None when it is none of them, several, or cut off.
 
     >>> guided_label("choice", 'Sure! ```json\\n{"choice": "wait"}\\n```', ["talk", "wait"])
     1
@@ -171,8 +171,20 @@ def guided_label(field: str, text: str, labels: Sequence[str]) -> int | None:
     }
     if not found:
         alone = _place(re.sub(rf"^\s*{field}\s*[:=]", "", text, flags=re.IGNORECASE), labels)
-        found = set() if alone is None else {alone}
+        found = {alone} if alone is not None else _named(text, labels)
     return found.pop() if len(found) == 1 else None
+
+
+def _named(text: str, labels: Sequence[str]) -> set[int]:
+    """The labels that a sentence names; of labels within each other the longest."""
+    body = normalize(text)
+    places = sorted(range(len(labels)), key=lambda place: -len(labels[place]))
+    found: set[int] = set()
+    for place in places:
+        if mentions(labels[place])(body):
+            found.add(place)
+            body = body.replace(normalize(labels[place]), "\n")
+    return found
 
 
 def _chosen(field: str, value: Json) -> Json:

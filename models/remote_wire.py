@@ -264,7 +264,7 @@ class Wire:
     def _of_status(self, error: Any) -> Fault:
         status = int(error.status_code)
         body = error.body if isinstance(error.body, dict) else {}
-        said = self._clean(str(body.get("message") or error))
+        said = self._clean(str(body.get("message") or body or error.response.text or error))
         # OpenAI tells apart from its words which field it means, and why it says 429.
         said += "".join(f" ('{body[key]}')" for key in ("param", "code") if body.get(key))
         detail = f"{self.name.url} answered {status}: {said}"
