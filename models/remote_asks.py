@@ -81,7 +81,7 @@ class Asker:
         except Fault as fault:
             return fault.failed, cost
         finally:
-            if cost.estimated:
+            if cost.estimated and not (isinstance(ask, Generate) and ask.stream):
                 self.warn("tells no counts of tokens; they are estimated, three bytes for one")
 
     def warn(self, text: str, example: str = "") -> None:
@@ -175,7 +175,7 @@ class Asker:
         stops = fields.get("stop", ())
         while True:
             known, speech = self._reasons, Speech(on_text, stops, begun=self._unopened)
-            body = {"model": self.served.model, "messages": turns(messages, merged)}
+            body: dict[str, Any] = {"model": self.served.model, "messages": turns(messages, merged)}
             body |= fields | self._extra(messages)
             if known:
                 # The stop strings are for the answer; they must not cut the reasoning.

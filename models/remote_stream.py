@@ -81,6 +81,7 @@ class StreamReader:
         self._choice: dict[str, Any] = {}
         self.usage: Any = None
         self.done = False
+        self.enough = False
 
     @property
     def written(self) -> str:
@@ -138,6 +139,7 @@ class StreamReader:
         self._refusal += str(delta.get("refusal") or "")
         if text:
             self._texts.append(text)
-            self.done = self._tell(text) or self.done
+            self.enough = self._tell(text) or self.enough
+            self.done = self.done or self.enough
         kept = {key: value for key, value in choice.items() if key != "delta" and value is not None}
         self._choice |= kept

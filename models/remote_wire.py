@@ -198,11 +198,14 @@ class Wire:
                 cost.add(found.get("usage"), _sent(fields), _written(found))
                 tell(message_text(_message(found))[0])
                 return found
+            told = cost.estimated
             try:
                 return await reader.read(response.iter_bytes())
             finally:
                 if reader.written or reader.done:
                     cost.add(reader.usage, _sent(fields), reader.written)
+                # Of a stream that was broken off a server could tell no counts.
+                cost.estimated = told or (cost.estimated and reader.done and not reader.enough)
 
     async def _adapted(
         self, fields: dict[str, Any], send: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -295,8 +298,8 @@ def _transport_errors(http: Any) -> tuple[type[Exception], ...]:
 def _sent(fields: dict[str, Any]) -> str:
     """All text of a request."""
     texts = [str(message.get("content") or "") for message in fields.get("messages") or []]
-    texts.append(str(fields.get("prompt") or ""))
-    return "\n".join((*texts, *fields.get("input", ())))
+    texts += [fields["prompt"]] if "prompt" in fields else fields.get("input", [])
+    return "\n".join(texts)
 
 
 def _message(reply: dict[str, Any]) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def test_a_guided_choice_that_fails(
     long = Message("user", (Part("word " * 60, drop=1), Part("Choose.")))
     (found,) = answers(model, [Choose(messages=(long,), options=TRADES, about="iron")])
     assert found.index == 1
-    monkeypatch.setattr(server, "bound", lambda body, said, choice: ("the smith", choice))
+    monkeypatch.setattr(server, "bound", lambda body, said, choice: ("neither", choice))
     (near,) = answers(model, [pick("iron")])
     assert near.index == 0  # the vectors of this server lean towards the first
     assert 0.0 < near.probabilities[1] < near.probabilities[0]
