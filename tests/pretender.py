@@ -34,7 +34,7 @@ class Pretender:
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.models: list[dict[str, Any]] = [{"id": "toy", "owned_by": "vllm"}]
         self.echo = self.prompt_logprobs = False
-        self.logprobs = True
+        self.logprobs = self.tells_usage = True
         self.status = 200  # of the list of models
         self.window = 10_000
         self.delay = 0.0
@@ -77,7 +77,7 @@ class Pretender:
         choice["message"] = {"role": "assistant", "content": "".join(written)}
         usage = {"prompt_tokens": count, "completion_tokens": len(written)}
         usage["prompt_tokens_details"] = {"cached_tokens": count // 2}  # type: ignore[assignment]
-        return 200, {"choices": [choice], "usage": usage}
+        return 200, {"choices": [choice], "usage": usage if self.tells_usage else None}
 
     def bound(
         self, body: dict[str, Any], said: str, choice: dict[str, Any]
