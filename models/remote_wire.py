@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..core import ModelError, repaired
+from ..core import ModelError, SettingError, repaired
 from .remote_dialect import Dialect
 from .remote_faults import Fault, Refused, TooLong, Unusable, fault_of_status
 from .remote_key import credential, is_loopback, strip_ambient
@@ -106,13 +106,16 @@ class Wire:
             trust_env=outside, event_hooks={"request": [self._authorize]}
         )
         self._broken = _transport_errors(http)
-        self._client: Any = self._sdk.AsyncOpenAI(
-            base_url=name.url,
-            api_key=self.credential.key or "none",
-            timeout=self._sdk.Timeout(name.settings.timeout, connect=10.0),
-            max_retries=name.settings.retries,
-            http_client=http,
-        )
+        try:
+            self._client: Any = self._sdk.AsyncOpenAI(
+                base_url=name.url,
+                api_key=self.credential.key or "none",
+                timeout=self._sdk.Timeout(name.settings.timeout, connect=10.0),
+                max_retries=name.settings.retries,
+                http_client=http,
+            )
+        except self._broken as error:
+            raise SettingError(f"model '{name}': {error}; mend its address") from error
         self._gate = asyncio.Semaphore(name.settings.concurrency)
 
     async def close(self) -> None:
@@ -291,7 +294,7 @@ def _transport_errors(http: Any) -> tuple[type[Exception], ...]:
         library = base.__module__.partition(".")[0]
         if library.startswith("httpx"):
             module = import_module(library)
-            return (module.HTTPError, module.StreamError)
+            return (module.HTTPError, module.StreamError, module.InvalidURL)
     return ()
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from denizens.core import ModelError, SettingError
@@ -162,7 +163,8 @@ def test_the_sdks_own_address_is_agreement(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_named_model_needs_no_list(server: Pretender) -> None:
     """Where a server lists nothing the name given is used; without one it is asked for, and an
     address at which nothing answers is told at once."""
-    for status, listed in [(404, None), (405, None), (200, {"data": []}), (200, {}), (200, [])]:
+    forms: list[tuple[int, Any]] = [(404, None), (405, None), (200, {"data": []}), (200, {})]
+    for status, listed in [*forms, (200, [])]:
         server.status, server.listed = status, listed
         model = connect(f"openai:{server.url}#toy", embedder="server")
         (found,) = answers(model, [say()])
@@ -179,7 +181,8 @@ def test_a_named_model_needs_no_list(server: Pretender) -> None:
 
 def test_lists_of_other_forms(server: Pretender) -> None:
     """A bare list, names alone and counts as floats are read."""
-    for listed in ([{"id": "toy"}], ["toy"], {"data": ["toy", None, {}]}):
+    forms: list[Any] = [[{"id": "toy"}], ["toy"], {"data": ["toy", None, {}]}]
+    for listed in forms:
         server.listed = listed
         model = connect(f"openai:{server.url}", embedder="server")
         assert model.describe()["name"] == f"openai:{server.url}#toy"
