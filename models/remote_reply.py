@@ -52,64 +52,63 @@ class ReasoningFilter:
         self.reasoned = begun
         self.hidden = begun
         self.unopened = False
-        self._done = ""  # the answer up to the last reasoning
-        self._since = ""  # and after it
+        self._done: list[str] = []  # the answer up to the last reasoning
+        self._since: list[str] = []  # and after it
         self._buffer = ""
         self._before = ""
-        self._at_seam = True
+        self._at_seam = begun
 
     @property
     def text(self) -> str:
         """The answer as far as it is known."""
-        return self._done + self._since
+        return "".join((*self._done, *self._since))
 
     def feed(self, piece: str) -> str:
         """Take a piece of text in; what of it belongs to the answer."""
-        self._buffer += piece
-        shown = ""
-        while mark := self._next_mark():
-            shown += self._pass(mark.start())
-            self._turn(mark.group().lower() in CLOSINGS)
-            self._buffer = self._buffer[len(mark.group()) :]
-        return shown + self._pass(len(self._buffer) - self._held())
+        whole, at, shown = self._buffer + piece, 0, []
+        for mark in _MARK.finditer(whole):
+            before = whole[mark.start() - 1] if mark.start() else self._before
+            if self.hidden or not before or before not in _QUOTES:
+                shown.append(self._pass(whole[at : mark.start()]))
+                self._turn(mark.group().lower() in CLOSINGS)
+                at = mark.end()
+        end = len(whole) - _held(whole, at)
+        shown.append(self._pass(whole[at:end]))
+        self._buffer = whole[end:]
+        self._before = whole[end - 1] if end else self._before
+        return "".join(shown)
 
     def finish(self) -> str:
         """The text is over; what was held back for it might have become a mark."""
-        return self._pass(len(self._buffer))
-
-    def _next_mark(self) -> re.Match[str] | None:
-        for mark in _MARK.finditer(self._buffer):
-            before = self._buffer[mark.start() - 1] if mark.start() else self._before
-            if self.hidden or not before or before not in _QUOTES:
-                return mark
-        return None
+        rest, self._buffer = self._buffer, ""
+        return self._pass(rest)
 
     def _turn(self, closing: bool) -> None:
         if closing and not self.hidden:
-            self._since, self.unopened = "", True
-        self.reasoned = True
+            self._since, self.unopened = [], True
+        self.reasoned = self._at_seam = True
         self.hidden = not closing
-        self._done, self._since, self._at_seam = self.text, "", True
+        self._done += filter(None, self._since)
+        self._since = []
 
-    def _pass(self, length: int) -> str:
-        """Take so much from the buffer; what of it is shown."""
-        taken, self._buffer = self._buffer[:length], self._buffer[length:]
-        self._before = taken[-1:] or self._before
+    def _pass(self, taken: str) -> str:
+        """Take text without marks; what of it is shown."""
         if self.hidden:
             return ""
-        if self._at_seam and self.reasoned and (not self._done or self._done[-1].isspace()):
+        if self._at_seam and (not self._done or self._done[-1][-1].isspace()):
             taken = taken.lstrip()
         self._at_seam = self._at_seam and not taken
-        self._since += taken
+        self._since.append(taken)
         return taken
 
-    def _held(self) -> int:
-        """How many of the last characters may be the beginning of a mark."""
-        for length in range(min(_LONGEST - 1, len(self._buffer)), 0, -1):
-            end = self._buffer[-length:].lower()
-            if any(mark.startswith(end) for mark in OPENINGS + CLOSINGS):
-                return length
-        return 0
+
+def _held(text: str, start: int) -> int:
+    """How many of the last characters, from ``start`` on, may be the beginning of a mark."""
+    for length in range(min(_LONGEST - 1, len(text) - start), 0, -1):
+        end = text[-length:].lower()
+        if any(mark.startswith(end) for mark in OPENINGS + CLOSINGS):
+            return length
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -217,6 +218,19 @@ def test_reasoning_across_pieces(size: int) -> None:
         reading = ReasoningFilter()
         shown = "".join(reading.feed(text[at : at + size]) for at in range(0, len(text), size))
         assert shown + reading.finish() == reading.text == answer
+
+
+def test_long_replies_are_read_in_time() -> None:
+    """A megabyte of marks, brackets or pieces takes well under a second each."""
+    begun = time.perf_counter()
+    for unit in ("</think>", "a<think>b</think>", "<think>", "<", "`<think>`"):
+        reading = ReasoningFilter()
+        reading.feed(unit * (1_000_000 // len(unit)))
+        assert len(reading.finish() + reading.text) <= 2_000_000
+    events = EventReader()
+    assert sum(len(events.feed(b"data: {}\n\n")) for _ in range(50_000)) == 50_000
+    assert value_of(PERSON, '{"a": [' * 150_000)[0] is None
+    assert time.perf_counter() - begun < 5
 
 
 def test_a_model_that_reasons_gets_room(server: Pretender, model: RemoteModel) -> None:
