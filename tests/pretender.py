@@ -24,12 +24,14 @@ def words(text: str) -> set[str]:
 
 class Pretender:
     """A server on a port of its own. ``moods`` are what the next requests get instead of an
-    answer: a status, with a body if need be, "hang", "drop", "break", "junk", JSON, or the bytes
-    of a stream. ``listed`` is sent in place of the list of models. It likes words it has met: their
-    log-probability is -0.5, others' -5."""
+    answer: a status, with a body if need be, "hang", "drop", "break", "junk", JSON, or the
+    bytes of a stream; ``streams`` are what the next that ask for a stream get. ``listed`` is
+    sent in place of the list of models. It likes words it has met: their log-probability is
+    -0.5, others' -5."""
 
     def __init__(self) -> None:
         self.moods: list[Any] = []
+        self.streams: list[bytes] = []
         self.listed: Any = None
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.models: list[dict[str, Any]] = [{"id": "toy", "owned_by": "vllm"}]
@@ -158,6 +160,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def react(self, mood: Any, body: dict[str, Any]) -> None:
         own = self.pretender
+        if own.streams and body.get("stream"):
+            mood = own.streams.pop(0)
         if mood == "hang":
             own.release.wait(30)
         if mood in ("hang", "drop"):

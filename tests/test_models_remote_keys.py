@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from denizens.cli.app import main
 from denizens.core import ModelError, SettingError
+from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.models.remote import connect
 from denizens.models.remote_key import GivenName, credential
@@ -208,3 +211,36 @@ def test_a_cap_holds_without_counts(server: Pretender, tmp_path: Path) -> None:
         assert len(list(town.run(steps=20))) < 20
         assert town.halted is not None
         assert "of 500 tokens" in str(town.halted)
+
+
+def test_a_broken_answer_is_told_in_a_chat(
+    server: Pretender,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever reads an answer that breaks off is told that it is none, and nothing of it is
+    remembered; a whole one is shown once."""
+    scenario = tmp_path / "theirs.toml"
+    from_file(server, tmp_path)
+    memory = tmp_path / "otto.db"
+    words = ["chat", str(scenario), "Otto", "--memory", str(memory)]
+
+    def chat(stream: bytes) -> str:
+        server.streams = [stream]
+        monkeypatch.setattr("sys.stdin", io.StringIO("Hello Otto\n\n"))
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    with Store(memory):
+        pass
+    broken = chat(chunks("The oven is ", end=b""))
+    assert broken.startswith("The oven is \n(no answer: ")
+    assert "broke off" in broken
+    with Store(memory) as store:
+        before = len(Memory(store, "Otto Lind"))
+    assert chat(chunks("Good day.")).strip() == "Good day."
+    with Store(memory) as store:
+        assert len(Memory(store, "Otto Lind")) > before
