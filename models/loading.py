@@ -31,6 +31,7 @@ def load_model(
     pass_tokens: int | None = None,
     cache_mb: int | None = None,
     progress: Progress | None = None,
+    send_key: bool = True,
 ) -> Model:
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
     another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md).
@@ -44,7 +45,8 @@ def load_model(
     options (docs/decisions.md); ``uncalibrated``: without what ``denizens models calibrate``
     has stored for the model. ``rows``: how many asks run at a time; ``pass_tokens``: about how
     many tokens a pass takes; ``cache_mb``: memory for keys and values, beyond which the least
-    urgent asks wait.
+    urgent asks wait. ``send_key``: whether a server that the name says may get the key of
+    OPENAI_API_KEY; False where a file chose the name.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
@@ -63,7 +65,7 @@ def load_model(
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
     local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
-        return _elsewhere(name, device, local, **common)
+        return _elsewhere(name, device, local, send_key=send_key, **common)
     if len(devices) > 1:
         from .replicas import ReplicaModel
 
@@ -77,7 +79,9 @@ def load_model(
     return assemble(name, device=device, **local, **common)
 
 
-def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> Model:
+def _elsewhere(
+    name: str, device: str, local: dict[str, Any], *, send_key: bool, **common: Any
+) -> Model:
     """A model of another engine, for which the settings in ``local`` have no meaning."""
     server = name.startswith("openai:")
     for setting, value in {**local, "window": common["window"] if server else None}.items():
@@ -89,7 +93,8 @@ def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> 
     if server:
         from .remote import connect
 
-        return connect(name, device=device, embedder=common["embedder"], method=common["method"])
+        kept = {key: common[key] for key in ("embedder", "method")}
+        return connect(name, device=device, send_key=send_key, **kept)
     from .llamacpp import load_gguf
 
     return load_gguf(name, device=device, **common)

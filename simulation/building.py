@@ -114,8 +114,11 @@ def _versions() -> Json:
 
 
 def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None) -> Model:
-    """The model of a scenario, loaded. ``progress`` is told in words that this begins."""
+    """The model of a scenario, loaded. ``progress`` is told in words that this begins. A server
+    gets the user's key only where the user gave its name (``Scenario.settle``): a scenario's or
+    a run's file may come from anybody."""
     from ..models import model_from_name
+    from ..models.remote_key import GivenName
 
     table = scenario.model
     if progress:
@@ -129,6 +132,7 @@ def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None
         rows=table.rows or None,
         pass_tokens=table.pass_tokens or None,
         cache_mb=table.cache_mb or None,
+        send_key=isinstance(table.name, GivenName),
     )
 
 

@@ -22,6 +22,7 @@ from ..core import (
     to_json,
 )
 from ..core.minds import InputKind
+from ..models.remote_key import GivenName
 from .scenario_checks import cast_of, check_minds, check_persona
 
 
@@ -141,13 +142,14 @@ class Scenario:
         return moment(self.scenario.start, f"{self.source}: [scenario] start")
 
     def settle(self, **changes: Json) -> Scenario:
-        """A copy with settings of the command line; those that are None change nothing."""
+        """A copy with settings that the user gives; those that are None change nothing. A
+        ``model`` given here may get the user's key, one that a file names may not."""
         heading = {key: changes[key] for key in ("seed", "until") if changes.get(key) is not None}
         model = {key: changes[key] for key in ("exact", "device", "dtype") if changes.get(key)}
         if changes.get("max_tokens_per_day") is not None:
             model["max_tokens_per_day"] = changes["max_tokens_per_day"]
         if changes.get("model"):
-            model["name"] = changes["model"]
+            model["name"] = GivenName(changes["model"])
         members, minds = self.people, self.minds
         if changes.get("planner"):
             minds = replace(minds, planner=changes["planner"])
