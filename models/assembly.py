@@ -18,9 +18,11 @@ from .catalogue import (
     digest_of,
     find,
     folder,
+    hash_of,
     known_models,
     pull,
 )
+from .checkpoint import read_checkpoint, require_content
 from .convert import read_gguf
 from .decisions import Decider
 from .embedder import Embedder
@@ -38,6 +40,7 @@ from .writing import Voice
 SMALL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
 WORTH = 50_000_000  # parameters; below, rounding to int8 gains nothing
 WINDOW = 8192
+PARTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
 def assemble(
@@ -139,7 +142,7 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
         path = pull(name, progress)
         check_sizes(path, name)
         try:
-            model, tokenizer = read_folder(path, dtype)
+            model, tokenizer = read_checkpoint(path, dtype)
         except ModelCorrupt:
             check_hashes(path, name)  # names the damaged file when that is the cause
             raise
@@ -149,41 +152,11 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
         if not path.is_file():
             raise not_found(name)
         model, tokenizer = read_gguf(path, dtype)
-        return model, tokenizer, _digest([path])
+        return model, tokenizer, hash_of(path)
     if path.is_dir():
-        model, tokenizer = read_folder(path, dtype)
-        return model, tokenizer, _digest(sorted(path.glob("*.safetensors")))
+        model, tokenizer = read_checkpoint(path, dtype)
+        return model, tokenizer, _digest(path)
     return read_hub(name, dtype)
-
-
-def read_folder(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """A transformers folder. Raises ModelCorrupt."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if not (path / "config.json").is_file():
-        raise ModelCorrupt(
-            f"{path}: holds no config.json, so it is no model folder; name the folder that does"
-        )
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(
-                str(path), dtype=dtype, local_files_only=True, use_safetensors=True
-            )
-    except Exception as error:
-        # safetensors and tokenizers raise bare Exception subclasses of their own.
-        if not _is_reading_fault(error):
-            raise
-        raise ModelCorrupt(
-            f"{path}: cannot be loaded ({type(error).__name__}: {error}); fetch the model again"
-        ) from error
-    model.train(False)
-    return model, tokenizer
-
-
-def _is_reading_fault(error: Exception) -> bool:
-    own = type(error).__module__.startswith(("safetensors", "builtins", "tokenizers", "json"))
-    return own and not isinstance(error, (AssertionError, NotImplementedError, AttributeError))
 
 
 def read_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
@@ -203,7 +176,7 @@ def read_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
             )
     except (OSError, ValueError) as error:
         raise not_found(name) from error
-    model, tokenizer = read_folder(path, dtype)
+    model, tokenizer = read_checkpoint(path, dtype)
     return model, tokenizer, path.name
 
 
@@ -225,7 +198,9 @@ def embedder_folder(name: str, progress: Progress | None) -> Path:
 
 
 def _window(name: str, model: Any, window: int | None) -> int:
-    longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", WINDOW))
+    # Absent or null where positions are relative: any length will do.
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    longest = longest if isinstance(longest, int) and longest > 0 else WINDOW
     if window is None:
         return min(longest, WINDOW)
     if not 16 <= window <= longest:
@@ -266,9 +241,10 @@ def _line_breaks(tokenizer: Any) -> frozenset[int]:
     return frozenset(ids[0] for ids in found if len(ids) == 1)
 
 
-def _digest(files: list[Path]) -> str:
-    from .catalogue import hash_of
-
+def _digest(folder: Path) -> str:
+    """A hash over the names and contents of all files that make up a model: the tokenizer and
+    the chat template too, since other ones make other answers."""
+    files = sorted({file for kind in PARTS for file in folder.glob(kind) if file.is_file()})
     return sha256("".join(f"{file.name} {hash_of(file)}\n" for file in files).encode()).hexdigest()
 
 
