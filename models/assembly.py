@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..core import Json, ModelCorrupt, SettingError
+from ..core import Json, ModelCorrupt, ModelError, SettingError
 from .calibration import calibration_of
 from .catalogue import (
     Progress,
@@ -22,11 +22,12 @@ from .catalogue import (
     known_models,
     pull,
 )
-from .checkpoint import read_checkpoint, require_content
-from .convert import read_gguf
+from .chat_template import ChatTemplate
+from .checkpoint import read_checkpoint
 from .decisions import Decider
 from .embedder import Embedder
 from .engine import Engine
+from .gguf_cache import read_gguf
 from .grammar import Grammars
 from .keepers import make_keeper, make_limits
 from .ledger import Ledger
@@ -40,6 +41,8 @@ from .writing import Voice
 SMALL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
 WORTH = 50_000_000  # parameters; below, rounding to int8 gains nothing
 WINDOW = 8192
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
+TEXT_ENDS = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "<|eos|>")
 PARTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
@@ -73,9 +76,9 @@ def assemble(
     if dtype == "auto" and size_of >= WORTH and rounds_well(kind, place):
         dtype = "int8"
     size = _window(name, model, window)
-    voice = _voice(model, tokenizer, vocabulary, small)
-    keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
     prompter = Prompter(tokenizer, size)
+    voice = _voice(name, model, tokenizer, prompter.template, vocabulary, small)
+    keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
     vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
     about = describe(
         name, digest, dtype if dtype == "int8" else str(kind), place, size, exact, embedder
@@ -151,8 +154,7 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
     if path.suffix == ".gguf":
         if not path.is_file():
             raise not_found(name)
-        model, tokenizer = read_gguf(path, dtype)
-        return model, tokenizer, hash_of(path)
+        return read_gguf(path, dtype, progress)
     if path.is_dir():
         model, tokenizer = read_checkpoint(path, dtype)
         return model, tokenizer, _digest(path)
@@ -210,16 +212,25 @@ def _window(name: str, model: Any, window: int | None) -> int:
     return window
 
 
-def _voice(model: Any, tokenizer: Any, vocabulary: int, small: bool) -> Voice:
-    ends = {tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()
-    listed = getattr(model.generation_config, "eos_token_id", None)
-    ends |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
+def _voice(
+    name: str, model: Any, tokenizer: Any, template: ChatTemplate, vocabulary: int, small: bool
+) -> Voice:
     known = tokenizer.get_vocab()
-    ends |= {
-        known[token] for token in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>") if token in known
-    }
-    control = set(tokenizer.all_special_ids)
+    ends = {tokenizer.eos_token_id} | template.ends()
+    listed = getattr(model.generation_config, "eos_token_id", None)
+    ends |= set(listed) if isinstance(listed, list) else {listed}
+    ends |= {known.get(token) for token in TURN_ENDS}
+    ends = {i for i in ends if i is not None} or {known[t] for t in TEXT_ENDS if t in known}
+    # Some tokenizers know tokens that the model has no row for.
+    ends = {i for i in ends if i < vocabulary}
+    if not ends:
+        raise ModelError(
+            f"{name}: names no token that ends an answer, so none would ever end; set eos_token in "
+            "its tokenizer_config.json, or eos_token_id in its generation_config.json"
+        )
+    control = set(tokenizer.all_special_ids) | template.thoughts()
     control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    control = {i for i in control if i < vocabulary}
     # Rows of the output beyond the vocabulary are padding and name no token.
     control |= set(range(len(tokenizer), vocabulary))
     # A shorter echo would break names: what one wants to say stands in the prompt.

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ..core import Embed, Json, ModelAsk, Vectors
+from ..core import Embed, Json, ModelAsk, Vectors, repaired
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ def instance(schema: Json, noise: bytes, depth: int = 0) -> Json:
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         return {
-            name: instance(inner, here + name.encode(), depth + 1)
+            name: instance(inner, here + repaired(name).encode(), depth + 1)
             for name, inner in schema.get("properties", {}).items()
         }
     if kind == "array":
@@ -107,7 +107,7 @@ def _bag(text: str) -> NDArray[np.float32]:
 
     vector = np.zeros(DIMENSION, dtype=np.float32)
     for word in re.findall(r"\w+", text.lower()) or [text]:
-        noise = blake2b(word.encode(), digest_size=8).digest()
+        noise = blake2b(repaired(word).encode(), digest_size=8).digest()
         vector[noise[0] % DIMENSION] += 1.0 if noise[1] % 2 else -1.0
     length = float(np.linalg.norm(vector))
     if length == 0.0:

@@ -12,6 +12,7 @@ from .threads import sleep_while_waiting
 if TYPE_CHECKING:
     from .local import LocalModel
 
+IMPROVISED = "improvised"  # the double that needs no weights
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 METHODS = ("auto", *SINGLE, *FUSED)
@@ -33,7 +34,8 @@ def load_model(
     progress: Progress | None = None,
 ) -> Model:
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
-    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md).
+    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md); or
+    ``improvised``, the double that needs no weights.
 
     A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the
     first there is; several, as in ``cuda:0,cuda:1``: a copy on each. ``dtype`` auto: bfloat16
@@ -62,7 +64,7 @@ def load_model(
     }
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
     local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
-    if name.startswith(("openai:", "llamacpp:")):
+    if name == IMPROVISED or name.startswith(("openai:", "llamacpp:")):
         return _elsewhere(name, device, local, **common)
     if len(devices) > 1:
         from .replicas import ReplicaModel
@@ -80,12 +82,15 @@ def load_model(
 def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> Model:
     """A model of another engine, for which the settings in ``local`` have no meaning."""
     server = name.startswith("openai:")
-    for setting, value in {**local, "window": common["window"] if server else None}.items():
+    windowless = server or name == IMPROVISED
+    for setting, value in {**local, "window": common["window"] if windowless else None}.items():
         if value not in (None, False, "auto"):
             raise SettingError(
                 f"{setting} '{value}' is no setting of '{name}': it is for models in this "
                 "process; leave it out"
             )
+    if name == IMPROVISED:
+        return model_from_name(name)
     if server:
         from .remote import connect
 
@@ -114,7 +119,7 @@ def load_local(name: str = "smollm2", **settings: Any) -> LocalModel:
 def model_from_name(name: str, **settings: Any) -> Model:
     """The model for a command's ``--model``: ``improvised`` (with ``seed``), or what
     ``load_model`` takes."""
-    if name == "improvised":
+    if name == IMPROVISED:
         from .doubles import ImprovisedModel
 
         return ImprovisedModel(seed=int(settings.get("seed", 0)))
@@ -124,7 +129,7 @@ def model_from_name(name: str, **settings: Any) -> Model:
 
 def not_found(name: str) -> ModelNotFound:
     """The error for a name that is nothing we know, with the nearest known one."""
-    names = [info.name for info in known_models()] + ["improvised"]
+    names = [info.name for info in known_models()] + [IMPROVISED]
     return ModelNotFound(
         f"no model '{name}'{nearest(name, names)}: neither packaged ({', '.join(names)}) nor a "
         "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
