@@ -205,7 +205,7 @@ def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = No
 
 def _renaming(missing: list[str], unexpected: list[str]) -> str:
     """What seems to have been put before every name."""
-    for wanted in missing[:1]:
+    for wanted in missing[:NAMED]:
         for name in unexpected:
             if name.endswith("." + wanted):
                 prefix = name.removesuffix(wanted)

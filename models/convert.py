@@ -50,7 +50,7 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
     import transformers
 
     library: Any = transformers  # untyped as released
-    where = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
+    where = {"gguf_file": gguf.name, "trust_remote_code": False}
     reader, content = _parsed(gguf)
     with _known(content):
         config = library.AutoConfig.from_pretrained(str(gguf.parent), **where)
