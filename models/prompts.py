@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -88,14 +89,19 @@ class Prompter:
             for place, part in enumerate(message.parts)
             if part.drop > 0
         ]
-        dropped: set[tuple[int, int]] = set()
-        texts: list[str] = []
-        for _, where, place in sorted(parts):
-            dropped.add((where, place))
-            texts.append(messages[where].parts[place].text)
-            prompt = self.ids(_without(messages, dropped))
-            if len(prompt) + reserve <= self.window:
-                return Prompt(prompt, tuple(texts))
+        parts = sorted(parts)
+
+        def without(count: int) -> tuple[int, ...]:
+            return self.ids(_without(messages, {(where, at) for _, where, at in parts[:count]}))
+
+        # Each try renders all that is left: by halves, since there may be thousands of parts.
+        count = bisect_left(
+            range(len(parts)), True, lo=1, key=lambda n: len(without(n)) + reserve <= self.window
+        )
+        prompt = without(count)
+        texts = tuple(messages[where].parts[at].text for _, where, at in parts[:count])
+        if len(prompt) + reserve <= self.window:
+            return Prompt(prompt, texts)
         raise ContextTooLong(
             f"the prompt takes {len(prompt)} tokens and {reserve} are reserved for the answer, "
             f"more than the window of {self.window}, with {len(texts)} part(s) dropped; shorten "
