@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,20 @@ def gguf_to_folder(gguf: Path, folder: Path, dtype: Any = None) -> None:
     """Write the model as safetensors with its tokenizer. ``dtype``: a torch dtype; None keeps
     for each tensor about the precision that it has in the file.
 
-    Raises ModelCorrupt for a damaged file, ModelError for a kind of model that cannot be read.
+    Raises ModelCorrupt for a damaged file, ModelError for a kind of model that cannot be read,
+    OSError where the folder cannot be written.
     """
     try:
         with quiet():
             rotations = _convert(gguf, folder, dtype)
-    except (ValueError, KeyError, IndexError, RuntimeError, TypeError, struct.error) as error:
+    except (ModelError, MemoryError):
+        raise
+    # safetensors and tokenizers raise bare Exception subclasses of their own.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if "No space left" in str(error):
+            raise OSError(ENOSPC, str(error)) from error
         if "is not supported yet" in str(error) or isinstance(error, NotImplementedError):
             raise ModelError(
                 f"{gguf}: is of a kind that transformers cannot read from GGUF ({error}); name it "
@@ -63,6 +72,8 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
     model.tie_weights()
     rotations = [name for name in unknown if name.startswith(ROTATIONS)]
     unknown = [name for name in unknown if name not in rotations]
+    if rotations == ["rope_freqs.weight"] and _take_rotations(reader, model.config):
+        rotations = []
     state = model.state_dict()
     missing = [name for name in lost.missing_keys if state[name].is_meta]
     wrong = [*missing, *lost.unexpected_keys, *unknown]
@@ -180,6 +191,28 @@ def _tensors(
         for own in list(tensors)[len(kinds) :]:
             kinds[own] = kind
     return {name: _cast(tensor, kinds[name]) for name, tensor in tensors.items()}, unknown
+
+
+def _take_rotations(reader: Any, config: Any) -> bool:
+    """Put into the configuration what a file tells as factors of its rotations: the scaling of
+    Llama 3.1 and later (transformers' rope_type llama3), if that is what they are."""
+    import numpy as np
+
+    usual = dict(getattr(config, "rope_parameters", None) or {})
+    (factors,) = (t.data for t in reader.tensors if t.name == "rope_freqs.weight")
+    factors = np.asarray(factors, np.float64)
+    largest, context = float(factors.max()), 8192.0
+    if usual.get("rope_type", "default") != "default" or largest <= 1.0:
+        return bool((factors == 1.0).all())
+    exponents = np.arange(len(factors)) / len(factors)
+    turns = context * float(usual["rope_theta"]) ** -exponents / (2 * np.pi)
+    share = np.clip((turns - 1.0) / (4.0 - 1.0), 0.0, 1.0)
+    if not np.allclose(1.0 / ((1.0 - share) / largest + share), factors, rtol=1e-3):
+        return False
+    scaling = {"rope_type": "llama3", "factor": largest, "low_freq_factor": 1.0}
+    scaling |= {"high_freq_factor": 4.0, "original_max_position_embeddings": int(context)}
+    config.rope_parameters = usual | scaling
+    return True
 
 
 def _precision(kind: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core import ModelCorrupt, NoSpace
 from .catalogue import (
+    MANIFEST,
     ModelInfo,
     Progress,
     check_sizes,
@@ -19,7 +20,7 @@ from .catalogue import (
     scratch,
     write_manifest,
 )
-from .checkpoint import read_checkpoint
+from .checkpoint import read_checkpoint, read_json_object
 from .convert import gguf_to_folder
 
 FORMAT = "1"  # of what is stored; another one is converted anew
@@ -55,13 +56,21 @@ def folder_of(digest: str) -> Path:
     return home() / "models" / "gguf" / f"{digest}-{FORMAT}"
 
 
-def remove_conversion(path: Path) -> bool:
-    """Delete what was made of a GGUF file; whether there was something."""
-    folder = folder_of(hash_of(path))
-    there = folder.exists()
-    if there:
+def conversions() -> dict[str, list[Path]]:
+    """The folders of converted files by the files' names."""
+    folders: dict[str, list[Path]] = {}
+    for manifest in sorted((home() / "models" / "gguf").glob(f"*/{MANIFEST}")):
+        source = str(read_json_object(manifest).get("source"))
+        folders.setdefault(source, []).append(manifest.parent)
+    return folders
+
+
+def remove_conversions(name: str) -> bool:
+    """Delete what was made of GGUF files of that name; whether there was something."""
+    folders = conversions().get(Path(name).name, [])
+    for folder in folders:
         _discard(folder)
-    return there
+    return bool(folders)
 
 
 def _store(path: Path, folder: Path) -> None:
