@@ -29,16 +29,17 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
     Raises ModelCorrupt for a damaged or incomplete folder, ModelError for one that holds
     something else than a decoder in safetensors.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
+    library: Any = transformers  # untyped as released
     check_files(folder)
     require_decoder(str(folder), read_config(folder))
     with quiet(), explained(folder, "the tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer = library.AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
     with quiet(), explained(folder, "the model"):
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = library.AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=dtype,
             local_files_only=True,

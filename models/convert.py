@@ -99,14 +99,15 @@ def _parsed(path: Path) -> tuple[Any, dict[str, Any]]:
 
         def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
             if raw_type == gguf.GGUFValueType.ARRAY and self.byte_order == "I":
-                kind, count = struct.unpack_from("<IQ", self.data, orig_offs)
+                data: Any = self.data
+                kind, count = struct.unpack_from("<IQ", data, orig_offs)
                 if count > LONG:
-                    end = _array_end(self.data, orig_offs + 12, kind, count)
-                    head = [self.data[orig_offs : orig_offs + 12]]
+                    end = _array_end(data, orig_offs + 12, kind, count)
+                    head = [data[orig_offs : orig_offs + 12]]
                     return end - orig_offs, head, [], [gguf.GGUFValueType.ARRAY]
             return super()._get_field_parts(orig_offs, raw_type)
 
-    reader = Reader(str(path))
+    reader: Any = Reader(str(path))
     plain = module.GGUFReader
     module.GGUFReader = lambda *_: reader
     try:
