@@ -20,6 +20,23 @@ from denizens.models.tiny import write_tiny_embedder
 WIDE = 64
 
 
+def shapes(words: int) -> dict[str, tuple[int, ...]]:
+    """Of the model's tensors, by their names in the file."""
+    layer = {
+        "attn_norm": (WIDE,),
+        "ffn_norm": (WIDE,),
+        "attn_q": (WIDE, WIDE),
+        "attn_k": (WIDE // 2, WIDE),
+        "attn_v": (WIDE // 2, WIDE),
+        "attn_output": (WIDE, WIDE),
+        "ffn_gate": (128, WIDE),
+        "ffn_up": (128, WIDE),
+        "ffn_down": (WIDE, 128),
+    }
+    both = {f"blk.{i}.{name}.weight": shape for i in (0, 1) for name, shape in layer.items()}
+    return {"token_embd.weight": (words, WIDE), "output_norm.weight": (WIDE,), **both}
+
+
 def write(
     path: Path,
     *,
@@ -52,24 +69,8 @@ def write(
     file.add_bos_token_id(0)
     file.add_eos_token_id(1)
     random = np.random.default_rng(0)
-    shapes = {"token_embd.weight": (words, WIDE), "output_norm.weight": (WIDE,)}
-    for layer in range(2):
-        shapes |= {
-            f"blk.{layer}.{name}.weight": shape
-            for name, shape in {
-                "attn_norm": (WIDE,),
-                "ffn_norm": (WIDE,),
-                "attn_q": (WIDE, WIDE),
-                "attn_k": (WIDE // 2, WIDE),
-                "attn_v": (WIDE // 2, WIDE),
-                "attn_output": (WIDE, WIDE),
-                "ffn_gate": (128, WIDE),
-                "ffn_up": (128, WIDE),
-                "ffn_down": (WIDE, 128),
-            }.items()
-        }
     own = gguf.GGMLQuantizationType[kind]
-    for name, shape in shapes.items():
+    for name, shape in shapes(words).items():
         array = (random.standard_normal(shape) * 0.1).astype(np.float32)
         if name in without:
             continue
@@ -249,7 +250,7 @@ def test_conversions_are_listed_and_removed(
     """The command line shows what lies in the cache, and frees its room."""
 
     def told(*words: str) -> str:
-        with pytest.raises(SystemExit, match="^0$"):
+        with pytest.raises(SystemExit, match=r"^0$"):
             main(["models", *words])
         return capsys.readouterr().out
 
