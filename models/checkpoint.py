@@ -21,6 +21,13 @@ OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onn
 # Classes with these endings write no text, whatever their model type.
 HEADS = ("Classification", "MaskedLM", "QuestionAnswering", "Model", "RewardModel", "PreTraining")
 WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "Decoder", "WithLMHead")
+# What older versions of transformers saved that is no weight (masks, places, rotations), and the
+# parts of larger models that writing text makes no use of.
+LEFTOVERS = re.compile(
+    r"\.(?:attn|attention|self_attn)\.(?:bias|masked_bias|causal_mask)$"
+    r"|\.rotary_emb\.inv_freq$|\.embed_positions\.weights$|(?:^|\.)position_ids$"
+    r"|(?:^|\.)(?:vision_model|vision_tower|visual|audio_tower|multi_modal_projector|mtp)\."
+)
 
 
 def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
@@ -177,7 +184,7 @@ def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = No
     may be missing and what belongs to some head may be left over.
     """
     missing = sorted(report["missing_keys"])
-    unexpected = sorted(report["unexpected_keys"])
+    unexpected = sorted(name for name in report["unexpected_keys"] if not LEFTOVERS.search(name))
     shapes = sorted((str(name), tuple(a), tuple(b)) for name, a, b in report["mismatched_keys"])
     if encoder is not None:
         own = {name.partition(".")[0] for name in encoder.state_dict()}

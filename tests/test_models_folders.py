@@ -87,6 +87,23 @@ def test_tensors_that_would_be_lost_are_refused(folder: Path) -> None:
     assert "model.norm.weight of shape (70,), not (64,)" in text
 
 
+def test_leftovers_that_are_no_weights_are_passed_over(folder: Path) -> None:
+    """Masks and rotations of older versions, and the eyes of a larger model, change nothing."""
+    import torch
+
+    names = (
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "model.layers.0.self_attn.masked_bias",
+        "model.vision_tower.patches.weight",
+        "mtp.layers.0.weight",
+    )
+    plain, _ = read_checkpoint(folder, torch.float32)
+    rewrite(folder, lambda t: {**t, **{name: torch.zeros(3) for name in names}})
+    model, _ = read_checkpoint(folder, torch.float32)
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(model(ids).logits, plain(ids).logits)
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_whole_models_of_every_kind_load(tmp_path: Path, kind: str) -> None:
     """The check finds nothing wrong with any architecture as transformers saves it."""
