@@ -151,13 +151,15 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
             raise
         return model, tokenizer, digest_of(path)
     path = Path(name).expanduser()
-    if path.suffix == ".gguf":
+    if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise not_found(name)
         return read_gguf(path, dtype, progress)
     if path.is_dir():
         model, tokenizer = read_checkpoint(path, dtype)
         return model, tokenizer, _digest(path)
+    if path.is_file():
+        raise ModelError(f"{path}: is one file; name the folder that it lies in, or a .gguf file")
     return read_hub(name, dtype)
 
 

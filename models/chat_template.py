@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from ..core import ModelError
@@ -30,6 +31,9 @@ SWITCHES: dict[str, Any] = {
     "thinking_mode": "off",
     "thinking_budget": 0,
 }
+# The day that templates are told where they ask for today's: with the real one the same run
+# would have another prompt each day, and no world's time stands in the system's own words.
+DAY = datetime(2024, 7, 26)
 OPEN_THOUGHT = re.compile(r"(?:<((?:\w+:)?think(?:ing)?)>|\[(THINK)\])\s*$")
 THOUGHTS = ("<think>", "<thinking>", "<thought>", "<seed:think>", "[THINK]")
 
@@ -43,8 +47,8 @@ class ChatTemplate:
         name = getattr(tokenizer, "name_or_path", "") or "the model"
         remedy = "mend or remove it (chat_template.jinja or tokenizer_config.json)"
         try:
-            self._source = tokenizer.get_chat_template() if tokenizer.chat_template else ""
-            self._settings = _settings(str(self._source))
+            self._source = _dated(tokenizer.get_chat_template()) if tokenizer.chat_template else ""
+            self._settings = _settings(self._source)
             self.start = _start(tokenizer)
             for roles in (("user",), ("system", "user"), ("user", "assistant", "user")):
                 self.frame(roles, True)
@@ -98,7 +102,8 @@ class ChatTemplate:
             lines = [f"{role.title()}: {MARK.format(i)}\n" for i, role in enumerate(roles)]
             return "".join(lines) + ("Assistant:" if reply else "")
         reason = ""
-        for chat in _arrangements(roles):
+        plain = list(_arrangements(roles))
+        for chat in [*plain, *map(_in_parts, plain)]:
             try:
                 text = self._apply(chat, reply)
             except _faults() as error:
@@ -110,10 +115,14 @@ class ChatTemplate:
             reason = reason or f"it leaves out messages of {', '.join(roles)}"
         raise ValueError(reason)
 
-    def _apply(self, chat: list[dict[str, str]], reply: bool) -> str:
+    def _apply(self, chat: list[dict[str, Any]], reply: bool) -> str:
         text = str(
             self._tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=reply, **self._settings
+                chat,
+                chat_template=self._source,
+                tokenize=False,
+                add_generation_prompt=reply,
+                **self._settings,
             )
         )
         opened = OPEN_THOUGHT.search(text) if reply else None
@@ -139,7 +148,18 @@ def _settings(source: str) -> dict[str, Any]:
     settings = {name: value for name, value in SWITCHES.items() if name in words}
     if "reasoning_effort" in words:
         settings["reasoning_effort"] = "none" if re.search("""["']none["']""", source) else "low"
+    if "date_string" in words:
+        settings["date_string"] = DAY.strftime("%d %b %Y")
     return settings
+
+
+def _dated(source: str) -> str:
+    """The template with one day where it asks for today's date."""
+    return re.sub(
+        r"""strftime_now\(\s*(['"])([^'"\\]*)\1\s*\)""",
+        lambda call: call[1] + DAY.strftime(call[2]) + call[1],
+        source,
+    )
 
 
 def _start(tokenizer: Any) -> tuple[int, ...]:
@@ -152,7 +172,12 @@ def _start(tokenizer: Any) -> tuple[int, ...]:
     return ()
 
 
-def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, str]]]:
+def _in_parts(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for templates that take a message as a list of texts and pictures."""
+    return [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in chat]
+
+
+def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     """A chat as it is; with each system message at the head of the next user's turn, for
     templates that leave it out; as turns that alternate; as one user's turn."""
     yield [{"role": role, "content": MARK.format(i)} for i, role in enumerate(roles)]
@@ -165,8 +190,8 @@ def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, str]]]:
     yield turns + [{"role": "assistant", "content": MARK.format(last)}] * (last < len(roles))
 
 
-def _folded(roles: Sequence[str]) -> list[dict[str, str]]:
-    chat: list[dict[str, str]] = []
+def _folded(roles: Sequence[str]) -> list[dict[str, Any]]:
+    chat: list[dict[str, Any]] = []
     waiting = ""
     for i, role in enumerate(roles):
         if role == "system":
@@ -183,8 +208,8 @@ def _folded(roles: Sequence[str]) -> list[dict[str, str]]:
     return chat
 
 
-def _alternating(roles: Sequence[str]) -> list[dict[str, str]]:
-    chat: list[dict[str, str]] = []
+def _alternating(roles: Sequence[str]) -> list[dict[str, Any]]:
+    chat: list[dict[str, Any]] = []
     for i, role in enumerate(roles):
         side = "assistant" if role == "assistant" else "user"
         if chat and chat[-1]["role"] == side:

@@ -100,6 +100,8 @@ def check_files(folder: Path) -> None:
     shards = read_json_object(folder / "model.safetensors.index.json").get("weight_map") or {}
     wanted = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
     lacking = [name for name in wanted if not (folder / name).is_file()]
+    if not weights and (files := sorted(folder.glob("*.gguf"))):
+        raise ModelError(f"{folder}: holds its weights as GGUF; name the file: {files[0]}")
     if not weights:
         raise ModelCorrupt(
             f"{folder}: holds no weights (*.safetensors); fetch the model again, or where it comes "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from .quiet import quiet
 
 LONG = 4096  # entries; longer arrays are vocabularies, which the tokenizer reads by itself
 UNUSED = (".nextn.",)  # layers that guess several tokens ahead, which the engine never runs
+PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 ROTATIONS = ("rope_freqs", "rope_factors")
 
 
@@ -60,6 +62,11 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
 
     library: Any = transformers  # untyped as released
     where = {"gguf_file": gguf.name, "trust_remote_code": False}
+    if PART.search(gguf.name):
+        raise ModelError(
+            f"{gguf}: is one of several parts; join them (llama.cpp: gguf-split --merge) and name "
+            f"the whole file, or name the first part as llamacpp:{gguf}"
+        )
     reader, content = _parsed(gguf)
     with _known(content):
         config = library.AutoConfig.from_pretrained(str(gguf.parent), **where)
@@ -114,6 +121,11 @@ def _parsed(path: Path) -> tuple[Any, dict[str, Any]]:
         content: dict[str, Any] = library.load_gguf_checkpoint(str(path))
     finally:
         module.GGUFReader = plain
+    kind = library.read_field(reader, "general.type") or ["model"]
+    if kind[0] != "model":
+        raise ModelError(
+            f"{path}: is a part of a model ({kind[0]}); join it with its base, or name the base"
+        )
     words = reader.fields.get("tokenizer.ggml.tokens")
     if words is not None and not content["config"].get("vocab_size"):
         count = struct.unpack_from("<IQ", reader.data, words.offset + _key_length(words) + 4)[1]

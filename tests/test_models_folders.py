@@ -147,6 +147,16 @@ def test_other_formats_say_how_to_convert(folder: Path) -> None:
     assert "holds no weights" in refused(folder, ModelCorrupt)
 
 
+def test_a_file_of_a_folder_names_the_folder(folder: Path) -> None:
+    """A weight file as the name, or GGUF in a folder without other weights: what to name."""
+    with pytest.raises(ModelError, match="name the folder that it lies in"):
+        load_model(str(folder / "model.safetensors"))
+    (folder / "model.safetensors").rename(folder / "tiny.gguf")
+    assert f"name the file: {folder / 'tiny.gguf'}" in refused(folder)
+    (folder / "config.json").unlink()
+    assert f"name the file: {folder / 'tiny.gguf'}" in refused(folder, ModelCorrupt)
+
+
 def test_a_pointer_is_no_file(folder: Path) -> None:
     """A Git LFS pointer in the place of the weights says which command fetches them."""
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"

@@ -45,6 +45,7 @@ def write(
     without: Collection[str] = (),
     more: dict[str, Any] | None = None,
     kind: str = "F32",
+    part: str = "model",
 ) -> Path:
     """A two-layer model with byte-level tokens; the file. The vocabulary's size stands nowhere
     but in its length, as in most files."""
@@ -53,6 +54,7 @@ def write(
 
     file = gguf.GGUFWriter(str(path), architecture)
     file.add_name("tiny")
+    file.add_type(part)
     file.add_context_length(512)
     file.add_embedding_length(WIDE)
     file.add_block_count(2)
@@ -212,6 +214,14 @@ def test_what_cannot_be_read_whole_is_refused(
         read(write(tmp_path / "a.gguf", **settings))
     assert caught.type is error
     assert conversions() == {}
+
+
+def test_parts_of_models_are_told(tmp_path: Path) -> None:
+    """One of several files, and an adapter, are no whole model; the way to one is named."""
+    with pytest.raises(ModelError, match=r"one of several parts.*gguf-split"):
+        read(write(tmp_path / "a-00001-of-00002.gguf"))
+    with pytest.raises(ModelError, match=r"part of a model \(adapter\)"):
+        read(write(tmp_path / "b.gguf", part="adapter"))
 
 
 def llama_factors(factor: float, base: float = 10000.0, half: int = 8) -> list[float]:

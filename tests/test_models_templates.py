@@ -135,6 +135,21 @@ def test_the_least_effort_is_asked_for_where_none_is_not_known(tokenizer: Any) -
     assert shown(tokenizer, TEMPLATE + "{{ reasoning_effort | default('high') }}").endswith("low")
 
 
+def test_a_template_that_wants_parts_is_given_parts(tokenizer: Any) -> None:
+    """One that reads a message as a list of texts and pictures shows every message."""
+    part = "{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% endif %}{% endfor %}"
+    template = LOOP + "<{{ m.role }}>" + part + "{% endfor %}"
+    assert shown(tokenizer, template) == f"<system>{SYSTEM}<user>{USER}"
+
+
+def test_a_prompt_is_the_same_every_day(tokenizer: Any) -> None:
+    """A template that writes today's date is told one day, so that a run can be repeated."""
+    template = "{{ strftime_now('%d %b %Y') }}: " + TEMPLATE
+    assert shown(tokenizer, template).startswith("26 Jul 2024: ")
+    named = "{{ date_string | default(strftime_now('%Y')) }}: " + TEMPLATE
+    assert shown(tokenizer, named).startswith("26 Jul 2024: ")
+
+
 def test_reasoning_that_the_template_begins_is_closed(tokenizer: Any) -> None:
     """A prompt that ends within reasoning would make the answer of it; a finished one stays."""
     opened = TEMPLATE + "{% if add_generation_prompt %}<think>\n{% endif %}"
