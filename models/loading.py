@@ -64,7 +64,7 @@ def load_model(
     }
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
     local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
-    if name == IMPROVISED or name.startswith(("openai:", "llamacpp:")):
+    if name.startswith(("openai:", "llamacpp:")):
         return _elsewhere(name, device, local, **common)
     if len(devices) > 1:
         from .replicas import ReplicaModel
@@ -72,6 +72,9 @@ def load_model(
         return ReplicaModel([load_model(name, device=one, **local, **common) for one in devices])
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
+    if name == IMPROVISED:
+        _require_unset(name, {**local, "window": window})
+        return model_from_name(name)
     sleep_while_waiting()
     from .assembly import assemble
 
@@ -82,15 +85,7 @@ def load_model(
 def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> Model:
     """A model of another engine, for which the settings in ``local`` have no meaning."""
     server = name.startswith("openai:")
-    windowless = server or name == IMPROVISED
-    for setting, value in {**local, "window": common["window"] if windowless else None}.items():
-        if value not in (None, False, "auto"):
-            raise SettingError(
-                f"{setting} '{value}' is no setting of '{name}': it is for models in this "
-                "process; leave it out"
-            )
-    if name == IMPROVISED:
-        return model_from_name(name)
+    _require_unset(name, {**local, "window": common["window"] if server else None})
     if server:
         from .remote import connect
 
@@ -134,6 +129,16 @@ def not_found(name: str) -> ModelNotFound:
         f"no model '{name}'{nearest(name, names)}: neither packaged ({', '.join(names)}) nor a "
         "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
     )
+
+
+def _require_unset(name: str, settings: dict[str, Any]) -> None:
+    """Raises SettingError for a setting that means nothing to a model."""
+    for setting, value in settings.items():
+        if value not in (None, False, "auto"):
+            raise SettingError(
+                f"{setting} '{value}' is no setting of '{name}': it is for models in this "
+                "process; leave it out"
+            )
 
 
 def _among(setting: str, value: str, allowed: tuple[str, ...]) -> None:
