@@ -18,6 +18,8 @@ from .quiet import quiet
 NAMED = 4  # tensors that a message names
 LFS = b"version https://git-lfs"
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
+VOCABULARIES = ("tokenizer.json", "*.model", "*vocab*", "*.tiktoken", "tekken.json", "*.spm")
+BYTES = 256  # a tokenizer of bytes needs no file
 # Classes with these endings write no text, whatever their model type.
 HEADS = ("Classification", "MaskedLM", "QuestionAnswering", "Model", "RewardModel", "PreTraining")
 WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "Decoder", "WithLMHead")
@@ -45,6 +47,7 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
         tokenizer = library.AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
+    require_vocabulary(folder, tokenizer)
     with quiet(), explained(folder, "the model"):
         model, report = library.AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -122,6 +125,17 @@ def require_content(file: Path) -> None:
             start = opened.read(len(LFS))
         if start == LFS:
             raise ModelCorrupt(f"{file}: is a Git LFS pointer, not the file; run: git lfs pull")
+
+
+def require_vocabulary(folder: Path, tokenizer: Any) -> None:
+    """Raises ModelCorrupt for a tokenizer that transformers made out of nothing: without files
+    some of its classes know a handful of special tokens."""
+    there = any(file.is_file() for kind in VOCABULARIES for file in folder.glob(kind))
+    if not there and len(tokenizer) < BYTES:
+        raise ModelCorrupt(
+            f"{folder}: holds no tokenizer (tokenizer.json, or its older forms); fetch the model "
+            "again, or copy the tokenizer's files of its base into the folder"
+        )
 
 
 def read_config(folder: Path) -> Any:

@@ -19,6 +19,7 @@ from .checkpoint import (
     read_json_object,
     require_content,
     require_tensors,
+    require_vocabulary,
     whole_encoders,
 )
 from .quiet import quiet
@@ -64,6 +65,7 @@ class Embedder:
         self._tokenizer = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
+        require_vocabulary(folder, self._tokenizer)
         model, report = AutoModel.from_pretrained(
             str(folder),
             dtype=torch.float32,

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from denizens.core import Completion, Embed, Message, ModelCorrupt, ModelError, Vectors
 from denizens.models import load_model
-from denizens.models.checkpoint import read_checkpoint
+from denizens.models.checkpoint import read_checkpoint, whole_encoders
 from denizens.models.embedder import Embedder
 from denizens.models.pictures import Pictures
+from denizens.models.quiet import quiet
 from denizens.models.tiny import KINDS, write_tiny_embedder, write_tiny_model
 from denizens.tests.tinies import answers, fresh, say
 
@@ -191,6 +192,18 @@ def test_a_damaged_side_file_is_told(folder: Path, name: str) -> None:
     assert str(folder / name) in refused(folder, ModelCorrupt)
 
 
+def test_a_missing_tokenizer_is_not_made_up(tmp_path: Path, models: Path) -> None:
+    """transformers makes one of three tokens for some kinds of model; here it is missed."""
+    folder = write_tiny_model(tmp_path / "qwen2", kind="qwen2")
+    shutil.copytree(models / "embedder", tmp_path / "embedder")
+    for place in (folder, tmp_path / "embedder"):
+        (place / "tokenizer.json").unlink()
+        change(place / "tokenizer_config.json", tokenizer_class="Qwen2Tokenizer", backend=...)
+    assert "holds no tokenizer" in refused(folder, ModelCorrupt)
+    with pytest.raises(ModelCorrupt, match="holds no tokenizer"):
+        embedder(tmp_path / "embedder")
+
+
 def test_models_that_write_no_text_are_refused(models: Path, tmp_path: Path) -> None:
     """An encoder is none, and an encoder-decoder is not supported: each by its own reason."""
     text = refused(models / "embedder")
@@ -319,6 +332,24 @@ def unend(folder: Path) -> None:
     change(folder / "tokenizer_config.json", **gone)
     for name in ("config.json", "generation_config.json"):
         change(folder / name, eos_token_id=None, pad_token_id=None)
+
+
+def test_models_may_be_loaded_in_several_threads(models: Path) -> None:
+    """What is set in the libraries while one loads is set back, whoever loads beside it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import transformers
+
+    library: Any = transformers
+    before = library.PreTrainedModel.__dict__["from_pretrained"]
+
+    def load(_: int) -> Any:
+        with quiet(), whole_encoders("tiny"):
+            return library.AutoModel.from_pretrained(str(models / "embedder"))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(load, range(8)))) == 8
+    assert library.PreTrainedModel.__dict__["from_pretrained"] is before
 
 
 def test_half_a_character_is_replaced(models: Path) -> None:
