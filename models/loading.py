@@ -56,12 +56,8 @@ def load_model(
         _among("device", one.split(":")[0], DEVICES if len(devices) == 1 else DEVICES[1:])
     _among("dtype", dtype, DTYPES)
     _among("method", method, METHODS)
-    common: dict[str, Any] = {
-        "embedder": embedder,
-        "method": method,
-        "window": window,
-        "progress": progress,
-    }
+    common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
+    common["progress"] = progress
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
     local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
@@ -73,8 +69,7 @@ def load_model(
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
     if name == IMPROVISED:
-        _require_unset(name, {**local, "window": window})
-        return model_from_name(name)
+        return _double({**local, "window": window})
     sleep_while_waiting()
     from .assembly import assemble
 
@@ -129,6 +124,11 @@ def not_found(name: str) -> ModelNotFound:
         f"no model '{name}'{nearest(name, names)}: neither packaged ({', '.join(names)}) nor a "
         "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
     )
+
+
+def _double(settings: dict[str, Any]) -> Model:
+    _require_unset(IMPROVISED, settings)
+    return model_from_name(IMPROVISED)
 
 
 def _require_unset(name: str, settings: dict[str, Any]) -> None:
