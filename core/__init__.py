@@ -74,7 +74,7 @@ from .minds import (
 )
 from .options import NONE, in_words, tool_option
 from .pages import PageBlock, page_blocks
-from .persona import Appointment, Persona, clock_minutes
+from .persona import Appointment, Persona
 from .records import KINDS, Cue, Hit, Kind, Record, audience_of
 from .scene import (
     Action,
@@ -90,7 +90,8 @@ from .scene import (
 )
 from .schemas import read_as, schema_of
 from .seed import Seed
-from .settings import nearest, read_settings
+from .settings import nearest, parse_settings, read_settings
+from .sleep_hours import clock_minutes, sleep_hours
 from .text import (
     count_words,
     decode_text,
@@ -241,6 +242,8 @@ __all__ = [
     "rate",
     "read_as",
     "read_settings",
+    "parse_settings",
+    "sleep_hours",
     "recall",
     "schema_of",
     "to_json",
