@@ -36,6 +36,7 @@ from .codec import (
 )
 from .engines import Client, Delta, Done, Model, Ticket
 from .errors import (
+    AsksFailed,
     CapReached,
     ContextTooLong,
     DenizensError,
@@ -50,6 +51,7 @@ from .errors import (
     ReplayDiverged,
     RunCorrupt,
     RunError,
+    RunExists,
     RunLocked,
     SettingError,
     ToolError,
@@ -141,6 +143,7 @@ __all__ = [
     "Ask",
     "AskId",
     "Asked",
+    "AsksFailed",
     "Body",
     "Call",
     "CapReached",
@@ -196,6 +199,7 @@ __all__ = [
     "Request",
     "RunCorrupt",
     "RunError",
+    "RunExists",
     "RunLocked",
     "Seed",
     "SettingError",

@@ -31,6 +31,8 @@ class Routine:
     importance 1.
     """
 
+    asks_model = False
+
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Continue, or begin the next appointment."""
         draft = Draft(situation)

@@ -22,6 +22,7 @@ from ..core import (
     Planner,
     RunError,
     SettingError,
+    Time,
     ToolError,
     World,
     WorldError,
@@ -37,6 +38,7 @@ from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .budget import CAP
+from .lazy_model import LazyModel
 from .packing import reading
 from .scenario import Member, Scenario, moment
 from .simulation import Simulation
@@ -54,6 +56,7 @@ def build(
     progress: Callable[[str], None] | None = None,
     approver: Approver | None = None,
     read: bool = True,
+    keep_going: bool = False,
 ) -> Simulation:
     """The simulation of a scenario, writing to ``store``.
 
@@ -70,24 +73,52 @@ def build(
             _tools(scenario, member)
             policy_of(scenario, member)
             upkeep_of(scenario, member)
-        # Last, for it may take minutes: whoever misspelt a name should hear of it before.
-        made = model if model is not None else load_minds(scenario, progress)
-        simulation = Simulation(
-            world,
-            make_agents(scenario, store, made, read=read and fresh),
-            seed=scenario.scenario.seed,
-            clock=clock_of(scenario),
-            store=store,
-            starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
-            about={**scenario.portable().as_json(), "map": store.get("map")},
-            max_tokens_per_day=scenario.model.max_tokens_per_day,
-            approver=approver,
+        lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario, progress))
+        simulation = assemble(
+            scenario, world, store, model or lazy, read=read and fresh, approver=approver
         )
+        simulation.keep_going = keep_going
         if store.get(CAP, 0) != scenario.model.max_tokens_per_day:
             store.put(CAP, scenario.model.max_tokens_per_day)
         if fresh:
             store.put("versions", _versions())
             _plan_inputs(simulation, scenario)
+        # Last, for it may take minutes: whoever misspelt a name should hear of it before.
+        if model is None and any(_asks(agent.planner) for agent in simulation.agents.values()):
+            for agent in simulation.agents.values():
+                agent.model = lazy.model
+            if fresh:
+                simulation.note_models()
+    return simulation
+
+
+def _asks(planner: Planner) -> bool:
+    """Whether a planner asks a model; one that does not say so does."""
+    return bool(getattr(planner, "asks_model", True))
+
+
+def assemble(
+    scenario: Scenario,
+    world: World,
+    store: Store,
+    model: Model,
+    *,
+    read: bool = False,
+    approver: Approver | None = None,
+) -> Simulation:
+    """The simulation of a scenario in a world; writes nothing where the store holds the run."""
+    simulation = Simulation(
+        world,
+        make_agents(scenario, store, model, read=read),
+        seed=scenario.scenario.seed,
+        clock=clock_of(scenario),
+        store=store,
+        starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
+        about={**scenario.portable().as_json(), "map": store.get("map")},
+        max_tokens_per_day=scenario.model.max_tokens_per_day,
+        approver=approver,
+    )
+    simulation.until = until_of(scenario)
     return simulation
 
 
@@ -138,6 +169,12 @@ def clock_of(scenario: Scenario) -> Clock:
     if seconds < 1:
         raise SettingError(f"{scenario.source}: [scenario] step_seconds must be at least 1")
     return Clock(scenario.start, seconds)
+
+
+def until_of(scenario: Scenario) -> Time | None:
+    """The scenario's own end; None where it names none."""
+    ends = scenario.scenario.until
+    return moment(ends, f"{scenario.source}: [scenario] until") if ends else None
 
 
 def make_agents(
