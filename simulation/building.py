@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
@@ -82,6 +83,8 @@ def build(
             store.put(CAP, scenario.model.max_tokens_per_day)
         if fresh:
             store.put("versions", _versions())
+            # Where the modules lie that stand beside the scenario; in no hash.
+            store.put("folder", str(Path(scenario.source).resolve().parent))
             _plan_inputs(simulation, scenario)
         # Last, for it may take minutes: whoever misspelt a name should hear of it before.
         if model is None and any(_asks(agent.planner) for agent in simulation.agents.values()):
@@ -182,6 +185,7 @@ def make_agents(
 ) -> list[Agent]:
     """An agent for every person of a scenario, all with ``model``; with ``read`` they have
     yet to read their documents."""
+    look_beside(scenario)
     rules = scenario.minds.rules
     return [
         Agent(
@@ -233,9 +237,19 @@ def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     return [tool_by_name(name) for name in names]
 
 
+def look_beside(scenario: Scenario) -> None:
+    """Let modules beside the scenario file be imported by their names, after all others: its
+    world, planners and tools may stand there."""
+    folder = Path(scenario.source).resolve().parent
+    if Path(scenario.source).is_file() and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        invalidate_caches()
+
+
 def make_world(scenario: Scenario, store: Store) -> World:
     """The scenario's world. A town's map is kept in the store, so that a run can be
     resumed and looked at without the map's file."""
+    look_beside(scenario)
     table, heading = scenario.world, scenario.scenario
     if table.kind in ("town", "smallville"):
         return Town(
@@ -247,7 +261,7 @@ def make_world(scenario: Scenario, store: Store) -> World:
         )
     if table.kind == "places":
         return Places(
-            load_places({"name": heading.name, "places": _with_ways(scenario)}),
+            load_places({"name": scenario.world_name, "places": _with_ways(scenario)}),
             start=scenario.start,
             step_seconds=heading.step_seconds,
             speed=table.speed,
@@ -268,7 +282,10 @@ def _world_by_name(scenario: Scenario) -> World:
     try:
         make = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise SettingError(f"{where} kind '{table.kind}': {error}; mend the name") from error
+        raise SettingError(
+            f"{where} kind '{table.kind}': {error}; mend the name, or put {module}.py beside the "
+            "scenario file"
+        ) from error
     try:
         world: World = make(**table.settings)
     except TypeError as error:
@@ -342,4 +359,9 @@ def stored_scenario(store: Store) -> Scenario:
         )
     text = canonical({key: value for key, value in about.items() if key != "map"})
     found = reading(store, "its scenario", lambda data: from_json(Scenario, data), text)
-    return replace(found, model=replace(found.model, max_tokens_per_day=store.get(CAP, 0)))
+    source = Path(store.get("folder") or "") / found.source
+    return replace(
+        found,
+        model=replace(found.model, max_tokens_per_day=store.get(CAP, 0)),
+        source=str(source) if source.is_absolute() and source.is_file() else found.source,
+    )

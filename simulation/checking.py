@@ -23,6 +23,7 @@ from .building import assemble, make_world, stored_map, stored_scenario
 from .journal import SNAPSHOT_EVERY, Journal, ask_name
 from .lazy_model import LazyModel
 from .packing import COLUMNS, fits, unpack_answer, unpack_ask
+from .scenario import Scenario
 
 _ALWAYS = ("start", "models", "steps", "seconds", "store.schema")
 
@@ -148,10 +149,13 @@ def _costs(store: Store) -> Iterator[Damage]:
 def _taken_up(store: Store) -> Iterator[Damage]:
     """The run is taken up as ``resume`` does it: world, states and memories are loaded.
 
-    What this machine lacks to live on (a planner or a world of one's own) is no damage."""
+    Only where world, planners and tools are the package's own: to look at a file must not run
+    code that it names. What this machine lacks to live on is no damage."""
     if not (store.get("start") or {}).get("about"):
         return
     scenario = stored_scenario(store)
+    if not _ours(scenario):
+        return
     try:
         world = make_world(scenario, store)
         assemble(scenario, world, store, LazyModel(scenario.model.name, _nobody))
@@ -161,6 +165,14 @@ def _taken_up(store: Store) -> Iterator[Damage]:
         raise
     except DenizensError as error:
         yield Damage("the run", f"cannot be taken up: {error}")
+
+
+def _ours(scenario: Scenario) -> bool:
+    minds = scenario.minds
+    names = [scenario.world.kind, minds.planner, *minds.tools]
+    for member in scenario.people:
+        names += [member.planner, *(member.tools or ())]
+    return not any(":" in name for name in names)
 
 
 def _nobody() -> Model:
