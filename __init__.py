@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .agents import Agent
     from .core import (
         NONE,
+        PLANNER_VERBS,
         Action,
         Address,
         Affordance,
@@ -200,6 +201,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NONE",
+    "PLANNER_VERBS",
     "read_as",
     "schema_of",
     "tool_option",

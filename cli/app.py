@@ -79,9 +79,9 @@ def quoted(path: object) -> str:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .. import __version__
+        from importlib.metadata import version
 
-        say(f"denizens {__version__}")
+        say(f"denizens {version('denizens')}")
         raise typer.Exit
 
 

@@ -77,6 +77,7 @@ from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona, clock_minutes
 from .records import Cue, Hit, Kind, Record
 from .scene import (
+    PLANNER_VERBS,
     Action,
     Affordance,
     Body,
@@ -179,6 +180,7 @@ __all__ = [
     "ModelError",
     "ModelNotFound",
     "NONE",
+    "PLANNER_VERBS",
     "Neighbour",
     "NoSpace",
     "Observation",

@@ -31,7 +31,8 @@ DAY = datetime(2023, 2, 13)
 BED, OVEN, COUNTER = "v:Mill:bedroom:bed", "v:Bakery:room:oven", "v:Bakery:room:counter"
 SHELF, BENCH = "v:Library:hall:shelf", "v:Park:garden:bench"
 KNOWN = (BED, "v:Mill:kitchen:stove", OVEN, COUNTER, SHELF, BENCH)
-CAN = (Affordance("wait"), *(Affordance("act", place) for place in KNOWN))
+CAN = (Affordance("wait"), Affordance("continue"), *(Affordance("act", place) for place in KNOWN))
+TALKING = tuple(map(Affordance, ("listen", "leave", "wait", "continue")))
 BO = Persona(
     name="Bo Li",
     lifestyle="Bo goes to bed around 10pm, wakes up around 5am",
@@ -67,7 +68,7 @@ def situation(
         state=state,
         seen=Observation(persona.name, at, "v:Mill:bedroom", events=events, talk=talk),
         fresh=events,
-        can=(Affordance("listen"), Affordance("leave")) if in_talk else CAN,
+        can=TALKING if in_talk else CAN,
         tools=(),
         inputs=(),
         now=at,

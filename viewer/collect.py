@@ -77,9 +77,9 @@ def _figures(run: Run) -> dict[str, Json]:
     figures = {name: counted[name] for name in shown if counted.get(name)}
     failures = counted["failures"]
     if failures["failed"]:
-        figures["failed"] = f"{failures['failed']} of {failures['asks']} asks"
+        figures["failed"] = f"{failures['failed']} of {failures['asks']}"
     if failures["refused"]:
-        figures["refused"] = f"{sum(failures['refused'].values())} actions"
+        figures["refused"] = sum(failures["refused"].values())
     models = run.store.get("models") or {}
     names = sorted({str(one["name"]) for one in models.values() if one.get("name")})
     if names:
