@@ -37,6 +37,9 @@ LEAST = 10
 ROW = 10
 """So many refused actions in a row are a warning."""
 
+SPOKEN = ("generate", "choose", "rate")
+"""Kinds of ask that the language model answers. An embedder may be well where that is not."""
+
 log = logging.getLogger(__name__)
 
 Answered = tuple[AskId, Ask, Answer]
@@ -100,7 +103,7 @@ class Failures:
         self._told: set[tuple[str, str, str]] = set()
         self._last: dict[str, Failure] = {}
         self.asked = 0
-        """Asks of the model that were answered since this process took the run up."""
+        """Asks of the language model (SPOKEN) answered since this process took the run up."""
         self.failed = 0
         """How many of them without a usable answer."""
 
@@ -139,7 +142,7 @@ class Failures:
             self._note(ask, failure)
             if failure is not None:
                 failures.append(failure)
-            if not isinstance(ask, Call):
+            if ask.kind in SPOKEN:
                 self.asked += 1
                 self.failed += failure is not None
         refused = {event.subject: event for event in events if event.kind == "refused"}
@@ -157,7 +160,7 @@ class Failures:
         # A tool that fails or is denied is no sign of a broken model.
         if isinstance(ask, Call):
             return
-        for role in (_role(ask), ""):
+        for role in (_role(ask), "") if ask.kind in SPOKEN else (_role(ask),):
             self._recent.setdefault(role, deque(maxlen=WINDOW)).append(failure is not None)
             self._step.setdefault(role, []).append(failure is not None)
             if failure is not None:
@@ -239,8 +242,9 @@ _SUSPECT = """SELECT ask, answer FROM asks WHERE instr(answer, '"kind":"failed"'
 
 
 def failure_figures(store: Store) -> dict[str, Json]:
-    """Counts over the whole run: ``asks`` put to the model and the memory, how many ``failed``,
-    ``kinds`` of failure (of calls too; the commonest first), and ``refused`` actions by verb."""
+    """Counts over the whole run: ``asks`` put to the language model and how many of them
+    ``failed``, ``kinds`` of failure (of embeddings, recalls and calls too; the commonest first),
+    and ``refused`` actions by verb."""
     counted: Counter[tuple[str, str, str]] = Counter()
     first: dict[tuple[str, str, str], Failure] = {}
     for asked, answered in store.each(_SUSPECT):
@@ -249,7 +253,7 @@ def failure_figures(store: Store) -> dict[str, Json]:
         if failure is not None:
             counted[failure.key] += 1
             first.setdefault(failure.key, failure)
-    total = store.rows("SELECT COUNT(*) FROM asks WHERE kind <> 'call'")
+    total = store.rows("SELECT COUNT(*) FROM asks WHERE kind IN (?, ?, ?)", SPOKEN)
     kinds: list[Json] = [
         {
             "kind": kind,
@@ -260,7 +264,7 @@ def failure_figures(store: Store) -> dict[str, Json]:
         }
         for kind, role, reason in sorted(counted, key=lambda key: (-counted[key], key))
     ]
-    failed = sum(count for (kind, _, _), count in counted.items() if kind != "call")
+    failed = sum(count for (kind, _, _), count in counted.items() if kind in SPOKEN)
     asks = int(total[0][0])
     return {"asks": asks, "failed": failed, "kinds": kinds, "refused": _refused(store)}
 

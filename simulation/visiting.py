@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..agents import Agent
 from ..core import AgentId, Model, Time
-from ..memory import pieces_of
+from ..memory import document_input
 from ..store import Store
 from .building import load_minds, make_agents
 from .lazy_model import LazyModel
@@ -35,7 +35,7 @@ def wake(
     (agent,) = make_agents(alone, store, model or lazy, read=True)
     if not len(agent.memory):
         for path in agent.documents:
-            pieces_of(path)  # what cannot be read is said before a model is loaded
+            document_input(path, agent.id)  # what cannot be read is said before a model is loaded
     if model is None:
         agent.model = lazy.model
     agent.grow_up(at=at)
