@@ -165,7 +165,8 @@ def _go(
 ) -> None:
     """Live until the end and say what came of it. Exit code 3 where most asks failed."""
     from ..simulation import figures
-    from .progress import Meter, live_line, stop_cleanly
+    from ..simulation.progress import Meter
+    from .progress import live_line, stop_cleanly
 
     last = simulation.clock.steps_until(end) if end else None
     if steps is not None:

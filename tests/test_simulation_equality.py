@@ -128,7 +128,7 @@ def test_order_of_agents_favours_nobody() -> None:
             pass
         # Facts and the bodies of a snapshot are listed in the order of the people; whose they
         # are is what matters.
-        other = {"inputs": (), "snapshots": {}}
+        other: dict[str, object] = {"inputs": (), "snapshots": {}}
         lives.append([{**entry, **other} for entry in made.journal.entries()])
     assert lives[0] == lives[1]
 

@@ -13,7 +13,17 @@ import pytest
 from denizens import AsksFailed, Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
 from denizens.cli.app import main
-from denizens.core import Action, Choose, Completion, Failed, Generate, Model, ModelAsk, Option
+from denizens.core import (
+    Action,
+    Choose,
+    Completion,
+    Done,
+    Failed,
+    Generate,
+    Model,
+    ModelAsk,
+    Option,
+)
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Scripted
 from denizens.simulation import (
@@ -44,6 +54,7 @@ def sick(ill: Callable[[ModelAsk], object]) -> ScriptedModel:
             return found
         client.submit(ask)
         (done,) = client.wait()
+        assert isinstance(done, Done)
         return done.answer
 
     return ScriptedModel(answer)
