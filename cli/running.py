@@ -136,7 +136,6 @@ def resume(
     taken = take_up(
         folder,
         max_tokens_per_day=max_tokens_per_day,
-        progress=console().print,
         keep_going=keep_going,
     )
     _go(taken, folder, end, steps, json)

@@ -173,11 +173,12 @@ class Failures:
 
     def verdict(self) -> AsksFailed | None:
         """Why the run should end: of the latest asks of a role (at most WINDOW, at least LEAST)
-        more than half failed, and of those of the last step too. The second, so that a run goes
-        on that is taken up with its model mended."""
+        more than half failed, and of those of the last step too; or all of all roles. What the
+        last step says lets a run go on that is taken up with its model mended."""
         for role in sorted(self._recent, key=lambda role: (role == "", role)):
             recent, step = self._recent[role], self._step.get(role, [])
-            if len(recent) >= LEAST and _most(recent) and _most(step):
+            enough = all(recent) if role == "" else _most(recent)
+            if len(recent) >= LEAST and enough and _most(step):
                 return AsksFailed(self._complaint(role, sum(recent), len(recent)))
         return None
 
