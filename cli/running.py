@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import AsksFailed, Json, RunError, SettingError, Time, Waiting, to_json
+from ..core import AsksFailed, Json, RunError, RunExists, SettingError, Time, Waiting, to_json
 from .app import (
     BAD,
     FAILED,
@@ -98,7 +98,13 @@ def run(
     place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
     out = console()
     out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
-    begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
+    try:
+        begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
+    except RunExists as error:
+        raise RunExists(
+            f"{place}: already holds a run; take it up: denizens resume {quoted(place)}, or give "
+            "another folder with --run"
+        ) from error
     _go(begun, place, end, steps, json)
 
 

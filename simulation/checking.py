@@ -17,7 +17,7 @@ from ..core import (
     digest_text,
     to_json,
 )
-from ..memory import CallBook, Memory, agents, prepare
+from ..memory import CallBook, Claims, Documents, Memory, agents, prepare
 from ..store import Damage, Store
 from .building import assemble, make_world, stored_map, stored_scenario
 from .journal import SNAPSHOT_EVERY, Journal, ask_name
@@ -124,8 +124,14 @@ def _memories(store: Store) -> Iterator[Damage]:
     for entry in Journal(store).entries():
         ends.update(entry["records"])
     for agent in sorted({*agents(store), *ends}):
-        if ends.get(agent) != Memory(store, agent).digest:
+        memory = Memory(store, agent)
+        if ends.get(agent) != memory.digest:
             yield Damage(f"memory of {agent}", "does not end where the journal says")
+        # What cannot be read is no memory, whatever its chain says.
+        memory.records()
+        Claims(memory).all(past=True)
+        for name in (documents := Documents(memory, None)).names():
+            documents.pieces(name)
 
 
 def _asks(store: Store) -> Iterator[Damage]:

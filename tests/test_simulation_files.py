@@ -101,13 +101,17 @@ def test_a_fork_leaves_what_others_wrote(tmp_path: Path) -> None:
     assert (tmp_path / "b" / "run.db.partners.txt").read_text() == "mine"
 
 
-def test_a_second_start_says_what_to_do_in_python(tmp_path: Path) -> None:
-    """A folder that holds a run is refused by name, with the call that goes on."""
+def test_a_second_start_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that holds a run is refused by name, with the call that goes on; the command
+    names the command."""
     with begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel()).store:
         pass
     with pytest.raises(RunExists, match=r"resume\('.*'\), or begin the new one in another") as no:
         begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     assert "--" not in str(no.value)
+    with pytest.raises(SystemExit):
+        main(["run", "crossroads", "--model", "improvised", "--run", str(tmp_path)])
+    assert "denizens resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
