@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core import (
@@ -97,8 +97,8 @@ class Failures:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._recent: dict[str, deque[bool]] = {}
-        self._step: dict[str, list[bool]] = {}
+        self._recent: dict[str, deque[str]] = {}
+        self._step: dict[str, list[str]] = {}
         self._rows: Counter[AgentId] = Counter()
         self._told: set[tuple[str, str, str]] = set()
         self._last: dict[str, Failure] = {}
@@ -161,8 +161,9 @@ class Failures:
         if isinstance(ask, Call):
             return
         for role in (_role(ask), "") if ask.kind in SPOKEN else (_role(ask),):
-            self._recent.setdefault(role, deque(maxlen=WINDOW)).append(failure is not None)
-            self._step.setdefault(role, []).append(failure is not None)
+            reason = failure.reason if failure else ""
+            self._recent.setdefault(role, deque(maxlen=WINDOW)).append(reason)
+            self._step.setdefault(role, []).append(reason)
             if failure is not None:
                 self._last[role] = failure
 
@@ -173,13 +174,15 @@ class Failures:
 
     def verdict(self) -> AsksFailed | None:
         """Why the run should end: of the latest asks of a role (at most WINDOW, at least LEAST)
-        more than half failed, and of those of the last step too; or all of all roles. What the
-        last step says lets a run go on that is taken up with its model mended."""
+        more than half failed, and of those of the last step too; or all of all roles. Empty texts
+        count where all failed. What the last step says lets a run go on that is taken up with its
+        model mended."""
         for role in sorted(self._recent, key=lambda role: (role == "", role)):
             recent, step = self._recent[role], self._step.get(role, [])
-            enough = all(recent) if role == "" else _most(recent)
-            if len(recent) >= LEAST and enough and _most(step):
-                return AsksFailed(self._complaint(role, sum(recent), len(recent)))
+            enough = all(recent) or (role != "" and _most(recent))
+            if len(recent) >= LEAST and enough and (all(step) or _most(step)) and step:
+                failed = sum(reason != "" for reason in recent)
+                return AsksFailed(self._complaint(role, failed, len(recent)))
         return None
 
     def all_failed(self) -> AsksFailed | None:
@@ -198,8 +201,10 @@ class Failures:
         )
 
 
-def _most(failed: Sequence[bool] | deque[bool]) -> bool:
-    return sum(failed) * 2 > len(failed)
+def _most(reasons: Collection[str]) -> bool:
+    """Whether more than half failed. A text may now and then be empty, so that counts only
+    where every answer of the role is such."""
+    return 2 * sum(reason not in ("", "empty") for reason in reasons) > len(reasons)
 
 
 def _short(text: str) -> str:
