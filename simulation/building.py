@@ -237,11 +237,31 @@ def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     return [tool_by_name(name) for name in names]
 
 
+def names_own_code(scenario: Scenario) -> bool:
+    """Whether a world, planner or tool of a scenario is not the package's own, so that
+    building it runs a module that the file names."""
+    minds = scenario.minds
+    names = [scenario.world.kind, minds.planner, *minds.tools]
+    for member in scenario.people:
+        names += [member.planner, *(member.tools or ())]
+    # Planners name others in their settings; any text with a colon there may be such a name.
+    return any(":" in name for name in [*names, *_texts(minds.settings)])
+
+
+def _texts(data: Json) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list | tuple):
+        for part in data.values() if isinstance(data, dict) else data:
+            yield from _texts(part)
+
+
 def look_beside(scenario: Scenario) -> None:
     """Let modules beside the scenario file be imported by their names, after all others: its
     world, planners and tools may stand there."""
     folder = Path(scenario.source).resolve().parent
-    if Path(scenario.source).is_file() and str(folder) not in sys.path:
+    beside = names_own_code(scenario) and Path(scenario.source).is_file()
+    if beside and str(folder) not in sys.path:
         sys.path.append(str(folder))
         invalidate_caches()
 

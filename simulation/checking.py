@@ -19,11 +19,10 @@ from ..core import (
 )
 from ..memory import CallBook, Claims, Documents, Memory, agents, prepare
 from ..store import Damage, Store
-from .building import assemble, make_world, stored_map, stored_scenario
+from .building import assemble, make_world, names_own_code, stored_map, stored_scenario
 from .journal import SNAPSHOT_EVERY, Journal, ask_name
 from .lazy_model import LazyModel
 from .packing import COLUMNS, fits, unpack_answer, unpack_ask
-from .scenario import Scenario
 
 _ALWAYS = ("start", "models", "steps", "seconds", "store.schema")
 
@@ -160,7 +159,7 @@ def _taken_up(store: Store) -> Iterator[Damage]:
     if not (store.get("start") or {}).get("about"):
         return
     scenario = stored_scenario(store)
-    if not _ours(scenario):
+    if names_own_code(scenario):
         return
     try:
         world = make_world(scenario, store)
@@ -171,14 +170,6 @@ def _taken_up(store: Store) -> Iterator[Damage]:
         raise
     except DenizensError as error:
         yield Damage("the run", f"cannot be taken up: {error}")
-
-
-def _ours(scenario: Scenario) -> bool:
-    minds = scenario.minds
-    names = [scenario.world.kind, minds.planner, *minds.tools]
-    for member in scenario.people:
-        names += [member.planner, *(member.tools or ())]
-    return not any(":" in name for name in names)
 
 
 def _nobody() -> Model:

@@ -13,6 +13,7 @@ from ..core import (
     Input,
     Json,
     RunCorrupt,
+    RunError,
     canonical,
     digest_text,
     from_json,
@@ -36,6 +37,7 @@ SCHEMA = (
     CREATE TABLE snapshots(step INTEGER PRIMARY KEY, world TEXT, digest TEXT);
     CREATE TABLE inputs(number INTEGER PRIMARY KEY, step INTEGER, planned INTEGER, input TEXT);
     """,
+    "",  # version 2: entries name the digests of snapshots
 )
 
 SNAPSHOT_EVERY = 100
@@ -53,7 +55,13 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        store.ensure("journal", 1, SCHEMA)
+        if store.version("journal") == 1:
+            raise RunError(
+                f"{store.name}: was recorded by an earlier version, whose hash chain does not "
+                "cover the snapshots of the world; run its scenario anew, or use the version that "
+                "made it"
+            )
+        store.ensure("journal", len(SCHEMA), SCHEMA)
         self.costs = Costs(store)
 
     def _damaged(self, what: str) -> RunCorrupt:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -292,6 +293,16 @@ def test_a_world_beside_the_scenario(
         sys.modules.pop("jailhouse")
         assert check_run(again.store) == ()
         assert "jailhouse" not in sys.modules
+
+
+def test_names_of_code_are_seen_wherever_they_stand(tmp_path: Path) -> None:
+    """A planner that others name in their settings counts as code of one's own."""
+    plain = load_scenario(small(tmp_path))
+    assert not building.names_own_code(plain)
+    hidden = [["at_night", "evil:Planner"]]
+    for minds in ({"settings": {"rules": hidden}}, {"planner": "evil:P"}, {"tools": ("evil:t",)}):
+        made = replace(plain, minds=replace(plain.minds, **minds))
+        assert building.names_own_code(made)
 
 
 # -- the command -------------------------------------------------------------------------
