@@ -36,7 +36,7 @@ from ..core import (
     drive,
     traced,
 )
-from ..memory import CallBook, Memory, document_input, write_beside
+from ..memory import CallBook, Memory, document_input, memories_input, write_beside
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from .chatting import Talking
@@ -49,6 +49,8 @@ from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
 TOLD = ("news", "object")
+# Inputs for the memory alone, which no planner sees.
+_TAKEN_IN = ("document", "memories")
 
 
 class Agent:
@@ -61,7 +63,7 @@ class Agent:
     with that person only. On unless switched off, since what was let out cannot be taken
     back; off, the agent may tell everybody what anybody told it. ``dialogue`` is how it
     answers in a chat. ``documents`` are files it reads before its first step or chat,
-    ``upkeep`` says what its memory does each night.
+    ``memories`` records it takes over then, ``upkeep`` says what its memory does each night.
 
     ``policy`` bounds what it may do with its tools (None: the toolbox's own); ``trusted`` are
     patterns of those whose words do not withdraw its right to act: see ``Policy``.
@@ -82,10 +84,12 @@ class Agent:
         policy: Policy | None = None,
         trusted: Iterable[str] = (),
         documents: Sequence[Path | str] = (),
+        memories: Sequence[Record] = (),
         upkeep: Upkeep | None = None,
     ) -> None:
         self.private_talk = private_talk
         self.documents = tuple(map(Path, documents))
+        self.memories = tuple(memories)
         self.upkeep = upkeep or Upkeep()
         self.dialogue = dialogue or Dialogue()
         self.persona = persona
@@ -157,7 +161,7 @@ class Agent:
     ) -> Thought[Step]:
         """``live``, and beside it the memory reads what it is given and does its ``upkeep``:
         all part of the one Step. Writes nothing."""
-        other = tuple(given for given in inputs if given.kind != "document")
+        other = tuple(given for given in inputs if given.kind not in _TAKEN_IN)
         life = self.live(seen, can, other, seed, now=now)
         return kept_up(self, life, inputs, now or seen.at)
 
@@ -260,15 +264,21 @@ class Agent:
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
         """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
         agent's model; recall finds its pieces, replies cite them. Raises as ``Documents.add``."""
+        self._take_in(document_input(path, self.id), at)
+
+    def _take_in(self, given: Input, at: Time | None) -> None:
         now = at or datetime.now().replace(microsecond=0)
-        thought = kept_up(self, still(self.state), (document_input(path, self.id),), now)
+        thought = kept_up(self, still(self.state), (given,), now)
         step = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         with self.memory.store.transaction():
             self.commit(step, number=self.memory.shelf.last_step, at=now)
 
     def grow_up(self, *, at: Time | None = None) -> None:
-        """Who remembers nothing yet learns the persona's facts and reads its documents."""
+        """Who remembers nothing yet takes over its ``memories``, learns the persona's facts and
+        reads its documents."""
         if not len(self.memory):
+            if self.memories:
+                self._take_in(memories_input(self.memories, self.id), at)
             self.learn(self.persona.facts, at=at)
             for path in self.documents:
                 self.read(path, at=at)

@@ -25,7 +25,7 @@ from ..core import (
     embed,
     traced,
 )
-from ..memory import Budget, Claims, Documents, Folding, Memory
+from ..memory import Budget, Claims, Documents, Folding, Memory, memories_of
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -86,7 +86,7 @@ def kept_up(agent: Agent, life: Thought[Step], inputs: Sequence[Input], now: Tim
         records=(*step.records, *records),
         embedded={**step.embedded, **embedded},
         asks=(*step.asks, *asks),
-        beside=(*step.beside, *(line for _, line in made)),
+        beside=(*step.beside, *(line for _, line in made if line is not None)),
     )
 
 
@@ -98,7 +98,7 @@ def still(state: AgentState) -> Thought[Step]:
 
 def _made(
     agent: Agent, inputs: Sequence[Input], now: Time, first: RecordId
-) -> Iterator[tuple[tuple[Record, ...], tuple[str, Json]]]:
+) -> Iterator[tuple[tuple[Record, ...], tuple[str, Json] | None]]:
     for given in inputs:
         if given.kind == "document":
             texts = [(str(text), str(place)) for text, place in given.fields["pieces"]]
@@ -108,6 +108,10 @@ def _made(
             if plan.line is not None:
                 first += len(plan.records)
                 yield plan.records, ("documents", plan.line)
+        elif given.kind == "memories":
+            taken = memories_of(given, first)
+            first += len(taken)
+            yield taken, None
     bounds = agent.upkeep.bounds
     if bounds and dawn(now, agent.step_seconds):
         for summary, line in Folding(agent.memory).planned(bounds, at=now, first=first):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -20,13 +21,17 @@ def listing(context: typer.Context, json: JsonOption = False) -> None:
     if context.invoked_subcommand:
         return
     from ..models import home, installed, known_models
+    from ..models.gguf_cache import conversions
 
     found = {info.name: installed(info.name) for info in known_models()}
+    converted = sorted(conversions())
     if json:
-        print_json({"cache": str(home()), "models": found})
+        print_json({"cache": str(home()), "models": found, "converted": converted})
         return
     for name, here in found.items():
         say(f"{name:12} {'installed' if here else f'not here; denizens models pull {name}'}")
+    for name in converted:
+        say(f"{name:12} converted; to free its room: denizens models remove {quote(name)}")
     say("Any Hugging Face id, local folder or GGUF file works too: --model ./folder")
 
 
@@ -39,10 +44,16 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2, mini
 
 
 @models.command()
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2.")]) -> None:
-    """Delete a pulled model from the cache, whole or broken."""
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2, FILE.gguf.")],
+) -> None:
+    """Delete a pulled model, or what a GGUF file was converted into, from the cache."""
     from ..models import remove as delete
+    from ..models.gguf_cache import remove_conversions
 
+    if name.endswith(".gguf"):
+        say(f"{name}: {'conversion removed' if remove_conversions(name) else 'was not there'}")
+        return
     say(f"{name}: {'removed' if delete(name) else 'was not there'}")
 
 

@@ -61,7 +61,9 @@ def chat(
             reply = mind.chat(
                 text, person, session=session, on_text=partial(_show, pieces), approve=ask_for_leave
             )
-            typer.echo("" if pieces else reply.text)
+            # An answer that broke off is no answer: what became of it is told as well.
+            whole = "".join(pieces).strip() == reply.text.strip()
+            typer.echo("" if pieces and whole else "\n" * bool(pieces) + reply.text)
             if reply.sources:
                 console().print(f"({'; '.join(reply.sources)})", highlight=False)
             now = reply.step.records[-1].created if reply.step.records else None

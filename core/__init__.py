@@ -1,5 +1,6 @@
 """The shared words of the framework. Imports nothing of ours and nothing heavy."""
 
+from .arguments import check_arguments
 from .asks import (
     Anchor,
     Answer,
@@ -36,6 +37,7 @@ from .codec import (
 )
 from .engines import Client, Delta, Done, Model, Ticket
 from .errors import (
+    ArgumentError,
     AsksFailed,
     CapReached,
     ContextTooLong,
@@ -74,7 +76,7 @@ from .minds import (
 )
 from .options import NONE, in_words, tool_option
 from .pages import PageBlock, page_blocks
-from .persona import Appointment, Persona, clock_minutes
+from .persona import Appointment, Persona
 from .records import Cue, Hit, Kind, Record
 from .scene import (
     PLANNER_VERBS,
@@ -91,7 +93,8 @@ from .scene import (
 )
 from .schemas import read_as, schema_of
 from .seed import Seed
-from .settings import nearest, read_settings
+from .settings import nearest, parse_settings, read_settings
+from .sleep_hours import clock_minutes, sleep_hours
 from .text import (
     count_words,
     decode_text,
@@ -122,6 +125,8 @@ from .thought import (
 from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
+    "ArgumentError",
+    "check_arguments",
     "words",
     "same_name",
     "repaired",
@@ -240,6 +245,8 @@ __all__ = [
     "rate",
     "read_as",
     "read_settings",
+    "parse_settings",
+    "sleep_hours",
     "recall",
     "schema_of",
     "to_json",

@@ -291,7 +291,9 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """An ask that could not be answered: context_too_long, limit, schema, engine, refused."""
+    """An ask that could not be answered, by ``reason``: context_too_long, limit (of tokens),
+    schema, engine, refused, denied (a server wants a key, a right or money), empty (an answer
+    without text)."""
 
     reason: str
     detail: str

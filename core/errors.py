@@ -2,6 +2,7 @@
 
 DenizensError
 |- SettingError    a setting, scenario, persona or argument is missing, unknown or out of range
+|  `- ArgumentError   an argument of a function has the wrong type; a TypeError too
 |- ModelError
 |  |- ModelNotFound   no model of that name or path
 |  |- ModelCorrupt    a model file does not hash or load
@@ -39,6 +40,10 @@ class DenizensError(Exception):
 
 class SettingError(DenizensError):
     """A setting, scenario, persona or argument is missing, unknown or out of range."""
+
+
+class ArgumentError(SettingError, TypeError):
+    """An argument of a public function has the wrong type, is missing or unknown."""
 
 
 class ModelError(DenizensError):

@@ -58,14 +58,15 @@ class AgentState:
     read: tuple[str, ...] = ()
 
 
-InputKind: TypeAlias = Literal["whisper", "line", "event", "document"]
+InputKind: TypeAlias = Literal["whisper", "line", "event", "document", "memories"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """Something from outside a run: a ``whisper`` into one mind, a person's ``line`` in a
-    conversation, an ``event`` in the world (``place`` and ``fields`` say where and what), or a
-    ``document`` of the name ``text`` to read, its pieces in ``fields``."""
+    conversation, an ``event`` in the world (``place`` and ``fields`` say where and what), a
+    ``document`` of the name ``text`` to read, its pieces in ``fields``, or ``memories`` to take
+    over, records in ``fields``."""
 
     kind: InputKind
     to: AgentId = ""

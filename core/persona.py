@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from pathlib import Path
 
 from .errors import SettingError
 from .settings import read_settings
+from .sleep_hours import sleep_hours
 from .words import Address, AgentId, Json, Time
+
+log = logging.getLogger(__name__)
+
+WAKE, BED = 7 * 60, 23 * 60
+"""When people wake and go to bed of whom nothing else is known, in minutes after midnight."""
+_NEEDED = "it needs name, age, innate, learned, currently, lifestyle and living_area"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,38 +79,51 @@ class Persona:
         """Check a mapping of fields. Unknown keys are refused with a suggestion."""
         from .codec import checked
 
-        return checked(cls, data, source)
+        return checked(cls, data, source)._told(source)
 
     @classmethod
     def from_scratch(cls, data: Json, source: Path | str = "scratch.json") -> Persona:
         """Take over the fields of Smallville's ``scratch.json`` that make an identity."""
         try:
-            return cls(
-                name=data["name"],
-                age=int(data["age"]),
-                traits=data["innate"],
-                background=data["learned"],
-                currently=data["currently"],
-                lifestyle=data["lifestyle"],
-                daily=data.get("daily_plan_req") or "",
-                home=data["living_area"],
-                vision=int(data.get("vision_r", 8)),
-                attention=int(data.get("att_bandwidth", 8)),
-                retention=int(data.get("retention", 8)),
-                recency_decay=float(data.get("recency_decay", 0.995)),
-                reflect_after=float(data.get("importance_trigger_max", 150)),
+            if data["age"] is None:
+                raise TypeError("'age' must be a number, not null")
+            made = cls(
+                name=_text_of(data, "name"),
+                age=_whole_of(data, "age", 0),
+                traits=_text_of(data, "innate"),
+                background=_text_of(data, "learned"),
+                currently=_text_of(data, "currently"),
+                lifestyle=_text_of(data, "lifestyle"),
+                daily=_text_of(data, "daily_plan_req", default=""),
+                home=_text_of(data, "living_area"),
+                vision=_whole_of(data, "vision_r", 8),
+                attention=_whole_of(data, "att_bandwidth", 8),
+                retention=_whole_of(data, "retention", 8),
+                recency_decay=_number_of(data, "recency_decay", 0.995),
+                reflect_after=_number_of(data, "importance_trigger_max", 150),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
             raise SettingError(
-                f"{source}: not a usable Smallville scratch file ({error!r}); "
-                "it needs name, age, innate, learned, currently, lifestyle and living_area"
+                f"{source}: not a usable Smallville scratch file (it has no {error}); {_NEEDED}"
             ) from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise SettingError(
+                f"{source}: not a usable Smallville scratch file ({error}); {_NEEDED}"
+            ) from error
+        return made._told(source)
+
+    def _told(self, source: Path | str) -> Persona:
+        if unsaid := _hours_unsaid(self):
+            log.warning("%s: %s: lifestyle: %s", source, self.name, unsaid)
+        return self
 
     def waking_hours(self) -> tuple[int, int]:
         """Minutes after midnight of waking and of going to bed, read from ``lifestyle``
-        ("goes to bed around 11pm, awakes up around 6am"); 7:00 and 23:00 when it is silent.
-        Bed time may lie after midnight, and so before waking."""
-        return _hours(self.lifestyle)
+        ("goes to bed around 11pm, awakes up around 6am"; see ``sleep_hours``). What it does
+        not say, or not in words that are understood, is 7:00 and 23:00; reading a persona
+        from a file warns of it. Bed time may lie after midnight, and so before waking."""
+        wake, bed = sleep_hours(self.lifestyle)
+        return WAKE if wake is None else wake, BED if bed is None else bed
 
     def sleeps_at(self, minute: int) -> bool:
         """Whether this person is in bed at a minute of the day."""
@@ -128,31 +147,46 @@ class Persona:
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
 
 
-@lru_cache(maxsize=4096)
-def _hours(lifestyle: str) -> tuple[int, int]:
-    """Asked at every step of every agent, so read only once."""
-    wake, sleep = 7 * 60, 23 * 60
-    for clause in re.split(r"[,;.]| and ", lifestyle.lower()):
-        minutes = clock_minutes(clause)
-        if minutes is None:
-            continue
-        if "wak" in clause or "gets up" in clause or "rises" in clause:
-            wake = minutes
-        elif "bed" in clause or "sleep" in clause:
-            sleep = minutes
-    return wake, sleep
+def _hours_unsaid(persona: Persona) -> str:
+    """What the lifestyle leaves out of the hours of sleep, in words; empty when it says both,
+    or is silent."""
+    wake, bed = sleep_hours(persona.lifestyle)
+    missing = [name for name, told in (("waking", wake), ("bed", bed)) if told is None]
+    if not persona.lifestyle.strip() or not missing:
+        return ""
+    took = {"waking": f"waking at {WAKE // 60}:00", "bed": f"going to bed at {BED // 60}:00"}
+    return (
+        f"no {' or '.join(missing)} time could be read out of it; "
+        f"{' and '.join(took[name] for name in missing)} is assumed "
+        "(write it as: goes to bed at 11pm, wakes up at 7am)"
+    )
 
 
-def clock_minutes(text: str) -> int | None:
-    """Minutes after midnight of the first time of day named in a text, or None.
+def _text_of(data: Json, key: str, default: str | None = None) -> str:
+    """A text of a scratch file; with a ``default`` it may be left out or null."""
+    if default is not None and data.get(key) is None:
+        return default
+    value = data[key]
+    if not isinstance(value, str):
+        raise TypeError(f"'{key}' must be text, not {'null' if value is None else repr(value)}")
+    return value
 
-    >>> clock_minutes("opens at 8:30 am"), clock_minutes("around midnight"), clock_minutes("later")
-    (510, 0, None)
-    """
-    found = re.search(r"\b(\d{1,2})(?::(\d\d))?\s*(am|pm)\b|\b(midnight|noon)\b", text.lower())
-    if not found:
-        return None
-    if found.group(4):
-        return 0 if found.group(4) == "midnight" else 12 * 60
-    hour = int(found.group(1)) % 12 + (12 if found.group(3) == "pm" else 0)
-    return hour * 60 + int(found.group(2) or 0)
+
+def _number_of(data: Json, key: str, default: float) -> float:
+    """A number of a scratch file; left out or null it is the default."""
+    value = data.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"'{key}' must be a number, not {value!r}")
+    try:
+        return float(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"'{key}' must be a number, not {value!r}") from error
+
+
+def _whole_of(data: Json, key: str, default: int) -> int:
+    value = float(_number_of(data, key, default))
+    if not value.is_integer():
+        raise ValueError(f"'{key}' must be a whole number, not {value!r}")
+    return int(value)

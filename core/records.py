@@ -15,7 +15,8 @@ class Record:
     """One memory of one agent.
 
     ``who`` is the source: who said or did it (the agent itself for thoughts and plans).
-    ``importance`` runs from 1 to 10. ``evidence`` are the records a thought rests on, and
+    ``importance`` runs from 1 to 10; records taken over from elsewhere may have more.
+    ``evidence`` are the records a thought rests on, and
     ``depth`` is 1 + the largest depth among them (0 for what was perceived).
     ``subject``, ``predicate``, ``object`` name an event's parts where it has them.
 

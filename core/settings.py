@@ -3,40 +3,123 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 
 from .errors import SettingError
+from .text import read_text_file, repaired
 from .words import Json
+
+DEPTH = 64
+"""How deep a file's lists and tables may lie in one another; ours need 6."""
+_BITS = 1024
+"""Of the largest whole number read: beyond it no float holds it."""
 
 
 def read_settings(path: Path | str) -> dict[str, Json]:
     """The table in a ``.toml`` or ``.json`` file.
 
-    Raises SettingError naming the file and the line when it is missing or not well formed.
+    Raises SettingError naming the file, and the line where there is one, when it is missing,
+    not well formed, gives a key twice, holds a number that is none (NaN, infinity) or is
+    nested more than ``DEPTH`` deep.
     """
     source = Path(path)
-    try:
-        text = source.read_text(encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SettingError(f"{source}: cannot be read ({reason}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise SettingError(
-            f"{source}: is not UTF-8 text ({error.reason}); save it as UTF-8"
-        ) from error
-    try:
-        data = tomllib.loads(text) if source.suffix == ".toml" else json.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        kind = "TOML" if source.suffix == ".toml" else "JSON"
-        raise SettingError(
-            f"{source}: is not well-formed {kind}: {error}; mend that line"
-        ) from error
+    data = parse_settings(read_text_file(source), source)
     if not isinstance(data, dict):
         raise SettingError(f"{source}: must hold a table of settings, not a {type(data).__name__}")
     return data
+
+
+def parse_settings(text: str, source: Path | str) -> Json:
+    """The values in a text of TOML, where ``source`` ends in ``.toml``, or of JSON.
+
+    Raises SettingError as ``read_settings`` does.
+    """
+    toml = Path(source).suffix.lower() == ".toml"
+    kind = "TOML" if toml else "JSON"
+    try:
+        data: Json = tomllib.loads(text) if toml else _json(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise SettingError(
+            f"{source}: is not well-formed {kind}: {error}; mend that line"
+        ) from error
+    except _Unusable as error:
+        raise SettingError(f"{source}: {error}") from error
+    except RecursionError as error:
+        raise SettingError(f"{source}: {_TOO_DEEP}") from error
+    except ValueError as error:
+        # int() refuses numbers of more digits than it converts.
+        raise SettingError(
+            f"{source}: holds a number too large to use ({error}); write a smaller one"
+        ) from error
+    _check_values(data, source)
+    # Half an emoji is written \\ud83d in JSON; no file of ours could hold it.
+    return _repaired(data) if _SURROGATE.search(text) else data
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_TOO_DEEP = f"is nested more than {DEPTH} levels deep; flatten it"
+
+
+def _repaired(data: Json) -> Json:
+    """The values with texts that can be written; nested no deeper than ``DEPTH``."""
+    if isinstance(data, str):
+        return repaired(data)
+    if isinstance(data, list):
+        return [_repaired(one) for one in data]
+    if isinstance(data, dict):
+        return {repaired(key): _repaired(one) for key, one in data.items()}
+    return data
+
+
+class _Unusable(Exception):
+    """Well-formed JSON that has no one meaning."""
+
+
+def _json(text: str) -> Json:
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Unusable(f"gives the key '{key}' twice in one object; keep one of them")
+            seen.add(key)
+    return made
+
+
+def _no_number(name: str) -> Json:
+    raise _Unusable(f"holds {name}, which is no JSON number; write a number or null")
+
+
+def _check_values(data: Json, source: Path | str) -> None:
+    """Refuse what a parser lets through: numbers that are not finite, and too much depth.
+    Walks without recursion."""
+    level: list[Json] = [data]
+    for _ in range(DEPTH + 1):
+        below: list[Json] = []
+        for one in level:
+            if isinstance(one, dict):
+                below.extend(one.values())
+            elif isinstance(one, list):
+                below.extend(one)
+            elif isinstance(one, float) and not isfinite(one):
+                raise SettingError(f"{source}: holds the number {one}; write a finite one")
+            elif isinstance(one, int) and one.bit_length() > _BITS:
+                raise SettingError(
+                    f"{source}: holds a number too large to use; write a smaller one"
+                )
+        if not below:
+            return
+        level = below
+    raise SettingError(f"{source}: {_TOO_DEEP}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -191,6 +191,8 @@ def read_text_file(path: Path | str, *, error: type[DenizensError] = SettingErro
     file that cannot be read."""
     try:
         data = Path(path).read_bytes()
-    except OSError as fault:
-        raise error(f"{path}: cannot be read ({fault.strerror or fault})") from fault
+    except (OSError, ValueError) as fault:
+        # A path with a NUL is a ValueError.
+        reason = getattr(fault, "strerror", None) or fault
+        raise error(f"{path}: cannot be read ({reason}); check the path") from fault
     return decode_text(data, path, error=error).replace("\r\n", "\n").replace("\r", "\n")

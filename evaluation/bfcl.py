@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core import NONE, Choose, Json, Option, SettingError, ToolSpec, tool_option
+from ..core import NONE, Choose, Json, Option, SettingError, ToolSpec, decode_text, tool_option
 
 SETS = ("multiple", "live_multiple", "irrelevance", "simple_python")
 
@@ -104,7 +104,7 @@ def _place(folder: Path) -> Path:
 def _rows(path: Path) -> dict[str, Any]:
     """The lines of a file by their ids, or by their numbers where they have none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = decode_text(path.read_bytes(), path).split("\n")
         rows = [json.loads(line) for line in lines if line.strip()]
         return {str(row.get("id", number)): row for number, row in enumerate(rows)}
     except (OSError, ValueError, AttributeError) as error:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..core import Record, SettingError, Time
+from ..core import Record, SettingError, Time, decode_text
 
 CATEGORIES = {1: "multi_hop", 2: "temporal", 3: "open", 4: "single_hop", 5: "adversarial"}
 _EVIDENCE = re.compile(r"D:?(\d+):(\d+)")
@@ -47,7 +47,7 @@ def load_locomo(path: Path) -> list[Conversation]:
     """The conversations of a file in LoCoMo's format. Raises SettingError naming file and
     conversation for what cannot be read."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(decode_text(path.read_bytes(), path))
     except FileNotFoundError as error:
         raise SettingError(
             f"{path}: not there; name a file in LoCoMo's format with --data, or the folder that "

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import Cue, Hit, Json, Record, SettingError
+from ..core import Cue, Hit, Json, Record, SettingError, decode_text
 from ..memory import Memory, recall_many
 from ..store import Store
 from .embedding import packaged_embedder
@@ -54,7 +54,7 @@ class Talks:
         Raises SettingError when it cannot be read."""
         source = file or default_data()
         try:
-            talks = json.loads(source.read_text(encoding="utf-8"))
+            talks = json.loads(decode_text(source.read_bytes(), source))
             texts = [
                 f"{turn['speaker']}: {turn['text']}"
                 for talk in talks

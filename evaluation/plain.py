@@ -20,7 +20,9 @@ class PlainGenerate:
 
         # Untyped as released; Any says so once.
         library: Any = transformers
-        loaded = library.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        loaded = library.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
         self.model = loaded.eval().to(device)
         self._device = device
         self._prompter = prompter

@@ -124,7 +124,8 @@ def timed(
 
 
 def _draft(item: Item, specs: Sequence[ToolSpec]) -> Thought[Drafted | None]:
-    return draft_call(item.request, specs, seed=Seed.of(1), none=False)
+    drafted = yield from draft_call(item.request, specs, seed=Seed.of(1), none=False)
+    return drafted if isinstance(drafted, Drafted) else None
 
 
 def _spec(specs: Sequence[ToolSpec], draft: Drafted | None) -> ToolSpec:

@@ -18,7 +18,7 @@ from .images import Images
 from .memory import Memory
 from .notebook import Notes
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
-from .smallville import load_memories
+from .smallville import load_memories, memories_input, memories_of
 from .table import agents, prepare, rewind
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ __all__ = [
     "export_lines",
     "import_lines",
     "load_memories",
+    "memories_input",
+    "memories_of",
     "prepare",
     "recall_many",
     "rewind",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..core import MemoryFault, SettingError, page_blocks
+from ..core import MemoryFault, SettingError, decode_text, page_blocks
+from .csv_documents import read_rows
 from .document_parts import Block
 
 LARGEST = 64 * 1024 * 1024
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
-_CELLS = 2000
 
 
 def blocks(path: Path) -> list[Block]:
@@ -42,15 +41,8 @@ def blocks(path: Path) -> list[Block]:
 
 
 def _text(data: bytes, path: Path) -> str:
-    """Bytes as text: UTF-8 or UTF-16 with a mark. Other bytes are no text for us."""
-    try:
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return data.decode("utf-16")
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MemoryFault(
-            f"{path}: byte {error.start} is no UTF-8; save the file as UTF-8 text"
-        ) from error
+    """Bytes as text; other encodings and binary files are no text for us."""
+    text = decode_text(data, path, error=MemoryFault)
     if "\x00" in text:
         raise MemoryFault(f"{path}: is a binary file, not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -101,23 +93,7 @@ def read_html(data: bytes, path: Path) -> Iterator[Block]:
 
 def read_csv(data: bytes, path: Path) -> Iterator[Block]:
     """A row each, as "column: value; ..."; the first row names the columns and is row 1."""
-    text = _text(data, path)
-    try:
-        dialect: type[csv.Dialect] | csv.Dialect = csv.Sniffer().sniff(text[:4096], ",;\t|")
-    except csv.Error:
-        dialect = csv.excel
-    try:
-        rows = csv.reader(io.StringIO(text, newline=""), dialect, strict=True)
-        names = next(rows, [])
-        for number, row in enumerate(rows, 2):
-            if len(row) > len(names):
-                raise MemoryFault(
-                    f"{path}: row {number} has {len(row)} cells, the first row names {len(names)}"
-                )
-            cells = [f"{name.strip()}: {cell.strip()}" for name, cell in zip(names, row) if cell]
-            yield Block("; ".join(cells)[:_CELLS], "row", number, number)
-    except csv.Error as error:
-        raise MemoryFault(f"{path}: is no CSV file ({error})") from error
+    yield from read_rows(_text(data, path), path)
 
 
 def read_pdf(data: bytes, path: Path) -> Iterator[Block]:

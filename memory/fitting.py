@@ -19,8 +19,8 @@ def record_fault(record: Record, expected: RecordId) -> str:
     """Why a record cannot be number ``expected``; empty when it can."""
     if record.id != expected:
         return f"record {record.id} should be number {expected}; use next_id"
-    if not 1 <= record.importance <= 10:
-        return f"record {record.id}: importance {record.importance} must lie between 1 and 10"
+    if not 1 <= record.importance < math.inf:
+        return f"record {record.id}: importance {record.importance} must be 1 or more"
     if wrong := [i for i in record.evidence if not 1 <= i < record.id]:
         return f"record {record.id}: evidence {wrong} is not older than it"
     return time_fault(record.created)

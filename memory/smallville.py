@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import Json, Kind, MemoryFault, Record, RecordId
+from ..core import (
+    AgentId,
+    Input,
+    Json,
+    Kind,
+    MemoryFault,
+    Record,
+    RecordId,
+    SettingError,
+    from_json,
+    parse_settings,
+    read_text_file,
+    to_json,
+)
+from .fitting import record_fault
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 _KINDS: dict[str, Kind] = {"event": "observation", "thought": "thought", "chat": "utterance"}
 
@@ -24,7 +42,8 @@ def load_memories(
     ``folder`` is the persona's, its ``bootstrap_memory`` or that one's
     ``associative_memory``. Events become observations, chats utterances (their summary; the
     lines are not kept), thoughts thoughts, or plans where the predicate is "plan".
-    Poignancy becomes importance, within 1 to 10. Raises MemoryFault naming file and node.
+    Poignancy becomes importance as it is, also above 10, since it moves every score that is
+    scaled over it; below 1 it is 1, with a warning. Raises MemoryFault naming file and node.
     """
     import numpy as np
 
@@ -46,10 +65,37 @@ def load_memories(
             row = embeddings.get(nodes[name]["embedding_key"])
             if row is not None:
                 vectors[record.id] = np.asarray(row, np.float32)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise MemoryFault(f"{source}: {name} cannot be read ({error!r}); mend it") from error
+        if fault := record_fault(record, record.id):
+            raise MemoryFault(f"{source}: {name}: {fault}; mend it")
         records.append(record)
+    low = [name for name in names if float(nodes[name]["poignancy"]) < 1]
+    if low:
+        log.warning("%s: poignancy below 1 is taken as 1: %s", source, ", ".join(low[:5]))
     return tuple(records), vectors
+
+
+def memories_input(records: Sequence[Record], to: AgentId) -> Input:
+    """What a simulation is given so that an agent takes over memories, such as those of a
+    Smallville persona."""
+    return Input(
+        kind="memories", to=to, fields={"records": [to_json(record) for record in records]}
+    )
+
+
+def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
+    """The records of such an input, numbered on from ``first``."""
+    records = [from_json(Record, one) for one in given.fields["records"]]
+    numbers = {record.id: number for number, record in enumerate(records, first)}
+    return tuple(
+        replace(
+            record,
+            id=numbers[record.id],
+            evidence=tuple(numbers[basis] for basis in record.evidence),
+        )
+        for record in records
+    )
 
 
 def _home(folder: Path) -> Path:
@@ -63,10 +109,11 @@ def _home(folder: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Json]:
+    text = read_text_file(path, error=MemoryFault)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise MemoryFault(f"{path}: cannot be read ({error}); restore the file") from error
+        data = parse_settings(text, path)
+    except SettingError as error:
+        raise MemoryFault(str(error)) from error
     if not isinstance(data, dict):
         raise MemoryFault(f"{path}: must hold an object, not a {type(data).__name__}")
     return data
@@ -80,7 +127,11 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
     filling = node["filling"] or []
     filling = [filling] if isinstance(filling, str) else filling
     evidence = () if kind == "utterance" else tuple(numbers[name] for name in filling)
-    subject = str(node["subject"])
+    if any(basis >= number for basis in evidence):
+        raise ValueError("its filling names a node that is not older than itself")
+    if not isinstance(node["description"], str):
+        raise TypeError(f"its description is {node['description']!r}, no text")
+    subject = _words(node, "subject")
     thing = ":" in subject
     return Record(
         id=number,
@@ -88,11 +139,19 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
         text=node["description"],
         created=datetime.strptime(node["created"], "%Y-%m-%d %H:%M:%S"),
         who=owner if kind in ("thought", "plan") else "" if thing else subject,
-        importance=min(10.0, max(1.0, float(node["poignancy"]))),
+        importance=max(1.0, float(node["poignancy"])),
         evidence=evidence,
         depth=int(node["depth"]),
         place=subject if thing else "",
         subject=subject,
-        predicate=node["predicate"] or "",
-        object=node["object"] or "",
+        predicate=_words(node, "predicate"),
+        object=_words(node, "object"),
     )
+
+
+def _words(node: Json, key: str) -> str:
+    """A text of a node, empty where it is null."""
+    value = node[key]
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"its {key} is {value!r}, no text")
+    return value or ""

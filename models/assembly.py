@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..core import Json, ModelCorrupt, SettingError
+from ..core import Json, ModelCorrupt, ModelError, SettingError
 from .calibration import calibration_of
 from .catalogue import (
     Progress,
@@ -18,13 +18,16 @@ from .catalogue import (
     digest_of,
     find,
     folder,
+    hash_of,
     known_models,
     pull,
 )
-from .convert import read_gguf
+from .chat_template import ChatTemplate
+from .checkpoint import read_checkpoint
 from .decisions import Decider
 from .embedder import Embedder
 from .engine import Engine
+from .gguf_cache import read_gguf
 from .grammar import Grammars
 from .keepers import make_keeper, make_limits
 from .ledger import Ledger
@@ -38,6 +41,9 @@ from .writing import Voice
 SMALL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
 WORTH = 50_000_000  # parameters; below, rounding to int8 gains nothing
 WINDOW = 8192
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
+TEXT_ENDS = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "<|eos|>")
+PARTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
 def assemble(
@@ -70,9 +76,9 @@ def assemble(
     if dtype == "auto" and size_of >= WORTH and rounds_well(kind, place):
         dtype = "int8"
     size = _window(name, model, window)
-    voice = _voice(model, tokenizer, vocabulary, small)
-    keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
     prompter = Prompter(tokenizer, size)
+    voice = _voice(name, model, tokenizer, prompter.template, vocabulary, small)
+    keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
     vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
     about = describe(
         name, digest, dtype if dtype == "int8" else str(kind), place, size, exact, embedder
@@ -139,51 +145,22 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
         path = pull(name, progress)
         check_sizes(path, name)
         try:
-            model, tokenizer = read_folder(path, dtype)
+            model, tokenizer = read_checkpoint(path, dtype)
         except ModelCorrupt:
             check_hashes(path, name)  # names the damaged file when that is the cause
             raise
         return model, tokenizer, digest_of(path)
     path = Path(name).expanduser()
-    if path.suffix == ".gguf":
+    if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise not_found(name)
-        model, tokenizer = read_gguf(path, dtype)
-        return model, tokenizer, _digest([path])
+        return read_gguf(path, dtype, progress)
     if path.is_dir():
-        model, tokenizer = read_folder(path, dtype)
-        return model, tokenizer, _digest(sorted(path.glob("*.safetensors")))
+        model, tokenizer = read_checkpoint(path, dtype)
+        return model, tokenizer, _digest(path)
+    if path.is_file():
+        raise ModelError(f"{path}: is one file; name the folder that it lies in, or a .gguf file")
     return read_hub(name, dtype)
-
-
-def read_folder(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """A transformers folder. Raises ModelCorrupt."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if not (path / "config.json").is_file():
-        raise ModelCorrupt(
-            f"{path}: holds no config.json, so it is no model folder; name the folder that does"
-        )
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(
-                str(path), dtype=dtype, local_files_only=True, use_safetensors=True
-            )
-    except Exception as error:
-        # safetensors and tokenizers raise bare Exception subclasses of their own.
-        if not _is_reading_fault(error):
-            raise
-        raise ModelCorrupt(
-            f"{path}: cannot be loaded ({type(error).__name__}: {error}); fetch the model again"
-        ) from error
-    model.train(False)
-    return model, tokenizer
-
-
-def _is_reading_fault(error: Exception) -> bool:
-    own = type(error).__module__.startswith(("safetensors", "builtins", "tokenizers", "json"))
-    return own and not isinstance(error, (AssertionError, NotImplementedError, AttributeError))
 
 
 def read_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
@@ -203,7 +180,7 @@ def read_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
             )
     except (OSError, ValueError) as error:
         raise not_found(name) from error
-    model, tokenizer = read_folder(path, dtype)
+    model, tokenizer = read_checkpoint(path, dtype)
     return model, tokenizer, path.name
 
 
@@ -225,7 +202,9 @@ def embedder_folder(name: str, progress: Progress | None) -> Path:
 
 
 def _window(name: str, model: Any, window: int | None) -> int:
-    longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", WINDOW))
+    # Absent or null where positions are relative: any length will do.
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    longest = longest if isinstance(longest, int) and longest > 0 else WINDOW
     if window is None:
         return min(longest, WINDOW)
     if not 16 <= window <= longest:
@@ -235,16 +214,25 @@ def _window(name: str, model: Any, window: int | None) -> int:
     return window
 
 
-def _voice(model: Any, tokenizer: Any, vocabulary: int, small: bool) -> Voice:
-    ends = {tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()
-    listed = getattr(model.generation_config, "eos_token_id", None)
-    ends |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
+def _voice(
+    name: str, model: Any, tokenizer: Any, template: ChatTemplate, vocabulary: int, small: bool
+) -> Voice:
     known = tokenizer.get_vocab()
-    ends |= {
-        known[token] for token in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>") if token in known
-    }
-    control = set(tokenizer.all_special_ids)
+    ends = {tokenizer.eos_token_id} | template.ends()
+    listed = getattr(model.generation_config, "eos_token_id", None)
+    ends |= set(listed) if isinstance(listed, list) else {listed}
+    ends |= {known.get(token) for token in TURN_ENDS}
+    ends = {i for i in ends if i is not None} or {known[t] for t in TEXT_ENDS if t in known}
+    # Some tokenizers know tokens that the model has no row for.
+    ends = {i for i in ends if i < vocabulary}
+    if not ends:
+        raise ModelError(
+            f"{name}: names no token that ends an answer, so none would ever end; set eos_token in "
+            "its tokenizer_config.json, or eos_token_id in its generation_config.json"
+        )
+    control = set(tokenizer.all_special_ids) | template.thoughts()
     control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    control = {i for i in control if i < vocabulary}
     # Rows of the output beyond the vocabulary are padding and name no token.
     control |= set(range(len(tokenizer), vocabulary))
     # A shorter echo would break names: what one wants to say stands in the prompt.
@@ -266,9 +254,10 @@ def _line_breaks(tokenizer: Any) -> frozenset[int]:
     return frozenset(ids[0] for ids in found if len(ids) == 1)
 
 
-def _digest(files: list[Path]) -> str:
-    from .catalogue import hash_of
-
+def _digest(folder: Path) -> str:
+    """A hash over the names and contents of all files that make up a model: the tokenizer and
+    the chat template too, since other ones make other answers."""
+    files = sorted({file for kind in PARTS for file in folder.glob(kind) if file.is_file()})
     return sha256("".join(f"{file.name} {hash_of(file)}\n" for file in files).encode()).hexdigest()
 
 

@@ -116,7 +116,12 @@ def installed(name: str) -> bool:
     info = find(name)
     if info.module:
         return find_spec(info.module) is not None
-    return (folder(info) / MANIFEST).is_file()
+    return installed_at(folder(info))
+
+
+def installed_at(path: Path) -> bool:
+    """Whether a folder holds a stored model, whole when it was stored."""
+    return (path / MANIFEST).is_file()
 
 
 def pull(name: str, progress: Progress | None = None) -> Path:

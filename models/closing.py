@@ -358,5 +358,7 @@ def _steps(shape: Shape, text: str) -> bool:
     """Whether validators, who divide in floating point, find a number to be a multiple."""
     if not shape.step:
         return True
-    quotient = float(text) / shape.step
-    return quotient == int(quotient)
+    try:
+        return (float(text) / shape.step).is_integer()
+    except OverflowError:
+        return False

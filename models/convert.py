@@ -2,56 +2,243 @@
 
 from __future__ import annotations
 
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
-from ..core import ModelCorrupt
+from ..core import ModelCorrupt, ModelError
+from .checkpoint import require_decoder
 from .quiet import quiet
 
+LONG = 4096  # entries; longer arrays are vocabularies, which the tokenizer reads by itself
+UNUSED = (".nextn.",)  # layers that guess several tokens ahead, which the engine never runs
+PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
+ROTATIONS = ("rope_freqs", "rope_factors")
 
-def read_gguf(path: Path, dtype: Any) -> tuple[Any, Any]:
-    """The model (``dtype`` a torch dtype) and the tokenizer in a GGUF file.
 
-    Through transformers' own tensor reader and not ``from_pretrained(gguf_file=)``, which
-    wants the accelerate package for nothing. Raises ModelCorrupt.
+def gguf_to_folder(gguf: Path, folder: Path, dtype: Any = None) -> None:
+    """Write the model as safetensors with its tokenizer. ``dtype``: a torch dtype; None keeps
+    for each tensor about the precision that it has in the file.
+
+    Raises ModelCorrupt for a damaged file, ModelError for a kind of model that cannot be read,
+    OSError where the folder cannot be written.
     """
-    import torch
-    import transformers
-    from transformers import modeling_gguf_pytorch_utils
-
-    # Untyped as released; Any says so once.
-    library: Any = transformers
-    reader: Any = modeling_gguf_pytorch_utils
-
-    where = {"gguf_file": path.name}
     try:
         with quiet():
-            config = library.AutoConfig.from_pretrained(str(path.parent), **where)
-            with torch.device("meta"):
-                empty = library.AutoModelForCausalLM.from_config(config, dtype=dtype)
-            tensors = reader.load_gguf_checkpoint(
-                str(path), return_tensors=True, model_to_load=empty, torch_dtype=dtype
-            )["tensors"]
-            tokenizer = library.AutoTokenizer.from_pretrained(str(path.parent), **where)
-            model = library.AutoModelForCausalLM.from_config(config, dtype=dtype)
-            lost = model.load_state_dict(tensors, strict=False)
-            model.tie_weights()
-    except (ValueError, KeyError, IndexError, RuntimeError, OSError, TypeError) as error:
+            rotations = _convert(gguf, folder, dtype)
+    except (ModelError, MemoryError):
+        raise
+    # safetensors and tokenizers raise bare Exception subclasses of their own.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if "No space left" in str(error):
+            raise OSError(ENOSPC, str(error)) from error
+        if "is not supported yet" in str(error) or isinstance(error, NotImplementedError):
+            raise ModelError(
+                f"{gguf}: is of a kind that transformers cannot read from GGUF ({error}); name it "
+                f"as llamacpp:{gguf}, or name its folder of safetensors"
+            ) from error
         raise ModelCorrupt(
-            f"{path}: cannot be read as a GGUF model ({error}); fetch the file again"
+            f"{gguf}: cannot be read as a GGUF model ({error}); fetch the file again"
         ) from error
-    missing = [name for name in lost.missing_keys if name != "lm_head.weight"]
-    if missing or lost.unexpected_keys:
-        names = ", ".join([*missing, *lost.unexpected_keys][:4])
-        raise ModelCorrupt(f"{path}: lacks or misnames tensors ({names}); fetch the file again")
-    return model.eval(), tokenizer
+    if rotations:
+        warnings.warn(
+            f"{gguf}: its scaled rotations ({', '.join(rotations)}) are not used, so long texts "
+            f"may be read worse; name the folder of safetensors, or llamacpp:{gguf}",
+            stacklevel=2,
+        )
 
 
-def gguf_to_folder(gguf: Path, folder: Path) -> None:
-    """Write the model as bfloat16 safetensors with its tokenizer. Raises ModelCorrupt."""
+def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
+    """Write the folder; the names of tensors of rotations, which have no place in it."""
+    import torch
+    import transformers
+
+    library: Any = transformers  # untyped as released
+    where = {"gguf_file": gguf.name, "trust_remote_code": False}
+    if PART.search(gguf.name):
+        raise ModelError(
+            f"{gguf}: is one of several parts; join them (llama.cpp: gguf-split --merge) and name "
+            f"the whole file, or name the first part as llamacpp:{gguf}"
+        )
+    reader, content = _parsed(gguf)
+    with _known(content):
+        config = library.AutoConfig.from_pretrained(str(gguf.parent), **where)
+        require_decoder(str(gguf), config)
+        with torch.device("meta"):
+            model = library.AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float16)
+        tensors, unknown = _tensors(reader, content, model, dtype)
+        tokenizer = library.AutoTokenizer.from_pretrained(str(gguf.parent), **where)
+    lost = model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie_weights()
+    rotations = [name for name in unknown if name.startswith(ROTATIONS)]
+    unknown = [name for name in unknown if name not in rotations]
+    if rotations == ["rope_freqs.weight"] and _take_rotations(reader, model.config):
+        rotations = []
+    state = model.state_dict()
+    missing = [name for name in lost.missing_keys if state[name].is_meta]
+    wrong = [*missing, *lost.unexpected_keys, *unknown]
+    if wrong:
+        names = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
+        raise ModelCorrupt(f"{gguf}: lacks or misnames tensors ({names}); fetch the file again")
+    model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return rotations
+
+
+def _parsed(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The file's reader and what transformers makes of its header, which is parsed once:
+    three times, with every word of the vocabulary, took two minutes for 250 MB."""
+    import gguf
+    from transformers import modeling_gguf_pytorch_utils
+
+    library: Any = modeling_gguf_pytorch_utils
+    module: Any = gguf
+
+    class Reader(gguf.GGUFReader):
+        """Leaves long arrays out."""
+
+        def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
+            if raw_type == gguf.GGUFValueType.ARRAY and self.byte_order == "I":
+                data: Any = self.data
+                kind, count = struct.unpack_from("<IQ", data, orig_offs)
+                if count > LONG:
+                    end = _array_end(data, orig_offs + 12, kind, count)
+                    head = [data[orig_offs : orig_offs + 12]]
+                    return end - orig_offs, head, [], [gguf.GGUFValueType.ARRAY]
+            return super()._get_field_parts(orig_offs, raw_type)
+
+    reader: Any = Reader(str(path))
+    plain = module.GGUFReader
+    module.GGUFReader = lambda *_: reader
+    try:
+        content: dict[str, Any] = library.load_gguf_checkpoint(str(path))
+    finally:
+        module.GGUFReader = plain
+    kind = library.read_field(reader, "general.type") or ["model"]
+    if kind[0] != "model":
+        raise ModelError(
+            f"{path}: is a part of a model ({kind[0]}); join it with its base, or name the base"
+        )
+    words = reader.fields.get("tokenizer.ggml.tokens")
+    if words is not None and not content["config"].get("vocab_size"):
+        count = struct.unpack_from("<IQ", reader.data, words.offset + _key_length(words) + 4)[1]
+        content["config"]["vocab_size"] = int(count)
+    return reader, content
+
+
+def _key_length(field: Any) -> int:
+    """Bytes of a field's name as it stands in the file."""
+    return int(field.parts[0].nbytes + field.parts[1].nbytes)
+
+
+def _array_end(data: Any, at: int, kind: int, count: int) -> int:
+    """Where an array of a GGUF header ends."""
+    widths = {0: 1, 1: 1, 7: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 10: 8, 11: 8, 12: 8}
+    if kind in widths:
+        return at + widths[kind] * count
+    if kind != 8:
+        raise ValueError(f"an array of type {kind}")
+    read = struct.Struct("<Q").unpack_from
+    for _ in range(count):
+        at += 8 + read(data, at)[0]
+    return at
+
+
+@contextmanager
+def _known(content: dict[str, Any]) -> Iterator[None]:
+    """Within it transformers is given the header's content instead of parsing it again."""
+    from copy import deepcopy
+
+    from transformers import modeling_gguf_pytorch_utils
+
+    library: Any = modeling_gguf_pytorch_utils
+    plain = library.load_gguf_checkpoint
+    library.load_gguf_checkpoint = lambda *_, **__: deepcopy(content)
+    try:
+        yield
+    finally:
+        library.load_gguf_checkpoint = plain
+
+
+def _tensors(
+    reader: Any, content: dict[str, Any], model: Any, dtype: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """The tensors by the model's names for them, and the file's names of those that it has no
+    place for. As transformers' ``load_gguf_checkpoint`` reads them, which passes over those."""
+    import numpy as np
+    import torch
+    from gguf import dequantize
+    from transformers import modeling_gguf_pytorch_utils
+
+    library: Any = modeling_gguf_pytorch_utils
+    architecture = library.read_field(reader, "general.architecture")[0]
+    make = library.TENSOR_PROCESSORS.get(architecture, library.TensorProcessor)
+    processor = make(config=content["config"])
+    names = library.get_gguf_hf_weights_map(model, processor)
+    tensors: dict[str, Any] = {}
+    content = {**content, "tensors": tensors}
+    unknown: list[str] = []
+    kinds: dict[str, Any] = {}
+    for tensor in reader.tensors:
+        kind = dtype or _precision(tensor.tensor_type.name)
+        result = processor.process(
+            weights=dequantize(tensor.data, tensor.tensor_type),
+            name=tensor.name,
+            tensor_key_mapping=names,
+            parsed_parameters=content,
+        )
+        if result.name in names:
+            own = names[result.name]
+            tensors[own] = _cast(torch.from_numpy(np.copy(result.weights)), kind)
+            kinds[own] = kind
+        elif result.name is not None and not any(part in tensor.name for part in UNUSED):
+            unknown.append(tensor.name)
+        # Some processors put the parts of a tensor in their places by themselves.
+        for own in list(tensors)[len(kinds) :]:
+            kinds[own] = kind
+    return {name: _cast(tensor, kinds[name]) for name, tensor in tensors.items()}, unknown
+
+
+def _take_rotations(reader: Any, config: Any) -> bool:
+    """Put into the configuration what a file tells as factors of its rotations: the scaling of
+    Llama 3.1 and later (transformers' rope_type llama3), if that is what they are."""
+    import numpy as np
+
+    usual = dict(getattr(config, "rope_parameters", None) or {})
+    (factors,) = (t.data for t in reader.tensors if t.name == "rope_freqs.weight")
+    factors = np.asarray(factors, np.float64)
+    largest, context = float(factors.max()), 8192.0
+    if usual.get("rope_type", "default") != "default" or largest <= 1.0:
+        return bool((factors == 1.0).all())
+    exponents = np.arange(len(factors)) / len(factors)
+    turns = context * float(usual["rope_theta"]) ** -exponents / (2 * np.pi)
+    share = np.clip((turns - 1.0) / (4.0 - 1.0), 0.0, 1.0)
+    if not np.allclose(1.0 / ((1.0 - share) / largest + share), factors, rtol=1e-3):
+        return False
+    scaling = {"rope_type": "llama3", "factor": largest, "low_freq_factor": 1.0}
+    scaling |= {"high_freq_factor": 4.0, "original_max_position_embeddings": int(context)}
+    config.rope_parameters = usual | scaling
+    return True
+
+
+def _precision(kind: str) -> Any:
     import torch
 
-    model, tokenizer = read_gguf(gguf, torch.bfloat16)
-    with quiet():
-        model.save_pretrained(str(folder))
-        tokenizer.save_pretrained(str(folder))
+    # Quantised weights are small numbers times a float16: float16 keeps more of them than
+    # they tell.
+    return {"F32": torch.float32, "F64": torch.float32, "BF16": torch.bfloat16}.get(
+        kind, torch.float16
+    )
+
+
+def _cast(tensor: Any, dtype: Any) -> Any:
+    """In another dtype, unless a number of it would become infinite."""
+    cast = tensor.to(dtype)
+    return cast if bool(cast.isfinite().all()) or not bool(tensor.isfinite().all()) else tensor

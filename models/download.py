@@ -31,10 +31,12 @@ def fetch_and_convert(info: ModelInfo, target: Path, progress: Progress) -> None
     """
 
     def convert(gguf: Path, ready: Path) -> None:
+        import torch
+
         from .convert import gguf_to_folder
 
         progress(f"converting {info.name}", 0, 0)
-        gguf_to_folder(gguf, ready)
+        gguf_to_folder(gguf, ready, torch.bfloat16)
 
     _fetch(info, target, progress, convert)
 
@@ -66,7 +68,7 @@ def _fetch(
             ready = work / "ready"
             make(gguf, ready)
             write_manifest(ready, info)
-            _install(ready, target)
+            install(ready, target)
             progress(f"stored {info.name}", 1, 1)
     except OSError as error:
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
@@ -168,7 +170,8 @@ def _require_hash(path: Path, wanted: str, info: ModelInfo) -> None:
         )
 
 
-def _install(ready: Path, target: Path) -> None:
+def install(ready: Path, target: Path) -> None:
+    """Put a finished folder in its place, in one rename."""
     try:
         os.replace(ready, target)
     except OSError:

@@ -12,10 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core import ModelCorrupt
+from ..core import ModelCorrupt, ModelError, repaired
+from .checkpoint import (
+    explained,
+    read_config,
+    read_json_object,
+    require_content,
+    require_tensors,
+    require_vocabulary,
+    whole_encoders,
+)
 from .quiet import quiet
 
 BATCH = 64
+USUAL = 512  # tokens of a text
 REMEMBERED = 50_000  # vectors of 1.5 KB: 77 MB at most
 
 
@@ -32,33 +42,46 @@ class Embedder:
         self._device = device
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._batch = 1 if alone else BATCH
-        self._pooling = _pooling(folder)
-        try:
-            with quiet():
-                self._load(folder)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelCorrupt(
-                f"{folder}: cannot be loaded as an embedder ({error}); reinstall it or name another"
-            ) from error
+        with quiet(), explained(folder, "the embedder"):
+            self._pooling = _pooling(folder)
+            self._load(folder)
 
     def _load(self, folder: Path) -> None:
         self._model: Any
         if self._pooling is None:
             from sentence_transformers import SentenceTransformer
 
-            self._model = SentenceTransformer(str(folder), device=str(self._device))
+            with whole_encoders(str(folder)):
+                self._model = SentenceTransformer(
+                    str(folder),
+                    device=str(self._device),
+                    local_files_only=True,
+                    trust_remote_code=False,
+                )
             return
         from transformers import AutoModel, AutoTokenizer
 
-        self._tokenizer = AutoTokenizer.from_pretrained(str(folder))
-        model = AutoModel.from_pretrained(str(folder), dtype=torch.float32)
+        config = read_config(folder)
+        self._tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+        require_vocabulary(folder, self._tokenizer)
+        model, report = AutoModel.from_pretrained(
+            str(folder),
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+        require_tensors(str(folder), report, encoder=model)
         self._model = model.eval().to(self._device)
-        self._longest = _read(folder / "sentence_bert_config.json").get("max_seq_length") or 512
+        self._longest = _longest(folder, config, self._tokenizer)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(texts), d)."""
+        texts = [repaired(text) for text in texts]
         new = sorted({text for text in texts if text not in self._known}, key=lambda t: (len(t), t))
-        "".join(new).encode()  # half a character is a ValueError that says so
         for start in range(0, len(new), self._batch):
             chunk = new[start : start + self._batch]
             self._known.update(zip(chunk, self._encode(chunk)))
@@ -100,19 +123,47 @@ class Embedder:
         return array
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found if isinstance(found, dict) else {}
+def _longest(folder: Path, config: Any, tokenizer: Any) -> int:
+    """How many tokens of a text are read: no more than the model has places for."""
+    limits = (
+        read_json_object(folder / "sentence_bert_config.json").get("max_seq_length") or USUAL,
+        getattr(config, "max_position_embeddings", None),
+        tokenizer.model_max_length,
+    )
+    return min(limit for limit in limits if isinstance(limit, int) and limit > 0)
 
 
 def _pooling(folder: Path) -> str | None:
-    """mean or cls when plain transformers will do, else None."""
+    """mean or cls when plain transformers will do, else None. Raises ModelCorrupt, ModelError."""
+    for file in folder.glob("*.safetensors"):
+        require_content(file)
+    config = read_json_object(folder / "config.json")
     modules = folder / "modules.json"
     if not modules.is_file():
-        return "mean"
-    kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in json.loads(modules.read_text())]
-    if not set(kinds) <= {"Transformer", "Pooling", "Normalize"}:
+        return None if config.get("is_encoder_decoder") else "mean"
+    types = _module_types(modules)
+    kinds = {name.rsplit(".", 1)[-1] for name in types}
+    if not kinds <= {"Transformer", "Pooling", "Normalize"} or config.get("is_encoder_decoder"):
         return None
-    modes = _read(folder / "1_Pooling" / "config.json")
+    if read_json_object(folder / "sentence_bert_config.json").get("do_lower_case"):
+        return None
+    if read_json_object(folder / "config_sentence_transformers.json").get("default_prompt_name"):
+        return None
+    modes = read_json_object(folder / "1_Pooling" / "config.json")
     on = [name for name, value in modes.items() if name.startswith("pooling_mode_") and value]
     return {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}.get(" ".join(on))
+
+
+def _module_types(path: Path) -> list[str]:
+    """The classes of a sentence-transformers folder, all of them the library's own."""
+    try:
+        types = [str(module["type"]) for module in json.loads(path.read_bytes())]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelCorrupt(f"{path}: is no list of modules ({error}); fetch it again") from error
+    for name in types:
+        if not name.startswith("sentence_transformers."):
+            raise ModelError(
+                f"{path}: wants the class {name} of the folder's own code, which is never run; "
+                "name an embedder that sentence-transformers knows by itself"
+            )
+    return types

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ..core import Embed, Json, ModelAsk, Vectors
+from ..core import Embed, Json, ModelAsk, Vectors, repaired
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 DIMENSION = 64
+LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 OPENINGS = ("Well", "Oh", "Listen", "You know", "To be honest", "Today", "Later", "Honestly")
 SUBJECTS = ("I", "we", "somebody", "everyone here", "my neighbour", "the two of us")
@@ -78,7 +80,7 @@ def instance(schema: Json, noise: bytes, depth: int = 0) -> Json:
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         return {
-            name: instance(inner, here + name.encode(), depth + 1)
+            name: instance(inner, here + repaired(name).encode(), depth + 1)
             for name, inner in schema.get("properties", {}).items()
         }
     if kind == "array":
@@ -90,13 +92,26 @@ def instance(schema: Json, noise: bytes, depth: int = 0) -> Json:
 
 def _scalar(kind: str, schema: dict[str, Json], noise: bytes) -> Json:
     if kind in ("integer", "number"):
-        low = int(schema.get("minimum", 0))
-        high = int(schema.get("maximum", low + 100))
-        value = low + int.from_bytes(noise[:4]) % (high - low + 1)
-        return value if kind == "integer" else float(value)
+        return _number(kind, schema, int.from_bytes(noise[:4]))
     if kind == "boolean":
         return noise[0] % 2 == 0
     return None if kind == "null" else line(noise)[: int(schema.get("maxLength", 200))]
+
+
+def _number(kind: str, schema: dict[str, Json], noise: int) -> Json:
+    """A whole number of any size within the schema's limits, or one half way between them where
+    no whole one is."""
+    limits = {name: schema[name] for name in LIMITS if name in schema}
+    lows = [math.ceil(limits["minimum"])] if "minimum" in limits else []
+    lows += [math.floor(limits["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in limits else []
+    highs = [math.floor(limits["maximum"])] if "maximum" in limits else []
+    highs += [math.ceil(limits["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in limits else []
+    low = max(lows, default=min([0, *highs]))
+    high = min(highs, default=low + 100)
+    if low > high and kind == "number":
+        return float(sum(limits.values()) / len(limits))
+    value = low + noise % max(1, high - low + 1)
+    return float(value) if kind == "number" and abs(value) < 2**53 else value
 
 
 @lru_cache(maxsize=65536)
@@ -107,7 +122,7 @@ def _bag(text: str) -> NDArray[np.float32]:
 
     vector = np.zeros(DIMENSION, dtype=np.float32)
     for word in re.findall(r"\w+", text.lower()) or [text]:
-        noise = blake2b(word.encode(), digest_size=8).digest()
+        noise = blake2b(repaired(word).encode(), digest_size=8).digest()
         vector[noise[0] % DIMENSION] += 1.0 if noise[1] % 2 else -1.0
     length = float(np.linalg.norm(vector))
     if length == 0.0:

@@ -12,6 +12,7 @@ from .threads import sleep_while_waiting
 if TYPE_CHECKING:
     from .local import LocalModel
 
+IMPROVISED = "improvised"  # the double that needs no weights
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 METHODS = ("auto", *SINGLE, *FUSED)
@@ -31,9 +32,11 @@ def load_model(
     pass_tokens: int | None = None,
     cache_mb: int | None = None,
     progress: Progress | None = None,
+    send_key: bool = True,
 ) -> Model:
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
-    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md).
+    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md); or
+    ``improvised``, the double that needs no weights.
 
     A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the
     first there is; several, as in ``cuda:0,cuda:1``: a copy on each. ``dtype`` auto: bfloat16
@@ -44,7 +47,8 @@ def load_model(
     options (docs/decisions.md); ``uncalibrated``: without what ``denizens models calibrate``
     has stored for the model. ``rows``: how many asks run at a time; ``pass_tokens``: about how
     many tokens a pass takes; ``cache_mb``: memory for keys and values, beyond which the least
-    urgent asks wait.
+    urgent asks wait. ``send_key``: whether a server that the name says may get the key of
+    OPENAI_API_KEY; False where a file chose the name.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
@@ -54,22 +58,20 @@ def load_model(
         _among("device", one.split(":")[0], DEVICES if len(devices) == 1 else DEVICES[1:])
     _among("dtype", dtype, DTYPES)
     _among("method", method, METHODS)
-    common: dict[str, Any] = {
-        "embedder": embedder,
-        "method": method,
-        "window": window,
-        "progress": progress,
-    }
+    common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
+    common["progress"] = progress
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
     local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
-        return _elsewhere(name, device, local, **common)
+        return _elsewhere(name, device, local, send_key=send_key, **common)
     if len(devices) > 1:
         from .replicas import ReplicaModel
 
         return ReplicaModel([load_model(name, device=one, **local, **common) for one in devices])
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
+    if name == IMPROVISED:
+        return _double({**local, "window": window})
     sleep_while_waiting()
     from .assembly import assemble
 
@@ -77,19 +79,17 @@ def load_model(
     return assemble(name, device=device, **local, **common)
 
 
-def _elsewhere(name: str, device: str, local: dict[str, Any], **common: Any) -> Model:
+def _elsewhere(
+    name: str, device: str, local: dict[str, Any], *, send_key: bool, **common: Any
+) -> Model:
     """A model of another engine, for which the settings in ``local`` have no meaning."""
     server = name.startswith("openai:")
-    for setting, value in {**local, "window": common["window"] if server else None}.items():
-        if value not in (None, False, "auto"):
-            raise SettingError(
-                f"{setting} '{value}' is no setting of '{name}': it is for models in this "
-                "process; leave it out"
-            )
+    _require_unset(name, {**local, "window": common["window"] if server else None})
     if server:
         from .remote import connect
 
-        return connect(name, device=device, embedder=common["embedder"], method=common["method"])
+        kept = {key: common[key] for key in ("embedder", "method")}
+        return connect(name, device=device, send_key=send_key, **kept)
     from .llamacpp import load_gguf
 
     return load_gguf(name, device=device, **common)
@@ -114,7 +114,7 @@ def load_local(name: str = "smollm2", **settings: Any) -> LocalModel:
 def model_from_name(name: str, **settings: Any) -> Model:
     """The model for a command's ``--model``: ``improvised`` (with ``seed``), or what
     ``load_model`` takes."""
-    if name == "improvised":
+    if name == IMPROVISED:
         from .doubles import ImprovisedModel
 
         return ImprovisedModel(seed=int(settings.get("seed", 0)))
@@ -124,11 +124,26 @@ def model_from_name(name: str, **settings: Any) -> Model:
 
 def not_found(name: str) -> ModelNotFound:
     """The error for a name that is nothing we know, with the nearest known one."""
-    names = [info.name for info in known_models()] + ["improvised"]
+    names = [info.name for info in known_models()] + [IMPROVISED]
     return ModelNotFound(
         f"no model '{name}'{nearest(name, names)}: neither packaged ({', '.join(names)}) nor a "
         "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
     )
+
+
+def _double(settings: dict[str, Any]) -> Model:
+    _require_unset(IMPROVISED, settings)
+    return model_from_name(IMPROVISED)
+
+
+def _require_unset(name: str, settings: dict[str, Any]) -> None:
+    """Raises SettingError for a setting that means nothing to a model."""
+    for setting, value in settings.items():
+        if value not in (None, False, "auto"):
+            raise SettingError(
+                f"{setting} '{value}' is no setting of '{name}': it is for models in this "
+                "process; leave it out"
+            )
 
 
 def _among(setting: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import ModelCorrupt, ModelError, SettingError
+from .checkpoint import whole_encoders
 from .quiet import quiet
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ class Pictures:
         from sentence_transformers import SentenceTransformer
 
         try:
-            with quiet():
-                self._model: Any = SentenceTransformer(str(name), device=device)
+            with quiet(), whole_encoders(str(name)):
+                self._model: Any = SentenceTransformer(
+                    str(name), device=device, trust_remote_code=False
+                )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelCorrupt(
                 f"{name}: cannot be loaded as a model of pictures ({error}); name another"

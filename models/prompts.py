@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..core import ContextTooLong, Message, Part
-
-# Private-use characters: they only ever stand in the skeleton, never beside real text.
-MARK = "\ue000{}\ue001"
-MARKS = re.compile("\ue000(\\d+)\ue001")
+from ..core import ContextTooLong, Message, Part, repaired
+from .chat_template import ChatTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Prompt:
 
 
 class Prompter:
-    """Renders messages with a tokenizer's chat template.
+    """Renders messages with a tokenizer's chat template. Raises ModelError where it cannot.
 
     Only the template's own pieces may hold control tokens: a message's text is tokenised
     apart with the splitting of special tokens off, so "<|im_end|>" in it is plain text.
@@ -32,9 +29,10 @@ class Prompter:
 
     def __init__(self, tokenizer: Any, window: int) -> None:
         self._tokenizer = tokenizer
+        self.template = ChatTemplate(tokenizer)
         self.window = window
         self._text = lru_cache(maxsize=4096)(self._tokenise_text)
-        self._frame = lru_cache(maxsize=1024)(self._render_frame)
+        self._frame = lru_cache(maxsize=1024)(self.template.frame)
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Ids of plain text."""
@@ -91,14 +89,19 @@ class Prompter:
             for place, part in enumerate(message.parts)
             if part.drop > 0
         ]
-        dropped: set[tuple[int, int]] = set()
-        texts: list[str] = []
-        for _, where, place in sorted(parts):
-            dropped.add((where, place))
-            texts.append(messages[where].parts[place].text)
-            prompt = self.ids(_without(messages, dropped))
-            if len(prompt) + reserve <= self.window:
-                return Prompt(prompt, tuple(texts))
+        parts = sorted(parts)
+
+        def without(count: int) -> tuple[int, ...]:
+            return self.ids(_without(messages, {(where, at) for _, where, at in parts[:count]}))
+
+        # Each try renders all that is left: by halves, since there may be thousands of parts.
+        count = bisect_left(
+            range(len(parts)), True, lo=1, key=lambda n: len(without(n)) + reserve <= self.window
+        )
+        prompt = without(count)
+        texts = tuple(messages[where].parts[at].text for _, where, at in parts[:count])
+        if len(prompt) + reserve <= self.window:
+            return Prompt(prompt, texts)
         raise ContextTooLong(
             f"the prompt takes {len(prompt)} tokens and {reserve} are reserved for the answer, "
             f"more than the window of {self.window}, with {len(texts)} part(s) dropped; shorten "
@@ -106,61 +109,10 @@ class Prompter:
         )
 
     def _tokenise_text(self, text: str) -> tuple[int, ...]:
-        text.encode()  # half a character is a ValueError that says so
-        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
-        return tuple(encoded.input_ids)
-
-    def _render_frame(
-        self, roles: tuple[str, ...], reply: bool
-    ) -> tuple[int | tuple[int, ...], ...]:
-        open_end = reply and roles[-1:] == ("assistant",)
-        skeleton = self._skeleton(roles, reply and not open_end)
-        if open_end:
-            skeleton = skeleton[: [*MARKS.finditer(skeleton)][-1].end()]
-        pieces: list[int | tuple[int, ...]] = []
-        at = 0
-        for mark in MARKS.finditer(skeleton):
-            pieces.append(self._tokenise_frame(skeleton[at : mark.start()]))
-            pieces.append(int(mark.group(1)))
-            at = mark.end()
-        pieces.append(self._tokenise_frame(skeleton[at:]))
-        return tuple(pieces)
-
-    def _tokenise_frame(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
-
-    def _skeleton(self, roles: tuple[str, ...], reply: bool) -> str:
-        if not self._tokenizer.chat_template:
-            lines = [f"{role.title()}: {MARK.format(i)}\n" for i, role in enumerate(roles)]
-            return "".join(lines) + ("Assistant:" if reply else "")
-        from jinja2 import TemplateError
-
-        try:
-            return self._apply(_numbered(roles), reply)
-        except TemplateError:
-            # Some templates refuse system or tool messages, or two of one role in a row.
-            return self._apply(_alternating(roles), reply)
-
-    def _apply(self, chat: list[dict[str, str]], reply: bool) -> str:
-        text = self._tokenizer.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=reply
+        encoded = self._tokenizer(
+            repaired(text), add_special_tokens=False, split_special_tokens=True
         )
-        return str(text)
-
-
-def _numbered(roles: Sequence[str]) -> list[dict[str, str]]:
-    return [{"role": role, "content": MARK.format(i)} for i, role in enumerate(roles)]
-
-
-def _alternating(roles: Sequence[str]) -> list[dict[str, str]]:
-    chat: list[dict[str, str]] = []
-    for i, role in enumerate(roles):
-        side = "assistant" if role == "assistant" else "user"
-        if chat and chat[-1]["role"] == side:
-            chat[-1]["content"] += "\n" + MARK.format(i)
-        else:
-            chat.append({"role": side, "content": MARK.format(i)})
-    return chat
+        return tuple(encoded.input_ids)
 
 
 def _without(messages: Sequence[Message], dropped: set[tuple[int, int]]) -> list[Message]:

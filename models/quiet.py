@@ -6,12 +6,23 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from threading import RLock
 from typing import Any
+
+# What is set here and in other places while a model loads is set for all threads, and must be
+# set back in order.
+LOADING = RLock()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within it transformers draws no bar and gives no advice; errors are raised as ever."""
+    """Within it transformers draws no bar and gives no advice; errors are raised as ever. One
+    thread at a time."""
+    with LOADING:
+        yield from _quiet()
+
+
+def _quiet() -> Iterator[None]:
     from transformers import modeling_gguf_pytorch_utils
     from transformers import utils as transformers_utils
 

@@ -22,12 +22,20 @@ from .ledger import Ledger
 from .loading import require_kind
 from .mailbox import Arrivals
 from .remote_asks import Asker, Served
+from .remote_faults import DENIED, Fault, Refused
 from .remote_loop import Job, Task, Workers
 from .remote_name import ServerName, read_server_name
 from .remote_vectors import LocalVectors, ServerVectors, Vectoriser
-from .remote_wire import Fault, Refused, Wire
+from .remote_wire import Cost, Wire, count_of
 
-KINDS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llamacpp", "library": "ollama"}
+KINDS = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llamacpp": "llamacpp",
+    "library": "ollama",
+    "organization_owner": "lmstudio",
+}
+NO_LIST = (404, 405, 501)  # a server or gateway that lists no models, or none at all
 
 
 def connect(
@@ -37,22 +45,24 @@ def connect(
     embedder: str = "minilm",
     method: str = "auto",
     key: str | None = None,
+    send_key: bool = True,
 ) -> RemoteModel:
     """The model of a name like ``openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B``.
 
     Without ``#`` the server's only model. The key is taken from OPENAI_API_KEY unless
-    given. ``embedder`` minilm, or another in this process, which works on ``device``;
-    ``server`` or ``server:NAME`` for the server's own embeddings. ``method``: see
-    ``Decisions``. Raises SettingError, ModelError, ModelNotFound.
+    given; without ``send_key``, where a file and not the user chose the server, it stays here
+    unless the environment agrees (``credential``). ``embedder`` minilm, or another in this
+    process, which works on ``device``; ``server`` or ``server:NAME`` for the server's own
+    embeddings. ``method``: see ``Decisions``. Raises SettingError, ModelError, ModelNotFound.
     """
     place = read_server_name(name)
     own, _, other = embedder.partition(":")
     if own != "server":
         require_kind(embedder, "embedder")
-    wire = Wire(place, key)
+    wire = Wire(place, key, send_key=send_key)
     workers = Workers(place.settings.concurrency, wire.close)
     try:
-        served = _served(place, workers.call(_listed(wire)))
+        served = workers.call(_found(wire))
     except ModelError:
         workers.close()
         raise
@@ -162,22 +172,47 @@ class RemoteClient:
         self._arrivals.deliver(ticket, event)
 
 
-async def _listed(wire: Wire) -> list[dict[str, Any]]:
+async def _found(wire: Wire) -> Served:
+    """The model wanted of a server. Raises ModelError, ModelNotFound."""
+    place = wire.name
     try:
-        return await wire.models()
+        listed = await wire.models()
     except Refused as refused:
-        url = wire.name.url
-        remedy = {
-            401: "set the environment variable OPENAI_API_KEY to its key",
-            403: "set the environment variable OPENAI_API_KEY to a key that may use it",
-            404: f"nothing OpenAI-compatible is at {url}; such addresses mostly end in /v1",
-        }.get(refused.status, "check the address")
-        raise ModelError(f"{refused}; {remedy}") from refused
+        if refused.status not in NO_LIST:
+            remedy = "" if refused.status in DENIED else "; check the address"
+            raise ModelError(f"{refused}{remedy}") from refused
+        if not place.model:
+            raise ModelError(
+                f"{refused}: it lists no models; name one: {place}#NAME, or check the address; "
+                "such addresses mostly end in /v1"
+            ) from refused
+        await _answers(wire)
+        return Served(place.model, "other")
     except Fault as fault:
         raise ModelError(
             f"{fault}; start the server (for example: vllm serve MODEL --port 8000) or "
             "check the address"
         ) from fault
+    if not listed and place.model:
+        return Served(place.model, "other")
+    return _served(place, listed)
+
+
+async def _answers(wire: Wire) -> None:
+    """Whether a server that lists no models answers chats: an address that is merely wrong is
+    told at once. What else goes wrong is told by the asks. Raises ModelError."""
+    hello = [{"role": "user", "content": "Hello"}]
+    try:
+        await wire.chat({"model": wire.name.model, "messages": hello, "max_tokens": 1}, Cost())
+    except Refused as refused:
+        if refused.status in NO_LIST:
+            raise ModelError(
+                f"{refused}; it answers neither /models nor /chat/completions for "
+                f"'{wire.name.model}': check the model's name and the address, which mostly "
+                "ends in /v1"
+            ) from refused
+    except Fault:
+        return
 
 
 def _served(place: ServerName, listed: Sequence[dict[str, Any]]) -> Served:
@@ -194,15 +229,18 @@ def _served(place: ServerName, listed: Sequence[dict[str, Any]]) -> Served:
     if wanted not in known:
         raise ModelNotFound(
             f"{place.url} serves no model '{place.model}'{nearest(place.model, known)}; it "
-            f"serves {', '.join(known) or 'none'}"
+            f"serves {', '.join(known)}"
+            if place.model
+            else f"{place.url} lists no models; name one: {place}#NAME"
         )
     found = known[wanted]
-    meta = found.get("meta") or {}
+    meta = found.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
     return Served(
         wanted,
         KINDS.get(str(found.get("owned_by")), "other"),
-        found.get("max_model_len") or meta.get("n_ctx"),
-        meta.get("n_params"),
+        count_of(found.get("max_model_len")) or count_of(meta.get("n_ctx")) or None,
+        count_of(meta.get("n_params")) or None,
     )
 
 

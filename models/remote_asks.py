@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..core import Answer, Choose, Completion, Embed, Failed, Generate, Message, ModelAsk, Rate
+from ..core import (
+    Answer,
+    Choose,
+    Completion,
+    Embed,
+    Failed,
+    Generate,
+    Json,
+    Message,
+    ModelAsk,
+    Rate,
+)
 from ..core import Vectors as VectorsAnswer
 from .remote_decisions import Decisions
-from .remote_prompts import shorten, turns
-from .remote_schema import json_format, schema_fault, value_of
+from .remote_dialect import FORMATS
+from .remote_faults import Fault, Refused, TooLong
+from .remote_prompts import shorten, turns, with_question
+from .remote_reply import Reply, read_reply
+from .remote_schema import json_format, schema_fault, schema_request, value_of
+from .remote_speech import Speech, cut_at
 from .remote_vectors import Vectoriser
-from .remote_wire import Cost, Fault, Refused, TooLong, Wire, first_choice
+from .remote_wire import Cost, Wire
+
+log = logging.getLogger(__name__)
 
 SMALL = 1_000_000_000  # parameters; below, a model loops and its own choices are chance
+REASONING_ROOM = 1024  # tokens beyond an ask's own, for a model that reasons first
+TEMPLATED = ("vllm", "sglang", "llamacpp")  # servers that take chat_template_kwargs
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model of a server: its id, the server's kind (vllm, sglang, llamacpp, ollama or
-    other), and where they are told the window in tokens and the parameters."""
+    """A model of a server: its id, the server's kind (vllm, sglang, llamacpp, ollama, lmstudio
+    or other), and where they are told the window in tokens and the parameters."""
 
     model: str
     kind: str
@@ -43,6 +63,9 @@ class Asker:
         self.vectoriser = vectoriser
         self._decisions = Decisions(self, method)
         self._merged = False
+        self._reasons = wire.name.settings.thinking
+        self._unopened = False
+        self._said: set[str] = set()
 
     async def answer(self, ask: ModelAsk, on_text: Callable[[str], None]) -> tuple[Answer, Cost]:
         """The answer and what it cost; what goes wrong is Failed with its reason."""
@@ -57,6 +80,16 @@ class Asker:
             return await self._embed(ask, cost), cost
         except Fault as fault:
             return fault.failed, cost
+        finally:
+            if cost.estimated and not (isinstance(ask, Generate) and ask.stream):
+                self.warn("tells no counts of tokens; they are estimated, three bytes for one")
+
+    def warn(self, text: str, example: str = "") -> None:
+        """Say once what is wrong with the server or its model, with the first example."""
+        if text not in self._said:
+            self._said.add(text)
+            told = f"{text} ({example[:200]})" if example else text
+            log.warning("%s#%s %s", self.wire.name.url, self.served.model, told)
 
     async def _embed(self, ask: Embed, cost: Cost) -> Answer:
         array = await self.vectoriser.vectors(ask.texts, cost)
@@ -65,37 +98,109 @@ class Asker:
     async def _generate(self, ask: Generate, on_text: Callable[[str], None], cost: Cost) -> Answer:
         if ask.schema is not None and (wrong := schema_fault(ask.schema)):
             return Failed(reason="schema", detail=wrong)
+        try:
+            reply, dropped = await self.chat(
+                ask.messages,
+                self._fields(ask),
+                cost,
+                schema=ask.schema,
+                words=None if ask.schema is None else schema_request(ask.schema),
+                on_text=on_text if ask.stream else None,
+            )
+        except Refused as refused:
+            if ask.schema is not None and refused.status in (400, 422):
+                # Whatever else it may be, this server makes no grammar of this schema.
+                return Failed(reason="schema", detail=str(refused))
+            raise
+        return self._completion(ask, reply, dropped, cost)
 
-        async def send(messages: Sequence[Message], merged: bool) -> dict[str, Any]:
-            fields = self._fields(ask, messages, merged)
-            try:
-                if ask.stream:
-                    return await self.wire.stream(fields, cost, on_text)
-                return await self.wire.chat(fields, cost)
-            except Refused as refused:
-                if ask.schema is not None and refused.status in (400, 422):
-                    # Whatever else it may be, this server makes no grammar of this schema.
-                    refused.failed = Failed(reason="schema", detail=str(refused))
-                raise
-
-        reply, dropped = await self.fitted(ask.messages, send)
-        return self._completion(ask, first_choice(reply), dropped, cost)
-
-    def _fields(self, ask: Generate, messages: Sequence[Message], merged: bool) -> dict[str, Any]:
+    def _fields(self, ask: Generate) -> dict[str, Any]:
         fields: dict[str, Any] = {
-            "model": self.served.model,
-            "messages": turns(messages, merged),
             "max_tokens": ask.max_tokens,
             "temperature": ask.temperature,
             "top_p": ask.top_p,
             "seed": ask.seed % 2**31,  # llama.cpp reads 32 bits, all ones meaning any
-            "extra_body": self.extra(messages) | self._sampling(ask),
+            **self._sampling(ask),
         }
-        if ask.stop:
-            fields["stop"] = [stop for stop in ask.stop if stop]
-        if ask.schema is not None:
-            fields["response_format"] = json_format(ask.schema)
+        if stops := [stop for stop in ask.stop if stop]:
+            fields["stop"] = stops
         return fields
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        fields: dict[str, Any],
+        cost: Cost,
+        *,
+        schema: Json = None,
+        words: str | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> tuple[Reply, tuple[str, ...]]:
+        """The reply to messages, and the texts that had to be dropped.
+
+        With ``schema`` a server that binds no reply to it is asked for any JSON object, then
+        in ``words`` alone. ``on_text`` is told the text as it comes. Raises Fault."""
+
+        async def send(messages: Sequence[Message], merged: bool) -> Reply:
+            if schema is None:
+                return await self._spoken(messages, merged, fields, cost, on_text)
+            first: Refused | None = None
+            for level in range(self.wire.dialect.format, len(FORMATS)):
+                asked = with_question(messages, words) if level and words else messages
+                bound = fields | json_format(schema, FORMATS[level])
+                try:
+                    reply = await self._spoken(asked, merged, bound, cost, on_text)
+                except Refused as refused:
+                    if refused.status not in (400, 422):
+                        raise
+                    first = first or refused
+                    continue
+                self.wire.dialect.learn_format(level, first)
+                return reply
+            assert first is not None
+            raise first
+
+        return await self.fitted(messages, send)
+
+    async def _spoken(
+        self,
+        messages: Sequence[Message],
+        merged: bool,
+        fields: dict[str, Any],
+        cost: Cost,
+        on_text: Callable[[str], None] | None,
+    ) -> Reply:
+        """The reply of a model that may reason first. Of one that is found to, an ask of which
+        the reasoning has eaten up the tokens, or was cut by a stop string, is made again."""
+        stops = fields.get("stop", ())
+        while True:
+            known, speech = self._reasons, Speech(on_text, stops, begun=self._unopened)
+            body: dict[str, Any] = {"model": self.served.model, "messages": turns(messages, merged)}
+            body |= fields | self._extra(messages)
+            if known:
+                # The stop strings are for the answer; they must not cut the reasoning.
+                body.pop("stop", None)
+                body["max_tokens"] += REASONING_ROOM
+            if on_text is None:
+                raw = await self.wire.chat(body, cost)
+            else:
+                raw = await self.wire.stream(body, cost, speech.feed)
+                speech.finish()
+            reply = read_reply(raw, begun=self._unopened)
+            if reply.reasoned:
+                self._learn_reasoning(reply)
+            usable = reply.text.strip() and not reply.hidden
+            if known or not reply.reasoned or usable or speech.told:
+                return reply
+
+    def _learn_reasoning(self, reply: Reply) -> None:
+        if not self.wire.name.settings.thinking:
+            self.warn(
+                "reasons before it answers although it is asked not to; the reasoning is taken "
+                "out, and costs tokens"
+            )
+        self._reasons = True
+        self._unopened |= reply.unopened
 
     def _sampling(self, ask: Generate) -> dict[str, Any]:
         """The fields that OpenAI's own protocol lacks, as this kind of server names them.
@@ -116,40 +221,48 @@ class Asker:
             extra["min_p"] = ask.min_p
         return extra if penalty is None else extra | {"repetition_penalty": penalty}
 
-    def extra(self, messages: Sequence[Message]) -> dict[str, Any]:
+    def _extra(self, messages: Sequence[Message]) -> dict[str, Any]:
         """What known servers need to be told about a chat: whether the model may reason
         first, and that a last message of the assistant is the beginning of its answer."""
-        if self.served.kind not in ("vllm", "sglang", "llamacpp"):
-            return {}
-        thinking = {"enable_thinking": self.wire.name.settings.thinking}
-        extra: dict[str, Any] = {"chat_template_kwargs": thinking}
+        thinking, kind = self.wire.name.settings.thinking, self.served.kind
+        if kind not in TEMPLATED:
+            asked = kind in ("ollama", "lmstudio") or self._reasons
+            return {"reasoning_effort": "none"} if asked and not thinking else {}
+        extra: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": thinking}}
         begun = bool(messages) and messages[-1].role == "assistant"
-        if begun and self.served.kind != "llamacpp":  # which goes on by itself
+        if begun and kind != "llamacpp":  # which goes on by itself
             extra |= {"continue_final_message": True, "add_generation_prompt": False}
         return extra
 
     def _completion(
-        self, ask: Generate, choice: dict[str, Any], dropped: tuple[str, ...], cost: Cost
+        self, ask: Generate, reply: Reply, dropped: tuple[str, ...], cost: Cost
     ) -> Answer:
-        text = str((choice.get("message") or {}).get("content") or "")
-        if ask.messages and ask.messages[-1].role == "assistant":
+        text, begun = reply.text, bool(ask.messages) and ask.messages[-1].role == "assistant"
+        if begun:
             # llama.cpp's answer repeats the beginning that it was given.
             text = text.removeprefix(turns(ask.messages[-1:], False)[0]["content"])
-        cut = choice.get("finish_reason") == "length"
-        data = None
+        data, stopped = None, False
         if ask.schema is not None:
             data, wrong = value_of(ask.schema, text)
             if wrong:
-                detail = f"{wrong}: {text[-80:]!r}" + ("; raise max_tokens" if cut else "")
-                return Failed(reason="limit" if cut else "schema", detail=detail)
+                detail = f"{wrong}: {text[-80:]!r}" + ("; raise max_tokens" if reply.cut else "")
+                return Failed(reason="limit" if reply.cut else "schema", detail=detail)
+        else:
+            text, stopped = cut_at(text, ask.stop)
+            # Of a begun answer there may be nothing left to say.
+            whole = begun and not reply.reasoned and reply.finish == "stop"
+            if not text.strip() and not whole:
+                failed = _no_text(reply)
+                self.warn("gives no text to speak", failed.detail)
+                return failed
         # Where the server says what it stopped at: vLLM, SGLang.
-        at = choice.get("stop_reason") or choice.get("matched_stop")
+        at_stop = stopped or isinstance(reply.stopped_at, str)
         return Completion(
             text=text,
             data=data,
             tokens_in=cost.tokens_in,
             tokens_out=cost.tokens_out,
-            stopped="limit" if cut else "stop" if isinstance(at, str) else "end",
+            stopped="stop" if at_stop else "limit" if reply.cut else "end",
             dropped=dropped,
         )
 
@@ -189,3 +302,14 @@ class Asker:
                 raise refused from None
             self._merged = True
             return found
+
+
+def _no_text(reply: Reply) -> Failed:
+    """The answer to an ask for text that got none."""
+    if reply.reasoned:
+        why = "the model reasoned and wrote no answer"
+        remedy = "turn its reasoning off at the server, or take a model that answers at once"
+        return Failed(reason="limit" if reply.cut else "empty", detail=f"{why}; {remedy}")
+    told = f" (it ended by '{reply.finish}')" if reply.finish else ""
+    reason = "limit" if reply.cut else "empty"
+    return Failed(reason=reason, detail=f"the server's answer holds no text{told}")

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from ..core import NONE, Anchor, Answer, Choose, Failed, Message, Option, Rate, Rating
 from .calibration import by_hand, examples, shipped
 from .framing import CAN, PLAIN, TOOL, first_line, pieces, question, said
+from .remote_faults import Fault, Refused, Unusable
+from .remote_json import json_values
 from .remote_prompts import (
     choice_question,
     labels_of,
     rating_question,
     transcript,
-    turns,
     with_question,
 )
-from .remote_schema import json_format
+from .remote_reply import first_choice
 from .remote_scores import (
     Told,
     chosen,
@@ -31,12 +32,13 @@ from .remote_scores import (
     guided_schema,
     guided_spread,
     prompt_logprobs,
+    read,
     refusal,
     softmax,
     steps_of,
     tail,
 )
-from .remote_wire import Cost, Fault, Refused, first_choice
+from .remote_wire import Cost, count_of
 from .signals import LANGUAGE
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 FINALISTS = 8  # options that the language model scores; the others lie behind by nearness
 ABOUT = 640  # characters; more of a text changes no decision and costs a prefill
 OPTION = 1280
+UNUSABLE = "answers a decision with what cannot be used"
 Pair: TypeAlias = tuple[str, str]
 """A prompt's beginning, and its end, which is scored."""
 
@@ -63,7 +66,6 @@ class Decisions:
         self._calibration = shipped() if asker.served.small else by_hand()
         self._way: str | None = None
         self._probing = asyncio.Lock()
-        self._tells = True
 
     async def choose(self, ask: Choose, cost: Cost) -> Answer:
         """The option and all probabilities. Raises Fault."""
@@ -74,7 +76,10 @@ class Decisions:
             if name == "auto" and self._asker.served.small:
                 name = "parts"
             elif name in ("auto", "direct"):
-                return chosen(ask, await self._guided_choice(ask, cost), cost.tokens_in)
+                spread = await self._guided_choice(ask, cost, required=name == "direct")
+                if spread is not None:
+                    return chosen(ask, spread, cost.tokens_in)
+                name = "parts"
             else:
                 return Failed(
                     reason="refused",
@@ -86,10 +91,19 @@ class Decisions:
         scores = method.scores(await self._signals(ask, tuple(method.weights), cost), none)
         return chosen(ask, softmax([float(score) for score in scores]), cost.tokens_in)
 
-    async def _guided_choice(self, ask: Choose, cost: Cost) -> list[float]:
+    async def _guided_choice(
+        self, ask: Choose, cost: Cost, *, required: bool
+    ) -> list[float] | None:
+        """Each option's probability; None where the reply cannot be used and need not be."""
         labels = labels_of(ask)
         messages = with_question(ask.messages, choice_question(ask, labels))
-        return await self._guided("choice", messages, labels, cost)
+        try:
+            return await self._guided("choice", messages, labels, cost)
+        except Fault as fault:
+            if required or not _no_use(fault):
+                raise
+            self._asker.warn(f"{UNUSABLE}; it goes by nearness of meaning", str(fault))
+            return None
 
     async def _signals(
         self, ask: Choose, names: Sequence[str], cost: Cost
@@ -178,7 +192,13 @@ class Decisions:
         own = self._calibration.rating.own if anchors else 1.0
         spread = [0.0] * len(values)
         if own > 0:
-            spread = [own * p for p in await self._own_rating(ask, values, cost)]
+            try:
+                spread = [own * p for p in await self._own_rating(ask, values, cost)]
+            except Fault as fault:
+                if not anchors or not _no_use(fault):
+                    raise
+                self._asker.warn(f"{UNUSABLE}; it goes by nearness to examples", str(fault))
+                own = 0.0
         if own < 1:
             near = await self._near(ask, anchors, cost)
             spread = [p + (1 - own) * q for p, q in zip(spread, near)]
@@ -214,34 +234,24 @@ class Decisions:
     ) -> list[float]:
         """Each label's probability where a reply bound to them was written. Raises Fault."""
 
-        async def send(messages: Sequence[Message], merged: bool) -> dict[str, Any]:
-            fields = {
-                "model": self._asker.served.model,
-                "messages": turns(messages, merged),
-                "max_tokens": 24 + max(map(len, labels)),
-                "temperature": 0.0,
-                "response_format": json_format(guided_schema(field, labels)),
-                "extra_body": self._asker.extra(messages),
-            }
-            if not self._tells:
-                return await self._asker.wire.chat(fields, cost)
-            asked = {**fields, "logprobs": True, "top_logprobs": 20}
-            try:
-                return await self._asker.wire.chat(asked, cost)
-            except Refused as refused:
-                if "logprob" not in str(refused):
-                    raise
-                self._tells = False
-                return await self._asker.wire.chat(fields, cost)
-
-        reply, _ = await self._asker.fitted(messages, send)
-        choice = first_choice(reply)
-        text = str((choice.get("message") or {}).get("content") or "")
-        if guided_label(field, text, labels) is None:
-            cut = choice.get("finish_reason") == "length"
-            detail = f"the reply is none of the {len(labels)} {field}s offered: {text[-80:]!r}"
-            raise Fault("limit" if cut else "schema", detail)
-        return guided_spread(field, text, steps_of(choice), labels)
+        fields: dict[str, Any] = {
+            "max_tokens": 24 + max(map(len, labels)),
+            "temperature": 0.0,
+            "logprobs": True,
+            "top_logprobs": 20,
+        }
+        schema = guided_schema(field, labels)
+        reply, _ = await self._asker.chat(messages, fields, cost, schema=schema)
+        if guided_label(field, reply.text, labels) is None:
+            detail = (
+                f"the reply is none of the {len(labels)} {field}s offered: {reply.text[-80:]!r}"
+            )
+            raise Unusable("limit" if reply.cut else "schema", detail)
+        if next(json_values(reply.text), None) is None:
+            self._asker.warn("answers decisions in words, not in JSON", reply.text)
+        # The tokens of a reasoning model's reply do not begin with its answer.
+        steps = [] if reply.reasoned else read(steps_of, reply.choice)
+        return guided_spread(field, reply.text, steps, labels)
 
     async def _scored(self, pairs: Sequence[Pair], cost: Cost) -> list[list[float]]:
         """Log-probabilities of each target's tokens behind its context. Raises Fault."""
@@ -265,7 +275,7 @@ class Decisions:
     async def _tells_by(self, way: str, cost: Cost) -> bool:
         try:
             found = tail(await self._told(way, "The sun rises in the east.", cost), " the east.")
-        except Refused:
+        except (Refused, Unusable):
             return False
         return len(found) > 1 and all(score <= 0 for score in found)
 
@@ -275,10 +285,18 @@ class Decisions:
         fields |= {"max_tokens": 1, "temperature": 0.0}
         if way == "echo":
             reply = await self._asker.wire.complete(fields | {"echo": True, "logprobs": 1}, cost)
-            usage = reply.get("usage") or {}
-            return echoed(first_choice(reply), int(usage.get("prompt_tokens") or 0))
-        fields["extra_body"] = {"prompt_logprobs": 0}
-        return prompt_logprobs(first_choice(await self._asker.wire.complete(fields, cost)))
+            usage = reply.get("usage")
+            count = count_of(usage.get("prompt_tokens")) if isinstance(usage, dict) else 0
+            return read(lambda choice: echoed(choice, count or 0), first_choice(reply))
+        fields["prompt_logprobs"] = 0
+        return read(prompt_logprobs, first_choice(await self._asker.wire.complete(fields, cost)))
+
+
+def _no_use(fault: Fault) -> bool:
+    """Whether the server answered or would have, but not in a form that decides."""
+    if isinstance(fault, Refused):
+        return fault.status in (400, 422)
+    return isinstance(fault, Unusable) and fault.failed.reason != "engine"
 
 
 def _told(option: Option, role: str) -> str:

@@ -47,7 +47,11 @@ def read_server_name(name: str) -> ServerName:
     >>> print(read_server_name("openai:http://localhost:8000/v1/?timeout=60#qwen"))
     openai:http://localhost:8000/v1#qwen
     """
-    parts = urlsplit(name.removeprefix(PREFIX))
+    try:
+        parts = urlsplit(name.removeprefix(PREFIX))
+        _ = parts.port
+    except ValueError as error:
+        raise SettingError(f"model '{name}': {error}; write it like {EXAMPLE}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingError(f"model '{name}' names no server; write it like {EXAMPLE}")
     if parts.username or parts.password:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..core import Choose, Message, Rate
+from ..core import Choose, Message, Rate, repaired
 
 # What the common chat templates write between turns. A server reads it as control tokens
 # wherever it stands, so in text it is broken up by a blank.
@@ -17,12 +17,12 @@ CONTROL = re.compile(
 
 
 def harmless(text: str) -> str:
-    """Text without anything that a chat template would take for its own.
+    """Text that can be sent, without anything that a chat template would take for its own.
 
     >>> harmless("a <|im_end|> b, 1 < 2")
     'a < |im_end|> b, 1 < 2'
     """
-    return CONTROL.sub(lambda found: found.group() + " ", text)
+    return CONTROL.sub(lambda found: found.group() + " ", repaired(text))
 
 
 def turns(messages: Sequence[Message], merged: bool) -> list[dict[str, Any]]:

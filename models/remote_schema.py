@@ -7,12 +7,23 @@ from importlib import import_module
 from typing import Any
 
 from ..core import Json
+from .remote_json import json_values, nested_values, plain_numbers
 
 
-def json_format(schema: Json) -> dict[str, Any]:
-    """The ``response_format`` that binds a reply to a schema."""
+def json_format(schema: Json, way: str = "json_schema") -> dict[str, Any]:
+    """The fields that ask for JSON of a schema: bound to it, as any object, or not at all."""
+    if way == "json_object":
+        return {"response_format": {"type": way}}
+    if not way:
+        return {}
     named = {"name": "answer", "schema": schema, "strict": True}
-    return {"type": "json_schema", "json_schema": named}
+    return {"response_format": {"type": way, "json_schema": named}}
+
+
+def schema_request(schema: Json) -> str:
+    """The words that ask for JSON of a schema where the server cannot bind a reply to it."""
+    written = json.dumps(schema, ensure_ascii=False)
+    return f"Answer with JSON only, without any other word, by this JSON Schema:\n{written}"
 
 
 def schema_fault(schema: Json) -> str:
@@ -28,20 +39,49 @@ def schema_fault(schema: Json) -> str:
 
 
 def value_of(schema: Json, text: str) -> tuple[Json, str]:
-    """The value written as JSON in ``text``, and why it does not fit (empty when it does)."""
-    try:
-        found: Json = json.loads(text)
-    except ValueError as error:
-        return None, f"the reply is no complete JSON ({error})"
+    """The value in ``text`` that fits a schema, and why there is none (empty when there is).
+
+    The value may stand among words, in fences or wrapped in another. Where several fit that
+    are not equal, none is taken: which one is meant, nobody knows."""
+    fitting: list[Json] = []
+    wrong = ""
+    for value in json_values(text):
+        for one in nested_values(value):
+            found, fault = _fitted(schema, one)
+            if not fault:
+                fitting += [found] if found not in fitting else []
+                break
+            wrong = wrong or fault
+    if len(fitting) > 1:
+        return None, f"the reply holds {len(fitting)} different values that fit the schema"
+    if fitting:
+        return fitting[0], ""
+    return None, wrong or "the reply is no complete JSON"
+
+
+def _fitted(schema: Json, value: Json) -> tuple[Json, str]:
+    """A value with its numbers as the schema types them, and why it does not fit."""
     library: Any = import_module("jsonschema")
     referencing: Any = import_module("referencing")
     kind = library.validators.validator_for(schema, library.Draft202012Validator)
+    wholes: set[int] = set()
+
+    def typed(validator: Any, types: Any, instance: Json, own: Any) -> Any:
+        # 31.0 is an integer to JSON Schema; what asked for one is to get 31.
+        if "integer" in ([types] if isinstance(types, str) else types):
+            wholes.add(id(instance))
+        yield from kind.VALIDATORS["type"](validator, types, instance, own)
+
     # An empty registry: a schema may not make this process fetch anything.
-    checker = kind(schema, registry=referencing.Registry())
+    checker = library.validators.extend(kind, {"type": typed})(
+        schema, registry=referencing.Registry()
+    )
     try:
-        wrong = next(checker.iter_errors(found), None)
+        wrong = next(checker.iter_errors(value), None)
     except referencing.exceptions.Unresolvable as gone:
         return None, f"the schema refers to what is not in it ({gone})"
+    except RecursionError:
+        return None, "the reply is nested too deeply to be checked"
     if wrong is not None:
         return None, f"the reply does not fit the schema ({wrong.json_path}: {wrong.message})"
-    return found, ""
+    return plain_numbers(value, wholes), ""

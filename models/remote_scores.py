@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import exp, fsum
-from typing import Any, TypeAlias
+from math import exp, fsum, inf, isnan
+from typing import Any, TypeAlias, TypeVar
 
-from ..core import Choice, Choose, Failed
+from ..core import Choice, Choose, Failed, Json, mentions, normalize, same_name
+from .remote_json import WrittenFloat, json_values, nested_values
 
+T = TypeVar("T")
 Told: TypeAlias = "tuple[str, float]"
 """A token's text and its log-probability."""
 
@@ -90,7 +92,8 @@ def tail(told: Sequence[Told], target: str) -> list[float]:
 
 def echoed(choice: dict[str, Any], prompt_tokens: int) -> list[Told]:
     """The prompt's tokens in the old completions form: ``echo`` with ``logprobs``."""
-    told = choice.get("logprobs") or {}
+    told = choice.get("logprobs")
+    told = told if isinstance(told, dict) else {}
     tokens, scores = told.get("tokens") or [], told.get("token_logprobs") or []
     # The first has nothing before it and no probability; behind them is what was written.
     pairs = list(zip(tokens, scores))[:prompt_tokens]
@@ -117,13 +120,28 @@ class Step:
 
 def steps_of(choice: dict[str, Any]) -> list[Step]:
     """The written tokens of a chat completion, empty when the server tells none."""
-    content = (choice.get("logprobs") or {}).get("content") or []
+    told = choice.get("logprobs")
+    content = told.get("content") if isinstance(told, dict) else None
     steps: list[Step] = []
-    for one in content:
-        own = (str(one.get("token") or ""), float(one["logprob"]))
-        others = [(str(o["token"]), float(o["logprob"])) for o in one.get("top_logprobs") or []]
+    for one in content if isinstance(content, list) else []:
+        own, *others = [_told(token) for token in (one, *(one.get("top_logprobs") or []))]
         steps.append(Step(own[0], tuple({own: None, **dict.fromkeys(others)})))
     return steps
+
+
+def _told(token: dict[str, Any]) -> Told:
+    score = token.get("logprob")
+    number = -inf if score is None else float(score)
+    return str(token.get("token") or ""), -inf if isnan(number) else min(number, 0.0)
+
+
+def read(reader: Callable[[dict[str, Any]], list[T]], choice: dict[str, Any]) -> list[T]:
+    """What a reader of probabilities finds in a choice; nothing where they have another form
+    than servers are known to send, so that no reply can end a run."""
+    try:
+        return reader(choice)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, StopIteration):
+        return []
 
 
 def guided_schema(field: str, labels: Sequence[str]) -> dict[str, Any]:
@@ -137,13 +155,59 @@ def guided_schema(field: str, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def guided_label(field: str, text: str, labels: Sequence[str]) -> int | None:
-    """Which label a reply chose, None when it is none of them or cut off."""
-    try:
-        found = json.loads(text)
-    except ValueError:
+    """Which label a reply chose: in JSON, fenced or among words, alone, or in a sentence that
+    names no other. None when it is none of them, several, or cut off.
+
+    >>> guided_label("choice", 'Sure! ```json\\n{"choice": "wait"}\\n```', ["talk", "wait"])
+    1
+    >>> guided_label("rating", '{"rating": 7.0}', ["6", "7"])
+    1
+    """
+    found = {
+        place
+        for value in json_values(text)
+        for one in nested_values(value)
+        if (place := _place(_chosen(field, one), labels)) is not None
+    }
+    if not found:
+        alone = _place(re.sub(rf"^\s*{field}\s*[:=]", "", text, flags=re.IGNORECASE), labels)
+        found = {alone} if alone is not None else _named(text, labels)
+    return found.pop() if len(found) == 1 else None
+
+
+def _named(text: str, labels: Sequence[str]) -> set[int]:
+    """The labels that a sentence names; of labels within each other the longest."""
+    body = normalize(text)
+    places = sorted(range(len(labels)), key=lambda place: -len(labels[place]))
+    found: set[int] = set()
+    for place in places:
+        if mentions(labels[place])(body):
+            found.add(place)
+            body = body.replace(normalize(labels[place]), "\n")
+    return found
+
+
+def _chosen(field: str, value: Json) -> Json:
+    """What a JSON value chose: the field's value, that of the only field, or itself."""
+    if not isinstance(value, dict):
+        return value
+    return value.get(field, next(iter(value.values())) if len(value) == 1 else None)
+
+
+def _place(said: Json, labels: Sequence[str]) -> int | None:
+    """The place of a label in whatever form it was said: as a number, in other case, in
+    quotes or with a full stop."""
+    if isinstance(said, WrittenFloat):
+        said = said.whole
+    if isinstance(said, int) and not isinstance(said, bool):
+        said = str(said)
+    if not isinstance(said, str):
         return None
-    label = found.get(field) if isinstance(found, dict) else None
-    return labels.index(label) if label in labels else None
+    if said in labels:
+        return labels.index(said)
+    bare = said.strip("\"'`*_.!\u201c\u201d \n")
+    alike = [place for place, label in enumerate(labels) if same_name(bare, label)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def guided_spread(
@@ -174,7 +238,8 @@ def guided_spread(
                 weights[label] += mass * share
         mass *= fsum(branches[i] for i in staying)
         alive, done = staying, done + step.token
-    if not steps or not alive:
+    if not steps or not alive or written is None or not _goes_on(whole[written], told):
+        # None, or not of this text: of one that was fenced, spaced or escaped otherwise.
         return [float(i == written) for i in range(len(labels))]
     for i in alive:
         weights[i] += mass / len(alive)

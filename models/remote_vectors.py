@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .remote_wire import Cost, Fault, Wire
+from .remote_faults import Fault
+from .remote_wire import Cost, Wire
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +86,8 @@ class ServerVectors:
         rows = await self._wire.embed(self._name, list(texts), cost)
         try:
             array = np.asarray(rows, dtype=np.float32)
+            if array.ndim != 2 or not array.shape[1] or not np.isfinite(array).all():
+                raise ValueError("not one row of numbers for each text")
             lengths = np.linalg.norm(array, axis=1, keepdims=True)
         except (ValueError, TypeError) as error:
             raise Fault("engine", f"the server sent vectors of no shape: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
@@ -12,13 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..core import Failed, ModelError
+from ..core import ModelError, SettingError, repaired
+from .remote_dialect import Dialect
+from .remote_faults import Fault, Refused, TooLong, Unusable, fault_of_status
+from .remote_key import credential, is_loopback, strip_ambient
 from .remote_name import ServerName
+from .remote_reply import message_text
+from .remote_stream import StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TOO_LONG = re.compile(
     r"exceed_context|context (size|length|window)|maximum (context|model) length|"
     r"max_model_len|prompt is too long|input is too long|longer than the model",
@@ -27,54 +30,50 @@ TOO_LONG = re.compile(
 LIMIT = re.compile(r"context (?:size|length|window)\D{0,24}(\d+)", re.IGNORECASE)
 
 
-class Fault(Exception):
-    """A request that brought no answer, with the answer that its ask is to get."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.failed = Failed(reason=reason, detail=detail)
-
-
-class Refused(Fault):
-    """The server will not have this request (4xx, 501): asking again is of no use."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__("engine", detail)
-        self.status = status
-
-
-class TooLong(Fault):
-    """The prompt does not fit. ``share``: how much of it would, where the server says."""
-
-    def __init__(self, detail: str, share: float | None) -> None:
-        super().__init__("context_too_long", detail)
-        self.share = share
-
-
 @dataclass(slots=True)
 class Cost:
-    """Tokens that an ask's requests took, all together."""
+    """Tokens that an ask's requests took, all together. ``estimated``: some were counted here
+    by the text, for the server does not tell them."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     reused: int = 0
+    estimated: bool = False
 
-    def add(self, usage: Any) -> None:
-        """Enter a reply's ``usage``, as far as the server tells it."""
+    def add(self, usage: Any, sent: str, written: str) -> None:
+        """Enter a reply's ``usage``; what the server leaves out is estimated by the texts, for
+        a cap must hold all the same."""
         usage = usage if isinstance(usage, dict) else {}
-        details = usage.get("prompt_tokens_details") or {}
-        self.tokens_in += usage.get("prompt_tokens") or 0
-        self.tokens_out += usage.get("completion_tokens") or 0
-        self.reused += details.get("cached_tokens") or 0
+        details = usage.get("prompt_tokens_details")
+        details = details if isinstance(details, dict) else {}
+        read, wrote = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
+        self.estimated |= not read and not wrote
+        self.tokens_in += read or estimated_tokens(sent)
+        self.tokens_out += wrote or estimated_tokens(written)
+        self.reused += count_of(details.get("cached_tokens")) or 0
 
 
-def first_choice(reply: dict[str, Any]) -> dict[str, Any]:
-    """The first of a reply's choices. Raises Fault when there is none."""
-    choices = reply.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Fault("engine", f"the server's reply has no choices: {str(reply)[:200]}")
-    found: dict[str, Any] = choices[0]
-    return found
+def count_of(value: object) -> int | None:
+    """A count as servers write it: some send whole numbers as 31.0 or as text.
+
+    >>> count_of(31.0), count_of("31"), count_of(True), count_of(-1), count_of(None)
+    (31, 31, None, None, None)
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    return value if isinstance(value, int) and value >= 0 and not isinstance(value, bool) else None
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text has: one for three bytes, which is rather too many for
+    English (about four) and right where a character has three.
+
+    >>> estimated_tokens("Good day!"), estimated_tokens("")
+    (3, 0)
+    """
+    return -(-len(text.encode("utf-8", "replace")) // 3)
 
 
 def sdk() -> Any:
@@ -92,23 +91,31 @@ def sdk() -> Any:
 class Wire:
     """A server's endpoints. Its methods run on one event loop and raise Fault.
 
-    The SDK tries again by itself; this adds the bound on requests at once and the time
-    that one may take. ``key`` is sent with each request and stands in no error.
+    The SDK tries again by itself; this adds the bound on requests at once, the time that one
+    may take, and what the server's dialect lacks. The key of ``credential`` stands in no error.
     """
 
-    def __init__(self, name: ServerName, key: str | None = None) -> None:
+    def __init__(self, name: ServerName, key: str | None = None, *, send_key: bool = True) -> None:
         self._sdk = sdk()
         self.name = name
-        self._key = key or os.environ.get("OPENAI_API_KEY") or "none"
+        self.dialect = Dialect(name.url)
+        self.credential = credential(name.url, key, send_key=send_key)
         # A proxy for the world outside knows nothing of servers on this machine.
-        outside = urlsplit(name.url).hostname not in LOOPBACK
-        self._client: Any = self._sdk.AsyncOpenAI(
-            base_url=name.url,
-            api_key=self._key,
-            timeout=self._sdk.Timeout(name.settings.timeout, connect=10.0),
-            max_retries=name.settings.retries,
-            http_client=self._sdk.DefaultAsyncHttpxClient(trust_env=outside),
+        outside = not is_loopback(urlsplit(name.url).hostname or "")
+        http = self._sdk.DefaultAsyncHttpxClient(
+            trust_env=outside, event_hooks={"request": [self._authorize]}
         )
+        self._broken = _transport_errors(http)
+        try:
+            self._client: Any = self._sdk.AsyncOpenAI(
+                base_url=name.url,
+                api_key=self.credential.key or "none",
+                timeout=self._sdk.Timeout(name.settings.timeout, connect=10.0),
+                max_retries=name.settings.retries,
+                http_client=http,
+            )
+        except self._broken as error:
+            raise SettingError(f"model '{name}': {error}; mend its address") from error
         self._gate = asyncio.Semaphore(name.settings.concurrency)
 
     async def close(self) -> None:
@@ -118,45 +125,58 @@ class Wire:
     async def models(self) -> list[dict[str, Any]]:
         """What the server serves. One retry only: somebody waits for it."""
         client = self._client.with_options(max_retries=min(1, self.name.settings.retries))
-        found = await self._asked(client.models.list, 30.0)
-        return [one for one in found.get("data") or [] if isinstance(one, dict)]
+        found = await self._asked(lambda: client.get("/models", cast_to=object), 30.0)
+        # Some gateways send the list itself, some the names alone.
+        listed = found if isinstance(found, list) else self._json(found).get("data")
+        listed = listed if isinstance(listed, list) else []
+        named = [{"id": one} if isinstance(one, str) else one for one in listed]
+        return [one for one in named if isinstance(one, dict) and one.get("id")]
 
     async def chat(self, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
         """A chat completion's JSON."""
-        return await self._post(self._client.chat.completions.create, fields, cost)
+        return await self._adapted(fields, lambda body: self._post("chat/completions", body, cost))
 
     async def complete(self, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
         """A plain completion's JSON."""
-        return await self._post(self._client.completions.create, fields, cost)
+        return await self._post("completions", fields, cost)
 
     async def embed(self, model: str, texts: list[str], cost: Cost) -> list[list[float]]:
         """The vectors of texts, as the server made them."""
         # Not base64, the SDK's default: only some servers know it.
-        fields = {"model": model, "input": texts, "encoding_format": "float"}
-        found = await self._post(self._client.embeddings.create, fields, cost)
-        rows = sorted(found.get("data") or [], key=lambda row: int(row.get("index", 0)))
+        whole = [repaired(text) for text in texts]
+        fields = {"model": model, "input": whole, "encoding_format": "float"}
+        found = await self._post("embeddings", fields, cost)
+        listed = found.get("data")
+        rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
         if len(rows) != len(texts):
             raise Fault("engine", f"{self.name.url} sent {len(rows)} vectors for {len(texts)}")
-        return [row["embedding"] for row in rows]
+        places = [count_of(row.get("index")) for row in rows]
+        if sorted(place for place in places if place is not None) == list(range(len(rows))):
+            rows.sort(key=lambda row: count_of(row.get("index")) or 0)
+        return [row.get("embedding") or [] for row in rows]
 
     async def stream(
-        self, fields: dict[str, Any], cost: Cost, on_text: Callable[[str], None]
+        self, fields: dict[str, Any], cost: Cost, on_text: Callable[[str], bool]
     ) -> dict[str, Any]:
         """A chat completion whose text is told piece by piece; the JSON that ``chat`` gives.
+        ``on_text`` returns whether that was enough.
 
         When the connection is lost before the first piece it is tried again, later not:
         what was told cannot be taken back."""
         told: list[str] = []
 
-        def tell(text: str) -> None:
+        def tell(text: str) -> bool:
             told.append(text)
-            on_text(text)
+            return on_text(text)
 
         last = self.name.settings.retries
         for attempt in range(last + 1):
             try:
-                return await self._asked(
-                    lambda: self._read_stream(fields, cost, tell), self.name.settings.timeout
+                return await self._adapted(
+                    fields,
+                    lambda body: self._asked(
+                        lambda: self._read_stream(body, cost, tell), self.name.settings.timeout
+                    ),
                 )
             except (Refused, TooLong):
                 raise
@@ -167,49 +187,67 @@ class Wire:
         raise AssertionError("the last attempt returns or raises")
 
     async def _read_stream(
-        self, fields: dict[str, Any], cost: Cost, tell: Callable[[str], None]
+        self, fields: dict[str, Any], cost: Cost, tell: Callable[[str], bool]
     ) -> dict[str, Any]:
         client = self._client.with_options(max_retries=0)
-        wanted = {**fields, "stream": True, "stream_options": {"include_usage": True}}
-        texts: list[str] = []
-        ending: dict[str, Any] = {}
-        usage: Any = None
-        async with await client.chat.completions.create(**wanted) as chunks:
-            async for chunk in chunks:
-                found = self._json(chunk)
-                usage = found.get("usage") or usage
-                for choice in found.get("choices") or []:
-                    text = (choice.get("delta") or {}).get("content")
-                    if text:
-                        texts.append(text)
-                        tell(text)
-                    if choice.get("finish_reason"):
-                        ending = choice
-        if not ending:
-            raise Fault("engine", f"{self.name.url} broke off its answer")
-        cost.add(usage)
-        return {"choices": [{**ending, "message": {"content": "".join(texts)}}], "usage": usage}
+        extra = {key: value for key, value in fields.items() if key not in ("model", "messages")}
+        reader = StreamReader(self.name.url, tell)
+        async with client.chat.completions.with_streaming_response.create(
+            model=fields["model"], messages=fields["messages"], stream=True, extra_body=extra
+        ) as response:
+            if "json" in response.headers.get("content-type", ""):
+                # A server that does not stream answers in one piece.
+                found = self._json(await response.json())
+                cost.add(found.get("usage"), _sent(fields), _written(found))
+                tell(message_text(_message(found))[0])
+                return found
+            told = cost.estimated
+            try:
+                return await reader.read(response.iter_bytes())
+            finally:
+                if reader.written or reader.done:
+                    cost.add(reader.usage, _sent(fields), reader.written)
+                # Of a stream that was broken off a server could tell no counts.
+                cost.estimated = told or (cost.estimated and reader.done and not reader.enough)
 
-    async def _post(
-        self, call: Callable[..., Awaitable[Any]], fields: dict[str, Any], cost: Cost
+    async def _adapted(
+        self, fields: dict[str, Any], send: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
-        found = await self._asked(lambda: call(**fields), self.name.settings.timeout)
-        cost.add(found.get("usage"))
+        """Send fields as the server's dialect has them, and learn from its refusals."""
+        while True:
+            body = self.dialect.spoken(fields)
+            try:
+                return await send(body)
+            except Refused as refused:
+                if not self.dialect.learns(refused, body):
+                    raise
+
+    async def _post(self, path: str, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
+        reply = await self._asked(
+            lambda: self._client.post(f"/{path}", body=fields, cast_to=object),
+            self.name.settings.timeout,
+        )
+        found = self._json(reply)
+        cost.add(found.get("usage"), _sent(fields), _written(found))
         return found
 
-    async def _asked(self, call: Callable[[], Awaitable[Any]], seconds: float) -> dict[str, Any]:
-        """A reply's JSON, or the Fault that its error means."""
+    async def _asked(self, call: Callable[[], Awaitable[Any]], seconds: float) -> Any:
+        """A reply, or the Fault that its error means."""
         async with self._gate:
             with self._told_faults(seconds):
                 async with asyncio.timeout(seconds):
-                    return self._json(await call())
+                    return await call()
 
     def _json(self, reply: Any) -> dict[str, Any]:
         # The SDK hands on text where a server sends something else than JSON.
-        found = reply.to_dict() if hasattr(reply, "to_dict") else reply
-        if not isinstance(found, dict):
-            raise Fault("engine", f"{self.name.url} answered {type(found).__name__}, not JSON")
-        return found
+        if not isinstance(reply, dict):
+            detail = f"{self.name.url} answered {type(reply).__name__}, not a JSON object"
+            raise Unusable("engine", detail)
+        return reply
+
+    async def _authorize(self, request: Any) -> None:
+        if not self.credential.ambient:
+            strip_ambient(request.headers, self.credential.key or "none")
 
     @contextmanager
     def _told_faults(self, seconds: float) -> Iterator[None]:
@@ -220,7 +258,7 @@ class Wire:
             raise Fault("engine", detail) from error
         except self._sdk.APIStatusError as error:
             raise self._of_status(error) from error
-        except self._sdk.APIConnectionError as error:
+        except (self._sdk.APIConnectionError, *self._broken) as error:
             cause = error.__cause__
             detail = f"{self.name.url} cannot be reached: {cause or error}"
             raise Fault("engine", self._clean(detail)) from error
@@ -231,18 +269,56 @@ class Wire:
 
     def _of_status(self, error: Any) -> Fault:
         status = int(error.status_code)
-        told = error.body.get("message") if isinstance(error.body, dict) else None
-        said = self._clean(str(told or error))
+        body = error.body if isinstance(error.body, dict) else {}
+        said = self._clean(str(body.get("message") or body or error.response.text or error))
+        # OpenAI tells apart from its words which field it means, and why it says 429.
+        said += "".join(f" ('{body[key]}')" for key in ("param", "code") if body.get(key))
         detail = f"{self.name.url} answered {status}: {said}"
         if status in (400, 413, 422) and TOO_LONG.search(said):
             return TooLong(detail, _share(said))
-        final = status == 501 or (status < 500 and status not in (408, 409, 429))
-        return Refused(status, detail) if final else Fault("engine", detail)
+        if status in (401, 403):
+            detail = f"{detail}; {self.credential.remedy}"
+        if status == 402:
+            detail = f"{detail}; the server wants to be paid: top up the account of your key"
+        return fault_of_status(status, detail)
 
     def _clean(self, text: str) -> str:
-        secret = self._key if self._key != "none" else None
+        secret = self.credential.key
         text = text.replace(secret, "***") if secret else text
         return text if len(text) <= 400 else text[:397] + "..."
+
+
+def _transport_errors(http: Any) -> tuple[type[Exception], ...]:
+    """What the SDK's HTTP library raises amid a stream, where the SDK does not translate it."""
+    for base in type(http).__mro__:
+        library = base.__module__.partition(".")[0]
+        if library.startswith("httpx"):
+            module = import_module(library)
+            return (module.HTTPError, module.StreamError, module.InvalidURL)
+    return ()
+
+
+def _sent(fields: dict[str, Any]) -> str:
+    """All text of a request."""
+    texts = [str(message.get("content") or "") for message in fields.get("messages") or []]
+    texts += [fields["prompt"]] if "prompt" in fields else fields.get("input", [])
+    return "\n".join(texts)
+
+
+def _message(reply: dict[str, Any]) -> dict[str, Any]:
+    choices = reply.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else {}
+    choice = choice if isinstance(choice, dict) else {}
+    message = choice.get("message")
+    return message if isinstance(message, dict) else {"content": choice.get("text")}
+
+
+def _written(reply: dict[str, Any]) -> str:
+    """All text of a reply, reasoning too."""
+    message = _message(reply)
+    told = [message.get(name) for name in ("reasoning_content", "reasoning")]
+    texts = [text for text in told if isinstance(text, str)][:1]
+    return "".join((*texts, message_text(message)[0]))
 
 
 def _share(said: str) -> float | None:

@@ -269,7 +269,8 @@ class Shapes:
         if "number" in kinds or "integer" in kinds:
             kind = "number" if "number" in kinds else "integer"
             step = schema.get("multipleOf", 1)
-            exact = float(step * 1024).is_integer()  # halves, quarters: no error in floats
+            # Whole numbers of any size, halves, quarters: no error in floats.
+            exact = isinstance(step, int) or float(step * 1024).is_integer()
             yield Shape("number", _only(schema, kind), step=0.0 if exact else step)
         if "array" in kinds:
             yield self._array(schema, path)
@@ -366,7 +367,8 @@ def _is(value: Json, kind: str) -> bool:
         case bool():
             return kind == "boolean"
         case int() | float():
-            return kind == "number" or (kind == "integer" and value == int(value))
+            whole = isinstance(value, int) or value.is_integer()
+            return kind == "number" or (kind == "integer" and whole)
         case str():
             return kind == "string"
         case list():

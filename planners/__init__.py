@@ -7,7 +7,7 @@ from importlib import import_module
 
 from ..core import Json, Planner, SettingError, nearest
 from .acting import action_of, afforded, world_tools
-from .calling import Drafted, call_key, draft_call, fill
+from .calling import Drafted, Incomplete, call_key, draft_call, fill
 from .daily import Daily
 from .deliberate import Deliberate
 from .dialogue import Dialogue, Heard, Said
@@ -90,6 +90,7 @@ __all__ = [
     "Switch",
     "Task",
     "Heard",
+    "Incomplete",
     "Understood",
     "Worker",
     "action_of",

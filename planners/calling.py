@@ -5,6 +5,7 @@ The tool is chosen by likelihood, so no name can be invented; its arguments fit 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -18,12 +19,14 @@ from ..core import (
     Option,
     Seed,
     Thought,
+    Time,
     ToolSpec,
     canonical,
     choose,
+    in_words,
     tool_option,
 )
-from .filling import fill_fields, write_whole
+from .filling import UNSAID, fill_fields, write_whole
 
 Way: TypeAlias = Literal["fields", "whole"]
 
@@ -35,6 +38,46 @@ class Drafted:
     tool: ToolSpec
     arguments: Json = field(hash=False)
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A call that is meant but cannot be made: ``missing`` names the fields that must be told
+    and were not. Nothing is made up for them; ask."""
+
+    tool: ToolSpec
+    missing: tuple[str, ...]
+    probability: float
+
+    @property
+    def question(self) -> str:
+        """What to ask the person. In fixed words: a tiny model answers its own question."""
+        named = " and ".join(in_words(name.rpartition(".")[2]) for name in self.missing)
+        return f"For {in_words(self.tool.name)}: which {named}?"
+
+
+# An order not to do something, as a whole: openings of courtesy, then a negated imperative
+# that is not of the "don't forget to" kind.
+_DECLINED = re.compile(
+    r"\W*(?:(?:please|no|oh|well|hey|ok|okay|and|but|so|now|[a-z]+,),?\s+){0,3}"
+    r"(?:(?:i|we) (?:do not|don['’]?t) want you to|you (?:must|should|may|can)(?: not|n['’]t)"
+    r"|(?:there is |there's )?no need to|you (?:do not|don['’]?t) (?:have|need) to"
+    r"|do not|don['’]?t|dont|never)\s+"
+    r"(?!forget|hesitate|worry|mind|be |fail|neglect|miss|you |i |we |they )",
+    re.IGNORECASE,
+)
+_MORE = re.compile(r"[.;!?]\s+\S|\b(?:but|instead|rather|just|only|until|unless|without)\b", re.I)
+
+
+def declines(request: str) -> bool:
+    """Whether a request says only that something is not to be done.
+
+    >>> declines("Please don't call the bakery."), declines("Don't forget to call the bakery.")
+    (True, False)
+    >>> declines("Do not book the train, but a bus to Bern.")
+    False
+    """
+    return bool(_DECLINED.match(request[:200])) and _MORE.search(request.strip()) is None
 
 
 def call_key(tool: str, arguments: Json) -> str:
@@ -57,9 +100,11 @@ def draft_call(
     others: Sequence[Option] = (),
     margin: float = 0.0,
     way: Way = "fields",
-) -> Thought[Drafted | None]:
-    """The call that ``request`` asks for; None where no tool fits, or all that fit were
-    called so already.
+    now: Time | None = None,
+) -> Thought[Drafted | Incomplete | None]:
+    """The call that ``request`` asks for; Incomplete where something that it needs was not
+    said (see ``fill``); None where no tool fits, all that fit were called so already, or the
+    request only says what is not to be done.
 
     ``done`` are the keys of calls made before: none of them is drafted again, the next
     likeliest tool is taken instead. ``context`` is what was said and found before the
@@ -67,7 +112,7 @@ def draft_call(
     ``others`` are what else it may be, likelier than which a tool must be, and at least as
     likely as ``margin``. For ``way`` see ``fill``.
     """
-    if not tools or not request.strip():
+    if not tools or not request.strip() or declines(request):
         return None
     offered = [tool_option(tool.name, tool.description, tool.parameters) for tool in tools]
     instead = (*others, NONE) if none else tuple(others)
@@ -89,8 +134,10 @@ def draft_call(
             break
         tool = tools[place]
         filled = yield from fill(
-            tool, request, seed=seed.child(tool.name), context=context, way=way
+            tool, request, seed=seed.child(tool.name), context=context, way=way, now=now
         )
+        if isinstance(filled, Failed) and filled.reason == UNSAID:
+            return Incomplete(tool, tuple(filled.detail.split(", ")), spread[place])
         if isinstance(filled, Failed) or call_key(tool.name, filled) in done:
             continue
         return Drafted(tool, filled, spread[place])
@@ -98,12 +145,21 @@ def draft_call(
 
 
 def fill(
-    spec: ToolSpec, request: str, *, seed: Seed, context: str = "", way: Way = "fields"
+    spec: ToolSpec,
+    request: str,
+    *,
+    seed: Seed,
+    context: str = "",
+    way: Way = "fields",
+    now: Time | None = None,
 ) -> Thought[Json | Failed]:
-    """Arguments for a tool as ``request`` wants them; they fit the tool's schema.
+    """Arguments for a tool as ``request`` wants them; they fit the tool's schema. ``now`` is
+    what "tomorrow" is reckoned from; without it such words are not read. Failed with the
+    reason ``UNSAID`` where a date, time or duration is required and not told; of a tool that
+    acts also a number or a code.
 
     ``way``: "fields" finds them one by one among what the request offers, which a tiny model
     does far better; "whole" has the model write all of them as JSON, under the grammar."""
     if way == "fields":
-        return (yield from fill_fields(spec, request, seed=seed, context=context))
+        return (yield from fill_fields(spec, request, seed=seed, context=context, now=now))
     return (yield from write_whole(spec, request, seed=seed, context=context))

@@ -6,14 +6,19 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import pairwise
 
-from ..core import Json
+from ..core import Json, Time
+from .moments import FORMS, moments_in
 from .numbers import UNITS, Number, converted, numbers_in
 from .parameters import Field, fits
 from .spans import FUNCTION_WORDS, Span, spans_in, tokens_of
 
 MOST = 40  # candidates of a field
+READ = 8_000  # characters of a request, its last; a page that was pasted before it is left out
+LITERAL = 2_000  # characters of a list or an object that a request writes out
+LITERALS = 200  # openings of such that are looked at
 SINGLES = 12  # phrases that are tried as a list of one
 _SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|or)?|\b(?:and|or)\b|&|;)\s*", re.IGNORECASE)
 _RANGE = re.compile(r"\s*(?:to|and|until|till|through|-|–|,)\s*(?:[a-z] ?= ?)?", re.IGNORECASE)
@@ -33,10 +38,14 @@ class Candidate:
 
 
 class Reading:
-    """A request, read once: its numbers, spans and words."""
+    """A request, read once: its numbers, spans, words, and what it tells of time; without
+    ``now`` only dates and times that need no clock. Of a longer one the last ``READ``
+    characters are read."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, now: Time | None = None) -> None:
+        text = text[-READ:]
         self.text = text
+        self.moments = moments_in(text, now)
         self.numbers = numbers_in(text)
         self.spans = spans_in(text)
         self.tokens = tokens_of(text)
@@ -64,7 +73,12 @@ def candidates(one: Field, reading: Reading) -> list[Candidate]:
 
 
 def _offered(one: Field, reading: Reading) -> Iterator[Candidate]:
-    if one.kind == "boolean":
+    if one.kind == "union":
+        for way in one.ways:
+            yield from _offered(way, reading)
+    elif one.form in FORMS and one.kind in ("string", "array"):
+        yield from _moments(one, reading)
+    elif one.kind == "boolean":
         yield from (Candidate(value, str(value).lower()) for value in (True, False))
     elif one.kind == "array":
         yield from _lists(one, reading)
@@ -162,6 +176,20 @@ def _values(one: Field, number: Number, units: list[str]) -> Iterator[float]:
     yield number.value
 
 
+# -- times ----------------------------------------------------------------------------
+
+
+def _moments(one: Field, reading: Reading) -> Iterator[Candidate]:
+    """What the request tells in the field's form: nothing else is a date."""
+    own = [moment for moment in reading.moments if moment.form == one.form]
+    if one.kind == "string":
+        yield from (Candidate(m.value, m.value, m.start, m.end, "date") for m in own)
+    elif own:
+        own.sort(key=lambda moment: (moment.start, moment.end))
+        values: list[Json] = [moment.value for moment in own]
+        yield _listed(values, own[0].start, max(moment.end for moment in own), "row")
+
+
 # -- texts ----------------------------------------------------------------------------
 
 
@@ -169,6 +197,7 @@ def _texts(one: Field, reading: Reading) -> Iterator[Candidate]:
     for hint in one.hints:
         place = mention(hint, reading.text)
         yield Candidate(hint, hint, *(place or (-1, -1)), kind="hint")
+    yield from _told_days(one, reading)
     for span in reading.spans:
         text = span.text
         if span.day is not None:
@@ -177,6 +206,16 @@ def _texts(one: Field, reading: Reading) -> Iterator[Candidate]:
         if span.kind == "phrase" and re.search(r"[a-z]{3}[^s]s$", text):
             single = text[:-3] + "y" if text.endswith("ies") else text[:-1]
             yield Candidate(single, single, span.start, span.end, "singular")
+
+
+def _told_days(one: Field, reading: Reading) -> Iterator[Candidate]:
+    """Days told in words, for a text that is to be a date in a form of its own."""
+    written = {(span.start, span.end) for span in reading.spans if span.day is not None}
+    for moment in reading.moments:
+        if moment.form == "date" and (moment.start, moment.end) not in written:
+            day = date.fromisoformat(moment.value)
+            if text := _dated(Span(moment.start, moment.end, "", "date", day), one):
+                yield Candidate(text, text, moment.start, moment.end, "date")
 
 
 def _dated(span: Span, one: Field) -> str:
@@ -218,11 +257,10 @@ def _listed(values: list[Json], start: int, end: int, kind: str) -> Candidate:
 def _literals(reading: Reading, wanted: type) -> Iterator[Candidate]:
     """Lists or objects that the request writes out, as JSON or as Python does."""
     opening, closing = ("[(", "])") if wanted is list else ("{", "}")
-    for start, sign in enumerate(reading.text):
-        if sign not in opening:
-            continue
+    starts = [place for place, sign in enumerate(reading.text) if sign in opening]
+    for start in starts[:LITERALS]:
         depth = 0
-        for end in range(start, len(reading.text)):
+        for end in range(start, min(start + LITERAL, len(reading.text))):
             depth += reading.text[end] in "[({"
             depth -= reading.text[end] in "])}"
             if depth == 0:
@@ -256,13 +294,15 @@ def _parsed(text: str, reading: Reading) -> Json:
 def _number_lists(reading: Reading) -> Iterator[Candidate]:
     numbers = reading.numbers
     for begin in range(len(numbers)):
+        if begin and _together(reading, begin - 1):
+            continue
         end = begin
         while end + 1 < len(numbers):
             between = reading.text[numbers[end].end : numbers[end + 1].start]
             if not _SEPARATOR.fullmatch(between):
                 break
             end += 1
-        if end > begin and (begin == 0 or not _together(reading, begin - 1)):
+        if end > begin:
             yield _row(numbers[begin : end + 1])
     for first, second in pairwise(numbers):
         if _RANGE.fullmatch(reading.text[first.end : second.start]):

@@ -33,7 +33,7 @@ from ..core import (
     tool_option,
 )
 from .acting import idle
-from .calling import draft_call
+from .calling import Incomplete, draft_call
 from .draft import Draft
 from .meeting import hear
 from .outcome import Made
@@ -159,16 +159,24 @@ class Dialogue:
         understood = yield from self._understand(draft, heard)
         resolve: Resolve = "answer"
         calls: tuple[Made, ...] = ()
+        asked = ""
         if understood.intent.name in self.hand_over and understood.intent.name:
             resolve = "hand_over"
         elif understood.missing:
             resolve = "ask"
         else:
-            calls = yield from self._use_tool(draft, line, understood)
-            if held is not None and held < self.unknown and not any(one.ok for one in calls):
+            called = yield from self._use_tool(draft, line, understood)
+            if isinstance(called, Incomplete):
+                resolve, asked = "ask", called.question
+            else:
+                calls = called
+            known = bool(asked) or any(one.ok for one in calls)
+            if held is not None and held < self.unknown and not known:
                 resolve = "unknown"
         if resolve == "hand_over" and self.handing:
             text = self.handing
+        elif asked:
+            text = asked
         else:
             said = yield from generate(self._ask(draft, heard, resolve, records, calls, understood))
             if not isinstance(said, Completion):
@@ -193,12 +201,18 @@ class Dialogue:
         before = "\n".join(line.text for line in heard.before[-4:])
         seed = draft.situation.seed.child("understand")
         return (
-            yield from understand(heard.line.text, seed=seed, intents=self.intents, context=before)
+            yield from understand(
+                heard.line.text,
+                seed=seed,
+                intents=self.intents,
+                context=before,
+                now=heard.line.at,
+            )
         )
 
     def _use_tool(
         self, draft: Draft, line: Line, understood: Understood
-    ) -> Thought[tuple[Made, ...]]:
+    ) -> Thought[tuple[Made, ...] | Incomplete]:
         """Call the tool that the intent names, or one that is clearly meant."""
         tools = draft.situation.tools
         named = next((one.tool for one in self.intents if one.name == understood.intent.name), "")
@@ -214,9 +228,12 @@ class Dialogue:
             others=TALK,
             none=False,
             margin=self.margin,
+            now=line.at,
         )
         if drafted is None:
             return ()
+        if isinstance(drafted, Incomplete):
+            return drafted
         return (yield from _called(drafted.tool, drafted.arguments, line))
 
     def _ask(

@@ -4,6 +4,7 @@ speaks for each, and all fields decided together."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,6 +23,7 @@ from ..core import (
     Option,
     Seed,
     Thought,
+    Time,
     ToolSpec,
     Vectors,
     all_of,
@@ -32,6 +34,7 @@ from ..core import (
 )
 from .candidates import Candidate, Reading, candidates
 from .evidence import Evidence, Near, Signs, group, is_formed
+from .moments import FORMS
 from .parameters import Field, fields_of, fits, knows, plain
 from .prompts import prompt
 
@@ -76,39 +79,71 @@ def shipped() -> Weights:
     return found
 
 
+UNSAID = "unsaid"
+"""Reason of a Failed whose detail names the fields that the request does not tell."""
+
+
 def fill_fields(
-    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = "", now: Time | None = None
 ) -> Thought[Json | Failed]:
-    """Arguments for a tool as a request wants them; Failed where a field that must be there
-    cannot be written."""
+    """Arguments for a tool as a request wants them. Failed where a field that must be there
+    cannot be written, with the reason ``UNSAID`` where it must be told and is not: dates,
+    times and durations always, for a tool that acts numbers and codes too."""
     fields = fields_of(spec)
     if not fields:
         return {}
-    tables, whole = yield from gather(spec, request, seed=seed, context=context)
+    tables, whole = yield from gather(spec, request, seed=seed, context=context, now=now)
     made: dict[tuple[str, ...], Json] = {}
     for table, chosen in zip(tables, decide(tables, shipped())):
         if chosen is not None:
             made[table.field.path] = chosen.value
     missing = [one for one in fields if one.path not in made and _needed(one, spec, made)]
+    if unsaid := [".".join(one.path) for one in missing if must_be_told(one, spec)]:
+        return Failed(reason=UNSAID, detail=", ".join(unsaid))
+    said = f"{context}\n{request}"
     for one in missing:
         value = _written(whole, one.path)
-        if value is not None and (not knows(one.schema) or fits(value, one.schema)):
+        fit = not knows(one.schema) or fits(value, one.schema)
+        if value is not None and fit and _may_write(one, spec, value, said):
             made[one.path] = value
     missing = [one for one in missing if one.path not in made]
     written = yield from all_of([write(one, spec, request, seed) for one in missing])
     for one, value in zip(missing, written):
         if isinstance(value, Failed):
             return value
+        if not _may_write(one, spec, value[0], said):
+            return Failed(reason=UNSAID, detail=".".join(one.path))
         made[one.path] = value[0]
     return nested(spec.parameters, made)
 
 
+def must_be_told(one: Field, spec: ToolSpec) -> bool:
+    """Whether a field's value is never made up: read in the request, or asked for."""
+    if one.ways:
+        return all(must_be_told(way, spec) for way in one.ways)
+    if one.form in FORMS:
+        return True
+    acts, counted = spec.effect == "acts", one.kind in ("integer", "number")
+    return acts and counted and not one.choices and one.default is None
+
+
+def _may_write(one: Field, spec: ToolSpec, value: Json, said: str) -> bool:
+    """Whether a value that the model wrote may stand beside what the request offers."""
+    if must_be_told(one, spec):
+        return False
+    if spec.effect != "acts" or one.choices:
+        return True
+    # Of what acts, no number, address or code that nobody told.
+    codes = re.findall(r"\S*[\d@/\\]\S*", value if isinstance(value, str) else json.dumps(value))
+    return all(code.strip(".,;:!?\"'()[]") in said for code in codes)
+
+
 def gather(
-    spec: ToolSpec, request: str, *, seed: Seed, context: str = ""
+    spec: ToolSpec, request: str, *, seed: Seed, context: str = "", now: Time | None = None
 ) -> Thought[tuple[list[Table], Json | Failed]]:
     """The candidates of each field with their signs, in two rounds of asks, and what the model
     wrote for all of them at once."""
-    reading = Reading(f"{context}\n{request}" if context else request)
+    reading = Reading(f"{context}\n{request}" if context else request, now)
     fields = [one for one in fields_of(spec) if knows(one.schema)]
     offers = [candidates(one, reading) for one in fields]
     evidence = Evidence(spec, fields, reading)
@@ -119,6 +154,10 @@ def gather(
         all_of([_complete(one, offered, reading) for one, offered in zip(fields, offers)]),
     )
     values = [_written(written, one.path) for one in fields]
+    values = [
+        value if _may_write(one, spec, value, reading.text) else None
+        for one, value in zip(fields, values)
+    ]
     offers = [
         _with(one, [*offered, *more], value)
         for one, offered, more, value in zip(fields, offers, completed, values)

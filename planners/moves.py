@@ -20,7 +20,8 @@ from ..core import (
     tool_option,
 )
 from .acting import world_tools
-from .calling import Way, call_key, fill
+from .calling import Way, call_key, declines, fill
+from .filling import UNSAID
 from .outcome import Made, Task, facts, notes
 from .prompts import prompt
 
@@ -37,12 +38,14 @@ ASK_BACK = tool_option(
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What to do next; a call has its tool and the arguments."""
+    """What to do next; a call has its tool and the arguments, a question back the fields that
+    a call needs and nobody told, where it is about those."""
 
     kind: Kind
     spec: ToolSpec | None = None
     arguments: Json = field(default=None, hash=False)
     probability: float = 0.0
+    missing: tuple[str, ...] = ()
 
 
 def answering(task: Task, made: Sequence[Made]) -> Option:
@@ -82,7 +85,7 @@ def next_move(
     One decision among tools, answering, asking back and none of these; only a tool's
     arguments are written, under its schema. What was called before with the same arguments
     is passed over for the next likeliest move, so nothing is ever called twice."""
-    tools = offered(task, made)
+    tools = () if declines(task.goal) else offered(task, made)
     kinds: list[tuple[Kind, ToolSpec | None, Option]] = []
     if may_answer:
         kinds.append(("answer", None, answering(task, made)))
@@ -120,7 +123,11 @@ def next_move(
         fills += 1
         # A tiny model's own thoughts are no place to take arguments from.
         said = "\n".join(known if way == "whole" else facts(task, made))
-        filled = yield from fill(spec, task.goal, seed=seed.child(spec.name), context=said, way=way)
+        filled = yield from fill(
+            spec, task.goal, seed=seed.child(spec.name), context=said, way=way, now=task.now
+        )
+        if isinstance(filled, Failed) and filled.reason == UNSAID and may_ask:
+            return Move("ask", spec, None, spread[place], tuple(filled.detail.split(", ")))
         if not isinstance(filled, Failed) and call_key(spec.name, filled) not in done:
             return Move("call", spec, filled, spread[place])
     raise AssertionError("none of these is always a move")

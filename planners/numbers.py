@@ -83,6 +83,7 @@ _DIGITS = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
 _AFTER = re.compile(r"[ -]?(%|percent\b|[A-Za-z]+)?")
+_CODE = 64  # characters of an identifier beside a number that are looked at
 _CLOCK = re.compile(r"\b(\d{1,2})(?::(\d\d))? ?([ap])\.?m\b\.?", re.IGNORECASE)
 
 
@@ -93,7 +94,7 @@ class Number:
 
     start: int
     end: int
-    value: float
+    value: float  # an int where it is written as a whole number: no digit is lost
     unit: str = ""
     money: bool = False
     clock: bool = False
@@ -109,16 +110,18 @@ def numbers_in(text: str) -> list[Number]:
     """The numbers of a text in their order, none overlapping another.
 
     >>> [(one.value, one.unit) for one in numbers_in("two trips of -3.5 km at 5%")]
-    [(2.0, 'trips'), (-3.5, 'km'), (5.0, '%')]
+    [(2.0, 'trips'), (-3.5, 'km'), (5, '%')]
     >>> [one.value for one in numbers_in("213 million people by 11 PM")]
-    [213000000.0, 23.0]
+    [213000000, 23.0]
     """
     found = [*_clocks(text)]
-    taken = [(one.start, one.end) for one in found]
+    taken = bytearray(len(text))
+    for clock in found:
+        taken[clock.start : clock.end] = b"\1" * (clock.end - clock.start)
     for one in (*_digits(text), *_words(text)):
-        if all(one.end <= start or one.start >= end for start, end in taken):
+        if not any(taken[one.start : one.end]):
             found.append(one)
-            taken.append((one.start, one.end))
+            taken[one.start : one.end] = b"\1" * (one.end - one.start)
     return sorted(found, key=lambda one: one.start)
 
 
@@ -134,17 +137,21 @@ def _digits(text: str) -> Iterator[Number]:
     for match in _DIGITS.finditer(text):
         written = match.group().replace(",", "").replace("−", "-").replace("–", "-")
         start, end = match.span()
-        if _in_code(text, start, end) or re.search(r"[A-Za-z)]\^$", text[:start]):
+        if _in_code(text, start, end) or re.search(
+            r"[A-Za-z)]\^$", text[max(0, start - 2) : start]
+        ):
             continue  # a date, a time, an identifier; an exponent
         if "," in match.group() and text.rfind("[", 0, start) > text.rfind("]", 0, start):
             continue  # elements of a list
-        value = float(written)
+        if len(written) > 200:
+            continue  # a code; as a float it would be infinite
+        value: float = float(written) if re.search(r"[.eE]", written) else int(written)
         if match.group("sign") and start and text[start - 1].isalnum():
             value, start = -value, start + 1  # the end of a range
         if not isfinite(value):
             continue
         end, value = _scaled(text, end, value)
-        if re.match(r" ?°? ?[SW]\b(?! [A-Z])", text[end:]) and value != int(value):
+        if re.match(r" ?°? ?[SW]\b(?! [A-Z])", text[end : end + 8]) and value != int(value):
             value = -value  # south and west
         money = text[max(0, start - 1) : start] in ("$", "€", "£", "¥")
         yield Number(start, end, value, _unit(text, end), money=money)
@@ -152,8 +159,8 @@ def _digits(text: str) -> Iterator[Number]:
 
 def _in_code(text: str, start: int, end: int) -> bool:
     """Whether a number is but a part of a date, a time of day or a code."""
-    before = re.search(r"[\w#/:_.-]*$", text[:start])
-    after = re.match(r"[-–/:_.](?=\w)[\w/:_.-]*", text[end:])
+    before = re.search(r"[\w#/:_.-]*$", text[max(0, start - _CODE) : start])
+    after = re.match(r"[-–/:_.](?=\w)[\w/:_.-]*", text[end : end + _CODE])
     whole = (before[0] if before else "") + text[start:end] + (after[0] if after else "")
     if re.search(r"\d[-–/:_]\w|#|\d\.\d+\.\d", whole) is None:
         return False
@@ -223,7 +230,7 @@ def _special(text: str, match: re.Match[str]) -> Iterator[Number]:
         head, _, unit = word.partition("-")
         yield Number(match.start(), match.end(), float(_WORDS[head]), unit)
     elif word in UNITS and UNITS[word][0] == "time" and len(word) > 2:
-        before = text[: match.start()].rstrip().lower()
+        before = text[max(0, match.start() - 20) : match.start()].rstrip().lower()
         if re.search(r"\b(next|past|last|a|an|one|this|per)$", before) and not before.endswith(
             ("per", "this")
         ):

@@ -15,7 +15,7 @@ DEPTH = 4  # of objects in objects; what lies deeper is written under the gramma
 _WORDS = """
 type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength
 pattern items minItems maxItems uniqueItems properties required additionalProperties title
-description default examples format optional deprecated $schema $defs definitions
+description default examples format optional deprecated $schema $defs definitions anyOf oneOf
 """
 _KNOWN = frozenset(_WORDS.split())
 _KINDS = ("integer", "number", "boolean", "string", "array", "object")
@@ -32,7 +32,8 @@ _EXAMPLE = re.compile(r"\b(e\.?g\.?|example|such as|like|format)\b", re.IGNORECA
 class Field:
     """One value to find. ``kind``: integer, number, boolean, string, array, object or any;
     ``item`` the kind of an array's elements. ``choices`` are the only values allowed,
-    ``hints`` values that the description lists. ``default`` is None where none is told."""
+    ``hints`` values that the description lists. ``default`` is None where none is told.
+    ``ways`` are the alternatives of a union, in the schema's order."""
 
     path: tuple[str, ...]
     kind: str
@@ -43,6 +44,7 @@ class Field:
     choices: tuple[Any, ...] = ()
     hints: tuple[str, ...] = ()
     default: Json = field(default=None, hash=False)
+    ways: tuple[Field, ...] = ()
 
     @property
     def name(self) -> str:
@@ -53,6 +55,13 @@ class Field:
     def words(self) -> str:
         """Its name in words."""
         return in_words(self.name)
+
+    @property
+    def form(self) -> str:
+        """The format of its texts, or of its list's: "date", "email"; empty for none."""
+        inner = self.schema.get("items") if self.kind == "array" else self.schema
+        told = inner.get("format") if isinstance(inner, Mapping) else None
+        return told if isinstance(told, str) else ""
 
     @property
     def text(self) -> str:
@@ -76,7 +85,7 @@ def _fields(
         if kind_of(one) == "object" and one.get("properties") and depth and _simple(one):
             yield from _fields(one, root, here, needed, depth - 1)
         else:
-            yield _field(one, here, needed)
+            yield _field(one, here, needed, root)
 
 
 def plain(schema: Json, root: Json) -> Json:
@@ -99,9 +108,20 @@ def plain(schema: Json, root: Json) -> Json:
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
         schema = {**rest, **others[0], "description": rest.get("description", "")}
     kinds = schema.get("type")
-    if isinstance(kinds, list) and len([kind for kind in kinds if kind != "null"]) == 1:
-        schema = {**schema, "type": next(kind for kind in kinds if kind != "null")}
+    if isinstance(kinds, list):
+        named = [kind for kind in kinds if kind != "null"]
+        rest = {key: value for key, value in schema.items() if key != "type"}
+        if len(named) == 1:
+            return {**rest, "type": named[0]}
+        return {**rest, "anyOf": [{"type": kind} for kind in named]} if named else rest
     return schema
+
+
+def _ways(schema: Json, root: Json) -> list[Json]:
+    """The alternatives of a union behind their references, without null."""
+    told = schema.get("anyOf") or schema.get("oneOf") or ()
+    found = [plain(way, root) for way in told if isinstance(way, Mapping)]
+    return [way for way in found if way.get("type") != "null"]
 
 
 def kind_of(schema: Json) -> str:
@@ -115,8 +135,15 @@ def kind_of(schema: Json) -> str:
     return "any"
 
 
-def _field(schema: Json, path: tuple[str, ...], required: bool) -> Field:
+def _field(schema: Json, path: tuple[str, ...], required: bool, root: Json) -> Field:
     about = " ".join(str(schema.get("description") or "").split())
+    if "type" not in schema and (alternatives := _ways(schema, root)):
+        rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
+        schema = {**rest, "anyOf": alternatives}
+        told = [{"description": about, **one} for one in alternatives]
+        ways = tuple(_field(one, path, required, root) for one in told)
+        default = schema.get("default")
+        return Field(path, "union", schema, required, about, default=default, ways=ways)
     kind = kind_of(schema)
     items = schema.get("items") if kind == "array" else None
     choices = [schema["const"]] if "const" in schema else schema.get("enum") or ()
@@ -194,6 +221,7 @@ def knows(schema: Json) -> bool:
         return False
     kinds = schema.get("type", "string")
     inner = [*schema.get("properties", {}).values()]
+    inner += [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
     if isinstance(schema.get("items"), Mapping):
         inner.append(schema["items"])
     elif "items" in schema:
@@ -208,6 +236,9 @@ def fits(value: Json, schema: Json) -> bool:
     if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
         return False
     if "const" in schema and not _same(value, schema["const"]):
+        return False
+    ways = schema.get("anyOf") or schema.get("oneOf")
+    if ways and not any(fits(value, way) for way in ways):
         return False
     match schema.get("type"):
         case "boolean":
@@ -230,17 +261,20 @@ def _same(one: Json, other: Json) -> bool:
 
 
 def _fits_number(value: Json, schema: Json, kind: str) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     if kind == "integer" and value != int(value):
         return False
     step = schema.get("multipleOf")
+    exact = isinstance(value, int) and isinstance(step, int)
     return bool(
         value >= schema.get("minimum", -math.inf)
         and value <= schema.get("maximum", math.inf)
         and value > schema.get("exclusiveMinimum", -math.inf)
         and value < schema.get("exclusiveMaximum", math.inf)
-        and (not step or (value / step) == int(value / step))
+        and (not step or (value % step == 0 if exact else value / step == int(value / step)))
     )
 
 
@@ -261,6 +295,9 @@ _FORMATS = {
     "time": re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z", re.I),
     "date-time": re.compile(
         r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z", re.I
+    ),
+    "duration": re.compile(
+        r"-?P(?=[\dT])(\d+W|(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?)\Z"
     ),
     "email": re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z"),
     "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z"),

@@ -18,7 +18,7 @@ from ..core import (
     to_json,
 )
 from .acting import PREFIX, action_of
-from .calling import Way
+from .calling import Incomplete, Way
 from .checking import cross_check
 from .goals import working
 from .moves import FILLS, Move, next_move
@@ -76,7 +76,7 @@ class React:
             if isinstance(move, Failed):
                 return _ended("failed", made, f"no decision ({move.reason}): {move.detail}")
             if move.kind == "ask":
-                return (yield from _ask_back(task, made, number + 1))
+                return (yield from _ask_back(task, made, number + 1, move))
             if move.kind == "answer" or (move.kind == "give_up" and settling):
                 open_ = False
                 if self.check:
@@ -129,8 +129,16 @@ def _call(task: Task, made: list[Made], move: Move) -> Thought[None]:
     made.append(Made.of(name, move.arguments, answer))
 
 
-def _ask_back(task: Task, made: Sequence[Made], rounds: int) -> Thought[Outcome]:
+def _ask_back(task: Task, made: Sequence[Made], rounds: int, move: Move) -> Thought[Outcome]:
     """Wait for a person, with the question for them."""
+    if move.missing and move.spec is not None:
+        return Outcome(
+            status="waiting",
+            answer=Incomplete(move.spec, move.missing, move.probability).question,
+            calls=tuple(made),
+            why=f"{', '.join(move.missing)} of {move.spec.name} was not said",
+            progress=_progress(made, rounds),
+        )
     asked = yield from generate(
         Generate(
             messages=prompt("ask_back", goal=task.goal, notes=notes(task, made) or ["nothing"]),

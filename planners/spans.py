@@ -83,6 +83,16 @@ def _typed(text: str) -> Iterator[Span]:
 
 
 def _dates(text: str) -> Iterator[Span]:
+    for start, end, when in dates_in(text):
+        yield Span(start, end, text[start:end], "date", when)
+
+
+def dates_in(text: str) -> Iterator[tuple[int, int, date]]:
+    """Start, end and day of each date that is written with its year.
+
+    >>> [day.isoformat() for _, _, day in dates_in("from March 4, 2021 to 2021-05-01")]
+    ['2021-03-04', '2021-05-01']
+    """
     for match in _DATES.finditer(text):
         parts = {key[0]: part for key, part in match.groupdict().items() if part}
         month = int(parts["m"]) if "m" in parts else MONTHS[parts["n"].lower()]
@@ -93,7 +103,7 @@ def _dates(text: str) -> Iterator[Span]:
             when = date(year, month, day)
         except ValueError:
             continue
-        yield Span(*match.span(), match.group(), "date", when)
+        yield *match.span(), when
 
 
 def _formulas(text: str) -> Iterator[Span]:
@@ -138,7 +148,9 @@ def _names(text: str) -> Iterator[Span]:
     place = 0
     while place < len(tokens):
         word = tokens[place][2]
-        first = place == 0 or text[: tokens[place][0]].rstrip()[-1:] in (".", "?", "!", "")
+        first = place == 0 or text[max(0, tokens[place][0] - 16) : tokens[place][0]].rstrip()[
+            -1:
+        ] in (".", "?", "!", "")
         if not word[:1].isupper() or (word.lower() in FUNCTION_WORDS and len(word) > 1):
             place += 1
             continue

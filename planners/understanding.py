@@ -20,11 +20,14 @@ from ..core import (
     Option,
     Seed,
     Thought,
+    Time,
     ToolSpec,
     all_of,
     choose,
 )
 from .calling import fill
+from .filling import UNSAID
+from .moments import FORMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ def understand(
     sentiment: bool = False,
     languages: Sequence[str] = (),
     context: str = "",
+    now: Time | None = None,
 ) -> Thought[Understood]:
     """Understand a text as far as is asked: its intent and details, its mood, its language.
 
@@ -117,7 +121,7 @@ def understand(
     slots: dict[str, Json] = {}
     missing: tuple[str, ...] = ()
     if meant is not None and meant.slots:
-        slots, missing = yield from slots_of(meant, text, seed=seed, context=context)
+        slots, missing = yield from slots_of(meant, text, seed=seed, context=context, now=now)
     return Understood(
         intent=found.get("intent", Guess()),
         slots=slots,
@@ -142,13 +146,18 @@ def _guess(
 
 
 def slots_of(
-    intent: Intent, text: str, *, seed: Seed, context: str = ""
+    intent: Intent, text: str, *, seed: Seed, context: str = "", now: Time | None = None
 ) -> Thought[tuple[dict[str, Json], tuple[str, ...]]]:
     """The details of an intent that a text (or what was said before it) gives, and the names
-    of those required that it does not."""
+    of those required that it does not. ``now`` is what "tomorrow" is reckoned from."""
     schema = intent.slots if isinstance(intent.slots, dict) else {}
     spec = ToolSpec(intent.name, intent.about, schema)
-    filled = yield from fill(spec, text, seed=seed.child("slots"), context=context)
+    filled = yield from fill(spec, text, seed=seed.child("slots"), context=context, now=now)
+    if isinstance(filled, Failed) and filled.reason == UNSAID:
+        # The rest may have been told all the same.
+        rest = _without(schema, {name.partition(".")[0] for name in filled.detail.split(", ")})
+        spec = ToolSpec(intent.name, intent.about, rest)
+        filled = yield from fill(spec, text, seed=seed.child("rest"), context=context, now=now)
     values = {} if isinstance(filled, Failed) or not isinstance(filled, dict) else filled
     said = f"{context}\n{text}"
     known = {
@@ -158,6 +167,16 @@ def slots_of(
     }
     required = schema.get("required", ())
     return known, tuple(name for name in required if name not in known)
+
+
+def _without(schema: Json, names: set[str]) -> Json:
+    """A schema without some of its fields."""
+    fields = schema.get("properties", {})
+    return {
+        **schema,
+        "properties": {name: one for name, one in fields.items() if name not in names},
+        "required": [name for name in schema.get("required", ()) if name not in names],
+    }
 
 
 _WORDS = (
@@ -177,7 +196,9 @@ def _stands_in(value: Json, said: str, schema: Json) -> bool:
     """
     if value is None:
         return False
-    if isinstance(value, bool) or (isinstance(schema, dict) and ("enum" in schema)):
+    schema = schema if isinstance(schema, dict) else {}
+    # A date was read, never written: "tomorrow" does not hold it word for word.
+    if isinstance(value, bool) or "enum" in schema or schema.get("format") in FORMS:
         return True
     words = set(re.findall(r"\w+", said.lower()))
     if isinstance(value, int | float):

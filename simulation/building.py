@@ -33,7 +33,7 @@ from ..core import (
     nearest,
     to_json,
 )
-from ..memory import Memory
+from ..memory import Memory, load_memories
 from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
@@ -148,8 +148,11 @@ def _versions() -> Json:
 
 
 def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None) -> Model:
-    """The model of a scenario, loaded. ``progress`` is told in words that this begins."""
+    """The model of a scenario, loaded. ``progress`` is told in words that this begins. A server
+    gets the user's key only where the user gave its name (``Scenario.settle``): a scenario's or
+    a run's file may come from anybody."""
     from ..models import model_from_name
+    from ..models.remote_key import GivenName
 
     table = scenario.model
     if progress:
@@ -163,6 +166,7 @@ def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None
         rows=table.rows or None,
         pass_tokens=table.pass_tokens or None,
         cache_mb=table.cache_mb or None,
+        send_key=isinstance(table.name, GivenName),
     )
 
 
@@ -184,7 +188,7 @@ def make_agents(
     scenario: Scenario, store: Store, model: Model, *, read: bool = False
 ) -> list[Agent]:
     """An agent for every person of a scenario, all with ``model``; with ``read`` they have
-    yet to read their documents."""
+    yet to read their documents and to take over memories."""
     look_beside(scenario)
     rules = scenario.minds.rules
     return [
@@ -199,6 +203,7 @@ def make_agents(
             policy=policy_of(scenario, member),
             step_seconds=scenario.scenario.step_seconds,
             documents=member.documents if read else (),
+            memories=load_memories(member.memories)[0] if read and member.memories else (),
             upkeep=upkeep_of(scenario, member),
         )
         for member in scenario.people

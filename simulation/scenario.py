@@ -23,6 +23,7 @@ from ..core import (
     to_json,
 )
 from ..core.minds import InputKind
+from ..models.remote_key import GivenName
 from .scenario_checks import cast_of, check_minds, check_name, check_persona
 
 
@@ -94,9 +95,10 @@ class MindsTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """[[people]]: a persona, the documents it has read, and what differs from [minds] for it."""
+    """[[people]]: a persona, the documents it has read, the folder of Smallville memories it
+    begins with, and what differs from [minds] for it."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memory")
+    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
 
     persona: Persona
     planner: str = ""
@@ -104,6 +106,7 @@ class Member:
     start: tuple[int, int] | None = None
     policy: Json = None
     documents: tuple[str, ...] = ()
+    memories: str = ""
     memory: Json = None
 
 
@@ -149,13 +152,14 @@ class Scenario:
         return moment(self.scenario.start, f"{self.source}: [scenario] start")
 
     def settle(self, **changes: Json) -> Scenario:
-        """A copy with settings of the command line; those that are None change nothing."""
+        """A copy with settings that the user gives; those that are None change nothing. A
+        ``model`` given here may get the user's key, one that a file names may not."""
         heading = {key: changes[key] for key in ("seed", "until") if changes.get(key) is not None}
         model = {key: changes[key] for key in ("exact", "device", "dtype") if changes.get(key)}
         if changes.get("max_tokens_per_day") is not None:
             model["max_tokens_per_day"] = changes["max_tokens_per_day"]
         if changes.get("model"):
-            model["name"] = changes["model"]
+            model["name"] = GivenName(changes["model"])
         members, minds = self.people, self.minds
         if changes.get("planner"):
             minds = replace(minds, planner=changes["planner"])
@@ -174,7 +178,11 @@ class Scenario:
         world = replace(self.world, map=Path(self.world.map).name)
         model = replace(self.model, max_tokens_per_day=0)
         people = tuple(
-            replace(member, documents=tuple(Path(name).name for name in member.documents))
+            replace(
+                member,
+                documents=tuple(Path(name).name for name in member.documents),
+                memories=Path(member.memories).name,
+            )
             for member in self.people
         )
         source = Path(self.source).name
@@ -354,6 +362,8 @@ def _anchor_files(data: dict[str, Json], path: Path) -> None:
     for one in data.get("people", ()):
         if isinstance(one, dict) and isinstance(one.get("persona"), str):
             one["persona"] = str((path.parent / one["persona"]).resolve())
+        if isinstance(one, dict) and isinstance(one.get("memories"), str) and one["memories"]:
+            one["memories"] = str((path.parent / one["memories"]).resolve())
         if isinstance(one, dict) and isinstance(one.get("documents"), list):
             files = map(str, one["documents"])
             one["documents"] = [str((path.parent / file).resolve()) for file in files]

@@ -46,6 +46,11 @@ def check_minds(made: Scenario) -> None:
                 f"{made.source}: [[inputs]] at {given.at}: a document is given to somebody with "
                 "documents = ['handbook.md'] in its [[people]]"
             )
+        if given.kind == "memories":
+            raise SettingError(
+                f"{made.source}: [[inputs]] at {given.at}: memories are given to somebody with "
+                "memories = 'folder' in its [[people]]"
+            )
 
 
 def check_persona(persona: Persona, where: str) -> None:

@@ -34,7 +34,7 @@ from ..core import (
     drive,
     to_json,
 )
-from ..memory import CallBook, document_input
+from ..memory import CallBook, document_input, memories_input
 from ..models.ledger import Spent
 from ..store import Store
 from ..tools import Listener
@@ -65,6 +65,7 @@ class Tick:
     failed: tuple[Failure, ...] = ()
 
 
+_TO_SOMEBODY = ("whisper", "line", "document", "memories")
 Observer = Callable[[Tick], None]
 
 
@@ -172,6 +173,8 @@ class Simulation:
             self.store.put("seconds", 0.0)
             self.journal.snapshot(-1, self._opening)
             for name, agent in self.agents.items():
+                if agent.memories:
+                    self.journal.add_input(0, memories_input(agent.memories, name), planned=True)
                 for fact in agent.persona.facts:
                     given = Input(kind="whisper", to=name, text=fact)
                     self.journal.add_input(0, given, planned=True)
@@ -247,7 +250,7 @@ class Simulation:
             raise SettingError(f"input: step {step} is over; the next one is {self.step}")
         if step == self.step and self._begun:
             raise SettingError(f"input: step {step} has begun; the next one is {step + 1}")
-        if given.kind in ("whisper", "line", "document") and given.to not in self.agents:
+        if given.kind in _TO_SOMEBODY and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
         if given.kind == "line" and given.who in self.agents:
             raise SettingError(f"input: '{given.who}' is an agent; a line needs a person's name")

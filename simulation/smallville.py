@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from ..core import SettingError
-from ..world import read_smallville
+from ..memory import load_memories
+from ..world import SmallvilleBase, read_smallville
 from .scenario import Heading, Member, MindsTable, ModelTable, Scenario, WorldTable
+from .scenario_checks import check_persona
+
+log = logging.getLogger(__name__)
 
 
 def smallville_scenario(folder: Path) -> Scenario:
-    """A base simulation of the generative agents' format as a scenario.
+    """A base simulation or a saved run of the generative agents' format as a scenario.
 
     Personas, start tiles, start time and step length are the folder's; the histories
-    beside its map become the first memories. One tile a step, as there.
-    Raises SettingError or MapError naming the file that is missing or wrong."""
+    beside its map and the personas' own nodes become the first memories. A saved run goes on
+    at its time and on its tiles, with its memories; what people had planned they plan anew,
+    of which a warning tells. One tile a step, as there.
+    Raises SettingError, MapError or MemoryFault naming the file that is missing or wrong."""
     base = read_smallville(folder)
     if base.finished:
         raise SettingError(
             f"{folder}: is a finished run; look at it with view, or run a base simulation"
         )
-    people = [Member(persona=one, start=base.starts[one.name]) for one in base.personas]
+    if base.saved:
+        log.warning(
+            "%s: goes on at %s after its %d steps; plans and talks under way are not taken over",
+            folder,
+            base.now,
+            base.steps,
+        )
+    for one in base.personas:
+        check_persona(one, f"{folder}: {one.name}")
+    people = [
+        Member(persona=one, start=base.starts[one.name], memories=_memories(base, one.name))
+        for one in base.personas
+    ]
     return Scenario(
         scenario=Heading(
             name=folder.name,
             title=folder.name.replace("_", " "),
-            start=f"{base.start:%Y-%m-%d %H:%M:%S}",
+            start=f"{base.now if base.saved else base.start:%Y-%m-%d %H:%M:%S}",
             step_seconds=base.step_seconds,
             until="",
         ),
@@ -35,3 +54,17 @@ def smallville_scenario(folder: Path) -> Scenario:
         people=tuple(people),
         source=str(folder),
     )
+
+
+def _memories(base: SmallvilleBase, name: str) -> str:
+    """The folder of somebody's memories; empty where there are none."""
+    folder = base.memory_folder(name)
+    if (folder / "nodes.json").is_file():
+        # Read here already: a wrong file is told of before anything is begun.
+        return str(base.folder / "personas" / name) if load_memories(folder)[0] else ""
+    if base.saved:
+        raise SettingError(
+            f"{folder}: holds no nodes.json, so {name} would go on without its memories; "
+            "restore it, or write {} into it"
+        )
+    return ""

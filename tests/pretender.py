@@ -24,15 +24,19 @@ def words(text: str) -> set[str]:
 
 class Pretender:
     """A server on a port of its own. ``moods`` are what the next requests get instead of an
-    answer: a status, "hang", "drop", "break" or "junk". It likes words it has met: their
-    log-probability is -0.5, others' -5."""
+    answer: a status, with a body if need be, "hang", "drop", "break", "junk", JSON, or the
+    bytes of a stream; ``streams`` are what the next that ask for a stream get. ``listed`` is
+    sent in place of the list of models. It likes words it has met: their log-probability is
+    -0.5, others' -5."""
 
     def __init__(self) -> None:
-        self.moods: list[int | str] = []
+        self.moods: list[Any] = []
+        self.streams: list[bytes] = []
+        self.listed: Any = None
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.models: list[dict[str, Any]] = [{"id": "toy", "owned_by": "vllm"}]
         self.echo = self.prompt_logprobs = False
-        self.logprobs = True
+        self.logprobs = self.tells_usage = True
         self.status = 200  # of the list of models
         self.window = 10_000
         self.delay = 0.0
@@ -75,13 +79,15 @@ class Pretender:
         choice["message"] = {"role": "assistant", "content": "".join(written)}
         usage = {"prompt_tokens": count, "completion_tokens": len(written)}
         usage["prompt_tokens_details"] = {"cached_tokens": count // 2}  # type: ignore[assignment]
-        return 200, {"choices": [choice], "usage": usage}
+        return 200, {"choices": [choice], "usage": usage if self.tells_usage else None}
 
     def bound(
         self, body: dict[str, Any], said: str, choice: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """A reply bound to an enum: the label whose line in the menu shares most words with
         the rest. The first token decides and has the candidates' probabilities."""
+        if body["response_format"]["type"] == "json_object":
+            return self.reply(said), choice
         schema = body["response_format"]["json_schema"]["schema"]
         name, rule = next(iter(schema.get("properties", {"": {}}).items()))
         if "enum" not in rule:
@@ -125,7 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.send(self.pretender.status, {"object": "list", "data": self.pretender.models})
+        whole = {"object": "list", "data": self.pretender.models}
+        listed = self.pretender.listed
+        self.send(self.pretender.status, whole if listed is None else listed)
 
     def do_POST(self) -> None:
         own = self.pretender
@@ -150,12 +158,21 @@ class Handler(BaseHTTPRequestHandler):
             with own.lock:
                 own.open -= 1
 
-    def react(self, mood: int | str, body: dict[str, Any]) -> None:
+    def react(self, mood: Any, body: dict[str, Any]) -> None:
         own = self.pretender
+        if own.streams and body.get("stream"):
+            mood = own.streams.pop(0)
         if mood == "hang":
             own.release.wait(30)
         if mood in ("hang", "drop"):
             self.close_connection = True
+        elif isinstance(mood, bytes):
+            self.begin_stream()
+            self.wfile.write(mood)
+        elif isinstance(mood, dict):
+            self.send(200, mood)
+        elif isinstance(mood, tuple):
+            self.send(*mood)
         elif mood == "junk":
             self.send(200, "<html>not what you think</html>")
         elif isinstance(mood, int) and mood != 200:
@@ -182,11 +199,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def stream(self, found: dict[str, Any], broken: bool) -> None:
+    def begin_stream(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         self.close_connection = True
+
+    def stream(self, found: dict[str, Any], broken: bool) -> None:
+        self.begin_stream()
         choice = found["choices"][0]
         pieces = tokens_of(choice["message"]["content"])
         for place, piece in enumerate(pieces):
@@ -215,6 +235,22 @@ def answers(model: Any, asks: Sequence[ModelAsk]) -> list[Any]:
     while events := client.wait():
         found |= {event.ticket: event.answer for event in events if isinstance(event, Done)}
     return [found[ticket] for ticket in tickets]
+
+
+def told(content: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:
+    """A chat completion as servers send it, without counts of tokens."""
+    whole = {"role": "assistant", "content": content, **message}
+    return {"choices": [{"index": 0, "message": whole, "finish_reason": finish}]}
+
+
+def chunks(*deltas: Any, end: bytes = b"data: [DONE]\n\n") -> bytes:
+    """A stream of deltas (a text is its content), and what ends it."""
+    out = b""
+    for delta in deltas:
+        own = {"content": delta} if isinstance(delta, str | list) else delta
+        chunk = {"choices": [{"index": 0, "delta": own, "finish_reason": None}]}
+        out += f"data: {json.dumps(chunk)}\n\n".encode()
+    return out + end
 
 
 def until(true: Callable[[], bool]) -> None:

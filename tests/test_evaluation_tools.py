@@ -197,7 +197,9 @@ def test_whole_calls_are_right(smollm2: LocalModel, data: Path) -> None:
         items = load(data, name)[:16:2]
         thoughts = [draft_call(i.request, i.specs(), seed=Seed.of(1), none=False) for i in items]
         found = think(smollm2, thoughts)
-        calls = [judged(i, one.tool, one, {}) for i, one in zip(items, found) if one is not None]
+        calls = [
+            judged(i, one.tool, one, {}) for i, one in zip(items, found) if isinstance(one, Drafted)
+        ]
         assert sum(one.right_tool for one in calls) >= 7
         assert sum(one.right for one in calls) >= 4
         assert not any(one.invalid or one.invented for one in calls)

@@ -127,7 +127,7 @@ def test_pdf_pages(tmp_path: Path) -> None:
     [
         ("a.txt", b"", MemoryFault, "holds no text"),
         ("a.txt", b" \n\n", MemoryFault, "holds no text"),
-        ("a.txt", b"caf\xe9", MemoryFault, "byte 3 is no UTF-8"),
+        ("a.txt", b"caf\xe9", MemoryFault, "a.txt: is not UTF-8 .*save the file as UTF-8"),
         ("a.md", b"a\x00b", MemoryFault, "binary"),
         ("a.docx", b"PK", SettingError, "cannot be read as documents; known: .csv"),
         ("a.csv", b'a,b\n"x', MemoryFault, "no CSV file"),

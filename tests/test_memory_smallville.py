@@ -42,7 +42,8 @@ def folder_of(tmp_path: Path, nodes: Json, embeddings: Json = None) -> Path:
 
 
 def test_nodes_become_records(tmp_path: Path) -> None:
-    """Each type becomes its kind; order, evidence, places and embeddings are kept."""
+    """Each type becomes its kind; order, evidence, places, embeddings and importances are
+    kept, those above 10 too."""
     nodes = {
         "node_3": node(type="thought", filling=["node_1", "node_2"], depth=1, poignancy=7),
         "node_2": node(subject="town:house:bed", description="bed is idle", filling="node_1"),
@@ -55,7 +56,7 @@ def test_nodes_become_records(tmp_path: Path) -> None:
     assert [record.kind for record in records] == kinds
     assert [record.id for record in records] == [1, 2, 3, 4, 5]
     assert [record.evidence for record in records] == [(), (1,), (1, 2), (), ()]
-    assert [record.importance for record in records] == [1, 1, 7, 10, 1]
+    assert [record.importance for record in records] == [1, 1, 7, 11, 1]
     assert (records[1].who, records[1].place) == ("", "town:house:bed")
     assert records[2].depth == 1
     assert records[0].created == datetime(2023, 2, 13, 9)
@@ -70,6 +71,9 @@ def test_nodes_become_records(tmp_path: Path) -> None:
         ({"node_1": node(filling=["node_9"])}, "node_9"),
         ({"node_1": {"type": "event"}}, "node_1"),
         ({"first": node()}, "first"),
+        ({"node_1": node(predicate=["is"])}, "node_1 .*its predicate is"),
+        ({"node_1": node(poignancy="much")}, "node_1"),
+        ({"node_1": node(poignancy=None)}, "node_1"),
         ([], "must hold an object"),
     ],
 )
@@ -84,7 +88,7 @@ def test_missing_memories_are_named(tmp_path: Path) -> None:
     with pytest.raises(MemoryFault, match="no Smallville memories"):
         load_memories(tmp_path)
     (tmp_path / "nodes.json").write_text("{", encoding="utf-8")
-    with pytest.raises(MemoryFault, match=r"nodes\.json: cannot be read"):
+    with pytest.raises(MemoryFault, match=r"nodes\.json: is not well-formed JSON"):
         load_memories(tmp_path)
 
 

@@ -246,7 +246,7 @@ def test_a_disk_that_fills_up_is_told(
     """A write that fails for want of room becomes NoSpace and leaves nothing."""
     from denizens.models import convert
 
-    def fill(gguf: Path, folder: Path) -> None:
+    def fill(gguf: Path, folder: Path, dtype: object) -> None:
         folder.mkdir()
         (folder / "half").write_text("half")
         raise OSError(28, "No space left on device")
@@ -263,7 +263,7 @@ def test_a_pull_installs_in_one_rename(
     """After a pull the folder is whole, loads, and a wreck without a manifest has given way."""
     from denizens.models import convert
 
-    monkeypatch.setattr(convert, "gguf_to_folder", lambda gguf, folder: write_tiny_model(folder))
+    monkeypatch.setattr(convert, "gguf_to_folder", lambda gguf, folder, _: write_tiny_model(folder))
     target = cache / "models" / "smollm2"
     target.mkdir(parents=True)
     (target / "wreck").write_text("x")

@@ -233,12 +233,12 @@ def test_a_schema_is_passed_on_and_checked(server: Pretender, model: RemoteModel
 
 
 def test_impossible_schemas(server: Pretender, model: RemoteModel) -> None:
-    """A schema that is none is refused here, one that the server refuses there, and one
-    that points elsewhere is not followed."""
+    """A schema that is none is refused here, one that the server refuses in every form there,
+    and one that points elsewhere is not followed."""
     (found,) = answers(model, [say(schema={"type": "wrong"})])
     assert found.reason == "schema"
     assert server.seen == []
-    server.moods = [400]
+    server.moods = [400] * 3
     (found,) = answers(model, [say(schema=PERSON)])
     assert found.reason == "schema"
     server.reply = lambda said: "{}"

@@ -155,15 +155,22 @@ def test_a_guided_choice_without_probabilities(server: Pretender, model: RemoteM
 def test_a_guided_choice_that_fails(
     server: Pretender, model: RemoteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reply that is none of the options is Failed, one that cannot be asked refused; too
-    long messages are trimmed here too."""
+    """A reply that is none of the options decides nothing: nearness of meaning does, or with
+    method direct the ask is Failed; one that cannot be asked is refused; too long messages are
+    trimmed here too."""
     server.window = 110
     long = Message("user", (Part("word " * 60, drop=1), Part("Choose.")))
     (found,) = answers(model, [Choose(messages=(long,), options=TRADES, about="iron")])
     assert found.index == 1
-    monkeypatch.setattr(server, "bound", lambda body, said, choice: ("the smith", choice))
-    wrong = [pick("iron"), pick("iron", ()), pick(" "), pick("iron", (TRADES[0], TRADES[0]))]
-    assert [one.reason for one in answers(model, wrong)] == ["schema", *["refused"] * 3]
+    monkeypatch.setattr(server, "bound", lambda body, said, choice: ("neither", choice))
+    (near,) = answers(model, [pick("iron")])
+    assert near.index == 0  # the vectors of this server lean towards the first
+    assert 0.0 < near.probabilities[1] < near.probabilities[0]
+    wrong = [pick("iron", ()), pick(" "), pick("iron", (TRADES[0], TRADES[0]))]
+    assert [one.reason for one in answers(model, wrong)] == ["refused"] * 3
+    direct = by(server, "direct")
+    assert [one.reason for one in answers(direct, [pick("iron")])] == ["schema"]
+    direct.close()
 
 
 def test_temperature_draws(server: Pretender, model: RemoteModel) -> None:

@@ -23,7 +23,7 @@ from denizens.evaluation.loads import think
 from denizens.evaluation.schemas import validator
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.local import LocalModel
-from denizens.planners import Drafted, call_key, draft_call, fill
+from denizens.planners import Drafted, Incomplete, call_key, draft_call, fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +63,9 @@ def model(*likely: float, written: Json = None) -> tuple[ScriptedModel, list[Mod
 def drafted(
     scripted: ScriptedModel, request: str, tools: Sequence[ToolSpec], **more: Any
 ) -> Drafted | None:
-    return think(scripted, [draft_call(request, tools, seed=SEED, **more)])[0]
+    (told,) = think(scripted, [draft_call(request, tools, seed=SEED, **more)])
+    assert not isinstance(told, Incomplete)
+    return told
 
 
 def filled(spec: ToolSpec, request: str, written: Json = None, **more: Any) -> Json | Failed:
@@ -302,7 +304,7 @@ def test_arguments_always_fit_and_no_tool_is_invented(
     for _ in range(3):
         thought = draft_call(request, tools, seed=Seed.of(seed), done=done)
         (found,) = think(ImprovisedModel(seed), [thought])
-        if found is None:
+        if not isinstance(found, Drafted):
             break
         assert found.tool in tools
         assert validator(found.tool.parameters).is_valid(found.arguments)
@@ -324,6 +326,6 @@ def test_the_real_model_calls_a_tool(smollm2: LocalModel) -> None:
         "How will the weather be in Oslo for the next 3 days?", [AREA, weather, RING], seed=SEED
     )
     (found,) = think(smollm2, [thought])
-    assert found is not None
+    assert isinstance(found, Drafted)
     assert found.tool == weather
     assert found.arguments == {"city": "Oslo", "days": 3}

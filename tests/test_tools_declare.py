@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from denizens.core import Json, ToolError
-from denizens.tools import Tool, ToolContext, tool
+from denizens.tools import Tool, Toolbox, ToolContext, tool
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
@@ -228,3 +230,93 @@ def _signature(names: list[str]) -> Any:
     from inspect import Parameter, Signature
 
     return Signature([Parameter(name, Parameter.KEYWORD_ONLY) for name in names])
+
+
+def numpy_style(count: int, kind: str = "rye") -> str:
+    """Bake loaves
+    of one kind.
+
+    Parameters
+    ----------
+    count : int
+        how many
+    kind : str, optional
+        which grain
+
+    Returns
+    -------
+    str
+        what was baked
+    """
+    return f"{count} {kind}"
+
+
+def sphinx_style(count: int, kind: str = "rye") -> str:
+    """Bake loaves
+    of one kind.
+
+    :param count: how many
+    :param str kind: which grain
+    :returns: what was baked
+    """
+    return f"{count} {kind}"
+
+
+def google_style(count: int, kind: str = "rye") -> str:
+    """Bake loaves
+    of one kind.
+
+    Args:
+        count (int): how many
+        kind: which
+            grain
+
+    Returns:
+        what was baked
+    """
+    return f"{count} {kind}"
+
+
+@pytest.mark.parametrize("function", [numpy_style, sphinx_style, google_style])
+def test_docstring_styles(function: Callable[..., str]) -> None:
+    """The usual styles of docstrings give the same description and texts of arguments."""
+    spec = tool(function).spec
+    assert spec.description == "Bake loaves of one kind."
+    texts = {name: one["description"] for name, one in spec.parameters["properties"].items()}
+    assert texts == {"count": "how many", "kind": "which grain"}
+
+
+class Oven:
+    """An oven."""
+
+    def __call__(self, minutes: int) -> int:
+        """Bake for some minutes."""
+        return 2 * minutes
+
+
+def test_callables_that_are_no_plain_functions() -> None:
+    """A partial and a callable object are tools; a class and a classmethod are refused."""
+    half = tool(functools.partial(google_style, kind="oat"))
+    assert (half.name, half.spec.description) == ("google_style", "Bake loaves of one kind.")
+    assert half.spec.parameters["required"] == ["count"]
+    oven = tool(name="oven")(Oven())
+    assert oven.spec.description == "Bake for some minutes."
+    assert oven(3) == 6
+    made: Any = classmethod
+    refused: tuple[Any, ...] = (Oven, 3, made(google_style), staticmethod(google_style))
+    for wrong in refused:
+        with pytest.raises(ToolError):
+            tool(wrong)
+
+
+def test_results_of_arrays_and_tables() -> None:
+    """Arrays and numbers of NumPy arrive as plain values, at any depth; a tensor too."""
+
+    @tool
+    def count() -> object:
+        """Count."""
+        return {"n": np.int64(3), "rows": [np.arange(2), np.float32(0.5), np.bool_(True)]}
+
+    context = ToolContext("Bo", datetime(2026, 5, 1))
+    told = Toolbox([count]).call("count", {}, context=context, key="k")
+    assert told.value == {"n": 3, "rows": [[0, 1], 0.5, True]}

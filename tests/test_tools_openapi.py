@@ -283,3 +283,15 @@ def test_without_the_extra_no_tool_is_made(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(SettingError, match=r"pip install 'denizens\[mcp\]'"):
         tools_from_openapi(PETS, send=lambda request: None, allow=[API])
+
+
+def test_documents_of_other_editors(tmp_path: Path) -> None:
+    """A byte order mark changes nothing in YAML; Latin-1 is refused by name with the remedy."""
+    pytest.importorskip("yaml")
+    text = "openapi: 3.0.0\ninfo: {title: Gås, version: '1'}\npaths: {}\n"
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "a.yaml").write_bytes(text.encode(encoding))
+        assert tools_from_openapi(tmp_path / "a.yaml", send=lambda _: None, allow=[API]) == ()
+    (tmp_path / "a.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ToolError, match=r"a\.yaml: is not UTF-8 .*save the file as UTF-8"):
+        tools_from_openapi(tmp_path / "a.yaml", send=lambda _: None, allow=[API])

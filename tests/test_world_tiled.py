@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,3 +211,251 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     map_["tilesets"] = [{"firstgid": 1, "source": "gone.tsj"}]
     with pytest.raises(MapError, match=r"gone\.tsj"):
         load_tiled(saved(tmp_path, map_))
+
+
+BED = "w:house:hall:bed"
+
+
+def moved(map_: Json, across: float, down: float = 0) -> Json:
+    """The map with its things drawn so far to the left, and their layer's offset making up for
+    it."""
+    for one in boxes(map_):
+        one["x"] -= across
+        one["y"] -= down
+    map_["layers"][3].update(offsetx=across, offsety=down)
+    return map_
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_map_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    """The mark tells the encoding, in the map and in what it refers to."""
+    map_ = drawn()
+    (tmp_path / "kinds.tsj").write_bytes(json.dumps(tileset()).encode(encoding))
+    map_["tilesets"] = [{"firstgid": 1, "source": "kinds.tsj"}]
+    file = tmp_path / "home.json"
+    file.write_bytes(json.dumps(map_).encode(encoding))
+    assert load_tiled(file).tiles_of(BED) == ((2, 1),)
+
+
+def test_offsets_of_object_layers_and_groups_count(tmp_path: Path) -> None:
+    """Everything lies where Tiled shows it: offsets of a layer and of all groups around it
+    are summed."""
+    plain = load_tiled(saved(tmp_path, drawn()))
+    assert load_tiled(saved(tmp_path, moved(drawn(), 32, 7))).tiles_of(BED) == plain.tiles_of(BED)
+    map_ = moved(drawn(), 32)
+    inner = map_["layers"].pop()
+    inner["offsetx"] = 12
+    group = {"type": "group", "name": "g", "offsetx": 4.0, "layers": [inner]}
+    map_["layers"].append({"type": "group", "name": "h", "offsetx": 16, "layers": [group]})
+    town = load_tiled(saved(tmp_path, map_))
+    assert town.tiles_of(BED) == plain.tiles_of(BED)
+    assert town.spawns == plain.spawns
+
+
+def test_offsets_of_tile_layers_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A layer moved by whole tiles blocks where it is seen; half a tile is refused, and tiles
+    outside of the map are told of."""
+    map_ = drawn()
+    house = map_["layers"][1]
+    house["data"] = [*house["data"][1:], 0]
+    map_["layers"][1] = {"type": "group", "name": "g", "offsetx": 16, "layers": [house]}
+    assert load_tiled(saved(tmp_path, map_)).blocked == load_tiled(saved(tmp_path, drawn())).blocked
+    assert not caplog.records
+    map_ = drawn()
+    map_["layers"][0].update(offsety=16)
+    load_tiled(saved(tmp_path, map_))
+    assert "layer 'ground': its offset puts 6 tiles outside" in caplog.text
+    map_["layers"][0].update(offsety=8)
+    with pytest.raises(MapError, match="layer 'ground' is offset by 0, 8 pixels"):
+        load_tiled(saved(tmp_path, map_))
+
+
+def test_tiles_that_are_not_square(tmp_path: Path) -> None:
+    """Places are counted by a tile's width across and by its height down."""
+    map_ = drawn()
+    map_["tilewidth"] = 32
+    for one in boxes(map_):
+        one["x"] *= 2
+        one["width"] *= 2
+    assert load_tiled(saved(tmp_path, map_)).tiles_of(BED) == ((2, 1),)
+    map_ = drawn()
+    map_["tileheight"] = 8
+    for one in boxes(map_):
+        one["y"] /= 2
+        one["height"] /= 2
+    town = load_tiled(saved(tmp_path, map_))
+    assert town.tiles_of("w:house:hall") == ((1, 1), (2, 1), (3, 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "shut"), [("false", False), ("TRUE", True), (0, False), (1, True), ("", False)]
+)
+def test_blocked_in_other_types(tmp_path: Path, value: Json, shut: bool) -> None:
+    """Text and numbers that can mean but one thing mean it, for tiles and for objects."""
+    map_ = drawn()
+    map_["tilesets"][0]["tiles"][3]["properties"][0]["value"] = value
+    boxes(map_).pop(4)
+    assert load_tiled(saved(tmp_path, map_)).blocked[7] is shut
+    map_ = drawn()
+    boxes(map_)[3] = box(4, "object", "stove", 3, 1, 1, 1, blocked=value)
+    assert load_tiled(saved(tmp_path, map_)).blocked[9] is shut
+
+
+@pytest.mark.parametrize(
+    ("change_of", "reason"),
+    [
+        (("blocked", "perhaps"), "tile 3: property 'blocked' is 'perhaps'; make it a bool"),
+        (("blocked", 2), "property 'blocked' is 2"),
+        (("kind", 3), "tile 3: property 'kind' is 3; make it a string"),
+    ],
+)
+def test_properties_of_no_one_meaning(
+    tmp_path: Path, change_of: tuple[str, Json], reason: str
+) -> None:
+    """What neither is a truth value nor reads as one is refused by tile and property."""
+    map_ = drawn()
+    name, value = change_of
+    map_["tilesets"][0]["tiles"][2]["properties"] = [{"name": name, "value": value}]
+    with pytest.raises(MapError, match=reason):
+        load_tiled(saved(tmp_path, map_))
+
+
+def project(folder: Path, name: str, **members: Json) -> None:
+    """A project file with the class ``wall``."""
+    said = [{"name": key, "type": "bool", "value": value} for key, value in members.items()]
+    kind = {"id": 1, "name": "wall", "type": "class", "members": said}
+    enum = {"id": 2, "name": "wall", "type": "enum", "values": ["a"]}
+    file = folder / f"{name}.tiled-project"
+    file.write_text(json.dumps({"propertyTypes": [enum, kind]}), encoding="utf-8")
+
+
+def test_classes_of_the_project(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Tiled leaves out what a tile's class says: it is taken from the project beside the map or
+    above it; without the project, that nothing is blocked is said."""
+    map_ = drawn()
+    for tile in map_["tilesets"][0]["tiles"]:
+        del tile["properties"]
+    boxes(map_).pop(3)
+    folder = tmp_path / "maps" / "north"
+    folder.mkdir(parents=True)
+    assert not any(load_tiled(saved(folder, map_)).blocked)
+    assert "home.map.json: no tile is blocked" in caplog.text
+    project(tmp_path, "town", blocked=True)
+    assert sum(load_tiled(saved(folder, map_)).blocked) == 5
+    map_["tilesets"][0]["tiles"][1]["properties"] = [{"name": "blocked", "value": False}]
+    assert not any(load_tiled(saved(folder, map_)).blocked)
+    project(tmp_path, "other", blocked=False)
+    with pytest.raises(MapError, match="class 'wall' differs from another project's"):
+        load_tiled(saved(folder, map_))
+
+
+TSX = """<?xml version="1.0" encoding="UTF-8"?>
+<tileset version="1.10" name="kinds" tilewidth="16" tileheight="16" tilecount="4" columns="4">
+ <tile id="1" type="wall"><properties>
+  <property name="blocked" type="bool" value="true"/></properties></tile>
+ <tile id="2" class="floor"/>
+</tileset>
+"""
+
+
+def test_tilesets_in_files_of_their_own(tmp_path: Path) -> None:
+    """XML and JSON tilesets say the same as embedded ones; one that is missing, not well
+    formed or hostile is named with its map."""
+    map_ = drawn()
+    map_["tilesets"] = [{"firstgid": 1, "source": "art\\kinds.tsx"}]
+    map_["layers"].pop(2)
+    (tmp_path / "art").mkdir()
+    file = tmp_path / "art" / "kinds.tsx"
+    with pytest.raises(MapError, match=r"home\.map\.json: tileset .*kinds\.tsx: cannot be read"):
+        load_tiled(saved(tmp_path, map_))
+    file.write_text(TSX)
+    town = load_tiled(saved(tmp_path, map_))
+    assert (town.kinds[7], town.kinds[10], sum(town.blocked)) == ("floor", "wall", 6)
+    for text, reason in [("<tileset>", "well-formed"), ("<!DOCTYPE x>" + TSX, "DOCTYPE")]:
+        file.write_text(text)
+        with pytest.raises(MapError, match=rf"kinds\.tsx: .*{reason}"):
+            load_tiled(saved(tmp_path, map_))
+
+
+def test_objects_of_templates(tmp_path: Path) -> None:
+    """An object has what its template says and itself does not; a missing template is named."""
+    map_ = drawn()
+    bed = boxes(map_)[2]
+    for field in ("type", "width", "height", "properties"):
+        del bed[field]
+    bed["template"] = "bed.tj"
+    with pytest.raises(MapError, match=r"object 3: template .*bed\.tj: cannot be read"):
+        load_tiled(saved(tmp_path, map_))
+    common = box(1, "object", "some bed", 0, 0, 1, 1, emoji="🛏️")
+    (tmp_path / "bed.tj").write_text(json.dumps({"type": "template", "object": common}))
+    town = load_tiled(saved(tmp_path, map_))
+    assert (town.tiles_of(BED), town.emoji) == (((2, 1),), {BED: "🛏️"})
+    bed["template"] = "bed.tx"
+    (tmp_path / "bed.tx").write_text(
+        '<template><object class="object" width="16" height="16"><properties>'
+        '<property name="blocked" type="bool" value="true"/></properties></object></template>'
+    )
+    assert load_tiled(saved(tmp_path, map_)).blocked[8]
+
+
+def packed(numbers: list[int], how: str) -> Json:
+    """Tile numbers as base64, compressed."""
+    body = b"".join(number.to_bytes(4, "little") for number in numbers)
+    if how:
+        body = zlib.compress(body) if how == "zlib" else gzip.compress(body)
+    return {
+        "data": base64.b64encode(body).decode(),
+        "encoding": "base64",
+        "compression": how,
+    }
+
+
+@pytest.mark.parametrize("how", ["zlib", "gzip", ""])
+def test_packed_layers(tmp_path: Path, how: str) -> None:
+    """Packed tiles are those of plain ones; mirrored and turned ones too."""
+    map_ = drawn()
+    map_["layers"][0] |= packed([1 | 0xF0000000] * 18, how)
+    assert load_tiled(saved(tmp_path, map_)).kinds[0] == "grass"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (layer(0, **packed([1] * 18, "") | {"compression": "zstd"}), "compressed with zstd.*zlib"),
+        (layer(0, **packed([1] * 18, "") | {"compression": "zlib"}), "cannot be unpacked"),
+        (layer(0, **packed([0] * 9_000_000, "zlib")), "layer 'ground' has 19 tiles"),
+        (layer(0, data=None, chunks=[{}]), "layer 'ground' has no tiles of its own"),
+        (layer(0, data=[1 << 40] * 18), "something else than tile numbers"),
+        (layer(0, data=[True] * 18), "something else than tile numbers"),
+        (layer(0, width=9, height=2), "layer 'ground' has 18 tiles where the map of 6 x 3"),
+        (layer(0, parallaxx=0.5), "layer 'ground' moves with the view"),
+        (layer(3, parallaxy=2), "layer 'things' moves with the view"),
+        (layer(0, type="tilelayers"), "layer 'ground' is of an unknown type"),
+        (top(orientation="hexagonal"), "is hexagonal; set it to orthogonal"),
+        (top(orientation="staggered"), "is staggered; set it to orthogonal"),
+        (top(width=10**9, height=10**9), "it needs at least one, and at most"),
+        (top(tilewidth="16"), "'tilewidth' is '16'; it must be a whole number"),
+        (top(width=6.0), "'width' is 6.0; it must be a whole number"),
+        (change(2, gid=3), "no upright rectangle"),
+        (change(2, polygon=[{"x": 0, "y": 0}]), "no upright rectangle"),
+        (change(2, x=1e300), "'x' is 1e"),
+        (lambda map_: map_["tilesets"][0].update(tiles={"0": {}}), "of an old Tiled"),
+    ],
+)
+def test_what_cannot_be_read_right_is_refused(
+    tmp_path: Path, fault: Callable[[Json], None], reason: str
+) -> None:
+    """Formats, sizes and shapes that would be read wrongly are errors that say why."""
+    map_ = drawn()
+    fault(map_)
+    with pytest.raises(MapError, match=reason):
+        load_tiled(saved(tmp_path, map_))
+
+
+def test_what_does_not_matter_is_passed_over(tmp_path: Path) -> None:
+    """Tints, image layers, invisible layers and full turns change nothing."""
+    map_ = drawn()
+    map_["layers"][1].update(tintcolor="#ff0000", opacity=0.2, visible=False)
+    map_["layers"].insert(0, {"type": "imagelayer", "name": "sky", "image": "", "parallaxx": 0.1})
+    map_["layers"][4]["objects"][2]["rotation"] = 360
+    assert load_tiled(saved(tmp_path, map_)).blocked == load_tiled(saved(tmp_path, drawn())).blocked

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -18,6 +18,7 @@ from typing import (
     Protocol,
     TypeAlias,
     TypeVar,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -28,6 +29,7 @@ from typing import (
 from ..core import AgentId, Json, Time, ToolError, ToolSpec, nearest
 
 if TYPE_CHECKING:
+    from docstring_parser import Docstring
     from pydantic import BaseModel
 
 P = ParamSpec("P")
@@ -36,7 +38,6 @@ Effect: TypeAlias = Literal["pure", "reads", "acts"]
 
 _NAME = re.compile(r"(?=.{1,64}$)[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _FAULTS_SHOWN = 5
-_ARGS = re.compile(r"(?m)^Args:[ \t]*$\n((?:[ \t]+.*\n?|[ \t]*\n)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +148,13 @@ class Tool(Generic[P, R]):
         outside: bool = False,
         limits: Limits = Limits(),
     ):
+        function = _plain_callable(function)
         self.function = function
         self.limits = limits
-        self.name = checked_name(name or getattr(function, "__name__", ""))
+        self.name = checked_name(name or _name_of(function))
         if effect not in get_args(Effect):
             raise ToolError(f"tool '{self.name}': effect is pure, reads or acts, not '{effect}'")
-        doc = inspect.getdoc(function) or ""
+        doc = _doc_of(function)
         description = _description(doc)
         if not description:
             raise ToolError(
@@ -218,8 +220,8 @@ def tool(
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a tool of a typed function or method, plain or ``async``.
 
-    The description is the docstring's first paragraph; arguments are described by its
-    ``Args:`` lines (``name: text``), by ``Annotated[int, "text"]`` or by pydantic's
+    The description is the docstring's first paragraph; arguments are described by its lines
+    in Google's, NumPy's or Sphinx's style, by ``Annotated[int, "text"]`` or by pydantic's
     ``Field``. ``effect``: ``pure`` depends on nothing but its arguments and the context,
     ``reads`` looks at the outside, ``acts`` changes it; with ``outside`` its results are words
     of strangers. It is given up after ``timeout`` seconds, then runs in a thread of its own;
@@ -260,30 +262,68 @@ def _is_method(function: Callable[..., object]) -> bool:
     return first == "self"
 
 
+def _plain_callable(function: Callable[P, R]) -> Callable[P, R]:
+    """What may be made a tool of; raises ToolError for what cannot be called, and for a class."""
+    if isinstance(function, staticmethod | classmethod):
+        raise ToolError(
+            f"tool '{function.__func__.__name__}': put @tool below @staticmethod, not above it; "
+            "a classmethod is no tool: make one of a function"
+        )
+    if isinstance(function, type) or not callable(function):
+        shown = getattr(function, "__name__", type(function).__name__)
+        raise ToolError(f"'{shown}' is no function, method or callable object; write a function")
+    return function
+
+
+def _inner(function: Callable[..., object]) -> Callable[..., object]:
+    """The function whose types and docstring tell of a callable: a partial's, an object's
+    ``__call__``."""
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.isroutine(function):
+        return function
+    return cast(Callable[..., object], type(function).__call__)
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    found = function
+    while isinstance(found, partial):
+        found = found.func
+    return str(getattr(found, "__name__", "") or type(found).__name__)
+
+
+def _doc_of(function: Callable[..., object]) -> str:
+    """The docstring of what a callable calls, else its own."""
+    own = "" if isinstance(function, partial) else inspect.getdoc(function)
+    return inspect.getdoc(_inner(function)) or own or ""
+
+
 def _description(doc: str) -> str:
-    first = re.split(r"\n\s*\n", doc.strip(), maxsplit=1)[0]
-    return " ".join(_ARGS.sub("", first + "\n").split())
+    """The first paragraph of a docstring of any of the usual styles."""
+    parsed = _parsed(doc)
+    told = [parsed.short_description or ""]
+    if parsed.long_description and not parsed.blank_after_short_description:
+        told.append(re.split(r"\n\s*\n", parsed.long_description, maxsplit=1)[0])
+    return " ".join(" ".join(told).split())
+
+
+def _parsed(doc: str) -> Docstring:
+    """A docstring in Google's, NumPy's, Sphinx's or Epydoc's style."""
+    import docstring_parser
+
+    return docstring_parser.parse(doc)
 
 
 def _arguments_doc(name: str, doc: str, parameters: Mapping[str, object]) -> dict[str, str]:
-    """Descriptions from the docstring's ``Args:``, refused when they name no parameter."""
-    found = _ARGS.search(doc)
-    if not found:
-        return {}
-    lines = [line for line in found.group(1).splitlines() if line.strip()]
-    indent = min((len(line) - len(line.lstrip()) for line in lines), default=0)
+    """Descriptions of the parameters, refused when they name none."""
     texts: dict[str, str] = {}
-    last = ""
-    for line in lines:
-        entry = re.match(r"(\w+)(?: \([^)]*\))?:\s*(.*)", line[indent:])
-        if entry:
-            last = entry.group(1)
-            texts[last] = entry.group(2).strip()
-        elif last:
-            texts[last] = f"{texts[last]} {line.strip()}".strip()
-    for key in texts:
-        if key not in parameters:
-            raise ToolError(f"tool '{name}': the docstring describes '{key}', not a parameter")
+    for told in _parsed(doc).params:
+        if told.args[0] not in ("param", "parameter", "arg", "argument", "key", "keyword"):
+            continue  # attributes, and what a class's docstring tells besides
+        for key in (part.strip().lstrip("*") for part in told.arg_name.split(",")):
+            if key not in parameters:
+                raise ToolError(f"tool '{name}': the docstring describes '{key}', not a parameter")
+            texts[key] = " ".join((told.description or "").split())
     return texts
 
 
@@ -292,7 +332,7 @@ def _parameters(
 ) -> tuple[str, dict[str, tuple[Any, object]]]:
     """The name of the context parameter, and every other's type and default."""
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = get_type_hints(_inner(function), include_extras=True)
     except NameError as error:
         raise ToolError(
             f"tool '{name}': a type cannot be found ({error}); import it at the module's top, "

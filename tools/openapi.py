@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core import Json, ToolError, read_settings
+from ..core import Json, ToolError, read_settings, read_text_file
 from .declare import AnyTool
 from .foreign import ForeignTool, fitting_name
 from .foreign_schema import clean, resolved, tamed
@@ -89,9 +89,10 @@ def _read(document: Json | Path | str) -> dict[str, Json]:
         file = Path(document)
         if file.suffix in (".yaml", ".yml"):
             yaml: Any = import_module("yaml")
+            text = read_text_file(file, error=ToolError)
             try:
-                root = yaml.safe_load(file.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                root = yaml.safe_load(text)
+            except (ValueError, RecursionError, yaml.YAMLError) as error:
                 raise ToolError(f"{file}: cannot be read as YAML ({error})") from error
         else:
             root = read_settings(file)

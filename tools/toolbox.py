@@ -207,7 +207,7 @@ class Toolbox:
         from pydantic_core import PydanticSerializationError, to_jsonable_python
 
         try:
-            plain = to_jsonable_python(value)
+            plain = to_jsonable_python(value, fallback=_from_array)
             # Some JSON readers refuse NaN and infinity, which Python would write.
             text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
             if (sound := _encodable(text)) != text:
@@ -228,6 +228,17 @@ class Toolbox:
     def _unknown(self, name: str) -> str:
         known = ", ".join(self._tools) or "none"
         return f"there is no tool '{name}'{nearest(name, self._tools)}; tools: {known}"
+
+
+def _from_array(value: object) -> object:
+    """An array, a scalar or a table of NumPy, torch or pandas as plain values; missing cells of
+    a table are null. Raises ValueError for anything else."""
+    if hasattr(value, "to_json") and hasattr(value, "to_dict"):
+        many = {"orient": "records"} if hasattr(value, "columns") else {}
+        return json.loads(value.to_json(date_format="iso", **many))
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise ValueError(f"a {type(value).__name__} is no value of JSON")
 
 
 def _checked(found: AnyTool, arguments: Json) -> tuple[dict[str, Any], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,10 +19,14 @@ from ..core import (
     Persona,
     SettingError,
     Time,
+    normalize,
     read_settings,
+    same_name,
 )
 from .smallville import load_smallville_map, read_rows
 from .townmap import Tile, TownMap
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,9 @@ class Movement:
 class SmallvilleBase:
     """A Smallville folder: when it starts, who lives in it and where they begin.
 
-    ``steps`` is 0 for a base and the number of steps of a finished run. ``starts`` are the
-    tiles at step 0. ``map_folder`` is the map's folder beside this one.
+    ``steps`` is 0 for a base, and the number of steps made in a saved or a finished run.
+    ``start`` is the time of step 0. ``starts`` are the tiles at step 0, in a saved run those
+    on which people stand after its steps. ``map_folder`` is the map's folder beside this one.
     """
 
     folder: Path
@@ -70,6 +77,20 @@ class SmallvilleBase:
     def finished(self) -> bool:
         """Whether the folder holds a finished run."""
         return self._movements.exists()
+
+    @property
+    def saved(self) -> bool:
+        """Whether the folder holds a run that was saved amidst, to go on with."""
+        return self.steps > 0 and not self.finished
+
+    @property
+    def now(self) -> Time:
+        """The time after the steps made."""
+        return self.start + timedelta(seconds=self.step_seconds * self.steps)
+
+    def memory_folder(self, name: AgentId) -> Path:
+        """The folder of a persona's memories, which may be missing."""
+        return _folder_of(self.folder, name) / "bootstrap_memory" / "associative_memory"
 
     @property
     def _movements(self) -> Path:
@@ -131,10 +152,12 @@ class SmallvilleBase:
 
 
 def read_smallville(folder: Path | str) -> SmallvilleBase:
-    """Read a base simulation or a finished run; the map lies in the folder beside it.
+    """Read a base simulation, a saved or a finished run; the map lies in the folder beside it,
+    or where a checkout of the original has it (``static_dirs/assets``).
 
     Personas get what they know of the town from their spatial memory, and their first
-    memories from the ``agent_history_init_*.csv`` of the map that names them all.
+    memories from the ``agent_history_init_*.csv`` of the map that names most of them; in a
+    saved run they have heard those already. Who is in no such file has none, with a warning.
     Raises SettingError or MapError naming the file and the remedy.
     """
     home = Path(folder)
@@ -143,47 +166,72 @@ def read_smallville(folder: Path | str) -> SmallvilleBase:
         file = home / "meta.json"
     meta = read_settings(file)
     now, seconds, steps, names, maze = _meta(meta, file)
-    map_folder = home.resolve().parent / maze
-    if not map_folder.is_dir():
-        raise MapError(
-            f"{file}: the map '{maze}' is not at {map_folder}; put the map's folder beside {home}"
-        )
+    try:
+        start = now - timedelta(seconds=seconds * steps)
+    except OverflowError as error:
+        raise SettingError(
+            f"{file}: {steps} steps of {seconds} s before {now} are beyond all calendars; mend it"
+        ) from error
+    map_folder = _map_folder(home, maze, file)
     town = load_smallville_map(map_folder)
-    whispers = _whispers(map_folder, names)
+    saved = steps > 0 and not (home / "master_movement.json").exists()
+    whispers = {} if saved else _whispers(map_folder, names)
     return SmallvilleBase(
         folder=home,
-        start=now - timedelta(seconds=seconds * steps),
+        start=start,
         step_seconds=seconds,
         steps=steps,
         personas=tuple(_persona(home, name, town, whispers.get(name, ())) for name in names),
-        starts=_starts(home, names),
+        starts=_saved_tiles(home, names, steps) if saved else _starts(home, names),
         map_folder=map_folder,
         map=town,
     )
 
 
+def _map_folder(home: Path, maze: str, file: Path) -> Path:
+    beside = home.resolve().parent
+    places = (beside / maze, beside.parent / "static_dirs" / "assets" / maze)
+    for folder in places:
+        if folder.is_dir():
+            return folder
+    raise MapError(
+        f"{file}: the map '{maze}' is neither at {places[0]} nor at {places[1]}; "
+        f"put the map's folder beside {home}"
+    )
+
+
 def _meta(meta: dict[str, Json], file: Path) -> tuple[Time, int, int, list[str], str]:
     try:
-        now = datetime.strptime(meta["curr_time"], "%B %d, %Y, %H:%M:%S")
-        seconds, steps = int(meta["sec_per_step"]), int(meta["step"])
-        names = [str(name).strip() for name in meta["persona_names"]]
-        maze = str(meta["maze_name"])
-    except (KeyError, TypeError, ValueError) as error:
+        now = _time(meta["curr_time"])
+        seconds, steps = _whole(meta, "sec_per_step"), _whole(meta, "step")
+        names = [name.strip() for name in meta["persona_names"]]
+        maze = meta["maze_name"]
+        if not isinstance(maze, str):
+            raise TypeError(f"maze_name is {maze!r}")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SettingError(
-            f"{file}: not a Smallville meta file ({error!r}); it needs curr_time, sec_per_step, "
-            "step, persona_names and maze_name"
+            f"{file}: not a Smallville meta file ({_reason(error)}); it needs curr_time, "
+            "sec_per_step, step, persona_names and maze_name"
         ) from error
-    if seconds < 1 or steps < 0 or not names or Path(maze).name != maze:
+    proper = all(Path(name).name == name not in ("", "..") for name in (*names, maze))
+    if seconds < 1 or steps < 0 or not names or not proper:
         raise SettingError(
             f"{file}: sec_per_step must be 1 or more, step 0 or more, persona_names not empty "
-            "and maze_name a folder's name; mend the file"
+            "and maze_name and all names those of folders; mend the file"
         )
+    if len(set(names)) < len(names):
+        raise SettingError(f"{file}: persona_names names somebody twice; mend the file")
     return now, seconds, steps, names, maze
 
 
 def _persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...]) -> Persona:
-    memory = home / "personas" / name / "bootstrap_memory"
+    memory = _folder_of(home, name) / "bootstrap_memory"
     persona = Persona.load(memory / "scratch.json")
+    if not same_name(persona.name, name):
+        raise SettingError(
+            f"{memory / 'scratch.json'}: its name is '{persona.name}', but the folder and "
+            f"reverie/meta.json say '{name}'; give all three one name"
+        )
     file = memory / "spatial_memory.json"
     try:
         living = town.find(persona.home)
@@ -194,7 +242,16 @@ def _persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...]) ->
         raise SettingError(
             f"{file}: is no tree of world, sector, arena and objects ({error}); copy it once more"
         ) from error
-    return replace(persona, home=living, knows=knows, facts=persona.facts + whispers)
+    return replace(persona, name=name, home=living, knows=knows, facts=persona.facts + whispers)
+
+
+def _folder_of(home: Path, name: str) -> Path:
+    """A persona's folder. Archives unpacked elsewhere spell its name in another Unicode form."""
+    folder = home / "personas" / name
+    if folder.is_dir() or not folder.parent.is_dir():
+        return folder
+    same = (other for other in sorted(folder.parent.iterdir()) if same_name(other.name, name))
+    return next(same, folder)
 
 
 def _known(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
@@ -203,6 +260,8 @@ def _known(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
     for world, sectors in memory.items():
         for sector, arenas in sectors.items():
             for arena, objects in arenas.items():
+                if not isinstance(objects, list):
+                    raise TypeError(f"'{arena}' holds {objects!r}, no list of objects")
                 place = town.find(f"{world}:{sector}:{arena}")
                 known = {town.find(f"{place}:{thing}") for thing in objects}
                 whole = {a for a in town.object_addresses if a.startswith(place + ":")}
@@ -211,18 +270,37 @@ def _known(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
 
 
 def _whispers(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
-    """First memories by name, out of the smallest history that names everybody."""
+    """First memories by name, out of the history that names most people; of several, out of
+    the smallest."""
     best: dict[str, tuple[str, ...]] = {}
+    chosen: tuple[int, int] = (0, 0)
+    source: Path | None = None
     for file in sorted(map_folder.glob("agent_history_init_*.csv")):
-        rows = read_rows(file)[1:]
-        short = next((row for row in rows if len(row) < 2), None)
-        if short is not None:
-            raise SettingError(f"{file}: row {short} is not 'name,whispers'; mend that row")
-        # Whispers with a comma are not always quoted.
-        said = {name: tuple(_parts(", ".join(texts))) for name, *texts in rows}
-        if all(name in said for name in names) and (not best or len(said) < len(best)):
-            best = said
+        said, size = _history(file, names)
+        if said and (len(said), -size) > chosen:
+            best, chosen, source = said, (len(said), -size), file
+    missing = [name for name in names if name not in best]
+    if source is not None and missing:
+        log.warning("%s: names no %s; they have no first memories", source, ", ".join(missing))
     return best
+
+
+def _history(file: Path, names: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
+    """What a history says to the people of these names, and how many people it names."""
+    spelled = {normalize(name): name for name in names}
+    rows = read_rows(file)
+    if rows and normalize(rows[0][0]) not in spelled:
+        rows = rows[1:]  # the heading
+    short = next((row for row in rows if len(row) < 2), None)
+    if short is not None:
+        raise SettingError(f"{file}: row {short} is not 'name,whispers'; mend that row")
+    found: dict[str, tuple[str, ...]] = {}
+    for name, *texts in rows:
+        known = spelled.get(normalize(name))
+        if known is not None:
+            # Whispers with a comma are not always quoted.
+            found[known] = (*found.get(known, ()), *_parts(", ".join(texts)))
+    return found, len({normalize(row[0]) for row in rows})
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -234,14 +312,67 @@ def _parts(text: str) -> Iterator[str]:
 def _starts(home: Path, names: list[str]) -> dict[AgentId, Tile]:
     file = home / "environment" / "0.json"
     moved = home / "master_movement.json"
-    try:
-        if not file.exists() and moved.exists():
-            file = moved
-            first = read_settings(file)["0"]
-            return {name: (int(x), int(y)) for name in names for x, y in [first[name]["movement"]]}
-        tiles = read_settings(file)
-        return {name: (int(tiles[name]["x"]), int(tiles[name]["y"])) for name in names}
-    except (KeyError, TypeError, ValueError) as error:
-        raise SettingError(
-            f"{file}: gives no start tile for everybody ({error!r}); add the missing ones"
-        ) from error
+    if not file.exists() and moved.exists():
+        return _tiles(moved, read_settings(moved).get("0"), names)
+    return _tiles(file, read_settings(file), names)
+
+
+def _saved_tiles(home: Path, names: list[str], steps: int) -> dict[AgentId, Tile]:
+    """Where people stand in a run saved after ``steps`` steps."""
+    file = home / "environment" / f"{steps}.json"
+    if file.exists():
+        return _tiles(file, read_settings(file), names)
+    # The original's page writes the last of these files only while it is looked at.
+    file = home / "movement" / f"{steps - 1}.json"
+    if file.exists():
+        return _tiles(file, read_settings(file).get("persona"), names)
+    raise SettingError(
+        f"{home}: was saved after {steps} steps, but neither environment/{steps}.json nor "
+        f"movement/{steps - 1}.json says where people stood; restore one of them, or set "
+        "'step' to 0 in reverie/meta.json to begin anew"
+    )
+
+
+def _tiles(file: Path, places: Json, names: list[str]) -> dict[AgentId, Tile]:
+    found: dict[AgentId, Tile] = {}
+    spelled = {normalize(name): place for name, place in dict(places or {}).items()}
+    for name in names:
+        try:
+            place = spelled[normalize(name)]
+            x, y = place["movement"] if "movement" in place else (place["x"], place["y"])
+            if isinstance(x, bool) or isinstance(y, bool) or x != int(x) or y != int(y):
+                raise ValueError(f"x, y are {x!r}, {y!r}")
+            found[name] = (int(x), int(y))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SettingError(
+                f"{file}: gives no start tile for {name} ({_reason(error)}); add it"
+            ) from error
+    return found
+
+
+def _whole(data: Json, key: str) -> int:
+    value = data[key]
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError(f"{key} is {value!r}")
+    return int(value)
+
+
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+
+
+def _time(text: Json) -> Time:
+    """A time as Smallville writes it, "February 13, 2023, 06:00:00", whatever the locale.
+    Raises ValueError."""
+    shape = r"(\w{3,9}) (\d\d?), (\d{4}), (\d\d?):(\d\d):(\d\d)"
+    match = re.fullmatch(shape, text.strip()) if isinstance(text, str) else None
+    if match is None or match[1] not in _MONTHS:
+        raise ValueError(f"curr_time is {text!r}, not like 'February 13, 2023, 06:00:00'")
+    day, year, hour, minute, second = (int(match[place]) for place in range(2, 7))
+    return datetime(year, _MONTHS.index(match[1]) + 1, day, hour, minute, second)
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

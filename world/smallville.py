@@ -7,14 +7,17 @@ name the ids; ``matrix/maze_meta_info.json`` gives the size. The art is not need
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
-from ..core import Json, MapError, SettingError, read_settings
+from ..core import Json, MapError, SettingError, read_settings, read_text_file
 from .ground_kinds import kinds_of
 from .tiled_file import Tiled, read_tiled
 from .townmap import Spawn, TownMap
 
+_ID_DIGITS = 10
 _HINT = "copy the 'matrix' folder of the original once more"
 
 
@@ -69,6 +72,8 @@ def load_smallville_map(folder: Path | str) -> TownMap:
     )
 
 
+log = logging.getLogger(__name__)
+
 _BLOCKS = (
     "world_blocks",
     "sector_blocks",
@@ -82,7 +87,7 @@ def _table(file: Path) -> dict[str, Json]:
     try:
         return read_settings(file)
     except SettingError as error:
-        raise MapError(f"{error}; {_HINT}") from error
+        raise MapError(str(error)) from error
 
 
 def _size(info: Mapping[str, Json], key: str, file: Path) -> int:
@@ -97,12 +102,11 @@ def read_rows(file: Path) -> list[list[str]]:
 
     Raises MapError when the file cannot be read.
     """
+    text = read_text_file(file, error=MapError)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     try:
-        with file.open(encoding="utf-8", newline="") as text:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(text)]
-    except OSError as error:
-        raise MapError(f"{file}: cannot be read ({error.strerror}); {_HINT}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(StringIO(text, newline=""))]
+    except csv.Error as error:
         raise MapError(f"{file}: is no csv text ({error}); {_HINT}") from error
     return [row for row in rows if any(row)]
 
@@ -116,7 +120,11 @@ def _drawing(home: Path, width: int, height: int) -> Tiled | None:
     """The drawn map beside the matrices, where there is one of the same size; it decides
     nothing but how the ground looks."""
     for file in sorted(home.glob("*.json")):
-        tiled = read_tiled(file)
+        try:
+            tiled = read_tiled(file)
+        except MapError as error:
+            log.warning("%s; the ground is drawn without it", error)
+            continue
         if (tiled.width, tiled.height) == (width, height) and tiled.layer("Exterior Ground"):
             return tiled
     return None
@@ -126,13 +134,27 @@ def _names(file: Path) -> dict[int, str]:
     """Block id -> the last column of its row."""
     found: dict[int, str] = {}
     for number, row in enumerate(read_rows(file), 1):
-        if len(row) < 2 or not row[0].isdecimal() or not row[-1]:
+        if len(row) < 2 or not _is_id(row[0]) or not row[-1]:
             raise MapError(
                 f"{file}: row {number} is not 'id, world, ..., name' but {', '.join(row)!r}; "
                 "mend that row"
             )
-        found[int(row[0])] = row[-1]
+        if ":" in row[-1]:
+            raise MapError(
+                f"{file}: row {number}: the name '{row[-1]}' holds a colon, which parts addresses; "
+                "choose another"
+            )
+        block = int(row[0])
+        if found.setdefault(block, row[-1]) != row[-1]:
+            raise MapError(
+                f"{file}: row {number} gives block {block} a second name, '{row[-1]}' beside "
+                f"'{found[block]}'; keep one of them"
+            )
     return found
+
+
+def _is_id(cell: str) -> bool:
+    return cell.isdecimal() and len(cell) <= _ID_DIGITS
 
 
 def _ids(file: Path, width: int, height: int) -> list[int]:
@@ -149,7 +171,7 @@ def _ids(file: Path, width: int, height: int) -> list[int]:
             f"{file}: has {len(cells)} cells where {width} x {height} tiles need "
             f"{width * height}; {_HINT}"
         )
-    bad = next((i for i, cell in enumerate(cells) if not cell.isdecimal()), None)
+    bad = next((i for i, cell in enumerate(cells) if not _is_id(cell)), None)
     if bad is not None:
         raise MapError(
             f"{file}: cell {bad + 1} is {cells[bad]!r}, not a block's id; write 0 for none"

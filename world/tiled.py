@@ -5,19 +5,24 @@ path, wall, ...) and a property ``blocked``; the topmost kind is what is seen, a
 blocked when any layer's tile there is. Object layers: named rectangles of class ``sector``,
 ``arena``, ``object`` or ``spawn``; an arena lies in the sector that holds its middle, an
 object in its arena. Objects may have ``emoji`` and ``blocked``. Rectangles of class ``note``
-are passed over. The map's property ``world`` names the world.
+are passed over. The map's property ``world`` names the world. What a tile or an object does
+not say, the class in the project's ``.tiled-project`` says.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-from ..core import Address, MapError, nearest
+from ..core import Address, Json, MapError, nearest
 from .ground_kinds import kinds_of
 from .smallville import names_of_blocks
 from .tiled_file import Box, Tiled, read_tiled
+from .tiled_parts import flag, words_of
 from .tiles import Tiles
 from .townmap import Spawn, TownMap
+
+log = logging.getLogger(__name__)
 
 _CLASSES = ("sector", "arena", "object", "spawn")
 
@@ -48,6 +53,7 @@ class _Drawing:
         self.arenas = [""] * size
         self.objects = [""] * size
         self.emoji: dict[Address, str] = {}
+        self._tiles_told: dict[int, tuple[str, bool]] = {}
 
     def wrong(self, what: str, remedy: str) -> MapError:
         """An error that names the file."""
@@ -93,6 +99,12 @@ class _Drawing:
             emoji=self.emoji,
         )
         self._reachable(town)
+        if not any(town.blocked):
+            log.warning(
+                "%s: no tile is blocked, so people walk through walls; give tiles of walls the "
+                "property blocked (bool, true), or their class it in the .tiled-project file",
+                self.source,
+            )
         return town
 
     def _ground(self) -> None:
@@ -111,10 +123,16 @@ class _Drawing:
                             "add the tileset to the map or erase that tile",
                         )
                     continue
-                kind = said.get("kind")
-                if isinstance(kind, str) and kind:
-                    self.kinds[i] = kind
-                self.blocked[i] |= bool(said.get("blocked"))
+                kind, shut = self._told(number, said)
+                self.kinds[i] = kind or self.kinds[i]
+                self.blocked[i] |= shut
+
+    def _told(self, number: int, said: dict[str, Json]) -> tuple[str, bool]:
+        """A tile's kind, and whether it is blocked."""
+        if number not in self._tiles_told:
+            where = f"{self.source}: tile {number}"
+            self._tiles_told[number] = words_of(said, "kind", where), flag(said, "blocked", where)
+        return self._tiles_told[number]
 
     def _at(self, i: int) -> str:
         return f"({i % self.tiled.width}, {i // self.tiled.width})"
@@ -130,25 +148,29 @@ class _Drawing:
         if not box.name or ":" in box.name:
             raise self.wrong(f"{label} needs a name without colons", "name it in Tiled")
         if not box.plain:
-            raise self.wrong(f"{label} is no upright rectangle", "draw it as a rectangle")
+            raise self.wrong(
+                f"{label} is no upright rectangle (another shape, a tile, or turned)",
+                "draw it as a rectangle",
+            )
         return box.kind
 
     def _tiles(self, box: Box) -> list[int]:
         """Tiles whose middle lies in a box; a point's own tile."""
-        side, width, height = self.tiled.tile, self.tiled.width, self.tiled.height
+        width, height = self.tiled.width, self.tiled.height
+        across, down = self.tiled.tile, self.tiled.tile_height
         outside = (
             box.x < 0
             or box.y < 0
-            or box.x + box.width > width * side
-            or box.y + box.height > height * side
+            or box.x + box.width > width * across
+            or box.y + box.height > height * down
         )
         if box.width == 0 and box.height == 0 and not outside:
-            x, y = int(box.x // side), int(box.y // side)
+            x, y = int(box.x // across), int(box.y // down)
             outside = x >= width or y >= height
             found = [y * width + x]
         else:
-            columns = _middles(box.x, box.width, side)
-            rows = _middles(box.y, box.height, side)
+            columns = _middles(box.x, box.width, across)
+            rows = _middles(box.y, box.height, down)
             found = [y * width + x for y in rows for x in columns]
         if outside:
             raise self.wrong(f"{box.kind} '{box.name}' lies outside of the map", "move it inside")
@@ -186,10 +208,10 @@ class _Drawing:
             )
 
     def _object(self, thing: Box, address: Address) -> None:
-        emoji = thing.properties.get("emoji")
-        if isinstance(emoji, str) and emoji:
+        where = f"{self.source}: object {thing.id} ('{thing.name}')"
+        if emoji := words_of(thing.properties, "emoji", where):
             self.emoji[address] = emoji
-        if thing.properties.get("blocked") is True:
+        if flag(thing.properties, "blocked", where):
             for i in self._tiles(thing):
                 self.blocked[i] = True
 

@@ -1,22 +1,42 @@
-"""Tiled JSON files through pytiled-parser, as plain records and with our errors."""
+"""Tiled's JSON maps as plain records, with our errors. Images are not needed."""
 
 from __future__ import annotations
 
-import json
+import base64
+import binascii
+import logging
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..core import Json, MapError
+from .tiled_parts import (
+    Classes,
+    class_of,
+    needed,
+    number,
+    project_classes,
+    properties_of,
+    read_json,
+    read_tileset,
+    rows,
+    whole,
+    with_template,
+)
+
+log = logging.getLogger(__name__)
 
 # A tile's number carries its mirroring and rotation in the four highest bits.
 _TILE = 0x0FFFFFFF
+_MOST_TILES = 1 << 24
+_SHAPES = ("ellipse", "capsule", "polygon", "polyline", "text", "gid")
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle or point drawn on an object layer, in pixels."""
+    """A rectangle or point drawn on an object layer, in pixels from the map's corner.
+    ``plain`` is False for other shapes and turned ones."""
 
     id: int
     name: str
@@ -31,13 +51,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """A Tiled map: its size in tiles, its tile layers as (name, tile numbers row by row),
-    the boxes of all object layers, and what the tilesets say of their tiles. ``ranges`` are
-    the first and the last tile number of every tileset."""
+    """A Tiled map: its size in tiles, a tile's width and height in pixels, its tile layers as
+    (name, tile numbers row by row), the boxes of all object layers, and what the tilesets say
+    of their tiles. ``ranges`` are the first and the last tile number of every tileset."""
 
     width: int
     height: int
     tile: int
+    tile_height: int
     layers: tuple[tuple[str, tuple[int, ...]], ...]
     boxes: tuple[Box, ...]
     properties: dict[str, Json]
@@ -50,126 +71,185 @@ class Tiled:
 
 
 def read_tiled(path: Path | str) -> Tiled:
-    """Read an orthogonal, finite map in Tiled's JSON format. Images are not needed.
+    """Read an orthogonal, finite map in Tiled's JSON format.
 
+    Offsets of layers and their groups count; classes take the defaults of the project.
     Raises MapError naming the file and the remedy.
     """
     source = Path(path)
-    raw = _parsed(source)
-    if str(raw.orientation) != "orthogonal" or raw.infinite:
+    raw = read_json(source)
+    _check_shape(source, raw)
+    width, height = whole(raw, "width", source), whole(raw, "height", source)
+    tile, tile_height = whole(raw, "tilewidth", source), whole(raw, "tileheight", source)
+    if min(width, height, tile, tile_height) < 1 or width * height > _MOST_TILES:
         raise MapError(
-            f"{source}: the map is {'infinite' if raw.infinite else raw.orientation}; set it to "
-            "orthogonal and not infinite in Tiled (Map > Map Properties)"
+            f"{source}: the map is {width} x {height} tiles of {tile} x {tile_height} pixels; it "
+            f"needs at least one, and at most {_MOST_TILES}"
         )
-    width, height = int(raw.map_size.width), int(raw.map_size.height)
-    if width < 1 or height < 1 or raw.tile_size.width < 1:
-        raise MapError(f"{source}: the map is {width} x {height} tiles large; draw some")
+    classes = project_classes(source)
+    size = (width, height, tile, tile_height)
     layers: list[tuple[str, tuple[int, ...]]] = []
     boxes: list[Box] = []
-    for layer in _flat(raw.layers):
-        if getattr(layer, "data", None) is not None:
-            layers.append((str(layer.name), _rows(source, layer, width, height)))
-        for drawn in getattr(layer, "tiled_objects", None) or ():
-            boxes.append(_box(source, drawn))
+    for layer, across, down in _flat(source, rows(raw, "layers", source), 0.0, 0.0):
+        if layer.get("type") == "tilelayer":
+            found = _shifted(
+                source, layer, _numbers(source, layer, width, height), across, down, size
+            )
+            layers.append((str(layer.get("name", "")), found))
+        else:
+            boxes += [
+                _box(source, drawn, across, down, classes)
+                for drawn in rows(layer, "objects", source)
+            ]
+    sets = [read_tileset(one, source, classes) for one in rows(raw, "tilesets", source)]
+    firsts = sorted(one.first for one in sets)
+    ends = dict(zip(firsts, [first - 1 for first in firsts[1:]] + [_TILE]))
     return Tiled(
         width,
         height,
-        int(raw.tile_size.width),
+        tile,
+        tile_height,
         tuple(layers),
         tuple(boxes),
-        dict(raw.properties or {}),
-        {
-            first + number: _said(tile)
-            for first, tileset in raw.tilesets.items()
-            for number, tile in (tileset.tiles or {}).items()
-        },
-        tuple(sorted((first, first + t.tile_count - 1) for first, t in raw.tilesets.items())),
+        properties_of(raw, str(raw.get("class") or ""), classes, source),
+        {one.first + place: said for one in sets for place, said in one.tiles.items()},
+        tuple(
+            sorted(
+                (one.first, ends[one.first] if one.count is None else one.first + one.count - 1)
+                for one in sets
+            )
+        ),
     )
 
 
-def _parsed(source: Path) -> Any:
-    from pytiled_parser import UnknownFormat, parse_map
-
-    try:
-        text = source.read_text(encoding="utf-8").lstrip()
-        if text.startswith("<"):
-            raise MapError(f"{source}: is Tiled's XML format; save it as JSON in Tiled (Save As)")
-        if not isinstance(json.loads(text), dict):
-            raise MapError(f"{source}: holds no map; save it as JSON in Tiled (Save As)")
-        return parse_map(source)
-    except OSError as error:
-        missing = error.filename or source
-        raise MapError(f"{source}: cannot read {missing} ({error.strerror}); check the path") from (
-            error
+def _check_shape(source: Path, raw: dict[str, Json]) -> None:
+    orientation = needed(raw, "orientation", source)
+    infinite = bool(raw.get("infinite"))
+    if orientation != "orthogonal" or infinite:
+        raise MapError(
+            f"{source}: the map is {'infinite' if infinite else orientation}; set it to "
+            "orthogonal and not infinite in Tiled (Map > Map Properties)"
         )
-    except UnicodeDecodeError as error:
-        raise MapError(f"{source}: is not UTF-8 text; save it again in Tiled") from error
-    except json.JSONDecodeError as error:
-        raise MapError(f"{source}: is not well-formed JSON: {error}; save it again") from error
-    except KeyError as error:
-        raise MapError(
-            f"{source}: lacks the field {error}; save it again in Tiled (1.8 or later)"
-        ) from error
-    except (
-        UnknownFormat,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        AssertionError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        raise MapError(
-            f"{source}: is no Tiled map ({error or type(error).__name__}); save it again in Tiled"
-        ) from error
 
 
-def _flat(layers: Any) -> Iterator[Any]:
-    for layer in layers or ():
-        if hasattr(layer, "layers"):
-            yield from _flat(layer.layers)
+def _flat(
+    source: Path, layers: list[dict[str, Json]], across: float, down: float
+) -> Iterator[tuple[dict[str, Json], float, float]]:
+    """The tile and object layers in order, out of their groups, each with its whole offset in
+    pixels."""
+    for layer in layers:
+        kind = layer.get("type")
+        x = across + number(layer, "offsetx", source)
+        y = down + number(layer, "offsety", source)
+        if kind == "imagelayer":
+            continue
+        name = layer.get("name", "")
+        if any(number(layer, f"parallax{axis}", source, 1.0) != 1 for axis in "xy"):
+            raise MapError(
+                f"{source}: layer '{name}' moves with the view (parallax), so that nothing on it "
+                "has a place; set its parallax factor to 1 in Tiled"
+            )
+        if kind == "group":
+            yield from _flat(source, rows(layer, "layers", source), x, y)
+        elif kind in ("tilelayer", "objectgroup"):
+            yield layer, x, y
         else:
-            yield layer
+            raise MapError(f"{source}: layer '{name}' is of an unknown type {kind!r}; remove it")
 
 
-def _rows(source: Path, layer: Any, width: int, height: int) -> tuple[int, ...]:
-    rows = [list(row) for row in layer.data]
-    if len(rows) != height or any(len(row) != width for row in rows):
-        cells = sum(len(row) for row in rows)
+def _numbers(source: Path, layer: dict[str, Json], width: int, height: int) -> list[int]:
+    """A layer's tile numbers, without the marks for mirrored and turned tiles."""
+    name = layer.get("name", "")
+    if layer.get("data") is None:
         raise MapError(
-            f"{source}: layer '{layer.name}' has {cells} tiles where the map of "
+            f"{source}: layer '{name}' has no tiles of its own (chunks are of infinite maps); "
+            "make the map not infinite in Tiled (Map > Map Properties)"
+        )
+    data = layer["data"]
+    if isinstance(data, str):
+        data = _decoded(source, layer, data, width * height)
+    shape = (layer.get("width", width), layer.get("height", height))
+    if not isinstance(data, list) or len(data) != width * height or shape != (width, height):
+        cells = len(data) if isinstance(data, list) else 0
+        raise MapError(
+            f"{source}: layer '{name}' has {cells} tiles where the map of "
             f"{width} x {height} has {width * height}; resize the map in Tiled and save it again"
         )
-    if any(not isinstance(gid, int) for row in rows for gid in row):
-        raise MapError(f"{source}: layer '{layer.name}' holds something else than tile numbers")
-    return tuple(gid & _TILE for row in rows for gid in row)
+    if any(type(gid) is not int or not 0 <= gid < 1 << 32 for gid in data):
+        raise MapError(f"{source}: layer '{name}' holds something else than tile numbers")
+    return [gid & _TILE for gid in data]
 
 
-def _said(tile: Any) -> dict[str, Json]:
-    """What a tileset says of a tile: its properties, ``kind`` from its class if not given."""
-    properties = dict(tile.properties or {})
-    if tile.class_ and "kind" not in properties:
-        properties["kind"] = tile.class_
-    return properties
+def _decoded(source: Path, layer: dict[str, Json], data: str, count: int) -> list[int]:
+    """Tile numbers out of base64, four bytes each."""
+    name, how = layer.get("name", ""), layer.get("compression") or ""
+    if how not in ("", "zlib", "gzip"):
+        raise MapError(
+            f"{source}: layer '{name}' is compressed with {how}, which is not read here; choose "
+            "zlib, gzip or CSV in Tiled (Map > Map Properties > Tile Layer Format)"
+        )
+    try:
+        body = base64.b64decode(data)
+        if how:
+            # One byte more than fits, so that what is too long is seen and not unpacked.
+            body = zlib.decompressobj(wbits=47).decompress(body, count * 4 + 1)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise MapError(
+            f"{source}: layer '{name}' cannot be unpacked ({error}); save it again in Tiled"
+        ) from error
+    return [int.from_bytes(body[i : i + 4], "little") for i in range(0, len(body), 4)]
 
 
-def _box(source: Path, drawn: Any) -> Box:
-    from pytiled_parser.tiled_object import Point, Rectangle
+def _shifted(
+    source: Path,
+    layer: dict[str, Json],
+    numbers: list[int],
+    across: float,
+    down: float,
+    size: tuple[int, int, int, int],
+) -> tuple[int, ...]:
+    """A layer's tile numbers at the places where its offset in pixels draws them."""
+    width, height, tile, tile_height = size
+    columns, lines = across / tile, down / tile_height
+    name = layer.get("name", "")
+    if not columns.is_integer() or not lines.is_integer():
+        raise MapError(
+            f"{source}: layer '{name}' is offset by {across:g}, {down:g} pixels, which is no whole "
+            f"number of tiles of {tile} x {tile_height}; set its offset to such, or to 0"
+        )
+    if not columns and not lines:
+        return tuple(numbers)
+    made, lost = [0] * len(numbers), 0
+    for i, gid in enumerate(numbers):
+        x, y = i % width + int(columns), i // width + int(lines)
+        if 0 <= x < width and 0 <= y < height:
+            made[y * width + x] = gid
+        else:
+            lost += bool(gid)
+    if lost:
+        log.warning(
+            "%s: layer '%s': its offset puts %d tiles outside of the map; they are left out",
+            source,
+            name,
+            lost,
+        )
+    return tuple(made)
 
-    plain = isinstance(drawn, (Rectangle, Point)) and not drawn.rotation
-    numbers = (*drawn.coordinates, *drawn.size)
-    if any(not isinstance(n, (int, float)) or n != n or abs(n) > 1e9 for n in numbers):
-        raise MapError(f"{source}: object {drawn.id} has no usable position; draw it again")
-    x, y, width, height = (float(n) for n in numbers)
+
+def _box(source: Path, drawn: dict[str, Json], across: float, down: float, classes: Classes) -> Box:
+    drawn = with_template(drawn, source)
+    kind = class_of(drawn)
+    x, y, width, height, rotation = (
+        number(drawn, field, source) for field in ("x", "y", "width", "height", "rotation")
+    )
     return Box(
-        int(drawn.id),
-        str(drawn.name).strip(),
-        str(drawn.class_).strip(),
-        x,
-        y,
+        whole(drawn, "id", source),
+        str(drawn.get("name") or "").strip(),
+        kind,
+        x + across,
+        y + down,
         width,
         height,
-        plain,
-        dict(drawn.properties or {}),
+        not rotation % 360 and not any(drawn.get(shape) for shape in _SHAPES),
+        properties_of(drawn, kind, classes, source),
     )

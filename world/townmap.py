@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
-from ..core import Address, MapError, nearest
+from ..core import Address, MapError, nearest, normalize
 from .paths import Grid
 
 Tile: TypeAlias = tuple[int, int]
@@ -173,9 +173,9 @@ class TownMap:
 
 
 def fold(address: str) -> str:
-    """An address without the differences that files disagree on: case, outer spaces.
+    """An address without the differences that files disagree on: case, spaces, Unicode form.
 
     >>> fold("The Ville: Ryan Park's apartment :main room")
     "the ville:ryan park's apartment:main room"
     """
-    return ":".join(" ".join(part.split()) for part in address.casefold().split(":"))
+    return ":".join(normalize(part) for part in address.split(":"))

@@ -1,0 +1,167 @@
+"""Arguments of public functions, checked at the border: a wrong type is told in one line that
+names the function and the argument, not by a traceback from inside."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import (
+    Any,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from .errors import ArgumentError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LONGEST_PATH = 4_096  # bytes that Linux takes; a longer text is no path but a document
+_SHOWN = 60
+
+
+def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Check the types of a function's arguments before it runs.
+
+    Looks one level deep: that a text is a str, a path short enough to be one, a sequence no
+    single str, a protocol's methods there; not what a sequence holds. A missing or unknown
+    argument is told too. Raises ArgumentError, which is a TypeError.
+
+    >>> @check_arguments
+    ... def double(n: int) -> int:
+    ...     return 2 * n
+    >>> double("four")
+    Traceback (most recent call last):
+    denizens.core.errors.ArgumentError: double(): 'n' must be int, not str ('four')
+    """
+    signature = inspect.signature(function)
+    known: dict[str, Any] = {}
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if "hints" not in known:
+            known["hints"] = _hints(function)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(f"{_name(function)}(): {error}") from None
+        for name, value in bound.arguments.items():
+            hint = known["hints"].get(name)
+            parameter = signature.parameters[name]
+            if hint is None or name == "self" or parameter.default is value:
+                continue
+            many = parameter.kind is parameter.VAR_POSITIONAL
+            for one in value if many else (value,):
+                if parameter.kind is not parameter.VAR_KEYWORD:
+                    _check(function, name, one, hint)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _hints(function: Callable[..., object]) -> dict[str, Any]:
+    """The types of the parameters; those that cannot be found at run time are not checked."""
+    try:
+        return get_type_hints(function)
+    except NameError:
+        found: dict[str, Any] = {}
+        for name, hint in getattr(function, "__annotations__", {}).items():
+            only = types.SimpleNamespace(__annotations__={name: hint})
+            space = getattr(inspect.unwrap(function), "__globals__", {})
+            try:
+                found |= get_type_hints(only, globalns=space)
+            except NameError:
+                continue
+        return found
+
+
+def _name(function: Callable[..., object]) -> str:
+    qualified = function.__qualname__.removesuffix(".__init__")
+    return qualified.rpartition("<locals>.")[2]
+
+
+def _check(function: Callable[..., object], name: str, value: object, hint: Any) -> None:
+    where = f"{_name(function)}(): '{name}'"
+    if not _fits(value, hint):
+        raise ArgumentError(f"{where} must be {_told(hint)}, not {_shown(value)}")
+    if isinstance(value, str) and _is_path(hint) and not _could_be_path(value):
+        raise ArgumentError(f"{where} is no path that a system takes: {_shown(value)}")
+
+
+def _is_path(hint: Any) -> bool:
+    return hint is Path or Path in get_args(hint)
+
+
+def _could_be_path(text: str) -> bool:
+    try:
+        return "\0" not in text and len(text.encode()) < _LONGEST_PATH
+    except UnicodeEncodeError:
+        return False
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if hint in (Any, object) or isinstance(hint, TypeVar | ParamSpec):
+        return True
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, way) for way in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if hint is None or hint is type(None):
+        return value is None
+    kind = origin or hint
+    if kind in (collections.abc.Callable, Callable):
+        return callable(value)
+    if not isinstance(kind, type):
+        return True
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if getattr(kind, "_is_protocol", False) and kind.__module__ not in (
+        "typing",
+        "collections.abc",
+    ):
+        return all(hasattr(value, member) for member in _members(kind))
+    if kind in (collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection):
+        # A str is a sequence of its letters, which nobody means.
+        return isinstance(value, kind) and not isinstance(value, str | bytes)
+    return isinstance(value, kind)
+
+
+def _members(protocol: type) -> set[str]:
+    found: set[str] = set()
+    for base in protocol.__mro__:
+        if getattr(base, "_is_protocol", False):
+            found |= {name for name in vars(base) if not name.startswith("_")}
+            found |= set(getattr(base, "__annotations__", {}))
+    return found
+
+
+def _told(hint: Any) -> str:
+    """A type as a reader writes it."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_told(way) for way in get_args(hint)))
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, get_args(hint)))
+    if hint is type(None):
+        return "None"
+    return str(getattr(origin or hint, "__name__", hint))
+
+
+def _shown(value: object) -> str:
+    kind = type(value).__name__
+    if isinstance(value, str | int | float | bytes):
+        text = ascii(value[:_SHOWN] if isinstance(value, str | bytes) else value)[:_SHOWN]
+        return f"{kind} ({text})"
+    return "None" if value is None else kind

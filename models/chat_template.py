@@ -1,0 +1,219 @@
+"""A tokenizer's chat template, held to what a prompt needs.
+
+Every message stands in the prompt, which begins as the tokenizer begins a text (BOS), and the
+model is told not to reason aloud before it answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from ..core import ModelError
+
+# Private-use characters: they only ever stand in the skeleton, never beside real text.
+MARK = "\ue000{}\ue001"
+MARKS = re.compile("\ue000(\\d+)\ue001")
+
+Frame: TypeAlias = tuple[int | tuple[int, ...], ...]
+"""A rendered chat: ids of the template's own pieces, and the numbers of the messages whose
+texts stand between them."""
+
+# What templates call the variable that turns reasoning off, and the value that does.
+SWITCHES: dict[str, Any] = {
+    "enable_thinking": False,
+    "enable_reasoning": False,
+    "thinking": False,
+    "reasoning": False,
+    "think": False,
+    "thinking_mode": "off",
+    "thinking_budget": 0,
+}
+# The day that templates are told where they ask for today's: with the real one the same run
+# would have another prompt each day, and no world's time stands in the system's own words.
+DAY = datetime(2024, 7, 26)
+OPEN_THOUGHT = re.compile(r"(?:<((?:\w+:)?think(?:ing)?)>|\[(THINK)\])\s*$")
+THOUGHTS = ("<think>", "<thinking>", "<thought>", "<seed:think>", "[THINK]")
+
+
+class ChatTemplate:
+    """Renders roles as a frame in which texts are put. Raises ModelError for a template that
+    cannot show a user's message."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        name = getattr(tokenizer, "name_or_path", "") or "the model"
+        remedy = "mend or remove it (chat_template.jinja or tokenizer_config.json)"
+        try:
+            self._source = _dated(tokenizer.get_chat_template()) if tokenizer.chat_template else ""
+            self._settings = _settings(self._source)
+            self.start = _start(tokenizer)
+            for roles in (("user",), ("system", "user"), ("user", "assistant", "user")):
+                self.frame(roles, True)
+        except ValueError as error:
+            raise ModelError(
+                f"{name}: its chat template cannot be used: {error}; {remedy}"
+            ) from error
+
+    def frame(self, roles: tuple[str, ...], reply: bool) -> Frame:
+        """The frame for some roles; with ``reply`` it opens the assistant's turn. A last role
+        of the assistant is left open then. Raises ValueError where a message finds no place."""
+        open_end = reply and roles[-1:] == ("assistant",)
+        skeleton = self._skeleton(roles, reply and not open_end)
+        if open_end:
+            last = MARK.format(len(roles) - 1)
+            skeleton = skeleton[: skeleton.rindex(last) + len(last)]
+        pieces: list[int | tuple[int, ...]] = []
+        at = 0
+        for mark in MARKS.finditer(skeleton):
+            pieces.append(self._ids(skeleton[at : mark.start()]))
+            pieces.append(int(mark.group(1)))
+            at = mark.end()
+        pieces.append(self._ids(skeleton[at:]))
+        first = pieces[0]
+        if self.start and isinstance(first, tuple) and first[:1] != self.start[:1]:
+            pieces[0] = self.start + first
+        return tuple(pieces)
+
+    def ends(self) -> set[int]:
+        """Control tokens by which the template ends an assistant's message; where it has none,
+        the one by which it begins the next."""
+        control = set(self._tokenizer.added_tokens_decoder) | set(self._tokenizer.all_special_ids)
+        for roles in (("user", "assistant"), ("user", "assistant", "user")):
+            try:
+                frame = self.frame(roles, False)
+            except ValueError:  # a user's message alone can be rendered
+                continue
+            behind = frame[frame.index(1) + 1] if 1 in frame else ()
+            found = [i for i in behind if i in control] if isinstance(behind, tuple) else []
+            if found:
+                return {found[0]}
+        return set()
+
+    def thoughts(self) -> set[int]:
+        """Tokens that begin a piece of reasoning, which nobody would cut out of the answer."""
+        known = self._tokenizer.get_vocab()
+        return {known[token] for token in THOUGHTS if token in known}
+
+    def _skeleton(self, roles: tuple[str, ...], reply: bool) -> str:
+        if not self._source:
+            lines = [f"{role.title()}: {MARK.format(i)}\n" for i, role in enumerate(roles)]
+            return "".join(lines) + ("Assistant:" if reply else "")
+        reason = ""
+        plain = list(_arrangements(roles))
+        for chat in [*plain, *map(_in_parts, plain)]:
+            try:
+                text = self._apply(chat, reply)
+            except _faults() as error:
+                # Some refuse system or tool messages, or two of one role in a row.
+                reason = reason or str(error)
+                continue
+            if {int(number) for number in MARKS.findall(text)} == set(range(len(roles))):
+                return text
+            reason = reason or f"it leaves out messages of {', '.join(roles)}"
+        raise ValueError(reason)
+
+    def _apply(self, chat: list[dict[str, Any]], reply: bool) -> str:
+        text = str(
+            self._tokenizer.apply_chat_template(
+                chat,
+                chat_template=self._source,
+                tokenize=False,
+                add_generation_prompt=reply,
+                **self._settings,
+            )
+        )
+        opened = OPEN_THOUGHT.search(text) if reply else None
+        if opened:
+            # A template without a switch that opens the reasoning by itself.
+            closing = f"</{opened[1]}>" if opened[1] else f"[/{opened[2]}]"
+            text = f"{text.rstrip()}\n\n{closing}\n\n"
+        return text
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    from jinja2 import TemplateError
+
+    return (TemplateError, ValueError, TypeError, KeyError, IndexError, AttributeError)
+
+
+def _settings(source: str) -> dict[str, Any]:
+    """Which switches a template knows, with the values that turn reasoning off."""
+    words = set(re.findall(r"\w+", source))
+    settings = {name: value for name, value in SWITCHES.items() if name in words}
+    if "reasoning_effort" in words:
+        settings["reasoning_effort"] = "none" if re.search("""["']none["']""", source) else "low"
+    if "date_string" in words:
+        settings["date_string"] = DAY.strftime("%d %b %Y")
+    return settings
+
+
+def _dated(source: str) -> str:
+    """The template with one day where it asks for today's date."""
+    return re.sub(
+        r"""strftime_now\(\s*(['"])([^'"\\]*)\1\s*\)""",
+        lambda call: call[1] + DAY.strftime(call[2]) + call[1],
+        source,
+    )
+
+
+def _start(tokenizer: Any) -> tuple[int, ...]:
+    """What the tokenizer itself puts before a text, mostly BOS or nothing."""
+    text = list(tokenizer("a", add_special_tokens=False).input_ids)
+    whole = list(tokenizer("a").input_ids)
+    for at in range(len(whole) - len(text) + 1 if text else 0):
+        if whole[at : at + len(text)] == text:
+            return tuple(whole[:at])
+    return ()
+
+
+def _in_parts(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for templates that take a message as a list of texts and pictures."""
+    return [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in chat]
+
+
+def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """A chat as it is; with each system message at the head of the next user's turn, for
+    templates that leave it out; as turns that alternate; as one user's turn."""
+    yield [{"role": role, "content": MARK.format(i)} for i, role in enumerate(roles)]
+    if "system" in roles:
+        yield _folded(roles)
+    yield _alternating(roles)
+    last = len(roles) - 1 if roles[-1:] == ("assistant",) else len(roles)
+    texts = [f"{role.title()}: {MARK.format(i)}" for i, role in enumerate(roles[:last])]
+    turns = [{"role": "user", "content": "\n".join(texts)}] if texts else []
+    yield turns + [{"role": "assistant", "content": MARK.format(last)}] * (last < len(roles))
+
+
+def _folded(roles: Sequence[str]) -> list[dict[str, Any]]:
+    chat: list[dict[str, Any]] = []
+    waiting = ""
+    for i, role in enumerate(roles):
+        if role == "system":
+            waiting += MARK.format(i) + "\n"
+        elif role == "user" or not waiting:
+            chat.append({"role": role, "content": waiting + MARK.format(i)})
+            waiting = ""
+        else:
+            chat.append({"role": "user", "content": waiting.rstrip("\n")})
+            chat.append({"role": role, "content": MARK.format(i)})
+            waiting = ""
+    if waiting:
+        chat.append({"role": "user", "content": waiting.rstrip("\n")})
+    return chat
+
+
+def _alternating(roles: Sequence[str]) -> list[dict[str, Any]]:
+    chat: list[dict[str, Any]] = []
+    for i, role in enumerate(roles):
+        side = "assistant" if role == "assistant" else "user"
+        if chat and chat[-1]["role"] == side:
+            chat[-1]["content"] += "\n" + MARK.format(i)
+        else:
+            chat.append({"role": side, "content": MARK.format(i)})
+    return chat

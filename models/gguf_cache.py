@@ -1,0 +1,103 @@
+"""Converted GGUF files: each is read once, then loads like a packaged model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+
+from ..core import ModelCorrupt, NoSpace
+from .catalogue import (
+    MANIFEST,
+    ModelInfo,
+    Progress,
+    check_sizes,
+    hash_of,
+    home,
+    installed_at,
+    scratch,
+    write_manifest,
+)
+from .checkpoint import read_checkpoint, read_json_object
+from .convert import gguf_to_folder
+
+FORMAT = "1"  # of what is stored; another one is converted anew
+
+
+def read_gguf(path: Path, dtype: Any, progress: Progress | None = None) -> tuple[Any, Any, str]:
+    """The model (``dtype`` a torch dtype), the tokenizer and the SHA-256 of a GGUF file.
+
+    The first time it is converted and stored in the cache by its content; where the cache
+    cannot be written, every time. Raises ModelCorrupt, ModelError, NoSpace.
+    """
+    from .download import shown
+
+    digest = hash_of(path)
+    folder = folder_of(digest)
+    if installed_at(folder):
+        try:
+            check_sizes(folder, path.name)
+            return *read_checkpoint(folder, dtype), digest
+        except ModelCorrupt:
+            _discard(folder)  # what is made of the file can be made again
+    with shown(progress) as report:
+        report(f"converting {path.name}", 0, 0)
+        try:
+            _store(path, folder)
+        except OSError:
+            return *_unstored(path, dtype), digest
+    return *read_checkpoint(folder, dtype), digest
+
+
+def folder_of(digest: str) -> Path:
+    """Where the conversion of a file of that SHA-256 is, or would be."""
+    return home() / "models" / "gguf" / f"{digest}-{FORMAT}"
+
+
+def conversions() -> dict[str, list[Path]]:
+    """The folders of converted files by the files' names."""
+    folders: dict[str, list[Path]] = {}
+    for manifest in sorted((home() / "models" / "gguf").glob(f"*/{MANIFEST}")):
+        source = str(read_json_object(manifest).get("source"))
+        folders.setdefault(source, []).append(manifest.parent)
+    return folders
+
+
+def remove_conversions(name: str) -> bool:
+    """Delete what was made of GGUF files of that name; whether there was something."""
+    folders = conversions().get(Path(name).name, [])
+    for folder in folders:
+        _discard(folder)
+    return bool(folders)
+
+
+def _store(path: Path, folder: Path) -> None:
+    from .download import install
+
+    info = ModelInfo(name=path.stem, summary="", licence="", bytes=0, package=path.name)
+    with scratch(folder) as work:
+        ready = work / "ready"
+        ready.mkdir()
+        gguf_to_folder(path, ready)
+        write_manifest(ready, info)
+        install(ready, folder)
+
+
+def _unstored(path: Path, dtype: Any) -> tuple[Any, Any]:
+    try:
+        with TemporaryDirectory(prefix="denizens-gguf-") as work:
+            gguf_to_folder(path, Path(work))
+            return read_checkpoint(Path(work), dtype)
+    except OSError as error:
+        raise NoSpace(
+            f"{path}: its conversion finds no room, neither in {home()} nor in the temporary "
+            f"folder ({error.strerror or error}); make room or set DENIZENS_HOME to another disk"
+        ) from error
+
+
+def _discard(folder: Path) -> None:
+    doomed = Path(mkdtemp(prefix=".removing-", dir=folder.parent))
+    os.replace(folder, doomed / folder.name)
+    shutil.rmtree(doomed)

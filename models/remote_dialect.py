@@ -1,0 +1,100 @@
+"""What of the OpenAI protocol a server turns out not to take."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from .remote_faults import Refused
+
+log = logging.getLogger(__name__)
+
+# Fields that an answer can do without, and whether leaving one out changes what comes: then it
+# is told. A name that is a word of English counts only in quotes.
+OPTIONAL = {
+    "stream_options": False,
+    "logprobs": False,
+    "top_logprobs": False,
+    "chat_template_kwargs": False,
+    "reasoning_effort": False,
+    "continue_final_message": False,
+    "add_generation_prompt": False,
+    "stop": False,  # applied here as well
+    "seed": True,
+    "top_k": True,
+    "min_p": True,
+    "top_p": True,
+    "temperature": True,
+    "repetition_penalty": True,
+    "repeat_penalty": True,
+}
+TOGETHER = ({"logprobs", "top_logprobs"}, {"continue_final_message", "add_generation_prompt"})
+FORMATS = ("json_schema", "json_object", "")
+"""How JSON is asked for, the strictest first: bound to a schema, as any object, in words."""
+
+
+class Dialect:
+    """Remembers what one server refused, so that it is asked only once with it.
+
+    ``format`` is the strictest of FORMATS that it takes."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._left_out: set[str] = set()
+        self._renamed = False
+        self.format = 0
+
+    def spoken(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """A request's fields as this server takes them."""
+        kept = {key: value for key, value in fields.items() if key not in self._left_out}
+        if self._renamed and "max_tokens" in kept:
+            kept["max_completion_tokens"] = kept.pop("max_tokens")
+        return kept
+
+    def learns(self, refused: Refused, sent: dict[str, Any]) -> bool:
+        """Whether a refusal names a field of what was sent that can be left out or renamed."""
+        if refused.status not in (400, 422):
+            return False
+        said = str(refused)
+        if "max_tokens" in sent and "max_completion_tokens" in said:
+            self._renamed = True
+            return True
+        named = {name for name in OPTIONAL if name in sent and _names(said, name)}
+        for pair in TOGETHER:
+            if named & pair:
+                named |= pair & set(sent)
+        self._tell(named - self._left_out)
+        self._left_out |= named
+        return bool(named)
+
+    def takes(self, name: str) -> bool:
+        """Whether a field was not refused so far."""
+        return name not in self._left_out
+
+    def learn_format(self, level: int, refused: Refused | None) -> None:
+        """JSON came by FORMATS[level] after a stricter one was refused: for good, unless the
+        server said nothing of the format, for then it may be this one schema."""
+        if refused is None or level <= self.format:
+            return
+        about = re.search(r"response_format|json_schema|json_object|json schema", str(refused))
+        if about or refused.status == 422:
+            self.format = level
+            log.warning(
+                "%s takes no JSON schemas (%s); JSON is asked for %s and checked here",
+                self._address,
+                str(refused)[-160:],
+                "as any object" if FORMATS[level] else "in words",
+            )
+
+    def _tell(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            if OPTIONAL[name]:
+                log.warning("%s takes no '%s'; it is left out from now on", self._address, name)
+
+
+def _names(said: str, name: str) -> bool:
+    if "_" in name or name == "logprobs":
+        return name in said
+    return re.search(rf"""["'`]{name}["'`]""", said) is not None

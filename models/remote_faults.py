@@ -1,0 +1,46 @@
+"""What goes wrong between a request and its answer, and the Failed that the ask gets."""
+
+from __future__ import annotations
+
+from ..core import Failed
+
+DENIED = (401, 402, 403)
+
+
+class Fault(Exception):
+    """A request that brought no answer, with the answer that its ask is to get."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.failed = Failed(reason=reason, detail=detail)
+
+
+class Refused(Fault):
+    """The server will not have this request (4xx, 501): asking again is of no use."""
+
+    def __init__(self, status: int, detail: str, reason: str = "engine") -> None:
+        super().__init__(reason, detail)
+        self.status = status
+
+
+class TooLong(Fault):
+    """The prompt does not fit. ``share``: how much of it would, where the server says."""
+
+    def __init__(self, detail: str, share: float | None) -> None:
+        super().__init__("context_too_long", detail)
+        self.share = share
+
+
+class Unusable(Fault):
+    """The server answered, but with nothing that the ask can use: no text, no JSON, none of
+    the options."""
+
+
+def fault_of_status(status: int, detail: str) -> Fault:
+    """The Fault of an HTTP status: Refused where asking again is of no use, by reason
+    ``denied`` where key, rights or money are missing."""
+    if status in DENIED or "insufficient_quota" in detail:
+        return Refused(status, detail, "denied")
+    if status == 501 or (400 <= status < 500 and status not in (408, 409, 429)):
+        return Refused(status, detail)
+    return Fault("engine", detail)

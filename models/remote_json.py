@@ -1,0 +1,101 @@
+"""The JSON in a reply, wherever a model writes it, with its numbers as they stand there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+
+from ..core import Json
+
+MOST_STARTS = 64  # brackets at which a value is looked for; a reply is short
+
+
+class WrittenFloat(float):
+    """A number with a point or an exponent, and its digits, which a float may not hold."""
+
+    text: str
+
+    def __new__(cls, text: str) -> WrittenFloat:
+        """The number that ``text`` writes."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+    @property
+    def whole(self) -> int | None:
+        """The whole number that was written, to its last digit: 31 for 31.0."""
+        try:
+            exact = Decimal(self.text)
+        except InvalidOperation:
+            return None
+        # A large exponent would write out as many digits.
+        if exact.adjusted() > 400 or exact != exact.to_integral_value():
+            return None
+        return int(exact)
+
+
+def json_values(text: str) -> Iterator[Json]:
+    """The JSON values of a text: the whole text where it is one, what stands between fences,
+    and every object or list among words, in order.
+
+    >>> list(json_values('Well: ```json\\n{"choice": "wait"}\\n``` as {asked}.'))
+    [{'choice': 'wait'}]
+    """
+    decoder = json.JSONDecoder(parse_float=WrittenFloat, parse_constant=_no_number)
+    try:
+        yield decoder.decode(_unfenced(text).strip())
+        return
+    except (ValueError, RecursionError):
+        pass
+    at = 0
+    for _ in range(MOST_STARTS):
+        starts = [place for mark in "{[" if (place := text.find(mark, at)) >= 0]
+        if not starts:
+            return
+        at = min(starts)
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        yield value
+
+
+def _unfenced(text: str) -> str:
+    """What stands in a text that is one fenced block, else the text itself."""
+    body = text.strip()
+    for fence in ("```", "~~~"):
+        if body.startswith(fence) and body.endswith(fence) and body.count("\n") >= 2:
+            return body[body.index("\n") : body.rindex("\n")]
+    return text
+
+
+def nested_values(value: Json) -> Iterator[Json]:
+    """A value, and what it is only a wrapping of: {"answer": {...}} or [{...}].
+
+    >>> list(nested_values([{"answer": {"age": 3}}]))[-1]
+    {'age': 3}
+    """
+    yield value
+    while isinstance(value, dict | list) and len(value) == 1:
+        value = next(iter(value.values())) if isinstance(value, dict) else value[0]
+        if not isinstance(value, dict | list):
+            return
+        yield value
+
+
+def plain_numbers(value: Json, wholes: set[int]) -> Json:
+    """A value with common numbers for the written ones: whole where ``wholes`` holds the id."""
+    if isinstance(value, dict):
+        return {key: plain_numbers(one, wholes) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain_numbers(one, wholes) for one in value]
+    if isinstance(value, WrittenFloat):
+        whole = value.whole if id(value) in wholes else None
+        return float(value) if whole is None else whole
+    return value
+
+
+def _no_number(text: str) -> Json:
+    raise ValueError(f"{text} is no JSON")

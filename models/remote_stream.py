@@ -1,0 +1,145 @@
+"""A chat completion that arrives piece by piece: server-sent events, read leniently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from .remote_faults import Fault
+from .remote_reply import error_fault, message_text
+
+DONE = "[DONE]"
+
+
+class EventReader:
+    """The data of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+    Comments, ids, event names and events without data, which servers send to keep a connection
+    open, are passed over. Lines end at ``\\n``, ``\\r\\n`` or ``\\r`` and nowhere else, so a
+    text may hold any other character.
+
+    >>> list(EventReader().feed(b": ping\\n\\nid: 7\\n\\ndata: {}\\n\\ndata: [DO"))
+    ['{}']
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[str] = []
+
+    def feed(self, piece: bytes) -> list[str]:
+        """Take bytes in; the data of the events that they complete."""
+        found = []
+        whole = self._rest + piece
+        # A last \r may be the first half of a line's end.
+        held = whole[-1:] if whole.endswith(b"\r") else b""
+        whole = whole[: len(whole) - len(held)]
+        lines = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop() + held
+        for line in lines:
+            found += self._line(line)
+        return found
+
+    def finish(self) -> list[str]:
+        """The stream is over; the last event may lack its empty line."""
+        found = self.feed(b"\n\n") if self._rest else self._line(b"")
+        return found
+
+    def _line(self, line: bytes) -> list[str]:
+        if not line:
+            data, self._data = self._data, []
+            return _events(data)
+        name, _, value = line.decode("utf-8", "replace").partition(":")
+        if name == "data":
+            self._data.append(value.removeprefix(" "))
+        return []
+
+
+def _events(lines: list[str]) -> list[str]:
+    """The data of an event; of several where a server leaves out the empty lines between."""
+    lines = [line for line in lines if line.strip()]
+    if len(lines) < 2:
+        return lines
+    try:
+        json.loads("\n".join(lines))
+    except ValueError:
+        return lines
+    return ["\n".join(lines)]
+
+
+class StreamReader:
+    """Puts a chat completion together from its chunks and tells its text as it comes.
+
+    ``tell`` returns whether that was enough: then no more is read."""
+
+    def __init__(self, address: str, tell: Callable[[str], bool]) -> None:
+        self._address = address
+        self._tell = tell
+        self._texts: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal = ""
+        self._choice: dict[str, Any] = {}
+        self.usage: Any = None
+        self.done = False
+        self.enough = False
+
+    @property
+    def written(self) -> str:
+        """All text so far, reasoning too."""
+        return "".join((*self._reasoning, *self._texts))
+
+    async def read(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
+        """The completion's JSON, as it is without streaming. Raises Fault when the stream ends
+        before the answer does."""
+        events = EventReader()
+        async for piece in pieces:
+            for data in events.feed(piece):
+                if not self.done:
+                    self._take(data)
+            if self.done:
+                break
+        for data in events.finish():
+            if not self.done:
+                self._take(data)
+        if not self.done and not self._choice.get("finish_reason"):
+            raise Fault("engine", f"{self._address} broke off its answer; ask again")
+        return self.reply()
+
+    def reply(self) -> dict[str, Any]:
+        """What has arrived, as the JSON of a chat completion."""
+        message: dict[str, Any] = {"content": "".join(self._texts), "refusal": self._refusal}
+        message["reasoning"] = "".join(self._reasoning)
+        return {"choices": [{**self._choice, "message": message}], "usage": self.usage}
+
+    def _take(self, data: str) -> None:
+        if data.strip().startswith(DONE):
+            self.done = True
+            return
+        try:
+            chunk = json.loads(data)
+        except ValueError as error:
+            raise Fault("engine", f"{self._address} sent what cannot be read: {error}") from error
+        if not isinstance(chunk, dict):
+            return
+        if chunk.get("error"):
+            raise error_fault(chunk["error"])
+        self.usage = chunk.get("usage") or self.usage
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else []:
+            if isinstance(choice, dict) and not choice.get("index"):
+                self._add(choice)
+
+    def _add(self, choice: dict[str, Any]) -> None:
+        delta = choice.get("delta") or choice.get("message")
+        delta = delta if isinstance(delta, dict) else {"content": choice.get("text")}
+        text, reasoned = message_text(delta)
+        if reasoned:
+            reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+            self._reasoning.append(reasoning if isinstance(reasoning, str) else " ")
+        self._refusal += str(delta.get("refusal") or "")
+        if text:
+            self._texts.append(text)
+            self.enough = self._tell(text) or self.enough
+            self.done = self.done or self.enough
+        kept = {key: value for key, value in choice.items() if key != "delta" and value is not None}
+        self._choice |= kept

@@ -1,0 +1,231 @@
+"""Times in words are read by the world's clock, or asked for; never made up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from denizens import Failed, ToolSpec
+from denizens.core import Choice, Choose, Completion, Generate, ModelAsk, Seed
+from denizens.evaluation.loads import think
+from denizens.models import ScriptedModel
+from denizens.planners import Drafted, Incomplete, draft_call, fill
+from denizens.planners.calling import declines
+from denizens.planners.candidates import Reading, candidates
+from denizens.planners.moments import moments_in
+from denizens.planners.parameters import fields_of
+
+# A Friday.
+NOW = datetime(2026, 5, 1, 9)
+
+
+def read(text: str, form: str) -> list[str]:
+    return [one.value for one in moments_in(text, NOW) if one.form == form]
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("tomorrow", "2026-05-02"),
+        ("the day after tomorrow", "2026-05-03"),
+        ("yesterday", "2026-04-30"),
+        ("next Friday at noon", "2026-05-08"),
+        ("this Friday", "2026-05-01"),
+        ("on Monday", "2026-05-04"),
+        ("last Monday", "2026-04-27"),
+        ("4 June", "2026-06-04"),
+        ("the 3rd of March", "2027-03-03"),
+        ("June 4th, 2027", "2027-06-04"),
+        ("04.06.2026", "2026-06-04"),
+        ("in 3 days", "2026-05-04"),
+        ("two weeks ago", "2026-04-17"),
+        ("next month", "2026-06-01"),
+        ("February 29", "2028-02-29"),
+    ],
+)
+def test_days(text: str, day: str) -> None:
+    """A day in words is that day of the world's calendar."""
+    assert read(f"Book a table for {text}, please.", "date")[:1] == [day]
+
+
+@pytest.mark.parametrize("text", ["she sat down", "the sun rose", "may I?", "31 June", "in March"])
+def test_what_is_no_day(text: str) -> None:
+    """Words that look like days are none."""
+    assert read(text, "date") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("3:30 pm", "15:30:00"),
+        ("15:30", "15:30:00"),
+        ("at 9", "09:00:00"),
+        ("at nine", "09:00:00"),
+        ("at 9 in the evening", "21:00:00"),
+        ("half past three", "03:30:00"),
+        ("quarter to eight pm", "19:45:00"),
+        ("twenty minutes past five", "05:20:00"),
+        ("noon", "12:00:00"),
+        ("midnight", "00:00:00"),
+        ("12 am", "00:00:00"),
+        ("7.15 p.m.", "19:15:00"),
+        ("4 o'clock in the afternoon", "16:00:00"),
+        ("tonight at 8", "20:00:00"),
+        ("18h30", "18:30:00"),
+    ],
+)
+def test_times(text: str, at: str) -> None:
+    """A time of day is read in figures and in words."""
+    assert read(f"Come {text}!", "time") == [at]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["page 12", "at 9 percent", "at 5 euros", "at 12 High-Street-34", "25:70", "version 3.5"],
+)
+def test_what_is_no_time(text: str) -> None:
+    """Numbers of other things are no times of day."""
+    assert read(f"Open it {text}", "time") in ([], ["12:00:00"] if "High" in text else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("20 minutes", "PT20M"),
+        ("an hour and a half", "PT1H30M"),
+        ("half an hour", "PT30M"),
+        ("2 hours and 15 minutes", "PT2H15M"),
+        ("three days", "P3D"),
+        ("1h 30m", "PT1H30M"),
+        ("two and a half hours", "PT2H30M"),
+        ("90 seconds", "PT1M30S"),
+        ("a week", "P7D"),
+    ],
+)
+def test_durations(text: str, length: str) -> None:
+    """A length of time is read whole, in figures and in words."""
+    assert read(f"Wait for {text}.", "duration") == [length]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("tomorrow at 9", "2026-05-02T09:00:00"),
+        ("in 20 minutes", "2026-05-01T09:20:00"),
+        ("at 8", "2026-05-02T08:00:00"),
+        ("at 10", "2026-05-01T10:00:00"),
+        ("2026-06-04 15:30", "2026-06-04T15:30:00"),
+    ],
+)
+def test_moments(text: str, moment: str) -> None:
+    """A day and a time make a moment; a time alone is the next such time."""
+    assert read(f"Remind me {text}", "date-time")[0] == moment
+
+
+def test_without_a_clock_nothing_relative_is_read() -> None:
+    """What needs today's date is not read where nobody says what day it is."""
+    assert [one.value for one in moments_in("tomorrow, 4 June, in 20 minutes")] == ["PT20M"]
+
+
+def spec(effect: str = "acts", **fields: Any) -> ToolSpec:
+    schema = {"type": "object", "properties": fields, "required": list(fields)}
+    return ToolSpec("meet", "Book a meeting.", schema, effect)  # type: ignore[arg-type]
+
+
+DAY = {"type": "string", "format": "date"}
+TIME = {"type": "string", "format": "time"}
+
+
+def writer(**data: Any) -> ScriptedModel:
+    """A model that writes these arguments whatever it is asked, and likes the last tool."""
+
+    def answer(ask: ModelAsk) -> Any:
+        if isinstance(ask, Choose):
+            last = len(ask.options) - 1
+            spread = tuple(float(i == last) for i in range(last + 1))
+            return Choice(index=last, probabilities=spread)
+        if isinstance(ask, Generate):
+            return Completion(text="", data=data)
+        return Failed(reason="engine", detail="no vectors")
+
+    return ScriptedModel(answer)
+
+
+def test_a_model_never_writes_a_time() -> None:
+    """Whatever the model writes, the time is the request's, or is named as not said."""
+    tool = spec("reads", day=DAY, time=TIME)
+    made = writer(day="1999-01-01", time="04:30:04Z")
+    (told,) = think(made, [fill(tool, "Meet tomorrow at 9", seed=Seed.of(1), now=NOW)])
+    assert told == {"day": "2026-05-02", "time": "09:00:00"}
+    (told,) = think(made, [fill(tool, "Meet tomorrow", seed=Seed.of(1), now=NOW)])
+    assert isinstance(told, Failed)
+    assert (told.reason, told.detail) == ("unsaid", "time")
+
+
+def test_what_acts_invents_no_number_and_no_code() -> None:
+    """A payment of an amount or to an account that nobody named is not drafted; one that only
+    reads may guess."""
+    pay = spec(amount={"type": "number"})
+    (told,) = think(writer(amount=50), [draft_call("Pay the rent", [pay], seed=Seed.of(1))])
+    assert told == Incomplete(pay, ("amount",), 1.0)
+    assert told.question == "For meet: which amount?"
+    send = spec(to={"type": "string", "pattern": "@"})
+    (told,) = think(writer(to="eve@x.org"), [draft_call("Write to Bo", [send], seed=Seed.of(1))])
+    assert isinstance(told, Incomplete)
+    look = spec("reads", amount={"type": "number"})
+    (told,) = think(writer(amount=50), [draft_call("Look it up", [look], seed=Seed.of(1))])
+    assert isinstance(told, Drafted)
+
+
+@pytest.mark.parametrize(
+    "union",
+    [
+        {"anyOf": [DAY, {"type": "integer"}]},
+        {"oneOf": [{"$ref": "#/$defs/day"}, {"type": "integer"}]},
+        {"type": ["integer", "string"]},
+    ],
+)
+def test_unions_offer_the_values_of_each_way(union: Any) -> None:
+    """A union's candidates are those of its alternatives."""
+    schema = {"type": "object", "properties": {"when": union}, "required": ["when"]}
+    (one,) = fields_of(ToolSpec("x", "Open.", {**schema, "$defs": {"day": DAY}}))
+    found = [c.value for c in candidates(one, Reading("Open the diary at page 12.", NOW))]
+    assert 12 in found
+
+
+def test_large_whole_numbers_keep_their_digits() -> None:
+    """A number of 23 digits arrives as written."""
+    pay = spec(number={"type": "integer"})
+    request = "Use the account number 12345678901234567890123"
+    (told,) = think(writer(), [fill(pay, request, seed=Seed.of(1))])
+    assert told == {"number": 12345678901234567890123}
+
+
+@pytest.mark.parametrize(
+    ("request_", "refuses"),
+    [
+        ("Don't call the bakery.", True),
+        ("Please do not book a meeting tomorrow", True),
+        ("No need to pay Bo", True),
+        ("I don't want you to send it", True),
+        ("Don't forget to pay Bo", False),
+        ("Don't pay Bo, but Ada instead", False),
+        ("Don't wait. Pay Bo now", False),
+        ("I don't know the way, look it up", False),
+        ("Pay Bo", False),
+    ],
+)
+def test_what_is_not_to_be_done_is_not_done(request_: str, refuses: bool) -> None:
+    """An order not to do something calls no tool, and the model is not even asked."""
+    assert declines(request_) is refuses
+    if refuses:
+        (told,) = think(writer(), [draft_call(request_, [spec()], seed=Seed.of(1))])
+        assert told is None
+
+
+@pytest.mark.parametrize("shape", ["9", "at 9 ", "1h", "P", "half ", "in a ", "next ", "12.", ":"])
+def test_hostile_requests_end(shape: str) -> None:
+    """20,000 characters of one shape are read, and nothing stands outside of them."""
+    text = (shape * 20_000)[:20_000]
+    assert all(0 <= one.start < one.end <= len(text) for one in moments_in(text, NOW))

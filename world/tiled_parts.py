@@ -1,0 +1,257 @@
+"""What a Tiled map refers to: properties, the classes of its project, tilesets, templates."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core import Json, MapError, SettingError, parse_settings, read_text_file
+
+_LEVELS = 4
+"""In how many folders, from the map's own upwards, the project file is looked for."""
+Classes = Mapping[str, Mapping[str, Json]]
+"""By the name of a class what its members are where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tileset:
+    """The tiles numbered from ``first`` on, ``count`` of them (None: not said), and what is
+    said of those that have a class or properties, by their number in the set."""
+
+    first: int
+    count: int | None
+    tiles: Mapping[int, dict[str, Json]]
+
+
+def read_json(file: Path) -> dict[str, Json]:
+    """The object in a JSON file. Raises MapError."""
+    text = read_text_file(file, error=MapError)
+    if text.lstrip().startswith("<"):
+        raise MapError(f"{file}: is Tiled's XML format; save it as JSON in Tiled (Save As)")
+    try:
+        data = parse_settings(text, file.with_suffix(".json"))
+    except SettingError as error:
+        raise MapError(str(error).replace(str(file.with_suffix(".json")), str(file), 1)) from error
+    if not isinstance(data, dict):
+        raise MapError(f"{file}: holds no map; save it as JSON in Tiled (Save As)")
+    return data
+
+
+def needed(data: Json, field: str, file: Path) -> Json:
+    """A field that every such object has. Raises MapError."""
+    if not isinstance(data, dict) or data.get(field) is None:
+        raise MapError(f"{file}: lacks the field '{field}'; save it again in Tiled (1.8 or later)")
+    return data[field]
+
+
+def whole(data: Json, field: str, file: Path, least: int = 0) -> int:
+    """A whole number that every such object has. Raises MapError."""
+    value = needed(data, field, file)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise MapError(
+            f"{file}: '{field}' is {value!r}; it must be a whole number of {least} or more"
+        )
+    return value
+
+
+def number(data: Json, field: str, file: Path, default: float = 0.0) -> float:
+    """A number, ``default`` where it is left out. Raises MapError."""
+    value = data.get(field)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e9:
+        raise MapError(f"{file}: '{field}' is {value!r}, no usable position; draw it again")
+    return float(value)
+
+
+def rows(data: Json, field: str, file: Path) -> list[dict[str, Json]]:
+    """A list of objects, empty where it is left out. Raises MapError."""
+    value = data.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise MapError(f"{file}: '{field}' is no list of objects; save it again in Tiled (1.8+)")
+    return value
+
+
+def class_of(data: Mapping[str, Json]) -> str:
+    """The class of an object or tile; Tiled 1.9 wrote it under another name."""
+    return str(data.get("type") or data.get("class") or "").strip()
+
+
+def properties_of(data: Json, kind: str, classes: Classes, file: Path) -> dict[str, Json]:
+    """The properties of an object or tile, over what its class says where it is silent."""
+    found = dict(classes.get(kind, {}))
+    given = data.get("properties")
+    if isinstance(given, dict):  # as Tiled wrote them before 1.2
+        return found | given
+    for one in rows(data, "properties", file):
+        found[str(needed(one, "name", file))] = one.get("value")
+    return found
+
+
+def flag(properties: Mapping[str, Json], name: str, where: str) -> bool:
+    """A property that is true or false, False where it is left out; text and numbers that can
+    mean but one of them are read. Raises MapError for others."""
+    value = properties.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    plain = {"true": True, "1": True, "false": False, "0": False, "": False}
+    meant = plain.get(str(value).strip().casefold())
+    if meant is None:
+        raise MapError(
+            f"{where}: property '{name}' is {value!r}; make it a bool in Tiled (remove it and add "
+            "it with the type bool)"
+        )
+    return meant
+
+
+def words_of(properties: Mapping[str, Json], name: str, where: str) -> str:
+    """A property that is text, empty where it is left out. Raises MapError for others."""
+    value = properties.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise MapError(f"{where}: property '{name}' is {value!r}; make it a string in Tiled")
+    return value
+
+
+def project_classes(file: Path) -> dict[str, dict[str, Json]]:
+    """The classes of the project a map belongs to: of the ``.tiled-project`` files in the first
+    folder, from the map's own upwards, that has any. Raises MapError."""
+    folder = file.resolve().parent
+    for place in (folder, *folder.parents)[:_LEVELS]:
+        projects = sorted(place.glob("*.tiled-project"))
+        if projects:
+            break
+    else:
+        return {}
+    found: dict[str, dict[str, Json]] = {}
+    for project in projects:
+        for one in rows(read_json(project), "propertyTypes", project):
+            if one.get("type") != "class":
+                continue
+            name = str(needed(one, "name", project))
+            members = rows(one, "members", project)
+            known = {str(needed(m, "name", project)): m.get("value") for m in members}
+            if found.setdefault(name, known) != known:
+                raise MapError(
+                    f"{project}: class '{name}' differs from another project's; "
+                    "keep one of the .tiled-project files"
+                )
+    return found
+
+
+def read_tileset(entry: Mapping[str, Json], file: Path, classes: Classes) -> Tileset:
+    """A tileset of a map, embedded or in a file of its own (JSON or .tsx). Raises MapError."""
+    first = whole(entry, "firstgid", file, 1)
+    data: Json = entry
+    if entry.get("source") is not None:
+        path = file.parent / str(entry["source"]).replace("\\", "/")
+        try:
+            data = _tsx(path) if path.suffix.lower() == ".tsx" else read_json(path)
+        except MapError as error:
+            raise MapError(
+                f"{file}: tileset {error}; put it there, or embed it in the map in Tiled"
+            ) from error
+        file = path
+    if isinstance(data.get("tiles"), dict) or data.get("tileproperties"):
+        raise MapError(f"{file}: is of an old Tiled; save it again in Tiled (1.8 or later)")
+    tiles = {}
+    for tile in rows(data, "tiles", file):
+        kind = class_of(tile)
+        said = properties_of(tile, kind, classes, file)
+        if kind and "kind" not in said:
+            said["kind"] = kind
+        tiles[whole(tile, "id", file)] = said
+    count = None if data.get("tilecount") is None else whole(data, "tilecount", file)
+    return Tileset(first, count, tiles)
+
+
+def with_template(drawn: dict[str, Json], file: Path) -> dict[str, Json]:
+    """An object with what it takes from its template. Raises MapError."""
+    if drawn.get("template") is None:
+        return drawn
+    path = file.parent / str(drawn["template"]).replace("\\", "/")
+    try:
+        data = _template(path) if path.suffix.lower() == ".tx" else read_json(path)
+    except MapError as error:
+        raise MapError(
+            f"{file}: object {drawn.get('id')}: template {error}; put it there, or detach the "
+            "object from it in Tiled"
+        ) from error
+    base = needed(data, "object", path)
+    if not isinstance(base, dict):
+        raise MapError(f"{path}: 'object' is no object; save the template again in Tiled")
+    own = {one.get("name"): one for one in rows(drawn, "properties", file)}
+    common = {one.get("name"): one for one in rows(base, "properties", path)}
+    return {**base, **drawn, "properties": list({**common, **own}.values())}
+
+
+def _xml(path: Path) -> ElementTree.Element:
+    text = read_text_file(path, error=MapError)
+    if "<!DOCTYPE" in text.upper():
+        raise MapError(f"{path}: has a DOCTYPE, which no file of Tiled has; save it again")
+    try:
+        # The text is decoded already: what its head says of the encoding is past.
+        return ElementTree.fromstring(text.encode())
+    except (ElementTree.ParseError, ValueError) as error:
+        raise MapError(f"{path}: is not well-formed XML ({error}); save it again") from error
+
+
+def _tsx(path: Path) -> dict[str, Json]:
+    root = _xml(path)
+    made: dict[str, Json] = {"tiles": [_element(tile, path) for tile in root.findall("tile")]}
+    count = root.get("tilecount")
+    return made | ({} if count is None else {"tilecount": _int(count, path)})
+
+
+def _template(path: Path) -> dict[str, Json]:
+    drawn = _xml(path).find("object")
+    return {} if drawn is None else {"object": _element(drawn, path)}
+
+
+def _element(element: ElementTree.Element, path: Path) -> dict[str, Json]:
+    """An element's attributes as the JSON format has them, with its properties."""
+    made: dict[str, Json] = {}
+    for key, value in element.attrib.items():
+        if key in ("id", "gid"):
+            made[key] = _int(value, path)
+        elif key in ("x", "y", "width", "height", "rotation"):
+            made[key] = _float(value, path)
+        else:
+            made[key] = value
+    for shape in ("ellipse", "point", "polygon", "polyline", "text", "capsule"):
+        if element.find(shape) is not None:
+            made[shape] = True
+    made["properties"] = [
+        {"name": one.get("name", ""), "value": _value(one, path)}
+        for one in element.findall("properties/property")
+    ]
+    return made
+
+
+def _value(element: ElementTree.Element, path: Path) -> Json:
+    text = element.get("value", element.text or "")
+    kind = element.get("type", "string")
+    if kind == "bool":
+        return text.strip() == "true"
+    if kind in ("int", "object"):
+        return _int(text, path)
+    return _float(text, path) if kind == "float" else text
+
+
+def _int(text: str, path: Path) -> int:
+    try:
+        return int(text[:20])
+    except ValueError as error:
+        raise MapError(f"{path}: '{text[:40]}' is no whole number; save it again") from error
+
+
+def _float(text: str, path: Path) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise MapError(f"{path}: '{text[:40]}' is no number; save it again") from error
