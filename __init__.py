@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .agents import Agent
     from .core import (
         NONE,
+        PLANNER_VERBS,
         Action,
         Address,
         Affordance,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Ask,
         Asked,
         AskId,
+        AsksFailed,
         Body,
         Call,
         CapReached,
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
         Request,
         RunCorrupt,
         RunError,
+        RunExists,
         RunLocked,
         Seed,
         SettingError,
@@ -201,6 +204,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NONE",
+    "PLANNER_VERBS",
     "read_as",
     "schema_of",
     "tool_option",
@@ -220,6 +224,7 @@ __all__ = [
     "Ask",
     "AskId",
     "Asked",
+    "AsksFailed",
     "Body",
     "Call",
     "Choice",
@@ -284,6 +289,7 @@ __all__ = [
     "Run",
     "RunCorrupt",
     "RunError",
+    "RunExists",
     "RunLocked",
     "Scenario",
     "Scripted",

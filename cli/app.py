@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from ..core import DenizensError, Json
+from ..core import AsksFailed, DenizensError, Json
 
 app = typer.Typer(
     name="denizens",
@@ -38,6 +39,8 @@ ModelOption = Annotated[
 
 BAD = 2
 """Exit code for anything the user can mend: a wrong name, file, setting or run."""
+FAILED = 3
+"""Exit code of a run most of whose asks failed."""
 BROKEN_OFF = 130
 """Exit code after a second Ctrl-C."""
 
@@ -65,8 +68,29 @@ def print_json(figures: Json) -> None:
     typer.echo(json.dumps(figures, ensure_ascii=False))
 
 
+def quoted(path: object) -> str:
+    """A path or name as it is typed in a shell, for hints that are copied.
+
+    >>> quoted("runs/my town-1"), quoted("runs/town")
+    ("'runs/my town-1'", 'runs/town')
+    """
+    return shlex.quote(str(path))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"denizens {version('denizens')}")
+        raise typer.Exit
+
+
 @app.callback()
 def frame(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
     log_level: Annotated[
         str, typer.Option("--log-level", help="debug, info, warning or error.")
     ] = "warning",
@@ -96,11 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         models,
         running,
         talking,
+        whispering,
     )
 
     code: object = BAD
     try:
         code = app(arguments, prog_name="denizens", standalone_mode=False)
+    except AsksFailed as error:
+        complain(str(error))
+        code = FAILED
     except DenizensError as error:
         complain(str(error))
     except UsageError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core import Approval, Json, Request, SettingError, to_json
-from .app import JsonOption, app, print_json, say
+from .app import JsonOption, app, print_json, quoted, say
 from .running import FolderArgument
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ def tell_requests(folder: Path, requests: Sequence[Request]) -> None:
     """Say which calls wait, and how they are answered."""
     for request in requests:
         say(f"waits: {request}")
-        say(f"answer it with: denizens approve {folder} '{request.key}' --yes (or --no)")
+        key = quoted(request.key)
+        say(f"answer it with: denizens approve {quoted(folder)} {key} --yes (or --no)")
     if requests:
-        say(f"then go on with: denizens resume {folder}")
+        say(f"then go on with: denizens resume {quoted(folder)}")
 
 
 @app.command()
@@ -57,7 +58,7 @@ def approve(
         say(f"{key}: {'allowed' if yes else 'not allowed'}")
     tell_requests(folder, waiting)
     if not waiting:
-        say("nothing waits" if listing else f"go on with: denizens resume {folder}")
+        say("nothing waits" if listing else f"go on with: denizens resume {quoted(folder)}")
 
 
 @app.command()

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import Json, RunError, SettingError, Time, Waiting, to_json
-from .app import BAD, JsonOption, ModelOption, app, complain, console, print_json, say
+from ..core import AsksFailed, Json, RunError, RunExists, SettingError, Time, Waiting, to_json
+from .app import (
+    BAD,
+    FAILED,
+    JsonOption,
+    ModelOption,
+    app,
+    complain,
+    console,
+    print_json,
+    quoted,
+    say,
+)
 
 if TYPE_CHECKING:
     from ..simulation import Scenario, Simulation
@@ -27,6 +38,10 @@ CapOption = Annotated[
         metavar="N",
         help="Stop before a simulated day costs more tokens, read and written (0: no cap).",
     ),
+]
+KeepGoingOption = Annotated[
+    bool,
+    typer.Option("--keep-going", help="Go on though most asks of a role fail."),
 ]
 
 
@@ -56,6 +71,7 @@ def run(
         typer.Option("--device", help="auto, cpu, cuda, mps; or several: cuda:0,cuda:1."),
     ] = None,
     max_tokens_per_day: CapOption = None,
+    keep_going: KeepGoingOption = False,
     forecast: Annotated[
         bool,
         typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing."),
@@ -82,7 +98,14 @@ def run(
     place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
     out = console()
     out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
-    _go(begin(wanted, place, progress=out.print), place, end, steps, json)
+    try:
+        begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
+    except RunExists as error:
+        raise RunExists(
+            f"{place}: already holds a run; take it up: denizens resume {quoted(place)}, or give "
+            "another folder with --run"
+        ) from error
+    _go(begun, place, end, steps, json)
 
 
 def _foretell(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
@@ -107,6 +130,7 @@ def resume(
     steps: StepsOption = None,
     until: UntilOption = None,
     max_tokens_per_day: CapOption = None,
+    keep_going: KeepGoingOption = False,
     json: JsonOption = False,
 ) -> None:
     """Take up a run after its last committed step; same hash as if it had never stopped."""
@@ -115,7 +139,11 @@ def resume(
 
     with Run(folder) as before:
         end = _end(before.scenario, until, steps)
-    taken = take_up(folder, max_tokens_per_day=max_tokens_per_day)
+    taken = take_up(
+        folder,
+        max_tokens_per_day=max_tokens_per_day,
+        keep_going=keep_going,
+    )
     _go(taken, folder, end, steps, json)
 
 
@@ -140,33 +168,64 @@ def _free_folder(name: str) -> Path:
 def _go(
     simulation: Simulation, folder: Path, end: Time | None, steps: int | None, json: bool
 ) -> None:
+    """Live until the end and say what came of it. Exit code 3 where most asks failed."""
     from ..simulation import figures
-    from ..simulation.budget import CAP
-    from .approving import tell_requests
-    from .progress import Meter, live_line, stop_cleanly
-    from .spending import spending
+    from ..simulation.progress import Meter
+    from .progress import live_line, stop_cleanly
 
     last = simulation.clock.steps_until(end) if end else None
     if steps is not None:
         reached = simulation.step + steps
         last = reached if last is None else min(last, reached)
     out = console()
+    failed: AsksFailed | None = None
     with simulation.store:
         with stop_cleanly(simulation, out), live_line(out, Meter(simulation, last)):
-            for _ in simulation.run(until=end, steps=steps):
-                pass
+            try:
+                for _ in simulation.run(until=end, steps=steps, progress=False):
+                    pass
+            except AsksFailed as error:
+                failed = error
+        if not simulation.keep_going:
+            failed = failed or simulation.failures.all_failed()
         found = figures(simulation.store)
-    halted = simulation.halted
-    waiting = isinstance(halted, Waiting)
     if json:
-        stopped = ("waiting" if waiting else CAP) if halted else simulation.stopping
-        more: dict[str, Json] = {}
-        if simulation.budget.cap:
-            more["cap"] = simulation.budget.figures(simulation.step)
-        if isinstance(halted, Waiting):
-            more["requests"] = [to_json(request) for request in halted.requests]
-        print_json({**found, "run": str(folder), "stopped": stopped, **more})
-        return
+        _print_figures(simulation, folder, found, failed)
+    else:
+        _tell_end(simulation, folder, found)
+    if failed:
+        complain(str(failed))
+        raise typer.Exit(FAILED)
+
+
+def _print_figures(
+    simulation: Simulation, folder: Path, found: dict[str, Json], failed: AsksFailed | None
+) -> None:
+    from ..simulation.budget import CAP
+
+    halted = simulation.halted
+    stopped: Json = simulation.stopping
+    more: dict[str, Json] = {}
+    if isinstance(halted, Waiting):
+        stopped = "waiting"
+        more["requests"] = [to_json(request) for request in halted.requests]
+    elif isinstance(halted, AsksFailed):
+        stopped = "failed"
+    elif halted:
+        stopped = CAP
+    if simulation.budget.cap:
+        more["cap"] = simulation.budget.figures(simulation.step)
+    if failed:
+        more["error"] = str(failed)
+    print_json({**found, "run": str(folder), "stopped": stopped, **more})
+
+
+def _tell_end(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
+    from ..simulation import failure_lines
+    from .approving import tell_requests
+    from .spending import spending
+
+    halted = simulation.halted
     for line in spending(found["ledger"]):
         say(line)
     say(
@@ -174,21 +233,26 @@ def _go(
         f"{found['agent_steps_per_s']} agent-steps/s, {found['model_calls']} model calls, "
         f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
     )
+    for line in failure_lines(found["failures"]):
+        say(line)
     say(f"hash {found['hash']}")
     if isinstance(halted, Waiting):
         tell_requests(folder, halted.requests)
+    elif isinstance(halted, AsksFailed):
+        say("stopped: most asks failed")
+        say(f"go on with: denizens resume {quoted(folder)}")
     elif halted:
         say(f"stopped by the cap: {halted}")
-        say(f"go on with: denizens resume {folder} --max-tokens-per-day N")
+        say(f"go on with: denizens resume {quoted(folder)} --max-tokens-per-day N")
     elif simulation.stopping:
-        say(f"go on with: denizens resume {folder}")
-    say(f"look at it: denizens view {folder}")
+        say(f"go on with: denizens resume {quoted(folder)}")
+    say(f"look at it: denizens view {quoted(folder)}")
 
 
 @app.command()
 def verify(folder: FolderArgument, json: JsonOption = False) -> None:
     """Check a run's file: checksums, the hash chain, every ask, state and memory."""
-    from ..simulation import check_run, figures, open_store
+    from ..simulation import check_run, failure_lines, figures, open_store
 
     try:
         with open_store(folder) as store:
@@ -201,6 +265,8 @@ def verify(folder: FolderArgument, json: JsonOption = False) -> None:
         print_json({"ok": not damage, "damage": damage, **found})
     elif not damage:
         say(f"{folder}: {found['steps']} steps, all well; hash {found['hash']}")
+        for line in failure_lines(found["failures"]):
+            say(line)
     for one in damage:
         complain(one)
     if damage:
@@ -233,7 +299,7 @@ def fork(
     if not folder or not re.fullmatch("[0-9]+", step):
         raise SettingError(f"fork: '{source}' must be written DIR@STEP, as in runs/town@120")
     split(folder, int(step), new)
-    say(f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume {new}")
+    say(f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume {quoted(new)}")
 
 
 @app.command()
@@ -251,4 +317,4 @@ def new(name: Annotated[str, typer.Argument(metavar="NAME", help="A name.")]) ->
         raise SettingError(f"{path}: its folder does not exist; create the folder first")
     text = find_scenario("crossroads").read_text(encoding="utf-8")
     path.write_text(text.replace("crossroads", path.stem), encoding="utf-8")
-    say(f"{path}: edit it, then: denizens run {path}")
+    say(f"{path}: edit it, then: denizens run {quoted(path)}")

@@ -38,6 +38,7 @@ from .codec import (
 from .engines import Client, Delta, Done, Model, Ticket
 from .errors import (
     ArgumentError,
+    AsksFailed,
     CapReached,
     ContextTooLong,
     DenizensError,
@@ -52,6 +53,7 @@ from .errors import (
     ReplayDiverged,
     RunCorrupt,
     RunError,
+    RunExists,
     RunLocked,
     SettingError,
     ToolError,
@@ -77,6 +79,7 @@ from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona
 from .records import KINDS, Cue, Hit, Kind, Record, audience_of
 from .scene import (
+    PLANNER_VERBS,
     Action,
     Affordance,
     Body,
@@ -149,6 +152,7 @@ __all__ = [
     "Ask",
     "AskId",
     "Asked",
+    "AsksFailed",
     "Body",
     "Call",
     "CapReached",
@@ -184,6 +188,7 @@ __all__ = [
     "ModelError",
     "ModelNotFound",
     "NONE",
+    "PLANNER_VERBS",
     "Neighbour",
     "NoSpace",
     "Observation",
@@ -204,6 +209,7 @@ __all__ = [
     "Request",
     "RunCorrupt",
     "RunError",
+    "RunExists",
     "RunLocked",
     "Seed",
     "SettingError",

@@ -10,6 +10,8 @@ DenizensError
 |  `- ContextTooLong  a prompt does not fit even after trimming
 |- MemoryFault     a memory file cannot be used
 |- RunError
+|  |- RunExists       a run is in the folder in which another should begin
+|  |- AsksFailed      most of what a run asked of its model was not answered
 |  |- RunCorrupt      a run file fails its checks
 |  |- RunLocked       another process writes the run
 |  |- Waiting         a call waits for a person to allow it
@@ -70,6 +72,14 @@ class MemoryFault(DenizensError):
 
 class RunError(DenizensError):
     """A run's folder or file cannot be used."""
+
+
+class RunExists(RunError):
+    """A run is in the folder in which another should begin."""
+
+
+class AsksFailed(RunError):
+    """Most of what a run asked of its model was not answered; committed steps are kept."""
 
 
 class RunCorrupt(RunError):

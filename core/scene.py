@@ -129,8 +129,26 @@ class Turn:
     events: tuple[Event, ...]
 
 
+PLANNER_VERBS: Mapping[str, Mapping[str, Json]] = {
+    "wait": {},
+    "continue": {},
+    "act": {"doing": "reading", "emoji": "\N{BOOKS}", "asleep": False},
+    "talk": {},
+    "join": {},
+    "say": {"text": "Good morning!"},
+    "interrupt": {"text": "Good morning!"},
+    "listen": {},
+    "leave": {},
+}
+"""The verbs that the built-in planners look for among the affordances, each with an example of
+the fields they can give; of these they give those that the affordance's schema names."""
+
+
 class World(Protocol):
-    """Where bodies live. Deterministic: the same calls give the same state and answers."""
+    """Where bodies live. Deterministic: the same calls give the same state and answers.
+
+    A world offers what it likes, but where it offers one of PLANNER_VERBS the fields that it
+    requires must be among those listed there; ``talk`` and ``join`` are aimed at a body."""
 
     def enter(self, body: Body) -> None:
         """Let somebody in. Raises WorldError when the name is taken or the place unknown."""

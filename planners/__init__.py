@@ -6,7 +6,7 @@ import dataclasses
 from importlib import import_module
 
 from ..core import Json, Planner, SettingError, nearest
-from .acting import action_of, world_tools
+from .acting import action_of, afforded, world_tools
 from .calling import Drafted, Incomplete, call_key, draft_call, fill
 from .daily import Daily
 from .deliberate import Deliberate
@@ -94,6 +94,7 @@ __all__ = [
     "Understood",
     "Worker",
     "action_of",
+    "afforded",
     "as_speech",
     "call_key",
     "draft_call",

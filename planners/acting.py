@@ -57,6 +57,36 @@ def idle(can: Sequence[Affordance]) -> Action:
     return Action(next((verb for verb in ("listen", "continue") if verb in verbs), "wait"))
 
 
+def afforded(action: Action, can: Sequence[Affordance]) -> Action:
+    """The action as the world offers it, with the fields its schema knows; ``idle`` where it
+    is not offered or wants fields that are not given. Outside a world it stays as it is.
+
+    >>> afforded(Action("continue"), [Affordance("wait")])
+    Action(verb='wait', target='', fields={})
+    """
+    if not can:
+        return action
+    for one in can:
+        if (one.verb, one.target) == (action.verb, action.target):
+            fields = _given(action.fields, one.fields)
+            return idle(can) if fields is None else Action(one.verb, one.target, fields)
+    return idle(can)
+
+
+def _given(fields: Json, schema: Json) -> Json:
+    """Of ``fields`` those that a schema names (all where it names none); None where one that
+    it requires is missing."""
+    given = fields if isinstance(fields, dict) else {}
+    if not isinstance(schema, dict):
+        return given
+    known = schema.get("properties")
+    if any(name not in given for name in schema.get("required", ())):
+        return None
+    if not known:
+        return given
+    return {name: value for name, value in given.items() if name in known}
+
+
 def _groups(can: Sequence[Affordance]) -> dict[str, list[Affordance]]:
     """Affordances by the name of their tool; a verb whose fields differ has several."""
     kinds: dict[tuple[str, str], list[Affordance]] = {}

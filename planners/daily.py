@@ -80,7 +80,7 @@ class Daily:
         slot = yield from next_slot(draft, self.fine_minutes, self.candidates)
         draft.change(doing=slot)
         draft.because(f"The plan for now: {slot.doing}.")
-        return act(slot)
+        return act(slot, draft.situation.can)
 
     def _sleep(self, draft: Draft) -> Action:
         if draft.state.asleep:
@@ -94,7 +94,7 @@ class Daily:
         )
         draft.change(asleep=True, doing=bed)
         draft.because("It is bed time.")
-        return act(bed, asleep=True)
+        return act(bed, draft.situation.can, asleep=True)
 
 
 def hear_whispers(draft: Draft) -> None:

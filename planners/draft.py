@@ -25,6 +25,7 @@ from ..core import (
     rate,
     together,
 )
+from .acting import afforded
 from .prompts import prompt
 
 # Rated examples in the manner of Park et al. 2023, appendix A ("brushing teeth" ... "a break
@@ -161,11 +162,11 @@ class Draft:
         return round(answer.value, 2) if isinstance(answer, Rating) else 3.0
 
     def decide(self, action: Action, why: str = "") -> Decision:
-        """Finish the draft."""
+        """Finish the draft. What the world does not offer now is not done: see ``afforded``."""
         if why:
             self.because(why)
         return Decision(
-            action=action,
+            action=afforded(action, self.situation.can),
             state=self.state,
             records=tuple(self._records),
             embedded=self._embedded,

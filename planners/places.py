@@ -22,7 +22,7 @@ from .draft import Draft, identity
 
 def targets(can: Sequence[Affordance]) -> tuple[Address, ...]:
     """The addresses at which something may be done now."""
-    return tuple(affordance.target for affordance in can if affordance.verb == "act")
+    return tuple(one.target for one in can if one.verb == "act" and one.target)
 
 
 def _level(addresses: Iterable[Address], depth: int) -> dict[Address, list[Address]]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from ..core import (
     Action,
     Address,
+    Affordance,
     Appointment,
     Decision,
     Event,
@@ -31,6 +32,8 @@ class Routine:
     importance 1.
     """
 
+    asks_model = False
+
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Continue, or begin the next appointment."""
         draft = Draft(situation)
@@ -46,27 +49,31 @@ class Routine:
 
     def _go_on(self, draft: Draft) -> Action:
         situation = draft.situation
-        now = situation.now
-        due = _due(situation.persona, targets(situation.can), now)
-        asleep = situation.persona.sleeps_at(now.hour * 60 + now.minute)
+        due, asleep = _due(situation.persona, targets(situation.can), situation.now)
         place = home_bed(situation) if asleep else (due.place or home_bed(situation))
         doing, slept = draft.state.doing, draft.state.asleep
         if doing and (doing.doing, doing.place, slept) == (due.doing, place, asleep):
             return Action("continue")
-        slot = Slot(start=now, minutes=60, doing=due.doing, place=place, emoji=_emoji(asleep))
+        slot = Slot(
+            start=situation.now, minutes=60, doing=due.doing, place=place, emoji=_emoji(asleep)
+        )
         draft.change(doing=slot, asleep=asleep)
         draft.because(f"The routine says {due.at}: {due.doing}.")
-        return act(slot, asleep=asleep)
+        return act(slot, situation.can, asleep=asleep)
 
 
 def _emoji(asleep: bool) -> str:
     return "💤" if asleep else "🚶"
 
 
-def act(slot: Slot, *, asleep: bool = False) -> Action:
-    """The world's action for a slot of a schedule."""
-    fields = {"doing": slot.doing, "emoji": slot.emoji, "asleep": asleep}
-    return Action("act", slot.place, fields) if slot.place else Action("wait")
+def act(slot: Slot, can: Sequence[Affordance], *, asleep: bool = False) -> Action:
+    """The world's action for a slot of a schedule: at its place, or where one is if the world
+    lets one act there only."""
+    offered = {one.target for one in can if one.verb == "act"}
+    place = slot.place if slot.place in offered else ""
+    if place not in offered:
+        return Action("wait")
+    return Action("act", place, {"doing": slot.doing, "emoji": slot.emoji, "asleep": asleep})
 
 
 def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
@@ -95,20 +102,40 @@ def _own(event: Event, situation: Situation) -> bool:
     return event.kind == "doing" and event.subject in members
 
 
-def _due(persona: Persona, known: tuple[Address, ...], now: Time) -> Appointment:
-    """The appointment in force; before the day's first one, the last of the day before."""
-    entries = timetable(persona, known)
+ASLEEP, GETTING_UP = "sleeping", "getting up"
+
+
+def _due(persona: Persona, known: tuple[Address, ...], now: Time) -> tuple[Appointment, bool]:
+    """What is to be done now, and whether that is sleeping.
+
+    From bed time to waking everybody sleeps; an appointment before waking is gone to then. From
+    waking to the day's first appointment one gets up."""
     minute = now.hour * 60 + now.minute
-    current = entries[-1]
-    for entry in entries:
-        if _minute(entry.at) <= minute:
-            current = entry
-    return current
+    wake, bed = persona.waking_hours()
+    if persona.sleeps_at(minute):
+        return Appointment(at=_clock(bed), doing=ASLEEP), True
+
+    def since_bed(at: int) -> int:
+        return (at - bed) % _DAY
+
+    begun = [
+        (since_bed(at), entry)
+        for entry in timetable(persona, known)
+        if since_bed(at := _minute(entry.at)) <= since_bed(minute)
+        and not (persona.sleeps_at(at) and _IN_BED.search(entry.doing))
+    ]
+    if begun:
+        return max(begun, key=lambda one: one[0])[1], False
+    return Appointment(at=_clock(wake), doing=GETTING_UP), False
+
+
+_DAY = 24 * 60
+_IN_BED = re.compile(r"\b(?:bed|sleep\w*|nap\w*)\b")
 
 
 def _minute(at: str) -> int:
     hours, _, minutes = at.partition(":")
-    return int(hours) * 60 + int(minutes)
+    return (int(hours) * 60 + int(minutes)) % _DAY
 
 
 def _clock(minute: int) -> str:

@@ -18,6 +18,8 @@ class Scripted:
     1
     """
 
+    asks_model = False
+
     def __init__(self, actions: Sequence[Action] = ()) -> None:
         self._actions = tuple(actions)
 

@@ -2,6 +2,7 @@
 
 from .building import build, load_minds
 from .checking import check_run
+from .failures import Failure, Failures, failure_lines
 from .journal import Journal
 from .packing import AskRow
 from .run import FILE, Run, begin, figures, open_store, resume
@@ -13,6 +14,8 @@ from .visiting import wake
 __all__ = [
     "FILE",
     "AskRow",
+    "Failure",
+    "Failures",
     "Journal",
     "Replay",
     "Run",
@@ -23,6 +26,7 @@ __all__ = [
     "build",
     "built_in_scenarios",
     "check_run",
+    "failure_lines",
     "figures",
     "fork",
     "interview",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from ..core import (
     Planner,
     RunError,
     SettingError,
+    Time,
     ToolError,
     World,
     WorldError,
@@ -37,6 +39,7 @@ from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .budget import CAP
+from .lazy_model import LazyModel
 from .packing import reading
 from .scenario import Member, Scenario, moment
 from .simulation import Simulation
@@ -54,6 +57,7 @@ def build(
     progress: Callable[[str], None] | None = None,
     approver: Approver | None = None,
     read: bool = True,
+    keep_going: bool = False,
 ) -> Simulation:
     """The simulation of a scenario, writing to ``store``.
 
@@ -70,24 +74,54 @@ def build(
             _tools(scenario, member)
             policy_of(scenario, member)
             upkeep_of(scenario, member)
-        # Last, for it may take minutes: whoever misspelt a name should hear of it before.
-        made = model if model is not None else load_minds(scenario, progress)
-        simulation = Simulation(
-            world,
-            make_agents(scenario, store, made, read=read and fresh),
-            seed=scenario.scenario.seed,
-            clock=clock_of(scenario),
-            store=store,
-            starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
-            about={**scenario.portable().as_json(), "map": store.get("map")},
-            max_tokens_per_day=scenario.model.max_tokens_per_day,
-            approver=approver,
+        lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario, progress))
+        simulation = assemble(
+            scenario, world, store, model or lazy, read=read and fresh, approver=approver
         )
+        simulation.keep_going = keep_going
         if store.get(CAP, 0) != scenario.model.max_tokens_per_day:
             store.put(CAP, scenario.model.max_tokens_per_day)
         if fresh:
             store.put("versions", _versions())
+            # Where the modules lie that stand beside the scenario; in no hash.
+            store.put("folder", str(Path(scenario.source).resolve().parent))
             _plan_inputs(simulation, scenario)
+        # Last, for it may take minutes: whoever misspelt a name should hear of it before.
+        if model is None and any(_asks(agent.planner) for agent in simulation.agents.values()):
+            for agent in simulation.agents.values():
+                agent.model = lazy.model
+            if fresh:
+                simulation.note_models()
+    return simulation
+
+
+def _asks(planner: Planner) -> bool:
+    """Whether a planner asks a model; one that does not say so does."""
+    return bool(getattr(planner, "asks_model", True))
+
+
+def assemble(
+    scenario: Scenario,
+    world: World,
+    store: Store,
+    model: Model,
+    *,
+    read: bool = False,
+    approver: Approver | None = None,
+) -> Simulation:
+    """The simulation of a scenario in a world; writes nothing where the store holds the run."""
+    simulation = Simulation(
+        world,
+        make_agents(scenario, store, model, read=read),
+        seed=scenario.scenario.seed,
+        clock=clock_of(scenario),
+        store=store,
+        starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
+        about={**scenario.portable().as_json(), "map": store.get("map")},
+        max_tokens_per_day=scenario.model.max_tokens_per_day,
+        approver=approver,
+    )
+    simulation.until = until_of(scenario)
     return simulation
 
 
@@ -144,11 +178,18 @@ def clock_of(scenario: Scenario) -> Clock:
     return Clock(scenario.start, seconds)
 
 
+def until_of(scenario: Scenario) -> Time | None:
+    """The scenario's own end; None where it names none."""
+    ends = scenario.scenario.until
+    return moment(ends, f"{scenario.source}: [scenario] until") if ends else None
+
+
 def make_agents(
     scenario: Scenario, store: Store, model: Model, *, read: bool = False
 ) -> list[Agent]:
     """An agent for every person of a scenario, all with ``model``; with ``read`` they have
     yet to read their documents and to take over memories."""
+    look_beside(scenario)
     rules = scenario.minds.rules
     return [
         Agent(
@@ -201,9 +242,39 @@ def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     return [tool_by_name(name) for name in names]
 
 
+def names_own_code(scenario: Scenario) -> bool:
+    """Whether a world, planner or tool of a scenario is not the package's own, so that
+    building it runs a module that the file names."""
+    minds = scenario.minds
+    names = [scenario.world.kind, minds.planner, *minds.tools]
+    for member in scenario.people:
+        names += [member.planner, *(member.tools or ())]
+    # Planners name others in their settings; any text with a colon there may be such a name.
+    return any(":" in name for name in [*names, *_texts(minds.settings)])
+
+
+def _texts(data: Json) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list | tuple):
+        for part in data.values() if isinstance(data, dict) else data:
+            yield from _texts(part)
+
+
+def look_beside(scenario: Scenario) -> None:
+    """Let modules beside the scenario file be imported by their names, after all others: its
+    world, planners and tools may stand there."""
+    folder = Path(scenario.source).resolve().parent
+    beside = names_own_code(scenario) and Path(scenario.source).is_file()
+    if beside and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        invalidate_caches()
+
+
 def make_world(scenario: Scenario, store: Store) -> World:
     """The scenario's world. A town's map is kept in the store, so that a run can be
     resumed and looked at without the map's file."""
+    look_beside(scenario)
     table, heading = scenario.world, scenario.scenario
     if table.kind in ("town", "smallville"):
         return Town(
@@ -215,7 +286,7 @@ def make_world(scenario: Scenario, store: Store) -> World:
         )
     if table.kind == "places":
         return Places(
-            load_places({"name": heading.name, "places": _with_ways(scenario)}),
+            load_places({"name": scenario.world_name, "places": _with_ways(scenario)}),
             start=scenario.start,
             step_seconds=heading.step_seconds,
             speed=table.speed,
@@ -236,7 +307,10 @@ def _world_by_name(scenario: Scenario) -> World:
     try:
         make = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise SettingError(f"{where} kind '{table.kind}': {error}; mend the name") from error
+        raise SettingError(
+            f"{where} kind '{table.kind}': {error}; mend the name, or put {module}.py beside the "
+            "scenario file"
+        ) from error
     try:
         world: World = make(**table.settings)
     except TypeError as error:
@@ -310,4 +384,9 @@ def stored_scenario(store: Store) -> Scenario:
         )
     text = canonical({key: value for key, value in about.items() if key != "map"})
     found = reading(store, "its scenario", lambda data: from_json(Scenario, data), text)
-    return replace(found, model=replace(found.model, max_tokens_per_day=store.get(CAP, 0)))
+    source = Path(store.get("folder") or "") / found.source
+    return replace(
+        found,
+        model=replace(found.model, max_tokens_per_day=store.get(CAP, 0)),
+        source=str(source) if source.is_absolute() and source.is_file() else found.source,
+    )

@@ -5,11 +5,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 
-from ..core import DenizensError, Json, digest, digest_text, to_json
-from ..memory import CallBook, Memory, agents, prepare
+from ..core import (
+    DenizensError,
+    Json,
+    Model,
+    ModelError,
+    RunCorrupt,
+    SettingError,
+    ToolError,
+    digest,
+    digest_text,
+    to_json,
+)
+from ..memory import CallBook, Claims, Documents, Memory, agents, prepare
 from ..store import Damage, Store
-from .building import stored_map, stored_scenario
+from .building import assemble, make_world, names_own_code, stored_map, stored_scenario
 from .journal import SNAPSHOT_EVERY, Journal, ask_name
+from .lazy_model import LazyModel
 from .packing import COLUMNS, fits, unpack_answer, unpack_ask
 
 _ALWAYS = ("start", "models", "steps", "seconds", "store.schema")
@@ -20,7 +32,7 @@ def check_run(store: Store) -> tuple[Damage, ...]:
     costs."""
     found: list[Damage] = []
     checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
-        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks, _costs),
+        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks, _costs, _taken_up),
     )
     for check in checks:
         try:
@@ -93,6 +105,8 @@ def _snapshots(store: Store) -> Iterator[Damage]:
         missing.discard(step)
         if _digest(world) != key:
             yield Damage(f"snapshot after tick {step}", "does not fit its checksum")
+        elif steps and key != Journal(store).snapshot_digest(step):
+            yield Damage(f"snapshot after tick {step}", "does not fit the hash chain")
     for step in sorted(missing):
         yield Damage(f"snapshot after tick {step}", "is missing")
 
@@ -109,8 +123,14 @@ def _memories(store: Store) -> Iterator[Damage]:
     for entry in Journal(store).entries():
         ends.update(entry["records"])
     for agent in sorted({*agents(store), *ends}):
-        if ends.get(agent) != Memory(store, agent).digest:
+        memory = Memory(store, agent)
+        if ends.get(agent) != memory.digest:
             yield Damage(f"memory of {agent}", "does not end where the journal says")
+        # What cannot be read is no memory, whatever its chain says.
+        memory.records()
+        Claims(memory).all(past=True)
+        for name in (documents := Documents(memory, None)).names():
+            documents.pieces(name)
 
 
 def _asks(store: Store) -> Iterator[Damage]:
@@ -129,6 +149,31 @@ def _asks(store: Store) -> Iterator[Damage]:
 def _costs(store: Store) -> Iterator[Damage]:
     journal = Journal(store)
     yield from journal.costs.damage(journal.steps)
+
+
+def _taken_up(store: Store) -> Iterator[Damage]:
+    """The run is taken up as ``resume`` does it: world, states and memories are loaded.
+
+    Only where world, planners and tools are the package's own: to look at a file must not run
+    code that it names. What this machine lacks to live on is no damage."""
+    if not (store.get("start") or {}).get("about"):
+        return
+    scenario = stored_scenario(store)
+    if names_own_code(scenario):
+        return
+    try:
+        world = make_world(scenario, store)
+        assemble(scenario, world, store, LazyModel(scenario.model.name, _nobody))
+    except (SettingError, ToolError):
+        return
+    except RunCorrupt:
+        raise
+    except DenizensError as error:
+        yield Damage("the run", f"cannot be taken up: {error}")
+
+
+def _nobody() -> Model:
+    raise ModelError("a check asks no model")
 
 
 def _agrees(store: Store, row: tuple[Json, ...]) -> bool:

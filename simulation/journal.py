@@ -13,6 +13,7 @@ from ..core import (
     Input,
     Json,
     RunCorrupt,
+    RunError,
     canonical,
     digest_text,
     from_json,
@@ -36,6 +37,7 @@ SCHEMA = (
     CREATE TABLE snapshots(step INTEGER PRIMARY KEY, world TEXT, digest TEXT);
     CREATE TABLE inputs(number INTEGER PRIMARY KEY, step INTEGER, planned INTEGER, input TEXT);
     """,
+    "",  # version 2: entries name the digests of snapshots
 )
 
 SNAPSHOT_EVERY = 100
@@ -53,7 +55,13 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        store.ensure("journal", 1, SCHEMA)
+        if store.version("journal") == 1:
+            raise RunError(
+                f"{store.name}: was recorded by an earlier version, whose hash chain does not "
+                "cover the snapshots of the world; run its scenario anew, or use the version that "
+                "made it"
+            )
+        store.ensure("journal", len(SCHEMA), SCHEMA)
         self.costs = Costs(store)
 
     def _damaged(self, what: str) -> RunCorrupt:
@@ -225,12 +233,18 @@ class Journal:
             raise self._damaged(f"{name} does not fit the journal")
         return reading(self.store, name, _agent_state, text)
 
-    def snapshot(self, step: int, world: Json) -> None:
-        """Keep the world as of the end of a step."""
+    def snapshot(self, step: int, world: Json) -> str:
+        """Keep the world as of the end of a step; its digest, for the next tick's entry."""
         text = canonical(world)
-        self.store.execute(
-            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (step, text, digest_text(text))
-        )
+        key = digest_text(text)
+        self.store.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (step, text, key))
+        return key
+
+    def snapshot_digest(self, step: int) -> str:
+        """The digest of the snapshot after a step, as the hash chain names it; empty where it
+        names none. That of the beginning (step -1) stands in the first tick."""
+        entry: Json = next(iter(self.entries(max(step, 0), max(step, 0))), {})
+        return str(entry.get("snapshots", {}).get(str(step), ""))
 
     def last_snapshot(self, step: int) -> tuple[int, Json] | None:
         """The newest snapshot taken at ``step`` or before."""
@@ -243,6 +257,8 @@ class Journal:
         at, text, key = rows[0]
         if not isinstance(text, str) or digest_text(text) != key:
             raise self._damaged(f"the snapshot after tick {at} does not fit its checksum")
+        if key != self.snapshot_digest(at):
+            raise self._damaged(f"the snapshot after tick {at} does not fit the hash chain")
         return int(at), reading(self.store, f"the snapshot after tick {at}", dict, text)
 
     # -- inputs ---------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ..core import (
     from_json,
     to_json,
 )
+from ..planners import afforded
 
 
 class Guests:
@@ -79,7 +80,10 @@ class Guests:
 
     def actions(self) -> dict[AgentId, Action]:
         """What each person does in this step."""
-        return {who: self._act(who, lines) for who, lines in self._lines.items()}
+        return {
+            who: afforded(self._act(who, lines), self._world.affordances(who))
+            for who, lines in self._lines.items()
+        }
 
     def _act(self, who: AgentId, lines: list[Input]) -> Action:
         can = {(one.verb, one.target) for one in self._world.affordances(who)}
@@ -99,7 +103,7 @@ class Guests:
             if (verb, given.to) in can:
                 return Action(verb, given.to)
         there = self._world.observe(given.to).place
-        if "act" in verbs and there != seen.place:
+        if ("act", there) in can and there != seen.place:
             return Action("act", there, {"doing": f"looking for {given.to}"})
         return Action("continue") if "continue" in verbs else waiting
 

@@ -16,8 +16,9 @@ from ..core import (
 from ..models.ledger import Spent, added
 from .budget import Budget
 from .costs import Purse
+from .failures import Answered, Failures
 from .journal import Journal
-from .packing import pack
+from .packing import Packed, pack
 
 
 class Recorder:
@@ -38,11 +39,13 @@ class Recorder:
         step: int,
         purse: Purse,
         budget: Budget,
+        failures: Failures,
     ) -> None:
         self._inner = inner
         self._step = step
         self._purse = purse
         self._budget = budget
+        self._failures = failures
         self._held = False
         self._spent: list[Spent] = []
         self._journal = journal
@@ -50,6 +53,8 @@ class Recorder:
         self._ready: list[tuple[AskId, Answer]] = []
         self._open: dict[AskId, tuple[str, Ask]] = {}
         self._unasked = set(record)
+        self.answered: list[Answered] = []
+        """All asks of the step with their answers, in the order in which these came."""
         self.new = 0
 
     def submit(self, where: AskId, ask: Ask) -> None:
@@ -64,6 +69,7 @@ class Recorder:
                     "use the version that made it, or fork the run before this step"
                 )
             self._ready.append((where, answer))
+            self.answered.append((where, ask, answer))
             self._unasked.discard(where)
             return
         if self._inner is None:
@@ -99,7 +105,8 @@ class Recorder:
         if self._inner is None or not self._open:
             raise RuntimeError("nothing was submitted that could still be answered")
         answers = self._inner.wait()
-        packed, answered = [], []
+        packed: list[Packed] = []
+        answered: list[Answered] = []
         with self._journal.store.transaction():
             for where, answer in answers:
                 key, ask = self._open.pop(where)
@@ -108,6 +115,8 @@ class Recorder:
             self._journal.note_pending(packed)
             self._pay(self._purse.take(answered))
         self.new += len(packed)
+        self.answered += answered
+        self._failures.tell(answered)
         return answers
 
     def settle(self) -> tuple[Spent, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -14,17 +15,20 @@ from ..core import (
     Model,
     Persona,
     RunError,
+    RunExists,
     Time,
     canonical,
     from_json,
 )
 from ..memory import Memory
-from ..store import Store
+from ..store import Store, files_of
 from ..world import TownMap
 from .building import build, clock_of, stored_map, stored_scenario
 from .costs import Cost, summary
+from .failures import failure_figures
 from .journal import Journal
 from .packing import AskRow, reading
+from .progress import to_terminal
 from .scenario import Scenario
 from .simulation import Simulation
 
@@ -38,10 +42,13 @@ def begin(
     model: Model | None = None,
     progress: Callable[[str], None] | None = None,
     approver: Approver | None = None,
+    keep_going: bool = False,
 ) -> Simulation:
-    """Start a run in ``folder`` (made if absent). Raises RunError when one is there already."""
+    """Start a run in ``folder`` (made if absent). Raises RunExists when one is there
+    already. ``keep_going``: see Simulation."""
     place = Path(folder)
     made = not place.exists()
+    before = {file for file in files_of(place / FILE) if file.exists()}
     if (place / FILE).exists():
         with open_store(place) as found:
             _vacant(found, place)
@@ -54,22 +61,37 @@ def begin(
         store.close()
         raise
     try:
-        return build(scenario, store=store, model=model, progress=progress, approver=approver)
+        return build(
+            scenario,
+            store=store,
+            model=model,
+            progress=progress or to_terminal(),
+            approver=approver,
+            keep_going=keep_going,
+        )
     except BaseException:
         store.close()
-        # Nothing has happened in it yet: a failed start must not leave a run behind.
-        for leftover in place.glob(f"{FILE}*"):
-            leftover.unlink()
-        if made:
-            place.rmdir()
+        _take_back(place, before, made)
         raise
+
+
+def _take_back(place: Path, before: Container[Path], made: bool) -> None:
+    """Remove what a failed start has made, and nothing else: other files in the folder, a
+    backup of an earlier run above all, are somebody's own."""
+    for file in files_of(place / FILE):
+        if file not in before:
+            file.unlink(missing_ok=True)
+    if made:
+        with suppress(OSError):  # somebody else has put a file there in the meantime
+            place.rmdir()
 
 
 def _vacant(store: Store, place: Path) -> None:
     """Let pass a file into which a start that was killed wrote nothing yet."""
     if store.get("start") is not None:
-        raise RunError(
-            f"{place}: already holds a run; resume it, or give another folder with --run"
+        raise RunExists(
+            f"{place}: already holds a run; take it up with resume({str(place)!r}), or begin the "
+            "new one in another folder"
         )
 
 
@@ -89,13 +111,22 @@ def resume(
     model: Model | None = None,
     max_tokens_per_day: int | None = None,
     approver: Approver | None = None,
+    progress: Callable[[str], None] | None = None,
+    keep_going: bool = False,
 ) -> Simulation:
     """Take up the run in ``folder`` after its last committed step, with another cap on a
-    day's tokens where one is given (0: none)."""
+    day's tokens where one is given (0: none). ``keep_going``: see Simulation."""
     store = open_store(folder, write=True)
     try:
         scenario = stored_scenario(store).settle(max_tokens_per_day=max_tokens_per_day)
-        return build(scenario, store=store, model=model, approver=approver)
+        return build(
+            scenario,
+            store=store,
+            model=model,
+            progress=progress or to_terminal(),
+            approver=approver,
+            keep_going=keep_going,
+        )
     except BaseException:
         store.close()
         raise
@@ -205,7 +236,7 @@ def _personas(data: Json) -> dict[AgentId, Persona]:
 
 def figures(store: Store) -> dict[str, Json]:
     """Steps, hash, model calls by kind, tokens, agent steps a second, and the sums of the
-    ledger (see ``summary``) of a run."""
+    ledger (see ``summary``) and the failures (see ``failure_figures``) of a run."""
     journal = Journal(store)
     kinds = dict(store.rows("SELECT kind, COUNT(*) FROM asks GROUP BY kind"))
     tokens = store.rows(
@@ -226,4 +257,5 @@ def figures(store: Store) -> dict[str, Json]:
         "prompt_tokens": int(tokens[0][0]),
         "generated_tokens": int(tokens[0][1]),
         "ledger": summary(journal.costs.rows()),
+        "failures": failure_figures(store),
     }

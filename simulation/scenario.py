@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -23,7 +24,7 @@ from ..core import (
 )
 from ..core.minds import InputKind
 from ..models.remote_key import GivenName
-from .scenario_checks import cast_of, check_minds, check_persona
+from .scenario_checks import cast_of, check_minds, check_name, check_persona
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,11 @@ class Heading:
 class WorldTable:
     """[world]: the map or the graph of places."""
 
+    # Left out of a run's record while at their defaults.
+    LATER: ClassVar[tuple[str, ...]] = ("name",)
+
     kind: str = "town"
+    name: str = ""
     map: str = ""
     speed: int = 1
     max_lines: int = 16
@@ -137,6 +142,11 @@ class Scenario:
     source: str = ""
 
     @property
+    def world_name(self) -> str:
+        """The root of the addresses of a world of places: its own name, else the scenario's."""
+        return self.world.name or self.scenario.name
+
+    @property
     def start(self) -> Time:
         """The simulated time of step 0."""
         return moment(self.scenario.start, f"{self.source}: [scenario] start")
@@ -216,7 +226,9 @@ def find_scenario(name: str | Path) -> Path:
     known = built_in_scenarios()
     if str(name) in known:
         return Path(str(files(__package__).joinpath("scenarios", f"{name}.toml")))
-    hint = nearest(str(name), known)
+    toml = path.with_name(f"{path.name}.toml") if path.name else path
+    beside = [str(one) for one in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+    hint = f" (did you mean '{toml}'?)" if toml.is_file() else nearest(str(name), [*known, *beside])
     raise SettingError(
         f"scenario '{name}': no such file and no built-in scenario of that name{hint}; "
         f"built in: {', '.join(known)}"
@@ -232,7 +244,8 @@ def load_scenario(name: str | Path) -> Scenario:
         from .smallville import smallville_scenario
 
         if (folder / "run.db").is_file():
-            raise SettingError(f"{folder}: is a run, not a scenario; use: denizens resume {folder}")
+            command = f"denizens resume {shlex.quote(str(folder))}"
+            raise SettingError(f"{folder}: is a run, not a scenario; use: {command}")
 
         return smallville_scenario(folder)
     path = find_scenario(name)
@@ -259,6 +272,8 @@ def load_scenario(name: str | Path) -> Scenario:
 def _check_values(made: Scenario) -> None:
     """What no type can say; all of it must be found before anything is begun."""
     heading = made.scenario
+    check_name(heading.name, f"{made.source}: [scenario]")
+    check_name(made.world.name, f"{made.source}: [world]")
     _ = made.start
     if heading.until:
         moment(heading.until, f"{made.source}: [scenario] until")
@@ -328,6 +343,12 @@ def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
         raise SettingError(f"{path}: [scenario] extends: {error}") from error
     parent = _inherited(above, (*seen, path))
     merged = {key: {**parent.get(key, {}), **data.get(key, {})} for key in TABLES}
+    ours = merged["world"].get("kind") == "places" and "places" not in data.get("world", {})
+    if ours and not merged["world"].get("name"):
+        # People and inputs keep their addresses, whatever the new scenario is called.
+        merged["world"]["name"] = str(parent.get("scenario", {}).get("name", ""))
+    if merged["world"].get("name") == merged["scenario"].get("name"):
+        merged["world"].pop("name", None)
     for key in ("people", "inputs"):
         merged[key] = data.get(key) or parent.get(key, [])
     return merged

@@ -17,6 +17,20 @@ LAID_OVER = {"policy": "[minds.policy]", "memory": "memory.budget = 1200"}
 """Keys of [minds] that a person's own are laid over, each with how it is written."""
 
 
+def check_name(name: str, where: str) -> None:
+    """Raises SettingError for a scenario's name that would lead out of the folder of runs: it
+    becomes a folder's name and the root of a world's addresses."""
+    if not name:
+        return
+    if re.search(r'[/\\:<>"|?*\x00-\x1f]', name) or not name.strip(". ") or name != name.strip():
+        raise SettingError(
+            f"{where}: name = {name!r} cannot name a folder; use letters, digits, blanks, "
+            "'-' and '_', without '/' and ':'"
+        )
+    if len(name.encode(errors="surrogatepass")) > 200:
+        raise SettingError(f"{where}: name is longer than 200 bytes; choose a shorter one")
+
+
 def check_minds(made: Scenario) -> None:
     """Raises SettingError for settings of minds that are no table, and for documents given at
     a moment."""

@@ -12,12 +12,14 @@ from ..core import (
     AgentId,
     Approval,
     Approver,
+    AsksFailed,
     Body,
     CapReached,
     Clock,
     Event,
     Input,
     Json,
+    Model,
     Observation,
     Request,
     RunCorrupt,
@@ -38,15 +40,18 @@ from ..store import Store
 from ..tools import Listener
 from .budget import Budget
 from .costs import Purse
+from .failures import Failure, Failures
 from .journal import SNAPSHOT_EVERY, Journal
 from .people import Guests
+from .progress import Meter, Reporter, to_stderr, to_terminal
 from .recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
     """What happened in one step. ``hash`` is the run's hash chain up to and with it;
-    ``asks`` counts the asks that were not on record, ``spent`` is what they cost."""
+    ``asks`` counts the asks that were not on record, ``spent`` is what they cost; ``failed``
+    are the asks of the step that got no usable answer."""
 
     step: int
     at: Time
@@ -57,6 +62,7 @@ class Tick:
     hash: str
     asks: int
     spent: tuple[Spent, ...] = ()
+    failed: tuple[Failure, ...] = ()
 
 
 _TO_SOMEBODY = ("whisper", "line", "document", "memories")
@@ -71,6 +77,7 @@ class Simulation:
     bodies enter; ``about`` is kept in the run's header. ``max_tokens_per_day`` (0: none) caps
     what a simulated day may cost. ``approver`` answers calls for which a person must give
     leave; without it the run waits for ``allow``. ``listener`` hears tools while they work.
+    With ``keep_going`` ``run`` does not end when most asks of a role fail (see ``Failures``).
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class Simulation:
         max_tokens_per_day: int = 0,
         approver: Approver | None = None,
         listener: Listener | None = None,
+        keep_going: bool = False,
     ) -> None:
         if not agents:
             raise SettingError("a simulation needs at least one agent; give it some")
@@ -106,8 +114,11 @@ class Simulation:
             agent.step_seconds = clock.step_seconds
         self.observers = list(observers)
         self.stopping = False
-        self.halted: CapReached | Waiting | None = None
-        """Why ``run`` ended before its end: the day's cap, or calls that wait for a person."""
+        self.halted: CapReached | Waiting | AsksFailed | None = None
+        """Why ``run`` ended before its end: the day's cap, calls that wait for a person, or asks
+        most of which failed."""
+        self.until: Time | None = None
+        """Where ``run`` ends when it is told neither a time nor steps: the scenario's own."""
         self.seconds = 0.0
         self._spent = float(self.store.get("seconds", 0.0))
         self._record: Journal | None = None
@@ -116,9 +127,12 @@ class Simulation:
         self._shown: dict[AgentId, Json] = {}
         self._guests = Guests(world)
         self._noticed = -1
+        self._opening: Json = None
+        self.keep_going = keep_going
         self.approver = approver
         self.listener = listener
         self.journal = Journal(self.store)
+        self.failures = Failures(self.journal)
         self.calls = CallBook(self.store)
         self.budget = Budget(self.journal.costs, clock, max_tokens_per_day)
         self._begin(starts or {}, about)
@@ -127,6 +141,8 @@ class Simulation:
         for agent in self.agents.values():
             self.world.enter(_body(agent, starts.get(agent.id)))
         self.step = self.journal.steps
+        if self.step == 0:
+            self._opening = self._saved()
         start = {
             "seed": self.seed.key,
             "start": self.clock.start.isoformat(),
@@ -147,16 +163,15 @@ class Simulation:
         self.journal.check_ticks()
         if self.step > 0:
             self._take_up()
+            self.failures.load()
 
     def _open_run(self, start: Json) -> None:
         with self.store.transaction():
             self.store.put("start", start)
-            self.store.put(
-                "models", {name: agent.model.describe() for name, agent in self.agents.items()}
-            )
+            self.note_models()
             self.store.put("steps", 0)
             self.store.put("seconds", 0.0)
-            self.journal.snapshot(-1, self._saved())
+            self.journal.snapshot(-1, self._opening)
             for name, agent in self.agents.items():
                 if agent.memories:
                     self.journal.add_input(0, memories_input(agent.memories, name), planned=True)
@@ -165,6 +180,11 @@ class Simulation:
                     self.journal.add_input(0, given, planned=True)
                 for path in agent.documents:
                     self.journal.add_input(0, document_input(path, name), planned=True)
+
+    def note_models(self) -> None:
+        """Write down what answers each agent; inside the caller's transaction."""
+        models = {name: model.describe() for name, model in self._models().items()}
+        self.store.put("models", models)
 
     def _take_up(self) -> None:
         """Rebuild world and states as of the last committed step."""
@@ -190,6 +210,15 @@ class Simulation:
         """Everything between the ticks that is not in an agent's state or memory."""
         shown = dict(self._shown)
         return {"world": self.world.save(), "guests": self._guests.save(), "shown": shown}
+
+    def _snapshots(self, step: int) -> dict[str, str]:
+        """Keep the world whole where that is due; the digests, which the tick's entry names."""
+        kept = {}
+        if step == 0:
+            kept["-1"] = self.journal.snapshot(-1, self._opening)
+        if (step + 1) % SNAPSHOT_EVERY == 0:
+            kept[str(step)] = self.journal.snapshot(step, self._saved())
+        return kept
 
     def play(self, record: Journal) -> None:
         """From here on answer every ask from ``record`` and take its inputs (a replay)."""
@@ -234,25 +263,49 @@ class Simulation:
         """Whether the step to be made was begun: what was answered in it rests on its inputs."""
         return self._noticed >= self.step or self.journal.begun
 
-    def run(self, *, until: Time | None = None, steps: int | None = None) -> Iterator[Tick]:
-        """Step on, at most ``steps`` steps and not beyond ``until``; yields each tick.
+    def run(
+        self,
+        *,
+        until: Time | None = None,
+        steps: int | None = None,
+        progress: Callable[[str], None] | bool | None = None,
+    ) -> Iterator[Tick]:
+        """Step on, at most ``steps`` steps and not beyond ``until``; yields each tick. With
+        neither it goes on until the scenario's own end.
 
-        Setting ``stopping`` ends the run after the step under way. The cap on a day's tokens
-        ends it too, and a call that waits for a person; ``halted`` then says so. Once all such
-        calls were answered with ``allow``, here or in the file, the run goes on."""
+        ``progress`` is told from time to time how far the run has come: a function, True for
+        standard error, False for nobody; None: standard error if that is a terminal.
+
+        Raises AsksFailed after a step with which most asks of a role have failed, unless the
+        simulation keeps going. Setting ``stopping`` ends the run after the step under way. The
+        cap on a day's tokens ends it too, and a call that waits for a person; ``halted`` then
+        says so. Once all such calls were answered with ``allow``, here or in the file, the run
+        goes on."""
+        if until is None and steps is None:
+            until = self.until
         end = self.clock.steps_until(until) if until else None
         if steps is not None:
             end = min(end, self.step + steps) if end is not None else self.step + steps
         if end is None:
-            raise SettingError("run: say until when, or how many steps")
+            raise SettingError(
+                "run: say until when, or how many steps; the scenario has no 'until' of its own"
+            )
         self.halted = None
+        say = _told(progress)
+        report = Reporter(Meter(self, end), say) if say else None
         while self.step < end and not self.stopping:
             try:
                 tick = self.tick()
             except (CapReached, Waiting) as reached:
                 self.halted = reached
                 return
+            if report:
+                report(tick)
             yield tick
+            failed = None if self.keep_going else self.failures.verdict()
+            if failed is not None:
+                self.halted = failed
+                raise failed
 
     def tick(self) -> Tick:
         """One step: observe, think together, let the world answer, write all of it down.
@@ -275,11 +328,7 @@ class Simulation:
         if self._noticed < step and self._guests.apply(inputs):
             self._seen.clear()
         self._noticed = step
-        table = self._record or self.journal
-        record = table.answers(step, "asks" if self._record else "pending")
-        minds = self._minds(now) if self._record is None else None
-        purse = Purse({name: agent.model for name, agent in self.agents.items()} if minds else {})
-        recorder = Recorder(minds, self.journal, record, step=step, purse=purse, budget=self.budget)
+        recorder = self._recorder(step, now)
         thoughts = {
             name: agent.day(
                 self._seen.get(name) or self.world.observe(name),
@@ -306,6 +355,24 @@ class Simulation:
         for observer in self.observers:
             observer(tick)
         return tick
+
+    def _recorder(self, step: int, now: Time) -> Recorder:
+        """What answers the asks of a step: the record first, the models else (a replay has
+        none)."""
+        table = self._record or self.journal
+        minds = self._minds(now) if self._record is None else None
+        return Recorder(
+            minds,
+            self.journal,
+            table.answers(step, "asks" if self._record else "pending"),
+            step=step,
+            purse=Purse(self._models() if minds else {}),
+            budget=self.budget,
+            failures=self.failures,
+        )
+
+    def _models(self) -> dict[AgentId, Model]:
+        return {name: agent.model for name, agent in self.agents.items()}
 
     def _minds(self, now: Time) -> Minds:
         caller = Caller(self.agents, now, self.calls, self.approver, self.listener)
@@ -360,15 +427,16 @@ class Simulation:
                 "asks": self.journal.asks_digest(step),
                 "inputs": [to_json(given) for given in self.journal.inputs(step)],
             }
+            if snapshots := self._snapshots(step):
+                entry["snapshots"] = snapshots
             head = self.journal.commit(step, now.isoformat(), entry)
             self.calls.flush()
             costs = recorder.settle()
             spent = self._spent + self.seconds + time.perf_counter() - began
             self.store.put("seconds", round(spent, 3))
-            if (step + 1) % SNAPSHOT_EVERY == 0:
-                self.journal.snapshot(step, self._saved())
         self.step = step + 1
-        told = (turn.events, turn.seen, head, recorder.new, costs)
+        failed = self.failures.take(recorder.answered, actions, turn.events)
+        told = (turn.events, turn.seen, head, recorder.new, costs, failed)
         return Tick(step, now, dict(actions), dict(steps), *told)
 
     def _changed_bodies(self, turn: Turn) -> dict[AgentId, Json]:
@@ -383,6 +451,14 @@ class Simulation:
             if self._shown.get(who) != shown:
                 changed[who] = self._shown[who] = shown
         return changed
+
+
+def _told(progress: Callable[[str], None] | bool | None) -> Callable[[str], None] | None:
+    if progress is None:
+        return to_terminal()
+    if isinstance(progress, bool):
+        return to_stderr if progress else None
+    return progress
 
 
 def _body(agent: Agent, start: tuple[int, int] | None) -> Body:

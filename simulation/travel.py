@@ -16,13 +16,13 @@ from ..core import (
     Model,
     ReplayDiverged,
     Reply,
-    RunError,
+    RunExists,
     SettingError,
     canonical,
     drive,
 )
 from ..memory import CallBook, rewind
-from ..store import Store
+from ..store import Store, files_of
 from .building import build, load_minds, make_agents
 from .journal import Journal
 from .run import FILE, Run, make_folder, open_store
@@ -86,7 +86,7 @@ def fork(folder: Path | str, step: int, new: Path | str) -> Path:
     SettingError when the run is not that long."""
     target = Path(new)
     if (target / FILE).exists():
-        raise RunError(f"{target}: already holds a run; give another folder")
+        raise RunExists(f"{target}: already holds a run; give another folder")
     half = target / f"{FILE}.part"
     with open_store(folder) as store:
         steps = Journal(store).steps
@@ -112,8 +112,8 @@ def fork(folder: Path | str, step: int, new: Path | str) -> Path:
 def _clear(half: Path) -> None:
     """Remove an unfinished copy, with SQLite's side files: a stale log beside a new copy
     would be taken for its own."""
-    for leftover in half.parent.glob(f"{half.name}*"):
-        leftover.unlink()
+    for leftover in files_of(half):
+        leftover.unlink(missing_ok=True)
 
 
 def interview(

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from ..agents import Agent
 from ..core import AgentId, Model, Time
+from ..memory import document_input
 from ..store import Store
 from .building import load_minds, make_agents
+from .lazy_model import LazyModel
 from .scenario import Scenario, called
 
 
@@ -29,7 +31,12 @@ def wake(
     names = [member.persona.name for member in scenario.people]
     name = called(name, names)
     alone = replace(scenario, people=(scenario.people[names.index(name)],))
-    minds = model if model is not None else load_minds(alone)
-    (agent,) = make_agents(alone, store, minds, read=True)
+    lazy = LazyModel(alone.model.name, lambda: load_minds(alone))
+    (agent,) = make_agents(alone, store, model or lazy, read=True)
+    if not len(agent.memory):
+        for path in agent.documents:
+            document_input(path, agent.id)  # what cannot be read is said before a model is loaded
+    if model is None:
+        agent.model = lazy.model
     agent.grow_up(at=at)
     return agent

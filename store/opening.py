@@ -41,6 +41,16 @@ def wal_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Every file that a Store keeps at a path: itself, SQLite's side files, the writer's lock.
+
+    >>> [file.name for file in files_of(Path("run.db"))]
+    ['run.db', 'run.db-wal', 'run.db-shm', 'run.db-journal', 'run.db.lock']
+    """
+    sides = ("", "-wal", "-shm", "-journal", ".lock")
+    return tuple(path.with_name(path.name + side) for side in sides)
+
+
 def stamp(path: Path) -> tuple[int, int, bool]:
     """Changes whenever a writer starts, stops or has written."""
     seen = path.stat()

@@ -22,7 +22,7 @@ from denizens.simulation import Run, check_run, resume
 
 COMMANDS = (
     *("run", "resume", "verify", "replay", "fork", "new", "interview", "chat"),
-    *("view", "export", "doctor", "models", "mcp"),
+    *("view", "export", "doctor", "models", "mcp", "whisper"),
 )
 FIGURES = {
     *("steps", "hash", "agent_steps_per_s", "model_calls", "prompt_tokens", "generated_tokens"),

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from denizens.cli.app import main
-from denizens.cli.progress import Meter
 from denizens.cli.spending import spending
 from denizens.models import ImprovisedModel
 from denizens.models.ledger import Spent
 from denizens.simulation import Tick, build, load_scenario
 from denizens.simulation.costs import summary
+from denizens.simulation.progress import Meter
 from denizens.store import Store
 
 

@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
+from denizens.cli.app import app, main
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIPPED = {"runs", "build", "dist", "__pycache__", "node_modules"}
@@ -135,3 +137,23 @@ def test_licence_is_whole() -> None:
     assert text.lstrip().startswith("Apache License")
     assert "END OF TERMS AND CONDITIONS" in text
     assert len(text) == 11357
+
+
+SHOWN = re.compile(r"(?m)(?:^ *|`)denizens ([a-z]+)(?: ([a-z]+))?")
+
+
+def test_every_command_in_the_docs_exists() -> None:
+    """Each ``denizens WORD`` that a text shows is a command, and so is the word after it where
+    commands have commands of their own."""
+    with pytest.raises(SystemExit):
+        main(["--version"])  # all commands are there once the command was run
+    known = typer.main.get_command(app)
+    below = {name: getattr(one, "commands", {}) for name, one in vars(known)["commands"].items()}
+    seen, wrong = 0, []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for first, second in SHOWN.findall(path.read_text(encoding="utf-8")):
+            seen += 1
+            if first not in below or (below[first] and second and second not in below[first]):
+                wrong.append(f"{path.name}: denizens {first} {second}".strip())
+    assert wrong == []
+    assert seen > 50

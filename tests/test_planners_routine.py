@@ -31,7 +31,8 @@ DAY = datetime(2023, 2, 13)
 BED, OVEN, COUNTER = "v:Mill:bedroom:bed", "v:Bakery:room:oven", "v:Bakery:room:counter"
 SHELF, BENCH = "v:Library:hall:shelf", "v:Park:garden:bench"
 KNOWN = (BED, "v:Mill:kitchen:stove", OVEN, COUNTER, SHELF, BENCH)
-CAN = (Affordance("wait"), *(Affordance("act", place) for place in KNOWN))
+CAN = (Affordance("wait"), Affordance("continue"), *(Affordance("act", place) for place in KNOWN))
+TALKING = tuple(map(Affordance, ("listen", "leave", "wait", "continue")))
 BO = Persona(
     name="Bo Li",
     lifestyle="Bo goes to bed around 10pm, wakes up around 5am",
@@ -67,7 +68,7 @@ def situation(
         state=state,
         seen=Observation(persona.name, at, "v:Mill:bedroom", events=events, talk=talk),
         fresh=events,
-        can=(Affordance("listen"), Affordance("leave")) if in_talk else CAN,
+        can=TALKING if in_talk else CAN,
         tools=(),
         inputs=(),
         now=at,
@@ -304,3 +305,44 @@ def test_the_home_bed_is_the_bed_of_the_home() -> None:
     away = replace(at_home, persona=replace(BO, home="v:Inn"))
     assert home_bed(away) == "v:Inn"
     assert targets((*CAN, Affordance("talk", "Ada"))) == KNOWN
+
+
+BAKER = Persona(
+    name="Runa Vik",
+    lifestyle="goes to bed at 9pm, wakes up at 5am",
+    home="v:Mill:bedroom",
+    routine=(
+        Appointment(at="05:30", doing="baking", place=OVEN),
+        Appointment(at="12:15", doing="napping", place=BED),
+        Appointment(at="12:45", doing="selling bread", place=COUNTER),
+    ),
+)
+
+
+def test_who_has_no_appointment_sleeps_at_night() -> None:
+    """Nothing of the day is done in bed: from bed time to waking one sleeps, then gets up, and a
+    nap at noon is no night."""
+    found = lived(BAKER, DAY, 24 * 60)
+    told = {at: (action.fields["doing"], asleep) for at, (action, asleep) in found.items()}
+    assert told == {
+        "00:00": ("sleeping", True),
+        "05:00": ("getting up", False),
+        "05:30": ("baking", False),
+        "12:15": ("napping", False),
+        "12:45": ("selling bread", False),
+        "21:00": ("sleeping", True),
+    }
+    assert found["00:00"][0].target == found["21:00"][0].target == BED
+
+
+def test_a_late_evening_is_lived_to_its_end() -> None:
+    """Whoever goes to bed after midnight keeps the evening's appointment until then."""
+    owl = replace(BAKER, lifestyle="goes to bed at 2am, wakes up at 5am")
+    found = lived(owl, DAY.replace(hour=23), 7 * 60)
+    doings = {at: action.fields["doing"] for at, (action, _) in found.items()}
+    assert doings == {
+        "23:00": "selling bread",
+        "02:00": "sleeping",
+        "05:00": "getting up",
+        "05:30": "baking",
+    }

@@ -132,9 +132,12 @@ def test_a_failing_mind_disturbs_nobody() -> None:
 
 
 def test_a_failing_mind_in_a_talk_does_not_end_the_run() -> None:
-    """Where the failing person is met, both still live to the end of the morning."""
+    """Where the failing person is met, both still live to the end of the morning, if the run is
+    to keep going."""
     with Store(":memory:") as store:
-        simulation = build(load_scenario("crossroads"), store=store, model=ImprovisedModel())
+        simulation = build(
+            load_scenario("crossroads"), store=store, model=ImprovisedModel(), keep_going=True
+        )
         simulation.agents["Otto Lind"].model = Failing()
         assert len(list(simulation.run(steps=250))) == 250
         assert check_run(store) == ()

@@ -256,3 +256,11 @@ def test_a_file_of_newer_tables_is_refused(run: Path) -> None:
     """A run written by a newer version says so."""
     spoil(run, "UPDATE parts SET version = 9 WHERE part = 'journal'")
     assert "upgrade denizens" in finding(run)[0]
+
+
+def test_a_file_without_snapshots_in_its_chain_is_refused(run: Path) -> None:
+    """A run written before the hash chain covered snapshots is not called damaged."""
+    spoil(run, "UPDATE parts SET version = 1 WHERE part = 'journal'")
+    assert "recorded by an earlier version" in finding(run)[0]
+    with pytest.raises(RunError, match="run its scenario anew"):
+        resume(run, model=ImprovisedModel())

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -125,8 +126,10 @@ def test_order_of_agents_favours_nobody() -> None:
         )
         for _ in made.run(steps=100):
             pass
-        # Facts are listed in the order of the people; whose they are is what matters.
-        lives.append([{**entry, "inputs": ()} for entry in made.journal.entries()])
+        # Facts and the bodies of a snapshot are listed in the order of the people; whose they
+        # are is what matters.
+        other: dict[str, object] = {"inputs": (), "snapshots": {}}
+        lives.append([{**entry, **other} for entry in made.journal.entries()])
     assert lives[0] == lives[1]
 
 
@@ -187,10 +190,15 @@ def test_a_start_that_was_killed_can_be_made_again(broken: Path) -> None:
 
 
 def test_a_run_says_when_to_stop(tmp_path: Path) -> None:
-    """``until`` and ``steps`` bound a run together; neither is an error."""
+    """``until`` and ``steps`` bound a run together; with neither it goes on to the scenario's
+    own end, and without one that is an error."""
     simulation = lived("crossroads", 0)
     end = simulation.clock.at(5)
     assert [tick.step for tick in simulation.run(until=end, steps=9)] == [0, 1, 2, 3, 4]
     assert list(simulation.run(until=end)) == []
+    simulation.until = simulation.clock.at(7)
+    assert [tick.step for tick in simulation.run()] == [5, 6]
+    simulation.until = None
     with pytest.raises(SettingError, match="how many steps"):
         list(simulation.run())
+    assert lived("crossroads", 0).until == datetime(2026, 5, 2, 12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..core import AgentId, AgentState, Clock, Json, RunError, Slot
@@ -73,11 +73,17 @@ def _land(run: Run, islands: Islands | None) -> MapData:
 
 def _figures(run: Run) -> dict[str, Json]:
     counted = run.figures()
-    names = ("model_calls", "prompt_tokens", "generated_tokens")
-    figures = {name: counted[name] for name in names if counted.get(name)}
-    model = run.start.get("model") if isinstance(run.start, Mapping) else None
-    if isinstance(model, Mapping) and model.get("name"):
-        figures["model"] = str(model["name"])
+    shown = ("model_calls", "prompt_tokens", "generated_tokens")
+    figures = {name: counted[name] for name in shown if counted.get(name)}
+    failures = counted["failures"]
+    if failures["failed"]:
+        figures["failed"] = f"{failures['failed']} of {failures['asks']}"
+    if failures["refused"]:
+        figures["refused"] = sum(failures["refused"].values())
+    models = run.store.get("models") or {}
+    names = sorted({str(one["name"]) for one in models.values() if one.get("name")})
+    if names:
+        figures["model"] = ", ".join(names)
     return figures
 
 

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from random import Random
 
 from ..core import (
+    PLANNER_VERBS,
     Action,
+    Affordance,
     AgentId,
     Body,
     Event,
@@ -163,7 +165,7 @@ class _Check:
             # Verbs first, so that talk is not lost among hundreds of places to go.
             verb = rng.choice(sorted({one.verb for one in can}))
             one = rng.choice([one for one in can if one.verb == verb])
-            actions[who] = Action(one.verb, one.target, _filled(one.fields))
+            actions[who] = Action(one.verb, one.target, _as_planned(one))
         return actions
 
     def _seeing(self, world: World, who: AgentId) -> None:
@@ -186,6 +188,7 @@ class _Check:
             "affordances: each is there once",
             f"{who} has one twice",
         )
+        self._planned(who, can)
         attention = next(body.attention for body in self._bodies if body.who == who)
         _need(
             len(seen.events) <= attention,
@@ -198,6 +201,19 @@ class _Check:
             "observe: nobody perceives itself",
             who,
         )
+
+    def _planned(self, who: AgentId, can: Sequence[Affordance]) -> None:
+        """Verbs that planners look for can be done as planners do them."""
+        clause = "affordances: a verb that planners look for takes the fields they give"
+        for one in can:
+            given = PLANNER_VERBS.get(one.verb)
+            if given is None:
+                continue
+            for name in one.fields.get("required", ()) if isinstance(one.fields, dict) else ():
+                _need(name in given, clause, f"'{one.verb}' requires '{name}' of {who}")
+            if one.verb in ("talk", "join"):
+                known = one.target in self._names and one.target != who
+                _need(known, "affordances: talk and join are aimed at another body", one.target)
 
     def _turn(self, world: World, turn: Turn, actions: Mapping[AgentId, Action], at: Time) -> None:
         _need(set(turn.seen) == set(actions), "step: exactly those who act see", str(at))
@@ -247,6 +263,15 @@ def _text(world: World) -> str:
         raise _broken("save: gives JSON", str(error)) from error
     _need(json.loads(text) == state, "save: gives JSON", "reading it back gives something else")
     return text
+
+
+def _as_planned(one: Affordance) -> Json:
+    """The fields that a planner gives with an affordance; any that fit for other verbs."""
+    given = PLANNER_VERBS.get(one.verb)
+    if given is None or not isinstance(one.fields, dict):
+        return _filled(one.fields)
+    known = one.fields.get("properties", {})
+    return {name: value for name, value in given.items() if name in known}
 
 
 def _filled(schema: Json) -> Json:

@@ -1,0 +1,305 @@
+"""Asks that got no usable answer and actions that the world refused, counted and told.
+
+A run whose model does not work must not look like a good one: each kind of failure is told
+once while the run goes on, all are counted, and a run in which most asks fail is ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core import (
+    Action,
+    AgentId,
+    Answer,
+    Ask,
+    AskId,
+    AsksFailed,
+    Call,
+    Completion,
+    Event,
+    Failed,
+    Json,
+    Recall,
+    ToolResult,
+)
+from ..store import Store
+from .journal import Journal
+from .packing import unpack_answer, unpack_ask
+
+WINDOW = 50
+"""The rule looks at so many of the latest asks of a role."""
+LEAST = 10
+"""Fewer asks of a role than this say nothing."""
+ROW = 10
+"""So many refused actions in a row are a warning."""
+
+SPOKEN = ("generate", "choose", "rate")
+"""Kinds of ask that the language model answers. An embedder may be well where that is not."""
+
+log = logging.getLogger(__name__)
+
+Answered = tuple[AskId, Ask, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An ask without a usable answer: its ``kind`` (generate, choose, rate, embed, recall,
+    call), its ``role`` (of a recall "recall", of a call the tool's name), the ``reason`` in a
+    word and the ``detail`` in a sentence."""
+
+    kind: str
+    role: str
+    reason: str
+    detail: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What is counted together."""
+        return (self.kind, self.role, self.reason)
+
+
+def failure_of(ask: Ask, answer: Answer) -> Failure | None:
+    """What went wrong with an ask; None where its answer can be used.
+
+    >>> from denizens.core import Generate
+    >>> failure_of(Generate(messages=()), Failed(reason="engine", detail="no power")).reason
+    'engine'
+    >>> failure_of(Generate(messages=()), Completion(text=" ")).reason
+    'empty'
+    """
+    role = _role(ask)
+    if isinstance(answer, Failed):
+        return Failure(ask.kind, role, answer.reason or "failed", answer.detail)
+    if isinstance(answer, ToolResult) and not answer.ok:
+        return Failure(ask.kind, role, answer.reason or "failed", answer.error)
+    if isinstance(answer, Completion) and answer.data is None and not answer.text.strip():
+        cut = answer.stopped == "limit"
+        detail = "no word came before its tokens were used up" if cut else "the text is empty"
+        return Failure(ask.kind, role, "empty", detail)
+    return None
+
+
+def _role(ask: Ask) -> str:
+    if isinstance(ask, Call):
+        return ask.tool
+    return "recall" if isinstance(ask, Recall) else ask.role
+
+
+class Failures:
+    """Watches the committed steps of a run.
+
+    ``verdict`` is a function of the answers on record alone, so that a run ends at the same
+    step whether or not it was taken up in between."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._recent: dict[str, deque[str]] = {}
+        self._step: dict[str, list[str]] = {}
+        self._rows: Counter[AgentId] = Counter()
+        self._told: set[tuple[str, str, str]] = set()
+        self._last: dict[str, Failure] = {}
+        self.asked = 0
+        """Asks of the language model (SPOKEN) answered since this process took the run up."""
+        self.failed = 0
+        """How many of them without a usable answer."""
+
+    def load(self) -> None:
+        """Take up what is on record of a run that goes on."""
+        for ask, answer in recent_asks(self._journal.store, WINDOW):
+            self._note(ask, failure_of(ask, answer))
+        self._step.clear()
+        first = max(0, self._journal.steps - ROW)
+        for entry in self._journal.entries(first):
+            refused = {event["subject"] for event in entry["events"] if event["kind"] == "refused"}
+            self._count_rows(entry["actions"], refused)
+
+    def tell(self, answered: Iterable[Answered]) -> None:
+        """Warn of each kind of failure when it is first seen."""
+        for _, ask, answer in answered:
+            failure = failure_of(ask, answer)
+            if failure is not None and failure.key not in self._told:
+                self._told.add(failure.key)
+                log.warning(
+                    "%s (%s) failed: %s: %s (more of this kind are only counted)",
+                    *(failure.role, failure.kind, failure.reason, _short(failure.detail)),
+                )
+
+    def take(
+        self,
+        answered: Sequence[Answered],
+        actions: Mapping[AgentId, Action],
+        events: Sequence[Event],
+    ) -> tuple[Failure, ...]:
+        """Take in a committed step; its failures."""
+        self._step = {}
+        failures = []
+        for _, ask, answer in sorted(answered, key=lambda one: one[0]):
+            failure = failure_of(ask, answer)
+            self._note(ask, failure)
+            if failure is not None:
+                failures.append(failure)
+            if ask.kind in SPOKEN:
+                self.asked += 1
+                self.failed += failure is not None
+        refused = {event.subject: event for event in events if event.kind == "refused"}
+        self._count_rows(actions, refused)
+        for who, event in refused.items():
+            if self._rows[who] == ROW:
+                log.warning(
+                    "%s: the world refused %d actions in a row, now: %s; its planner does what "
+                    "the world does not offer",
+                    *(who, ROW, _short(event.text)),
+                )
+        return tuple(failures)
+
+    def _note(self, ask: Ask, failure: Failure | None) -> None:
+        # A tool that fails or is denied is no sign of a broken model.
+        if isinstance(ask, Call):
+            return
+        for role in (_role(ask), "") if ask.kind in SPOKEN else (_role(ask),):
+            reason = failure.reason if failure else ""
+            self._recent.setdefault(role, deque(maxlen=WINDOW)).append(reason)
+            self._step.setdefault(role, []).append(reason)
+            if failure is not None:
+                self._last[role] = failure
+
+    def _count_rows(self, actions: Iterable[AgentId], refused: Iterable[AgentId]) -> None:
+        refusals = set(refused)
+        for who in actions:
+            self._rows[who] = self._rows[who] + 1 if who in refusals else 0
+
+    def verdict(self) -> AsksFailed | None:
+        """Why the run should end: of the latest asks of a role (at most WINDOW, at least LEAST)
+        more than half failed, and of those of the last step too; or all of all roles. Empty texts
+        count where all failed. What the last step says lets a run go on that is taken up with its
+        model mended."""
+        for role in sorted(self._recent, key=lambda role: (role == "", role)):
+            recent, step = self._recent[role], self._step.get(role, [])
+            enough = all(recent) or (role != "" and _most(recent))
+            if len(recent) >= LEAST and enough and (all(step) or _most(step)) and step:
+                failed = sum(reason != "" for reason in recent)
+                return AsksFailed(self._complaint(role, failed, len(recent)))
+        return None
+
+    def all_failed(self) -> AsksFailed | None:
+        """Why a run that came to its end is no good one: nothing it asked was answered."""
+        if self.asked and self.failed == self.asked:
+            return AsksFailed(self._complaint("", self.failed, self.asked))
+        return None
+
+    def _complaint(self, role: str, failed: int, asked: int) -> str:
+        last = self._last[role]
+        whose = f" of the role '{role}'" if role else ""
+        return (
+            f"{failed} of the last {asked} asks{whose} failed ({last.reason}: "
+            f"{_short(last.detail)}); {_remedy(last.reason)}, then take the run up; to go on all "
+            "the same: --keep-going, in Python keep_going=True"
+        )
+
+
+def _most(reasons: Collection[str]) -> bool:
+    """Whether more than half failed. A text may now and then be empty, so that counts only
+    where every answer of the role is such."""
+    return 2 * sum(reason not in ("", "empty") for reason in reasons) > len(reasons)
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= 200 else f"{words[:197]}..."
+
+
+def _remedy(reason: str) -> str:
+    remedies = {
+        "context_too_long": "use a model with a longer context, or shorter personas and memories",
+        "schema": "use a model that keeps to a schema",
+        "empty": "use another model, or one whose thinking is switched off",
+        "refused": "see what the server says, or use another model",
+    }
+    return remedies.get(reason, "check the model, its server, key and account")
+
+
+def recent_asks(store: Store, limit: int) -> Iterator[tuple[Ask, Answer]]:
+    """The last ``limit`` asks of each role that are on record, calls left out, by their ids."""
+    rows = store.rows(
+        "SELECT step, agent, path FROM (SELECT step, agent, path, kind, ROW_NUMBER() OVER ("
+        "PARTITION BY CASE kind WHEN 'recall' THEN 'recall' ELSE role END "
+        "ORDER BY step DESC, agent DESC, path DESC) AS back FROM asks WHERE kind <> 'call') "
+        "WHERE back <= ? ORDER BY step, agent, path",
+        (limit,),
+    )
+    for where in rows:
+        row = store.one(
+            "SELECT ask, answer FROM asks WHERE step = ? AND agent = ? AND path = ?", where
+        )
+        if row is not None:
+            yield unpack_ask(store, row[0]), unpack_answer(store, row[1])
+
+
+# Whatever may hold no usable answer; which of them does not, is seen when it is read.
+_SUSPECT = """SELECT ask, answer FROM asks WHERE instr(answer, '"kind":"failed"') > 0
+    OR (kind = 'call' AND instr(answer, '"ok":false') > 0)
+    OR (kind = 'generate' AND (instr(answer, '"text":""') > 0 OR instr(answer, '"text":" ') > 0
+        OR instr(answer, '"text":"\\') > 0))
+    ORDER BY step, agent, path"""
+
+
+def failure_figures(store: Store) -> dict[str, Json]:
+    """Counts over the whole run: ``asks`` put to the language model and how many of them
+    ``failed``, ``kinds`` of failure (of embeddings, recalls and calls too; the commonest first),
+    and ``refused`` actions by verb."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], Failure] = {}
+    for asked, answered in store.each(_SUSPECT):
+        answer = unpack_answer(store, answered)
+        failure = failure_of(unpack_ask(store, asked), answer)
+        if failure is not None:
+            counted[failure.key] += 1
+            first.setdefault(failure.key, failure)
+    total = store.rows("SELECT COUNT(*) FROM asks WHERE kind IN (?, ?, ?)", SPOKEN)
+    kinds: list[Json] = [
+        {
+            "kind": kind,
+            "role": role,
+            "reason": reason,
+            "count": counted[kind, role, reason],
+            "detail": _short(first[kind, role, reason].detail),
+        }
+        for kind, role, reason in sorted(counted, key=lambda key: (-counted[key], key))
+    ]
+    failed = sum(count for (kind, _, _), count in counted.items() if kind in SPOKEN)
+    asks = int(total[0][0])
+    return {"asks": asks, "failed": failed, "kinds": kinds, "refused": _refused(store)}
+
+
+def _refused(store: Store) -> dict[str, Json]:
+    journal, verbs = Journal(store), Counter[str]()
+    for (step,) in store.rows(
+        'SELECT step FROM ticks WHERE instr(entry, \'"kind":"refused"\') > 0 ORDER BY step'
+    ):
+        for entry in journal.entries(step, step):
+            for event in entry["events"]:
+                action = entry["actions"].get(event["subject"])
+                if event["kind"] == "refused" and action is not None:
+                    verbs[str(action[0])] += 1
+    return {verb: verbs[verb] for verb in sorted(verbs, key=lambda verb: (-verbs[verb], verb))}
+
+
+def failure_lines(figures: Json) -> Iterator[str]:
+    """What ``failure_figures`` counted, in lines for people; none where nothing failed."""
+    asks, failed = figures["asks"], figures["failed"]
+    if failed:
+        yield f"{failed} of {asks} asks failed"
+    for one in figures["kinds"]:
+        yield f"failed: {one['count']} x {_told_kind(one)}"
+    refused = figures["refused"]
+    if refused:
+        what = ", ".join(f"{verb} {count}" for verb, count in refused.items())
+        yield f"refused by the world: {sum(refused.values())} actions ({what})"
+
+
+def _told_kind(one: Json) -> str:
+    return f"{one['role']} ({one['kind']}), {one['reason']}: {one['detail']}"

@@ -1,0 +1,238 @@
+"""A run whose model does not work does not look like a good one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from denizens import AsksFailed, Clock, Memory, Persona, Places, Simulation
+from denizens.agents import Agent
+from denizens.cli.app import main
+from denizens.core import (
+    Action,
+    Choose,
+    Completion,
+    Done,
+    Failed,
+    Generate,
+    Model,
+    ModelAsk,
+    Option,
+)
+from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.planners import Scripted
+from denizens.simulation import (
+    Run,
+    begin,
+    check_run,
+    figures,
+    load_scenario,
+    open_store,
+    replay,
+    resume,
+)
+from denizens.simulation.failures import LEAST, ROW, failure_lines, failure_of
+from denizens.store import Store
+from denizens.viewer import collect
+from denizens.world import load_places
+
+BROKE = Failed(reason="engine", detail="answered 402: no credit left")
+
+
+def sick(ill: Callable[[ModelAsk], object]) -> ScriptedModel:
+    """The improvising double, but for the asks that ``ill`` answers."""
+    client = ImprovisedModel().client()
+
+    def answer(ask: ModelAsk):  # type: ignore[no-untyped-def]
+        found = ill(ask)
+        if found is not None:
+            return found
+        client.submit(ask)
+        (done,) = client.wait()
+        assert isinstance(done, Done)
+        return done.answer
+
+    return ScriptedModel(answer)
+
+
+def dead() -> ScriptedModel:
+    """A model of which no ask is answered."""
+    return sick(lambda ask: BROKE)
+
+
+def test_a_dead_model_ends_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When every ask fails the run raises after the step, which is kept; each kind of failure
+    is told once, all are counted, and figures, verify and page know of them."""
+    simulation = begin(load_scenario("crossroads"), tmp_path / "run", model=dead())
+    with caplog.at_level(logging.WARNING), simulation.store:
+        with pytest.raises(AsksFailed, match=r"role 'plan' failed \(engine: answered 402"):
+            list(simulation.run(steps=50))
+        assert isinstance(simulation.halted, AsksFailed)
+        assert simulation.step == 1
+    told = [one.getMessage() for one in caplog.records if "failed" in one.getMessage()]
+    assert len(told) == len(set(told)) >= 2
+    assert any(line.startswith("plan (generate) failed: engine: answered 402") for line in told)
+    with Run(tmp_path / "run") as run:
+        found = run.figures()["failures"]
+        plans = next(one for one in found["kinds"] if one["role"] == "plan")
+        assert plans["reason"] == "engine"
+        assert plans["count"] >= LEAST
+        assert found["failed"] == found["asks"] > 0
+        first = next(iter(failure_lines(found)))
+        assert first == f"{found['failed']} of {found['asks']} asks failed"
+        assert check_run(run.store) == ()
+        shown = collect(run).figures
+        assert shown["failed"] == f"{found['failed']} of {found['asks']}"
+        assert shown["model"] == "scripted"
+
+
+def test_keeping_going_changes_no_life(tmp_path: Path) -> None:
+    """With ``keep_going`` the run goes to its end; what was lived is the same, in one go or
+    taken up after every step, and can be replayed."""
+    scenario = load_scenario("crossroads")
+    whole = begin(scenario, tmp_path / "whole", model=dead(), keep_going=True)
+    with whole.store:
+        hashes = [tick.hash for tick in whole.run(steps=20)]
+    assert len(hashes) == 20
+    stopped = begin(scenario, tmp_path / "pieces", model=dead())
+    with stopped.store, pytest.raises(AsksFailed):
+        list(stopped.run(steps=20))
+    steps, taken_up = stopped.step, 0
+    while steps < 20:
+        again, taken_up = resume(tmp_path / "pieces", model=dead()), taken_up + 1
+        with again.store:
+            with suppress(AsksFailed):
+                list(again.run(steps=20 - again.step))
+            assert again.step > steps
+            assert again.hash == hashes[again.step - 1]
+            steps = again.step
+    assert taken_up > 1
+    assert replay(tmp_path / "whole").hash == hashes[-1]
+
+
+def test_a_mended_model_goes_on(tmp_path: Path) -> None:
+    """A run that was ended goes on when it is taken up with a model that works."""
+    simulation = begin(load_scenario("crossroads"), tmp_path / "run", model=dead())
+    with simulation.store, pytest.raises(AsksFailed):
+        list(simulation.run(steps=50))
+    again = resume(tmp_path / "run", model=ImprovisedModel())
+    with again.store:
+        assert len(list(again.run(steps=30))) == 30
+
+
+@pytest.mark.parametrize(
+    ("ill", "reason"),
+    [
+        (lambda ask: Failed(reason="context_too_long", detail="9000 tokens"), "longer context"),
+        (lambda ask: Completion(text=" \n") if isinstance(ask, Generate) else None, "thinking"),
+    ],
+)
+def test_other_reasons(ill: Callable[[ModelAsk], object], reason: str) -> None:
+    """Prompts that are all too long and answers without a word end a run too, each with its
+    own remedy."""
+    from denizens.simulation import build
+
+    made = build(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
+    with pytest.raises(AsksFailed, match=reason):
+        list(made.run(steps=50))
+
+
+def test_some_failures_end_nothing() -> None:
+    """Where less than half of a role's asks fail the run goes on, and counts them."""
+    number = [0]
+
+    def ill(ask: ModelAsk) -> object:
+        number[0] += 1
+        return BROKE if number[0] % 4 == 0 else None
+
+    from denizens.simulation import build
+
+    made = build(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
+    ticks = list(made.run(steps=40))
+    assert len(ticks) == 40
+    counted = sum(len(tick.failed) for tick in ticks)
+    assert figures(made.store)["failures"]["failed"] == counted > 0
+
+
+def test_a_choice_is_no_failure() -> None:
+    """Answers that can be used count for nothing."""
+    ask = Choose(messages=(), options=(Option("a"),), about="")
+    assert failure_of(ask, Failed(reason="refused", detail="no")) is not None
+    assert failure_of(Generate(messages=()), Completion(text="", data={"a": 1})) is None
+
+
+def test_refusals_in_a_row_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody whom the world refuses everything is warned of once, and counted by verb."""
+    ground = load_places({"name": "v", "places": [{"name": "hall"}]})
+    clock = Clock(datetime(2026, 5, 2, 8), 60)
+    world = Places(ground, start=clock.start, step_seconds=60)
+    store = Store(":memory:")
+    agent = Agent(
+        Persona(name="Ada Lund", home="v:hall"),
+        model=ImprovisedModel(),
+        memory=Memory(store, "Ada Lund"),
+        planner=Scripted([Action("fly", "v:moon")] * (2 * ROW)),
+    )
+    made = Simulation(world, [agent], seed=1, clock=clock)
+    with caplog.at_level(logging.WARNING):
+        list(made.run(steps=2 * ROW + 2, progress=False))
+    assert sum("refused 10 actions in a row" in one.getMessage() for one in caplog.records) == 1
+    assert figures(store)["failures"]["refused"] == {"fly": 2 * ROW}
+
+
+@pytest.fixture
+def broken_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder in which every model that a command loads is dead."""
+    from denizens.simulation import building
+
+    def load(scenario: object, progress: object = None) -> Model:
+        return dead()
+
+    monkeypatch.setattr(building, "load_minds", load)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_ends_with_three(
+    broken_engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``run`` ends with exit code 3 and the remedy, ``--json`` and ``verify`` say how much
+    failed, and ``--keep-going`` overrides."""
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "crossroads", "--steps", "20", "--run", "my run"])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 3
+    assert "asks failed" in out
+    assert "go on with: denizens resume 'my run'" in out
+    assert "--keep-going" in err.splitlines()[-1]
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "my run"])
+    assert ended.value.code == 0
+    assert "plan (generate), engine: answered 402" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["resume", "my run", "--steps", "3", "--keep-going", "--json"])
+    assert ended.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["steps"], found["stopped"]) == (4, False)
+    assert found["failures"]["failed"] > LEAST
+    with open_store("my run") as store:
+        assert check_run(store) == ()
+
+
+def test_a_short_run_that_got_nothing(
+    broken_engine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too few asks for the rule, but none of them answered: the command still ends with 3."""
+    from denizens.simulation import failures
+
+    monkeypatch.setattr(failures, "LEAST", 1000)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "crossroads", "--steps", "1", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["failures"]["failed"] == found["failures"]["asks"] > 0
+    assert ended.value.code == 3

@@ -1,0 +1,369 @@
+"""What a start, a fork and a scenario's name do to the files around a run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from denizens.cli.app import main
+from denizens.core import Client, Json, ModelError, RunCorrupt, RunExists, SettingError, digest_text
+from denizens.models import ImprovisedModel
+from denizens.simulation import (
+    Run,
+    begin,
+    building,
+    check_run,
+    fork,
+    interview,
+    load_scenario,
+    open_store,
+    resume,
+    wake,
+)
+from denizens.store import Store
+
+SMALL = """
+[scenario]
+name = {name}
+start = "2026-05-02 06:00"
+until = "2026-05-02 06:05"
+[world]
+kind = "places"
+places = [{{ name = "kitchen", objects = ["stove"] }}, {{ name = "garden" }}]
+paths = [["kitchen", "garden"]]
+[minds]
+planner = "routine"
+[[people]]
+name = "Ada Lund"
+home = "small:kitchen"
+{more}
+"""
+
+
+class Unloadable:
+    """A model that cannot be had."""
+
+    def client(self) -> Client:
+        raise ModelError("no room for the weights")
+
+    def describe(self) -> dict[str, Json]:
+        raise ModelError("no room for the weights")
+
+
+def small(folder: Path, more: str = "", name: str = "small") -> Path:
+    """A small scenario file."""
+    path = folder / "small.toml"
+    path.write_text(SMALL.format(name=json.dumps(name), more=more), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a model is an error."""
+
+    def load(scenario: object, progress: object = None) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(building, "load_minds", load)
+
+
+def test_a_failed_start_leaves_what_others_wrote(tmp_path: Path) -> None:
+    """Only what the start itself made goes: a backup and notes beside it stay."""
+    (tmp_path / "run.db.bak").write_bytes(b"an earlier run")
+    (tmp_path / "run.db.notes.txt").write_text("mine")
+    with pytest.raises(ModelError):
+        begin(load_scenario("crossroads"), tmp_path, model=Unloadable())
+    assert {path.name for path in tmp_path.iterdir()} == {"run.db.bak", "run.db.notes.txt"}
+    with pytest.raises(ModelError):
+        begin(load_scenario("crossroads"), tmp_path / "new", model=Unloadable())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_failed_start_keeps_an_empty_file_of_before(tmp_path: Path) -> None:
+    """A file that was there before the start is not the start's to delete."""
+    Store(tmp_path / "run.db").close()
+    with pytest.raises(ModelError):
+        begin(load_scenario("crossroads"), tmp_path, model=Unloadable())
+    assert (tmp_path / "run.db").is_file()
+
+
+def test_a_fork_leaves_what_others_wrote(tmp_path: Path) -> None:
+    """An unfinished copy is cleared away, files of like names are not."""
+    with begin(load_scenario("crossroads"), tmp_path / "a", model=ImprovisedModel()).store:
+        pass
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "run.db.partners.txt").write_text("mine")
+    fork(tmp_path / "a", 0, tmp_path / "b")
+    assert (tmp_path / "b" / "run.db.partners.txt").read_text() == "mine"
+
+
+def test_a_second_start_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that holds a run is refused by name, with the call that goes on; the command
+    names the command."""
+    with begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel()).store:
+        pass
+    with pytest.raises(RunExists, match=r"resume\('.*'\), or begin the new one in another") as no:
+        begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    assert "--" not in str(no.value)
+    with pytest.raises(SystemExit):
+        main(["run", "crossroads", "--model", "improvised", "--run", str(tmp_path)])
+    assert "denizens resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["../../out", "/tmp/out", "a\\b", "..", ".", "c:drive", "two\nlines", " ", "x" * 300]
+)
+def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """A scenario's name leads nowhere but into the folder of runs."""
+    with pytest.raises(SettingError, match=r"small\.toml: \[scenario\]: name"):
+        load_scenario(small(tmp_path, name=name))
+
+
+def test_names_of_all_scripts_are_names(tmp_path: Path) -> None:
+    """Blanks, dots and letters of any script may stand in a name."""
+    for name in ("my town", "v1.2", "小镇", "l'été"):
+        assert load_scenario(small(tmp_path, name=name)).scenario.name == name
+
+
+# -- snapshots ---------------------------------------------------------------------------
+
+
+def forged(folder: Path, old: str, new: str, step: int) -> None:
+    """Rewrite a snapshot and the checksum that lies beside it."""
+    raw = sqlite3.connect(folder / "run.db", isolation_level=None)
+    (text,) = raw.execute("SELECT world FROM snapshots WHERE step = ?", (step,)).fetchone()
+    changed = text.replace(old, new)
+    assert changed != text
+    raw.execute(
+        "UPDATE snapshots SET world = ?, digest = ? WHERE step = ?",
+        (changed, digest_text(changed), step),
+    )
+    raw.close()
+
+
+@pytest.mark.parametrize(("steps", "step"), [(3, -1), (102, 99)])
+def test_a_forged_snapshot_is_found(tmp_path: Path, steps: int, step: int) -> None:
+    """A snapshot with its checksum made to fit does not fit the hash chain: ``verify`` names it,
+    and the run is not taken up."""
+    made = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=steps))
+    with open_store(tmp_path) as store:
+        assert check_run(store) == ()
+    forged(tmp_path, "bicycle workshop", "tea house", step) if step == 99 else forged(
+        tmp_path, "Otto's room", "Hanna's room", step
+    )
+    with open_store(tmp_path) as store:
+        (damage,) = check_run(store)
+    assert f"snapshot after tick {step}" in str(damage)
+    assert "hash chain" in str(damage)
+    with pytest.raises(RunCorrupt, match=f"snapshot after tick {step}"):
+        resume(tmp_path, model=ImprovisedModel())
+
+
+def test_verify_takes_the_run_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose parts all fit, but out of which no world can be made, is not called whole;
+    checking changes nothing in it."""
+    made = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=3))
+    before = (tmp_path / "run.db").read_bytes()
+    from denizens.core import WorldError
+    from denizens.world import Places
+
+    def load(self: Places, state: Json) -> None:
+        raise WorldError("the saved state is broken")
+
+    with open_store(tmp_path) as store:
+        assert check_run(store) == ()
+        monkeypatch.setattr(Places, "load", load)
+        (damage,) = check_run(store)
+    assert "cannot be taken up: the saved state is broken" in str(damage)
+    assert (tmp_path / "run.db").read_bytes() == before
+
+
+# -- what is loaded, and when ------------------------------------------------------------
+
+
+def test_a_routine_run_loads_no_model(tmp_path: Path, unloaded: None) -> None:
+    """People who follow a routine ask nothing, so no model is loaded; the run ends where its
+    scenario does."""
+    made = begin(load_scenario(small(tmp_path)).settle(model="no such"), tmp_path / "run")
+    with made.store:
+        assert len(list(made.run())) == 5
+    with Run(tmp_path / "run") as run:
+        assert run.figures()["model_calls"] == 0
+        assert run.store.get("models") == {"Ada Lund": {"name": "no such"}}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        'documents = ["gone.md"]\nplanner = "daily"',
+        '[[people]]\nname = "Bo Lund"\nplanner = "daily"\nhome = "small:cellar"',
+        'planner = "daily"\n[[inputs]]\nat = "2026-05-02 06:02"\nkind = "event"\n'
+        'place = "small:moon"\ntext = "It shines."\nfields = { kind = "object" }',
+    ],
+)
+def test_addresses_and_files_come_before_the_model(
+    tmp_path: Path, unloaded: None, more: str
+) -> None:
+    """What is wrong in a scenario is said before minutes are spent on a model."""
+    with pytest.raises(SettingError, match=r"small\.toml|gone\.md"):
+        begin(load_scenario(small(tmp_path, more)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_chat_reads_its_files_before_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that is missing is said before the model of a chat is loaded."""
+    from denizens.core import MemoryFault
+    from denizens.simulation import visiting
+
+    monkeypatch.setattr(visiting, "load_minds", Unloadable().client)
+    scenario = load_scenario(small(tmp_path, 'documents = ["gone.md"]'))
+    with Store(":memory:") as store, pytest.raises(MemoryFault, match=r"gone\.md"):
+        wake(scenario, "Ada", store)
+
+
+# -- scenario files ----------------------------------------------------------------------
+
+
+def test_an_heir_keeps_the_addresses(tmp_path: Path) -> None:
+    """A scenario that extends a world of places under a new name keeps its addresses."""
+    small(tmp_path)
+    heir = tmp_path / "heir.toml"
+    heir.write_text('[scenario]\nextends = "small.toml"\nname = "another day"\n')
+    scenario = load_scenario(heir)
+    assert (scenario.scenario.name, scenario.world_name) == ("another day", "small")
+    made = begin(scenario, tmp_path / "run", model=ImprovisedModel())
+    with made.store:
+        assert [tick.seen["Ada Lund"].place for tick in made.run(steps=1)] == ["small:kitchen"]
+    with Run(tmp_path / "run") as run:
+        assert check_run(run.store) == ()
+    again = resume(tmp_path / "run", model=ImprovisedModel())
+    with again.store:
+        list(again.run(steps=1))
+
+
+CELL = """
+from denizens.world import Places, load_places
+from datetime import datetime
+
+def cell():
+    return Places(load_places({"name": "jail", "places": [{"name": "cell"}]}),
+                  start=datetime(2026, 5, 2, 6), step_seconds=60)
+"""
+
+
+@pytest.fixture
+def paths() -> Iterator[None]:
+    """Modules and folders that a test lets Python find are forgotten again."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+    sys.modules.pop("jailhouse", None)
+
+
+def test_a_world_beside_the_scenario(
+    tmp_path: Path, paths: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module beside the scenario file is found by name, from any folder and on resuming."""
+    (tmp_path / "jailhouse.py").write_text(CELL)
+    path = tmp_path / "jail.toml"
+    path.write_text(
+        '[scenario]\nname = "jail"\n[world]\nkind = "jailhouse:cell"\n[minds]\n'
+        'planner = "routine"\n[[people]]\nname = "Ada Lund"\nhome = "jail:cell"\n'
+    )
+    made = begin(load_scenario(path), tmp_path / "run")
+    with made.store:
+        list(made.run(steps=2))
+    sys.path.remove(str(tmp_path))
+    del sys.modules["jailhouse"]
+    again = resume(tmp_path / "run")
+    with again.store:
+        assert [tick.step for tick in again.run(steps=1)] == [2]
+        # Nothing that a run's file names is run by looking at it.
+        sys.modules.pop("jailhouse")
+        assert check_run(again.store) == ()
+        assert "jailhouse" not in sys.modules
+
+
+def test_names_of_code_are_seen_wherever_they_stand(tmp_path: Path) -> None:
+    """A planner that others name in their settings counts as code of one's own."""
+    plain = load_scenario(small(tmp_path))
+    assert not building.names_own_code(plain)
+    hidden = [["at_night", "evil:Planner"]]
+    for minds in ({"settings": {"rules": hidden}}, {"planner": "evil:P"}, {"tools": ("evil:t",)}):
+        made = replace(plain, minds=replace(plain.minds, **minds))
+        assert building.names_own_code(made)
+
+
+# -- the command -------------------------------------------------------------------------
+
+
+def command(*words: str | Path) -> int:
+    """Run a command; its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return int(str(ended.value.code))
+
+
+def test_a_file_s_name_without_its_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``run small`` suggests ``small.toml``, where that is there, ``run smal`` too."""
+    small(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert command("run", "small") == 2
+    assert "did you mean 'small.toml'" in capsys.readouterr().err
+    assert command("run", "smal.toml") == 2
+    assert "did you mean 'small.toml'" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--version`` prints it and ends well."""
+    assert command("--version") == 0
+    assert capsys.readouterr().out.startswith("denizens ")
+
+
+def test_a_whisper_reaches_the_mind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``denizens whisper`` plans a thought for the next step; it is remembered then. Hints quote
+    paths with blanks."""
+    monkeypatch.chdir(tmp_path)
+    made = begin(load_scenario("crossroads"), "my run", model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=2))
+    assert command("whisper", "my run", "otto", "It is going to rain.") == 0
+    assert "denizens resume 'my run'" in capsys.readouterr().out
+    again = resume("my run", model=ImprovisedModel())
+    with again.store:
+        (tick,) = again.run(steps=1)
+    thoughts = [record.text for record in tick.steps["Otto Lind"].records]
+    assert "It is going to rain." in thoughts
+    assert command("whisper", "my run", "nobody", "Hm.") == 2
+    assert command("whisper", "my run", "Otto", " ") == 2
+
+
+def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long run in Python says how far it has come, to whom it is told to say it."""
+    from denizens.simulation import progress
+
+    monkeypatch.setattr(progress.Reporter.__init__, "__kwdefaults__", {"every": 0.0})
+    lines: list[str] = []
+    made = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=3, progress=lines.append))
+        assert [line.split(" · ")[1] for line in lines] == [f"step {n} of 3" for n in (1, 2, 3)]
+        list(made.run(steps=1, progress=False))
+        list(made.run(steps=1))  # standard error is no terminal here
+    assert len(lines) == 3
+    assert interview(tmp_path, "Otto", "How are you?", model=ImprovisedModel()).text
