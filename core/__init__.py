@@ -72,7 +72,7 @@ from .minds import (
 )
 from .options import NONE, in_words, tool_option
 from .pages import PageBlock, page_blocks
-from .persona import Appointment, Persona, clock_minutes
+from .persona import Appointment, Persona, clock_minutes, short_name
 from .records import Cue, Hit, Kind, Record
 from .scene import (
     Action,
@@ -236,6 +236,7 @@ __all__ = [
     "read_settings",
     "recall",
     "schema_of",
+    "short_name",
     "to_json",
     "together",
     "tool_option",
