@@ -250,7 +250,7 @@ def clean_line(text: str, me: str, others: Sequence[str] = ()) -> str:
         return ""
     ends = [found.end() for found in _SENTENCE.finditer(said)]
     whole = unquoted(said[: ends[:2][-1]] if ends else said).strip(" *")
-    return whole if _is_enough(whole) and not is_unfinished(whole) else ""
+    return whole if is_enough(whole) and not is_unfinished(whole) else ""
 
 
 def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
@@ -262,7 +262,7 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
     """
     label, later = _labels((me, *others))
     for line in unicodedata.normalize("NFC", repaired(text)).splitlines():
-        said = line.strip()
+        said = " ".join(line.split())
         for _ in range(3):
             said, cut = label.subn("", unquoted(said) if cut_quote(said) else said)
             if not cut:
@@ -357,7 +357,7 @@ def is_fragment(text: str) -> bool:
     return middle or capitals or not text.rstrip("\"”»') ").endswith(tuple(_END))
 
 
-def _is_enough(text: str) -> bool:
+def is_enough(text: str) -> bool:
     """Whether a text has two words or more; one of two characters where words have no blanks."""
     return count_words(text) >= 2 or sum(map(is_unspaced, text)) >= 2
 
