@@ -18,6 +18,7 @@ from ..core import (
     all_of,
     generate,
     normalize,
+    short_name,
     words,
 )
 from .draft import Draft
@@ -43,10 +44,6 @@ _ABOUT = 400
 _RECITED = 7
 _NOTHING = ("", "null", "{}", "[]", '""', "None")
 _DENIES = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
-# Who gives a name keeps it.
-_NAMING = re.compile(
-    r"\b(?:I am|I['’]m|name is|name['’]s|call(?:ed|s)? me|this is|here is)\b", re.IGNORECASE
-)
 EMPTY = Failed(
     reason="empty",
     detail="the model wrote no words; try it again, or another model",
@@ -138,12 +135,23 @@ def _after(text: str, sentence: str) -> str:
 
 
 def as_self(text: str, me: str) -> str:
-    """A line in which its speaker is I. What gives the name stays: "My name is Bo."
+    """A line in which its speaker is I. What gives the name stays, and a sentence that calls
+    somebody else by it goes.
 
-    >>> as_self("Bo Lind is a baker. I am Bo Lind. You may call me Bo.", "Bo Lind")
+    >>> as_self("Bo Lind is a baker. I am Bo Lind. You may call me Bo. Hello, Bo!", "Bo Lind")
     'I am a baker. I am Bo Lind. You may call me Bo.'
     """
-    return " ".join(part if _NAMING.search(part) else as_speech(part, me) for part in _split(text))
+    forms = "|".join(map(re.escape, (me, short_name(me))))
+    naming = re.compile(
+        rf"\b(?:I am|I['’]m|name is|name['’]s|call(?:ed|s)? me|this is|here is)\s+(?:{forms})",
+        re.IGNORECASE,
+    )
+    told = []
+    for part in _split(text):
+        turned = part if naming.search(part) else as_speech(part, me)
+        if words(turned).count("me") == words(part).count("me"):
+            told.append(turned)
+    return " ".join(told)
 
 
 def _split(text: str) -> list[str]:

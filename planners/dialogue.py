@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from ..core import (
     NONE,
@@ -18,7 +19,9 @@ from ..core import (
     Failed,
     Generate,
     Line,
+    Message,
     Option,
+    Part,
     Persona,
     Recall,
     Recalled,
@@ -270,7 +273,7 @@ class Dialogue:
         others = tuple(line for line in heard.before if line.who != persona.name)
         fresh = [record for record in records if record.who != persona.name or not record.episode]
         again = self._ask(draft, replace(heard, before=others), fresh, tool)
-        asks = (ask, replace(again, temperature=0.9))
+        asks = (ask, replace(again, temperature=0.8))
         return (
             yield from best_reply(
                 draft, asks, frame, count=max(1, self.drafts), seed=seed, borne=self.borne
@@ -283,24 +286,25 @@ class Dialogue:
         lines = heard.before[-self.shown :]
         # What stands in the talk as it is shown need not be remembered beside it.
         there = {one.text for one in lines}
-        known = [record for record in records if _quoted(record) not in there]
+        known = [
+            as_speech(excerpt(record.text, line.text, SHOWN_MEMORY), persona.name)
+            for record in records
+            if _quoted(record) not in there
+        ]
+        system, user = prompt(
+            "reply",
+            name=persona.name,
+            first=persona.first_name,
+            background=persona.background,
+            traits=persona.traits or "friendly",
+            person=line.who,
+            memories=["You remember:", *known] if known else [],
+            tool=tool,
+            line=line.text,
+        )
         return Generate(
-            messages=prompt(
-                "reply",
-                name=persona.name,
-                first=persona.first_name,
-                background=persona.background,
-                traits=persona.traits or "friendly",
-                person=line.who,
-                memories=[
-                    as_speech(excerpt(record.text, line.text, SHOWN_MEMORY), persona.name)
-                    for record in known
-                ],
-                tool=tool,
-                session=[f"{one.who}: {excerpt(one.text, line.text, SHOWN_LINE)}" for one in lines],
-                line=line.text,
-            ),
-            max_tokens=96,
+            messages=(system, *_turns(lines, line, persona.name), user),
+            max_tokens=72,
             temperature=0.6,
             top_p=0.9,
             stop=("\n",),
@@ -354,6 +358,23 @@ def _told(calls: Sequence[Made]) -> str:
     return " ".join(f"The {one.tool} says: {one.text}" for one in calls if one.ok)
 
 
+def _turns(lines: Sequence[Line], line: Line, me: str) -> list[Message]:
+    """The lines before a line as turns of a chat; of several others each under its name."""
+    others = {one.who for one in (*lines, line)} - {me}
+    turns: list[Message] = []
+    for place, one in enumerate(lines):
+        role: Literal["user", "assistant"] = "assistant" if one.who == me else "user"
+        text = excerpt(one.text, line.text, SHOWN_LINE)
+        named = f"{one.who}: {text}" if role == "user" and len(others) > 1 else text
+        # Of a talk the oldest lines give way first.
+        part = Part(named, len(lines) - place)
+        if turns and turns[-1].role == role:
+            turns[-1] = Message(role, (*turns[-1].parts, part))
+        else:
+            turns.append(Message(role, (part,)))
+    return turns
+
+
 def _quoted(record: Record) -> str:
     """The words that a memory of an utterance holds, or what no line is."""
     found = re.fullmatch(r'[^"]+? said to [^"]+?: "(.*)"', record.text, re.DOTALL)
@@ -362,11 +383,12 @@ def _quoted(record: Record) -> str:
 
 def _framing(persona: Persona, person: str) -> tuple[str, ...]:
     """The sentences of the prompt that are neither memories nor lines."""
+    first = persona.first_name
     return (
-        f"This is a talk between {persona.name} and {person}.",
-        f"Write the answer of {persona.first_name}.",
-        f"{persona.first_name} is {persona.traits or 'friendly'}.",
-        f"This is a talk between {persona.name} and {person}. {persona.first_name} remembers",
-        f"{persona.first_name} does not know the answer, and says so.",
-        f"{persona.first_name} cannot help with this, and says that somebody else will.",
+        f"You are {persona.name}.",
+        f"You are {persona.traits or 'friendly'}.",
+        f"You talk with {person}.",
+        f"Answer as {first}, in one or two short sentences.",
+        f"{first} does not know the answer, and says so.",
+        f"{first} cannot help with this, and says that somebody else will.",
     )

@@ -290,9 +290,10 @@ def _labels(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     }
     sides = {"Assistant", "AI", "User", "Human", "System"}
     listed = "|".join(re.escape(one) for one in sorted(known | sides, key=len, reverse=True))
+    answer = "|A|Answer|Reply|Response"
     says = r"(?:\s+(?:says|said|replies|replied|answers|answered)\b[^:：\n\"“]{0,40})?"
     mark = r"\s*(?:\([^)]*\)\s*)?[*_\"”]*\s*[:：][*_]*\s*"
-    before = re.compile(rf"^[*_#>\s]*(?:{listed}){says}{mark}", re.IGNORECASE)
+    before = re.compile(rf"^[*_#>\s]*(?:{listed}{answer}){says}{mark}", re.IGNORECASE)
     within = re.compile(rf"(?<![\w@])[*_]*(?:{listed})[*_]*\s?[:：](?=[*_\s\"“]|$)", re.IGNORECASE)
     return before, within
 

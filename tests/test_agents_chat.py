@@ -36,7 +36,7 @@ from denizens.core import (
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.improvised import bags
-from denizens.planners import Draft, Routine
+from denizens.planners import Dialogue, Draft, Routine
 from denizens.tools import AnyTool, tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,9 +123,10 @@ class Pieces:
 
 
 def words(asks: list[ModelAsk]) -> str:
-    """The prompt of the reply."""
-    (ask,) = [one for one in asks if isinstance(one, Generate) and one.stream]
-    return "\n".join(message.text for message in ask.messages)
+    """The prompt of the reply, the same for each of its drafts."""
+    drafts = [one for one in asks if isinstance(one, Generate) and one.role == "speech"]
+    assert len({one.messages for one in drafts}) == 1
+    return "\n".join(f"{message.role}: {message.text}" for message in drafts[0].messages)
 
 
 def test_the_reply_is_what_the_model_said() -> None:
@@ -133,7 +134,7 @@ def test_the_reply_is_what_the_model_said() -> None:
     model, asks = answering(say="  Good morning, Ada. \n")
     reply = mind(model).chat("Hello!", "Ada", at=NINE)
     assert reply.text == "Good morning, Ada."
-    assert "Ada: Hello!" in words(asks)
+    assert "user: Hello!" in words(asks)
     assert "Bo Li bakes." in words(asks)
     assert reply.step.action.verb == "wait"
 
@@ -225,8 +226,8 @@ def test_the_session_stands_in_the_prompt() -> None:
     model, asks = answering()
     session = [Line("Ada" if n % 2 else "Bo Li", f"line {n}.", NINE) for n in range(20)]
     mind(model).chat("And now?", "Ada", session=session, at=NINE)
-    assert "Ada: line 19." in words(asks)
-    assert "Bo Li: line 8." in words(asks)
+    assert "user: line 19." in words(asks)
+    assert "assistant: line 8." in words(asks)
     assert "line 7." not in words(asks)
 
 
@@ -242,6 +243,8 @@ def test_replying_writes_nothing() -> None:
     assert [one.ask.kind for one in reply.step.asks] == [
         "recall",
         "generate",
+        "generate",
+        "generate",
         "rate",
         "rate",
         "embed",
@@ -251,11 +254,23 @@ def test_replying_writes_nothing() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.text(alphabet="abc ,.\n", max_size=30))
 def test_the_streamed_pieces_are_the_reply(text: str) -> None:
-    """What on_text got, put together, is the reply, but for blanks around it."""
+    """With a single draft what on_text got, put together, is the reply, but for blanks around
+    it; no words are no answer."""
     pieces: list[str] = []
-    reply = mind(Pieces(text)).chat("Hello!", at=NINE, on_text=pieces.append)
+    bo = mind(Pieces(text))
+    bo.dialogue = Dialogue(drafts=1)
+    reply = bo.chat("Hello!", at=NINE, on_text=pieces.append)
     assert "".join(pieces).strip() == reply.text
     assert all(len(piece) <= 3 for piece in pieces)
+    assert (reply.resolve == "failed") == (reply.text == "")
+
+
+def test_the_draft_that_was_chosen_is_told_in_words() -> None:
+    """With several drafts nothing is told before one is chosen; then it comes word by word."""
+    pieces: list[str] = []
+    reply = mind(Pieces("Rye is good. As ever.")).chat("Hello!", at=NINE, on_text=pieces.append)
+    assert reply.text == "Rye is good. As ever."
+    assert pieces == ["Rye", " is", " good.", " As", " ever."]
 
 
 def test_a_clear_choice_uses_the_tool() -> None:
@@ -312,16 +327,17 @@ def test_a_tool_that_raises_spoils_no_answer() -> None:
 
 
 def test_a_failed_answer_is_said_to_be_one() -> None:
-    """An engine fault gives a reply that says so, and no memory of words never said."""
+    """An engine fault gives a reply that says so in a field: its text is empty, what the person
+    said is remembered, and no words never said."""
 
     def answer(ask: ModelAsk) -> Answer:
         return Failed(reason="engine", detail="out of memory")
 
     bo = mind(ScriptedModel(answer))
     reply = bo.chat("Hello!", "Ada", at=NINE)
-    assert reply.text == "(no answer: out of memory)"
-    assert reply.step.records == ()
-    assert len(bo.memory) == 0
+    assert (reply.text, reply.resolve) == ("", "failed")
+    assert reply.failure == Failed(reason="engine", detail="out of memory")
+    assert [one.text for one in bo.memory.records()] == ['Ada said to Bo Li: "Hello!"']
 
 
 def test_one_can_chat_after_a_life() -> None:
@@ -354,7 +370,7 @@ def test_the_same_question_is_answered_the_same() -> None:
         next(
             one.ask.seed
             for one in reply.step.asks
-            if isinstance(one.ask, Generate) and one.ask.stream
+            if isinstance(one.ask, Generate) and one.ask.role == "speech"
         )
         for reply in replies
     ]
