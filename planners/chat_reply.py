@@ -17,6 +17,7 @@ from ..core import (
     Thought,
     all_of,
     generate,
+    mentions,
     normalize,
     short_name,
     words,
@@ -29,6 +30,7 @@ from .speech import (
     excerpt,
     is_fragment,
     is_unfinished,
+    joined,
     overlap,
     repeats,
     sentences,
@@ -75,13 +77,15 @@ def best_reply(
     Failed where the model gave no words."""
     kept: list[str] = []
     for number, ask in enumerate(asks):
+        # Side by side, so that the drafts of a prompt are read once.
         seeds = [seed.child(number, place).number for place in range(count)]
         answers = yield from all_of([generate(replace(ask, seed=one)) for one in seeds])
         failures = [one for one in answers if isinstance(one, Failed)]
         if len(failures) == len(answers):
             if kept:
                 break
-            return failures[0]
+            # What a tool gave can be said without a model, and what it did must be.
+            return with_results("", frame, borne) or failures[0]
         texts = [one for one in answers if isinstance(one, Completion)]
         cleaned = [clean_reply(one.text, frame, cut=one.stopped == "limit") for one in texts]
         found = list(dict.fromkeys(text for text in cleaned if text))
@@ -123,7 +127,7 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     parts = list(dict.fromkeys([*whole, *([rest.strip()] if rest.strip() else [])]))
     # What of oneself is recited in the third person is no answer, turned or not.
     parts = [part for part in parts if not is_recited(part, frame.shown)]
-    said = as_self(unquoted(" ".join(parts)), frame.me)
+    said = as_self(unquoted(joined(parts)), frame.me)
     if not said or is_fragment(said) or is_unfinished(said) or not words(said):
         return ""
     asked, answer = normalize(frame.line), normalize(said)
@@ -151,7 +155,7 @@ def as_self(text: str, me: str) -> str:
         turned = part if naming.search(part) else as_speech(part, me)
         if words(turned).count("me") == words(part).count("me"):
             told.append(turned)
-    return " ".join(told)
+    return joined(told)
 
 
 def _split(text: str) -> list[str]:
@@ -236,7 +240,12 @@ def states(text: str, frame: Frame, borne: float) -> bool:
 
 
 def _holds(text: str, result: str) -> bool:
-    return re.search(rf"(?<![\w.,]){re.escape(result)}(?!\w|[.,]\d)", text) is not None
+    # A number must not be a part of another one.
+    first = r"(?<!\d[.,])" if result[0].isdigit() else ""
+    last = r"(?![.,]\d)" if result[-1].isdigit() else ""
+    if first or last:
+        return re.search(rf"(?<!\w){first}{re.escape(result)}{last}(?!\w)", text) is not None
+    return mentions(result)(text)
 
 
 def with_results(text: str, frame: Frame, borne: float) -> str:

@@ -189,7 +189,8 @@ class Dialogue:
             text = self.handing
         else:
             first = draft.situation.persona.first_name
-            tool = _told(calls) or self._steer(first, resolve, understood)
+            steer = self._steer(first, resolve, understood)
+            tool = " ".join(filter(None, (_told(calls), steer)))
             shown = () if resolve == "unknown" else records
             said = yield from self._speak(draft, heard, shown, calls, tool)
             if isinstance(said, Failed):
@@ -263,7 +264,7 @@ class Dialogue:
         if self.drafts <= 1 and heard.stream:
             answer = yield from generate(replace(ask, seed=seed.number, stream=True))
             if not isinstance(answer, Completion):
-                return answer
+                return "; ".join(results(calls)) or answer
             text = answer.text.strip()
             if self.borne and not states(text, frame, self.borne):
                 # What was streamed cannot be taken back, so the result is added.
@@ -355,7 +356,12 @@ def _called(spec: ToolSpec, arguments: object, line: Line) -> Thought[tuple[Made
 
 
 def _told(calls: Sequence[Made]) -> str:
-    return " ".join(f"The {one.tool} says: {one.text}" for one in calls if one.ok)
+    return " ".join(
+        f"The {one.tool} says: {one.text}"
+        if one.ok
+        else f"The {one.tool} did not work, and nothing was done."
+        for one in calls
+    )
 
 
 def _turns(lines: Sequence[Line], line: Line, me: str) -> list[Message]:

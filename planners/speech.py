@@ -379,6 +379,14 @@ def sentences(text: str) -> list[str]:
     return [found[0].strip() for found in _SENTENCE.finditer(text)]
 
 
+def joined(parts: Iterable[str]) -> str:
+    """Sentences as a text; those that end with a full-width mark take no blank after them."""
+    text = ""
+    for part in parts:
+        text += f" {part}" if text and text[-1] not in "。！？」』" else part
+    return text
+
+
 def repeats(text: str, told: Sequence[str], share: float = 0.7) -> bool:
     """Whether a line says again what was said: most of its words stand in an earlier one.
 
