@@ -309,7 +309,8 @@ class Agent:
         listener: Listener | None = None,
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
-        piece by piece, ``listener`` what tools say while they work. Who remembers nothing yet
+        piece by piece, and empty pieces while drafts of it are written (what it raises breaks
+        the reply off); ``listener`` what tools say while they work. Who remembers nothing yet
         learns the persona's facts and reads its documents first. Raises SettingError for a text,
         a person or a time that is none.
 

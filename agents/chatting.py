@@ -96,6 +96,7 @@ class Talking:
         def hear(piece: str) -> None:
             told.append(piece)
             if on_text:
+                # Empty while drafts are written: who no longer listens may raise then, too.
                 on_text(piece)
 
         faculties = _Kept(

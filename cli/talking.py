@@ -95,5 +95,6 @@ def ask_for_leave(request: Request) -> bool:
 
 
 def _show(pieces: list[str], piece: str) -> None:
-    pieces.append(piece)
-    typer.echo(piece, nl=False)
+    if piece:
+        pieces.append(piece)
+        typer.echo(piece, nl=False)

@@ -262,7 +262,7 @@ class Dialogue:
             calls=tuple(calls),
         )
         if self.drafts <= 1 and heard.stream:
-            answer = yield from generate(replace(ask, seed=seed.number, stream=True))
+            answer = yield from generate(replace(ask, seed=seed.number))
             if not isinstance(answer, Completion):
                 return "; ".join(results(calls)) or answer
             text = answer.text.strip()
@@ -309,6 +309,7 @@ class Dialogue:
             temperature=0.6,
             top_p=0.9,
             stop=("\n",),
+            stream=heard.stream,
         )
 
     def _steer(self, first: str, resolve: Resolve, understood: Understood) -> str:

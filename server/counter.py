@@ -207,7 +207,7 @@ class Counter:
             minds = Minds({agent.id: agent}, at=now, on_text=hear, priority=-1, caller=caller)
             thought = agent.reply(Line(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]
-            if reply.text and not streamed:
+            if reply.text and not any(streamed):
                 self._say(reply.text)
         if reply.failure:
             raise RuntimeError(f"no reply could be made: {reply.failure.detail}")

@@ -270,7 +270,20 @@ def test_the_draft_that_was_chosen_is_told_in_words() -> None:
     pieces: list[str] = []
     reply = mind(Pieces("Rye is good. As ever.")).chat("Hello!", at=NINE, on_text=pieces.append)
     assert reply.text == "Rye is good. As ever."
-    assert pieces == ["Rye", " is", " good.", " As", " ever."]
+    assert [piece for piece in pieces if piece] == ["Rye", " is", " good.", " As", " ever."]
+
+
+def test_who_listens_no_longer_breaks_a_reply_off() -> None:
+    """What on_text raises while drafts are written ends the reply, and nothing of it stays."""
+    bo = mind(Pieces("Rye is good."))
+
+    def gone(piece: str) -> None:
+        assert piece == ""
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError):
+        bo.chat("Hello!", at=NINE, on_text=gone)
+    assert len(bo.memory) == 0
 
 
 def test_a_clear_choice_uses_the_tool() -> None:
