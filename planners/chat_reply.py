@@ -55,8 +55,8 @@ EMPTY = Failed(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What a draft of a reply is held against: who says it to whom, the line it answers, what
-    was said before by oneself, the words of the prompt that are no memories, and what calls of
-    tools gave."""
+    was said before by oneself, the words of the prompt that are no memories, what calls of
+    tools gave, and the names of others, who do not speak here."""
 
     me: str
     person: str
@@ -64,6 +64,7 @@ class Frame:
     told: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     calls: tuple[Made, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def best_reply(
@@ -119,7 +120,8 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     >>> clean_reply('Bo: "Bo Lind bakes rye. Bo Lind bakes rye." Ada: Thanks!', frame)
     'I bake rye.'
     """
-    said = unquoted(re.sub(r"^\s*[*(][^*)]*[*)]\s*", "", spoken(text, frame.me, [frame.person])))
+    bare = spoken(text, frame.me, (frame.person, *frame.others))
+    said = unquoted(re.sub(r"^\s*[*(][^*)]*[*)]\s*", "", bare))
     whole = sentences(said)
     rest = _after(said, whole[-1]) if whole else said
     if rest.strip() and whole and (cut or is_unfinished(rest)):

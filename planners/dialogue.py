@@ -50,6 +50,7 @@ from .understanding import Intent, Understood, understand
 
 # Characters of a line by which the memory is searched.
 _CUE = 1_500
+_WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # What a line may be instead. Of 20 lines of small talk SmolLM2 took 2 for questions to the
 # clock with one of these alone, and none with both.
@@ -260,6 +261,7 @@ class Dialogue:
             told=tuple(line.text for line in heard.before if line.who == persona.name),
             shown=_framing(persona, heard.line.who),
             calls=tuple(calls),
+            others=_named(persona, records),
         )
         if self.drafts <= 1 and heard.stream:
             answer = yield from generate(replace(ask, seed=seed.number))
@@ -380,6 +382,14 @@ def _turns(lines: Sequence[Line], line: Line, me: str) -> list[Message]:
         else:
             turns.append(Message(role, (part,)))
     return turns
+
+
+def _named(persona: Persona, records: Sequence[Record]) -> tuple[str, ...]:
+    """Whose names a prompt shows: who said what is remembered, and whole names in its texts."""
+    shown = (persona.background, persona.currently, *(record.text for record in records))
+    whole = (name for text in shown for name in _WHOLE_NAME.findall(text[:_CUE]))
+    names = dict.fromkeys((*(record.who for record in records), *whole))
+    return tuple(name for name in names if name and name != persona.name)
 
 
 def _quoted(record: Record) -> str:

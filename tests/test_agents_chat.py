@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from denizens.agents import Agent, Minds
@@ -19,6 +20,7 @@ from denizens.core import (
     Cue,
     Delta,
     Done,
+    Embed,
     Failed,
     Generate,
     Line,
@@ -30,6 +32,7 @@ from denizens.core import (
     Recalled,
     Record,
     Seed,
+    SettingError,
     ToolResult,
     drive,
 )
@@ -427,3 +430,74 @@ def test_what_follows_from_a_confidence_is_one() -> None:
     draft.note("thought", "four", importance=1, evidence=basis((), ()))
     audiences = [record.audience for record in draft.decide(Action("wait")).records]
     assert audiences == [("Ada",), ("Ada",), ("Bo Li",), ()]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"text": None}, "chat: text must be a string, not None"),
+        ({"text": 42}, "chat: text must be a string, not int"),
+        ({"person": 42}, "chat: person must be a string, not int"),
+        ({"at": NINE.date()}, "chat: at must be a datetime, not date"),
+        ({"at": NINE.replace(tzinfo=UTC)}, "chat: at has a time zone"),
+        ({"session": [{"role": "user", "content": "x"}]}, r"session\[0\]: must be a Line"),
+        ({"session": "Hello!"}, "session: must be a sequence of Line, not str"),
+        ({"session": None}, "session: must be a sequence of Line, not None"),
+        ({"session": [Line("Ada", None, NINE)]}, r"session\[0\]: text must be a string"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_message_is_refused(given: dict[str, Any], told: str) -> None:
+    """Our own error names the argument and what to give; nothing is asked or remembered."""
+    model, asks = answering()
+    bo = mind(model)
+    with pytest.raises(SettingError, match=told):
+        bo.chat(**{"text": "Hello!", "person": "Ada", "at": NINE, **given})
+    assert (asks, len(bo.memory)) == ([], 0)
+
+
+def test_half_an_emoji_is_replaced() -> None:
+    """What UTF-8 cannot hold is replaced in the line, in the session and in what a model writes."""
+    model, asks = answering(say="Good \ud83d day!")
+    bo = mind(model)
+    before = [Line("Ada", "so \ud83d", NINE)]
+    assert bo.chat("hi \ud83d", "Ada", session=before, at=NINE).text == "Good \ufffd day!"
+    assert 'Ada said to Bo Li: "hi \ufffd"' in [one.text for one in bo.memory.records()]
+    assert "so \ufffd" in words(asks)
+
+
+def test_a_message_that_fits_no_window_is_no_answer() -> None:
+    """The reply says so by a field, with no text; the line is remembered, whole."""
+
+    def answer(ask: ModelAsk) -> Answer | str | float:
+        if sum(len(message.text) for message in getattr(ask, "messages", ())) > 5_000:
+            return Failed(reason="context_too_long", detail="the prompt takes 9000 tokens")
+        return 3 if isinstance(ask, Rate) else "I see."
+
+    bo = mind(ScriptedModel(answer))
+    text = "My cat is called Tama. " + "bla " * 9_000
+    reply = bo.chat(text, "Ada", at=NINE)
+    assert (reply.text, reply.resolve) == ("", "failed")
+    assert reply.failure is not None
+    assert reply.failure.reason == "context_too_long"
+    assert [one.text for one in bo.memory.records()] == [f'Ada said to Bo Li: "{text}"']
+    assert [one.importance for one in bo.memory.records()] == [3]
+    assert bo.chat("How is my cat called?", "Ada", at=NINE).text == "I see."
+
+
+def test_a_pasted_text_is_shown_in_part() -> None:
+    """Of a memory of pages, and of a line of pages in the session, a prompt shows an excerpt with
+    what is asked about; so later turns cost little more."""
+    model, asks = answering()
+    bo = mind(model)
+    essay = "Rye is a grass. " * 400 + "Tama is my cat. " + "Rye is a grass. " * 400
+    pasted = bo.chat(essay, "Ada", at=NINE)
+    asks.clear()
+    bo.chat("Who is Tama, my cat?", "Ada", at=NINE + timedelta(days=1))
+    assert "Tama is my cat." in words(asks)
+    assert len(words(asks)) < 1_500
+    asks.clear()
+    bo.chat("Who is Tama, my cat?", "Ada", at=NINE, session=[Line("Ada", essay, NINE)] * 3)
+    assert "Tama is my cat." in words(asks)
+    assert len(words(asks)) < 4_000
+    embedded = [one.ask for one in pasted.step.asks if isinstance(one.ask, Embed)]
+    assert max(len(text) for ask in embedded for text in ask.texts) == 4_000

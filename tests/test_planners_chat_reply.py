@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from denizens.core import Completion, Failed, Generate, Line, Seed
+from denizens.core import Completion, Failed, Generate, Hit, Line, Recalled, Record, Seed
 from denizens.planners import Dialogue, Draft, Heard, Made, Said
 from denizens.planners.chat_reply import Frame, best_reply, clean_reply, results, states
 from denizens.tests.test_planners_react import situation
@@ -148,6 +148,16 @@ def test_the_talk_stands_in_the_prompt_as_turns() -> None:
     assert ask.messages[2].text.endswith("Cy: Oats!")
     assert len(ask.messages[2].text) < 700
     assert ask.messages[3].text == "Well?"
+
+
+def test_nobody_else_speaks_in_a_reply() -> None:
+    """The name of somebody whom a memory names goes from the beginning of a reply."""
+    known = Record(id=1, kind="thought", text="Otto Brem brings plums.", created=AT)
+    hit = Hit(record=known, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
+    told = Told(texts={"speech": ["Otto: I bring plums."] * 3}, recalled=Recalled(hits=(hit,)))
+    assert said(Dialogue(), told, "Well?").text == "I bring plums."
+    told = Told(texts={"speech": ["Note: I bring plums."] * 3}, recalled=Recalled(hits=(hit,)))
+    assert said(Dialogue(), told, "Well?").text == "Note: I bring plums."
 
 
 def test_a_single_draft_is_streamed_and_the_result_is_added() -> None:
