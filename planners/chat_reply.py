@@ -42,6 +42,8 @@ from .speech import (
 _SHORT = 60
 # Characters of a line that a choice is about.
 _ABOUT = 400
+# A tiny model strays the further the longer it speaks.
+_SENTENCES = 3
 # So many words in a row that stand in the prompt are recited from it.
 _RECITED = 7
 _NOTHING = ("", "null", "{}", "[]", '""', "None")
@@ -112,7 +114,7 @@ def _likeliest(draft: Draft, texts: Sequence[str], frame: Frame) -> Thought[str]
 
 def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     """A generated reply as it is said: no speaker's name or quotation marks around it, nothing
-    of what another would say next, no sentence twice, and of oneself as I. Where the text was
+    of what another would say next, at most three sentences, none twice, and of oneself as I. Where the text was
     ``cut`` at its longest, an unfinished last sentence goes. Empty for a fragment, for what
     echoes the line it answers, and for what recites the prompt.
 
@@ -127,8 +129,12 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     if rest.strip() and whole and (cut or is_unfinished(rest)):
         rest = ""
     parts = list(dict.fromkeys([*whole, *([rest.strip()] if rest.strip() else [])]))
-    # What of oneself is recited in the third person is no answer, turned or not.
     parts = [part for part in parts if not is_recited(part, frame.shown)]
+    parts = [
+        part
+        for place, part in enumerate(parts)
+        if len(words(part)) < 3 or not repeats(part, parts[:place], share=0.9)
+    ][:_SENTENCES]
     said = as_self(unquoted(joined(parts)), frame.me)
     if not said or is_fragment(said) or is_unfinished(said) or not words(said):
         return ""

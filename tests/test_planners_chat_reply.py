@@ -40,9 +40,13 @@ def best(told: Told, frame: Frame, borne: float = 0.4) -> str | Failed:
         ('"I bake rye. Ada: And plums?', "I bake rye."),
         ("*smiles* I bake rye (and oats).", "I bake rye (and oats)."),
         ("Bo Lind bakes rye. Bo Lind bakes rye.", "I bake rye."),
+        (
+            "Welcome to my bakery! I bake. Hello, welcome to my bakery.",
+            "Welcome to my bakery! I bake.",
+        ),
         ("Hello, Bo! I bake rye.", "I bake rye."),
         ("My name is Bo Lind. I bake.", "My name is Bo Lind. I bake."),
-        ("One. Two and. Three is. Four, five.", "One. Two and. Three is. Four, five."),
+        ("One. Two and. Three is. Four, five.", "One. Two and. Three is."),
         ("面包很香。你好吗？", "面包很香。你好吗？"),
         ("You talk with Ada Ek. I bake.", "I bake."),
         ("When are you open?", ""),
@@ -53,7 +57,7 @@ def best(told: Told, frame: Frame, borne: float = 0.4) -> str | Failed:
 )
 def test_a_reply_is_cleaned(text: str, reply: str) -> None:
     """No speaker's name, no stray marks, no sentence twice, no words of the prompt, no echo of
-    the question; any number of sentences, brackets and scripts are welcome."""
+    the question, at most three sentences; brackets and all scripts are welcome."""
     assert clean_reply(text, FRAME) == reply
 
 

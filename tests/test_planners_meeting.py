@@ -411,7 +411,7 @@ def test_empty_notes_leave_nothing() -> None:
 )
 def test_a_line_is_said_by_who_has_the_floor(draft: str, said: str) -> None:
     """Whatever name a draft begins with, the line is the speaker's, in any language."""
-    given = Draft(situation(SAY, talk=told("Good morning.")))
+    given = Draft(situation(SAY, talk=told("Well?")))
     action = run(converse(given, Daily()), Mind({}, draft))
     assert action == Action("say", "", {"text": said})
     assert f'Bo Li said to Ada Byron: "{said}"' in [
