@@ -114,9 +114,9 @@ def _likeliest(draft: Draft, texts: Sequence[str], frame: Frame) -> Thought[str]
 
 def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     """A generated reply as it is said: no speaker's name or quotation marks around it, nothing
-    of what another would say next, at most three sentences, none twice, and of oneself as I. Where the text was
-    ``cut`` at its longest, an unfinished last sentence goes. Empty for a fragment, for what
-    echoes the line it answers, and for what recites the prompt.
+    of what another would say next, at most three sentences, none twice, and of oneself as I.
+    Where the text was ``cut`` at its longest, an unfinished last sentence goes. Empty for a
+    fragment, for what echoes the line it answers, and for what recites the prompt.
 
     >>> frame = Frame(me="Bo Lind", person="Ada", line="What do you bake?")
     >>> clean_reply('Bo: "Bo Lind bakes rye. Bo Lind bakes rye." Ada: Thanks!', frame)
