@@ -92,7 +92,7 @@ def test_no_words_are_no_answer() -> None:
     assert isinstance(silent, Failed)
     assert silent.reason == "empty"
     fault = Failed(reason="engine", detail="out of memory")
-    assert best(Told(texts={"speech": [fault, fault]}), framed()) == fault  # type: ignore[list-item]
+    assert best(Told(texts={"speech": [fault, fault]}), framed()) == fault
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_reply_without_the_result_is_the_result() -> None:
     )
     assert best(Told(texts={"speech": ["I bake.", "Hm hm."]}), frame, borne=0.0) == "I bake."
     fault = Failed(reason="engine", detail="out of memory")
-    assert best(Told(texts={"speech": [fault, fault]}), frame) == "closed"  # type: ignore[list-item]
+    assert best(Told(texts={"speech": [fault, fault]}), frame) == "closed"
 
 
 def test_results_are_told_in_words() -> None:
