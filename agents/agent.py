@@ -17,6 +17,7 @@ from ..core import (
     Approver,
     Asked,
     Decision,
+    Failed,
     Input,
     Line,
     Model,
@@ -40,7 +41,7 @@ from ..core import (
 from ..memory import CallBook, Memory, document_input, memories_input, write_beside
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
-from .chatting import Talking
+from .chatting import Talking, checked_line, checked_message
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
 from .replying import learning, replying
@@ -176,6 +177,7 @@ class Agent:
     ) -> Thought[Reply]:
         """Answer a person's line, given the lines before it. Writes nothing."""
         asks: list[Asked] = []
+        message = checked_line(message, "reply")
         self._visitor(message.who)
         guard = self.guard((message.who, *(line.who for line in session)))
         answering = replying(
@@ -193,7 +195,9 @@ class Agent:
         )
         done = yield from guarded(thought, guard, asks)
         if isinstance(done, Stopped):
-            return Reply(text=f"(no answer: {done.why})", step=self._step(done, asks, guard))
+            failure = Failed(reason=done.reason, detail=done.why)
+            step = self._step(done, asks, guard)
+            return Reply(text="", step=step, resolve="failed", failure=failure)
         said, decision = done
         return Reply(
             text=said.text,
@@ -203,6 +207,7 @@ class Agent:
             held=said.held,
             resolve=said.resolve,
             sources=sources(asks, said.text, message.text, self.memory),
+            failure=said.failure,
         )
 
     def _visitor(self, person: AgentId) -> None:
@@ -320,15 +325,21 @@ class Agent:
         listener: Listener | None = None,
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
-        piece by piece as it is made, ``listener`` what tools say while they work. Who remembers
-        nothing yet learns the persona's facts and reads its documents first.
+        piece by piece, and empty pieces while drafts of it are written (what it raises breaks
+        the reply off); ``listener`` what tools say while they work. Who remembers nothing yet
+        learns the persona's facts and reads its documents first. Raises SettingError for a text,
+        a person or a time that is none.
+
+        Where no answer could be made the reply's ``resolve`` is ``failed``, its text empty and
+        its ``failure`` says why; what the person said is remembered.
 
         Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
         reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
-        self._visitor(person)
+        now = datetime.now().replace(microsecond=0) if at is None else at
+        line, before = checked_message(text, person, session, now)
+        self._visitor(line.who)
         self.grow_up(at=at)
-        now = at or datetime.now().replace(microsecond=0)
-        talk = Talking(self, Line(person, text, now), tuple(session))
+        talk = Talking(self, line, before)
         return talk.go_on(on_text=on_text, approve=approve, listener=listener)
 
     def answer(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..core import (
@@ -24,6 +26,7 @@ from ..core import (
     digest,
     drive,
     from_json,
+    repaired,
     to_json,
 )
 from ..memory import CallBook
@@ -88,8 +91,16 @@ class Talking:
             talk=True,
             person=self.message.who,
         )
+        told: list[str] = []
+
+        def hear(piece: str) -> None:
+            told.append(piece)
+            if on_text:
+                # Empty while drafts are written: who no longer listens may raise then, too.
+                on_text(piece)
+
         faculties = _Kept(
-            Minds(minds, at=self.message.at, on_text=on_text, priority=-1, caller=caller),
+            Minds(minds, at=self.message.at, on_text=hear, priority=-1, caller=caller),
             self.answers,
         )
         thought = agent.reply(self.message, self.session)
@@ -98,9 +109,12 @@ class Talking:
         except Waiting as waiting:
             if book:
                 book.suspend(caller.scope, agent.id, self._thought())
-            text = "(waiting for somebody's leave)"
             idle = Step(action=Action("wait"), state=agent.state, why=str(waiting))
-            return Reply(text=text, step=idle, waits=waiting.requests)
+            return Reply(text="", step=idle, waits=waiting.requests, resolve="waiting")
+        if on_text and (rest := _untold(reply.text, "".join(told))):
+            # Before it is written: who no longer listens may still break it off.
+            for piece in re.findall(r"\s*\S+", rest):
+                on_text(piece)
         with store.transaction():
             agent.commit(reply.step, number=agent.memory.shelf.last_step, at=self.message.at)
             if book:
@@ -115,6 +129,49 @@ class Talking:
             "session": [to_json(line) for line in self.session],
             "answers": [[path, mark, to_json(one)] for path, (mark, one) in self.answers.items()],
         }
+
+
+def _untold(text: str, told: str) -> str:
+    """What of a reply was not streamed while it was made: all of it where a draft was chosen."""
+    streamed = told.strip()
+    return text.removeprefix(streamed) if streamed else text
+
+
+def checked_message(
+    text: object, person: object, session: Iterable[object], at: object
+) -> tuple[Line, tuple[Line, ...]]:
+    """A person's line and the lines before it, as they may be said: half an emoji is replaced
+    by U+FFFD. Raises SettingError, with what to give instead, for what is no line."""
+    if isinstance(session, str) or not isinstance(session, Iterable):
+        raise SettingError(f"session: must be a sequence of Line, not {_kind(session)}")
+    before = []
+    for place, line in enumerate(session):
+        if not isinstance(line, Line):
+            raise SettingError(
+                f"session[{place}]: must be a Line, such as Line('Ada', 'Hello!', at), not "
+                f"{_kind(line)}"
+            )
+        before.append(checked_line(line, f"session[{place}]"))
+    return checked_line(Line(person, text, at), "chat"), tuple(before)  # type: ignore[arg-type]
+
+
+def checked_line(line: Line, where: str) -> Line:
+    """A line checked, see ``checked_message``."""
+    for name, value in (("person", line.who), ("text", line.text)):
+        if not isinstance(value, str):
+            raise SettingError(f"{where}: {name} must be a string, not {_kind(value)}")
+    if not isinstance(line.at, datetime):
+        raise SettingError(f"{where}: at must be a datetime, not {_kind(line.at)}")
+    if line.at.tzinfo is not None:
+        raise SettingError(
+            f"{where}: at has a time zone ({line.at.isoformat()}), and the clock of a mind has "
+            "none; give the time on its clock, such as at.replace(tzinfo=None)"
+        )
+    return Line(repaired(line.who), repaired(line.text), line.at)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 class _Kept:

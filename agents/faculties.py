@@ -16,6 +16,7 @@ from ..core import (
     Delta,
     Embed,
     Failed,
+    Generate,
     Recall,
     Recalled,
     Time,
@@ -34,6 +35,7 @@ class Minds:
 
     One client per distinct model, so that all agents' asks meet in one batch. A Recall is
     embedded by the agent's own model first; all recalls of a round are scored together.
+    ``on_text`` gets what is streamed, and an empty text for each piece of a draft among others.
     ``priority``: of all asks, the lowest goes first; somebody waits for a chat. ``caller``
     calls the tools (None: one that keeps no book). Seconds are measured here, from a thought's
     first ask: when those that its policy gives it are over, its asks are answered so.
@@ -57,6 +59,8 @@ class Minds:
         self._clients: dict[int, Client] = {}
         self._waiting: dict[tuple[int, int], tuple[AskId, Ask]] = {}
         self._calls: list[tuple[AskId, Call]] = []
+        # Streamed asks of a thought's round: several are drafts, of which one will be said.
+        self._drafts: dict[tuple[AgentId, str], int] = {}
 
     def submit(self, where: AskId, ask: Ask) -> None:
         """Send an ask to whatever answers it."""
@@ -73,6 +77,8 @@ class Minds:
         sent = Embed(texts=(ask.cue.text,)) if isinstance(ask, Recall) else ask
         ticket = self._clients[key].submit(sent, owner=where.agent, priority=self._priority)
         self._waiting[key, ticket] = (where, ask)
+        if isinstance(ask, Generate) and ask.stream:
+            self._drafts[_round(where)] = self._drafts.get(_round(where), 0) + 1
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """All answers that are there; blocks for at least one. Raises Waiting when all that
@@ -89,7 +95,8 @@ class Minds:
                 for item in self._clients[key].wait():
                     if isinstance(item, Delta):
                         if self._on_text:
-                            self._on_text(item.text)
+                            where, _ = self._waiting[key, item.ticket]
+                            self._on_text("" if self._drafts[_round(where)] > 1 else item.text)
                         continue
                     where, ask = self._waiting.pop((key, item.ticket))
                     if isinstance(ask, Recall) and isinstance(item.answer, Vectors):
@@ -133,3 +140,7 @@ class Minds:
                 held = memory.held(cue, row) if memory.rules_for(cue).estimates else None
                 answers.append((where, Recalled(hits=hits, held=held)))
         return answers
+
+
+def _round(where: AskId) -> tuple[AgentId, str]:
+    return where.agent, where.path.partition(".")[0]

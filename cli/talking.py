@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..core import Line, Request
-from .app import JsonOption, ModelOption, app, console, print_json, say
+from .app import JsonOption, ModelOption, app, complain, console, print_json, say
 from .running import FolderArgument
 
 
@@ -32,9 +32,14 @@ def interview(
     reply = ask(folder, agent, question, at=at, model=model)
     if json:
         used = list(reply.step.used)
-        print_json({"agent": agent, "question": question, "answer": reply.text, "used": used})
-    else:
+        told = {"agent": agent, "question": question, "answer": reply.text, "used": used}
+        failure = {"failure": reply.failure.detail} if reply.failure else {}
+        print_json({**told, **failure})
+    elif reply.failure is None:
         say(f"{agent}: {reply.text}")
+    if reply.failure:
+        complain(f"no answer: {reply.failure.detail}")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -61,7 +66,12 @@ def chat(
             reply = mind.chat(
                 text, person, session=session, on_text=partial(_show, pieces), approve=ask_for_leave
             )
-            # An answer that broke off is no answer: what became of it is told as well.
+            if reply.failure:
+                if pieces:
+                    typer.echo()
+                complain(f"no answer: {reply.failure.detail}")
+                continue
+            # An answer that is another than its pieces is told as well.
             whole = "".join(pieces).strip() == reply.text.strip()
             typer.echo("" if pieces and whole else "\n" * bool(pieces) + reply.text)
             if reply.sources:
@@ -89,5 +99,6 @@ def ask_for_leave(request: Request) -> bool:
 
 
 def _show(pieces: list[str], piece: str) -> None:
-    pieces.append(piece)
-    typer.echo(piece, nl=False)
+    if piece:
+        pieces.append(piece)
+        typer.echo(piece, nl=False)

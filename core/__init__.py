@@ -69,6 +69,7 @@ from .minds import (
     Planner,
     Reply,
     Request,
+    Resolve,
     Situation,
     Slot,
     Step,
@@ -76,7 +77,7 @@ from .minds import (
 )
 from .options import NONE, in_words, tool_option
 from .pages import PageBlock, page_blocks
-from .persona import Appointment, Persona
+from .persona import Appointment, Persona, short_name
 from .records import KINDS, Cue, Hit, Kind, Record, audience_of
 from .scene import (
     PLANNER_VERBS,
@@ -207,6 +208,7 @@ __all__ = [
     "ReplayDiverged",
     "Reply",
     "Request",
+    "Resolve",
     "RunCorrupt",
     "RunError",
     "RunExists",
@@ -252,6 +254,7 @@ __all__ = [
     "sleep_hours",
     "recall",
     "schema_of",
+    "short_name",
     "to_json",
     "together",
     "tool_option",

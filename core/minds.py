@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
+from .asks import Failed
 from .persona import Persona
 from .records import Record
 from .scene import Action, Affordance, Event, Observation
@@ -184,6 +185,11 @@ class Step:
     """Lines for the logs beside the memory's records: (log, line)."""
 
 
+Resolve: TypeAlias = Literal["answer", "ask", "unknown", "hand_over", "failed", "waiting"]
+"""What was decided on a line: to answer, ask back, say that one does not know, or hand over;
+or that no answer could be made, or that it waits for a person."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """An answer to a person, with the step that made it. It ``waits`` for somebody to allow
@@ -192,7 +198,11 @@ class Reply:
     It rests on the memories ``cited`` and the calls of ``receipts``; ``sources`` are the places
     in documents whose words it took: "handbook.pdf, p. 2". ``held`` is the probability that the
     memory holds what was asked (None: not estimated), ``resolve`` what was decided: to answer,
-    to ask back, to say that one does not know, or to hand over."""
+    to ask back, to say that one does not know, or to hand over.
+
+    What is no answer says so: ``resolve`` is ``failed`` with the ``failure`` (its reason and
+    what to do) where none could be made, and ``waiting`` while it ``waits``. Its text is empty
+    then: nothing is said that nobody wrote."""
 
     text: str
     step: Step
@@ -200,5 +210,6 @@ class Reply:
     cited: tuple[RecordId, ...] = ()
     receipts: tuple[str, ...] = ()
     held: float | None = None
-    resolve: Literal["answer", "ask", "unknown", "hand_over"] = "answer"
+    resolve: Resolve = "answer"
     sources: tuple[str, ...] = ()
+    failure: Failed | None = None

@@ -20,6 +20,31 @@ WAKE, BED = 7 * 60, 23 * 60
 _NEEDED = "it needs name, age, innate, learned, currently, lifestyle and living_area"
 
 
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# A name is not called by one of these alone.
+_TITLES = _listed(
+    "the a an mr mrs ms miss mx dr prof professor doctor sir lady lord saint st old little big "
+    "young uncle aunt captain king queen prince princess father mother sister brother grandma "
+    "grandpa granny el la le les los las der die das doña señor señora herr frau monsieur madame "
+    "signor signora"
+)
+
+
+def short_name(name: str) -> str:
+    """The first name of a person, or the whole name where that is an article, a title or an
+    initial.
+
+    >>> short_name("Bo Lind"), short_name("The Doctor"), short_name("J. R. Ek"), short_name("小明")
+    ('Bo', 'The Doctor', 'J. R. Ek', '小明')
+    """
+    first, _, rest = name.strip().partition(" ")
+    bare = first.rstrip(".").lower()
+    return name.strip() if rest and (bare in _TITLES or first.endswith(".")) else first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appointment:
     """One entry of a fixed daily routine: from ``at`` ("HH:MM") do ``doing`` at ``place``
@@ -59,8 +84,8 @@ class Persona:
 
     @property
     def first_name(self) -> str:
-        """The first word of the name."""
-        return self.name.split()[0]
+        """The name in short, as prompts use it: see ``short_name``."""
+        return short_name(self.name)
 
     @classmethod
     def load(cls, path: Path | str) -> Persona:

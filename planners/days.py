@@ -30,6 +30,7 @@ from .draft import Draft, identity
 from .places import choose_place, choose_room, choose_thing, pick, targets
 from .prompts import prompt
 from .routine import timetable
+from .speech import is_enough
 
 STOPS = ("\n", ".", ",", ";", '"')
 
@@ -350,8 +351,10 @@ def as_phrase(text: str, name: str) -> str:
     >>> as_phrase(' Nora is baking "bread". And then', "Nora")
     'baking "bread"'
     """
-    words = re.split(r"[\n.;:]", text.strip())[0].strip(" '*-,")
+    words = re.split(r"[\n.;:。；：।]", text.strip())[0].strip(" '*-,")
     words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be |doing is )*", "", words)
     words = re.sub(r"\s+(?:at|from|until|around|by)(?:\s+\d.*)?$", "", words)
     usable = re.search(r"[a-z]{3,}ing\b", words) and " " in words.strip()
-    return words[:80].strip() if usable else ""
+    # English tells an activity by its ending; scripts that English is not written in do not.
+    foreign = re.search(r"[a-zA-Z]", words) is None and is_enough(words)
+    return words[:80].strip() if usable or foreign else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from ..core import (
     NONE,
@@ -18,11 +19,15 @@ from ..core import (
     Failed,
     Generate,
     Line,
+    Message,
     Option,
+    Part,
+    Persona,
     Recall,
     Recalled,
     Record,
     RecordId,
+    Resolve,
     Situation,
     Thought,
     ToolSpec,
@@ -34,15 +39,18 @@ from ..core import (
 )
 from .acting import idle
 from .calling import Incomplete, draft_call
+from .chat_reply import EMPTY, Frame, best_reply, results, states
 from .draft import Draft
-from .meeting import hear
+from .meeting import SHOWN_LINE, SHOWN_MEMORY, hear
 from .outcome import Made
 from .prompts import prompt
 from .routine import notice
-from .speech import as_speech
+from .speech import as_speech, excerpt
 from .understanding import Intent, Understood, understand
 
-Resolve: TypeAlias = Literal["answer", "ask", "unknown", "hand_over"]
+# Characters of a line by which the memory is searched.
+_CUE = 1_500
+_WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # What a line may be instead. Of 20 lines of small talk SmolLM2 took 2 for questions to the
 # clock with one of these alone, and none with both.
@@ -57,7 +65,8 @@ TALK = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """What is said in a turn, and what it rests on: memories, calls of tools, the
-    probability that the memory holds what was asked (None: not estimated)."""
+    probability that the memory holds what was asked (None: not estimated). Where nothing could
+    be said the text is empty, ``resolve`` is ``failed`` and ``failure`` says why."""
 
     text: str
     resolve: Resolve = "answer"
@@ -65,12 +74,13 @@ class Said:
     calls: tuple[Made, ...] = ()
     understood: Understood = field(default_factory=Understood)
     held: float | None = None
+    failure: Failed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """A line to answer, and the lines before it. ``private``: what is said stays between the
-    two; ``stream``: the answer is given piece by piece as it is made."""
+    two; ``stream``: the answer may be given piece by piece as it is made."""
 
     line: Line
     before: tuple[Line, ...] = ()
@@ -90,6 +100,13 @@ class Dialogue:
     memory holds what was asked, the answer is to be that one does not know. With ``cite`` the
     memories that the answer rests on are chosen among those recalled, at one ask more; else
     all that were shown are named.
+
+    Of ``drafts`` written side by side the one is said that fits the line best by likelihood;
+    those that say again what was said, recite the prompt, begin in the middle of a sentence or
+    speak for somebody else are thrown away. With 1 the only draft is streamed as it is made,
+    and nothing is taken back. ``borne`` is the share of the words of an answer that must stand
+    in the line or in what a tool gave, where one was called; an answer that leaves out or
+    contradicts the result is not given: the result is (0: off, for models that do neither).
     """
 
     intents: tuple[Intent, ...] = ()
@@ -100,6 +117,8 @@ class Dialogue:
     cite: bool = False
     recalled: int = 8
     shown: int = 12
+    drafts: int = 3
+    borne: float = 0.4
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """In a conversation answer when one has the floor; else go on or wait."""
@@ -114,7 +133,7 @@ class Dialogue:
             if not talk.ended and talk.floor == me and free and places:
                 line, before = talk.lines[places[-1]], talk.lines[: places[-1]]
                 said = yield from self.turn(draft, Heard(line=line, before=before, stream=False))
-                if isinstance(said, Said) and said.text:
+                if said.text:
                     action = Action("say", "", {"text": said.text})
                     draft.note("utterance", f'{me} said to {line.who}: "{said.text}"')
         yield from draft.settle()
@@ -125,26 +144,26 @@ class Dialogue:
         ``wait``: a chat moves nobody in a world."""
         draft = Draft(situation)
         said = yield from self.turn(draft, heard)
-        if isinstance(said, Failed):
-            return Said(text=f"(no answer: {said.detail})"), draft.decide(Action("wait"))
         name, line = situation.persona.name, heard.line
         circle = (line.who,) if heard.private else ()
         # A name for the session, so that recall finds an answer by the question before it.
         begun = heard.before[0].at if heard.before else line.at
         episode = f"{line.who} and {name}, {begun.isoformat()}"
         asked = f'{line.who} said to {name}: "{line.text}"'
-        told = f'{name} said to {line.who}: "{said.text}"'
+        # What was said is remembered, though there may be no answer to it.
         draft.note("utterance", asked, who=line.who, audience=circle, episode=episode)
-        draft.note("utterance", told, audience=circle, episode=episode)
+        if said.text:
+            told = f'{name} said to {line.who}: "{said.text}"'
+            draft.note("utterance", told, audience=circle, episode=episode)
         yield from draft.settle()
         return said, draft.decide(Action("wait"), f"{line.who} spoke to {name}.")
 
-    def turn(self, draft: Draft, heard: Heard) -> Thought[Said | Failed]:
+    def turn(self, draft: Draft, heard: Heard) -> Thought[Said]:
         """What to say to a line, without remembering it. Only what is for everybody or for
         that person is recalled."""
         line = heard.line
         cue = Cue(
-            text=line.text,
+            text=line.text[:_CUE],
             at=line.at,
             limit=self.recalled,
             rules="hybrid",
@@ -178,10 +197,14 @@ class Dialogue:
         elif asked:
             text = asked
         else:
-            said = yield from generate(self._ask(draft, heard, resolve, records, calls, understood))
-            if not isinstance(said, Completion):
-                return said
-            text = said.text.strip()
+            first = draft.situation.persona.first_name
+            steer = self._steer(first, resolve, understood)
+            tool = " ".join(filter(None, (_told(calls), steer)))
+            shown = () if resolve == "unknown" else records
+            said = yield from self._speak(draft, heard, shown, calls, tool)
+            if isinstance(said, Failed):
+                return Said(text="", resolve="failed", calls=calls, held=held, failure=said)
+            text = said
         rests: tuple[RecordId, ...] = ()
         if resolve == "answer":
             rests = yield from self._cited(draft, text, records)
@@ -236,38 +259,74 @@ class Dialogue:
             return drafted
         return (yield from _called(drafted.tool, drafted.arguments, line))
 
-    def _ask(
+    def _speak(
         self,
         draft: Draft,
         heard: Heard,
-        resolve: Resolve,
         records: Sequence[Record],
         calls: Sequence[Made],
-        understood: Understood,
-    ) -> Generate:
-        """The prompt of what to say, by what was decided."""
+        tool: str,
+    ) -> Thought[str | Failed]:
+        """What to say, by what was decided: ``tool`` is told to the model as the last thing."""
         persona = draft.situation.persona
+        seed = draft.situation.seed.child("reply")
+        ask = self._ask(draft, heard, records, tool)
+        frame = Frame(
+            me=persona.name,
+            person=heard.line.who,
+            line=heard.line.text,
+            told=tuple(line.text for line in heard.before if line.who == persona.name),
+            shown=_framing(persona, heard.line.who),
+            calls=tuple(calls),
+            others=_named(persona, records),
+        )
+        if self.drafts <= 1 and heard.stream:
+            answer = yield from generate(replace(ask, seed=seed.number))
+            if not isinstance(answer, Completion):
+                return "; ".join(results(calls)) or answer
+            text = answer.text.strip()
+            if self.borne and not states(text, frame, self.borne):
+                # What was streamed cannot be taken back, so the result is added.
+                text = f"{text} ({'; '.join(results(calls))})".strip()
+            return text or EMPTY
+        # A tiny model repeats what it sees of itself; without that it says something else.
+        others = tuple(line for line in heard.before if line.who != persona.name)
+        fresh = [record for record in records if record.who != persona.name or not record.episode]
+        again = self._ask(draft, replace(heard, before=others), fresh, tool)
+        asks = (ask, replace(again, temperature=0.8))
+        return (
+            yield from best_reply(
+                draft, asks, frame, count=max(1, self.drafts), seed=seed, borne=self.borne
+            )
+        )
+
+    def _ask(self, draft: Draft, heard: Heard, records: Sequence[Record], tool: str) -> Generate:
+        """The prompt of what to say."""
+        persona, line = draft.situation.persona, heard.line
+        lines = heard.before[-self.shown :]
+        # What stands in the talk as it is shown need not be remembered beside it.
+        there = {one.text for one in lines}
+        known = [
+            as_speech(excerpt(record.text, line.text, SHOWN_MEMORY), persona.name)
+            for record in records
+            if _quoted(record) not in there
+        ]
+        system, user = prompt(
+            "reply",
+            name=persona.name,
+            first=persona.first_name,
+            background=persona.background,
+            traits=persona.traits or "friendly",
+            person=line.who,
+            memories=["You remember:", *known] if known else [],
+            tool=tool,
+            line=line.text,
+        )
         return Generate(
-            messages=prompt(
-                "reply",
-                name=persona.name,
-                first=persona.first_name,
-                background=persona.background,
-                traits=persona.traits or "friendly",
-                person=heard.line.who,
-                memories=[
-                    as_speech(record.text, persona.name)
-                    for record in (() if resolve == "unknown" else records)
-                ],
-                tool=" ".join(f"The {one.tool} says: {one.text}" for one in calls if one.ok)
-                or self._steer(persona.first_name, resolve, understood),
-                session=[f"{line.who}: {line.text}" for line in heard.before[-self.shown :]],
-                line=heard.line.text,
-            ),
-            max_tokens=96,
+            messages=(system, *_turns(lines, line, persona.name), user),
+            max_tokens=72,
             temperature=0.6,
             top_p=0.9,
-            seed=draft.situation.seed.child("reply").number,
             stop=("\n",),
             stream=heard.stream,
         )
@@ -314,3 +373,56 @@ class Dialogue:
 def _called(spec: ToolSpec, arguments: object, line: Line) -> Thought[tuple[Made, ...]]:
     result = yield from call(Call(tool=spec.name, arguments=arguments, why=line.text))
     return (Made.of(spec.name, arguments, result),)
+
+
+def _told(calls: Sequence[Made]) -> str:
+    return " ".join(
+        f"The {one.tool} says: {one.text}"
+        if one.ok
+        else f"The {one.tool} did not work, and nothing was done."
+        for one in calls
+    )
+
+
+def _turns(lines: Sequence[Line], line: Line, me: str) -> list[Message]:
+    """The lines before a line as turns of a chat; of several others each under its name."""
+    others = {one.who for one in (*lines, line)} - {me}
+    turns: list[Message] = []
+    for place, one in enumerate(lines):
+        role: Literal["user", "assistant"] = "assistant" if one.who == me else "user"
+        text = excerpt(one.text, line.text, SHOWN_LINE)
+        named = f"{one.who}: {text}" if role == "user" and len(others) > 1 else text
+        # Of a talk the oldest lines give way first.
+        part = Part(named, len(lines) - place)
+        if turns and turns[-1].role == role:
+            turns[-1] = Message(role, (*turns[-1].parts, part))
+        else:
+            turns.append(Message(role, (part,)))
+    return turns
+
+
+def _named(persona: Persona, records: Sequence[Record]) -> tuple[str, ...]:
+    """Whose names a prompt shows: who said what is remembered, and whole names in its texts."""
+    shown = (persona.background, persona.currently, *(record.text for record in records))
+    whole = (name for text in shown for name in _WHOLE_NAME.findall(text[:_CUE]))
+    names = dict.fromkeys((*(record.who for record in records), *whole))
+    return tuple(name for name in names if name and name != persona.name)
+
+
+def _quoted(record: Record) -> str:
+    """The words that a memory of an utterance holds, or what no line is."""
+    found = re.fullmatch(r'[^"]+? said to [^"]+?: "(.*)"', record.text, re.DOTALL)
+    return found[1] if found and record.kind == "utterance" else "\n"
+
+
+def _framing(persona: Persona, person: str) -> tuple[str, ...]:
+    """The sentences of the prompt that are neither memories nor lines."""
+    first = persona.first_name
+    return (
+        f"You are {persona.name}.",
+        f"You are {persona.traits or 'friendly'}.",
+        f"You talk with {person}.",
+        f"Answer as {first}, in one or two short sentences.",
+        f"{first} does not know the answer, and says so.",
+        f"{first} cannot help with this, and says that somebody else will.",
+    )

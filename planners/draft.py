@@ -27,6 +27,7 @@ from ..core import (
 )
 from .acting import afforded
 from .prompts import prompt
+from .speech import excerpt
 
 # Rated examples in the manner of Park et al. 2023, appendix A ("brushing teeth" ... "a break
 # up"), in our own words and spread over the range.
@@ -38,6 +39,12 @@ IMPORTANCE = (
     Anchor(8, "confessing love, learning a friend's painful secret, losing one's work"),
     Anchor(10, "a break-up, a wedding, the death of somebody close"),
 )
+
+
+# Characters of a memory that are rated and embedded: it is kept whole, but pages that somebody
+# pasted would take minutes to read, and fit no window.
+RATED = 600
+EMBEDDED = 4_000
 
 
 def identity(situation: Situation) -> str:
@@ -129,7 +136,7 @@ class Draft:
         unrated = [record for record in self._records if record.id in self._unrated]
         ratings, vectors = yield from together(
             all_of([self._importance(record) for record in unrated]),
-            embed(Embed(texts=tuple(record.text for record in self._records))),
+            embed(Embed(texts=tuple(record.text[:EMBEDDED] for record in self._records))),
         )
         rated = {record.id: value for record, value in zip(unrated, ratings, strict=True)}
         self._records = [
@@ -151,9 +158,10 @@ class Draft:
         self._unrated.clear()
 
     def _importance(self, record: Record) -> Thought[float]:
+        text = excerpt(record.text, "", RATED)
         ask = Rate(
-            messages=prompt("importance", identity=identity(self.situation), memory=record.text),
-            about=record.text,
+            messages=prompt("importance", identity=identity(self.situation), memory=text),
+            about=text,
             anchors=IMPORTANCE,
             role="importance",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ from ..core import (
     Talk,
     Thought,
     choose,
+    count_words,
     recall,
+    short_name,
     together,
 )
 from .best import best_of
@@ -30,10 +32,16 @@ from .days import as_phrase, current_block, revise
 from .draft import Draft, identity
 from .places import pick
 from .prompts import prompt
-from .speech import as_speech, clean_line, repeats
+from .speech import as_speech, clean_line, excerpt, repeats
 
 if TYPE_CHECKING:
     from .daily import Daily
+
+
+# Characters of a memory, and of a line of a talk, that a prompt shows: a text of pages that
+# somebody pasted into a chat must not stand in every prompt that follows.
+SHOWN_MEMORY = 400
+SHOWN_LINE = 600
 
 
 def meet(draft: Draft) -> Thought[AgentId]:
@@ -54,13 +62,14 @@ def meet(draft: Draft) -> Thought[AgentId]:
     )
     if not partner:
         return ""
-    records = yield from _about(draft, f"{situation.persona.name} and {partner}", 5)
+    about = f"{situation.persona.name} and {partner}"
+    records = yield from _about(draft, about, 5)
     me, doing = situation.persona.first_name, draft.state.doing
     busy = doing.doing if doing else "nothing in particular"
     they = next((one.doing for one in situation.seen.people if one.who == partner), "there")
-    known = " ".join(record.text for record in records[:3])
-    options, about = whether(me, busy, partner, they, known)
-    picked = yield from pick(draft, options, about=about, role="react")
+    known = " ".join(excerpt(record.text, about, SHOWN_MEMORY) for record in records[:3])
+    options, matter = whether(me, busy, partner, they, known)
+    picked = yield from pick(draft, options, about=matter, role="react")
     if picked != "talk":
         wait = {**draft.state.cooldowns, partner: situation.now + timedelta(minutes=10)}
         draft.change(cooldowns=wait)
@@ -199,7 +208,7 @@ def _note(
 
 def _sentence(raw: str) -> str:
     words = raw.strip(" \"'.:")
-    return words if len(words.split()) >= 3 else ""
+    return words if count_words(words) >= 3 else ""
 
 
 def _about(draft: Draft, text: str, limit: int) -> Thought[list[Record]]:
@@ -234,7 +243,7 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
     topic = yield from _topic(draft, talk, records, last)
     # Among several, "you" would be said to nobody.
     alone = partner if len(talk.members) == 2 else ""
-    wish = as_speech(topic.text if topic else currently, me, alone)
+    wish = as_speech(excerpt(topic.text if topic else currently, last, SHOWN_MEMORY), me, alone)
     told = [line.text for line in talk.lines]
     # What one told others before may be told again, but not word for word.
     before = [record.text for record in records if record.kind == "utterance" and record.who == me]
@@ -244,7 +253,7 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
             _line_ask(draft, talk, wish),
             candidates,
             seed=situation.seed.child("line"),
-            clean=lambda raw: clean_line(raw, me),
+            clean=lambda raw: clean_line(raw, me, [who for who in talk.members if who != me]),
             about=wish,
             role="line",
             unlike=lambda text: repeats(text, told) or repeats(text, before, share=0.85),
@@ -298,8 +307,14 @@ def _others(talk: Talk, me: AgentId) -> str:
 
 
 def _transcript(talk: Talk) -> list[str]:
-    return [_spoken(line) for line in talk.lines]
+    return transcript(talk.lines, talk.members)
 
 
-def _spoken(line: Line) -> str:
-    return f"{line.who.split()[0]}: {line.text}"
+def transcript(lines: Sequence[Line], members: Sequence[AgentId]) -> list[str]:
+    """Lines under their speakers' first names; two of one first name keep the whole one. A very
+    long line is cut."""
+    shorts = [short_name(who) for who in members]
+    names = {who: who if shorts.count(short) > 1 else short for who, short in zip(members, shorts)}
+    return [
+        f"{names.get(line.who, line.who)}: {excerpt(line.text, '', SHOWN_LINE)}" for line in lines
+    ]

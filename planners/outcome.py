@@ -23,6 +23,8 @@ from ..core import (
     canonical,
     from_json,
     generate,
+    is_unspaced,
+    words,
 )
 from .acting import PREFIX
 from .calling import call_key
@@ -196,15 +198,19 @@ def borne_out(text: str, basis: Sequence[str], share: float) -> bool:
     False
     """
     said, known = _words(text), set[str]().union(*map(_words, basis))
-    words = [one for one in said if not one[0].isdigit()]
-    held = sum(one in known for one in words)
+    longer = [one for one in said if not one[0].isdigit()]
+    held = sum(one in known for one in longer)
     numbers = all(one in known for one in said if one[0].isdigit())
-    return bool(said) and numbers and held >= share * len(words)
+    return bool(said) and numbers and held >= share * len(longer)
 
 
 def _words(text: str) -> set[str]:
-    """Numbers, and the beginnings of words of four letters or more."""
-    return {
+    """Numbers, and the beginnings of words of four letters or more; pairs of characters where
+    words have no blanks."""
+    plain = text.lower()
+    pairs = {one for one in words(plain) if is_unspaced(one[0])} if not plain.isascii() else set()
+    return pairs | {
         one[:4] if one[0].isalpha() else one
-        for one in re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]{4,}", text.lower())
+        for one in re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]{4,}", plain)
+        if not is_unspaced(one[0])
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -16,6 +15,7 @@ from ..core import (
     Situation,
     Thought,
     choose,
+    words,
 )
 from .draft import Draft, identity
 
@@ -103,7 +103,7 @@ def pick(draft: Draft, options: Sequence[Option], *, about: str, role: str) -> T
     return options[answer.index].name
 
 
-def nearest_place(words: str, known: Sequence[Address]) -> Address:
+def nearest_place(text: str, known: Sequence[Address]) -> Address:
     """The known address that shares most words with a text; empty when none does.
 
     The whole address counts, its last names more. Used where no model may be asked.
@@ -111,7 +111,7 @@ def nearest_place(words: str, known: Sequence[Address]) -> Address:
     >>> nearest_place("opens the cafe counter", ["v:Hobbs Cafe:cafe:counter", "v:Park:park:tree"])
     'v:Hobbs Cafe:cafe:counter'
     """
-    said = _words(words)
+    said = _words(text)
     best, best_score = "", 0.0
     for address in known:
         names = address.split(":")[1:]
@@ -126,7 +126,11 @@ def nearest_place(words: str, known: Sequence[Address]) -> Address:
 
 
 def _words(text: str) -> set[str]:
-    return {word for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in _COMMON}
+    return {
+        word
+        for word in words(text)
+        if word not in _COMMON and (len(word) >= 3 or not word.isascii()) and not word.isdigit()
+    }
 
 
 _COMMON = frozenset(("the", "and", "for", "his", "her", "goes", "with", "room", "main", "house"))

@@ -18,6 +18,7 @@ from ..core import (
     Thought,
     all_of,
     choose,
+    count_words,
     generate,
     recall,
 )
@@ -121,7 +122,7 @@ def _insight(
         ask,
         2,
         seed=situation.seed.child("insight", question),
-        clean=lambda raw: raw.strip(" \"'.:") if len(raw.split()) >= 4 else "",
+        clean=lambda raw: raw.strip(" \"'.:") if count_words(raw) >= 4 else "",
         about=" ".join(hit.record.text for hit in hits[:EVIDENCE]),
         role="insight",
     )

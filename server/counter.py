@@ -14,7 +14,6 @@ from ..core import (
     Approval,
     Cue,
     Failed,
-    Generate,
     Json,
     Line,
     Recall,
@@ -199,13 +198,19 @@ class Counter:
                 talk=True,
                 person=self._person,
             )
-            minds = Minds({agent.id: agent}, at=now, on_text=self._say, priority=-1, caller=caller)
+            streamed: list[str] = []
+
+            def hear(piece: str) -> None:
+                streamed.append(piece)
+                self._say(piece)
+
+            minds = Minds({agent.id: agent}, at=now, on_text=hear, priority=-1, caller=caller)
             thought = agent.reply(Line(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]
-        for asked in reply.step.asks:
-            spoken = isinstance(asked.ask, Generate) and asked.ask.stream
-            if spoken and isinstance(asked.answer, Failed):
-                raise RuntimeError(f"no reply could be made: {asked.answer.detail}")
+            if reply.text and not any(streamed):
+                self._say(reply.text)
+        if reply.failure:
+            raise RuntimeError(f"no reply could be made: {reply.failure.detail}")
         return reply
 
     def _use(self, tool: str, arguments: dict[str, Any]) -> ToolResult:

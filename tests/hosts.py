@@ -44,8 +44,8 @@ class Slow:
 
     def client(self) -> Slow:
         self._inner = ScriptedModel(answer).client()
-        self._words: list[tuple[int, str]] = []
-        self._ticket = -1
+        self._words: list[str] = []
+        self._tickets: list[int] = []
         return self
 
     def describe(self) -> dict[str, str]:
@@ -54,7 +54,8 @@ class Slow:
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> int:
         ticket = self._inner.submit(ask, owner=owner, priority=priority)
         if isinstance(ask, Generate) and ask.stream:
-            self._words = [(ticket, f"word{n} ") for n in range(WORDS)]
+            self._words = [f"word{n} " for n in range(WORDS)]
+            self._tickets.append(ticket)
         return ticket
 
     def cancel(self, ticket: int) -> None:
@@ -63,11 +64,13 @@ class Slow:
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
         if self._words:
             time.sleep(PAUSE)
-            ticket, word = self._words.pop(0)
+            word, tickets = self._words.pop(0), self._tickets
+            spoken = [Delta(ticket, word) for ticket in tickets]
             if self._words:
-                return [Delta(ticket, word)]
+                return spoken
             self._inner.wait()
-            return [Delta(ticket, word), Done(ticket, Completion(text="many words"))]
+            self._tickets = []
+            return [*spoken, *(Done(ticket, Completion(text="Many words.")) for ticket in tickets)]
         return self._inner.wait()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from denizens.agents import Agent, Minds
@@ -19,6 +20,7 @@ from denizens.core import (
     Cue,
     Delta,
     Done,
+    Embed,
     Failed,
     Generate,
     Line,
@@ -30,13 +32,14 @@ from denizens.core import (
     Recalled,
     Record,
     Seed,
+    SettingError,
     ToolResult,
     drive,
 )
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.improvised import bags
-from denizens.planners import Draft, Routine
+from denizens.planners import Dialogue, Draft, Routine
 from denizens.tools import AnyTool, tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,9 +126,10 @@ class Pieces:
 
 
 def words(asks: list[ModelAsk]) -> str:
-    """The prompt of the reply."""
-    (ask,) = [one for one in asks if isinstance(one, Generate) and one.stream]
-    return "\n".join(message.text for message in ask.messages)
+    """The prompt of the reply, the same for each of its drafts."""
+    drafts = [one for one in asks if isinstance(one, Generate) and one.role == "speech"]
+    assert len({one.messages for one in drafts}) == 1
+    return "\n".join(f"{message.role}: {message.text}" for message in drafts[0].messages)
 
 
 def test_the_reply_is_what_the_model_said() -> None:
@@ -133,7 +137,7 @@ def test_the_reply_is_what_the_model_said() -> None:
     model, asks = answering(say="  Good morning, Ada. \n")
     reply = mind(model).chat("Hello!", "Ada", at=NINE)
     assert reply.text == "Good morning, Ada."
-    assert "Ada: Hello!" in words(asks)
+    assert "user: Hello!" in words(asks)
     assert "Bo Li bakes." in words(asks)
     assert reply.step.action.verb == "wait"
 
@@ -225,8 +229,8 @@ def test_the_session_stands_in_the_prompt() -> None:
     model, asks = answering()
     session = [Line("Ada" if n % 2 else "Bo Li", f"line {n}.", NINE) for n in range(20)]
     mind(model).chat("And now?", "Ada", session=session, at=NINE)
-    assert "Ada: line 19." in words(asks)
-    assert "Bo Li: line 8." in words(asks)
+    assert "user: line 19." in words(asks)
+    assert "assistant: line 8." in words(asks)
     assert "line 7." not in words(asks)
 
 
@@ -242,6 +246,8 @@ def test_replying_writes_nothing() -> None:
     assert [one.ask.kind for one in reply.step.asks] == [
         "recall",
         "generate",
+        "generate",
+        "generate",
         "rate",
         "rate",
         "embed",
@@ -251,11 +257,36 @@ def test_replying_writes_nothing() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.text(alphabet="abc ,.\n", max_size=30))
 def test_the_streamed_pieces_are_the_reply(text: str) -> None:
-    """What on_text got, put together, is the reply, but for blanks around it."""
+    """With a single draft what on_text got, put together, is the reply, but for blanks around
+    it; no words are no answer."""
     pieces: list[str] = []
-    reply = mind(Pieces(text)).chat("Hello!", at=NINE, on_text=pieces.append)
+    bo = mind(Pieces(text))
+    bo.dialogue = Dialogue(drafts=1)
+    reply = bo.chat("Hello!", at=NINE, on_text=pieces.append)
     assert "".join(pieces).strip() == reply.text
     assert all(len(piece) <= 3 for piece in pieces)
+    assert (reply.resolve == "failed") == (reply.text == "")
+
+
+def test_the_draft_that_was_chosen_is_told_in_words() -> None:
+    """With several drafts nothing is told before one is chosen; then it comes word by word."""
+    pieces: list[str] = []
+    reply = mind(Pieces("Rye is good. As ever.")).chat("Hello!", at=NINE, on_text=pieces.append)
+    assert reply.text == "Rye is good. As ever."
+    assert [piece for piece in pieces if piece] == ["Rye", " is", " good.", " As", " ever."]
+
+
+def test_who_listens_no_longer_breaks_a_reply_off() -> None:
+    """What on_text raises while drafts are written ends the reply, and nothing of it stays."""
+    bo = mind(Pieces("Rye is good."))
+
+    def gone(piece: str) -> None:
+        assert piece == ""
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError):
+        bo.chat("Hello!", at=NINE, on_text=gone)
+    assert len(bo.memory) == 0
 
 
 def test_a_clear_choice_uses_the_tool() -> None:
@@ -312,16 +343,17 @@ def test_a_tool_that_raises_spoils_no_answer() -> None:
 
 
 def test_a_failed_answer_is_said_to_be_one() -> None:
-    """An engine fault gives a reply that says so, and no memory of words never said."""
+    """An engine fault gives a reply that says so in a field: its text is empty, what the person
+    said is remembered, and no words never said."""
 
     def answer(ask: ModelAsk) -> Answer:
         return Failed(reason="engine", detail="out of memory")
 
     bo = mind(ScriptedModel(answer))
     reply = bo.chat("Hello!", "Ada", at=NINE)
-    assert reply.text == "(no answer: out of memory)"
-    assert reply.step.records == ()
-    assert len(bo.memory) == 0
+    assert (reply.text, reply.resolve) == ("", "failed")
+    assert reply.failure == Failed(reason="engine", detail="out of memory")
+    assert [one.text for one in bo.memory.records()] == ['Ada said to Bo Li: "Hello!"']
 
 
 def test_one_can_chat_after_a_life() -> None:
@@ -354,7 +386,7 @@ def test_the_same_question_is_answered_the_same() -> None:
         next(
             one.ask.seed
             for one in reply.step.asks
-            if isinstance(one.ask, Generate) and one.ask.stream
+            if isinstance(one.ask, Generate) and one.ask.role == "speech"
         )
         for reply in replies
     ]
@@ -398,3 +430,74 @@ def test_what_follows_from_a_confidence_is_one() -> None:
     draft.note("thought", "four", importance=1, evidence=basis((), ()))
     audiences = [record.audience for record in draft.decide(Action("wait")).records]
     assert audiences == [("Ada",), ("Ada",), ("Bo Li",), ()]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"text": None}, "chat: text must be a string, not None"),
+        ({"text": 42}, "chat: text must be a string, not int"),
+        ({"person": 42}, "chat: person must be a string, not int"),
+        ({"at": NINE.date()}, "chat: at must be a datetime, not date"),
+        ({"at": NINE.replace(tzinfo=UTC)}, "chat: at has a time zone"),
+        ({"session": [{"role": "user", "content": "x"}]}, r"session\[0\]: must be a Line"),
+        ({"session": "Hello!"}, "session: must be a sequence of Line, not str"),
+        ({"session": None}, "session: must be a sequence of Line, not None"),
+        ({"session": [Line("Ada", None, NINE)]}, r"session\[0\]: text must be a string"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_message_is_refused(given: dict[str, Any], told: str) -> None:
+    """Our own error names the argument and what to give; nothing is asked or remembered."""
+    model, asks = answering()
+    bo = mind(model)
+    with pytest.raises(SettingError, match=told):
+        bo.chat(**{"text": "Hello!", "person": "Ada", "at": NINE, **given})
+    assert (asks, len(bo.memory)) == ([], 0)
+
+
+def test_half_an_emoji_is_replaced() -> None:
+    """What UTF-8 cannot hold is replaced in the line, in the session and in what a model writes."""
+    model, asks = answering(say="Good \ud83d day!")
+    bo = mind(model)
+    before = [Line("Ada", "so \ud83d", NINE)]
+    assert bo.chat("hi \ud83d", "Ada", session=before, at=NINE).text == "Good \ufffd day!"
+    assert 'Ada said to Bo Li: "hi \ufffd"' in [one.text for one in bo.memory.records()]
+    assert "so \ufffd" in words(asks)
+
+
+def test_a_message_that_fits_no_window_is_no_answer() -> None:
+    """The reply says so by a field, with no text; the line is remembered, whole."""
+
+    def answer(ask: ModelAsk) -> Answer | str | float:
+        if sum(len(message.text) for message in getattr(ask, "messages", ())) > 5_000:
+            return Failed(reason="context_too_long", detail="the prompt takes 9000 tokens")
+        return 3 if isinstance(ask, Rate) else "I see."
+
+    bo = mind(ScriptedModel(answer))
+    text = "My cat is called Tama. " + "bla " * 9_000
+    reply = bo.chat(text, "Ada", at=NINE)
+    assert (reply.text, reply.resolve) == ("", "failed")
+    assert reply.failure is not None
+    assert reply.failure.reason == "context_too_long"
+    assert [one.text for one in bo.memory.records()] == [f'Ada said to Bo Li: "{text}"']
+    assert [one.importance for one in bo.memory.records()] == [3]
+    assert bo.chat("How is my cat called?", "Ada", at=NINE).text == "I see."
+
+
+def test_a_pasted_text_is_shown_in_part() -> None:
+    """Of a memory of pages, and of a line of pages in the session, a prompt shows an excerpt with
+    what is asked about; so later turns cost little more."""
+    model, asks = answering()
+    bo = mind(model)
+    essay = "Rye is a grass. " * 400 + "Tama is my cat. " + "Rye is a grass. " * 400
+    pasted = bo.chat(essay, "Ada", at=NINE)
+    asks.clear()
+    bo.chat("Who is Tama, my cat?", "Ada", at=NINE + timedelta(days=1))
+    assert "Tama is my cat." in words(asks)
+    assert len(words(asks)) < 1_500
+    asks.clear()
+    bo.chat("Who is Tama, my cat?", "Ada", at=NINE, session=[Line("Ada", essay, NINE)] * 3)
+    assert "Tama is my cat." in words(asks)
+    assert len(words(asks)) < 4_000
+    embedded = [one.ask for one in pasted.step.asks if isinstance(one.ask, Embed)]
+    assert max(len(text) for ask in embedded for text in ask.texts) == 4_000

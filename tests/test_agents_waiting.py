@@ -67,7 +67,7 @@ def test_a_callback_answers_at_once(tmp_path: Path) -> None:
         bo, _ = baker(store, tmp_path / "letters")
         first = bo.chat("send rye", "Ada", at=NINE, approve=leave, listener=heard.append)
         second = bo.chat("send rye", "Ada", at=NINE, approve=leave)
-    assert (first.text, first.waits, second.waits) == ("Done.", (), ())
+    assert (first.text, first.waits, second.waits) == ("sent send rye", (), ())
     assert (seen[0].tool, seen[0].arguments, seen[0].why) == (
         "send",
         {"text": "send rye"},
@@ -89,14 +89,14 @@ def test_a_reply_waits_and_goes_on_in_another_life(tmp_path: Path) -> None:
         bo, asked = baker(store, tmp_path / "letters")
         reply = bo.chat("send rye", "Ada", at=NINE)
         (request,) = reply.waits
-        assert "waiting" in reply.text
+        assert (reply.text, reply.resolve) == ("", "waiting")
         assert (len(bo.memory), lines(tmp_path / "letters")) == (0, [])
         assert bo.requests() == (request,)
     with Store(tmp_path / "bo.db") as store:
         bo, again = baker(store, tmp_path / "letters")
         assert bo.requests() == (request,)
         done = bo.answer(request.key, True, by="Cleo")
-        assert (done.text, done.waits, bo.requests()) == ("Done.", (), ())
+        assert (done.text, done.waits, bo.requests()) == ("sent send rye", (), ())
         assert [record.created for record in bo.memory.records()] == [NINE, NINE]
         assert not {ask.kind for ask in again if ask in asked} & {"choose", "generate"}
         with pytest.raises(SettingError, match="no reply waits"):
@@ -121,7 +121,7 @@ def test_talks_that_wait_are_kept_apart(tmp_path: Path) -> None:
         assert first.key != second.key
         assert bo.chat("hello", "Ada", at=NINE + timedelta(minutes=1)).waits == ()
         assert bo.answer(second.key, False, note="once is enough").text == "Done."
-        assert bo.answer(first.key, True).text == "Done."
+        assert bo.answer(first.key, True).text == "sent send rye"
         assert len(bo.memory) == 6
         assert store.verify() == ()
     assert lines(tmp_path / "letters") == [f"{first.key} send rye"]

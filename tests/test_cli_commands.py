@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from denizens.agents import Agent
 from denizens.cli.app import main
-from denizens.core import DenizensError
+from denizens.core import Action, AgentState, DenizensError, Failed, Reply, Step
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.simulation import Run, check_run, resume
@@ -173,6 +174,22 @@ def test_chat_over_a_pipe(denizens: Command) -> None:
     assert denizens(*words, typed="Again?\n\nnot heard\n").code == 0
     with Memory("hanna.db", "Hanna Brook") as memory:
         assert len(memory) == before + 2
+
+
+def test_no_answer_is_not_said(denizens: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no answer could be made, standard error says why and standard output stays empty; an
+    interview then ends with exit code 1."""
+    failure = Failed(reason="engine", detail="out of memory, free some")
+    idle = Step(action=Action("wait"), state=AgentState())
+    none = Reply(text="", step=idle, resolve="failed", failure=failure)
+    monkeypatch.setattr(Agent, "chat", lambda *given, **more: none)
+    monkeypatch.setattr("denizens.simulation.interview", lambda *given, **more: none)
+    talk = denizens("chat", "crossroads", "hanna", "--model", "improvised", typed="Hi!\nHo!\n")
+    assert (talk.code, talk.out) == (0, "")
+    assert talk.err.count("no answer: out of memory, free some") == 2
+    asked = denizens("interview", "town", "hanna", "Who are you?", "--json")
+    assert asked.code == 1
+    assert asked.figures["failure"] == "out of memory, free some"
 
 
 def test_models_and_doctor(denizens: Command) -> None:

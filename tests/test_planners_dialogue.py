@@ -75,7 +75,7 @@ def said(dialogue: Dialogue, told: Told, text: str, *before: Line, tools: object
 
 def values(*given: str) -> dict[str, Sequence[Json]]:
     """What a model writes for each value asked for, and a reply."""
-    return {"value": list(given), "speech": ["Gladly."]}
+    return {"value": list(given), "speech": ["Gladly."] * 3}
 
 
 class Clerk:
@@ -115,7 +115,7 @@ class Clerk:
 
     def reply(self) -> str:
         """The prompt of what was said."""
-        (ask,) = [one for one in self.asks if isinstance(one, Generate) and one.stream]
+        ask = next(one for one in self.asks if isinstance(one, Generate) and one.role == "speech")
         return "\n".join(message.text for message in ask.messages)
 
 
@@ -194,7 +194,7 @@ def test_none_of_the_intents_is_just_a_talk() -> None:
 def test_not_knowing_is_said(unknown: float, resolve: str) -> None:
     """Below the bound on what memory holds, the reply is that one does not know, and no
     memory is shown that could be taken for the answer."""
-    told = Told(texts={"speech": ["Well."]}, recalled=hits("Bo Li likes rye."))
+    told = Told(texts={"speech": ["Well."] * 3}, recalled=hits("Bo Li likes rye."))
     found = said(Dialogue(unknown=unknown), told, "Where did I go to school?")
     assert (found.resolve, found.held) == (resolve, 0.7)
     words = told.prompt("speech")
@@ -206,11 +206,13 @@ def test_not_knowing_is_said(unknown: float, resolve: str) -> None:
 def test_what_a_reply_rests_on_is_chosen() -> None:
     """With cite the memories likelier than none of them are named; without, all shown."""
     recalled = hits("Bo Li likes rye.", "The mill is old.")
-    told = Told(texts={"speech": ["I like rye."]}, recalled=recalled, evidence=["Bo Li likes rye."])
+    told = Told(
+        texts={"speech": ["I like rye."] * 3}, recalled=recalled, evidence=["Bo Li likes rye."]
+    )
     assert said(Dialogue(cite=True), told, "What do you like?").cited == (1,)
-    told = Told(texts={"speech": ["Hm."]}, recalled=recalled, evidence=["none"])
+    told = Told(texts={"speech": ["Hm."] * 3}, recalled=recalled, evidence=["none"])
     assert said(Dialogue(cite=True), told, "What do you like?").cited == ()
-    told = Told(texts={"speech": ["I like rye."]}, recalled=recalled)
+    told = Told(texts={"speech": ["I like rye."] * 3}, recalled=recalled)
     assert said(Dialogue(), told, "What do you like?").cited == (1, 2)
 
 
@@ -239,7 +241,7 @@ def test_in_a_world_it_answers_who_speaks_to_it() -> None:
     """With the floor it says an answer, which it remembers with what it heard."""
     talk = Talk("t", ("Bo Li", "Ada"), "Bo Li", (Line("Ada", "Is there bread?", AT),))
     given = situation(can=CAN, seen=replace(situation().seen, talk=talk), tools=())
-    told = Told(texts={"speech": ["Rye, as ever."]})
+    told = Told(texts={"speech": ["Rye, as ever."] * 3})
     made = told.think(Dialogue().decide(given))
     assert made.action == Action("say", "", {"text": "Rye, as ever."})
     assert [record.text for record in made.records] == [

@@ -34,7 +34,7 @@ from denizens.core import (
     Thought,
 )
 from denizens.planners import Daily, Draft
-from denizens.planners.meeting import converse, hear, meet, remember_talk
+from denizens.planners.meeting import converse, hear, meet, remember_talk, transcript
 from denizens.planners.speech import repeats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -397,3 +397,34 @@ def test_empty_notes_leave_nothing() -> None:
     """A model that says nothing makes no memory and changes no plan."""
     draft, mind = remembering("keep", " ", "")
     assert (draft.decide(Action("wait")).records, mind.roles()) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("draft", "said"),
+    [
+        ("Ada: The oven is warm today.", "The oven is warm today."),
+        ("Ada Byron said: The oven is warm.", "The oven is warm."),
+        ("Good morning to you. Ada: Good morning!", "Good morning to you."),
+        ("炉子很热，黑麦面包闻起来真香。", "炉子很热，黑麦面包闻起来真香。"),
+        ("¡Qué bien huele el centeno!", "¡Qué bien huele el centeno!"),
+    ],
+)
+def test_a_line_is_said_by_who_has_the_floor(draft: str, said: str) -> None:
+    """Whatever name a draft begins with, the line is the speaker's, in any language."""
+    given = Draft(situation(SAY, talk=told("Well?")))
+    action = run(converse(given, Daily()), Mind({}, draft))
+    assert action == Action("say", "", {"text": said})
+    assert f'Bo Li said to Ada Byron: "{said}"' in [
+        one.text for one in given.decide(action).records
+    ]
+
+
+def test_two_of_one_first_name_keep_their_whole_names() -> None:
+    """In a talk of two people of one first name a prompt shows whole names, else the first ones;
+    a very long line is cut."""
+    lines = (Line("Bo Ek", "Hello.", NINE), Line("Ada Byron", "Rye. " * 500, NINE))
+    assert transcript(lines, ("Bo Li", "Bo Ek", "Ada Byron"))[0] == "Bo Ek: Hello."
+    shown = transcript(lines, ("Cy", "Bo Ek", "Ada Byron"))
+    assert shown[0] == "Bo: Hello."
+    assert shown[1].startswith("Ada: Rye.")
+    assert len(shown[1]) < 700

@@ -165,7 +165,9 @@ def test_a_chat_that_loops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("denizens.agents.agent.replying", lambda *given: forever_asking(given[0]))
     reply = bo.chat("Hello!", "Ada", at=NINE)
     assert reply.step.stopped == "budget"
-    assert reply.text == "(no answer: this thought has cost 10 tokens, and may cost 1)"
+    assert (reply.text, reply.resolve) == ("", "failed")
+    told = "this thought has cost 10 tokens, and may cost 1"
+    assert reply.failure == Failed(reason="budget", detail=told)
     assert len(bo.memory) == 0
 
 

@@ -297,7 +297,11 @@ def test_an_agent_uses_a_server(far: McpClient) -> None:
         if isinstance(ask, Rate):
             return 2
         told = "" if ask.kind == "embed" else "\n".join(one.text for one in ask.messages)
-        return '{"a": 20, "b": 22}' if ask.role == "arguments" else f"I get {'42' in told}."
+        return (
+            '{"a": 20, "b": 22}'
+            if ask.role == "arguments"
+            else f"I get {'42' if '42' in told else 'nothing'}."
+        )
 
     bo = Agent(
         Persona(name="Bo Lind"),
@@ -305,7 +309,7 @@ def test_an_agent_uses_a_server(far: McpClient) -> None:
         memory=Memory(":memory:", "Bo Lind"),
         tools=Toolbox(far.tools()),
     )
-    assert bo.chat("What is 20 and 22?", "Ada").text == "I get True."
+    assert bo.chat("What is 20 and 22?", "Ada").text == "I get 42."
 
 
 def free_port() -> int:
