@@ -23,6 +23,7 @@ from ..core import (
 from ..memory import CallBook
 from ..planners import call_key
 from ..tools import AnyTool, Listener, Skill, Toolbox, ToolContext, skill_of
+from ..tools.running import ENDS
 from .calls import Caller
 from .faculties import Minds
 from .guarding import Stopped, answered, guarded, repeated
@@ -104,7 +105,7 @@ class _Running:
                 raise ValueError(f"skills call each other more than {DEEPEST} deep")
             thought = found.think(ask.arguments, context)
             value = yield from self.through(thought, depth - 1)
-        except Exception as error:  # A skill may raise anything, as a tool may.
+        except (*ENDS, Exception) as error:  # A skill may raise anything, as a tool may.
             kind = type(error).__name__
             log.warning("skill %s of %s failed", ask.tool, context.who, exc_info=True)
             problem = f"{kind}: {error}"[:500]

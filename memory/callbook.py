@@ -106,6 +106,13 @@ class CallBook:
         row = self.store.one(f"SELECT {_COLUMNS} FROM calls WHERE key = ?", (key,))
         return None if row is None else _entry(self.store, row)
 
+    def place(self, key: str) -> AskId | None:
+        """Whose call it is and where in its thought it was made, or None for no known call."""
+        if not self.store.version(PART):
+            return None
+        row = self.store.one("SELECT step, agent, path FROM calls WHERE key = ?", (key,))
+        return None if row is None else AskId(int(row[0]), row[1], row[2])
+
     def ask(self, where: AskId, request: Request) -> None:
         """Write down that a call waits for a person; durable at once."""
         known = self.find(request.key)
@@ -207,11 +214,12 @@ class CallBook:
         self._prepare()
         self._put("suspended", (scope, agent, text))
 
-    def suspended(self, scope: str) -> Json:
-        """The thought that waits under a talk's name, or None. Raises RunCorrupt."""
+    def suspended(self, scope: str, agent: AgentId) -> Json:
+        """The agent's thought that waits under a talk's name, or None. Raises RunCorrupt."""
         if not self.store.version(PART):
             return None
-        row = self.store.one("SELECT * FROM suspended WHERE scope = ?", (scope,))
+        sql = "SELECT * FROM suspended WHERE scope = ? AND agent = ?"
+        row = self.store.one(sql, (scope, agent))
         if row is None:
             return None
         return _read(self.store, f"suspended talk {scope}", row)
