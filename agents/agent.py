@@ -21,6 +21,7 @@ from ..core import (
     Line,
     Model,
     Observation,
+    Owner,
     Persona,
     Planner,
     Record,
@@ -28,15 +29,15 @@ from ..core import (
     Reply,
     Request,
     Seed,
-    SettingError,
     Situation,
     Step,
     Thought,
     Time,
     drive,
+    exclusive,
     traced,
 )
-from ..memory import CallBook, Memory, document_input, write_beside
+from ..memory import CallBook, Documents, Memory, document_input, write_beside
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from .chatting import Talking
@@ -45,10 +46,15 @@ from .guarding import Guard, Stopped, guarded
 from .replying import learning, replying
 from .skills import with_skills
 from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
+from .visitors import visitor
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
 TOLD = ("news", "object")
+
+
+def _owner(agent: Agent) -> Owner:
+    return agent.memory.store.owner
 
 
 class Agent:
@@ -96,11 +102,13 @@ class Agent:
             tools if isinstance(tools, Toolbox) else Toolbox(tools), policy, trusted
         )
         self.step_seconds = step_seconds
+        self._begun = False
         self.state = state or AgentState(
             currently=persona.currently,
             reflect_left=persona.reflect_after,
             records=len(memory),
         )
+        self._count_on()
 
     @property
     def id(self) -> AgentId:
@@ -120,6 +128,7 @@ class Agent:
 
         Writes nothing; the Step says what ``commit`` will write.
         """
+        self._follow()
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -166,7 +175,8 @@ class Agent:
     ) -> Thought[Reply]:
         """Answer a person's line, given the lines before it. Writes nothing."""
         asks: list[Asked] = []
-        self._visitor(message.who)
+        message = replace(message, who=visitor(self.id, message.who))
+        self._follow()
         guard = self.guard((message.who, *(line.who for line in session)))
         answering = replying(
             self.dialogue,
@@ -195,12 +205,18 @@ class Agent:
             sources=sources(asks, said.text, message.text, self.memory),
         )
 
-    def _visitor(self, person: AgentId) -> None:
-        # Under its own name a visitor's words would be taken for the agent's.
-        if person.strip().casefold() == self.id.casefold():
-            raise SettingError(
-                f"{self.id}: talks with people, and '{person}' is its own name; give the person's"
-            )
+    def _count_on(self) -> None:
+        """What was used in earlier processes counts for a life."""
+        calls, tokens = CallBook(self.memory.store).used(self.id)
+        if calls > self.state.calls or tokens > self.state.tokens:
+            calls, tokens = max(calls, self.state.calls), max(tokens, self.state.tokens)
+            self.state = replace(self.state, calls=calls, tokens=tokens)
+
+    def _follow(self) -> None:
+        """Count on from what the memory holds: records may have been added beside a thought."""
+        held = len(self.memory)
+        if self.state.records != held:
+            self.state = replace(self.state, records=held)
 
     def guard(
         self, sources: Iterable[str], *, person: AgentId = "", kept: Iterable[str] = ()
@@ -246,7 +262,15 @@ class Agent:
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
-        inside the caller's transaction where one is open."""
+        all of it or nothing, inside the caller's transaction where one is open: with that the
+        state is rolled back too."""
+        if not self.memory.store.write:
+            self._write(step, number, at)
+            return
+        with self.memory.store.transaction():
+            self._write(step, number, at)
+
+    def _write(self, step: Step, number: int, at: Time) -> None:
         if self.upkeep.claims and dawn(at, self.step_seconds):
             learn_facts(self.memory, at, number)
         if step.records:
@@ -255,24 +279,49 @@ class Agent:
             self.memory.touch(step.used, step=number, at=at)
         for log, line in step.beside:
             write_beside(self.memory.store, self.id, log, line, step=number)
-        self.state = step.state
+        self._become(step.state)
 
+    def spend(self, guard: Guard) -> None:
+        """Count what a thought that is not committed has used, where a life is bounded."""
+        life = self.tools.policy.life
+        if life.calls or life.tokens:
+            calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
+            self._become(replace(self.state, calls=calls, tokens=tokens))
+
+    def _become(self, state: AgentState) -> None:
+        """Take a state over; in a transaction, until that is rolled back."""
+        before, store = self.state, self.memory.store
+        if (state.calls, state.tokens) != (before.calls, before.tokens) and store.write:
+            CallBook(store).keep_used(self.id, state.calls, state.tokens)
+        store.on_rollback(lambda: setattr(self, "state", before))
+        self.state = state
+
+    @exclusive(_owner)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
         """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
         agent's model; recall finds its pieces, replies cite them. Raises as ``Documents.add``."""
         now = at or datetime.now().replace(microsecond=0)
+        self._follow()
         thought = kept_up(self, still(self.state), (document_input(path, self.id),), now)
         step = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         with self.memory.store.transaction():
             self.commit(step, number=self.memory.shelf.last_step, at=now)
 
+    @exclusive(_owner)
     def grow_up(self, *, at: Time | None = None) -> None:
-        """Who remembers nothing yet learns the persona's facts and reads its documents."""
+        """Who remembers nothing yet learns the persona's facts; of its documents it reads those
+        that it never took in, also where an earlier start broke off before them."""
+        if self._begun:
+            return
         if not len(self.memory):
             self.learn(self.persona.facts, at=at)
-            for path in self.documents:
+        held = Documents(self.memory)
+        for path in self.documents:
+            if not held.known(path.name):
                 self.read(path, at=at)
+        self._begun = True
 
+    @exclusive(_owner)
     def learn(
         self,
         texts: Sequence[str],
@@ -287,11 +336,13 @@ class Agent:
             return
         now = at or datetime.now().replace(microsecond=0)
         asks: list[Asked] = []
+        self._follow()
         made = learning(self.persona, self.state, tuple(texts), now, who, tuple(audience))
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 
+    @exclusive(_owner)
     def chat(
         self,
         text: str,
@@ -305,16 +356,19 @@ class Agent:
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
         piece by piece as it is made, ``listener`` what tools say while they work. Who remembers
-        nothing yet learns the persona's facts and reads its documents first.
+        nothing yet learns the persona's facts and reads its documents first. ``person`` is a
+        name (see ``visitor``): who has none is not talked with. From several threads, chats of
+        agents of one store go one after the other.
 
         Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
         reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
-        self._visitor(person)
+        person = visitor(self.id, person)
         self.grow_up(at=at)
         now = at or datetime.now().replace(microsecond=0)
         talk = Talking(self, Line(person, text, now), tuple(session))
         return talk.go_on(on_text=on_text, approve=approve, listener=listener)
 
+    @exclusive(_owner)
     def answer(
         self,
         key: str,

@@ -71,6 +71,7 @@ from .minds import (
     ToolSpec,
 )
 from .options import NONE, in_words, tool_option
+from .owner import Owner, exclusive
 from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona, clock_minutes
 from .records import Cue, Hit, Kind, Record
@@ -179,6 +180,7 @@ __all__ = [
     "Neighbour",
     "NoSpace",
     "Observation",
+    "Owner",
     "Option",
     "PageBlock",
     "Part",
@@ -225,6 +227,7 @@ __all__ = [
     "digest",
     "digest_text",
     "drive",
+    "exclusive",
     "embed",
     "from_json",
     "generate",

@@ -45,6 +45,7 @@ SCHEMA = (
 )
 _MODULUS = 1 << 128
 _TALKS = "calls.talks"
+_USED = "calls.used"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,17 @@ class CallBook:
         """Forget the calls of step ``steps`` and later, inside the caller's transaction."""
         if self.store.version(PART):
             self._drop("calls", "step >= ?", (steps,))
+
+    # -- what a life has used --------------------------------------------------------
+
+    def used(self, agent: AgentId) -> tuple[int, int]:
+        """The calls and tokens that the agent has used in its life, where that is bounded."""
+        calls, tokens = self.store.get(f"{_USED}.{agent}", (0, 0))
+        return int(calls), int(tokens)
+
+    def keep_used(self, agent: AgentId, calls: int, tokens: int) -> None:
+        """Keep that, inside the caller's transaction where one is open."""
+        self.store.put(f"{_USED}.{agent}", [calls, tokens])
 
     # -- suspended talks ------------------------------------------------------------
 

@@ -15,11 +15,13 @@ from ..core import (
     Json,
     Kind,
     MemoryFault,
+    Owner,
     Record,
     RecordId,
     RunCorrupt,
     SettingError,
     Time,
+    exclusive,
 )
 from ..store import Store
 from .claim import shared_audience
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 
     Vector: TypeAlias = Sequence[float] | NDArray[np.float32]
     Embedder: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+def _owner(memory: Memory) -> Owner:
+    return memory.store.owner
 
 
 class Memory:
@@ -113,6 +119,7 @@ class Memory:
 
     # -- writing --------------------------------------------------------------------
 
+    @exclusive(_owner)
     def add(
         self,
         records: Sequence[Record],
@@ -146,6 +153,7 @@ class Memory:
             write_head(self.store, self.agent, new)
         self._keep_up(lambda shelf: shelf.add(rows, bodies))
 
+    @exclusive(_owner)
     def remember(
         self,
         text: str,
@@ -181,6 +189,7 @@ class Memory:
         self.add([record], vectors, step=self.shelf.last_step)
         return record
 
+    @exclusive(_owner)
     def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
         """Log that these records were accessed at ``step``, at the world's time ``at``."""
         if not ids:
@@ -204,6 +213,7 @@ class Memory:
         for shelf in shelves(self.store, self.agent):
             change(shelf)
 
+    @exclusive(_owner)
     def quarantine(self, who: AgentId, *, why: str = "") -> None:
         """Recall nothing more of what ``who`` said: a source found to lie or to inject.
 
@@ -215,6 +225,7 @@ class Memory:
         self._log("quarantined", {"who": who, "why": why})
         self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined | {who}))
 
+    @exclusive(_owner)
     def release(self, who: AgentId, *, why: str = "") -> None:
         """Recall again what ``who`` said. Raises MemoryFault when it is not quarantined."""
         if who not in self.quarantined:
@@ -241,6 +252,7 @@ class Memory:
         """What was done to this memory apart from remembering, in order."""
         return tuple(read_entries(self.store, self.agent))
 
+    @exclusive(_owner)
     def recall(
         self,
         cue: Cue,
@@ -261,6 +273,7 @@ class Memory:
             vector = self.embed([cue.text])[0]
         return recall(self, cue, vector, accessed or {})
 
+    @exclusive(_owner)
     def episodes(self, cue: Cue, vector: Vector | None = None) -> tuple[EpisodeHit, ...]:
         """The episodes (sessions, conversations, documents) that ``cue`` is about, best first,
         at most ``cue.limit``, each with its best records as evidence.
@@ -274,6 +287,7 @@ class Memory:
             vector = self.embed([cue.text])[0]
         return episodes(self, cue, vector)
 
+    @exclusive(_owner)
     def held(self, cue: Cue, vector: Vector | None = None) -> float | None:
         """The calibrated probability that this memory holds what ``cue`` asks for; None when
         there is neither ``vector`` nor ``embed``. Below a half: say "I don't know"."""

@@ -11,10 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from ..core import Json, RunCorrupt, RunError, RunLocked, canonical, digest_text
+from ..core import Json, Owner, RunCorrupt, RunError, RunLocked, canonical, digest_text
 from .checks import Damage, header_digest, own_damage, schema_digest
 from .opening import APPLICATION, FAULTS, WriterLock, connect_reading, explain, look, stamp
-from .owner import Owner
 
 _TABLES = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);

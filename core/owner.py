@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
-from ..core import RunError, RunLocked
+from .errors import RunError, RunLocked
+
+S = TypeVar("S")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PATIENCE = 10.0
 """Seconds that whoever holds one store waits for another: two that wait for each other would
@@ -71,3 +78,19 @@ class Owner:
         _held.set(tuple(mark for mark in _held.get() if mark is not self._mark))
         self._mark = None
         self._lock.release()
+
+
+def exclusive(
+    owner: Callable[[S], Owner],
+) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
+    """A method during which the ``owner`` that its object names is held."""
+
+    def held(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+        @wraps(method)
+        def work(self: S, *args: P.args, **named: P.kwargs) -> T:
+            with owner(self):
+                return method(self, *args, **named)
+
+        return work
+
+    return held
