@@ -40,6 +40,7 @@ from ..core import (
 from ..memory import CallBook, Documents, Memory, document_input, write_beside
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
+from ..tools.policy import patterns
 from .chatting import Talking
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
@@ -409,7 +410,7 @@ def partner(seen: Observation) -> AgentId:
 
 def _under(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:
     rules = policy or box.policy
-    rules = replace(rules, trusted=(*rules.trusted, *trusted))
+    rules = replace(rules, trusted=(*rules.trusted, *patterns(trusted, "agent: 'trusted'")))
     return box if rules == box.policy else box.under(rules)
 
 

@@ -140,9 +140,9 @@ def use(
     listener: Listener | None = None,
 ) -> ToolResult:
     """Call one tool or skill of an agent from outside any thought of its: for a server, a
-    command, a test. ``person`` is for whom and on whose word (None: its owner's, who sees all and
-    whose word is trusted), ``sources`` on whose word besides. Where the policy wants a person's leave
-    ``approve`` is asked; Waiting is raised without an answer."""
+    command, a test. ``person`` is for whom and on whose word (None: its owner's, who sees all
+    and whose word is trusted), ``sources`` on whose word besides. Where the policy wants a
+    person's leave ``approve`` is asked; Waiting is raised without an answer."""
     if isinstance(sources, str):
         raise SettingError(f"{agent.id}: 'sources' is {sources!r}; give a tuple of names")
     whose = "" if person is None else visitor(agent.id, person)
