@@ -30,17 +30,18 @@ class Budget:
     tokens: int = 0
     seconds: float = 0.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raises SettingError for what is no number, negative or endless."""
         for name in ("calls", "asks", "tokens", "seconds"):
             value = getattr(self, name)
             kinds = (int, float) if name == "seconds" else (int,)
             # Not None: what is not given is no reason to give any amount.
             if isinstance(value, bool) or not isinstance(value, kinds):
-                raise SettingError(f"budget: '{name}' is {value!r}; give a number")
+                raise SettingError(f"policy: a budget's '{name}' is {value!r}; give a number")
             if not 0 <= value < inf:
                 raise SettingError(
-                    f"budget: '{name}' is {value}; it must not be negative nor endless; 0 means "
-                    "any amount"
+                    f"policy: a budget must not be negative nor endless; '{name}' is {value}, "
+                    "0 means any amount"
                 )
 
 
@@ -95,6 +96,8 @@ class Policy:
         for pattern in (*self.allow, *self.ask, *self.deny, *self.own, *self.again):
             if pattern.startswith("@") and pattern not in MARKS:
                 raise SettingError(f"policy: '{pattern}' is none of {', '.join(MARKS)}")
+        for budget in (self.thought, self.life):
+            budget.check()
         if self.life.seconds or self.life.asks:
             raise SettingError("policy: a life is bounded by calls and tokens; see 'thought'")
 
