@@ -81,11 +81,16 @@ def test_transactions_of_two_threads_do_not_mix(tmp_path: Path) -> None:
     """What another thread writes meanwhile is not rolled back with a transaction."""
     with Store(tmp_path / "s.db") as store:
         other = threading.Thread(target=store.put, args=("other", 1))
-        with pytest.raises(ValueError), store.transaction():
-            store.put("mine", 1)
-            other.start()
-            other.join(0.05)
-            raise ValueError
+
+        def fail() -> None:
+            with store.transaction():
+                store.put("mine", 1)
+                other.start()
+                other.join(0.05)
+                raise ValueError("given up")
+
+        with pytest.raises(ValueError, match="given up"):
+            fail()
         other.join()
         assert (store.get("mine"), store.get("other")) == (None, 1)
 
@@ -121,10 +126,15 @@ def test_the_state_is_rolled_back_with_its_transaction(monkeypatch: pytest.Monke
     bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=Memory(":memory:", "Bo"))
     bo.chat("hi", "Ada", at=NOON)
     before = bo.state
-    with pytest.raises(RuntimeError), bo.memory.store.transaction():
-        bo.learn(["one"], at=NOON)
-        assert bo.state.records == before.records + 1
-        raise RuntimeError("the disk is full")
+
+    def fail() -> None:
+        with bo.memory.store.transaction():
+            bo.learn(["one"], at=NOON)
+            assert bo.state.records == before.records + 1
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="full"):
+        fail()
     assert bo.state == before
     with monkeypatch.context() as broken:
         broken.setattr(Memory, "touch", lambda *a, **b: 1 / 0)
