@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from .errors import RunError, RunLocked
 
@@ -91,6 +91,6 @@ def exclusive(
             with owner(self):
                 return method(self, *args, **named)
 
-        return work
+        return cast("Callable[Concatenate[S, P], T]", work)
 
     return held
