@@ -88,7 +88,9 @@ def test_nobody_is_shown_what_is_for_others(bo: Agent) -> None:
         for query in queries:
             shown += texts(bo, "memory_search", person, query=query, limit=10)
             shown += texts(bo, "knowledge_search", person, query=query, limit=10)
-            answer = use(bo, "answer_from_documents", {"question": query}, at=NINE, person=person or None)
+            answer = use(
+                bo, "answer_from_documents", {"question": query}, at=NINE, person=person or None
+            )
             shown.append(str(answer.value))
             for subject in ("Ada", "Cem"):
                 facts = use(bo, "fact_search", {"subject": subject}, at=NINE, person=person or None)
