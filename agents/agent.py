@@ -22,6 +22,7 @@ from ..core import (
     Line,
     Model,
     Observation,
+    Owner,
     Persona,
     Planner,
     Record,
@@ -36,23 +37,30 @@ from ..core import (
     Time,
     audience_of,
     drive,
+    exclusive,
     traced,
 )
-from ..memory import CallBook, Memory, document_input, memories_input, write_beside
+from ..memory import CallBook, Documents, Memory, document_input, memories_input, write_beside
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
+from ..tools.policy import patterns
 from .chatting import Talking, checked_line, checked_message
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
 from .replying import learning, replying
 from .skills import with_skills
 from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
+from .visitors import visitor
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
 TOLD = ("news", "object")
 # Inputs for the memory alone, which no planner sees.
 _TAKEN_IN = ("document", "memories")
+
+
+def _owner(agent: Agent) -> Owner:
+    return agent.memory.store.owner
 
 
 class Agent:
@@ -107,11 +115,13 @@ class Agent:
             tools if isinstance(tools, Toolbox) else Toolbox(tools), policy, trusted
         )
         self.step_seconds = step_seconds
+        self._begun = False
         self.state = state or AgentState(
             currently=persona.currently,
             reflect_left=persona.reflect_after,
             records=len(memory),
         )
+        self._count_on()
 
     @property
     def id(self) -> AgentId:
@@ -131,6 +141,7 @@ class Agent:
 
         Writes nothing; the Step says what ``commit`` will write.
         """
+        self._follow()
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -178,7 +189,8 @@ class Agent:
         """Answer a person's line, given the lines before it. Writes nothing."""
         asks: list[Asked] = []
         message = checked_line(message, "reply")
-        self._visitor(message.who)
+        message = replace(message, who=visitor(self.id, message.who))
+        self._follow()
         guard = self.guard((message.who, *(line.who for line in session)))
         answering = replying(
             self.dialogue,
@@ -210,12 +222,18 @@ class Agent:
             failure=said.failure,
         )
 
-    def _visitor(self, person: AgentId) -> None:
-        # Under its own name a visitor's words would be taken for the agent's.
-        if person.strip().casefold() == self.id.casefold():
-            raise SettingError(
-                f"{self.id}: talks with people, and '{person}' is its own name; give the person's"
-            )
+    def _count_on(self) -> None:
+        """What was used in earlier processes counts for a life."""
+        calls, tokens = CallBook(self.memory.store).used(self.id)
+        if calls > self.state.calls or tokens > self.state.tokens:
+            calls, tokens = max(calls, self.state.calls), max(tokens, self.state.tokens)
+            self.state = replace(self.state, calls=calls, tokens=tokens)
+
+    def _follow(self) -> None:
+        """Count on from what the memory holds: records may have been added beside a thought."""
+        held = len(self.memory)
+        if self.state.records != held:
+            self.state = replace(self.state, records=held)
 
     def guard(
         self, sources: Iterable[str], *, person: AgentId = "", kept: Iterable[str] = ()
@@ -261,7 +279,15 @@ class Agent:
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
-        inside the caller's transaction where one is open."""
+        all of it or nothing, inside the caller's transaction where one is open: with that the
+        state is rolled back too."""
+        if not self.memory.store.write:
+            self._write(step, number, at)
+            return
+        with self.memory.store.transaction():
+            self._write(step, number, at)
+
+    def _write(self, step: Step, number: int, at: Time) -> None:
         if self.upkeep.claims and dawn(at, self.step_seconds):
             learn_facts(self.memory, at, number)
         if step.records:
@@ -270,8 +296,24 @@ class Agent:
             self.memory.touch(step.used, step=number, at=at)
         for log, line in step.beside:
             write_beside(self.memory.store, self.id, log, line, step=number)
-        self.state = step.state
+        self._become(step.state)
 
+    def spend(self, guard: Guard) -> None:
+        """Count what a thought that is not committed has used, where a life is bounded."""
+        life = self.tools.policy.life
+        if life.calls or life.tokens:
+            calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
+            self._become(replace(self.state, calls=calls, tokens=tokens))
+
+    def _become(self, state: AgentState) -> None:
+        """Take a state over; in a transaction, until that is rolled back."""
+        before, store = self.state, self.memory.store
+        if (state.calls, state.tokens) != (before.calls, before.tokens) and store.write:
+            CallBook(store).keep_used(self.id, state.calls, state.tokens)
+        store.on_rollback(lambda: setattr(self, "state", before))
+        self.state = state
+
+    @exclusive(_owner)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
         """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
         agent's model; recall finds its pieces, replies cite them. Raises as ``Documents.add``."""
@@ -279,21 +321,30 @@ class Agent:
 
     def _take_in(self, given: Input, at: Time | None) -> None:
         now = at or datetime.now().replace(microsecond=0)
+        self._follow()
         thought = kept_up(self, still(self.state), (given,), now)
         step = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         with self.memory.store.transaction():
             self.commit(step, number=self.memory.shelf.last_step, at=now)
 
+    @exclusive(_owner)
     def grow_up(self, *, at: Time | None = None) -> None:
-        """Who remembers nothing yet takes over its ``memories``, learns the persona's facts and
-        reads its documents."""
+        """Who remembers nothing yet takes over its ``memories`` and learns the persona's facts;
+        of its documents it reads those that it never took in, also where an earlier start broke
+        off before them."""
+        if self._begun:
+            return
         if not len(self.memory):
             if self.memories:
                 self._take_in(memories_input(self.memories, self.id), at)
             self.learn(self.persona.facts, at=at)
-            for path in self.documents:
+        held = Documents(self.memory)
+        for path in self.documents:
+            if not held.known(path.name):
                 self.read(path, at=at)
+        self._begun = True
 
+    @exclusive(_owner)
     def learn(
         self,
         texts: Sequence[str],
@@ -308,11 +359,13 @@ class Agent:
             return
         now = at or datetime.now().replace(microsecond=0)
         asks: list[Asked] = []
+        self._follow()
         made = learning(self.persona, self.state, tuple(texts), now, who, audience_of(audience))
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 
+    @exclusive(_owner)
     def chat(
         self,
         text: str,
@@ -327,8 +380,10 @@ class Agent:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
         piece by piece, and empty pieces while drafts of it are written (what it raises breaks
         the reply off); ``listener`` what tools say while they work. Who remembers nothing yet
-        learns the persona's facts and reads its documents first. Raises SettingError for a text,
-        a person or a time that is none.
+        learns the persona's facts and reads its documents first. ``person`` is a name (see
+        ``visitor``): who has none is not talked with. From several threads, chats of agents of
+        one store go one after the other. Raises SettingError for a text, a person or a time that
+        is none.
 
         Where no answer could be made the reply's ``resolve`` is ``failed``, its text empty and
         its ``failure`` says why; what the person said is remembered.
@@ -336,12 +391,12 @@ class Agent:
         Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
         reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
         now = datetime.now().replace(microsecond=0) if at is None else at
-        line, before = checked_message(text, person, session, now)
-        self._visitor(line.who)
+        line, before = checked_message(text, visitor(self.id, person), session, now)
         self.grow_up(at=at)
         talk = Talking(self, line, before)
         return talk.go_on(on_text=on_text, approve=approve, listener=listener)
 
+    @exclusive(_owner)
     def answer(
         self,
         key: str,
@@ -382,7 +437,7 @@ def partner(seen: Observation) -> AgentId:
 
 def _under(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:
     rules = policy or box.policy
-    rules = replace(rules, trusted=(*rules.trusted, *trusted))
+    rules = replace(rules, trusted=(*rules.trusted, *patterns(trusted, "agent: 'trusted'")))
     return box if rules == box.policy else box.under(rules)
 
 

@@ -130,6 +130,7 @@ class Caller:
                 self.book.ask(where, request)
             self.waiting[where] = request
             return None
+        # An Approval takes nothing but True and False, and raises for any other answer.
         return given if isinstance(given, Approval) else Approval(given)
 
     def _decided(

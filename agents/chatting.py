@@ -54,9 +54,10 @@ class Talking:
         """The message whose answer waits under ``key``, answered with ``approval``. Raises
         SettingError when there is none."""
         book = CallBook(agent.memory.store)
+        where = book.place(key)
         scope = key.removeprefix(f"{agent.id}/").partition("/")[0]
-        thought = book.suspended(scope)
-        if thought is None or not key.startswith(f"{agent.id}/"):
+        thought = book.suspended(scope, agent.id)
+        if thought is None or where is None or where.agent != agent.id:
             raise SettingError(f"{agent.id}: no reply waits for an answer to '{key}'")
         # A process may have ended between a person's answer and what followed from it.
         if key in {request.key for request in book.waiting()}:

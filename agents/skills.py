@@ -13,6 +13,7 @@ from ..core import (
     Ask,
     Call,
     Json,
+    SettingError,
     Thought,
     Time,
     ToolResult,
@@ -23,9 +24,11 @@ from ..core import (
 from ..memory import CallBook
 from ..planners import call_key
 from ..tools import AnyTool, Listener, Skill, Toolbox, ToolContext, skill_of
+from ..tools.running import ENDS
 from .calls import Caller
 from .faculties import Minds
-from .guarding import Stopped, answered, guarded, repeated
+from .guarding import Guard, Stopped, answered, guarded, repeated
+from .visitors import visitor
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -104,7 +107,7 @@ class _Running:
                 raise ValueError(f"skills call each other more than {DEEPEST} deep")
             thought = found.think(ask.arguments, context)
             value = yield from self.through(thought, depth - 1)
-        except Exception as error:  # A skill may raise anything, as a tool may.
+        except (*ENDS, Exception) as error:  # A skill may raise anything, as a tool may.
             kind = type(error).__name__
             log.warning("skill %s of %s failed", ask.tool, context.who, exc_info=True)
             problem = f"{kind}: {error}"[:500]
@@ -112,11 +115,10 @@ class _Running:
         return self.box.carried(named, value, receipt)
 
 
-def asked_for(agent: Agent, ask: Call, *, at: Time, person: AgentId = "") -> Thought[ToolResult]:
-    """One call from outside any thought of the agent's, on ``person``'s word (empty: its owner's).
-    It is guarded like a thought: so is what a skill reads and calls on the way."""
-    guard = agent.guard((person,) if person else (), person=person)
-    thought = with_skills(call(ask), agent.tools, who=agent.id, now=at, person=person)
+def asked_for(agent: Agent, ask: Call, guard: Guard, *, at: Time) -> Thought[ToolResult]:
+    """One call from outside any thought of the agent's, under a guard like a thought: so is
+    what a skill reads and calls on the way."""
+    thought = with_skills(call(ask), agent.tools, who=agent.id, now=at, person=guard.person)
     answer = yield from guarded(thought, guard, [])
     if isinstance(answer, ToolResult):
         return answer
@@ -131,18 +133,36 @@ def use(
     arguments: Json,
     *,
     at: Time,
-    person: AgentId = "",
+    person: AgentId | None = None,
     why: str = "",
     sources: tuple[str, ...] = (),
     approve: Approver | None = None,
     listener: Listener | None = None,
 ) -> ToolResult:
     """Call one tool or skill of an agent from outside any thought of its: for a server, a
-    command, a test. ``sources`` are on whose word. Where the policy wants a person's leave
-    ``approve`` is asked; Waiting is raised without an answer."""
+    command, a test. ``person`` is for whom and on whose word (None: its owner's, who sees all
+    and whose word is trusted), ``sources`` on whose word besides. Where the policy wants a
+    person's leave ``approve`` is asked; Waiting is raised without an answer."""
+    if isinstance(sources, str):
+        raise SettingError(f"{agent.id}: 'sources' is {sources!r}; give a tuple of names")
+    whose = "" if person is None else visitor(agent.id, person)
+    guard = agent.guard((whose,) if whose else (), person=whose)
     ask = Call(tool=tool, arguments=arguments, why=why, sources=sources)
-    thought = asked_for(agent, ask, at=at, person=person)
     store = agent.memory.store
+    with store.owner:
+        return _used(agent, ask, guard, at, approve, listener)
+
+
+def _used(
+    agent: Agent,
+    ask: Call,
+    guard: Guard,
+    at: Time,
+    approve: Approver | None,
+    listener: Listener | None,
+) -> ToolResult:
+    store = agent.memory.store
+    thought = asked_for(agent, ask, guard, at=at)
     # As for a message of a chat: so that each call that acts has a key of its own.
     caller = Caller(
         {agent.id: agent},
@@ -151,11 +171,15 @@ def use(
         approve,
         listener,
         talk=True,
-        person=person,
+        person=guard.person,
     )
     minds = Minds({agent.id: agent}, at=at, caller=caller)
-    result = drive({agent.id: thought}, minds)[agent.id]
-    if caller.book:
-        with store.transaction():
-            caller.book.flush()
-    return result
+    try:
+        return drive({agent.id: thought}, minds)[agent.id]
+    finally:
+        if caller.book:
+            with store.transaction():
+                caller.book.flush()
+                agent.spend(guard)
+        else:
+            agent.spend(guard)

@@ -76,6 +76,7 @@ from .minds import (
     ToolSpec,
 )
 from .options import NONE, in_words, tool_option
+from .owner import Owner, exclusive
 from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona, short_name
 from .records import KINDS, Cue, Hit, Kind, Record, audience_of
@@ -193,6 +194,7 @@ __all__ = [
     "Neighbour",
     "NoSpace",
     "Observation",
+    "Owner",
     "Option",
     "PageBlock",
     "Part",
@@ -241,6 +243,7 @@ __all__ = [
     "digest",
     "digest_text",
     "drive",
+    "exclusive",
     "embed",
     "from_json",
     "generate",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from .asks import Failed
+from .errors import SettingError
 from .persona import Persona
 from .records import Record
 from .scene import Action, Affordance, Event, Observation
@@ -162,6 +163,14 @@ class Approval:
     yes: bool
     note: str = ""
     by: str = ""
+
+    def __post_init__(self) -> None:
+        # Any text is true, "no" as well.
+        if not isinstance(self.yes, bool):
+            raise SettingError(
+                f"an approval is True or False, not {self.yes!r}; compare a text that somebody "
+                "typed with what means yes"
+            )
 
 
 Approver: TypeAlias = Callable[[Request], Approval | bool | None]

@@ -11,20 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 
+from .page_tags import OpenTags
+
 _WORDS = (
     "p div li ul ol tr table section article br blockquote pre dd dt dl header footer main nav "
     "aside body figcaption form hr option"
 )
 _BREAKS = frozenset(_WORDS.split())
-_SILENT = frozenset(["script", "style", "template", "noscript", "svg"])
 # Their content is raw: a "<" in it begins no tag.
-_RAW = frozenset(["script", "style"])
+_RAW = frozenset(["script", "style", "iframe", "noembed", "noframes"])
 _TITLES = {"title": 0, **{f"h{n}": n for n in range(1, 7)}}
 # Every alternative takes in what it has looked at (possessive, closed by the end as well), so
 # that no part of a page is looked at again and again.
 _TOKEN = re.compile(
     r"<!--(?:.*?-->|.*)|<[!?][^>]*>?"
-    r"|<(?P<end>/?)(?P<tag>[A-Za-z][A-Za-z0-9]*+)(?:[^'\">]|\"[^\"]*\"|'[^']*')*+>?",
+    r"|<(?P<end>/?)(?P<tag>[A-Za-z][A-Za-z0-9]*+)(?P<more>(?:[^'\">]|\"[^\"]*\"|'[^']*')*+)>?",
     re.DOTALL,
 )
 # Longer ones name no character, and Python refuses to read their numbers.
@@ -43,7 +44,9 @@ class PageBlock:
 
 
 def page_blocks(source: str) -> list[PageBlock]:
-    """The blocks of an HTML page in their order; scripts and styles are left out.
+    """The blocks of an HTML page in their order. What a page does not show to people is left
+    out: scripts, styles, comments, and what its own tags hide (see ``OpenTags``); the rules of
+    style sheets are not applied.
 
     >>> [(one.headings, one.text) for one in page_blocks("<h1>Rye</h1><p>Sold <b>out</b>.</p>")]
     [(('Rye',), 'Sold out.')]
@@ -51,7 +54,7 @@ def page_blocks(source: str) -> list[PageBlock]:
     page = _Page()
     for tag, ends, text, at in _tokens(source):
         if tag:
-            page.tag(tag, ends)
+            page.tag(tag, ends, text)
         else:
             page.text(text, source, at)
     page.flush()
@@ -59,7 +62,7 @@ def page_blocks(source: str) -> list[PageBlock]:
 
 
 def _tokens(source: str) -> Iterator[tuple[str, bool, str, int]]:
-    """Tags (name, whether it ends) and texts (with where they begin), in order."""
+    """Tags (name, whether it ends, attributes) and texts (with where they begin), in order."""
     at = 0
     while found := _TOKEN.search(source, at):
         if found.start() > at:
@@ -68,7 +71,7 @@ def _tokens(source: str) -> Iterator[tuple[str, bool, str, int]]:
         name = (found["tag"] or "").lower()
         if not name:
             continue
-        yield name, bool(found["end"]), "", found.start()
+        yield name, bool(found["end"]), found["more"], found.start()
         if name in _RAW and not found["end"]:
             closing = re.compile(f"</{name}", re.IGNORECASE).search(source, at)
             at = closing.start() if closing else len(source)
@@ -84,16 +87,18 @@ class _Page:
         self._held: list[str] = []
         self._blank = True
         self._first = self._last = 1
-        self._silent = 0
+        self._open = OpenTags()
         self._titles: list[tuple[int, str]] = []
         self._line, self._counted = 1, 0
 
-    def tag(self, tag: str, ends: bool) -> None:
+    def tag(self, tag: str, ends: bool, attributes: str) -> None:
         """A block's start ends the one before; a heading's end makes it the title of what
         follows."""
-        if tag in _SILENT:
-            self._silent = max(0, self._silent + (-1 if ends else 1))
-        elif tag in _TITLES and ends:
+        if ends:
+            self._open.end(tag)
+        else:
+            self._open.start(tag, attributes)
+        if tag in _TITLES and ends:
             text = self._taken()
             depth = _TITLES[tag]
             self._titles = [(level, name) for level, name in self._titles if level < depth]
@@ -105,10 +110,10 @@ class _Page:
             self._held.append(" ")
 
     def text(self, data: str, source: str, at: int) -> None:
-        """Text, unless it is a script's."""
+        """Text, unless it is hidden."""
         self._line += source.count("\n", self._counted, at)
         self._counted = at
-        if self._silent:
+        if self._open.hidden:
             return
         if data.strip():
             before = data[: len(data) - len(data.lstrip())].count("\n")

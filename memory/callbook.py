@@ -47,6 +47,7 @@ SCHEMA = (
 )
 _MODULUS = 1 << 128
 _TALKS = "calls.talks"
+_USED = "calls.used"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,13 @@ class CallBook:
             return None
         row = self.store.one(f"SELECT {_COLUMNS} FROM calls WHERE key = ?", (key,))
         return None if row is None else _entry(self.store, row)
+
+    def place(self, key: str) -> AskId | None:
+        """Whose call it is and where in its thought it was made, or None for no known call."""
+        if not self.store.version(PART):
+            return None
+        row = self.store.one("SELECT step, agent, path FROM calls WHERE key = ?", (key,))
+        return None if row is None else AskId(int(row[0]), row[1], row[2])
 
     def ask(self, where: AskId, request: Request) -> None:
         """Write down that a call waits for a person; durable at once."""
@@ -200,6 +208,17 @@ class CallBook:
         if self.store.version(PART):
             self._drop("calls", "step >= ?", (steps,))
 
+    # -- what a life has used --------------------------------------------------------
+
+    def used(self, agent: AgentId) -> tuple[int, int]:
+        """The calls and tokens that the agent has used in its life, where that is bounded."""
+        calls, tokens = self.store.get(f"{_USED}.{agent}", (0, 0))
+        return int(calls), int(tokens)
+
+    def keep_used(self, agent: AgentId, calls: int, tokens: int) -> None:
+        """Keep that, inside the caller's transaction where one is open."""
+        self.store.put(f"{_USED}.{agent}", [calls, tokens])
+
     # -- suspended talks ------------------------------------------------------------
 
     def next_talk(self) -> str:
@@ -216,11 +235,12 @@ class CallBook:
         self._prepare()
         self._put("suspended", (scope, agent, text))
 
-    def suspended(self, scope: str) -> Json:
-        """The thought that waits under a talk's name, or None. Raises RunCorrupt."""
+    def suspended(self, scope: str, agent: AgentId) -> Json:
+        """The agent's thought that waits under a talk's name, or None. Raises RunCorrupt."""
         if not self.store.version(PART):
             return None
-        row = self.store.one("SELECT * FROM suspended WHERE scope = ?", (scope,))
+        sql = "SELECT * FROM suspended WHERE scope = ? AND agent = ?"
+        row = self.store.one(sql, (scope, agent))
         if row is None:
             return None
         return _read(self.store, f"suspended talk {scope}", row)

@@ -138,6 +138,10 @@ class Documents:
         held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
         return tuple(sorted(name for name, records in held.items() if records))
 
+    def known(self, name: str) -> bool:
+        """Whether a document of this name was ever taken in, also one removed since."""
+        return name in contents(self.memory.store, self.memory.agent, step=self.memory.step)
+
     def pieces(self, name: str) -> tuple[Record, ...]:
         """A document's pieces in their order."""
         held = contents(self.memory.store, self.memory.agent, step=self.memory.step)

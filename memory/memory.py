@@ -16,12 +16,14 @@ from ..core import (
     Json,
     Kind,
     MemoryFault,
+    Owner,
     Record,
     RecordId,
     RunCorrupt,
     SettingError,
     Time,
     audience_of,
+    exclusive,
     repaired,
     same_name,
     time_fault,
@@ -67,6 +69,10 @@ if TYPE_CHECKING:
     Embedder: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
 
 log = logging.getLogger(__name__)
+
+
+def _owner(memory: Memory) -> Owner:
+    return memory.store.owner
 
 
 class Memory:
@@ -163,6 +169,7 @@ class Memory:
 
     # -- writing --------------------------------------------------------------------
 
+    @exclusive(_owner)
     def add(
         self,
         records: Sequence[Record],
@@ -212,6 +219,7 @@ class Memory:
             rows.append(Row(kept, step, None if vector is None else vector.tobytes()))
         return rows, bodies
 
+    @exclusive(_owner)
     def remember(
         self,
         text: str,
@@ -252,6 +260,7 @@ class Memory:
         self.add([record], vectors, step=self.shelf.last_step)
         return record
 
+    @exclusive(_owner)
     def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
         """Log that these records were accessed at ``step``, at the world's time ``at``."""
         ids = tuple(ids)
@@ -276,6 +285,7 @@ class Memory:
         for shelf in shelves(self.store, self.agent):
             change(shelf)
 
+    @exclusive(_owner)
     def quarantine(self, who: AgentId, *, why: str = "") -> None:
         """Recall nothing more of what ``who`` said: a source found to lie or to inject.
 
@@ -288,6 +298,7 @@ class Memory:
         self._log("quarantined", {"who": who, "why": why})
         self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined | {who}))
 
+    @exclusive(_owner)
     def release(self, who: AgentId, *, why: str = "") -> None:
         """Recall again what ``who`` said. Raises MemoryFault when it is not quarantined."""
         self._refuse(text_fault("who", who) or text_fault("why", why))
@@ -315,6 +326,7 @@ class Memory:
         """What was done to this memory apart from remembering, in order."""
         return tuple(read_entries(self.store, self.agent))
 
+    @exclusive(_owner)
     def recall(
         self,
         cue: Cue,
@@ -335,6 +347,7 @@ class Memory:
             vector = self.embed([cue.text])[0]
         return recall(self, cue, vector, accessed or {})
 
+    @exclusive(_owner)
     def episodes(self, cue: Cue, vector: Vector | None = None) -> tuple[EpisodeHit, ...]:
         """The episodes (sessions, conversations, documents) that ``cue`` is about, best first,
         at most ``cue.limit``, each with its best records as evidence.
@@ -348,6 +361,7 @@ class Memory:
             vector = self.embed([cue.text])[0]
         return episodes(self, cue, vector)
 
+    @exclusive(_owner)
     def held(self, cue: Cue, vector: Vector | None = None) -> float | None:
         """The calibrated probability that this memory holds what ``cue`` asks for; None when
         there is neither ``vector`` nor ``embed``. Below a half: say "I don't know"."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from .embedder import Embedder
 from .engine import Engine
 from .faults import FAULTS, fault
 from .ledger import Ledger
+from .mailbox import same_process
 from .prompts import Prompter
 from .writing import Voice
 
@@ -30,6 +32,7 @@ class LocalModel:
         self.embedder = embedder
         self.ledger = ledger
         self._about = about
+        self._pid = os.getpid()
         self._turn = threading.Condition()
         self._driving = False
         self._next = 0
@@ -75,7 +78,8 @@ class LocalModel:
     # -- for the clients ------------------------------------------------------------
 
     def take(self, box: LocalClient, ask: ModelAsk, owner: str, priority: int) -> Ticket:
-        """Queue an ask of a client."""
+        """Queue an ask of a client. Raises ModelError in a forked process."""
+        same_process(self._pid, str(self._about.get("name", "the model")))
         with self._turn:
             self._next += 1
             box.open.add(self._next)

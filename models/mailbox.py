@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Generic, TypeVar
 
-from ..core import Answer, Completion, Delta, Done, Generate, ModelAsk, Ticket
+from ..core import Answer, Completion, Delta, Done, Generate, ModelAsk, ModelError, Ticket
 
 T = TypeVar("T")
 
@@ -50,6 +51,16 @@ class Arrivals(Generic[T]):
         if isinstance(event, BaseException):
             raise event
         out.append(event)
+
+
+def same_process(pid: int, what: str) -> None:
+    """Raises ModelError in a process forked from ``pid``, where ``what`` was made: threads and
+    their locks do not come along, and its answers would never come."""
+    if os.getpid() != pid:
+        raise ModelError(
+            f"{what}: was loaded by process {pid} and cannot be used in its fork {os.getpid()}; "
+            "load it there after the fork, or start processes by 'spawn'"
+        )
 
 
 class InstantClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from itertools import count
 from threading import Thread, current_thread
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar
+
+from .mailbox import same_process
 
 T = TypeVar("T")
 
@@ -40,6 +43,7 @@ class Workers:
     """
 
     def __init__(self, width: int, last: Callable[[], Awaitable[object]]) -> None:
+        self._pid = os.getpid()
         self._width = width
         self._last = last
         self._loop = asyncio.new_event_loop()
@@ -53,7 +57,8 @@ class Workers:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job."""
+        """Queue a job. Raises ModelError in a forked process."""
+        same_process(self._pid, "the server's model")
         self._loop.call_soon_threadsafe(self._enter, job)
 
     def cancel(self, job: Job) -> None:
@@ -62,7 +67,9 @@ class Workers:
             self._loop.call_soon_threadsafe(self._drop, job)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something on the loop at once and wait for it; its errors are raised here."""
+        """Do something on the loop at once and wait for it; its errors are raised here, and
+        ModelError in a forked process."""
+        same_process(self._pid, "the server's model")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
@@ -70,6 +77,9 @@ class Workers:
         if self.closed:
             return
         self.closed = True
+        # A fork has no thread that could end.
+        if os.getpid() != self._pid:
+            return
         ending = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
         # A garbage collection may call this on the very thread that is to end.
         if current_thread() is not self._thread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..core import Delta, Done, Failed, Json, Model, ModelAsk, ModelError, Ticket
 from .ledger import Ledger
-from .mailbox import Arrivals
+from .mailbox import Arrivals, same_process
 
 BREATH = 0.02  # seconds after which a replica at work looks whether there is more
 SPILL = 8  # asks that a replica must have more than another to give one away
@@ -98,6 +99,7 @@ class Replica:
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._under_way: dict[Ticket, Order] = {}
         self._open = 0
+        self._pid = os.getpid()
         self._lock = Lock()
         self.thread = Thread(target=self._run, name="denizens-replica", daemon=True)
         self.thread.start()
@@ -108,7 +110,8 @@ class Replica:
         return self._open
 
     def begin(self) -> None:
-        """Count an ask that is about to be ordered."""
+        """Count an ask that is about to be ordered. Raises ModelError in a forked process."""
+        same_process(self._pid, "the replicated model")
         with self._lock:
             self._open += 1
 

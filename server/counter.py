@@ -10,6 +10,7 @@ from typing import Any
 
 from ..agents import Minds, use
 from ..agents.calls import Caller
+from ..agents.visitors import LONGEST, visitor
 from ..core import (
     Approval,
     Cue,
@@ -19,10 +20,12 @@ from ..core import (
     Recall,
     Reply,
     Request,
+    SettingError,
     ToolResult,
     ToolSpec,
     drive,
     recall,
+    same_name,
 )
 from ..tools import AnyTool, Progress, Tool, Toolbox, ToolContext
 from .desk import Say
@@ -30,7 +33,6 @@ from .hosting import Host
 
 _SESSIONS = 256
 _LINES = 40
-_NAME = 80
 _TEXT = 4_000
 _MOST = 50
 NOBODY = "a visitor"
@@ -90,28 +92,22 @@ class Counter:
         a reply's text as it is made."""
         given = dict(arguments) if isinstance(arguments, Mapping) else {}
         own = self._own()
-        told: object = person or NOBODY
+        told: object = person if self._settled else NOBODY
         if not self._settled and name in self._desk:
             told = given.pop("person", None)
-        if fault := self._unfit(told):
+            if isinstance(told, str) and same_name(told, NOBODY):
+                told = None
+        try:
+            self._person = visitor(self._host.agent.id, told)
+        except SettingError as error:
+            fault = f"argument 'person': say your name ({error})"
             return ToolResult(ok=False, error=f"{name}: {fault}", reason="arguments")
-        self._person = str(told).strip()
         self._say = say or _unheard
         now = self._host.clock()
         if name not in own:
             context = ToolContext(who=self._person, now=now)
             return self._desk.call(name, given, context=context, key=now.isoformat())
         return self._use(own[name].name, given)
-
-    def _unfit(self, person: object) -> str:
-        """Why somebody cannot be called that, or ''."""
-        if not isinstance(person, str) or not person.strip():
-            return "argument 'person' is missing: say your name"
-        if len(person) > _NAME or not person.strip().isprintable():
-            return f"argument 'person' must be a name of at most {_NAME} printable characters"
-        if person.strip().casefold() == self._host.agent.id.casefold():
-            return f"argument 'person': {person.strip()} is the name of whom you talk to; say yours"
-        return ""
 
     # -- what is done ---------------------------------------------------------------
 
@@ -233,7 +229,7 @@ class Counter:
 
     def _session(self, name: str) -> list[Line]:
         """The lines of a person's session; the sessions that rested longest are let go."""
-        key = (self._person, name[:_NAME])
+        key = (self._person, name[:LONGEST])
         lines = self._sessions.pop(key, [])
         self._sessions[key] = lines
         while len(self._sessions) > _SESSIONS:

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from ..core import SettingError, read_settings
+from ..core import Json, SettingError, normalize, read_settings
 from ..tools.foreign import needed
 from .counter import Counter
 from .desk import Desk
@@ -58,7 +58,7 @@ def serve_http(
     ``tokens``, by person, a request must bear one, and comes in that person's name. Raises
     SettingError where it would be open to other machines without tokens.
     """
-    tokens = dict(tokens or {})
+    tokens = None if tokens is None else checked_tokens(tokens, "tokens")
     if not _loopback(host) and not tokens:
         raise SettingError(
             f"serving at {host} lets other machines in; give everybody a token (--tokens FILE), or "
@@ -67,7 +67,7 @@ def serve_http(
     listening = _listen(host, port)
     with listening, Desk(_counters(make, settled=bool(person or tokens))) as desk:
         port = listening.getsockname()[1]
-        app = _app(desk, host, port, names, tokens, person)
+        app = _app(desk, host, port, names, tokens or {}, person)
         announce(f"http://{_bracketed(host)}:{port}{PATH}")
         uvicorn: Any = needed("uvicorn")
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3)
@@ -133,7 +133,12 @@ def _bearer() -> str:
 
 def read_tokens(file: Path | str) -> dict[str, str]:
     """The tokens of a TOML or JSON file, ``person = "token"`` each. Raises SettingError."""
-    found = read_settings(file)
+    return checked_tokens(read_settings(file), str(file))
+
+
+def checked_tokens(found: Mapping[str, Json], file: str) -> dict[str, str]:
+    """Tokens by person. Raises SettingError for a short one, one that two have, and for names
+    that are blank or the same but for case, blanks and Unicode form."""
     for person, token in found.items():
         if not isinstance(token, str) or len(token) < _SHORTEST_TOKEN or not token.isascii():
             raise SettingError(
@@ -141,6 +146,9 @@ def read_tokens(file: Path | str) -> dict[str, str]:
                 "characters of ASCII; make one with: python -c 'import secrets; "
                 "print(secrets.token_urlsafe())'"
             )
+    names = {normalize(str(person)) for person in found}
+    if "" in names or len(names) < len(found):
+        raise SettingError(f"{file}: a name is blank, or two are the same name; give others")
     if not found or len(set(found.values())) < len(found):
         raise SettingError(f'{file}: give each person a token of its own: "Ada Lund" = "..."')
     return {str(person): str(token) for person, token in found.items()}

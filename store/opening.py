@@ -64,7 +64,9 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     # drop the locks of every connection this process has on it.
     mode = "mode=ro" if wal_of(path).exists() else "mode=ro&immutable=1"
     uri = f"{path.absolute().as_uri()}?{mode}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False
+    )
     connection.execute("PRAGMA query_only = 1")
     return connection
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from ..core import Json, RunCorrupt, RunError, RunLocked, canonical, digest_text
+from ..core import Json, Owner, RunCorrupt, RunError, RunLocked, canonical, digest_text
 from .checks import Damage, header_digest, own_damage, schema_digest
 from .opening import APPLICATION, FAULTS, WriterLock, connect_reading, explain, look, stamp
 
@@ -22,6 +22,9 @@ CREATE TABLE texts (digest TEXT PRIMARY KEY, text TEXT NOT NULL);
 """
 _SCHEMA = "store.schema"
 
+_PARENTS: list[object] = []
+"""Connections of the process this one was forked from: kept open as they are."""
+
 Check = Callable[["Store"], Iterable[Damage]]
 
 
@@ -30,7 +33,11 @@ class Store:
 
     A file is looked at before it is opened for writing, so a damaged one is refused and
     left as it is. ``:memory:`` holds a store that ends with the process. Rows come back as
-    tuples. Used from the thread that made it.
+    tuples.
+
+    Any thread of the process that opened it may use it, one at a time: whoever needs it for
+    more than a statement or a transaction holds its ``owner`` (``with store.owner:``), the
+    others wait. A forked process is refused with RunError; it opens a file of its own.
 
     >>> with Store(":memory:") as store:
     ...     store.put("seed", 7)
@@ -50,7 +57,9 @@ class Store:
         self.cache: dict[Hashable, Any] = {}
         """What parts keep of this file in memory; emptied whenever it may have gone stale
         (a rollback; another process's commit, when reading only)."""
+        self.owner = Owner(self.name)
         self._depth = 0
+        self._undo: list[tuple[int, Callable[[], None]]] = []
         self._checks: dict[str, Check] = {}
         self._lock: WriterLock | None = None
         self._stamp: tuple[int, int, bool] | None = None
@@ -84,7 +93,9 @@ class Store:
             self._stamp = stamp(self.path)
         else:
             target = str(self.path.absolute()) if self.path else ":memory:"
-            self._connection = sqlite3.connect(target, isolation_level=None, timeout=10)
+            self._connection = sqlite3.connect(
+                target, isolation_level=None, timeout=10, check_same_thread=False
+            )
             self.execute("PRAGMA journal_mode = WAL")
             self.execute("PRAGMA synchronous = FULL")
         # Another writer may have made the tables between the look and the lock.
@@ -111,11 +122,12 @@ class Store:
 
     def execute(self, sql: str, args: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run one statement; outside a transaction it commits by itself."""
-        self.refresh()
-        try:
-            return self._connection.execute(sql, args)
-        except FAULTS as error:
-            self._fail(error)
+        with self.owner:
+            self.refresh()
+            try:
+                return self._connection.execute(sql, args)
+            except FAULTS as error:
+                self._fail(error)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> sqlite3.Cursor:
         """Run one statement for every row, inside a transaction."""
@@ -127,11 +139,12 @@ class Store:
 
     def rows(self, sql: str, args: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        cursor = self.execute(sql, args)
-        try:
-            return cursor.fetchall()
-        except FAULTS as error:
-            self._fail(error)
+        with self.owner:
+            cursor = self.execute(sql, args)
+            try:
+                return cursor.fetchall()
+            except FAULTS as error:
+                self._fail(error)
 
     def each(self, sql: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query as they are read, for tables larger than they should be in
@@ -147,14 +160,15 @@ class Store:
 
     def one(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
-        cursor = self.execute(sql, args)
-        try:
-            row: tuple[Any, ...] | None = cursor.fetchone()
-        except FAULTS as error:
-            self._fail(error)
-        # An unfinished cursor would keep a read transaction open.
-        cursor.close()
-        return row
+        with self.owner:
+            cursor = self.execute(sql, args)
+            try:
+                row: tuple[Any, ...] | None = cursor.fetchone()
+            except FAULTS as error:
+                self._fail(error)
+            # An unfinished cursor would keep a read transaction open.
+            cursor.close()
+            return row
 
     def _fail(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
         raise explain(error, self.name) or error
@@ -163,10 +177,14 @@ class Store:
         """Follow a writer elsewhere: drop what may be stale, leave the unlocked mode."""
         if self.path is None or self.write:
             return
-        now = stamp(self.path)
+        with self.owner:
+            self._follow(self.path)
+
+    def _follow(self, path: Path) -> None:
+        now = stamp(path)
         if now != self._stamp:
             self._connection.close()
-            self._connection = connect_reading(self.path)
+            self._connection = connect_reading(path)
             self._stamp = now
             self.cache.clear()
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
@@ -185,6 +203,16 @@ class Store:
         """
         if not self.write:
             raise RunError(f"{self.name}: is opened for reading only; open it for writing")
+        with self.owner:
+            yield from self._transaction()
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Have ``undo`` called when the open transaction is rolled back, or the outer one is:
+        for what is kept beside the file and must move with it. Outside one it is not kept."""
+        if self._depth:
+            self._undo.append((self._depth, undo))
+
+    def _transaction(self) -> Iterator[None]:
         level = self._depth
         self.execute(f"SAVEPOINT level{level}" if level else "BEGIN IMMEDIATE")
         self._depth += 1
@@ -200,9 +228,13 @@ class Store:
                     self._connection.execute(f"RELEASE level{level}")
                 else:
                     self._connection.execute("ROLLBACK")
+            while self._undo and self._undo[-1][0] > level:
+                self._undo.pop()[1]()
             raise
         finally:
             self._depth -= 1
+            if not level:
+                self._undo.clear()
 
     @property
     def in_transaction(self) -> bool:
@@ -356,6 +388,11 @@ class Store:
     def close(self) -> None:
         """Close the file and let the next writer in. May be called twice."""
         connection = getattr(self, "_connection", None)
+        if self.owner.foreign:
+            # Closing it would take the parent's locks for gone, and might fold its log.
+            _PARENTS.append((connection, self._lock))
+            self._lock = None
+            return
         if connection is not None:
             connection.close()
         self.cache.clear()

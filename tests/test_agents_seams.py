@@ -42,7 +42,7 @@ class Replying:
 
     def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
         """Pay, and say what came of it."""
-        amount = situation.state.records
+        amount = situation.state.talk_seen
         result = yield from call(Call(tool="pay", arguments={"amount": amount}))
         assert isinstance(result, ToolResult)
         decision = Decision(action=Action("wait"), state=situation.state)
@@ -73,9 +73,9 @@ def test_leave_for_one_call_is_none_for_another() -> None:
     asks anew: what was allowed was the call that the person saw, with those arguments."""
     paid: list[int] = []
     bo = payer(paid)
-    bo.state = replace(bo.state, records=10)
+    bo.state = replace(bo.state, talk_seen=10)
     first = bo.chat("Pay!", "Ada", at=NINE).waits[0]
-    bo.state = replace(bo.state, records=1000)
+    bo.state = replace(bo.state, talk_seen=1000)
     (second,) = bo.answer(first.key, True).waits
     assert paid == []
     assert (first.arguments, second.arguments) == ({"amount": 10}, {"amount": 1000})

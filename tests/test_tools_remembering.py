@@ -56,7 +56,7 @@ def bo(tmp_path: Path) -> Agent:
 
 
 def texts(agent: Agent, tool: str, person: str, **given: Any) -> list[str]:
-    found = use(agent, tool, given, at=NINE, person=person)
+    found = use(agent, tool, given, at=NINE, person=person or None)
     assert found.ok, found.error
     return [one["text"] for one in found.value["found"]]
 
@@ -88,10 +88,12 @@ def test_nobody_is_shown_what_is_for_others(bo: Agent) -> None:
         for query in queries:
             shown += texts(bo, "memory_search", person, query=query, limit=10)
             shown += texts(bo, "knowledge_search", person, query=query, limit=10)
-            answer = use(bo, "answer_from_documents", {"question": query}, at=NINE, person=person)
+            answer = use(
+                bo, "answer_from_documents", {"question": query}, at=NINE, person=person or None
+            )
             shown.append(str(answer.value))
             for subject in ("Ada", "Cem"):
-                facts = use(bo, "fact_search", {"subject": subject}, at=NINE, person=person)
+                facts = use(bo, "fact_search", {"subject": subject}, at=NINE, person=person or None)
                 shown.append(str(facts.value))
         told = "\n".join(shown)
         for whose, words in secrets.items():

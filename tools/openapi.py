@@ -10,14 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..core import Json, ToolError, read_settings, read_text_file
 from .declare import AnyTool
-from .foreign import ForeignTool, fitting_name
+from .foreign import ForeignTool, fitting_name, needed
 from .foreign_schema import clean, resolved, tamed
 from .openapi_requests import Parameter, Send, ask
 
@@ -36,24 +35,23 @@ def tools_from_openapi(
     allow: Collection[str],
     namespace: str = "",
     base: str = "",
-    only: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> tuple[AnyTool, ...]:
     """A tool for each operation of a document (a value, or a .json, .yaml or .toml file).
 
     ``allow`` are the URLs below which requests may go, whatever the document says of its
     servers; ``base`` is used instead of those. ``only`` names the wanted operations by their
-    operationId. A tool is called ``namespace.operationId``; it reads where HTTP says that its
-    method does, else it acts. What cannot be put into words (files, cookies, forms) is left
-    out with a warning. Raises ToolError for what is no such document, or may not be asked.
+    operationId: no name, no tool (None: every operation, at most 1,000). A tool is called
+    ``namespace.operationId``; it reads where HTTP says that its method does, else it acts. What
+    cannot be put into words (files, cookies, forms) is left out with a warning. Raises
+    ToolError for what is no such document, or may not be asked.
     """
+    wanted = None if only is None else frozenset(_names(only, "only"))
+    allow = _names(allow, "allow")
     root = _read(document)
     found: dict[str, AnyTool] = {}
-    wanted = set(only)
-    for path, method, operation in _operations(root):
+    for path, method, operation in _chosen(root, wanted):
         given = operation.get("operationId")
-        if wanted and given not in wanted:
-            continue
-        wanted.discard(given)
         label = f"{method.upper()} {path}"
         try:
             _check_path(path)
@@ -71,9 +69,40 @@ def tools_from_openapi(
             effect="reads" if method in _READING else "acts",
             run=run,
         )
-    if wanted:
-        raise ToolError(f"the OpenAPI document has no operation {', '.join(sorted(wanted))}")
     return tuple(found.values())
+
+
+def _names(given: Collection[str], what: str) -> tuple[str, ...]:
+    """A collection of texts. Raises ToolError for one bare text, which would be read letter by
+    letter, and for what is no text."""
+    if isinstance(given, str) or not all(isinstance(one, str) and one for one in given):
+        raise ToolError(f"OpenAPI tools: '{what}' is {given!r}; give a list of texts")
+    return tuple(given)
+
+
+def _chosen(
+    root: dict[str, Json], wanted: Collection[str] | None
+) -> Iterator[tuple[str, str, dict[str, Json]]]:
+    """The operations of these names; all of them for None. Raises ToolError for names that no
+    operation has or that two have, and for too many operations."""
+    count: dict[Json, int] = dict.fromkeys(wanted or (), 0)
+    for number, (path, method, operation) in enumerate(_operations(root)):
+        given = operation.get("operationId")
+        if wanted is None:
+            if number >= _MOST:
+                raise ToolError(
+                    f"the OpenAPI document has more than {_MOST} operations; name the wanted "
+                    "ones in 'only'"
+                )
+        elif not isinstance(given, str) or given not in count:
+            continue
+        else:
+            count[given] += 1
+            if count[given] > 1:
+                raise ToolError(f"the OpenAPI document has two operations '{given}'; rename one")
+        yield path, method, operation
+    if missing := sorted(name for name, found in count.items() if not found):
+        raise ToolError(f"the OpenAPI document has no operation {', '.join(missing)}")
 
 
 def _check_path(path: str) -> None:
@@ -88,7 +117,7 @@ def _read(document: Json | Path | str) -> dict[str, Json]:
     if isinstance(document, Path | str):
         file = Path(document)
         if file.suffix in (".yaml", ".yml"):
-            yaml: Any = import_module("yaml")
+            yaml: Any = needed("yaml")
             text = read_text_file(file, error=ToolError)
             try:
                 root = yaml.safe_load(text)
@@ -108,16 +137,12 @@ def _read(document: Json | Path | str) -> dict[str, Json]:
 def _operations(root: dict[str, Json]) -> Iterator[tuple[str, str, dict[str, Json]]]:
     """Path, method and operation, with what its path says for all operations put in."""
     paths = root.get("paths")
-    count = 0
     for path, given in (paths if isinstance(paths, dict) else {}).items():
         item = _followed(root, given)
         for method in _METHODS:
             operation = _followed(root, item.get(method))
             if not operation or not str(path).startswith("/"):
                 continue
-            count += 1
-            if count > _MOST:
-                raise ToolError(f"the OpenAPI document has more than {_MOST} operations; name some")
             shared = _listed(item.get("parameters"))
             servers = operation.get("servers") or item.get("servers") or root.get("servers")
             own = _listed(operation.get("parameters"))

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import inf
 from typing import Literal, TypeAlias
 
 from ..core import SettingError, ToolSpec
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
+
+VERDICTS = ("allow", "ask", "deny")
+NOBODY = "somebody without a name"
+"""The source of words that nobody's name stands over; no pattern trusts it."""
 
 MARKS = ("@pure", "@reads", "@acts", "@outside")
 """Patterns that name tools by what they do."""
@@ -24,6 +29,20 @@ class Budget:
     asks: int = 0
     tokens: int = 0
     seconds: float = 0.0
+
+    def check(self) -> None:
+        """Raises SettingError for what is no number, negative or endless."""
+        for name in ("calls", "asks", "tokens", "seconds"):
+            value = getattr(self, name)
+            kinds = (int, float) if name == "seconds" else (int,)
+            # Not None: what is not given is no reason to give any amount.
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise SettingError(f"policy: a budget's '{name}' is {value!r}; give a number")
+            if not 0 <= value < inf:
+                raise SettingError(
+                    f"policy: a budget must not be negative nor endless; '{name}' is {value}, "
+                    "0 means any amount"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +87,17 @@ class Policy:
     life: Budget = Budget()
 
     def __post_init__(self) -> None:
+        for name in ("allow", "ask", "deny", "trusted", "own", "again"):
+            object.__setattr__(self, name, patterns(getattr(self, name), f"policy: '{name}'"))
+        if self.strangers not in VERDICTS:
+            raise SettingError(
+                f"policy: 'strangers' is {self.strangers!r}; say {', '.join(VERDICTS)}"
+            )
         for pattern in (*self.allow, *self.ask, *self.deny, *self.own, *self.again):
             if pattern.startswith("@") and pattern not in MARKS:
                 raise SettingError(f"policy: '{pattern}' is none of {', '.join(MARKS)}")
         for budget in (self.thought, self.life):
-            if min(budget.calls, budget.asks, budget.tokens, budget.seconds) < 0:
-                raise SettingError("policy: a budget must not be negative; 0 means any amount")
+            budget.check()
         if self.life.seconds or self.life.asks:
             raise SettingError("policy: a life is bounded by calls and tokens; see 'thought'")
 
@@ -100,8 +124,22 @@ class Policy:
         return Ruling("allow")
 
     def strange(self, sources: Iterable[str]) -> tuple[str, ...]:
-        """Those of ``sources`` that are not trusted, in order."""
-        return tuple(sorted({s for s in sources if s and not matches(s, self.trusted)}))
+        """Those of ``sources`` that are not trusted, in order; a source without a name is
+        nobody's, whom no pattern trusts."""
+        named = {source if source.strip() else NOBODY for source in sources}
+        return tuple(sorted(s for s in named if s == NOBODY or not matches(s, self.trusted)))
+
+
+def patterns(given: object, what: str) -> tuple[str, ...]:
+    """Patterns as a tuple. Raises SettingError for one bare text, which would be read letter by
+    letter, for an empty pattern, and for what is no text."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise SettingError(f"{what} is {given!r}; give a list of patterns, such as ['web.*']")
+    found = tuple(given)
+    for one in found:
+        if not isinstance(one, str) or not one.strip():
+            raise SettingError(f"{what} holds {one!r}, which is no pattern of names; leave it out")
+    return found
 
 
 def matches(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:

@@ -15,6 +15,9 @@ from typing import TypeAlias
 Tell: TypeAlias = Callable[[str, float | None], None]
 """Takes what a tool says while it works: words, and the share that is done."""
 
+ENDS = (SystemExit, asyncio.CancelledError)
+"""What a tool may end by besides an Exception; it ends the call, not its caller."""
+
 log = logging.getLogger(__name__)
 
 # After its time an async function gets this long to take its cancellation in.
@@ -92,7 +95,8 @@ def _finished(result: object) -> object:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(_awaited(result))).result()
+        work = copy_context().run
+        return pool.submit(work, lambda: asyncio.run(_awaited(result))).result()
 
 
 async def _awaited(result: Awaitable[object]) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from .declare import (
 )
 from .find import tool_by_name
 from .policy import Policy, Ruling
-from .running import Tell, again, run
+from .running import ENDS, Tell, again, run
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -173,12 +174,12 @@ class Toolbox:
         log.debug("%s calls %s(%s): %s [%s]", context.who, name, arguments, why, receipt)
         try:
             value = self._run(found, arguments, replace(context, key=key))
-        # A tool may raise anything, and call sys.exit: that must not end whoever called it.
-        except (Exception, SystemExit) as error:
-            kind = type(error).__name__
-            log.warning("tool %s, called by %s: %s: %s", name, context.who, kind, error)
+        # A tool may raise anything, call sys.exit and cancel what it waits for: that must not
+        # end whoever called it. An interrupt is the user's, and does.
+        except (*ENDS, Exception) as error:
+            log.warning("tool %s, called by %s: %s", name, context.who, _told(error))
             log.debug("tool %s [%s] failed here", name, receipt, exc_info=True)
-            return _refused(f"{kind}: {error}", _reason(error), receipt)
+            return _refused(_told(error), _reason(error), receipt)
         return self.carried(found, value, receipt)
 
     def _run(self, found: AnyTool, arguments: Json, context: ToolContext) -> object:
@@ -284,6 +285,12 @@ def _encodable(text: str) -> str:
     """The text as a file takes it. Names of files may hold halves of surrogate pairs; a receipt
     that cannot be written would leave an act undone in the books."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, CancelledError):
+        return "what it waited for was cancelled"
+    return f"{type(error).__name__}: {error}"
 
 
 def _reason(error: BaseException) -> Fault:

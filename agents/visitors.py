@@ -1,0 +1,58 @@
+"""Who talks with an agent: the one rule for names of people."""
+
+from __future__ import annotations
+
+import re
+from unicodedata import category, normalize
+
+from ..core import AgentId, SettingError, same_name
+
+LONGEST = 80
+"""The most characters of a person's name."""
+
+_JOINER = re.compile("[\u200c\u200d]")
+
+
+def visitor(agent: AgentId, person: object) -> AgentId:
+    """A person's name as it is kept: composed (NFC), each run of blanks one space.
+
+    What is for a person, and whom a policy trusts, goes by this very spelling. Raises
+    SettingError for no text, nothing but blanks, invisible characters, more than ``LONGEST``
+    characters, and for the name of the ``agent`` in any case or Unicode form: under that,
+    words of others would pass for its own.
+
+    >>> visitor("Bo", "  Ada   Lind ")
+    'Ada Lind'
+    """
+    if not isinstance(person, str):
+        raise SettingError(f"{agent}: talks with people; a name is a text, not {person!r}")
+    name = normalize("NFC", " ".join(person.split()))
+    if not name:
+        raise SettingError(f"{agent}: talks with people, and this one has no name; give one")
+    if len(name) > LONGEST or not _joined(name).isprintable():
+        raise SettingError(
+            f"{agent}: a person's name has at most {LONGEST} printable characters, unlike "
+            f"{name[:LONGEST]!r}"
+        )
+    if same_name(name, agent):
+        raise SettingError(
+            f"{agent}: talks with people, and '{name}' is its own name; give the person's"
+        )
+    if not any(category(letter)[0] in "LN" for letter in name):
+        raise SettingError(f"{agent}: {name!r} is no name: it has neither letter nor digit")
+    return name
+
+
+def _joined(name: str) -> str:
+    """A name without the joiners that stand between two letters, as Persian and Indic
+    scripts write them."""
+    return _JOINER.sub(
+        lambda found: (
+            ""
+            if 0 < found.start() < len(name) - 1
+            and category(name[found.start() - 1])[0] in "LM"
+            and category(name[found.end()])[0] in "LM"
+            else found[0]
+        ),
+        name,
+    )

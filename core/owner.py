@@ -1,0 +1,96 @@
+"""Who may use a store at a moment: one thread of the process that opened it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+from .errors import RunError, RunLocked
+
+S = TypeVar("S")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds that whoever holds one store waits for another: two that wait for each other would
+never end."""
+
+_held: ContextVar[tuple[object, ...]] = ContextVar("denizens_stores_held", default=())
+
+
+class Owner:
+    """A lock that is held by a context (``contextvars``), not by a thread: a tool that runs in
+    a thread of its own acts for the chat that called it, and may use the same store. Held
+    again by who holds it; everybody else waits.
+
+    >>> owner = Owner("bo.db")
+    >>> with owner, owner:
+    ...     owner.held
+    True
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._mark: object = None
+        self._depth = 0
+
+    @property
+    def held(self) -> bool:
+        """Whether the running context holds it."""
+        return self._mark is not None and self._mark in _held.get()
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this is a process forked from the one that opened the store."""
+        return os.getpid() != self._pid
+
+    def __enter__(self) -> Owner:
+        """Wait for it. Raises RunError in a forked process, RunLocked where waiting might
+        never end."""
+        if self.foreign:
+            raise RunError(
+                f"{self._name}: was opened by process {self._pid} and cannot be used in its fork "
+                f"{os.getpid()}; open it there after the fork, or start processes by 'spawn'"
+            )
+        if self.held:
+            self._depth += 1
+            return self
+        if not self._lock.acquire(timeout=PATIENCE if _held.get() else -1):
+            raise RunLocked(
+                f"{self._name}: another thread has used it for {PATIENCE:g} s, and may wait for "
+                "this one; let agents of two files not call each other in turn"
+            )
+        self._mark, self._depth = object(), 1
+        _held.set((*_held.get(), self._mark))
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Let the next in."""
+        self._depth -= 1
+        if self._depth:
+            return
+        _held.set(tuple(mark for mark in _held.get() if mark is not self._mark))
+        self._mark = None
+        self._lock.release()
+
+
+def exclusive(
+    owner: Callable[[S], Owner],
+) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
+    """A method during which the ``owner`` that its object names is held."""
+
+    def held(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+        @wraps(method)
+        def work(self: S, *args: P.args, **named: P.kwargs) -> T:
+            with owner(self):
+                return method(self, *args, **named)
+
+        return cast("Callable[Concatenate[S, P], T]", work)
+
+    return held

@@ -1,0 +1,241 @@
+"""Doors: what is absent, blank or of the wrong type never widens a right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from denizens import Agent, Memory, Persona, Toolbox
+from denizens.agents import use
+from denizens.agents.visitors import visitor
+from denizens.core import (
+    Approval,
+    Choose,
+    Line,
+    Model,
+    ModelAsk,
+    Rate,
+    SettingError,
+    ToolError,
+    page_blocks,
+)
+from denizens.memory import Documents
+from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.planners import Dialogue, Intent
+from denizens.server.mcp_serving import checked_tokens
+from denizens.store import Store
+from denizens.tools import Budget, Policy, tool, tools_from_openapi
+
+NOON = datetime(2026, 5, 2, 12)
+SITE = "https://api.example.org"
+
+
+def shop(*names: str) -> dict[str, Any]:
+    """An OpenAPI document with one acting operation for each name."""
+    paths = {f"/p{n}": {"post": {"operationId": name}} for n, name in enumerate(names)}
+    return {"openapi": "3.0.3", "servers": [{"url": SITE}], "paths": paths}
+
+
+def taken(document: dict[str, Any], only: Any) -> list[str]:
+    """The names of the tools that ``only`` takes out of a document."""
+    found = tools_from_openapi(document, send=lambda request: None, allow=[SITE], only=only)
+    return [one.name for one in found]
+
+
+def test_only_the_named_operations() -> None:
+    """What stands after the named operations is not taken, an empty list takes nothing, and
+    None alone takes all."""
+    document = shop("read", "drop", "wipe")
+    assert taken(document, ["read"]) == ["read"]
+    assert taken(document, []) == []
+    assert taken(document, None) == ["read", "drop", "wipe"]
+
+
+def test_a_large_document_gives_what_is_named() -> None:
+    """The bound on operations counts those that are taken; a foreign server of another
+    operation is no hindrance."""
+    document = shop(*(f"get{n}" for n in range(1001)))
+    document["paths"]["/p0"]["post"]["servers"] = [{"url": "https://elsewhere.example"}]
+    assert taken(document, ["get1000"]) == ["get1000"]
+    with pytest.raises(ToolError, match="'only'"):
+        taken(shop(*(f"get{n}" for n in range(1001))), None)
+
+
+@pytest.mark.parametrize("only", ["read", [""], [None], ["nothing"], ["twice"]])
+def test_what_only_cannot_mean(only: Any) -> None:
+    """A bare text, an empty name, an unknown one and one that two operations have."""
+    with pytest.raises(ToolError):
+        taken(shop("read", "twice", "twice"), only)
+
+
+def payer(
+    paid: list[int], store: Any = ":memory:", name: str = "Bo", prompts: list[str] | None = None
+) -> Agent:
+    """An agent that is asked for money and pays, when it may."""
+
+    @tool(effect="acts")
+    def pay() -> str:
+        """Pay the rent."""
+        paid.append(1)
+        return "paid"
+
+    def answer(ask: ModelAsk) -> Any:
+        if isinstance(ask, Choose):
+            return "pay"
+        if prompts is not None:
+            prompts.append(str(ask))
+        return 3 if isinstance(ask, Rate) else "Fine."
+
+    return Agent(
+        Persona(name=name),
+        model=ScriptedModel(answer),
+        memory=Memory(store, name),
+        tools=Toolbox([pay]),
+        policy=Policy(ask=("@acts",), trusted=("*",)),
+        dialogue=Dialogue(intents=(Intent(name="pay", about="Pay.", tool="pay"),)),
+    )
+
+
+@pytest.mark.parametrize("given", ["no", "n", "", 0, 1, [], object()])
+def test_only_true_is_leave(given: Any) -> None:
+    """A callback that gives back a text or a number gives no leave; the error says so."""
+    paid: list[int] = []
+    bo = payer(paid)
+    with pytest.raises(SettingError, match="True or False"):
+        bo.chat("Pay.", "Ada", at=NOON, approve=lambda request: given)
+    with pytest.raises(SettingError, match="True or False"):
+        Approval(given)
+    assert not paid
+    bo.chat("Pay.", "Ada", at=NOON, approve=lambda request: True)
+    assert paid == [1]
+
+
+def test_a_waiting_call_is_its_own_agents(tmp_path: Path) -> None:
+    """Neither a made-up key nor another agent's talk is answered, and the reply still waits."""
+    paid: list[int] = []
+    with Store(tmp_path / "both.db") as store:
+        ann, bo = payer(paid, store, "Ann"), payer(paid, store, "Bo")
+        (request,) = ann.chat("My PIN is 4711, pay.", "Ada", at=NOON).waits
+        scope = request.key.split("/")[1]
+        for agent, key in ((bo, f"Bo/{scope}/x"), (bo, request.key), (ann, f"Ann/{scope}/x")):
+            with pytest.raises(SettingError, match="no reply waits"):
+                agent.answer(key, True)
+        assert not len(bo.memory)
+        assert not paid
+        ann.answer(request.key, True)
+    assert paid == [1]
+
+
+@pytest.mark.parametrize(
+    "person", ["", "  ", "\u200b", None, 7, "Bo", " bo ", "Ｂｏ", "B\u200bo", "?"]
+)
+def test_who_has_no_name_of_their_own_is_not_talked_with(person: Any) -> None:
+    """Blank, invisible, no text, or the agent's own name in any form: refused before anything
+    is thought, written or called."""
+    paid: list[int] = []
+    prompts: list[str] = []
+    bo = payer(paid, prompts=prompts)
+    with pytest.raises(SettingError):
+        bo.chat("Pay.", person, at=NOON, approve=lambda request: True)
+    with pytest.raises(SettingError):
+        next(bo.reply(Line(person, "Pay.", NOON)))
+    assert not prompts
+    assert not paid
+    assert not len(bo.memory)
+    if person is not None:  # the owner's own word
+        with pytest.raises(SettingError):
+            use(bo, "pay", {}, at=NOON, person=person, approve=lambda request: True)
+
+
+def test_one_spelling_of_a_name() -> None:
+    """Blanks and composition are settled at the door; scripts with joiners keep them."""
+    assert visitor("Bo", " Zoe\u0308   Lind") == "Zoë Lind"
+    assert visitor("Bo", "علی\u200cرضا") == "علی\u200cرضا"
+
+
+@pytest.mark.parametrize("field", ["allow", "ask", "deny", "trusted", "own", "again"])
+@pytest.mark.parametrize("given", ["pay", [""], [" "], None, [None]])
+def test_patterns_are_lists_of_names(field: str, given: Any) -> None:
+    """A bare text would be read letter by letter: deny='pay' would deny nothing."""
+    with pytest.raises(SettingError, match=field):
+        Policy(**{field: given})
+
+
+def test_nobodys_words_are_strange() -> None:
+    """A source without a name is trusted by no pattern; a verdict is one of three."""
+    assert Policy(trusted=("*",)).strange(["", " ", "Ada"]) == ("somebody without a name",)
+    for given in ("", "alow", None):
+        with pytest.raises(SettingError, match="strangers"):
+            Policy(strangers=given)  # type: ignore[arg-type]
+    for wrong in ({"calls": None}, {"calls": True}, {"seconds": float("nan")}):
+        with pytest.raises(SettingError, match="budget"):
+            Policy(thought=Budget(**wrong))
+
+
+@pytest.mark.parametrize("names", [(), ("",), ("Ada", "ＡＤＡ"), (" ",)])
+def test_tokens_name_people(names: Sequence[str]) -> None:
+    """No tokens at all, a blank name, and two forms of one name open no server."""
+    with pytest.raises(SettingError):
+        checked_tokens({name: f"{n}" * 20 for n, name in enumerate(names)}, "tokens")
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<p hidden>no<p>yes", "yes"),
+        ("<div aria-hidden='true'>no<b>no</b></div>yes", "yes"),
+        ("<div style='DISPLAY : none !important'>no<div>no</div>no</div>yes", "yes"),
+        ("<p style='dis&#112;lay:none'>no</p>yes", "yes"),
+        ("<i style='visibility:hidden'>no<b style='visibility:visible'>ye</b></i>s", "yes"),
+        ("<b style='font-size:0'>no<i style='font-size:9pt'>ye</i>no</b>s", "yes"),
+        ("<p style='color:#fefefe'>no</p>yes", "yes"),
+        ("<div bgcolor='red'><p style='color:red'>no</p>yes</div>", "yes"),
+        ("<div style='background:#000'><p style='color:white'>yes</p></div>", "yes"),
+        ("<link rel=stylesheet><p style='color:white'>yes</p>", "yes"),
+        ("<p style='color:rgba(0,0,0,0)'>no</p>yes", "yes"),
+        ("<p style='position:absolute;left:-9999px'>no</p>yes", "yes"),
+        ("<p style='height:0;overflow:hidden'>no</p>yes", "yes"),
+        ("<p style='opacity:0'>no</p><!-- no --><template>no</template>yes", "yes"),
+        ("<noscript>no</noscript><dialog>no</dialog><dialog open>yes</dialog>", "yes"),
+        ("<ul><li hidden>no<li>yes</ul>", "yes"),
+        ("<table><tr hidden><td>no<tr><td>yes</table>", "yes"),
+        ("<div><span hidden>no</div>yes<input hidden><svg/>", "yes"),
+    ],
+)
+def test_what_a_page_hides_is_not_read(page: str, shown: str) -> None:
+    """Only what people see of a page is remembered of it, and all of that."""
+    assert " ".join(block.text for block in page_blocks(page)) == shown
+
+
+@pytest.mark.parametrize(
+    "shape", ["<b>", "<li>", "<p hidden>", "<ul><b>", "</b>", "<b style='", "<b a=", "<table><td>"]
+)
+def test_hostile_nesting_is_read_in_one_go(shape: str) -> None:
+    """300,000 characters of tags cost seconds at most: each tag costs the same."""
+    began = datetime.now()
+    page_blocks(shape * (300_000 // len(shape)))
+    assert datetime.now() - began < timedelta(seconds=5)
+
+
+def test_documents_are_read_after_a_start_that_failed(tmp_path: Path) -> None:
+    """A start that broke off before its documents reads them at the next; one that was
+    removed since does not come back."""
+    file = tmp_path / "handbook.md"
+
+    def start() -> tuple[str, ...]:
+        with Memory(tmp_path / "bo.db", "Bo") as memory:
+            model: Model = ImprovisedModel()
+            persona = Persona(name="Bo", facts=("Bo bakes.",))
+            Agent(persona, model=model, memory=memory, documents=[file]).grow_up(at=NOON)
+            return Documents(memory).names()
+
+    with pytest.raises(Exception, match="handbook"):
+        start()
+    file.write_text("Holidays begin on 3 July.\n")
+    assert start() == ("handbook.md",)
+    with Memory(tmp_path / "bo.db", "Bo") as memory:
+        Documents(memory).remove("handbook.md")
+    assert start() == ()
