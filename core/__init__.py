@@ -90,6 +90,7 @@ from .schemas import read_as, schema_of
 from .seed import Seed
 from .settings import nearest, read_settings
 from .text import (
+    characters,
     count_words,
     decode_text,
     is_unspaced,
@@ -98,6 +99,8 @@ from .text import (
     read_text_file,
     repaired,
     same_name,
+    sentences,
+    word_runs,
     words,
 )
 from .thought import (
@@ -120,6 +123,9 @@ from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
     "words",
+    "word_runs",
+    "sentences",
+    "characters",
     "same_name",
     "repaired",
     "read_text_file",
