@@ -136,6 +136,16 @@ def sentences(text: str) -> list[str]:
     return [found for part in _SENTENCE.split(text) if (found := part.strip())]
 
 
+def sentence_ends(text: str) -> list[int]:
+    """Where the sentences of a text end, with the blanks after them; the last is its length.
+
+    >>> sentence_ends("One.  Two.")
+    [6, 10]
+    """
+    ends = [place.end() for place in _SENTENCE.finditer(text)]
+    return ends if ends and ends[-1] == len(text) else [*ends, len(text)]
+
+
 def count_words(text: str) -> int:
     """How many words a text has; two characters count as one where a script has no blanks.
 
