@@ -95,7 +95,8 @@ def match(
     times = spans(cue.text, cue.at)
     close = nearness(shelf.created.array[places], times)
     said = np.isin(index.who.array[places], list(named)) if named else np.ones(len(places), bool)
-    plain = [word for word in words if word not in _name_words(index, named)]
+    names = _name_words(index, named)
+    plain = [word for word in words if word not in names]
     most = (K1 + 1) * scorer.whole(plain)
     alone = Scorer(index, keep, None).words(plain) / (most or 1.0)
     fused = DENSE * scaled(meaning[places], 0.0) + (1 - DENSE) * scaled(found[places], 0.0)
