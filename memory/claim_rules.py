@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from .whens import spans
 
 SHAPES = Path(__file__).parent / "claim_shapes.txt"
 
+HEARSAY = 0.5
+"""Confidence of what somebody is said to have said."""
 LONGEST = 400
 """Characters of a clause that rules look at; what is longer is no plain sentence."""
 
@@ -48,9 +51,9 @@ _VERB = re.compile(r"(?:lives?|works?|plays?|studies|drives?|moved|likes?|is|has
 # What is asked, supposed or wished was not said to be so. ("May" is a month.)
 _SUPPOSED = re.compile(
     r"\?|\bmay\b|(?i:\b(?:if|unless|whether|would|could|should|might|maybe|perhaps|wants? to|"
-    r"wish\w*|hopes? to|hoping to|dream(?:s|t|ed|ing)? (?:of|that|about)|plans? to|planning to|"
-    r"almost|nearly|pretend\w*|imagine|suppos\w+|in case|as though|(?:think|believe|guess|doubt|"
-    r"suspect|assume|claim)(?:s|ed)?|thought|probably|going to)\b)|['’](?:d|ll)\b"
+    r"wish\w*|hopes? to|hoping to|dreams? (?:of|that|about)|dream(?:t|ed|ing)|plans? to|"
+    r"planning to|almost|nearly|pretend\w*|imagine|suppos\w+|in case|as though|"
+    r"(?:think|believe|guess|doubt|suspect|assume|claim)(?:s|ed)?|thought|probably|going to)\b)|['’](?:d|ll)\b"
 )
 _DENIED = re.compile(r"(?i:\b(?:not|never|used to|no longer|stopped|hardly)\b)|n['’]t\b")
 # "When I live in Rome, I will ...": the part before the comma is no fact, the rest may be.
@@ -83,7 +86,10 @@ _ITEMS = re.compile(
 )
 _SEVERAL = frozenset({"likes", "knows"})
 _EDGE = re.compile(r"(?i:\s*\b(?:in|on|since|from|as of|at|by|of|during|until|around)\s*)$")
-_DATED = re.compile(r"(?i:\bbirthday\b|\bborn\b|\byears old\b|\bturned\b)")
+_DATED = re.compile(r"(?i:\bbirthday\b|\bborn\b)")
+_UNTIL = re.compile(r"(?i:until|till|by|before)\b")
+_SHORT = re.compile(r"(?<!\w)([Ii]|[Yy]ou)['’](m|re|ve)\b")
+_FULL = {"m": "am", "re": "are", "ve": "have"}
 _SINCE = re.compile(
     rf"\b(?:since|as of|from|in)\s+(?:(?P<day>\d{{1,2}}) )?"
     rf"(?:(?P<month>{MONTHS.replace(' ', '|')}) )?(?P<year>(?:19|20)\d\d)\b",
@@ -153,6 +159,8 @@ def _speeches(line: Said) -> Iterator[Said]:
             others = told.groupdict().get("to") or ""
             to = line.who if others == "me" else line.to if others == "you" else others
             who = line.who if told["who"] == "I" else _bare(told["who"])
+            if who.casefold() in _NOBODY:
+                continue
             quoted.append(Said(who, "" if to in _NOTHING else to, quote["words"]))
     rest.append(line.words[at:])
     yield Said(line.who, line.to, " … ".join(rest))
@@ -166,27 +174,30 @@ def _in_words(line: Said, record: Record) -> Iterator[Draft]:
             continue
         if front := _FRONTED.match(sentence):
             sentence = sentence[front.end() :]
-        subject = ""
+        subject, heard = "", False
         for clause in _CLAUSES.split(_INSTEAD.sub("", sentence)):
             if len(clause) > LONGEST:
                 continue
             whole = f"{subject} {clause}" if subject and _VERB.match(clause) else clause
             if re.search(r"(?i:\b(?:if|unless)\b)", clause):
                 break  # What follows is under the condition too.
-            for draft in _in_clause(whole, line, record):
+            whole = _SHORT.sub(lambda place: f"{place[1]} {_FULL[place[2]]}", whole)
+            teller = _REPORTED.search(whole)
+            reported = teller is not None and teller["who"] != "I"
+            heard = heard or reported
+            for draft in _in_clause(whole, line, record, reported=reported):
                 subject = draft.subject
-                yield draft
+                # What is only passed on counts less, to the end of its sentence.
+                yield replace(draft, confidence=HEARSAY) if heard else draft
 
 
-def _in_clause(clause: str, line: Said, record: Record) -> Iterator[Draft]:
+def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> Iterator[Draft]:
     if _SUPPOSED.search(clause):
         return
     since = _since(clause, record.created)
     clause, moment = _undated(_TRAILING.sub("", clause), record.created)
     since = since or moment
     denied = bool(_DENIED.search(clause))
-    teller = _REPORTED.search(clause)
-    reported = teller is not None and teller["who"] != "I"
     taken: set[str] = set()
     for relation, shape in shapes():
         denies = relation.startswith("-")
@@ -213,7 +224,7 @@ def _in_clause(clause: str, line: Said, record: Record) -> Iterator[Draft]:
                 since=since,
                 denies=denies,
                 replaces=relation.startswith("+"),
-                confidence=0.5 if reported else 0.7 if relation.startswith("+") else 0.9,
+                confidence=0.7 if relation.startswith("+") else 0.9,
             )
         if denies:
             return
@@ -241,7 +252,7 @@ def _undated(clause: str, now: Time) -> tuple[str, Time | None]:
     for time in times:
         before, _, after = clause.partition(time.words)
         clause = " ".join(f"{_EDGE.sub('', before)} {after.lstrip(' ,')}".split())
-    past = [time.start for time in times if time.start <= now]
+    past = [time.start for time in times if time.start <= now and not _UNTIL.match(time.words)]
     return clause, past[0] if past else None
 
 
