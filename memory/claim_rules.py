@@ -53,7 +53,8 @@ _SUPPOSED = re.compile(
     r"\?|\bmay\b|(?i:\b(?:if|unless|whether|would|could|should|might|maybe|perhaps|wants? to|"
     r"wish\w*|hopes? to|hoping to|dreams? (?:of|that|about)|dream(?:t|ed|ing)|plans? to|"
     r"planning to|almost|nearly|pretend\w*|imagine|suppos\w+|in case|as though|"
-    r"(?:think|believe|guess|doubt|suspect|assume|claim)(?:s|ed)?|thought|probably|going to)\b)|['’](?:d|ll)\b"
+    r"(?:think|believe|guess|doubt|suspect|assume|claim)(?:s|ed)?|thought|probably|"
+    r"going to)\b)|['’](?:d|ll)\b"
 )
 _DENIED = re.compile(r"(?i:\b(?:not|never|used to|no longer|stopped|hardly)\b)|n['’]t\b")
 # "When I live in Rome, I will ...": the part before the comma is no fact, the rest may be.

@@ -14,7 +14,7 @@ from .finishing import cosines_of, ends_of, finish
 from .hiding import log_sizes
 from .index import Index, units
 from .making import uncollected
-from .recall import SLACK, WHOLE
+from .recall import SLACK, WHOLE, repeating
 from .shelf import Shelf, seconds
 from .standing import Standing
 
@@ -109,7 +109,10 @@ def together(
             piece = group[start : start + PIECE]
             with uncollected():
                 found = _recall(pool, piece, queries[start : start + PIECE])
-            answers.update(zip([asked.place for asked in piece], found, strict=True))
+            for asked, hits in zip(piece, found, strict=True):
+                # Whose best repeat a text needs more of them: it is asked alone.
+                if asked.stand.rules.repeats or not repeating(hits):
+                    answers[asked.place] = hits
     return answers
 
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .scoring import best, scaled
+from .scoring import scaled
 from .words import terms
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..core import Cue, Hit, Record
     from .scene import Scene
 
@@ -21,14 +19,9 @@ POOL = 5  # so many times the limit are looked through for variety or for what f
 REACH = 200  # records each way in which neighbours of an episode are looked for
 
 
-def shortlist(scores: NDArray[np.float64], cue: Cue) -> NDArray[np.int64]:
-    """Places of the best that ``finished`` picks from, best first: the cue's limit, or more
-    where it may pass some over."""
-    return best(scores, width(cue))
-
-
 def width(cue: Cue) -> int:
-    """How many of the best are picked from."""
+    """How many of the best are picked from: the cue's limit, or more where some may be passed
+    over."""
     wide = cue.variety > 0 or cue.tokens > 0
     return cue.limit * (POOL if wide else 1)
 

@@ -17,9 +17,9 @@ from ..core import AgentId, Cue, Hit, RecordId, Time
 from .codes import CELLS_FROM
 from .index import units
 from .matching import Match, explained, match
-from .picking import finished, shortlist, width
+from .picking import finished, width
 from .scene import Scene
-from .scoring import by_rank, fading, listed, scaled
+from .scoring import best, by_rank, fading, listed, scaled
 from .shelf import KINDS
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def recall(
     held_against = None
     if scene.rules.matching == "hybrid":
         held_against = match(scene.shelf, scene.candidates(), query, cue, scene.count)
-        parts = _matched(scene, held_against)
+        whole = _matched(scene, held_against)
+        found, chosen = _picked(scene, cue, lambda limit: whole)
     else:
-        parts = parts_of(scene, width(cue))
-    chosen = shortlist(parts.score, cue)
-    found = hits(scene.shelf, parts, chosen)
+        found, chosen = _picked(scene, cue, lambda limit: parts_of(scene, limit))
     if held_against is not None:
         words = scene.shelf.lexical
         found = tuple(
@@ -73,6 +72,39 @@ def recall(
             for hit, place in zip(found, chosen, strict=True)
         )
     return finished(found, scene, cue)
+
+
+def _picked(
+    scene: Scene, cue: Cue, parts_for: Callable[[int], Parts]
+) -> tuple[tuple[Hit, ...], Places]:
+    """The best that ``finished`` picks from, best first, and their places among the scored
+    candidates; ``parts_for`` gives the parts among which so many best are. One whose text a
+    better one has is there only where room is left for it, and a budget of tokens has none."""
+    wanted = limit = width(cue)
+    while True:
+        parts = parts_for(limit)
+        chosen = best(parts.score, limit)
+        found = hits(scene.shelf, parts, chosen)
+        if scene.rules.repeats or not repeating(found):
+            break
+        first: dict[str, int] = {}
+        for place, hit in enumerate(found):
+            first.setdefault(hit.record.text, place)
+        if len(first) < wanted and limit < scene.count:
+            limit = min(4 * limit, scene.count)
+            continue
+        kept = list(first.values())[:wanted]
+        if not cue.tokens:
+            others = sorted(set(range(len(found))) - set(first.values()))
+            kept = sorted([*kept, *others[: wanted - len(kept)]])
+        found, chosen = tuple(found[place] for place in kept), chosen[kept]
+        break
+    return found[: max(0, wanted)], chosen[: max(0, wanted)]
+
+
+def repeating(found: Sequence[Hit]) -> bool:
+    """Whether two of the hits have the same text."""
+    return len({hit.record.text for hit in found}) < len(found)
 
 
 def parts_of(scene: Scene, limit: int) -> Parts:

@@ -23,7 +23,9 @@ class RuleSet:
     ``without``. ``listing`` is the order before that (stable) sort: as written, or as
     reverie keeps it, events before thoughts, each newest first. Equal scores keep the order
     that results. ``successive``: of cues asked at once, each sees what those before it
-    chose as just accessed.
+    chose as just accessed. A record whose text a better one has is recalled only where
+    room is left for it, so that what was noted a hundred times does not fill an answer, unless
+    ``repeats``.
 
     ``approximate``: from some hundred thousand records on, candidates are those in the
     parts of the index nearest to the cue and the newest and most important ones, instead
@@ -45,6 +47,7 @@ class RuleSet:
     kinds: tuple[Kind, ...] = ()
     without: tuple[str, ...] = ()
     successive: bool = False
+    repeats: bool = False
     approximate: bool = False
     trust: tuple[tuple[str, float], ...] = ()
 
@@ -68,6 +71,7 @@ REVERIE = RuleSet(
     kinds=("observation", "thought", "plan"),
     without=("idle",),
     successive=True,
+    repeats=True,
 )
 """What the paper's published code does (``new_retrieve``), its inversion of recency
 included. It takes the top 30: ask with ``Cue(limit=30)``."""

@@ -136,9 +136,24 @@ def test_budget_of_tokens() -> None:
     assert len(hits) == 2
 
 
+@pytest.mark.parametrize("rules", ["paper", "recent", "hybrid", "paper-approx"])
+def test_equal_memories_do_not_fill_a_recall(rules: str) -> None:
+    """Of sixty equal notes one is recalled while others wait, whatever the rules, alone or asked
+    for many at once; where room is left they follow, but not within a budget of tokens."""
+    texts = ["Ada looks at the rye bread"] * 60 + ["rye is low", "the oven is hot"]
+    memory = Memory(":memory:", "Bo", rules=rules)
+    for minute, text in enumerate([*texts[60:], *texts[:60]]):
+        memory.remember(text, at=DAY + timedelta(minutes=minute))
+    ask = Cue(text="rye", at=DAY + timedelta(hours=2), limit=3, touch=False)
+    assert sorted(hit.record.text for hit in memory.recall(ask)) == sorted(set(texts))
+    assert len(memory.recall(replace(ask, limit=5))) == 5
+    assert len(memory.recall(replace(ask, limit=5, tokens=1000))) == 3
+    assert len(memory.recall(replace(ask, limit=5, rules="reverie"))) == 5
+
+
 def test_variety() -> None:
-    """Without variety two equal texts come first; with it the second is another."""
-    lines = [said("Ada", "rye bread and rye loaf"), said("Ada", "rye bread and rye loaf")]
+    """Without variety two texts of equal words come first; with it the second is another."""
+    lines = [said("Ada", "rye bread and rye loaf"), said("Ada", "rye bread and rye loaf!")]
     memory = filled(*lines, said("Bo", "rye fields in the north, far from town and river"))
     plain = [hit.record.id for hit in memory.recall(cue("rye", limit=2))]
     mixed = [hit.record.id for hit in memory.recall(cue("rye", limit=2, variety=0.7))]

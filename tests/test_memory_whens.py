@@ -10,7 +10,8 @@ from denizens.memory.whens import nearness, spans
 from hypothesis import given
 from hypothesis import strategies as st
 
-PIECES = "the of before after between to from half early - first next-to 1990s last next may 31 30 february 2023 in on ago week two 999 years"
+PIECES = "the of before after between to from half early - first 1990s "
+PIECES += "last next may 31 30 february 2023 in on ago week two 999 years"
 AT = datetime(2023, 6, 14, 15)  # a Wednesday
 
 
@@ -93,7 +94,7 @@ def test_times(text: str, start: str, end: str) -> None:
         "99 loaves",
         "",
         "on 30 February",
-        "7/5/2023 is in May for some and in July for others"[:8],
+        "on 7/5/2023",
         "version 1.2.3",
         "the fifth Friday",
     ],
