@@ -143,8 +143,8 @@ def test_equal_memories_do_not_fill_a_recall(rules: str) -> None:
     texts = ["Ada looks at the rye bread"] * 60 + ["rye is low", "the oven is hot"]
     memory = Memory(":memory:", "Bo", rules=rules)
     for minute, text in enumerate([*texts[60:], *texts[:60]]):
-        memory.remember(text, at=DAY + timedelta(minutes=minute))
-    ask = Cue(text="rye", at=DAY + timedelta(hours=2), limit=3, touch=False)
+        memory.remember(text, at=datetime(2023, 5, 1) + timedelta(minutes=minute))
+    ask = Cue(text="rye", at=datetime(2023, 5, 1) + timedelta(hours=2), limit=3, touch=False)
     assert sorted(hit.record.text for hit in memory.recall(ask)) == sorted(set(texts))
     assert len(memory.recall(replace(ask, limit=5))) == 5
     assert len(memory.recall(replace(ask, limit=5, tokens=1000))) == 3
