@@ -1,4 +1,4 @@
-"""What people say of themselves and of others, as claims: subjects, denials, conditions, reports."""
+"""What people say, as claims: subjects, denials, conditions, reports, times."""
 
 from __future__ import annotations
 
