@@ -98,6 +98,7 @@ from .seed import Seed
 from .settings import nearest, parse_settings, read_settings
 from .sleep_hours import clock_minutes, sleep_hours
 from .text import (
+    characters,
     count_words,
     decode_text,
     is_unspaced,
@@ -106,6 +107,9 @@ from .text import (
     read_text_file,
     repaired,
     same_name,
+    sentence_ends,
+    sentences,
+    word_runs,
     words,
 )
 from .thought import (
@@ -133,6 +137,10 @@ __all__ = [
     "ArgumentError",
     "check_arguments",
     "words",
+    "word_runs",
+    "sentences",
+    "sentence_ends",
+    "characters",
     "same_name",
     "repaired",
     "read_text_file",

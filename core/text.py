@@ -3,6 +3,7 @@ counted in words, one reader for text files."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -15,6 +16,17 @@ from .errors import DenizensError, SettingError
 # Scripts written without blanks between words: there a word is a pair of characters, as in
 # Lucene's CJK analysis; a library with dictionaries would weigh more than the rest of us.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Bopomofo}"
+# Letters and digits of ASCII: what the general shape comes to there.
+_ASCII_WORD = re.compile(r"[0-9A-Za-z]+")
+# Marks that end a sentence, of Latin and of other scripts; only the latter need no blank after.
+_CLOSERS = "\"'\u201d\u2019)\\]\u300d\u300f\uff09\u00bb"
+_SENTENCE = re.compile(
+    rf"(?:(?<=[.!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362])"
+    rf"|(?<=[.!?\u2026\u061f\u06d4][{_CLOSERS}]))\s+"
+    rf"|(?<=[\u3002\uff01\uff1f\uff0e\uff61])(?![{_CLOSERS}\u3002\uff01\uff1f])\s*"
+    rf"|(?<=[\u3002\uff01\uff1f][{_CLOSERS}])\s*"
+    r"|\n[ \t]*\n\s*"
+)
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -52,7 +64,9 @@ def normalize(text: str) -> str:
     'abc office, café and garden'
     """
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = unicodedata.normalize("NFKC", text).casefold()
+        # The dot above that casefolding leaves of a Turkish capital.
+        text = unicodedata.normalize("NFKC", re.sub("i\u0307+", "i", text))
         text = _patterns()["hyphen"].sub("", text)
         text = _patterns()["invisible"].sub("", text)
     else:
@@ -72,20 +86,64 @@ def words(text: str) -> list[str]:
     >>> words("我的猫 Tom 🐱")
     ['我的', '的猫', 'tom', '🐱']
     """
-    return list(_words(normalize(text)))
+    text = normalize(text)
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    return list(_words(text))
+
+
+def word_runs(text: str) -> list[str]:
+    """The words and numbers of a text as they are written, in order; where a script has no
+    blanks, each run of its characters in one piece.
+
+    >>> word_runs("Ada's 我的猫")
+    ['Ada', 's', '我的猫']
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    return [match[0] for match in _patterns()["word"].finditer(text)]
+
+
+def characters(text: str) -> list[str]:
+    """What a reader takes for single characters, each with its marks (grapheme clusters).
+
+    >>> len(characters("e\u0301e")), len("e\u0301e")
+    (2, 3)
+    """
+    found: list[str] = _patterns()["cluster"].findall(text)
+    return found
 
 
 def _words(text: str) -> Iterator[str]:
-    shapes = _patterns()
-    for match in shapes["word"].finditer(text):
+    for match in _patterns()["word"].finditer(text):
         if not match["unspaced"]:
             yield match[0]
             continue
-        clusters = shapes["cluster"].findall(match[0])
+        clusters = characters(match[0])
         if len(clusters) == 1:
             yield clusters[0]
         for first, second in pairwise(clusters):
             yield first + second
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, in any script: split after full stops, question and exclamation
+    marks (with what closes a quotation) and at blank lines. Their own blanks are kept.
+
+    >>> sentences('It rained. "Stay!" she said.  他来了。走吧！')
+    ['It rained.', '"Stay!"', 'she said.', '他来了。', '走吧！']
+    """
+    return [found for part in _SENTENCE.split(text) if (found := part.strip())]
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Where the sentences of a text end, with the blanks after them; the last is its length.
+
+    >>> sentence_ends("One.  Two.")
+    [6, 10]
+    """
+    ends = [place.end() for place in _SENTENCE.finditer(text)]
+    return ends if ends and ends[-1] == len(text) else [*ends, len(text)]
 
 
 def count_words(text: str) -> int:
@@ -94,6 +152,8 @@ def count_words(text: str) -> int:
     >>> count_words("We met at noon."), count_words("昨天我和小明去了公园。")
     (4, 5)
     """
+    if text.isascii():
+        return len(_ASCII_WORD.findall(text))
     shapes = _patterns()
     total = 0
     for match in shapes["word"].finditer(text):

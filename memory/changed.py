@@ -33,7 +33,7 @@ FLOOR_OPEN = 0.3
 ODD = 0.15
 
 _DAY = re.compile(
-    rf"\s*,?\b(?:on|in|as of|by|at)\s+(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)? )?"
+    rf"(?<!\s)\s*+,?\b(?:on|in|as of|by|at)\s+(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)? )?"
     rf"(?P<month>{MONTHS.replace(' ', '|')}),? (?P<year>(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )

@@ -29,7 +29,7 @@ from .claim_likeness import masked, typical
 SURE = 0.5
 """Below this probability of the chosen relation nothing is read."""
 LONGEST = 4
-_WORD = re.compile(r"[\w'’.@+-]*\w")
+_WORD = re.compile(r"(?<![\w'’.@+-])[\w'’.@+-]*\w")
 _NAMES = re.compile(r"[A-Z][\w’'-]*(?: [A-Z][\w’'-]*)*")
 _EDGES = frozenset(
     {"a", "an", "the", "of", "to", "in", "at", "on", "is", "and", "for", "with", "by"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core import AgentId, Record, RecordId, Time
+from ..core import AgentId, Record, RecordId, Time, is_unspaced
 from .claim_names import name_key
 
 
@@ -60,8 +61,21 @@ def said(record: Record) -> Said:
 def grounded(draft: Draft, record: Record) -> bool:
     """Whether the record's own words hold the draft: every word of its object and subject
     occurs there, the subject's also as the one who speaks or is spoken to."""
+    return grounds(record)(draft)
+
+
+def grounds(record: Record) -> Callable[[Draft], bool]:
+    """``grounded`` for many drafts of one record, whose words are read once."""
     line = said(record)
-    words = set(name_key(record.text).split()) | set(name_key(record.who).split())
-    words |= set(name_key(line.who).split()) | set(name_key(line.to).split())
-    wanted = [*name_key(draft.subject).split(), *name_key(draft.object).split()]
-    return all(word in words for word in wanted) and bool(name_key(draft.subject))
+    texts = [name_key(text) for text in (record.text, record.who, line.who, line.to)]
+    words = {word for text in texts for word in text.split()}
+
+    def test(draft: Draft) -> bool:
+        wanted = [*name_key(draft.subject).split(), *name_key(draft.object).split()]
+        return bool(name_key(draft.subject)) and all(
+            # Where a script has no blanks a word stands within a run of characters.
+            word in words or (is_unspaced(word[0]) and any(word in text for text in texts))
+            for word in wanted
+        )
+
+    return test

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ..core import is_unspaced, normalize, word_runs
+
 _ARTICLES = ("the ", "a ", "an ")
 _TITLES = {"mr", "mrs", "ms", "miss", "dr", "sir", "madam", "prof", "professor"}
-_WORDS = re.compile(r"\w+(?:['’]\w+)*")
+_WORDS = re.compile(r"\w+(?:'\w+)*")
+_POSSESSIVE = re.compile(r"(?<=\w)'s\b")
 
 
 def name_key(name: str) -> str:
@@ -16,11 +19,19 @@ def name_key(name: str) -> str:
     >>> name_key("The  Harbour-Bakery's"), name_key("Mrs. Ada Pell"), name_key("a Volvo")
     ('harbour bakery', 'ada pell', 'volvo')
     """
-    words = _WORDS.findall(name.casefold().replace("’", "'"))
-    words = [word.removesuffix("'s") for word in words]
+    words = _tokens(name)
     while len(words) > 1 and (words[0] in _TITLES or words[0] + " " in _ARTICLES):
         words = words[1:]
     return " ".join(words)
+
+
+def _tokens(text: str) -> list[str]:
+    """The words of a text in one form, without possessives; where a script has no blanks, each
+    run of its characters."""
+    if text.isascii():
+        return [word.removesuffix("'s") for word in _WORDS.findall(text.casefold())]
+    text = normalize(text).replace("’", "'")
+    return word_runs(_POSSESSIVE.sub("", text))
 
 
 class Names:
@@ -66,7 +77,7 @@ class Names:
 
     def mentioned(self, text: str) -> list[str]:
         """Keys of the entities a text names, longest spellings first taken, in their order."""
-        words = [word.removesuffix("'s") for word in _WORDS.findall(text.casefold())]
+        words = _tokens(text)
         found: dict[str, int] = {}
         place = 0
         while place < len(words):
@@ -77,4 +88,10 @@ class Names:
                     place += length - 1
                     break
             place += 1
+        if not text.isascii():
+            body = normalize(text)
+            for key in {**self._shown, **self._meant}:
+                # A name in a script without blanks stands within a run of characters.
+                if key and is_unspaced(key[0]) and (at := body.find(key)) >= 0:
+                    found.setdefault(self.resolve(key), len(words) + at)
         return sorted(found, key=found.__getitem__)

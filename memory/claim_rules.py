@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -11,15 +12,24 @@ from pathlib import Path
 from ..core import Record, Time
 from .claim_drafts import Draft, Said, said
 from .claim_likeness import MONTHS
+from .whens import spans
 
 SHAPES = Path(__file__).parent / "claim_shapes.txt"
 
-_NAME = r"[A-Z][\w.'’-]*?(?: (?:[A-Z][\w.'’-]*?|of|the))*?"
-_WHEN = "now|again|these days|nowadays|today|yesterday|at last|any ?more"
+HEARSAY = 0.5
+"""Confidence of what somebody is said to have said."""
+LONGEST = 400
+"""Characters of a clause that rules look at; what is longer is no plain sentence."""
+
+# "Now I", "Yesterday you": who speaks or is spoken to is never a part of a name.
+_CAPITAL = r"(?!(?:I|You|My|Your)(?![\w.-]))[A-Z][\w.'’-]*?"
+_NAME = rf"(?<!\w){_CAPITAL}(?: (?:{_CAPITAL}|of|the))*?"
+_WHEN = "now|again|these days|nowadays|today|yesterday|at last|any ?more|any longer|either"
 _JOINS = f"{_WHEN}|since|until|last|this|but|and|because|with|from|as of"
 _PIECES = {
-    "WHO": rf"(?P<s>{_NAME}|[Ii]|[Yy]ou)",
-    "OWNER": rf"(?:(?P<s>{_NAME})['’]s?|(?P<my>[Mm]y|[Yy]our))",
+    "WHO": rf"(?P<s>{_NAME}|(?<!\w)(?:[Ii]|[Yy]ou))",
+    "OWNER": rf"(?:(?P<s>{_NAME})['’]s?|(?P<my>(?<!\w)(?:[Mm]y|[Yy]our)))",
+    "NO": r"(?:(?:really|just|still) )*(?:do|does|did)(?:n['’]t| not)(?: (?:really|even|still))?",
     "NAME": _NAME,
     "NOW": "(?:(?:now|still|currently|just|has|have|recently|already|finally|also) )*",
     "BE": "(?:is|am|are|['’]m|['’]re|was|has been|have been)",
@@ -29,24 +39,78 @@ _PIECES = {
     "END": rf"(?= (?:{_JOINS}) | (?:{_WHEN})$|$|[.,;!])",
 }
 _SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])|\n+")
+_BEGINS = (
+    r"(?=(?:(?:now|today|then|these days|so|instead|yesterday|also) )?"
+    r"(?:I|[Mm]y|[Yy]ou|[Yy]our|[A-Z][\w'’-]{0,40}(?: [A-Z][\w'’-]{0,40}){0,3}) )"
+)
 _CLAUSES = re.compile(
-    r"[,;]? (?:and|but) (?=(?:I|[Mm]y|you|your|[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*) )"
+    rf"[,;:]? (?:and|but|so|because|while|although|though) {_BEGINS}|[,;:] {_BEGINS}"
     r"|,? and (?=(?:lives?|works?|plays?|studies|drives?|moved|likes?|is|has) )"
 )
 _VERB = re.compile(r"(?:lives?|works?|plays?|studies|drives?|moved|likes?|is|has) ")
-# What is asked, supposed, wished or denied was not said to be so. ("May" is a month.)
-_UNSURE = re.compile(
-    r"\?|\bmay\b|(?i:\b(?:if|would|could|should|might|maybe|perhaps|wants? to|wish\w*|"
-    r"hopes? to|dreams? of|plans? to|not|never|used to|almost|nearly|pretends?|imagine)\b)|n['’]t\b"
+# What is asked, supposed or wished was not said to be so. ("May" is a month.)
+_SUPPOSED = re.compile(
+    r"\?|\bmay\b|(?i:\b(?:if|unless|whether|would|could|should|might|maybe|perhaps|wants? to|"
+    r"wish\w*|hopes? to|hoping to|dreams? (?:of|that|about)|dream(?:t|ed|ing)|plans? to|"
+    r"planning to|almost|nearly|pretend\w*|imagine|suppos\w+|in case|as though|"
+    r"(?:think|believe|guess|doubt|suspect|assume|claim)(?:s|ed)?|thought|probably|"
+    r"going to)\b)|['’](?:d|ll)\b"
 )
+_DENIED = re.compile(r"(?i:\b(?:not|never|used to|no longer|stopped|hardly)\b)|n['’]t\b")
+# "When I live in Rome, I will ...": the part before the comma is no fact, the rest may be.
+_FRONTED = re.compile(
+    r"(?i:when(?:ever)?|once|as soon as|until|till|before|after|while|by the time|the day)\b"
+    r"[^,]*(?:, |$)"
+)
+_TRAILING = re.compile(r"(?i:,? (?:when(?:ever)?|once|as soon as|by the time|as long as) .*$)")
+_INSTEAD = re.compile(r", (?:and |but )?not (?!only)[^,;.!?]*")
+# Who is said to have said it; their words are not the speaker's own.
+_TELLS = (
+    "says?|said|told|tells?|wrote|writes|replied|answered|shouted|whispered|added|claims|claimed|"
+    "insists|insisted|mentioned|reports|reported|heard|asked"
+)
+_REPORTED = re.compile(
+    rf"\b(?P<who>[\w’'-]+)(?: (?:has|have|had|just|once))? (?:{_TELLS})\b(?![:,]? ?[\"“])"
+)
+_QUOTE = re.compile(r"(?P<open>[\"“])(?P<words>[^\"“”]{1,1000})[\"”]")
+_TELLER = re.compile(
+    rf"(?P<who>{_NAME}|(?<!\w)I)(?: (?:just|once|then|has|have|had))? (?:{_TELLS})"
+    rf"(?: (?:to )?(?P<to>me|us|you|him|her|them|{_NAME}))?(?: that)?[,:]? *$"
+)
+_TOLD_BY = re.compile(rf"[,.]? *(?:{_TELLS}) (?P<who>{_NAME}|I)(?=[\s.,;!?]|$)")
+_BEFORE = 80  # characters before and after a quotation in which its speaker is looked for
+# A name after one of these is no subject: "the mayor of Rome lives in Bath".
+_AFTER = re.compile(r"(?i:\b(?:of|in|at|from|to|with|for|near|by|than|on|about) |['’]s )$")
+_ITEMS = re.compile(
+    r"(?P<more>(?:, (?!(?:and|but|or) )[^,;.!?]{1,40}){0,20}),? (?:and|or) "
+    r"(?P<last>[^,;.!?]{1,40}?)(?=$|[,;.!?])"
+)
+_SEVERAL = frozenset({"likes", "knows"})
+_EDGE = re.compile(r"(?i:\s*\b(?:in|on|since|from|as of|at|by|of|during|until|around)\s*)$")
+_DATED = re.compile(r"(?i:\bbirthday\b|\bborn\b)")
+_UNTIL = re.compile(r"(?i:until|till|by|before)\b")
+_SHORT = re.compile(r"(?<!\w)([Ii]|[Yy]ou)['’](m|re|ve)\b")
+_FULL = {"m": "am", "re": "are", "ve": "have"}
 _SINCE = re.compile(
     rf"\b(?:since|as of|from|in)\s+(?:(?P<day>\d{{1,2}}) )?"
     rf"(?:(?P<month>{MONTHS.replace(' ', '|')}) )?(?P<year>(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
 _AGO = {"yesterday": 1, "last week": 7, "last month": 30, "last year": 365}
-_NOBODY = {"it", "he", "she", "they", "we", "this", "that", "there", "what", "who", "everybody"}
-_OPENINGS = {"and", "but", "so", "the", "now", "then", "today", "dr", "dr.", "mr.", "mrs."}
+_NOBODY_WORDS = (
+    "it he she they we this that there what who everybody everyone nobody someone somebody one "
+    "which here these those people"
+)
+_NOTHING_WORDS = "it that this them him her you me us there here so everything nothing one"
+_OPENING_WORDS = (
+    "and but so the now then today yesterday dr dr. mr. mrs. well yes yeah no oh ok okay sure "
+    "tonight recently lately finally actually honestly sadly luckily hi hello hey anyway besides "
+    "also still currently nowadays guess since on in at once when monday tuesday wednesday "
+    "thursday friday saturday sunday"
+)
+_NOBODY = frozenset(_NOBODY_WORDS.split())
+_NOTHING = frozenset(_NOTHING_WORDS.split())
+_OPENINGS = frozenset(_OPENING_WORDS.split())
 
 
 @cache
@@ -73,61 +137,146 @@ def drafts(record: Record) -> list[Draft]:
     """
     line = said(record)
     found: dict[tuple[str, str, str], Draft] = {}
-    for sentence in _SENTENCES.split(line.words):
-        if sentence.rstrip("\"' ").endswith("?"):
-            continue
-        subject = ""
-        for clause in _CLAUSES.split(sentence.strip()):
-            whole = f"{subject} {clause}" if subject and _VERB.match(clause) else clause
-            for draft in _in_clause(whole, line, record):
-                subject = draft.subject
-                found.setdefault((draft.subject, draft.relation, draft.object), draft)
+    for part in _speeches(line):
+        for draft in _in_words(part, record):
+            found.setdefault((draft.subject, draft.relation, draft.object), draft)
     return list(found.values())
 
 
-def _in_clause(clause: str, line: Said, record: Record) -> Iterator[Draft]:
+def _speeches(line: Said) -> Iterator[Said]:
+    """A line without what it quotes of others, then each quotation with its own speaker;
+    those of nobody known are left out. A quoted title stays where it is."""
+    rest, quoted, at = [], [], 0
+    for quote in _QUOTE.finditer(line.words):
+        before = line.words[max(0, quote.start() - _BEFORE) : quote.start()]
+        after = line.words[quote.end() : quote.end() + _BEFORE]
+        told = _TELLER.search(before) or _TOLD_BY.match(after)
+        own = re.match(r"(?i:i|my|you|we)\b", quote["words"])
+        if not told and not own and not re.search(rf"\b(?:{_TELLS})[,:]? *$", before):
+            continue
+        rest.append(line.words[at : quote.start()])
+        at = quote.end()
+        if told:
+            others = told.groupdict().get("to") or ""
+            to = line.who if others == "me" else line.to if others == "you" else others
+            who = line.who if told["who"] == "I" else _bare(told["who"])
+            if who.casefold() in _NOBODY:
+                continue
+            quoted.append(Said(who, "" if to in _NOTHING else to, quote["words"]))
+    rest.append(line.words[at:])
+    yield Said(line.who, line.to, " … ".join(rest))
+    yield from quoted
+
+
+def _in_words(line: Said, record: Record) -> Iterator[Draft]:
+    for sentence in _SENTENCES.split(line.words):
+        sentence = sentence.strip()
+        if sentence.rstrip("\"' ").endswith("?") or re.match(r"(?i:if|unless)\b", sentence):
+            continue
+        if front := _FRONTED.match(sentence):
+            sentence = sentence[front.end() :]
+        subject, heard = "", False
+        for clause in _CLAUSES.split(_INSTEAD.sub("", sentence)):
+            if len(clause) > LONGEST:
+                continue
+            whole = f"{subject} {clause}" if subject and _VERB.match(clause) else clause
+            if re.search(r"(?i:\b(?:if|unless)\b)", clause):
+                break  # What follows is under the condition too.
+            whole = _SHORT.sub(lambda place: f"{place[1]} {_FULL[place[2]]}", whole)
+            teller = _REPORTED.search(whole)
+            reported = teller is not None and teller["who"] != "I"
+            heard = heard or reported
+            for draft in _in_clause(whole, line, record, reported=reported):
+                subject = draft.subject
+                # What is only passed on counts less, to the end of its sentence.
+                yield replace(draft, confidence=HEARSAY) if heard else draft
+
+
+def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> Iterator[Draft]:
+    if _SUPPOSED.search(clause):
+        return
     since = _since(clause, record.created)
-    unsure = bool(_UNSURE.search(clause))
+    clause, moment = _undated(_TRAILING.sub("", clause), record.created)
+    since = since or moment
+    denied = bool(_DENIED.search(clause))
     taken: set[str] = set()
     for relation, shape in shapes():
         denies = relation.startswith("-")
-        if unsure and not denies:
+        if denied and not denies:
             return
         match = shape.search(clause)
-        if not match or not (subject := _subject(match, line)):
+        if not match or not (subject := _subject(match, line, reported)):
             continue
         thing = _clean(match["o"] or "")
-        # The first shape that reads an object has it: "likes soup best" is no second liking.
-        if not denies and (not thing or any(thing in other or other in thing for other in taken)):
+        if (not denies and not thing) or thing.casefold() in _NOTHING:
             continue
-        taken.add(thing)
+        # The first shape that reads an object has it: "likes soup best" is no second liking.
+        if not denies and any(thing in other or other in thing for other in taken):
+            continue
         name = relation.lstrip("+-")
-        yield Draft(
-            subject=subject,
-            relation=name.replace("*", match["r"]) if "*" in name else name,
-            object=thing,
-            source=record.id,
-            since=since,
-            denies=denies,
-            replaces=relation.startswith("+"),
-            confidence=0.7 if relation.startswith("+") else 0.9,
-        )
+        objects = [thing, *_others(clause[match.end("o") :])] if name in _SEVERAL else [thing]
+        taken.update(objects)
+        for each in objects:
+            yield Draft(
+                subject=subject,
+                relation=name.replace("*", match["r"]) if "*" in name else name,
+                object=each,
+                source=record.id,
+                since=since,
+                denies=denies,
+                replaces=relation.startswith("+"),
+                confidence=0.7 if relation.startswith("+") else 0.9,
+            )
         if denies:
             return
 
 
-def _subject(match: re.Match[str], line: Said) -> str:
+def _others(rest: str) -> list[str]:
+    """The further items of a list: "(tea), rye bread and jam"; of two only where the second is
+    a name, since "(tea) and swim a lot" is none."""
+    match = _ITEMS.match(rest)
+    if not match:
+        return []
+    more = [item.strip() for item in match["more"].split(", ") if item.strip()]
+    last = _clean(match["last"])
+    if not more and not last[:1].isupper():
+        return []
+    return [item for item in [*more, last] if item and len(item.split()) <= 3]
+
+
+def _undated(clause: str, now: Time) -> tuple[str, Time | None]:
+    """A clause without the times it speaks of, and when the first of those that are past
+    began: they are no part of what is said to be so."""
+    if _DATED.search(clause):
+        return clause, None
+    times = spans(clause, now)
+    for time in times:
+        before, _, after = clause.partition(time.words)
+        clause = " ".join(f"{_EDGE.sub('', before)} {after.lstrip(' ,')}".split())
+    past = [time.start for time in times if time.start <= now and not _UNTIL.match(time.words)]
+    return clause, past[0] if past else None
+
+
+def _subject(match: re.Match[str], line: Said, reported: bool) -> str:
     """Whom a match speaks of; empty where that is nobody by name."""
     name = match["s"] if match["s"] else match.groupdict().get("my") or ""
+    # "Bo says I live in Rome": what others say of oneself is not one's own word.
     if name.casefold() in ("i", "my"):
-        return line.who
+        return "" if reported else line.who
     if name.casefold() in ("you", "your"):
-        return line.to
+        return "" if reported else line.to
+    if _AFTER.search(match.string, 0, match.start("s")):
+        return ""
+    plain = _bare(name)
+    return "" if plain.casefold() in _NOBODY else plain
+
+
+def _bare(name: str) -> str:
+    """A name without the words that may open a sentence before it."""
     words = name.split()
     while words and words[0].casefold() in _OPENINGS:
         words = words[1:]
-    plain = " ".join(words)
-    return "" if plain.casefold() in _NOBODY else plain
+    return " ".join(words)
 
 
 def _clean(thing: str) -> str:

@@ -19,7 +19,7 @@ from ..core import (
     time_fault,
 )
 from .claim import Claim, Statement, shared_audience, statement_from, statement_json
-from .claim_drafts import Draft, grounded, said
+from .claim_drafts import Draft, grounds, said
 from .claim_names import name_key
 from .claim_undoing import undone, without
 from .claim_view import View, relation_key
@@ -135,14 +135,18 @@ class Claims:
             found = [draft for record in by_id.values() for draft in drafts(record)]
         known = {self._mark(s, source) for s in self._all() for source in s.sources}
         count = 0
+        read: dict[RecordId, tuple[Callable[[Draft], bool], AgentId]] = {}
         with self.memory.store.transaction():
             for draft in found:
                 record = by_id[draft.source]
                 mark = self._mark(draft, draft.source)
-                if mark in known or not grounded(draft, record):
+                if draft.source not in read:
+                    read[draft.source] = (grounds(record), said(record).who)
+                holds, who = read[draft.source]
+                if mark in known or not holds(draft):
                     continue
                 known.add(mark)
-                self._tell(draft, record)
+                self._tell(draft, record, who)
                 count += 1
         return count
 
@@ -153,10 +157,9 @@ class Claims:
         cue = Cue(text="", at=before, since=since, before=before, rules="paper")
         return self.learn(admitted_records(self.memory, cue))
 
-    def _tell(self, draft: Draft, record: Record) -> None:
+    def _tell(self, draft: Draft, record: Record, who: AgentId) -> None:
         at = record.created
         since = min(draft.since, at) if draft.since else at
-        who = said(record).who
         if draft.replaces:
             self.tell(
                 draft.subject,

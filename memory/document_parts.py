@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..core import digest_text
+from ..core import digest_text, sentence_ends
 
 # MiniLM reads 256 word pieces; English has about 1.3 to a word.
 WORDS = 160
+PIECES = 1.4  # word pieces to a word that a piece of so many words has room for
+TITLE = 120  # characters of one heading that travel with the text
+_PARTS = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+
+
+def size_of(text: str) -> int:
+    """How long a text is for an embedder, in English words: its words, or more where these
+    come to many word pieces (figures, signs, long words, characters of other scripts).
+
+    >>> size_of("We met at noon."), size_of("我们中午见面了。")
+    (4, 6)
+    """
+    words = len(text.split())
+    pieces = 0
+    for part in _PARTS.findall(text):
+        if part.isdigit():
+            pieces += -(-len(part) // 2)
+        elif part.isascii() or part[0] < "\u0250":
+            pieces += 1 + max(0, len(part) - 5) // 3 + (0 if part.isascii() else 1)
+        else:  # A syllable of Hangul is two or three letters to MiniLM.
+            pieces += len(part) * (2 if "\uac00" <= part[0] <= "\ud7a3" else 1)
+    return max(words, round(pieces / PIECES + 0.4))
+
+
+def titled(headings: Sequence[str]) -> str:
+    """The headings above a text as its title, each cut to a length that leaves room for it.
+
+    >>> titled(["Guide", "Bread"])
+    'Guide > Bread'
+    """
+    return " > ".join(text if len(text) <= TITLE else f"{text[: TITLE - 1]}…" for text in headings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +86,15 @@ def pieces(blocks: Iterable[Block], words: int = WORDS) -> Iterator[Piece]:
     waiting: list[Block] = []
     size = 0
     for block in blocks:
-        for part in _cut(block, words):
-            count = len(part.text.split())
+        # The title is embedded with the text.
+        room = max(words // 2, words - size_of(block.title)) if block.title else words
+        for part in _cut(block, room):
+            count = size_of(part.text)
             apart = bool(waiting) and (
                 part.title != waiting[0].title
                 or (part.unit != "lines" and part.first != waiting[0].first)
             )
-            if waiting and (apart or size + count > words):
+            if waiting and (apart or size + count > room):
                 yield _joined(waiting)
                 waiting, size = [], 0
             waiting.append(part)
@@ -80,20 +114,25 @@ def _joined(blocks: list[Block]) -> Piece:
 
 
 def _cut(block: Block, words: int) -> Iterator[Block]:
-    if len(block.text.split()) <= words:
+    if size_of(block.text) <= words:
         yield block
         return
     lines = block.text.split("\n")
     if len(lines) == block.last - block.first + 1 and len(lines) > 1:
         # A block with a line for each line of its file keeps exact places.
         held: list[tuple[int, str]] = []
+        size = 0
         for number, line in enumerate(lines, block.first):
-            if held and sum(len(t.split()) for _, t in held) + len(line.split()) > words:
+            count = size_of(line)
+            if held and size + count > words:
                 yield from _cut(_of_lines(block, held), words)
-                held = []
+                held, size = [], 0
             held.append((number, line))
-        yield from _cut(_of_lines(block, held), words) if len(held) < len(lines) else [block]
-        return
+            size += count
+        if len(held) < len(lines):
+            yield from _cut(_of_lines(block, held), words)
+            return
+        # One by one they fit and together not: the rounding of each.
     for text in _sentences(block.text, words):
         yield Block(text, block.unit, block.first, block.last, block.title)
 
@@ -104,15 +143,36 @@ def _of_lines(block: Block, held: list[tuple[int, str]]) -> Block:
 
 
 def _sentences(text: str, words: int) -> Iterator[str]:
-    held: list[str] = []
-    for sentence in re.split(r"(?<=[.!?])\s+", text):
-        parts = sentence.split()
-        if held and len(held) + len(parts) > words:
-            yield " ".join(held)
-            held = []
-        while len(parts) > words:
-            yield " ".join(parts[:words])
-            parts = parts[words:]
-        held.extend(parts)
-    if held:
-        yield " ".join(held)
+    """Neighbouring sentences together, up to so many words; longer ones cut between words, a
+    longer run without blanks between characters."""
+    start = end = size = 0
+    for stop in _ends(text, words):
+        count = size_of(text[end:stop])
+        if size and size + count > words:
+            yield " ".join(text[start:end].split())
+            start, size = end, 0
+        size += count
+        end = stop
+    if last := " ".join(text[start:].split()):
+        yield last
+
+
+def _ends(text: str, words: int) -> Iterator[int]:
+    """Where a text may be cut, the ends of what fits by itself."""
+    start = 0
+    for stop in sentence_ends(text):
+        if size_of(text[start:stop]) <= words:
+            yield stop
+        else:
+            for word in re.finditer(r"\S+\s*", text[start:stop]):
+                yield from _word_ends(word[0], start + word.start(), words)
+        start = stop
+
+
+def _word_ends(word: str, start: int, words: int) -> Iterator[int]:
+    if size_of(word) > words:
+        step, at = max(1, words // 8), 0
+        while (at := at + step) < len(word):
+            if unicodedata.category(word[at])[0] != "M":
+                yield start + at
+    yield start + len(word)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ..core import MemoryFault, SettingError, decode_text, page_blocks
 from .csv_documents import read_rows
-from .document_parts import Block
+from .document_parts import Block, titled
+from .markdown import markdown_blocks
 
 LARGEST = 64 * 1024 * 1024
-_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 
 
 def blocks(path: Path) -> list[Block]:
@@ -41,7 +41,7 @@ def blocks(path: Path) -> list[Block]:
 
 
 def _text(data: bytes, path: Path) -> str:
-    """Bytes as text; other encodings and binary files are no text for us."""
+    """Bytes as text: UTF-8, or what a mark at their start says. Other bytes are no text."""
     text = decode_text(data, path, error=MemoryFault)
     if "\x00" in text:
         raise MemoryFault(f"{path}: is a binary file, not text")
@@ -50,44 +50,36 @@ def _text(data: bytes, path: Path) -> str:
 
 def read_text(data: bytes, path: Path) -> Iterator[Block]:
     """Paragraphs of plain text, with their lines."""
-    yield from _paragraphs(_text(data, path).split("\n"), headings=False)
+    yield from _paragraphs(_text(data, path).split("\n"))
 
 
 def read_markdown(data: bytes, path: Path) -> Iterator[Block]:
-    """Paragraphs of Markdown, with their lines and the headings above them."""
-    yield from _paragraphs(_text(data, path).split("\n"), headings=True)
+    """Paragraphs, lists, code and rows of tables, with their lines and the headings above."""
+    yield from markdown_blocks(_text(data, path).split("\n"))
 
 
-def _paragraphs(lines: list[str], *, headings: bool) -> Iterator[Block]:
-    held: list[str] = []
-    titles: list[tuple[int, str]] = []
-    fenced = False
-
-    def block(end: int) -> Block:
-        title = " > ".join(text for _, text in titles)
-        return Block("\n".join(held), "lines", end - len(held) + 1, end, title)
-
-    for number, line in enumerate(lines, 1):
-        if headings and line.lstrip().startswith("```"):
-            fenced = not fenced
-        match = _HEADING.match(line) if headings and not fenced else None
-        if held and (match or not line.strip()):
-            yield block(number - 1)
-            held = []
-        if match:
-            depth = len(match[1])
-            titles = [(level, text) for level, text in titles if level < depth]
-            titles.append((depth, match[2]))
-        elif line.strip():
-            held.append(line.rstrip())
-    if held:
-        yield block(len(lines))
+def _paragraphs(lines: list[str]) -> Iterator[Block]:
+    start = 0
+    for number, line in enumerate([*lines, ""]):
+        if line.strip():
+            continue
+        if start < number:
+            text = "\n".join(held.rstrip() for held in lines[start:number])
+            yield Block(text, "lines", start + 1, number)
+        start = number + 1
 
 
 def read_html(data: bytes, path: Path) -> Iterator[Block]:
     """Paragraphs of a page, with the headings above them; scripts and styles are left out."""
+    above: tuple[str, ...] = ()
     for found in page_blocks(_text(data, path)):
-        title = " > ".join(found.headings)
+        title = titled(found.headings)
+        if found.headings != above:
+            # A heading too long for a title stands there whole as well.
+            for text in found.headings:
+                if titled([text]) != text and text not in above:
+                    yield Block(text, "lines", found.first, found.first)
+            above = found.headings
         yield Block(found.text, "lines", found.first, found.last, title)
 
 

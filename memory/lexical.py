@@ -124,6 +124,10 @@ class Lexical:
 
     # -- reading it -----------------------------------------------------------------
 
+    def number(self, word: str) -> int:
+        """The number of a word that ``split`` gives; -1 for a stop word or one no record has."""
+        return -1 if word in STOP else self.numbers.get(stem(word), -1)
+
     def query(self, text: str) -> list[int]:
         """The numbers of a text's words, in order; words that no record has get numbers of
         their own below 0."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core import is_unspaced, mentions
 from .lexical import Lexical, saturated, weight
 from .scoring import scaled
 from .whens import Span, nearness, spans
@@ -94,7 +95,8 @@ def match(
     times = spans(cue.text, cue.at)
     close = nearness(shelf.created.array[places], times)
     said = np.isin(index.who.array[places], list(named)) if named else np.ones(len(places), bool)
-    plain = [word for word in words if word not in _name_words(index, named)]
+    names = _name_words(index, named)
+    plain = [word for word in words if word not in names]
     most = (K1 + 1) * scorer.whole(plain)
     alone = Scorer(index, keep, None).words(plain) / (most or 1.0)
     fused = DENSE * scaled(meaning[places], 0.0) + (1 - DENSE) * scaled(found[places], 0.0)
@@ -124,6 +126,11 @@ def people(index: Lexical, text: str) -> frozenset[int]:
     written = set(re.findall(r"[^\W\d_]+", text))
     found = set()
     for name, number in index.people.items():
+        if not name.isascii() and any(map(is_unspaced, name)):
+            # Its single characters are words of all sorts.
+            if mentions(name)(text):
+                found.add(number)
+            continue
         parts = split(name)
         # "will you" does not name Will: a name that is also such a word must be written large.
         if parts and parts[0] in asked and not (parts[0] in STOP and parts[0] in written):
@@ -226,7 +233,7 @@ def explained(found: Match, index: Lexical, place: int, cue: Cue) -> dict[str, A
     starts = index.starts.array
     own = set(index.words.array[starts[number] : starts[number + 1]].tolist())
     asked = dict.fromkeys(word for word in split(cue.text) if word not in STOP)
-    shared = [word for word in asked if index.query(word)[0] in own]
+    shared = [word for word in asked if index.number(word) in own]
     reasons = []
     if shared:
         reasons.append(f"words: {', '.join(shared)}")

@@ -20,7 +20,8 @@ REACH = 200  # records each way in which neighbours of an episode are looked for
 
 
 def width(cue: Cue) -> int:
-    """How many of the best are picked from."""
+    """How many of the best are picked from: the cue's limit, or more where some may be passed
+    over."""
     wide = cue.variety > 0 or cue.tokens > 0
     return cue.limit * (POOL if wide else 1)
 

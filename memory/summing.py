@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..core import Completion, Generate, Message, Part, Record, Thought, generate
+from ..core import Completion, Generate, Message, Part, Record, Thought, generate, sentences, words
 from .claim_names import name_key
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .memory import Embedder
 
 SENTENCES = 4
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_ENDS = (".", "!", "?", '"', "”", "…", "。", "！", "？", "」", "』", "؟", "۔", "।", "॥", "։", "።")
+MOST = 500  # sentences that are held against each other; of more, evenly spread ones
+_LONG = 60  # words of a sentence that count for its likeness
 
 
 def central(texts: Sequence[str], embed: Embedder | None = None, count: int = SENTENCES) -> str:
@@ -30,10 +32,11 @@ def central(texts: Sequence[str], embed: Embedder | None = None, count: int = SE
     """
     import numpy as np
 
-    sentences = list(dict.fromkeys(_sentences(texts)))
-    if len(sentences) <= count:
-        return " ".join(sentences)
-    rows = np.asarray(embed(sentences)) if embed else _words(sentences)
+    found = list(dict.fromkeys(_sentences(texts)))
+    if len(found) <= count:
+        return " ".join(found)
+    found = found[:: -(-len(found) // MOST)]
+    rows = np.asarray(embed(found)) if embed else _words(found)
     likeness = rows @ rows.T
     worth = likeness.mean(axis=1)
     chosen: list[int] = [int(worth.argmax())]
@@ -41,25 +44,25 @@ def central(texts: Sequence[str], embed: Embedder | None = None, count: int = SE
         fresh = worth - likeness[:, chosen].max(axis=1)
         fresh[chosen] = -np.inf
         chosen.append(int(fresh.argmax()))
-    return " ".join(sentences[place] for place in sorted(chosen))
+    return " ".join(found[place] for place in sorted(chosen))
 
 
 def _sentences(texts: Sequence[str]) -> list[str]:
     found = []
     for text in texts:
-        for sentence in _SENTENCE.split(" ".join(text.split())):
-            found.append(sentence if sentence.endswith((".", "!", "?", '"')) else f"{sentence}.")
+        for sentence in sentences(" ".join(text.split())):
+            found.append(sentence if sentence.endswith(_ENDS) else f"{sentence}.")
     return [sentence for sentence in found if len(sentence) > 1]
 
 
-def _words(sentences: Sequence[str]) -> NDArray[np.float32]:
+def _words(texts: Sequence[str]) -> NDArray[np.float32]:
     import numpy as np
 
-    sets = [name_key(sentence).split() for sentence in sentences]
+    sets = [(name_key(text).split() if text.isascii() else words(text))[:_LONG] for text in texts]
     places = {word: place for place, word in enumerate(sorted({w for s in sets for w in s}))}
     rows = np.zeros((len(sets), max(1, len(places))), np.float32)
-    for row, words in zip(rows, sets):
-        row[[places[word] for word in words]] = 1.0
+    for row, held in zip(rows, sets):
+        row[[places[word] for word in held]] = 1.0
     rows /= np.maximum(np.sqrt((rows**2).sum(axis=1, keepdims=True)), 1e-9)
     return rows
 
@@ -93,9 +96,9 @@ def told_only(summary: str, texts: Sequence[str]) -> bool:
     >>> told_only("Ada and Bo baked.", ["Ada baked."])
     False
     """
-    words = set(name_key(" ".join(texts)).split())
-    marked = re.findall(r"(?<![.!?] )(?<!^)\b[A-Z]\w+|\b\d[\w.,]*\b", summary)
-    opening = [w for w in re.findall(r"(?:^|[.!?] )([A-Z]\w+)", summary) if w.lower() not in words]
+    known = set(name_key(" ".join(texts)).split())
+    marked = re.findall(r"(?<![.!?] )(?<!^)\b[A-Z]\w+|(?<![0-9A-Za-z])\d[0-9A-Za-z.,]*", summary)
+    opening = [w for w in re.findall(r"(?:^|[.!?] )([A-Z]\w+)", summary) if w.lower() not in known]
     common = {
         "the",
         "a",
@@ -112,4 +115,4 @@ def told_only(summary: str, texts: Sequence[str]) -> bool:
         "both",
     }
     strange = [word for word in opening if word.lower() not in common]
-    return all(set(name_key(w).split()) <= words for w in marked) and not strange
+    return all(set(name_key(w).split()) <= known for w in marked) and not strange

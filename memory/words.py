@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
+from itertools import pairwise
 from typing import Any
+
+from ..core import characters, is_unspaced, normalize, word_runs
 
 # English words that say nothing about a subject (pronouns, auxiliaries, prepositions, what
 # questions begin with), and what the tokenizer leaves of contractions.
@@ -20,21 +24,66 @@ didn doesn isn wasn weren won wouldn couldn shouldn haven hasn hadn aren
 """
 STOP = frozenset(_STOP.split())
 _WORD = re.compile(r"[^\W_]+")
+# A word cut at the end of a line, also where a reader put a blank for the line's end.
+_CUT = re.compile(r"(?<![^\W\d_])([^\W\d_]++)[-\u2010\u00ad](?: |[ \t]*\r?\n[ \t]*)([^\W\d_]+)")
+# Snowball's stemmers by the script that a letter's Unicode name begins with.
+_STEMMERS = {
+    "ARABIC": "arabic",
+    "ARMENIAN": "armenian",
+    "CYRILLIC": "russian",
+    "DEVANAGARI": "hindi",
+    "GREEK": "greek",
+    "TAMIL": "tamil",
+}
 
 
 def split(text: str) -> list[str]:
-    """The words of a text in lower case, stop words included.
+    """The words of a text, normalised, stop words included.
+
+    A script without blanks gives its characters and the pairs of neighbours; so does Hangul,
+    whose words carry their particles. A word hyphenated at the end of a line is there whole
+    and in both parts, since "well-known" is cut like "gar-den".
 
     >>> split("Ada's 2 loaves; CAFÉ!")
     ['ada', '2', 'loaves', 'café']
+    >>> split("我的猫"), split("the gar-\\nden")
+    (['我', '我的', '的', '的猫', '猫'], ['the', 'gar', 'garden', 'den'])
     """
-    return _WORD.findall(text.lower().replace("'s", "").replace("\u2019s", ""))
+    if "- " in text or "\n" in text or not text.isascii():
+        text = _CUT.sub(_whole, text)
+    if text.isascii():
+        return _WORD.findall(text.lower().replace("'s", ""))
+    found: list[str] = []
+    for run in word_runs(normalize(text).replace("'s", "").replace("\u2019s", "")):
+        if not run.isascii() and (is_unspaced(run[0]) or "\uac00" <= run[0] <= "\ud7a3"):
+            found.extend(_characters(run))
+        else:
+            found.append(run)
+    return found
+
+
+def _characters(run: str) -> list[str]:
+    """The characters of a run, each pair of neighbours between its two."""
+    single = characters(run)
+    found = single[:1]
+    for first, second in pairwise(single):
+        found += (first + second, second)
+    return found
+
+
+def _whole(place: re.Match[str]) -> str:
+    """A cut word in its parts, and whole between them where it can be one."""
+    first, second = place[1], place[2]
+    # "It rained- so we left", "pre- and post-war" are two words; so is what begins a name.
+    if second[0].isupper() or first.lower() in STOP or second.lower() in STOP:
+        return f"{first} {second}"
+    return f"{first} {first}{second} {second}"
 
 
 def terms(text: str) -> list[str]:
     """The stems of a text's words, without stop words, in order.
 
-    Snowball's English stemmer (Porter 2, snowballstem.org), by PyStemmer.
+    Snowball's stemmers (snowballstem.org) by PyStemmer: English (Porter 2) for Latin letters.
 
     >>> terms("She was researching adoption agencies")
     ['research', 'adopt', 'agenc']
@@ -43,14 +92,19 @@ def terms(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """The stem of one word in lower case."""
-    found: str = _stemmer().stemWord(word)
+    """The stem of one word in lower case, by the language that its script is most written in."""
+    language = "english" if word.isascii() else _language(word[:1])
+    found: str = _stemmer(language).stemWord(word)
     return found
 
 
+def _language(letter: str) -> str:
+    return _STEMMERS.get(unicodedata.name(letter, "").partition(" ")[0], "english")
+
+
 @cache
-def _stemmer() -> Any:
+def _stemmer(language: str) -> Any:
     import Stemmer
 
     # No cache of its own: the index keeps one, word by word.
-    return Stemmer.Stemmer("english", 0)
+    return Stemmer.Stemmer(language, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from denizens import SettingError
 from denizens.core import (
+    characters,
     count_words,
     decode_text,
     mentions,
@@ -15,6 +16,8 @@ from denizens.core import (
     read_text_file,
     repaired,
     same_name,
+    sentences,
+    word_runs,
     words,
 )
 from hypothesis import given
@@ -101,3 +104,29 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
         decode_text(b"one\nna\xefve", tmp_path / "x.txt")
     with pytest.raises(SettingError, match="cannot be read"):
         read_text_file(tmp_path / "none.txt")
+
+
+@given(st.text())
+def test_runs_are_the_words_uncut(text: str) -> None:
+    """Words and runs of a text hold the same characters, in ASCII by the general rule too."""
+    assert set("".join(words(text))) == set("".join(word_runs(normalize(text))))
+    if text.isascii():
+        assert words(f"{text} é")[:-1] == words(f"{text} ")
+        assert count_words(f"{text} é") == count_words(text) + 1
+    assert "".join(characters(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("他来了。走吧！「好。」他说。", ["他来了。", "走吧！", "「好。」", "他说。"]),
+        ("नमस्ते। आइए।", ["नमस्ते।", "आइए।"]),
+        ("من أنت؟ أنا هنا.", ["من أنت؟", "أنا هنا."]),
+        ("v1.2 is out\n\nnow", ["v1.2 is out", "now"]),
+        (" \n\n ", []),
+    ],
+)
+def test_sentences_of_any_script(text: str, parts: list[str]) -> None:
+    """Sentences end at the marks of their script, with the blanks that it writes or without."""
+    assert sentences(text) == parts

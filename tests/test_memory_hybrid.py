@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -134,6 +135,20 @@ def test_budget_of_tokens() -> None:
     hits = memory.recall(cue("rye", tokens=16, limit=3))
     assert 0 < sum(tokens_of(hit.record.text) for hit in hits) <= 16
     assert len(hits) == 2
+
+
+@pytest.mark.parametrize("rules", ["paper", "hybrid", "paper-approx"])
+def test_equal_memories_do_not_fill_a_recall(rules: str) -> None:
+    """Of sixty equal notes one is recalled while others wait, alone or asked for many at once;
+    where room is left they follow."""
+    texts = ["Ada looks at the rye bread"] * 60 + ["rye is low", "the oven is hot"]
+    memory = Memory(":memory:", "Bo", rules=rules)
+    for minute, text in enumerate([*texts[60:], *texts[:60]]):
+        memory.remember(text, at=datetime(2023, 5, 1) + timedelta(minutes=minute))
+    ask = Cue(text="rye", at=datetime(2023, 5, 1) + timedelta(hours=2), limit=3, touch=False)
+    assert sorted(hit.record.text for hit in memory.recall(ask)) == sorted(set(texts))
+    assert len(memory.recall(replace(ask, limit=5))) == 5
+    assert len(memory.recall(replace(ask, limit=5, rules="reverie"))) == 5
 
 
 def test_variety() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from denizens.core import Cue, Record
 from denizens.memory import Memory
 from denizens.memory.lexical import Lexical
-from denizens.memory.matching import AFTER, BEFORE, K1, B, Scorer
+from denizens.memory.matching import AFTER, BEFORE, K1, B, Scorer, people
 from denizens.memory.words import split, terms
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,6 +57,62 @@ def test_words() -> None:
     assert split("Ada's LOAVES, 2 of them!") == ["ada", "loaves", "2", "of", "them"]
     assert terms("The adoption agencies") == terms("adopt an agency") == ["adopt", "agenc"]
     assert terms("of the and") == []
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_words_are_runs_of_letters_and_digits(text: str) -> None:
+    """English keeps its words: but for a word cut at a line's end, ASCII text is its runs of
+    letters and digits in lower case."""
+    if not re.search(r"[A-Za-z]-[ \t]*\r?[ \n]", text):
+        assert split(text) == re.findall(r"[^\W_]+", text.lower().replace("'s", ""))
+
+
+FORMS = [
+    ("The caf\u00e9 opens at nine", "cafe\u0301"),
+    ("The \ufb01re of\ufb01ce is red", "fire office"),
+    ("\uff21\uff22\uff23 shop", "ABC"),
+    ("We met in the gar- den", "garden"),
+    ("We met in the gar-\nden", "garden"),
+    ("A well-\nknown baker", "known"),
+    ("Stra\u00dfe 5", "STRASSE"),
+    ("The co\u00adop\u200b shop", "coop"),
+    ("\u0130stanbul was warm", "istanbul"),
+    ("Я вижу чёрную кошку", "кошка"),
+    ("제 고양이의 이름은 눈송이", "고양이"),
+    ("我的猫叫雪球。", "猫"),
+    ("แมวของฉันชื่อมะลิ", "แมว"),
+    ("The bill came to \u0663 \u20ac \U0001f431", "\U0001f431"),
+]
+
+
+@pytest.mark.parametrize(("text", "asked"), FORMS)
+def test_words_meet_in_every_form_and_script(text: str, asked: str) -> None:
+    """Composed or not, ligatures, full width, a cut word, scripts without blanks: what reads
+    as the same word is found by words alone."""
+    memory = Memory(":memory:", "Bo", rules="hybrid")
+    for other in ("Nothing to see", text, "他去了公园。", "Дом стоит"):
+        memory.remember(other, at=TEN)
+    hit = memory.recall(Cue(text=asked, at=TEN, limit=1))[0]
+    assert (hit.record.text, hit.lexical) == (text, 1.0)
+
+
+def test_recall_in_chinese() -> None:
+    """Questions without blanks find the line that answers them, and a name without blanks is
+    a person, not its characters."""
+    memory = Memory(":memory:", "Bo", rules="hybrid")
+    told = {
+        "我的猫叫什么名字？": "我的猫叫雪球。",
+        "我对什么过敏？": "我对花生过敏。",
+        "我在哪里工作？": "我在北京的一家银行工作。",
+        "我哥哥住在哪里？": "我哥哥住在上海。",
+    }
+    for line in told.values():
+        memory.remember(f'小李 said to Bo: "{line}"', at=TEN, who="小李", kind="utterance")
+    for asked, line in told.items():
+        assert line in memory.recall(Cue(text=asked, at=TEN, limit=1))[0].record.text
+    index = read([replace(record, who="小李") for record in made(["我不吃肉。"])])
+    assert people(index, "小李吃什么？") == {0}
+    assert people(index, "小猫吃什么？") == frozenset()
 
 
 def test_bm25_worked_by_hand() -> None:

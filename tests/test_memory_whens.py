@@ -10,7 +10,8 @@ from denizens.memory.whens import nearness, spans
 from hypothesis import given
 from hypothesis import strategies as st
 
-PIECES = "last next may 31 30 february 2023 in on ago week two 999 years"
+PIECES = "the of before after between to from half early - first 1990s "
+PIECES += "last next may 31 30 february 2023 in on ago week two 999 years"
 AT = datetime(2023, 6, 14, 15)  # a Wednesday
 
 
@@ -44,6 +45,39 @@ def days(text: str) -> list[tuple[str, str]]:
         ("in 2021", "2021-01-01", "2022-01-01"),
         ("2022-02-28", "2022-02-28", "2022-03-01"),
         ("tomorrow", "2023-06-15", "2023-06-16"),
+        ("the day before yesterday", "2023-06-12", "2023-06-13"),
+        ("the week before last", "2023-05-29", "2023-06-05"),
+        ("the month after next", "2023-08-01", "2023-09-01"),
+        ("the first week of May", "2023-05-01", "2023-05-08"),
+        ("the last week of May", "2023-05-25", "2023-06-01"),
+        ("last Friday of May 2022", "2022-05-27", "2022-05-28"),
+        ("the week of 7 May", "2023-05-01", "2023-05-08"),
+        ("early May", "2023-05-01", "2023-05-11"),
+        ("the end of 2021", "2021-09-01", "2022-01-01"),
+        ("between 3 and 7 May", "2023-05-03", "2023-05-08"),
+        ("May 3-7", "2023-05-03", "2023-05-08"),
+        ("from May to July 2022", "2022-05-01", "2022-08-01"),
+        ("from 28 December to 3 January 2023", "2022-12-28", "2023-01-04"),
+        ("from 2019 to 2021", "2019-01-01", "2022-01-01"),
+        ("in the 1990s", "1990-01-01", "2000-01-01"),
+        ("the summer of 2021", "2021-06-01", "2021-09-01"),
+        ("in winter", "2022-12-01", "2023-03-01"),
+        ("in the last two weeks", "2023-05-31", "2023-06-15"),
+        ("two weeks before 7 May", "2023-04-17", "2023-04-24"),
+        ("the day after 7 May 2022", "2022-05-08", "2022-05-09"),
+        ("half a year ago", "2022-12-01", "2023-01-01"),
+        ("two years and a half ago", "2020-12-01", "2021-01-01"),
+        ("a fortnight ago", "2023-05-29", "2023-06-05"),
+        ("in two weeks", "2023-06-26", "2023-07-03"),
+        ("two weeks from now", "2023-06-26", "2023-07-03"),
+        ("twenty days ago", "2023-05-25", "2023-05-26"),
+        ("on Monday morning", "2023-06-12", "2023-06-13"),
+        ("Tuesday night", "2023-06-13", "2023-06-14"),
+        ("since Monday", "2023-06-12", "2023-06-13"),
+        ("on the 20th", "2023-05-20", "2023-05-21"),
+        ("on 25/12/2022", "2022-12-25", "2022-12-26"),
+        ("on 7.5.2023", "2023-05-07", "2023-05-08"),
+        ("in 2023-05", "2023-05-01", "2023-06-01"),
     ],
 )
 def test_times(text: str, start: str, end: str) -> None:
@@ -52,7 +86,18 @@ def test_times(text: str, start: str, end: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["you may go", "march on", "on 31 June", "99 loaves", "", "on 30 February"]
+    "text",
+    [
+        "you may go",
+        "march on",
+        "on 31 June",
+        "99 loaves",
+        "",
+        "on 30 February",
+        "on 7/5/2023",
+        "version 1.2.3",
+        "the fifth Friday",
+    ],
 )
 def test_no_times(text: str) -> None:
     """What looks like a date and is none names no time."""
