@@ -196,7 +196,11 @@ def _away(place: re.Match[str], at: Time) -> Times:
     count = _count(parts["count"]) if parts.get("count") else 1
     before = (parts.get("which") or "").lower() == "before"
     middle = _start(parts, at) if parts.get("month") else at
-    return _back(place["unit"].lower(), count if before else -count, middle)
+    unit = place["unit"].lower()
+    if parts.get("month") and not parts.get("count") and unit == "week":
+        # "The week before 3 August": the seven days that end there, whatever weekday it is.
+        return _day(middle - timedelta(days=7), 7) if before else _day(middle + timedelta(1), 7)
+    return _back(unit, count if before else -count, middle)
 
 
 def _half(place: re.Match[str], at: Time) -> Times:

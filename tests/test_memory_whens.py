@@ -63,6 +63,7 @@ def days(text: str) -> list[tuple[str, str]]:
         ("the summer of 2021", "2021-06-01", "2021-09-01"),
         ("in winter", "2022-12-01", "2023-03-01"),
         ("in the last two weeks", "2023-05-31", "2023-06-15"),
+        ("the week before 3 May", "2023-04-26", "2023-05-03"),
         ("two weeks before 7 May", "2023-04-17", "2023-04-24"),
         ("the day after 7 May 2022", "2022-05-08", "2022-05-09"),
         ("half a year ago", "2022-12-01", "2023-01-01"),
