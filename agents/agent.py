@@ -36,6 +36,7 @@ from ..core import (
     Thought,
     Time,
     audience_of,
+    check_arguments,
     drive,
     exclusive,
     traced,
@@ -79,6 +80,7 @@ class Agent:
     patterns of those whose words do not withdraw its right to act: see ``Policy``.
     """
 
+    @check_arguments
     def __init__(
         self,
         persona: Persona,
@@ -313,6 +315,7 @@ class Agent:
         store.on_rollback(lambda: setattr(self, "state", before))
         self.state = state
 
+    @check_arguments
     @exclusive(_owner)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
         """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
@@ -344,6 +347,7 @@ class Agent:
                 self.read(path, at=at)
         self._begun = True
 
+    @check_arguments
     @exclusive(_owner)
     def learn(
         self,
@@ -365,6 +369,7 @@ class Agent:
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 
+    @check_arguments
     @exclusive(_owner)
     def chat(
         self,
@@ -396,6 +401,7 @@ class Agent:
         talk = Talking(self, line, before)
         return talk.go_on(on_text=on_text, approve=approve, listener=listener)
 
+    @check_arguments
     @exclusive(_owner)
     def answer(
         self,

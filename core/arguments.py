@@ -27,13 +27,14 @@ R = TypeVar("R")
 
 _LONGEST_PATH = 4_096  # bytes that Linux takes; a longer text is no path but a document
 _SHOWN = 60
+_LOOKED_AT = 20  # items of a sequence
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Check the types of a function's arguments before it runs.
 
-    Looks one level deep: that a text is a str, a path short enough to be one, a sequence no
-    single str, a protocol's methods there; not what a sequence holds. A missing or unknown
+    Looks not far: that a text is a str, a path short enough to be one, a sequence no single
+    str (and its first items what they must be), a protocol's methods there. A missing or unknown
     argument is told too. Raises ArgumentError, which is a TypeError.
 
     >>> @check_arguments
@@ -134,8 +135,17 @@ def _fits(value: object, hint: Any) -> bool:
         return all(hasattr(value, member) for member in _members(kind))
     if kind in (collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection):
         # A str is a sequence of its letters, which nobody means.
-        return isinstance(value, kind) and not isinstance(value, str | bytes)
+        return _holds(value, kind, get_args(hint)) and not isinstance(value, str | bytes)
     return isinstance(value, kind)
+
+
+def _holds(value: object, kind: type, items: tuple[Any, ...]) -> bool:
+    """Whether it is such a sequence; of a list or tuple the first items are looked at."""
+    if not isinstance(value, kind):
+        return False
+    if not isinstance(value, list | tuple) or len(items) != 1:
+        return True
+    return all(_fits(one, items[0]) for one in value[:_LOOKED_AT])
 
 
 def _members(protocol: type) -> set[str]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from .arguments import check_arguments
 from .asks import Answer, Ask
-from .errors import SettingError
+from .errors import ArgumentError, DataError, SettingError
+from .schemas import is_type
 from .settings import nearest
 from .text import repaired
 from .words import Json
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
@@ -49,7 +51,13 @@ def _answers() -> TypeAdapter[Answer]:
 
 def to_json(value: object) -> Json:
     """A record (any frozen dataclass of the core) as plain JSON values."""
-    data = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+    from pydantic_core import PydanticSerializationError
+
+    try:
+        data = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+    except (PydanticSerializationError, UnicodeDecodeError) as error:
+        told = f"a {type(value).__name__} does not fit into JSON: {error}"
+        raise ArgumentError(f"to_json(): {told}") from error
     _drop_later(value, data)
     return data
 
@@ -83,19 +91,37 @@ def _defaults(cls: Hashable) -> dict[str, object]:
 def from_json(cls: type[T], data: Json) -> T:
     """The record of class ``cls`` that ``to_json`` made ``data`` of.
 
-    Raises pydantic.ValidationError when it does not fit.
+    Raises DataError when it does not fit.
     """
-    return cast(T, _adapter(cast(Hashable, cls)).validate_python(data))
+    if not is_type(cls):
+        raise ArgumentError(f"from_json(): 'cls' must be a class, not {type(cls).__name__}")
+    return cast(T, _read(_adapter(cast(Hashable, cls)), data, getattr(cls, "__name__", str(cls))))
+
+
+def _read(adapter: TypeAdapter[T], data: Json, what: str) -> T:
+    from pydantic import ValidationError
+
+    try:
+        return adapter.validate_python(data)
+    except ValidationError as error:
+        raise DataError(f"no {what}: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where the first of pydantic's complaints lies, and what it is."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"field '{where}': {first['msg']}" if where else str(first["msg"])
 
 
 def ask_from_json(data: Json) -> Ask:
-    """Any ask, told apart by its ``kind``."""
-    return _asks().validate_python(data)
+    """Any ask, told apart by its ``kind``. Raises DataError for what is none."""
+    return _read(_asks(), data, "ask")
 
 
 def answer_from_json(data: Json) -> Answer:
-    """Any answer, told apart by its ``kind``."""
-    return _answers().validate_python(data)
+    """Any answer, told apart by its ``kind``. Raises DataError for what is none."""
+    return _read(_answers(), data, "answer")
 
 
 def canonical(data: Json) -> str:
@@ -105,7 +131,10 @@ def canonical(data: Json) -> str:
     >>> canonical({"b": [1, 2], "a": "é"})
     '{"a":"é","b":[1,2]}'
     """
-    text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    try:
+        text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"canonical(): does not fit into JSON: {error}") from error
     return text if text.isascii() else repaired(text)
 
 
@@ -115,10 +144,13 @@ def digest(data: Json) -> str:
 
 
 def digest_text(text: str) -> str:
-    """blake2b (128 bits, hex) of a text."""
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    """blake2b (128 bits, hex) of a text; of half a character U+FFFD counts."""
+    if not isinstance(text, str):
+        raise ArgumentError(f"digest_text(): 'text' must be str, not {type(text).__name__}")
+    return blake2b(repaired(text).encode(), digest_size=16).hexdigest()
 
 
+@check_arguments
 def checked(cls: type[T], data: Json, source: Path | str) -> T:
     """Build a settings record, refusing unknown keys and naming the file and the field.
 
@@ -126,13 +158,16 @@ def checked(cls: type[T], data: Json, source: Path | str) -> T:
     """
     from pydantic import ValidationError
 
+    if not isinstance(data, Mapping) or not is_dataclass(cls):
+        kind = type(data).__name__
+        raise SettingError(f"{source}: must be a table of named values, not {kind}; mend it")
     _refuse_unknown(data, cls, source, "")
     try:
-        made = from_json(cls, data)
+        made = cast(T, _adapter(cast(Hashable, cls)).validate_python(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or cls.__name__
-        raise SettingError(f"{source}: field '{where}': {first['msg']}; mend it") from error
+        told = first_fault(error)
+        told = told if told.startswith("field ") else f"field '{cls.__name__}': {told}"
+        raise SettingError(f"{source}: {told}; mend it") from error
     _refuse_unknown_inside(data, made, source, "")
     return made
 

@@ -3,6 +3,7 @@
 DenizensError
 |- SettingError    a setting, scenario, persona or argument is missing, unknown or out of range
 |  `- ArgumentError   an argument of a function has the wrong type; a TypeError too
+|- DataError       values are not those of the record that they are read as; a ValueError too
 |- ModelError
 |  |- ModelNotFound   no model of that name or path
 |  |- ModelCorrupt    a model file does not hash or load
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 class DenizensError(Exception):
     """Root of all errors raised on purpose by this package."""
 
+    def __str__(self) -> str:
+        # A message may quote half a character, which no terminal and no file takes.
+        return super().__str__().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
 
 class SettingError(DenizensError):
     """A setting, scenario, persona or argument is missing, unknown or out of range."""
@@ -44,6 +49,10 @@ class SettingError(DenizensError):
 
 class ArgumentError(SettingError, TypeError):
     """An argument of a public function has the wrong type, is missing or unknown."""
+
+
+class DataError(DenizensError, ValueError):
+    """JSON values are not those of the record or type that they are read as."""
 
 
 class ModelError(DenizensError):

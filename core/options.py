@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .arguments import check_arguments
 from .asks import Option
 from .words import Json
 
@@ -17,6 +18,7 @@ NONE = Option("none of these")
 It is told by being equal to this one, so nothing else about it is scored."""
 
 
+@check_arguments
 def tool_option(name: str, description: str, parameters: Json = None) -> Option:
     """A tool as an option: its name in words, what it does, and a line for each parameter.
 
@@ -39,6 +41,7 @@ def tool_option(name: str, description: str, parameters: Json = None) -> Option:
     return Option(name, "\n".join(lines))
 
 
+@check_arguments
 def in_words(name: str) -> str:
     """An identifier as words: dots, dashes, underscores and humps become spaces.
 

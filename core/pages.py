@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 
+from .arguments import check_arguments
 from .page_tags import OpenTags
 
 _WORDS = (
@@ -43,6 +44,7 @@ class PageBlock:
     last: int
 
 
+@check_arguments
 def page_blocks(source: str) -> list[PageBlock]:
     """The blocks of an HTML page in their order. What a page does not show to people is left
     out: scripts, styles, comments, and what its own tags hide (see ``OpenTags``); the rules of

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
+from .errors import ArgumentError, DataError
 from .words import Json
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ def schema_of(kind: Any) -> Json:
     """The JSON Schema of a pydantic model, a dataclass, or any type that pydantic knows.
 
     It is a plain value, so ``Generate(schema=schema_of(Person))`` has its canonical JSON like
-    any ask. The titles that only repeat names are left out. Raises TypeError where a type
-    does not fit into JSON.
+    any ask. The titles that only repeat names are left out. Raises ArgumentError, a TypeError,
+    where a type does not fit into JSON.
 
     >>> schema_of(list[int])
     {'items': {'type': 'integer'}, 'type': 'array'}
@@ -32,14 +33,20 @@ def schema_of(kind: Any) -> Json:
     try:
         schema = _adapter(kind).json_schema(schema_generator=Plain)
     except PydanticUserError as error:
-        raise TypeError(f"{kind!r} does not fit into JSON: {error.message}") from error
+        raise ArgumentError(f"{kind!r} does not fit into JSON: {error.message}") from error
     for one in (schema, *schema.get("$defs", {}).values()):
         one.pop("title", None)
     return schema
 
 
+def is_type(kind: object) -> bool:
+    """Whether something is a class or another type that values can be read as."""
+    plain = kind is None or kind is Any or isinstance(kind, type | TypeVar)
+    return plain or get_origin(kind) is not None
+
+
 def read_as(kind: type[T], data: Json) -> T:
-    """JSON values as an instance of a type. Raises pydantic.ValidationError.
+    """JSON values as an instance of a type. Raises DataError where they do not fit.
 
     Dates, sets, tuples and the like are made of what stands for them in JSON.
 
@@ -48,10 +55,27 @@ def read_as(kind: type[T], data: Json) -> T:
     """
     import json
 
-    return _adapter(kind).validate_json(json.dumps(data))
+    from pydantic import ValidationError
+
+    try:
+        text = json.dumps(data)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"read_as(): 'data' does not fit into JSON: {error}") from error
+    try:
+        return _adapter(kind).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"no {kind}: {f'{where}: ' if where else ''}{first['msg']}") from error
 
 
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
 
-    return TypeAdapter(kind)
+    if not is_type(kind):
+        raise ArgumentError(f"{type(kind).__name__} {kind!r:.80} is no type to read values as")
+    try:
+        return TypeAdapter(kind)
+    except PydanticUserError as error:
+        raise ArgumentError(f"{kind!r} does not fit into JSON: {error.message}") from error

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 
+from .arguments import check_arguments
 from .errors import SettingError
 from .text import read_text_file, repaired
 from .words import Json
@@ -20,6 +21,7 @@ _BITS = 1024
 """Of the largest whole number read: beyond it no float holds it."""
 
 
+@check_arguments
 def read_settings(path: Path | str) -> dict[str, Json]:
     """The table in a ``.toml`` or ``.json`` file.
 
@@ -34,6 +36,7 @@ def read_settings(path: Path | str) -> dict[str, Json]:
     return data
 
 
+@check_arguments
 def parse_settings(text: str, source: Path | str) -> Json:
     """The values in a text of TOML, where ``source`` ends in ``.toml``, or of JSON.
 
@@ -122,6 +125,7 @@ def _check_values(data: Json, source: Path | str) -> None:
     raise SettingError(f"{source}: {_TOO_DEEP}")
 
 
+@check_arguments
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint " (did you mean 'x'?)" when a known name lies close, else an empty string.
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
+from .arguments import check_arguments
 from .text import normalize
 
 Half: TypeAlias = Literal["", "am", "pm", "24"]
@@ -93,6 +94,7 @@ _AT = re.compile(
 )
 
 
+@check_arguments
 def clock_minutes(text: str) -> int | None:
     """Minutes after midnight of the first time of day named in a text, or None.
 
@@ -229,6 +231,7 @@ _BESIDE = re.compile(
 )
 
 
+@check_arguments
 @lru_cache(maxsize=4096)
 def sleep_hours(text: str) -> tuple[int | None, int | None]:
     """Minutes after midnight of waking and of going to bed, each None where a text does not

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, cast, overload
 
+from .arguments import check_arguments
 from .asks import (
     Answer,
     Ask,
@@ -103,6 +104,7 @@ def call(ask: Call) -> Thought[ToolResult | Failed]:
     return cast(ToolResult | Failed, answer)
 
 
+@check_arguments
 def all_of(thoughts: Sequence[Thought[T]]) -> Thought[tuple[T, ...]]:
     """Run any number of thoughts side by side; their results in the same order."""
     waiting: dict[int, tuple[Ask, ...]] = {}
@@ -132,11 +134,13 @@ def all_of(thoughts: Sequence[Thought[T]]) -> Thought[tuple[T, ...]]:
 def together(a: Thought[A], b: Thought[B], /) -> Thought[tuple[A, B]]: ...
 @overload
 def together(a: Thought[A], b: Thought[B], c: Thought[C], /) -> Thought[tuple[A, B, C]]: ...
+@check_arguments
 def together(*thoughts: Thought[object]) -> Thought[tuple[object, ...]]:
     """Run two or three thoughts of different types side by side."""
     return all_of(thoughts)
 
 
+@check_arguments
 def traced(thought: Thought[T], log: list[Asked]) -> Thought[T]:
     """Pass a thought through unchanged, appending each ask and answer to ``log``."""
     try:
@@ -149,6 +153,7 @@ def traced(thought: Thought[T], log: list[Asked]) -> Thought[T]:
         return cast(T, end.value)
 
 
+@check_arguments
 def drive(
     thoughts: Mapping[AgentId, Thought[T]], faculties: Faculties, *, step: int = 0
 ) -> dict[AgentId, T]:

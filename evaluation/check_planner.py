@@ -19,6 +19,7 @@ from ..core import (
     Situation,
     ask_from_json,
     canonical,
+    check_arguments,
     from_json,
     to_json,
 )
@@ -30,6 +31,7 @@ from .situations import situations as usual
 Rounds = list[tuple[tuple[Ask, ...], tuple[Answer, ...]]]
 
 
+@check_arguments
 def check_planner(
     make: Callable[[], Planner], situations: Sequence[Situation] = (), *, most_asks: int = 500
 ) -> None:

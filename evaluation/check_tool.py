@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from ..core import Json, SettingError, ToolError, ToolResult, canonical
+from ..core import Json, SettingError, ToolError, ToolResult, canonical, check_arguments
 from ..models.improvised import instance
 from ..tools import Toolbox, ToolContext
 from ..tools.declare import AnyTool, Limits
@@ -21,6 +21,7 @@ SLACK = 1.5
 """Seconds that a call may take beyond its tool's own limit."""
 
 
+@check_arguments
 def check_tool(tool: AnyTool, examples: Sequence[Json] = ()) -> None:
     """Fail when a tool breaks a clause of its contract, and name the clause.
 

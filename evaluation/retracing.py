@@ -14,6 +14,7 @@ from ..core import (
     ReplayDiverged,
     Situation,
     Thought,
+    check_arguments,
     digest,
     to_json,
 )
@@ -22,6 +23,7 @@ from ..simulation import Run
 T = TypeVar("T")
 
 
+@check_arguments
 def retrace(thought: Thought[T], asked: Sequence[Asked], where: str = "the thought") -> T:
     """The result of a thought that is given the answers it was given before.
 
@@ -53,6 +55,7 @@ def retrace(thought: Thought[T], asked: Sequence[Asked], where: str = "the thoug
         thought.close()
 
 
+@check_arguments
 def retrace_step(planner: Planner, situation: Situation, asked: Sequence[Asked]) -> object:
     """A planner's decision in a situation, from the answers of a recorded step.
 

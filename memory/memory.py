@@ -23,6 +23,7 @@ from ..core import (
     SettingError,
     Time,
     audience_of,
+    check_arguments,
     exclusive,
     repaired,
     same_name,
@@ -90,6 +91,7 @@ class Memory:
     ['Ada asked for a loaf of rye']
     """
 
+    @check_arguments
     def __init__(
         self,
         store: Store | Path | str,
@@ -169,6 +171,7 @@ class Memory:
 
     # -- writing --------------------------------------------------------------------
 
+    @check_arguments
     @exclusive(_owner)
     def add(
         self,
@@ -219,6 +222,7 @@ class Memory:
             rows.append(Row(kept, step, None if vector is None else vector.tobytes()))
         return rows, bodies
 
+    @check_arguments
     @exclusive(_owner)
     def remember(
         self,
@@ -260,6 +264,7 @@ class Memory:
         self.add([record], vectors, step=self.shelf.last_step)
         return record
 
+    @check_arguments
     @exclusive(_owner)
     def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
         """Log that these records were accessed at ``step``, at the world's time ``at``."""
@@ -326,6 +331,7 @@ class Memory:
         """What was done to this memory apart from remembering, in order."""
         return tuple(read_entries(self.store, self.agent))
 
+    @check_arguments
     @exclusive(_owner)
     def recall(
         self,
@@ -397,6 +403,7 @@ class Memory:
             rules = replace(rules, decay=self._decay)
         return replace(rules, trust=self.trust) if self.trust else rules
 
+    @check_arguments
     def records(
         self, *, kinds: Sequence[Kind] = (), last: int | None = None, person: AgentId = ""
     ) -> tuple[Record, ...]:
@@ -407,6 +414,7 @@ class Memory:
         self._refuse(kinds_fault(kinds))
         return records(self, kinds, last, person)
 
+    @check_arguments
     def record(self, id: RecordId) -> Record:
         """The record of that number. Raises MemoryFault when there is none."""
         self._refuse(number_fault(id, len(self)))

@@ -21,6 +21,7 @@ from ..core import (
     Rate,
     Rating,
     ReplayDiverged,
+    check_arguments,
     digest,
     nearest,
     to_json,
@@ -46,6 +47,7 @@ class ScriptedModel:
     ['completion', 'rating']
     """
 
+    @check_arguments
     def __init__(
         self,
         script: Sequence[Given] | Mapping[str, Sequence[Given]] | Callable[[ModelAsk], Given],
@@ -112,6 +114,7 @@ class ImprovisedModel:
     of many days; the same asks get the same answers on every machine.
     """
 
+    @check_arguments
     def __init__(self, seed: int = 0) -> None:
         self._salt = seed.to_bytes(8, "little", signed=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..core import Model, ModelError, ModelNotFound, SettingError, nearest
+from ..core import Model, ModelError, ModelNotFound, SettingError, check_arguments, nearest
 from .catalogue import Progress, known_models
 from .signals import FUSED, SINGLE
 from .threads import sleep_while_waiting
@@ -18,6 +18,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 METHODS = ("auto", *SINGLE, *FUSED)
 
 
+@check_arguments
 def load_model(
     name: str = "smollm2",
     *,

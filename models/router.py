@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from time import monotonic
 
-from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket
+from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket, check_arguments
 from .ledger import Ledger, Spent
 
 
@@ -18,6 +18,7 @@ class Router:
     Raises SettingError at the first ask whose role has no model when ``default`` is None.
     """
 
+    @check_arguments
     def __init__(self, models: Mapping[str, Model], default: Model | None = None) -> None:
         self._models = dict(models)
         self._default = default

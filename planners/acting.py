@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core import Action, Affordance, Json, ToolSpec, canonical
+from ..core import Action, Affordance, Json, ToolSpec, canonical, check_arguments
 
 PREFIX = "world."
 """What the names of a world's tools begin with."""
@@ -21,6 +21,7 @@ _ABOUT = {
 }
 
 
+@check_arguments
 def world_tools(can: Sequence[Affordance]) -> tuple[ToolSpec, ...]:
     """Affordances as tools, those alike but for their targets as one.
 

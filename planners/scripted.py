@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..core import Action, Decision, Situation, Thought
+from ..core import Action, Decision, Situation, Thought, check_arguments
 
 
 class Scripted:
@@ -20,6 +20,7 @@ class Scripted:
 
     asks_model = False
 
+    @check_arguments
     def __init__(self, actions: Sequence[Action] = ()) -> None:
         self._actions = tuple(actions)
 

@@ -64,6 +64,14 @@ class Switch:
     _else: Planner = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        pairs = isinstance(self.rules, Sequence) and not isinstance(self.rules, str | bytes)
+        if not pairs or not all(
+            isinstance(one, tuple | list) and len(one) == 2 for one in self.rules
+        ):
+            raise SettingError(
+                "planner 'switch': rules is a list of pairs of a rule and a planner, such as "
+                '[("at_night", "routine")]'
+            )
         parts = tuple((_rule(rule), _planner(planner)) for rule, planner in self.rules)
         object.__setattr__(self, "_parts", parts)
         object.__setattr__(self, "_else", _planner(self.otherwise))
@@ -85,6 +93,9 @@ class Switch:
 
 def _rule(given: Rule | str) -> Rule:
     if not isinstance(given, str):
+        if not callable(given):
+            kind = type(given).__name__
+            raise SettingError(f"planner 'switch': a rule is a name or a function, not {kind}")
         return given
     if given not in RULES:
         raise SettingError(
@@ -96,6 +107,9 @@ def _rule(given: Rule | str) -> Rule:
 
 def _planner(given: Planner | str) -> Planner:
     if not isinstance(given, str):
+        if not hasattr(given, "decide"):
+            kind = type(given).__name__
+            raise SettingError(f"planner 'switch': a {kind} is no planner; it has no decide()")
         return given
     from . import planner_by_name
 

@@ -23,6 +23,7 @@ from ..core import (
     Time,
     ToolSpec,
     all_of,
+    check_arguments,
     choose,
 )
 from .calling import fill
@@ -92,6 +93,7 @@ class Understood:
     language: Guess = Guess()
 
 
+@check_arguments
 def understand(
     text: str,
     *,

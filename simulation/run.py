@@ -18,6 +18,7 @@ from ..core import (
     RunExists,
     Time,
     canonical,
+    check_arguments,
     from_json,
 )
 from ..memory import Memory
@@ -35,6 +36,7 @@ from .simulation import Simulation
 FILE = "run.db"
 
 
+@check_arguments
 def begin(
     scenario: Scenario,
     folder: Path | str,
@@ -105,6 +107,7 @@ def make_folder(place: Path) -> None:
         ) from error
 
 
+@check_arguments
 def resume(
     folder: Path | str,
     *,
@@ -148,6 +151,7 @@ class Run:
     RunError when there is none, RunCorrupt when its file is damaged.
     """
 
+    @check_arguments
     def __init__(self, folder: Path | str) -> None:
         self.store = open_store(folder)
         try:
@@ -234,6 +238,7 @@ def _personas(data: Json) -> dict[AgentId, Persona]:
     return {name: from_json(Persona, one) for name, one in data.items()}
 
 
+@check_arguments
 def figures(store: Store) -> dict[str, Json]:
     """Steps, hash, model calls by kind, tokens, agent steps a second, and the sums of the
     ledger (see ``summary``) and the failures (see ``failure_figures``) of a run."""

@@ -17,6 +17,7 @@ from ..core import (
     Persona,
     SettingError,
     Time,
+    check_arguments,
     checked,
     nearest,
     read_settings,
@@ -235,6 +236,7 @@ def find_scenario(name: str | Path) -> Path:
     )
 
 
+@check_arguments
 def load_scenario(name: str | Path) -> Scenario:
     """A scenario from a TOML file, a built-in name, or a Smallville folder.
 

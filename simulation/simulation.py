@@ -31,6 +31,7 @@ from ..core import (
     Turn,
     Waiting,
     World,
+    check_arguments,
     drive,
     to_json,
 )
@@ -80,6 +81,7 @@ class Simulation:
     With ``keep_going`` ``run`` does not end when most asks of a role fail (see ``Failures``).
     """
 
+    @check_arguments
     def __init__(
         self,
         world: World,

@@ -19,6 +19,7 @@ from ..core import (
     RunExists,
     SettingError,
     canonical,
+    check_arguments,
     drive,
 )
 from ..memory import CallBook, rewind
@@ -40,6 +41,7 @@ class Replay:
     asks: int
 
 
+@check_arguments
 def replay(folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None) -> Replay:
     """Live a run again from its record, in memory, with no model.
 
@@ -78,6 +80,7 @@ class _Absent:
         raise ReplayDiverged("a replay asked a model; the run was made by other code")
 
 
+@check_arguments
 def fork(folder: Path | str, step: int, new: Path | str) -> Path:
     """Copy a run as it stood after ``step`` steps into the folder ``new``; the copy's file.
 
@@ -116,6 +119,7 @@ def _clear(half: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+@check_arguments
 def interview(
     folder: Path | str,
     agent: AgentId,

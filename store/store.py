@@ -11,7 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from ..core import Json, Owner, RunCorrupt, RunError, RunLocked, canonical, digest_text
+from ..core import (
+    Json,
+    Owner,
+    RunCorrupt,
+    RunError,
+    RunLocked,
+    canonical,
+    check_arguments,
+    digest_text,
+)
 from .checks import Damage, header_digest, own_damage, schema_digest
 from .opening import APPLICATION, FAULTS, WriterLock, connect_reading, explain, look, stamp
 
@@ -45,6 +54,7 @@ class Store:
     7
     """
 
+    @check_arguments
     def __init__(self, path: Path | str, *, write: bool = True, create: bool = True) -> None:
         """Open ``path``; a missing file is made when ``write`` and ``create`` are set.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..core import Json, ToolError
+from ..core import Json, ToolError, check_arguments
 from .declare import AnyTool, Effect
 from .foreign import ForeignTool, ToolGone, fitting_name, unheard
 from .mcp_links import Command, Url, Way
@@ -36,6 +36,7 @@ class McpClient:
     reached again by the next call. It ends with this object, or with the process.
     """
 
+    @check_arguments
     def __init__(
         self,
         where: str | Sequence[str],
@@ -132,6 +133,7 @@ class McpClient:
         self.close()
 
 
+@check_arguments
 def tools_from_mcp(where: str | Sequence[str], **settings: Any) -> tuple[AnyTool, ...]:
     """The tools of an MCP server, to be mixed with others in a Toolbox; ``settings`` are
     McpClient's. The server ends when nobody holds its tools any more."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core import Json, ToolError, read_settings, read_text_file
+from ..core import Json, ToolError, check_arguments, read_settings, read_text_file
 from .declare import AnyTool
 from .foreign import ForeignTool, fitting_name, needed
 from .foreign_schema import clean, resolved, tamed
@@ -28,6 +28,7 @@ _NOT_OURS = ("accept", "content-type", "authorization", "host", "cookie")
 _MOST = 1_000
 
 
+@check_arguments
 def tools_from_openapi(
     document: Json | Path | str,
     *,

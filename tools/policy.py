@@ -96,8 +96,11 @@ class Policy:
         for pattern in (*self.allow, *self.ask, *self.deny, *self.own, *self.again):
             if pattern.startswith("@") and pattern not in MARKS:
                 raise SettingError(f"policy: '{pattern}' is none of {', '.join(MARKS)}")
-        for budget in (self.thought, self.life):
-            budget.check()
+        for name in ("thought", "life"):
+            if not isinstance(getattr(self, name), Budget):
+                kind = type(getattr(self, name)).__name__
+                raise SettingError(f"policy: '{name}' must be a Budget, not {kind}")
+            getattr(self, name).check()
         if self.life.seconds or self.life.asks:
             raise SettingError("policy: a life is bounded by calls and tokens; see 'thought'")
 

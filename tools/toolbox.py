@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core import AgentId, Fault, Json, ToolError, ToolResult, ToolSpec, digest_text, nearest
+from ..core import (
+    AgentId,
+    Fault,
+    Json,
+    ToolError,
+    ToolResult,
+    ToolSpec,
+    check_arguments,
+    digest_text,
+    nearest,
+)
 from .declare import (
     AnyTool,
     Limits,
@@ -54,6 +64,7 @@ class Toolbox:
     who may call what, ``listener`` hears what tools say while they work.
     """
 
+    @check_arguments
     def __init__(
         self,
         tools: Iterable[AnyTool | str] | Mapping[str, Iterable[AnyTool | str]] = (),

@@ -21,6 +21,7 @@ from ..core import (
     Turn,
     World,
     WorldError,
+    check_arguments,
 )
 
 BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
@@ -28,6 +29,7 @@ _FAULTS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, 
 _NONSENSE = Action("no such verb", "nowhere")
 
 
+@check_arguments
 def check_world(
     make: Callable[[], World],
     script: Sequence[Mapping[AgentId, Action]] | None = None,

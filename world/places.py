@@ -20,6 +20,7 @@ from ..core import (
     Time,
     Turn,
     WorldError,
+    check_arguments,
     nearest,
     read_settings,
 )
@@ -39,6 +40,8 @@ class Nodes:
     def __init__(self, graph: networkx.Graph, world: str, sight: int) -> None:
         import networkx as nx
 
+        if not isinstance(graph, nx.Graph):
+            raise MapError(f"places: a networkx graph is needed, not {type(graph).__name__}")
         if not graph:
             raise MapError("the graph has no place; add a node")
         for word in (world, *graph.nodes):
@@ -169,6 +172,7 @@ class Places:
     for a graph that names nothing, or names with colons.
     """
 
+    @check_arguments
     def __init__(
         self,
         graph: networkx.Graph,
@@ -181,7 +185,7 @@ class Places:
         most_lines: int = 16,
         patience: int = 3,
     ) -> None:
-        world = name or str(graph.graph.get("name") or "places")
+        world = name or str(getattr(graph, "graph", {}).get("name") or "places")
         self.ground = Nodes(graph, world, sight)
         self._stage = Stage(
             self.ground,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ..core import Address, Json, MapError, nearest
+from ..core import Address, Json, MapError, check_arguments, nearest
 from .ground_kinds import kinds_of
 from .smallville import names_of_blocks
 from .tiled_file import Box, Tiled, read_tiled
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _CLASSES = ("sector", "arena", "object", "spawn")
 
 
+@check_arguments
 def load_tiled(path: Path | str) -> TownMap:
     """Read a town from Tiled JSON: of our convention, or Smallville's ``the_ville_jan7.json``
     (told by its layer "Collisions"; block names come from ``matrix/special_blocks`` beside it).

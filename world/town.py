@@ -14,6 +14,7 @@ from ..core import (
     Observation,
     Time,
     Turn,
+    check_arguments,
 )
 from .stage import Stage
 from .tiles import Tiles
@@ -29,6 +30,7 @@ class Town:
     Raises WorldError for settings below 1.
     """
 
+    @check_arguments
     def __init__(
         self,
         map: TownMap,
