@@ -381,9 +381,8 @@ def _times(text: str) -> Iterator[Moment]:
                 if ends is None:
                     continue
                 taken[start:end] = b"\1" * (end - start)
-                for place, at in zip(("h", "h2"), ends):
-                    until = match.end() if place == "h2" else match.end(place)
-                    yield Moment(match.start(place), until, "time", at.isoformat())
+                yield Moment(match.start("h"), match.end("h"), "time", ends[0].isoformat())
+                yield Moment(match.start("h2"), end, "time", ends[1].isoformat())
                 continue
             at = _clock(match, _part_beside(text, start, end) or ("evening" if tonight else ""))
             if at is not None:
