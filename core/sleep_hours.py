@@ -118,10 +118,11 @@ def _clocks(text: str, *, bare: bool = False) -> Iterator[_Clock]:
         explicit = match["hour"] is None or any(
             match[name] for name in ("minute", "half", "unit", "after")
         )
-        if explicit or (bare and _AT.search(text, max(0, clock.start - 16), clock.start)):
-            if not _HALF_READ.search(text, max(last, clock.start - 8), clock.start):
-                yield clock
-                last = clock.end
+        if not explicit and not (bare and _AT.search(text, max(0, clock.start - 16), clock.start)):
+            continue
+        if not _HALF_READ.search(text, max(last, clock.start - 8), clock.start):
+            yield clock
+            last = clock.end
 
 
 def _clock(match: re.Match[str]) -> _Clock | None:
