@@ -6,9 +6,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from calendar import monthrange
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import zip_longest
 from typing import Literal, TypeAlias
 
 from .numbers import UNITS, numbers_in
@@ -517,6 +519,21 @@ def _duration(seconds: float) -> str:
     return whole if whole != "P" else "PT0S"
 
 
+def seconds_of(duration: str) -> float | None:
+    """The seconds of a duration in ISO 8601 of weeks and smaller; None for what is none.
+
+    >>> seconds_of("PT1H30M"), seconds_of("P1D"), seconds_of("soon")
+    (5400.0, 86400.0, None)
+    """
+    match = re.fullmatch(
+        r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", duration
+    )
+    if match is None:
+        return None
+    sizes = (604_800, 86_400, 3_600, 60, 1)
+    return float(sum(int(part or 0) * size for part, size in zip(match.groups(), sizes)))
+
+
 def _ahead(text: str, spans: list[tuple[int, int, float]], now: datetime) -> Iterator[Moment]:
     """Moments at a distance from now: "in 20 minutes", "three days ago"."""
     for start, end, seconds in spans:
@@ -547,19 +564,26 @@ def _stamped(text: str, found: list[Moment], now: datetime | None) -> Iterator[M
     days.sort(key=lambda day: day.start)
     starts = [day.start for day in days]
     other = not days and _OTHER_DAYS.search(_blanked(text, found)) is not None
-    for at in found:
-        if at.form != "time" or (at.start, at.end) in exact:
-            continue
-        if days:
-            place = bisect_left(starts, at.start)
-            beside = days[max(0, place - 1) : place + 1]
-            near = min(beside, key=lambda day: max(day.start - at.end, at.start - day.end))
+    times = [at for at in found if at.form == "time" and (at.start, at.end) not in exact]
+    beside = [_nearest(days, starts, at) for at in times] if days else []
+    many = Counter(beside)
+    for at, near in zip_longest(times, beside):
+        if near is not None:
             start, end = min(near.start, at.start), max(near.end, at.end)
+            if many[near] > 1:  # "from 3 to 5 pm on Friday": each has its own words
+                start, end = at.start, at.end
             yield Moment(start, end, "date-time", f"{near.value}T{at.value}")
         elif now is not None and not other:
             clock = time.fromisoformat(at.value)
             day = now.date() + timedelta(days=int(clock <= now.time()))
             yield Moment(at.start, at.end, "date-time", f"{day.isoformat()}T{at.value}")
+
+
+def _nearest(days: list[Moment], starts: list[int], at: Moment) -> Moment:
+    """The day that stands next to a time."""
+    place = bisect_left(starts, at.start)
+    beside = days[max(0, place - 1) : place + 1]
+    return min(beside, key=lambda day: max(day.start - at.end, at.start - day.end))
 
 
 def _blanked(text: str, found: list[Moment]) -> str:

@@ -335,3 +335,43 @@ def test_hostile_requests_end(shape: str) -> None:
     """20,000 characters of one shape are read, and nothing stands outside of them."""
     text = (shape * 20_000)[:20_000]
     assert all(0 <= one.start < one.end <= len(text) for one in moments_in(text, NOW))
+
+
+def test_texts_that_are_to_be_times_are_read_or_asked_for() -> None:
+    """Of what acts, a text whose description shows how a date or a time is written is one."""
+    day = {"type": "string", "description": "the day, YYYY-MM-DD"}
+    clock = {"type": "string", "description": "when, as HH:MM"}
+    tool = spec(day=day, time=clock)
+    made = writer(day="2024-02-02", time="04:04")
+    (told,) = think(made, [fill(tool, "Meet tomorrow at 3:30 pm", seed=Seed.of(1), now=NOW)])
+    assert told == {"day": "2026-05-02", "time": "15:30"}
+    (told,) = think(made, [fill(tool, "Meet Bo", seed=Seed.of(1), now=NOW)])
+    assert isinstance(told, Failed)
+    assert (told.reason, told.detail) == ("unsaid", "day, time")
+
+
+@pytest.mark.parametrize(
+    ("about", "request_", "value"),
+    [
+        ("in how many minutes", "Remind me in an hour and a half", 90),
+        ("in seconds", "Wait 1h 30m", 5400),
+        ("in seconds", "Wait half an hour", 1800),
+        ("in minutes", "Wait two hours", 120),
+        ("a Unix timestamp", "Meet tomorrow at 9", None),
+    ],
+)
+def test_lengths_of_time_as_numbers(about: str, request_: str, value: int | None) -> None:
+    """A length of time is converted whole; an hour of the day is no timestamp."""
+    tool = spec(wait={"type": "integer", "description": about})
+    (told,) = think(writer(), [fill(tool, request_, seed=Seed.of(1), now=NOW)])
+    assert told == {"wait": value} or (value is None and isinstance(told, Failed))
+
+
+def test_both_ends_of_a_range_are_moments() -> None:
+    """Two times of one day fill two fields."""
+    form = {"type": "string", "format": "date-time"}
+    request_ = "Meet from 3 to 5 pm on Friday"
+    (told,) = think(
+        writer(), [fill(spec(start=form, end=form), request_, seed=Seed.of(1), now=NOW)]
+    )
+    assert told == {"start": "2026-05-08T15:00:00", "end": "2026-05-08T17:00:00"}
