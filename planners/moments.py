@@ -68,11 +68,17 @@ _WEEK_ON = re.compile(
 # A day that is not the one meant, or of which only a part is said.
 _UNMEANT = re.compile(
     r"\b(?:not(?: on| for| by)?|instead of|rather than|except(?: on| for)?|but not(?: on)?"
-    r"|day (?:after|before)|week (?:of|after|before)|month (?:of|after|before)"
-    r"|(?:end|start|beginning|middle|half|part|rest) of|mid|early|late"
-    r"|first|second|third|fourth|1st|2nd|3rd|4th)[ -](?:the )?$",
+    r"|day (?:after|before)|week (?:of|after|before)|month (?:of|after|before)) (?:the )?$",
     re.IGNORECASE,
 )
+_PART_OF = {
+    True: re.compile(r"\b(?:first|second|third|fourth|1st|2nd|3rd|4th) $", re.IGNORECASE),
+    False: re.compile(
+        r"\b(?:(?:end|start|beginning|middle|half|part|rest) of|mid|early|late)[ -](?:the )?$",
+        re.IGNORECASE,
+    ),
+}
+"""What stands before a part of a row of days: before a weekday, and before a week or longer."""
 # Words for days that are not read here: beside them a time of day is not today's.
 _OTHER_DAYS = re.compile(
     r"\b(?:weekends?|fortnights?|months?|years?|easter|christmas|holidays?|birthday"
@@ -282,6 +288,9 @@ def _meant(text: str, days: list[Moment], now: datetime | None) -> Iterator[Mome
         ):
             continue  # of the weekday beside it
         if shift is None and _UNMEANT.search(before):
+            continue
+        long = re.match(r"(?:next|last) (?:week|month|year)", text[day.start : day.end], re.I)
+        if (named or long) and _PART_OF[long is None].search(before):
             continue
         at = date.fromisoformat(day.value)
         if named and (ahead or (week and week["next"])) and now is not None:

@@ -141,6 +141,8 @@ def test_moments(text: str, moment: str) -> None:
         ("Monday, Tuesday and Sunday", ["2026-05-04", "2026-05-05", "2026-05-03"]),
         ("not tomorrow but Sunday", ["2026-05-03"]),
         ("the end of next week", []),
+        ("early tomorrow", ["2026-05-02"]),
+        ("late next month", []),
         ("the day before Friday", []),
         ("the second Monday", []),
     ],
