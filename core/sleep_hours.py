@@ -69,7 +69,7 @@ _TIME = re.compile(
     rf"""
     (?:(?P<before>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
     (?P<cjk>\d{{1,2}}|十[一二]?|[零〇一二两兩三四五六七八九])[ ]?[点點時时]
-        (?:(?P<cjk_minute>\d{{1,2}})分?|(?P<cjk_half>半))?
+        (?:(?P<cjk_quarters>[一三13])刻|(?P<cjk_minute>\d{{1,2}})分?|(?P<cjk_half>半))?
     | (?:(?P<ahead>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
       (?<!\d)(?<!\d[:.,])(?P<hour>\d{{1,2}})
       (?: [:.](?P<minute>\d\d)(?![\d:]|\.\d) )?
@@ -92,6 +92,8 @@ _AT = re.compile(
     r"|von|zwischen|und|a las?|las|la|sobre las|hasta las|desde las|à|vers|jusqu['’]à|de|entre"
     r"|past)|[-~–—])[ ]?$"
 )
+# Of "10-6" the end is no time where the beginning is none.
+_HALF_READ = re.compile(r"\d[ ]?[-~–—][ ]?$")
 
 
 @check_arguments
@@ -110,6 +112,7 @@ def clock_minutes(text: str) -> int | None:
 
 def _clocks(text: str, *, bare: bool = False) -> Iterator[_Clock]:
     """The times in a normalised text; with ``bare`` also figures alone, as in "at 9"."""
+    last = 0
     for match in _TIME.finditer(text):
         clock = _clock(match)
         if clock is None:
@@ -117,8 +120,11 @@ def _clocks(text: str, *, bare: bool = False) -> Iterator[_Clock]:
         explicit = match["hour"] is None or any(
             match[name] for name in ("minute", "half", "unit", "after")
         )
-        if explicit or (bare and _AT.search(text, max(0, clock.start - 16), clock.start)):
+        if not explicit and not (bare and _AT.search(text, max(0, clock.start - 16), clock.start)):
+            continue
+        if not _HALF_READ.search(text, max(last, clock.start - 8), clock.start):
             yield clock
+            last = clock.end
 
 
 def _clock(match: re.Match[str]) -> _Clock | None:
@@ -128,6 +134,8 @@ def _clock(match: re.Match[str]) -> _Clock | None:
     if match["cjk"]:
         hour = _HAN[match["cjk"]] if match["cjk"] in _HAN else int(match["cjk"])
         minute = 30 if match["cjk_half"] else int(match["cjk_minute"] or 0)
+        if quarters := match["cjk_quarters"]:
+            minute = 15 if quarters in "一1" else 45
         half = _half_of(hour, match["before"] or "")
     elif match["word"]:
         hour, minute = _WORDS.index(match["word"]) + 1, 0
@@ -215,7 +223,7 @@ _CUES: tuple[tuple[Cue, str], ...] = (
 )
 _CUE = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in reversed(_CUES)))
 _CLAUSE = re.compile(
-    r"[,;.!?，。；、！？]| (?:and|then|but|und|dann|aber|y|luego|et|puis|mais|&) "
+    r"[,;.!?，。；、！？]| (?:and|then|but|und|dann|aber|y|e|luego|et|puis|mais|&) "
     r"| (?:before|after|while) (?!dawn|dusk|dark|sunrise|sunset)"
 )
 _JOINS = re.compile(

@@ -132,7 +132,8 @@ def _survey(text: str, delimiter: str, escape: str | None) -> _Survey:
 
 def _heading(text: str, delimiter: str, sizes: list[tuple[int, int]], filled: list[int]) -> int:
     """At which row the columns are named: the first, unless titles of one cell stand above a
-    table of rows alike, parted from it by an empty line or too many to be chance."""
+    table of rows alike, parted from it by an empty line or too many to be chance, or each
+    behind a "#"."""
     first = filled[0]
     wide = next((i for i in filled if sizes[i][1] > 1), None)
     if wide is None or wide == first:
@@ -141,8 +142,9 @@ def _heading(text: str, delimiter: str, sizes: list[tuple[int, int]], filled: li
     if any(sizes[i][1] > sizes[wide][0] or sizes[i][1] < 2 for i in below):
         return first
     parted = filled.index(wide) < wide - first
+    noted = all(line.startswith("#") for line in text.splitlines()[first:wide])
     alike = len(below) >= _TITLED_ROWS and len({sizes[i][0] for i in below}) == 1
-    return wide if parted or (alike and f"{delimiter} " not in text) else first
+    return wide if parted or noted or (alike and f"{delimiter} " not in text) else first
 
 
 def _blocks(text: str, survey: _Survey) -> Iterator[Block]:

@@ -10,7 +10,7 @@ from datetime import date
 from itertools import pairwise
 
 from ..core import Json, Time
-from .moments import FORMS, moments_in
+from .moments import FORMS, moments_in, seconds_of
 from .numbers import UNITS, Number, converted, numbers_in
 from .parameters import Field, fits
 from .spans import FUNCTION_WORDS, Span, spans_in, tokens_of
@@ -122,7 +122,14 @@ def mention(label: str, text: str) -> tuple[int, int] | None:
 
 def _numbers(one: Field, reading: Reading) -> Iterator[Candidate]:
     units = units_of(one)
+    lengths = _lengths(units, reading)
+    yield from (_number(one, number.value, number) for number in lengths)
+    stamp = re.search(r"\b(?:unix|epoch|timestamp)\b", f"{one.words} {one.about}", re.IGNORECASE)
     for place, number in enumerate(reading.numbers):
+        if any(whole.start <= number.start and number.end <= whole.end for whole in lengths):
+            continue
+        if stamp and abs(number.value) < 1e8:
+            continue  # the 9 of "tomorrow at 9"
         for value in _values(one, number, units):
             yield _number(one, value, number)
         following = reading.numbers[place + 1 : place + 2]
@@ -132,6 +139,22 @@ def _numbers(one: Field, reading: Reading) -> Iterator[Candidate]:
                 total = sum(part for part in parts if part is not None)
                 both = Number(number.start, following[0].end, total, units[0])
                 yield _number(one, total, both)
+
+
+def _lengths(units: list[str], reading: Reading) -> list[Number]:
+    """Lengths of time that more than a number and its unit tell ("1h 30m", "an hour and a
+    half"), in the field's unit of time; none where it has no such."""
+    unit = next((unit for unit in units if UNITS[unit][0] == "time"), "")
+    found = []
+    for moment in reading.moments if unit else ():
+        seconds = seconds_of(moment.value) if moment.form == "duration" else None
+        if seconds is None:
+            continue
+        inside = [n for n in reading.numbers if moment.start <= n.start and n.end <= moment.end]
+        value = as_whole(seconds / UNITS[unit][2])
+        if len(inside) != 1 or converted(inside[0], unit) not in (None, value):
+            found.append(Number(moment.start, moment.end, value, unit))
+    return found
 
 
 def _number(one: Field, value: float, number: Number) -> Candidate:
@@ -198,6 +221,7 @@ def _texts(one: Field, reading: Reading) -> Iterator[Candidate]:
         place = mention(hint, reading.text)
         yield Candidate(hint, hint, *(place or (-1, -1)), kind="hint")
     yield from _told_days(one, reading)
+    yield from _told_times(one, reading)
     for span in reading.spans:
         text = span.text
         if span.day is not None:
@@ -215,6 +239,16 @@ def _told_days(one: Field, reading: Reading) -> Iterator[Candidate]:
         if moment.form == "date" and (moment.start, moment.end) not in written:
             day = date.fromisoformat(moment.value)
             if text := _dated(Span(moment.start, moment.end, "", "date", day), one):
+                yield Candidate(text, text, moment.start, moment.end, "date")
+
+
+def _told_times(one: Field, reading: Reading) -> Iterator[Candidate]:
+    """Times of day, for a text that is to be one in a form of its own."""
+    if one.told_form == "time":
+        whole = "SS" in one.about.upper()
+        for moment in reading.moments:
+            if moment.form == "time":
+                text = moment.value if whole else moment.value[:5]
                 yield Candidate(text, text, moment.start, moment.end, "date")
 
 

@@ -4,6 +4,7 @@ request, the field's own words, and what the two models say."""
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -153,7 +154,7 @@ class Evidence:
         if number is None:
             return {}
         places = [n.start for n in self.reading.numbers]
-        order = places.index(number.start) / max(1, len(places) - 1)
+        order = bisect_left(places, number.start) / max(1, len(places) - 1)
         mine = self._numeric.index(one.path) if one.path in self._numeric else 0
         rank = mine / max(1, len(self._numeric) - 1)
         words = set(re.findall(r"[a-z]+|%", f"{one.words} {one.about}".lower()))

@@ -124,6 +124,8 @@ def must_be_told(one: Field, spec: ToolSpec) -> bool:
     if one.form in FORMS:
         return True
     acts, counted = spec.effect == "acts", one.kind in ("integer", "number")
+    if acts and one.told_form:
+        return True
     return acts and counted and not one.choices and one.default is None
 
 
@@ -146,6 +148,11 @@ def gather(
     reading = Reading(f"{context}\n{request}" if context else request, now)
     fields = [one for one in fields_of(spec) if knows(one.schema)]
     offers = [candidates(one, reading) for one in fields]
+    if spec.effect == "acts":  # a text that is to be a date or a time is nothing else
+        offers = [
+            [c for c in offered if not one.told_form or c.kind == "date"]
+            for one, offered in zip(fields, offers)
+        ]
     evidence = Evidence(spec, fields, reading)
     texts = {text for one, offered in zip(fields, offers) for text in evidence.texts(one, offered)}
     near, written, completed = yield from together(

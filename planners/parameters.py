@@ -28,6 +28,10 @@ _DEFAULT = re.compile(
 _EXAMPLE = re.compile(r"\b(e\.?g\.?|example|such as|like|format)\b", re.IGNORECASE)
 
 
+_WRITTEN_DAY = re.compile(r"\b(?:YYYY[-/.]MM[-/.]DD|DD[-/.]MM[-/.]YYYY|MM[-/.]DD[-/.]YYYY)\b", re.I)
+_WRITTEN_TIME = re.compile(r"\bHH:MM(?::SS)?\b", re.I)
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One value to find. ``kind``: integer, number, boolean, string, array, object or any;
@@ -62,6 +66,18 @@ class Field:
         inner = self.schema.get("items") if self.kind == "array" else self.schema
         told = inner.get("format") if isinstance(inner, Mapping) else None
         return told if isinstance(told, str) else ""
+
+    @property
+    def told_form(self) -> str:
+        """What a text without a format is, by the description: "date" ("YYYY-MM-DD"), "time"
+        ("HH:MM", of 24 hours); else empty."""
+        if self.kind != "string" or self.form or self.choices:
+            return ""
+        day = _WRITTEN_DAY.search(self.about) is not None
+        clock = _WRITTEN_TIME.search(self.about) is not None
+        if day == clock or re.search(r"\b[ap]\.?m\b", self.about, re.IGNORECASE):
+            return ""
+        return "date" if day else "time"
 
     @property
     def text(self) -> str:

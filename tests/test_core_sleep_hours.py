@@ -48,6 +48,8 @@ SAID = [
     ("早上6:30起床，晚上22:30睡觉", "06:30 22:30"),
     ("晚上11点睡到早上7点", "7 23"),
     ("ウナは夜9時に寝て、朝5時に起きる", "5 21"),
+    ("乌娜早上六点一刻起床，晚上十点三刻睡觉", "06:15 22:45"),
+    ("Una acorda às 6h e dorme às 22h", "6 22"),
     ("ウナは午後9時から午前5時まで眠る", "5 21"),
 ]
 OTHERS = [
@@ -64,6 +66,7 @@ OTHERS = [
     ("gets her sister up at 6am", "- -"),
     ("lives at 7 Elm Street and sleeps well", "- -"),
     ("wakes with the birds", "- -"),
+    ("sleeps 10-6", "- -"),
     ("sover fra kl. 22 til 6", "- -"),
     ("", "- -"),
 ]  # fmt: skip

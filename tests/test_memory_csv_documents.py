@@ -42,6 +42,7 @@ PLAIN = "".join(f'"row {i}","sack {i} of oats"\n' for i in range(300))
         ("Statement of May\n\ndate,amount\n2026-01-01,5\n", "date: 2026-01-01; amount: 5"),
         ("Stock\na,b\n1,2\n3,4\n", "a: 3; b: 4"),
         ("\n\na,b\n1,2\n", "a: 1; b: 2"),
+        ("# made in May\n# by hand\na,b\n1,2\n", "a: 1; b: 2"),
     ],
 )  # fmt: skip
 def test_every_cell_is_whole(tmp_path: Path, text: str, last: str) -> None:

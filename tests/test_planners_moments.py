@@ -123,6 +123,97 @@ def test_moments(text: str, moment: str) -> None:
     assert read(f"Remind me {text}", "date-time")[0] == moment
 
 
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("a week on Monday", ["2026-05-11"]),
+        ("two weeks from Tuesday", ["2026-05-19"]),
+        ("two days after Monday", ["2026-05-06"]),
+        ("the day before yesterday", ["2026-04-29"]),
+        ("Monday week", ["2026-05-11"]),
+        ("Wednesday next week", ["2026-05-06"]),
+        ("next week on Wednesday", ["2026-05-06"]),
+        ("the first Monday in June", ["2026-06-01"]),
+        ("the last Friday of the month", ["2026-05-29"]),
+        ("Sat 6 June", ["2026-06-06"]),
+        ("Friday the 15th at 9", ["2026-05-15"]),
+        ("the meeting on the 31st", ["2026-05-31"]),
+        ("Monday, Tuesday and Sunday", ["2026-05-04", "2026-05-05", "2026-05-03"]),
+        ("not tomorrow but Sunday", ["2026-05-03"]),
+        ("the end of next week", []),
+        ("early tomorrow", ["2026-05-02"]),
+        ("late next month", []),
+        ("the day before Friday", []),
+        ("the second Monday", []),
+    ],
+)
+def test_days_that_other_words_move(text: str, days: list[str]) -> None:
+    """Words beside a day count: they move it, belong to it, or it is not read at all."""
+    assert read(f"Book it for {text}, please.", "date") == days
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("tomorrow evening at seven", ["19:00:00"]),
+        ("Friday night at 9", ["21:00:00"]),
+        ("at 7 this evening", ["19:00:00"]),
+        ("at seven thirty pm", ["19:30:00"]),
+        ("seven p.m.", ["19:00:00"]),
+        ("at twenty-five past six", ["06:25:00"]),
+        ("quarter of five", ["04:45:00"]),
+        ("3:30\u202fpm", ["15:30:00"]),
+        ("\uff13\uff1a\uff13\uff10 pm", ["15:30:00"]),
+        ("at 1530 hrs", ["15:30:00"]),
+        ("between 3 and 5 pm", ["15:00:00", "17:00:00"]),
+        ("from 11 to 1 pm", ["11:00:00", "13:00:00"]),
+        ("from 9 to 5", ["09:00:00", "17:00:00"]),
+        ("from ten to five", ["10:00:00", "17:00:00"]),
+        ("from 9 to 11:30", ["09:00:00", "11:30:00"]),
+        ("9:30-11", ["09:30:00", "11:00:00"]),
+        ("at 3:30pm PST", []),
+        ("in 1:30 hours", ["10:30:00"]),
+        ("in 2h", ["11:00:00"]),
+    ],
+)
+def test_times_in_their_words(text: str, times: list[str]) -> None:
+    """Parts of the day, minutes in words, ranges, clocks of four figures and odd blanks are read;
+    a time of another zone is none of the world's."""
+    assert read(f"Come {text}!", "time") == times
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("1,5 hours", ["PT1H30M"]),
+        ("1:30 hours", ["PT1H30M"]),
+        ("2-3 days", []),
+        ("two or three hours", []),
+        ("an hour or two", []),
+        ("10^9 days", []),
+        ("5 minutes to 6", []),
+    ],
+)
+def test_lengths_of_time_are_whole(text: str, lengths: list[str]) -> None:
+    """A decimal comma is one number; of a range or an estimate no end is taken for the whole."""
+    assert read(f"Wait for {text}.", "duration") == lengths
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["next weekend at 9", "Christmas Eve at 6", "demain à 15h", "in May at 9", "4/6/26 at 9"],
+)
+def test_a_time_beside_a_day_that_is_not_read_is_not_todays(text: str) -> None:
+    """Where a day is told that is not understood, the next such time is no answer."""
+    assert read(f"Book it {text}", "date-time") == []
+
+
+def test_stamps_with_a_zone_are_one_moment() -> None:
+    """The offset of a stamp is no time of its own."""
+    told = [one for one in moments_in("at 2026-06-04T15:30:00+02:00", NOW) if "T" in one.value]
+    assert [one.value for one in told] == ["2026-06-04T15:30:00+02:00"]
+
+
 def test_without_a_clock_nothing_relative_is_read() -> None:
     """What needs today's date is not read where nobody says what day it is."""
     assert [one.value for one in moments_in("tomorrow, 4 June, in 20 minutes")] == ["PT20M"]
@@ -224,8 +315,65 @@ def test_what_is_not_to_be_done_is_not_done(request_: str, refuses: bool) -> Non
         assert told is None
 
 
-@pytest.mark.parametrize("shape", ["9", "at 9 ", "1h", "P", "half ", "in a ", "next ", "12.", ":"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "9",
+        "at 9 ",
+        "1h",
+        "P",
+        "half ",
+        "in a ",
+        "next ",
+        "12.",
+        ":",
+        "1,",
+        "9-",
+        "from 9 to ",
+        "not ",
+    ],
+)
 def test_hostile_requests_end(shape: str) -> None:
     """20,000 characters of one shape are read, and nothing stands outside of them."""
     text = (shape * 20_000)[:20_000]
     assert all(0 <= one.start < one.end <= len(text) for one in moments_in(text, NOW))
+
+
+def test_texts_that_are_to_be_times_are_read_or_asked_for() -> None:
+    """Of what acts, a text whose description shows how a date or a time is written is one."""
+    day = {"type": "string", "description": "the day, YYYY-MM-DD"}
+    clock = {"type": "string", "description": "when, as HH:MM"}
+    tool = spec(day=day, time=clock)
+    made = writer(day="2024-02-02", time="04:04")
+    (told,) = think(made, [fill(tool, "Meet tomorrow at 3:30 pm", seed=Seed.of(1), now=NOW)])
+    assert told == {"day": "2026-05-02", "time": "15:30"}
+    (told,) = think(made, [fill(tool, "Meet Bo", seed=Seed.of(1), now=NOW)])
+    assert isinstance(told, Failed)
+    assert (told.reason, told.detail) == ("unsaid", "day, time")
+
+
+@pytest.mark.parametrize(
+    ("about", "request_", "value"),
+    [
+        ("in how many minutes", "Remind me in an hour and a half", 90),
+        ("in seconds", "Wait 1h 30m", 5400),
+        ("in seconds", "Wait half an hour", 1800),
+        ("in minutes", "Wait two hours", 120),
+        ("a Unix timestamp", "Meet tomorrow at 9", None),
+    ],
+)
+def test_lengths_of_time_as_numbers(about: str, request_: str, value: int | None) -> None:
+    """A length of time is converted whole; an hour of the day is no timestamp."""
+    tool = spec(wait={"type": "integer", "description": about})
+    (told,) = think(writer(), [fill(tool, request_, seed=Seed.of(1), now=NOW)])
+    assert told == {"wait": value} or (value is None and isinstance(told, Failed))
+
+
+def test_both_ends_of_a_range_are_moments() -> None:
+    """Two times of one day fill two fields."""
+    form = {"type": "string", "format": "date-time"}
+    request_ = "Meet from 3 to 5 pm on Friday"
+    (told,) = think(
+        writer(), [fill(spec(start=form, end=form), request_, seed=Seed.of(1), now=NOW)]
+    )
+    assert told == {"start": "2026-05-08T15:00:00", "end": "2026-05-08T17:00:00"}

@@ -106,6 +106,19 @@ def test_a_person_more_takes_nobodys_history(
     assert "agent_history_init_n2.csv: names no Pia Lund" in caplog.text
 
 
+def test_who_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A history in which all names are misspelled, and a persona's folder that meta.json does
+    not name, are warned of."""
+    home = fen(tmp_path / "base", ("Ina Roe", "Ole Roe"))
+    put(tmp_path / "fen" / "agent_history_init_n2.csv", "Name,Whisper\nIna Row,You keep geese\n")
+    load_scenario(home)
+    assert "agent_history_init_n2.csv: names nobody of the people" in caplog.text
+    assert "persona_names" not in caplog.text
+    (home / "personas" / "Pia Lund" / "bootstrap_memory").mkdir(parents=True)
+    load_scenario(home)
+    assert "Pia Lund: is not among the persona_names of meta.json" in caplog.text
+
+
 def test_memories_of_a_base_are_first_memories(tmp_path: Path) -> None:
     """What nodes.json holds is taken over in the first step, as important as it says, with its
     evidence, and the run replays without the folder."""

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -320,3 +321,42 @@ def test_results_of_arrays_and_tables() -> None:
     context = ToolContext("Bo", datetime(2026, 5, 1))
     told = Toolbox([count]).call("count", {}, context=context, key="k")
     assert told.value == {"n": 3, "rows": [[0, 1], 0.5, True]}
+
+
+class Frame:
+    """As much of a pandas table as a result needs; pandas is no dependency."""
+
+    def __init__(self, named: bool) -> None:
+        self.index = SimpleNamespace(name="day" if named else None, dtype="int64", is_unique=True)
+        self.columns = ["n"]
+        self.named = named
+
+    def reset_index(self) -> Frame:
+        return self
+
+    def to_json(self, **how: str) -> str:
+        return '[{"day": 3, "n": 1}]' if self.named else '[{"n": 1}]'
+
+
+def test_results_keep_labels_and_names() -> None:
+    """The labels of a table's rows and the names of NumPy's columns arrive; keys that JSON would
+    make one are refused."""
+    made: list[tuple[object, Json]] = [
+        (np.array([(1, 0.5)], dtype=[("n", "i4"), ("share", "f8")]), [{"n": 1, "share": 0.5}]),
+        ({"rows": Frame(True)}, {"rows": [{"day": 3, "n": 1}]}),
+        (Frame(False), [{"n": 1}]),
+    ]
+    results = iter([value for value, _ in made] + [[{1: "a", "1": "b"}]])
+
+    @tool
+    def look() -> object:
+        """Look."""
+        return next(results)
+
+    box, context = Toolbox([look]), ToolContext("Bo", datetime(2026, 5, 1))
+    for place, (_, wanted) in enumerate(made):
+        told = box.call("look", {}, context=context, key=str(place))
+        assert (told.value, told.error) == (wanted, "")
+    told = box.call("look", {}, context=context, key="twice")
+    assert (told.ok, told.reason) == (False, "result")
+    assert "two keys of a dict are the same text" in told.error

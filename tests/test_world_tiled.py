@@ -301,6 +301,16 @@ def test_blocked_in_other_types(tmp_path: Path, value: Json, shut: bool) -> None
     assert load_tiled(saved(tmp_path, map_)).blocked[9] is shut
 
 
+@pytest.mark.parametrize("name", ["Blocked", " blocked", "BLOCKED"])
+def test_properties_in_other_case(tmp_path: Path, name: str) -> None:
+    """A property is known by its name in whatever case: no wall opens in silence."""
+    map_ = drawn()
+    for tile in map_["tilesets"][0]["tiles"]:
+        tile["properties"][0]["name"] = name
+    map_["properties"][0]["name"] = "World"
+    assert load_tiled(saved(tmp_path, map_)).blocked == load_tiled(saved(tmp_path, drawn())).blocked
+
+
 @pytest.mark.parametrize(
     ("change_of", "reason"),
     [
@@ -371,6 +381,8 @@ def test_tilesets_in_files_of_their_own(tmp_path: Path) -> None:
     file.write_text(TSX)
     town = load_tiled(saved(tmp_path, map_))
     assert (town.kinds[7], town.kinds[10], sum(town.blocked)) == ("floor", "wall", 6)
+    file.write_text(TSX.replace('"UTF-8"', '"UTF-16"'), encoding="utf-16")
+    assert sum(load_tiled(saved(tmp_path, map_)).blocked) == 6
     for text, reason in [("<tileset>", "well-formed"), ("<!DOCTYPE x>" + TSX, "DOCTYPE")]:
         file.write_text(text)
         with pytest.raises(MapError, match=rf"kinds\.tsx: .*{reason}"):

@@ -8,7 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from ..core import (
     AgentId,
@@ -220,6 +220,7 @@ class Toolbox:
 
         try:
             plain = to_jsonable_python(value, fallback=_from_array)
+            _check_keys(value, plain)
             # Some JSON readers refuse NaN and infinity, which Python would write.
             text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
             if (sound := _encodable(text)) != text:
@@ -242,12 +243,49 @@ class Toolbox:
         return f"there is no tool '{name}'{nearest(name, self._tools)}; tools: {known}"
 
 
+@runtime_checkable
+class _Table(Protocol):
+    """A table or a column of pandas."""
+
+    index: Any
+
+    def to_json(self, **how: str) -> str: ...
+    def reset_index(self) -> _Table: ...
+
+
+def _check_keys(value: object, plain: object) -> None:
+    """Raises ValueError where two keys of a mapping have one name in JSON."""
+    if isinstance(value, dict) and isinstance(plain, dict):
+        if len(plain) < len(value):
+            raise ValueError("two keys of a dict are the same text; give each its own")
+        for one, other in zip(value.values(), plain.values()):
+            _check_keys(one, other)
+    elif isinstance(value, list | tuple) and isinstance(plain, list):
+        for one, other in zip(value, plain):
+            _check_keys(one, other)
+
+
 def _from_array(value: object) -> object:
     """An array, a scalar or a table of NumPy, torch or pandas as plain values; missing cells of
-    a table are null. Raises ValueError for anything else."""
-    if hasattr(value, "to_json") and hasattr(value, "to_dict"):
-        many = {"orient": "records"} if hasattr(value, "columns") else {}
+    a table, and a missing scalar, are null. A table is a list of its rows, an index with a
+    meaning (any but 0, 1, 2, ...) among the columns. Raises ValueError for anything else."""
+    if isinstance(value, _Table):
+        many = {}
+        if hasattr(value, "columns"):
+            many = {"orient": "records"}
+            plain = getattr(value.index, "dtype", None) in ("int64", "int32")
+            if not plain or value.index.name is not None:
+                value = value.reset_index()
+        elif not value.index.is_unique:
+            raise ValueError("two of its values have one label; reset its index")
         return json.loads(value.to_json(date_format="iso", **many))
+    if type(value).__name__ == "NAType":
+        return None
+    names = getattr(getattr(value, "dtype", None), "names", None)
+    if names and hasattr(value, "tolist"):  # a table of NumPy
+        rows = value.tolist()
+        whole = isinstance(rows, list)
+        return [dict(zip(names, row)) for row in rows] if whole else dict(zip(names, rows))
     if hasattr(value, "tolist"):
         return value.tolist()
     raise ValueError(f"a {type(value).__name__} is no value of JSON")

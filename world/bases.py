@@ -174,6 +174,7 @@ def read_smallville(folder: Path | str) -> SmallvilleBase:
         ) from error
     map_folder = _map_folder(home, maze, file)
     town = load_smallville_map(map_folder)
+    _warn_of_others(home, names)
     saved = steps > 0 and not (home / "master_movement.json").exists()
     whispers = {} if saved else _whispers(map_folder, names)
     return SmallvilleBase(
@@ -186,6 +187,16 @@ def read_smallville(folder: Path | str) -> SmallvilleBase:
         map_folder=map_folder,
         map=town,
     )
+
+
+def _warn_of_others(home: Path, names: list[str]) -> None:
+    """Say whose folders stand beside the people of a base without being among them."""
+    for memory in sorted((home / "personas").glob("*/bootstrap_memory")):
+        if not any(same_name(memory.parent.name, name) for name in names):
+            log.warning(
+                "%s: is not among the persona_names of meta.json and does not live here; add it",
+                memory.parent,
+            )
 
 
 def _map_folder(home: Path, maze: str, file: Path) -> Path:
@@ -280,6 +291,8 @@ def _whispers(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
         if said and (len(said), -size) > chosen:
             best, chosen, source = said, (len(said), -size), file
     missing = [name for name in names if name not in best]
+    if source is None and (files := sorted(map_folder.glob("agent_history_init_*.csv"))):
+        log.warning("%s: names nobody of the people; they have no first memories", files[0])
     if source is not None and missing:
         log.warning("%s: names no %s; they have no first memories", source, ", ".join(missing))
     return best

@@ -18,7 +18,7 @@ from ..core import Address, Json, MapError, check_arguments, nearest
 from .ground_kinds import kinds_of
 from .smallville import names_of_blocks
 from .tiled_file import Box, Tiled, read_tiled
-from .tiled_parts import flag, words_of
+from .tiled_parts import flag, property_of, words_of
 from .tiles import Tiles
 from .townmap import Spawn, TownMap
 
@@ -62,7 +62,7 @@ class _Drawing:
 
     def town(self) -> TownMap:
         """The finished map."""
-        world = self.tiled.properties.get("world")
+        world = property_of(self.tiled.properties, "world")
         if not isinstance(world, str) or not world.strip() or ":" in world:
             raise self.wrong(
                 "the map has no property 'world'", "add it in Tiled (Map > Map Properties), a name"

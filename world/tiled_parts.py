@@ -92,10 +92,19 @@ def properties_of(data: Json, kind: str, classes: Classes, file: Path) -> dict[s
     return found
 
 
+def property_of(properties: Mapping[str, Json], name: str) -> Json:
+    """A property by its name, in whatever case and with blanks around it; None where there is
+    none."""
+    if name in properties:
+        return properties[name]
+    same = (value for key, value in properties.items() if key.strip().casefold() == name)
+    return next(same, None)
+
+
 def flag(properties: Mapping[str, Json], name: str, where: str) -> bool:
     """A property that is true or false, False where it is left out; text and numbers that can
     mean but one of them are read. Raises MapError for others."""
-    value = properties.get(name)
+    value = property_of(properties, name)
     if value is None or isinstance(value, bool):
         return bool(value)
     plain = {"true": True, "1": True, "false": False, "0": False, "": False}
@@ -110,7 +119,7 @@ def flag(properties: Mapping[str, Json], name: str, where: str) -> bool:
 
 def words_of(properties: Mapping[str, Json], name: str, where: str) -> str:
     """A property that is text, empty where it is left out. Raises MapError for others."""
-    value = properties.get(name)
+    value = property_of(properties, name)
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -195,8 +204,8 @@ def _xml(path: Path) -> ElementTree.Element:
     if "<!DOCTYPE" in text.upper():
         raise MapError(f"{path}: has a DOCTYPE, which no file of Tiled has; save it again")
     try:
-        # The text is decoded already: what its head says of the encoding is past.
-        return ElementTree.fromstring(text.encode())
+        # The text is decoded already; of a str the parser passes over the head's encoding.
+        return ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
         raise MapError(f"{path}: is not well-formed XML ({error}); save it again") from error
 
