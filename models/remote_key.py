@@ -52,7 +52,13 @@ def credential(url: str, key: str | None = None, *, send_key: bool = True) -> Cr
     for a ``key`` that would.
     """
     host = urlsplit(url).hostname or ""
-    own = key or os.environ.get(KEY, "")
+    own = (key or os.environ.get(KEY, "")).strip()  # a key read from a file ends in a line break
+    own = own.removeprefix("Bearer ").strip()
+    if not all(" " < char <= "~" for char in own):
+        raise SettingError(
+            f"{KEY if not key else 'the key'} holds blanks, line breaks or characters that no "
+            "key has; copy it anew"
+        )
     agreed, plainly = _agreed(url)
     private = is_secure(url) or plainly
     if not own:

@@ -10,6 +10,7 @@ from .remote_faults import Fault
 from .remote_reply import error_fault, message_text
 
 DONE = "[DONE]"
+BOM = b"\xef\xbb\xbf"
 
 
 class EventReader:
@@ -25,12 +26,18 @@ class EventReader:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._begun = False
         self._data: list[str] = []
 
     def feed(self, piece: bytes) -> list[str]:
         """Take bytes in; the data of the events that they complete."""
         found = []
         whole = self._rest + piece
+        if not self._begun and len(whole) < len(BOM):
+            self._rest = whole
+            return []
+        whole = whole if self._begun else whole.removeprefix(BOM)
+        self._begun = True
         # A last \r may be the first half of a line's end.
         held = whole[-1:] if whole.endswith(b"\r") else b""
         whole = whole[: len(whole) - len(held)]
