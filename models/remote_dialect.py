@@ -84,7 +84,10 @@ class Dialect:
         server said nothing of the format, for then it may be this one schema."""
         if refused is None or level <= self.format:
             return
-        about = re.search(r"response_format|json_schema|json_object|json schema", str(refused))
+        about = re.search(
+            r"response_format|json_schema|json_object|json schema|requested parameters",
+            str(refused),
+        )
         if about or refused.status == 422:
             self.format = level
             log.warning(

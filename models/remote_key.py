@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -131,6 +132,10 @@ def _agreed(url: str) -> tuple[bool, bool]:
 
 def _names(entry: str, url: str) -> bool:
     """Whether ``host`` or ``host:port`` is the server's; without a port any port."""
+    if re.search(r"[\s;@*]", entry):
+        raise SettingError(
+            f"{HOSTS}: '{entry}' is no host or host:port; hosts are divided by commas"
+        )
     try:
         wanted, there = urlsplit(f"//{entry}"), urlsplit(url)
         port = wanted.port

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ..core import repaired
 from .remote_faults import Fault, Unusable, fault_of_status
 
 # What models write around their reasoning where the server does not take it out. Any closing
@@ -77,6 +78,7 @@ class ReasoningFilter:
         self.hidden = begun
         self.unopened = False
         self.over = False
+        self._said = False  # whether the answer has any text so far
         self._done: list[str] = []  # the answer up to the last reasoning
         self._since: list[str] = []  # and after it
         self._buffer = ""
@@ -92,6 +94,8 @@ class ReasoningFilter:
         """Take a piece of text in; what of it belongs to the answer."""
         whole, at, shown = self._buffer + piece, 0, []
         for mark in _MARK.finditer(whole):
+            if len(whole) - mark.start() < _LONGEST and _may_grow(whole[mark.start() :]):
+                break
             before = whole[mark.start() - 1] if mark.start() else self._before
             if self.hidden or not before or before not in _QUOTES:
                 shown.append(self._pass(whole[at : mark.start()]))
@@ -106,6 +110,8 @@ class ReasoningFilter:
         """The text is over; what was held back for it might have become a mark."""
         rest, self._buffer = self._buffer, ""
         lower = rest.strip().lower()
+        if (mark := _MARK.match(rest)) and self._met(mark.group().lower()):
+            return self._pass(rest[mark.end() :])
         ending = next((mark for mark in LAST if lower.endswith(mark)), "")
         return self._pass(rest.rstrip()[: -len(ending)] if ending else rest)
 
@@ -114,16 +120,16 @@ class ReasoningFilter:
         if mark in OPENINGS or mark in CLOSINGS:
             self._turn(mark in CLOSINGS)
         elif not self.hidden:
-            begun = bool(self.text.strip())
             if mark in LEADING:
-                return not begun
-            self.over = self.over or begun or mark in ENDS
+                return not self._said
+            self.over = self.over or self._said or mark in ENDS
             self._at_seam = True
         return True
 
     def _turn(self, closing: bool) -> None:
         if closing and not self.hidden:
             self._since, self.unopened = [], True
+            self._said = bool(self._done)
         self.reasoned = self._at_seam = True
         self.hidden, self.over = not closing, False
         self._done += filter(None, self._since)
@@ -136,8 +142,15 @@ class ReasoningFilter:
         if self._at_seam and (not self._done or self._done[-1][-1].isspace()):
             taken = taken.lstrip()
         self._at_seam = self._at_seam and not taken
+        self._said = self._said or bool(taken.strip())
         self._since.append(taken)
         return taken
+
+
+def _may_grow(text: str) -> bool:
+    """Whether a text that begins with a mark may become a longer one."""
+    lower = text.lower()
+    return any(len(mark) > len(lower) and mark.startswith(lower) for mark in _ALL)
 
 
 def _held(text: str, start: int) -> int:
@@ -179,6 +192,7 @@ def read_reply(reply: dict[str, Any], *, begun: bool = False) -> Reply:
     message = message if isinstance(message, dict) else {"content": choice.get("text")}
     finish = str(choice.get("finish_reason") or "").lower()
     written, reasoned = message_text(message)
+    written = repaired(written)
     if finish in WITHHELD:
         raise Unusable("refused", f"the server withheld its answer ({finish})")
     if finish in ("error", "abort", "aborted", "cancelled"):
