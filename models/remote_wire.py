@@ -240,7 +240,9 @@ class Wire:
                     raise
 
     async def _post(self, path: str, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
-        found = await self._asked(lambda: self._replied(path, fields), self.name.settings.timeout)
+        found: dict[str, Any] = await self._asked(
+            lambda: self._replied(path, fields), self.name.settings.timeout
+        )
         cost.add(found.get("usage"), _sent(fields), _written(found))
         return found
 
