@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from ..core import (
@@ -35,6 +37,7 @@ KINDS = {
     "library": "ollama",
     "organization_owner": "lmstudio",
 }
+MOST_NAMES = 20  # of a server's models in an error
 NO_LIST = (404, 405, 501)  # a server or gateway that lists no models, or none at all
 
 
@@ -178,7 +181,9 @@ async def _found(wire: Wire) -> Served:
     try:
         listed = await wire.models()
     except Refused as refused:
-        if refused.status not in NO_LIST:
+        # Some keys may use a model and list none.
+        unlisted = refused.status == 403 and place.model and not wire.credential.withheld
+        if refused.status not in NO_LIST and not unlisted:
             remedy = "" if refused.status in DENIED else "; check the address"
             raise ModelError(f"{refused}{remedy}") from refused
         if not place.model:
@@ -205,6 +210,8 @@ async def _answers(wire: Wire) -> None:
     try:
         await wire.chat({"model": wire.name.model, "messages": hello, "max_tokens": 1}, Cost())
     except Refused as refused:
+        if refused.status == 403:
+            raise ModelError(str(refused)) from refused
         if refused.status in NO_LIST:
             raise ModelError(
                 f"{refused}; it answers neither /models nor /chat/completions for "
@@ -224,12 +231,14 @@ def _served(place: ServerName, listed: Sequence[dict[str, Any]]) -> Served:
         wanted = next(iter(known))
     if not place.model and len(known) > 1:
         raise ModelNotFound(
-            f"{place.url} serves several models ({', '.join(known)}); name one: {place}#NAME"
+            f"{place.url} serves several models ({_some(known)}); name one: {place}#NAME"
         )
+    if wanted not in known and (family := _family(place.model, known)):
+        return Served(place.model, KINDS.get(str(known[family].get("owned_by")), "other"))
     if wanted not in known:
         raise ModelNotFound(
             f"{place.url} serves no model '{place.model}'{nearest(place.model, known)}; it "
-            f"serves {', '.join(known)}"
+            f"serves {_some(known)}"
             if place.model
             else f"{place.url} lists no models; name one: {place}#NAME"
         )
@@ -242,6 +251,20 @@ def _served(place: ServerName, listed: Sequence[dict[str, Any]]) -> Served:
         count_of(found.get("max_model_len")) or count_of(meta.get("n_ctx")) or None,
         count_of(meta.get("n_params")) or None,
     )
+
+
+def _family(model: str, known: Collection[str]) -> str:
+    """The entry of a list that stands for a model not listed by itself: LiteLLM lists
+    ``openai/*``, OpenRouter takes ``NAME:nitro`` for NAME. Empty when there is none."""
+    alike = [one for one in known if "*" in one and one.strip("*") and fnmatchcase(model, one)]
+    base = model.rpartition(":")[0]
+    return next(iter(alike), base if base and base in known else "")
+
+
+def _some(names: Collection[str]) -> str:
+    """The first names of a list that may be long."""
+    left = len(names) - MOST_NAMES
+    return ", ".join(islice(names, MOST_NAMES)) + (f" and {left} more" if left > 0 else "")
 
 
 def _versions() -> Json:

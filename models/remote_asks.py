@@ -23,7 +23,7 @@ from ..core import Vectors as VectorsAnswer
 from .remote_decisions import Decisions
 from .remote_dialect import FORMATS
 from .remote_faults import Fault, Refused, TooLong
-from .remote_prompts import shorten, turns, with_question
+from .remote_prompts import continued, shorten, turns, with_question
 from .remote_reply import Reply, read_reply
 from .remote_schema import json_format, schema_fault, schema_request, value_of
 from .remote_speech import Speech, cut_at
@@ -63,6 +63,7 @@ class Asker:
         self.vectoriser = vectoriser
         self._decisions = Decisions(self, method)
         self._merged = False
+        self._unbegun = False
         self._reasons = wire.name.settings.thinking
         self._unopened = False
         self._said: set[str] = set()
@@ -79,7 +80,7 @@ class Asker:
                 return await self._decisions.rate(ask, cost), cost
             return await self._embed(ask, cost), cost
         except Fault as fault:
-            return fault.failed, cost
+            return self.wire.cleaned(fault.failed), cost
         finally:
             if cost.estimated and not (isinstance(ask, Generate) and ask.stream):
                 self.warn("tells no counts of tokens; they are estimated, three bytes for one")
@@ -273,8 +274,9 @@ class Asker:
     ) -> tuple[T, tuple[str, ...]]:
         """What ``send`` returns for the messages, and the texts that had to be dropped.
 
-        Sends less when the server says that it is too long, and turns that alternate when
-        it refuses them as they are; what helped is remembered. Raises Fault."""
+        Sends less when the server says that it is too long, turns that alternate when it
+        refuses them as they are, and a begun answer as a request to go on with it; what
+        helped is remembered. Raises Fault."""
         dropped: tuple[str, ...] = ()
         while True:
             try:
@@ -286,6 +288,24 @@ class Asker:
                 messages, dropped = shorter, dropped + gone
 
     async def _turned(
+        self, messages: Sequence[Message], send: Callable[[Sequence[Message], bool], Awaitable[T]]
+    ) -> T:
+        if self._unbegun:
+            messages = continued(messages)
+        try:
+            return await self._merging(messages, send)
+        except Refused as refused:
+            whole = continued(messages)
+            if whole == tuple(messages) or refused.status not in (400, 422):
+                raise
+            try:
+                found = await self._merging(whole, send)
+            except Refused:
+                raise refused from None
+            self._unbegun = True
+            return found
+
+    async def _merging(
         self, messages: Sequence[Message], send: Callable[[Sequence[Message], bool], Awaitable[T]]
     ) -> T:
         if self._merged:

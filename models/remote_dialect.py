@@ -30,6 +30,10 @@ OPTIONAL = {
     "repetition_penalty": True,
     "repeat_penalty": True,
 }
+# Told of a model that cannot reason, or cannot be kept from it.
+REASONING = re.compile(
+    r"support\w* (?:thinking|reasoning)\b|\b(?:thinking|reasoning) (?:is|cannot)\b", re.IGNORECASE
+)
 TOGETHER = ({"logprobs", "top_logprobs"}, {"continue_final_message", "add_generation_prompt"})
 FORMATS = ("json_schema", "json_object", "")
 """How JSON is asked for, the strictest first: bound to a schema, as any object, in words."""
@@ -62,6 +66,8 @@ class Dialect:
             self._renamed = True
             return True
         named = {name for name in OPTIONAL if name in sent and _names(said, name)}
+        if "reasoning_effort" in sent and REASONING.search(said):
+            named.add("reasoning_effort")
         for pair in TOGETHER:
             if named & pair:
                 named |= pair & set(sent)
@@ -78,7 +84,10 @@ class Dialect:
         server said nothing of the format, for then it may be this one schema."""
         if refused is None or level <= self.format:
             return
-        about = re.search(r"response_format|json_schema|json_object|json schema", str(refused))
+        about = re.search(
+            r"response_format|json_schema|json_object|json schema|requested parameters",
+            str(refused),
+        )
         if about or refused.status == 422:
             self.format = level
             log.warning(

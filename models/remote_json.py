@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
-from ..core import Json
+from ..core import Json, repaired
 
 MOST_STARTS = 64  # brackets at which a value is looked for; a reply is short
 
@@ -42,7 +42,12 @@ def json_values(text: str) -> Iterator[Json]:
     >>> list(json_values('Well: ```json\\n{"choice": "wait"}\\n``` as {asked}.'))
     [{'choice': 'wait'}]
     """
-    decoder = json.JSONDecoder(parse_float=WrittenFloat, parse_constant=_no_number)
+    decoder = json.JSONDecoder(
+        # Not strict: small models break lines inside strings.
+        parse_float=WrittenFloat,
+        parse_constant=_no_number,
+        strict=False,
+    )
     try:
         yield decoder.decode(_unfenced(text).strip())
         return
@@ -78,6 +83,9 @@ def nested_values(value: Json) -> Iterator[Json]:
     {'age': 3}
     """
     yield value
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        value = next(json_values(value), None)  # JSON written as text once more
+        yield value
     while isinstance(value, dict | list) and len(value) == 1:
         value = next(iter(value.values())) if isinstance(value, dict) else value[0]
         if not isinstance(value, dict | list):
@@ -86,9 +94,12 @@ def nested_values(value: Json) -> Iterator[Json]:
 
 
 def plain_numbers(value: Json, wholes: set[int]) -> Json:
-    """A value with common numbers for the written ones: whole where ``wholes`` holds the id."""
+    """A value with common numbers for the written ones, whole where ``wholes`` holds the id,
+    and without halves of characters."""
+    if isinstance(value, str):
+        return repaired(value)
     if isinstance(value, dict):
-        return {key: plain_numbers(one, wholes) for key, one in value.items()}
+        return {repaired(key): plain_numbers(one, wholes) for key, one in value.items()}
     if isinstance(value, list):
         return [plain_numbers(one, wholes) for one in value]
     if isinstance(value, WrittenFloat):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -52,7 +53,13 @@ def credential(url: str, key: str | None = None, *, send_key: bool = True) -> Cr
     for a ``key`` that would.
     """
     host = urlsplit(url).hostname or ""
-    own = key or os.environ.get(KEY, "")
+    own = (key or os.environ.get(KEY, "")).strip()  # a key read from a file ends in a line break
+    own = own.removeprefix("Bearer ").strip()
+    if not all(" " < char <= "~" for char in own):
+        raise SettingError(
+            f"{KEY if not key else 'the key'} holds blanks, line breaks or characters that no "
+            "key has; copy it anew"
+        )
     agreed, plainly = _agreed(url)
     private = is_secure(url) or plainly
     if not own:
@@ -125,6 +132,10 @@ def _agreed(url: str) -> tuple[bool, bool]:
 
 def _names(entry: str, url: str) -> bool:
     """Whether ``host`` or ``host:port`` is the server's; without a port any port."""
+    if re.search(r"[\s;@*]", entry):
+        raise SettingError(
+            f"{HOSTS}: '{entry}' is no host or host:port; hosts are divided by commas"
+        )
     try:
         wanted, there = urlsplit(f"//{entry}"), urlsplit(url)
         port = wanted.port

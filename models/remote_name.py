@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from ..core import SettingError, nearest
 
 PREFIX = "openai:"
+SET = "openai:http://127.0.0.1:8000/v1?timeout=60#Qwen/Qwen3-8B"
 EXAMPLE = "openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B"
 
 
@@ -58,6 +59,11 @@ def read_server_name(name: str) -> ServerName:
         raise SettingError(
             f"model 'openai:...@{parts.hostname}' holds a password, which runs would record; "
             "put the key into the environment variable OPENAI_API_KEY"
+        )
+    if "?" in parts.fragment:
+        raise SettingError(
+            f"model '{PREFIX}...#{parts.fragment.partition('?')[0]}?...': settings stand before "
+            f"the #, as in {SET}; a key belongs into the environment variable OPENAI_API_KEY"
         )
     url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     return ServerName(url, parts.fragment, _settings(parts.query))

@@ -86,6 +86,15 @@ def with_question(messages: Sequence[Message], text: str) -> tuple[Message, ...]
     return (*messages, own)
 
 
+def continued(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages, with a last one of the assistant told in the user's turn: for servers
+    that go on with no begun answer."""
+    if not messages or messages[-1].role != "assistant":
+        return tuple(messages)
+    words = f"Your answer begins so; write only what comes next:\n{messages[-1].text}"
+    return with_question(messages[:-1], words)
+
+
 def labels_of(ask: Choose) -> list[str]:
     """What each option is called in a guided reply: its name, or a number where names are
     too long to be written out."""

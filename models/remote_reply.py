@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ..core import repaired
 from .remote_faults import Fault, Unusable, fault_of_status
 
 # What models write around their reasoning where the server does not take it out. Any closing
@@ -19,6 +20,8 @@ OPENINGS = (
     "<|begin_of_thought|>",
     "<|channel|>analysis<|message|>",
     "<|channel>thought",
+    "<|start_thinking|>",
+    "<unused94>thought",
 )
 CLOSINGS = (
     *(f"</{name}>" for name in _NAMES),
@@ -27,20 +30,42 @@ CLOSINGS = (
     "<|end_of_thought|>",
     "<|channel|>final<|message|>",
     "<channel|>",
+    "<|end_thinking|>",
+    "<unused95>",
 )
-_MARK = re.compile("|".join(map(re.escape, OPENINGS + CLOSINGS)), re.IGNORECASE)
-_LONGEST = max(map(len, OPENINGS + CLOSINGS))
+# What ends or begins a turn in chat templates, where a server lets it through. Behind the end of
+# an answer, or at the beginning of another turn, nothing is the answer's any more.
+ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>"),
+    *("<|return|>", "<end_of_turn>", "<｜end▁of▁sentence｜>", "<|end_response|>"),
+    *("<|end_of_turn_token|>", "<|end_of_solution|>"),
+)
+STARTS = (
+    *("<|im_start|>assistant", "<|im_start|>", "<start_of_turn>model", "<start_of_turn>"),
+    *("<|start_header_id|>assistant<|end_header_id|>", "<|start_header_id|>", "<|begin_of_text|>"),
+    *("<|start_response|>", "<|begin_of_solution|>", "<|start|>assistant"),
+)
+LAST = ("</s>", "</answer>", "<eos>")  # left out at the very end alone, for they have other uses
+LEADING = ("<answer>",)  # and this at the very beginning
+_ALL = sorted((*OPENINGS, *CLOSINGS, *ENDS, *STARTS, *LEADING), key=len, reverse=True)
+_MARK = re.compile("|".join(map(re.escape, _ALL)), re.IGNORECASE)
+_FIRST = re.compile(f"[{re.escape(''.join({mark[0] for mark in _ALL}))}]")
+_LONGEST = max(map(len, _ALL))
+CUT = ("length", "max_tokens", "model_length", "max_length", "max_output_tokens")
+WITHHELD = ("content_filter", "refusal", "safety", "prohibited_content", "recitation", "blocklist")
 _QUOTES = "`\"'“‘«"
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 
 
 class ReasoningFilter:
-    """Takes a model's reasoning out of text that arrives piece by piece.
+    """Takes a model's reasoning, and what chat templates write around turns, out of text that
+    arrives piece by piece.
 
     ``text`` is the answer so far, ``reasoned`` whether there was reasoning, ``hidden`` whether
-    the text is amid it, ``unopened`` whether only its end was marked. A mark in quotes is a
-    mark that somebody talks about. Where a closing mark has no opening one, what stood before
-    it was reasoning too: some chat templates write the opening mark into the prompt.
+    the text is amid it, ``over`` whether the answer's end was marked, ``unopened`` whether only
+    the reasoning's end was. A mark in quotes is a mark that somebody talks about. Where a
+    closing mark has no opening one, what stood before it was reasoning too: some chat templates
+    write the opening mark into the prompt.
     ``begun``: start amid the reasoning.
 
     >>> made = ReasoningFilter()
@@ -52,6 +77,8 @@ class ReasoningFilter:
         self.reasoned = begun
         self.hidden = begun
         self.unopened = False
+        self.over = False
+        self._said = False  # whether the answer has any text so far
         self._done: list[str] = []  # the answer up to the last reasoning
         self._since: list[str] = []  # and after it
         self._buffer = ""
@@ -67,11 +94,12 @@ class ReasoningFilter:
         """Take a piece of text in; what of it belongs to the answer."""
         whole, at, shown = self._buffer + piece, 0, []
         for mark in _MARK.finditer(whole):
+            if len(whole) - mark.start() < _LONGEST and _may_grow(whole[mark.start() :]):
+                break
             before = whole[mark.start() - 1] if mark.start() else self._before
             if self.hidden or not before or before not in _QUOTES:
                 shown.append(self._pass(whole[at : mark.start()]))
-                self._turn(mark.group().lower() in CLOSINGS)
-                at = mark.end()
+                at = mark.end() if self._met(mark.group().lower()) else mark.start()
         end = len(whole) - _held(whole, at)
         shown.append(self._pass(whole[at:end]))
         self._buffer = whole[end:]
@@ -81,33 +109,57 @@ class ReasoningFilter:
     def finish(self) -> str:
         """The text is over; what was held back for it might have become a mark."""
         rest, self._buffer = self._buffer, ""
-        return self._pass(rest)
+        lower = rest.strip().lower()
+        if (mark := _MARK.match(rest)) and self._met(mark.group().lower()):
+            return self._pass(rest[mark.end() :])
+        ending = next((mark for mark in LAST if lower.endswith(mark)), "")
+        return self._pass(rest.rstrip()[: -len(ending)] if ending else rest)
+
+    def _met(self, mark: str) -> bool:
+        """Take a mark in; whether it is none of the answer's text."""
+        if mark in OPENINGS or mark in CLOSINGS:
+            self._turn(mark in CLOSINGS)
+        elif not self.hidden:
+            if mark in LEADING:
+                return not self._said
+            self.over = self.over or self._said or mark in ENDS
+            self._at_seam = True
+        return True
 
     def _turn(self, closing: bool) -> None:
         if closing and not self.hidden:
             self._since, self.unopened = [], True
+            self._said = bool(self._done)
         self.reasoned = self._at_seam = True
-        self.hidden = not closing
+        self.hidden, self.over = not closing, False
         self._done += filter(None, self._since)
         self._since = []
 
     def _pass(self, taken: str) -> str:
         """Take text without marks; what of it is shown."""
-        if self.hidden:
+        if self.hidden or self.over:
             return ""
         if self._at_seam and (not self._done or self._done[-1][-1].isspace()):
             taken = taken.lstrip()
         self._at_seam = self._at_seam and not taken
+        self._said = self._said or bool(taken.strip())
         self._since.append(taken)
         return taken
 
 
+def _may_grow(text: str) -> bool:
+    """Whether a text that begins with a mark may become a longer one."""
+    lower = text.lower()
+    return any(len(mark) > len(lower) and mark.startswith(lower) for mark in _ALL)
+
+
 def _held(text: str, start: int) -> int:
     """How many of the last characters, from ``start`` on, may be the beginning of a mark."""
-    for length in range(min(_LONGEST - 1, len(text) - start), 0, -1):
-        end = text[-length:].lower()
-        if any(mark.startswith(end) for mark in OPENINGS + CLOSINGS):
-            return length
+    first = max(start, len(text) - _LONGEST)
+    for place in (found.start() + first for found in _FIRST.finditer(text[first:])):
+        end = text[place:].lower().rstrip()
+        if any(mark.startswith(end) for mark in (*_ALL, *LAST)):
+            return len(text) - place
     return 0
 
 
@@ -129,7 +181,7 @@ class Reply:
     @property
     def cut(self) -> bool:
         """Whether it ended at the limit of tokens."""
-        return self.finish in ("length", "max_tokens")
+        return self.finish in CUT
 
 
 def read_reply(reply: dict[str, Any], *, begun: bool = False) -> Reply:
@@ -138,20 +190,23 @@ def read_reply(reply: dict[str, Any], *, begun: bool = False) -> Reply:
     choice = first_choice(reply)
     message = choice.get("message")
     message = message if isinstance(message, dict) else {"content": choice.get("text")}
-    finish = str(choice.get("finish_reason") or "")
+    finish = str(choice.get("finish_reason") or "").lower()
     written, reasoned = message_text(message)
-    if finish in ("content_filter", "refusal", "safety"):
+    written = repaired(written)
+    if finish in WITHHELD:
         raise Unusable("refused", f"the server withheld its answer ({finish})")
-    if finish == "error":
-        raise Fault("engine", f"the server broke off its answer: {str(choice.get('error'))[:200]}")
+    if finish in ("error", "abort", "aborted", "cancelled"):
+        why = str(choice.get("error") or finish)[:200]
+        raise Fault("engine", f"the server broke off its answer: {why}")
     if (refusal := message.get("refusal")) and not written.strip():
         raise Unusable("refused", f"the model refuses to answer: {str(refusal)[:200]}")
     ended = any(mark in written.lower() for mark in CLOSINGS)
-    reading = ReasoningFilter(begun=begun and (ended or finish == "length"))
+    reading = ReasoningFilter(begun=begun and (ended or finish in CUT))
     reading.feed(written)
     reading.finish()
     stopped_at = choice.get("stop_reason") or choice.get("matched_stop")
     reasoned |= reading.reasoned
+    finish = "stop" if reading.over else finish
     return Reply(
         reading.text, reasoned, reading.hidden, reading.unopened, finish, stopped_at, choice
     )
@@ -174,9 +229,14 @@ def error_fault(error: object) -> Fault:
     if not isinstance(error, dict):
         return Fault("engine", f"the server answered with an error: {str(error)[:200]}")
     said = str(error.get("message") or error)[:300]
-    status = error.get("code") or error.get("status") or 0
-    status = int(status) if str(status).isdigit() else 0
+    status = error_status(error)
     return fault_of_status(status, f"the server answered with an error {status or ''}: {said}")
+
+
+def error_status(error: object) -> int:
+    """The HTTP status that an error inside a reply tells; 0 where it tells none."""
+    code = error.get("code") or error.get("status") if isinstance(error, dict) else 0
+    return int(str(code)) if re.fullmatch("[1-5][0-9][0-9]", str(code)) else 0
 
 
 def message_text(message: dict[str, Any]) -> tuple[str, bool]:

@@ -124,9 +124,21 @@ def steps_of(choice: dict[str, Any]) -> list[Step]:
     content = told.get("content") if isinstance(told, dict) else None
     steps: list[Step] = []
     for one in content if isinstance(content, list) else []:
+        if not _is_told(one.get("logprob")):
+            return []
         own, *others = [_told(token) for token in (one, *(one.get("top_logprobs") or []))]
         steps.append(Step(own[0], tuple({own: None, **dict.fromkeys(others)})))
     return steps
+
+
+def _is_told(score: object) -> bool:
+    """Whether a written token's log-probability is one: servers that know none send null, NaN,
+    -9999 or a probability.
+
+    >>> _is_told(-0.2), _is_told(None), _is_told(-9999.0), _is_told(0.9)
+    (True, False, False, False)
+    """
+    return isinstance(score, int | float) and -1000 < score < 1e-3
 
 
 def _told(token: dict[str, Any]) -> Told:

@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from ..core import repaired
 from .remote_faults import Fault
 from .remote_reply import error_fault, message_text
 
 DONE = "[DONE]"
+BOM = b"\xef\xbb\xbf"
 
 
 class EventReader:
@@ -25,12 +27,18 @@ class EventReader:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._begun = False
         self._data: list[str] = []
 
     def feed(self, piece: bytes) -> list[str]:
         """Take bytes in; the data of the events that they complete."""
         found = []
         whole = self._rest + piece
+        if not self._begun and len(whole) < len(BOM):
+            self._rest = whole
+            return []
+        whole = whole if self._begun else whole.removeprefix(BOM)
+        self._begun = True
         # A last \r may be the first half of a line's end.
         held = whole[-1:] if whole.endswith(b"\r") else b""
         whole = whole[: len(whole) - len(held)]
@@ -78,6 +86,7 @@ class StreamReader:
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._refusal = ""
+        self._half = ""
         self._choice: dict[str, Any] = {}
         self.usage: Any = None
         self.done = False
@@ -111,6 +120,13 @@ class StreamReader:
         message["reasoning"] = "".join(self._reasoning)
         return {"choices": [{**self._choice, "message": message}], "usage": self.usage}
 
+    def _whole(self, text: str, last: bool) -> str:
+        """Text without half a character: some servers send the halves in two chunks."""
+        text, self._half = self._half + text, ""
+        if not last and text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return repaired(text)
+
     def _take(self, data: str) -> None:
         if data.strip().startswith(DONE):
             self.done = True
@@ -130,9 +146,13 @@ class StreamReader:
                 self._add(choice)
 
     def _add(self, choice: dict[str, Any]) -> None:
-        delta = choice.get("delta") or choice.get("message")
+        delta = choice.get("delta")
+        if not delta and not self._texts:
+            # Beside deltas, a message is what Perplexity repeats of all so far.
+            delta = choice.get("message")
         delta = delta if isinstance(delta, dict) else {"content": choice.get("text")}
         text, reasoned = message_text(delta)
+        text = self._whole(text, last=bool(choice.get("finish_reason")))
         if reasoned:
             reasoning = delta.get("reasoning_content") or delta.get("reasoning")
             self._reasoning.append(reasoning if isinstance(reasoning, str) else " ")

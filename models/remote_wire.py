@@ -6,17 +6,17 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..core import ModelError, SettingError, repaired
+from ..core import Failed, ModelError, SettingError, repaired
 from .remote_dialect import Dialect
 from .remote_faults import Fault, Refused, TooLong, Unusable, fault_of_status
 from .remote_key import credential, is_loopback, strip_ambient
 from .remote_name import ServerName
-from .remote_reply import message_text
+from .remote_reply import error_status, message_text
 from .remote_stream import StreamReader
 
 if TYPE_CHECKING:
@@ -24,9 +24,21 @@ if TYPE_CHECKING:
 
 TOO_LONG = re.compile(
     r"exceed_context|context (size|length|window)|maximum (context|model) length|"
-    r"max_model_len|prompt is too long|input is too long|longer than the model",
+    r"max_model_len|prompt is too long|input is too long|longer than the model|"
+    r"input token count|maximum number of tokens|inputs?` (tokens|must have less)",
     re.IGNORECASE,
 )
+# A request that a server will not take as it is, told as something else than a 400.
+UNTAKEN = {
+    404: re.compile("handle the requested parameters", re.IGNORECASE),
+    500: re.compile(
+        "raise_exception|jinja|chat template|roles must alternate|system role|grammar|json.schema",
+        re.IGNORECASE,
+    ),
+}
+FLAGGED = re.compile(r"moderation|flagged|content policy", re.IGNORECASE)
+NO_ROUTE = re.compile(r"unexpected endpoint|not found", re.IGNORECASE)
+AGAIN = (408, 409, 429)  # and 5xx: asking again may help
 LIMIT = re.compile(r"context (?:size|length|window)\D{0,24}(\d+)", re.IGNORECASE)
 
 
@@ -102,8 +114,11 @@ class Wire:
         self.credential = credential(name.url, key, send_key=send_key)
         # A proxy for the world outside knows nothing of servers on this machine.
         outside = not is_loopback(urlsplit(name.url).hostname or "")
+        # Followed to another server, a redirect would carry words and keys to whom nobody named.
         http = self._sdk.DefaultAsyncHttpxClient(
-            trust_env=outside, event_hooks={"request": [self._authorize]}
+            trust_env=outside,
+            follow_redirects=False,
+            event_hooks={"request": [self._authorize]},
         )
         self._broken = _transport_errors(http)
         try:
@@ -126,6 +141,8 @@ class Wire:
         """What the server serves. One retry only: somebody waits for it."""
         client = self._client.with_options(max_retries=min(1, self.name.settings.retries))
         found = await self._asked(lambda: client.get("/models", cast_to=object), 30.0)
+        if isinstance(found, dict) and "data" not in found and found.get("error"):
+            raise self._told_error(found["error"])
         # Some gateways send the list itself, some the names alone.
         listed = found if isinstance(found, list) else self._json(found).get("data")
         listed = listed if isinstance(listed, list) else []
@@ -223,13 +240,27 @@ class Wire:
                     raise
 
     async def _post(self, path: str, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
-        reply = await self._asked(
-            lambda: self._client.post(f"/{path}", body=fields, cast_to=object),
-            self.name.settings.timeout,
+        found: dict[str, Any] = await self._asked(
+            lambda: self._replied(path, fields), self.name.settings.timeout
         )
-        found = self._json(reply)
         cost.add(found.get("usage"), _sent(fields), _written(found))
         return found
+
+    async def _replied(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """A reply's JSON. Gateways tell some errors in a reply of status 200: those that may
+        pass are asked again, as the SDK does with others."""
+        last = self.name.settings.retries
+        for attempt in range(last + 1):
+            reply = await self._client.post(f"/{path}", body=fields, cast_to=object)
+            found = self._json(reply)
+            error = found.get("error")
+            if not error or found.get("choices") or found.get("data"):
+                return found
+            status = error_status(error)
+            if attempt == last or not (status in AGAIN or status >= 500):
+                raise self._told_error(error)
+            await asyncio.sleep(min(0.5 * 2**attempt, 8.0))
+        raise AssertionError("the last attempt returns or raises")
 
     async def _asked(self, call: Callable[[], Awaitable[Any]], seconds: float) -> Any:
         """A reply, or the Fault that its error means."""
@@ -269,23 +300,52 @@ class Wire:
 
     def _of_status(self, error: Any) -> Fault:
         status = int(error.status_code)
-        body = error.body if isinstance(error.body, dict) else {}
+        if 300 <= status < 400:
+            there = self._clean(error.response.headers.get("location", "another address"))
+            detail = f"{self.name.url} sends requests on to {there}; name that address yourself"
+            return Refused(status, detail)
+        body = error.body
+        if isinstance(body, list) and body and isinstance(body[0], dict):
+            body = body[0].get("error")  # Gemini's
+        body = body if isinstance(body, dict) else {}
         said = self._clean(str(body.get("message") or body or error.response.text or error))
         # OpenAI tells apart from its words which field it means, and why it says 429.
         said += "".join(f" ('{body[key]}')" for key in ("param", "code") if body.get(key))
+        return self._fault(status, said)
+
+    def _told_error(self, error: object) -> Fault:
+        """The Fault of an error inside a reply of status 200."""
+        status = error_status(error)
+        said = error.get("message") if isinstance(error, dict) else error
+        said = self._clean(str(said or error))
+        if not status:
+            detail = f"the server answered with an error: {said}"
+            return Refused(404, detail) if NO_ROUTE.search(said) else Fault("engine", detail)
+        return self._fault(status, said)
+
+    def _fault(self, status: int, said: str) -> Fault:
+        """The Fault of a status and of the server's words."""
         detail = f"{self.name.url} answered {status}: {said}"
-        if status in (400, 413, 422) and TOO_LONG.search(said):
+        if status == 413 or (status in (400, 422) and TOO_LONG.search(said)):
             return TooLong(detail, _share(said))
+        if status in UNTAKEN and UNTAKEN[status].search(said):
+            return Refused(400, detail)
+        if status == 403 and FLAGGED.search(said):
+            return Refused(status, detail, "refused")
         if status in (401, 403):
             detail = f"{detail}; {self.credential.remedy}"
         if status == 402:
             detail = f"{detail}; the server wants to be paid: top up the account of your key"
         return fault_of_status(status, detail)
 
-    def _clean(self, text: str) -> str:
+    def cleaned(self, failed: Failed) -> Failed:
+        """A failure without the key, which a server may have told back."""
+        return replace(failed, detail=self._clean(failed.detail, 2000))
+
+    def _clean(self, text: str, most: int = 400) -> str:
         secret = self.credential.key
         text = text.replace(secret, "***") if secret else text
-        return text if len(text) <= 400 else text[:397] + "..."
+        return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _transport_errors(http: Any) -> tuple[type[Exception], ...]:

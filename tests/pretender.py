@@ -24,8 +24,8 @@ def words(text: str) -> set[str]:
 
 class Pretender:
     """A server on a port of its own. ``moods`` are what the next requests get instead of an
-    answer: a status, with a body if need be, "hang", "drop", "break", "junk", JSON, or the
-    bytes of a stream; ``streams`` are what the next that ask for a stream get. ``listed`` is
+    answer: a status, with a body and headers if need be, "hang", "drop", "break", "junk", JSON,
+    or the bytes of a stream; ``streams`` are what the next that ask for a stream get. ``listed`` is
     sent in place of the list of models. It likes words it has met: their log-probability is
     -0.5, others' -5."""
 
@@ -172,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
         elif isinstance(mood, dict):
             self.send(200, mood)
         elif isinstance(mood, tuple):
-            self.send(*mood)
+            self.send(*mood[:2], **(mood[2] if len(mood) > 2 else {}))
         elif mood == "junk":
             self.send(200, "<html>not what you think</html>")
         elif isinstance(mood, int) and mood != 200:
@@ -189,13 +189,15 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(*own.complete(body))
 
-    def send(self, status: int, found: Any) -> None:
+    def send(self, status: int, found: Any, **headers: str) -> None:
         data = (found if isinstance(found, str) else json.dumps(found)).encode()
         self.send_response(status)
         kind = "text/html" if isinstance(found, str) else "application/json"
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Retry-After-Ms", "20")  # or each retried test takes seconds
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
