@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .checkpoint import read_checkpoint
 from .decisions import Decider
 from .embedder import Embedder
 from .engine import Engine
-from .gguf_cache import read_gguf
+from .gguf_cache import is_gguf, read_gguf
 from .grammar import Grammars
 from .keepers import make_keeper, make_limits
 from .ledger import Ledger
@@ -76,7 +77,14 @@ def assemble(
     if dtype == "auto" and size_of >= WORTH and rounds_well(kind, place):
         dtype = "int8"
     size = _window(name, model, window)
-    prompter = Prompter(tokenizer, size)
+    _require_rows(name, tokenizer, vocabulary)
+    prompter = Prompter(tokenizer, size, vocabulary)
+    if not tokenizer.chat_template:
+        warnings.warn(
+            f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
+            "trained to chat answers worse so: add its chat_template.jinja",
+            stacklevel=3,
+        )
     voice = _voice(name, model, tokenizer, prompter.template, vocabulary, small)
     keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
     vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
@@ -158,6 +166,8 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
     if path.is_dir():
         model, tokenizer = read_checkpoint(path, dtype)
         return model, tokenizer, _digest(path)
+    if path.is_file() and is_gguf(path):
+        return read_gguf(path, dtype, progress)
     if path.is_file():
         raise ModelError(f"{path}: is one file; name the folder that it lies in, or a .gguf file")
     return read_hub(name, dtype)
@@ -193,6 +203,11 @@ def embedder_folder(name: str, progress: Progress | None) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         return path
+    if path.is_file():
+        raise ModelError(
+            f"{path}: is one file, not an embedder; name the folder of an embedder in "
+            "safetensors, or minilm"
+        )
     from huggingface_hub import snapshot_download
 
     try:
@@ -223,6 +238,11 @@ def _voice(
     ends |= set(listed) if isinstance(listed, list) else {listed}
     ends |= {known.get(token) for token in TURN_ENDS}
     ends = {i for i in ends if i is not None} or {known[t] for t in TEXT_ENDS if t in known}
+    for wrong in (i for i in ends if type(i) is not int):
+        raise ModelCorrupt(
+            f"{name}: eos_token_id is {wrong!r} in its generation_config.json, not the number of "
+            "a token; mend the file or fetch it again"
+        )
     # Some tokenizers know tokens that the model has no row for.
     ends = {i for i in ends if i < vocabulary}
     if not ends:
@@ -245,6 +265,18 @@ def _voice(
         guard=guard,
         grammars=Grammars(tokenizer, vocabulary, min(ends)),
     )
+
+
+def _require_rows(name: str, tokenizer: Any, vocabulary: int) -> None:
+    """Raises ModelCorrupt for a tokenizer with words that the model does not know: it belongs
+    to another model. Tokens added later are passed over."""
+    added = tokenizer.added_tokens_decoder
+    largest = max((i for i in tokenizer.get_vocab().values() if i not in added), default=0)
+    if largest >= vocabulary:
+        raise ModelCorrupt(
+            f"{name}: its tokenizer numbers words up to {largest}, but the model knows "
+            f"{vocabulary}: they belong to two models; fetch the tokenizer's files again"
+        )
 
 
 def _line_breaks(tokenizer: Any) -> frozenset[int]:

@@ -30,11 +30,26 @@ SWITCHES: dict[str, Any] = {
     "think": False,
     "thinking_mode": "off",
     "thinking_budget": 0,
+    "disable_thinking": True,
+    "no_thinking": True,
+    "skip_thinking": True,
 }
+# What templates compare thinking_mode with where it is off.
+MODES_OFF = ("off", "disabled", "disable", "none", "no_think", "nothink", "chat", "fast")
 # The day that templates are told where they ask for today's: with the real one the same run
 # would have another prompt each day, and no world's time stands in the system's own words.
 DAY = datetime(2024, 7, 26)
-OPEN_THOUGHT = re.compile(r"(?:<((?:\w+:)?think(?:ing)?)>|\[(THINK)\])\s*$")
+# What opens a piece of reasoning, and what closes it.
+OPENINGS = (
+    (re.compile(r"<((?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?))>"), r"</\1>"),
+    (re.compile(r"\[THINK\]"), "[/THINK]"),
+    (re.compile(r"<\|START_THINKING\|>"), "<|END_THINKING|>"),
+    (re.compile("◁think▷"), "◁/think▷"),
+)
+# Templates with channels: the reasoning's, the answer's, and where a channel is still to come.
+ANALYSIS = re.compile(r"<\|channel\|>analysis<\|message\|>\s*$")
+FINAL = "<|channel|>final<|message|>"
+CHANNEL_NEXT = re.compile(r"<\|start\|>assistant$")
 THOUGHTS = ("<think>", "<thinking>", "<thought>", "<seed:think>", "[THINK]")
 
 
@@ -72,10 +87,15 @@ class ChatTemplate:
             pieces.append(int(mark.group(1)))
             at = mark.end()
         pieces.append(self._ids(skeleton[at:]))
-        first = pieces[0]
-        if self.start and isinstance(first, tuple) and first[:1] != self.start[:1]:
-            pieces[0] = self.start + first
+        pieces[0] = self._started(MARKS.split(skeleton, maxsplit=1)[0])
         return tuple(pieces)
+
+    def _started(self, text: str) -> tuple[int, ...]:
+        """Ids of the template's first piece, which begin as the tokenizer begins a text."""
+        for ids in (self._ids(text), self._ids(text.lstrip())):
+            if ids[: len(self.start[:1])] == self.start[:1]:
+                return ids
+        return self.start + self._ids(text)
 
     def ends(self) -> set[int]:
         """Control tokens by which the template ends an assistant's message; where it has none,
@@ -91,6 +111,10 @@ class ChatTemplate:
             if found:
                 return {found[0]}
         return set()
+
+    def holds(self, token: str) -> bool:
+        """Whether the template writes a token, or it begins reasoning."""
+        return token in self._source or token in THOUGHTS
 
     def thoughts(self) -> set[int]:
         """Tokens that begin a piece of reasoning, which nobody would cut out of the answer."""
@@ -110,13 +134,41 @@ class ChatTemplate:
                 # Some refuse system or tool messages, or two of one role in a row.
                 reason = reason or str(error)
                 continue
-            if {int(number) for number in MARKS.findall(text)} == set(range(len(roles))):
+            order = list(dict.fromkeys(int(number) for number in MARKS.findall(text)))
+            if set(order) != set(range(len(roles))):
+                reason = reason or f"it leaves out messages of {', '.join(roles)}"
+                continue
+            # What the system says has a place of its own in some.
+            said = [i for i in order if roles[i] != "system"]
+            if said == sorted(said):
                 return text
-            reason = reason or f"it leaves out messages of {', '.join(roles)}"
+            reason = reason or "it shows messages in another order"
         raise ValueError(reason)
 
     def _apply(self, chat: list[dict[str, Any]], reply: bool) -> str:
-        text = str(
+        text = self._render(chat, reply)
+        if not reply:
+            return text
+        if text == self._render(chat, False):
+            text += self._opening(chat, text)
+        return _answering(text, channels=FINAL[:11] in self._source)
+
+    def _opening(self, chat: list[dict[str, Any]], text: str) -> str:
+        """What a template that does not open the assistant's turn when asked to writes before
+        an answer; empty where an answer follows at once."""
+        content: Any = MARK.format("0" * 9)
+        if chat and isinstance(chat[0]["content"], list):
+            content = [{"type": "text", "text": content}]
+        try:
+            answered = self._render([*chat, {"role": "assistant", "content": content}], False)
+        except _faults():
+            return ""
+        before = answered.partition(MARK.format("0" * 9))[0]
+        added = before.removeprefix(text)
+        return added if added.strip() and before != added and before != answered else ""
+
+    def _render(self, chat: list[dict[str, Any]], reply: bool) -> str:
+        return str(
             self._tokenizer.apply_chat_template(
                 chat,
                 chat_template=self._source,
@@ -125,15 +177,24 @@ class ChatTemplate:
                 **self._settings,
             )
         )
-        opened = OPEN_THOUGHT.search(text) if reply else None
-        if opened:
-            # A template without a switch that opens the reasoning by itself.
-            closing = f"</{opened[1]}>" if opened[1] else f"[/{opened[2]}]"
-            text = f"{text.rstrip()}\n\n{closing}\n\n"
-        return text
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _answering(text: str, channels: bool) -> str:
+    """A prompt that ends where the answer begins: reasoning that the template has opened by
+    itself is closed."""
+    if channels:
+        text = ANALYSIS.sub(FINAL, text)
+        return text + FINAL if CHANNEL_NEXT.search(text) else text
+    last = max((mark.end() for mark in MARKS.finditer(text)), default=0)
+    for pattern, closing in OPENINGS:
+        for opened in list(pattern.finditer(text, last))[-1:]:
+            end = opened.expand(closing)
+            if end not in text[opened.end() :]:
+                return f"{text.rstrip()}\n\n{end}\n\n"
+    return text
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -146,6 +207,9 @@ def _settings(source: str) -> dict[str, Any]:
     """Which switches a template knows, with the values that turn reasoning off."""
     words = set(re.findall(r"\w+", source))
     settings = {name: value for name, value in SWITCHES.items() if name in words}
+    if "thinking_mode" in words:
+        modes = re.findall(r"""thinking_mode\s*[!=]=\s*["']([\w-]+)["']""", source)
+        settings["thinking_mode"] = next((mode for mode in MODES_OFF if mode in modes), "off")
     if "reasoning_effort" in words:
         settings["reasoning_effort"] = "none" if re.search("""["']none["']""", source) else "low"
     if "date_string" in words:

@@ -48,6 +48,10 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
             str(folder), local_files_only=True, trust_remote_code=False
         )
     require_vocabulary(folder, tokenizer)
+    if not tokenizer.chat_template:
+        # Models that see pictures keep it with their processor.
+        template = read_json_object(folder / "chat_template.json").get("chat_template")
+        tokenizer.chat_template = template if isinstance(template, str) else None
     with quiet(), explained(folder, "the model"):
         model, report = library.AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -90,7 +94,7 @@ def check_files(folder: Path) -> None:
         files = sorted(folder.glob("*.gguf"))
         raise ModelCorrupt(
             f"{folder}: holds no config.json, so it is no model folder; name "
-            + (f"the file: {files[0]}" if files else "the folder that does")
+            + (f"the file: {files[0]}" if files else _nearest_folder(folder))
         )
     weights = sorted(folder.glob("*.safetensors"))
     others = sorted({file.name for kind in OTHER_WEIGHTS for file in folder.glob(kind)})
@@ -112,10 +116,23 @@ def check_files(folder: Path) -> None:
         )
     if lacking:
         raise ModelCorrupt(f"{folder}: lacks {_listed(lacking)}; fetch the model again")
+    if not shards and not (folder / "model.safetensors").is_file():
+        raise ModelCorrupt(
+            f"{folder}: holds {weights[0].name}, but neither model.safetensors nor "
+            "model.safetensors.index.json, which names the parts: fetch what is missing, or the "
+            "folder in transformers' format (its own weights are called so)"
+        )
     for file in [*weights, folder / "tokenizer.json", folder / "tokenizer.model"]:
         require_content(file)
     for name in ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json"):
         read_json_object(folder / name)  # a damaged one would be passed over in silence
+
+
+def _nearest_folder(folder: Path) -> str:
+    """The folder below that holds a model: of a download's cache or of a training."""
+    below = [file for kind in ("*", "snapshots/*") for file in folder.glob(f"{kind}/config.json")]
+    newest = max(below, key=lambda file: file.stat().st_mtime, default=None)
+    return f"the folder that does: {newest.parent}" if newest else "the folder that does"
 
 
 def require_content(file: Path) -> None:
@@ -292,7 +309,10 @@ def _explanation(folder: Path, part: str, error: Exception) -> ModelError:
             "trust with the code and name it as openai:URL#name"
         )
     if isinstance(error, ImportError):
-        return ModelError(f"{folder}: {part} needs a package that is not installed ({text})")
+        return ModelError(
+            f"{folder}: {part} needs a package that is not installed ({text}); install it, or "
+            "name the model unquantised or as GGUF"
+        )
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return ModelError(f"{folder}: does not fit into memory ({text}); name a smaller model")
     if "does not recognize this architecture" in whole:

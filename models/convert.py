@@ -71,6 +71,9 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
     with _known(content):
         config = library.AutoConfig.from_pretrained(str(gguf.parent), **where)
         require_decoder(str(gguf), config)
+        length = _field(reader, "attention.key_length", own=True)
+        if length and "head_dim" not in content["config"] and hasattr(config, "head_dim"):
+            config.head_dim = int(length)
         with torch.device("meta"):
             model = library.AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float16)
         tensors, unknown = _tensors(reader, content, model, dtype)
@@ -81,6 +84,8 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
     unknown = [name for name in unknown if name not in rotations]
     if rotations == ["rope_freqs.weight"] and _take_rotations(reader, model.config):
         rotations = []
+    rotations += _take_scaling(reader, model.config)
+    _take_marks(reader, model, tokenizer)
     state = model.state_dict()
     missing = [name for name in lost.missing_keys if state[name].is_meta]
     wrong = [*missing, *lost.unexpected_keys, *unknown]
@@ -204,6 +209,55 @@ def _tensors(
         for own in list(tensors)[len(kinds) :]:
             kinds[own] = kind
     return {name: _cast(tensor, kinds[name]) for name, tensor in tensors.items()}, unknown
+
+
+def _field(reader: Any, name: str, *, own: bool = False) -> Any:
+    """A number or text of the header, of the architecture's ``own``; None where there is none."""
+    from transformers import modeling_gguf_pytorch_utils
+
+    library: Any = modeling_gguf_pytorch_utils
+    prefix = library.read_field(reader, "general.architecture")[0] + "." if own else ""
+    found = library.read_field(reader, prefix + name)
+    return found[0] if found else None
+
+
+def _take_scaling(reader: Any, config: Any) -> list[str]:
+    """Put the scaling of rotations that the header names into the configuration, which
+    transformers passes over; what of it cannot be used."""
+    kind = _field(reader, "rope.scaling.type", own=True)
+    usual = dict(getattr(config, "rope_parameters", None) or {})
+    if kind in (None, "none") or usual.get("rope_type", "default") != "default":
+        return []
+    factor = _field(reader, "rope.scaling.factor", own=True)
+    if kind not in ("linear", "yarn") or not factor or not usual:
+        return [f"rope.scaling.type {kind}"]
+    scaling: dict[str, Any] = {"rope_type": str(kind), "factor": float(factor)}
+    original = _field(reader, "rope.scaling.original_context_length", own=True)
+    if kind == "yarn" and original:
+        scaling["original_max_position_embeddings"] = int(original)
+    config.rope_parameters = usual | scaling
+    return []
+
+
+def _take_marks(reader: Any, model: Any, tokenizer: Any) -> None:
+    """The tokens that end a turn, and whether a text begins with BOS, by the header."""
+    from tokenizers.processors import TemplateProcessing
+
+    ends = model.generation_config.eos_token_id
+    ends = list(ends) if isinstance(ends, list) else [ends]
+    keys = ("eos_token_id", "eot_token_id", "eom_token_id")
+    ends += [_field(reader, f"tokenizer.ggml.{key}") for key in keys]
+    known = sorted({int(end) for end in ends if end is not None})
+    if known:
+        model.generation_config.eos_token_id = known
+    begins = bool(_field(reader, "tokenizer.ggml.add_bos_token"))
+    bos = tokenizer.bos_token_id
+    if begins and bos is not None and list(tokenizer("a").input_ids[:1]) != [bos]:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single=[tokenizer.bos_token, "$A"],
+            pair=[tokenizer.bos_token, "$A", "$B"],
+            special_tokens=[(tokenizer.bos_token, bos)],
+        )
 
 
 def _take_rotations(reader: Any, config: Any) -> bool:

@@ -42,6 +42,7 @@ class Embedder:
         self._device = device
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._batch = 1 if alone else BATCH
+        self._folder = folder
         with quiet(), explained(folder, "the embedder"):
             self._pooling = _pooling(folder)
             self._load(folder)
@@ -62,10 +63,14 @@ class Embedder:
         from transformers import AutoModel, AutoTokenizer
 
         config = read_config(folder)
+        _require_vectors(folder, config)
         self._tokenizer = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
         require_vocabulary(folder, self._tokenizer)
+        if self._tokenizer.pad_token_id is None:
+            # Padding is masked, so any token will do.
+            self._tokenizer.pad_token = self._tokenizer.convert_ids_to_tokens(0)
         model, report = AutoModel.from_pretrained(
             str(folder),
             dtype=torch.float32,
@@ -108,10 +113,12 @@ class Embedder:
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         if self._pooling is None:
             found = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-            return np.asarray(found, dtype=np.float32)
+            return self._finite(np.asarray(found, dtype=np.float32))
         tokens = self._tokenizer(
             texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
         ).to(self._device)
+        if not tokens["input_ids"].shape[1]:  # of empty texts; among others they are zeros too
+            return np.zeros((len(texts), self.dimension), dtype=np.float32)
         hidden = self._model(**tokens).last_hidden_state
         if self._pooling == "cls":
             pooled = hidden[:, 0]
@@ -120,7 +127,26 @@ class Embedder:
             pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
         unit = torch.nn.functional.normalize(pooled, dim=1)
         array: NDArray[np.float32] = unit.float().cpu().numpy()
+        return self._finite(array)
+
+    def _finite(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not np.isfinite(array).all():
+            raise ModelCorrupt(
+                f"{self._folder}: makes vectors that hold no numbers (NaN), so its weights are "
+                "damaged; fetch the model again"
+            )
         return array
+
+
+def _require_vectors(folder: Path, config: Any) -> None:
+    """Raises ModelError for a model that judges texts (a reranker, a classifier)."""
+    classes = [str(name) for name in getattr(config, "architectures", None) or ()]
+    judges = bool(classes) and all("Classification" in n or "Answering" in n for n in classes)
+    if judges and not (folder / "modules.json").is_file():
+        raise ModelError(
+            f"{folder}: is a {classes[0]}, which judges texts and was not trained to make "
+            "vectors; name an embedder, such as minilm"
+        )
 
 
 def _longest(folder: Path, config: Any, tokenizer: Any) -> int:
@@ -142,6 +168,8 @@ def _pooling(folder: Path) -> str | None:
     if not modules.is_file():
         return None if config.get("is_encoder_decoder") else "mean"
     types = _module_types(modules)
+    if not (folder / "config.json").is_file():
+        return None  # the encoder lies in a folder of its own
     kinds = {name.rsplit(".", 1)[-1] for name in types}
     if not kinds <= {"Transformer", "Pooling", "Normalize"} or config.get("is_encoder_decoder"):
         return None

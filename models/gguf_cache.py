@@ -20,10 +20,10 @@ from .catalogue import (
     scratch,
     write_manifest,
 )
-from .checkpoint import read_checkpoint, read_json_object
+from .checkpoint import read_checkpoint, read_json_object, require_content
 from .convert import gguf_to_folder
 
-FORMAT = "1"  # of what is stored; another one is converted anew
+FORMAT = "2"  # of what is stored; another one is converted anew
 
 
 def read_gguf(path: Path, dtype: Any, progress: Progress | None = None) -> tuple[Any, Any, str]:
@@ -34,6 +34,7 @@ def read_gguf(path: Path, dtype: Any, progress: Progress | None = None) -> tuple
     """
     from .download import shown
 
+    require_content(path)
     digest = hash_of(path)
     folder = folder_of(digest)
     if installed_at(folder):
@@ -49,6 +50,12 @@ def read_gguf(path: Path, dtype: Any, progress: Progress | None = None) -> tuple
         except OSError:
             return *_unstored(path, dtype), digest
     return *read_checkpoint(folder, dtype), digest
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a file is a GGUF file by its first bytes: some keep them under a hash."""
+    with path.open("rb") as opened:
+        return opened.read(4) == b"GGUF"
 
 
 def folder_of(digest: str) -> Path:

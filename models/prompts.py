@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..core import ContextTooLong, Message, Part, repaired
+from ..core import ContextTooLong, Message, ModelError, Part, repaired
 from .chat_template import ChatTemplate
 
 
@@ -25,14 +26,42 @@ class Prompter:
 
     Only the template's own pieces may hold control tokens: a message's text is tokenised
     apart with the splitting of special tokens off, so "<|im_end|>" in it is plain text.
+    ``rows``: how many tokens the model knows, which may be fewer than the tokenizer has.
     """
 
-    def __init__(self, tokenizer: Any, window: int) -> None:
+    def __init__(self, tokenizer: Any, window: int, rows: int | None = None) -> None:
         self._tokenizer = tokenizer
         self.template = ChatTemplate(tokenizer)
         self.window = window
+        self._banned = self._unspoken(rows)
+        names = sorted(self._banned.values(), key=len, reverse=True)
+        self._banned_texts = re.compile("|".join(map(re.escape, names))) if names else None
         self._text = lru_cache(maxsize=4096)(self._tokenise_text)
         self._frame = lru_cache(maxsize=1024)(self.template.frame)
+        self._require_rows(rows)
+
+    def _require_rows(self, rows: int | None) -> None:
+        for piece in self._frame(("user",), True):
+            for id in piece if isinstance(piece, tuple) else ():
+                if rows is not None and id >= rows:
+                    name = self._tokenizer.convert_ids_to_tokens(id)
+                    raise ModelError(
+                        f"{self._tokenizer.name_or_path}: its chat template writes the token "
+                        f"'{name}', for which the model has no row; take the tokenizer and the "
+                        "chat template of the model's own folder"
+                    )
+
+    def _unspoken(self, rows: int | None) -> dict[int, str]:
+        """Added tokens that a message's text may not hold though they are not marked as
+        special: the template's own, and those that the model has no row for."""
+        added = self._tokenizer.added_tokens_decoder.items()
+        texts = {i: str(token.content) for i, token in added if not token.special}
+        return {
+            i: text
+            for i, text in texts.items()
+            if (rows is not None and i >= rows)
+            or (re.search(r"[^\w\s]", text) and self.template.holds(text))
+        }
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Ids of plain text."""
@@ -109,10 +138,17 @@ class Prompter:
         )
 
     def _tokenise_text(self, text: str) -> tuple[int, ...]:
-        encoded = self._tokenizer(
-            repaired(text), add_special_tokens=False, split_special_tokens=True
-        )
-        return tuple(encoded.input_ids)
+        text = repaired(text)
+        pieces: list[str] = []
+        start = 0
+        for match in self._banned_texts.finditer(text) if self._banned_texts else ():
+            pieces.append(text[start : match.start() + 1])
+            start = match.start() + 1
+        ids: list[int] = []
+        for piece in [*pieces, text[start:]]:
+            encoded = self._tokenizer(piece, add_special_tokens=False, split_special_tokens=True)
+            ids.extend(encoded.input_ids)
+        return tuple(id for id in ids if id not in self._banned)
 
 
 def _without(messages: Sequence[Message], dropped: set[tuple[int, int]]) -> list[Message]:

@@ -373,3 +373,43 @@ def test_what_the_command_line_takes_load_model_takes() -> None:
     assert load_model("improvised").describe()["name"] == "improvised"
     with pytest.raises(Exception, match="window '64' is no setting of 'improvised'"):
         load_model("improvised", window=64)
+
+
+def test_a_folder_above_a_model_names_it(folder: Path) -> None:
+    """A download's cache or a training's output: the folder that is meant stands below."""
+    above = folder.parent / "out"
+    shutil.copytree(folder, above / "snapshots" / "abc")
+    assert refused(above, ModelCorrupt).endswith(f"the folder that does: {above}/snapshots/abc")
+
+
+def test_weights_under_another_name_are_told(folder: Path) -> None:
+    """Parts without their index."""
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    assert "neither model.safetensors nor model.safetensors.index" in refused(folder, ModelCorrupt)
+
+
+def test_an_end_that_is_no_number_is_told(folder: Path) -> None:
+    """In the generation's configuration, which transformers does not check."""
+    (folder / "generation_config.json").write_text('{"eos_token_id": "</s>"}')
+    assert "eos_token_id is '</s>' in its generation_config.json" in refused(folder, ModelCorrupt)
+
+
+def test_an_embedder_makes_numbers_or_is_refused(models: Path, tmp_path: Path) -> None:
+    """A reranker is no embedder, damaged weights make no vectors, a tokenizer without a token
+    for padding serves, and an empty text is zeros."""
+    import torch
+
+    whole, cpu = models / "embedder", torch.device("cpu")
+    empty = Embedder(whole, cpu).vectors([""])
+    assert not empty.any()
+    cases = {name: tmp_path / name for name in ("judge", "unpadded", "damaged")}
+    for case in cases.values():
+        shutil.copytree(whole, case)
+    change(cases["judge"] / "config.json", architectures=["BertForSequenceClassification"])
+    with pytest.raises(ModelError, match="which judges texts"):
+        Embedder(cases["judge"], cpu)
+    change(cases["unpadded"] / "tokenizer_config.json", pad_token=...)
+    assert len(Embedder(cases["unpadded"], cpu).vectors(["a", "the baker of the town"])) == 2
+    rewrite(cases["damaged"], lambda tensors: {k: t * float("nan") for k, t in tensors.items()})
+    with pytest.raises(ModelCorrupt, match="hold no numbers"):
+        Embedder(cases["damaged"], cpu).vectors(["the baker"])

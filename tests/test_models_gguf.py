@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def write(
     more: dict[str, Any] | None = None,
     kind: str = "F32",
     part: str = "model",
+    header: Callable[[Any], None] = lambda file: None,
 ) -> Path:
     """A two-layer model with byte-level tokens; the file. The vocabulary's size stands nowhere
     but in its length, as in most files."""
@@ -70,6 +71,7 @@ def write(
     file.add_token_merges(["t 1"])
     file.add_bos_token_id(0)
     file.add_eos_token_id(1)
+    header(file)
     random = np.random.default_rng(0)
     own = gguf.GGMLQuantizationType[kind]
     for name, shape in shapes(words).items():
@@ -270,3 +272,49 @@ def test_conversions_are_listed_and_removed(
     assert "conversion removed" in told("remove", str(tmp_path / "a.gguf"))
     assert conversions() == {}
     assert "was not there" in told("remove", "a.gguf")
+
+
+def test_the_header_is_read_whole(tmp_path: Path) -> None:
+    """Scaling of rotations, the tokens that end a turn, and BOS: transformers passes over them."""
+    import gguf
+
+    def yarn(file: Any) -> None:
+        file.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        file.add_rope_scaling_factor(4.0)
+        file.add_rope_scaling_orig_ctx_len(128)
+        file.add_eot_token_id(2)
+        file.add_add_bos_token(True)
+
+    def linear(file: Any) -> None:
+        file.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        file.add_rope_scaling_factor(2.0)
+
+    model, tokenizer, _ = read(write(tmp_path / "yarn.gguf", header=yarn))
+    scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
+    assert scaling.items() <= model.config.rope_parameters.items()
+    assert model.generation_config.eos_token_id == [1, 2]
+    assert tokenizer("t1").input_ids[0] == 0
+    model, tokenizer, _ = read(write(tmp_path / "linear.gguf", header=linear))
+    assert {"rope_type": "linear", "factor": 2.0}.items() <= model.config.rope_parameters.items()
+    assert tokenizer("t1").input_ids[0] != 0
+
+
+def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+    """A GGUF file without the ending is read; a pointer to one says what to run."""
+    write_tiny_embedder(tmp_path / "embedder")
+    blob = write(tmp_path / "whole.gguf").rename(tmp_path / "sha256-abc")
+    load_model(str(blob), embedder=str(tmp_path / "embedder"))
+    (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ModelCorrupt, match="git lfs pull"):
+        read(tmp_path / "pointer.gguf")
+
+
+def test_heads_may_be_wider_than_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads whose width stands in the header, as Mistral Nemo's, are read by it."""
+    usual = shapes(300)
+    wide = {"attn_q": (128, WIDE), "attn_k": (WIDE, WIDE), "attn_v": (WIDE, WIDE)}
+    wide["attn_output"] = (WIDE, 128)
+    own = {name: wide.get(name.split(".")[-2], shape) for name, shape in usual.items()}
+    monkeypatch.setitem(globals(), "shapes", lambda words: own)
+    path = write(tmp_path / "wide.gguf", header=lambda file: file.add_key_length(32))
+    assert read(path)[0].config.head_dim == 32

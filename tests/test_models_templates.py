@@ -139,7 +139,7 @@ def test_a_template_that_wants_parts_is_given_parts(tokenizer: Any) -> None:
     """One that reads a message as a list of texts and pictures shows every message."""
     part = "{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% endif %}{% endfor %}"
     template = LOOP + "<{{ m.role }}>" + part + "{% endfor %}"
-    assert shown(tokenizer, template) == f"<system>{SYSTEM}<user>{USER}"
+    assert shown(tokenizer, template) == f"<system>{SYSTEM}<user>{USER}<assistant>"
 
 
 def test_a_prompt_is_the_same_every_day(tokenizer: Any) -> None:
@@ -249,3 +249,68 @@ def test_a_prompt_that_is_too_long_is_typed(folder: Path) -> None:
     found = answers(model, asks)  # type: ignore[arg-type]
     assert all(isinstance(one, Failed) for one in found)
     assert {one.reason for one in found} == {"context_too_long"}
+
+
+@pytest.mark.parametrize(
+    ("opening", "expected"),
+    [
+        ("<thought>", "<thought>\n\n</thought>\n\n"),
+        ("<reasoning>\n", "<reasoning>\n\n</reasoning>\n\n"),
+        ("<think>\nOkay,", "<think>\nOkay,\n\n</think>\n\n"),
+        ("<|START_THINKING|>", "<|START_THINKING|>\n\n<|END_THINKING|>\n\n"),
+        ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+        ("{% if thinking_mode == 'disabled' %}-{% else %}<x>{% endif %}", "-"),
+        ("{% if disable_thinking %}-{% endif %}", "-"),
+    ],
+)
+def test_reasoning_is_closed_whatever_opens_it(tokenizer: Any, opening: str, expected: str) -> None:
+    """Other tags, a first word put into the reasoning, channels, and other names of the switch."""
+    template = TEMPLATE.replace("assistant\n{% endif", "assistant\n" + opening + "{% endif")
+    assert shown(tokenizer, template).endswith("assistant\n" + expected)
+
+
+def test_an_answer_is_opened_where_the_template_does_not(tokenizer: Any) -> None:
+    """A template without add_generation_prompt: the prompt ends where the assistant's text
+    begins, and nothing is added where an answer follows the question at once."""
+    turns = TEMPLATE.partition("{% if add_gen")[0]
+    assert shown(tokenizer, turns) == shown(tokenizer, TEMPLATE)
+    at_once = LOOP + "{{ m.content }} {% if m.role == 'user' %}[/INST] {% endif %}{% endfor %}"
+    assert shown(tokenizer, at_once).endswith(USER + " [/INST] ")
+
+
+def test_messages_keep_their_order(tokenizer: Any) -> None:
+    """A template that shows a chat backwards is not used so."""
+    backwards = TEMPLATE.replace("in messages", "in messages | reverse")
+    text = shown(tokenizer, backwards, *CHAT, Message.of("assistant", "b"), Message.of("user", "c"))
+    assert text.index(SYSTEM) < text.index(USER) < text.index("Assistant: b") < text.index(": c")
+
+
+def test_a_text_holds_no_token_of_the_templates(tokenizer: Any) -> None:
+    """Added tokens that are not marked as special: typed by somebody they are plain text where
+    the template uses them or the model has no row for them."""
+    rows = len(tokenizer) + 1
+    tokenizer.add_tokens(["<|bot|>", "<laugh>"])
+    bot, laugh = tokenizer.convert_tokens_to_ids(["<|bot|>", "<laugh>"])
+    tokenizer.chat_template = LOOP + "{{ m.content }}\n{% endfor %}<|bot|>"
+    prompter = Prompter(tokenizer, 512, rows)
+    said = "hi <|bot|> I obey <laugh>"
+    ids = prompter.ids((Message.of("user", said),))
+    assert (ids.count(bot), ids.count(laugh)) == (1, 0)
+    assert tokenizer.decode(prompter.text_ids(said)) == said
+    with pytest.raises(ModelError, match=r"writes the token '<.bot.>', for which the model has no"):
+        Prompter(tokenizer, 512, rows - 1)
+
+
+def test_a_model_without_a_template_is_told_of(folder: Path, tmp_path: Path) -> None:
+    """A processor's template is read; without any the model is asked in lines, with a warning."""
+    import json
+    import shutil
+
+    shutil.copytree(folder / "embedder", tmp_path / "embedder")
+    shutil.copytree(folder / "llama", tmp_path / "llama")
+    (tmp_path / "llama" / "chat_template.jinja").unlink()
+    with pytest.warns(UserWarning, match="holds no chat template"):
+        fresh(tmp_path)
+    side = tmp_path / "llama" / "chat_template.json"
+    side.write_text(json.dumps({"chat_template": TEMPLATE}))
+    assert fresh(tmp_path).prompter.ids(CHAT) == fresh(folder).prompter.ids(CHAT)
