@@ -166,7 +166,11 @@ def _told(hint: Any) -> str:
         return "one of " + ", ".join(map(repr, get_args(hint)))
     if hint is type(None):
         return "None"
-    return str(getattr(origin or hint, "__name__", hint))
+    name = str(getattr(origin or hint, "__name__", hint))
+    items = get_args(hint)
+    if origin in (collections.abc.Sequence, collections.abc.Iterable) and len(items) == 1:
+        return f"{name} of {_told(items[0])}"
+    return name
 
 
 def _shown(value: object) -> str:

@@ -79,7 +79,9 @@ class Talks:
             one, other = chance.integers(0, len(self.texts), (2, size))
             share = chance.random((size, 1), dtype=np.float32)
             rows = share * self.turns[one] + (1 - share) * self.turns[other]
-            yield start, [self.texts[place] for place in one], rows
+            # Copies give way to others in a recall; these are a hundred thousand memories.
+            texts = [f"{self.texts[place]} ({start + n})" for n, place in enumerate(one)]
+            yield start, texts, rows
 
 
 def measure(quick: bool, told: Callable[[str], None], file: Path | None = None) -> dict[str, Json]:

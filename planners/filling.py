@@ -161,13 +161,14 @@ def gather(
         all_of([_complete(one, offered, reading) for one, offered in zip(fields, offers)]),
     )
     values = [_written(written, one.path) for one in fields]
-    values = [
+    # What it wrote speaks for a candidate that was told; it becomes one only where it may.
+    own_words = [
         value if _may_write(one, spec, value, reading.text) else None
         for one, value in zip(fields, values)
     ]
     offers = [
         _with(one, [*offered, *more], value)
-        for one, offered, more, value in zip(fields, offers, completed, values)
+        for one, offered, more, value in zip(fields, offers, completed, own_words)
     ]
     told = yield from all_of(
         [_likelihoods(one, offered, reading) for one, offered in zip(fields, offers)]

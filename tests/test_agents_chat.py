@@ -435,14 +435,14 @@ def test_what_follows_from_a_confidence_is_one() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"text": None}, "chat: text must be a string, not None"),
-        ({"text": 42}, "chat: text must be a string, not int"),
-        ({"person": 42}, "chat: person must be a string, not int"),
-        ({"at": NINE.date()}, "chat: at must be a datetime, not date"),
+        ({"text": None}, "'text' must be str, not None"),
+        ({"text": 42}, "'text' must be str, not int"),
+        ({"person": 42}, "'person' must be str, not int"),
+        ({"at": NINE.date()}, "'at' must be datetime or None, not date"),
         ({"at": NINE.replace(tzinfo=UTC)}, "chat: at has a time zone"),
-        ({"session": [{"role": "user", "content": "x"}]}, r"session\[0\]: must be a Line"),
-        ({"session": "Hello!"}, "session: must be a sequence of Line, not str"),
-        ({"session": None}, "session: must be a sequence of Line, not None"),
+        ({"session": [{"role": "user", "content": "x"}]}, "'session' must be Sequence of Line"),
+        ({"session": "Hello!"}, "'session' must be Sequence of Line, not str"),
+        ({"session": None}, "'session' must be Sequence of Line, not None"),
         ({"session": [Line("Ada", None, NINE)]}, r"session\[0\]: text must be a string"),  # type: ignore[arg-type]
     ],
 )

@@ -44,7 +44,7 @@ FINE: list[dict[str, Any]] = [
     {"notes": {}},
 ]
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"people": "Ada"}, "'people' must be Sequence, not str"),
+    ({"people": "Ada"}, "'people' must be Sequence of str, not str"),
     ({"hours": "2"}, "'hours' must be float"),
     ({"hours": True}, "'hours' must be float"),
     ({"seats": 2.5}, "'seats' must be int or None, not float"),
