@@ -20,7 +20,7 @@ from ..core import (
     Time,
     time_fault,
 )
-from .fitting import text_fault
+from .fitting import embedded_rows, numbers_fault, text_fault
 from .hiding import folds, hidden
 from .logbook import FOLDS, Tail
 from .memory import Memory
@@ -124,9 +124,14 @@ class Folding:
         memory = self.memory
         if wrong := time_fault(at, "at") or text_fault("text", text) or text_fault("why", why):
             raise self._fault(wrong)
+        if wrong := numbers_fault("records", records):
+            raise self._fault(wrong.replace("numbers; write [number]", "records"))
+        records = tuple(records)
         self._check(records)
         summary = self._summary(records, memory.next_id, text)
-        vectors = {summary.id: self._embed([summary.text])[0]} if self._embed else None
+        vectors = (
+            {summary.id: embedded_rows(self._embed, [summary.text])[0]} if self._embed else None
+        )
         step = memory.shelf.last_step
         with memory.store.transaction():
             memory.add([summary], vectors, step=step)
@@ -197,6 +202,8 @@ class Folding:
         return admitted_records(self.memory, Cue(text="", at=at, rules="paper"))
 
     def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
+        if not isinstance(budget, Budget):
+            raise self._fault(f"{budget!r:.60} is no Budget; write Budget(records=...)")
         over = self.size(at) - budget.records
         for group in self._groups(budget, at, FOLDED_KINDS):
             if len(group) < 2:
@@ -232,6 +239,8 @@ class Folding:
             raise self._fault("records for different people are not folded together")
         gone = set(hidden(self.memory.store, self.memory.agent))
         for record in records:
+            if not isinstance(record, Record):
+                raise self._fault(f"{record!r:.60} is no Record")
             if record.pinned:
                 raise self._fault(f"record {record.id} is pinned; it is never folded")
             if record.id in gone:
