@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from ..core import (
     Time,
     time_fault,
 )
-from .fitting import embedded_rows, numbers_fault, text_fault
+from .fitting import embedded_rows, text_fault
 from .hiding import folds, hidden
 from .logbook import FOLDS, Tail
 from .memory import Memory
@@ -124,8 +124,8 @@ class Folding:
         memory = self.memory
         if wrong := time_fault(at, "at") or text_fault("text", text) or text_fault("why", why):
             raise self._fault(wrong)
-        if wrong := numbers_fault("records", records):
-            raise self._fault(wrong.replace("numbers; write [number]", "records"))
+        if isinstance(records, str | bytes) or not isinstance(records, Iterable):
+            raise self._fault(f"{records!r:.60} is no sequence of records")
         records = tuple(records)
         self._check(records)
         summary = self._summary(records, memory.next_id, text)
@@ -233,14 +233,14 @@ class Folding:
         return sorted(found.values(), key=lambda group: (group[0].created, group[0].id))
 
     def _check(self, records: Sequence[Record]) -> None:
+        if strange := [record for record in records if not isinstance(record, Record)]:
+            raise self._fault(f"{strange[0]!r:.60} is no Record")
         if len(records) < 2:
             raise self._fault("fewer than two records make no summary")
         if len({record.audience for record in records}) > 1:
             raise self._fault("records for different people are not folded together")
         gone = set(hidden(self.memory.store, self.memory.agent))
         for record in records:
-            if not isinstance(record, Record):
-                raise self._fault(f"{record!r:.60} is no Record")
             if record.pinned:
                 raise self._fault(f"record {record.id} is pinned; it is never folded")
             if record.id in gone:

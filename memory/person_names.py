@@ -72,17 +72,16 @@ class Person:
         return self._another_form(text) or self._given_in(text)
 
     def _another_form(self, text: str) -> bool:
-        if (
-            self._test(text)
-            and (self._single or self._key in _WORD_NAMES)
-            and not self._others(text)
-        ):
+        word = self._single or self._key in _WORD_NAMES
+        if word and self._test(text) and not any(test(text) for _, test in self._longer):
             return True
         found = self._loose.finditer(_bare(text)) if self._loose else ()
         taken = {_bare(other).casefold() for other in self.others}
+        size = sum(map(str.isalnum, _bare(self.name)))
         cased = self.name[:1].isupper()
         return any(
-            (match[0][:1].isupper() or not cased or len(match[0]) <= len(self.name) + 1)
+            # Written small it is the name itself (as in an address) or another word.
+            (not cased or match[0][:1].isupper() or sum(map(str.isalnum, match[0])) == size)
             and match[0].casefold() not in taken
             for match in found
         )

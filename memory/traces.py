@@ -153,6 +153,8 @@ def _in_text(data: mmap.mmap, start: int, end: int) -> bool:
     after = data[end : end + _AROUND]
     for cut in range(4):  # A character may be cut where the piece begins or ends.
         left, right = before[-_CONTEXT:][cut:], after[: _CONTEXT - cut]
+        if before[-1:] == b"}":  # After the JSON of a record its embedding begins.
+            left = b""
         if any(len(side) == _CONTEXT - cut and _printed(side) for side in (left, right)):
             return True
     # Of UTF-16 every other byte of an ASCII character is 0.

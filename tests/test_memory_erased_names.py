@@ -93,7 +93,8 @@ def test_a_short_name_is_not_found_in_embeddings(tmp_path: Path, person: str) ->
     path, rng = tmp_path / "bo.db", np.random.default_rng(3)
     rows = rng.standard_normal((1000, 384)).astype("<f4")
     raw = b".".join([b"", person.encode(), person.encode("utf-16-le"), b""])
-    rows[0] = np.frombuffer(rows[0].tobytes()[: 1536 - len(raw)] + raw, "<f4")
+    raw = raw.ljust(16, b".")
+    rows[0][200:204] = np.frombuffer(raw, "<f4")
     rows[0][~np.isfinite(rows[0])] = 1
     records = [
         Record(id=n, kind="observation", text=f"thing {n}", created=NOON) for n in range(1, 1001)
