@@ -76,13 +76,12 @@ class Person:
         if word and self._test(text) and not any(test(text) for _, test in self._longer):
             return True
         found = self._loose.finditer(_bare(text)) if self._loose else ()
-        taken = {_bare(other).casefold() for other in self.others}
         size = sum(map(str.isalnum, _bare(self.name)))
         cased = self.name[:1].isupper()
         return any(
             # Written small it is the name itself (as in an address) or another word.
             (not cased or match[0][:1].isupper() or sum(map(str.isalnum, match[0])) == size)
-            and match[0].casefold() not in taken
+            and match[0].casefold() not in self._taken
             for match in found
         )
 
@@ -112,6 +111,11 @@ class Person:
         if len(self._key) != 1 or not is_unspaced(self._key):
             return None
         return re.compile(rf"(?<![^\W\d_]){re.escape(self._key)}(?![^\W\d_])")
+
+    @cached_property
+    def _taken(self) -> frozenset[str]:
+        """The names of others, in the form of which another form is found."""
+        return frozenset(_bare(other).casefold() for other in self.others)
 
     @cached_property
     def _loose(self) -> re.Pattern[str] | None:

@@ -130,8 +130,9 @@ def _name_forms(name: str, exact: bool) -> Iterator[bytes]:
     names = {name}
     for like in signs:
         names |= {re.sub(f"[{like}]", sign, one) for one in names for sign in like}
-    kinds = ("NFC", "NFD", "NFKC", "NFKD")
-    forms = {unicodedata.normalize(form, one) for form in kinds for one in names}
+    forms = {
+        unicodedata.normalize(kind, one) for kind in ("NFC", "NFD", "NFKC", "NFKD") for one in names
+    }
     if not exact:
         cased = (str.lower, str.upper, str.title, str.casefold)
         forms |= {change(form) for form in forms for change in cased}
