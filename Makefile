@@ -39,7 +39,8 @@ town: $(STAMP)  ## three people of Larkspur live a morning; writes town.html
 	@echo "The town is here, open it in a browser: $(CURDIR)/town.html"
 
 test: check  ## check, then every test, those with the real models too
-	$(BIN)/python -m pytest --durations=10
+	@# Two processes, a file in one of them: the real models are loaded once in each.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
 
 check: $(STAMP)  ## ruff (lint and format) and mypy --strict
 	$(BIN)/ruff check .

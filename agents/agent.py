@@ -39,9 +39,17 @@ from ..core import (
     check_arguments,
     drive,
     exclusive,
+    repaired,
     traced,
 )
-from ..memory import CallBook, Documents, Memory, document_input, memories_input, write_beside
+from ..memory import (
+    CallBook,
+    Documents,
+    Memory,
+    document_input,
+    memories_input,
+    write_beside,
+)
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from ..tools.policy import patterns
@@ -58,6 +66,8 @@ from .visitors import visitor
 TOLD = ("news", "object")
 # Inputs for the memory alone, which no planner sees.
 _TAKEN_IN = ("document", "memories")
+# Key of the store's header: whose memory has what its agent begins with.
+_BEGUN = "agent.begun"
 
 
 def _owner(agent: Agent) -> Owner:
@@ -105,7 +115,7 @@ class Agent:
                 f"'{memory.agent}'; open it as Memory(..., {persona.name!r})"
             )
         self.private_talk = private_talk
-        self.documents = tuple(map(Path, documents))
+        self.documents = _of_own_names(persona.name, documents)
         self.memories = tuple(memories)
         self.upkeep = upkeep or Upkeep()
         self.dialogue = dialogue or Dialogue()
@@ -332,20 +342,36 @@ class Agent:
 
     @exclusive(_owner)
     def grow_up(self, *, at: Time | None = None) -> None:
-        """Who remembers nothing yet takes over its ``memories`` and learns the persona's facts;
-        of its documents it reads those that it never took in, also where an earlier start broke
-        off before them."""
+        """Once in the life of its memory it takes over its ``memories`` and learns the persona's
+        facts, whatever else was written there before; of its documents it reads those that it
+        never took in. Where an earlier start broke off, this one goes on from there."""
         if self._begun:
             return
-        if not len(self.memory):
-            if self.memories:
-                self._take_in(memories_input(self.memories, self.id), at)
-            self.learn(self.persona.facts, at=at)
+        store, done = self.memory.store, f"{_BEGUN}.{self.id}"
+        if store.write and self.memory.step is None and not store.get(done):
+            memories, facts = self._not_known()
+            if memories:
+                self._take_in(memories_input(memories, self.id), at)
+            self.learn(facts, at=at)
+            store.put(done, True)
         held = Documents(self.memory)
         for path in self.documents:
             if not held.known(path.name):
                 self.read(path, at=at)
+        store.on_rollback(lambda: setattr(self, "_begun", False))
         self._begun = True
+
+    def _not_known(self) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+        """The memories and facts that are yet to be taken over; none where something was erased
+        or lost since, which they might bring back."""
+        if not (self.memories or self.persona.facts):
+            return (), ()
+        if any(entry.what in ("forgotten", "damaged") for entry in self.memory.log):
+            return (), ()
+        texts = {record.text for record in self.memory.records()}
+        new = texts.isdisjoint(record.text for record in self.memories)
+        facts = tuple(fact for fact in self.persona.facts if repaired(fact) not in texts)
+        return (self.memories if new else ()), facts
 
     @check_arguments
     @exclusive(_owner)
@@ -439,6 +465,20 @@ def partner(seen: Observation) -> AgentId:
         return ""
     lines = reversed(seen.talk.lines)
     return next((line.who for line in lines if line.who != seen.who), "")
+
+
+def _of_own_names(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
+    """The files, each once. Raises SettingError for two of one name: a memory knows documents by
+    their names, and would take the second for the first."""
+    files: dict[str, Path] = {}
+    for path in map(Path, documents):
+        other = files.setdefault(path.name, path)
+        if other.absolute() != path.absolute():
+            raise SettingError(
+                f"{who}: the documents {other} and {path} have one name, by which they are cited; "
+                "rename one of them"
+            )
+    return tuple(files.values())
 
 
 def _under(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:

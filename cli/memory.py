@@ -136,7 +136,10 @@ def forget(
             say(f"{done.named} kept texts name them; --mentions erases these too")
         if done.unclear:
             given = person.split()[0]
-            say(f"{done.unclear} kept texts have '{given}' alone, who may be another: look at them")
+            say(
+                f"{done.unclear} kept texts may mean them ('{given}' alone, who may be another, or "
+                "the name in another form): look at them"
+            )
         for line in done.left:
             say(line)
     if done.found:

@@ -36,6 +36,19 @@ _BOMS = (
 )
 
 
+# Signs of names that writers exchange: apostrophes, hyphens; vowel signs of Arabic and Hebrew,
+# which are written or not, the joining stroke of Arabic, and the accent that Greek capitals lack.
+_NAME_SIGNS: dict[int, str | None] = {
+    **dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u02b9\u2032\u05f3\uff07`"), "'"),
+    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\u05be\ufe63\uff0d"), "-"),
+    **dict.fromkeys([*range(0x64B, 0x653), 0x670, 0x640, *range(0x591, 0x5BE)], None),
+    **dict.fromkeys([0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7], None),
+    **dict(zip(map(ord, "\u03ac\u03ad\u03ae\u03af\u03cc\u03cd\u03ce"), "αεηιουω")),
+    0x390: "ϊ",
+    0x3B0: "ϋ",
+}
+
+
 @cache
 def _patterns() -> dict[str, Any]:
     # regex knows scripts and marks, which re does not; it comes with transformers.
@@ -167,13 +180,24 @@ def is_unspaced(character: str) -> bool:
     return _patterns()["unspaced"].match(character) is not None
 
 
+def name_form(text: str) -> str:
+    """The form in which names are compared: ``normalize``, apostrophes and hyphens of every kind
+    one, without the vowel signs of Arabic and Hebrew and the accents of Greek.
+
+    >>> name_form("O\u2019Brien") == name_form("o'brien")
+    True
+    """
+    text = normalize(text)
+    return text.replace("`", "'") if text.isascii() else text.translate(_NAME_SIGNS)
+
+
 def same_name(one: str, other: str) -> bool:
     """Whether two names are the same name, whatever their case, blanks and Unicode form.
 
     >>> same_name("Zoe\\u0308  Lind", "zoë lind"), same_name("Ada", "Adam")
     (True, False)
     """
-    return normalize(one) == normalize(other)
+    return name_form(one) == name_form(other)
 
 
 def mentions(name: str) -> Callable[[str], bool]:
@@ -185,12 +209,12 @@ def mentions(name: str) -> Callable[[str], bool]:
     >>> mentions("J.R.")("I met J.R. today"), mentions("小明")("昨天我和小明去了公园")
     (True, True)
     """
-    wanted = normalize(name)
+    wanted = name_form(name)
 
     def test(text: str) -> bool:
         if not wanted:
             return False
-        body = normalize(text)
+        body = name_form(text)
         at = body.find(wanted)
         while at >= 0:
             if not _joined(body, at) and not _joined(body, at + len(wanted)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..core import AgentId, MemoryFault, RecordId, Time
 from .claim import Claim
 from .claim_names import name_key
+from .fitting import export_target
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -134,7 +135,7 @@ def write_graphml(found: nx.MultiDiGraph, target: Path | str) -> int:
             confidence=claim.confidence,
             who=_clean(claim.who),
         )
-    target = Path(target)
+    target = export_target(target)
     part = target.with_name(f"{target.name}.part{os.getpid()}")
     try:
         nx.write_graphml_xml(plain, part)

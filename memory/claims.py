@@ -23,7 +23,7 @@ from .claim_drafts import Draft, grounds, said
 from .claim_names import name_key
 from .claim_undoing import undone, without
 from .claim_view import View, relation_key
-from .fitting import text_fault
+from .fitting import numbers_fault, text_fault
 from .logbook import CLAIMS, Tail
 from .memory import Memory
 from .person_names import Person
@@ -102,6 +102,7 @@ class Claims:
         texts = {"subject": subject, "relation": relation, "object": object, "who": who}
         for name, value in texts.items():
             self._refuse(text_fault(name, value))
+        self._refuse(numbers_fault("sources", sources))
         records = [self.memory.record(source) for source in sources]
         audiences = [record.audience for record in records]
         statement = Statement(
@@ -204,6 +205,8 @@ class Claims:
     def undo(self, claim: Claim | int, *, at: Time, why: str = "") -> int:
         """Revoke a claim (all its statements) or one statement by its number: from now on
         nothing follows from it, and what it had ended holds again. Nothing is deleted."""
+        if not isinstance(claim, Claim) and type(claim) is not int:
+            raise self._fault(f"{claim!r:.60} is neither a claim nor a statement's number")
         numbers = [claim] if isinstance(claim, int) else list(claim.statements)
         known = {statement.id for statement in self.statements()}
         if lost := [number for number in numbers if number not in known]:
@@ -212,6 +215,7 @@ class Claims:
 
     def restore(self, statements: Sequence[int], *, at: Time, why: str = "") -> int:
         """Take an ``undo`` of these statements back."""
+        self._refuse(numbers_fault("statements", statements))
         return self._append({"restore": list(statements), "at": self._moment(at), "why": why})
 
     def erase(

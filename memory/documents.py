@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..core import AgentId, Input, Json, MemoryFault, Record, RecordId, Time, audience_of
 from .document_parts import Piece, pieces
 from .document_readers import blocks
+from .fitting import embedded_rows, text_fault
 from .hiding import contents
 from .logbook import DOCUMENTS
 from .memory import Memory
@@ -66,6 +67,8 @@ class Documents:
         Raises MemoryFault where the file cannot be read, SettingError for an unknown kind of
         file or a missing library; then nothing was written.
         """
+        if not isinstance(path, str | Path):
+            raise MemoryFault(f"{path!r:.60} is no path of a document")
         path = Path(path)
         texts = pieces_of(path)
         plan = self.planned(
@@ -124,6 +127,8 @@ class Documents:
 
     def remove(self, name: str) -> tuple[RecordId, ...]:
         """Take a document out of recall; returns its records, which stay in the file."""
+        if wrong := text_fault("name", name):
+            raise MemoryFault(f"memory of {self.memory.agent}: {wrong}")
         records = contents(self.memory.store, self.memory.agent).get(name)
         if not records:
             known = ", ".join(self.names()) or "none"
@@ -167,7 +172,7 @@ class Documents:
         memory, records = self.memory, plan.records
         vectors = None
         if self._embed and records:
-            rows = self._embed([record.text for record in records])
+            rows = embedded_rows(self._embed, [record.text for record in records])
             vectors = {record.id: row for record, row in zip(records, rows)}
         step = memory.shelf.last_step
         with memory.store.transaction():

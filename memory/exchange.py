@@ -26,10 +26,10 @@ from ..core import (
 )
 from .claim import visible
 from .encoding import gone
-from .fitting import LARGEST, number_fault, record_fault, row_fault, step_fault
+from .fitting import LARGEST, export_target, number_fault, record_fault, row_fault, step_fault
 from .ledger import Entry, entry_fault, read_entries, read_quarantine, write_entry
 from .line_checks import line_fault, record_numbers
-from .logbook import BESIDE
+from .logbook import BESIDE, Tail
 from .memory import Memory
 from .table import Row, Touch, read_rows, read_touches
 
@@ -61,7 +61,7 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
     makes an equal memory, digests included. For a ``person`` it is what is for them or for
     everybody, no more: to be read, and too little to be imported.
     """
-    target = Path(path)
+    target = export_target(path)
     part = target.with_name(f"{target.name}.part{os.getpid()}")
     count = 0
     try:
@@ -114,6 +114,13 @@ def import_lines(memory: Memory, path: Path | str) -> int:
     it."""
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
+    beside = [book.part for book in BESIDE if Tail.of(book, memory.store, memory.agent).entries]
+    if beside or memory.log:
+        held = ", ".join([*beside, *(["a log"] if memory.log else [])])
+        raise MemoryFault(
+            f"memory of {memory.agent}: holds {held} already, whose numbers the lines would "
+            "shift; import into a new one"
+        )
     items = read_lines(path)
     with memory.store.transaction():
         for step, group in groupby(items, key=lambda item: item.step):
@@ -135,6 +142,8 @@ def import_lines(memory: Memory, path: Path | str) -> int:
 def read_lines(path: Path | str) -> list[Item]:
     """The lines of a file that ``export_lines`` wrote, checked. Raises MemoryFault as
     ``import_lines`` does."""
+    if not isinstance(path, str | Path):
+        raise MemoryFault(f"{path!r:.60} is no path; name the file to read")
     source = Path(path)
     text = read_text_file(source, error=MemoryFault)
     # Not splitlines: a text may hold other line separators than the one between lines.

@@ -8,8 +8,9 @@ holds to: what was let in can be read again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core import (
@@ -24,6 +25,7 @@ from ..core import (
     repaired,
     time_fault,
 )
+from ..store import is_database
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +79,8 @@ def _field_fault(record: Record) -> str:
             return text_fault(name, getattr(record, name))
     if isinstance(record.importance, bool) or not isinstance(record.importance, int | float):
         return f"importance {record.importance!r} is no number; use float(...)"
+    if isinstance(record.importance, int) and record.importance > LARGEST:
+        return "importance is a whole number above 2**63; use a float"
     if not 1 <= record.importance < math.inf:
         return f"importance {record.importance} must be 1 or more"
     if not isinstance(record.evidence, tuple) or any(type(i) is not int for i in record.evidence):
@@ -93,6 +97,26 @@ def _field_fault(record: Record) -> str:
         return f"pinned {record.pinned!r} is neither True nor False"
     fault = time_fault(record.created, "created")
     return fault or ("" if record.until is None else time_fault(record.until, "until"))
+
+
+def numbers_fault(name: str, values: object) -> str:
+    """Why a value is no sequence of numbers of records or lines; empty when it is one."""
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+        return ""
+    return f"{name} {values!r:.60} are no sequence of numbers; write [number]"
+
+
+def export_target(path: object) -> Path:
+    """Where an export is to be written. Raises MemoryFault for what is no path, and for a file
+    in which something is kept: an export would take its place."""
+    if not isinstance(path, str | Path) or not str(path) or "\x00" in str(path):
+        raise MemoryFault(f"{path!r:.60} is no path; name the file to write")
+    target = Path(path)
+    if is_database(target):
+        raise MemoryFault(
+            f"{target}: is a memory or a run, which the export would replace; choose another name"
+        )
+    return target
 
 
 def text_fault(name: str, value: object) -> str:
@@ -174,6 +198,20 @@ def row_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) -> It
     for row in each:
         yield row_fault(row, columns)
         columns = columns or row.size
+
+
+def embedded_rows(
+    embed: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
+) -> NDArray[np.float32]:
+    """A row for each text. Raises MemoryFault where an embedder returns anything else."""
+    rows = embed(texts)
+    count = len(rows) if hasattr(rows, "__len__") else -1
+    if count != len(texts):
+        got = f"{count} rows" if count >= 0 else f"{rows!r:.60}"
+        raise MemoryFault(
+            f"embed returned {got} for {len(texts)} texts; it must return a row of numbers for each"
+        )
+    return rows
 
 
 def rows_of(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDArray[np.float32]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from ..core import (
     Time,
     time_fault,
 )
-from .fitting import text_fault
+from .fitting import embedded_rows, text_fault
 from .hiding import folds, hidden
 from .logbook import FOLDS, Tail
 from .memory import Memory
@@ -124,9 +124,14 @@ class Folding:
         memory = self.memory
         if wrong := time_fault(at, "at") or text_fault("text", text) or text_fault("why", why):
             raise self._fault(wrong)
+        if isinstance(records, str | bytes) or not isinstance(records, Iterable):
+            raise self._fault(f"{records!r:.60} is no sequence of records")
+        records = tuple(records)
         self._check(records)
         summary = self._summary(records, memory.next_id, text)
-        vectors = {summary.id: self._embed([summary.text])[0]} if self._embed else None
+        vectors = (
+            {summary.id: embedded_rows(self._embed, [summary.text])[0]} if self._embed else None
+        )
         step = memory.shelf.last_step
         with memory.store.transaction():
             memory.add([summary], vectors, step=step)
@@ -197,6 +202,8 @@ class Folding:
         return admitted_records(self.memory, Cue(text="", at=at, rules="paper"))
 
     def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
+        if not isinstance(budget, Budget):
+            raise self._fault(f"{budget!r:.60} is no Budget; write Budget(records=...)")
         over = self.size(at) - budget.records
         for group in self._groups(budget, at, FOLDED_KINDS):
             if len(group) < 2:
@@ -226,6 +233,8 @@ class Folding:
         return sorted(found.values(), key=lambda group: (group[0].created, group[0].id))
 
     def _check(self, records: Sequence[Record]) -> None:
+        if strange := [record for record in records if not isinstance(record, Record)]:
+            raise self._fault(f"{strange[0]!r:.60} is no Record")
         if len(records) < 2:
             raise self._fault("fewer than two records make no summary")
         if len({record.audience for record in records}) > 1:

@@ -41,8 +41,8 @@ class Forgotten:
     calls with their arguments and results; with mentions their name too) the file still holds
     though nothing kept says the same (0: none), of ``searched`` that were looked for; ``shared``
     are those that kept things say too. ``named`` kept texts still name them, ``unclear`` ones
-    have their given name alone. ``left`` says what could not be erased, and what must be known
-    of what was."""
+    may: they have the given name alone, or the name in a form that may be another word.
+    ``left`` says what could not be erased, and what must be known of what was."""
 
     records: dict[AgentId, int]
     searched: int
@@ -113,6 +113,8 @@ def forget(
 def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
     if not isinstance(person, str) or not normalize(person):
         raise MemoryFault(f"{path}: name the person to forget")
+    if person.isascii() and not any(sign.isalnum() for sign in person):
+        raise MemoryFault(f"{path}: {person!r} is no name that could be searched for")
     if wrong := time_fault(now, "now"):
         raise MemoryFault(f"{path}: {wrong}")
     if not Path(path).is_file():

@@ -33,9 +33,11 @@ from ..store import Store
 from .claim import shared_audience
 from .encoding import body_of, gone, read_body
 from .fitting import (
+    embedded_rows,
     kinds_fault,
     name_fault,
     number_fault,
+    numbers_fault,
     record_fault,
     row_fault,
     row_faults,
@@ -241,6 +243,7 @@ class Memory:
 
         Raises MemoryFault or SettingError, and writes nothing, for what does not fit. Of half
         a character, which no file can hold, U+FFFD is kept."""
+        self._refuse(numbers_fault("evidence", evidence))
         people, evidence = audience_of(audience), tuple(evidence)
         basis = [self.record(i) for i in evidence]
         circles = [record.audience for record in basis]
@@ -260,7 +263,7 @@ class Memory:
             until=until,
         )
         self._refuse(record_fault(record, record.id))
-        vectors = {record.id: self.embed([record.text])[0]} if self.embed else None
+        vectors = {record.id: embedded_rows(self.embed, [record.text])[0]} if self.embed else None
         self.add([record], vectors, step=self.shelf.last_step)
         return record
 
@@ -268,6 +271,7 @@ class Memory:
     @exclusive(_owner)
     def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
         """Log that these records were accessed at ``step``, at the world's time ``at``."""
+        self._refuse(numbers_fault("ids", ids))
         ids = tuple(ids)
         if not ids:
             return

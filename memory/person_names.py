@@ -8,8 +8,20 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..core import AgentId, mentions, normalize, same_name
+from ..core import AgentId, is_unspaced, mentions, same_name
+from ..core.text import name_form
 from .words import STOP
+
+# First names that are words too: where they are not written as the name, a word is meant.
+_WORDS = """
+    amber april art august autumn bill bob carol chance chase charity cliff crystal daisy dawn dean
+    dick don drew earnest eve faith felicity fern forest frank gene ginger glen grace grant guy
+    harmony hazel heather holly honor hope hunter iris ivy jack jade jasmine jay jean jewel josh joy
+    june lance lily mark mason max mercy miles nick olive opal page pat patience pearl penny peter
+    poppy prudence ray reed rich river rob robin rocky rod rose ruby rusty sage sandy skip sky
+    sterling stone storm sue summer terry victor violet wade warren willow young
+"""
+_WORD_NAMES = frozenset(_WORDS.split())
 
 
 @dataclass(frozen=True)
@@ -18,7 +30,8 @@ class Person:
 
     Names are compared in any script, case and Unicode form. A longer name of somebody else
     does not name them: with Ada Pell among the others, "Ada Pell came" is not about Ada. A name
-    that is also a word of every text (Will, May) counts only as it is written.
+    that is also a word of every text (Will, May) or a word at all (Rose, Mark) counts only as it
+    is written; one of a single character, in a script without blanks, only by itself.
 
     >>> ada = Person("Ada", ("Ada Pell", "Bo"))
     >>> ada.is_name("ADA"), ada.named_in("Ada came"), ada.named_in("Ada Pell came")
@@ -40,17 +53,40 @@ class Person:
             return False
         if self._is_word and not self._as_written.search(_composed(text)):
             return False
+        if self._single and not self._single.search(name_form(text)):
+            return False
         if not self._longer:
             return True
-        masked = normalize(text)
+        masked = name_form(text)
         for other, test in self._longer:
             if test(masked):
                 masked = masked.replace(other, " | ")
         return self._test(masked)
 
     def perhaps_in(self, text: str) -> bool:
-        """Whether a text has their given name alone, by which somebody else may be meant."""
-        if self._given is None or not self._given.search(_composed(text)) or self.named_in(text):
+        """Whether a text may mean them: it has their given name alone, which may be somebody
+        else's, or their name in a form that may be another word: inflected, without accents, as
+        part of an address, family name first, or as a word is written."""
+        if self.named_in(text):
+            return False
+        return self._another_form(text) or self._given_in(text)
+
+    def _another_form(self, text: str) -> bool:
+        word = self._single or self._key in _WORD_NAMES
+        if word and self._test(text) and not any(test(text) for _, test in self._longer):
+            return True
+        found = self._loose.finditer(_bare(text)) if self._loose else ()
+        size = sum(map(str.isalnum, _bare(self.name)))
+        cased = self.name[:1].isupper()
+        return any(
+            # Written small it is the name itself (as in an address) or another word.
+            (not cased or match[0][:1].isupper() or sum(map(str.isalnum, match[0])) == size)
+            and match[0].casefold() not in self._taken
+            for match in found
+        )
+
+    def _given_in(self, text: str) -> bool:
+        if self._given is None or not self._given.search(_composed(text)):
             return False
         rest = _composed(text)
         for other in self._namesakes:
@@ -59,7 +95,7 @@ class Person:
 
     @cached_property
     def _key(self) -> str:
-        return normalize(self.name)
+        return name_form(self.name)
 
     @cached_property
     def _test(self) -> Callable[[str], bool]:
@@ -67,7 +103,40 @@ class Person:
 
     @cached_property
     def _is_word(self) -> bool:
-        return self._key in STOP or self._key in ("may", "will")
+        return self._key in STOP or self._key in ("may", "will") or self._key in _WORD_NAMES
+
+    @cached_property
+    def _single(self) -> re.Pattern[str] | None:
+        """Where a name of one character stands by itself, not as part of a word."""
+        if len(self._key) != 1 or not is_unspaced(self._key):
+            return None
+        return re.compile(rf"(?<![^\W\d_]){re.escape(self._key)}(?![^\W\d_])")
+
+    @cached_property
+    def _taken(self) -> frozenset[str]:
+        """The names of others, in the form of which another form is found."""
+        return frozenset(_bare(other).casefold() for other in self.others)
+
+    @cached_property
+    def _loose(self) -> re.Pattern[str] | None:
+        """The name in a form that may be another word."""
+        words = re.findall(r"[^\W_]+", _bare(self.name))
+        if not words or self._single or self._key in STOP:
+            return None
+        forms = [re.escape(words[0])]
+        if len(words) > 1:
+            forms = [r"[\W_]{0,3}".join(map(re.escape, words))]
+            turned = [words[-1], *words[:-1]]
+            forms.append(r"[\W_]{1,3}".join(map(re.escape, turned)))
+        name = "|".join(forms)
+        letters = "".join(words)
+        # Endings of cases and what Arabic and Hebrew write before a name.
+        tail = r"[^\W\d_]{0,3}" if len(letters) > 3 and not is_unspaced(letters[0]) else ""
+        rtl = unicodedata.bidirectional(letters[0]) in ("R", "AL")
+        head = r"[^\W\d_]{0,2}" if rtl else ""
+        if (len(words) == 1 and not letters.isascii()) or tail or rtl or len(words) > 1:
+            return re.compile(rf"(?<![^\W\d_]){head}(?:{name}){tail}(?![^\W\d_])", re.IGNORECASE)
+        return None
 
     @cached_property
     def _as_written(self) -> re.Pattern[str]:
@@ -75,7 +144,7 @@ class Person:
 
     @cached_property
     def _longer(self) -> list[tuple[str, Callable[[str], bool]]]:
-        keys = {normalize(other) for other in self.others} - {self._key}
+        keys = {name_form(other) for other in self.others} - {self._key}
         found = sorted((key for key in keys if self._test(key)), key=len, reverse=True)
         return [(key, mentions(key)) for key in found]
 
@@ -96,6 +165,14 @@ class Person:
 
 def _whole(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(_composed(name).strip())}(?!\w)")
+
+
+def _bare(text: str) -> str:
+    """A text without accents and vowel signs."""
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in parts if unicodedata.category(sign) != "Mn")
 
 
 def _composed(text: str) -> str:

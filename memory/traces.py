@@ -20,6 +20,7 @@ SHORT = 12
 """Texts of fewer characters are looked for as whole JSON strings: as bytes alone they turn up
 by chance, in digests and embeddings."""
 _AROUND = 48
+_CONTEXT = 16
 _BLANK = rb"(?:\s|\xc2\xa0|\xe3\x80\x80|\xe2\x80[\x80-\x8a]|\\[nrt]|\\u00a0|\\u3000)+"
 _BLANK_16 = rb"(?:[\t\n\r \xa0]\x00|\x00\x30)+"
 
@@ -52,6 +53,8 @@ def search_name(path: Path, person: Person, schema: str) -> int:
     with _opened(path) as files:
         for data in files:
             for match in pattern.finditer(data):
+                if not _in_text(data, match.start(), match.end()):
+                    continue
                 window = data[max(0, match.start() - _AROUND) : match.end() + _AROUND]
                 found += any(person.named_in(text) for text in _read(window))
     return found
@@ -123,7 +126,13 @@ def _parts(text: str, kept: bytes) -> list[bytes]:
 
 
 def _name_forms(name: str, exact: bool) -> Iterator[bytes]:
-    forms = {unicodedata.normalize(form, name) for form in ("NFC", "NFD", "NFKC", "NFKD")}
+    signs = ("'\u2019\u02bc", "-\u2010\u2011")
+    names = {name}
+    for like in signs:
+        names |= {re.sub(f"[{like}]", sign, one) for one in names for sign in like}
+    forms = {
+        unicodedata.normalize(kind, one) for kind in ("NFC", "NFD", "NFKC", "NFKD") for one in names
+    }
     if not exact:
         cased = (str.lower, str.upper, str.title, str.casefold)
         forms |= {change(form) for form in forms for change in cased}
@@ -136,6 +145,32 @@ def _name_forms(name: str, exact: bool) -> Iterator[bytes]:
         yield _BLANK_16.join(map(re.escape, wide))
         wide = [word.encode("utf-16-be", "surrogatepass") for word in words]
         yield _BLANK_16.join(map(re.escape, wide))
+
+
+def _in_text(data: mmap.mmap, start: int, end: int) -> bool:
+    """Whether there is text on one side of a place: short names turn up by chance in digests and
+    embeddings, words lie within JSON."""
+    before = data[max(0, start - _AROUND) : start]
+    after = data[end : end + _AROUND]
+    for cut in range(4):  # A character may be cut where the piece begins or ends.
+        left, right = before[-_CONTEXT:][cut:], after[: _CONTEXT - cut]
+        if before[-1:] == b"}":  # After the JSON of a record its embedding begins.
+            left = b""
+        if any(len(side) == _CONTEXT - cut and _printed(side) for side in (left, right)):
+            return True
+    # Of UTF-16 every other byte of an ASCII character is 0.
+    wide = [before[-2 * at : len(before) - 2 * at + 2] for at in range(1, _AROUND // 2)]
+    wide += [after[at : at + 2] for at in range(0, _AROUND - 1, 2)]
+    signs = [pair for pair in wide if len(pair) == 2 and 0 in pair and 32 <= sum(pair) < 127]
+    return len(signs) > 6
+
+
+def _printed(data: bytes) -> bool:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(sign.isprintable() or sign in "\t\n\r" for sign in text)
 
 
 def _read(window: bytes) -> Iterator[str]:

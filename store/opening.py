@@ -41,6 +41,17 @@ def wal_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def is_database(path: Path) -> bool:
+    """Whether a path is that of a SQLite file, one of ours or another's, or of its log."""
+    if path.name.endswith(("-wal", "-shm", "-journal")):
+        return path.exists() and is_database(path.with_name(path.name.rpartition("-")[0]))
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0" or wal_of(path).exists()
+    except OSError:
+        return False
+
+
 def files_of(path: Path) -> tuple[Path, ...]:
     """Every file that a Store keeps at a path: itself, SQLite's side files, the writer's lock.
 

@@ -391,7 +391,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     assert ended.value.code == 0
     assert "1 records erased" in told
     assert "1 kept texts name them; --mentions" in told
-    assert "1 kept texts have 'Ina' alone" in told
+    assert "1 kept texts may mean them ('Ina' alone" in told
     with pytest.raises(SystemExit) as ended:
         main(["memory", "forget", str(path), "--person", "Zed", "--json"])
     done = json.loads(capsys.readouterr().out.splitlines()[-1])
