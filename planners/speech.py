@@ -16,10 +16,11 @@ def _listed(text: str) -> frozenset[str]:
 
 # Marks that end a sentence in any script: Latin, CJK, Arabic, Devanagari, Armenian, Ethiopic.
 _END = ".!?…。！？｡؟۔।॥։።"
+_END_MARKS = _END + "\"'”»’』」)）] \n\t"
 # A line that breaks off at one of these is not finished.
 _OPEN_ENDS = (":", ",", ";", "-", "–", "—", "，", "：", "；", "、", "،", "؛")
-_SENTENCE = re.compile(
-    r".+?(?:[.!?…]+[\"”»’')\]]*(?=\s|$)|[。！？｡؟۔।॥։።]+[」』”»\")）]*)", re.DOTALL
+_SENTENCE_END = re.compile(
+    r"(?<!^)(?:[.!?…]++[\"”»’')\]]*+(?=\s|$)|[。！？｡؟۔।॥։።]++[」』”»\")）]*+)"
 )
 # Characters of a draft that are looked at.
 _LONGEST = 2_000
@@ -63,7 +64,7 @@ _PERSONAL = _listed(
     "told asked thought wanted hoped knew felt feels heard hears saw sees met meets went owes "
     "plans promised wrote writes plays teaches studies"
 )
-_CLAUSE = re.compile(r"(?:^|[.!?,;] |\b(?:that|because|when|if|and) )$")
+_CLAUSE = re.compile(r"(?:^|[.!?,;][\"”’»)]* |\b(?:that|because|when|if|and) )$")
 _PREPOSITION = re.compile(
     r"\b(?:of|with|to|for|by|from|at|about|near|like|and|on|in|sees|saw|knows|likes) $"
 )
@@ -189,7 +190,9 @@ def _turned(text: str, name: str, forms: tuple[str, str, str], verbs: dict[str, 
             said = f"{subject}{between} {_bare(verb.strip(), verbs)}"
         else:
             said = (subject if clause and verb == " and" else thing) + between + verb
-        begins = not before.strip() or (before[-1:].isspace() and before.rstrip()[-1] in ".!?")
+        begins = not before.strip() or (
+            before[-1:].isspace() and before.rstrip().rstrip('"”’»)')[-1:] in (".", "!", "?")
+        )
         return said[0].upper() + said[1:] if begins else said
 
     return pattern.sub(put, text)
@@ -248,7 +251,7 @@ def clean_line(text: str, me: str, others: Sequence[str] = ()) -> str:
     said = unquoted(said)
     if not said or _BRACKETS.search(said) or is_fragment(said):
         return ""
-    ends = [found.end() for found in _SENTENCE.finditer(said)]
+    ends = sentence_ends(said)
     whole = unquoted(said[: ends[:2][-1]] if ends else said).strip(" *")
     return whole if is_enough(whole) and not is_unfinished(whole) else ""
 
@@ -376,7 +379,18 @@ def sentences(text: str) -> list[str]:
     >>> sentences("Good day! It costs 3.50 now. And"), sentences("你好！面包很香。")
     (['Good day!', 'It costs 3.50 now.'], ['你好！', '面包很香。'])
     """
-    return [found[0].strip() for found in _SENTENCE.finditer(text)]
+    starts = [0, *(ends := sentence_ends(text))]
+    return [text[start:end].strip() for start, end in zip(starts, ends, strict=False)]
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Where the finished sentences of a text end; marks by themselves end the one before."""
+    ends: list[int] = []
+    for found in _SENTENCE_END.finditer(text):
+        if ends and not text[ends[-1] : found.end()].strip(_END_MARKS):
+            ends.pop()
+        ends.append(found.end())
+    return ends
 
 
 def joined(parts: Iterable[str]) -> str:
@@ -422,7 +436,8 @@ def excerpt(text: str, about: str, limit: int) -> str:
         for piece in re.findall(rf"[^{_END}\n]+[{_END}\n]*", text[: 50 * limit])
         for at in range(0, len(piece), max(1, limit // 2))
     ]
-    pieces = [piece for piece in pieces if piece]
+    if not (pieces := [piece for piece in pieces if piece]):
+        return f"{text[:limit]} …"  # Nothing but marks.
     asked = set(words(about))
     scores = [len(asked & set(words(piece))) / (1 + len(piece) / limit) for piece in pieces]
     chosen, size = set[int](), 0
