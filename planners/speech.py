@@ -36,7 +36,10 @@ _QUOTES = {
     "'": "'",
 }
 _BRACKETS = re.compile(r"[*(\[{<（［｛＜【]")
-_DIRECTION = re.compile(r"^[^\w¡¿]*[*(（][^*)）]*[*)）]")
+_DIRECTION = re.compile(r"^(?:[^\w¡¿]*[*(（][^*)）]*[*)）])+")
+_ITEM = re.compile(r"^(?:[-•–*]|\d{1,2}[.)]) (?=\S)")
+# What marks turns in the prompts of chat models, written out.
+_CONTROL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
 # With these an English sentence does not begin unless it asks: a line that does is the middle
 # of one, such as "to the post office every day."
 _MIDDLES = _listed(
@@ -95,7 +98,8 @@ _ENGLISH = _listed(
 _OTHER = _listed(
     "el la los las del y con por para está una que le les des et est dans du au der das und ist "
     "nicht ein eine mit den il gli che di è della non é os um uma com não och är som het een van "
-    "niet jest się z nie på ve bir"
+    "niet jest się z nie på ve bir de es en un se su muy mi ich sich wir auf für sind je nous vous "
+    "sur pour avec ik jag og"
 )
 _UTTERANCE = re.compile(r'([^"]+?) said to ([^"]+?): (".*")', re.DOTALL)
 _JOINTS = re.compile(r"(, | and )")
@@ -129,7 +133,7 @@ def as_speech(text: str, me: str, other: str = "") -> str:
         teller = {me: "I", other: "You"}.get(who, who) if who else who
         hearers = [{me: "me", other: "you"}.get(part, part) for part in _JOINTS.split(whom)]
         return f"{teller} said to {''.join(hearers)}: {quotation}"
-    if not _is_english(text, (me, other)):
+    if not is_english(text, (me, other)):
         return text
     # Whole names first: two people may share a first name.
     for name, forms, verbs in (
@@ -148,7 +152,7 @@ def as_speech(text: str, me: str, other: str = "") -> str:
     return text
 
 
-def _is_english(text: str, names: Iterable[str]) -> bool:
+def is_english(text: str, names: Iterable[str]) -> bool:
     """Whether English pronouns may be put into a text: its letters are Latin, and it has not
     more of the common words of other languages than of English ones."""
     plain = _QUOTATION.sub(" ", text)
@@ -264,8 +268,12 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
     'Hello!'
     """
     label, later = _labels((me, *others))
-    for line in unicodedata.normalize("NFC", repaired(text)).splitlines():
-        said = " ".join(line.split())
+    text = _CONTROL.sub("\n", unicodedata.normalize("NFC", repaired(text)))
+    lines = _unlisted([said for line in text.splitlines() if (said := " ".join(line.split()))])
+    for place, said in enumerate(lines):
+        # "Here is my answer as Bo:", "In a warm voice:" before what is said.
+        if said[-1] in ":：" and place + 1 < len(lines):
+            continue
         for _ in range(3):
             said, cut = label.subn("", unquoted(said) if cut_quote(said) else said)
             if not cut:
@@ -275,6 +283,20 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
         if said := said.strip():
             return said
     return ""
+
+
+def _unlisted(lines: Sequence[str]) -> list[str]:
+    """Lines with the items of a list in one line, after what announces them."""
+    told: list[str] = []
+    after_item = False
+    for line in lines:
+        item = _ITEM.match(line)
+        if item and told and (after_item or told[-1][-1] in ":："):
+            told[-1] += f"{',' if after_item else ''} {line[item.end() :]}"
+        else:
+            told.append(line[item.end() :] if item else line)
+        after_item = item is not None
+    return told
 
 
 def cut_quote(text: str) -> bool:
@@ -296,7 +318,7 @@ def _labels(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     answer = "|A|Answer|Reply|Response"
     says = r"(?:\s+(?:says|said|replies|replied|answers|answered)\b[^:：\n\"“]{0,40})?"
     mark = r"\s*(?:\([^)]*\)\s*)?[*_\"”]*\s*[:：][*_]*\s*"
-    before = re.compile(rf"^[*_#>\s]*(?:{listed}{answer}){says}{mark}", re.IGNORECASE)
+    before = re.compile(rf"^[*_#>\[\s]*(?:{listed}{answer})\]?{says}{mark}", re.IGNORECASE)
     within = re.compile(rf"(?<![\w@])[*_]*(?:{listed})[*_]*\s?[:：](?=[*_\s\"“]|$)", re.IGNORECASE)
     return before, within
 
