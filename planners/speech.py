@@ -72,11 +72,19 @@ _PREPOSITION = re.compile(
     r"\b(?:of|with|to|for|by|from|at|about|near|like|and|on|in|sees|saw|knows|likes) $"
 )
 _MONTHS = _listed(
-    "January February March April May June July August September October November December"
+    "January February March April May June July August September October November December "
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
 )
 _TIME_BEFORE = re.compile(
     r"\b(?:in|on|of|since|until|till|by|next|last|this|early|mid|late|every|each|during|from|for|"
     r"before|after|to|through) $",
+    re.IGNORECASE,
+)
+# Nobody lives in somebody, or flies to one: there a first name is that of a place.
+_PLACE_BEFORE = re.compile(
+    r"(?<!trust)(?<!trusts)(?<!believe)(?<!believes)(?<!faith)(?<!confides)(?<!confided)"
+    r"(?<!interest)(?<!interested)(?<!confidence)(?<!love)(?<!believed)(?<!trusted) in $"
+    r"|\b(?:flew|fl(?:y|ies)|flight|moved?|moves|travel\w*|trip|trips|emigrated|sailed|train) to $",
     re.IGNORECASE,
 )
 # First names that are English words as well. Where a sentence begins with one, its capital
@@ -214,6 +222,8 @@ def _is_a_name(name: str, before: str, own: str, verb: str) -> bool:
         ].rstrip().endswith(tuple(_END))
         if not opening or name in _WORD_NAMES or name in _MONTHS:
             return False
+    if _PLACE_BEFORE.search(before) and not own:
+        return False
     if name in _MONTHS:
         return not _TIME_BEFORE.search(before) and (bool(own) or verb in _PERSONAL)
     if name in _WORD_NAMES and starts:
@@ -319,7 +329,11 @@ def _labels(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     says = r"(?:\s+(?:says|said|replies|replied|answers|answered)\b[^:：\n\"“]{0,40})?"
     mark = r"\s*(?:\([^)]*\)\s*)?[*_\"”]*\s*[:：][*_]*\s*"
     before = re.compile(rf"^[*_#>\[\s]*(?:{listed}{answer})\]?{says}{mark}", re.IGNORECASE)
-    within = re.compile(rf"(?<![\w@])[*_]*(?:{listed})[*_]*\s?[:：](?=[*_\s\"“]|$)", re.IGNORECASE)
+    # A name within a sentence is addressed: "I asked Will: will you come?"
+    within = re.compile(
+        rf"(?<![\w@])(?<![\w,]\s)[*_\[]*(?:{listed})[*_\]]*\s?[:：](?=[*_\s\"“]|$)",
+        re.IGNORECASE,
+    )
     return before, within
 
 
