@@ -321,7 +321,8 @@ def _labels(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
         unicodedata.normalize("NFC", form)
         for name in names
         if name.strip()
-        for form in (name, short_name(name))
+        for form in (name, short_name(name), name.strip().partition(" ")[2].strip())
+        if form
     }
     sides = {"Assistant", "AI", "User", "Human", "System"}
     listed = "|".join(re.escape(one) for one in sorted(known | sides, key=len, reverse=True))
