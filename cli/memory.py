@@ -136,7 +136,10 @@ def forget(
             say(f"{done.named} kept texts name them; --mentions erases these too")
         if done.unclear:
             given = person.split()[0]
-            say(f"{done.unclear} kept texts have '{given}' alone, who may be another: look at them")
+            say(
+                f"{done.unclear} kept texts have '{given}' alone, the family name alone or another "
+                "form of the name, which may be another's: look at them"
+            )
         for line in done.left:
             say(line)
     if done.found:

@@ -49,7 +49,8 @@ class Person:
         return self._test(masked)
 
     def perhaps_in(self, text: str) -> bool:
-        """Whether a text has their given name alone, by which somebody else may be meant."""
+        """Whether a text has a part of their name alone (given or family name), or all of it in
+        another order or with other endings, by which somebody else may be meant."""
         if self._given is None or not self._given.search(_composed(text)) or self.named_in(text):
             return False
         rest = _composed(text)
@@ -88,10 +89,20 @@ class Person:
 
     @cached_property
     def _given(self) -> re.Pattern[str] | None:
-        given, _, rest = self.name.strip().partition(" ")
+        parts = _composed(self.name).split()
+        if len(parts) < 2:
+            return None
+        ends = (parts[0], parts[-1] if len(parts[-1]) > 2 else parts[0])
         # Another person's whole name is theirs.
-        taken = any(same_name(given, other) for other in self.others)
-        return _whole(given) if rest and len(given) > 1 and not taken else None
+        alone = [
+            part
+            for part in dict.fromkeys(ends)
+            if len(part) > 1 and not any(same_name(part, other) for other in self.others)
+        ]
+        # "Ивана Петрова": a name with the endings of a case.
+        stems = [re.escape(part[:-1] if len(part) > 4 else part) + r"\w{0,3}" for part in parts]
+        shapes = [rf"{re.escape(part)}(?!\w)" for part in alone] + [r"\s+".join(stems) + r"(?!\w)"]
+        return re.compile(rf"(?<!\w)(?:{'|'.join(shapes)})")
 
 
 def _whole(name: str) -> re.Pattern[str]:
