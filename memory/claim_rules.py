@@ -78,9 +78,12 @@ _REPORTED = re.compile(
     rf"\b(?P<who>[\w’'-]+)(?: (?:has|have|had|just|once))? (?:{_TELLS})\b(?![:,]? ?[\"“])"
 )
 # "Tom says: I live in Hull", "I live in Hull, says Tom": the whole sentence is his.
-_TOLD_BEFORE = re.compile(rf"\b(?P<who>[\w’'-]+)(?: \w+)? (?:{_TELLS})(?: \w+)?: ")
+_TOLD_BEFORE = re.compile(
+    rf"\b(?P<who>[\w’'-]{{1,40}})(?: \w{{1,40}})? (?:{_TELLS})(?: \w{{1,40}})?: "
+)
 _TOLD_AFTER = re.compile(
-    rf", (?:(?P<who>[\w’'-]+) (?:{_TELLS})|(?:{_TELLS}) (?P<last>[\w’'-]+))[.!]*$"
+    rf", (?:(?P<who>[\w’'-]{{1,40}}) (?:{_TELLS})|(?:{_TELLS}) (?P<last>[\w’'-]{{1,40}}))"
+    r"[.!]{0,3}$"
 )
 _DOUBTED = re.compile(r"\b(I|You|you) (?:do not|don['’]t) (?:think|believe)(?: that)? (?:I|you) ")
 _QUOTE = re.compile(r"(?P<open>[\"“])(?P<words>[^\"“”]{1,1000})[\"”]")

@@ -41,8 +41,8 @@ class Forgotten:
     calls with their arguments and results; with mentions their name too) the file still holds
     though nothing kept says the same (0: none), of ``searched`` that were looked for; ``shared``
     are those that kept things say too. ``named`` kept texts still name them, ``unclear`` ones
-    have their given or family name alone, or another form of it. ``left`` says what could not be erased, and what must be known
-    of what was."""
+    have their given or family name alone, or another form of it. ``left`` says what could not
+    be erased, and what must be known of what was."""
 
     records: dict[AgentId, int]
     searched: int
