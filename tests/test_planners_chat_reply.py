@@ -55,6 +55,7 @@ def best(told: Told, frame: Frame, borne: float = 0.4) -> str | Failed:
         ("*nods* *smiles* I bake rye. *waves*", "I bake rye."),
         ("I bake rye. [End of the talk]", "I bake rye."),
         ("`I bake rye.`", "I bake rye."),
+        ("Lind: I bake rye.", "I bake rye."),
         ("When are you open? At nine.", "At nine."),
         ("I bake:\n- rye\n- oats\n\nAda: Fine.", "I bake: rye, oats"),
         ("1. Rye bread\n2. Oat bread", "Rye bread, Oat bread"),
