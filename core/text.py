@@ -27,6 +27,19 @@ _SENTENCE = re.compile(
     rf"|(?<=[\u3002\uff01\uff1f][{_CLOSERS}])\s*"
     r"|\n[ \t]*\n\s*"
 )
+# Apostrophes and hyphens, whatever the keyboard made of them.
+_PLAIN_MARKS = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u02bc", "'") | dict.fromkeys("\u2010\u2011\u2012\u2013", "-")
+)
+# What stands joined to a name and is no part of it: particles after one in Korean, "and", "to",
+# "in" before one in Arabic and Hebrew.
+_PARTICLES = re.compile(
+    r"(?:은|는|이|가|을|를|의|에게서|에게|에|한테|께서|께|와|과|이랑|랑|도|만|야|아|씨|님|로|으로|부터|까지"
+    r"|처럼|보다|하고|이라고|라고|네|들){1,3}(?!\w)"
+)
+_PROCLITICS = re.compile(r"(?:^|\W)(?:[\u0648\u0641]?[\u0628\u0643\u0644]?|[ושמ]?[בהכל]?)$")
+# Marks between the words of a name, and after what is shortened in it.
+_NAME_MARKS = re.compile(r"[-_']+|(?<=\b\w)\.|(?<=\b\w\w)\.")
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -60,8 +73,11 @@ def _patterns() -> dict[str, Any]:
         "word": (
             rf"(?P<unspaced>[{_UNSPACED}ー々][{_UNSPACED}ー々\p{{M}}]*+)"
             rf"|(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}][\p{{M}}\u200d]*+)++"
-            r"|\p{Extended_Pictographic}"
+            r"|\p{Regional_Indicator}{2}|\p{Extended_Pictographic}"
         ),
+        # Vowel points of Hebrew and Arabic, the lengthening stroke: written or left out at will.
+        "optional": r"[\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u0652\u0670]",
+        "digit": r"[^\P{Nd}0-9]",
         "cluster": r"\X",
         "unspaced": rf"[{_UNSPACED}ー々]",
     }
@@ -70,11 +86,14 @@ def _patterns() -> dict[str, Any]:
 
 def normalize(text: str) -> str:
     """The form in which texts and names are compared: NFKC, case folded, words that were
-    hyphenated at the end of a line joined, invisible characters out, blanks of every kind one
-    space. Never shown to anybody: it loses what the writer wrote.
+    hyphenated at the end of a line joined, invisible characters and vowel points out, digits
+    of every script, apostrophes and hyphens those of ASCII, blanks of every kind one space.
+    Never shown to anybody: it loses what the writer wrote.
 
     >>> normalize("  ＡＢＣ\\u00a0of\\ufb01ce, Cafe\\u0301 and gar-\\nden ")
     'abc office, café and garden'
+    >>> normalize("O\u2019Neil, \u0661\u0662")
+    "o'neil, 12"
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).casefold()
@@ -82,6 +101,8 @@ def normalize(text: str) -> str:
         text = unicodedata.normalize("NFKC", re.sub("i\u0307+", "i", text))
         text = _patterns()["hyphen"].sub("", text)
         text = _patterns()["invisible"].sub("", text)
+        text = _patterns()["optional"].sub("", text).translate(_PLAIN_MARKS)
+        text = _patterns()["digit"].sub(lambda one: str(unicodedata.decimal(one[0])), text)
     else:
         if "-" in text and "\n" in text:
             text = _patterns()["hyphen"].sub("", text)
@@ -202,27 +223,45 @@ def same_name(one: str, other: str) -> bool:
 
 def mentions(name: str) -> Callable[[str], bool]:
     """A test of whether a text names somebody or something, in any script and form: as a whole
-    word where words have blanks, anywhere where they have none.
+    word where words have blanks, anywhere where they have none. Korean particles after a name
+    and Arabic and Hebrew ones before it are no part of it, and the marks between the words of
+    a name may be others or none.
 
     >>> mentions("Ada")("ask ADA"), mentions("Ada")("Adam"), mentions("Ada")("我和Ada去了")
     (True, False, True)
     >>> mentions("J.R.")("I met J.R. today"), mentions("小明")("昨天我和小明去了公园")
     (True, True)
+    >>> mentions("Jean-Luc Ek")("jean luc ek"), mentions("김민수")("김민수는 왔다")
+    (True, True)
     """
     wanted = name_form(name)
+    parts = _NAME_MARKS.sub(" ", wanted).split()
+    spaced = " ".join(parts) if len(parts) > 1 and max(map(len, parts)) > 1 else ""
+    unspaced = "".join(parts) if spaced and is_unspaced(spaced[0]) else ""
 
     def test(text: str) -> bool:
         if not wanted:
             return False
         body = name_form(text)
-        at = body.find(wanted)
-        while at >= 0:
-            if not _joined(body, at) and not _joined(body, at + len(wanted)):
-                return True
-            at = body.find(wanted, at + 1)
-        return False
+        if _stands(wanted, body) or (unspaced and _stands(unspaced, body)):
+            return True
+        if not spaced or not all(part in body for part in parts):
+            return False
+        return _stands(spaced, " ".join(_NAME_MARKS.sub(" ", body).split()))
 
     return test
+
+
+def _stands(name: str, text: str) -> bool:
+    """Whether a name stands in a text, both normalised, by itself."""
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        before = not _joined(text, at) or _PROCLITICS.search(text, max(0, at - 3), at)
+        if before and (not _joined(text, end) or _PARTICLES.match(text, end)):
+            return True
+        at = text.find(name, at + 1)
+    return False
 
 
 def _joined(text: str, at: int) -> bool:

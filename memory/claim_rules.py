@@ -24,7 +24,10 @@ LONGEST = 400
 # "Now I", "Yesterday you": who speaks or is spoken to is never a part of a name.
 _CAPITAL = r"(?!(?:I|You|My|Your)(?![\w.-]))[A-Z][\w.'’-]*?"
 _NAME = rf"(?<!\w){_CAPITAL}(?: (?:{_CAPITAL}|of|the))*?"
-_WHEN = "now|again|these days|nowadays|today|yesterday|at last|any ?more|any longer|either"
+_WHEN = (
+    "now|again|these days|nowadays|today|yesterday|at last|any ?more|any longer|either|for good|"
+    "for ?ever"
+)
 _JOINS = f"{_WHEN}|since|until|last|this|but|and|because|with|from|as of"
 _PIECES = {
     "WHO": rf"(?P<s>{_NAME}|(?<!\w)(?:[Ii]|[Yy]ou))",
@@ -36,7 +39,7 @@ _PIECES = {
     "NOUN": "(?P<r>[a-z]+(?: [a-z]+)?)",
     "DIGITS": r"(?P<o>\+?\d[\d /()-]{2,}\d)",
     "O": "(?P<o>[^.,;!?]+?)",
-    "END": rf"(?= (?:{_JOINS}) | (?:{_WHEN})$|$|[.,;!])",
+    "END": rf"(?= (?:{_JOINS}) | (?:{_WHEN})(?:$|[.,;!])|$|[.,;!])",
 }
 _SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])|\n+")
 _BEGINS = (
@@ -56,7 +59,9 @@ _SUPPOSED = re.compile(
     r"(?:think|believe|guess|doubt|suspect|assume|claim)(?:s|ed)?|thought|probably|"
     r"going to)\b)|['’](?:d|ll)\b"
 )
-_DENIED = re.compile(r"(?i:\b(?:not|never|used to|no longer|stopped|hardly)\b)|n['’]t\b")
+_DENIED = re.compile(
+    r"(?i:\b(?:not|never|neither|nor|used to|no longer|stopped|hardly)\b)|n['’]t\b"
+)
 # "When I live in Rome, I will ...": the part before the comma is no fact, the rest may be.
 _FRONTED = re.compile(
     r"(?i:when(?:ever)?|once|as soon as|until|till|before|after|while|by the time|the day)\b"
@@ -72,6 +77,15 @@ _TELLS = (
 _REPORTED = re.compile(
     rf"\b(?P<who>[\w’'-]+)(?: (?:has|have|had|just|once))? (?:{_TELLS})\b(?![:,]? ?[\"“])"
 )
+# "Tom says: I live in Hull", "I live in Hull, says Tom": the whole sentence is his.
+_TOLD_BEFORE = re.compile(
+    rf"\b(?P<who>[\w’'-]{{1,40}})(?: \w{{1,40}})? (?:{_TELLS})(?: \w{{1,40}})?: "
+)
+_TOLD_AFTER = re.compile(
+    rf", (?:(?P<who>[\w’'-]{{1,40}}) (?:{_TELLS})|(?:{_TELLS}) (?P<last>[\w’'-]{{1,40}}))"
+    r"[.!]{0,3}$"
+)
+_DOUBTED = re.compile(r"\b(I|You|you) (?:do not|don['’]t) (?:think|believe)(?: that)? (?:I|you) ")
 _QUOTE = re.compile(r"(?P<open>[\"“])(?P<words>[^\"“”]{1,1000})[\"”]")
 _TELLER = re.compile(
     rf"(?P<who>{_NAME}|(?<!\w)I)(?: (?:just|once|then|has|have|had))? (?:{_TELLS})"
@@ -175,7 +189,9 @@ def _in_words(line: Said, record: Record) -> Iterator[Draft]:
             continue
         if front := _FRONTED.match(sentence):
             sentence = sentence[front.end() :]
-        subject, heard = "", False
+        passed_on = _passed_on(sentence)
+        sentence = _DOUBTED.sub(r"\1 do not ", sentence)
+        subject, heard = "", passed_on
         for clause in _CLAUSES.split(_INSTEAD.sub("", sentence)):
             if len(clause) > LONGEST:
                 continue
@@ -184,12 +200,20 @@ def _in_words(line: Said, record: Record) -> Iterator[Draft]:
                 break  # What follows is under the condition too.
             whole = _SHORT.sub(lambda place: f"{place[1]} {_FULL[place[2]]}", whole)
             teller = _REPORTED.search(whole)
-            reported = teller is not None and teller["who"] != "I"
+            reported = passed_on or (teller is not None and teller["who"] != "I")
             heard = heard or reported
             for draft in _in_clause(whole, line, record, reported=reported):
                 subject = draft.subject
                 # What is only passed on counts less, to the end of its sentence.
                 yield replace(draft, confidence=HEARSAY) if heard else draft
+
+
+def _passed_on(sentence: str) -> bool:
+    """Whether a sentence is somebody else's, told before it and a colon or at its end."""
+    if found := _TOLD_BEFORE.search(sentence):
+        return found["who"] != "I"
+    found = _TOLD_AFTER.search(sentence)
+    return found is not None and (found["who"] or found["last"]) != "I"
 
 
 def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> Iterator[Draft]:
@@ -203,7 +227,7 @@ def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> It
     for relation, shape in shapes():
         denies = relation.startswith("-")
         if denied and not denies:
-            return
+            return  # The shapes that deny stand first.
         match = shape.search(clause)
         if not match or not (subject := _subject(match, line, reported)):
             continue
@@ -227,8 +251,7 @@ def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> It
                 replaces=relation.startswith("+"),
                 confidence=0.7 if relation.startswith("+") else 0.9,
             )
-        if denies:
-            return
+        denied |= denies
 
 
 def _others(rest: str) -> list[str]:

@@ -41,7 +41,7 @@ class Forgotten:
     calls with their arguments and results; with mentions their name too) the file still holds
     though nothing kept says the same (0: none), of ``searched`` that were looked for; ``shared``
     are those that kept things say too. ``named`` kept texts still name them, ``unclear`` ones
-    may: they have the given name alone, or the name in a form that may be another word.
+    may: they have the given or family name alone, or the name in a form that may be another word.
     ``left`` says what could not be erased, and what must be known of what was."""
 
     records: dict[AgentId, int]

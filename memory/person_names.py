@@ -157,10 +157,20 @@ class Person:
 
     @cached_property
     def _given(self) -> re.Pattern[str] | None:
-        given, _, rest = self.name.strip().partition(" ")
+        parts = _composed(self.name).split()
+        if len(parts) < 2:
+            return None
+        ends = (parts[0], parts[-1] if len(parts[-1]) > 2 else parts[0])
         # Another person's whole name is theirs.
-        taken = any(same_name(given, other) for other in self.others)
-        return _whole(given) if rest and len(given) > 1 and not taken else None
+        alone = [
+            part
+            for part in dict.fromkeys(ends)
+            if len(part) > 1 and not any(same_name(part, other) for other in self.others)
+        ]
+        # "Ивана Петрова": a name with the endings of a case.
+        stems = [re.escape(part[:-1] if len(part) > 4 else part) + r"\w{0,3}" for part in parts]
+        shapes = [rf"{re.escape(part)}(?!\w)" for part in alone] + [r"\s+".join(stems) + r"(?!\w)"]
+        return re.compile(rf"(?<!\w)(?:{'|'.join(shapes)})")
 
 
 def _whole(name: str) -> re.Pattern[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..core import Time
 
 FADING = 7.0  # days in which nearness falls to 1/e
+LONGEST = 20_000  # characters of a text in which times are looked for: each costs many patterns
 AHEAD = 0.5  # what lies before the time counts half: people tell of things afterwards
 
 _YEAR = "January February March April May June July August September October November December"
@@ -48,7 +49,8 @@ def spans(text: str, at: Time) -> tuple[Span, ...]:
     """The times that a text speaks of, seen from ``at``.
 
     A date without a year is the latest one that has begun by ``at``, or the next one after
-    the word "next". What is no date ("you may", "31 June") is none.
+    the word "next". What is no date ("you may", "31 June") is none. Of a text that is longer
+    than any question only the first ``LONGEST`` characters are read.
 
     >>> [str(one.start.date()) for one in spans("on 7 May?", datetime(2023, 6, 1))]
     ['2023-05-07']
@@ -57,6 +59,7 @@ def spans(text: str, at: Time) -> tuple[Span, ...]:
     [('2023-05-22', '2023-05-29'), ('2022-05-01', '2022-06-01')]
     """
     found: list[tuple[int, Span]] = []
+    text = text[:LONGEST]
     taken = bytearray(len(text))
     for pattern, read in _FORMS:
         for place in pattern.finditer(text):

@@ -28,6 +28,7 @@ from .places import pick
 from .speech import (
     as_speech,
     excerpt,
+    is_english,
     is_fragment,
     is_unfinished,
     joined,
@@ -46,6 +47,9 @@ _ABOUT = 400
 _SENTENCES = 3
 # So many words in a row that stand in the prompt are recited from it.
 _RECITED = 7
+# Stage directions: before a reply in any brackets, after it in those that no speech has.
+_ASIDE_BEFORE = re.compile(r"^(?:\s*(?:\*[^*]*\*|\([^)]*\)|\[[^\]]*\]|（[^）]*）)\s*)+")
+_ASIDE_AFTER = re.compile(r"\s*(?:\*[^*]{1,200}\*|\[[^\]]{1,200}\])\s*$")
 _NOTHING = ("", "null", "{}", "[]", '""', "None")
 _DENIES = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
 EMPTY = Failed(
@@ -123,13 +127,16 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     'I bake rye.'
     """
     bare = spoken(text, frame.me, (frame.person, *frame.others))
-    said = unquoted(re.sub(r"^\s*[*(][^*)]*[*)]\s*", "", bare))
+    said = unquoted(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", bare)).strip("` "))
     whole = sentences(said)
     rest = _after(said, whole[-1]) if whole else said
     if rest.strip() and whole and (cut or is_unfinished(rest)):
         rest = ""
     parts = list(dict.fromkeys([*whole, *([rest.strip()] if rest.strip() else [])]))
     parts = [part for part in parts if not is_recited(part, frame.shown)]
+    # "When are you open? We open at nine.": the line given back before its answer.
+    if len(parts) > 1 and len(words(parts[0])) > 2 and words(parts[0]) == words(frame.line):
+        parts = parts[1:]
     parts = [
         part
         for place, part in enumerate(parts)
@@ -159,8 +166,9 @@ def as_self(text: str, me: str) -> str:
         re.IGNORECASE,
     )
     told = []
+    english = is_english(text, (me,))
     for part in _split(text):
-        turned = part if naming.search(part) else as_speech(part, me)
+        turned = part if naming.search(part) or not english else as_speech(part, me)
         if words(turned).count("me") == words(part).count("me"):
             told.append(turned)
     return joined(told)

@@ -30,7 +30,7 @@ from .draft import Draft, identity
 from .places import choose_place, choose_room, choose_thing, pick, targets
 from .prompts import prompt
 from .routine import timetable
-from .speech import is_enough
+from .speech import is_english, is_enough
 
 STOPS = ("\n", ".", ",", ";", '"')
 
@@ -355,6 +355,9 @@ def as_phrase(text: str, name: str) -> str:
     words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be |doing is )*", "", words)
     words = re.sub(r"\s+(?:at|from|until|around|by)(?:\s+\d.*)?$", "", words)
     usable = re.search(r"[a-z]{3,}ing\b", words) and " " in words.strip()
-    # English tells an activity by its ending; scripts that English is not written in do not.
-    foreign = re.search(r"[a-zA-Z]", words) is None and is_enough(words)
+    # English tells an activity by its ending; other languages do not.
+    if re.search(r"[a-zA-Z]", words) is None:
+        foreign = is_enough(words)
+    else:
+        foreign = words.count(" ") > 1 and not is_english(words, (name,))
     return words[:80].strip() if usable or foreign else ""

@@ -207,7 +207,7 @@ def _note(
 
 
 def _sentence(raw: str) -> str:
-    words = raw.strip(" \"'.:")
+    words = raw.strip(" \"'.:。।॥۔։።：")
     return words if count_words(words) >= 3 else ""
 
 

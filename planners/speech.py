@@ -16,10 +16,11 @@ def _listed(text: str) -> frozenset[str]:
 
 # Marks that end a sentence in any script: Latin, CJK, Arabic, Devanagari, Armenian, Ethiopic.
 _END = ".!?…。！？｡؟۔।॥։።"
+_END_MARKS = _END + "\"'”»’』」)）] \n\t"
 # A line that breaks off at one of these is not finished.
 _OPEN_ENDS = (":", ",", ";", "-", "–", "—", "，", "：", "；", "、", "،", "؛")
-_SENTENCE = re.compile(
-    r".+?(?:[.!?…]+[\"”»’')\]]*(?=\s|$)|[。！？｡؟۔।॥։።]+[」』”»\")）]*)", re.DOTALL
+_SENTENCE_END = re.compile(
+    r"(?<!^)(?:[.!?…]++[\"”»’')\]]*+(?=\s|$)|[。！？｡؟۔।॥։።]++[」』”»\")）]*+)"
 )
 # Characters of a draft that are looked at.
 _LONGEST = 2_000
@@ -35,7 +36,10 @@ _QUOTES = {
     "'": "'",
 }
 _BRACKETS = re.compile(r"[*(\[{<（［｛＜【]")
-_DIRECTION = re.compile(r"^[^\w¡¿]*[*(（][^*)）]*[*)）]")
+_DIRECTION = re.compile(r"^(?:[^\w¡¿]*[*(（][^*)）]*[*)）])+")
+_ITEM = re.compile(r"^(?:[-•–*]|\d{1,2}[.)]) (?=\S)")
+# What marks turns in the prompts of chat models, written out.
+_CONTROL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
 # With these an English sentence does not begin unless it asks: a line that does is the middle
 # of one, such as "to the post office every day."
 _MIDDLES = _listed(
@@ -63,16 +67,24 @@ _PERSONAL = _listed(
     "told asked thought wanted hoped knew felt feels heard hears saw sees met meets went owes "
     "plans promised wrote writes plays teaches studies"
 )
-_CLAUSE = re.compile(r"(?:^|[.!?,;] |\b(?:that|because|when|if|and) )$")
+_CLAUSE = re.compile(r"(?:^|[.!?,;][\"”’»)]* |\b(?:that|because|when|if|and) )$")
 _PREPOSITION = re.compile(
     r"\b(?:of|with|to|for|by|from|at|about|near|like|and|on|in|sees|saw|knows|likes) $"
 )
 _MONTHS = _listed(
-    "January February March April May June July August September October November December"
+    "January February March April May June July August September October November December "
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
 )
 _TIME_BEFORE = re.compile(
     r"\b(?:in|on|of|since|until|till|by|next|last|this|early|mid|late|every|each|during|from|for|"
     r"before|after|to|through) $",
+    re.IGNORECASE,
+)
+# Nobody lives in somebody, or flies to one: there a first name is that of a place.
+_PLACE_BEFORE = re.compile(
+    r"(?<!trust)(?<!trusts)(?<!believe)(?<!believes)(?<!faith)(?<!confides)(?<!confided)"
+    r"(?<!interest)(?<!interested)(?<!confidence)(?<!love)(?<!believed)(?<!trusted) in $"
+    r"|\b(?:flew|fl(?:y|ies)|flight|moved?|moves|travel\w*|trip|trips|emigrated|sailed|train) to $",
     re.IGNORECASE,
 )
 # First names that are English words as well. Where a sentence begins with one, its capital
@@ -94,7 +106,8 @@ _ENGLISH = _listed(
 _OTHER = _listed(
     "el la los las del y con por para está una que le les des et est dans du au der das und ist "
     "nicht ein eine mit den il gli che di è della non é os um uma com não och är som het een van "
-    "niet jest się z nie på ve bir"
+    "niet jest się z nie på ve bir de es en un se su muy mi ich sich wir auf für sind je nous vous "
+    "sur pour avec ik jag og"
 )
 _UTTERANCE = re.compile(r'([^"]+?) said to ([^"]+?): (".*")', re.DOTALL)
 _JOINTS = re.compile(r"(, | and )")
@@ -128,7 +141,7 @@ def as_speech(text: str, me: str, other: str = "") -> str:
         teller = {me: "I", other: "You"}.get(who, who) if who else who
         hearers = [{me: "me", other: "you"}.get(part, part) for part in _JOINTS.split(whom)]
         return f"{teller} said to {''.join(hearers)}: {quotation}"
-    if not _is_english(text, (me, other)):
+    if not is_english(text, (me, other)):
         return text
     # Whole names first: two people may share a first name.
     for name, forms, verbs in (
@@ -147,7 +160,7 @@ def as_speech(text: str, me: str, other: str = "") -> str:
     return text
 
 
-def _is_english(text: str, names: Iterable[str]) -> bool:
+def is_english(text: str, names: Iterable[str]) -> bool:
     """Whether English pronouns may be put into a text: its letters are Latin, and it has not
     more of the common words of other languages than of English ones."""
     plain = _QUOTATION.sub(" ", text)
@@ -189,7 +202,9 @@ def _turned(text: str, name: str, forms: tuple[str, str, str], verbs: dict[str, 
             said = f"{subject}{between} {_bare(verb.strip(), verbs)}"
         else:
             said = (subject if clause and verb == " and" else thing) + between + verb
-        begins = not before.strip() or (before[-1:].isspace() and before.rstrip()[-1] in ".!?")
+        begins = not before.strip() or (
+            before[-1:].isspace() and before.rstrip().rstrip('"”’»)')[-1:] in (".", "!", "?")
+        )
         return said[0].upper() + said[1:] if begins else said
 
     return pattern.sub(put, text)
@@ -207,6 +222,8 @@ def _is_a_name(name: str, before: str, own: str, verb: str) -> bool:
         ].rstrip().endswith(tuple(_END))
         if not opening or name in _WORD_NAMES or name in _MONTHS:
             return False
+    if _PLACE_BEFORE.search(before) and not own:
+        return False
     if name in _MONTHS:
         return not _TIME_BEFORE.search(before) and (bool(own) or verb in _PERSONAL)
     if name in _WORD_NAMES and starts:
@@ -248,7 +265,7 @@ def clean_line(text: str, me: str, others: Sequence[str] = ()) -> str:
     said = unquoted(said)
     if not said or _BRACKETS.search(said) or is_fragment(said):
         return ""
-    ends = [found.end() for found in _SENTENCE.finditer(said)]
+    ends = sentence_ends(said)
     whole = unquoted(said[: ends[:2][-1]] if ends else said).strip(" *")
     return whole if is_enough(whole) and not is_unfinished(whole) else ""
 
@@ -261,8 +278,12 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
     'Hello!'
     """
     label, later = _labels((me, *others))
-    for line in unicodedata.normalize("NFC", repaired(text)).splitlines():
-        said = " ".join(line.split())
+    text = _CONTROL.sub("\n", unicodedata.normalize("NFC", repaired(text)))
+    lines = _unlisted([said for line in text.splitlines() if (said := " ".join(line.split()))])
+    for place, said in enumerate(lines):
+        # "Here is my answer as Bo:", "In a warm voice:" before what is said.
+        if said[-1] in ":：" and place + 1 < len(lines):
+            continue
         for _ in range(3):
             said, cut = label.subn("", unquoted(said) if cut_quote(said) else said)
             if not cut:
@@ -272,6 +293,20 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
         if said := said.strip():
             return said
     return ""
+
+
+def _unlisted(lines: Sequence[str]) -> list[str]:
+    """Lines with the items of a list in one line, after what announces them."""
+    told: list[str] = []
+    after_item = False
+    for line in lines:
+        item = _ITEM.match(line)
+        if item and told and (after_item or told[-1][-1] in ":："):
+            told[-1] += f"{',' if after_item else ''} {line[item.end() :]}"
+        else:
+            told.append(line[item.end() :] if item else line)
+        after_item = item is not None
+    return told
 
 
 def cut_quote(text: str) -> bool:
@@ -286,15 +321,20 @@ def _labels(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
         unicodedata.normalize("NFC", form)
         for name in names
         if name.strip()
-        for form in (name, short_name(name))
+        for form in (name, short_name(name), name.strip().partition(" ")[2].strip())
+        if form
     }
     sides = {"Assistant", "AI", "User", "Human", "System"}
     listed = "|".join(re.escape(one) for one in sorted(known | sides, key=len, reverse=True))
     answer = "|A|Answer|Reply|Response"
     says = r"(?:\s+(?:says|said|replies|replied|answers|answered)\b[^:：\n\"“]{0,40})?"
     mark = r"\s*(?:\([^)]*\)\s*)?[*_\"”]*\s*[:：][*_]*\s*"
-    before = re.compile(rf"^[*_#>\s]*(?:{listed}{answer}){says}{mark}", re.IGNORECASE)
-    within = re.compile(rf"(?<![\w@])[*_]*(?:{listed})[*_]*\s?[:：](?=[*_\s\"“]|$)", re.IGNORECASE)
+    before = re.compile(rf"^[*_#>\[\s]*(?:{listed}{answer})\]?{says}{mark}", re.IGNORECASE)
+    # A name within a sentence is addressed: "I asked Will: will you come?"
+    within = re.compile(
+        rf"(?<![\w@])(?<![\w,]\s)[*_\[]*(?:{listed})[*_\]]*\s?[:：](?=[*_\s\"“]|$)",
+        re.IGNORECASE,
+    )
     return before, within
 
 
@@ -376,7 +416,18 @@ def sentences(text: str) -> list[str]:
     >>> sentences("Good day! It costs 3.50 now. And"), sentences("你好！面包很香。")
     (['Good day!', 'It costs 3.50 now.'], ['你好！', '面包很香。'])
     """
-    return [found[0].strip() for found in _SENTENCE.finditer(text)]
+    starts = [0, *(ends := sentence_ends(text))]
+    return [text[start:end].strip() for start, end in zip(starts, ends, strict=False)]
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Where the finished sentences of a text end; marks by themselves end the one before."""
+    ends: list[int] = []
+    for found in _SENTENCE_END.finditer(text):
+        if ends and not text[ends[-1] : found.end()].strip(_END_MARKS):
+            ends.pop()
+        ends.append(found.end())
+    return ends
 
 
 def joined(parts: Iterable[str]) -> str:
@@ -422,7 +473,8 @@ def excerpt(text: str, about: str, limit: int) -> str:
         for piece in re.findall(rf"[^{_END}\n]+[{_END}\n]*", text[: 50 * limit])
         for at in range(0, len(piece), max(1, limit // 2))
     ]
-    pieces = [piece for piece in pieces if piece]
+    if not (pieces := [piece for piece in pieces if piece]):
+        return f"{text[:limit]} …"  # Nothing but marks.
     asked = set(words(about))
     scores = [len(asked & set(words(piece))) / (1 + len(piece) / limit) for piece in pieces]
     chosen, size = set[int](), 0

@@ -86,6 +86,13 @@ class Store:
     def _look(self, create: bool) -> bool:
         if self.path is None:
             return True
+        try:
+            os.lstat(self.path.parent / (self.path.name + "-journal"))
+        except FileNotFoundError:
+            pass
+        except (ValueError, OSError) as fault:  # A NUL, half a surrogate, a name too long.
+            reason = getattr(fault, "strerror", None) or fault
+            raise RunError(f"{self.name!r}: is no path of a file ({reason}); check it") from fault
         if not self.path.exists():
             if not (self.write and create):
                 raise RunError(f"{self.path}: no such file; check the path")

@@ -130,3 +130,31 @@ def test_runs_are_the_words_uncut(text: str) -> None:
 def test_sentences_of_any_script(text: str, parts: list[str]) -> None:
     """Sentences end at the marks of their script, with the blanks that it writes or without."""
     assert sentences(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("De'Andre O'Neil", "De’Andre O’Neil is here.", True),
+        ("Jean-Luc Ek", "Jean\u2011Luc Ek and jean luc ek", True),
+        ("St. John-Smythe", "St John-Smythe came", True),
+        ("Ada Pell", "I met Ada, Pell and Bo.", False),
+        ("Ada Pell", "This is Ada. Pell is a town.", False),
+        ("田中 太郎", "田中太郎さんが来た", True),
+        ("김민수", "김민수는 왔다. 김민수씨에게도", True),
+        ("김민수", "김민수진", False),
+        ("محمد علي", "ومُحَمَّد علي هنا", True),
+        ("משה", "למשה ומרים", True),
+        ("@ada", "ada", False),
+    ],
+)
+def test_names_with_marks_and_particles(name: str, text: str, named: bool) -> None:
+    """Another apostrophe, hyphen or vowel point and particles joined to it leave a name one."""
+    assert mentions(name)(text) is named
+
+
+def test_digits_points_and_flags_are_words() -> None:
+    """Digits of any script meet those of ASCII, vowel points are optional, a flag is a word."""
+    assert words("١٢٣ १२ ９") == ["123", "12", "9"]
+    assert words("שָׁלוֹם مـــوعِد") == ["שלום", "موعد"]
+    assert words("🇯🇵🇫🇷") == ["🇯🇵", "🇫🇷"]

@@ -37,6 +37,8 @@ def forgotten(path: Path, person: str, *lines: str) -> tuple[Forgotten, list[str
         ("Σωκράτης", "ΣΩΚΡΑΤΗΣ ήρθε"),
         ("Rose", "We met Rose there."),
         ("明", "「明」: hello"),
+        ("Mary Ann", "Mary-Ann ran"),
+        ("محمد", "ومحمد جاء"),
     ],
 )
 def test_a_name_is_erased_however_it_is_typed(tmp_path: Path, person: str, line: str) -> None:
@@ -53,10 +55,8 @@ def test_a_name_is_erased_however_it_is_typed(tmp_path: Path, person: str, line:
         ("Ada Lund", "Lund, Ada"),
         ("Ada Lund", "Write to ada.lund@x.org"),
         ("Ada Lund", "AdaLund posted"),
-        ("Mary Ann", "Mary-Ann ran"),
         ("Владимир", "Я видел Владимира"),
         ("José", "Jose lives in Vigo"),
-        ("محمد", "ومحمد جاء"),
         ("Rose", "prices rose"),
         ("Mark", "mark the date"),
         ("明", "明天下雨。"),

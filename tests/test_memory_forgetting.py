@@ -396,3 +396,28 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
         main(["memory", "forget", str(path), "--person", "Zed", "--json"])
     done = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (ended.value.code, done["found"], done["beside"]) == (0, 0, {"calls": 3})
+
+
+@pytest.mark.parametrize(
+    ("person", "text", "erased", "unclear"),
+    [
+        ("De'Andre O'Neil", "De’Andre O’Neil came", 1, 0),
+        ("Jean-Luc Ek", "jean luc ek waved", 1, 0),
+        ("김민수", "김민수는 서울에 산다", 1, 0),
+        ("محمد علي", "ومُحَمَّد علي هنا", 1, 0),
+        ("Ludwig van Moor", "Moor was loud", 0, 1),
+        ("Sándor Kis", "Kis Sándor jött", 0, 1),
+        ("Иван Петров", "Я видел Ивана Петрова", 0, 1),
+        ("Ng", "Nguyen came", 0, 0),
+    ],
+)
+def test_a_name_in_other_forms(
+    tmp_path: Path, person: str, text: str, erased: int, unclear: int
+) -> None:
+    """Marks, points and particles do not hide a name; a part of it, another order or a case's
+    ending is told, since it may be another's."""
+    path = tmp_path / "bo.db"
+    with Memory(path, "Bo") as memory:
+        say(memory, text, "Cem")
+    done = forget(path, person, now=NOW, mentions=True)
+    assert (done.records["Bo"], done.unclear) == (erased, unclear)

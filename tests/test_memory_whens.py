@@ -138,3 +138,9 @@ def test_nearness() -> None:
     assert 1 > after > later > before > far
     assert far < 1e-6
     assert not nearness(created, ()).any()
+
+
+def test_times_in_a_text_longer_than_any_question() -> None:
+    """A pasted megabyte costs no more than its first characters; times there are read."""
+    found = spans("On 3 May? " + "1 " * 500_000 + "on 4 May", datetime(2026, 6, 1))
+    assert [one.start.day for one in found] == [3]

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from denizens.planners.speech import as_speech, clean_line, excerpt, repeats
+from denizens.planners.speech import as_speech, clean_line, excerpt, repeats, sentences, spoken
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -249,3 +249,44 @@ def test_an_excerpt_holds_what_is_asked_about() -> None:
     assert len(excerpt(essay, "How is my cat called?", 200)) <= 230
     assert excerpt("Rye.", "cat", 200) == "Rye."
     assert len(excerpt("草" * 9_000, "草", 200)) <= 230
+
+
+def test_a_sentence_after_a_quotation_begins_anew() -> None:
+    """A name after a closed quotation is the subject of its sentence."""
+    said = as_speech('Mark Ek wrote: "Mark my words." Mark Ek left.', "Mark Ek")
+    assert said == 'I wrote: "Mark my words." I left.'
+
+
+def test_sentences_of_a_text_that_never_ends_are_linear() -> None:
+    """A megabyte without a full stop, or of nothing else, is read in well under a second."""
+    begun = time.perf_counter()
+    assert sentences("rye bread " * 100_000) == []
+    assert sentences("Hm" + "." * 1_000_000) == ["Hm" + "." * 1_000_000]
+    assert time.perf_counter() - begun < 2
+    assert sentences("Yes!) ... Well.") == ["Yes!) ...", "Well."]
+
+
+@pytest.mark.parametrize(
+    ("memory", "me", "speech"),
+    [
+        ("Paris Ek lives in Paris.", "Paris Ek", "I live in Paris."),
+        ("Jordan Ek flew to Jordan.", "Jordan Ek", "I flew to Jordan."),
+        ("Sunday Ek rests on Sunday.", "Sunday Ek", "I rest on Sunday."),
+        ("Cy trusts in Paris and went to Paris.", "Paris Ek", "Cy trusts in me and went to me."),
+    ],
+)
+def test_places_and_days_are_no_people(memory: str, me: str, speech: str) -> None:
+    """A first name that is a place or a day stays where only such a thing can stand."""
+    assert as_speech(memory, me) == speech
+
+
+def test_a_name_addressed_is_no_speaker() -> None:
+    """A name and a colon within a sentence end no line; after a sentence they do."""
+    assert spoken("I asked Will: will you?", "Bo Li", ["Will Ek"]) == "I asked Will: will you?"
+    assert spoken("Remember, Ada: we go.", "Bo Li", [ADA]) == "Remember, Ada: we go."
+    assert spoken("We go. Ada: Fine.", "Bo Li", [ADA]) == "We go."
+
+
+def test_an_excerpt_of_nothing_but_marks() -> None:
+    """A long text without a word is cut, not an error."""
+    assert excerpt("." * 9_000, "bread", 20) == "." * 20 + " …"

@@ -238,3 +238,12 @@ def test_chain_depends_on_every_link() -> None:
     ends = {end("a", "b", "c"), end("a", "c"), end("b", "a", "c"), end("a", "b", "d"), end("ab")}
     assert len(ends) == 5
     assert end("a", "b", "c") == end("a", "b", "c")
+
+
+@pytest.mark.parametrize("name", ["half\ud83d.db", "nul\0.db", "long" * 100 + ".db", "a.db/b.db"])
+def test_what_is_no_path_is_refused(tmp_path: Path, name: str) -> None:
+    """A name that no file can have is our error, and nothing is made."""
+    (tmp_path / "a.db").write_bytes(b"")
+    with pytest.raises(RunError):
+        Store(tmp_path / name)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.db"]
