@@ -170,7 +170,7 @@ def test_nobodys_words_are_strange() -> None:
     for given in ("", "alow", None):
         with pytest.raises(SettingError, match="strangers"):
             Policy(strangers=given)  # type: ignore[arg-type]
-    for wrong in ({"calls": None}, {"calls": True}, {"seconds": float("nan")}):
+    for wrong in ({"calls": "3"}, {"calls": True}, {"seconds": float("nan")}):
         with pytest.raises(SettingError, match="budget"):
             Policy(thought=Budget(**wrong))
 
