@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from html import unescape
 
 _VOID_NAMES = "area base br col embed hr img input link meta param source track wbr frame keygen"
-_SILENT_NAMES = "script style template noscript svg iframe noembed noframes datalist canvas audio video object "
-    "rp"
+_SILENT_NAMES = (
+    "script style template noscript svg iframe noembed noframes datalist canvas audio video "
+    "object rp"
+)
 _BLOCKS_NAMES = (
     "address article aside blockquote center details dialog dir div dl fieldset figcaption "
     "figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr main menu nav ol p pre section "

@@ -42,6 +42,7 @@ from denizens.tools import (
 
 NOON = datetime(2026, 5, 2, 12)
 SITE = "https://api.example.org"
+ASKING = Policy(ask=("@acts",), trusted=("*",))
 
 
 def shop(*names: str) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def payer(
     store: Any = ":memory:",
     name: str = "Bo",
     prompts: list[str] | None = None,
-    policy: Policy = Policy(ask=("@acts",), trusted=("*",)),
+    policy: Policy = ASKING,
 ) -> Agent:
     """An agent that is asked for money and pays, when it may."""
 
@@ -194,15 +195,13 @@ def test_zero_is_none_at_all() -> None:
     """A budget of 0 makes no call; what is left out is any amount."""
     for budget in (Budget(calls=0), Budget(asks=0), Budget(tokens=0), Budget(seconds=0)):
         paid: list[int] = []
-        payer(paid, policy=Policy(trusted=("Ada",), thought=budget)).chat(
-            "Pay the rent.", "Ada", at=NOON
-        )
+        agent = payer(paid, policy=Policy(trusted=("Ada",), thought=budget))
+        agent.chat("Pay the rent.", "Ada", at=NOON)
         assert not paid
     for life, count in ((Budget(calls=0), 0), (Budget(tokens=0), 0), (Budget(), 1)):
         paid = []
-        payer(paid, policy=Policy(trusted=("Ada",), life=life)).chat(
-            "Pay the rent.", "Ada", at=NOON
-        )
+        agent = payer(paid, policy=Policy(trusted=("Ada",), life=life))
+        agent.chat("Pay the rent.", "Ada", at=NOON)
         assert len(paid) == count
 
 
@@ -264,7 +263,7 @@ def test_rights_of_the_wrong_type() -> None:
     with pytest.raises(ToolError, match="allowed is True or False"):
         agent.tools.call("pay", {}, context=context, key="k", allowed="no")  # type: ignore[arg-type]
     with pytest.raises(ToolError, match="outside is True or False"):
-        tool(outside="no")(lambda: 1)  # type: ignore[call-overload]
+        tool(outside="no", name="one")(lambda: 1)  # type: ignore[call-overload]
     assert not paid
 
 
