@@ -52,7 +52,7 @@ from ..memory import (
 )
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
-from ..tools.policy import patterns
+from ..tools.policy import checked_policy, patterns
 from .chatting import Talking, checked_line, checked_message
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
@@ -128,6 +128,8 @@ class Agent:
         )
         self.step_seconds = step_seconds
         self._begun = False
+        self.answering = False
+        """Whether a chat with it is going on: a tool of its own cannot begin another."""
         self.state = state or AgentState(
             currently=persona.currently,
             reflect_left=persona.reflect_after,
@@ -274,7 +276,7 @@ class Agent:
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=self.state, why=why)
         life = self.tools.policy.life
-        if life.calls or life.tokens:
+        if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
             done = replace(done, state=replace(done.state, calls=calls, tokens=tokens))
         read = self._still_read(done.state, guard)
@@ -313,7 +315,7 @@ class Agent:
     def spend(self, guard: Guard) -> None:
         """Count what a thought that is not committed has used, where a life is bounded."""
         life = self.tools.policy.life
-        if life.calls or life.tokens:
+        if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
             self._become(replace(self.state, calls=calls, tokens=tokens))
 
@@ -482,7 +484,7 @@ def _of_own_names(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, 
 
 
 def _under(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:
-    rules = policy or box.policy
+    rules = box.policy if policy is None else checked_policy(policy, "agent")
     rules = replace(rules, trusted=(*rules.trusted, *patterns(trusted, "agent: 'trusted'")))
     return box if rules == box.policy else box.under(rules)
 

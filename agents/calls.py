@@ -13,6 +13,7 @@ from ..core import (
     AskId,
     Call,
     Request,
+    SettingError,
     Time,
     ToolResult,
     Waiting,
@@ -124,6 +125,11 @@ class Caller:
         """A person's answer to a request, or None; then it waits, durably."""
         if not request.because:
             return None
+        if self.approver is not None and not callable(self.approver):
+            raise SettingError(
+                f"approve is {self.approver!r}; give a function of a Request that returns "
+                "True or False, or None"
+            )
         given = self.approver(request) if self.approver else None
         if given is None:
             if self.book and entry.request != request:

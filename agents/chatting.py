@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from ..core import (
     Faculties,
     Json,
     Line,
+    RecordId,
     Reply,
     SettingError,
     Step,
@@ -79,6 +80,24 @@ class Talking:
     ) -> Reply:
         """Think until there is an answer, which is committed, or a call that waits."""
         agent = self.agent
+        if agent.answering:
+            raise SettingError(
+                f"{agent.id}: is answering somebody, and what is called meanwhile cannot talk "
+                "with it too; let a tool use its memory, or talk with another agent"
+            )
+        agent.answering = True
+        try:
+            return self._answered(on_text, approve, listener)
+        finally:
+            agent.answering = False
+
+    def _answered(
+        self,
+        on_text: Callable[[str], None] | None,
+        approve: Approver | None,
+        listener: Listener | None,
+    ) -> Reply:
+        agent = self.agent
         store = agent.memory.store
         book = CallBook(store) if store.write else None
         minds = {agent.id: agent}
@@ -117,6 +136,7 @@ class Talking:
             for piece in re.findall(r"\s*\S+", rest):
                 on_text(piece)
         with store.transaction():
+            reply = replace(reply, step=_counted_on(reply.step, agent.memory.next_id))
             agent.commit(reply.step, number=agent.memory.shelf.last_step, at=self.message.at)
             if book:
                 book.flush()
@@ -130,6 +150,26 @@ class Talking:
             "session": [to_json(line) for line in self.session],
             "answers": [[path, mark, to_json(one)] for path, (mark, one) in self.answers.items()],
         }
+
+
+def _counted_on(step: Step, number: RecordId) -> Step:
+    """A step whose records begin with ``number``: a tool may have added some meanwhile."""
+    by = number - step.records[0].id if step.records else 0
+    if not by:
+        return step
+
+    def moved(one: RecordId) -> RecordId:
+        return one + by if one >= number - by else one
+
+    return replace(
+        step,
+        records=tuple(
+            replace(one, id=moved(one.id), evidence=tuple(map(moved, one.evidence)))
+            for one in step.records
+        ),
+        embedded={moved(one): vector for one, vector in step.embedded.items()},
+        state=replace(step.state, records=step.state.records + by),
+    )
 
 
 def _untold(text: str, told: str) -> str:

@@ -111,7 +111,7 @@ class Minds:
         """The answer to an ask of a thought whose time is over. Remembering is still allowed."""
         now = time.monotonic()
         cap = self._agents[who].tools.policy.thought.seconds
-        if not cap or now - self._began.setdefault(who, now) <= cap:
+        if cap is None or now - self._began.setdefault(who, now) < cap:
             return None
         detail = f"this thought has taken the {cap:g} s that it may take"
         if isinstance(ask, Call):

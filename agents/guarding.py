@@ -114,14 +114,14 @@ class Guard:
     def _over(self, ask: Ask) -> str:
         """What the ask would be over, in words, or empty."""
         thought, life = self.policy.thought, self.policy.life
-        if thought.asks and self.asks > thought.asks:
+        if thought.asks is not None and self.asks > thought.asks:
             return f"this thought has asked {thought.asks} times, as often as it may"
         if isinstance(ask, Call):
             for cap, used, what in (
                 (thought.calls, self.calls, "this thought"),
                 (life.calls, self._before[0] + self.calls, "this life"),
             ):
-                if cap and used >= cap:
+                if cap is not None and used >= cap:
                     return f"{what} has made {cap} calls, as many as it may"
         # What was thought must still be remembered: embedding and recall read no prompts.
         elif not isinstance(ask, Embed | Recall):
@@ -129,7 +129,7 @@ class Guard:
                 (thought.tokens, self.tokens, "this thought"),
                 (life.tokens, self._before[1] + self.tokens, "this life"),
             ):
-                if cap and used >= cap:
+                if cap is not None and used >= cap:
                     return f"{what} has cost {used} tokens, and may cost {cap}"
         return ""
 
@@ -213,7 +213,7 @@ def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | 
                 log.append(Asked(ask, answer))
                 answers.append(answer)
             most = guard.policy.thought.asks
-            if guard.refusals > PATIENCE or (most and guard.asks > most + PATIENCE):
+            if guard.refusals > PATIENCE or (most is not None and guard.asks > most + PATIENCE):
                 return Stopped(guard.because or "it asks for nothing and does not end")
             asks = thought.send(tuple(answers))
     except StopIteration as end:

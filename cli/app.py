@@ -28,6 +28,21 @@ app = typer.Typer(
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")]
+
+
+def _named(value: str | None) -> str | None:
+    """A blank name, as of a variable that is not set, must not stand for no name at all."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("is blank; give a name, or leave the option out")
+    return value
+
+
+ViewerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--person", callback=_named, help="Only what is for everybody or for this person."
+    ),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

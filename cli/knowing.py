@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core import MemoryFault, SettingError, to_json
-from .app import JsonOption, print_json, say
+from .app import JsonOption, ViewerOption, print_json, say
 from .memory import AgentOption, FileArgument, memory, opened
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def claims(
         str, typer.Option("--as-of", help="What was valid then, as 2023-03-01 (now).")
     ] = "",
     past: Annotated[bool, typer.Option("--past", help="Those that ended too.")] = False,
-    person: Annotated[str, typer.Option("--person", help="As this person may see them.")] = "",
+    person: ViewerOption = None,
     json: JsonOption = False,
 ) -> None:
     """List what a memory holds for true, with since when and until when."""
@@ -39,7 +39,7 @@ def claims(
     with opened(file, agent, write=learn) as held:
         known = Claims(held)
         count = known.learn(held.records()) if learn else 0
-        found = known.all(about, as_of=then, person=person, past=past)
+        found = known.all(about, as_of=then, person=person or "", past=past)
     if json:
         print_json({"learned": count, "claims": [to_json(claim) for claim in found]})
         return

@@ -42,8 +42,9 @@ def mcp(
     ] = None,
     tool: ToolsOption = None,
     person: Annotated[
-        str, typer.Option("--person", help="Who the client is; without it, it says so itself.")
-    ] = "",
+        str | None,
+        typer.Option("--person", help="Who the client is; without it, it says so itself."),
+    ] = None,
     trust: TrustOption = None,
     http: Annotated[
         bool, typer.Option("--http", help="Over HTTP, not over standard input and output.")
@@ -61,7 +62,7 @@ def mcp(
 
     if not http and (tokens or name or (host, port) != (_HOST, _PORT)):
         raise SettingError("mcp: --host, --port, --tokens and --name are for --http")
-    if person and tokens:
+    if person is not None and tokens:
         raise SettingError("mcp: --person and --tokens both say who the client is; give one")
     make = partial(
         hosted,

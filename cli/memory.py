@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core import MemoryFault
-from .app import BAD, JsonOption, app, print_json, say
+from .app import BAD, JsonOption, ViewerOption, app, print_json, say
 
 if TYPE_CHECKING:
     from ..memory import Memory
@@ -74,15 +74,13 @@ def export(
     file: FileArgument,
     to: Annotated[Path, typer.Argument(metavar="LINES", help="The JSON Lines file to write.")],
     agent: AgentOption = None,
-    person: Annotated[
-        str, typer.Option("--person", help="Only what is for everybody or for this person.")
-    ] = "",
+    person: ViewerOption = None,
 ) -> None:
     """Write a memory as JSON Lines: all of it, or what one person may see."""
     from ..memory import export_lines
 
     with opened(file, agent, write=False) as held:
-        count = export_lines(held, to, person=person)
+        count = export_lines(held, to, person=person or "")
     say(f"{to}: {count} lines")
 
 

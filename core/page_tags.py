@@ -6,12 +6,14 @@ Each tag costs the same, however deep the page nests.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import unescape
 
 _VOID_NAMES = "area base br col embed hr img input link meta param source track wbr frame keygen"
 _SILENT_NAMES = (
-    "script style template noscript svg iframe noembed noframes datalist canvas audio video object"
+    "script style template noscript svg iframe noembed noframes datalist canvas audio video "
+    "object rp"
 )
 _BLOCKS_NAMES = (
     "address article aside blockquote center details dialog dir div dl fieldset figcaption "
@@ -32,9 +34,13 @@ _IMPLIED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tr": (("tr",), tuple(_ROWS)),
     "option": (("option",), ("select", "datalist")),
 }
-_WORDS = ("hidden", "style", "color", "size", "dialog")
+_WORDS = ("hidden", "style", "color", "size", "dialog", "popover")
 _ATTRIBUTE = re.compile(r"([^\s=/>\"']++)(?:\s*+=\s*+(\"[^\"]*+\"|'[^']*+'|[^\s\"'>]*+))?+")
 _COMMENT = re.compile(r"/\*(?:.*?\*/|.*)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.DOTALL)
+# Each match takes in what it has looked at, up to the end.
+_BRACE = re.compile(r"([^{}]*+)([{}]|\Z)")
+_SELECTOR = re.compile(r"[a-z][a-z0-9]*+|[a-z0-9]*+[.#][\w-]++|\[[\w-]++\]")
 _NUMBER = re.compile(r"([+-]?\d*+\.?\d*+)(px|pt|em|rem|ex|ch|%|vw|vh|in|cm|mm)?")
 _CHANNELS = re.compile(r"rgba?\(([^()]*+)\)")
 _COLORS = {"white": "ffffff", "black": "000000", "snow": "fffafa", "whitesmoke": "f5f5f5"}
@@ -78,6 +84,7 @@ class OpenTags:
         self._names = [""]
         self._places: dict[str, list[int]] = {}
         self._styled = False
+        self._sheet: dict[str, bool] = {}
 
     @property
     def hidden(self) -> bool:
@@ -100,8 +107,30 @@ class OpenTags:
         if name in _SILENT:
             look = replace(look, gone=True)
         elif not look.gone:
-            look = _changed(look, name, attributes, self._styled)
+            look = _changed(look, name, attributes, self._styled, self._sheet)
         self._looks.append(look)
+
+    def sheet(self, text: str) -> None:
+        """Take in the rules of a style sheet that hide what has one tag, class, id or attribute;
+        other selectors, and rules for some media alone, are not applied."""
+        if self._names[-1] != "style":
+            return
+        open_rules: list[str] = []
+        for found in _BRACE.finditer(_COMMENT.sub("", text.lower())):
+            if found[2] == "{":
+                open_rules.append(found[1].rpartition(";")[2].strip())
+            elif found[2] and open_rules:
+                selectors = open_rules.pop()
+                if not open_rules and not selectors.startswith("@"):
+                    self._rule(selectors, _declared(found[1]))
+
+    def _rule(self, selectors: str, style: dict[str, str]) -> None:
+        hides = _removed(style) or style.get("visibility") in ("hidden", "collapse")
+        if not hides and not {"display", "visibility", "opacity"} & style.keys():
+            return
+        for one in selectors.split(","):
+            if _SELECTOR.fullmatch(one := one.strip()) and one not in ("html", "body"):
+                self._sheet[one] = hides
 
     def end(self, name: str) -> None:
         """A tag closes, and all that was opened in it; one that is not open closes nothing."""
@@ -123,12 +152,15 @@ class OpenTags:
             self._looks.pop()
 
 
-def _changed(look: _Look, name: str, attributes: str, styled: bool) -> _Look:
+def _changed(
+    look: _Look, name: str, attributes: str, styled: bool, sheet: Mapping[str, bool]
+) -> _Look:
     """The look inside a tag."""
     low = attributes.lower()
     if styled and not look.styled:
         look = replace(look, styled=True)
-    if name != "dialog" and not any(word in low for word in (*_WORDS, "class", "width", "&")):
+    words = (*_WORDS, "class", "width", "&")
+    if name != "dialog" and not sheet and not any(word in low for word in words):
         return look
     given: dict[str, str] = {}
     for found in _ATTRIBUTE.finditer(attributes):
@@ -136,10 +168,12 @@ def _changed(look: _Look, name: str, attributes: str, styled: bool) -> _Look:
         given.setdefault(found[1].lower(), value.strip().lower())
     style = _declared(given.get("style", ""))
     gone = (
-        ("hidden" in given and given["hidden"] != "false")
+        "hidden" in given
+        or "popover" in given
         or given.get("aria-hidden") == "true"
         or (name == "dialog" and "open" not in given)
         or _removed(style)
+        or ("display" not in style and _by_sheet(name, given, sheet))
     )
     color = _color(style.get("color", given.get("color", ""))) or look.color
     ground = style.get("background-color", style.get("background", given.get("bgcolor", "")))
@@ -157,9 +191,36 @@ def _changed(look: _Look, name: str, attributes: str, styled: bool) -> _Look:
     )
 
 
+def _by_sheet(name: str, given: Mapping[str, str], sheet: Mapping[str, bool]) -> bool:
+    """Whether the page's style sheets hide a tag, the more exact rule before the less."""
+    if not sheet:
+        return False
+    classes, own = given.get("class", "").split(), given.get("id", "")
+    return next(
+        (
+            sheet[one]
+            for one in (
+                *((f"{name}#{own}", f"#{own}") if own else ()),
+                *(f"{name}.{one}" for one in classes),
+                *(f".{one}" for one in classes),
+                *(f"[{one}]" for one in given),
+                name,
+            )
+            if one in sheet
+        ),
+        False,
+    )
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = int(found[1], 16) if found[1] else 0
+    return found[2] or (chr(code) if 0 < code <= 0x10FFFF else "")
+
+
 def _declared(style: str) -> dict[str, str]:
     """The declarations of a style attribute."""
-    pairs = (part.partition(":") for part in _COMMENT.sub("", style).split(";"))
+    plain = _ESCAPE.sub(_unescaped, _COMMENT.sub("", style))
+    pairs = (part.partition(":") for part in plain.split(";"))
     return {name.strip(): value.replace("!important", "").strip() for name, _, value in pairs}
 
 
@@ -173,9 +234,12 @@ def _removed(style: dict[str, str]) -> bool:
         _tiny(style.get(side, "")) for side in ("width", "height", "max-height", "max-width")
     )
     away = style.get("position") in ("absolute", "fixed") and any(
-        (size := _size(style.get(side, ""))) is not None and size <= -500
+        (size := _size(value := style.get(side, ""))) is not None
+        and size <= (-100 if value.endswith(("%", "vw", "vh", "em")) else -500)
         for side in ("left", "top", "right", "bottom")
     )
+    shifts = (_size(style.get(side, "")) for side in ("margin-left", "margin-top"))
+    font = style.get("font", "").split("/")[0].split(" ")[-1]
     indent = _size(style.get("text-indent", ""))
     clip = style.get("clip", "").replace(" ", "").replace(",", "")
     path = style.get("clip-path", "").replace(" ", "")
@@ -185,6 +249,10 @@ def _removed(style: dict[str, str]) -> bool:
         or (bool(opacity) and (share := _size(opacity)) is not None and share <= 0.01)
         or (cut and flat)
         or away
+        or any(size is not None and size <= -999 for size in shifts)
+        or ("/" in style.get("font", "") and _size(font) == 0)
+        or _size(style.get("zoom", "")) == 0
+        or style.get("filter", "").replace(" ", "") in ("opacity(0)", "opacity(0%)")
         or (indent is not None and indent <= -500)
         or clip in ("rect(0000)", "rect(0px0px0px0px)", "rect(1px1px1px1px)")
         or path in ("inset(50%)", "inset(100%)", "circle(0)", "circle(0px)")

@@ -33,6 +33,10 @@ _TOKEN = re.compile(
 _ENDLESS = re.compile(r"&#[xX]?[0-9a-fA-F]{8,}+;?")
 
 
+# Tag characters show nothing but in the flags of countries' parts.
+_UNSEEN = re.compile("(\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f)|[\U000e0000-\U000e007f]+")
+
+
 @dataclass(frozen=True, slots=True)
 class PageBlock:
     """A paragraph, list item or table row of a page: its text, the headings above it
@@ -47,8 +51,8 @@ class PageBlock:
 @check_arguments
 def page_blocks(source: str) -> list[PageBlock]:
     """The blocks of an HTML page in their order. What a page does not show to people is left
-    out: scripts, styles, comments, and what its own tags hide (see ``OpenTags``); the rules of
-    style sheets are not applied.
+    out: scripts, styles, comments, and what its own tags and the plain rules of its own style
+    sheets hide (see ``OpenTags``).
 
     >>> [(one.headings, one.text) for one in page_blocks("<h1>Rye</h1><p>Sold <b>out</b>.</p>")]
     [(('Rye',), 'Sold out.')]
@@ -76,7 +80,9 @@ def _tokens(source: str) -> Iterator[tuple[str, bool, str, int]]:
         yield name, bool(found["end"]), found["more"], found.start()
         if name in _RAW and not found["end"]:
             closing = re.compile(f"</{name}", re.IGNORECASE).search(source, at)
-            at = closing.start() if closing else len(source)
+            after = closing.start() if closing else len(source)
+            yield "", False, source[at:after], at
+            at = after
     if at < len(source):
         yield "", False, source[at:], at
 
@@ -116,6 +122,7 @@ class _Page:
         self._line += source.count("\n", self._counted, at)
         self._counted = at
         if self._open.hidden:
+            self._open.sheet(data)
             return
         if data.strip():
             before = data[: len(data) - len(data.lstrip())].count("\n")
@@ -123,6 +130,7 @@ class _Page:
                 self._first = self._line + before
             self._last = self._line + data.rstrip().count("\n")
         text = unescape(_ENDLESS.sub("\ufffd", data)) if "&" in data else data
+        text = text if text.isascii() else _UNSEEN.sub(r"\1", text)
         self._held.append(text)
         self._blank = self._blank and not text.strip()
 

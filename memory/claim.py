@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..core import AgentId, Json, RecordId, Time
+from ..core import AgentId, Json, MemoryFault, RecordId, Time
 
 # Relations that hold for one object at a time: a newer one ends the older.
 FUNCTIONAL = frozenset(
@@ -99,6 +99,9 @@ def visible(audience: Iterable[AgentId], person: AgentId) -> bool:
     (True, False, True)
     """
     people = tuple(audience)
+    if not isinstance(person, str):
+        # Not as the empty name, which is the owner's and sees everything.
+        raise MemoryFault(f"person {person!r:.60} is no text; give a name")
     return not person or not people or person in people
 
 

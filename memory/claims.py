@@ -372,6 +372,7 @@ class Claims:
         ]
 
     def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
+        self._refuse(text_fault("person", person))
         entries = Tail.of(BOOK, self.memory.store, self.memory.agent).entries
         off = undone(entry for entry in entries if self._within(entry.step))
         return [
@@ -403,6 +404,7 @@ class Claims:
 
     def _view(self, person: AgentId, known: Time | None) -> View:
         tail = Tail.of(BOOK, self.memory.store, self.memory.agent)
+        self._refuse(text_fault("person", person))
         if known is not None:
             self._refuse(time_fault(known, "known"))
         held = self.memory.quarantined

@@ -79,6 +79,7 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 
 def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
     until = memory.step
+    visible((), person)  # refuses what is no name
     items: list[Item] = list(read_rows(memory.store, memory.agent))
     if person:
         # Numbers, logs and accesses of what is not theirs would tell of it too.

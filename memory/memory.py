@@ -415,7 +415,7 @@ class Memory:
         for ``person`` only what is for everybody or for them."""
         from .holding import records
 
-        self._refuse(kinds_fault(kinds))
+        self._refuse(kinds_fault(kinds) or text_fault("person", person))
         return records(self, kinds, last, person)
 
     @check_arguments

@@ -25,18 +25,21 @@ PATH = "/mcp"
 _SHORTEST_TOKEN = 16
 
 
-def serve_stdio(make: Callable[[], AbstractContextManager[Host]], *, person: str = "") -> None:
+def serve_stdio(
+    make: Callable[[], AbstractContextManager[Host]], *, person: str | None = None
+) -> None:
     """Serve over standard input and output until the input ends. Standard output is for the
     protocol alone: whatever else is written there goes to standard error. With ``person`` the
-    client is that person, else it says who it is."""
+    client is that person; with None it says who it is. Raises SettingError for a blank name."""
+    _check_person(person)
     with ExitStack() as stack:
         with _to_stderr():
-            desk = stack.enter_context(Desk(_counters(make, settled=bool(person))))
+            desk = stack.enter_context(Desk(_counters(make, settled=person is not None)))
         asyncio.run(_stdio(desk, person))
 
 
-async def _stdio(desk: Desk[Counter], person: str) -> None:
-    server = mcp_server(desk, version("denizens"), (lambda: person) if person else None)
+async def _stdio(desk: Desk[Counter], person: str | None) -> None:
+    server = mcp_server(desk, version("denizens"), None if person is None else (lambda: person))
     async with needed("mcp.server.stdio").stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
 
@@ -48,7 +51,7 @@ def serve_http(
     port: int = 0,
     names: Sequence[str] = (),
     tokens: Mapping[str, str] | None = None,
-    person: str = "",
+    person: str | None = None,
     announce: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve over HTTP until interrupted; ``announce`` gets the URL once it can be reached.
@@ -58,6 +61,7 @@ def serve_http(
     ``tokens``, by person, a request must bear one, and comes in that person's name. Raises
     SettingError where it would be open to other machines without tokens.
     """
+    _check_person(person)
     tokens = None if tokens is None else checked_tokens(tokens, "tokens")
     if not _loopback(host) and not tokens:
         raise SettingError(
@@ -65,7 +69,7 @@ def serve_http(
             "serve at 127.0.0.1"
         )
     listening = _listen(host, port)
-    with listening, Desk(_counters(make, settled=bool(person or tokens))) as desk:
+    with listening, Desk(_counters(make, settled=person is not None or bool(tokens))) as desk:
         port = listening.getsockname()[1]
         app = _app(desk, host, port, names, tokens or {}, person)
         announce(f"http://{_bracketed(host)}:{port}{PATH}")
@@ -82,7 +86,7 @@ def _app(
     port: int,
     names: Sequence[str],
     tokens: Mapping[str, str],
-    person: str,
+    person: str | None,
 ) -> Any:
     security: Any = needed("mcp.server.transport_security")
     known = [host, *names] + (["127.0.0.1", "localhost", "::1"] if _loopback(host) else [])
@@ -92,7 +96,7 @@ def _app(
         allowed_origins=[f"{scheme}://{one}" for one in hosts for scheme in ("http", "https")],
     )
     if not tokens:
-        server = mcp_server(desk, version("denizens"), (lambda: person) if person else None)
+        server = mcp_server(desk, version("denizens"), None if person is None else (lambda: person))
         return server.streamable_http_app(
             streamable_http_path=PATH, transport_security=settings, host=host
         )
@@ -187,6 +191,12 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SettingError(
             f"cannot serve at {host}:{port} ({error.strerror or error}); give another --port"
         ) from error
+
+
+def _check_person(person: str | None) -> None:
+    """A blank name (of a variable that is not set, say) must not let a client say who it is."""
+    if person is not None and not person.strip():
+        raise SettingError("mcp: --person is blank; give the name of whom clients speak for")
 
 
 def _loopback(host: str) -> bool:

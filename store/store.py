@@ -69,6 +69,7 @@ class Store:
         (a rollback; another process's commit, when reading only)."""
         self.owner = Owner(self.name)
         self._depth = 0
+        self._closed = False
         self._undo: list[tuple[int, Callable[[], None]]] = []
         self._checks: dict[str, Check] = {}
         self._lock: WriterLock | None = None
@@ -188,11 +189,13 @@ class Store:
             return row
 
     def _fail(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
+        if self._closed:
+            raise RunError(f"{self.name}: was closed; open it again") from error
         raise explain(error, self.name) or error
 
     def refresh(self) -> None:
         """Follow a writer elsewhere: drop what may be stale, leave the unlocked mode."""
-        if self.path is None or self.write:
+        if self.path is None or self.write or self._closed:
             return
         with self.owner:
             self._follow(self.path)
@@ -412,6 +415,7 @@ class Store:
             return
         if connection is not None:
             connection.close()
+            self._closed = True
         self.cache.clear()
         if self._lock:
             self._lock.release()

@@ -129,7 +129,7 @@ if __name__ == "__main__":
     def make() -> Any:
         return bo(sys.argv[1], given)
 
-    person = wanted.get("person", "")
+    person = wanted.get("person")
     if "http" in given:
         tokens = read_tokens(wanted["tokens"]) if "tokens" in wanted else None
         serve_http(

@@ -195,3 +195,42 @@ def test_a_fork_does_not_write_beside_its_parent(tmp_path: Path) -> None:
     assert [record.text for record in memory.records()] == ["before", "parent"]
     assert not memory.store.verify()
     memory.close()
+
+
+@pytest.mark.parametrize("effect", ["pure", "acts"])
+def test_a_tool_uses_the_memory_of_its_chat(tmp_path: Path, effect: Any) -> None:
+    """What a tool remembers while a chat goes on stands before the chat's own records; a chat
+    that it begins with the same agent fails as a call, and the outer one is kept."""
+    made: dict[str, Agent] = {}
+
+    @tool(effect=effect)
+    def note() -> str:
+        """Write a note."""
+        made["bo"].memory.remember("A note.", at=NOON)
+        made["bo"].chat("Inner.", "Cleo", at=NOON)
+        return "never"
+
+    def answer(ask: ModelAsk) -> Any:
+        if isinstance(ask, Choose):
+            return "note"
+        return 3 if isinstance(ask, Rate) else "Fine."
+
+    path = tmp_path / "bo.db"
+    bo = made["bo"] = Agent(
+        Persona(name="Bo"),
+        model=ScriptedModel(answer),
+        memory=Memory(path, "Bo"),
+        tools=Toolbox([note]),
+        policy=Policy(trusted=("Ada",)),
+        dialogue=Dialogue(intents=(Intent(name="note", about="Write a note.", tool="note"),)),
+    )
+    bo.chat("Write a note.", "Ada", at=NOON)
+    bo.chat("Thanks.", "Ada", at=NOON + timedelta(minutes=1))
+    bo.memory.close()
+    with pytest.raises(RunError, match="was closed; open it again"):
+        bo.chat("Hello?", "Ada", at=NOON)
+    with Memory(path, "Bo") as kept:
+        texts = [record.text for record in kept.records()]
+    assert texts[0] == "A note."
+    assert "Write a note." in texts[1]
+    assert "Inner" not in str(texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 from denizens import Agent, Memory, Persona, Toolbox
 from denizens.agents import use
 from denizens.agents.visitors import visitor
+from denizens.cli.app import main
 from denizens.core import (
     Approval,
     Choose,
+    Cue,
     Line,
+    MemoryFault,
     Model,
     ModelAsk,
     Rate,
@@ -22,15 +26,23 @@ from denizens.core import (
     ToolError,
     page_blocks,
 )
-from denizens.memory import Documents
+from denizens.memory import Claims, Documents, export_lines
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Dialogue, Intent
-from denizens.server.mcp_serving import checked_tokens
+from denizens.server.mcp_serving import checked_tokens, serve_http, serve_stdio
 from denizens.store import Store
-from denizens.tools import Budget, Policy, tool, tools_from_openapi
+from denizens.tools import (
+    Budget,
+    Policy,
+    ToolContext,
+    files_in,
+    tool,
+    tools_from_openapi,
+)
 
 NOON = datetime(2026, 5, 2, 12)
 SITE = "https://api.example.org"
+ASKING = Policy(ask=("@acts",), trusted=("*",))
 
 
 def shop(*names: str) -> dict[str, Any]:
@@ -72,7 +84,11 @@ def test_what_only_cannot_mean(only: Any) -> None:
 
 
 def payer(
-    paid: list[int], store: Any = ":memory:", name: str = "Bo", prompts: list[str] | None = None
+    paid: list[int],
+    store: Any = ":memory:",
+    name: str = "Bo",
+    prompts: list[str] | None = None,
+    policy: Policy = ASKING,
 ) -> Agent:
     """An agent that is asked for money and pays, when it may."""
 
@@ -94,7 +110,7 @@ def payer(
         model=ScriptedModel(answer),
         memory=Memory(store, name),
         tools=Toolbox([pay]),
-        policy=Policy(ask=("@acts",), trusted=("*",)),
+        policy=policy,
         dialogue=Dialogue(intents=(Intent(name="pay", about="Pay.", tool="pay"),)),
     )
 
@@ -170,9 +186,85 @@ def test_nobodys_words_are_strange() -> None:
     for given in ("", "alow", None):
         with pytest.raises(SettingError, match="strangers"):
             Policy(strangers=given)  # type: ignore[arg-type]
-    for wrong in ({"calls": None}, {"calls": True}, {"seconds": float("nan")}):
+    for wrong in ({"calls": "3"}, {"calls": True}, {"seconds": float("nan")}):
         with pytest.raises(SettingError, match="budget"):
             Policy(thought=Budget(**wrong))
+
+
+def test_zero_is_none_at_all() -> None:
+    """A budget of 0 makes no call; what is left out is any amount."""
+    for budget in (Budget(calls=0), Budget(asks=0), Budget(tokens=0), Budget(seconds=0)):
+        paid: list[int] = []
+        agent = payer(paid, policy=Policy(trusted=("Ada",), thought=budget))
+        agent.chat("Pay the rent.", "Ada", at=NOON)
+        assert not paid
+    for life, count in ((Budget(calls=0), 0), (Budget(tokens=0), 0), (Budget(), 1)):
+        paid = []
+        agent = payer(paid, policy=Policy(trusted=("Ada",), life=life))
+        agent.chat("Pay the rent.", "Ada", at=NOON)
+        assert len(paid) == count
+
+
+@pytest.mark.parametrize("person", [None, 0, ["Ada"]])
+def test_what_is_no_person_sees_nothing(person: Any, tmp_path: Path) -> None:
+    """Only the empty text is the owner: None of a lookup that found nobody is refused by all
+    that shows a memory to a person."""
+    memory = Memory(":memory:", "Bo")
+    memory.remember("The PIN is 4711.", at=NOON, who="Ada", audience="Ada")
+    claims = Claims(memory)
+    claims.tell("Ada", "pin", "4711", at=NOON, audience="Ada")
+    for look in (
+        lambda: memory.records(person=person),
+        lambda: memory.recall(Cue(text="PIN", at=NOON, person=person)),
+        lambda: claims.all(person=person),
+        lambda: claims.ask("Ada", "pin", person=person),
+        lambda: claims.statements(person),
+        lambda: claims.view(person),
+        lambda: export_lines(memory, tmp_path / "lines", person=person),
+    ):
+        with pytest.raises(MemoryFault, match="no text"):
+            look()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_blank_option_is_not_left_out(tmp_path: Path) -> None:
+    """A variable that is not set gives no more than a name would: no whole memory, no client
+    that says itself who it is, no folder of the process."""
+    file = tmp_path / "bo.db"
+    Memory(file, "Bo").close()
+    lines = tmp_path / "lines"
+    for words in (["export", file, lines], ["claims", file]):
+        with pytest.raises(SystemExit) as end:
+            main(["memory", *map(str, words), "--person", ""])
+        assert end.value.code == 2
+    assert not lines.exists()
+    for serve in (serve_stdio, serve_http):
+        with pytest.raises(SettingError, match="--person is blank"):
+            serve(nullcontext, person=" ")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="names no folder"):
+        files_in("")
+
+
+def test_rights_of_the_wrong_type() -> None:
+    """What is no policy, budget, leave or mark is refused in our words."""
+    paid: list[int] = []
+    for wrong in ("deny", {"deny": ["pay"]}, Policy):
+        with pytest.raises(SettingError, match="give a Policy"):
+            payer(paid, policy=wrong)  # type: ignore[arg-type]
+    for name in ("thought", "life"):
+        with pytest.raises(SettingError, match="give a Budget"):
+            Policy(**{name: None})  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="blanks"):
+        Policy(deny=("pay ",))
+    agent = payer(paid, policy=Policy(ask=("@acts",), trusted=("Ada",)))
+    with pytest.raises(SettingError, match="give a function"):
+        agent.chat("Pay the rent.", "Ada", at=NOON, approve="yes")  # type: ignore[arg-type]
+    context = ToolContext(who="Bo", now=NOON)
+    with pytest.raises(ToolError, match="allowed is True or False"):
+        agent.tools.call("pay", {}, context=context, key="k", allowed="no")  # type: ignore[arg-type]
+    with pytest.raises(ToolError, match="outside is True or False"):
+        tool(outside="no", name="one")(lambda: 1)  # type: ignore[call-overload]
+    assert not paid
 
 
 @pytest.mark.parametrize("names", [(), ("",), ("Ada", "ＡＤＡ"), (" ",)])
@@ -203,6 +295,13 @@ def test_tokens_name_people(names: Sequence[str]) -> None:
         ("<ul><li hidden>no<li>yes</ul>", "yes"),
         ("<table><tr hidden><td>no<tr><td>yes</table>", "yes"),
         ("<div><span hidden>no</div>yes<input hidden><svg/>", "yes"),
+        ("<style>.a, p#b {display:none}</style><i class='c a'>no</i><p id=b>no</p>yes", "yes"),
+        ("<style>aside{visibility:hidden}[data-x]{opacity:0}</style><aside>no</aside>yes", "yes"),
+        ("<style>.a{display:none}.a{display:block}</style><i class=a>yes</i>", "yes"),
+        ("<style>@media print{.a{display:none}}</style><i class=a>yes</i>", "yes"),
+        ("<p hidden=false>no</p><div popover>no</div><p style='d\\69splay:none'>no</p>yes", "yes"),
+        ("<p style='font:0/0 a'>no</p><p style='position:fixed;top:-200vh'>no</p>yes", "yes"),
+        ("yes\U000e006e\U000e006f", "yes"),
     ],
 )
 def test_what_a_page_hides_is_not_read(page: str, shown: str) -> None:

@@ -154,6 +154,8 @@ class Tool(Generic[P, R]):
         self.name = checked_name(name or _name_of(function))
         if effect not in get_args(Effect):
             raise ToolError(f"tool '{self.name}': effect is pure, reads or acts, not '{effect}'")
+        if not isinstance(outside, bool):
+            raise ToolError(f"tool '{self.name}': outside is True or False, not {outside!r}")
         doc = _doc_of(function)
         description = _description(doc)
         if not description:

@@ -77,6 +77,8 @@ def fetcher(
     settings that allow nothing, or without the library (``pip install denizens[fetch]``).
     """
     _refuse(allow, min(largest, seconds, page))
+    if isinstance(trusted, str) or not all(isinstance(one, str) and one for one in trusted):
+        raise SettingError(f"fetcher: trusted is {trusted!r}; give a list such as ['10.0.0.7:80']")
     try:
         import httpcore2  # noqa: F401
     except ImportError as error:
@@ -117,6 +119,8 @@ def _refuse(allow: Collection[str], least: float) -> None:
     if isinstance(allow, str) or not allow:
         raise SettingError('fetcher: allow names the hosts, for example allow=("example.org",)')
     for host in allow:
+        if not isinstance(host, str):
+            raise SettingError(f"fetcher: {host!r} is not a host; write 'example.org' or '*'")
         if host != "*" and not host.removeprefix("*.").replace("-", "").replace(".", "").isalnum():
             raise SettingError(f"fetcher: '{host}' is not a host; write 'example.org' or '*'")
     if least <= 0:

@@ -57,6 +57,9 @@ def files_in(folder: Path | str) -> tuple[Tool[..., Page], Tool[..., Listed]]:
     """
     if os.open not in os.supports_dir_fd or os.scandir not in os.supports_fd:
         raise SettingError("files_in: this system cannot open files relative to a folder's handle")
+    if not isinstance(folder, str | Path) or not str(folder).strip():
+        # Not the folder of the process, which Path("") would be.
+        raise SettingError(f"files_in: {folder!r} names no folder; give its path, or '.'")
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
         raise SettingError(f"files_in: there is no folder {root}; make it, or check the path")

@@ -76,7 +76,8 @@ def tools_from_openapi(
 def _names(given: Collection[str], what: str) -> tuple[str, ...]:
     """A collection of texts. Raises ToolError for one bare text, which would be read letter by
     letter, and for what is no text."""
-    if isinstance(given, str) or not all(isinstance(one, str) and one for one in given):
+    bare = isinstance(given, str) or not isinstance(given, Collection)
+    if bare or not all(isinstance(one, str) and one for one in given):
         raise ToolError(f"OpenAPI tools: '{what}' is {given!r}; give a list of texts")
     return tuple(given)
 

@@ -22,26 +22,27 @@ MARKS = ("@pure", "@reads", "@acts", "@outside")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most that may be used; 0: any amount. ``asks`` counts what is asked of models,
-    memory and tools together, ``tokens`` those read and written, ``seconds`` wall time."""
+    """The most that may be used; 0: nothing, None: any amount. ``asks`` counts what is asked of
+    models, memory and tools together, ``tokens`` those read and written, ``seconds`` wall time."""
 
-    calls: int = 0
-    asks: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
+    calls: int | None = None
+    asks: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
 
     def check(self) -> None:
         """Raises SettingError for what is no number, negative or endless."""
         for name in ("calls", "asks", "tokens", "seconds"):
             value = getattr(self, name)
             kinds = (int, float) if name == "seconds" else (int,)
-            # Not None: what is not given is no reason to give any amount.
+            if value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, kinds):
                 raise SettingError(f"policy: a budget's '{name}' is {value!r}; give a number")
             if not 0 <= value < inf:
                 raise SettingError(
-                    f"policy: a budget must not be negative nor endless; '{name}' is {value}, "
-                    "0 means any amount"
+                    f"policy: a budget must not be negative nor endless; '{name}' is {value}; "
+                    "leave it out for any amount"
                 )
 
 
@@ -97,11 +98,11 @@ class Policy:
             if pattern.startswith("@") and pattern not in MARKS:
                 raise SettingError(f"policy: '{pattern}' is none of {', '.join(MARKS)}")
         for name in ("thought", "life"):
-            if not isinstance(getattr(self, name), Budget):
-                kind = type(getattr(self, name)).__name__
-                raise SettingError(f"policy: '{name}' must be a Budget, not {kind}")
-            getattr(self, name).check()
-        if self.life.seconds or self.life.asks:
+            budget = getattr(self, name)
+            if not isinstance(budget, Budget):
+                raise SettingError(f"policy: '{name}' is {budget!r}; give a Budget")
+            budget.check()
+        if self.life.seconds is not None or self.life.asks is not None:
             raise SettingError("policy: a life is bounded by calls and tokens; see 'thought'")
 
     def verdict(self, tool: ToolSpec | str) -> Verdict:
@@ -133,6 +134,13 @@ class Policy:
         return tuple(sorted(s for s in named if s == NOBODY or not matches(s, self.trusted)))
 
 
+def checked_policy(given: object, whose: str) -> Policy:
+    """A policy as it was given. Raises SettingError for what is none."""
+    if not isinstance(given, Policy):
+        raise SettingError(f"{whose}: policy is {given!r}; give a Policy, or None")
+    return given
+
+
 def patterns(given: object, what: str) -> tuple[str, ...]:
     """Patterns as a tuple. Raises SettingError for one bare text, which would be read letter by
     letter, for an empty pattern, and for what is no text."""
@@ -142,6 +150,8 @@ def patterns(given: object, what: str) -> tuple[str, ...]:
     for one in found:
         if not isinstance(one, str) or not one.strip():
             raise SettingError(f"{what} holds {one!r}, which is no pattern of names; leave it out")
+        if one != one.strip():
+            raise SettingError(f"{what} holds {one!r}; leave out the blanks around it")
     return found
 
 

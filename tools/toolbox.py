@@ -31,7 +31,7 @@ from .declare import (
     unknown_argument,
 )
 from .find import tool_by_name
-from .policy import Policy, Ruling
+from .policy import Policy, Ruling, checked_policy
 from .running import ENDS, Tell, again, run
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ class Toolbox:
         policy: Policy | None = None,
         listener: Listener | None = None,
     ) -> None:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
+            raise ToolError(f"toolbox: limit {limit!r} must be a number of characters above 0")
         self.limit = limit
-        self.policy = policy or Policy()
+        self.policy = Policy() if policy is None else checked_policy(policy, "toolbox")
         self.listener = listener
         self._tools: dict[str, AnyTool] = {}
         spaces = tools if isinstance(tools, Mapping) else {"": tools}
@@ -174,6 +176,8 @@ class Toolbox:
         without one has changed nothing. ``why`` is logged. ``allowed`` says that a person gave
         leave, where the policy wants that; what it denies nobody can allow.
         """
+        if not isinstance(allowed, bool):
+            raise ToolError(f"toolbox: allowed is True or False, not {allowed!r}")
         refused = self.refusal(name, arguments, sources=context.sources)
         if refused:
             return refused
