@@ -28,6 +28,12 @@ app = typer.Typer(
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")]
+CodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Load worlds, planners and tools of one's own that the run names."
+    ),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..core import Line, Request
-from .app import JsonOption, ModelOption, app, complain, console, print_json, say
+from .app import CodeOption, JsonOption, ModelOption, app, complain, console, print_json, say
 from .running import FolderArgument
 
 
@@ -24,12 +24,13 @@ def interview(
         int | None, typer.Option("--at", min=0, help="As of after this many steps.")
     ] = None,
     model: ModelOption = None,
+    allow_code: CodeOption = False,
     json: JsonOption = False,
 ) -> None:
     """Ask somebody of a run a question; no trace of it is left in the run."""
     from ..simulation import interview as ask
 
-    reply = ask(folder, agent, question, at=at, model=model)
+    reply = ask(folder, agent, question, at=at, model=model, allow_code=allow_code)
     if json:
         used = list(reply.step.used)
         told = {"agent": agent, "question": question, "answer": reply.text, "used": used}

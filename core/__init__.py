@@ -25,6 +25,16 @@ from .asks import (
     Vectors,
 )
 from .clock import Clock, time_fault
+from .code_names import (
+    PLANNER_METHODS,
+    WORLD_METHODS,
+    foreign_allowed,
+    foreign_code,
+    is_own,
+    lacks,
+    module_named,
+    require_class,
+)
 from .codec import (
     answer_from_json,
     ask_from_json,
@@ -40,6 +50,7 @@ from .errors import (
     ArgumentError,
     AsksFailed,
     CapReached,
+    CodeNotAllowed,
     ContextTooLong,
     DenizensError,
     IllegalAction,
@@ -270,4 +281,13 @@ __all__ = [
     "together",
     "tool_option",
     "traced",
+    "CodeNotAllowed",
+    "PLANNER_METHODS",
+    "WORLD_METHODS",
+    "foreign_allowed",
+    "foreign_code",
+    "is_own",
+    "lacks",
+    "module_named",
+    "require_class",
 ]

@@ -2,7 +2,8 @@
 
 DenizensError
 |- SettingError    a setting, scenario, persona or argument is missing, unknown or out of range
-|  `- ArgumentError   an argument of a function has the wrong type; a TypeError too
+|  |- ArgumentError   an argument of a function has the wrong type; a TypeError too
+|  `- CodeNotAllowed  a run's file names code that is not the package's own
 |- ModelError
 |  |- ModelNotFound   no model of that name or path
 |  |- ModelCorrupt    a model file does not hash or load
@@ -44,6 +45,10 @@ class SettingError(DenizensError):
 
 class ArgumentError(SettingError, TypeError):
     """An argument of a public function has the wrong type, is missing or unknown."""
+
+
+class CodeNotAllowed(SettingError):
+    """A run's file names code that is not the package's own, and nobody allowed to run it."""
 
 
 class ModelError(DenizensError):

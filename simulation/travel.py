@@ -23,8 +23,9 @@ from ..core import (
 )
 from ..memory import CallBook, rewind
 from ..store import Store, files_of
-from .building import build, load_minds, make_agents
+from .building import build, code_of_run, load_minds, make_agents
 from .journal import Journal
+from .lazy_model import LazyModel
 from .run import FILE, Run, make_folder, open_store
 from .scenario import called
 from .simulation import Tick
@@ -40,15 +41,21 @@ class Replay:
     asks: int
 
 
-def replay(folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None) -> Replay:
-    """Live a run again from its record, in memory, with no model.
+def replay(
+    folder: Path | str,
+    *,
+    on_tick: Callable[[Tick], None] | None = None,
+    allow_code: bool = False,
+) -> Replay:
+    """Live a run again from its record, in memory, with no model. ``allow_code``: see resume.
 
     Raises ReplayDiverged naming the first ask, or the first step, that differs."""
     with Run(folder) as run:
         again = Store(":memory:")
         if run.store.get("map"):
             again.put("map", again.intern(run.store.text(run.store.get("map"))))
-        simulation = build(run.scenario, store=again, model=_Absent(), read=False)
+        with code_of_run(folder, allow_code):
+            simulation = build(run.scenario, store=again, model=_Absent(), read=False)
         simulation.play(run.journal)
         for entry in run.entries():
             tick = simulation.tick()
@@ -124,12 +131,14 @@ def interview(
     at: int | None = None,
     model: Model | str | None = None,
     person: str = "an interviewer",
+    allow_code: bool = False,
 ) -> Reply:
     """Ask somebody of a run (by name or first name) a question, as of after ``at`` steps
     (default: all of them).
 
     ``model``: another one than the run's, loaded or by name. The run is opened read only:
-    the interview leaves no trace in it. Raises SettingError for an unknown agent or step."""
+    the interview leaves no trace in it. ``allow_code``: see resume. Raises SettingError for an
+    unknown agent or step."""
     with Run(folder) as run:
         agent = called(agent, list(run.people))
         step = run.steps - 1 if at is None else at - 1
@@ -139,8 +148,12 @@ def interview(
         if isinstance(model, str):
             scenario = scenario.settle(model=model)
             model = None
-        agents = make_agents(scenario, run.store, model or load_minds(scenario))
+        lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario))
+        with code_of_run(folder, allow_code):
+            agents = make_agents(scenario, run.store, model or lazy)
         asked = next(one for one in agents if one.id == agent)
+        if model is None:
+            asked.model = lazy.model
         asked.memory = asked.memory.as_of(step)
         # Nothing may stay of it, so nothing may be done in it.
         own = asked.tools.policy

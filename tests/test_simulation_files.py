@@ -6,13 +6,22 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from denizens.cli.app import main
-from denizens.core import Client, Json, ModelError, RunCorrupt, RunExists, SettingError, digest_text
+from denizens.core import (
+    Client,
+    CodeNotAllowed,
+    Json,
+    ModelError,
+    RunCorrupt,
+    RunExists,
+    SettingError,
+    digest_text,
+)
 from denizens.models import ImprovisedModel
+from denizens.server import hosted
 from denizens.simulation import (
     Run,
     begin,
@@ -22,6 +31,7 @@ from denizens.simulation import (
     interview,
     load_scenario,
     open_store,
+    replay,
     resume,
     wake,
 )
@@ -268,7 +278,8 @@ def paths() -> Iterator[None]:
     before = list(sys.path)
     yield
     sys.path[:] = before
-    sys.modules.pop("jailhouse", None)
+    for name in ("jailhouse", "trapdoor"):
+        sys.modules.pop(name, None)
 
 
 def test_a_world_beside_the_scenario(
@@ -286,7 +297,7 @@ def test_a_world_beside_the_scenario(
         list(made.run(steps=2))
     sys.path.remove(str(tmp_path))
     del sys.modules["jailhouse"]
-    again = resume(tmp_path / "run")
+    again = resume(tmp_path / "run", allow_code=True)
     with again.store:
         assert [tick.step for tick in again.run(steps=1)] == [2]
         # Nothing that a run's file names is run by looking at it.
@@ -295,14 +306,77 @@ def test_a_world_beside_the_scenario(
         assert "jailhouse" not in sys.modules
 
 
-def test_names_of_code_are_seen_wherever_they_stand(tmp_path: Path) -> None:
-    """A planner that others name in their settings counts as code of one's own."""
-    plain = load_scenario(small(tmp_path))
-    assert not building.names_own_code(plain)
-    hidden = [["at_night", "evil:Planner"]]
-    for minds in ({"settings": {"rules": hidden}}, {"planner": "evil:P"}, {"tools": ("evil:t",)}):
-        made = replace(plain, minds=replace(plain.minds, **minds))
-        assert building.names_own_code(made)
+TRAP = """
+from pathlib import Path
+from denizens.planners import Routine
+Path(__file__).with_suffix(".ran").touch()
+
+class Trap(Routine):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    "minds",
+    [
+        'planner = "trapdoor:Trap"',
+        'planner = "switch"\nsettings = { rules = [["at_night", "trapdoor:Trap"]] }',
+        'planner = "errands"\nsettings = { planner = "trapdoor:Trap" }',
+    ],
+)
+def test_code_that_a_run_names_is_run_only_with_leave(
+    tmp_path: Path, paths: None, minds: str
+) -> None:
+    """Resuming, replaying, asking, serving or checking a run imports none of the code that its
+    file names, wherever the name stands; the error names it and says what to pass."""
+    (tmp_path / "trapdoor.py").write_text(TRAP)
+    scenario = small(tmp_path)
+    scenario.write_text(scenario.read_text().replace('planner = "routine"', minds))
+    run, ran = tmp_path / "run", tmp_path / "trapdoor.ran"
+    with begin(load_scenario(scenario), run, model=ImprovisedModel()).store:
+        ran.unlink()
+    sys.modules.pop("trapdoor")
+    who = next(iter(load_scenario(scenario).people)).persona.name
+    for use in (
+        lambda: resume(run, model=ImprovisedModel()),
+        lambda: replay(run),
+        lambda: interview(run, who, "Who are you?", model=ImprovisedModel()),
+        lambda: hosted(run, who, loaded=ImprovisedModel()).__enter__(),
+    ):
+        with pytest.raises(CodeNotAllowed, match=r"run: planner 'trapdoor:Trap'.*--allow-code"):
+            use()
+    with open_store(run) as store:
+        assert check_run(store) == ()
+        assert not ran.exists()
+        assert check_run(store, allow_code=True) == ()
+        assert ran.exists()
+    replay(run, allow_code=True)
+    with resume(run, model=ImprovisedModel(), allow_code=True).store:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        ("subprocess:Popen", 'args = ["touch", "{0}"]', "Popen has no enter, leave"),
+        ("subprocess:run", 'args = ["touch", "{0}"]', "is not a class, or a function of your own"),
+        ("os:mkdir", 'path = "{0}"', "is not a class, or a function of your own"),
+        ("denizens.simulation:fork", 'new = "{0}"', "is not a class, or a function of your own"),
+    ],
+)
+def test_a_world_is_no_callable_of_any_kind(
+    tmp_path: Path, kind: str, settings: str, words: str
+) -> None:
+    """What makes no world is not called with the settings of the file."""
+    made = tmp_path / "made"
+    path = tmp_path / "castle.toml"
+    path.write_text(
+        f'[scenario]\nname = "castle"\n[world]\nkind = "{kind}"\n[world.settings]\n'
+        f'{settings.format(made)}\n[[people]]\nname = "Ada Lund"\n'
+    )
+    with pytest.raises(SettingError, match=words):
+        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+    assert not made.exists()
 
 
 # -- the command -------------------------------------------------------------------------
