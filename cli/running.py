@@ -283,14 +283,17 @@ def replay(
     folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
 ) -> None:
     """Live a run again from its record, without a model; names the first ask that differs."""
+    from ..simulation import failure_lines
     from ..simulation import replay as live_again
 
     done = live_again(folder, allow_code=allow_code)
     if json:
         figures = {"steps": done.steps, "hash": done.hash, "asks": done.asks, "model_calls": 0}
-        print_json({**figures, "agrees": True})
+        print_json({**figures, "agrees": True, "failures": done.failures})
     else:
         say(f"{folder}: {done.steps} steps and {done.asks} asks agree; no model was called")
+        for line in failure_lines(done.failures):
+            say(line)
         say(f"hash {done.hash}")
 
 

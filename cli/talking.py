@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from ..core import Line, Request
-from .app import CodeOption, JsonOption, ModelOption, app, complain, console, print_json, say
+from .app import (
+    FAILED,
+    CodeOption,
+    JsonOption,
+    ModelOption,
+    app,
+    complain,
+    console,
+    print_json,
+    say,
+)
 from .running import FolderArgument
 
 
@@ -53,7 +63,8 @@ def chat(
     ] = None,
     person: Annotated[str, typer.Option("--person", help="Your name.")] = "a visitor",
 ) -> None:
-    """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk."""
+    """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk. Exit code 3 where
+    no message got an answer."""
     from ..simulation import load_scenario, wake
     from ..store import Store
 
@@ -62,6 +73,7 @@ def chat(
         mind = wake(wanted, agent, store)
         console().print(f"{mind.id} listens. (An empty line ends the talk.)")
         session: list[Line] = []
+        failed = answered = 0
         for text in _lines():
             pieces: list[str] = []
             reply = mind.chat(
@@ -71,7 +83,9 @@ def chat(
                 if pieces:
                     typer.echo()
                 complain(f"no answer: {reply.failure.detail}")
+                failed += 1
                 continue
+            answered += 1
             # An answer that is another than its pieces is told as well.
             whole = "".join(pieces).strip() == reply.text.strip()
             typer.echo("" if pieces and whole else "\n" * bool(pieces) + reply.text)
@@ -80,6 +94,8 @@ def chat(
             now = reply.step.records[-1].created if reply.step.records else None
             if now is not None:
                 session += [Line(person, text, now), Line(mind.id, reply.text, now)]
+    if failed and not answered:
+        raise typer.Exit(FAILED)
 
 
 def _lines() -> Iterator[str]:

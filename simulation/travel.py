@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +24,7 @@ from ..core import (
 from ..memory import CallBook, rewind
 from ..store import Store, files_of
 from .building import build, code_of_run, load_minds, make_agents
+from .failures import failure_figures
 from .journal import Journal
 from .lazy_model import LazyModel
 from .run import FILE, Run, make_folder, open_store
@@ -34,11 +35,13 @@ from .simulation import Tick
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What a replay found: steps run, the hash it ended on (equal to the record's), and
-    how many asks were answered from the record. It makes no model call."""
+    how many asks were answered from the record. It makes no model call. ``failures``: the
+    recorded asks without a usable answer, as in ``Run.figures``."""
 
     steps: int
     hash: str
     asks: int
+    failures: dict[str, Json] = field(default_factory=dict)
 
 
 def replay(
@@ -69,7 +72,7 @@ def replay(
             if on_tick:
                 on_tick(tick)
         asks = int(run.store.rows("SELECT COUNT(*) FROM asks")[0][0])
-        return Replay(run.steps, simulation.hash, asks)
+        return Replay(run.steps, simulation.hash, asks, failure_figures(run.store))
 
 
 class _Absent:
