@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Iterable
 
-from ..core import Answer, Ask, Choice, Choose, Completion, Embed, Failed, Rate, Rating, Vectors
+from ..core import (
+    AgentId,
+    Answer,
+    Ask,
+    Asked,
+    Choice,
+    Choose,
+    Completion,
+    Embed,
+    Failed,
+    Rate,
+    Rating,
+    Recall,
+    Vectors,
+)
+
+log = logging.getLogger(__name__)
 
 _EXPECTED: dict[str, type] = {
     "generate": Completion,
@@ -61,3 +79,13 @@ def _fault_of_vectors(wanted: int, answer: Vectors) -> str:
     except ValueError as error:
         return f"its data cannot be read ({error})"
     return "" if np.isfinite(numbers).all() else "some of its numbers are not finite"
+
+
+def warn_of_blindness(who: AgentId, asks: Iterable[Asked]) -> None:
+    """Say once a reply that its memory could not be searched: its words look like any other's."""
+    for asked in asks:
+        if isinstance(asked.ask, Recall | Embed) and isinstance(asked.answer, Failed):
+            why = f"{asked.answer.reason}: {asked.answer.detail}"
+            what = "search the memory" if isinstance(asked.ask, Recall) else "embed a record"
+            log.warning("%s: could not %s for this reply (%s); check the embedder", who, what, why)
+            return

@@ -353,6 +353,15 @@ def test_a_chat_without_an_answer_ends_with_three(
     assert "no answer: answered 402" in shown.err
 
 
+def test_a_reply_without_memory_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A chat whose embedder fails still answers, and warns that it remembers nothing."""
+    with Store(":memory:") as store:
+        model = Blind(lambda ask: BROKE)
+        ada = Agent(Persona(name="Ada Lund"), model=model, memory=Memory(store, "Ada Lund"))
+        ada.chat("What is my cat called?", "Bo Lund")
+    assert "Ada Lund: could not search the memory for this reply (engine: answered" in caplog.text
+
+
 def test_a_short_run_that_got_nothing(
     broken_engine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
