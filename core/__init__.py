@@ -34,6 +34,7 @@ from .code_names import (
     lacks,
     module_named,
     require_class,
+    require_found_first,
 )
 from .codec import (
     answer_from_json,
@@ -290,4 +291,5 @@ __all__ = [
     "lacks",
     "module_named",
     "require_class",
+    "require_found_first",
 ]

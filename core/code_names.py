@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import FunctionType, ModuleType
 
-from .errors import CodeNotAllowed, SettingError
+from .errors import CodeNotAllowed, DenizensError, SettingError
 
 PLANNER_METHODS = ("decide",)
 WORLD_METHODS = ("enter", "leave", "affordances", "observe", "step", "tell", "save", "load")
@@ -49,13 +51,40 @@ def is_own(name: str) -> bool:
 
 def module_named(name: str, what: str) -> ModuleType:
     """The module of ``package.module:attribute``, imported. ``what`` says in errors what is
-    named. Raises CodeNotAllowed, and ImportError where there is none."""
+    named. Raises CodeNotAllowed, ImportError where there is none, and SettingError where its own
+    code fails."""
     if not _foreign.get() and not is_own(name):
         raise CodeNotAllowed(
             f"{what} '{name}' is code that this file names and that would run on your machine; if "
             "the file is yours, or you trust who made it: --allow-code, in Python allow_code=True"
         )
-    return import_module(name.partition(":")[0])
+    try:
+        return import_module(name.partition(":")[0])
+    except (ImportError, DenizensError):
+        raise
+    except Exception as error:  # whatever a user's module does while it is imported
+        raise SettingError(
+            f"{what} '{name}': its module fails ({type(error).__name__}: {error})"
+        ) from error
+
+
+def require_found_first(name: str, folder: Path, where: str) -> None:
+    """Refuse a name whose module beside a file is hidden by another one of that name, as one of
+    another folder that was imported before: it would be taken in silence. Raises SettingError."""
+    top = name.partition(":")[0].partition(".")[0]
+    beside = [
+        file for file in (folder / f"{top}.py", folder / top / "__init__.py") if file.is_file()
+    ]
+    loaded = sys.modules.get(top)
+    if not beside or (loaded is not None and loaded.__spec__ is None):
+        return
+    spec = find_spec(top)
+    origin = (spec.origin if spec else None) or ""
+    if Path(origin).resolve() not in [file.resolve() for file in beside]:
+        raise SettingError(
+            f"{where} '{name}': Python finds another module '{top}' before {beside[0]} "
+            f"({origin or 'its own'}); rename {beside[0].name}, or use another process for it"
+        )
 
 
 def require_class(found: object, methods: Sequence[str], where: str, *, function: bool) -> None:

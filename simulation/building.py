@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ from ..core import (
     module_named,
     nearest,
     require_class,
+    require_found_first,
     to_json,
 )
 from ..memory import Memory, load_memories
@@ -73,6 +75,14 @@ def build(
     Without ``read`` no documents are read from files: a replay has them on record.
     Raises SettingError, MapError or ModelError for what cannot be built.
     """
+    if not isinstance(scenario, Scenario):
+        raise SettingError(
+            f"a Scenario is needed, not a {type(scenario).__name__}: load_scenario({str(scenario)!r})"
+        )
+    if isinstance(model, str):
+        raise SettingError(
+            f"model: a loaded model is needed, not its name: scenario.settle(model={model!r})"
+        )
     with store.transaction(), _of(scenario):
         fresh = store.get("start") is None
         world = make_world(scenario, store)
@@ -261,14 +271,14 @@ def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     return [tool_by_name(name) for name in names]
 
 
-def _names_code(scenario: Scenario) -> bool:
-    """Whether a module beside the scenario file may be meant by one of its names."""
+def _code_names(scenario: Scenario) -> list[str]:
+    """The names by which a module beside the scenario file may be meant."""
     minds = scenario.minds
     names = [scenario.world.kind, minds.planner, *minds.tools]
     for member in scenario.people:
         names += [member.planner, *(member.tools or ())]
     # Planners name others in their settings; any text with a colon there may be such a name.
-    return any(":" in name for name in [*names, *_texts(minds.settings)])
+    return [name for name in [*names, *_texts(minds.settings)] if re.fullmatch(r"[\w.]+:\w+", name)]
 
 
 def _texts(data: Json) -> Iterator[str]:
@@ -283,10 +293,13 @@ def look_beside(scenario: Scenario) -> None:
     """Let modules beside the scenario file be imported by their names, after all others: its
     world, planners and tools may stand there. Not where such code is not allowed."""
     folder = Path(scenario.source).resolve().parent
-    beside = _names_code(scenario) and Path(scenario.source).is_file()
+    beside = bool(_code_names(scenario)) and Path(scenario.source).is_file()
     if foreign_allowed() and beside and str(folder) not in sys.path:
         sys.path.append(str(folder))
         invalidate_caches()
+    if foreign_allowed() and beside:
+        for name in _code_names(scenario):
+            require_found_first(name, folder, f"{scenario.source}:")
 
 
 def make_world(scenario: Scenario, store: Store) -> World:
@@ -334,6 +347,11 @@ def _world_by_name(scenario: Scenario) -> World:
         world: World = make(**table.settings)
     except TypeError as error:
         raise SettingError(f"{where} settings {table.settings!r}: {error}") from error
+    except (OSError, ValueError, LookupError, ArithmeticError) as error:
+        kind = type(error).__name__
+        raise SettingError(
+            f"{where} kind '{table.kind}' cannot be made ({kind}: {error})"
+        ) from error
     absent = lacks(world, WORLD_METHODS)
     if absent:
         raise SettingError(

@@ -379,6 +379,53 @@ def test_a_world_is_no_callable_of_any_kind(
     assert not made.exists()
 
 
+def test_a_module_of_the_same_name_is_not_taken(
+    tmp_path: Path, paths: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two scenarios in two folders, each with a module of one name: the second does not get the
+    first one's world in silence; nor does Python's own module stand for the user's."""
+    for folder, module in (("one", "jailhouse"), ("two", "jailhouse"), ("three", "calendar")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{module}.py").write_text(CELL)
+        (tmp_path / folder / "jail.toml").write_text(
+            f'[scenario]\nname = "jail"\n[world]\nkind = "{module}:cell"\n[minds]\n'
+            'planner = "routine"\n[[people]]\nname = "Ada Lund"\nhome = "jail:cell"\n'
+        )
+    begin(load_scenario(tmp_path / "one" / "jail.toml"), tmp_path / "run").store.close()
+    for folder, module in (("two", "jailhouse"), ("three", "calendar")):
+        with pytest.raises(SettingError, match=rf"another module '{module}' before .*rename"):
+            begin(load_scenario(tmp_path / folder / "jail.toml"), tmp_path / f"run-{folder}")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def cell(:", "its module fails .SyntaxError"),
+        ("raise RuntimeError('set HOME_CASTLE')", "RuntimeError: set HOME_CASTLE"),
+        ("def cell():\n    return open('/no/such/file')", "cannot be made .FileNotFoundError"),
+        ("def cell():\n    return 3", "made a int, which is no world"),
+    ],
+)
+def test_a_world_whose_code_fails(tmp_path: Path, paths: None, code: str, words: str) -> None:
+    """The error names scenario, world and what its code raised."""
+    (tmp_path / "jailhouse.py").write_text(code)
+    path = tmp_path / "jail.toml"
+    path.write_text(
+        '[scenario]\nname = "jail"\n[world]\nkind = "jailhouse:cell"\n[[people]]\nname = "Ada"\n'
+    )
+    with pytest.raises(SettingError, match=f"jail.toml: .*jailhouse:cell.*{words}"):
+        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+
+
+def test_names_where_objects_are_needed(tmp_path: Path) -> None:
+    """A scenario's or a model's name given to ``begin`` is refused with what to write."""
+    with pytest.raises(SettingError, match=r"load_scenario\('crossroads'\)"):
+        begin("crossroads", tmp_path / "run")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"settle\(model='improvised'\)"):
+        begin(load_scenario("crossroads"), tmp_path / "run", model="improvised")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
 # -- the command -------------------------------------------------------------------------
 
 
