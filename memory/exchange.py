@@ -24,6 +24,7 @@ from ..core import (
     time_fault,
     to_json,
 )
+from ..store import is_database
 from .claim import visible
 from .encoding import gone
 from .fitting import LARGEST, number_fault, record_fault, row_fault, step_fault
@@ -62,6 +63,8 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
     everybody, no more: to be read, and too little to be imported.
     """
     target = Path(path)
+    if is_database(target):
+        raise MemoryFault(f"{target}: is a run or a memory, and the lines would destroy it")
     part = target.with_name(f"{target.name}.part{os.getpid()}")
     count = 0
     try:

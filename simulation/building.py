@@ -77,7 +77,7 @@ def build(
     """
     if not isinstance(scenario, Scenario):
         raise SettingError(
-            f"a Scenario is needed, not a {type(scenario).__name__}: load_scenario({str(scenario)!r})"
+            f"a Scenario is needed, not {scenario!r}: load_scenario({str(scenario)!r})"
         )
     if isinstance(model, str):
         raise SettingError(

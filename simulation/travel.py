@@ -16,6 +16,7 @@ from ..core import (
     Model,
     ReplayDiverged,
     Reply,
+    RunError,
     RunExists,
     SettingError,
     canonical,
@@ -97,6 +98,12 @@ def fork(folder: Path | str, step: int, new: Path | str) -> Path:
     target = Path(new)
     if (target / FILE).exists():
         raise RunExists(f"{target}: already holds a run; give another folder")
+    left = [file for file in files_of(target / FILE)[1:-1] if file.exists()]
+    if left:
+        raise RunError(
+            f"{left[0]}: is left of a run that lay here, and would be read as part of the copy; "
+            "move it away, or give another folder"
+        )
     half = target / f"{FILE}.part"
     with open_store(folder) as store:
         steps = Journal(store).steps

@@ -51,6 +51,15 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + side) for side in sides)
 
 
+def is_database(path: Path) -> bool:
+    """Whether an SQLite file lies there: a run or a memory, which no export may overwrite."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
+
+
 def stamp(path: Path) -> tuple[int, int, bool]:
     """Changes whenever a writer starts, stops or has written."""
     seen = path.stat()

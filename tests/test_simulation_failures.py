@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from denizens.core import (
     Choose,
     Client,
     Completion,
+    Delta,
     Done,
     Embed,
     Failed,
@@ -269,7 +270,7 @@ class BlindClient:
     def cancel(self, ticket: int) -> None:
         self._inner.cancel(ticket)
 
-    def wait(self):  # type: ignore[no-untyped-def]
+    def wait(self) -> Sequence[Done | Delta]:
         done, self._done = self._done, []
         return done or self._inner.wait()
 

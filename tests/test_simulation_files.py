@@ -14,12 +14,15 @@ from denizens.core import (
     Client,
     CodeNotAllowed,
     Json,
+    MemoryFault,
     ModelError,
     RunCorrupt,
+    RunError,
     RunExists,
     SettingError,
     digest_text,
 )
+from denizens.memory.exchange import export_lines
 from denizens.models import ImprovisedModel
 from denizens.server import hosted
 from denizens.simulation import (
@@ -36,6 +39,7 @@ from denizens.simulation import (
     wake,
 )
 from denizens.store import Store
+from denizens.viewer import collect, write_page
 
 SMALL = """
 [scenario]
@@ -424,6 +428,39 @@ def test_names_where_objects_are_needed(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"settle\(model='improvised'\)"):
         begin(load_scenario("crossroads"), tmp_path / "run", model="improvised")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
+
+
+def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
+    """A page or an export given the name of a run's own file is refused; the run stays."""
+    file = tmp_path / "run" / "run.db"
+    made = begin(load_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=1))
+    with Run(tmp_path / "run") as run:
+        with pytest.raises(RunError, match="a page would destroy it"):
+            write_page(collect(run), file)
+        with pytest.raises(MemoryFault, match="would destroy it"):
+            export_lines(run.memory("Ada Lund"), file)
+        assert check_run(run.store) == ()
+
+
+def test_a_fork_beside_a_log_of_another_run(tmp_path: Path) -> None:
+    """What is left of a deleted run would be read as part of the copy: refused, nothing made."""
+    made = begin(load_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=1))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "run.db-wal").write_bytes(b"left")
+    with pytest.raises(RunError, match=r"run\.db-wal: is left of a run that lay here"):
+        fork(tmp_path / "run", 1, tmp_path / "new")
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["run.db-wal"]
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u200b", "\x7f"])
+def test_a_name_with_signs_that_are_not_seen(tmp_path: Path, sign: str) -> None:
+    """Signs that turn or hide text name no folder."""
+    with pytest.raises(SettingError, match="cannot name a folder"):
+        load_scenario(small(tmp_path, name=f"town{sign}x"))
 
 
 # -- the command -------------------------------------------------------------------------
