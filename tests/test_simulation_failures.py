@@ -270,9 +270,9 @@ class BlindClient:
     def cancel(self, ticket: int) -> None:
         self._inner.cancel(ticket)
 
-    def wait(self) -> Sequence[Done | Delta]:
+    def wait(self, timeout: float | None = None) -> Sequence[Done | Delta]:
         done, self._done = self._done, []
-        return done or self._inner.wait()
+        return done or self._inner.wait(timeout)
 
 
 @pytest.mark.parametrize(
