@@ -53,6 +53,7 @@ from ..memory import (
 from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from ..tools.policy import checked_policy, patterns
+from .answers import warn_of_blindness
 from .chatting import Talking, checked_line, checked_message
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
@@ -220,6 +221,7 @@ class Agent:
             answering, self.tools, who=self.id, now=message.at, person=message.who
         )
         done = yield from guarded(thought, guard, asks)
+        warn_of_blindness(self.id, asks)
         if isinstance(done, Stopped):
             failure = Failed(reason=done.reason, detail=done.why)
             step = self._step(done, asks, guard)

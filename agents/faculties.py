@@ -24,6 +24,7 @@ from ..core import (
     Vectors,
 )
 from ..memory import recall_many
+from .answers import usable
 from .calls import Caller
 
 if TYPE_CHECKING:
@@ -99,10 +100,11 @@ class Minds:
                             self._on_text("" if self._drafts[_round(where)] > 1 else item.text)
                         continue
                     where, ask = self._waiting.pop((key, item.ticket))
-                    if isinstance(ask, Recall) and isinstance(item.answer, Vectors):
-                        recalls.append((where, ask, item.answer))
+                    answer = usable(ask, item.answer)
+                    if isinstance(ask, Recall) and isinstance(answer, Vectors):
+                        recalls.append((where, ask, answer))
                     else:
-                        done.append((where, item.answer))
+                        done.append((where, answer))
         if not done and not recalls and self._caller.waiting:
             raise self._caller.waits()
         return done + self._recall(recalls)

@@ -43,6 +43,12 @@ ViewerOption = Annotated[
         "--person", callback=_named, help="Only what is for everybody or for this person."
     ),
 ]
+CodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Load worlds, planners and tools of one's own that the run names."
+    ),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..core import SettingError
-from .app import ModelOption, app, console
+from .app import CodeOption, ModelOption, app, console
 
 _HOST, _PORT = "127.0.0.1", 8420
 
@@ -55,6 +55,7 @@ def mcp(
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help='TOML file of bearer tokens: "Ada" = "...".')
     ] = None,
+    allow_code: CodeOption = False,
 ) -> None:
     """Serve an agent, its memory and its tools to any MCP client."""
     from ..server import hosted
@@ -72,6 +73,7 @@ def mcp(
         model=model,
         tools=tuple(tool or ()),
         trusted=tuple(trust or ()),
+        allow_code=allow_code,
     )
     if http:
         serve_http(

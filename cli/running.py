@@ -12,6 +12,7 @@ from ..core import AsksFailed, Json, RunError, RunExists, SettingError, Time, Wa
 from .app import (
     BAD,
     FAILED,
+    CodeOption,
     JsonOption,
     ModelOption,
     app,
@@ -131,6 +132,7 @@ def resume(
     until: UntilOption = None,
     max_tokens_per_day: CapOption = None,
     keep_going: KeepGoingOption = False,
+    allow_code: CodeOption = False,
     json: JsonOption = False,
 ) -> None:
     """Take up a run after its last committed step; same hash as if it had never stopped."""
@@ -143,6 +145,7 @@ def resume(
         folder,
         max_tokens_per_day=max_tokens_per_day,
         keep_going=keep_going,
+        allow_code=allow_code,
     )
     _go(taken, folder, end, steps, json)
 
@@ -250,13 +253,15 @@ def _tell_end(simulation: Simulation, folder: Path, found: dict[str, Json]) -> N
 
 
 @app.command()
-def verify(folder: FolderArgument, json: JsonOption = False) -> None:
+def verify(
+    folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
+) -> None:
     """Check a run's file: checksums, the hash chain, every ask, state and memory."""
     from ..simulation import check_run, failure_lines, figures, open_store
 
     try:
         with open_store(folder) as store:
-            damage = [f"{folder}: {one}" for one in check_run(store)]
+            damage = [f"{folder}: {one}" for one in check_run(store, allow_code=allow_code)]
             found = {} if damage else figures(store)
     except RunError as error:
         # A file too broken to be opened is a finding too.
@@ -274,16 +279,21 @@ def verify(folder: FolderArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
-def replay(folder: FolderArgument, json: JsonOption = False) -> None:
+def replay(
+    folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
+) -> None:
     """Live a run again from its record, without a model; names the first ask that differs."""
+    from ..simulation import failure_lines
     from ..simulation import replay as live_again
 
-    done = live_again(folder)
+    done = live_again(folder, allow_code=allow_code)
     if json:
         figures = {"steps": done.steps, "hash": done.hash, "asks": done.asks, "model_calls": 0}
-        print_json({**figures, "agrees": True})
+        print_json({**figures, "agrees": True, "failures": done.failures})
     else:
         say(f"{folder}: {done.steps} steps and {done.asks} asks agree; no model was called")
+        for line in failure_lines(done.failures):
+            say(line)
         say(f"hash {done.hash}")
 
 

@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from ..core import Line, Request
-from .app import JsonOption, ModelOption, app, complain, console, print_json, say
+from .app import (
+    FAILED,
+    CodeOption,
+    JsonOption,
+    ModelOption,
+    app,
+    complain,
+    console,
+    print_json,
+    say,
+)
 from .running import FolderArgument
 
 
@@ -24,12 +34,13 @@ def interview(
         int | None, typer.Option("--at", min=0, help="As of after this many steps.")
     ] = None,
     model: ModelOption = None,
+    allow_code: CodeOption = False,
     json: JsonOption = False,
 ) -> None:
     """Ask somebody of a run a question; no trace of it is left in the run."""
     from ..simulation import interview as ask
 
-    reply = ask(folder, agent, question, at=at, model=model)
+    reply = ask(folder, agent, question, at=at, model=model, allow_code=allow_code)
     if json:
         used = list(reply.step.used)
         told = {"agent": agent, "question": question, "answer": reply.text, "used": used}
@@ -52,7 +63,8 @@ def chat(
     ] = None,
     person: Annotated[str, typer.Option("--person", help="Your name.")] = "a visitor",
 ) -> None:
-    """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk."""
+    """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk. Exit code 3 where
+    no message got an answer."""
     from ..simulation import load_scenario, wake
     from ..store import Store
 
@@ -61,6 +73,7 @@ def chat(
         mind = wake(wanted, agent, store)
         console().print(f"{mind.id} listens. (An empty line ends the talk.)")
         session: list[Line] = []
+        failed = answered = 0
         for text in _lines():
             pieces: list[str] = []
             reply = mind.chat(
@@ -70,7 +83,9 @@ def chat(
                 if pieces:
                     typer.echo()
                 complain(f"no answer: {reply.failure.detail}")
+                failed += 1
                 continue
+            answered += 1
             # An answer that is another than its pieces is told as well.
             whole = "".join(pieces).strip() == reply.text.strip()
             typer.echo("" if pieces and whole else "\n" * bool(pieces) + reply.text)
@@ -79,6 +94,8 @@ def chat(
             now = reply.step.records[-1].created if reply.step.records else None
             if now is not None:
                 session += [Line(person, text, now), Line(mind.id, reply.text, now)]
+    if failed and not answered:
+        raise typer.Exit(FAILED)
 
 
 def _lines() -> Iterator[str]:

@@ -25,6 +25,17 @@ from .asks import (
     Vectors,
 )
 from .clock import Clock, time_fault
+from .code_names import (
+    PLANNER_METHODS,
+    WORLD_METHODS,
+    foreign_allowed,
+    foreign_code,
+    is_own,
+    lacks,
+    module_named,
+    require_class,
+    require_found_first,
+)
 from .codec import (
     answer_from_json,
     ask_from_json,
@@ -40,6 +51,7 @@ from .errors import (
     ArgumentError,
     AsksFailed,
     CapReached,
+    CodeNotAllowed,
     ContextTooLong,
     DataError,
     DenizensError,
@@ -272,4 +284,14 @@ __all__ = [
     "together",
     "tool_option",
     "traced",
+    "CodeNotAllowed",
+    "PLANNER_METHODS",
+    "WORLD_METHODS",
+    "foreign_allowed",
+    "foreign_code",
+    "is_own",
+    "lacks",
+    "module_named",
+    "require_class",
+    "require_found_first",
 ]

@@ -293,7 +293,7 @@ class ToolResult:
 class Failed:
     """An ask that could not be answered, by ``reason``: context_too_long, limit (of tokens),
     schema, engine, refused, denied (a server wants a key, a right or money), empty (an answer
-    without text)."""
+    without text), contract (an answer of the wrong type, or out of range)."""
 
     reason: str
     detail: str

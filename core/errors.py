@@ -2,7 +2,8 @@
 
 DenizensError
 |- SettingError    a setting, scenario, persona or argument is missing, unknown or out of range
-|  `- ArgumentError   an argument of a function has the wrong type; a TypeError too
+|  |- ArgumentError   an argument of a function has the wrong type; a TypeError too
+|  `- CodeNotAllowed  a run's file names code that is not the package's own
 |- DataError       values are not those of the record that they are read as; a ValueError too
 |- ModelError
 |  |- ModelNotFound   no model of that name or path
@@ -53,6 +54,10 @@ class ArgumentError(SettingError, TypeError):
 
 class DataError(DenizensError, ValueError):
     """JSON values are not those of the record or type that they are read as."""
+
+
+class CodeNotAllowed(SettingError):
+    """A run's file names code that is not the package's own, and nobody allowed to run it."""
 
 
 class ModelError(DenizensError):

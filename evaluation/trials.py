@@ -13,6 +13,7 @@ from ..core import (
     Ask,
     Asked,
     AskId,
+    AsksFailed,
     Call,
     Json,
     Model,
@@ -33,6 +34,7 @@ from ..planners import (
     Worker,
     call_key,
 )
+from ..simulation.failures import SPOKEN, failure_of
 from ..tools import Policy, Toolbox
 from .oracle import Oracle
 from .task_world import Office
@@ -59,6 +61,9 @@ class Trial:
     outcome: Outcome
     solved: bool
     asks: Mapping[str, int]
+    spoken: int = 0
+    failed: int = 0
+    fault: str = ""
 
     @property
     def asked(self) -> int:
@@ -115,12 +120,17 @@ def attempt(
     thought = guarded(worker.work(task), Guard(WHO, agent.tools), asks)
     ended = drive({WHO: thought}, minds)[WHO]
     outcome = Outcome(status="stopped", why=ended.why) if isinstance(ended, Stopped) else ended
+    spoken = [one for one in asks if one.ask.kind in SPOKEN]
+    faults = [fault for one in spoken if (fault := failure_of(one.ask, one.answer))]
     counted = Counter(str(getattr(one.ask, "role", one.ask.kind)) for one in asks)
     return Trial(
         problem=problem.name,
         outcome=outcome,
         solved=problem.solved(outcome, office),
         asks=dict(sorted(counted.items())),
+        spoken=len(spoken),
+        failed=len(faults),
+        fault=f"{faults[-1].reason}: {faults[-1].detail}" if faults else "",
     )
 
 
@@ -133,7 +143,8 @@ def measure(
     tasks: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
-    """Every planner on every task: solved or not, how it ended, and the asks."""
+    """Every planner on every task: solved or not, how it ended, and the asks. Raises AsksFailed
+    where the model answered none of a planner's: that is no score."""
     from ..models import load_model
 
     model = None if name == "perfect" else load_model(name, device=device, dtype=dtype)
@@ -141,18 +152,33 @@ def measure(
     for planner in planners:
         progress(f"{planner}: {len(tasks or PROBLEMS)} tasks")
         rows: dict[str, Json] = {}
+        trials = []
         for problem in PROBLEMS:
             if tasks and problem.name not in tasks:
                 continue
             trial = attempt(problem, WORKERS[planner](), model=model)
+            trials.append(trial)
             rows[problem.name] = {
                 "solved": trial.solved,
                 "status": trial.outcome.status,
                 "calls": [f"{one.tool}{'' if one.ok else ' !'}" for one in trial.outcome.calls],
                 "asks": trial.asked,
+                "failed": trial.failed,
                 "answer": trial.outcome.answer,
                 "why": trial.outcome.why,
             }
+        require_answers(planner, trials)
         solved = sum(bool(row["solved"]) for row in rows.values())
         found[planner] = {"solved": solved, "of": len(rows), "tasks": rows}
     return found
+
+
+def require_answers(planner: str, trials: Sequence[Trial]) -> None:
+    """Let no score stand for a model that does not answer. Raises AsksFailed."""
+    asked, failed = sum(one.spoken for one in trials), sum(one.failed for one in trials)
+    if asked and failed == asked:
+        last = next(one.fault for one in reversed(trials) if one.fault)
+        raise AsksFailed(
+            f"{planner}: all {asked} asks failed ({last}), so there is nothing to score; check the "
+            "model, its server, key and account"
+        )

@@ -12,8 +12,9 @@ from .ledger import Ledger, Spent
 class Router:
     """Sends each ask to the model of its ``role``, else to ``default``.
 
-    ``Router({"speech": big}, default=small)``. Roles in use are speech, plan, insight,
-    rate, decide, embed and whatever a planner names.
+    ``Router({"speech": big}, default=small)``. The built-in planners use speech,
+    plan, line, topic, react, go_on, importance, reflect, insight and others, embeddings go by the
+    role embed; the figures of a run list the roles that it used.
 
     Raises SettingError at the first ask whose role has no model when ``default`` is None.
     """

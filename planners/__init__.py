@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from importlib import import_module
 
-from ..core import Json, Planner, SettingError, nearest
+from ..core import (
+    PLANNER_METHODS,
+    Json,
+    Planner,
+    SettingError,
+    module_named,
+    nearest,
+    require_class,
+)
 from .acting import action_of, afforded, world_tools
 from .calling import Drafted, Incomplete, call_key, draft_call, fill
 from .daily import Daily
@@ -41,7 +48,8 @@ _BUILT_IN = {
 def planner_by_name(name: str, settings: Json = None) -> Planner:
     """A planner by its short name or as ``package.module:Class``, built with ``settings``.
 
-    Built-in planners are found the way a user's are. Raises SettingError."""
+    Built-in planners are found the way a user's are. Raises SettingError, also for what is no
+    class with ``decide``; CodeNotAllowed for a user's within ``foreign_code(False)``."""
     path = _BUILT_IN.get(name, name)
     module, _, attribute = path.partition(":")
     if not attribute or not module or module.startswith("."):
@@ -50,11 +58,12 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
             f"planner '{name}': unknown{hint}; use {', '.join(_BUILT_IN)} or 'package.module:Class'"
         )
     try:
-        found = getattr(import_module(module), attribute)
+        found = getattr(module_named(path, "planner"), attribute)
     except ImportError as error:
         raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
     except AttributeError as error:
         raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
+    require_class(found, PLANNER_METHODS, f"planner '{name}'", function=False)
     known = None
     if dataclasses.is_dataclass(found):
         known = [one.name for one in dataclasses.fields(found) if one.init]

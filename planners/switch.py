@@ -129,11 +129,15 @@ class Errands:
     planner: Planner | str = "daily"
     worker: Worker = field(default_factory=React)
     any_time: bool = False
+    _life: Planner = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_life", _planner(self.planner))
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Live on, and work on the goal that belongs to it."""
         situation = hear_goals(situation)
-        lived = yield from _planner(self.planner).decide(situation)
+        lived = yield from self._life.decide(situation)
         later = replace(situation, state=lived.state)
         if not self._free(later, lived):
             return lived

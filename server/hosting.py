@@ -12,7 +12,7 @@ from ..agents import Agent
 from ..core import Model, Persona, SettingError, Time, read_settings
 from ..memory import Memory
 from ..simulation import FILE, Run, load_minds, load_scenario, wake
-from ..simulation.building import make_agents
+from ..simulation.building import code_of_run, make_agents
 from ..simulation.scenario import called
 from ..store import Store
 
@@ -37,20 +37,24 @@ def hosted(
     tools: Sequence[str] = (),
     trusted: Sequence[str] = (),
     loaded: Model | None = None,
+    allow_code: bool = False,
 ) -> Iterator[Host]:
     """The agent called ``name`` in ``where``: a run's folder, a scenario (a file, a folder or
     a built-in name), or a persona's file, which needs no name.
 
     Its memory lies in the file ``memory`` (without one it ends with the process); a run has its
     own, which is only read. ``model`` overrides the scenario's by name, ``loaded`` is one that
-    is there. ``tools`` are a persona's; on the word of ``trusted`` people tools may act. Raises
-    SettingError for what cannot be served, RunLocked where another process writes the memory.
+    is there. ``tools`` are a persona's; on the word of ``trusted`` people tools may act.
+    ``allow_code``: see ``resume``. Raises SettingError for what cannot be served,
+    RunLocked where another process writes the memory.
     """
     place = Path(where)
     if (place / FILE).is_file():
         _unneeded(where, "a run has its own memory and tools", memory=memory, tool=tools)
         with Run(place) as run:
-            yield _trusting(_of_run(run, where, name, model, loaded), trusted)
+            with code_of_run(where, allow_code):
+                host = _of_run(run, where, name, model, loaded)
+            yield _trusting(host, trusted)
         return
     with Store(memory if memory is not None else ":memory:") as store:
         if place.is_file() and place.suffix in (".toml", ".json") and _is_persona(place):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module, invalidate_caches
+from importlib import invalidate_caches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
 from ..agents import Agent, Upkeep
 from ..core import (
+    WORLD_METHODS,
     Approver,
     Clock,
+    CodeNotAllowed,
     Json,
     MapError,
     MemoryFault,
@@ -29,8 +32,14 @@ from ..core import (
     WorldError,
     canonical,
     checked,
+    foreign_allowed,
+    foreign_code,
     from_json,
+    lacks,
+    module_named,
     nearest,
+    require_class,
+    require_found_first,
     to_json,
 )
 from ..memory import Memory, load_memories
@@ -66,6 +75,14 @@ def build(
     Without ``read`` no documents are read from files: a replay has them on record.
     Raises SettingError, MapError or ModelError for what cannot be built.
     """
+    if not isinstance(scenario, Scenario):
+        raise SettingError(
+            f"a Scenario is needed, not {scenario!r}: load_scenario({str(scenario)!r})"
+        )
+    if isinstance(model, str):
+        raise SettingError(
+            f"model: a loaded model is needed, not its name: scenario.settle(model={model!r})"
+        )
     with store.transaction(), _of(scenario):
         fresh = store.get("start") is None
         world = make_world(scenario, store)
@@ -126,12 +143,24 @@ def assemble(
 
 
 @contextmanager
+def code_of_run(folder: Path | str, allow_code: bool) -> Iterator[None]:
+    """Within it, worlds, planners and tools that a run's file names are loaded only where they
+    are the package's own, or with the user's ``allow_code``: a run's file may come from anybody.
+    Raises CodeNotAllowed naming the run."""
+    try:
+        with foreign_code(allow_code):
+            yield
+    except CodeNotAllowed as error:
+        raise CodeNotAllowed(f"{folder}: {error}") from error
+
+
+@contextmanager
 def _of(scenario: Scenario) -> Iterator[None]:
     """Name the scenario's file in errors of parts that do not know it."""
     try:
         yield
     except (MemoryFault, SettingError, ToolError, WorldError) as error:
-        if scenario.source in str(error):
+        if scenario.source in str(error) or isinstance(error, CodeNotAllowed):
             raise
         kind = MapError if isinstance(error, MapError) else SettingError
         raise kind(f"{scenario.source}: {error}") from error
@@ -242,15 +271,14 @@ def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
     return [tool_by_name(name) for name in names]
 
 
-def names_own_code(scenario: Scenario) -> bool:
-    """Whether a world, planner or tool of a scenario is not the package's own, so that
-    building it runs a module that the file names."""
+def _code_names(scenario: Scenario) -> list[str]:
+    """The names by which a module beside the scenario file may be meant."""
     minds = scenario.minds
     names = [scenario.world.kind, minds.planner, *minds.tools]
     for member in scenario.people:
         names += [member.planner, *(member.tools or ())]
     # Planners name others in their settings; any text with a colon there may be such a name.
-    return any(":" in name for name in [*names, *_texts(minds.settings)])
+    return [name for name in [*names, *_texts(minds.settings)] if re.fullmatch(r"[\w.]+:\w+", name)]
 
 
 def _texts(data: Json) -> Iterator[str]:
@@ -263,12 +291,15 @@ def _texts(data: Json) -> Iterator[str]:
 
 def look_beside(scenario: Scenario) -> None:
     """Let modules beside the scenario file be imported by their names, after all others: its
-    world, planners and tools may stand there."""
+    world, planners and tools may stand there. Not where such code is not allowed."""
     folder = Path(scenario.source).resolve().parent
-    beside = names_own_code(scenario) and Path(scenario.source).is_file()
-    if beside and str(folder) not in sys.path:
+    beside = bool(_code_names(scenario)) and Path(scenario.source).is_file()
+    if foreign_allowed() and beside and str(folder) not in sys.path:
         sys.path.append(str(folder))
         invalidate_caches()
+    if foreign_allowed() and beside:
+        for name in _code_names(scenario):
+            require_found_first(name, folder, f"{scenario.source}:")
 
 
 def make_world(scenario: Scenario, store: Store) -> World:
@@ -305,16 +336,28 @@ def _world_by_name(scenario: Scenario) -> World:
             f"use {', '.join(WORLDS)} or 'package.module:function'"
         )
     try:
-        make = getattr(import_module(module), attribute)
+        make = getattr(module_named(table.kind, f"{where} kind"), attribute)
     except (ImportError, AttributeError) as error:
         raise SettingError(
             f"{where} kind '{table.kind}': {error}; mend the name, or put {module}.py beside the "
             "scenario file"
         ) from error
+    require_class(make, WORLD_METHODS, f"{where} kind '{table.kind}'", function=True)
     try:
         world: World = make(**table.settings)
     except TypeError as error:
         raise SettingError(f"{where} settings {table.settings!r}: {error}") from error
+    except (OSError, ValueError, LookupError, ArithmeticError) as error:
+        kind = type(error).__name__
+        raise SettingError(
+            f"{where} kind '{table.kind}' cannot be made ({kind}: {error})"
+        ) from error
+    absent = lacks(world, WORLD_METHODS)
+    if absent:
+        raise SettingError(
+            f"{where} kind '{table.kind}' made a {type(world).__name__}, which is no world: it "
+            f"has no {', '.join(absent)}; see check_world"
+        )
     return world
 
 

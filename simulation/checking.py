@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from ..core import (
     DenizensError,
@@ -19,7 +20,7 @@ from ..core import (
 )
 from ..memory import CallBook, Claims, Documents, Memory, agents, prepare
 from ..store import Damage, Store
-from .building import assemble, make_world, names_own_code, stored_map, stored_scenario
+from .building import assemble, code_of_run, make_world, stored_map, stored_scenario
 from .journal import SNAPSHOT_EVERY, Journal, ask_name
 from .lazy_model import LazyModel
 from .packing import COLUMNS, fits, unpack_answer, unpack_ask
@@ -27,12 +28,14 @@ from .packing import COLUMNS, fits, unpack_answer, unpack_ask
 _ALWAYS = ("start", "models", "steps", "seconds", "store.schema")
 
 
-def check_run(store: Store) -> tuple[Damage, ...]:
+def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
     """Everything wrong with a run: file, texts, memories, chain, asks, states, snapshots,
-    costs."""
+    costs. A world, planner or tool that is not the package's own is loaded only with
+    ``allow_code``."""
     found: list[Damage] = []
     checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
-        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks, _costs, _taken_up),
+        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks, _costs),
+        partial(_taken_up, allow_code=allow_code),
     )
     for check in checks:
         try:
@@ -151,19 +154,18 @@ def _costs(store: Store) -> Iterator[Damage]:
     yield from journal.costs.damage(journal.steps)
 
 
-def _taken_up(store: Store) -> Iterator[Damage]:
+def _taken_up(store: Store, allow_code: bool) -> Iterator[Damage]:
     """The run is taken up as ``resume`` does it: world, states and memories are loaded.
 
-    Only where world, planners and tools are the package's own: to look at a file must not run
-    code that it names. What this machine lacks to live on is no damage."""
+    Only where world, planners and tools are the package's own, or with ``allow_code``: to look
+    at a file must not run code that it names. What this machine lacks to live on is no damage."""
     if not (store.get("start") or {}).get("about"):
         return
     scenario = stored_scenario(store)
-    if names_own_code(scenario):
-        return
     try:
-        world = make_world(scenario, store)
-        assemble(scenario, world, store, LazyModel(scenario.model.name, _nobody))
+        with code_of_run(store.name, allow_code):
+            world = make_world(scenario, store)
+            assemble(scenario, world, store, LazyModel(scenario.model.name, _nobody))
     except (SettingError, ToolError):
         return
     except RunCorrupt:

@@ -10,6 +10,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 from ..core import (
     Action,
@@ -39,6 +40,8 @@ ROW = 10
 
 SPOKEN = ("generate", "choose", "rate")
 """Kinds of ask that the language model answers. An embedder may be well where that is not."""
+SEARCHED = ("embed", "recall")
+"""Kinds of ask that the embedder answers."""
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +79,21 @@ def failure_of(ask: Ask, answer: Answer) -> Failure | None:
         return Failure(ask.kind, role, answer.reason or "failed", answer.detail)
     if isinstance(answer, ToolResult) and not answer.ok:
         return Failure(ask.kind, role, answer.reason or "failed", answer.error)
-    if isinstance(answer, Completion) and answer.data is None and not answer.text.strip():
+    if isinstance(answer, Completion) and answer.data is None and not _says(answer.text):
         cut = answer.stopped == "limit"
-        detail = "no word came before its tokens were used up" if cut else "the text is empty"
+        detail = "no word came before its tokens were used up" if cut else "the text has no word"
         return Failure(ask.kind, role, "empty", detail)
     return None
+
+
+def _says(text: str) -> bool:
+    """Whether a text is more than blanks and punctuation, as "!!!!!!" is that a model writes
+    whose numbers overflowed. A pictograph says something.
+
+    >>> _says("..."), _says("Yes."), _says("\U0001f44d"), _says("好")
+    (False, True, True, True)
+    """
+    return any(category(sign)[0] not in "ZCP" for sign in text)
 
 
 def _role(ask: Ask) -> str:
@@ -106,6 +119,10 @@ class Failures:
         """Asks of the language model (SPOKEN) answered since this process took the run up."""
         self.failed = 0
         """How many of them without a usable answer."""
+        self.searched = 0
+        """Embeddings and recalls since then."""
+        self.blind = 0
+        """How many of them failed."""
 
     def load(self) -> None:
         """Take up what is on record of a run that goes on."""
@@ -145,6 +162,9 @@ class Failures:
             if ask.kind in SPOKEN:
                 self.asked += 1
                 self.failed += failure is not None
+            elif ask.kind in SEARCHED:
+                self.searched += 1
+                self.blind += failure is not None
         refused = {event.subject: event for event in events if event.kind == "refused"}
         self._count_rows(actions, refused)
         for who, event in refused.items():
@@ -186,9 +206,13 @@ class Failures:
         return None
 
     def all_failed(self) -> AsksFailed | None:
-        """Why a run that came to its end is no good one: nothing it asked was answered."""
+        """Why a run that came to its end is no good one: nothing that it asked the language
+        model was answered, or nothing could be embedded."""
         if self.asked and self.failed == self.asked:
             return AsksFailed(self._complaint("", self.failed, self.asked))
+        if self.searched and self.blind == self.searched:
+            role = "embed" if "embed" in self._last else "recall"
+            return AsksFailed(self._complaint(role, self.blind, self.searched))
         return None
 
     def _complaint(self, role: str, failed: int, asked: int) -> str:
@@ -217,6 +241,7 @@ def _remedy(reason: str) -> str:
         "context_too_long": "use a model with a longer context, or shorter personas and memories",
         "schema": "use a model that keeps to a schema",
         "empty": "use another model, or one whose thinking is switched off",
+        "contract": "mend the model's class",
         "refused": "see what the server says, or use another model",
     }
     return remedies.get(reason, "check the model, its server, key and account")
@@ -242,8 +267,8 @@ def recent_asks(store: Store, limit: int) -> Iterator[tuple[Ask, Answer]]:
 # Whatever may hold no usable answer; which of them does not, is seen when it is read.
 _SUSPECT = """SELECT ask, answer FROM asks WHERE instr(answer, '"kind":"failed"') > 0
     OR (kind = 'call' AND instr(answer, '"ok":false') > 0)
-    OR (kind = 'generate' AND (instr(answer, '"text":""') > 0 OR instr(answer, '"text":" ') > 0
-        OR instr(answer, '"text":"\\') > 0))
+    OR (kind = 'generate'
+        AND COALESCE(json_extract(answer, '$.text'), '') NOT GLOB '*[a-zA-Z0-9]*')
     ORDER BY step, agent, path"""
 
 

@@ -24,7 +24,7 @@ from ..core import (
 from ..memory import Memory
 from ..store import Store, files_of
 from ..world import TownMap
-from .building import build, clock_of, stored_map, stored_scenario
+from .building import build, clock_of, code_of_run, stored_map, stored_scenario
 from .costs import Cost, summary
 from .failures import failure_figures
 from .journal import Journal
@@ -116,20 +116,24 @@ def resume(
     approver: Approver | None = None,
     progress: Callable[[str], None] | None = None,
     keep_going: bool = False,
+    allow_code: bool = False,
 ) -> Simulation:
     """Take up the run in ``folder`` after its last committed step, with another cap on a
-    day's tokens where one is given (0: none). ``keep_going``: see Simulation."""
+    day's tokens where one is given (0: none). ``keep_going``: see Simulation. A world, planner
+    or tool of one's own is loaded with ``allow_code`` only, since a run may come from anybody;
+    raises CodeNotAllowed without."""
     store = open_store(folder, write=True)
     try:
         scenario = stored_scenario(store).settle(max_tokens_per_day=max_tokens_per_day)
-        return build(
-            scenario,
-            store=store,
-            model=model,
-            progress=progress or to_terminal(),
-            approver=approver,
-            keep_going=keep_going,
-        )
+        with code_of_run(folder, allow_code):
+            return build(
+                scenario,
+                store=store,
+                model=model,
+                progress=progress or to_terminal(),
+                approver=approver,
+                keep_going=keep_going,
+            )
     except BaseException:
         store.close()
         raise

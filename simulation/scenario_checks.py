@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 from ..core import Persona, SettingError, nearest
 
@@ -22,7 +23,15 @@ def check_name(name: str, where: str) -> None:
     becomes a folder's name and the root of a world's addresses."""
     if not name:
         return
-    if re.search(r'[/\\:<>"|?*\x00-\x1f]', name) or not name.strip(". ") or name != name.strip():
+    # Joiners belong to the spelling of some scripts.
+    seen = name.replace("\u200c", "").replace("\u200d", "")
+    hidden = any(category(sign) in ("Cc", "Cf") for sign in seen)
+    if (
+        hidden
+        or re.search(r'[/\\:<>"|?*\x00-\x1f]', name)
+        or not name.strip(". ")
+        or name != name.strip()
+    ):
         raise SettingError(
             f"{where}: name = {name!r} cannot name a folder; use letters, digits, blanks, "
             "'-' and '_', without '/' and ':'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +16,7 @@ from ..core import (
     Model,
     ReplayDiverged,
     Reply,
+    RunError,
     RunExists,
     SettingError,
     canonical,
@@ -24,8 +25,10 @@ from ..core import (
 )
 from ..memory import CallBook, rewind
 from ..store import Store, files_of
-from .building import build, load_minds, make_agents
+from .building import build, code_of_run, load_minds, make_agents
+from .failures import failure_figures
 from .journal import Journal
+from .lazy_model import LazyModel
 from .run import FILE, Run, make_folder, open_store
 from .scenario import called
 from .simulation import Tick
@@ -34,23 +37,31 @@ from .simulation import Tick
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What a replay found: steps run, the hash it ended on (equal to the record's), and
-    how many asks were answered from the record. It makes no model call."""
+    how many asks were answered from the record. It makes no model call. ``failures``: the
+    recorded asks without a usable answer, as in ``Run.figures``."""
 
     steps: int
     hash: str
     asks: int
+    failures: dict[str, Json] = field(default_factory=dict)
 
 
 @check_arguments
-def replay(folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None) -> Replay:
-    """Live a run again from its record, in memory, with no model.
+def replay(
+    folder: Path | str,
+    *,
+    on_tick: Callable[[Tick], None] | None = None,
+    allow_code: bool = False,
+) -> Replay:
+    """Live a run again from its record, in memory, with no model. ``allow_code``: see resume.
 
     Raises ReplayDiverged naming the first ask, or the first step, that differs."""
     with Run(folder) as run:
         again = Store(":memory:")
         if run.store.get("map"):
             again.put("map", again.intern(run.store.text(run.store.get("map"))))
-        simulation = build(run.scenario, store=again, model=_Absent(), read=False)
+        with code_of_run(folder, allow_code):
+            simulation = build(run.scenario, store=again, model=_Absent(), read=False)
         simulation.play(run.journal)
         for entry in run.entries():
             tick = simulation.tick()
@@ -64,7 +75,7 @@ def replay(folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None)
             if on_tick:
                 on_tick(tick)
         asks = int(run.store.rows("SELECT COUNT(*) FROM asks")[0][0])
-        return Replay(run.steps, simulation.hash, asks)
+        return Replay(run.steps, simulation.hash, asks, failure_figures(run.store))
 
 
 class _Absent:
@@ -90,6 +101,12 @@ def fork(folder: Path | str, step: int, new: Path | str) -> Path:
     target = Path(new)
     if (target / FILE).exists():
         raise RunExists(f"{target}: already holds a run; give another folder")
+    left = [file for file in files_of(target / FILE)[1:-1] if file.exists()]
+    if left:
+        raise RunError(
+            f"{left[0]}: is left of a run that lay here, and would be read as part of the copy; "
+            "move it away, or give another folder"
+        )
     half = target / f"{FILE}.part"
     with open_store(folder) as store:
         steps = Journal(store).steps
@@ -128,12 +145,14 @@ def interview(
     at: int | None = None,
     model: Model | str | None = None,
     person: str = "an interviewer",
+    allow_code: bool = False,
 ) -> Reply:
     """Ask somebody of a run (by name or first name) a question, as of after ``at`` steps
     (default: all of them).
 
     ``model``: another one than the run's, loaded or by name. The run is opened read only:
-    the interview leaves no trace in it. Raises SettingError for an unknown agent or step."""
+    the interview leaves no trace in it. ``allow_code``: see resume. Raises SettingError for an
+    unknown agent or step."""
     with Run(folder) as run:
         agent = called(agent, list(run.people))
         step = run.steps - 1 if at is None else at - 1
@@ -143,8 +162,12 @@ def interview(
         if isinstance(model, str):
             scenario = scenario.settle(model=model)
             model = None
-        agents = make_agents(scenario, run.store, model or load_minds(scenario))
+        lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario))
+        with code_of_run(folder, allow_code):
+            agents = make_agents(scenario, run.store, model or lazy)
         asked = next(one for one in agents if one.id == agent)
+        if model is None:
+            asked.model = lazy.model
         asked.memory = asked.memory.as_of(step)
         # Nothing may stay of it, so nothing may be done in it.
         own = asked.tools.policy

@@ -178,14 +178,14 @@ def test_chat_over_a_pipe(denizens: Command) -> None:
 
 def test_no_answer_is_not_said(denizens: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no answer could be made, standard error says why and standard output stays empty; an
-    interview then ends with exit code 1."""
+    interview then ends with exit code 1, and a chat in which nothing was answered with 3."""
     failure = Failed(reason="engine", detail="out of memory, free some")
     idle = Step(action=Action("wait"), state=AgentState())
     none = Reply(text="", step=idle, resolve="failed", failure=failure)
     monkeypatch.setattr(Agent, "chat", lambda *given, **more: none)
     monkeypatch.setattr("denizens.simulation.interview", lambda *given, **more: none)
     talk = denizens("chat", "crossroads", "hanna", "--model", "improvised", typed="Hi!\nHo!\n")
-    assert (talk.code, talk.out) == (0, "")
+    assert (talk.code, talk.out) == (3, "")
     assert talk.err.count("no answer: out of memory, free some") == 2
     asked = denizens("interview", "town", "hanna", "Who are you?", "--json")
     assert asked.code == 1

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 from denizens.cli.app import main
-from denizens.core import Call, Choose, Generate, Json, ModelError, Rate
+from denizens.core import AsksFailed, Call, Choose, Failed, Generate, Json, ModelError, Rate
 from denizens.evaluation.oracle import Oracle
 from denizens.evaluation.task_world import Office
 from denizens.evaluation.tasks import PROBLEMS, Problem
-from denizens.evaluation.trials import WORKERS, attempt, measure
-from denizens.models import ImprovisedModel
+from denizens.evaluation.trials import WORKERS, attempt, measure, require_answers
+from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Outcome
 from denizens.planners.outcome import Made
 from denizens.tools import Toolbox
@@ -218,3 +218,13 @@ def test_calls_are_real() -> None:
     assert (down.ok, down.reason, bool(down.receipt)) == (False, "gone", True)
     assert (up.ok, bool(up.receipt)) == (True, True)
     assert Call(tool="x", arguments={}).sources == ()
+
+
+def test_a_dead_model_gets_no_score() -> None:
+    """A study of a model that answers nothing ends with an error, not with 0 of 12 solved."""
+    dead = ScriptedModel(lambda ask: Failed(reason="denied", detail="answered 402"))
+    trial = attempt(PROBLEMS[0], WORKERS["react"](), model=dead)
+    assert trial.failed == trial.spoken > 0
+    with pytest.raises(AsksFailed, match=r"react: all \d+ asks failed \(denied: answered 402"):
+        require_answers("react", [trial])
+    require_answers("react", [attempt(PROBLEMS[0], WORKERS["react"]())])

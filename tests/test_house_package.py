@@ -70,9 +70,13 @@ print(json.dumps([missing, [heavy for heavy in {HEAVY!r} if heavy in sys.modules
 def test_all_shared_words_are_public() -> None:
     """The root offers all of core's words but its inner tools, and the same objects."""
     from denizens import core
-    from denizens.core import text
+    from denizens.core import code_names, text
 
-    inner = {word for word in core.__all__ if getattr(text, word, None) is getattr(core, word)}
+    inner = {
+        word
+        for word in core.__all__
+        if getattr(core, word) in (getattr(text, word, None), getattr(code_names, word, None))
+    }
     inner |= {
         "Owner",
         "Resolve",

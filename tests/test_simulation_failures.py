@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from denizens import AsksFailed, Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
+from denizens.agents.answers import usable
 from denizens.cli.app import main
 from denizens.core import (
     Action,
+    Answer,
+    Ask,
+    Choice,
     Choose,
+    Client,
     Completion,
+    Delta,
     Done,
+    Embed,
     Failed,
     Generate,
+    Json,
     Model,
     ModelAsk,
     Option,
+    Rate,
+    Rating,
+    Vectors,
 )
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Scripted
 from denizens.simulation import (
     Run,
     begin,
+    build,
+    building,
     check_run,
     figures,
     load_scenario,
     open_store,
     replay,
     resume,
+    visiting,
 )
 from denizens.simulation.failures import LEAST, ROW, failure_lines, failure_of
 from denizens.store import Store
@@ -222,6 +239,128 @@ def test_the_command_ends_with_three(
     assert found["failures"]["failed"] > LEAST
     with open_store("my run") as store:
         assert check_run(store) == ()
+
+
+class Blind:
+    """The improvising model, but for its embeddings."""
+
+    def __init__(self, answer: Callable[[Embed], Answer]) -> None:
+        self._model, self._answer = ImprovisedModel(), answer
+
+    def client(self) -> Client:
+        return BlindClient(self._model.client(), self._answer)
+
+    def describe(self) -> dict[str, Json]:
+        return {"name": "blind"}
+
+
+class BlindClient:
+    """A mailbox of Blind."""
+
+    def __init__(self, inner: Client, answer: Callable[[Embed], Answer]) -> None:
+        self._inner, self._answer = inner, answer
+        self._done: list[Done] = []
+
+    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> int:
+        if not isinstance(ask, Embed):
+            return self._inner.submit(ask, owner, priority)
+        self._done.append(Done(-1 - len(self._done), self._answer(ask)))
+        return self._done[-1].ticket
+
+    def cancel(self, ticket: int) -> None:
+        self._inner.cancel(ticket)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Done | Delta]:
+        done, self._done = self._done, []
+        return done or self._inner.wait(timeout)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda ask: BROKE, "engine"),
+        (lambda ask: Vectors.of(np.zeros((0, 8), np.float32)), "contract: .*0 x 8 numbers"),
+        (
+            lambda ask: Vectors.of(np.full((len(ask.texts), 8), np.nan, np.float32)),
+            "contract: .*not finite",
+        ),
+    ],
+)
+def test_a_run_without_embeddings_is_no_good_one(
+    answer: Callable[[Embed], Answer], reason: str, tmp_path: Path
+) -> None:
+    """Where every embedding failed, be it for a short time, the end says so, and the page too."""
+    simulation = begin(load_scenario("crossroads"), tmp_path / "run", model=Blind(answer))
+    with simulation.store:
+        list(simulation.run(steps=20))
+        failed = simulation.failures.all_failed()
+    assert failed is not None
+    assert re.search(rf"role 'embed' failed \({reason}", str(failed))
+    assert collect(tmp_path / "run").figures["failed_recalls"] > 0
+    assert replay(tmp_path / "run").failures["kinds"][0]["kind"] in ("embed", "recall")
+
+
+OPTIONS = Choose(messages=(), options=(Option("a"), Option("b")), about="x")
+RATE = Rate(messages=(), about="x")
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer", "words"),
+    [
+        (OPTIONS, Completion(text="a"), "a Completion instead of a Choice"),
+        (OPTIONS, Choice(index=2, probabilities=(0.5, 0.5)), "option 2 of 2"),
+        (OPTIONS, Choice(index=0, probabilities=(float("nan"), 1.0)), "2 finite numbers"),
+        (RATE, Rating(value=float("nan"), probabilities=()), "nan is not between 1 and 10"),
+        (RATE, Rating(value=11, probabilities=()), "11 is not between 1 and 10"),
+        (Generate(messages=()), Choice(index=0, probabilities=(1.0,)), "instead of a Completion"),
+    ],
+)
+def test_an_answer_to_something_else(ask: Ask, answer: Answer, words: str) -> None:
+    """What a model of one's own answers is looked at before a planner gets it."""
+    found = usable(ask, answer)
+    assert isinstance(found, Failed)
+    assert found.reason == "contract"
+    assert words in found.detail
+
+
+@pytest.mark.parametrize("text", ["!!!!!!!!", "...", " \u3000", "\u2026"])
+def test_signs_are_no_text(text: str) -> None:
+    """A text without a word in any script is no answer, and it is counted; a pictograph is one."""
+    made = build(
+        load_scenario("crossroads"),
+        store=Store(":memory:"),
+        model=sick(lambda ask: Completion(text=text) if isinstance(ask, Generate) else None),
+    )
+    with made.store:
+        with pytest.raises(AsksFailed, match="the text has no word"):
+            list(made.run(steps=30))
+        assert figures(made.store)["failures"]["kinds"][0]["reason"] == "empty"
+    for said in ("\U0001f44d", "好", "42"):
+        assert failure_of(Generate(messages=()), Completion(text=said)) is None
+
+
+def test_a_chat_without_an_answer_ends_with_three(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script that talks with a dead model hears of it by the exit code."""
+    monkeypatch.setattr(building, "load_minds", lambda *_: dead())
+    monkeypatch.setattr(visiting, "load_minds", lambda *_: dead())
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hello?\nAnybody?\n\n"))
+    with pytest.raises(SystemExit) as ended:
+        main(["chat", "crossroads", "Otto"])
+    assert ended.value.code == 3
+    shown = capsys.readouterr()
+    assert shown.out.strip() == ""
+    assert "no answer: answered 402" in shown.err
+
+
+def test_a_reply_without_memory_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A chat whose embedder fails still answers, and warns that it remembers nothing."""
+    with Store(":memory:") as store:
+        model = Blind(lambda ask: BROKE)
+        ada = Agent(Persona(name="Ada Lund"), model=model, memory=Memory(store, "Ada Lund"))
+        ada.chat("What is my cat called?", "Bo Lund")
+    assert "Ada Lund: could not search the memory for this reply (engine: answered" in caplog.text
 
 
 def test_a_short_run_that_got_nothing(

@@ -6,13 +6,25 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from denizens.cli.app import main
-from denizens.core import Client, Json, ModelError, RunCorrupt, RunExists, SettingError, digest_text
+from denizens.core import (
+    Client,
+    CodeNotAllowed,
+    Json,
+    MemoryFault,
+    ModelError,
+    RunCorrupt,
+    RunError,
+    RunExists,
+    SettingError,
+    digest_text,
+)
+from denizens.memory.exchange import export_lines
 from denizens.models import ImprovisedModel
+from denizens.server import hosted
 from denizens.simulation import (
     Run,
     begin,
@@ -22,10 +34,12 @@ from denizens.simulation import (
     interview,
     load_scenario,
     open_store,
+    replay,
     resume,
     wake,
 )
 from denizens.store import Store
+from denizens.viewer import collect, write_page
 
 SMALL = """
 [scenario]
@@ -268,7 +282,8 @@ def paths() -> Iterator[None]:
     before = list(sys.path)
     yield
     sys.path[:] = before
-    sys.modules.pop("jailhouse", None)
+    for name in ("jailhouse", "trapdoor"):
+        sys.modules.pop(name, None)
 
 
 def test_a_world_beside_the_scenario(
@@ -286,7 +301,7 @@ def test_a_world_beside_the_scenario(
         list(made.run(steps=2))
     sys.path.remove(str(tmp_path))
     del sys.modules["jailhouse"]
-    again = resume(tmp_path / "run")
+    again = resume(tmp_path / "run", allow_code=True)
     with again.store:
         assert [tick.step for tick in again.run(steps=1)] == [2]
         # Nothing that a run's file names is run by looking at it.
@@ -295,14 +310,157 @@ def test_a_world_beside_the_scenario(
         assert "jailhouse" not in sys.modules
 
 
-def test_names_of_code_are_seen_wherever_they_stand(tmp_path: Path) -> None:
-    """A planner that others name in their settings counts as code of one's own."""
-    plain = load_scenario(small(tmp_path))
-    assert not building.names_own_code(plain)
-    hidden = [["at_night", "evil:Planner"]]
-    for minds in ({"settings": {"rules": hidden}}, {"planner": "evil:P"}, {"tools": ("evil:t",)}):
-        made = replace(plain, minds=replace(plain.minds, **minds))
-        assert building.names_own_code(made)
+TRAP = """
+from pathlib import Path
+from denizens.planners import Routine
+Path(__file__).with_suffix(".ran").touch()
+
+class Trap(Routine):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    "minds",
+    [
+        'planner = "trapdoor:Trap"',
+        'planner = "switch"\nsettings = { rules = [["at_night", "trapdoor:Trap"]] }',
+        'planner = "errands"\nsettings = { planner = "trapdoor:Trap" }',
+    ],
+)
+def test_code_that_a_run_names_is_run_only_with_leave(
+    tmp_path: Path, paths: None, minds: str
+) -> None:
+    """Resuming, replaying, asking, serving or checking a run imports none of the code that its
+    file names, wherever the name stands; the error names it and says what to pass."""
+    (tmp_path / "trapdoor.py").write_text(TRAP)
+    scenario = small(tmp_path)
+    scenario.write_text(scenario.read_text().replace('planner = "routine"', minds))
+    run, ran = tmp_path / "run", tmp_path / "trapdoor.ran"
+    with begin(load_scenario(scenario), run, model=ImprovisedModel()).store:
+        ran.unlink()
+    sys.modules.pop("trapdoor")
+    who = next(iter(load_scenario(scenario).people)).persona.name
+    for use in (
+        lambda: resume(run, model=ImprovisedModel()),
+        lambda: replay(run),
+        lambda: interview(run, who, "Who are you?", model=ImprovisedModel()),
+        lambda: hosted(run, who, loaded=ImprovisedModel()).__enter__(),
+    ):
+        with pytest.raises(CodeNotAllowed, match=r"run: planner 'trapdoor:Trap'.*--allow-code"):
+            use()
+    with open_store(run) as store:
+        assert check_run(store) == ()
+        assert not ran.exists()
+        assert check_run(store, allow_code=True) == ()
+        assert ran.exists()
+    replay(run, allow_code=True)
+    with resume(run, model=ImprovisedModel(), allow_code=True).store:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        ("subprocess:Popen", 'args = ["touch", "{0}"]', "Popen has no enter, leave"),
+        ("subprocess:run", 'args = ["touch", "{0}"]', "is not a class, or a function of your own"),
+        ("os:mkdir", 'path = "{0}"', "is not a class, or a function of your own"),
+        ("denizens.simulation:fork", 'new = "{0}"', "is not a class, or a function of your own"),
+    ],
+)
+def test_a_world_is_no_callable_of_any_kind(
+    tmp_path: Path, kind: str, settings: str, words: str
+) -> None:
+    """What makes no world is not called with the settings of the file."""
+    made = tmp_path / "made"
+    path = tmp_path / "castle.toml"
+    path.write_text(
+        f'[scenario]\nname = "castle"\n[world]\nkind = "{kind}"\n[world.settings]\n'
+        f'{settings.format(made)}\n[[people]]\nname = "Ada Lund"\n'
+    )
+    with pytest.raises(SettingError, match=words):
+        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+    assert not made.exists()
+
+
+def test_a_module_of_the_same_name_is_not_taken(
+    tmp_path: Path, paths: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two scenarios in two folders, each with a module of one name: the second does not get the
+    first one's world in silence; nor does Python's own module stand for the user's."""
+    for folder, module in (("one", "jailhouse"), ("two", "jailhouse"), ("three", "calendar")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{module}.py").write_text(CELL)
+        (tmp_path / folder / "jail.toml").write_text(
+            f'[scenario]\nname = "jail"\n[world]\nkind = "{module}:cell"\n[minds]\n'
+            'planner = "routine"\n[[people]]\nname = "Ada Lund"\nhome = "jail:cell"\n'
+        )
+    begin(load_scenario(tmp_path / "one" / "jail.toml"), tmp_path / "run").store.close()
+    for folder, module in (("two", "jailhouse"), ("three", "calendar")):
+        with pytest.raises(SettingError, match=rf"another module '{module}' before .*rename"):
+            begin(load_scenario(tmp_path / folder / "jail.toml"), tmp_path / f"run-{folder}")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def cell(:", "its module fails .SyntaxError"),
+        ("raise RuntimeError('set HOME_CASTLE')", "RuntimeError: set HOME_CASTLE"),
+        ("def cell():\n    return open('/no/such/file')", "cannot be made .FileNotFoundError"),
+        ("def cell():\n    return 3", "made a int, which is no world"),
+    ],
+)
+def test_a_world_whose_code_fails(tmp_path: Path, paths: None, code: str, words: str) -> None:
+    """The error names scenario, world and what its code raised."""
+    (tmp_path / "jailhouse.py").write_text(code)
+    path = tmp_path / "jail.toml"
+    path.write_text(
+        '[scenario]\nname = "jail"\n[world]\nkind = "jailhouse:cell"\n[[people]]\nname = "Ada"\n'
+    )
+    with pytest.raises(SettingError, match=f"jail.toml: .*jailhouse:cell.*{words}"):
+        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+
+
+def test_names_where_objects_are_needed(tmp_path: Path) -> None:
+    """A scenario's or a model's name given to ``begin`` is refused with what to write."""
+    with pytest.raises(SettingError, match=r"load_scenario\('crossroads'\)"):
+        begin("crossroads", tmp_path / "run")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"settle\(model='improvised'\)"):
+        begin(load_scenario("crossroads"), tmp_path / "run", model="improvised")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
+    """A page or an export given the name of a run's own file is refused; the run stays."""
+    file = tmp_path / "run" / "run.db"
+    made = begin(load_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=1))
+    with Run(tmp_path / "run") as run:
+        with pytest.raises(RunError, match="a page would destroy it"):
+            write_page(collect(run), file)
+        with pytest.raises(MemoryFault, match="would destroy it"):
+            export_lines(run.memory("Ada Lund"), file)
+        assert check_run(run.store) == ()
+
+
+def test_a_fork_beside_a_log_of_another_run(tmp_path: Path) -> None:
+    """What is left of a deleted run would be read as part of the copy: refused, nothing made."""
+    made = begin(load_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
+    with made.store:
+        list(made.run(steps=1))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "run.db-wal").write_bytes(b"left")
+    with pytest.raises(RunError, match=r"run\.db-wal: is left of a run that lay here"):
+        fork(tmp_path / "run", 1, tmp_path / "new")
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["run.db-wal"]
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u200b", "\x7f"])
+def test_a_name_with_signs_that_are_not_seen(tmp_path: Path, sign: str) -> None:
+    """Signs that turn or hide text name no folder."""
+    with pytest.raises(SettingError, match="cannot name a folder"):
+        load_scenario(small(tmp_path, name=f"town{sign}x"))
 
 
 # -- the command -------------------------------------------------------------------------

@@ -154,6 +154,8 @@ def test_a_thought_that_loops_for_ever_is_ended(body: Body, policy: Policy | Non
     assert step.state == before
     assert step.records == ()
     budget = (policy or Policy()).thought
+    assert budget.calls is not None
+    assert budget.asks is not None
     assert len(calls(step)) - sum(not done.receipt for _, done in calls(step)) <= budget.calls
     assert len(step.asks) <= budget.asks + 7 * PATIENCE
     assert ends(bo) == []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from ..core import ToolError, nearest
+from ..core import ToolError, module_named, nearest
 from .arithmetic import calculator
 from .declare import AnyTool
 from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
@@ -45,7 +43,8 @@ MADE = {
 def tool_by_name(name: str) -> AnyTool:
     """The built-in tool of that name, or the one at ``package.module:function``.
 
-    Raises ToolError saying what was not found.
+    Raises ToolError saying what was not found; CodeNotAllowed for a module that is not the
+    package's within ``foreign_code(False)``.
 
     >>> tool_by_name("calculator")
     <Tool calculator (pure)>
@@ -69,7 +68,7 @@ def tool_by_name(name: str) -> AnyTool:
     if not module_name or module_name.startswith("."):
         raise ToolError(f"tool '{name}': write it as 'package.module:function'")
     try:
-        module = import_module(module_name)
+        module = module_named(name, "tool")
     except ImportError as error:
         raise ToolError(
             f"tool '{name}': module '{module_name}' cannot be imported ({error}); "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..core import AgentId, AgentState, Clock, Json, RunError, Slot
 from ..simulation import Run
+from ..simulation.failures import SEARCHED
 from .asking import ask_data
 from .conversing import Talks
 from .data import Act, AskData, MapData, PageData, PersonData, Plan, PlanSlot, Texts
@@ -78,6 +79,9 @@ def _figures(run: Run) -> dict[str, Json]:
     failures = counted["failures"]
     if failures["failed"]:
         figures["failed"] = f"{failures['failed']} of {failures['asks']}"
+    searches = [one for one in failures["kinds"] if one["kind"] in SEARCHED]
+    if searches:
+        figures["failed_recalls"] = sum(one["count"] for one in searches)
     if failures["refused"]:
         figures["refused"] = sum(failures["refused"].values())
     models = run.store.get("models") or {}

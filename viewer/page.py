@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..core import Json, RunError
+from ..store import is_database
 from .data import PageData
 
 # The scripts share one scope, in this order; the browser sees a single one.
@@ -48,6 +49,8 @@ def write_page(data: PageData, path: Path | str) -> Path:
     Raises RunError when the folder cannot be written.
     """
     target = Path(path)
+    if is_database(target):
+        raise RunError(f"{target}: a page would destroy it, for it is a run or a memory")
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 /* What to see when nobody is chosen: the run in a few words, its people, what happened. */
 
-const FIGURES = { model_calls: 'model calls', prompt_tokens: 'tokens read', generated_tokens: 'tokens written', moves: 'moves', failed: 'asks failed', refused: 'actions refused', memories: 'memories' };
+const FIGURES = { model_calls: 'model calls', prompt_tokens: 'tokens read', generated_tokens: 'tokens written', moves: 'moves', failed: 'asks failed', failed_recalls: 'embeddings and recalls failed', refused: 'actions refused', memories: 'memories' };
 
 function overview(app) {
   const { run, state } = app;
