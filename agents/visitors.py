@@ -27,6 +27,8 @@ def visitor(agent: AgentId, person: object) -> AgentId:
     if not isinstance(person, str):
         raise SettingError(f"{agent}: talks with people; a name is a text, not {person!r}")
     name = normalize("NFC", " ".join(person.split()))
+    if any(category(letter) == "Cc" for letter in person.strip()):
+        raise SettingError(f"{agent}: a person's name is one printable line, unlike {person!r:.80}")
     if not name:
         raise SettingError(f"{agent}: talks with people, and this one has no name; give one")
     if len(name) > LONGEST or not _joined(name).isprintable():

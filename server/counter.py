@@ -100,7 +100,9 @@ class Counter:
         try:
             self._person = visitor(self._host.agent.id, told)
         except SettingError as error:
-            fault = f"argument 'person': say your name ({error})"
+            absent = not (isinstance(told, str) and told.strip())
+            missing = "argument 'person' is missing: say your name"
+            fault = missing if absent else f"argument 'person': {error}"
             return ToolResult(ok=False, error=f"{name}: {fault}", reason="arguments")
         self._say = say or _unheard
         now = self._host.clock()

@@ -79,7 +79,7 @@ def test_people_are_kept_apart(tmp_path: Path) -> None:
         await said(client, "remember", text="My birthday is in May.", person="Ada")
         await said(client, "chat", text="This is the first line.", person="Ada", session="s")
         assert any("May" in one for one in await texts(client, "birthday", person="Ada"))
-        for name in ("Eve", "ada", "Ada Lund", "a visitor", "nobody"):
+        for name in ("Eve", "ada", "Ada Lund", "nobody"):
             assert await texts(client, "birthday", person=name, limit=50) == [
                 "Bo Lind's oven broke last winter."
             ]
@@ -100,7 +100,8 @@ def test_people_are_kept_apart(tmp_path: Path) -> None:
         ("chat", {"text": "Hello", "person": " "}, "argument 'person' is missing"),
         ("recall", {"about": "x", "person": ""}, "argument 'person' is missing"),
         ("recall", {"about": "x", "person": None}, "argument 'person' is missing"),
-        ("recall", {"about": "x", "person": "bo lind"}, "whom you talk to"),
+        ("recall", {"about": "x", "person": "a visitor"}, "argument 'person' is missing"),
+        ("recall", {"about": "x", "person": "bo lind"}, "is its own name"),
         ("remember", {"text": "x", "person": "Ada\nEve"}, "printable"),
         ("remember", {"text": "x", "person": "A" * 200}, "at most 80"),
         ("chat", {"text": " ", "person": "Ada"}, "the text is empty"),
