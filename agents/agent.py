@@ -57,7 +57,7 @@ from .answers import warn_of_blindness
 from .chatting import Talking, checked_line, checked_message
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
-from .replying import learning, replying
+from .replying import Responder, learning, replying
 from .skills import with_skills
 from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
 from .visitors import visitor
@@ -103,7 +103,7 @@ class Agent:
         state: AgentState | None = None,
         step_seconds: int = 60,
         private_talk: bool = True,
-        dialogue: Dialogue | None = None,
+        dialogue: Responder | None = None,
         policy: Policy | None = None,
         trusted: Iterable[str] = (),
         documents: Sequence[Path | str] = (),
@@ -119,7 +119,7 @@ class Agent:
         self.documents = _of_own_names(persona.name, documents)
         self.memories = tuple(memories)
         self.upkeep = upkeep or Upkeep()
-        self.dialogue = dialogue or Dialogue()
+        self.dialogue: Responder = dialogue or Dialogue()
         self.persona = persona
         self.model = model
         self.memory = memory

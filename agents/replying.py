@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from ..core import (
     Action,
     AgentState,
@@ -15,11 +17,19 @@ from ..core import (
     Time,
     ToolSpec,
 )
-from ..planners import Dialogue, Draft, Heard, Said
+from ..planners import Draft, Heard, Said
+
+
+class Responder(Protocol):
+    """How a mind answers a person's line: ``Dialogue``, or one's own."""
+
+    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+        """What to say, and the decision that remembers it."""
+        ...
 
 
 def replying(
-    dialogue: Dialogue,
+    dialogue: Responder,
     persona: Persona,
     state: AgentState,
     message: Line,

@@ -28,6 +28,13 @@ R = TypeVar("R")
 _LONGEST_PATH = 4_096  # bytes that Linux takes; a longer text is no path but a document
 _SHOWN = 60
 _LOOKED_AT = 20  # items of a sequence
+# What makes the thing of a name, for those who gave the name itself.
+_MAKERS = {
+    "Scenario": "load_scenario({})",
+    "Model": "load_model({})",
+    "Persona": "Persona(name={})",
+    "Memory": "Memory({}, NAME)",
+}
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
@@ -93,9 +100,19 @@ def _name(function: Callable[..., object]) -> str:
 def _check(function: Callable[..., object], name: str, value: object, hint: Any) -> None:
     where = f"{_name(function)}(): '{name}'"
     if not _fits(value, hint):
-        raise ArgumentError(f"{where} must be {_told(hint)}, not {_shown(value)}")
+        fault = f"{where} must be {_told(hint)}, not {_shown(value)}"
+        makers = [_MAKERS[kind] for kind in _classes(hint) if kind in _MAKERS]
+        if isinstance(value, str) and makers:
+            fault = f"{fault}; write {makers[0].format(ascii(value[:_SHOWN]))}"
+        raise ArgumentError(fault)
     if isinstance(value, str) and _is_path(hint) and not _could_be_path(value):
         raise ArgumentError(f"{where} is no path that a system takes: {_shown(value)}")
+
+
+def _classes(hint: Any) -> list[str]:
+    """The names of the classes that a type allows."""
+    ways = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return [getattr(way, "__name__", "") for way in ways]
 
 
 def _is_path(hint: Any) -> bool:
@@ -136,7 +153,14 @@ def _fits(value: object, hint: Any) -> bool:
     if kind in (collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection):
         # A str is a sequence of its letters, which nobody means.
         return _holds(value, kind, get_args(hint)) and not isinstance(value, str | bytes)
-    return isinstance(value, kind)
+    return isinstance(value, kind) or _like(value, kind)
+
+
+def _like(value: object, kind: type) -> bool:
+    """Whether something has every public method of a class of ours, and may stand for it."""
+    methods = [name for name, one in vars(kind).items() if callable(one) and name[:1] != "_"]
+    ours = kind.__module__.startswith(__name__.partition(".")[0] + ".")
+    return ours and bool(methods) and all(callable(getattr(value, m, None)) for m in methods)
 
 
 def _holds(value: object, kind: type, items: tuple[Any, ...]) -> bool:

@@ -173,7 +173,6 @@ class Memory:
 
     # -- writing --------------------------------------------------------------------
 
-    @check_arguments
     @exclusive(_owner)
     def add(
         self,
@@ -224,7 +223,6 @@ class Memory:
             rows.append(Row(kept, step, None if vector is None else vector.tobytes()))
         return rows, bodies
 
-    @check_arguments
     @exclusive(_owner)
     def remember(
         self,
@@ -267,7 +265,6 @@ class Memory:
         self.add([record], vectors, step=self.shelf.last_step)
         return record
 
-    @check_arguments
     @exclusive(_owner)
     def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
         """Log that these records were accessed at ``step``, at the world's time ``at``."""
@@ -335,7 +332,6 @@ class Memory:
         """What was done to this memory apart from remembering, in order."""
         return tuple(read_entries(self.store, self.agent))
 
-    @check_arguments
     @exclusive(_owner)
     def recall(
         self,
@@ -351,6 +347,10 @@ class Memory:
         the same moment). A hit's recency, importance and relevance are scaled to [0, 1];
         its score is their sum weighted by the rules.
         """
+        if not isinstance(cue, Cue):
+            self._refuse(
+                f"recall needs a Cue, not {type(cue).__name__}; write Cue(text=..., at=...)"
+            )
         from .recall import recall
 
         if vector is None and self.embed:
@@ -418,7 +418,6 @@ class Memory:
         self._refuse(kinds_fault(kinds) or text_fault("person", person))
         return records(self, kinds, last, person)
 
-    @check_arguments
     def record(self, id: RecordId) -> Record:
         """The record of that number. Raises MemoryFault when there is none."""
         self._refuse(number_fault(id, len(self)))

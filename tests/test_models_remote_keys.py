@@ -227,20 +227,22 @@ def test_a_broken_answer_is_told_in_a_chat(
     words = ["chat", str(scenario), "Otto", "--memory", str(memory)]
 
     def chat(stream: bytes) -> str:
-        server.streams = [stream]
+        # One for each draft of the answer, and for each that is asked again.
+        server.streams = [stream] * 20
         monkeypatch.setattr("sys.stdin", io.StringIO("Hello Otto\n\n"))
         with pytest.raises(SystemExit) as ended:
             main(words)
-        assert ended.value.code == 0
-        return capsys.readouterr().out
+        said = capsys.readouterr()
+        assert ended.value.code == (3 if "no answer" in said.err else 0)
+        return said.out + said.err
 
     with Store(memory):
         pass
     broken = chat(chunks("The oven is ", end=b""))
-    assert broken.startswith("The oven is \n(no answer: ")
+    assert "no answer: " in broken
     assert "broke off" in broken
     with Store(memory) as store:
         before = len(Memory(store, "Otto Lind"))
-    assert chat(chunks("Good day.")).strip() == "Good day."
+    assert chat(chunks("Good day.")).startswith("Good day.\n")
     with Store(memory) as store:
         assert len(Memory(store, "Otto Lind")) > before

@@ -425,7 +425,7 @@ def test_names_where_objects_are_needed(tmp_path: Path) -> None:
     """A scenario's or a model's name given to ``begin`` is refused with what to write."""
     with pytest.raises(SettingError, match=r"load_scenario\('crossroads'\)"):
         begin("crossroads", tmp_path / "run")  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match=r"settle\(model='improvised'\)"):
+    with pytest.raises(SettingError, match=r"load_model\('improvised'\)"):
         begin(load_scenario("crossroads"), tmp_path / "run", model="improvised")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
@@ -439,7 +439,7 @@ def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
     with Run(tmp_path / "run") as run:
         with pytest.raises(RunError, match="a page would destroy it"):
             write_page(collect(run), file)
-        with pytest.raises(MemoryFault, match="would destroy it"):
+        with pytest.raises(MemoryFault, match="the export would replace"):
             export_lines(run.memory("Ada Lund"), file)
         assert check_run(run.store) == ()
 

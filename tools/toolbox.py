@@ -17,7 +17,6 @@ from ..core import (
     ToolError,
     ToolResult,
     ToolSpec,
-    check_arguments,
     digest_text,
     nearest,
 )
@@ -64,7 +63,6 @@ class Toolbox:
     who may call what, ``listener`` hears what tools say while they work.
     """
 
-    @check_arguments
     def __init__(
         self,
         tools: Iterable[AnyTool | str] | Mapping[str, Iterable[AnyTool | str]] = (),
@@ -79,6 +77,11 @@ class Toolbox:
         self.policy = Policy() if policy is None else checked_policy(policy, "toolbox")
         self.listener = listener
         self._tools: dict[str, AnyTool] = {}
+        if isinstance(tools, str) or not isinstance(tools, Iterable):
+            raise ToolError(
+                "tools are a list of tools and of names of built-in ones, or such lists by "
+                f"namespace, not {type(tools).__name__}"
+            )
         spaces = tools if isinstance(tools, Mapping) else {"": tools}
         for space, members in spaces.items():
             for given in members:
