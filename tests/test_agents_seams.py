@@ -64,7 +64,7 @@ def payer(paid: list[int]) -> Agent:
         memory=Memory(":memory:", "Bo Li"),
         tools=[pay],
         policy=Policy(ask=("@acts",), trusted=("*",)),
-        dialogue=Replying(),  # type: ignore[arg-type]
+        dialogue=Replying(),
     )
 
 
