@@ -294,5 +294,7 @@ def _precision(kind: str) -> Any:
 
 def _cast(tensor: Any, dtype: Any) -> Any:
     """In another dtype, unless a number of it would become infinite."""
+    if tensor.dtype == dtype:
+        return tensor
     cast = tensor.to(dtype)
     return cast if bool(cast.isfinite().all()) or not bool(tensor.isfinite().all()) else tensor
