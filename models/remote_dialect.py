@@ -75,10 +75,6 @@ class Dialect:
         self._left_out |= named
         return bool(named)
 
-    def takes(self, name: str) -> bool:
-        """Whether a field was not refused so far."""
-        return name not in self._left_out
-
     def learn_format(self, level: int, refused: Refused | None) -> None:
         """JSON came by FORMATS[level] after a stricter one was refused: for good, unless the
         server said nothing of the format, for then it may be this one schema."""
