@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -43,11 +44,12 @@ def value_of(schema: Json, text: str) -> tuple[Json, str]:
 
     The value may stand among words, in fences or wrapped in another. Where several fit that
     are not equal, none is taken: which one is meant, nobody knows."""
+    fitted = _checker(schema)
     fitting: list[Json] = []
     wrong = ""
     for value in json_values(text):
         for one in nested_values(value):
-            found, fault = _fitted(schema, one)
+            found, fault = fitted(one)
             if not fault:
                 fitting += [found] if found not in fitting else []
                 break
@@ -59,8 +61,8 @@ def value_of(schema: Json, text: str) -> tuple[Json, str]:
     return None, wrong or "the reply is no complete JSON"
 
 
-def _fitted(schema: Json, value: Json) -> tuple[Json, str]:
-    """A value with its numbers as the schema types them, and why it does not fit."""
+def _checker(schema: Json) -> Callable[[Json], tuple[Json, str]]:
+    """What gives a value with its numbers as the schema types them, and why it does not fit."""
     library: Any = import_module("jsonschema")
     referencing: Any = import_module("referencing")
     kind = library.validators.validator_for(schema, library.Draft202012Validator)
@@ -76,12 +78,17 @@ def _fitted(schema: Json, value: Json) -> tuple[Json, str]:
     checker = library.validators.extend(kind, {"type": typed})(
         schema, registry=referencing.Registry()
     )
-    try:
-        wrong = next(checker.iter_errors(value), None)
-    except referencing.exceptions.Unresolvable as gone:
-        return None, f"the schema refers to what is not in it ({gone})"
-    except RecursionError:
-        return None, "the reply is nested too deeply to be checked"
-    if wrong is not None:
-        return None, f"the reply does not fit the schema ({wrong.json_path}: {wrong.message})"
-    return plain_numbers(value, wholes), ""
+
+    def fitted(value: Json) -> tuple[Json, str]:
+        wholes.clear()  # ids of another value's numbers
+        try:
+            wrong = next(checker.iter_errors(value), None)
+        except referencing.exceptions.Unresolvable as gone:
+            return None, f"the schema refers to what is not in it ({gone})"
+        except RecursionError:
+            return None, "the reply is nested too deeply to be checked"
+        if wrong is not None:
+            return None, f"the reply does not fit the schema ({wrong.json_path}: {wrong.message})"
+        return plain_numbers(value, wholes), ""
+
+    return fitted
