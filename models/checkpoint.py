@@ -158,21 +158,15 @@ def require_vocabulary(folder: Path, tokenizer: Any) -> None:
 def read_config(folder: Path) -> Any:
     """transformers' configuration of a folder. Raises ModelCorrupt naming the field that is
     wrong, ModelError for a kind of model that only code in the folder knows."""
-    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     path = folder / "config.json"
     kind = read_json_object(path).get("model_type")
     if not isinstance(kind, str) or not kind:
         raise ModelCorrupt(f"{path}: model_type is {kind!r}; fetch the model again")
-    try:
-        with quiet(), explained(folder, "config.json"):
-            return AutoConfig.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            )
-    except StrictDataclassError as error:
-        raise ModelCorrupt(f"{path}: {_field_fault(error)}; mend the file or fetch it again") from (
-            error
+    with quiet(), explained(folder, "config.json"):
+        return AutoConfig.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
         )
 
 
@@ -288,11 +282,9 @@ def whole_encoders(source: str) -> Iterator[None]:
 @contextmanager
 def explained(folder: Path, part: str) -> Iterator[None]:
     """Turns what the libraries raise while they read a folder into errors with a remedy."""
-    from huggingface_hub.errors import StrictDataclassError
-
     try:
         yield
-    except (ModelError, StrictDataclassError):
+    except ModelError:
         raise
     # safetensors and tokenizers raise bare Exception subclasses of their own.
     except Exception as error:
@@ -300,6 +292,12 @@ def explained(folder: Path, part: str) -> Iterator[None]:
 
 
 def _explanation(folder: Path, part: str, error: Exception) -> ModelError:
+    from huggingface_hub.errors import StrictDataclassError
+
+    if isinstance(error, StrictDataclassError):
+        config = folder / "config.json"  # an embedder's encoder may lie in a folder of its own
+        where = config if config.is_file() else folder
+        return ModelCorrupt(f"{where}: {_field_fault(error)}; mend the file or fetch it again")
     whole = " ".join(str(error).split())
     text = whole if len(whole) <= 300 else whole[:300] + "..."
     if "trust_remote_code" in whole:

@@ -297,6 +297,9 @@ def test_what_sentence_transformers_loads_is_checked_too(models: Path, tmp_path:
         embedder(tmp_path / "e")
     with pytest.raises(ModelCorrupt, match=r"lacks .*query"):
         Pictures(tmp_path / "e")
+    change(tmp_path / "e" / "config.json", hidden_size="wide")
+    with pytest.raises(ModelCorrupt, match=r"config\.json: field 'hidden_size' is wrong"):
+        embedder(tmp_path / "e")
 
 
 def test_a_digest_covers_what_changes_answers(models: Path, folder: Path) -> None:
