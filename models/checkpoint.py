@@ -115,7 +115,7 @@ def check_files(folder: Path) -> None:
             "in another format convert it to safetensors"
         )
     if lacking:
-        raise ModelCorrupt(f"{folder}: lacks {_listed(lacking)}; fetch the model again")
+        raise ModelCorrupt(f"{folder}: lacks {listed(lacking)}; fetch the model again")
     if not shards and not (folder / "model.safetensors").is_file():
         raise ModelCorrupt(
             f"{folder}: holds {weights[0].name}, but neither model.safetensors nor "
@@ -225,9 +225,9 @@ def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = No
             ]
     faults = []
     if missing:
-        faults.append(f"lacks {_listed(missing)}")
+        faults.append(f"lacks {listed(missing)}")
     if unexpected:
-        faults.append(f"has {_listed(unexpected)}, which the model does not know")
+        faults.append(f"has {listed(unexpected)}, which the model does not know")
     for name, there, wanted in shapes[:1]:
         more = f" and {len(shapes) - 1} more" if len(shapes) > 1 else ""
         faults.append(f"has {name} of shape {there}, not {wanted},{more or ' as'} by config.json")
@@ -248,7 +248,8 @@ def _renaming(missing: list[str], unexpected: list[str]) -> str:
     return ""
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first names of a list that may be long."""
     names = list(names)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

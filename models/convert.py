@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import ModelCorrupt, ModelError
-from .checkpoint import require_decoder
+from .checkpoint import listed, require_decoder
 from .quiet import quiet
 
 LONG = 4096  # entries; longer arrays are vocabularies, which the tokenizer reads by itself
@@ -90,8 +90,9 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
     missing = [name for name in lost.missing_keys if state[name].is_meta]
     wrong = [*missing, *lost.unexpected_keys, *unknown]
     if wrong:
-        names = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-        raise ModelCorrupt(f"{gguf}: lacks or misnames tensors ({names}); fetch the file again")
+        raise ModelCorrupt(
+            f"{gguf}: lacks or misnames tensors ({listed(wrong)}); fetch the file again"
+        )
     model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     return rotations
