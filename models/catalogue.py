@@ -156,10 +156,15 @@ def remove(name: str) -> bool:
         )
     there = [path for path in (folder(info), gguf_folder(info)) if path.exists()]
     for path in there:
-        doomed = Path(mkdtemp(prefix=".removing-", dir=path.parent))
-        os.replace(path, doomed / path.name)
-        shutil.rmtree(doomed)
+        discard(path)
     return bool(there)
+
+
+def discard(path: Path) -> None:
+    """Delete a folder, which is gone from its place at once and not piece by piece."""
+    doomed = Path(mkdtemp(prefix=".removing-", dir=path.parent))
+    os.replace(path, doomed / path.name)
+    shutil.rmtree(doomed)
 
 
 def hash_of(path: Path, progress: Callable[[int], None] | None = None) -> str:

@@ -14,11 +14,11 @@ from time import sleep
 
 from ..core import ModelCorrupt, ModelError, ModelNotFound, NoSpace
 from .catalogue import (
-    MANIFEST,
     ModelInfo,
     Progress,
     gguf_folder,
     hash_of,
+    installed_at,
     scratch,
     write_manifest,
 )
@@ -50,7 +50,7 @@ def fetch_gguf(info: ModelInfo, progress: Progress) -> Path:
         gguf.rename(ready / gguf.name)
 
     target = gguf_folder(info)
-    if not (target / MANIFEST).is_file():
+    if not installed_at(target):
         _fetch(info, target, progress, keep)
     return target / Path(info.member).name
 
@@ -177,7 +177,7 @@ def install(ready: Path, target: Path) -> None:
     except OSError:
         # Another process may have stored the same model first; a folder without a manifest
         # is somebody's wreck and gives way.
-        if (target / "denizens.json").is_file():
+        if installed_at(target):
             return
         shutil.rmtree(target)
         os.replace(ready, target)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..core import ModelCorrupt, NoSpace
@@ -14,6 +12,7 @@ from .catalogue import (
     ModelInfo,
     Progress,
     check_sizes,
+    discard,
     hash_of,
     home,
     installed_at,
@@ -42,7 +41,7 @@ def read_gguf(path: Path, dtype: Any, progress: Progress | None = None) -> tuple
             check_sizes(folder, path.name)
             return *read_checkpoint(folder, dtype), digest
         except ModelCorrupt:
-            _discard(folder)  # what is made of the file can be made again
+            discard(folder)  # what is made of the file can be made again
     with shown(progress) as report:
         report(f"converting {path.name}", 0, 0)
         try:
@@ -76,7 +75,7 @@ def remove_conversions(name: str) -> bool:
     """Delete what was made of GGUF files of that name; whether there was something."""
     folders = conversions().get(Path(name).name, [])
     for folder in folders:
-        _discard(folder)
+        discard(folder)
     return bool(folders)
 
 
@@ -102,9 +101,3 @@ def _unstored(path: Path, dtype: Any) -> tuple[Any, Any]:
             f"{path}: its conversion finds no room, neither in {home()} nor in the temporary "
             f"folder ({error.strerror or error}); make room or set DENIZENS_HOME to another disk"
         ) from error
-
-
-def _discard(folder: Path) -> None:
-    doomed = Path(mkdtemp(prefix=".removing-", dir=folder.parent))
-    os.replace(folder, doomed / folder.name)
-    shutil.rmtree(doomed)
