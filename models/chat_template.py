@@ -47,8 +47,9 @@ OPENINGS = (
     (re.compile("◁think▷"), "◁/think▷"),
 )
 # Templates with channels: the reasoning's, the answer's, and where a channel is still to come.
+CHANNEL = "<|channel|>"
 ANALYSIS = re.compile(r"<\|channel\|>analysis<\|message\|>\s*$")
-FINAL = "<|channel|>final<|message|>"
+FINAL = f"{CHANNEL}final<|message|>"
 CHANNEL_NEXT = re.compile(r"<\|start\|>assistant$")
 THOUGHTS = ("<think>", "<thinking>", "<thought>", "<seed:think>", "[THINK]")
 
@@ -151,7 +152,7 @@ class ChatTemplate:
             return text
         if text == self._render(chat, False):
             text += self._opening(chat, text)
-        return _answering(text, channels=FINAL[:11] in self._source)
+        return _answering(text, channels=CHANNEL in self._source)
 
     def _opening(self, chat: list[dict[str, Any]], text: str) -> str:
         """What a template that does not open the assistant's turn when asked to writes before
