@@ -109,7 +109,7 @@ class Asker:
                 on_text=on_text if ask.stream else None,
             )
         except Refused as refused:
-            if ask.schema is not None and refused.status in (400, 422):
+            if ask.schema is not None and refused.untaken:
                 # Whatever else it may be, this server makes no grammar of this schema.
                 return Failed(reason="schema", detail=str(refused))
             raise
@@ -152,7 +152,7 @@ class Asker:
                 try:
                     reply = await self._spoken(asked, merged, bound, cost, on_text)
                 except Refused as refused:
-                    if refused.status not in (400, 422):
+                    if not refused.untaken:
                         raise
                     first = first or refused
                     continue
@@ -296,7 +296,7 @@ class Asker:
             return await self._merging(messages, send)
         except Refused as refused:
             whole = continued(messages)
-            if whole == tuple(messages) or refused.status not in (400, 422):
+            if whole == tuple(messages) or not refused.untaken:
                 raise
             try:
                 found = await self._merging(whole, send)
@@ -314,7 +314,7 @@ class Asker:
             return await send(messages, False)
         except Refused as refused:
             same = turns(messages, True) == turns(messages, False)
-            if same or refused.status not in (400, 422):
+            if same or not refused.untaken:
                 raise
             try:
                 found = await send(messages, True)

@@ -295,7 +295,7 @@ class Decisions:
 def _no_use(fault: Fault) -> bool:
     """Whether the server answered or would have, but not in a form that decides."""
     if isinstance(fault, Refused):
-        return fault.status in (400, 422)
+        return fault.untaken
     return isinstance(fault, Unusable) and fault.failed.reason != "engine"
 
 

@@ -59,7 +59,7 @@ class Dialect:
 
     def learns(self, refused: Refused, sent: dict[str, Any]) -> bool:
         """Whether a refusal names a field of what was sent that can be left out or renamed."""
-        if refused.status not in (400, 422):
+        if not refused.untaken:
             return False
         said = str(refused)
         if "max_tokens" in sent and "max_completion_tokens" in said:

@@ -22,6 +22,11 @@ class Refused(Fault):
         super().__init__(reason, detail)
         self.status = status
 
+    @property
+    def untaken(self) -> bool:
+        """Whether the server does not take the request as it is; another one it may."""
+        return self.status in (400, 422)
+
 
 class TooLong(Fault):
     """The prompt does not fit. ``share``: how much of it would, where the server says."""
