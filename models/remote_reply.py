@@ -188,8 +188,7 @@ def read_reply(reply: dict[str, Any], *, begun: bool = False) -> Reply:
     """The first choice of a chat completion. Raises Fault when it has none, was refused or
     withheld."""
     choice = first_choice(reply)
-    message = choice.get("message")
-    message = message if isinstance(message, dict) else {"content": choice.get("text")}
+    message = message_of(choice)
     finish = str(choice.get("finish_reason") or "").lower()
     written, reasoned = message_text(message)
     written = repaired(written)
@@ -222,6 +221,12 @@ def first_choice(reply: dict[str, Any]) -> dict[str, Any]:
     if error := reply.get("error"):
         raise error_fault(error)
     raise Unusable("empty", f"the server's reply has no choices: {str(reply)[:200]}")
+
+
+def message_of(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice's message; of a plain completion its text as one."""
+    message = choice.get("message")
+    return message if isinstance(message, dict) else {"content": choice.get("text")}
 
 
 def error_fault(error: object) -> Fault:

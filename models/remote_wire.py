@@ -16,7 +16,7 @@ from .remote_dialect import Dialect
 from .remote_faults import Fault, Refused, TooLong, Unusable, fault_of_status
 from .remote_key import credential, is_loopback, strip_ambient
 from .remote_name import ServerName
-from .remote_reply import error_status, message_text
+from .remote_reply import error_status, message_of, message_text
 from .remote_stream import StreamReader
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Wire:
             except Fault:
                 if told or attempt == last:
                     raise
-            await asyncio.sleep(min(0.5 * 2**attempt, 8.0))
+            await _pause(attempt)
         raise AssertionError("the last attempt returns or raises")
 
     async def _read_stream(
@@ -259,7 +259,7 @@ class Wire:
             status = error_status(error)
             if attempt == last or not (status in AGAIN or status >= 500):
                 raise self._told_error(error)
-            await asyncio.sleep(min(0.5 * 2**attempt, 8.0))
+            await _pause(attempt)
         raise AssertionError("the last attempt returns or raises")
 
     async def _asked(self, call: Callable[[], Awaitable[Any]], seconds: float) -> Any:
@@ -348,6 +348,11 @@ class Wire:
         return text if len(text) <= most else text[: most - 3] + "..."
 
 
+async def _pause(attempt: int) -> None:
+    """Wait before the next attempt, longer each time."""
+    await asyncio.sleep(min(0.5 * 2**attempt, 8.0))
+
+
 def _transport_errors(http: Any) -> tuple[type[Exception], ...]:
     """What the SDK's HTTP library raises amid a stream, where the SDK does not translate it."""
     for base in type(http).__mro__:
@@ -368,9 +373,7 @@ def _sent(fields: dict[str, Any]) -> str:
 def _message(reply: dict[str, Any]) -> dict[str, Any]:
     choices = reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else {}
-    choice = choice if isinstance(choice, dict) else {}
-    message = choice.get("message")
-    return message if isinstance(message, dict) else {"content": choice.get("text")}
+    return message_of(choice if isinstance(choice, dict) else {})
 
 
 def _written(reply: dict[str, Any]) -> str:
