@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core import Failed
 
-FAULTS = (RuntimeError, NotImplementedError, ValueError, IndexError, ArithmeticError)
+FAULTS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What an ask's text, schema or numbers may raise; anything else is an error of the engine."""
 
 
