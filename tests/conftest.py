@@ -1,15 +1,16 @@
-"""Fixtures shared by all tests: the data folder, the real model, GPU skipping."""
+"""Fixtures shared by all tests: the data folder, the real model, a server, GPU skipping."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import repaired
 from denizens.models.threads import sleep_while_waiting
+from denizens.tests.pretender import Pretender
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ def smollm2() -> Model:
 
     model: Model = load_model("smollm2")
     return model
+
+
+@pytest.fixture
+def server() -> Iterator[Pretender]:
+    """A fresh server of the OpenAI protocol, which answers well."""
+    made = Pretender()
+    yield made
+    made.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

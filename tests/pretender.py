@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from denizens.core import Done, Generate, Message, ModelAsk
+from denizens.core import Delta, Done, Generate, Message, ModelAsk
 
 
 def tokens_of(text: str) -> list[str]:
@@ -237,6 +237,17 @@ def answers(model: Any, asks: Sequence[ModelAsk]) -> list[Any]:
     while events := client.wait():
         found |= {event.ticket: event.answer for event in events if isinstance(event, Done)}
     return [found[ticket] for ticket in tickets]
+
+
+def streamed(model: Any, **settings: Any) -> tuple[list[str], Any]:
+    """The pieces that a reader is shown of a stream, and the answer."""
+    client = model.client()
+    client.submit(say(stream=True, **settings), "Bo")
+    events: list[Delta | Done] = []
+    while found := client.wait():
+        events += found
+    answer = next(event.answer for event in events if isinstance(event, Done))
+    return [event.text for event in events if isinstance(event, Delta)], answer
 
 
 def told(content: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:

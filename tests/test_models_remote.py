@@ -29,14 +29,6 @@ PERSON = {
 
 
 @pytest.fixture
-def server() -> Iterator[Pretender]:
-    """A fresh server that answers well."""
-    made = Pretender()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def model(server: Pretender) -> Iterator[RemoteModel]:
     """Connected to it, with the server's embeddings."""
     made = connect(f"openai:{server.url}?retries=2", embedder="server")

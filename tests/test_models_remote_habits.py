@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from denizens.core import (
     Choose,
-    Delta,
-    Done,
     Generate,
     Message,
     ModelError,
@@ -23,7 +21,7 @@ from denizens.models.remote_key import credential
 from denizens.models.remote_name import read_server_name
 from denizens.models.remote_reply import ReasoningFilter
 from denizens.models.remote_stream import EventReader
-from denizens.tests.pretender import Pretender, answers, chunks, say, told
+from denizens.tests.pretender import Pretender, answers, chunks, say, streamed, told
 
 pytest.importorskip("openai")
 
@@ -36,12 +34,10 @@ BO = '{"name": "Bo", "age": 7}'
 
 
 @pytest.fixture
-def server() -> Iterator[Pretender]:
-    """A fresh server of a kind that nobody knows."""
-    made = Pretender()
-    made.models = [{"id": "toy", "owned_by": "somebody"}]
-    yield made
-    made.close()
+def server(server: Pretender) -> Pretender:
+    """Of a kind that nobody knows."""
+    server.models = [{"id": "toy", "owned_by": "somebody"}]
+    return server
 
 
 @pytest.fixture
@@ -54,17 +50,6 @@ def model(server: Pretender) -> Iterator[RemoteModel]:
 
 def said_no(message: str, status: int = 400, **more: Any) -> tuple[int, Any]:
     return status, {"error": {"message": message, **more}}
-
-
-def streamed(model: RemoteModel) -> tuple[str, Any]:
-    """What a reader is shown of a stream, and the answer."""
-    client = model.client()
-    client.submit(say(stream=True), "Bo")
-    shown, answer = "", None
-    while found := client.wait():
-        shown += "".join(event.text for event in found if isinstance(event, Delta))
-        answer = next((event.answer for event in found if isinstance(event, Done)), answer)
-    return shown, answer
 
 
 @pytest.mark.parametrize(
@@ -245,7 +230,7 @@ def test_streams_of_other_makes(server: Pretender, model: RemoteModel) -> None:
     ]:
         server.streams = [raw]
         shown, answer = streamed(model)
-        assert (shown, answer.text) == (text, text)
+        assert ("".join(shown), answer.text) == (text, text)
     reader = EventReader()
     pieces = [b"\xef", b"\xbb", b"\xbfda", b"ta: 1\n\n"]
     assert [data for piece in pieces for data in reader.feed(piece)] == ["1"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,14 +35,12 @@ SECRET = "sk-mine-4711"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretender]:
-    """A fresh server, beside a key in the environment and an organisation's name."""
+def server(server: Pretender, monkeypatch: pytest.MonkeyPatch) -> Pretender:
+    """Beside a key in the environment and an organisation's name."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"X-Pass: {SECRET}\nAuthorization: Bearer {SECRET}")
-    made = Pretender()
-    yield made
-    made.close()
+    return server
 
 
 def from_file(server: Pretender, folder: Path) -> Scenario:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +15,6 @@ from denizens.simulation import begin, figures, load_scenario, replay
 from denizens.tests.pretender import Pretender, answers, say, until
 
 pytest.importorskip("openai")
-
-
-@pytest.fixture
-def server() -> Iterator[Pretender]:
-    """A fresh server that answers well."""
-    made = Pretender()
-    yield made
-    made.close()
 
 
 def test_the_key_stays_secret(server: Pretender, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from denizens.core import Choose, Delta, Done, Failed, Generate, Message, Option, Rate
+from denizens.core import Choose, Failed, Generate, Message, Option, Rate
 from denizens.models.remote import RemoteModel, connect
 from denizens.models.remote_reply import ReasoningFilter
 from denizens.models.remote_schema import value_of
 from denizens.models.remote_scores import guided_label
 from denizens.models.remote_stream import EventReader
-from denizens.tests.pretender import Pretender, answers, chunks, say, told
+from denizens.tests.pretender import Pretender, answers, chunks, say, streamed, told
 
 pytest.importorskip("openai")
 
@@ -29,14 +29,6 @@ WAYS = (Option("mill", "grind the grain"), Option("pond", "swim in the water"), 
 
 
 @pytest.fixture
-def server() -> Iterator[Pretender]:
-    """A fresh server that answers well."""
-    made = Pretender()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def model(server: Pretender) -> Iterator[RemoteModel]:
     """Connected to it, with the server's embeddings."""
     made = connect(f"openai:{server.url}?retries=0", embedder="server")
@@ -46,17 +38,6 @@ def model(server: Pretender) -> Iterator[RemoteModel]:
 
 def pick(about: str = "grain", **settings: Any) -> Choose:
     return Choose(messages=(), options=WAYS, about=about, **settings)
-
-
-def streamed(model: RemoteModel, **settings: Any) -> tuple[list[str], Any]:
-    """The pieces that a reader is shown, and the answer."""
-    client = model.client()
-    client.submit(say(stream=True, **settings), "Bo")
-    events: list[Delta | Done] = []
-    while found := client.wait():
-        events += found
-    answer = next(event.answer for event in events if isinstance(event, Done))
-    return [event.text for event in events if isinstance(event, Delta)], answer
 
 
 @pytest.mark.parametrize(
