@@ -83,7 +83,7 @@ def assemble(
         warnings.warn(
             f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
             "trained to chat answers worse so: add its chat_template.jinja",
-            stacklevel=3,
+            stacklevel=4,  # beyond load_model and its check of arguments
         )
     voice = _voice(name, model, tokenizer, prompter.template, vocabulary, small)
     keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
