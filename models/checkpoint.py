@@ -195,12 +195,17 @@ def require_decoder(source: str, config: Any) -> None:
         )
     if not causal:
         raise ModelError(f"{source}: is a {kind} model, which is no language model; {remedy}")
-    classes = [str(name) for name in getattr(config, "architectures", None) or ()]
+    classes = class_names(config)
     heads = [name for name in classes if name.endswith(HEADS) and not name.endswith(WRITERS)]
     if classes and len(heads) == len(classes):
         raise ModelError(
             f"{source}: is a {classes[0]}, without the layer that writes text; {remedy}"
         )
+
+
+def class_names(config: Any) -> list[str]:
+    """The classes that a configuration says it was saved from."""
+    return [str(name) for name in getattr(config, "architectures", None) or ()]
 
 
 def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = None) -> None:

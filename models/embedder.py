@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..core import ModelCorrupt, ModelError, repaired
 from .checkpoint import (
+    class_names,
     explained,
     read_config,
     read_json_object,
@@ -140,7 +141,7 @@ class Embedder:
 
 def _require_vectors(folder: Path, config: Any) -> None:
     """Raises ModelError for a model that judges texts (a reranker, a classifier)."""
-    classes = [str(name) for name in getattr(config, "architectures", None) or ()]
+    classes = class_names(config)
     judges = bool(classes) and all("Classification" in n or "Answering" in n for n in classes)
     if judges and not (folder / "modules.json").is_file():
         raise ModelError(
