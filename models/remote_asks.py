@@ -326,10 +326,10 @@ class Asker:
 
 def _no_text(reply: Reply) -> Failed:
     """The answer to an ask for text that got none."""
+    reason = "limit" if reply.cut else "empty"
     if reply.reasoned:
         why = "the model reasoned and wrote no answer"
         remedy = "turn its reasoning off at the server, or take a model that answers at once"
-        return Failed(reason="limit" if reply.cut else "empty", detail=f"{why}; {remedy}")
+        return Failed(reason=reason, detail=f"{why}; {remedy}")
     told = f" (it ended by '{reply.finish}')" if reply.finish else ""
-    reason = "limit" if reply.cut else "empty"
     return Failed(reason=reason, detail=f"the server's answer holds no text{told}")
