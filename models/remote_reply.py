@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import repaired
-from .remote_faults import Fault, Unusable, fault_of_status
+from .remote_faults import Fault, Unusable
 
 # What models write around their reasoning where the server does not take it out. Any closing
 # mark ends what any opening mark began, since fine-tuned models mix them.
@@ -212,14 +212,11 @@ def read_reply(reply: dict[str, Any], *, begun: bool = False) -> Reply:
 
 
 def first_choice(reply: dict[str, Any]) -> dict[str, Any]:
-    """The first of a reply's choices. Raises Fault when there is none, with the error that
-    some gateways send in its place."""
+    """The first of a reply's choices. Raises Fault when there is none."""
     choices = reply.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         found: dict[str, Any] = choices[0]
         return found
-    if error := reply.get("error"):
-        raise error_fault(error)
     raise Unusable("empty", f"the server's reply has no choices: {str(reply)[:200]}")
 
 
@@ -227,15 +224,6 @@ def message_of(choice: dict[str, Any]) -> dict[str, Any]:
     """A choice's message; of a plain completion its text as one."""
     message = choice.get("message")
     return message if isinstance(message, dict) else {"content": choice.get("text")}
-
-
-def error_fault(error: object) -> Fault:
-    """The Fault of an error that a server tells inside a reply which is none."""
-    if not isinstance(error, dict):
-        return Fault("engine", f"the server answered with an error: {str(error)[:200]}")
-    said = str(error.get("message") or error)[:300]
-    status = error_status(error)
-    return fault_of_status(status, f"the server answered with an error {status or ''}: {said}")
 
 
 def error_status(error: object) -> int:

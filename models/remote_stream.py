@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core import repaired
 from .remote_faults import Fault
-from .remote_reply import error_fault, message_text
+from .remote_reply import message_text
 
 DONE = "[DONE]"
 BOM = b"\xef\xbb\xbf"
@@ -78,11 +78,15 @@ def _events(lines: list[str]) -> list[str]:
 class StreamReader:
     """Puts a chat completion together from its chunks and tells its text as it comes.
 
-    ``tell`` returns whether that was enough: then no more is read."""
+    ``tell`` returns whether that was enough: then no more is read. ``fault`` reads an error
+    that the server sends in the stream."""
 
-    def __init__(self, address: str, tell: Callable[[str], bool]) -> None:
+    def __init__(
+        self, address: str, tell: Callable[[str], bool], fault: Callable[[object], Fault]
+    ) -> None:
         self._address = address
         self._tell = tell
+        self._fault = fault
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._refusal = ""
@@ -138,7 +142,7 @@ class StreamReader:
         if not isinstance(chunk, dict):
             return
         if chunk.get("error"):
-            raise error_fault(chunk["error"])
+            raise self._fault(chunk["error"])
         self.usage = chunk.get("usage") or self.usage
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:

@@ -208,13 +208,15 @@ class Wire:
     ) -> dict[str, Any]:
         client = self._client.with_options(max_retries=0)
         extra = {key: value for key, value in fields.items() if key not in ("model", "messages")}
-        reader = StreamReader(self.name.url, tell)
+        reader = StreamReader(self.name.url, tell, self._told_error)
         async with client.chat.completions.with_streaming_response.create(
             model=fields["model"], messages=fields["messages"], stream=True, extra_body=extra
         ) as response:
             if "json" in response.headers.get("content-type", ""):
                 # A server that does not stream answers in one piece.
                 found = self._json(await response.json())
+                if found.get("error") and not found.get("choices"):
+                    raise self._told_error(found["error"])
                 cost.add(found.get("usage"), _sent(fields), _written(found))
                 tell(message_text(_message(found))[0])
                 return found

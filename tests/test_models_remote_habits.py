@@ -74,6 +74,15 @@ def test_a_prompt_too_long_in_any_words(
     assert found.dropped == ("Of less use.",)
 
 
+def test_a_prompt_too_long_told_in_a_stream(server: Pretender, model: RemoteModel) -> None:
+    """An error in a stream of status 200 is read like any other: the prompt is shortened."""
+    error = {"message": "maximum context length is 60 tokens, you sent 90", "code": 400}
+    parts = (Part("Keep this."), Part("Of less use.", drop=1))
+    server.moods = [chunks(end=f"data: {json.dumps({'error': error})}\n\n".encode())]
+    (found,) = answers(model, [Generate(messages=(Message("user", parts),), stream=True)])
+    assert found.dropped == ("Of less use.",)
+
+
 def test_passing_errors_in_a_good_status(server: Pretender) -> None:
     """An error that may pass is asked again also where the status says 200; others are not."""
     model = connect(f"openai:{server.url}?retries=1", embedder="server")
