@@ -223,8 +223,3 @@ def _without(row: Row, whom: Person, going: bool) -> Row:
     if len(others) < len(record.audience):
         return Row(replace(record, audience=others), row.step, row.vector)
     return row
-
-
-def _search(path: Path, texts: Sequence[str], kept: Sequence[str]) -> tuple[int, int, int]:
-    """See ``traces.search_texts``."""
-    return search_texts(path, texts, kept)
