@@ -77,14 +77,13 @@ def forget(
     with Store(path, create=False) as store:
         prepare(store)
         chosen = _chosen(store, person, agent)
-        before = list(kept_in(store, chosen))
-        others = _people([*before, *kept_in(store)]) | frozenset(agents(store))
+        before = list(kept_in(store))
+        whom = Person(person, _people(before) | frozenset(agents(store)))
         counts: dict[AgentId, int] = {}
         beside: dict[str, int] = {}
         with store.transaction():
-            whom = Person(person, others)
             marked = {name: _marked(store, name, whom, mentions) for name in chosen}
-            erasure = Erasure(person, chosen, mentions, marked, others)
+            erasure = Erasure(whom, chosen, mentions, marked)
             for part, erase in ERASERS.items():
                 if count := erase(store, erasure):
                     beside[part] = count
@@ -95,8 +94,8 @@ def forget(
         after = list(kept_in(store))
         cells = search_cells(store, whom) if mentions and not agent else 0
         schema = "\n".join(row[0] for row in store.rows("SELECT sql FROM sqlite_master") if row[0])
-    mine = [kept for kept in after if kept.agent in chosen or not kept.agent]
-    lost = {text for text in _lost(before, mine) if not whom.is_name(text)}
+    mine = _kept_of(chosen, after)
+    lost = {text for text in _lost(_kept_of(chosen, before), mine) if not whom.is_name(text)}
     kept = [text for one in after for text in (*one.words, *one.labels)]
     searched, found, shared = search_texts(Path(path), lost, kept)
     named = sum(any(map(whom.named_in, (*one.words, *one.labels))) for one in mine)
@@ -132,6 +131,11 @@ def _people(kept: Iterable[Kept]) -> frozenset[AgentId]:
     return frozenset(
         label.removeprefix("person:") for one in kept for label in one.labels if ":" not in label
     )
+
+
+def _kept_of(chosen: Sequence[AgentId], kept: Iterable[Kept]) -> list[Kept]:
+    """What is in some memories, or in what they share."""
+    return [one for one in kept if one.agent in chosen or not one.agent]
 
 
 def _lost(before: Iterable[Kept], after: Iterable[Kept]) -> set[str]:

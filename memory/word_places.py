@@ -6,7 +6,7 @@ A table that is not on it makes a test fail, so that a new one cannot be left ou
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -168,15 +168,14 @@ class Kept:
     labels: tuple[str, ...]
 
 
-def kept_in(store: Store, agents: Collection[AgentId] | None = None) -> Iterator[Kept]:
-    """The words and labels in a file; of ``agents`` alone where they are given."""
+def kept_in(store: Store) -> Iterator[Kept]:
+    """The words and labels in a file."""
     for place in WORDS:
-        owned = "agent" in WORDLESS[place.table]
         if not store.one("SELECT 1 FROM sqlite_master WHERE name = ?", (place.table,)):
             continue
-        whose = "agent" if owned else "''"
+        whose = "agent" if "agent" in WORDLESS[place.table] else "''"
         for agent, value in store.each(f"SELECT {whose}, {place.column} FROM {place.table}"):
-            if value is None or (agents is not None and owned and agent not in agents):
+            if value is None:
                 continue
             body = value if place.table == "texts" else json.loads(value)
             words = tuple(text for text in place.words(body) if text)
