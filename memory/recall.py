@@ -17,7 +17,7 @@ from ..core import KINDS, AgentId, Cue, Hit, RecordId, Time
 from .codes import CELLS_FROM
 from .fitting import check_cue, row_of
 from .index import units
-from .matching import Match, explained, match
+from .matching import Match, asked_words, explained, match
 from .picking import finished, width
 from .scene import Scene
 from .scoring import best, by_rank, fading, listed, scaled
@@ -64,8 +64,9 @@ def recall(
     chosen, found = _best(scene, held_against, width(cue))
     if held_against is not None:
         words = scene.shelf.lexical
+        asked = asked_words(words, cue)
         found = tuple(
-            replace(hit, **explained(held_against, words, place, cue))
+            replace(hit, **explained(held_against, words, place, asked))
             for hit, place in zip(found, chosen, strict=True)
         )
     return finished(found, scene, cue)
