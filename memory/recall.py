@@ -83,24 +83,20 @@ def _best(
     while True:
         parts = whole or parts_of(scene, wide)
         chosen = best(parts.score, wide)
-        first = np.arange(len(chosen))
-        if scene.rules.distinct:
-            said = scene.shelf.saying.array[parts.places[chosen]]
-            first = np.sort(np.unique(said, return_index=True)[1])
-        if len(first) == len(chosen) or len(first) >= wanted or wide >= scene.count:
+        if not scene.rules.distinct:
+            break
+        said = scene.shelf.saying.array[parts.places[chosen]]
+        different = len(set(said.tolist()))
+        if different == len(said):
+            break
+        if different >= wanted or wide >= scene.count:
+            copies = np.ones(len(said), np.bool_)
+            copies[np.unique(said, return_index=True)[1]] = False
+            chosen = chosen[np.sort(np.argsort(copies, kind="stable")[:wanted])]
             break
         wide *= 8
-    if len(first) < wanted:
-        copies = np.setdiff1d(np.arange(len(chosen)), first)
-        first = np.sort(np.concatenate([first, copies[: wanted - len(first)]]))
-    chosen = chosen[first[:wanted]]
+    chosen = chosen[:wanted]
     return chosen.tolist(), hits(scene.shelf, parts, chosen)
-
-
-def _copied(found: Sequence[Hit]) -> bool:
-    """Whether some of the hits say the same."""
-    said = {(hit.record.text, hit.record.who, hit.record.audience) for hit in found}
-    return len(said) < len(found)
 
 
 def parts_of(scene: Scene, limit: int) -> Parts:
@@ -361,12 +357,7 @@ def recall_many(
     rows: Sequence[Vector | None] = list(vectors) if vectors is not None else _embedded(requests)
     if len(rows) != len(requests):
         raise ValueError(f"{len(requests)} cues, but {len(rows)} rows of vectors")
-    answers = {
-        place: found
-        for place, found in together(requests, rows).items()
-        # Copies among them: asked alone, others make up for these.
-        if not requests[place][0].rules_for(requests[place][1]).distinct or not _copied(found)
-    }
+    answers = together(requests, rows)
     chosen: dict[tuple[int, str, int | None], dict[RecordId, Time]] = {}
     for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
         if place in answers:
