@@ -141,6 +141,8 @@ class Memory:
     def _another_spelling(self) -> None:
         """Refuse a name under which nothing is kept where its other spelling has a memory: a
         second one would begin beside it, and the first be missed in silence."""
+        if head(self.store, self.agent).records:
+            return
         known = agents(self.store)
         if self.agent in known:
             return
