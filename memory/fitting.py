@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 LARGEST = (1 << 63) - 1
 """The largest whole number of a file's columns."""
 _KINDS = frozenset(KINDS)
-_TEXTS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
+TEXTS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
+"""The fields of a record that hold a text."""
 
 
 def record_fault(record: Record, expected: RecordId) -> str:
@@ -74,7 +75,7 @@ def _field_fault(record: Record) -> str:
     if not isinstance(kind, str) or kind not in _KINDS:
         hint = nearest(str(kind), KINDS)
         return f"unknown kind {kind!r}{hint}; known: {', '.join(KINDS)}"
-    for name in _TEXTS:
+    for name in TEXTS:
         if not isinstance(getattr(record, name), str):
             return text_fault(name, getattr(record, name))
     if isinstance(record.importance, bool) or not isinstance(record.importance, int | float):

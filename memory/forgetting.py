@@ -30,7 +30,7 @@ from .table import (
     write_head,
 )
 from .traces import search_cells, search_name, search_texts
-from .word_places import Kept, kept_in
+from .word_places import RECORD_WORDS, Kept, kept_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +185,7 @@ def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> froze
 
 
 def _mentioned(record: Record, whom: Person) -> bool:
-    fields = (record.text, record.subject, record.object, record.place, record.episode)
-    return any(map(whom.named_in, (*fields, record.predicate, record.source)))
+    return any(whom.named_in(getattr(record, name)) for name in RECORD_WORDS)
 
 
 def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime) -> int:

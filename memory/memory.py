@@ -33,6 +33,7 @@ from ..store import Store
 from .claim import shared_audience
 from .encoding import body_of, gone, read_body
 from .fitting import (
+    TEXTS,
     embedded_rows,
     kinds_fault,
     name_fault,
@@ -506,6 +507,5 @@ class Memory:
 
 def _halved(record: Record) -> bool:
     """Whether a record's texts hold half a character."""
-    texts = (record.text, record.who, record.place, record.subject, record.predicate)
-    whole = "".join((*texts, record.object, record.episode, record.source, *record.audience))
+    whole = "".join((*(getattr(record, name) for name in TEXTS), *record.audience))
     return whole != repaired(whole)

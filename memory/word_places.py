@@ -15,7 +15,8 @@ from ..store import Store
 
 Reader: TypeAlias = Callable[[Json], Iterator[str]]
 
-_RECORD = ("text", "subject", "predicate", "object", "place", "episode", "source")
+RECORD_WORDS = ("text", "subject", "predicate", "object", "place", "episode", "source")
+"""The fields of a record with words in them."""
 
 
 def leaves(value: Json) -> Iterator[str]:
@@ -82,7 +83,7 @@ def _talk_words(body: Json) -> Iterator[str]:
         yield from _fields("text", "data", "value", "error", "detail", "dropped")(answer)
         for hit in answer.get("hits", ()):
             for record in (hit["record"], *hit.get("around", ())):
-                yield from _fields(*_RECORD)(record)
+                yield from _fields(*RECORD_WORDS)(record)
 
 
 def _no_labels(body: Json) -> Iterator[str]:
@@ -102,7 +103,9 @@ class WordPlace:
 
 
 WORDS = (
-    WordPlace("memory_records", "body", "records", _fields(*_RECORD), _fields("who", "audience")),
+    WordPlace(
+        "memory_records", "body", "records", _fields(*RECORD_WORDS), _fields("who", "audience")
+    ),
     WordPlace("memory_log", "data", "log", _fields("why"), _fields("who")),
     WordPlace(
         "claims_lines",
