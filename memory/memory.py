@@ -418,7 +418,7 @@ class Memory:
         for ``person`` only what is for everybody or for them."""
         from .holding import records
 
-        self._refuse(kinds_fault(kinds) or text_fault("person", person))
+        self._refuse(kinds_fault(kinds))
         return records(self, kinds, last, person)
 
     def record(self, id: RecordId) -> Record:
