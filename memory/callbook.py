@@ -179,9 +179,8 @@ class CallBook:
             return
         marks = ", ".join("?" * len(states))
         where = f"WHERE state IN ({marks})" if states else ""
-        sql = f"SELECT {_COLUMNS} FROM calls {where} ORDER BY step, agent, path"
-        for row in self.store.rows(sql, states):
-            yield AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)
+        for _, place, entry in self._keyed(f"{where} ORDER BY step, agent, path", states):
+            yield place, entry
 
     def agents(self) -> tuple[AgentId, ...]:
         """Whose calls and talks there are, in order of name."""
@@ -321,17 +320,17 @@ class CallBook:
                         f"a reply of {agent} to {thought['message']['who']} that waited for an "
                         "answer told of them, and went too"
                     )
-        rows = [(where, key, entry) for key, where, entry in self._keyed() if where.agent in agents]
-        gone = [
-            self._erase(where, key, entry, whom, named, talks, left) for where, key, entry in rows
-        ]
-        return len(talks) + sum(gone)
+        gone = sum(
+            self._erase(where, key, entry, whom, named, talks, left)
+            for key, where, entry in list(self._keyed("ORDER BY key"))
+            if where.agent in agents
+        )
+        return len(talks) + gone
 
-    def _keyed(self) -> list[tuple[str, AskId, Entry]]:
-        rows = self.store.rows(f"SELECT {_COLUMNS} FROM calls ORDER BY key")
-        return [
-            (row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)) for row in rows
-        ]
+    def _keyed(self, clause: str, given: Sequence[str] = ()) -> Iterator[tuple[str, AskId, Entry]]:
+        """Calls with their keys and where they were made."""
+        for row in self.store.rows(f"SELECT {_COLUMNS} FROM calls {clause}", given):
+            yield row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)
 
     def _erase(
         self,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, MemoryFault, RecordId, Time
+from ..core import AgentId, RecordId, Time
 from .claim import Claim
 from .claim_names import name_key
-from .fitting import export_target
+from .fitting import export_file
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -135,15 +134,8 @@ def write_graphml(found: nx.MultiDiGraph, target: Path | str) -> int:
             confidence=claim.confidence,
             who=_clean(claim.who),
         )
-    target = export_target(target)
-    part = target.with_name(f"{target.name}.part{os.getpid()}")
-    try:
+    with export_file(target) as part:
         nx.write_graphml_xml(plain, part)
-        os.replace(part, target)
-    except OSError as error:
-        raise MemoryFault(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
     return int(plain.number_of_edges())
 
 

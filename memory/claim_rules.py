@@ -46,11 +46,12 @@ _BEGINS = (
     r"(?=(?:(?:now|today|then|these days|so|instead|yesterday|also) )?"
     r"(?:I|[Mm]y|[Yy]ou|[Yy]our|[A-Z][\w'’-]{0,40}(?: [A-Z][\w'’-]{0,40}){0,3}) )"
 )
+_VERBS = "lives?|works?|plays?|studies|drives?|moved|likes?|is|has"
 _CLAUSES = re.compile(
     rf"[,;:]? (?:and|but|so|because|while|although|though) {_BEGINS}|[,;:] {_BEGINS}"
-    r"|,? and (?=(?:lives?|works?|plays?|studies|drives?|moved|likes?|is|has) )"
+    rf"|,? and (?=(?:{_VERBS}) )"
 )
-_VERB = re.compile(r"(?:lives?|works?|plays?|studies|drives?|moved|likes?|is|has) ")
+_VERB = re.compile(rf"(?:{_VERBS}) ")
 # What is asked, supposed or wished was not said to be so. ("May" is a month.)
 _SUPPOSED = re.compile(
     r"\?|\bmay\b|(?i:\b(?:if|unless|whether|would|could|should|might|maybe|perhaps|wants? to|"

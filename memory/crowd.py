@@ -109,8 +109,19 @@ def together(
             piece = group[start : start + PIECE]
             with uncollected():
                 found = _recall(pool, piece, queries[start : start + PIECE])
-            answers.update(zip([asked.place for asked in piece], found, strict=True))
+            answers.update(
+                (asked.place, hits)
+                for asked, hits in zip(piece, found, strict=True)
+                # Copies among them: asked alone, others make up for these.
+                if not (asked.stand.rules.distinct and _copied(hits))
+            )
     return answers
+
+
+def _copied(found: Sequence[Hit]) -> bool:
+    """Whether some of the hits say the same."""
+    said = {(hit.record.text, hit.record.who, hit.record.audience) for hit in found}
+    return len(said) < len(found)
 
 
 def _grouped(

@@ -88,8 +88,7 @@ def pieces(blocks: Iterable[Block], words: int = WORDS) -> Iterator[Piece]:
     for block in blocks:
         # The title is embedded with the text.
         room = max(words // 2, words - size_of(block.title)) if block.title else words
-        for part in _cut(block, room):
-            count = size_of(part.text)
+        for part, count in _cut(block, room):
             apart = bool(waiting) and (
                 part.title != waiting[0].title
                 or (part.unit != "lines" and part.first != waiting[0].first)
@@ -113,9 +112,10 @@ def _joined(blocks: list[Block]) -> Piece:
     return Piece(text, first.title, place(first.unit, first.first, last.last))
 
 
-def _cut(block: Block, words: int) -> Iterator[Block]:
-    if size_of(block.text) <= words:
-        yield block
+def _cut(block: Block, words: int) -> Iterator[tuple[Block, int]]:
+    """A block in parts of at most so many words, each with its size."""
+    if (whole := size_of(block.text)) <= words:
+        yield block, whole
         return
     lines = block.text.split("\n")
     if len(lines) == block.last - block.first + 1 and len(lines) > 1:
@@ -134,7 +134,7 @@ def _cut(block: Block, words: int) -> Iterator[Block]:
             return
         # One by one they fit and together not: the rounding of each.
     for text in _sentences(block.text, words):
-        yield Block(text, block.unit, block.first, block.last, block.title)
+        yield Block(text, block.unit, block.first, block.last, block.title), size_of(text)
 
 
 def _of_lines(block: Block, held: list[tuple[int, str]]) -> Block:

@@ -12,7 +12,7 @@ import numpy as np
 from ..core import Cue, Hit
 from .fitting import row_of
 from .lexical import Lexical, saturated, weight
-from .matching import K1, Match, explained, match
+from .matching import K1, Match, asked_words, explained, match
 from .scene import Scene
 from .scoring import best, scaled
 
@@ -61,6 +61,7 @@ def episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHi
         return ()
     found = match(shelf, places, query, cue, count)
     index = shelf.lexical
+    asked = asked_words(index, cue)
     groups = Groups(found, index)
     parts = groups.parts()
     score = np.zeros(len(groups.numbers))
@@ -78,7 +79,7 @@ def episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHi
                     recency=0.0,
                     importance=0.0,
                     relevance=float(found.fit[place]),
-                    **explained(found, index, int(place), cue),
+                    **explained(found, index, int(place), asked),
                 )
                 for place in groups.top(group, EVIDENCE)
             ),

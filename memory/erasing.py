@@ -19,20 +19,14 @@ from .person_names import Person
 @dataclass(frozen=True, slots=True)
 class Erasure:
     """Whom to erase, from whose memories, and which records of each are going; ``mentions``:
-    whatever names them goes too. ``others`` are the people known by name beside them; ``left``
-    takes what could not be erased, or must be known of what was, in words."""
+    whatever names them goes too. ``left`` takes what could not be erased, or must be known of
+    what was, in words."""
 
-    person: AgentId
+    whom: Person
     agents: tuple[AgentId, ...]
     mentions: bool
     records: dict[AgentId, frozenset[RecordId]]
-    others: frozenset[AgentId] = frozenset()
     left: list[str] = field(default_factory=list)
-
-    @property
-    def whom(self) -> Person:
-        """The person by name."""
-        return Person(self.person, self.others)
 
     def named(self) -> Callable[[str], bool]:
         """Whether a text goes since it names them."""
@@ -45,9 +39,9 @@ def erase_claims(store: Store, erasure: Erasure) -> int:
     return sum(
         Claims(Memory(store, agent)).erase(
             erasure.records.get(agent, ()),
-            erasure.person,
+            erasure.whom.name,
             mentions=erasure.mentions,
-            others=erasure.others,
+            others=erasure.whom.others,
         )
         for agent in erasure.agents
     )
@@ -57,11 +51,11 @@ def erase_documents(store: Store, erasure: Erasure) -> int:
     """Empty the lines on documents of which records are going, and write the lines anew for
     those of which some stay (with ``mentions`` a name or a place in it that names them is left
     out); returns how many lines."""
-    count = 0
+    count, named = 0, erasure.named()
     for agent in erasure.agents:
         going = set(erasure.records.get(agent, ()))
         bodies = {e.n: e.body for e in Tail.of(DOCUMENTS, store, agent).entries if e.body}
-        kept = {n: _document_kept(body, going, erasure.named()) for n, body in bodies.items()}
+        kept = {n: _document_kept(body, going, named) for n, body in bodies.items()}
         stay = {body["document"] for body in kept.values() if body and body["records"]}
         first: dict[str, int] = {}
         for n, body in bodies.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +25,7 @@ from ..core import (
 )
 from .claim import visible
 from .encoding import gone
-from .fitting import LARGEST, export_target, number_fault, record_fault, row_fault, step_fault
+from .fitting import LARGEST, export_file, number_fault, record_fault, row_fault, step_fault
 from .ledger import Entry, entry_fault, read_entries, read_quarantine, write_entry
 from .line_checks import line_fault, record_numbers
 from .logbook import BESIDE, Tail
@@ -61,19 +60,11 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
     makes an equal memory, digests included. For a ``person`` it is what is for them or for
     everybody, no more: to be read, and too little to be imported.
     """
-    target = export_target(path)
-    part = target.with_name(f"{target.name}.part{os.getpid()}")
     count = 0
-    try:
-        with part.open("w", encoding="utf-8") as out:
-            for line in _lines(memory, person):
-                out.write(canonical(line) + "\n")
-                count += 1
-        os.replace(part, target)
-    except OSError as error:
-        raise MemoryFault(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with export_file(path) as part, part.open("w", encoding="utf-8") as out:
+        for line in _lines(memory, person):
+            out.write(canonical(line) + "\n")
+            count += 1
     return count
 
 

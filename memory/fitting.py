@@ -8,7 +8,9 @@ holds to: what was let in can be read again.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 LARGEST = (1 << 63) - 1
 """The largest whole number of a file's columns."""
 _KINDS = frozenset(KINDS)
-_TEXTS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
+TEXTS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
+"""The fields of a record that hold a text."""
 
 
 def record_fault(record: Record, expected: RecordId) -> str:
@@ -74,7 +77,7 @@ def _field_fault(record: Record) -> str:
     if not isinstance(kind, str) or kind not in _KINDS:
         hint = nearest(str(kind), KINDS)
         return f"unknown kind {kind!r}{hint}; known: {', '.join(KINDS)}"
-    for name in _TEXTS:
+    for name in TEXTS:
         if not isinstance(getattr(record, name), str):
             return text_fault(name, getattr(record, name))
     if isinstance(record.importance, bool) or not isinstance(record.importance, int | float):
@@ -106,9 +109,23 @@ def numbers_fault(name: str, values: object) -> str:
     return f"{name} {values!r:.60} are no sequence of numbers; write [number]"
 
 
-def export_target(path: object) -> Path:
-    """Where an export is to be written. Raises MemoryFault for what is no path, and for a file
-    in which something is kept: an export would take its place."""
+@contextmanager
+def export_file(path: object) -> Iterator[Path]:
+    """A file to write an export into, which takes its place at the end, whole or not at all.
+    Raises MemoryFault for what is no path, for a file in which something is kept, and where it
+    cannot be written."""
+    target = _export_target(path)
+    part = target.with_name(f"{target.name}.part{os.getpid()}")
+    try:
+        yield part
+        os.replace(part, target)
+    except OSError as error:
+        raise MemoryFault(f"{target}: cannot be written ({error.strerror})") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _export_target(path: object) -> Path:
     if not isinstance(path, str | Path) or not str(path) or "\x00" in str(path):
         raise MemoryFault(f"{path!r:.60} is no path; name the file to write")
     target = Path(path)

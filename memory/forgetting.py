@@ -30,7 +30,7 @@ from .table import (
     write_head,
 )
 from .traces import search_cells, search_name, search_texts
-from .word_places import Kept, kept_in
+from .word_places import RECORD_WORDS, Kept, kept_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,13 @@ def forget(
     with Store(path, create=False) as store:
         prepare(store)
         chosen = _chosen(store, person, agent)
-        before = list(kept_in(store, chosen))
-        others = _people([*before, *kept_in(store)]) | frozenset(agents(store))
+        before = list(kept_in(store))
+        whom = Person(person, _people(before) | frozenset(agents(store)))
         counts: dict[AgentId, int] = {}
         beside: dict[str, int] = {}
         with store.transaction():
-            whom = Person(person, others)
             marked = {name: _marked(store, name, whom, mentions) for name in chosen}
-            erasure = Erasure(person, chosen, mentions, marked, others)
+            erasure = Erasure(whom, chosen, mentions, marked)
             for part, erase in ERASERS.items():
                 if count := erase(store, erasure):
                     beside[part] = count
@@ -95,8 +94,8 @@ def forget(
         after = list(kept_in(store))
         cells = search_cells(store, whom) if mentions and not agent else 0
         schema = "\n".join(row[0] for row in store.rows("SELECT sql FROM sqlite_master") if row[0])
-    mine = [kept for kept in after if kept.agent in chosen or not kept.agent]
-    lost = {text for text in _lost(before, mine) if not whom.is_name(text)}
+    mine = _kept_of(chosen, after)
+    lost = {text for text in _lost(_kept_of(chosen, before), mine) if not whom.is_name(text)}
     kept = [text for one in after for text in (*one.words, *one.labels)]
     searched, found, shared = search_texts(Path(path), lost, kept)
     named = sum(any(map(whom.named_in, (*one.words, *one.labels))) for one in mine)
@@ -132,6 +131,11 @@ def _people(kept: Iterable[Kept]) -> frozenset[AgentId]:
     return frozenset(
         label.removeprefix("person:") for one in kept for label in one.labels if ":" not in label
     )
+
+
+def _kept_of(chosen: Sequence[AgentId], kept: Iterable[Kept]) -> list[Kept]:
+    """What is in some memories, or in what they share."""
+    return [one for one in kept if one.agent in chosen or not one.agent]
 
 
 def _lost(before: Iterable[Kept], after: Iterable[Kept]) -> set[str]:
@@ -181,8 +185,7 @@ def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> froze
 
 
 def _mentioned(record: Record, whom: Person) -> bool:
-    fields = (record.text, record.subject, record.object, record.place, record.episode)
-    return any(map(whom.named_in, (*fields, record.predicate, record.source)))
+    return any(whom.named_in(getattr(record, name)) for name in RECORD_WORDS)
 
 
 def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime) -> int:
@@ -223,8 +226,3 @@ def _without(row: Row, whom: Person, going: bool) -> Row:
     if len(others) < len(record.audience):
         return Row(replace(record, audience=others), row.step, row.vector)
     return row
-
-
-def _search(path: Path, texts: Sequence[str], kept: Sequence[str]) -> tuple[int, int, int]:
-    """See ``traces.search_texts``."""
-    return search_texts(path, texts, kept)

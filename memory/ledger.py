@@ -61,7 +61,11 @@ def read_entries(store: Store, agent: AgentId) -> Iterator[Entry]:
         link = chain(link, entry_payload(agent, n, step, str(what), str(data)))
         if n != count or link != kept:
             raise _fault(store, agent, f"line {count} of its log is missing or changed")
-        yield _entry(store, agent, n, (step, what, data))
+        try:
+            entry = entry_of(step, what, data)
+        except ValueError as error:
+            raise _fault(store, agent, f"line {n} of its log cannot be read ({error})") from error
+        yield entry
     if [count, link] != list(store.get(_ENDS, {}).get(agent, (0, ""))):
         raise _fault(store, agent, "the end of its log is missing")
 
@@ -87,15 +91,15 @@ _FIELDS: dict[str, dict[str, type]] = {
 }
 
 
-def _entry(store: Store, agent: AgentId, n: int, row: tuple[int, str, str]) -> Entry:
-    step, what, data = row
+def entry_of(step: int, what: str, data: str) -> Entry:
+    """The line that a row of the log holds. Raises ValueError for one that holds none."""
     try:
         entry = Entry(step, what, json.loads(data))
         wrong = entry_fault(entry)
-    except (ValueError, RecursionError) as error:
-        wrong = str(error)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
     if wrong:
-        raise _fault(store, agent, f"line {n} of its log cannot be read ({wrong})")
+        raise ValueError(wrong)
     return entry
 
 

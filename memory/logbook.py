@@ -78,7 +78,8 @@ class Logbook:
     def append(self, store: Store, agent: AgentId, body: Json, *, step: int) -> int:
         """Write one line inside the caller's transaction (its own without one); returns its
         number. Raises MemoryFault, and writes nothing, for what is no line of this part."""
-        if wrong := step_fault(step) or self.line_fault(store, agent, body):
+        wrong = step_fault(step) or line_fault(self.part, body)
+        if wrong := wrong or self._numbers_fault(body, _records(store, agent)):
             raise MemoryFault(f"{store.name}: {self.part} of {agent}: {wrong}")
         with store.transaction():
             self.begin(store)
@@ -93,11 +94,8 @@ class Logbook:
             self._write_end(store, agent, n + 1, link)
         return n + 1
 
-    def line_fault(self, store: Store, agent: AgentId, body: Json) -> str:
-        """Why ``body`` cannot be a line of the agent's; empty when it can."""
-        if wrong := line_fault(self.part, body):
-            return wrong
-        count = _records(store, agent)
+    def _numbers_fault(self, body: Json, count: int | None) -> str:
+        """Why a line cannot be one of a memory of ``count`` records; empty when it can."""
         lost = [n for n in record_numbers(self.part, body) if count is not None and n > count]
         return f"names records {lost[:9]} and the memory has {count}" if lost else ""
 
@@ -147,7 +145,7 @@ class Logbook:
         theirs, those that do not hash to their digests or are missing as erased ones, so that
         all keep their numbers; returns how many were lost."""
         whole: dict[int, tuple[int, Json | None]] = {}
-        lost = 0
+        lost, count = 0, _records(store, agent)
         for n, step, body, mark in lines:
             # A damaged number must not make up millions of losses.
             if not isinstance(n, int) or not 1 <= n <= 2 * len(lines) + 1000:
@@ -161,7 +159,7 @@ class Logbook:
                     read = self._body(store, agent, n, body)
                 except MemoryFault:
                     continue
-                if not self.line_fault(store, agent, read):
+                if not self._numbers_fault(read, count):
                     whole[n] = (step, read)
         last = 0
         for n in range(1, max(whole, default=0) + 1):
@@ -220,9 +218,10 @@ class Logbook:
         for agent in sorted(map(str, held - known)):
             yield Damage(f"{self.part} of {agent}", "belongs to nobody on record")
         for agent in sorted(known):
+            count = _records(store, agent)
             try:
                 for entry in self.read(store, agent):
-                    if wrong := self.line_fault(store, agent, entry.body):
+                    if wrong := self._numbers_fault(entry.body, count):
                         yield Damage(f"{self.part} of {agent}", f"line {entry.n} {wrong}")
                         break
             except MemoryFault as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,7 @@ def people(index: Lexical, text: str) -> frozenset[int]:
     for name, number in index.people.items():
         if not name.isascii() and any(map(is_unspaced, name)):
             # Its single characters are words of all sorts.
-            if mentions(name)(text):
+            if _mention(name)(text):
                 found.add(number)
             continue
         parts = split(name)
@@ -136,6 +137,10 @@ def people(index: Lexical, text: str) -> frozenset[int]:
         if parts and parts[0] in asked and not (parts[0] in STOP and parts[0] in written):
             found.add(number)
     return frozenset(found)
+
+
+# The same people are looked for in every cue.
+_mention = lru_cache(maxsize=1024)(mentions)
 
 
 def _name_words(index: Lexical, named: frozenset[int]) -> set[int]:
@@ -226,14 +231,19 @@ def _summed(places: Places, amounts: Floats, size: int) -> tuple[Places, Floats]
     return where, np.bincount(back, weights=amounts, minlength=len(where)).astype(np.float64)
 
 
-def explained(found: Match, index: Lexical, place: int, cue: Cue) -> dict[str, Any]:
-    """``lexical`` and ``why`` of the hit at a place among the candidates."""
+def asked_words(index: Lexical, cue: Cue) -> dict[str, int]:
+    """The words of a cue by their numbers in the index; see ``Lexical.number``."""
+    return {word: index.number(word) for word in split(cue.text)}
+
+
+def explained(found: Match, index: Lexical, place: int, asked: dict[str, int]) -> dict[str, Any]:
+    """``lexical`` and ``why`` of the hit at a place among the candidates, for a cue that has the
+    words ``asked``."""
     number = int(found.places[place])
     high = float(found.words.max())
     starts = index.starts.array
     own = set(index.words.array[starts[number] : starts[number + 1]].tolist())
-    asked = dict.fromkeys(word for word in split(cue.text) if word not in STOP)
-    shared = [word for word in asked if index.number(word) in own]
+    shared = [word for word, known in asked.items() if known in own]
     reasons = []
     if shared:
         reasons.append(f"words: {', '.join(shared)}")

@@ -33,6 +33,7 @@ from ..store import Store
 from .claim import shared_audience
 from .encoding import body_of, gone, read_body
 from .fitting import (
+    TEXTS,
     embedded_rows,
     kinds_fault,
     name_fault,
@@ -141,6 +142,8 @@ class Memory:
     def _another_spelling(self) -> None:
         """Refuse a name under which nothing is kept where its other spelling has a memory: a
         second one would begin beside it, and the first be missed in silence."""
+        if head(self.store, self.agent).records:
+            return
         known = agents(self.store)
         if self.agent in known:
             return
@@ -415,7 +418,7 @@ class Memory:
         for ``person`` only what is for everybody or for them."""
         from .holding import records
 
-        self._refuse(kinds_fault(kinds) or text_fault("person", person))
+        self._refuse(kinds_fault(kinds))
         return records(self, kinds, last, person)
 
     def record(self, id: RecordId) -> Record:
@@ -504,6 +507,5 @@ class Memory:
 
 def _halved(record: Record) -> bool:
     """Whether a record's texts hold half a character."""
-    texts = (record.text, record.who, record.place, record.subject, record.predicate)
-    whole = "".join((*texts, record.object, record.episode, record.source, *record.audience))
+    whole = "".join((*(getattr(record, name) for name in TEXTS), *record.audience))
     return whole != repaired(whole)

@@ -45,7 +45,7 @@ class Person:
 
     def is_name(self, label: str) -> bool:
         """Whether a label (who said it, for whom it is) is this person's name, all of it."""
-        return self._key == label or same_name(self.name, label)
+        return self._key in (label, name_form(label))
 
     def named_in(self, text: str) -> bool:
         """Whether a text names them."""

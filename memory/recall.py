@@ -17,7 +17,7 @@ from ..core import KINDS, AgentId, Cue, Hit, RecordId, Time
 from .codes import CELLS_FROM
 from .fitting import check_cue, row_of
 from .index import units
-from .matching import Match, explained, match
+from .matching import Match, asked_words, explained, match
 from .picking import finished, width
 from .scene import Scene
 from .scoring import best, by_rank, fading, listed, scaled
@@ -64,8 +64,9 @@ def recall(
     chosen, found = _best(scene, held_against, width(cue))
     if held_against is not None:
         words = scene.shelf.lexical
+        asked = asked_words(words, cue)
         found = tuple(
-            replace(hit, **explained(held_against, words, place, cue))
+            replace(hit, **explained(held_against, words, place, asked))
             for hit, place in zip(found, chosen, strict=True)
         )
     return finished(found, scene, cue)
@@ -82,24 +83,20 @@ def _best(
     while True:
         parts = whole or parts_of(scene, wide)
         chosen = best(parts.score, wide)
-        first = np.arange(len(chosen))
-        if scene.rules.distinct:
-            said = scene.shelf.saying.array[parts.places[chosen]]
-            first = np.sort(np.unique(said, return_index=True)[1])
-        if len(first) == len(chosen) or len(first) >= wanted or wide >= scene.count:
+        if not scene.rules.distinct:
+            break
+        said = scene.shelf.saying.array[parts.places[chosen]]
+        different = len(set(said.tolist()))
+        if different == len(said):
+            break
+        if different >= wanted or wide >= scene.count:
+            copies = np.ones(len(said), np.bool_)
+            copies[np.unique(said, return_index=True)[1]] = False
+            chosen = chosen[np.sort(np.argsort(copies, kind="stable")[:wanted])]
             break
         wide *= 8
-    if len(first) < wanted:
-        copies = np.setdiff1d(np.arange(len(chosen)), first)
-        first = np.sort(np.concatenate([first, copies[: wanted - len(first)]]))
-    chosen = chosen[first[:wanted]]
+    chosen = chosen[:wanted]
     return chosen.tolist(), hits(scene.shelf, parts, chosen)
-
-
-def _copied(found: Sequence[Hit]) -> bool:
-    """Whether some of the hits say the same."""
-    said = {(hit.record.text, hit.record.who, hit.record.audience) for hit in found}
-    return len(said) < len(found)
 
 
 def parts_of(scene: Scene, limit: int) -> Parts:
@@ -360,12 +357,7 @@ def recall_many(
     rows: Sequence[Vector | None] = list(vectors) if vectors is not None else _embedded(requests)
     if len(rows) != len(requests):
         raise ValueError(f"{len(requests)} cues, but {len(rows)} rows of vectors")
-    answers = {
-        place: found
-        for place, found in together(requests, rows).items()
-        # Copies among them: asked alone, others make up for these.
-        if not requests[place][0].rules_for(requests[place][1]).distinct or not _copied(found)
-    }
+    answers = together(requests, rows)
     chosen: dict[tuple[int, str, int | None], dict[RecordId, Time]] = {}
     for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
         if place in answers:

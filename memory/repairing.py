@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..core import AgentId, DenizensError, MemoryFault, Record, canonical
-from ..store import Store, WriterLock
+from ..store import Store, WriterLock, files_of
 from . import ledger
 from .checking import Examined, Raw, examine
 from .encoding import DAMAGED
@@ -88,8 +88,8 @@ def _mend(path: Path) -> Repaired:
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise MemoryFault(f"{path}: nothing can be read ({error}); it was left as it is") from error
     finally:
-        for side in ("", "-wal", "-shm", ".lock"):
-            new.with_name(new.name + side).unlink(missing_ok=True)
+        for file in files_of(new):
+            file.unlink(missing_ok=True)
 
 
 def _replace(path: Path, new: Path) -> Path:

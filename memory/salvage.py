@@ -12,7 +12,7 @@ from ..core import AgentId, MemoryFault, digest_text
 from ..store import Store, chain, connect_reading
 from .callbook import CallBook
 from .checking import Raw
-from .ledger import Entry, entry_fault, entry_payload
+from .ledger import Entry, entry_of, entry_payload
 from .logbook import BESIDE
 
 _OURS = ("memory_records", "memory_touches", "memory_heads", "memory_log")
@@ -138,11 +138,10 @@ class Wreck:
                 lost += 1
                 continue
             link = mark
-            entry = _entry(step, what, data)
-            if entry_fault(entry):
+            try:
+                entries.append(entry_of(step, what, data))
+            except ValueError:
                 lost += 1
-                continue
-            entries.append(entry)
         ends = self._header.get("memory.log")
         known = ends.get(agent, (0, ""))[0] if isinstance(ends, dict) else 0
         return Log(tuple(entries), max(lost, known - len(entries)))
@@ -204,13 +203,6 @@ class Wreck:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
-
-
-def _entry(step: int, what: str, data: str) -> Entry:
-    try:
-        return Entry(step, what, json.loads(data))
-    except (ValueError, RecursionError):
-        return Entry(step, what, None)
 
 
 def _text(data: bytes) -> str | bytes:

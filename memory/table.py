@@ -246,21 +246,24 @@ def check(store: Store) -> Iterator[Damage]:
         for agent in sorted(map(str, held - known)):
             yield Damage(f"{table} of {agent}", "belongs to nobody on record")
     for agent in sorted(known):
-        whole = True
-        for read in (read_rows, read_touches, ledger.read_entries):
-            try:
-                for _ in read(store, agent):
-                    pass
-            except MemoryFault as error:
-                whole = False
-                yield Damage(f"memory of {agent}", str(error))
-                yield from _each(store, agent) if read is read_rows else ()
-        if whole and (wrong := _unloadable(store, agent)):
-            yield Damage(f"memory of {agent}", wrong)
+        # Loading goes through all three, so what loads is read no second time.
+        if wrong := _unloadable(store, agent):
+            yield from list(_faults(store, agent)) or [Damage(f"memory of {agent}", wrong)]
+
+
+def _faults(store: Store, agent: AgentId) -> Iterator[Damage]:
+    """What does not fit its checksums among an agent's records, accesses and log."""
+    for read in (read_rows, read_touches, ledger.read_entries):
+        try:
+            for _ in read(store, agent):
+                pass
+        except MemoryFault as error:
+            yield Damage(f"memory of {agent}", str(error))
+            yield from _each(store, agent) if read is read_rows else ()
 
 
 def _unloadable(store: Store, agent: AgentId) -> str:
-    """Why rows that fit their checksums cannot be recalled from; empty when they can."""
+    """Why a memory cannot be recalled from; empty when it can."""
     from .shelf import Shelf
 
     try:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from json.encoder import encode_basestring, encode_basestring_ascii
 from pathlib import Path
 
-from ..store import Store
+from ..store import Store, wal_of
 from .person_names import Person
 from .word_places import DERIVED, WORDS
 
@@ -83,7 +83,7 @@ def _opened(path: Path) -> Iterator[list[mmap.mmap]]:
     """The file and its log, where there is one."""
     files: list[mmap.mmap] = []
     try:
-        for item in (path, path.with_name(path.name + "-wal")):
+        for item in (path, wal_of(path)):
             if item.exists() and item.stat().st_size:
                 with item.open("rb") as handle:
                     files.append(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))

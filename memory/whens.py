@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def spans(text: str, at: Time) -> tuple[Span, ...]:
     found: list[tuple[int, Span]] = []
     text = text[:LONGEST]
     taken = bytearray(len(text))
-    for pattern, read in _FORMS:
+    for pattern, read in _forms():
         for place in pattern.finditer(text):
             # A longer form has taken the place of a shorter one within it.
             if any(taken[place.start() : place.end()]):
@@ -327,10 +328,10 @@ def _near_day(place: re.Match[str], at: Time) -> Times:
 
 
 def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times]]]:
-    day = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+    nth = "(?:st|nd|rd|th)?"
+    day = rf"(?P<day>\d{{1,2}}){nth}"
     year = r"(?P<year>(?:19|20)\d\d)"
     units = r"(?P<unit>day|week|weekend|month|year)s?"
-    nth = "(?:st|nd|rd|th)?"
     month = rf"(?P<month>{_MONTH})\b\.?"
     of_year = rf"(?:,? (?:of )?{year}\b)?"
     whole = rf"(?:{day}(?: of)? )?{month}(?: (?P<day2>\d{{1,2}}){nth}\b)?{of_year}"
@@ -348,11 +349,11 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times
     yield rf"\b(?:the )?week of (?:the )?{whole}", _around
     part = r"(?:the )?(?P<part>early|late|mid|beginning|start|middle|end)[ -](?:of |in )?"
     yield rf"\b{part}(?:{month}{of_year}|(?P<year2>(?:19|20)\d\d)\b)", _part
-    led = "(?:between |from )?"
-    yield rf"\b{led}(?P<day0>\d{{1,2}}){nth}{to}{day}(?: of)? {month}{of_year}", _between
+    day0 = rf"(?P<day0>\d{{1,2}}){nth}"
+    yield rf"\b(?:between |from )?{day0}{to}{day}(?: of)? {month}{of_year}", _between
     another = rf"(?! (?:{_MONTH})\b)"
-    yield rf"\b{led}{month} (?P<day0>\d{{1,2}}){nth}{to}{day}\b{another}{of_year}", _between
-    first = rf"(?:(?P<day0>\d{{1,2}}){nth} )?(?P<month0>{_MONTH})\b\.?"
+    yield rf"\b(?:between |from )?{month} {day0}{to}{day}\b{another}{of_year}", _between
+    first = rf"(?:{day0} )?(?P<month0>{_MONTH})\b\.?"
     yield rf"\b(?:between|from) {first}{to}{whole}", _between
     yield rf"\b(?:between|from) (?P<year0>(?:19|20)\d\d){to}{year}\b", _years
     yield r"\b(?:the )?(?P<decade>(?:19|20)\d0)s\b", _years
@@ -368,9 +369,9 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times
     yield r"\b\d{4}([-/])\d\d\1\d\d\b", _iso
     yield rf"\b(?P<one>\d{{1,2}})(?P<sign>[./])(?P<two>\d{{1,2}})(?P=sign){year}\b", _figures
     yield r"\b(?P<year>(?:19|20)\d\d)-(?P<number>0[1-9]|1[0-2])\b(?!-)", _iso_month
-    yield rf"\b{day}(?: of)? (?P<month>{_MONTH})\b\.?(?:,? {year}\b)?", _date
-    yield rf"\b(?P<month>{_MONTH})\b\.? (?:the )?{day}\b(?:,? {year}\b)?", _date
-    yield rf"\b(?P<month>{_MONTH})\b\.?,? (?:of )?{year}\b", _date
+    yield rf"\b{day}(?: of)? {month}(?:,? {year}\b)?", _date
+    yield rf"\b{month} (?:the )?{day}\b(?:,? {year}\b)?", _date
+    yield rf"\b{month},? (?:of )?{year}\b", _date
     # Bare "May" and "March" are words too: only after a word that a time follows.
     led = r"in|of|since|during|until|by|early|late|mid|around|before|after"
     yield rf"\b(?P<which>last|next|this) (?P<month>{_MONTH})\b(?P<year>)", _date
@@ -381,11 +382,13 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times
     yield r"\b(?:yesterday|today|tonight|tomorrow)\b", _near_day
     yield rf"\b(?:on|since|until|till|by|before|after) (?P<what>{days})\b", _named_day
     yield rf"\b(?P<what>{days}) (?:morning|afternoon|evening|night)\b", _named_day
-    nth = r"(?P<day>\d{1,2})(?:st|nd|rd|th)"
-    yield rf"\b(?:on|by|since|until|before|after) the {nth}\b", _day_of_month
-    lead = "in|during|since|all|that"
-    yield rf"\b(?:{lead}) (?:the )?(?P<what>{seasons})\b(?P<year>)", _season
+    th = r"(?P<day>\d{1,2})(?:st|nd|rd|th)"
+    yield rf"\b(?:on|by|since|until|before|after) the {th}\b", _day_of_month
+    yield rf"\b(?:in|during|since|all|that) (?:the )?(?P<what>{seasons})\b(?P<year>)", _season
     yield rf"\b(?:in|of|since|during|by|early|late|mid|around|year) {year}\b", _year
 
 
-_FORMS = tuple((re.compile(pattern, re.IGNORECASE), read) for pattern, read in _patterns())
+@cache
+def _forms() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Times]], ...]:
+    # Compiled for the first text: who only remembers should not wait for them at start-up.
+    return tuple((re.compile(pattern, re.IGNORECASE), read) for pattern, read in _patterns())

@@ -6,7 +6,7 @@ A table that is not on it makes a test fail, so that a new one cannot be left ou
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +15,8 @@ from ..store import Store
 
 Reader: TypeAlias = Callable[[Json], Iterator[str]]
 
-_RECORD = ("text", "subject", "predicate", "object", "place", "episode", "source")
+RECORD_WORDS = ("text", "subject", "predicate", "object", "place", "episode", "source")
+"""The fields of a record with words in them."""
 
 
 def leaves(value: Json) -> Iterator[str]:
@@ -82,7 +83,7 @@ def _talk_words(body: Json) -> Iterator[str]:
         yield from _fields("text", "data", "value", "error", "detail", "dropped")(answer)
         for hit in answer.get("hits", ()):
             for record in (hit["record"], *hit.get("around", ())):
-                yield from _fields(*_RECORD)(record)
+                yield from _fields(*RECORD_WORDS)(record)
 
 
 def _no_labels(body: Json) -> Iterator[str]:
@@ -102,7 +103,9 @@ class WordPlace:
 
 
 WORDS = (
-    WordPlace("memory_records", "body", "records", _fields(*_RECORD), _fields("who", "audience")),
+    WordPlace(
+        "memory_records", "body", "records", _fields(*RECORD_WORDS), _fields("who", "audience")
+    ),
     WordPlace("memory_log", "data", "log", _fields("why"), _fields("who")),
     WordPlace(
         "claims_lines",
@@ -168,15 +171,14 @@ class Kept:
     labels: tuple[str, ...]
 
 
-def kept_in(store: Store, agents: Collection[AgentId] | None = None) -> Iterator[Kept]:
-    """The words and labels in a file; of ``agents`` alone where they are given."""
+def kept_in(store: Store) -> Iterator[Kept]:
+    """The words and labels in a file."""
     for place in WORDS:
-        owned = "agent" in WORDLESS[place.table]
         if not store.one("SELECT 1 FROM sqlite_master WHERE name = ?", (place.table,)):
             continue
-        whose = "agent" if owned else "''"
+        whose = "agent" if "agent" in WORDLESS[place.table] else "''"
         for agent, value in store.each(f"SELECT {whose}, {place.column} FROM {place.table}"):
-            if value is None or (agents is not None and owned and agent not in agents):
+            if value is None:
                 continue
             body = value if place.table == "texts" else json.loads(value)
             words = tuple(text for text in place.words(body) if text)

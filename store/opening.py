@@ -16,6 +16,9 @@ FAULTS = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises; the second where a damaged name stands in its message, which Python then
 cannot read."""
 
+_SIDES = ("-wal", "-shm", "-journal")
+"""Endings of the files that SQLite keeps beside one."""
+
 _REMEDY = "copy the file aside and restore it from a backup or a fork; it was left as it is"
 
 
@@ -43,7 +46,7 @@ def wal_of(path: Path) -> Path:
 
 def is_database(path: Path) -> bool:
     """Whether a path is that of a SQLite file, one of ours or another's, or of its log."""
-    if path.name.endswith(("-wal", "-shm", "-journal")):
+    if path.name.endswith(_SIDES):
         return path.exists() and is_database(path.with_name(path.name.rpartition("-")[0]))
     try:
         with path.open("rb") as file:
@@ -58,8 +61,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
     >>> [file.name for file in files_of(Path("run.db"))]
     ['run.db', 'run.db-wal', 'run.db-shm', 'run.db-journal', 'run.db.lock']
     """
-    sides = ("", "-wal", "-shm", "-journal", ".lock")
-    return tuple(path.with_name(path.name + side) for side in sides)
+    return tuple(path.with_name(path.name + side) for side in ("", *_SIDES, ".lock"))
 
 
 def stamp(path: Path) -> tuple[int, int, bool]:

@@ -141,11 +141,14 @@ class Store:
     def execute(self, sql: str, args: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run one statement; outside a transaction it commits by itself."""
         with self.owner:
-            self.refresh()
-            try:
-                return self._connection.execute(sql, args)
-            except FAULTS as error:
-                self._fail(error)
+            return self._run(sql, args)
+
+    def _run(self, sql: str, args: Sequence[object]) -> sqlite3.Cursor:
+        self.refresh()
+        try:
+            return self._connection.execute(sql, args)
+        except FAULTS as error:
+            self._fail(error)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> sqlite3.Cursor:
         """Run one statement for every row, inside a transaction."""
@@ -158,7 +161,7 @@ class Store:
     def rows(self, sql: str, args: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         with self.owner:
-            cursor = self.execute(sql, args)
+            cursor = self._run(sql, args)
             try:
                 return cursor.fetchall()
             except FAULTS as error:
@@ -179,7 +182,7 @@ class Store:
     def one(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
         with self.owner:
-            cursor = self.execute(sql, args)
+            cursor = self._run(sql, args)
             try:
                 row: tuple[Any, ...] | None = cursor.fetchone()
             except FAULTS as error:

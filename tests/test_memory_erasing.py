@@ -9,6 +9,7 @@ from pathlib import Path
 from denizens.core import Cue, Record
 from denizens.memory import Claims, Documents, Folding, Memory
 from denizens.memory.erasing import ERASERS, Erasure
+from denizens.memory.person_names import Person
 from denizens.store import Store
 
 NOW = datetime(2023, 6, 1, 9)
@@ -16,7 +17,7 @@ NOW = datetime(2023, 6, 1, 9)
 
 def erasing(person: str, records: Collection[int] = (), mentions: bool = True) -> Erasure:
     """Whom to erase from Bo's memory."""
-    return Erasure(person, ("Bo",), mentions, {"Bo": frozenset(records)})
+    return Erasure(Person(person), ("Bo",), mentions, {"Bo": frozenset(records)})
 
 
 def memory(store: Store) -> Memory:

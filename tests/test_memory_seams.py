@@ -266,13 +266,13 @@ def test_a_reader_is_not_taken_for_proof(tmp_path: Path) -> None:
 
 def test_long_texts_are_searched_for_in_pieces(tmp_path: Path) -> None:
     """A text longer than a page, which the file holds in pieces, counts as found."""
-    from denizens.memory.forgetting import _search
+    from denizens.memory.traces import search_texts
 
     path = tmp_path / "bo.db"
     text = "".join(f"{n} loaves " for n in range(3000))
     with Memory(path, "Bo") as memory:
         say(memory, text)
-    assert _search(path, [text, "none" * 999], ["1 loaf"]) == (2, 1, 0)
+    assert search_texts(path, [text, "none" * 999], ["1 loaf"]) == (2, 1, 0)
 
 
 def test_a_summary_of_a_source_quarantined_later_comes_apart() -> None:
