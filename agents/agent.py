@@ -298,12 +298,14 @@ class Agent:
         all of it or nothing, inside the caller's transaction where one is open: with that the
         state is rolled back too."""
         if not self.memory.store.write:
-            self._write(step, number, at)
+            self.write(step, number=number, at=at)
             return
         with self.memory.store.transaction():
-            self._write(step, number, at)
+            self.write(step, number=number, at=at)
 
-    def _write(self, step: Step, number: int, at: Time) -> None:
+    def write(self, step: Step, *, number: int, at: Time) -> None:
+        """What ``commit`` does, for who commits many agents in one transaction, and rolls all
+        of it back where one raises."""
         if self.upkeep.claims and dawn(at, self.step_seconds):
             learn_facts(self.memory, at, number)
         if step.records:

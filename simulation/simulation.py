@@ -414,7 +414,7 @@ class Simulation:
                 agent = self.agents[name]
                 if done.state != agent.state or step == 0:
                     states[name] = self.journal.save_state(step, name, done.state)
-                agent.commit(done, number=step, at=now)
+                agent.write(done, number=step, at=now)
                 if done.records or done.used:
                     records[name] = agent.memory.digest
             entry = {
