@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -178,26 +178,13 @@ def _untold(text: str, told: str) -> str:
     return text.removeprefix(streamed) if streamed else text
 
 
-def checked_message(
-    text: object, person: object, session: Iterable[object], at: object
-) -> tuple[Line, tuple[Line, ...]]:
-    """A person's line and the lines before it, as they may be said: half an emoji is replaced
-    by U+FFFD. Raises SettingError, with what to give instead, for what is no line."""
-    if isinstance(session, str) or not isinstance(session, Iterable):
-        raise SettingError(f"session: must be a sequence of Line, not {_kind(session)}")
-    before = []
-    for place, line in enumerate(session):
-        if not isinstance(line, Line):
-            raise SettingError(
-                f"session[{place}]: must be a Line, such as Line('Ada', 'Hello!', at), not "
-                f"{_kind(line)}"
-            )
-        before.append(checked_line(line, f"session[{place}]"))
-    return checked_line(Line(person, text, at), "chat"), tuple(before)  # type: ignore[arg-type]
-
-
 def checked_line(line: Line, where: str) -> Line:
-    """A line checked, see ``checked_message``."""
+    """A line as it may be said: half an emoji is replaced by U+FFFD. Raises SettingError, with
+    what to give instead, for what is no line."""
+    if not isinstance(line, Line):
+        raise SettingError(
+            f"{where}: must be a Line, such as Line('Ada', 'Hello!', at), not {_kind(line)}"
+        )
     for name, value in (("person", line.who), ("text", line.text)):
         if not isinstance(value, str):
             raise SettingError(f"{where}: {name} must be a string, not {_kind(value)}")
