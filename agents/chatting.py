@@ -39,6 +39,30 @@ if TYPE_CHECKING:
     from .agent import Agent
 
 
+class Telling:
+    """Passes a reply's text on while it is made, and at last what of it was not: all of it
+    where one of several drafts was chosen."""
+
+    def __init__(self, on_text: Callable[[str], None] | None) -> None:
+        self._on_text = on_text
+        self._told: list[str] = []
+
+    def __call__(self, piece: str) -> None:
+        """Pass a piece on; empty ones, while drafts are written, too: who no longer listens
+        may raise then."""
+        self._told.append(piece)
+        if self._on_text:
+            self._on_text(piece)
+
+    def finish(self, text: str) -> None:
+        """Tell in words what of the whole text was not told."""
+        streamed = "".join(self._told).strip()
+        rest = text.removeprefix(streamed) if streamed else text
+        if self._on_text:
+            for piece in re.findall(r"\s*\S+", rest):
+                self._on_text(piece)
+
+
 @dataclass
 class Talking:
     """A message to an agent on its way to an answer. A thought that waits is the message,
@@ -111,16 +135,9 @@ class Talking:
             talk=True,
             person=self.message.who,
         )
-        told: list[str] = []
-
-        def hear(piece: str) -> None:
-            told.append(piece)
-            if on_text:
-                # Empty while drafts are written: who no longer listens may raise then, too.
-                on_text(piece)
-
+        telling = Telling(on_text)
         faculties = _Kept(
-            Minds(minds, at=self.message.at, on_text=hear, priority=-1, caller=caller),
+            Minds(minds, at=self.message.at, on_text=telling, priority=-1, caller=caller),
             self.answers,
         )
         thought = agent.reply(self.message, self.session)
@@ -131,10 +148,8 @@ class Talking:
                 book.suspend(caller.scope, agent.id, self._thought())
             idle = Step(action=Action("wait"), state=agent.state, why=str(waiting))
             return Reply(text="", step=idle, waits=waiting.requests, resolve="waiting")
-        if on_text and (rest := _untold(reply.text, "".join(told))):
-            # Before it is written: who no longer listens may still break it off.
-            for piece in re.findall(r"\s*\S+", rest):
-                on_text(piece)
+        # Before it is written: who no longer listens may still break it off.
+        telling.finish(reply.text)
         with store.transaction():
             reply = replace(reply, step=_counted_on(reply.step, agent.memory.next_id))
             agent.commit(reply.step, number=agent.memory.shelf.last_step, at=self.message.at)
@@ -170,12 +185,6 @@ def _counted_on(step: Step, number: RecordId) -> Step:
         embedded={moved(one): vector for one, vector in step.embedded.items()},
         state=replace(step.state, records=step.state.records + by),
     )
-
-
-def _untold(text: str, told: str) -> str:
-    """What of a reply was not streamed while it was made: all of it where a draft was chosen."""
-    streamed = told.strip()
-    return text.removeprefix(streamed) if streamed else text
 
 
 def checked_line(line: Line, where: str) -> Line:
