@@ -176,14 +176,11 @@ def _go(
     from ..simulation.progress import Meter
     from .progress import live_line, stop_cleanly
 
-    last = simulation.clock.steps_until(end) if end else None
-    if steps is not None:
-        reached = simulation.step + steps
-        last = reached if last is None else min(last, reached)
+    meter = Meter(simulation, simulation.end(until=end, steps=steps))
     out = console()
     failed: AsksFailed | None = None
     with simulation.store:
-        with stop_cleanly(simulation, out), live_line(out, Meter(simulation, last)):
+        with stop_cleanly(simulation, out), live_line(out, meter):
             try:
                 for _ in simulation.run(until=end, steps=steps, progress=False):
                     pass
