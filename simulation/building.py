@@ -88,9 +88,14 @@ def build(
         world = make_world(scenario, store)
         lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario, progress))
         simulation = assemble(
-            scenario, world, store, model or lazy, read=read and fresh, approver=approver
+            scenario,
+            world,
+            store,
+            model or lazy,
+            read=read and fresh,
+            approver=approver,
+            keep_going=keep_going,
         )
-        simulation.keep_going = keep_going
         if store.get(CAP, 0) != scenario.model.max_tokens_per_day:
             store.put(CAP, scenario.model.max_tokens_per_day)
         if fresh:
@@ -120,6 +125,7 @@ def assemble(
     *,
     read: bool = False,
     approver: Approver | None = None,
+    keep_going: bool = False,
 ) -> Simulation:
     """The simulation of a scenario in a world; writes nothing where the store holds the run."""
     simulation = Simulation(
@@ -132,6 +138,7 @@ def assemble(
         about={**scenario.portable().as_json(), "map": store.get("map")},
         max_tokens_per_day=scenario.model.max_tokens_per_day,
         approver=approver,
+        keep_going=keep_going,
     )
     simulation.until = until_of(scenario)
     return simulation
