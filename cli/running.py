@@ -153,11 +153,12 @@ def resume(
 def _end(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
     """When to stop at the latest: what the command says, else what the scenario says."""
     from ..simulation import moment
+    from ..simulation.building import until_of
 
-    ends = until or scenario.scenario.until
-    if not ends and steps is None:
+    end = moment(until, "--until") if until else until_of(scenario)
+    if end is None and steps is None:
         raise SettingError("say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
-    return moment(ends, "--until" if until else f"{scenario.source}: until") if ends else None
+    return end
 
 
 def _free_folder(name: str) -> Path:
@@ -176,14 +177,11 @@ def _go(
     from ..simulation.progress import Meter
     from .progress import live_line, stop_cleanly
 
-    last = simulation.clock.steps_until(end) if end else None
-    if steps is not None:
-        reached = simulation.step + steps
-        last = reached if last is None else min(last, reached)
+    meter = Meter(simulation, simulation.end(until=end, steps=steps))
     out = console()
     failed: AsksFailed | None = None
     with simulation.store:
-        with stop_cleanly(simulation, out), live_line(out, Meter(simulation, last)):
+        with stop_cleanly(simulation, out), live_line(out, meter):
             try:
                 for _ in simulation.run(until=end, steps=steps, progress=False):
                     pass

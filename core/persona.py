@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import SettingError
@@ -14,6 +15,9 @@ from .sleep_hours import sleep_hours
 from .words import Address, AgentId, Json, Time
 
 log = logging.getLogger(__name__)
+
+# Asked at every step of every agent: each lifestyle is checked and read only once.
+_hours = lru_cache(maxsize=4096)(sleep_hours)
 
 WAKE, BED = 7 * 60, 23 * 60
 """When people wake and go to bed of whom nothing else is known, in minutes after midnight."""
@@ -147,7 +151,7 @@ class Persona:
         ("goes to bed around 11pm, awakes up around 6am"; see ``sleep_hours``). What it does
         not say, or not in words that are understood, is 7:00 and 23:00; reading a persona
         from a file warns of it. Bed time may lie after midnight, and so before waking."""
-        wake, bed = sleep_hours(self.lifestyle)
+        wake, bed = _hours(self.lifestyle)
         return WAKE if wake is None else wake, BED if bed is None else bed
 
     def sleeps_at(self, minute: int) -> bool:
@@ -175,7 +179,7 @@ class Persona:
 def _hours_unsaid(persona: Persona) -> str:
     """What the lifestyle leaves out of the hours of sleep, in words; empty when it says both,
     or is silent."""
-    wake, bed = sleep_hours(persona.lifestyle)
+    wake, bed = _hours(persona.lifestyle)
     missing = [name for name, told in (("waking", wake), ("bed", bed)) if told is None]
     if not persona.lifestyle.strip() or not missing:
         return ""

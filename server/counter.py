@@ -10,6 +10,7 @@ from typing import Any
 
 from ..agents import Minds, use
 from ..agents.calls import Caller
+from ..agents.chatting import Telling
 from ..agents.visitors import LONGEST, visitor
 from ..core import (
     Approval,
@@ -196,17 +197,11 @@ class Counter:
                 talk=True,
                 person=self._person,
             )
-            streamed: list[str] = []
-
-            def hear(piece: str) -> None:
-                streamed.append(piece)
-                self._say(piece)
-
-            minds = Minds({agent.id: agent}, at=now, on_text=hear, priority=-1, caller=caller)
+            telling = Telling(self._say)
+            minds = Minds({agent.id: agent}, at=now, on_text=telling, priority=-1, caller=caller)
             thought = agent.reply(Line(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]
-            if reply.text and not any(streamed):
-                self._say(reply.text)
+            telling.finish(reply.text)
         if reply.failure:
             raise RuntimeError(f"no reply could be made: {reply.failure.detail}")
         return reply

@@ -11,8 +11,7 @@ from pathlib import Path
 from ..agents import Agent
 from ..core import Model, Persona, SettingError, Time, read_settings
 from ..memory import Memory
-from ..simulation import FILE, Run, load_minds, load_scenario, wake
-from ..simulation.building import code_of_run, make_agents
+from ..simulation import FILE, Run, load_scenario, visit, wake
 from ..simulation.scenario import called
 from ..store import Store
 
@@ -52,9 +51,13 @@ def hosted(
     if (place / FILE).is_file():
         _unneeded(where, "a run has its own memory and tools", memory=memory, tool=tools)
         with Run(place) as run:
-            with code_of_run(where, allow_code):
-                host = _of_run(run, where, name, model, loaded)
-            yield _trusting(host, trusted)
+            scenario = run.scenario.settle(model=model)
+            name, last = _one(where, name, list(run.people)), run.steps - 1
+            agent = visit(
+                run, where, name, last, scenario=scenario, model=loaded, allow_code=allow_code
+            )
+            at = run.time(max(last, 0))
+            yield _trusting(Host(agent, False, lambda: at), trusted)
         return
     with Store(memory if memory is not None else ":memory:") as store:
         if place.is_file() and place.suffix in (".toml", ".json") and _is_persona(place):
@@ -65,22 +68,6 @@ def hosted(
             names = [member.persona.name for member in scenario.people]
             agent = wake(scenario, _one(where, name, names), store, model=loaded)
         yield _trusting(Host(agent, True, _now), trusted)
-
-
-def _of_run(run: Run, where: object, name: str, model: str | None, loaded: Model | None) -> Host:
-    name = _one(where, name, list(run.people))
-    scenario = run.scenario.settle(model=model)
-    agents = make_agents(scenario, run.store, loaded or load_minds(scenario))
-    agent = next(one for one in agents if one.id == name)
-    last = run.steps - 1
-    agent.memory = agent.memory.as_of(last)
-    # No trace may stay of a visit, so nothing may be done in it, in a chat neither.
-    own = agent.tools.policy
-    agent.tools = agent.tools.under(replace(own, deny=(*own.deny, *own.ask, "@acts")))
-    first = replace(agent.state, records=len(agent.memory))
-    agent.state = run.journal.state(name, last) or first
-    at = run.time(max(last, 0))
-    return Host(agent, False, lambda: at)
 
 
 def _of_persona(

@@ -9,7 +9,7 @@ from .run import FILE, Run, begin, figures, open_store, resume
 from .scenario import Scenario, built_in_scenarios, load_scenario, moment
 from .simulation import Simulation, Tick
 from .travel import Replay, fork, interview, replay
-from .visiting import wake
+from .visiting import visit, wake
 
 __all__ = [
     "FILE",
@@ -36,5 +36,6 @@ __all__ = [
     "open_store",
     "replay",
     "resume",
+    "visit",
     "wake",
 ]

@@ -86,16 +86,16 @@ def build(
     with store.transaction(), _of(scenario):
         fresh = store.get("start") is None
         world = make_world(scenario, store)
-        for member in scenario.people:
-            _planner(scenario, member)
-            _tools(scenario, member)
-            policy_of(scenario, member)
-            upkeep_of(scenario, member)
         lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario, progress))
         simulation = assemble(
-            scenario, world, store, model or lazy, read=read and fresh, approver=approver
+            scenario,
+            world,
+            store,
+            model or lazy,
+            read=read and fresh,
+            approver=approver,
+            keep_going=keep_going,
         )
-        simulation.keep_going = keep_going
         if store.get(CAP, 0) != scenario.model.max_tokens_per_day:
             store.put(CAP, scenario.model.max_tokens_per_day)
         if fresh:
@@ -125,6 +125,7 @@ def assemble(
     *,
     read: bool = False,
     approver: Approver | None = None,
+    keep_going: bool = False,
 ) -> Simulation:
     """The simulation of a scenario in a world; writes nothing where the store holds the run."""
     simulation = Simulation(
@@ -137,6 +138,7 @@ def assemble(
         about={**scenario.portable().as_json(), "map": store.get("map")},
         max_tokens_per_day=scenario.model.max_tokens_per_day,
         approver=approver,
+        keep_going=keep_going,
     )
     simulation.until = until_of(scenario)
     return simulation
@@ -292,14 +294,15 @@ def _texts(data: Json) -> Iterator[str]:
 def look_beside(scenario: Scenario) -> None:
     """Let modules beside the scenario file be imported by their names, after all others: its
     world, planners and tools may stand there. Not where such code is not allowed."""
+    names = _code_names(scenario) if foreign_allowed() else []
+    if not names or not Path(scenario.source).is_file():
+        return
     folder = Path(scenario.source).resolve().parent
-    beside = bool(_code_names(scenario)) and Path(scenario.source).is_file()
-    if foreign_allowed() and beside and str(folder) not in sys.path:
+    if str(folder) not in sys.path:
         sys.path.append(str(folder))
         invalidate_caches()
-    if foreign_allowed() and beside:
-        for name in _code_names(scenario):
-            require_found_first(name, folder, f"{scenario.source}:")
+    for name in names:
+        require_found_first(name, folder, f"{scenario.source}:")
 
 
 def make_world(scenario: Scenario, store: Store) -> World:

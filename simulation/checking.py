@@ -102,13 +102,14 @@ def _states(store: Store) -> Iterator[Damage]:
 
 
 def _snapshots(store: Store) -> Iterator[Damage]:
-    steps = Journal(store).steps
+    journal = Journal(store)
+    steps = journal.steps
     missing = {-1, *range(SNAPSHOT_EVERY - 1, steps, SNAPSHOT_EVERY)}
     for step, world, key in store.rows("SELECT step, world, digest FROM snapshots"):
         missing.discard(step)
         if _digest(world) != key:
             yield Damage(f"snapshot after tick {step}", "does not fit its checksum")
-        elif steps and key != Journal(store).snapshot_digest(step):
+        elif steps and key != journal.snapshot_digest(step):
             yield Damage(f"snapshot after tick {step}", "does not fit the hash chain")
     for step in sorted(missing):
         yield Damage(f"snapshot after tick {step}", "is missing")

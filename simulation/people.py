@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..core import (
     Action,
+    Affordance,
     AgentId,
     Body,
     DenizensError,
@@ -80,13 +81,14 @@ class Guests:
 
     def actions(self) -> dict[AgentId, Action]:
         """What each person does in this step."""
-        return {
-            who: afforded(self._act(who, lines), self._world.affordances(who))
-            for who, lines in self._lines.items()
-        }
+        made = {}
+        for who, lines in self._lines.items():
+            offered = self._world.affordances(who)
+            made[who] = afforded(self._act(who, lines, offered), offered)
+        return made
 
-    def _act(self, who: AgentId, lines: list[Input]) -> Action:
-        can = {(one.verb, one.target) for one in self._world.affordances(who)}
+    def _act(self, who: AgentId, lines: list[Input], offered: Sequence[Affordance]) -> Action:
+        can = {(one.verb, one.target) for one in offered}
         verbs = {verb for verb, _ in can}
         waiting = Action("listen" if "listen" in verbs else "wait")
         if not lines:

@@ -265,6 +265,15 @@ class Simulation:
         """Whether the step to be made was begun: what was answered in it rests on its inputs."""
         return self._noticed >= self.step or self.journal.begun
 
+    def end(self, *, until: Time | None = None, steps: int | None = None) -> int | None:
+        """At how many steps ``run`` ends that is told the same; None where nothing says it."""
+        if until is None and steps is None:
+            until = self.until
+        ends = [] if until is None else [self.clock.steps_until(until)]
+        if steps is not None:
+            ends.append(self.step + steps)
+        return min(ends, default=None)
+
     def run(
         self,
         *,
@@ -283,11 +292,7 @@ class Simulation:
         cap on a day's tokens ends it too, and a call that waits for a person; ``halted`` then
         says so. Once all such calls were answered with ``allow``, here or in the file, the run
         goes on."""
-        if until is None and steps is None:
-            until = self.until
-        end = self.clock.steps_until(until) if until else None
-        if steps is not None:
-            end = min(end, self.step + steps) if end is not None else self.step + steps
+        end = self.end(until=until, steps=steps)
         if end is None:
             raise SettingError(
                 "run: say until when, or how many steps; the scenario has no 'until' of its own"
@@ -414,7 +419,7 @@ class Simulation:
                 agent = self.agents[name]
                 if done.state != agent.state or step == 0:
                     states[name] = self.journal.save_state(step, name, done.state)
-                agent.commit(done, number=step, at=now)
+                agent.write(done, number=step, at=now)
                 if done.records or done.used:
                     records[name] = agent.memory.digest
             entry = {

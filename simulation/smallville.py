@@ -57,11 +57,11 @@ def smallville_scenario(folder: Path) -> Scenario:
 
 
 def _memories(base: SmallvilleBase, name: str) -> str:
-    """The folder of somebody's memories; empty where there are none."""
+    """The folder of a persona that has memories; empty where there are none."""
     folder = base.memory_folder(name)
     if (folder / "nodes.json").is_file():
         # Read here already: a wrong file is told of before anything is begun.
-        return str(base.folder / "personas" / name) if load_memories(folder)[0] else ""
+        return str(folder.parent.parent) if load_memories(folder)[0] else ""
     if base.saved:
         raise SettingError(
             f"{folder}: holds no nodes.json, so {name} would go on without its memories; "

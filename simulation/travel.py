@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,13 +25,13 @@ from ..core import (
 )
 from ..memory import CallBook, rewind
 from ..store import Store, files_of
-from .building import build, code_of_run, load_minds, make_agents
+from .building import build, code_of_run
 from .failures import failure_figures
 from .journal import Journal
-from .lazy_model import LazyModel
 from .run import FILE, Run, make_folder, open_store
 from .scenario import called
 from .simulation import Tick
+from .visiting import visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +162,9 @@ def interview(
         if isinstance(model, str):
             scenario = scenario.settle(model=model)
             model = None
-        lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario))
-        with code_of_run(folder, allow_code):
-            agents = make_agents(scenario, run.store, model or lazy)
-        asked = next(one for one in agents if one.id == agent)
-        if model is None:
-            asked.model = lazy.model
-        asked.memory = asked.memory.as_of(step)
-        # Nothing may stay of it, so nothing may be done in it.
-        own = asked.tools.policy
-        asked.tools = asked.tools.under(replace(own, deny=(*own.deny, *own.ask, "@acts")))
-        first = replace(asked.state, records=len(asked.memory))
-        asked.state = run.journal.state(agent, step) or first
+        asked = visit(
+            run, folder, agent, step, scenario=scenario, model=model, allow_code=allow_code
+        )
         now = run.time(max(step, 0))
         minds = Minds({agent: asked}, at=now)
         return drive({agent: asked.reply(Line(person, question, now))}, minds)[agent]

@@ -1,15 +1,17 @@
-"""Somebody of a scenario without its world: for a chat."""
+"""Somebody of a scenario or of a run without its world: for a chat."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from ..agents import Agent
 from ..core import AgentId, Model, Time
 from ..memory import document_input
 from ..store import Store
-from .building import load_minds, make_agents
+from .building import code_of_run, load_minds, make_agents
 from .lazy_model import LazyModel
+from .run import Run
 from .scenario import Scenario, called
 
 
@@ -39,4 +41,31 @@ def wake(
     if model is None:
         agent.model = lazy.model
     agent.grow_up(at=at)
+    return agent
+
+
+def visit(
+    run: Run,
+    folder: Path | str,
+    name: AgentId,
+    step: int,
+    *,
+    scenario: Scenario,
+    model: Model | None = None,
+    allow_code: bool = False,
+) -> Agent:
+    """Somebody of the run in ``folder`` as of after a step (-1: its beginning), with the model of
+    the ``scenario`` or with ``model``. No trace may stay of a visit, so nothing may be done in
+    it: calls that act are denied. ``allow_code``: see ``resume``."""
+    lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario))
+    with code_of_run(folder, allow_code):
+        agents = make_agents(scenario, run.store, model or lazy)
+    agent = next(one for one in agents if one.id == name)
+    if model is None:
+        agent.model = lazy.model
+    agent.memory = agent.memory.as_of(step)
+    own = agent.tools.policy
+    agent.tools = agent.tools.under(replace(own, deny=(*own.deny, *own.ask, "@acts")))
+    first = replace(agent.state, records=len(agent.memory))
+    agent.state = run.journal.state(name, step) or first
     return agent

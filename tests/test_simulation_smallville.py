@@ -264,7 +264,10 @@ def test_names_in_another_unicode_form(tmp_path: Path) -> None:
     (member,) = load_scenario(home).people
     assert (member.persona.name, member.start) == (whole, (0, 0))
     put(nodes(home, parts), {"node_1": thought("Ole owes me ten")})
-    assert load_scenario(home).people[0].memories
+    scenario = load_scenario(home)
+    assert scenario.people[0].memories
+    with begin(scenario, tmp_path / "run", model=ImprovisedModel()).store as store:
+        assert "Ole owes me ten" in str(store.rows("SELECT input FROM inputs"))
 
 
 def test_files_that_contradict_each_other(tmp_path: Path) -> None:

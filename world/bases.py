@@ -286,12 +286,13 @@ def _whispers(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
     best: dict[str, tuple[str, ...]] = {}
     chosen: tuple[int, int] = (0, 0)
     source: Path | None = None
-    for file in sorted(map_folder.glob("agent_history_init_*.csv")):
+    files = sorted(map_folder.glob("agent_history_init_*.csv"))
+    for file in files:
         said, size = _history(file, names)
         if said and (len(said), -size) > chosen:
             best, chosen, source = said, (len(said), -size), file
     missing = [name for name in names if name not in best]
-    if source is None and (files := sorted(map_folder.glob("agent_history_init_*.csv"))):
+    if source is None and files:
         log.warning("%s: names nobody of the people; they have no first memories", files[0])
     if source is not None and missing:
         log.warning("%s: names no %s; they have no first memories", source, ", ".join(missing))

@@ -8,6 +8,7 @@ import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ..core import Json, MapError
@@ -19,6 +20,7 @@ from .tiled_parts import (
     project_classes,
     properties_of,
     read_json,
+    read_template,
     read_tileset,
     rows,
     whole,
@@ -87,6 +89,7 @@ def read_tiled(path: Path | str) -> Tiled:
             f"needs at least one, and at most {_MOST_TILES}"
         )
     classes = project_classes(source)
+    template = cache(read_template)  # many objects are made from one
     size = (width, height, tile, tile_height)
     layers: list[tuple[str, tuple[int, ...]]] = []
     boxes: list[Box] = []
@@ -98,7 +101,7 @@ def read_tiled(path: Path | str) -> Tiled:
             layers.append((str(layer.get("name", "")), found))
         else:
             boxes += [
-                _box(source, drawn, across, down, classes)
+                _box(source, with_template(drawn, source, template), across, down, classes)
                 for drawn in rows(layer, "objects", source)
             ]
     sets = [read_tileset(one, source, classes) for one in rows(raw, "tilesets", source)]
@@ -237,7 +240,6 @@ def _shifted(
 
 
 def _box(source: Path, drawn: dict[str, Json], across: float, down: float, classes: Classes) -> Box:
-    drawn = with_template(drawn, source)
     kind = class_of(drawn)
     x, y, width, height, rotation = (
         number(drawn, field, source) for field in ("x", "y", "width", "height", "rotation")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,13 +179,16 @@ def read_tileset(entry: Mapping[str, Json], file: Path, classes: Classes) -> Til
     return Tileset(first, count, tiles)
 
 
-def with_template(drawn: dict[str, Json], file: Path) -> dict[str, Json]:
-    """An object with what it takes from its template. Raises MapError."""
+def with_template(
+    drawn: dict[str, Json], file: Path, read: Callable[[Path], dict[str, Json]]
+) -> dict[str, Json]:
+    """An object with what it takes from its template, whose file ``read`` reads (see
+    ``read_template``). Raises MapError."""
     if drawn.get("template") is None:
         return drawn
     path = file.parent / str(drawn["template"]).replace("\\", "/")
     try:
-        data = _template(path) if path.suffix.lower() == ".tx" else read_json(path)
+        data = read(path)
     except MapError as error:
         raise MapError(
             f"{file}: object {drawn.get('id')}: template {error}; put it there, or detach the "
@@ -197,6 +200,11 @@ def with_template(drawn: dict[str, Json], file: Path) -> dict[str, Json]:
     own = {one.get("name"): one for one in rows(drawn, "properties", file)}
     common = {one.get("name"): one for one in rows(base, "properties", path)}
     return {**base, **drawn, "properties": list({**common, **own}.values())}
+
+
+def read_template(path: Path) -> dict[str, Json]:
+    """What is in a template's file (JSON or .tx). Raises MapError."""
+    return _tx(path) if path.suffix.lower() == ".tx" else read_json(path)
 
 
 def _xml(path: Path) -> ElementTree.Element:
@@ -217,7 +225,7 @@ def _tsx(path: Path) -> dict[str, Json]:
     return made | ({} if count is None else {"tilecount": _int(count, path)})
 
 
-def _template(path: Path) -> dict[str, Json]:
+def _tx(path: Path) -> dict[str, Json]:
     drawn = _xml(path).find("object")
     return {} if drawn is None else {"object": _element(drawn, path)}
 
