@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import SettingError
@@ -20,17 +21,14 @@ WAKE, BED = 7 * 60, 23 * 60
 _NEEDED = "it needs name, age, innate, learned, currently, lifestyle and living_area"
 
 
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # A name is not called by one of these alone.
-_TITLES = _listed(
+_TITLE_WORDS = (
     "the a an mr mrs ms miss mx dr prof professor doctor sir lady lord saint st old little big "
     "young uncle aunt captain king queen prince princess father mother sister brother grandma "
     "grandpa granny el la le les los las der die das doña señor señora herr frau monsieur madame "
     "signor signora"
 )
+_TITLES = frozenset(_TITLE_WORDS.split())
 
 
 def short_name(name: str) -> str:
@@ -147,7 +145,7 @@ class Persona:
         ("goes to bed around 11pm, awakes up around 6am"; see ``sleep_hours``). What it does
         not say, or not in words that are understood, is 7:00 and 23:00; reading a persona
         from a file warns of it. Bed time may lie after midnight, and so before waking."""
-        wake, bed = sleep_hours(self.lifestyle)
+        wake, bed = _hours(self.lifestyle)
         return WAKE if wake is None else wake, BED if bed is None else bed
 
     def sleeps_at(self, minute: int) -> bool:
@@ -172,10 +170,14 @@ class Persona:
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
 
 
+# Asked at every step of every agent, so read and checked only once.
+_hours = lru_cache(maxsize=4096)(sleep_hours)
+
+
 def _hours_unsaid(persona: Persona) -> str:
     """What the lifestyle leaves out of the hours of sleep, in words; empty when it says both,
     or is silent."""
-    wake, bed = sleep_hours(persona.lifestyle)
+    wake, bed = _hours(persona.lifestyle)
     missing = [name for name, told in (("waking", wake), ("bed", bed)) if told is None]
     if not persona.lifestyle.strip() or not missing:
         return ""

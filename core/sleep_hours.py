@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
@@ -240,7 +239,6 @@ _BESIDE = re.compile(
 
 
 @check_arguments
-@lru_cache(maxsize=4096)
 def sleep_hours(text: str) -> tuple[int | None, int | None]:
     """Minutes after midnight of waking and of going to bed, each None where a text does not
     say it or cannot be understood; the first that is said counts.
