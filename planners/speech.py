@@ -285,7 +285,7 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
         if said[-1] in ":：" and place + 1 < len(lines):
             continue
         for _ in range(3):
-            said, cut = label.subn("", unquoted(said) if cut_quote(said) else said)
+            said, cut = label.subn("", unquoted(said) if _is_quoted(said) else said)
             if not cut:
                 break
         if found := later.search(said):
@@ -309,7 +309,7 @@ def _unlisted(lines: Sequence[str]) -> list[str]:
     return told
 
 
-def cut_quote(text: str) -> bool:
+def _is_quoted(text: str) -> bool:
     """Whether a quotation mark stands before everything in a text."""
     return text[:1] in _QUOTES and text[:1] != "'"
 
