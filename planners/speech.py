@@ -143,17 +143,15 @@ def as_speech(text: str, me: str, other: str = "") -> str:
         return f"{teller} said to {''.join(hearers)}: {quotation}"
     if not is_english(text, (me, other)):
         return text
-    # Whole names first: two people may share a first name.
-    for name, forms, verbs in (
-        (me, ("I", "me", "my"), _VERBS | _BE),
-        (other, ("you", "you", "your"), _VERBS | _YOU_BE),
-    ):
-        if name.strip():
-            text = _turned(text, name, forms, verbs)
-    for name, rival, forms, verbs in (
+    persons = (
         (me, other, ("I", "me", "my"), _VERBS | _BE),
         (other, me, ("you", "you", "your"), _VERBS | _YOU_BE),
-    ):
+    )
+    # Whole names first: two people may share a first name.
+    for name, _, forms, verbs in persons:
+        if name.strip():
+            text = _turned(text, name, forms, verbs)
+    for name, rival, forms, verbs in persons:
         first = short_name(name) if name.strip() else ""
         if first and first != name and first != (short_name(rival) if rival.strip() else ""):
             text = _turned(text, first, forms, verbs)
