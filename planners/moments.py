@@ -301,7 +301,10 @@ def _meant(text: str, days: list[Moment], now: datetime | None) -> Iterator[Mome
         if shift:
             size = 1 if shift["n"].lower() in ("a", "an") else _number(shift["n"])
             size *= {"day": 1, "week": 7, "fortnight": 14}[shift["unit"].lower()]
-            at += timedelta(days=-size if shift["way"].lower() == "before" else size)
+            try:
+                at += timedelta(days=-size if shift["way"].lower() == "before" else size)
+            except OverflowError:
+                continue  # a week after the last day of the calendar
         start = day.start - (len(before) - shift.start() if shift else 0)
         yield Moment(start, week.end() if week else day.end, "date", at.isoformat())
 
