@@ -98,15 +98,16 @@ def _name(function: Callable[..., object]) -> str:
 
 
 def _check(function: Callable[..., object], name: str, value: object, hint: Any) -> None:
-    where = f"{_name(function)}(): '{name}'"
     if not _fits(value, hint):
-        fault = f"{where} must be {_told(hint)}, not {_shown(value)}"
+        fault = f"{_name(function)}(): '{name}' must be {_told(hint)}, not {_shown(value)}"
         makers = [_MAKERS[kind] for kind in _classes(hint) if kind in _MAKERS]
         if isinstance(value, str) and makers:
             fault = f"{fault}; write {makers[0].format(ascii(value[:_SHOWN]))}"
         raise ArgumentError(fault)
     if isinstance(value, str) and _is_path(hint) and not _could_be_path(value):
-        raise ArgumentError(f"{where} is no path that a system takes: {_shown(value)}")
+        raise ArgumentError(
+            f"{_name(function)}(): '{name}' is no path that a system takes: {_shown(value)}"
+        )
 
 
 def _classes(hint: Any) -> list[str]:
@@ -127,9 +128,9 @@ def _could_be_path(text: str) -> bool:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    origin = get_origin(hint)
-    if hint in (Any, object) or isinstance(hint, TypeVar | ParamSpec):
+    if hint is Any or hint is object or isinstance(hint, (TypeVar, ParamSpec)):
         return True
+    origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return any(_fits(value, way) for way in get_args(hint))
     if origin is Literal:

@@ -183,14 +183,14 @@ class Completion:
         breaks a rule of the type that no schema can say."""
         from pydantic import ValidationError
 
-        from .schemas import read_as
+        from .schemas import first_fault, validated
 
         try:
-            return read_as(model, self.data)
+            return validated(model, self.data)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the whole"
-            return Failed(reason="schema", detail=f"field '{where}' of the answer: {first['msg']}")
+            where, told = first_fault(error)
+            field = where or "the whole"
+            return Failed(reason="schema", detail=f"field '{field}' of the answer: {told}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .arguments import check_arguments
 from .asks import Answer, Ask
 from .errors import ArgumentError, DataError, SettingError
-from .schemas import is_type
+from .schemas import first_fault, is_type
 from .settings import nearest
 from .text import repaired
 from .words import Json
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
@@ -104,14 +104,9 @@ def _read(adapter: TypeAdapter[T], data: Json, what: str) -> T:
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
-        raise DataError(f"no {what}: {first_fault(error)}") from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """Where the first of pydantic's complaints lies, and what it is."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"field '{where}': {first['msg']}" if where else str(first["msg"])
+        where, told = first_fault(error)
+        field = f"field '{where}': " if where else ""
+        raise DataError(f"no {what}: {field}{told}") from error
 
 
 def ask_from_json(data: Json) -> Ask:
@@ -165,9 +160,9 @@ def checked(cls: type[T], data: Json, source: Path | str) -> T:
     try:
         made = cast(T, _adapter(cast(Hashable, cls)).validate_python(data))
     except ValidationError as error:
-        told = first_fault(error)
-        told = told if told.startswith("field ") else f"field '{cls.__name__}': {told}"
-        raise SettingError(f"{source}: {told}; mend it") from error
+        where, told = first_fault(error)
+        field = where or cls.__name__
+        raise SettingError(f"{source}: field '{field}': {told}; mend it") from error
     _refuse_unknown_inside(data, made, source, "")
     return made
 

@@ -24,17 +24,14 @@ WAKE, BED = 7 * 60, 23 * 60
 _NEEDED = "it needs name, age, innate, learned, currently, lifestyle and living_area"
 
 
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # A name is not called by one of these alone.
-_TITLES = _listed(
+_TITLE_WORDS = (
     "the a an mr mrs ms miss mx dr prof professor doctor sir lady lord saint st old little big "
     "young uncle aunt captain king queen prince princess father mother sister brother grandma "
     "grandpa granny el la le les los las der die das doña señor señora herr frau monsieur madame "
     "signor signora"
 )
+_TITLES = frozenset(_TITLE_WORDS.split())
 
 
 def short_name(name: str) -> str:
@@ -174,6 +171,10 @@ class Persona:
         from .codec import to_json
 
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
+
+
+# Asked at every step of every agent, so read and checked only once.
+_hours = lru_cache(maxsize=4096)(sleep_hours)
 
 
 def _hours_unsaid(persona: Persona) -> str:

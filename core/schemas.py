@@ -8,7 +8,7 @@ from .errors import ArgumentError, DataError
 from .words import Json
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
@@ -53,20 +53,30 @@ def read_as(kind: type[T], data: Json) -> T:
     >>> read_as(dict[str, tuple[int, int]], {"home": [3, 4]})
     {'home': (3, 4)}
     """
-    import json
-
     from pydantic import ValidationError
+
+    try:
+        return validated(kind, data)
+    except ValidationError as error:
+        where, told = first_fault(error)
+        raise DataError(f"no {kind}: {f'{where}: ' if where else ''}{told}") from error
+
+
+def validated(kind: type[T], data: Json) -> T:
+    """What ``read_as`` gives. Raises pydantic.ValidationError where the values do not fit."""
+    import json
 
     try:
         text = json.dumps(data)
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(f"read_as(): 'data' does not fit into JSON: {error}") from error
-    try:
-        return _adapter(kind).validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"no {kind}: {f'{where}: ' if where else ''}{first['msg']}") from error
+    return _adapter(kind).validate_json(text)
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """The field of the first of pydantic's complaints (empty: the whole), and what it says."""
+    first = error.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"]
 
 
 def _adapter(kind: type[T]) -> TypeAdapter[T]:

@@ -49,17 +49,13 @@ _BOMS = (
 )
 
 
-# Signs of names that writers exchange: apostrophes, hyphens; vowel signs of Arabic and Hebrew,
-# which are written or not, the joining stroke of Arabic, and the accent that Greek capitals lack.
-_NAME_SIGNS: dict[int, str | None] = {
-    **dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u02b9\u2032\u05f3\uff07`"), "'"),
-    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\u05be\ufe63\uff0d"), "-"),
-    **dict.fromkeys([*range(0x64B, 0x653), 0x670, 0x640, *range(0x591, 0x5BE)], None),
-    **dict.fromkeys([0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7], None),
-    **dict(zip(map(ord, "\u03ac\u03ad\u03ae\u03af\u03cc\u03cd\u03ce"), "αεηιουω")),
-    0x390: "ϊ",
-    0x3B0: "ϋ",
-}
+# Signs of names that writers exchange and normalize leaves: more apostrophes and hyphens, and
+# the accent that Greek capitals lack.
+_NAME_SIGNS = str.maketrans(
+    dict.fromkeys("\u201b\u02b9\u2032\u05f3`", "'")
+    | dict.fromkeys("\u2212\u05be", "-")
+    | dict(zip("\u03ac\u03ad\u03ae\u03af\u03cc\u03cd\u03ce\u0390\u03b0", "αεηιουωϊϋ"))
+)
 
 
 @cache
@@ -102,7 +98,8 @@ def normalize(text: str) -> str:
         text = _patterns()["hyphen"].sub("", text)
         text = _patterns()["invisible"].sub("", text)
         text = _patterns()["optional"].sub("", text).translate(_PLAIN_MARKS)
-        text = _patterns()["digit"].sub(lambda one: str(unicodedata.decimal(one[0])), text)
+        # regex may know digits of a newer Unicode than unicodedata does; they stay.
+        text = _patterns()["digit"].sub(lambda one: str(unicodedata.decimal(one[0], one[0])), text)
     else:
         if "-" in text and "\n" in text:
             text = _patterns()["hyphen"].sub("", text)
@@ -188,10 +185,9 @@ def count_words(text: str) -> int:
     """
     if text.isascii():
         return len(_ASCII_WORD.findall(text))
-    shapes = _patterns()
     total = 0
-    for match in shapes["word"].finditer(text):
-        clusters = len(shapes["cluster"].findall(match[0])) if match["unspaced"] else 0
+    for match in _patterns()["word"].finditer(text):
+        clusters = len(characters(match[0])) if match["unspaced"] else 0
         total += max(1, clusters // 2)
     return total
 
@@ -203,7 +199,7 @@ def is_unspaced(character: str) -> bool:
 
 def name_form(text: str) -> str:
     """The form in which names are compared: ``normalize``, apostrophes and hyphens of every kind
-    one, without the vowel signs of Arabic and Hebrew and the accents of Greek.
+    one, without the accents of Greek.
 
     >>> name_form("O\u2019Brien") == name_form("o'brien")
     True

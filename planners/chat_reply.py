@@ -34,6 +34,7 @@ from .speech import (
     joined,
     overlap,
     repeats,
+    sentence_ends,
     sentences,
     spoken,
     unquoted,
@@ -128,11 +129,10 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     """
     bare = spoken(text, frame.me, (frame.person, *frame.others))
     said = unquoted(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", bare)).strip("` "))
-    whole = sentences(said)
-    rest = _after(said, whole[-1]) if whole else said
-    if rest.strip() and whole and (cut or is_unfinished(rest)):
+    whole, rest = _split(said)
+    if whole and (cut or is_unfinished(rest)):
         rest = ""
-    parts = list(dict.fromkeys([*whole, *([rest.strip()] if rest.strip() else [])]))
+    parts = list(dict.fromkeys([*whole, rest] if rest else whole))
     parts = [part for part in parts if not is_recited(part, frame.shown)]
     # "When are you open? We open at nine.": the line given back before its answer.
     if len(parts) > 1 and len(words(parts[0])) > 2 and words(parts[0]) == words(frame.line):
@@ -149,10 +149,6 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     return "" if answer == asked and len(words(said)) > 2 else said
 
 
-def _after(text: str, sentence: str) -> str:
-    return text[text.rfind(sentence) + len(sentence) :]
-
-
 def as_self(text: str, me: str) -> str:
     """A line in which its speaker is I. What gives the name stays, and a sentence that calls
     somebody else by it goes.
@@ -167,16 +163,21 @@ def as_self(text: str, me: str) -> str:
     )
     told = []
     english = is_english(text, (me,))
-    for part in _split(text):
+    for part in _parts(text):
         turned = part if naming.search(part) or not english else as_speech(part, me)
         if words(turned).count("me") == words(part).count("me"):
             told.append(turned)
     return joined(told)
 
 
-def _split(text: str) -> list[str]:
-    whole = sentences(text)
-    rest = _after(text, whole[-1]).strip() if whole else text
+def _split(text: str) -> tuple[list[str], str]:
+    """The finished sentences of a text, and what stands behind them."""
+    ends = sentence_ends(text)
+    return sentences(text), text[ends[-1] if ends else 0 :].strip()
+
+
+def _parts(text: str) -> list[str]:
+    whole, rest = _split(text)
     return [*whole, rest] if rest else whole
 
 
@@ -202,8 +203,8 @@ def _is_stale(text: str, frame: Frame) -> bool:
     """Whether a reply was given before, or most of it was."""
     if repeats(text, frame.told, share=0.75):
         return True
-    told = [sentence for line in frame.told for sentence in _split(line)]
-    return any(len(words(part)) > 4 and repeats(part, told, share=0.85) for part in _split(text))
+    told = [sentence for line in frame.told for sentence in _parts(line)]
+    return any(len(words(part)) > 4 and repeats(part, told, share=0.85) for part in _parts(text))
 
 
 # -- what tools gave ---------------------------------------------------------------------------

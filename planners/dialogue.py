@@ -50,6 +50,9 @@ from .understanding import Intent, Understood, understand
 
 # Characters of a line by which the memory is searched.
 _CUE = 1_500
+# What an answer is to be, where it is not simply one.
+_UNKNOWN = "{first} does not know the answer, and says so."
+_HAND_OVER = "{first} cannot help with this, and says that somebody else will."
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # What a line may be instead. Of 20 lines of small talk SmolLM2 took 2 for questions to the
@@ -334,9 +337,9 @@ class Dialogue:
     def _steer(self, first: str, resolve: Resolve, understood: Understood) -> str:
         """What the answer is to be, where it is not simply one."""
         if resolve == "unknown":
-            return f"{first} does not know the answer, and says so."
+            return _UNKNOWN.format(first=first)
         if resolve == "hand_over":
-            return f"{first} cannot help with this, and says that somebody else will."
+            return _HAND_OVER.format(first=first)
         if resolve == "ask":
             meant = next(one for one in self.intents if one.name == understood.intent.name)
             fields = meant.slots.get("properties", {})
@@ -423,6 +426,6 @@ def _framing(persona: Persona, person: str) -> tuple[str, ...]:
         f"You are {persona.traits or 'friendly'}.",
         f"You talk with {person}.",
         f"Answer as {first}, in one or two short sentences.",
-        f"{first} does not know the answer, and says so.",
-        f"{first} cannot help with this, and says that somebody else will.",
+        _UNKNOWN.format(first=first),
+        _HAND_OVER.format(first=first),
     )

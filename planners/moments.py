@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import zip_longest
 from typing import Literal, TypeAlias
 
-from .numbers import UNITS, numbers_in
+from .numbers import ONES, UNITS, numbers_in
 from .spans import MONTHS, dates_in
 
 Form: TypeAlias = Literal["date", "time", "date-time", "duration"]
@@ -25,9 +25,9 @@ _WEEKDAYS = {name: place for place, name in enumerate(_NAMES.split())}
 _WEEKDAYS |= {name[:3]: place for name, place in _WEEKDAYS.items() if name != "sunday"}
 _PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _PLAIN |= dict.fromkeys([0xA0, 0x3000, 0x202F, *range(0x2000, 0x200B)], 0x20)
-_HOURS = "one two three four five six seven eight nine ten eleven twelve"
-_SPOKEN = {name: place for place, name in enumerate(_HOURS.split(), 1)}
-_HOUR = r"(?:[01]?\d|2[0-3]|" + "|".join(_SPOKEN) + ")"
+_SPOKEN = {name: place for place, name in enumerate(ONES[1:13], 1)}
+_HOUR_WORD = "|".join(_SPOKEN)
+_HOUR = rf"(?:[01]?\d|2[0-3]|{_HOUR_WORD})"
 _HALF = r"(?P<half>[ap])\.? ?m\b\.?"
 _PART = r"(?: in the (?P<part>morning|afternoon|evening)| at (?P<night>night))?"
 _DAY = re.compile(
@@ -58,7 +58,7 @@ _ORDINAL_DAY = re.compile(
 )
 # What turns a day into another: "a week on Monday", "Friday week", "Wednesday next week".
 _SHIFTED = re.compile(
-    rf"\b(?P<n>an?|{'|'.join(_SPOKEN)}|\d{{1,3}}) (?P<unit>day|week|fortnight)s? "
+    rf"\b(?P<n>an?|{_HOUR_WORD}|\d{{1,3}}) (?P<unit>day|week|fortnight)s? "
     r"(?P<way>on|from|after|before) (?:the )?$",
     re.IGNORECASE,
 )
@@ -125,9 +125,9 @@ _CLOCKS = (
         re.I,
     ),
     re.compile(rf"\b(?P<h>{_HOUR}) ?o['’]?clock\b{_PART}", re.I),
-    re.compile(rf"\b(?P<h>{_HOURS.replace(' ', '|')})(?: (?P<mw>{_SAID_MINUTE}))? ?{_HALF}", re.I),
+    re.compile(rf"\b(?P<h>{_HOUR_WORD})(?: (?P<mw>{_SAID_MINUTE}))? ?{_HALF}", re.I),
     re.compile(
-        rf"\b(?:at|by|until|till|from|around) (?P<h>{_HOURS.replace(' ', '|')}) "
+        rf"\b(?:at|by|until|till|from|around) (?P<h>{_HOUR_WORD}) "
         rf"(?P<mw>{_SAID_MINUTE})\b(?! (?:[a-z]+s|per|percent|of)\b){_PART}",
         re.I,
     ),
@@ -181,7 +181,7 @@ _HALVES = (
 _LENGTH = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d) ?(?:hours|hrs|h)\b", re.I)
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),$")
 _ABOUT = re.compile(
-    rf"(?:\d ?[-–^/]|\d[.,]|\b(?:\d+|an?|{_HOURS.replace(' ', '|')}) (?:or|to)"
+    rf"(?:\d ?[-–^/]|\d[.,]|\b(?:\d+|an?|{_HOUR_WORD}) (?:or|to)"
     r"|\bbetween [^\s,.]{1,12} and) ?$",
     re.I,
 )
@@ -301,7 +301,10 @@ def _meant(text: str, days: list[Moment], now: datetime | None) -> Iterator[Mome
         if shift:
             size = 1 if shift["n"].lower() in ("a", "an") else _number(shift["n"])
             size *= {"day": 1, "week": 7, "fortnight": 14}[shift["unit"].lower()]
-            at += timedelta(days=-size if shift["way"].lower() == "before" else size)
+            try:
+                at += timedelta(days=-size if shift["way"].lower() == "before" else size)
+            except OverflowError:
+                continue  # a week after the last day of the calendar
         start = day.start - (len(before) - shift.start() if shift else 0)
         yield Moment(start, week.end() if week else day.end, "date", at.isoformat())
 

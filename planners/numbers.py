@@ -11,10 +11,11 @@ _TEXT = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
 sixteen seventeen eighteen nineteen
 """
-_ONES = _TEXT.split()
+ONES = tuple(_TEXT.split())
+"""The words for 0 to 19."""
 _DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
 _TENS = _DECADES.split()
-_WORDS = {word: place for place, word in enumerate(_ONES)}
+_WORDS = {word: place for place, word in enumerate(ONES)}
 _WORDS |= {word: 10 * place for place, word in enumerate(_TENS, 2)}
 _SCALES = {
     "hundred": 100,
@@ -215,7 +216,7 @@ def _words(text: str) -> Iterator[Number]:
 def _worth(word: str) -> float | None:
     """What "twenty-five" is in figures."""
     parts = word.split("-")
-    if len(parts) == 2 and parts[0] in _TENS and parts[1] in _ONES[1:10]:
+    if len(parts) == 2 and parts[0] in _TENS and parts[1] in ONES[1:10]:
         return float(_WORDS[parts[0]] + _WORDS[parts[1]])
     return float(_WORDS[word]) if word in _WORDS else None
 

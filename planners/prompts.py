@@ -51,7 +51,7 @@ def prompt(name: str, /, **values: str | Sequence[str]) -> tuple[Message, ...]:
                     parts.append(Part("\n".join(plain)))
                     plain = []
                 # Of a talk the oldest lines give way first, of anything else the last ones.
-                oldest = alone.group(1) in ("lines", "session")
+                oldest = alone.group(1) == "lines"
                 size = len(value)
                 parts.extend(
                     Part(text, size - place if oldest else place + 1)

@@ -143,17 +143,15 @@ def as_speech(text: str, me: str, other: str = "") -> str:
         return f"{teller} said to {''.join(hearers)}: {quotation}"
     if not is_english(text, (me, other)):
         return text
-    # Whole names first: two people may share a first name.
-    for name, forms, verbs in (
-        (me, ("I", "me", "my"), _VERBS | _BE),
-        (other, ("you", "you", "your"), _VERBS | _YOU_BE),
-    ):
-        if name.strip():
-            text = _turned(text, name, forms, verbs)
-    for name, rival, forms, verbs in (
+    persons = (
         (me, other, ("I", "me", "my"), _VERBS | _BE),
         (other, me, ("you", "you", "your"), _VERBS | _YOU_BE),
-    ):
+    )
+    # Whole names first: two people may share a first name.
+    for name, _, forms, verbs in persons:
+        if name.strip():
+            text = _turned(text, name, forms, verbs)
+    for name, rival, forms, verbs in persons:
         first = short_name(name) if name.strip() else ""
         if first and first != name and first != (short_name(rival) if rival.strip() else ""):
             text = _turned(text, first, forms, verbs)
@@ -285,7 +283,7 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
         if said[-1] in ":：" and place + 1 < len(lines):
             continue
         for _ in range(3):
-            said, cut = label.subn("", unquoted(said) if cut_quote(said) else said)
+            said, cut = label.subn("", unquoted(said) if _is_quoted(said) else said)
             if not cut:
                 break
         if found := later.search(said):
@@ -309,7 +307,7 @@ def _unlisted(lines: Sequence[str]) -> list[str]:
     return told
 
 
-def cut_quote(text: str) -> bool:
+def _is_quoted(text: str) -> bool:
     """Whether a quotation mark stands before everything in a text."""
     return text[:1] in _QUOTES and text[:1] != "'"
 

@@ -29,6 +29,7 @@ from ..core import (
 from .calling import fill
 from .filling import UNSAID
 from .moments import FORMS
+from .numbers import ONES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +182,7 @@ def _without(schema: Json, names: set[str]) -> Json:
     }
 
 
-_WORDS = (
-    *("zero", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
-)
+_WORDS = ONES[:13]
 
 
 def _stands_in(value: Json, said: str, schema: Json) -> bool:

@@ -268,6 +268,23 @@ def test_checked_names_the_file_and_the_field(data: Json, words: str) -> None:
     assert str(caught.value).startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("data", "detail"),
+    [
+        ({"at": "09:00"}, "field 'doing' of the answer: Field required"),
+        ({"at": 9, "doing": "baking"}, "field 'at' of the answer: Input should be a valid string"),
+        (3, "field 'the whole' of the answer: "),
+    ],
+)
+def test_an_answer_that_breaks_its_type_is_a_failure(data: Json, detail: str) -> None:
+    """``read`` raises nothing for what a model wrote: it says what does not fit."""
+    found = Completion(text="", data=data).read(Appointment)
+    assert isinstance(found, Failed)
+    assert (found.reason, found.detail[: len(detail)]) == ("schema", detail)
+    fine = Completion(text="", data={"at": "09:00", "doing": "baking"})
+    assert fine.read(Appointment) == Appointment(at="09:00", doing="baking")
+
+
 def test_a_record_is_frozen() -> None:
     """Records cannot be changed, and those without JSON fields can be keys."""
     with pytest.raises(AttributeError):

@@ -158,3 +158,9 @@ def test_digits_points_and_flags_are_words() -> None:
     assert words("١٢٣ १२ ９") == ["123", "12", "9"]
     assert words("שָׁלוֹם مـــوعِد") == ["שלום", "موعد"]
     assert words("🇯🇵🇫🇷") == ["🇯🇵", "🇫🇷"]
+
+
+def test_digits_of_a_newer_unicode_stay() -> None:
+    """Digits that only one of the two Unicode tables knows are left as they are."""
+    assert normalize("\U00011f50 \U0001e4f1 1") == "\U00011f50 \U0001e4f1 1"
+    assert "1" in words("\U00011f50 1")

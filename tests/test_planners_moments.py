@@ -377,3 +377,9 @@ def test_both_ends_of_a_range_are_moments() -> None:
         writer(), [fill(spec(start=form, end=form), request_, seed=Seed.of(1), now=NOW)]
     )
     assert told == {"start": "2026-05-08T15:00:00", "end": "2026-05-08T17:00:00"}
+
+
+@pytest.mark.parametrize("text", ["a week after 31 December 9999", "two weeks before 0001-01-02"])
+def test_days_beyond_the_calendar_are_left_out(text: str) -> None:
+    """No date of the calendar is no date, and no error."""
+    assert not [one for one in moments_in(text, NOW) if one.form == "date"]

@@ -156,7 +156,7 @@ class Tool(Generic[P, R]):
             raise ToolError(f"tool '{self.name}': effect is pure, reads or acts, not '{effect}'")
         if not isinstance(outside, bool):
             raise ToolError(f"tool '{self.name}': outside is True or False, not {outside!r}")
-        doc = _doc_of(function)
+        doc = _parsed(_doc_of(function))
         description = _description(doc)
         if not description:
             raise ToolError(
@@ -280,18 +280,22 @@ def _plain_callable(function: Callable[P, R]) -> Callable[P, R]:
 def _inner(function: Callable[..., object]) -> Callable[..., object]:
     """The function whose types and docstring tell of a callable: a partial's, an object's
     ``__call__``."""
-    while isinstance(function, partial):
-        function = function.func
+    function = _whole(function)
     if inspect.isroutine(function):
         return function
     return cast(Callable[..., object], type(function).__call__)
 
 
+def _whole(function: Callable[..., object]) -> Callable[..., object]:
+    """What a partial is a part of; anything else itself."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
 def _name_of(function: Callable[..., object]) -> str:
-    found = function
-    while isinstance(found, partial):
-        found = found.func
-    return str(getattr(found, "__name__", "") or type(found).__name__)
+    function = _whole(function)
+    return str(getattr(function, "__name__", "") or type(function).__name__)
 
 
 def _doc_of(function: Callable[..., object]) -> str:
@@ -300,12 +304,11 @@ def _doc_of(function: Callable[..., object]) -> str:
     return inspect.getdoc(_inner(function)) or own or ""
 
 
-def _description(doc: str) -> str:
-    """The first paragraph of a docstring of any of the usual styles."""
-    parsed = _parsed(doc)
-    told = [parsed.short_description or ""]
-    if parsed.long_description and not parsed.blank_after_short_description:
-        told.append(re.split(r"\n\s*\n", parsed.long_description, maxsplit=1)[0])
+def _description(doc: Docstring) -> str:
+    """The first paragraph of a docstring."""
+    told = [doc.short_description or ""]
+    if doc.long_description and not doc.blank_after_short_description:
+        told.append(re.split(r"\n\s*\n", doc.long_description, maxsplit=1)[0])
     return " ".join(" ".join(told).split())
 
 
@@ -316,10 +319,10 @@ def _parsed(doc: str) -> Docstring:
     return docstring_parser.parse(doc)
 
 
-def _arguments_doc(name: str, doc: str, parameters: Mapping[str, object]) -> dict[str, str]:
+def _arguments_doc(name: str, doc: Docstring, parameters: Mapping[str, object]) -> dict[str, str]:
     """Descriptions of the parameters, refused when they name none."""
     texts: dict[str, str] = {}
-    for told in _parsed(doc).params:
+    for told in doc.params:
         if told.args[0] not in ("param", "parameter", "arg", "argument", "key", "keyword"):
             continue  # attributes, and what a class's docstring tells besides
         for key in (part.strip().lstrip("*") for part in told.arg_name.split(",")):

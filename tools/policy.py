@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import inf
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from ..core import SettingError, ToolSpec
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 
-VERDICTS = ("allow", "ask", "deny")
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 NOBODY = "somebody without a name"
 """The source of words that nobody's name stands over; no pattern trusts it."""
 
