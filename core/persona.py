@@ -173,10 +173,6 @@ class Persona:
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
 
 
-# Asked at every step of every agent, so read and checked only once.
-_hours = lru_cache(maxsize=4096)(sleep_hours)
-
-
 def _hours_unsaid(persona: Persona) -> str:
     """What the lifestyle leaves out of the hours of sleep, in words; empty when it says both,
     or is silent."""
