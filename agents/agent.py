@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,10 @@ from ..core import (
     Asked,
     Decision,
     Failed,
+    Given,
     Input,
+    Kind,
+    Label,
     Line,
     Model,
     Observation,
@@ -39,7 +42,10 @@ from ..core import (
     check_arguments,
     drive,
     exclusive,
+    join,
+    label_of,
     repaired,
+    source_of,
     traced,
 )
 from ..memory import (
@@ -50,13 +56,24 @@ from ..memory import (
     memories_input,
     write_beside,
 )
-from ..planners import Daily, Dialogue, goals_of
+from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from ..tools.policy import checked_policy, patterns
 from .answers import warn_of_blindness
 from .chatting import Talking, checked_line
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
+from .labelling import (
+    given_of,
+    labelled,
+    listeners_of,
+    of_line,
+    of_people,
+    redacted,
+    state_after,
+    withheld_from,
+    without,
+)
 from .replying import Responder, learning, replying
 from .skills import with_skills
 from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
@@ -67,6 +84,8 @@ from .visitors import visitor
 TOLD = ("news", "object")
 # Inputs for the memory alone, which no planner sees.
 _TAKEN_IN = ("document", "memories")
+# Among so many of its last utterances a line of its own is looked for.
+_LATELY = 400
 # Key of the store's header: whose memory has what its agent begins with.
 _BEGUN = "agent.begun"
 
@@ -157,11 +176,14 @@ class Agent:
         Writes nothing; the Step says what ``commit`` will write.
         """
         self._follow()
+        listeners = listeners_of(seen, can)
+        seen = redacted(seen, listeners)
+        state = without(self.state, withheld_from(self.state, listeners))
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
             persona=self.persona,
-            state=self.state,
+            state=state,
             seen=seen,
             fresh=tuple(event for event in around if event.text not in lately),
             can=tuple(can),
@@ -170,9 +192,14 @@ class Agent:
             now=now or seen.at,
             seed=seed or Seed.of(0).child(self.id, seen.at.isoformat()),
             step_seconds=self.step_seconds,
+            listeners=listeners,
         )
         asks: list[Asked] = []
-        guard = self.guard(heard(seen, inputs), person=partner(seen), kept=self.state.read)
+        guard = self.guard(
+            listeners=listeners,
+            given=given_of(seen, inputs, self.id),
+            labels=(*of_people(seen.people, self.id), *state.labels.values()),
+        )
         thought = with_skills(
             self.planner.decide(situation),
             self.tools,
@@ -181,7 +208,7 @@ class Agent:
             person=guard.person,
         )
         done = yield from guarded(thought, guard, asks)
-        return self._step(done, asks, guard)
+        return self._step(done, asks, guard, state, can)
 
     def day(
         self,
@@ -206,11 +233,17 @@ class Agent:
         message = checked_line(message, "reply")
         message = replace(message, who=visitor(self.id, message.who))
         self._follow()
-        guard = self.guard((message.who, *(line.who for line in session)))
+        listeners = (message.who,)
+        state = without(self.state, withheld_from(self.state, listeners))
+        guard = self.guard(
+            listeners=listeners,
+            given=self._told(message, session),
+            labels=state.labels.values(),
+        )
         answering = replying(
             self.dialogue,
             self.persona,
-            self.state,
+            state,
             message,
             tuple(session),
             self.tools.specs(),
@@ -224,12 +257,12 @@ class Agent:
         warn_of_blindness(self.id, asks)
         if isinstance(done, Stopped):
             failure = Failed(reason=done.reason, detail=done.why)
-            step = self._step(done, asks, guard)
+            step = self._step(done, asks, guard, state)
             return Reply(text="", step=step, resolve="failed", failure=failure)
         said, decision = done
         return Reply(
             text=said.text,
-            step=self._step(decision, asks, guard),
+            step=self._step(decision, asks, guard, state),
             cited=said.cited,
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
@@ -252,46 +285,68 @@ class Agent:
             self.state = replace(self.state, records=held)
 
     def guard(
-        self, sources: Iterable[str], *, person: AgentId = "", kept: Iterable[str] = ()
+        self,
+        *,
+        listeners: Iterable[AgentId] = (),
+        given: Iterable[tuple[Given, Label]] = (),
+        labels: Iterable[Label] = (),
     ) -> Guard:
         """What watches one thought of this agent: see Guard."""
         return Guard(
             self.id,
             self.tools,
-            sources=(source for source in sources if source != self.id),
             calls=self.state.calls,
             tokens=self.state.tokens,
             basis=self._basis,
-            person=person,
-            kept=kept,
+            listeners=listeners,
+            given=given,
+            labels=labels,
         )
+
+    def _told(self, message: Line, session: Sequence[Line]) -> Iterator[tuple[Given, Label]]:
+        """The lines of a chat, each with its label: in private they are for that person."""
+        circle = (message.who,) if self.private_talk else ()
+        kinds: tuple[Kind, ...] = ("utterance",)
+        own = any(line.who == self.id for line in session)
+        known = {
+            record.text: label_of(record, self.id)
+            for record in (self.memory.records(kinds=kinds, last=_LATELY) if own else ())
+            if record.who == self.id
+        }
+        for line in (*session, message):
+            label = of_line(line, self.id)
+            if line.who == self.id:
+                # What it does not know to have said somebody else puts into its mouth.
+                text = f'{self.id} said to {message.who}: "{line.text}"'
+                label = known.get(text, Label((source_of(message.who),)))
+            yield line, join((label, Label((), circle)), self.id)
 
     def _basis(self, number: RecordId) -> Record | None:
         held = 0 < number < self.memory.next_id
         known = self.memory.there([number]) if held else ()
         return known[0] if known else None
 
-    def _step(self, done: Decision | Stopped, asks: list[Asked], guard: Guard) -> Step:
-        """What is to be written; a thought that was stopped waits, and changes nothing."""
+    def _step(
+        self,
+        done: Decision | Stopped,
+        asks: list[Asked],
+        guard: Guard,
+        shown: AgentState,
+        can: Sequence[Affordance] = (),
+    ) -> Step:
+        """What is to be written, with its labels; a thought that was stopped waits, and changes
+        nothing. ``shown`` is the state that the thought was given."""
         stopped: Literal["", "budget"] = ""
         if isinstance(done, Stopped):
             stopped, why = done.reason, f"The thought was ended: {done.why}."
-            done = Decision(action=Action("wait"), state=self.state, why=why)
+            done = Decision(action=Action("wait"), state=shown, why=why)
+        done = labelled(done, guard, can)
+        done = replace(done, state=state_after(self.state, shown, done.state, guard.label))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
             done = replace(done, state=replace(done.state, calls=calls, tokens=tokens))
-        read = self._still_read(done.state, guard)
-        if read != done.state.read:
-            done = replace(done, state=replace(done.state, read=read))
         return _step(done, asks, stopped)
-
-    def _still_read(self, state: AgentState, guard: Guard) -> tuple[str, ...]:
-        """Whose words the goals of a state rest on: what was found for them, and who set them."""
-        goals, before = goals_of(state), goals_of(self.state)
-        if not goals or goals == before:
-            return self.state.read if goals else ()
-        return tuple(sorted(guard.sources))
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
@@ -456,22 +511,6 @@ class Agent:
         """The calls of this agent's replies and steps that wait for a person."""
         waiting = CallBook(self.memory.store).waiting()
         return tuple(request for request in waiting if request.who == self.id)
-
-
-def heard(seen: Observation, inputs: Sequence[Input] = ()) -> tuple[AgentId, ...]:
-    """Whose words somebody hears at a moment: in its talk, around it, and from outside."""
-    lines = seen.talk.lines if seen.talk else ()
-    said = (event for event in (*seen.events, *seen.notices) if event.kind == "said")
-    given = (one.who for one in inputs if one.who)
-    return (*(line.who for line in lines), *(event.subject for event in said), *given)
-
-
-def partner(seen: Observation) -> AgentId:
-    """With whom somebody talks at a moment: who spoke last but oneself, or nobody."""
-    if seen.talk is None or seen.talk.ended:
-        return ""
-    lines = reversed(seen.talk.lines)
-    return next((line.who for line in lines if line.who != seen.who), "")
 
 
 def _of_own_names(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:

@@ -23,7 +23,7 @@ from ..core import (
     ToolResult,
     Vectors,
 )
-from ..memory import recall_many
+from ..memory import recall_many, searched
 from .answers import usable
 from .calls import Caller
 
@@ -140,7 +140,8 @@ class Minds:
             found = recall_many(asked, vectors)
             for (where, _, _), (memory, cue), row, hits in zip(group, asked, vectors, found):
                 held = memory.held(cue, row) if memory.rules_for(cue).estimates else None
-                answers.append((where, Recalled(hits=hits, held=held)))
+                told = searched(memory, cue)
+                answers.append((where, Recalled(hits=hits, held=held, audience=told)))
         return answers
 
 

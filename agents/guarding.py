@@ -7,21 +7,28 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, cast
 
 from ..core import (
+    EVERYBODY,
     AgentId,
     Answer,
     Ask,
     Asked,
     Call,
+    Cue,
     Embed,
     Failed,
+    Given,
+    Label,
     Recall,
     Recalled,
     Record,
     RecordId,
+    SettingError,
     Thought,
     ToolResult,
     ToolSpec,
     canonical,
+    join,
+    sources_of,
 )
 from ..planners import call_key
 from ..tools import Toolbox, matches
@@ -43,12 +50,15 @@ class Stopped:
 
 
 class Guard:
-    """Watches one thought of ``who``, whose tools' policy holds.
+    """Watches one thought of ``who``, whose tools' policy holds, and keeps its ``label``: the
+    join of the labels of all that it was given.
 
-    ``sources`` are whose words it begins with, ``calls`` and ``tokens`` what its life has
-    used; ``basis`` looks up a record that a thought rests on; ``person`` is for whom calls are
-    made; ``kept`` are sources of what its state holds. What it decides depends on the asks
-    and answers alone, so a thought run again from its record is stopped at the same place."""
+    It begins with what is ``given``, each with its label, and with further ``labels`` and
+    ``sources``; ``calls`` and ``tokens`` are what its life has used; ``basis`` looks up a record
+    that another rests on. ``listeners`` are who hears or sees what comes of the thought (none:
+    nobody): what not all of them may hear is not given to it. What it decides depends on the
+    asks and answers alone, so a thought run again from its record is stopped at the same place.
+    """
 
     def __init__(
         self,
@@ -59,13 +69,15 @@ class Guard:
         calls: int = 0,
         tokens: int = 0,
         basis: Callable[[RecordId], Record | None] = lambda number: None,
-        person: AgentId = "",
-        kept: Iterable[str] = (),
+        listeners: Iterable[AgentId] = (),
+        given: Iterable[tuple[Given, Label]] = (),
+        labels: Iterable[Label] = (),
     ) -> None:
         self.who = who
         self.policy = box.policy
-        self.person = person
-        self.sources: set[str] = set()
+        self.listeners = all_listeners(listeners)
+        self.given = list(given)
+        self.label = Label()
         self.calls, self.tokens, self.asks = 0, 0, 0
         self.refusals = 0
         self.because = ""
@@ -75,8 +87,46 @@ class Guard:
         self._traced: set[RecordId] = set()
         # By a call's key: its tool, and what is told to whoever makes it again.
         self._made: dict[str, tuple[str, str]] = {}
-        self._read(map(_person, sources))
-        self._read(kept)
+        self._recalled: dict[RecordId, Record] = {}
+        self._take(Label(tuple(sources)), *labels, *(label for _, label in self.given))
+
+    @property
+    def sources(self) -> set[str]:
+        """Whose words the thought has read that nobody vouches for."""
+        return set(self.policy.strange(self.label.sources))
+
+    @property
+    def recalled(self) -> Iterable[Record]:
+        """The records that the thought was given by its memory."""
+        return self._recalled.values()
+
+    @property
+    def person(self) -> AgentId:
+        """For whom calls are made: the only listener, everybody where there are more."""
+        if len(self.listeners) > 1:
+            return EVERYBODY
+        return self.listeners[0] if self.listeners else ""
+
+    def of(self, basis: Iterable[Given]) -> Label:
+        """The label of what rests on a part of what the thought was given. Raises SettingError
+        for what it was not given, and for nothing at all: nothing rests on nothing."""
+        labels = [self._label(one) for one in basis]
+        if not labels:
+            raise SettingError(
+                f"{self.who}: a record is said to rest on nothing; leave it out of rests_on, or "
+                "name what it rests on"
+            )
+        return join(labels, self.who)
+
+    def _label(self, one: Given) -> Label:
+        if isinstance(one, Record):
+            if self._recalled.get(one.id) == one:
+                return Label(tuple(sorted(self._whose_words(one))), one.audience)
+        elif (found := next((each for each in self.given if each[0] == one), None)) is not None:
+            return found[1]
+        raise SettingError(
+            f"{self.who}: a record is said to rest on what the thought was not given: {one!r:.120}"
+        )
 
     # -- before the asks are passed on ------------------------------------------------
 
@@ -85,11 +135,16 @@ class Guard:
         self.asks += 1
         over = self._over(ask)
         if not isinstance(ask, Call):
+            if isinstance(ask, Recall) and self.listeners:
+                ask = Recall(cue=heard_by_all(ask.cue, self.listeners))
             return ask, self._refused(Failed(reason="budget", detail=over)) if over else None
+        read = {*self.label.sources, *ask.sources}
         stamped = replace(
             ask,
-            person=ask.person or self.person,
-            sources=tuple(sorted(self.sources | set(self.policy.strange(ask.sources)))),
+            person=self._for(ask.person),
+            sources=self.policy.strange(read),
+            read=tuple(sorted(read)),
+            audience=self.label.audience,
         )
         if over:
             return stamped, self._refused(ToolResult(ok=False, error=over, reason="budget"))
@@ -100,6 +155,12 @@ class Guard:
         if self._kept(ask.tool):
             self._made[key] = (ask.tool, "its answer is on the way")
         return stamped, None
+
+    def _for(self, person: AgentId) -> AgentId:
+        """For whom a call is: a thought with listeners calls for nobody else."""
+        if not self.listeners:
+            return person
+        return self.person if person in ("", self.person) else EVERYBODY
 
     def _refused(self, answer: Failed | ToolResult) -> Answer:
         self.refusals += 1
@@ -139,9 +200,11 @@ class Guard:
         """Take in an answer that somebody else gave."""
         self.tokens += int(getattr(answer, "tokens_in", 0)) + int(getattr(answer, "tokens_out", 0))
         if isinstance(answer, Recalled):
-            self._read(source for hit in answer.hits for source in self._whose(hit.record))
-            around = (record for hit in answer.hits for record in hit.around)
-            self._read(source for record in around for source in self._whose(record))
+            records = [one for hit in answer.hits for one in (hit.record, *hit.around)]
+            self._recalled.update((record.id, record) for record in records)
+            words = {source for record in records for source in self._whose(record)}
+            audiences = (Label((), record.audience) for record in records)
+            self._take(Label(tuple(words), answer.audience), *audiences)
         elif isinstance(answer, Failed | ToolResult) and answer.reason == "budget":
             self._refused(answer)
         elif isinstance(answer, ToolResult) and isinstance(ask, Call):
@@ -151,8 +214,9 @@ class Guard:
         spec, key = self._spec(ask.tool), call_key(ask.tool, ask.arguments)
         if spec is None:
             return
-        if result.receipt and spec.outside:
-            self._read([f"tool:{ask.tool}"])
+        if result.receipt:
+            outside = (f"tool:{ask.tool}",) if spec.outside else ()
+            self._take(Label((*result.sources, *outside), result.audience))
         if result.receipt and spec.effect == "acts":
             # What was read before may be otherwise now.
             self._made = {one: made for one, made in self._made.items() if self._pure(made[0])}
@@ -171,25 +235,27 @@ class Guard:
     def _spec(self, tool: str) -> ToolSpec | None:
         return self._box.spec(tool) if tool in self._box else None
 
-    def _read(self, sources: Iterable[str]) -> None:
-        self.sources.update(self.policy.strange(sources))
+    def _take(self, *labels: Label) -> None:
+        self.label = join((self.label, *labels), self.who)
 
     def _whose(self, record: Record) -> Iterator[str]:
-        """Whose words are in a record, and in all that it rests on."""
-        rest = [record]
+        """Whose words are in a record that was not looked into yet."""
+        if record.id not in self._traced:
+            yield from self._whose_words(record)
+
+    def _whose_words(self, record: Record) -> set[str]:
+        """Whose words are in a record, and in all that it rests on: a record that was written
+        before there were labels has but its evidence."""
+        rest, known, found = [record], set[RecordId](), set[str]()
         while rest:
             one = rest.pop()
-            if one.id in self._traced:
+            if one.id in known:
                 continue
-            self._traced.add(one.id)
-            if one.kind == "document":
-                yield f"document:{one.episode or one.source or one.id}"
-            # What is seen of a thing has its address as its source, with colons.
-            elif one.who not in ("", self.who) and not (
-                one.kind == "observation" and ":" in one.who
-            ):
-                yield _person(one.who)
-            rest.extend(known for number in one.evidence if (known := self._basis(number)))
+            known.add(one.id)
+            found.update(sources_of(one, self.who))
+            rest.extend(basis for number in one.evidence if (basis := self._basis(number)))
+        self._traced |= known
+        return found
 
 
 def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | Stopped]:
@@ -234,6 +300,17 @@ def repeated(tool: str, told: str) -> ToolResult:
     return ToolResult(ok=False, error=error, reason="repeated")
 
 
-def _person(name: str) -> str:
-    """The source that somebody's name stands for; nobody passes for a document or a tool."""
-    return f"person:{name}" if ":" in name else name
+def all_listeners(people: Iterable[AgentId]) -> tuple[AgentId, ...]:
+    """Listeners once each, in order of name; among everybody nobody counts by themselves.
+
+    >>> all_listeners(["Eve", "Ada", "Eve"]), all_listeners(["Ada", EVERYBODY])
+    (('Ada', 'Eve'), ('*',))
+    """
+    known = set(people)
+    return (EVERYBODY,) if EVERYBODY in known else tuple(sorted(known))
+
+
+def heard_by_all(cue: Cue, listeners: tuple[AgentId, ...]) -> Cue:
+    """A cue that asks for nothing but what all the listeners may hear."""
+    first, *others = all_listeners((*cue.hearers, *listeners))
+    return replace(cue, person=first, listeners=tuple(others))

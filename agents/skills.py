@@ -13,6 +13,7 @@ from ..core import (
     Ask,
     Call,
     Json,
+    Label,
     SettingError,
     Thought,
     Time,
@@ -20,6 +21,7 @@ from ..core import (
     all_of,
     call,
     drive,
+    source_of,
 )
 from ..memory import CallBook
 from ..planners import call_key
@@ -146,7 +148,10 @@ def use(
     if isinstance(sources, str):
         raise SettingError(f"{agent.id}: 'sources' is {sources!r}; give a tuple of names")
     whose = "" if person is None else visitor(agent.id, person)
-    guard = agent.guard((whose,) if whose else (), person=whose)
+    guard = agent.guard(
+        listeners=(whose,) if whose else (),
+        labels=(Label((source_of(whose),)),) if whose else (),
+    )
     ask = Call(tool=tool, arguments=arguments, why=why, sources=sources)
     store = agent.memory.store
     with store.owner:

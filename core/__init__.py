@@ -73,11 +73,22 @@ from .errors import (
     Waiting,
     WorldError,
 )
+from .labels import (
+    EVERYBODY,
+    Label,
+    join,
+    label_of,
+    plain_sources,
+    shared_audience,
+    source_of,
+    sources_of,
+)
 from .minds import (
     AgentState,
     Approval,
     Approver,
     Decision,
+    Given,
     Input,
     Planner,
     Reply,
@@ -144,6 +155,14 @@ from .thought import (
 from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
+    "EVERYBODY",
+    "Label",
+    "join",
+    "label_of",
+    "plain_sources",
+    "shared_audience",
+    "source_of",
+    "sources_of",
     "KINDS",
     "audience_of",
     "time_fault",
@@ -188,6 +207,7 @@ __all__ = [
     "DataError",
     "Cue",
     "Decision",
+    "Given",
     "Delta",
     "DenizensError",
     "Done",

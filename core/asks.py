@@ -152,16 +152,19 @@ class Call:
     ``sources`` names whose words, beside its own and its friends', the thought had read
     before this call: strangers, documents, tools that bring text from outside. A thought
     need not set it: who drives it does, so that no planner can leave one out. So it is with
-    ``person``, for whom the call is made in a talk (empty: whom a chat is with, else the
-    owner): what is for others is not shown to them."""
+    ``person``, for whom the call is made (empty: whom a chat is with, else the owner;
+    EVERYBODY where what comes of it shows): what is for others is not shown to them. ``read``
+    and ``audience`` are the label of the thought: all its sources, and for whom it is."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("sources", "person")
+    LATER: ClassVar[tuple[str, ...]] = ("sources", "person", "read", "audience")
 
     tool: str
     arguments: Json
     why: str = ""
     sources: tuple[str, ...] = ()
     person: AgentId = ""
+    read: tuple[str, ...] = ()
+    audience: tuple[AgentId, ...] = ()
     kind: Literal["call"] = "call"
 
 
@@ -247,13 +250,15 @@ class Vectors:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
     """Records found, best first, each with its score and the parts of it; ``held`` is the
-    probability that the memory holds what was asked (None: not estimated)."""
+    probability that the memory holds what was asked (None: not estimated). ``audience`` is for
+    whom all is that was searched: what was not found among it is told too."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("held",)
+    LATER: ClassVar[tuple[str, ...]] = ("held", "audience")
 
     hits: tuple[Hit, ...]
     kind: Literal["recalled"] = "recalled"
     held: float | None = None
+    audience: tuple[AgentId, ...] = ()
 
 
 Fault: TypeAlias = Literal[
@@ -277,15 +282,18 @@ ran the tool is gone."""
 class ToolResult:
     """What a tool gave back: ``value`` when ``ok``, else ``error`` in words and its ``reason``.
 
-    It has a ``receipt`` if and only if the tool began to run."""
+    It has a ``receipt`` if and only if the tool began to run. ``sources`` are those whose words
+    it holds and ``audience`` for whom it is, as far as the tool knows."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("reason",)
+    LATER: ClassVar[tuple[str, ...]] = ("reason", "sources", "audience")
 
     ok: bool
     value: Json = None
     error: str = ""
     receipt: str = ""
     reason: Fault = ""
+    sources: tuple[str, ...] = ()
+    audience: tuple[AgentId, ...] = ()
     kind: Literal["tool_result"] = "tool_result"
 
 

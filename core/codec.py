@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -85,7 +85,10 @@ def _later(cls: Hashable) -> tuple[str, ...]:
 @cache
 def _defaults(cls: Hashable) -> dict[str, object]:
     known = fields(cast(type[Any], cls)) if is_dataclass(cls) else ()
-    return {field.name: field.default for field in known}
+    return {
+        field.name: field.default if field.default_factory is MISSING else field.default_factory()
+        for field in known
+    }
 
 
 def from_json(cls: type[T], data: Json) -> T:

@@ -8,9 +8,10 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from .asks import Failed
 from .errors import SettingError
+from .labels import Label
 from .persona import Persona
 from .records import Record
-from .scene import Action, Affordance, Event, Observation
+from .scene import Action, Affordance, Event, Line, Observation
 from .seed import Seed
 from .thought import Asked, Thought
 from .words import Address, AgentId, Json, RecordId, Time
@@ -38,10 +39,11 @@ class AgentState:
     until when not to talk with whom again, ``reflect_left`` the importance that may still
     come in before it reflects, ``records`` how many memories it has made, ``drafts`` is a
     planner's own notebook. ``calls`` of tools and ``tokens`` are counted where its policy
-    bounds them for a life; ``read`` names whose words the goals in the drafts rest on.
+    bounds them for a life; ``labels`` says, by the names of fields, on whose words what they
+    hold rests and for whom it is, ``read`` all of those sources.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read")
+    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read", "labels")
 
     currently: str = ""
     day: str = ""
@@ -58,6 +60,7 @@ class AgentState:
     calls: int = 0
     tokens: int = 0
     read: tuple[str, ...] = ()
+    labels: Mapping[str, Label] = field(default_factory=dict)
 
 
 InputKind: TypeAlias = Literal["whisper", "line", "event", "document", "memories"]
@@ -94,7 +97,8 @@ class ToolSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """All that a planner gets. ``fresh`` are the events of ``seen`` not perceived lately;
-    ``people`` are the names of all agents and persons the mind may know of."""
+    ``listeners`` are who hears or sees what comes of the thought (none: nobody; EVERYBODY: it
+    shows in a world): what not all of them may hear is not recalled in it."""
 
     persona: Persona
     state: AgentState
@@ -106,6 +110,11 @@ class Situation:
     now: Time
     seed: Seed
     step_seconds: int = 60
+    listeners: tuple[AgentId, ...] = ()
+
+
+Given: TypeAlias = Record | Event | Line | Input
+"""A part of what a thought was given, on which something that it writes may rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +123,8 @@ class Decision:
 
     ``records`` are numbered on from ``state.records`` of the situation; ``embedded`` maps a
     record's id to its embedding where one was asked for. ``why`` explains in a sentence.
+    ``rests_on`` maps a record's id to what alone it rests on, a part of what the thought was
+    given; a record that it leaves out rests on all of that.
     """
 
     action: Action
@@ -122,6 +133,7 @@ class Decision:
     embedded: Mapping[RecordId, tuple[float, ...]] = field(default_factory=dict)
     used: tuple[RecordId, ...] = ()
     why: str = ""
+    rests_on: Mapping[RecordId, tuple[Given, ...]] = field(default_factory=dict)
 
 
 class Planner(Protocol):

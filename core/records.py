@@ -25,7 +25,7 @@ def audience_of(people: str | Iterable[str]) -> tuple[AgentId, ...]:
         names: list[object] = [people] if isinstance(people, str) else list(people)
     except TypeError:
         names = [people]
-    if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
+    if wrong := [name for name in names if not isinstance(name, str) or name.strip() in ("", "*")]:
         raise SettingError(
             f"audience {people!r}: {wrong[0]!r} is nobody's name; give names of people, "
             "or () for everybody"
@@ -43,13 +43,22 @@ class Record:
     ``depth`` is 1 + the largest depth among them (0 for what was perceived).
     ``subject``, ``predicate``, ``object`` name an event's parts where it has them.
 
-    ``audience`` are the people for whom it is besides its owner (empty: for everybody);
+    ``sources`` are all those whose words it rests on besides its owner's (see ``Label``); None:
+    those of ``who``, and of its document. ``audience`` are the people for whom it is besides its
+    owner (empty: for everybody);
     ``episode`` names the conversation, session or document it is part of, ``source`` the
     place within that (a page, a line); from ``until`` on it is no longer recalled; ``pinned``
     ones are never folded away.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("audience", "episode", "source", "until", "pinned")
+    LATER: ClassVar[tuple[str, ...]] = (
+        "audience",
+        "episode",
+        "source",
+        "until",
+        "pinned",
+        "sources",
+    )
 
     id: RecordId
     kind: Kind
@@ -68,6 +77,7 @@ class Record:
     source: str = ""
     until: Time | None = None
     pinned: bool = False
+    sources: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +87,9 @@ class Cue:
     ``rules`` names a rule set; empty means the memory's own.
 
     ``person`` is whom the answer is for: only what is for everybody or for them is recalled
-    (empty: the owner, who sees everything). ``since`` and ``before`` bound when records were
-    made; ``tokens`` bounds the texts together (0: does not); ``variety`` from 0 to 1 trades
+    (empty: the owner, who sees everything; EVERYBODY: only what is for everybody).
+    ``listeners`` are more people for whom it must be. ``since`` and ``before`` bound when records
+    were made; ``tokens`` bounds the texts together (0: does not); ``variety`` from 0 to 1 trades
     likeness to the cue for difference among the hits (maximal marginal relevance);
     ``around`` adds so many neighbours of its episode to each hit."""
 
@@ -89,6 +100,7 @@ class Cue:
         "tokens",
         "variety",
         "around",
+        "listeners",
     )
 
     text: str
@@ -103,6 +115,12 @@ class Cue:
     tokens: int = 0
     variety: float = 0.0
     around: int = 0
+    listeners: tuple[AgentId, ...] = ()
+
+    @property
+    def hearers(self) -> tuple[AgentId, ...]:
+        """All those for whom an answer must be; none: the owner's alone."""
+        return (self.person, *self.listeners) if self.person else self.listeners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

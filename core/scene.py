@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from .words import Address, AgentId, Json, Time
 
@@ -33,7 +33,10 @@ class Body:
 class Event:
     """Something that is or happens: subject, predicate, object, and the same as a sentence.
 
-    ``doing`` and ``object`` are lasting states seen each time; the others happen once."""
+    ``doing`` and ``object`` are lasting states seen each time; the others happen once.
+    ``sources`` are those whose words it holds besides its subject's."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("sources",)
 
     kind: EventKind
     subject: str
@@ -41,6 +44,7 @@ class Event:
     object: str
     text: str
     place: Address = ""
+    sources: tuple[str, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -50,11 +54,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a conversation."""
+    """One line of a conversation: by whom, on whose words it rests besides (``sources``), and
+    for whom alone it was said (``audience``; empty: for all who hear it)."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("sources", "audience")
 
     who: AgentId
     text: str
     at: Time
+    sources: tuple[str, ...] = ()
+    audience: tuple[AgentId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +79,17 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another body in sight. ``distance`` in tiles (or graph steps)."""
+    """Another body in sight. ``distance`` in tiles (or graph steps); ``sources`` are those on
+    whose words its doing rests besides its own."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("sources",)
 
     who: AgentId
     distance: int
     doing: str
     awake: bool = True
     talking: bool = False
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +99,11 @@ class Observation:
     ``events``: lasting states around it, nearest first, at most its attention; ``notices``:
     what happened to it since its last step (a refusal, a conversation opened or ended,
     news). ``doing`` and ``target`` are its own activity; ``arrived`` says that it stands at
-    the target. ``talk`` is the conversation it is in, or that just ended.
+    the target. ``talk`` is the conversation it is in, or that just ended. ``hearers`` are those
+    outside of it who would hear a line.
     """
+
+    LATER: ClassVar[tuple[str, ...]] = ("hearers",)
 
     who: AgentId
     at: Time
@@ -100,6 +116,7 @@ class Observation:
     target: Address = ""
     arrived: bool = True
     talk: Talk | None = None
+    hearers: tuple[AgentId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +131,18 @@ class Affordance:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a mind decided to do: one of the verbs afforded, on its target."""
+    """What a mind decided to do: one of the verbs afforded, on its target. ``sources`` are
+    those whose words it rests on, ``audience`` for whom alone a line is said (empty: for all who
+    hear it); whoever drives the mind sets them, and a world passes them on with what is seen
+    and heard of the action."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("sources", "audience")
 
     verb: str
     target: str = ""
     fields: Json = field(default_factory=dict, hash=False)
+    sources: tuple[str, ...] = ()
+    audience: tuple[AgentId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

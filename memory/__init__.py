@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..core import Cue, Hit
+from ..core import AgentId, Cue, Hit
 from .callbook import CallBook, Entry, Stopwatch
 from .changed import Changing, Told
 from .claim import Claim, Statement
@@ -57,6 +57,7 @@ __all__ = [
     "recall_many",
     "rewind",
     "rule_set",
+    "searched",
     "write_beside",
 ]
 
@@ -69,3 +70,10 @@ def recall_many(
     from .recall import recall_many
 
     return recall_many(requests, vectors)
+
+
+def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
+    """For whom all is that a cue searches; see ``denizens.memory.scene.searched``."""
+    from .scene import searched
+
+    return searched(memory, cue)

@@ -105,21 +105,6 @@ def visible(audience: Iterable[AgentId], person: AgentId) -> bool:
     return not person or not people or person in people
 
 
-def shared_audience(audiences: Iterable[tuple[AgentId, ...]], owner: AgentId) -> tuple[str, ...]:
-    """For whom something made of several things is: those for whom every one of them is;
-    the owner alone when nobody is left.
-
-    >>> shared_audience([(), ("Ada", "Bo"), ("Bo", "Cy")], "Dee")
-    ('Bo',)
-    >>> shared_audience([("Ada",), ("Bo",)], "Dee")
-    ('Dee',)
-    """
-    narrow = [set(people) for people in audiences if people]
-    if not narrow:
-        return ()
-    return tuple(sorted(set.intersection(*narrow))) or (owner,)
-
-
 def statement_json(statement: Statement) -> Json:
     """A statement as a line of the logbook; its number and step are the line's."""
     line: dict[str, Any] = {

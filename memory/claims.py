@@ -16,9 +16,10 @@ from ..core import (
     Time,
     audience_of,
     normalize,
+    shared_audience,
     time_fault,
 )
-from .claim import Claim, Statement, shared_audience, statement_from, statement_json
+from .claim import Claim, Statement, statement_from, statement_json
 from .claim_drafts import Draft, grounds, said
 from .claim_names import name_key
 from .claim_undoing import undone, without

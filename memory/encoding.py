@@ -28,6 +28,7 @@ def _plain_body(record: Record) -> str:
     if not plain or record.created.tzinfo is not None:
         return canonical(to_json(record))
     audience = ",".join(map(text, record.audience))
+    sources = None if record.sources is None else ",".join(map(text, record.sources))
     return (
         "{"
         + (f'"audience":[{audience}],' if record.audience else "")
@@ -38,6 +39,7 @@ def _plain_body(record: Record) -> str:
         + f'"object":{text(record.object)},"place":{text(record.place)},'
         + f'"predicate":{text(record.predicate)},'
         + (f'"source":{text(record.source)},' if record.source else "")
+        + (f'"sources":[{sources}],' if sources is not None else "")
         + f'"subject":{text(record.subject)},"text":{text(record.text)},'
         + f'"who":{text(record.who)}}}'
     )

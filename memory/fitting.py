@@ -69,6 +69,7 @@ def _plain(record: Record) -> bool:
         and record.depth == 0
         and record.until is None
         and record.pinned is False
+        and record.sources is None
     )
 
 
@@ -96,10 +97,24 @@ def _field_fault(record: Record) -> str:
         isinstance(name, str) for name in record.audience
     ):
         return f"audience {record.audience!r} is no tuple of names; write ('Ada',) for one person"
+    if fault := _sources_fault(record.sources):
+        return fault
     if not isinstance(record.pinned, bool):
         return f"pinned {record.pinned!r} is neither True nor False"
     fault = time_fault(record.created, "created")
     return fault or ("" if record.until is None else time_fault(record.until, "until"))
+
+
+def _sources_fault(sources: object) -> str:
+    if sources is None:
+        return ""
+    names = isinstance(sources, tuple) and all(isinstance(one, str) and one for one in sources)
+    if not names or list(sources) != sorted(set(sources)):
+        return (
+            f"sources {sources!r} are no tuple of names in order, each once; write "
+            "tuple(sorted({...})), or None for those of who said it"
+        )
+    return ""
 
 
 def numbers_fault(name: str, values: object) -> str:

@@ -27,10 +27,10 @@ from ..core import (
     exclusive,
     repaired,
     same_name,
+    shared_audience,
     time_fault,
 )
 from ..store import Store
-from .claim import shared_audience
 from .encoding import body_of, gone, read_body
 from .fitting import (
     TEXTS,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import KINDS, AgentId, Cue, Record, RecordId, Time
+from ..core import KINDS, AgentId, Cue, Record, RecordId, Time, shared_audience
 from .fitting import check_cue
 from .holding import settled
 from .scoring import fading, scaled
@@ -188,7 +188,7 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
         ]
         masks.append(np.array(wanted)[shelf.kind.array[:count]])
     masks += [~shelf.holds(word)[:count] for word in rules.without]
-    masks += _for_person(shelf, count, cue.person)
+    masks += _for_people(shelf, count, cue.hearers)
     now = seconds(cue.at)
     if shelf.first_end <= now:
         masks.append(shelf.until.array[:count] > now)
@@ -214,7 +214,22 @@ def admitted_records(memory: Memory, cue: Cue) -> list[Record]:
     return [shelf.records[place] for place in places]
 
 
-def _for_person(shelf: Shelf, count: int, person: AgentId) -> list[Mask]:
-    if not person or len(shelf.audiences) == 1:
+def _for_people(shelf: Shelf, count: int, people: tuple[AgentId, ...]) -> list[Mask]:
+    if not people or len(shelf.audiences) == 1:
         return []
-    return [shelf.heard(count, person)]
+    return [shelf.heard(count, people)]
+
+
+def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
+    """For whom all is that a cue searches: for those alone is what it finds, and what it does
+    not find. Empty: for everybody."""
+    shelf = memory.shelf
+    if len(shelf.audiences) == 1:
+        return ()
+    known = shelf.memo.setdefault("searched", {})
+    if cue.hearers not in known:
+        people = set(cue.hearers)
+        found = (one for one in shelf.audiences if one and people.issubset(one))
+        known[cue.hearers] = shared_audience(found, memory.agent)
+    audience: tuple[AgentId, ...] = known[cue.hearers]
+    return audience

@@ -242,13 +242,14 @@ class Shelf:
         if kinds:
             keep &= np.array([kind in kinds for kind in KINDS])[self.kind.array[:count]]
         if person:
-            keep &= self.heard(count, person)
+            keep &= self.heard(count, (person,))
         return np.flatnonzero(keep).astype(np.int64)
 
-    def heard(self, count: int, person: AgentId) -> NDArray[np.bool_]:
-        """Whether each of the first ``count`` records may be told to ``person``."""
+    def heard(self, count: int, listeners: Sequence[AgentId]) -> NDArray[np.bool_]:
+        """Whether each of the first ``count`` records may be told to all ``listeners``."""
         # As ``visible`` says, without a call for each of many audiences.
-        heard = [not people or person in people for people in self.audiences]
+        wanted = set(listeners)
+        heard = [not people or wanted.issubset(people) for people in self.audiences]
         found: NDArray[np.bool_] = np.array(heard)[self.audience.array[:count]]
         return found
 

@@ -43,7 +43,7 @@ class Standing:
         where its rules weigh the words of a cue or the order of access."""
         rules = memory.rules if not cue.rules else memory.rules_for(cue)
         shelf = memory.shelf
-        whole = not (cue.kinds or cue.person) and cue.since is None and cue.before is None
+        whole = not (cue.kinds or cue.hearers) and cue.since is None and cue.before is None
         kept: Standing | None = shelf.memo.get("standing") if whole else None
         if kept is not None and kept.rules is rules and kept.sizes == sizes:
             if kept.begin <= at < kept.end:

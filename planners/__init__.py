@@ -13,7 +13,7 @@ from ..core import (
     nearest,
     require_class,
 )
-from .acting import action_of, afforded, world_tools
+from .acting import action_of, afforded, idle, world_tools
 from .calling import Drafted, Incomplete, call_key, draft_call, fill
 from .daily import Daily
 from .deliberate import Deliberate
@@ -110,6 +110,7 @@ __all__ = [
     "fill",
     "goals_of",
     "identity",
+    "idle",
     "planner_by_name",
     "prompt",
     "understand",

@@ -101,4 +101,4 @@ def hear_whispers(draft: Draft) -> None:
     """Turn whispers into thoughts of one's own, as Smallville's histories do."""
     for whisper in draft.situation.inputs:
         if whisper.kind == "whisper":
-            draft.note("thought", whisper.text)
+            draft.note("thought", whisper.text, rests_on=(whisper,))

@@ -154,7 +154,14 @@ class Dialogue:
         episode = f"{line.who} and {name}, {begun.isoformat()}"
         asked = f'{line.who} said to {name}: "{line.text}"'
         # What was said is remembered, though there may be no answer to it.
-        draft.note("utterance", asked, who=line.who, audience=circle, episode=episode)
+        draft.note(
+            "utterance",
+            asked,
+            who=line.who,
+            audience=circle,
+            episode=episode,
+            rests_on=(line,),
+        )
         if said.text:
             told = f'{name} said to {line.who}: "{said.text}"'
             draft.note("utterance", told, audience=circle, episode=episode)

@@ -12,6 +12,7 @@ from ..core import (
     Decision,
     Embed,
     Event,
+    Given,
     Kind,
     Rate,
     Rating,
@@ -23,6 +24,7 @@ from ..core import (
     all_of,
     embed,
     rate,
+    shared_audience,
     together,
 )
 from .acting import afforded
@@ -75,6 +77,7 @@ class Draft:
         self._embedded: dict[RecordId, tuple[float, ...]] = {}
         self._used: list[RecordId] = []
         self._why: list[str] = []
+        self._rests_on: dict[RecordId, tuple[Given, ...]] = {}
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the state to carry on."""
@@ -91,11 +94,13 @@ class Draft:
         event: Event | None = None,
         audience: tuple[str, ...] = (),
         episode: str = "",
+        rests_on: tuple[Given, ...] = (),
     ) -> RecordId:
         """Make a memory; with ``importance`` None it is rated when the draft settles.
 
         It is for ``audience`` (empty: for everybody), and for nobody for whom its evidence
-        is not: what follows from a confidence is one."""
+        is not: what follows from a confidence is one. ``rests_on`` is what alone it rests on, a
+        part of what the thought was given; without it it rests on all of that."""
         basis = tuple(evidence)
         number = self.state.records + 1
         self.change(records=number)
@@ -113,12 +118,17 @@ class Draft:
                 subject=event.subject if event else "",
                 predicate=event.predicate if event else "",
                 object=event.object if event else "",
-                audience=_common(audience, basis, self.situation.persona.name),
+                audience=shared_audience(
+                    (audience, *(record.audience for record in basis)),
+                    self.situation.persona.name,
+                ),
                 episode=episode,
             )
         )
         if importance is None:
             self._unrated.add(number)
+        if rests_on:
+            self._rests_on[number] = rests_on
         return number
 
     def use(self, records: Iterable[Record]) -> None:
@@ -153,7 +163,9 @@ class Draft:
         self._spend()
 
     def _spend(self) -> None:
-        total = sum(record.importance for record in self._records if record.kind != "plan")
+        # What is for some people only does not bring reflection on, which shows.
+        counted = (one for one in self._records if one.kind != "plan" and not one.audience)
+        total = sum(record.importance for record in counted)
         self.change(reflect_left=self.state.reflect_left - total)
         self._unrated.clear()
 
@@ -180,13 +192,5 @@ class Draft:
             embedded=self._embedded,
             used=tuple(self._used),
             why=" ".join(self._why),
+            rests_on=self._rests_on,
         )
-
-
-def _common(audience: tuple[str, ...], basis: tuple[Record, ...], owner: str) -> tuple[str, ...]:
-    """For whom something is that is meant for ``audience`` and rests on ``basis``."""
-    circles = [set(circle) for circle in (audience, *(r.audience for r in basis)) if circle]
-    if not circles:
-        return ()
-    # What is for no one alike stays with its owner: an empty audience would be everybody.
-    return tuple(sorted(set.intersection(*circles))) or (owner,)

@@ -127,7 +127,7 @@ def working(worker: Worker, situation: Situation) -> Thought[Decision]:
     notice(draft)
     for given in situation.inputs:
         if given.kind == "whisper":
-            draft.note("thought", given.text)
+            draft.note("thought", given.text, rests_on=(given,))
     goal = open_goal(draft.state)
     action = idle(situation.can)
     if goal is not None:

@@ -131,7 +131,8 @@ def hear(draft: Draft, talk: Talk) -> None:
     seen = draft.state.talk_seen
     for line in talk.lines[seen:]:
         if line.who != me:
-            draft.note("utterance", f'{line.who} said to {me}: "{line.text}"', who=line.who)
+            text = f'{line.who} said to {me}: "{line.text}"'
+            draft.note("utterance", text, who=line.who, rests_on=(line,))
     draft.change(talk_seen=0 if talk.ended else len(talk.lines))
 
 
@@ -141,7 +142,8 @@ def overhear(draft: Draft) -> None:
     members = seen.talk.members if seen.talk else ()
     for event in seen.notices:
         if event.kind == "said" and event.subject not in members:
-            draft.note("utterance", event.text, who=event.subject, event=event)
+            who = event.subject
+            draft.note("utterance", event.text, who=who, event=event, rests_on=(event,))
 
 
 def remember_talk(draft: Draft, talk: Talk, settings: Daily) -> Thought[None]:

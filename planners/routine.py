@@ -89,7 +89,12 @@ def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
     for event in situation.fresh:
         if not (event.idle or _own(event, situation)):
             draft.note(
-                "observation", event.text, who=event.subject, event=event, importance=importance
+                "observation",
+                event.text,
+                who=event.subject,
+                event=event,
+                importance=importance,
+                rests_on=(event,),
             )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ..core import Action, Json
 
+BEING_USED = "being used"
+"""The state of an object that is used, where nobody says another."""
+
 
 def activity(action: Action) -> tuple[str, str, str, bool]:
     """Doing, emoji, state of the object, whether it is sleep."""
@@ -11,7 +14,7 @@ def activity(action: Action) -> tuple[str, str, str, bool]:
     return (
         fields["doing"].strip(),
         fields.get("emoji", ""),
-        fields.get("state") or "being used",
+        fields.get("state") or BEING_USED,
         bool(fields.get("asleep")),
     )
 

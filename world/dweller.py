@@ -27,6 +27,7 @@ from .talks import lines_from_json, lines_to_json
 class Dweller:
     """One body's changing state.
 
+    ``sources`` are those on whose words what it does rests besides its own,
     ``route`` is the way still to go, goal first; ``using`` the number of the object in use
     (-1: none); ``state`` what that object is while used. The fields after ``ended`` are
     caches, told apart from state so that a saved world and a living one go on alike.
@@ -39,6 +40,7 @@ class Dweller:
     emoji: str = ""
     state: str = ""
     sleepy: bool = False
+    sources: tuple[str, ...] = ()
     target: Address = ""
     route: list[Spot] = field(default_factory=list)
     using: int = -1
@@ -83,6 +85,7 @@ class Dweller:
             "emoji": self.emoji,
             "state": self.state,
             "sleepy": self.sleepy,
+            "sources": list(self.sources),
             "target": self.target,
             "route": list(self.route),
             "using": self.using,
@@ -101,10 +104,11 @@ class Dweller:
             emoji=data["emoji"],
             state=data["state"],
             sleepy=data["sleepy"],
+            sources=tuple(data.get("sources", ())),
             target=data["target"],
             route=list(data["route"]),
             using=data["using"],
-            notices=[Event(*event) for event in data["notices"]],
+            notices=[_event_from_json(event) for event in data["notices"]],
             ended=None if data["ended"] is None else _talk_from_json(data["ended"]),
         )
 
@@ -137,7 +141,12 @@ _EVENT = [part.name for part in fields(Event)]
 
 
 def _event_to_json(event: Event) -> Json:
-    return [getattr(event, name) for name in _EVENT]
+    return [getattr(event, name) for name in _EVENT[:-1]] + [list(event.sources)]
+
+
+def _event_from_json(data: Json) -> Event:
+    kind, subject, predicate, thing, text, place, *label = data
+    return Event(kind, subject, predicate, thing, text, place, *map(tuple, label))
 
 
 def _talk_to_json(talk: Talk) -> Json:

@@ -6,7 +6,7 @@ the version of its zone, and as long as a zone's version stands, its observation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..core import (
     Affordance,
@@ -16,6 +16,7 @@ from ..core import (
     Observation,
     WorldError,
 )
+from .activity import BEING_USED
 from .dweller import Dweller, listed, named
 from .ground import Ground, Spot
 from .talks import Conversation, Talks
@@ -41,6 +42,8 @@ class Scenery:
         self.talks = talks
         self.dwellers: dict[AgentId, Dweller] = {}
         self.states: list[str] = []
+        self.tellers: list[tuple[str, ...]] = []
+        """On whose words the state of each object rests."""
         self.users: list[list[AgentId]] = []
         self._things: list[Event] = []
         self._zones: dict[int, dict[AgentId, Dweller]] = {}
@@ -48,9 +51,17 @@ class Scenery:
         self._social: dict[tuple[str, AgentId], Affordance] = {}
         self.restore({}, {})
 
-    def restore(self, dwellers: Mapping[AgentId, Dweller], states: Mapping[str, str]) -> None:
-        """Begin anew with these bodies and these states of objects (all others idle)."""
+    def restore(
+        self,
+        dwellers: Mapping[AgentId, Dweller],
+        states: Mapping[str, str],
+        tellers: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Begin anew with these bodies and these states of objects (all others idle), which
+        rest on the words of those ``tellers``."""
         self.dwellers = dict(dwellers)
+        told = tellers or {}
+        self.tellers = [tuple(told.get(address, ())) for address in self.ground.objects]
         self.states = [states.get(address, IDLE) for address in self.ground.objects]
         self.users = [[] for _ in self.states]
         self._things = [self._thing(number) for number in range(len(self.states))]
@@ -102,22 +113,31 @@ class Scenery:
         one.version += 1
         self._stir(spot)
 
-    def set_state(self, number: int, state: str) -> Event | None:
-        """Give an object a state; the event when that is new."""
+    def set_state(self, number: int, state: str, sources: tuple[str, ...] = ()) -> Event | None:
+        """Give an object a state, on the words of ``sources``; the event when that is new."""
         if self.states[number] == state:
+            # Both may have said it: neither is cleared.
+            known = set(self.tellers[number])
+            if not known.issuperset(sources):
+                self.tellers[number] = tuple(sorted(known.union(sources)))
+                self._things[number] = self._thing(number)
+                self._stir_around(number)
             return None
-        self.states[number] = state
+        self.states[number], self.tellers[number] = state, sources
         self._things[number] = event = self._thing(number)
+        self._stir_around(number)
+        return event
+
+    def _stir_around(self, number: int) -> None:
         for zone in self.ground.zones_of(number):
             self._versions[zone] = self._versions.get(zone, 0) + 1
-        return event
 
     def use(self, one: Dweller, number: int) -> Event | None:
         """A body that has arrived begins to use an object, or uses it in another way."""
         if one.using != number:
             one.using = number
             self.users[number].append(one.who)
-        return self.set_state(number, one.state)
+        return self.set_state(number, one.state, _tellers(one))
 
     def release(self, one: Dweller) -> Event | None:
         """A body lets go of what it uses: the state is the last remaining user's, else idle."""
@@ -126,14 +146,18 @@ class Scenery:
             return None
         users = self.users[number]
         users.remove(one.who)
-        return self.set_state(number, self.dwellers[users[-1]].state if users else IDLE)
+        if not users:
+            return self.set_state(number, IDLE)
+        last = self.dwellers[users[-1]]
+        return self.set_state(number, last.state, _tellers(last))
 
     # -- what is seen ----------------------------------------------------------------------
 
     def _thing(self, number: int) -> Event:
         address, state = self.ground.objects[number], self.states[number]
         name = address.rpartition(":")[2]
-        return Event("object", name, "is", state, f"{name} is {state}", address)
+        told = self.tellers[number]
+        return Event("object", name, "is", state, f"{name} is {state}", address, told)
 
     def doing(self, one: Dweller) -> Event:
         """What a body is doing, as others see it."""
@@ -147,7 +171,8 @@ class Scenery:
             else:
                 what = one.doing or IDLE
             place = self.ground.place(one.spot)
-            one.event = Event("doing", one.who, "is", what, f"{one.who} is {what}", place)
+            text = f"{one.who} is {what}"
+            one.event = Event("doing", one.who, "is", what, text, place, one.sources)
         return one.event
 
     def version(self, one: Dweller) -> int:
@@ -188,6 +213,7 @@ class Scenery:
                 self.doing(other).object,
                 not other.asleep,
                 self.talks.of(who) is not None,
+                other.sources,
             )
             for _, distance, who, other in seen
         )
@@ -211,7 +237,8 @@ class Scenery:
             one.doing,
             one.target,
             not one.route,
-            one.ended if talk is None else talk.view(),
+            one.ended if talk is None else talk.view(one.who),
+            () if talk is None else tuple(other.who for other in self.hearers(one, talk)),
         )
         one.seen_key = key
         return one.seen
@@ -256,3 +283,10 @@ class Scenery:
             and not other.asleep
             and gap(other.spot, speaker.spot)[1] <= other.body.vision
         ]
+
+
+def _tellers(one: Dweller) -> tuple[str, ...]:
+    """On whose words the state rests that a body gives to what it uses."""
+    if one.state == BEING_USED:
+        return ()
+    return tuple(sorted({one.who, *one.sources}))

@@ -16,6 +16,7 @@ from ..core import (
     Body,
     Event,
     Json,
+    Line,
     Observation,
     Talk,
     Time,
@@ -27,7 +28,7 @@ from .activity import activity, wrong_doing
 from .dweller import Dweller, listed
 from .ground import Ground
 from .scenery import IDLE, Scenery
-from .talks import Conversation, Talks
+from .talks import Conversation, Talks, heard_by
 
 FORMAT = 1
 
@@ -211,13 +212,15 @@ class Stage:
             elif not self._news(one, action):
                 continue
             one.doing, one.emoji, one.state, one.sleepy = activity(action)
+            one.sources = action.sources
             self._scene.touch(one)
             if not one.route:
                 self._arrive(one, events)
 
     @staticmethod
     def _news(one: Dweller, action: Action) -> bool:
-        return activity(action) != (one.doing, one.emoji, one.state, one.sleepy)
+        now = (one.doing, one.emoji, one.state, one.sleepy)
+        return activity(action) != now or action.sources != one.sources
 
     def _walk(self, allowed: list[tuple[Dweller, Action]], events: list[Event]) -> None:
         for one, action in allowed:
@@ -253,26 +256,28 @@ class Stage:
         verbs = {one.who: action for one, action in allowed}
         for talk in talks:
             said = {
-                who: verbs[who].fields["text"].strip()
+                who: _line(who, verbs[who], at)
                 for who in talk.members
                 if who in verbs and verbs[who].verb in ("say", "interrupt")
             }
             everyone = tuple(talk.members)
-            line = self._scene.talks.speak(talk, said, order, at)
+            line = self._scene.talks.speak(talk, said, order)
             if line is not None:
                 speaker = self._scene.get(line.who)
                 others = listed([who for who in everyone if who != line.who])
                 text = f'{line.who} says to {others}: "{line.text}"'
-                event = Event("said", line.who, "says", others, text, self._place(speaker))
+                place = self._place(speaker)
+                event = Event("said", line.who, "says", others, text, place, line.sources)
                 events.append(event)
                 for hearer in self._scene.hearers(speaker, talk):
-                    self._note(hearer, event)
+                    if not line.audience or hearer.who in line.audience:
+                        self._note(hearer, event)
             for who in everyone:
                 self._scene.get(who).version += 1
             for one, action in allowed:
                 if action.verb == "leave" and one.who in everyone:
                     self._part(one, talk, events)
-                    one.ended = Talk(talk.id, everyone, "", talk.lines, True)
+                    one.ended = Talk(talk.id, everyone, "", heard_by(one.who, talk.lines), True)
             self._settle(talk, everyone, events)
 
     def _part(self, one: Dweller, talk: Conversation, events: list[Event]) -> None:
@@ -298,7 +303,7 @@ class Stage:
             one = self._scene.get(who)
             text = f"the conversation of {names} has ended"
             event = Event("talk", who, "ends talking with", names, text, self._place(one))
-            one.ended = Talk(talk.id, everyone, "", talk.lines, True)
+            one.ended = Talk(talk.id, everyone, "", heard_by(who, talk.lines), True)
             self._note(one, event, events)
             self._scene.touch(one)
 
@@ -312,7 +317,7 @@ class Stage:
             if number < 0:
                 hint = nearest(event.place, self.ground.objects)
                 raise WorldError(f"no object at '{event.place}'{hint}; give an object's address")
-            self._scene.set_state(number, event.object or IDLE)
+            self._scene.set_state(number, event.object or IDLE, event.sources)
         if not to:
             bodies = [
                 one
@@ -331,6 +336,7 @@ class Stage:
             "ground": self.ground.name,
             "bodies": [one.save() for one in scene.dwellers.values()],
             "states": {objects[n]: s for n, s in enumerate(scene.states) if s != IDLE},
+            "tellers": {objects[n]: list(t) for n, t in enumerate(scene.tellers) if t},
             "users": {objects[n]: list(users) for n, users in enumerate(scene.users) if users},
             "talks": scene.talks.save(),
         }
@@ -356,14 +362,19 @@ class Stage:
         talks = Talks(self._scene.talks.most_lines, self._scene.talks.patience)
         talks.load(state["talks"])
         scene = Scenery(self.ground, talks)
-        for address in (*state["states"], *state["users"]):
+        tellers = state.get("tellers", {})
+        for address in (*state["states"], *state["users"], *tellers):
             if self.ground.number(address) < 0:
                 raise KeyError(address)
         bodies = [Dweller.load(data) for data in state["bodies"]]
-        scene.restore({one.who: one for one in bodies}, state["states"])
+        scene.restore({one.who: one for one in bodies}, state["states"], tellers)
         for address, users in state["users"].items():
             scene.users[self.ground.number(address)] = list(users)
         return scene
+
+
+def _line(who: AgentId, action: Action, at: Time) -> Line:
+    return Line(who, action.fields["text"].strip(), at, action.sources, action.audience)
 
 
 def _keep(events: list[Event], event: Event | None) -> None:

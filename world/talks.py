@@ -24,10 +24,10 @@ class Conversation:
     silent: int = 0
     hushed: int = 0
 
-    def view(self, ended: bool = False) -> Talk:
-        """The conversation as its members see it."""
+    def view(self, who: AgentId, ended: bool = False) -> Talk:
+        """The conversation as ``who`` of its members sees it."""
         floor = "" if ended else self.floor
-        return Talk(self.id, tuple(self.members), floor, self.lines, ended)
+        return Talk(self.id, tuple(self.members), floor, heard_by(who, self.lines), ended)
 
     def after(self, who: AgentId) -> AgentId:
         """The member whose turn comes after ``who``'s."""
@@ -67,7 +67,7 @@ class Talks:
         self._of[who] = talk.id
 
     def speak(
-        self, talk: Conversation, said: Mapping[AgentId, str], order: tuple[AgentId, ...], at: Time
+        self, talk: Conversation, said: Mapping[AgentId, Line], order: tuple[AgentId, ...]
     ) -> Line | None:
         """Settle one step of a conversation: who of those with something to say is heard.
 
@@ -76,7 +76,7 @@ class Talks:
         """
         speaker = talk.floor if talk.floor in said else next((w for w in order if w in said), "")
         if speaker:
-            line = Line(speaker, said[speaker], at)
+            line = said[speaker]
             talk.lines += (line,)
             talk.floor = talk.after(speaker)
             talk.silent = talk.hushed = 0
@@ -144,11 +144,35 @@ class Talks:
         self._of = {who: talk.id for talk in self._open.values() for who in talk.members}
 
 
+LOW = "(says something that is not for you)"
+"""What those see of a line for whom it is not."""
+
+
+def heard_by(who: AgentId, lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The lines as somebody hears them: of one that is for others only that it was said."""
+    if not any(line.audience for line in lines):
+        return lines
+    return tuple(
+        line
+        if not line.audience or who == line.who or who in line.audience
+        else Line(line.who, LOW, line.at)
+        for line in lines
+    )
+
+
 def lines_to_json(lines: tuple[Line, ...]) -> Json:
     """Lines as plain values."""
-    return [[line.who, line.text, line.at.isoformat()] for line in lines]
+    return [
+        [line.who, line.text, line.at.isoformat(), list(line.sources), list(line.audience)]
+        if line.sources or line.audience
+        else [line.who, line.text, line.at.isoformat()]
+        for line in lines
+    ]
 
 
 def lines_from_json(data: Json) -> tuple[Line, ...]:
     """The lines that ``lines_to_json`` made ``data`` of."""
-    return tuple(Line(who, text, Time.fromisoformat(at)) for who, text, at in data)
+    return tuple(
+        Line(who, text, Time.fromisoformat(at), *map(tuple, label))
+        for who, text, at, *label in data
+    )

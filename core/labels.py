@@ -1,0 +1,93 @@
+"""Labels: whose words something rests on, and who may hear it.
+
+Information flow control by labels in a lattice (Denning 1976), as CaMeL (arXiv 2503.18813) and
+FIDES (arXiv 2505.23643) apply it to agents with tools: what is made of several things carries
+the join of their labels, the union of their sources and the intersection of their audiences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .records import Record
+from .words import AgentId
+
+EVERYBODY = "*"
+"""In the place of a person: what anybody may hear, and no more. Nobody can be called so."""
+
+Audience: TypeAlias = tuple[AgentId, ...]
+"""For whom something is besides its owner; empty: for everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """``sources``: whose words it rests on, besides its owner's, in order: people and agents
+    by name, ``document:NAME``, ``tool:NAME``; ``audience``: who may hear it besides its owner
+    (empty: everybody)."""
+
+    sources: tuple[str, ...] = ()
+    audience: Audience = ()
+
+
+def join(labels: Iterable[Label], owner: AgentId) -> Label:
+    """The label of what is made of things with these labels; what is for no one alike is for
+    its ``owner`` alone.
+
+    >>> join([Label(("Eve",)), Label(("Ada",), ("Ada", "Cy")), Label((), ("Cy",))], "Bo")
+    Label(sources=('Ada', 'Eve'), audience=('Cy',))
+    """
+    sources: set[str] = set()
+    audiences: list[Audience] = []
+    for label in labels:
+        sources.update(label.sources)
+        audiences.append(label.audience)
+    return Label(tuple(sorted(sources)), shared_audience(audiences, owner))
+
+
+def shared_audience(audiences: Iterable[Audience], owner: AgentId) -> Audience:
+    """For whom something made of several things is: those for whom every one of them is;
+    the owner alone when nobody is left.
+
+    >>> shared_audience([(), ("Ada", "Bo"), ("Bo", "Cy")], "Dee")
+    ('Bo',)
+    >>> shared_audience([("Ada",), ("Bo",)], "Dee")
+    ('Dee',)
+    """
+    narrow = [set(people) for people in audiences if people]
+    if not narrow:
+        return ()
+    return tuple(sorted(set.intersection(*narrow))) or (owner,)
+
+
+def source_of(name: AgentId) -> str:
+    """The source that somebody's name stands for; nobody passes for a document or a tool.
+
+    >>> source_of("Ada"), source_of("tool:bank")
+    ('Ada', 'person:tool:bank')
+    """
+    return f"person:{name}" if ":" in name else name
+
+
+def sources_of(record: Record, owner: AgentId) -> tuple[str, ...]:
+    """Whose words a record holds besides its owner's: those written with it, else of who said
+    it, and of the document that it is a piece of."""
+    if record.sources is not None:
+        return record.sources
+    return plain_sources(record, owner)
+
+
+def plain_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
+    """Whose words a record holds by what it is: its document's, and of who said or gave it."""
+    found = [] if record.who in ("", owner) else [source_of(record.who)]
+    if record.kind == "document":
+        found.append(f"document:{record.episode or record.source or record.id}")
+    elif record.kind == "observation" and ":" in record.who:
+        return ()  # the address of a thing that is seen
+    return tuple(sorted(found))
+
+
+def label_of(record: Record, owner: AgentId) -> Label:
+    """The label of a record in the memory of ``owner``."""
+    return Label(sources_of(record, owner), record.audience)
