@@ -76,8 +76,9 @@ class Guard:
         self.who = who
         self.policy = box.policy
         self.listeners = all_listeners(listeners)
-        self.given = list(given)
-        self.label = Label()
+        self._given: list[tuple[Given, Label]] = []
+        self._begins = (tuple(sources), given, labels)
+        self._label: Label | None = None
         self.calls, self.tokens, self.asks = 0, 0, 0
         self.refusals = 0
         self.because = ""
@@ -88,7 +89,21 @@ class Guard:
         # By a call's key: its tool, and what is told to whoever makes it again.
         self._made: dict[str, tuple[str, str]] = {}
         self._recalled: dict[RecordId, Record] = {}
-        self._take(Label(tuple(sources)), *labels, *(label for _, label in self.given))
+
+    @property
+    def label(self) -> Label:
+        """The join of the labels of all that the thought was given so far."""
+        return self._begin() if self._label is None else self._label
+
+    def _begin(self) -> Label:
+        # Most steps of a life ask nothing and write nothing: their label is never worked out.
+        if self._label is None:
+            sources, given, labels = self._begins
+            self._given = list(given)
+            self._label = join(
+                (Label(sources), *labels, *(label for _, label in self._given)), self.who
+            )
+        return self._label
 
     @property
     def sources(self) -> set[str]:
@@ -110,7 +125,7 @@ class Guard:
     def of(self, basis: Iterable[Given]) -> Label:
         """The label of what rests on a part of what the thought was given. Raises SettingError
         for what it was not given, and for nothing at all: nothing rests on nothing."""
-        labels = [self._label(one) for one in basis]
+        labels = [self._label_of(one) for one in basis]
         if not labels:
             raise SettingError(
                 f"{self.who}: a record is said to rest on nothing; leave it out of rests_on, or "
@@ -118,12 +133,15 @@ class Guard:
             )
         return join(labels, self.who)
 
-    def _label(self, one: Given) -> Label:
+    def _label_of(self, one: Given) -> Label:
         if isinstance(one, Record):
             if self._recalled.get(one.id) == one:
                 return Label(tuple(sorted(self._whose_words(one))), one.audience)
-        elif (found := next((each for each in self.given if each[0] == one), None)) is not None:
-            return found[1]
+        else:
+            self._begin()
+            for given, label in self._given:
+                if given == one:
+                    return label
         raise SettingError(
             f"{self.who}: a record is said to rest on what the thought was not given: {one!r:.120}"
         )
@@ -236,7 +254,7 @@ class Guard:
         return self._box.spec(tool) if tool in self._box else None
 
     def _take(self, *labels: Label) -> None:
-        self.label = join((self.label, *labels), self.who)
+        self._label = join((self.label, *labels), self.who)
 
     def _whose(self, record: Record) -> Iterator[str]:
         """Whose words are in a record that was not looked into yet."""
