@@ -120,13 +120,14 @@ class ImprovisedModel:
 
     def client(self) -> InstantClient:
         """A new mailbox."""
-        return InstantClient(self._answer)
+        return InstantClient(self.answer)
 
     def describe(self) -> dict[str, Json]:
         """Name and seed."""
         return {"name": "improvised", "seed": int.from_bytes(self._salt, "little", signed=True)}
 
-    def _answer(self, ask: ModelAsk) -> Answer:
+    def answer(self, ask: ModelAsk) -> Answer:
+        """What it answers to an ask."""
         if isinstance(ask, Embed):
             return bags(ask)
         noise = fingerprint(ask, self._salt)
