@@ -15,6 +15,7 @@ from ..core import (
     Choice,
     Choose,
     Completion,
+    Done,
     Embed,
     Failed,
     Fault,
@@ -116,9 +117,6 @@ class Echo:
     """A Model that says all that it was shown: the worst mind to confide in. What it decides
     depends on every word of the ask."""
 
-    def __init__(self) -> None:
-        self._decides = ImprovisedModel()
-
     def client(self) -> InstantClient:
         """A new mailbox."""
         return InstantClient(self._answer)
@@ -129,7 +127,9 @@ class Echo:
 
     def _answer(self, ask: ModelAsk) -> Answer:
         if not isinstance(ask, Generate):
-            return self._decides.answer(ask)
+            client = ImprovisedModel().client()
+            client.submit(ask)
+            return next(one.answer for one in client.wait() if isinstance(one, Done))
         text = " ".join(" ".join(message.text for message in ask.messages).split())
         if ask.schema is None:
             return Completion(text=text)

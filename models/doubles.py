@@ -120,14 +120,13 @@ class ImprovisedModel:
 
     def client(self) -> InstantClient:
         """A new mailbox."""
-        return InstantClient(self.answer)
+        return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
         """Name and seed."""
         return {"name": "improvised", "seed": int.from_bytes(self._salt, "little", signed=True)}
 
-    def answer(self, ask: ModelAsk) -> Answer:
-        """What it answers to an ask."""
+    def _answer(self, ask: ModelAsk) -> Answer:
         if isinstance(ask, Embed):
             return bags(ask)
         noise = fingerprint(ask, self._salt)
