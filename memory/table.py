@@ -51,11 +51,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored record: made at ``step``; ``vector`` are float32 bytes, little-endian."""
+    """One stored record: made at ``step``; ``vector`` are float32 bytes, little-endian. One of
+    a file from before there were labels is not ``labelled``."""
 
     record: Record
     step: int
     vector: bytes | None
+    labelled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
