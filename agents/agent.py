@@ -206,6 +206,7 @@ class Agent:
             who=self.id,
             now=situation.now,
             person=guard.person,
+            heard=guard.take,
         )
         done = yield from guarded(thought, guard, asks)
         return self._step(done, asks, guard, state, can)
@@ -251,7 +252,12 @@ class Agent:
             self.private_talk,
         )
         thought = with_skills(
-            answering, self.tools, who=self.id, now=message.at, person=message.who
+            answering,
+            self.tools,
+            who=self.id,
+            now=message.at,
+            person=message.who,
+            heard=guard.take,
         )
         done = yield from guarded(thought, guard, asks)
         warn_of_blindness(self.id, asks)

@@ -88,7 +88,7 @@ class Guard:
         # By a call's key: its tool, and what is told to whoever makes it again.
         self._made: dict[str, tuple[str, str]] = {}
         self._recalled: dict[RecordId, Record] = {}
-        self._take(Label(tuple(sources)), *labels, *(label for _, label in self.given))
+        self.take(Label(tuple(sources)), *labels, *(label for _, label in self.given))
 
     @property
     def sources(self) -> set[str]:
@@ -204,7 +204,7 @@ class Guard:
             self._recalled.update((record.id, record) for record in records)
             words = {source for record in records for source in self._whose(record)}
             audiences = (Label((), record.audience) for record in records)
-            self._take(Label(tuple(words), answer.audience), *audiences)
+            self.take(Label(tuple(words), answer.audience), *audiences)
         elif isinstance(answer, Failed | ToolResult) and answer.reason == "budget":
             self._refused(answer)
         elif isinstance(answer, ToolResult) and isinstance(ask, Call):
@@ -216,7 +216,7 @@ class Guard:
             return
         if result.receipt:
             outside = (f"tool:{ask.tool}",) if spec.outside else ()
-            self._take(Label((*result.sources, *outside), result.audience))
+            self.take(Label((*result.sources, *outside), result.audience))
         if result.receipt and spec.effect == "acts":
             # What was read before may be otherwise now.
             self._made = {one: made for one, made in self._made.items() if self._pure(made[0])}
@@ -235,7 +235,8 @@ class Guard:
     def _spec(self, tool: str) -> ToolSpec | None:
         return self._box.spec(tool) if tool in self._box else None
 
-    def _take(self, *labels: Label) -> None:
+    def take(self, *labels: Label) -> None:
+        """Take in what the thought was given besides, by the labels of that."""
         self.label = join((self.label, *labels), self.who)
 
     def _whose(self, record: Record) -> Iterator[str]:

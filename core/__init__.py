@@ -123,6 +123,7 @@ from .settings import nearest, parse_settings, read_settings
 from .sleep_hours import clock_minutes, sleep_hours
 from .text import (
     characters,
+    composed_name,
     count_words,
     decode_text,
     is_unspaced,
@@ -282,6 +283,7 @@ __all__ = [
     "checked",
     "choose",
     "clock_minutes",
+    "composed_name",
     "digest",
     "digest_text",
     "drive",
