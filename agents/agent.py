@@ -304,6 +304,7 @@ class Agent:
             calls=self.state.calls,
             tokens=self.state.tokens,
             basis=self._basis,
+            unlabelled=self.memory.unlabelled,
             listeners=listeners,
             given=given,
             labels=labels,

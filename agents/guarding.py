@@ -32,6 +32,7 @@ from ..core import (
 )
 from ..planners import call_key
 from ..tools import Toolbox, matches
+from ..tools.policy import NOBODY
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Guard:
 
     It begins with what is ``given``, each with its label, and with further ``labels`` and
     ``sources``; ``calls`` and ``tokens`` are what its life has used; ``basis`` looks up a record
-    that another rests on. ``listeners`` are who hears or sees what comes of the thought (none:
+    that another rests on, ``unlabelled`` says which were written before there were labels. ``listeners`` are who hears or sees what comes of the thought (none:
     nobody): what not all of them may hear is not given to it. What it decides depends on the
     asks and answers alone, so a thought run again from its record is stopped at the same place.
     """
@@ -69,6 +70,7 @@ class Guard:
         calls: int = 0,
         tokens: int = 0,
         basis: Callable[[RecordId], Record | None] = lambda number: None,
+        unlabelled: Callable[[RecordId], bool] = lambda number: False,
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[Given, Label]] = (),
         labels: Iterable[Label] = (),
@@ -83,6 +85,7 @@ class Guard:
         self.because = ""
         self._before = (calls, tokens)
         self._basis = basis
+        self._unlabelled = unlabelled
         self._box = box
         self._traced: set[RecordId] = set()
         # By a call's key: its tool, and what is told to whoever makes it again.
@@ -254,6 +257,8 @@ class Guard:
                 continue
             known.add(one.id)
             found.update(sources_of(one, self.who))
+            if one.who in ("", self.who) and not one.evidence and self._unlabelled(one.id):
+                found.add(NOBODY)
             rest.extend(basis for number in one.evidence if (basis := self._basis(number)))
         self._traced |= known
         return found
