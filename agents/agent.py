@@ -207,6 +207,7 @@ class Agent:
             who=self.id,
             now=situation.now,
             person=guard.person,
+            heard=guard.take,
         )
         done = yield from guarded(thought, guard, asks)
         return self._step(done, asks, guard, state, can)
@@ -252,7 +253,12 @@ class Agent:
             self.private_talk,
         )
         thought = with_skills(
-            answering, self.tools, who=self.id, now=message.at, person=message.who
+            answering,
+            self.tools,
+            who=self.id,
+            now=message.at,
+            person=message.who,
+            heard=guard.take,
         )
         done = yield from guarded(thought, guard, asks)
         warn_of_blindness(self.id, asks)
@@ -299,6 +305,7 @@ class Agent:
             calls=self.state.calls,
             tokens=self.state.tokens,
             basis=self._basis,
+            unlabelled=self.memory.unlabelled,
             listeners=listeners,
             given=given,
             labels=labels,
