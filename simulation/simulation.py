@@ -201,7 +201,7 @@ class Simulation:
             self._guests.apply(self.journal.inputs(entry["step"]))
             self._guests.actions()
             self._shown.update(entry["bodies"])
-            actions = {who: Action(*parts) for who, parts in entry["actions"].items()}
+            actions = {who: _done(parts) for who, parts in entry["actions"].items()}
             self._step_world(entry["step"], actions)
         for name, agent in self.agents.items():
             state = self.journal.state(name, self.step - 1)
@@ -481,4 +481,12 @@ def _body(agent: Agent, start: tuple[int, int] | None) -> Body:
 
 
 def _action(action: Action) -> list[Json]:
-    return [action.verb, action.target, action.fields]
+    told: list[Json] = [action.verb, action.target, action.fields]
+    if action.sources or action.audience:
+        told += [list(action.sources), list(action.audience)]
+    return told
+
+
+def _done(parts: list[Json]) -> Action:
+    verb, target, fields, *label = parts
+    return Action(verb, target, fields, *map(tuple, label))
