@@ -72,6 +72,7 @@ from .labelling import (
     of_people,
     redacted,
     state_after,
+    with_labels,
     withheld_from,
     without,
 )
@@ -179,7 +180,8 @@ class Agent:
         self._follow()
         listeners = listeners_of(seen, can)
         seen = redacted(seen, listeners)
-        state = without(self.state, withheld_from(self.state, listeners))
+        own = with_labels(self.state)
+        state = without(own, withheld_from(own, listeners))
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -207,9 +209,10 @@ class Agent:
             who=self.id,
             now=situation.now,
             person=guard.person,
+            heard=guard.take,
         )
         done = yield from guarded(thought, guard, asks)
-        return self._step(done, asks, guard, state, can)
+        return self._step(done, asks, guard, (own, state), can)
 
     def day(
         self,
@@ -235,7 +238,8 @@ class Agent:
         message = replace(message, who=visitor(self.id, message.who))
         self._follow()
         listeners = (message.who,)
-        state = without(self.state, withheld_from(self.state, listeners))
+        own = with_labels(self.state)
+        state = without(own, withheld_from(own, listeners))
         guard = self.guard(
             listeners=listeners,
             given=self._told(message, session),
@@ -252,18 +256,23 @@ class Agent:
             self.private_talk,
         )
         thought = with_skills(
-            answering, self.tools, who=self.id, now=message.at, person=message.who
+            answering,
+            self.tools,
+            who=self.id,
+            now=message.at,
+            person=message.who,
+            heard=guard.take,
         )
         done = yield from guarded(thought, guard, asks)
         warn_of_blindness(self.id, asks)
         if isinstance(done, Stopped):
             failure = Failed(reason=done.reason, detail=done.why)
-            step = self._step(done, asks, guard, state)
+            step = self._step(done, asks, guard, (own, state))
             return Reply(text="", step=step, resolve="failed", failure=failure)
         said, decision = done
         return Reply(
             text=said.text,
-            step=self._step(decision, asks, guard, state),
+            step=self._step(decision, asks, guard, (own, state)),
             cited=said.cited,
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
@@ -299,6 +308,7 @@ class Agent:
             calls=self.state.calls,
             tokens=self.state.tokens,
             basis=self._basis,
+            unlabelled=self.memory.unlabelled,
             listeners=listeners,
             given=given,
             labels=labels,
@@ -332,17 +342,18 @@ class Agent:
         done: Decision | Stopped,
         asks: list[Asked],
         guard: Guard,
-        shown: AgentState,
+        states: tuple[AgentState, AgentState],
         can: Sequence[Affordance] = (),
     ) -> Step:
         """What is to be written, with its labels; a thought that was stopped waits, and changes
-        nothing. ``shown`` is the state that the thought was given."""
+        nothing. ``states`` are the agent's own, and what of it the thought was shown."""
+        own, shown = states
         stopped: Literal["", "budget"] = ""
         if isinstance(done, Stopped):
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=shown, why=why)
         done = labelled(done, guard, can)
-        done = replace(done, state=state_after(self.state, shown, done.state, guard))
+        done = replace(done, state=state_after(own, shown, done.state, guard))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens

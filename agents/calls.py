@@ -12,6 +12,7 @@ from ..core import (
     Approver,
     AskId,
     Call,
+    Label,
     Request,
     SettingError,
     Time,
@@ -169,6 +170,7 @@ class Caller:
             sources=call.sources,
             person=call.person or self.person,
             listener=heard,
+            label=Label(call.read, call.audience),
         )
         box = self.agents[where.agent].tools
         return box.call(

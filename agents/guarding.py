@@ -32,6 +32,7 @@ from ..core import (
 )
 from ..planners import call_key
 from ..tools import Toolbox, matches
+from ..tools.policy import NOBODY
 
 T = TypeVar("T")
 
@@ -55,8 +56,9 @@ class Guard:
 
     It begins with what is ``given``, each with its label, and with further ``labels`` and
     ``sources``; ``calls`` and ``tokens`` are what its life has used; ``basis`` looks up a record
-    that another rests on. ``listeners`` are who hears or sees what comes of the thought (none:
-    nobody): what not all of them may hear is not given to it. What it decides depends on the
+    that another rests on, ``unlabelled`` says which were written before there were labels.
+    ``listeners`` are who hears or sees what comes of the thought (none: nobody): what not all of
+    them may hear is not given to it. What it decides depends on the
     asks and answers alone, so a thought run again from its record is stopped at the same place.
     """
 
@@ -69,6 +71,7 @@ class Guard:
         calls: int = 0,
         tokens: int = 0,
         basis: Callable[[RecordId], Record | None] = lambda number: None,
+        unlabelled: Callable[[RecordId], bool] = lambda number: False,
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[Given, Label]] = (),
         labels: Iterable[Label] = (),
@@ -84,6 +87,7 @@ class Guard:
         self.because = ""
         self._before = (calls, tokens)
         self._basis = basis
+        self._unlabelled = unlabelled
         self._box = box
         self._traced: set[RecordId] = set()
         # By a call's key: its tool, and what is told to whoever makes it again.
@@ -222,7 +226,7 @@ class Guard:
             self._recalled.update((record.id, record) for record in records)
             words = {source for record in records for source in self._whose(record)}
             audiences = (Label((), record.audience) for record in records)
-            self._take(Label(tuple(words), answer.audience), *audiences)
+            self.take(Label(tuple(words), answer.audience), *audiences)
         elif isinstance(answer, Failed | ToolResult) and answer.reason == "budget":
             self._refused(answer)
         elif isinstance(answer, ToolResult) and isinstance(ask, Call):
@@ -234,7 +238,7 @@ class Guard:
             return
         if result.receipt:
             outside = (f"tool:{ask.tool}",) if spec.outside else ()
-            self._take(Label((*result.sources, *outside), result.audience))
+            self.take(Label((*result.sources, *outside), result.audience))
         if result.receipt and spec.effect == "acts":
             # What was read before may be otherwise now.
             self._made = {one: made for one, made in self._made.items() if self._pure(made[0])}
@@ -253,7 +257,8 @@ class Guard:
     def _spec(self, tool: str) -> ToolSpec | None:
         return self._box.spec(tool) if tool in self._box else None
 
-    def _take(self, *labels: Label) -> None:
+    def take(self, *labels: Label) -> None:
+        """Take in what the thought was given besides, by the labels of that."""
         self._label = join((self.label, *labels), self.who)
 
     def _whose(self, record: Record) -> Iterator[str]:
@@ -271,6 +276,8 @@ class Guard:
                 continue
             known.add(one.id)
             found.update(sources_of(one, self.who))
+            if one.who in ("", self.who) and not one.evidence and self._unlabelled(one.id):
+                found.add(NOBODY)
             rest.extend(basis for number in one.evidence if (basis := self._basis(number)))
         self._traced |= known
         return found

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..core import Label, join, label_of, source_of
 from ..memory import Claims, Memory
-from ..tools import Fact, Tool, fact_search
+from ..tools import Fact, Tool, ToolContext, fact_search
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ..core import AgentId, Time
+    from ..core import AgentId
 
 
 def facts_of(memory: Memory, claims: Claims | None = None) -> Tool[..., Sequence[Fact]]:
     """The tool ``fact_search`` over the claims of a memory (its ``claims``, where they have
-    rules of their own). A person is told only what follows from statements that are for them.
+    rules of their own). A person is told only what follows from statements that are for them,
+    and in everybody's hearing only what follows from those that are for everybody.
     """
     held = claims or Claims(memory)
 
-    def look(subject: str, relation: str, person: AgentId, now: Time) -> list[Fact]:
+    def look(subject: str, relation: str, context: ToolContext) -> list[Fact]:
+        context.rests_on(join(_labels(memory, held, context.person), memory.agent))
         return [
             Fact(
                 fact=str(claim),
@@ -27,7 +30,17 @@ def facts_of(memory: Memory, claims: Claims | None = None) -> Tool[..., Sequence
                 until=f"{claim.until:%Y-%m-%d}" if claim.until else None,
                 who=claim.who,
             )
-            for claim in held.all(subject, relation, as_of=now, person=person)
+            for claim in held.all(subject, relation, as_of=context.now, person=context.person)
         ]
 
     return fact_search(look)
+
+
+def _labels(memory: Memory, held: Claims, person: AgentId) -> Iterator[Label]:
+    """The labels of all statements that a search looks through: each of them may end a fact,
+    or make a name mean somebody else."""
+    for statement in held.statements(person):
+        who = statement.who if statement.who != memory.agent else ""
+        yield Label((source_of(who),) if who else (), statement.audience)
+        for record in memory.there(statement.sources):
+            yield Label(label_of(record, memory.agent).sources)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..core import (
@@ -27,6 +28,7 @@ from ..memory import CallBook
 from ..planners import call_key
 from ..tools import AnyTool, Listener, Skill, Toolbox, ToolContext, skill_of
 from ..tools.running import ENDS
+from ..tools.toolbox import rested
 from .calls import Caller
 from .faculties import Minds
 from .guarding import Guard, Stopped, answered, guarded, repeated
@@ -44,18 +46,25 @@ DEEPEST = 4
 
 
 def with_skills(
-    thought: Thought[T], box: Toolbox, *, who: AgentId, now: Time, person: AgentId = ""
+    thought: Thought[T],
+    box: Toolbox,
+    *,
+    who: AgentId,
+    now: Time,
+    person: AgentId = "",
+    heard: Callable[[Label], None] | None = None,
 ) -> Thought[T]:
     """Pass a thought through; where it calls a skill of ``box`` and the call is let through,
     the skill's own thought runs in place, side by side with whatever was asked beside it.
 
     The guard goes around this: it sees the call as well as each ask of the skill. ``person``
-    is on whose behalf it is done: what is not for them is not recalled.
+    is on whose behalf it is done: what is not for them is not recalled. ``heard`` takes in the
+    labels of what a skill says that its result rests on.
     """
     skills = {one.name: (one, found) for one in box if (found := skill_of(one))}
     if not skills:
         return (yield from thought)
-    context = ToolContext(who, now, person=person)
+    context = ToolContext(who, now, person=person, heard=heard)
     return (yield from _Running(box, skills, context).through(thought, DEEPEST))
 
 
@@ -97,12 +106,20 @@ class _Running:
     def _think(self, ask: Call, receipt: str, depth: int) -> Thought[ToolResult]:
         """What comes of the skill; like a tool it never raises for what a model does."""
         named, found = self.skills[ask.tool]
-        context = ToolContext(
-            self.context.who,
-            self.context.now,
+        labels: list[Label] = []
+
+        def heard(label: Label) -> None:
+            labels.append(label)
+            if self.context.heard:
+                self.context.heard(label)
+
+        context = replace(
+            self.context,
             key=receipt,
             sources=ask.sources,
             person=ask.person or self.context.person,
+            label=Label(ask.read, ask.audience),
+            heard=heard,
         )
         try:
             if not depth:
@@ -113,14 +130,17 @@ class _Running:
             kind = type(error).__name__
             log.warning("skill %s of %s failed", ask.tool, context.who, exc_info=True)
             problem = f"{kind}: {error}"[:500]
-            return ToolResult(ok=False, error=problem, receipt=receipt, reason="failed")
-        return self.box.carried(named, value, receipt)
+            failed = ToolResult(ok=False, error=problem, receipt=receipt, reason="failed")
+            return rested(failed, labels, context.who)
+        return rested(self.box.carried(named, value, receipt), labels, context.who)
 
 
 def asked_for(agent: Agent, ask: Call, guard: Guard, *, at: Time) -> Thought[ToolResult]:
     """One call from outside any thought of the agent's, under a guard like a thought: so is
     what a skill reads and calls on the way."""
-    thought = with_skills(call(ask), agent.tools, who=agent.id, now=at, person=guard.person)
+    thought = with_skills(
+        call(ask), agent.tools, who=agent.id, now=at, person=guard.person, heard=guard.take
+    )
     answer = yield from guarded(thought, guard, [])
     if isinstance(answer, ToolResult):
         return answer

@@ -123,10 +123,12 @@ from .settings import nearest, parse_settings, read_settings
 from .sleep_hours import clock_minutes, sleep_hours
 from .text import (
     characters,
+    composed_name,
     count_words,
     decode_text,
     is_unspaced,
     mentions,
+    name_sign,
     normalize,
     read_text_file,
     repaired,
@@ -178,6 +180,7 @@ __all__ = [
     "read_text_file",
     "normalize",
     "mentions",
+    "name_sign",
     "is_unspaced",
     "decode_text",
     "count_words",
@@ -282,6 +285,7 @@ __all__ = [
     "checked",
     "choose",
     "clock_minutes",
+    "composed_name",
     "digest",
     "digest_text",
     "drive",

@@ -208,6 +208,26 @@ def name_form(text: str) -> str:
     return text.replace("`", "'") if text.isascii() else text.translate(_NAME_SIGNS)
 
 
+def composed_name(name: str) -> str:
+    """A name as it is kept and compared where its case counts: composed (NFC), each run of
+    blanks one space.
+
+    >>> composed_name("  Zoe\\u0308   Lind ") == "Zoë Lind"
+    True
+    """
+    return unicodedata.normalize("NFC", " ".join(name.split()))
+
+
+def name_sign(name: str) -> str:
+    """The first sign in a name that stands in no name of a person or an agent, or empty: a colon
+    divides kinds of sources from their names (``document:rules.md``), ``*`` is everybody.
+
+    >>> name_sign("tool:bank"), name_sign("*"), name_sign("Ada")
+    (':', '*', '')
+    """
+    return next((sign for sign in name if sign in ":*"), "")
+
+
 def same_name(one: str, other: str) -> bool:
     """Whether two names are the same name, whatever their case, blanks and Unicode form.
 

@@ -203,7 +203,7 @@ class Simulation:
             self._guests.apply(self.journal.inputs(entry["step"]))
             self._guests.actions()
             self._shown.update(entry["bodies"])
-            actions = {who: _action_of(parts) for who, parts in entry["actions"].items()}
+            actions = {who: _done(parts) for who, parts in entry["actions"].items()}
             self._step_world(entry["step"], actions)
         for name, agent in self.agents.items():
             state = self.journal.state(name, self.step - 1)
@@ -488,13 +488,12 @@ def _body(agent: Agent, start: tuple[int, int] | None) -> Body:
 
 
 def _action(action: Action) -> list[Json]:
-    plain = [action.verb, action.target, action.fields]
-    if not action.sources and not action.audience:
-        return plain
-    return [*plain, list(action.sources), list(action.audience)]
+    told: list[Json] = [action.verb, action.target, action.fields]
+    if action.sources or action.audience:
+        told += [list(action.sources), list(action.audience)]
+    return told
 
 
-def _action_of(kept: list[Json]) -> Action:
-    """The action that ``_action`` made a list of, with its label."""
-    verb, target, given, *label = kept
-    return Action(verb, target, given, *map(tuple, label))
+def _done(parts: list[Json]) -> Action:
+    verb, target, fields, *label = parts
+    return Action(verb, target, fields, *map(tuple, label))

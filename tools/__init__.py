@@ -17,9 +17,9 @@ from .files import files_in
 from .find import BUILT_IN, tool_by_name
 from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
 from .mcp_client import McpClient, tools_from_mcp
-from .notes import Notebook, notes
+from .notes import LabelledNotebook, Notebook, notes
 from .openapi import tools_from_openapi
-from .policy import Budget, Policy, Ruling, matches
+from .policy import Budget, Policy, Release, Ruling, matches, matches_widely
 from .remembering import Fact, fact_search, knowledge_search, memory_search
 from .sandbox import python_sandbox
 from .skills import Skill, skill, skill_of
@@ -32,12 +32,14 @@ __all__ = [
     "AnyTool",
     "Budget",
     "Fact",
+    "LabelledNotebook",
     "Limits",
     "Listener",
     "McpClient",
     "Notebook",
     "Policy",
     "Progress",
+    "Release",
     "Ruling",
     "Skill",
     "Tool",
@@ -54,6 +56,7 @@ __all__ = [
     "files_in",
     "knowledge_search",
     "matches",
+    "matches_widely",
     "memory_search",
     "notes",
     "python_sandbox",

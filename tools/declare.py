@@ -26,7 +26,7 @@ from typing import (
     runtime_checkable,
 )
 
-from ..core import AgentId, Json, Time, ToolError, ToolSpec, nearest
+from ..core import AgentId, Json, Label, Time, ToolError, ToolSpec, nearest
 
 if TYPE_CHECKING:
     from docstring_parser import Docstring
@@ -38,14 +38,16 @@ Effect: TypeAlias = Literal["pure", "reads", "acts"]
 
 _NAME = re.compile(r"(?=.{1,64}$)[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _FAULTS_SHOWN = 5
+_UNMARKED = Label()
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """Who calls, when in the world's time, under which idempotency key, after reading whose
-    words, and for which ``person`` (empty: the agent itself), who must be shown nothing that is
-    for others. A tool that has a parameter of this type is given it; the model never sees that
-    parameter."""
+    words that nobody vouches for (``sources``), and for which ``person`` (empty: the agent
+    itself; EVERYBODY: whoever hears or sees it), who must be shown nothing that is for others.
+    ``label`` says on whose words the call rests, and for whom alone what it holds is. A tool
+    that has a parameter of this type is given it; the model never sees that parameter."""
 
     who: AgentId
     now: Time
@@ -55,11 +57,21 @@ class ToolContext:
     listener: Callable[[str, float | None], None] | None = field(
         default=None, compare=False, repr=False
     )
+    label: Label = _UNMARKED
+    heard: Callable[[Label], None] | None = field(default=None, compare=False, repr=False)
 
     def tell(self, text: str, share: float | None = None) -> None:
         """Say how the work goes on: in words, and the share of it that is done (0 to 1)."""
         if self.listener:
             self.listener(text, share)
+
+    def rests_on(self, label: Label) -> None:
+        """Say whose words the result holds, and for whom alone it is. Said more than once, it
+        rests on all of them; the caller's thought does then too."""
+        if not isinstance(label, Label):
+            raise ToolError(f"rests_on() takes a Label, such as Label(('Ada',)), not {label!r:.80}")
+        if self.heard:
+            self.heard(label)
 
 
 @dataclass(frozen=True, slots=True)

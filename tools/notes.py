@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
-from ..core import AgentId, Time
+from ..core import AgentId, Label, Time, join
 from .declare import Tool, ToolContext, tool
 
 LONGEST = 4_000
@@ -25,7 +25,8 @@ class Note(TypedDict):
 class Notebook(Protocol):
     """Where somebody's notes are kept, by name. ``key`` is the call's: done again with the
     same key a writing must change nothing. ``person`` is for whom a note was written (empty:
-    for its owner); only they and its owner are shown it."""
+    for its owner; EVERYBODY: for whoever hears of it); only they and its owner are shown it,
+    and EVERYBODY nothing but what is for everybody."""
 
     def names(self, person: AgentId) -> list[str]:
         """The names of the notes there are, in order."""
@@ -44,20 +45,52 @@ class Notebook(Protocol):
         ...
 
 
-def notes(book: Notebook, *, outside: bool = True) -> tuple[Tool[..., Any], ...]:
+@runtime_checkable
+class LabelledNotebook(Protocol):
+    """A notebook that keeps with each note on whose words it rests, and for whom it is besides
+    its owner (``audience``; empty: as ``person`` says)."""
+
+    def names(self, person: AgentId) -> list[str]: ...
+
+    def read(self, name: str, person: AgentId) -> tuple[str, Time] | None: ...
+
+    def label(self, name: str, person: AgentId) -> Label:
+        """The label of the note that ``read`` gives."""
+        ...
+
+    def write(
+        self,
+        name: str,
+        text: str,
+        *,
+        at: Time,
+        person: AgentId,
+        key: str,
+        sources: tuple[str, ...],
+        audience: tuple[AgentId, ...],
+    ) -> None: ...
+
+    def remove(self, name: str, *, at: Time, person: AgentId, key: str) -> None: ...
+
+
+AnyNotebook: TypeAlias = Notebook | LabelledNotebook
+
+
+def notes(book: AnyNotebook, *, outside: bool | None = None) -> tuple[Tool[..., Any], ...]:
     """The tools ``write_note``, ``list_notes``, ``read_note`` and ``remove_note``, over a
     notebook. What is written in a talk is for that person, who is shown nothing else's.
 
     Writing and removing ``acts``, on the agent's own things only: a policy with ``own=("*_note",)``
-    leaves that right to a mind that has read a stranger's words. A note may then hold such words,
-    and forgets whose they are: so what is read in notes is ``outside``. Set it off where none can
-    get in.
+    leaves that right to a mind that has read a stranger's words. A note may then hold such words.
+    Where the notebook keeps whose they are (see LabelledNotebook), reading it says so; else what
+    is read in it is ``outside``, unless that is set off where none can get in.
     """
+    read_outside = not isinstance(book, LabelledNotebook) if outside is None else outside
     write, remove = _writing(book)
-    return write, *_reading(book, outside), remove
+    return write, *_reading(book, read_outside), remove
 
 
-def _writing(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
+def _writing(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
     @tool(effect="acts")
     def write_note(context: ToolContext, name: str, text: str, append: bool = False) -> str:
         """Write a note down under a name, to find it again later.
@@ -69,12 +102,16 @@ def _writing(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
         """
         named = _named(name)
         found = book.read(named, context.person)
-        whole = f"{found[0]}\n{text}" if append and found else text
+        labels = [context.label]
+        whole = text
+        if append and found:
+            whole = f"{found[0]}\n{text}"
+            labels.append(_label(book, named, context.person))
         if len(whole) > LONGEST:
             raise ValueError(f"a note has at most {LONGEST} characters, not {len(whole)}")
         if found is None and len(book.names(context.person)) >= MOST:
             raise ValueError(f"there are {MOST} notes already; remove_note makes room")
-        book.write(named, whole, at=context.now, person=context.person, key=context.key)
+        _write(book, named, whole, context, join(labels, context.who))
         return f"noted under '{named}'"
 
     @tool(effect="acts")
@@ -93,7 +130,7 @@ def _writing(book: Notebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
     return write_note, remove_note
 
 
-def _reading(book: Notebook, outside: bool) -> tuple[Tool[..., Any], Tool[..., Any]]:
+def _reading(book: AnyNotebook, outside: bool) -> tuple[Tool[..., Any], Tool[..., Any]]:
     @tool(effect="reads", outside=outside)
     def list_notes(context: ToolContext, word: str = "") -> list[str]:
         """List the names of the notes there are.
@@ -104,7 +141,7 @@ def _reading(book: Notebook, outside: bool) -> tuple[Tool[..., Any], Tool[..., A
         wanted = word.casefold()
         return [
             name
-            for name in book.names(context.person)
+            for name in _names(book, context)
             if wanted in name.casefold() or wanted in _text(book, name, context).casefold()
         ]
 
@@ -119,9 +156,33 @@ def _reading(book: Notebook, outside: bool) -> tuple[Tool[..., Any], Tool[..., A
         found = book.read(named, context.person)
         if found is None:
             raise ValueError(_missing(book, named, context))
+        context.rests_on(_label(book, named, context.person))
         return Note(name=named, text=found[0], written=f"{found[1]:%Y-%m-%d %H:%M}")
 
     return list_notes, read_note
+
+
+def _label(book: AnyNotebook, name: str, person: AgentId) -> Label:
+    return book.label(name, person) if isinstance(book, LabelledNotebook) else Label()
+
+
+def _write(book: AnyNotebook, name: str, text: str, context: ToolContext, label: Label) -> None:
+    at, person, key = context.now, context.person, context.key
+    if isinstance(book, LabelledNotebook):
+        sources, audience = label.sources, label.audience
+        book.write(name, text, at=at, person=person, key=key, sources=sources, audience=audience)
+        return
+    # What is for some of those who hear it would be for all of them in this notebook.
+    shared = not label.audience or person in label.audience
+    book.write(name, text, at=at, person=person if shared else "", key=key)
+
+
+def _names(book: AnyNotebook, context: ToolContext) -> list[str]:
+    """The names that may be told, of which the answer tells: also what is not among them."""
+    names = book.names(context.person)
+    for name in names:
+        context.rests_on(_label(book, name, context.person))
+    return names
 
 
 def _named(name: str) -> str:
@@ -131,13 +192,13 @@ def _named(name: str) -> str:
     return named
 
 
-def _text(book: Notebook, name: str, context: ToolContext) -> str:
+def _text(book: AnyNotebook, name: str, context: ToolContext) -> str:
     found = book.read(name, context.person)
     return found[0] if found else ""
 
 
-def _missing(book: Notebook, name: str, context: ToolContext) -> str:
-    known = book.names(context.person)
+def _missing(book: AnyNotebook, name: str, context: ToolContext) -> str:
+    known = _names(book, context)
     shown = ", ".join(known[:20]) or "none"
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
     return f"there is no note '{name}'; there are: {shown}{more}"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import inf
 from typing import Literal, TypeAlias, get_args
 
-from ..core import SettingError, ToolSpec
+from ..core import (
+    EVERYBODY,
+    KINDS,
+    AgentId,
+    Kind,
+    Label,
+    SettingError,
+    ToolSpec,
+    composed_name,
+    nearest,
+)
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 
@@ -18,6 +28,8 @@ NOBODY = "somebody without a name"
 
 MARKS = ("@pure", "@reads", "@acts", "@outside")
 """Patterns that name tools by what they do."""
+
+_WILD = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +67,86 @@ class Ruling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A rule, known by its ``name``, by which what an agent writes is for more people, or counts
+    as resting on less, than what it was made of.
+
+    What is for nobody but some ``of`` these people is also for those it is released ``to``
+    (EVERYBODY in either: whoever it is); the sources that ``clears`` matches, patterns as in
+    ``Policy.trusted``, are taken off. Without ``of`` a rule only clears, whomever a thing is
+    for. ``kinds`` are the kinds of records that it holds for (none: all that is written).
+
+    >>> rule = Release(name="birthday", of=("Ada",), to=("*",))
+    >>> rule.applied(Label(("Ada",), ("Ada",)), owner="Bo")
+    Label(sources=('Ada',), audience=())
+    >>> rule.applied(Label((), ("Ada", "Cy")), owner="Bo").audience
+    ('Ada', 'Cy')
+    """
+
+    name: str
+    of: tuple[AgentId, ...] = ()
+    to: tuple[AgentId, ...] = ()
+    clears: tuple[str, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise SettingError("policy: a release has no name; give one, by which it is recorded")
+        whose = f"policy: release '{self.name}'"
+        for name in ("of", "to", "clears"):
+            object.__setattr__(self, name, patterns(getattr(self, name), f"{whose}: '{name}'"))
+        for name in ("of", "to"):
+            object.__setattr__(self, name, tuple(map(composed_name, getattr(self, name))))
+        check_sources(self.clears, f"{whose}: 'clears'")
+        if bool(self.of) != bool(self.to):
+            raise SettingError(f"{whose}: say of whom ('of') and to whom ('to') it is, or neither")
+        if not self.to and not self.clears:
+            raise SettingError(f"{whose}: releases nothing; give 'of' and 'to', or 'clears'")
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        if wrong := [one for one in self.kinds if one not in KINDS]:
+            raise SettingError(
+                f"{whose}: '{wrong[0]}' is no kind of record{nearest(str(wrong[0]), KINDS)}; "
+                f"kinds: {', '.join(KINDS)}"
+            )
+
+    def applied(self, label: Label, *, kind: str = "", owner: AgentId = "") -> Label:
+        """The label of what is written with this one, released by this rule where it holds."""
+        if self.kinds and kind not in self.kinds:
+            return label
+        people = set(map(composed_name, label.audience))
+        circle = people - {composed_name(owner)} or people
+        held = EVERYBODY in self.of or circle.issubset(self.of)
+        if self.of and (not people or not held):
+            return label
+        audience = label.audience
+        if EVERYBODY in self.to:
+            audience = ()
+        elif self.to:
+            audience = tuple(sorted({*audience, *self.to}))
+        sources = tuple(one for one in label.sources if not vouched(one, self.clears))
+        return Label(sources, audience)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What an agent may do with its tools; decided outside any model.
 
     ``allow``, ``ask`` (a person, each time) and ``deny`` are patterns of names (``web.*``)
     or of effects (``@acts``, ``@reads``, ``@pure``, ``@outside``). ``deny`` goes before
-    ``ask``, and what none of them matches is denied.
+    ``ask``, and what none of them matches is denied. What grants is read narrowly, part of a
+    name by part (see ``matches``), what restricts widely (see ``matches_widely``).
 
     ``strangers`` is what becomes of a call that acts when the thought has read words that
     nobody vouches for: of people and agents outside ``trusted``, of documents, of tools that
-    bring words from outside. ``trusted`` are patterns of names, ``document:NAME`` and
-    ``tool:NAME``. Tools of ``own`` act on nothing but the agent's own things, and keep that
-    right.
+    bring words from outside. ``trusted`` are patterns of names of people, ``document:NAME`` and
+    ``tool:NAME``; ``*`` is everybody and everything. Tools of ``own`` act on nothing but the
+    agent's own things, and keep that right; one that another program runs is among them only
+    by its whole name.
 
     ``again``: tools that may be called with the same arguments twice in a thought. ``thought``
     bounds every single thought, ``life`` all thoughts of an agent together (seconds are only
-    measured within a thought).
+    measured within a thought). ``releases`` are the rules by which something that was for
+    some, or was strangers' words, is so no longer; each use goes to the book of calls.
 
     >>> policy = Policy(ask=("shop.*",), deny=("shop.refund",))
     >>> [policy.verdict(name) for name in ("clock", "shop.buy", "shop.refund")]
@@ -86,10 +162,13 @@ class Policy:
     again: tuple[str, ...] = ()
     thought: Budget = Budget(calls=64, asks=1000)
     life: Budget = Budget()
+    releases: tuple[Release, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("allow", "ask", "deny", "trusted", "own", "again"):
             object.__setattr__(self, name, patterns(getattr(self, name), f"policy: '{name}'"))
+        check_sources(self.trusted, "policy: 'trusted'")
+        object.__setattr__(self, "releases", _checked_releases(self.releases))
         if self.strangers not in VERDICTS:
             raise SettingError(
                 f"policy: 'strangers' is {self.strangers!r}; say {', '.join(VERDICTS)}"
@@ -107,17 +186,18 @@ class Policy:
 
     def verdict(self, tool: ToolSpec | str) -> Verdict:
         """What the patterns say of a tool, whatever was read."""
-        for verdict, patterns in (("deny", self.deny), ("ask", self.ask), ("allow", self.allow)):
-            if matches(tool, patterns):
-                return verdict  # type: ignore[return-value]
-        return "deny"
+        if matches_widely(tool, self.deny):
+            return "deny"
+        if matches_widely(tool, self.ask):
+            return "ask"
+        return "allow" if matches(tool, self.allow) else "deny"
 
     def ruling(self, tool: ToolSpec, sources: tuple[str, ...] = ()) -> Ruling:
         """What becomes of a call of ``tool`` in a thought that has read ``sources``."""
         verdict = self.verdict(tool)
         if verdict == "deny":
             return Ruling("deny", f"'{tool.name}' is not allowed here")
-        strange = tool.effect == "acts" and not matches(tool, self.own)
+        strange = tool.effect == "acts" and not self.owns(tool)
         foreign = self.strange(sources) if strange else ()
         if foreign and self.strangers != "allow":
             whose = ", ".join(foreign[:5])
@@ -127,11 +207,65 @@ class Policy:
             return Ruling("ask", f"'{tool.name}' needs a person's leave")
         return Ruling("allow")
 
+    def owns(self, tool: ToolSpec) -> bool:
+        """Whether a tool is one of ``own``. The names of a tool that another program runs are
+        that program's to choose: so no pattern means it, only its name."""
+        return _owned(tool, self.own)
+
     def strange(self, sources: Iterable[str]) -> tuple[str, ...]:
         """Those of ``sources`` that are not trusted, in order; a source without a name is
         nobody's, whom no pattern trusts."""
         named = {source if source.strip() else NOBODY for source in sources}
-        return tuple(sorted(s for s in named if s == NOBODY or not matches(s, self.trusted)))
+        return tuple(sorted(s for s in named if s == NOBODY or not vouched(s, self.trusted)))
+
+    def released(
+        self, label: Label, *, kind: str = "", owner: AgentId = ""
+    ) -> tuple[Label, tuple[str, ...]]:
+        """The label of what ``owner`` writes (as a record of a ``kind``), by the rules for
+        releases that hold for it, and the names of those rules. The rules look at the label as
+        it is, so their order does not matter."""
+        used = [rule for rule in self.releases if _releases(rule, label, kind, owner)]
+        if not used:
+            return label, ()
+        found = [rule.applied(label, kind=kind, owner=owner) for rule in used]
+        kept = set.intersection(*(set(one.sources) for one in found))
+        everybody = any(not one.audience for one in found)
+        people = () if everybody else sorted({name for one in found for name in one.audience})
+        return Label(tuple(sorted(kept)), tuple(people)), tuple(rule.name for rule in used)
+
+    def unused(self, tools: Iterable[ToolSpec]) -> Iterator[tuple[str, str]]:
+        """The patterns of ``deny``, ``ask`` and ``own`` that mean none of these tools, each
+        with the name of its key: perhaps they are misspelt, and protect or permit nothing."""
+        known = tuple(tools)
+        for key, given, means in (
+            ("deny", self.deny, matches_widely),
+            ("ask", self.ask, matches_widely),
+            ("own", self.own, _owned),
+        ):
+            for pattern in given:
+                if pattern not in MARKS and not any(means(tool, (pattern,)) for tool in known):
+                    yield key, pattern
+
+
+def _owned(tool: ToolSpec, own: tuple[str, ...]) -> bool:
+    foreign = tool.effect == "acts" and tool.outside
+    return tool.name in own if foreign else matches(tool, own)
+
+
+def _releases(rule: Release, label: Label, kind: str, owner: AgentId) -> bool:
+    return rule.applied(label, kind=kind, owner=owner) != label
+
+
+def _checked_releases(given: object) -> tuple[Release, ...]:
+    if isinstance(given, Release) or not isinstance(given, Iterable):
+        raise SettingError(f"policy: 'releases' is {given!r:.80}; give a list of Release")
+    rules = tuple(given)
+    for number, rule in enumerate(rules):
+        if not isinstance(rule, Release):
+            raise SettingError(f"policy: 'releases' holds {rule!r:.80}; give a Release")
+        if any(rule.name == other.name for other in rules[:number]):
+            raise SettingError(f"policy: two releases are called '{rule.name}'; rename one")
+    return rules
 
 
 def checked_policy(given: object, whose: str) -> Policy:
@@ -155,10 +289,80 @@ def patterns(given: object, what: str) -> tuple[str, ...]:
     return found
 
 
+def check_sources(patterns: Iterable[str], what: str) -> None:
+    """Raises SettingError for a pattern whose namespace is a pattern too: it would mean people
+    and documents alike."""
+    for one in patterns:
+        space, colon, _ = one.partition(":")
+        if colon and (not space or not _WILD.isdisjoint(space)):
+            raise SettingError(
+                f"{what} holds '{one}', which names no kind of source; write 'document:NAME' or "
+                "'tool:NAME', a person's name alone, or '*' for all"
+            )
+
+
 def matches(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
-    """Whether a tool (a name) fits one of the patterns."""
-    name, marks = tool, ()
-    if isinstance(tool, ToolSpec):
-        name = tool.name
-        marks = (f"@{tool.effect}", *(("@outside",) if tool.outside else ()))
-    return any(fnmatchcase(str(name), one) or one in marks for one in patterns)
+    """Whether a tool (a name) fits one of the patterns of what grants something: part by part
+    at the dots. Only a last part ``*`` stands for more than one, and ``*`` alone for every
+    name.
+
+    >>> [matches(name, ["web.*"]) for name in ("web", "web.fetch", "web.a.b", "webs.fetch")]
+    [False, True, True, False]
+    >>> matches("evil.write_note", ["*_note"]), matches("write_note", ["*_note"])
+    (False, True)
+    """
+    name, marks = _known_by(tool)
+    return any(one in marks or _fits(name, composed_name(one)) for one in patterns)
+
+
+def matches_widely(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
+    """Whether a tool (a name) fits one of the patterns of what restricts something: ``*`` stands
+    for any letters, dots too.
+
+    >>> matches_widely("evil.write_note", ["*_note"])
+    True
+    """
+    name, marks = _known_by(tool)
+    return any(one in marks or fnmatchcase(name, composed_name(one)) for one in patterns)
+
+
+def vouched(source: str, patterns: Iterable[str]) -> bool:
+    """Whether a source of words fits one of the patterns. One without a namespace means people
+    alone, except ``*``, which means all; the names of tools are matched part by part.
+
+    >>> vouched("Jason", ["*son"]), vouched("document:lesson", ["*son"])
+    (True, False)
+    >>> vouched("document:lesson", ["document:less*"]), vouched("tool:web.get", ["tool:*"])
+    (True, True)
+    """
+    space, name = _split(composed_name(source))
+    for one in patterns:
+        if one == "*":
+            return True
+        wanted, pattern = _split(composed_name(one))
+        fits = _fits if space == "tool" else fnmatchcase
+        if space == wanted and fits(name, pattern):
+            return True
+    return False
+
+
+def _known_by(tool: ToolSpec | str) -> tuple[str, tuple[str, ...]]:
+    """The name of a tool, and the marks of what it does."""
+    if not isinstance(tool, ToolSpec):
+        return composed_name(str(tool)), ()
+    marks = (f"@{tool.effect}", *(("@outside",) if tool.outside else ()))
+    return composed_name(tool.name), marks
+
+
+def _split(source: str) -> tuple[str, str]:
+    """The namespace of a source (empty: a person's) and the name in it."""
+    space, colon, name = source.partition(":")
+    return (space, name) if colon else ("", source)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern part by part at the dots."""
+    parts, wanted = name.split("."), pattern.split(".")
+    if wanted[-1] == "*" and len(parts) > len(wanted):
+        parts = parts[: len(wanted)]
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))

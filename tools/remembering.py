@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypedDict
 
-from ..core import AgentId, Cue, Failed, Hit, Json, Kind, Recall, Recalled, Thought, Time, recall
+from ..core import Cue, Failed, Hit, Json, Kind, Recall, Recalled, Thought, recall
 from .declare import Tool, ToolContext, tool
 from .skills import skill
 from .times import moment_of
@@ -113,9 +113,9 @@ class Fact(TypedDict):
     who: str
 
 
-Facts: TypeAlias = Callable[[str, str, AgentId, Time], Sequence[Fact]]
-"""What is held for true of a subject in a relation (any where empty), as a person (empty: the
-owner) may know it, at a moment."""
+Facts: TypeAlias = Callable[[str, str, ToolContext], Sequence[Fact]]
+"""What is held for true of a subject in a relation (any where empty), as the person of the
+context may know it, at its moment; on whose words that rests it tells the context."""
 
 
 def fact_search(look: Facts) -> Tool[..., Sequence[Fact]]:
@@ -130,6 +130,6 @@ def fact_search(look: Facts) -> Tool[..., Sequence[Fact]]:
             subject: who or what, for example "Ada"
             relation: what about it, for example "lives in"; empty for everything
         """
-        return look(subject, relation, context.person, context.now)[:30]
+        return look(subject, relation, context)[:30]
 
     return search

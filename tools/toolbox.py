@@ -6,18 +6,21 @@ import json
 import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from ..core import (
     AgentId,
     Fault,
     Json,
+    Label,
     ToolError,
     ToolResult,
     ToolSpec,
     digest_text,
+    join,
     nearest,
 )
 from .declare import (
@@ -86,8 +89,10 @@ class Toolbox:
         for space, members in spaces.items():
             for given in members:
                 self._add(tool_by_name(given) if isinstance(given, str) else given, space)
-        specs = (tool.spec for tool in self)
+        specs = tuple(tool.spec for tool in self)
         self._shown = tuple(spec for spec in specs if self.policy.verdict(spec) != "deny")
+        for key, pattern in self.policy.unused(specs) if specs else ():
+            _warn_of_pattern(key, pattern, nearest(pattern, self._tools))
 
     def _add(self, given: AnyTool, space: str) -> None:
         if not isinstance(given, AnyTool):
@@ -139,11 +144,13 @@ class Toolbox:
 
     def namespace(self, name: str) -> Toolbox:
         """The tools whose names begin with ``name`` and a dot, under the same policy."""
-        inside = [tool for tool in self if tool.name.startswith(f"{name}.")]
-        if not inside:
+        inside = copy(self)
+        inside._tools = {tool.name: tool for tool in self if tool.name.startswith(f"{name}.")}
+        inside._shown = tuple(spec for spec in self._shown if spec.name in inside._tools)
+        if not len(inside):
             spaces = {one.rpartition(".")[0] for one in self._tools if "." in one}
             raise ToolError(f"there is no namespace '{name}'{nearest(name, spaces)}")
-        return Toolbox(inside, limit=self.limit, policy=self.policy, listener=self.listener)
+        return inside
 
     def ruling(self, name: str, sources: tuple[str, ...] = ()) -> Ruling:
         """What the policy says of a call in a thought that has read ``sources``."""
@@ -190,15 +197,17 @@ class Toolbox:
         found = self._tools[name]
         receipt = f"{name}-{digest_text(key)[:16]}"
         log.debug("%s calls %s(%s): %s [%s]", context.who, name, arguments, why, receipt)
+        heard: list[Label] = []
+        context = replace(context, key=key, heard=heard.append)
         try:
-            value = self._run(found, arguments, replace(context, key=key))
+            value = self._run(found, arguments, context)
         # A tool may raise anything, call sys.exit and cancel what it waits for: that must not
         # end whoever called it. An interrupt is the user's, and does.
         except (*ENDS, Exception) as error:
             log.warning("tool %s, called by %s: %s", name, context.who, _told(error))
             log.debug("tool %s [%s] failed here", name, receipt, exc_info=True)
-            return _refused(_told(error), _reason(error), receipt)
-        return self.carried(found, value, receipt)
+            return rested(_refused(_told(error), _reason(error), receipt), heard, context.who)
+        return rested(self.carried(found, value, receipt), heard, context.who)
 
     def _run(self, found: AnyTool, arguments: Json, context: ToolContext) -> object:
         limits = _limits(found)
@@ -329,6 +338,18 @@ def _fault(details: ErrorDetails, known: list[str]) -> str:
     if len(given) > 60:
         given = given[:59] + "…"
     return f"argument '{path}': {details['msg']}, not {given}"
+
+
+def rested(result: ToolResult, heard: Iterable[Label], owner: AgentId) -> ToolResult:
+    """A result with the labels of what its tool said that it rests on."""
+    label = join((Label(result.sources, result.audience), *heard), owner)
+    return replace(result, sources=label.sources, audience=label.audience)
+
+
+@lru_cache(maxsize=256)
+def _warn_of_pattern(key: str, pattern: str, hint: str) -> None:
+    """Say once that a pattern of a policy means no tool: one that is misspelt forbids nothing."""
+    log.warning("policy: '%s' holds '%s', which means none of the tools%s", key, pattern, hint)
 
 
 def _refused(problem: str, reason: Fault, receipt: str = "") -> ToolResult:
