@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..core import (
+    EVERYBODY,
     Action,
     Affordance,
     AgentId,
@@ -463,9 +464,14 @@ class Agent:
         now = at or datetime.now().replace(microsecond=0)
         asks: list[Asked] = []
         self._follow()
-        made = learning(self.persona, self.state, tuple(texts), now, who, audience_of(audience))
+        people = audience_of(audience)
+        # How important it is may rest on nothing that is not for them: it shows in scores.
+        shown = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
+        made = learning(self.persona, shown, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        state = state_after(self.state, shown, decision.state, self.guard())
+        decision = replace(decision, state=state)
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 
     @check_arguments
