@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from unicodedata import category, normalize
+from unicodedata import category
 
-from ..core import AgentId, SettingError, same_name
+from ..core import AgentId, SettingError, composed_name, name_sign, same_name
 
 LONGEST = 80
 """The most characters of a person's name."""
@@ -18,15 +18,15 @@ def visitor(agent: AgentId, person: object) -> AgentId:
 
     What is for a person, and whom a policy trusts, goes by this very spelling. Raises
     SettingError for no text, nothing but blanks, invisible characters, more than ``LONGEST``
-    characters, and for the name of the ``agent`` in any case or Unicode form: under that,
-    words of others would pass for its own.
+    characters, a colon or ``*`` (see ``name_sign``), and for the name of the ``agent`` in any
+    case or Unicode form: under that, words of others would pass for its own.
 
     >>> visitor("Bo", "  Ada   Lind ")
     'Ada Lind'
     """
     if not isinstance(person, str):
         raise SettingError(f"{agent}: talks with people; a name is a text, not {person!r}")
-    name = normalize("NFC", " ".join(person.split()))
+    name = composed_name(person)
     if any(category(letter) == "Cc" for letter in person.strip()):
         raise SettingError(f"{agent}: a person's name is one printable line, unlike {person!r:.80}")
     if not name:
@@ -35,6 +35,11 @@ def visitor(agent: AgentId, person: object) -> AgentId:
         raise SettingError(
             f"{agent}: a person's name has at most {LONGEST} printable characters, unlike "
             f"{name[:LONGEST]!r}"
+        )
+    if sign := name_sign(name):
+        raise SettingError(
+            f"{agent}: '{sign}' in a person's name, {name!r}, would mean a document, a tool or "
+            "everybody where rights are decided; write the name without it"
         )
     if same_name(name, agent):
         raise SettingError(

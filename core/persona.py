@@ -12,6 +12,7 @@ from pathlib import Path
 from .errors import SettingError
 from .settings import read_settings
 from .sleep_hours import sleep_hours
+from .text import name_sign
 from .words import Address, AgentId, Json, Time
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,14 @@ class Persona:
     retention: int = 8
     recency_decay: float = 0.995
     reflect_after: float = 150.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.name, str) and (sign := name_sign(self.name)):
+            raise SettingError(
+                f"persona: name = {self.name!r} holds '{sign}', which means something else where "
+                "rights are decided (document:NAME, * for everybody); give words without colons "
+                "and without '*'"
+            )
 
     @property
     def first_name(self) -> str:

@@ -218,6 +218,16 @@ def composed_name(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
+def name_sign(name: str) -> str:
+    """The first sign in a name that stands in no name of a person or an agent, or empty: a colon
+    divides kinds of sources from their names (``document:rules.md``), ``*`` is everybody.
+
+    >>> name_sign("tool:bank"), name_sign("*"), name_sign("Ada")
+    (':', '*', '')
+    """
+    return next((sign for sign in name if sign in ":*"), "")
+
+
 def same_name(one: str, other: str) -> bool:
     """Whether two names are the same name, whatever their case, blanks and Unicode form.
 

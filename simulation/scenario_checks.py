@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from unicodedata import category
 
-from ..core import Persona, SettingError, nearest
+from ..core import Persona, SettingError, name_sign, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def check_minds(made: Scenario) -> None:
 
 def check_persona(persona: Persona, where: str) -> None:
     """Raises SettingError for a persona whose values cannot be lived with."""
-    if not persona.name.strip() or ":" in persona.name:
+    if not persona.name.strip() or name_sign(persona.name):
         raise SettingError(f"{where}: name = '{persona.name}' is none; give words without colons")
     if not 0 < persona.recency_decay <= 1:
         raise SettingError(f"{where}: recency_decay must lie in (0, 1]")
