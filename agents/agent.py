@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -198,7 +199,7 @@ class Agent:
         guard = self.guard(
             listeners=listeners,
             given=given_of(seen, inputs, self.id),
-            labels=(*of_people(seen.people, self.id), *state.labels.values()),
+            labels=chain(of_people(seen.people, self.id), state.labels.values()),
         )
         thought = with_skills(
             self.planner.decide(situation),
@@ -304,6 +305,7 @@ class Agent:
             calls=self.state.calls,
             tokens=self.state.tokens,
             basis=self._basis,
+            unlabelled=self.memory.unlabelled,
             listeners=listeners,
             given=given,
             labels=labels,
@@ -347,7 +349,7 @@ class Agent:
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=shown, why=why)
         done = labelled(done, guard, can)
-        done = replace(done, state=state_after(self.state, shown, done.state, guard.label))
+        done = replace(done, state=state_after(self.state, shown, done.state, guard))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens

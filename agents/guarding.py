@@ -32,6 +32,7 @@ from ..core import (
 )
 from ..planners import call_key
 from ..tools import Toolbox, matches
+from ..tools.policy import NOBODY
 
 T = TypeVar("T")
 
@@ -55,8 +56,9 @@ class Guard:
 
     It begins with what is ``given``, each with its label, and with further ``labels`` and
     ``sources``; ``calls`` and ``tokens`` are what its life has used; ``basis`` looks up a record
-    that another rests on. ``listeners`` are who hears or sees what comes of the thought (none:
-    nobody): what not all of them may hear is not given to it. What it decides depends on the
+    that another rests on, ``unlabelled`` says which were written before there were labels.
+    ``listeners`` are who hears or sees what comes of the thought (none: nobody): what not all of
+    them may hear is not given to it. What it decides depends on the
     asks and answers alone, so a thought run again from its record is stopped at the same place.
     """
 
@@ -69,6 +71,7 @@ class Guard:
         calls: int = 0,
         tokens: int = 0,
         basis: Callable[[RecordId], Record | None] = lambda number: None,
+        unlabelled: Callable[[RecordId], bool] = lambda number: False,
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[Given, Label]] = (),
         labels: Iterable[Label] = (),
@@ -76,19 +79,35 @@ class Guard:
         self.who = who
         self.policy = box.policy
         self.listeners = all_listeners(listeners)
-        self.given = list(given)
-        self.label = Label()
+        self._given: list[tuple[Given, Label]] = []
+        self._begins = (tuple(sources), given, labels)
+        self._label: Label | None = None
         self.calls, self.tokens, self.asks = 0, 0, 0
         self.refusals = 0
         self.because = ""
         self._before = (calls, tokens)
         self._basis = basis
+        self._unlabelled = unlabelled
         self._box = box
         self._traced: set[RecordId] = set()
         # By a call's key: its tool, and what is told to whoever makes it again.
         self._made: dict[str, tuple[str, str]] = {}
         self._recalled: dict[RecordId, Record] = {}
-        self.take(Label(tuple(sources)), *labels, *(label for _, label in self.given))
+
+    @property
+    def label(self) -> Label:
+        """The join of the labels of all that the thought was given so far."""
+        return self._begin() if self._label is None else self._label
+
+    def _begin(self) -> Label:
+        # Most steps of a life ask nothing and write nothing: their label is never worked out.
+        if self._label is None:
+            sources, given, labels = self._begins
+            self._given = list(given)
+            self._label = join(
+                (Label(sources), *labels, *(label for _, label in self._given)), self.who
+            )
+        return self._label
 
     @property
     def sources(self) -> set[str]:
@@ -110,7 +129,7 @@ class Guard:
     def of(self, basis: Iterable[Given]) -> Label:
         """The label of what rests on a part of what the thought was given. Raises SettingError
         for what it was not given, and for nothing at all: nothing rests on nothing."""
-        labels = [self._label(one) for one in basis]
+        labels = [self._label_of(one) for one in basis]
         if not labels:
             raise SettingError(
                 f"{self.who}: a record is said to rest on nothing; leave it out of rests_on, or "
@@ -118,12 +137,15 @@ class Guard:
             )
         return join(labels, self.who)
 
-    def _label(self, one: Given) -> Label:
+    def _label_of(self, one: Given) -> Label:
         if isinstance(one, Record):
             if self._recalled.get(one.id) == one:
                 return Label(tuple(sorted(self._whose_words(one))), one.audience)
-        elif (found := next((each for each in self.given if each[0] == one), None)) is not None:
-            return found[1]
+        else:
+            self._begin()
+            for given, label in self._given:
+                if given == one:
+                    return label
         raise SettingError(
             f"{self.who}: a record is said to rest on what the thought was not given: {one!r:.120}"
         )
@@ -237,7 +259,7 @@ class Guard:
 
     def take(self, *labels: Label) -> None:
         """Take in what the thought was given besides, by the labels of that."""
-        self.label = join((self.label, *labels), self.who)
+        self._label = join((self.label, *labels), self.who)
 
     def _whose(self, record: Record) -> Iterator[str]:
         """Whose words are in a record that was not looked into yet."""
@@ -254,6 +276,8 @@ class Guard:
                 continue
             known.add(one.id)
             found.update(sources_of(one, self.who))
+            if one.who in ("", self.who) and not one.evidence and self._unlabelled(one.id):
+                found.add(NOBODY)
             rest.extend(basis for number in one.evidence if (basis := self._basis(number)))
         self._traced |= known
         return found

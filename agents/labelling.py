@@ -142,12 +142,15 @@ def withheld_from(state: AgentState, listeners: tuple[AgentId, ...]) -> tuple[st
 
 
 def state_after(
-    before: AgentState, shown: AgentState, after: AgentState, label: Label
+    before: AgentState, shown: AgentState, after: AgentState, guard: Guard
 ) -> AgentState:
     """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it:
-    what it changed has its ``label``, what was withheld from it is there again."""
+    what it changed has its label, what was withheld from it is there again."""
+    if after is shown and shown is before:
+        return before
     old, new = parts_of(shown), parts_of(after)
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    label = guard.label if changed else Label()
     if label.audience and "reflect_left" in changed:
         # When it is time to reflect shows: what is for some people only does not bring it on.
         after = replace(after, reflect_left=before.reflect_left)
@@ -175,6 +178,8 @@ def state_after(
 def labelled(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
     """The decision with the labels of what its thought rested on: of its records, of its
     action, and of the memories whose last access others would see."""
+    if not done.records and not done.used and done.action.verb in UNSEEN:
+        return done
     whole = guard.label
     records = tuple(_records(done, guard))
     if whole.audience:
@@ -209,7 +214,9 @@ def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
     if action.verb in UNSEEN or not guard.listeners:
         return done
     if label.audience and not (action.verb in SPOKEN and may_hear(label.audience, guard.listeners)):
-        people = " and ".join(label.audience)
-        why = f"Did not {action.verb}: it would show what is for {people} only."
+        whose = " and ".join(label.audience)
+        why = f"Did not {action.verb}: it would show what is for {whose} only."
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
-    return replace(done, action=replace(action, sources=label.sources, audience=label.audience))
+    # Whoever hears it keeps it as for the speaker too.
+    people = tuple(sorted({*label.audience, guard.who})) if label.audience else ()
+    return replace(done, action=replace(action, sources=label.sources, audience=people))

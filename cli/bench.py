@@ -1,4 +1,4 @@
-"""bench engine, decisions, tools, schemas, memory, tasks and understanding."""
+"""bench engine, decisions, tools, schemas, memory, tasks, understanding and labels."""
 
 from __future__ import annotations
 
@@ -243,6 +243,19 @@ def understanding(
     parts = chosen("understanding", part, PARTS)
     out = console()
     found = measure(model, device=device, dtype=dtype, parts=parts, progress=out.print)
+    report(found if json else dict(flat(found)), json)
+
+
+@bench.command()
+def labels(
+    scenario: Annotated[str, typer.Argument(help="A scenario's name or file.")] = "larkspur",
+    json: JsonOption = False,
+) -> None:
+    """How much of a day lived by improvised minds is for some only, or of others' words."""
+    from ..evaluation.labels import measure
+    from ..simulation import load_scenario
+
+    found = measure(load_scenario(scenario), progress=console().print)
     report(found if json else dict(flat(found)), json)
 
 

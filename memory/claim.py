@@ -38,7 +38,8 @@ class Statement:
 
     ``denies`` says the opposite: from ``since`` on it no longer holds (an empty object: none
     does). ``learned`` is when it was learned, ``sources`` the records it rests on, ``who``
-    said it; ``audience`` is for whom it is besides the owner (empty: for everybody).
+    said it; ``audience`` is for whom it is besides the owner (empty: for everybody), ``words_of``
+    whose words it rests on besides the owner's.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Statement:
     audience: tuple[AgentId, ...] = ()
     denies: bool = False
     step: int = 0
+    words_of: tuple[str, ...] = ()
 
     def for_person(self, person: AgentId) -> bool:
         """Whether ``person`` may know of it (empty: the owner, who knows everything)."""
@@ -66,7 +68,9 @@ class Claim:
     before ``until`` (None: still), restated by each of ``statements``.
 
     ``id`` is that of the statement that first made it; ``confidence`` grows with each
-    source: 1 - product of (1 - each one's).
+    source: 1 - product of (1 - each one's). ``words_of`` are all those whose words it rests on
+    besides the owner's: also of what is told of its subject and relation beside it, which says
+    how long it holds.
     """
 
     id: int
@@ -81,6 +85,7 @@ class Claim:
     who: AgentId
     audience: tuple[AgentId, ...]
     statements: tuple[int, ...]
+    words_of: tuple[str, ...] = ()
 
     def holds(self, at: Time | None) -> bool:
         """Whether it was valid at ``at`` (None: whether it still is)."""
@@ -119,6 +124,7 @@ def statement_json(statement: Statement) -> Json:
         "who": statement.who,
         "audience": list(statement.audience),
         "denies": statement.denies,
+        "words_of": list(statement.words_of),
     }
     return line
 
@@ -139,4 +145,5 @@ def statement_from(number: int, step: int, line: dict[str, Any]) -> Statement:
         who=line["who"],
         audience=tuple(line["audience"]),
         denies=line["denies"],
+        words_of=tuple(line.get("words_of", ())),
     )

@@ -40,21 +40,43 @@ _QUOTED = re.compile(
     r"(?P<open>[\"“])?(?P<words>.*?)(?(open)[\"”])$",
     re.S,
 )
+_AFTER_NAME = re.compile(
+    r"^ (?:said|says|told|wrote)(?: to)?(?P<to> [^:\"“]{1,60})?: "
+    r"(?P<open>[\"“])?(?P<words>.*?)(?(open)[\"”])$",
+    re.S,
+)
 _LABELLED = re.compile(r"^(?P<who>[A-Z][\w'.-]*(?: [A-Z][\w'.-]*){0,3}): (?P<words>.+)$", re.S)
 
 
 def said(record: Record) -> Said:
-    """Who says what in a record: a quoted line, a labelled line, or its plain text.
+    """Who says what in a record: a quoted line, a labelled line, or its plain text. A record
+    that says whose it is is theirs, whomever its text names.
 
     >>> from datetime import datetime
     >>> told = 'Ada said to Bo: "I moved."'
     >>> said(Record(id=1, kind="utterance", text=told, created=datetime(2023, 1, 1)))
     Said(who='Ada', to='Bo', words='I moved.')
+    >>> said(Record(id=1, kind="utterance", text=told, created=datetime(2023, 1, 1), who="Eve"))
+    Said(who='Eve', to='', words='Ada said to Bo: "I moved."')
     """
+    thing = record.kind == "observation" and ":" in record.who
+    if record.who and not thing:
+        return _said_by(record)
     if found := _QUOTED.match(record.text):
         return Said(found["who"].strip(), (found["to"] or "").strip(), found["words"])
     if record.kind == "utterance" and (found := _LABELLED.match(record.text)):
         return Said(found["who"], "", found["words"])
+    return Said(record.who, "", record.text)
+
+
+def _said_by(record: Record) -> Said:
+    """The words of a record without its own name before them."""
+    head, rest = record.text[: len(record.who)], record.text[len(record.who) :]
+    if head == record.who:
+        if found := _AFTER_NAME.match(rest):
+            return Said(record.who, (found["to"] or "").strip(), found["words"])
+        if record.kind == "utterance" and rest.startswith(": "):
+            return Said(record.who, "", rest[2:])
     return Said(record.who, "", record.text)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import Cue, Hit, Record
+from ..core import EVERYBODY, AgentId, Cue, Hit, Record
 from .picking import finished, width
 from .scene import Scene
 
@@ -31,7 +31,7 @@ def recall(claims: Claims, cue: Cue, vector: Vector | None = None) -> tuple[Hit,
     query = None if vector is None else np.asarray(vector, dtype=np.float32)
     scene = Scene.of(memory, cue, query, {})
     hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
-    related = claims.related(cue.text, person=cue.person, as_of=cue.at, limit=4 * cue.limit)
+    related = claims.related(cue.text, person=_person(cue), as_of=cue.at, limit=4 * cue.limit)
     if related:
         reasons = _reasons(claims, cue)
         # The mask of recall itself: what is private, folded, gone, expired or quarantined.
@@ -47,9 +47,15 @@ def recall(claims: Claims, cue: Cue, vector: Vector | None = None) -> tuple[Hit,
     return finished(ranked[: width(cue)], scene, cue)
 
 
+def _person(cue: Cue) -> AgentId:
+    """Whose view of the claims serves a cue: with several hearers only what is for everybody."""
+    hearers = set(cue.hearers)
+    return EVERYBODY if len(hearers) > 1 else next(iter(hearers), "")
+
+
 def _reasons(claims: Claims, cue: Cue) -> dict[int, str]:
     found: dict[int, str] = {}
-    for claim in claims.all(as_of=cue.at, person=cue.person):
+    for claim in claims.all(as_of=cue.at, person=_person(cue)):
         for source in claim.sources:
             found.setdefault(source, f"claim: {claim}")
     return found

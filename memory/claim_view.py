@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ..core import Time
 from .claim import FUNCTIONAL, Claim, Statement
@@ -32,7 +33,15 @@ class View:
         for statement in told:
             key = (self.names.resolve(statement.subject), relation_key(statement.relation))
             groups.setdefault(key, []).append(statement)
-        self._claims = {key: self._closed(key[1], group) for key, group in groups.items()}
+        called: dict[str, set[str]] = {}
+        for statement in statements:
+            if statement.relation == ALIAS:
+                key_of = self.names.resolve(statement.subject)
+                called.setdefault(key_of, set()).update(statement.words_of)
+        self._claims = {
+            key: self._labelled(self._closed(key[1], group), group, called.get(key[0], set()))
+            for key, group in groups.items()
+        }
 
     def claims(self, subject: str = "", relation: str = "") -> list[Claim]:
         """Claims of a subject and relation (any where empty), in order of validity."""
@@ -46,6 +55,16 @@ class View:
             for claim in claims
         ]
         return sorted(found, key=lambda claim: (claim.since, claim.learned, claim.id))
+
+    def _labelled(
+        self, claims: list[Claim], group: Sequence[Statement], called: set[str]
+    ) -> list[Claim]:
+        """The claims of a subject and relation, each of the words of all that was told of it:
+        what ends one, and what its name means, is part of it."""
+        words = called.union(*(statement.words_of for statement in group))
+        if not words:
+            return claims
+        return [replace(claim, words_of=tuple(sorted(words))) for claim in claims]
 
     def _closed(self, relation: str, group: list[Statement]) -> list[Claim]:
         ordered = sorted(group, key=lambda s: (s.since, s.learned, s.id))

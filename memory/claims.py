@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from ..core import (
     audience_of,
     normalize,
     shared_audience,
+    source_of,
     time_fault,
 )
 from .claim import Claim, Statement, statement_from, statement_json
@@ -27,6 +29,7 @@ from .claim_view import View, relation_key
 from .fitting import numbers_fault, text_fault
 from .logbook import CLAIMS, Tail
 from .memory import Memory
+from .origins import is_among, name_forms
 from .person_names import Person
 
 if TYPE_CHECKING:
@@ -96,7 +99,8 @@ class Claims:
         """Write a statement learned at ``at``, valid from ``since`` (``at`` by default);
         returns its number.
 
-        Its audience is that of its sources; ``audience`` narrows it further. ``denies``: it
+        Its audience is that of its sources, its words are theirs and those of ``who`` (of the
+        first source's record by default); ``audience`` narrows it further. ``denies``: it
         no longer holds (an empty ``object``: none does). Raises MemoryFault when it does not
         fit, and writes nothing.
         """
@@ -105,6 +109,7 @@ class Claims:
             self._refuse(text_fault(name, value))
         self._refuse(numbers_fault("sources", sources))
         records = [self.memory.record(source) for source in sources]
+        who = who or (records[0].who if records else "")
         audiences = [record.audience for record in records]
         statement = Statement(
             id=0,
@@ -116,9 +121,10 @@ class Claims:
             until=until,
             sources=tuple(dict.fromkeys(sources)),
             confidence=confidence,
-            who=who or (records[0].who if records else ""),
+            who=who,
             audience=shared_audience([*audiences, audience_of(audience)], self.memory.agent),
             denies=denies,
+            words_of=self._words_of(who, sources),
         )
         self._check(statement)
         return self._append(statement_json(statement))
@@ -227,8 +233,8 @@ class Claims:
         mentions: bool = True,
         others: Collection[AgentId] = (),
     ) -> int:
-        """Empty for good every statement that rests on one of ``records``, was said by
-        ``person`` or is for them, and with ``mentions`` that is about them; returns how many.
+        """Empty for good every statement that rests on one of ``records`` or on words of
+        ``person``, or is for them, and with ``mentions`` that is about them; returns how many.
 
         ``others`` are people known by name beside them. A given name means the one whose name
         begins with it. What is said of a given name that two have goes too: kept, it would be
@@ -254,7 +260,8 @@ class Claims:
             if not person:
                 return False
             labels = (statement.who, *statement.audience)
-            return any(map(whom.is_name, labels)) or (mentions and about(statement))
+            rests = any(map(whom.is_source, statement.words_of))
+            return rests or any(map(whom.is_name, labels)) or (mentions and about(statement))
 
         lines = [statement.id for statement in self._all() if meant(statement)]
         store, agent = self.memory.store, self.memory.agent
@@ -365,12 +372,22 @@ class Claims:
         step = memory.shelf.last_step if self._step is None else self._step
         return BOOK.append(memory.store, memory.agent, line, step=step)
 
+    def _words_of(self, who: AgentId, sources: Iterable[RecordId]) -> tuple[str, ...]:
+        """Whose words something rests on that ``who`` said and these records tell."""
+        found = {source for number in sources for source in self.memory.sources(number)}
+        if who not in ("", self.memory.agent):
+            found.add(source_of(who))
+        return tuple(sorted(found))
+
     def _all(self) -> list[Statement]:
-        return [
+        statements = [
             statement_from(entry.n, entry.step, entry.body)
             for entry in Tail.of(BOOK, self.memory.store, self.memory.agent).entries
             if entry.body and "subject" in entry.body and self._within(entry.step)
         ]
+        # With what its records rest on: a line from before there were labels has but these.
+        words = [{*one.words_of, *self._words_of(one.who, one.sources)} for one in statements]
+        return [replace(one, words_of=tuple(sorted(w))) for one, w in zip(statements, words)]
 
     def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
         self._refuse(text_fault("person", person))
@@ -385,20 +402,12 @@ class Claims:
         ]
 
     def _believed(self, statements: Iterable[Statement]) -> list[Statement]:
-        """Statements but those of quarantined sources: said by one, or resting on theirs alone."""
+        """Statements but those that rest on the words of quarantined sources."""
         held = self.memory.quarantined
         if not held:
             return list(statements)
-
-        def theirs(number: RecordId) -> bool:
-            return self.memory.kept(number).who in held
-
-        return [
-            statement
-            for statement in statements
-            if statement.who not in held
-            and not (statement.sources and all(map(theirs, statement.sources)))
-        ]
+        forms = name_forms(held)
+        return [one for one in statements if not is_among((one.who, *one.words_of), forms)]
 
     def _within(self, step: int) -> bool:
         return self.memory.step is None or step <= self.memory.step

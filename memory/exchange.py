@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +30,7 @@ from .ledger import Entry, entry_fault, read_entries, read_quarantine, write_ent
 from .line_checks import line_fault, record_numbers
 from .logbook import BESIDE, Tail
 from .memory import Memory
-from .table import Row, Touch, read_rows, read_touches
+from .table import Row, Touch, read_rows, read_touches, unlabelled, write_unlabelled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +57,9 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
     null), for an access ``{"step", "at", "touch": [ids]}``, for a line of the log
     ``{"step", "log", "data"}``, or of claims, documents, folds or notes
     ``{"step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
-    makes an equal memory, digests included. For a ``person`` it is what is for them or for
-    everybody, no more: to be read, and too little to be imported.
+    makes an equal memory, digests included. A record from before there were labels has no
+    "sources". For a ``person`` it is what is for them or for everybody, no more, numbered from
+    1: to be read, and too little to be imported.
     """
     count = 0
     with export_file(path) as part, part.open("w", encoding="utf-8") as out:
@@ -69,12 +70,13 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 
 
 def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
-    until = memory.step
+    until, before = memory.step, unlabelled(memory.store, memory.agent)
     visible((), person)  # refuses what is no name
     items: list[Item] = list(read_rows(memory.store, memory.agent))
     if person:
         # Numbers, logs and accesses of what is not theirs would tell of it too.
-        items = [item for item in items if isinstance(item, Row) and _theirs(item, person)]
+        rows = (item for item in items if isinstance(item, Row))
+        items = list(_renumbered([row for row in rows if _theirs(row, person)]))
     else:
         items += read_touches(memory.store, memory.agent)
         items += read_entries(memory.store, memory.agent)
@@ -93,7 +95,27 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
             yield {"step": item.step, "book": item.part, "line": item.body}
         else:
             packed = None if item.vector is None else base64.b64encode(item.vector).decode()
-            yield {"step": item.step, "record": to_json(item.record), "vector": packed}
+            record = to_json(item.record)
+            if person or item.record.id > before:
+                record.setdefault("sources", None)
+            yield {"step": item.step, "record": record, "vector": packed}
+
+
+def _renumbered(rows: Sequence[Row]) -> Iterator[Row]:
+    """The rows numbered from 1, resting on those among them alone: a gap, and how much a record
+    rests on, would tell of others."""
+    numbers = {row.record.id: number for number, row in enumerate(rows, 1)}
+    depths: dict[RecordId, int] = {}
+    for row in rows:
+        record = row.record
+        basis = tuple(number for number in record.evidence if number in numbers)
+        depth = record.depth
+        if len(basis) < len(record.evidence):
+            depth = 1 + max(depths[number] for number in basis) if basis else 0
+        depths[record.id] = depth
+        evidence = tuple(numbers[number] for number in basis)
+        record = replace(record, id=numbers[record.id], evidence=evidence, depth=depth)
+        yield replace(row, record=record)
 
 
 def _theirs(row: Row, person: AgentId) -> bool:
@@ -114,7 +136,11 @@ def import_lines(memory: Memory, path: Path | str) -> int:
             "shift; import into a new one"
         )
     items = read_lines(path)
+    old = [item.record.id for item in items if isinstance(item, Row) and not item.labelled]
     with memory.store.transaction():
+        if old:
+            write_unlabelled(memory.store, memory.agent, max(old))
+            memory.shelf.origins.before = max(old)
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)
             rows = [item for item in batch if isinstance(item, Row)]
@@ -171,7 +197,7 @@ def _read(data: Json) -> Item:
         return Entry(step, data["log"], data["data"])
     packed = data["vector"]
     vector = None if packed is None else base64.b64decode(packed, validate=True)
-    return Row(from_json(Record, data["record"]), step, vector)
+    return Row(from_json(Record, data["record"]), step, vector, "sources" in data["record"])
 
 
 def _fault_in(item: Item) -> str:

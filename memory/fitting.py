@@ -108,8 +108,9 @@ def _field_fault(record: Record) -> str:
 def _sources_fault(sources: object) -> str:
     if sources is None:
         return ""
-    names = isinstance(sources, tuple) and all(isinstance(one, str) and one for one in sources)
-    if not names or list(sources) != sorted(set(sources)):
+    names = sources if isinstance(sources, tuple) else (None,)
+    strange = any(not isinstance(one, str) or not one for one in names)
+    if strange or list(names) != sorted(set(names)):
         return (
             f"sources {sources!r} are no tuple of names in order, each once; write "
             "tuple(sorted({...})), or None for those of who said it"

@@ -245,8 +245,8 @@ class Folding:
                 raise self._fault(f"record {record.id} is pinned; it is never folded")
             if record.id in gone:
                 raise self._fault(f"record {record.id} is folded already")
-            if record.who in self.memory.quarantined:
-                raise self._fault(f"record {record.id} is of '{record.who}', who is quarantined")
+            if record.who in self.memory.quarantined or self.memory.shelf.suspected(record.id):
+                raise self._fault(f"record {record.id} rests on the words of who is quarantined")
             if record != self.memory.record(record.id):
                 raise self._fault(f"record {record.id} is not as it was written")
 

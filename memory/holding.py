@@ -55,7 +55,7 @@ def settled(memory: Memory) -> tuple[Shelf, NDArray[np.int64]]:
     """
     shelf, store, agent, step = memory.shelf, memory.store, memory.agent, memory.step
     held = shelf.quarantined
-    tainted = (lambda number: kept(memory, number).who in held) if held else None
+    tainted = shelf.suspected if held else None
     numbers = hidden_numbers(store, agent, step, held, tainted)
     if step is not None:
         return shelf, shelf.places_of(numbers)

@@ -85,6 +85,14 @@ SHAPES: dict[str, tuple[dict[str, Check], ...]] = {
 """The fields of each kind of line, by the part of the store; the first field tells which."""
 
 
+LATER: dict[str, dict[str, Check]] = {
+    "claims": {"words_of": _names},
+    "documents": {"giver": _text, "name": _text, "path": _text, "digest": _text},
+    "notes": {"sources": _names, "audience": _names},
+}
+"""Fields that lines written before they were there do not have."""
+
+
 def line_fault(part: str, body: Json) -> str:
     """Why a body is no line of a part; empty when it is one (None: an erased line), and for a
     part that is not known here."""
@@ -104,6 +112,9 @@ def _fields_fault(part: str, shape: dict[str, Check], body: dict[str, Json]) -> 
         if name not in body:
             return f"a line of {part} with '{next(iter(shape))}' needs '{name}'"
         if not fits(body[name]):
+            return f"'{name}' of a line of {part} cannot be {body[name]!r:.60}"
+    for name, fits in LATER.get(part, {}).items():
+        if name in body and not fits(body[name]):
             return f"'{name}' of a line of {part} cannot be {body[name]!r:.60}"
     if part == "claims" and "subject" in shape:
         return _statement_fault(body)

@@ -27,7 +27,6 @@ from ..core import (
     exclusive,
     repaired,
     same_name,
-    shared_audience,
     time_fault,
 )
 from ..store import Store
@@ -187,7 +186,8 @@ class Memory:
         """Append records, numbered on from ``next_id``, made at ``step``.
 
         ``vectors`` maps ids to embeddings of one length; a record without one is recalled
-        with relevance 0. Raises MemoryFault, and writes nothing, when a record does not fit.
+        with relevance 0. A record that rests on others is of their sources too, and for nobody
+        for whom they are not. Raises MemoryFault, and writes nothing, when one does not fit.
         """
         if isinstance(records, Record | str) or not isinstance(records, Iterable):
             raise self._fault(f"{records!r:.60} is no sequence of records; write [record]")
@@ -195,6 +195,9 @@ class Memory:
         if not records:
             return
         self._writable(step)
+        for number, record in enumerate(records, self.next_id):
+            self._refuse(record_fault(record, number))
+        records = self._whole(records)
         rows, bodies = self._rows(records, vectors, step)
         with self.store.transaction():
             end = head(self.store, self.agent)
@@ -203,16 +206,21 @@ class Memory:
             write_head(self.store, self.agent, new)
         self._keep_up(lambda shelf: shelf.add(rows, bodies))
 
+    def _whole(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
+        """The records with the labels that they have of what they rest on."""
+        if all(not record.evidence and record.sources is None for record in records):
+            return records
+        from .origins import completed
+
+        return completed(records, self.shelf.origins, lambda number: self.kept(number).audience)
+
     def _rows(
         self, records: Sequence[Record], vectors: Mapping[RecordId, Vector] | None, step: int
     ) -> tuple[list[Row], list[str]]:
         """The rows that records become, with their bodies. Raises MemoryFault for any that
         could not be read again."""
-        shelf = self.shelf
-        for number, record in enumerate(records, self.next_id):
-            self._refuse(record_fault(record, number))
         embedded = rows_of(vectors)
-        for fault in row_faults(embedded, shelf.index.columns):
+        for fault in row_faults(embedded, self.shelf.index.columns):
             self._refuse(fault)
         if stray := embedded.keys() - {record.id for record in records}:
             shown = ", ".join(sorted(map(repr, stray)))
@@ -240,16 +248,14 @@ class Memory:
         until: Time | None = None,
     ) -> Record:
         """Write one record by itself, embedded with ``embed`` where there is one; it is for
-        ``audience`` (one name or several), and for nobody for whom its ``evidence`` is not.
+        ``audience`` (one name or several), and for nobody for whom its ``evidence`` is not. Its
+        sources are those of who said it and of its evidence.
 
         Raises MemoryFault or SettingError, and writes nothing, for what does not fit. Of half
         a character, which no file can hold, U+FFFD is kept."""
         self._refuse(numbers_fault("evidence", evidence))
         people, evidence = audience_of(audience), tuple(evidence)
         basis = [self.record(i) for i in evidence]
-        circles = [record.audience for record in basis]
-        if any(circles):
-            people = shared_audience([people, *circles], self.agent)
         depth = 1 + max(record.depth for record in basis) if basis else 0
         record = Record(
             id=self.next_id,
@@ -264,6 +270,7 @@ class Memory:
             until=until,
         )
         self._refuse(record_fault(record, record.id))
+        (record,) = self._whole((record,))
         vectors = {record.id: embedded_rows(self.embed, [record.text])[0]} if self.embed else None
         self.add([record], vectors, step=self.shelf.last_step)
         return record
@@ -296,7 +303,8 @@ class Memory:
 
     @exclusive(_owner)
     def quarantine(self, who: AgentId, *, why: str = "") -> None:
-        """Recall nothing more of what ``who`` said: a source found to lie or to inject.
+        """Recall nothing more of what ``who`` said, nor of what rests on it: a source found to
+        lie or to inject. ``who`` is a person, or another source such as "document:rye.txt".
 
         Nothing is deleted, the log says when and ``why``; ``release`` takes it back. Raises
         MemoryFault for an empty ``who``: the owner's own thoughts.
@@ -311,12 +319,14 @@ class Memory:
     def release(self, who: AgentId, *, why: str = "") -> None:
         """Recall again what ``who`` said. Raises MemoryFault when it is not quarantined."""
         self._refuse(text_fault("who", who) or text_fault("why", why))
-        if who not in self.quarantined:
+        held = sorted(name for name in self.quarantined if same_name(name, who))
+        if not held:
             raise self._fault(
                 f"'{who}' is not quarantined; quarantined: {sorted(self.quarantined)}"
             )
-        self._log("released", {"who": who, "why": why})
-        self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined - {who}))
+        for name in held:
+            self._log("released", {"who": name, "why": why})
+        self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined.difference(held)))
 
     def _log(self, what: str, data: Json) -> None:
         step = self.shelf.last_step
@@ -439,6 +449,16 @@ class Memory:
 
         return kept(self, id)
 
+    def sources(self, id: RecordId) -> tuple[str, ...]:
+        """Whose words a record rests on besides its owner's, itself and through its evidence;
+        ``origins.UNKNOWN`` for an own thought of which nobody wrote that down."""
+        return self.shelf.origins.of(id)
+
+    def unlabelled(self, id: RecordId) -> bool:
+        """Whether a record was written before there were labels: of its sources nothing is
+        known but who said it and what it rests on."""
+        return id <= self.shelf.origins.before and self.kept(id).sources is None
+
     def as_of(self, step: int) -> Memory:
         """A read-only view as of the end of ``step``: later records and accesses are not
         in it."""
@@ -507,5 +527,6 @@ class Memory:
 
 def _halved(record: Record) -> bool:
     """Whether a record's texts hold half a character."""
-    whole = "".join((*(getattr(record, name) for name in TEXTS), *record.audience))
+    names = (*record.audience, *(record.sources or ()))
+    whole = "".join((*(getattr(record, name) for name in TEXTS), *names))
     return whole != repaired(whole)

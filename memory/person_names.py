@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..core import AgentId, is_unspaced, mentions, same_name
+from ..core import AgentId, is_unspaced, mentions, same_name, source_of
 from ..core.text import name_form
 from .words import STOP
 
@@ -46,6 +46,13 @@ class Person:
     def is_name(self, label: str) -> bool:
         """Whether a label (who said it, for whom it is) is this person's name, all of it."""
         return self._key in (label, name_form(label))
+
+    def is_source(self, source: str) -> bool:
+        """Whether a source of a label is this person: a document or a tool is not, whatever
+        they are called."""
+        if ":" not in source:
+            return self.is_name(source)
+        return name_form(source_of(self.name)) == name_form(source)
 
     def named_in(self, text: str) -> bool:
         """Whether a text names them."""

@@ -17,7 +17,7 @@ from . import ledger
 from .checking import Examined, Raw, examine
 from .encoding import DAMAGED
 from .salvage import Wreck
-from .table import Head, Row, append, append_touch, prepare, write_head
+from .table import Head, Row, append, append_touch, prepare, write_head, write_unlabelled
 
 _RECORDS = ("id", "step", "body", "vector", "digest", "link")
 _TOUCHES = ("n", "step", "at", "records", "link")
@@ -138,6 +138,8 @@ def _carry(wreck: Wreck, store: Store, lost: list[str]) -> tuple[int, list[dict[
         touches = sorted(wreck.rows("memory_touches", _TOUCHES, agent), key=_number)
         found = examine(agent, records, touches, wreck.written(agent))
         _write(store, agent, found)
+        if old := min(wreck.unlabelled(agent), found.count):
+            write_unlabelled(store, agent, old)
         kept += len(found.whole)
         lost += [f"memory of {agent}: record {number} {why}" for number, why in found.bad]
         if found.lost_touches:

@@ -111,6 +111,18 @@ class Wreck:
                 names |= {row[0] for row in self.rows(table, ("agent",))}
         return sorted(name for name in names if isinstance(name, str))
 
+    def unlabelled(self, agent: AgentId) -> int:
+        """How many of an agent's first records have no labels; where that cannot be read, as
+        in a file from before there were labels, all."""
+        versions = dict(self.rows("parts", ("part", "version")))
+        key, version = "memory.unlabelled", versions.get("memory")
+        if isinstance(version, int) and version >= 3 and self._header:
+            held = {row[0] for row in self.rows("header", ("key",))}
+            known = self._header.get(key, {} if key not in held else None)
+            if isinstance(known, dict):
+                return int(known.get(agent, 0))
+        return 1 << 32
+
     def written(self, agent: AgentId) -> tuple[int, int]:
         """How many records and accesses the agent's head says there are."""
         for row in self.rows("memory_heads", ("records", "touches"), agent):

@@ -175,7 +175,6 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
     check_cue(cue)
     shelf, hidden = settled(memory)
     count, rules = shelf.count_at(memory.step), memory.rules_for(cue)
-    held = shelf.quarantined
     masks: list[Mask] = []
     if len(hidden):
         kept = np.ones(count, bool)
@@ -192,10 +191,9 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
     now = seconds(cue.at)
     if shelf.first_end <= now:
         masks.append(shelf.until.array[:count] > now)
-    if shelf.quarantined:
-        trusted = [who not in held for who in shelf.sources]
-        if not all(trusted):
-            masks.append(np.array(trusted)[shelf.who.array[:count]])
+    suspect = shelf.suspect(count)
+    if suspect is not None:
+        masks.append(~suspect)
     if cue.since is not None:
         masks.append(shelf.created.array[:count] >= seconds(cue.since))
     if cue.before is not None:

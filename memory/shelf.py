@@ -17,7 +17,8 @@ from .columns import Column
 from .encoding import body_of, gone
 from .index import Index
 from .ledger import read_quarantine
-from .table import Row, Touch, fault, read_bodies, read_touches
+from .origins import Origins, is_among, name_forms
+from .table import Row, Touch, fault, read_bodies, read_touches, unlabelled
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -43,12 +44,14 @@ class Shelf:
     accesses (``touched``), which only views of the past need: they read it all. ``who`` and
     ``audience`` are numbers into ``sources`` and ``audiences``; ``until`` is infinite for
     what does not expire and minus infinity for what is gone; ``saying`` is equal for records
-    of one text, source and audience. ``version`` changes with every
+    of one text, source and audience. ``origins`` are the sources of all records, those not held
+    included. ``version`` changes with every
     write, ``memo`` keeps what was computed for it.
     """
 
-    def __init__(self, kind: DTypeLike = np.float32) -> None:
+    def __init__(self, kind: DTypeLike = np.float32, origins: Origins | None = None) -> None:
         self.records = Bodies()
+        self.origins = origins or Origins()
         self.index = Index(kind)
         self.number = Column(np.int64)
         self.dropped: NDArray[np.int64] = np.empty(0, np.int64)
@@ -87,13 +90,14 @@ class Shelf:
     ) -> Shelf:
         """An agent's memory, all of it or ``without`` some records. Raises MemoryFault when
         it fails its checks."""
-        shelf = cls(kind)
+        shelf = cls(kind, Origins(agent, unlabelled(store, agent)))
         out, dropped = set(without), []
         rows = read_bodies(store, agent)
         while piece := list(islice(rows, _PIECE)):
             held = [each for each in piece if each[0].record.id not in out]
             dropped += [row.record.id for row, _ in piece if row.record.id in out]
             shelf.dropped = np.array(dropped, np.int64)
+            shelf.origins.extend([row.record for row, _ in piece])
             try:
                 shelf.add([row for row, _ in held], [body for _, body in held])
             except ValueError as error:
@@ -117,6 +121,8 @@ class Shelf:
             return
         records = [row.record for row in rows]
         self.number.extend([record.id for record in records])
+        if records[-1].id > len(self.origins):
+            self.origins.extend(records)
         self.last_step = max(self.last_step, rows[-1].step)
         made = [seconds(record.created) for record in records]
         texts = bodies or [body_of(record) for record in records]
@@ -166,6 +172,24 @@ class Shelf:
         """Whose word is not recalled from now on."""
         self.quarantined = who
         self.changed()
+
+    def suspect(self, count: int) -> NDArray[np.bool_] | None:
+        """Whether each of the first ``count`` records rests on the words of somebody who is
+        quarantined; None where nobody is."""
+        if not self.quarantined:
+            return None
+        known: NDArray[np.bool_] | None = self.memo.get("suspect")
+        if known is None:
+            forms = name_forms(self.quarantined)
+            known = self.origins.among(self.number.array, forms)
+            # Who did something may be a thing, which is nobody's source.
+            things = np.array([is_among((who,), forms) for who in self.sources])
+            known = self.memo["suspect"] = known | things[self.who.array]
+        return known[:count]
+
+    def suspected(self, number: RecordId) -> bool:
+        """Whether a record, held here or not, rests on the words of somebody quarantined."""
+        return is_among(self.origins.of(number), name_forms(self.quarantined))
 
     def changed(self) -> None:
         """What was computed no longer holds."""

@@ -16,7 +16,7 @@ from .encoding import body_of, read_body
 from .logbook import rewind_beside, watch_beside
 
 PART = "memory"
-VERSION = 2
+VERSION = 3
 MIGRATIONS = (
     """
     CREATE TABLE memory_records (
@@ -33,8 +33,10 @@ MIGRATIONS = (
     );
     """,
     ledger.TABLE,
+    "",  # Labels are in the records' bodies; which records have none is in the header.
 )
 _AGENTS = "memory.agents"
+_UNLABELLED = "memory.unlabelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored record: made at ``step``; ``vector`` are float32 bytes, little-endian."""
+    """One stored record: made at ``step``; ``vector`` are float32 bytes, little-endian. One of
+    a file from before there were labels is not ``labelled``."""
 
     record: Record
     step: int
     vector: bytes | None
+    labelled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,30 @@ class Touch:
 def prepare(store: Store) -> None:
     """Make the memory tables where they are missing, and have ``store.verify`` check them and
     what is kept beside them."""
-    # A file of version 1 that is only read lacks nothing but the log, which is empty then.
-    old = not store.write and store.version(PART) == 1
-    store.ensure(PART, 1 if old else VERSION, MIGRATIONS[: 1 if old else VERSION], check)
+    have = store.version(PART)
+    # An older file that is only read lacks the log at most, which is empty then.
+    version = min(have, VERSION) if have and not store.write else VERSION
+    if store.write and 0 < have < VERSION:
+        with store.transaction():
+            if store.version(PART) < 3:
+                counts = {agent: head(store, agent).records for agent in agents(store)}
+                store.put(_UNLABELLED, counts)
+            store.ensure(PART, version, MIGRATIONS[:version], check)
+    store.ensure(PART, version, MIGRATIONS[:version], check)
     watch_beside(store)
     CallBook(store)
+
+
+def unlabelled(store: Store, agent: AgentId) -> int:
+    """How many of an agent's first records were written before there were labels."""
+    if store.version(PART) < 3:
+        return head(store, agent).records
+    return int(store.get(_UNLABELLED, {}).get(agent, 0))
+
+
+def write_unlabelled(store: Store, agent: AgentId, count: int) -> None:
+    """Say that so many of an agent's first records have no labels."""
+    store.put(_UNLABELLED, {**store.get(_UNLABELLED, {}), agent: count})
 
 
 def agents(store: Store) -> tuple[AgentId, ...]:
@@ -297,6 +320,8 @@ def rewind(store: Store, step: int) -> None:
             for table in ("memory_records", "memory_touches"):
                 store.execute(f"DELETE FROM {table} WHERE agent = ? AND step > ?", (agent, step))
             records, link = _end(store, agent, "memory_records", "id")
+            if unlabelled(store, agent) > records:
+                write_unlabelled(store, agent, records)
             touches, touch_link = _end(store, agent, "memory_touches", "n")
             write_head(store, agent, Head(records, link, touches, touch_link))
         ledger.rewind_log(store, step)

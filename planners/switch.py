@@ -192,4 +192,5 @@ def _joined(first: Decision, second: Decision) -> Decision:
         embedded={**first.embedded, **second.embedded},
         used=tuple(dict.fromkeys((*first.used, *second.used))),
         why=f"{first.why} {second.why}".strip(),
+        rests_on={**first.rests_on, **second.rests_on},
     )

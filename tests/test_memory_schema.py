@@ -62,7 +62,7 @@ def test_file_of_version_1_migrates(tmp_path: Path) -> None:
         before = old.recall(Cue(text="x", at=NINE), [1.0, 0.0])
         assert (old.digest, old.log, store.verify()) == (digest, (), ())
     with Memory(path, "Bo") as memory:
-        assert memory.store.version("memory") == VERSION == 2
+        assert memory.store.version("memory") == VERSION == 3
         assert memory.digest == digest
         assert memory.recall(Cue(text="x", at=NINE), [1.0, 0.0]) == before
         assert [record.text for record in memory.records()] == [f"loaf {n}" for n in range(1, 6)]

@@ -1,0 +1,167 @@
+"""Whose words the records of a memory rest on, and what a record takes over from its evidence.
+
+A record never is of fewer sources, or for more people, than what it rests on: so nothing
+becomes cleaner by losing its evidence. See ``core.labels`` for labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core import (
+    AgentId,
+    Label,
+    Record,
+    RecordId,
+    plain_sources,
+    shared_audience,
+    source_of,
+    sources_of,
+)
+from ..core.labels import Audience
+from ..core.text import name_form
+from .columns import Column
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNKNOWN = "unknown:"
+"""The source of an agent's own words from before there were labels: whose they rest on was not
+written down."""
+
+_OWN = frozenset({"thought", "plan", "summary", "utterance"})
+"""Kinds of records that an agent makes of what it knows."""
+
+
+def name_forms(names: Iterable[AgentId]) -> frozenset[str]:
+    """The forms by which somebody's words are known among sources, as ``same_name`` compares.
+
+    >>> sorted(name_forms(["Eve", "tool:bank"]))
+    ['eve', 'person:tool:bank', 'tool:bank']
+    """
+    names = tuple(names)
+    return frozenset(name_form(form) for name in names for form in (name, source_of(name)))
+
+
+def is_among(sources: Iterable[str], forms: frozenset[str]) -> bool:
+    """Whether one of the sources is somebody whose name has one of these ``name_forms``."""
+    return any(source in forms or name_form(source) in forms for source in sources)
+
+
+class Origins:
+    """The sources of each record of one memory, by number: its own, and those of all that it
+    rests on. Of the first ``before`` records, written before there were labels, only who said
+    them and what they rest on is known."""
+
+    def __init__(self, owner: AgentId = "", before: int = 0) -> None:
+        self.owner = owner
+        self.before = before
+        self.labels: dict[tuple[str, ...], int] = {(): 0}
+        self._lists: list[tuple[str, ...]] = [()]
+        self._column = Column(np.int32)
+        self._fresh: list[int] = []
+        self._known: dict[tuple[AgentId, str, bool], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def extend(self, records: Sequence[Record]) -> None:
+        """Take in the next records, in order of their numbers."""
+        self._fresh = []
+        for record in records:
+            self._fresh.append(self._number(record))
+        self._column.extend(self._fresh)
+        self._fresh = []
+
+    def _number(self, record: Record) -> int:
+        plain = record.sources is None and not record.evidence and record.kind != "document"
+        if not plain:
+            return self._label(self._whole(record))
+        old = record.id <= self.before
+        key = (record.who, record.kind, old)
+        if (number := self._known.get(key)) is None:
+            number = self._known[key] = self._label(self._whole(record))
+        return number
+
+    def _label(self, sources: tuple[str, ...]) -> int:
+        number = self.labels.setdefault(sources, len(self.labels))
+        if number == len(self._lists):
+            self._lists.append(sources)
+        return number
+
+    def _whole(self, record: Record) -> tuple[str, ...]:
+        found = set(sources_of(record, self.owner))
+        for number in record.evidence:
+            found.update(self.of(number))
+        if self.unlabelled(record) and not record.evidence:
+            found.update(self.unknown(record))
+        return tuple(sorted(found))
+
+    def unknown(self, record: Record) -> tuple[str, ...]:
+        """UNKNOWN for an agent's own words, of which nobody knows what they rest on."""
+        own = record.kind in _OWN and record.who in ("", self.owner)
+        return (UNKNOWN,) if own and not record.source.startswith("gone:") else ()
+
+    def unlabelled(self, record: Record) -> bool:
+        """Whether a record was written before there were labels."""
+        return record.id <= self.before and record.sources is None
+
+    def of(self, number: RecordId) -> tuple[str, ...]:
+        """The sources of a record, in order; none for a number that no record has."""
+        place = number - 1
+        if 0 <= place < len(self._column):
+            return self._lists[int(self._column.array[place])]
+        place -= len(self._column)
+        return self._lists[self._fresh[place]] if 0 <= place < len(self._fresh) else ()
+
+    def among(self, numbers: NDArray[np.int64], forms: frozenset[str]) -> NDArray[np.bool_]:
+        """Whether each of some records rests on the words of one with one of these forms."""
+        table = np.array([is_among(sources, forms) for sources in self._lists])
+        found: NDArray[np.bool_] = table[self._column.array[numbers - 1]]
+        return found
+
+
+def completed(
+    records: Sequence[Record], origins: Origins, audience_of: Callable[[RecordId], Audience]
+) -> tuple[Record, ...]:
+    """The records to be written, each with the sources and the audience that it has of what it
+    rests on, in the memory or before it among them, and of who said it."""
+    fresh: dict[RecordId, Label] = {}
+    whole: list[Record] = []
+    for record in records:
+        if record.evidence or record.sources is not None:
+            if record.id > origins.before:
+                record = _completed(record, origins, fresh, audience_of)
+        whole.append(record)
+        sources = sources_of(record, origins.owner)
+        fresh[record.id] = Label(sources, record.audience)
+    return tuple(whole)
+
+
+def _completed(
+    record: Record,
+    origins: Origins,
+    fresh: dict[RecordId, Label],
+    audience_of: Callable[[RecordId], Audience],
+) -> Record:
+    plain = plain_sources(record, origins.owner)
+    # What is seen of a thing stands under its name, which is nobody's.
+    own = () if record.kind == "observation" and record.sources is not None else plain
+    found = {*(plain if record.sources is None else record.sources), *own}
+    audiences = [record.audience]
+    for number in record.evidence:
+        label = fresh.get(number) or Label(origins.of(number), audience_of(number))
+        found.update(label.sources)
+        audiences.append(label.audience)
+    sources = tuple(sorted(found))
+    if sources != (plain if record.sources is None else record.sources):
+        record = replace(record, sources=sources)
+    if any(audiences[1:]):
+        people = shared_audience(audiences, origins.owner)
+        if set(people) != set(record.audience):
+            record = replace(record, audience=people)
+    return record
