@@ -248,8 +248,8 @@ class Life:
         return one.words[self.side]
 
     def _tell(self, person: str, way: str, value: object) -> None:
-        """Somebody is given something."""
-        if person != CONFIDENT:
+        """Somebody is given something, of the persons whom Ada did not confide it to."""
+        if person in (EVERYBODY, *self.script.persons) and person != CONFIDENT:
             self.lived.got.append(Got(self.place, person, way, str(value)))
 
     def _tell_all(self, people: Iterable[str], way: str, value: object) -> None:
@@ -415,7 +415,11 @@ class Life:
             importance=4,
             audience=self._circle(one),
         )
-        self._live_with(one.agent, (memories_input((record,), one.agent),), (), (), WAITS)
+        given = memories_input((record,), one.agent)
+        if self.simulation is not None:
+            self.simulation.add(given)
+        else:
+            self._live_with(one.agent, (given,), (), (), WAITS)
 
     def _note(self, one: Happening) -> None:
         given = {"name": "list", "text": self._words(one)[:3000], "append": bool(one.pick % 2)}
