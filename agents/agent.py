@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..core import (
+    EVERYBODY,
     Action,
     Affordance,
     AgentId,
@@ -463,9 +464,15 @@ class Agent:
         now = at or datetime.now().replace(microsecond=0)
         asks: list[Asked] = []
         self._follow()
-        made = learning(self.persona, self.state, tuple(texts), now, who, audience_of(audience))
+        people = audience_of(audience)
+        # How they are rated is seen by those whom they are for.
+        state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
+        made = learning(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        after = decision.state
+        kept = replace(self.state, records=after.records, reflect_left=after.reflect_left)
+        decision = replace(decision, state=kept)
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 
     @check_arguments
