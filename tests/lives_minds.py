@@ -113,7 +113,9 @@ def _choice(noise: bytes, count: int) -> Choice:
     index = noise[0] % count
     rest = 0.08 / (count - 1) if count > 1 else 0.0
     sure = 1.0 - rest * (count - 1)
-    return Choice(index=index, probabilities=tuple(sure if i == index else rest for i in range(count)))
+    return Choice(
+        index=index, probabilities=tuple(sure if i == index else rest for i in range(count))
+    )
 
 
 def _fit(schema: Json, noise: bytes, text: str) -> Json:
@@ -207,7 +209,10 @@ class Everything:
         draft.note("thought", f"{situation.persona.name} thinks: {said}"[:1200])
         if self.narrow and records:
             draft.note(
-                "thought", f"So: {records[0].text}"[:800], evidence=records[:1], rests_on=records[:1]
+                "thought",
+                f"So: {records[0].text}"[:800],
+                evidence=records[:1],
+                rests_on=records[:1],
             )
         drafts = {**situation.state.drafts, "diary": said[:400]}
         draft.change(drafts=drafts, currently=said[:200], plan=(said[:100],))
