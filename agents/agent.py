@@ -465,13 +465,14 @@ class Agent:
         asks: list[Asked] = []
         self._follow()
         people = audience_of(audience)
-        # How important it is may rest on nothing that is not for them: it shows in scores.
-        shown = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
-        made = learning(self.persona, shown, tuple(texts), now, who, people)
+        # How they are rated is seen by those whom they are for.
+        state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
+        made = learning(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
-        state = state_after(self.state, shown, decision.state, self.guard())
-        decision = replace(decision, state=state)
+        after = decision.state
+        kept = replace(self.state, records=after.records, reflect_left=after.reflect_left)
+        decision = replace(decision, state=kept)
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 
     @check_arguments
