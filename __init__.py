@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .agents import Agent
     from .core import (
+        EVERYBODY,
         NONE,
         PLANNER_VERBS,
         Action,
@@ -53,11 +54,13 @@ if TYPE_CHECKING:
         Failed,
         Fault,
         Generate,
+        Given,
         Hit,
         IllegalAction,
         Input,
         Json,
         Kind,
+        Label,
         Line,
         MapError,
         MemoryFault,
@@ -216,6 +219,9 @@ __all__ = [
     "Agent",
     "AgentId",
     "AgentState",
+    "EVERYBODY",
+    "Given",
+    "Label",
     "Approval",
     "Approver",
     "Anchor",

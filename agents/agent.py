@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..core import (
+    EVERYBODY,
     Action,
     Affordance,
     AgentId,
@@ -73,6 +74,7 @@ from .labelling import (
     of_people,
     redacted,
     state_after,
+    with_labels,
     withheld_from,
     without,
 )
@@ -181,7 +183,8 @@ class Agent:
         self._follow()
         listeners = listeners_of(seen, can)
         seen = redacted(seen, listeners)
-        state = without(self.state, withheld_from(self.state, listeners))
+        own = with_labels(self.state)
+        state = without(own, withheld_from(own, listeners))
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -212,7 +215,7 @@ class Agent:
             heard=guard.take,
         )
         done = yield from guarded(thought, guard, asks)
-        return self._step(done, asks, guard, state, can)
+        return self._step(done, asks, guard, (own, state), can)
 
     def day(
         self,
@@ -238,7 +241,8 @@ class Agent:
         message = replace(message, who=visitor(self.id, message.who))
         self._follow()
         listeners = (message.who,)
-        state = without(self.state, withheld_from(self.state, listeners))
+        own = with_labels(self.state)
+        state = without(own, withheld_from(own, listeners))
         guard = self.guard(
             listeners=listeners,
             given=self._told(message, session),
@@ -266,12 +270,12 @@ class Agent:
         warn_of_blindness(self.id, asks)
         if isinstance(done, Stopped):
             failure = Failed(reason=done.reason, detail=done.why)
-            step = self._step(done, asks, guard, state)
+            step = self._step(done, asks, guard, (own, state))
             return Reply(text="", step=step, resolve="failed", failure=failure)
         said, decision = done
         return Reply(
             text=said.text,
-            step=self._step(decision, asks, guard, state),
+            step=self._step(decision, asks, guard, (own, state)),
             cited=said.cited,
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
@@ -341,17 +345,18 @@ class Agent:
         done: Decision | Stopped,
         asks: list[Asked],
         guard: Guard,
-        shown: AgentState,
+        states: tuple[AgentState, AgentState],
         can: Sequence[Affordance] = (),
     ) -> Step:
         """What is to be written, with its labels; a thought that was stopped waits, and changes
-        nothing. ``shown`` is the state that the thought was given."""
+        nothing. ``states`` are the agent's own, and what of it the thought was shown."""
+        own, shown = states
         stopped: Literal["", "budget"] = ""
         if isinstance(done, Stopped):
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=shown, why=why)
         done = labelled(done, guard, can)
-        done = replace(done, state=state_after(self.state, shown, done.state, guard))
+        done = replace(done, state=state_after(own, shown, done.state, guard))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
@@ -468,9 +473,15 @@ class Agent:
         now = at or datetime.now().replace(microsecond=0)
         asks: list[Asked] = []
         self._follow()
-        made = learning(self.persona, self.state, tuple(texts), now, who, audience_of(audience))
+        people = audience_of(audience)
+        # How they are rated is seen by those whom they are for.
+        state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
+        made = learning(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        after = decision.state
+        kept = replace(self.state, records=after.records, reflect_left=after.reflect_left)
+        decision = replace(decision, state=kept)
         self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
 
     @check_arguments

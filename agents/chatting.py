@@ -204,7 +204,7 @@ def checked_line(line: Line, where: str) -> Line:
             f"{where}: at has a time zone ({line.at.isoformat()}), and the clock of a mind has "
             "none; give the time on its clock, such as at.replace(tzinfo=None)"
         )
-    return Line(repaired(line.who), repaired(line.text), line.at)
+    return replace(line, who=repaired(line.who), text=repaired(line.text))
 
 
 def _kind(value: object) -> str:

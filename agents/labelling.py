@@ -95,8 +95,10 @@ def given_of(
 
 
 def of_people(people: Sequence[Neighbour], who: AgentId) -> Iterator[Label]:
-    """The labels of what those in sight do."""
+    """The labels of what those in sight do; who does nothing tells nothing."""
     for one in people:
+        if one.doing in ("", "idle"):
+            continue
         yield Label((*_by(one.who, who), *one.sources))
 
 
@@ -107,8 +109,11 @@ def of_line(line: Line, who: AgentId) -> Label:
 
 def _of_event(event: Event, who: AgentId) -> Label:
     told = tuple(source for source in event.sources if source != who)
-    thing = event.kind == "object" or event.subject == event.place or ":" in event.subject
-    return Label(told if thing else (*_by(event.subject, who), *told))
+    # Of a thing, and of the news of a place, the world speaks, or who is among its sources.
+    place = event.kind == "news" and (event.subject == event.place or ":" in event.subject)
+    if event.kind == "object" or event.idle or place:
+        return Label(told)
+    return Label((*_by(event.subject, who), *told))
 
 
 def _by(name: AgentId, who: AgentId) -> tuple[str, ...]:
@@ -134,6 +139,16 @@ def without(state: AgentState, names: Iterable[str]) -> AgentState:
     empty = {name: getattr(_EMPTY, name) for name in _STATE if name in names}
     labels = {name: label for name, label in state.labels.items() if name not in names}
     return replace(state, **empty, drafts=drafts, labels=labels)
+
+
+def with_labels(state: AgentState) -> AgentState:
+    """The state of a run from before there were labels: whose words its goals rest on was
+    kept, and is their label."""
+    if state.labels or not state.read:
+        return state
+    if not (isinstance(state.drafts, dict) and state.drafts.get("goals")):
+        return replace(state, read=())
+    return replace(state, labels={"drafts.goals": Label(state.read)})
 
 
 def withheld_from(state: AgentState, listeners: tuple[AgentId, ...]) -> tuple[str, ...]:

@@ -15,11 +15,14 @@ from ..core import (
     Choice,
     Choose,
     Completion,
+    Done,
     Embed,
     Failed,
     Fault,
     Generate,
     Hit,
+    Json,
+    ModelAsk,
     Rate,
     Rating,
     Recall,
@@ -30,7 +33,9 @@ from ..core import (
     digest,
     to_json,
 )
+from ..models import ImprovisedModel
 from ..models.improvised import bags, fingerprint, instance, weights
+from ..models.mailbox import InstantClient
 
 Answerer: TypeAlias = Callable[[Ask], Answer]
 
@@ -106,6 +111,43 @@ class Nonsense:
             fault = faults[noise[4] % len(faults)]
             return ToolResult(ok=False, error=GARBAGE[noise[5] % len(GARBAGE)], reason=fault)
         return _plain(ask, ok=True, value=GARBAGE[noise[6] % len(GARBAGE)])
+
+
+class Echo:
+    """A Model that says all that it was shown: the worst mind to confide in. What it decides
+    depends on every word of the ask."""
+
+    def client(self) -> InstantClient:
+        """A new mailbox."""
+        return InstantClient(self._answer)
+
+    def describe(self) -> dict[str, Json]:
+        """Its name only."""
+        return {"name": "echo"}
+
+    def _answer(self, ask: ModelAsk) -> Answer:
+        if not isinstance(ask, Generate):
+            client = ImprovisedModel().client()
+            client.submit(ask)
+            return next(one.answer for one in client.wait() if isinstance(one, Done))
+        text = " ".join(" ".join(message.text for message in ask.messages).split())
+        if ask.schema is None:
+            return Completion(text=text)
+        data = _echoed(instance(ask.schema, fingerprint(ask, b"")), ask.schema, text)
+        return Completion(text=json.dumps(data, ensure_ascii=False), data=data)
+
+
+def _echoed(made: Json, schema: Json, text: str) -> Json:
+    """An instance of a schema with a text wherever any text will do."""
+    if not isinstance(schema, dict):
+        return made
+    if isinstance(made, dict):
+        parts = schema.get("properties", {})
+        return {name: _echoed(one, parts.get(name), text) for name, one in made.items()}
+    if isinstance(made, list):
+        return [_echoed(one, schema.get("items"), text) for one in made]
+    free = isinstance(made, str) and not {"enum", "const", "pattern", "format"} & schema.keys()
+    return text[-int(schema.get("maxLength", 2_000)) :] if free else made
 
 
 def _noise(ask: Ask, seed: int) -> bytes:

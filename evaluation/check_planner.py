@@ -25,6 +25,7 @@ from ..core import (
 )
 from ..planners.parameters import fits
 from .answerers import Answerer, Nonsense, Repeating, unhelpful
+from .check_labels import check_confidence, check_integrity
 from .retracing import retrace
 from .situations import situations as usual
 
@@ -39,7 +40,8 @@ def check_planner(
 
     ``make`` builds the same planner each time. It is put into ``situations`` (without any,
     into those of ``evaluation.situations``) with models that repeat themselves, refuse and
-    talk nonsense. ``most_asks`` is the bound within which every step must end. Raises
+    talk nonsense. ``most_asks`` is the bound within which every step must end. Then agents
+    live by it with a model that echoes what it is shown: see ``evaluation.check_labels``. Raises
     PlannerError.
     """
     check = _Check(make, most_asks)
@@ -51,6 +53,9 @@ def check_planner(
         for name, answerer in unhelpful(situation.seed).items():
             check.ends(situation, answerer(), f"{where}, a model that {name}")
     check.stateless(given)
+    for place, situation in enumerate(given):
+        check_confidence(make, situation, f"situation {place}")
+        check_integrity(make, situation, f"situation {place}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import AgentId, Input, Json, MemoryFault, Record, RecordId, Time, audience_of
+from ..core import (
+    AgentId,
+    Input,
+    Json,
+    MemoryFault,
+    Record,
+    RecordId,
+    Time,
+    audience_of,
+    canonical,
+    digest_text,
+)
+from ..core.text import name_form
 from .document_parts import Piece, pieces
 from .document_readers import blocks
 from .fitting import embedded_rows, text_fault
 from .hiding import contents
-from .logbook import DOCUMENTS
+from .logbook import DOCUMENTS, Tail
 from .memory import Memory
 
 if TYPE_CHECKING:
@@ -42,9 +55,11 @@ class Documents:
     """The documents of one memory.
 
     A piece of a document is a record of kind "document", its episode the document's name,
-    its source the place. Importing is all or nothing; importing again adds only the pieces
-    that are new and takes those that are gone out of recall, while ``cite`` follows pieces
-    that moved.
+    its source the place. A document is known by who gave it and its name: one that somebody else
+    than the owner gave (``who``) is called "handbook.md of Eve" here, and neither replaces nor
+    passes for the owner's "handbook.md". Importing is all or nothing; importing again adds only
+    the pieces that are new and takes those that are gone out of recall, while ``cite`` follows
+    pieces that moved.
     """
 
     def __init__(self, memory: Memory, embed: Embedder | None = None) -> None:
@@ -72,7 +87,13 @@ class Documents:
         path = Path(path)
         texts = pieces_of(path)
         plan = self.planned(
-            name or path.name, texts, at=at, who=who, audience=audience, importance=importance
+            name or path.name,
+            texts,
+            at=at,
+            who=who,
+            audience=audience,
+            importance=importance,
+            path=str(path),
         )
         self._write(plan)
         return plan.imported
@@ -87,11 +108,14 @@ class Documents:
         who: AgentId = "",
         audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
+        path: str = "",
     ) -> Plan:
         """What an import of these pieces (text, place) would write: for who writes it within
         a step. ``first`` is the number of the first record (the memory's next)."""
         people = tuple(sorted(audience_of(audience)))
-        before = contents(self.memory.store, self.memory.agent).get(name, [])
+        giver = "" if who == self.memory.agent else who
+        episode = self._episode(name, giver)
+        before = contents(self.memory.store, self.memory.agent).get(episode, [])
         waiting: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
         for number, _ in before:
             for old in self.memory.there([number]):
@@ -116,14 +140,45 @@ class Documents:
                     who=who,
                     importance=importance,
                     audience=people,
-                    episode=name,
+                    episode=episode,
                     source=place,
                 )
             )
         gone = tuple(sorted(number for numbers in waiting.values() for number in numbers))
         added = tuple(record.id for record in records)
-        line = None if held == before else _line(name, held)
-        return Plan(Imported(name, added, tuple(kept), gone), tuple(records), line)
+        line = None
+        if held != before:
+            digest = digest_text(canonical([list(piece) for piece in texts]))
+            line = _line(episode, held, giver=giver, name=name, digest=digest, path=path)
+        return Plan(Imported(episode, added, tuple(kept), gone), tuple(records), line)
+
+    def _episode(self, name: str, giver: AgentId) -> str:
+        """What somebody's document of this name is called here: as before, else by a name that
+        no other document ever had."""
+        known = self._known()
+        wanted = (name_form(giver), name)
+        if (old := next((e for e, whose in known.items() if whose == wanted), None)) is not None:
+            return old
+        called = f"{name} of {giver}" if giver else name
+        others = (f"{called} ({number})" for number in count(2))
+        return next(each for each in (called, *islice(others, len(known) + 1)) if each not in known)
+
+    def _known(self) -> dict[str, tuple[str, str]]:
+        """Giver and name of every document that was ever taken in, by what it is called."""
+        memory, found = self.memory, dict[str, tuple[str, str]]()
+        for entry in Tail.of(DOCUMENTS, memory.store, memory.agent).entries:
+            body = entry.body
+            if not body or (memory.step is not None and entry.step > memory.step):
+                continue
+            if "giver" in body:
+                giver = body["giver"]
+            elif body["document"] in found:
+                continue
+            else:  # Before there were labels the records alone said who gave it.
+                giver = next((memory.kept(number).who for number, _ in body["records"]), "")
+                giver = "" if giver == memory.agent else giver
+            found[body["document"]] = (name_form(giver), body.get("name", body["document"]))
+        return found
 
     def remove(self, name: str) -> tuple[RecordId, ...]:
         """Take a document out of recall; returns its records, which stay in the file."""
@@ -144,8 +199,9 @@ class Documents:
         return tuple(sorted(name for name, records in held.items() if records))
 
     def known(self, name: str) -> bool:
-        """Whether a document of this name was ever taken in, also one removed since."""
-        return name in contents(self.memory.store, self.memory.agent, step=self.memory.step)
+        """Whether a document of this name, the owner's own, was ever taken in, also one removed
+        since."""
+        return ("", name) in self._known().values()
 
     def pieces(self, name: str) -> tuple[Record, ...]:
         """A document's pieces in their order."""
@@ -191,8 +247,8 @@ def document_input(path: Path | str, to: AgentId, name: str = "") -> Input:
     return Input(kind="document", to=to, text=name or Path(path).name, fields={"pieces": texts})
 
 
-def _line(name: str, held: Sequence[tuple[RecordId, str]]) -> dict[str, Json]:
-    return {"document": name, "records": [list(each) for each in held]}
+def _line(episode: str, held: Sequence[tuple[RecordId, str]], **more: str) -> dict[str, Json]:
+    return {"document": episode, "records": [list(each) for each in held], **more}
 
 
 def _full(piece: Piece) -> str:

@@ -13,6 +13,7 @@ from .claims import Claims
 from .hiding import folds
 from .logbook import DOCUMENTS, FOLDS, NOTES, Tail
 from .memory import Memory
+from .notebook import Notes
 from .person_names import Person
 
 
@@ -48,14 +49,20 @@ def erase_claims(store: Store, erasure: Erasure) -> int:
 
 
 def erase_documents(store: Store, erasure: Erasure) -> int:
-    """Empty the lines on documents of which records are going, and write the lines anew for
-    those of which some stay (with ``mentions`` a name or a place in it that names them is left
-    out); returns how many lines."""
+    """Empty the lines on documents that the person gave or of which records are going, and write
+    the lines anew for those of which some stay (with ``mentions`` a name or a place in it that
+    names them is left out); returns how many lines."""
     count, named = 0, erasure.named()
     for agent in erasure.agents:
         going = set(erasure.records.get(agent, ()))
         bodies = {e.n: e.body for e in Tail.of(DOCUMENTS, store, agent).entries if e.body}
-        kept = {n: _document_kept(body, going, named) for n, body in bodies.items()}
+        theirs = {
+            b["document"] for b in bodies.values() if erasure.whom.is_name(b.get("giver", ""))
+        }
+        kept = {
+            n: None if body["document"] in theirs else _document_kept(body, going, named)
+            for n, body in bodies.items()
+        }
         stay = {body["document"] for body in kept.values() if body and body["records"]}
         first: dict[str, int] = {}
         for n, body in bodies.items():
@@ -76,10 +83,15 @@ def _document_kept(
 ) -> Json:
     """What stays of a line on a document; None for nothing."""
     records = [[number, place] for number, place in body["records"] if number not in going]
-    if body["records"] and not records:
+    if (body["records"] and not records) or named(body["document"]):
         return None
     places = [[number, "" if named(place) else place] for number, place in records]
-    return {**body, "records": places}
+    kept = {**body, "records": places}
+    if kept != body and "digest" in body:
+        kept["digest"] = ""  # It is one of what went too.
+    if named(body.get("path", "")):
+        kept["path"] = ""
+    return kept
 
 
 def erase_folds(store: Store, erasure: Erasure) -> int:
@@ -119,21 +131,36 @@ def erase_calls(store: Store, erasure: Erasure) -> int:
 
 
 def erase_notes(store: Store, erasure: Erasure) -> int:
-    """Empty the notes that were written for the person (with ``mentions`` also those that name
-    them); returns how many lines."""
-    named, whom = erasure.named(), erasure.whom
+    """Empty the notes that were written for the person or of their words (with ``mentions`` also
+    those that name them); returns how many lines. A note that is for others too is theirs only
+    from then on."""
     count = 0
     for agent in erasure.agents:
-        lines = []
-        for entry in Tail.of(NOTES, store, agent).entries:
-            if not (body := entry.body):
-                continue
-            texts = (str(body.get(part, "")) for part in ("note", "removed", "text"))
-            if whom.is_name(body["person"]) or any(map(named, texts)):
-                lines.append(entry.n)
-        NOTES.erase(store, agent, lines)
+        entries = [entry for entry in Tail.of(NOTES, store, agent).entries if entry.body]
+        lines = [entry.n for entry in entries if _note_goes(entry.body or {}, erasure)]
+        shared = [e for e in entries if e.n not in lines and _for_them(e.body or {}, erasure.whom)]
+        held = {n for n, _ in Notes(Memory(store, agent)).lines.values()}
+        NOTES.erase(store, agent, [*lines, *(entry.n for entry in shared)])
+        for entry in shared:
+            body = entry.body or {}
+            if entry.n in held:
+                people = [name for name in body["audience"] if not erasure.whom.is_name(name)]
+                line = {**body, "audience": people}
+                NOTES.append(store, agent, line, step=max(entry.step, _last(store, agent)))
         count += len(lines)
     return count
+
+
+def _for_them(body: dict[str, Json], whom: Person) -> bool:
+    return any(map(whom.is_name, body.get("audience", ())))
+
+
+def _note_goes(body: dict[str, Json], erasure: Erasure) -> bool:
+    whom, people = erasure.whom, body.get("audience", ())
+    texts = (str(body.get(part, "")) for part in ("note", "removed", "text"))
+    alone = bool(people) and all(map(whom.is_name, people))
+    theirs = whom.is_name(body["person"]) or any(map(whom.is_source, body.get("sources", ())))
+    return alone or theirs or any(map(erasure.named(), texts))
 
 
 def erase_texts(store: Store, erasure: Erasure) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from ..core import (
     Time,
     time_fault,
 )
+from ..core.labels import Audience
 from .fitting import embedded_rows, text_fault
 from .hiding import folds, hidden
 from .logbook import FOLDS, Tail
@@ -34,7 +36,8 @@ FOLDED_KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much of a memory stays in recall: at most ``records`` in all, and ``per_day`` of
+    """How much of a memory stays in recall: at most ``records`` of what somebody may hear of (the
+    owner: of all), and ``per_day`` of
     each day that is over (0: no bound). What was made in the last ``fresh_hours`` is left
     alone, and what is of ``importance`` or more."""
 
@@ -69,7 +72,7 @@ class Folding:
     A summary is a record of kind "summary" whose evidence are the folded records; they stay
     in the file, out of recall. Records are folded together only when they are of one episode
     (or one day) and for the same people, so a summary is for exactly those; pinned ones never
-    are. Every fold is logged.
+    are. Whether they are depends on what those people may hear of alone. Every fold is logged.
     """
 
     def __init__(self, memory: Memory, embed: Embedder | None = None) -> None:
@@ -82,14 +85,13 @@ class Folding:
         Texts are made by rule (central sentences). It may stay above the budget where what
         is left is pinned, fresh or important.
         """
-        made: list[Record] = []
-        for group, why in self._due(budget, at):
-            made.append(self.fold(group, at=at, why=why))
-        while (over := self.size(at) - budget.records) > 0:
-            groups = [g for g in self._groups(budget, at, ("summary",)) if len(g) > 1]
-            if not groups:
-                break
-            made.append(self.fold(groups[0][: max(2, over + 1)], at=at, why="budget"))
+        made = [self.fold(group, at=at, why=why) for group, why in [*self._due(budget, at)]]
+        for people in self._circles(at):
+            while (over := self._size(at, people) - budget.records) > 0:
+                groups = self._old(budget, at, people)
+                if not groups:
+                    break
+                made.append(self.fold(groups[0][: max(2, over + 1)], at=at, why="budget"))
         return tuple(made)
 
     def planned(
@@ -97,12 +99,13 @@ class Folding:
     ) -> tuple[tuple[Record, Json], ...]:
         """What ``keep`` would fold now, for who writes it within a step: summaries numbered
         from ``first``, each with its line of the log. Summaries are folded in turn only once
-        nothing else is left to fold."""
+        nothing else for the same people is left to fold."""
         groups = list(self._due(budget, at))
-        over = self.size(at) - budget.records
-        if not groups and over > 0:
-            old = [g for g in self._groups(budget, at, ("summary",)) if len(g) > 1]
-            groups = [(group[: max(2, over + 1)], "budget") for group in old[:1]]
+        due = {group[0].audience for group, _ in groups}
+        for people in self._circles(at):
+            over = self._size(at, people) - budget.records
+            if people not in due and over > 0 and (old := self._old(budget, at, people)):
+                groups.append((old[0][: max(2, over + 1)], "budget"))
         found: list[tuple[Record, Json]] = []
         for number, (group, why) in enumerate(groups, first):
             self._check(group)
@@ -141,7 +144,7 @@ class Folding:
     def _summary(self, records: Sequence[Record], number: RecordId, text: str) -> Record:
         last = max(records, key=lambda record: (record.created, record.id))
         episodes = {record.episode for record in records}
-        return Record(
+        summary = Record(
             id=number,
             kind="summary",
             text=text or central([record.text for record in records], self._embed),
@@ -154,6 +157,7 @@ class Folding:
             audience=records[0].audience,
             episode=last.episode if len(episodes) == 1 else "",
         )
+        return self.memory.completed((summary,))[0]
 
     def unfold(self, summary: RecordId, *, at: Time) -> tuple[Record, ...]:
         """Bring the records of a summary back into recall, and take the summary out."""
@@ -204,16 +208,36 @@ class Folding:
     def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
         if not isinstance(budget, Budget):
             raise self._fault(f"{budget!r:.60} is no Budget; write Budget(records=...)")
-        over = self.size(at) - budget.records
+        sizes = self._sizes(at)
+        groups: dict[Audience, list[list[Record]]] = {}
         for group in self._groups(budget, at, FOLDED_KINDS):
-            if len(group) < 2:
-                continue
-            if over > 0:
-                # A whole episode at a time: half a talk makes no summary.
-                over -= len(group) - 1
-                yield group, "budget"
-            elif budget.per_day and len(group) > budget.per_day:
-                yield self._lightest(group, len(group) - budget.per_day + 1), "per_day"
+            groups.setdefault(group[0].audience, []).append(group)
+        for people in _in_order(groups, self.memory.agent):
+            for group in groups[people]:
+                if len(group) < 2:
+                    continue
+                over = _seen(sizes, people, self.memory.agent) - budget.records
+                if over > 0:
+                    # A whole episode at a time: half a talk makes no summary.
+                    sizes[people] -= len(group) - 1
+                    yield group, "budget"
+                elif budget.per_day and len(group) > budget.per_day:
+                    yield self._lightest(group, len(group) - budget.per_day + 1), "per_day"
+
+    def _sizes(self, at: Time) -> Counter[Audience]:
+        """How many records can be recalled, for each audience."""
+        return Counter(record.audience for record in self._open(at))
+
+    def _circles(self, at: Time) -> list[Audience]:
+        return _in_order(self._sizes(at), self.memory.agent)
+
+    def _size(self, at: Time, people: Audience) -> int:
+        return _seen(self._sizes(at), people, self.memory.agent)
+
+    def _old(self, budget: Budget, at: Time, people: Audience) -> list[list[Record]]:
+        """The summaries for some people that may be folded together."""
+        groups = self._groups(budget, at, ("summary",))
+        return [g for g in groups if len(g) > 1 and g[0].audience == people]
 
     def _lightest(self, group: list[Record], count: int) -> list[Record]:
         chosen = sorted(group, key=lambda record: (record.importance, record.id))[:count]
@@ -245,13 +269,33 @@ class Folding:
                 raise self._fault(f"record {record.id} is pinned; it is never folded")
             if record.id in gone:
                 raise self._fault(f"record {record.id} is folded already")
-            if record.who in self.memory.quarantined or self.memory.shelf.suspected(record.id):
-                raise self._fault(f"record {record.id} rests on the words of who is quarantined")
+            held = self.memory.quarantined
+            if held and (record.who in held or self.memory.shelf.suspected(record.id)):
+                names = ", ".join(sorted(held))
+                raise self._fault(
+                    f"record {record.id} rests on the words of who is quarantined: {names}"
+                )
             if record != self.memory.record(record.id):
                 raise self._fault(f"record {record.id} is not as it was written")
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self.memory.store.name}: folds of {self.memory.agent}: {what}")
+
+
+def _in_order(sizes: Iterable[Audience], owner: AgentId) -> list[Audience]:
+    """The audiences, each after all that are for its people too; the owner's alone comes last."""
+    return sorted(
+        sizes, key=lambda people: (bool(people), -len(set(people) - {owner}), sorted(people))
+    )
+
+
+def _seen(sizes: Mapping[Audience, int], people: Audience, owner: AgentId) -> int:
+    """How many records all of an audience may hear of: what is for others only must not decide
+    what becomes of theirs."""
+    if not people:
+        return sizes.get((), 0)
+    whom = set(people) - {owner}
+    return sum(n for others, n in sizes.items() if not others or whom.issubset(others))
 
 
 def _line(summary: Record, at: Time, why: str) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from ..core import AgentId, MemoryFault, Record, RecordId, normalize, time_fault
+from ..core import EVERYBODY, AgentId, MemoryFault, Record, RecordId, normalize, time_fault
 from ..store import Store, chain
 from . import ledger
 from .callbook import CallBook
@@ -16,6 +16,7 @@ from .encoding import FORGOTTEN, body_of, gone
 from .erasing import ERASERS, Erasure
 from .images import SPACE
 from .logbook import BESIDE
+from .origins import Origins
 from .person_names import Person
 from .repairing import blank, leftovers
 from .table import (
@@ -27,6 +28,7 @@ from .table import (
     prepare,
     read_rows,
     record_payload,
+    unlabelled,
     write_head,
 )
 from .traces import search_cells, search_name, search_texts
@@ -62,10 +64,10 @@ def forget(
     agent: AgentId = "",
     mentions: bool = False,
 ) -> Forgotten:
-    """Erase what ``person`` said, what is for them only, what rests on that alone and every
-    summary that tells of it, from one agent's memory (with its pictures) or from all in the
-    file, and their calls and waiting requests; with ``mentions`` whatever names them. What is
-    looked through is the list ``word_places.WORDS``.
+    """Erase what ``person`` said or gave, what rests on their words, what is for them only, what
+    rests on that alone and every summary that tells of it, from one agent's memory (with its
+    pictures) or from all in the file, and their calls and waiting requests; with ``mentions``
+    whatever names them. What is looked through is the list ``word_places.WORDS``.
 
     Each erased record leaves its number, and the log a line that says how many went and
     when, not whose they were. The file is written anew, so that nothing is left in free
@@ -128,9 +130,13 @@ def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
 
 def _people(kept: Iterable[Kept]) -> frozenset[AgentId]:
     """Everybody who is named as who said something, or as whom it is for."""
-    return frozenset(
-        label.removeprefix("person:") for one in kept for label in one.labels if ":" not in label
-    )
+    labels = {label for one in kept for label in one.labels}
+    plain = {label for label in labels if ":" not in label and label != EVERYBODY}
+    return frozenset(plain | {_name(label) for label in labels if label.startswith("person:")})
+
+
+def _name(source: str) -> AgentId:
+    return source.removeprefix("person:")
 
 
 def _kept_of(chosen: Sequence[AgentId], kept: Iterable[Kept]) -> list[Kept]:
@@ -168,24 +174,29 @@ def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...
 
 
 def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> frozenset[RecordId]:
-    """Which of an agent's records go."""
+    """Which of an agent's records go: those that rest on the person's words, or are for them
+    only."""
     going: set[RecordId] = set()
+    origins = Origins(agent, unlabelled(store, agent))
     for row in read_rows(store, agent):
         record = row.record
+        origins.extend([record])
         if gone(record):
             continue
+        # What rests on what goes alone, and a summary of any of it, which repeats sentences.
         rests = bool(record.evidence) and going.issuperset(record.evidence)
-        # A summary repeats sentences of what it stands for: of theirs, if one is among it.
         rests |= record.kind == "summary" and not going.isdisjoint(record.evidence)
-        alone = len(record.audience) == 1 and whom.is_name(record.audience[0])
-        theirs = whom.is_name(record.who) or alone or rests
+        alone = bool(record.audience) and all(map(whom.is_name, record.audience))
+        sources = any(map(whom.is_source, origins.of(record.id)))
+        theirs = whom.is_name(record.who) or sources or alone or rests
         if theirs or (mentions and _mentioned(record, whom)):
             going.add(record.id)
     return frozenset(going)
 
 
 def _mentioned(record: Record, whom: Person) -> bool:
-    return any(whom.named_in(getattr(record, name)) for name in RECORD_WORDS)
+    words = (getattr(record, name) for name in RECORD_WORDS)
+    return any(map(whom.named_in, (*words, *(record.sources or ()))))
 
 
 def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime) -> int:

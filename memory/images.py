@@ -58,7 +58,7 @@ class Images:
             raise MemoryFault(
                 f"memory of {self.memory.agent}: {len(paths)} pictures, {len(captions)} captions"
             )
-        files = [Path(path) for path in paths]
+        files, owner = [Path(path) for path in paths], self.memory.agent.removesuffix(SPACE)
         rows = self.encoder.pictures(files)
         records = tuple(
             Record(
@@ -69,7 +69,8 @@ class Images:
                 who=who,
                 importance=importance,
                 audience=tuple(sorted(audience_of(audience))),
-                episode=file.name,
+                # One that somebody else gave does not pass for the owner's of that name.
+                episode=file.name if who in ("", owner) else f"{file.name} of {who}",
                 source="image",
             )
             for place, file in enumerate(files)

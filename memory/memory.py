@@ -197,7 +197,7 @@ class Memory:
         self._writable(step)
         for number, record in enumerate(records, self.next_id):
             self._refuse(record_fault(record, number))
-        records = self._whole(records)
+        records = self.completed(records)
         rows, bodies = self._rows(records, vectors, step)
         with self.store.transaction():
             end = head(self.store, self.agent)
@@ -206,13 +206,15 @@ class Memory:
             write_head(self.store, self.agent, new)
         self._keep_up(lambda shelf: shelf.add(rows, bodies))
 
-    def _whole(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
-        """The records with the labels that they have of what they rest on."""
+    def completed(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
+        """Records to be written, with the labels that they have of what they rest on."""
         if all(not record.evidence and record.sources is None for record in records):
             return records
-        from .origins import completed
+        from . import origins
 
-        return completed(records, self.shelf.origins, lambda number: self.kept(number).audience)
+        return origins.completed(
+            records, self.shelf.origins, lambda number: self.kept(number).audience
+        )
 
     def _rows(
         self, records: Sequence[Record], vectors: Mapping[RecordId, Vector] | None, step: int
@@ -270,7 +272,7 @@ class Memory:
             until=until,
         )
         self._refuse(record_fault(record, record.id))
-        (record,) = self._whole((record,))
+        (record,) = self.completed((record,))
         vectors = {record.id: embedded_rows(self.embed, [record.text])[0]} if self.embed else None
         self.add([record], vectors, step=self.shelf.last_step)
         return record

@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from ..core import AgentId, MemoryFault, Time, time_fault
+from ..core import (
+    EVERYBODY,
+    AgentId,
+    Label,
+    MemoryFault,
+    Time,
+    join,
+    shared_audience,
+    source_of,
+    time_fault,
+)
+from .claim import visible
 from .fitting import text_fault
 from .logbook import NOTES, Entry, Tail
 from .memory import Memory
+from .origins import UNKNOWN, is_among, name_forms
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note in force: its text, when it was written, and its label."""
+
+    text: str
+    at: Time
+    label: Label
 
 
 class Notes:
     """The notes of one memory's agent, in its store; nothing is overwritten there, so a view
     as of a step shows the notes of then, and a fork has them.
 
-    A note is written for a person (empty: for the owner alone), and read by the owner and
-    that person only. Two people's notes of one name are two notes.
+    A note is written for a person (empty: for the owner alone, unless an ``audience`` is given;
+    EVERYBODY: for all), and read by the owner and by those it is for. Two people's notes of one
+    name are two notes. Notes that rest on the words of somebody who is quarantined are not read.
 
     >>> from datetime import datetime
     >>> notes, nine = Notes(Memory(":memory:", "Bo")), datetime(2023, 2, 13, 9)
@@ -33,38 +57,94 @@ class Notes:
         return sorted({name for name, _ in self._held(person)})
 
     def read(self, name: str, person: AgentId = "") -> tuple[str, Time] | None:
-        """A note's text and when it was written; None where there is none. The owner is given
+        """A note's text and when it was written; None where there is none. Somebody is given
         their own before the one that was written last for somebody else."""
+        note = self._note(name, person)
+        return (note.text, note.at) if note else None
+
+    def label(self, name: str = "", person: AgentId = "") -> Label:
+        """The label of the note that ``read`` gives; without a name that of all notes there are
+        for somebody. Of a note from before there were labels the sources are whom it was for, or
+        UNKNOWN."""
+        if name:
+            note = self._note(name, person)
+            return note.label if note else Label()
+        return join((note.label for note in self._held(person).values()), self._memory.agent)
+
+    def _note(self, name: str, person: AgentId) -> Note | None:
         held = {whose: note for (named, whose), note in self._held(person).items() if named == name}
         if not held:
             return None
-        return held.get(person) or max(held.values(), key=lambda note: note[1])
+        return held.get(person) or max(held.values(), key=lambda note: note.at)
 
-    def write(self, name: str, text: str, *, at: Time, person: AgentId = "", key: str = "") -> None:
+    def write(
+        self,
+        name: str,
+        text: str,
+        *,
+        at: Time,
+        person: AgentId = "",
+        key: str = "",
+        sources: Iterable[str] = (),
+        audience: Iterable[AgentId] | None = None,
+    ) -> None:
         """Keep a note for a person, instead of theirs of that name. Done already under the
-        same ``key``, nothing is written."""
-        self._append({"note": name, "text": text}, at, person, key)
+        same ``key``, nothing is written. ``sources`` and ``audience`` are the label of what it
+        rests on; with a label whose audience is open a note for nobody is for everybody."""
+        label: dict[str, list[str]] = {"sources": sorted(set(sources))}
+        if audience is not None:
+            label["audience"] = sorted(set(audience))
+        self._append({"note": name, "text": text}, at, person, key, label)
 
     def remove(self, name: str, *, at: Time, person: AgentId = "", key: str = "") -> None:
-        """Keep a note no longer: theirs, or the one that the owner would be given."""
+        """Keep a note no longer: theirs, or the one that the owner would be given. Raises
+        MemoryFault where it is another's or for everybody."""
         held = [whose for (named, whose) in self._held(person) if named == name]
         whose = person if person in held or not held else held[-1]
-        self._append({"removed": name}, at, whose, key)
+        if person and whose != person and not self._done(key):
+            raise self._fault(f"'{name}' is no note of {person}'s own; its owner can remove it")
+        self._append({"removed": name}, at, whose, key, {})
 
-    def _held(self, person: AgentId) -> dict[tuple[str, AgentId], tuple[str, Time]]:
-        """Texts and times by name and by whom they are for, those written last at the end."""
-        found: dict[tuple[str, AgentId], tuple[str, Time]] = {}
+    @property
+    def lines(self) -> dict[tuple[str, AgentId], tuple[int, dict[str, Any]]]:
+        """The lines of the notes in force, with their numbers, by name and by whom they are for;
+        those written last at the end."""
+        found: dict[tuple[str, AgentId], tuple[int, dict[str, Any]]] = {}
         for entry in self._lines():
             line = entry.body or {}
             whose = line.get("person", "")
-            if person and whose != person:
-                continue
             if "note" in line:
                 found.pop((line["note"], whose), None)
-                found[line["note"], whose] = (line["text"], datetime.fromisoformat(line["at"]))
+                found[line["note"], whose] = (entry.n, line)
             elif "removed" in line:
                 found.pop((line["removed"], whose), None)
         return found
+
+    def _held(self, person: AgentId) -> dict[tuple[str, AgentId], Note]:
+        """The notes in force that are for somebody, by name and by whom they were written for,
+        those written last at the end."""
+        forms = name_forms(self._memory.quarantined)
+        found: dict[tuple[str, AgentId], Note] = {}
+        for (name, whose), (_, line) in self.lines.items():
+            label = self._label(line)
+            if visible(label.audience, person) and not is_among(label.sources, forms):
+                at = datetime.fromisoformat(line["at"])
+                found[name, whose] = Note(line["text"], at, label)
+        return found
+
+    def _label(self, line: dict[str, Any]) -> Label:
+        """Whose words a note rests on, and for whom it is."""
+        owner, whose = self._memory.agent, line.get("person", "")
+        known = line.get("audience")
+        circle = () if whose == EVERYBODY else (whose,)
+        if not whose:
+            circle = (owner,) if known is None else ()
+        people = shared_audience([circle, tuple(known or ())], owner)
+        theirs = () if whose in ("", EVERYBODY) else (source_of(whose),)
+        sources = line.get("sources")
+        if sources is None:
+            sources = theirs or (UNKNOWN,)
+        return Label(tuple(sorted({*sources, *theirs})), people)
 
     def _lines(self) -> Iterator[Entry]:
         memory = self._memory
@@ -72,22 +152,33 @@ class Notes:
             if memory.step is None or entry.step <= memory.step:
                 yield entry
 
-    def _append(self, line: dict[str, str], at: Time, person: AgentId, key: str) -> None:
+    def _done(self, key: str) -> bool:
+        return bool(key) and any((e.body or {}).get("key") == key for e in self._lines())
+
+    def _append(
+        self,
+        line: dict[str, str],
+        at: Time,
+        person: AgentId,
+        key: str,
+        label: dict[str, list[str]],
+    ) -> None:
         memory = self._memory
         if memory.step is not None:
-            raise MemoryFault(
-                f"{memory.store.name}: notes of {memory.agent}: are seen as of step "
-                f"{memory.step} and read-only"
-            )
+            raise self._fault(f"are seen as of step {memory.step} and read-only")
         texts = {**line, "person": person, "key": key}
         faults = [text_fault(part, value) for part, value in texts.items()]
+        faults += [text_fault(part, name) for part, names in label.items() for name in names]
         if wrong := time_fault(at, "at") or next(filter(None, faults), ""):
-            raise MemoryFault(f"{memory.store.name}: notes of {memory.agent}: {wrong}")
-        if key and any((entry.body or {}).get("key") == key for entry in self._lines()):
+            raise self._fault(wrong)
+        if self._done(key):
             return
-        body = {**line, "at": at.isoformat(), "person": person, "key": key}
+        body = {**line, "at": at.isoformat(), "person": person, "key": key, **label}
         # A step's calls come before its records: without its number a fork of the step before
         # would keep them.
         within = key.rsplit("/", 2)[-2:-1]
         step = int(within[0]) if within and within[0].isdecimal() else 0
         NOTES.append(memory.store, memory.agent, body, step=max(step, memory.shelf.last_step))
+
+    def _fault(self, what: str) -> MemoryFault:
+        return MemoryFault(f"{self._memory.store.name}: notes of {self._memory.agent}: {what}")

@@ -133,9 +133,8 @@ def completed(
     fresh: dict[RecordId, Label] = {}
     whole: list[Record] = []
     for record in records:
-        if record.evidence or record.sources is not None:
-            if record.id > origins.before:
-                record = _completed(record, origins, fresh, audience_of)
+        if (record.evidence or record.sources is not None) and record.id > origins.before:
+            record = _completed(record, origins, fresh, audience_of)
         whole.append(record)
         sources = sources_of(record, origins.owner)
         fresh[record.id] = Label(sources, record.audience)

@@ -51,7 +51,7 @@ class Shelf:
 
     def __init__(self, kind: DTypeLike = np.float32, origins: Origins | None = None) -> None:
         self.records = Bodies()
-        self.origins = origins or Origins()
+        self.origins = Origins() if origins is None else origins
         self.index = Index(kind)
         self.number = Column(np.int64)
         self.dropped: NDArray[np.int64] = np.empty(0, np.int64)

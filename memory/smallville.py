@@ -21,6 +21,7 @@ from ..core import (
     from_json,
     parse_settings,
     read_text_file,
+    source_of,
     to_json,
 )
 from .fitting import record_fault
@@ -133,6 +134,9 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
         raise TypeError(f"its description is {node['description']!r}, no text")
     subject = _words(node, "subject")
     thing = ":" in subject
+    other = _words(node, "object") if kind == "utterance" else ""
+    # A chat is remembered as one's own deed, and holds the other's words.
+    told = tuple(sorted({source_of(name) for name in (subject, other) if name not in ("", owner)}))
     return Record(
         id=number,
         kind=kind,
@@ -146,6 +150,7 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
         subject=subject,
         predicate=_words(node, "predicate"),
         object=_words(node, "object"),
+        sources=told if other not in ("", owner) else None,
     )
 
 

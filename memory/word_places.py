@@ -33,7 +33,7 @@ def leaves(value: Json) -> Iterator[str]:
             rest += part
 
 
-_LABELS = frozenset({"who", "person", "audience", "sources", "by"})
+_LABELS = frozenset({"who", "person", "audience", "sources", "read", "listeners", "by"})
 
 
 def labels(value: Json) -> Iterator[str]:
@@ -63,6 +63,7 @@ def _fields(*names: str) -> Reader:
 def _places(body: Json) -> Iterator[str]:
     yield body["document"]
     yield from (place for _, place in body["records"])
+    yield from _fields("name", "path")(body)
 
 
 def _call_words(body: Json) -> Iterator[str]:
@@ -73,7 +74,7 @@ def _call_words(body: Json) -> Iterator[str]:
 
 
 def _call_labels(body: Json) -> Iterator[str]:
-    yield from _fields("person", "sources")(body.get("request") or {})
+    yield from _fields("person", "sources", "read", "audience")(body.get("request") or {})
     yield from _fields("by")(body.get("approval") or {})
 
 
@@ -104,7 +105,11 @@ class WordPlace:
 
 WORDS = (
     WordPlace(
-        "memory_records", "body", "records", _fields(*RECORD_WORDS), _fields("who", "audience")
+        "memory_records",
+        "body",
+        "records",
+        _fields(*RECORD_WORDS),
+        _fields("who", "audience", "sources"),
     ),
     WordPlace("memory_log", "data", "log", _fields("why"), _fields("who")),
     WordPlace(
@@ -112,12 +117,16 @@ WORDS = (
         "body",
         "claims",
         _fields("subject", "relation", "object", "why"),
-        _fields("who", "audience"),
+        _fields("who", "audience", "words_of"),
     ),
-    WordPlace("documents_lines", "body", "documents", _places),
+    WordPlace("documents_lines", "body", "documents", _places, _fields("giver")),
     WordPlace("folds_lines", "body", "folds", _fields("why")),
     WordPlace(
-        "notes_lines", "body", "notes", _fields("note", "removed", "text"), _fields("person")
+        "notes_lines",
+        "body",
+        "notes",
+        _fields("note", "removed", "text"),
+        _fields("person", "sources", "audience"),
     ),
     WordPlace("calls", "body", "calls", _call_words, _call_labels),
     WordPlace("suspended", "body", "calls", _talk_words, labels),

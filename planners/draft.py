@@ -49,10 +49,12 @@ RATED = 600
 EMBEDDED = 4_000
 
 
-def identity(situation: Situation) -> str:
-    """The persona's identity as prompts show it; changes only when ``currently`` does."""
+def identity(situation: Situation, *, plain: bool = False) -> str:
+    """The persona's identity as prompts show it; changes only when ``currently`` does.
+    ``plain``: as the persona has it, whatever the mind is at."""
     persona = situation.persona
-    currently = situation.state.currently or persona.currently
+    currently = "" if plain else situation.state.currently
+    currently = currently or persona.currently
     return "\n".join(
         line
         for line in (
@@ -171,8 +173,10 @@ class Draft:
 
     def _importance(self, record: Record) -> Thought[float]:
         text = excerpt(record.text, "", RATED)
+        # What is said to rest on less is rated by no more: how it was rated is seen.
+        who = identity(self.situation, plain=record.id in self._rests_on)
         ask = Rate(
-            messages=prompt("importance", identity=identity(self.situation), memory=text),
+            messages=prompt("importance", identity=who, memory=text),
             about=text,
             anchors=IMPORTANCE,
             role="importance",

@@ -19,6 +19,7 @@ from ..core import (
     Json,
     Line,
     Recall,
+    Record,
     Reply,
     Request,
     SettingError,
@@ -173,7 +174,12 @@ class Counter:
         said = f'{self._person} said to {agent.id}: "{text}"'
         circle = (self._person,) if agent.private_talk else ()
         agent.learn([said], at=self._host.clock(), who=self._person, audience=circle)
-        return {"remembered": said, "memories": len(agent.memory)}
+        return {"remembered": said, "memories": len(self._heard_by(self._person))}
+
+    def _heard_by(self, person: str) -> list[Record]:
+        """What a person may hear of; without a name: what everybody may."""
+        records = self._host.agent.memory.records()
+        return [one for one in records if not one.audience or person in one.audience]
 
     def _reply(self, text: str, lines: list[Line]) -> Reply:
         agent, now = self._host.agent, self._host.clock()
@@ -242,12 +248,12 @@ class Counter:
         return {name: getattr(persona, name) for name in names}
 
     def statistics(self) -> Json:
-        """How much the agent remembers; of what is for single people only how much in all."""
-        records = self._host.agent.memory.records()
-        public = [record for record in records if not record.audience]
+        """How much the agent remembers of what is for everybody. How much there is that is for
+        single people would tell how much they confide."""
+        public = self._heard_by("")
         return {
             "agent": self._host.agent.id,
-            "memories": len(records),
+            "memories": len(public),
             "for everybody": dict(Count(record.kind for record in public)),
             "first": str(public[0].created) if public else None,
             "last": str(public[-1].created) if public else None,

@@ -16,6 +16,7 @@ from ..core import (
     SettingError,
     World,
     from_json,
+    source_of,
     to_json,
 )
 from ..planners import afforded
@@ -121,6 +122,8 @@ def _event(given: Input) -> Event:
             "object": fields.get("object", ""),
             "text": given.text,
             "place": given.place,
+            # Whatever an event says of whom, it is its sender's word.
+            "sources": [source_of(given.who)] if given.who else [],
         },
     )
 

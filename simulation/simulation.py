@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..agents import Agent, Caller, Minds
+from ..agents.visitors import visitor
 from ..core import (
     Action,
     AgentId,
@@ -33,6 +34,7 @@ from ..core import (
     World,
     check_arguments,
     drive,
+    same_name,
     to_json,
 )
 from ..memory import CallBook, document_input, memories_input
@@ -201,7 +203,7 @@ class Simulation:
             self._guests.apply(self.journal.inputs(entry["step"]))
             self._guests.actions()
             self._shown.update(entry["bodies"])
-            actions = {who: Action(*parts) for who, parts in entry["actions"].items()}
+            actions = {who: _done(parts) for who, parts in entry["actions"].items()}
             self._step_world(entry["step"], actions)
         for name, agent in self.agents.items():
             state = self.journal.state(name, self.step - 1)
@@ -254,8 +256,13 @@ class Simulation:
             raise SettingError(f"input: step {step} has begun; the next one is {step + 1}")
         if given.kind in _TO_SOMEBODY and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
-        if given.kind == "line" and given.who in self.agents:
-            raise SettingError(f"input: '{given.who}' is an agent; a line needs a person's name")
+        if given.kind == "line":
+            # As in a chat: what is for a person, and whom one trusts, goes by this spelling.
+            given = replace(given, who=visitor(given.to, given.who))
+            if any(same_name(given.who, name) for name in self.agents):
+                raise SettingError(
+                    f"input: '{given.who}' is an agent; a line needs a person's name"
+                )
         self._guests.check(given)
         self._seen.clear()
         self.journal.add_input(step, given, planned=planned)
@@ -481,4 +488,12 @@ def _body(agent: Agent, start: tuple[int, int] | None) -> Body:
 
 
 def _action(action: Action) -> list[Json]:
-    return [action.verb, action.target, action.fields]
+    told: list[Json] = [action.verb, action.target, action.fields]
+    if action.sources or action.audience:
+        told += [list(action.sources), list(action.audience)]
+    return told
+
+
+def _done(parts: list[Json]) -> Action:
+    verb, target, fields, *label = parts
+    return Action(verb, target, fields, *map(tuple, label))

@@ -143,7 +143,8 @@ def test_the_reply_is_what_the_model_said() -> None:
 
 
 def test_both_lines_are_remembered_with_their_speakers() -> None:
-    """The person's line and one's own are two memories, rated, embedded and committed."""
+    """The person's line and one's own are two memories, rated, embedded and committed. What is
+    for one person only does not bring reflection on, which others would see."""
     model, _ = answering(say="Rye, as ever.")
     bo = mind(model)
     bo.chat("What bread is there?", "Ada", at=NINE)
@@ -154,7 +155,11 @@ def test_both_lines_are_remembered_with_their_speakers() -> None:
     assert {one.created for one in (told, said)} == {NINE}
     assert (told.importance, said.importance) == (3.0, 3.0)
     assert bo.state.records == 2
-    assert bo.state.reflect_left == 150.0 - 6.0
+    assert bo.state.reflect_left == 150.0
+    open_talk = mind(model)
+    open_talk.private_talk = False
+    open_talk.chat("What bread is there?", "Ada", at=NINE)
+    assert open_talk.state.reflect_left == 150.0 - 6.0
     assert bo.memory.shelf.index.columns == 64
 
 

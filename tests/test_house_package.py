@@ -85,6 +85,12 @@ def test_all_shared_words_are_public() -> None:
         "check_arguments",
         "KINDS",
         "audience_of",
+        "join",
+        "label_of",
+        "plain_sources",
+        "shared_audience",
+        "source_of",
+        "sources_of",
         "time_fault",
     }
     inner -= set(denizens.__all__)

@@ -75,7 +75,7 @@ def lines(run: Run) -> list[tuple[str, str]]:
     """(speaker, text) of every line said."""
     said = []
     for entry in run.entries():
-        for who, (verb, _, fields) in entry["actions"].items():
+        for who, (verb, _, fields, *_) in entry["actions"].items():
             if verb in ("say", "interrupt"):
                 said.append((who, fields["text"]))
     return said

@@ -63,7 +63,7 @@ def test_a_client_uses_all_of_it(tmp_path: Path, mode: str) -> None:
         assert "oven" not in card.contents[0].text  # type: ignore[union-attr]
         memory = await client.read_resource("denizens://memory")
         told = json.loads(memory.contents[0].text)  # type: ignore[union-attr]
-        assert told["memories"] == 6
+        assert told["memories"] == 1
         assert told["for everybody"] == {"thought": 1}
         with pytest.raises(MCPError, match="no resource"):
             await client.read_resource("denizens://secrets")

@@ -217,6 +217,6 @@ def test_woken_for_a_chat(tmp_path: Path) -> None:
             assert len(hanna.memory) == len(facts) + 2 * (turn - 1)
             reply = hanna.chat("What about the summer party?", "Sam")
             assert reply.text
-            assert 1 in reply.step.used
+            assert 1 in reply.cited
     with Store(":memory:") as store, pytest.raises(SettingError, match="did you mean 'Hanna Brook"):
         wake(scenario, "Hana Brook", store, model=ImprovisedModel())

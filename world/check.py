@@ -23,6 +23,7 @@ from ..core import (
     WorldError,
     check_arguments,
 )
+from .check_labels import check_labels_in
 
 BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
 _FAULTS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -55,6 +56,7 @@ def check_world(
     check.telling()
     rng = Seed.of(seed).child("check_world").rng()
     check.living(script, len(script) if script is not None else steps, rng)
+    check_labels_in(check.fresh, check.names, start, check.tick)
 
 
 class _Check:
@@ -65,11 +67,12 @@ class _Check:
     ) -> None:
         self._make = make
         self._bodies = bodies
-        self._names = tuple(body.who for body in bodies)
+        self.names = tuple(body.who for body in bodies)
         self._start = start
-        self._tick = tick
+        self.tick = tick
 
-    def _fresh(self) -> World:
+    def fresh(self) -> World:
+        """A world that all have entered."""
         world = self._make()
         for body in self._bodies:
             world.enter(body)
@@ -77,12 +80,12 @@ class _Check:
 
     def coming_and_going(self) -> None:
         """Clauses about enter and leave."""
-        world = self._fresh()
+        world = self.fresh()
         gone = self._bodies[0]
         _must_refuse("enter: a taken name raises WorldError", lambda: world.enter(gone))
         world.leave(gone.who)
         _must_refuse("leave: who left cannot observe", lambda: world.observe(gone.who))
-        for who in self._names[1:]:
+        for who in self.names[1:]:
             _need(
                 all(one.who != gone.who for one in world.observe(who).people),
                 "leave: nobody sees who left",
@@ -93,7 +96,7 @@ class _Check:
 
     def strangers(self) -> None:
         """Clauses about names the world does not know."""
-        world, nobody = self._fresh(), "nobody at all"
+        world, nobody = self.fresh(), "nobody at all"
         clause = "an unknown name raises WorldError"
         _must_refuse(f"observe: {clause}", lambda: world.observe(nobody))
         _must_refuse(f"affordances: {clause}", lambda: world.affordances(nobody))
@@ -105,11 +108,11 @@ class _Check:
 
     def nonsense(self) -> None:
         """An action that is not afforded is refused, to who tried it and to nobody else."""
-        world, clause = self._fresh(), "step: what is not afforded becomes a refused event"
-        first, rest = self._names[0], self._names[1:]
+        world, clause = self.fresh(), "step: what is not afforded becomes a refused event"
+        first, rest = self.names[0], self.names[1:]
         actions = dict.fromkeys(rest, Action("wait")) | {first: _NONSENSE}
         try:
-            turn = world.step(actions, self._start, self._names)
+            turn = world.step(actions, self._start, self.names)
         except _FAULTS as error:
             raise _broken(clause, f"it raised {error!r}") from error
         _need(_refused(turn.seen[first]), clause, "no notice of it")
@@ -119,26 +122,26 @@ class _Check:
 
     def telling(self) -> None:
         """News reaches those it is for, once."""
-        world, clause = self._fresh(), "tell: those told notice it until their next step"
-        first, second = self._names[:2]
+        world, clause = self.fresh(), "tell: those told notice it until their next step"
+        first, second = self.names[:2]
         news = Event("news", "the mayor", "brings", "news", "the mayor brings news")
         world.tell(news, (first,))
         _need(news in world.observe(first).notices, clause, "it is not among the notices")
         _need(news not in world.observe(second).notices, clause, "somebody else noticed it")
-        world.step({first: Action("wait")}, self._start, self._names)
+        world.step({first: Action("wait")}, self._start, self.names)
         _need(news not in world.observe(first).notices, clause, "it is noticed twice")
 
     def living(
         self, script: Sequence[Mapping[AgentId, Action]] | None, steps: int, rng: Random
     ) -> None:
         """Clauses about every step: three worlds live alike, one of them saved and loaded."""
-        world, twin, heir = self._fresh(), self._fresh(), self._fresh()
+        world, twin, heir = self.fresh(), self.fresh(), self.fresh()
         for number in range(steps):
-            at = self._start + number * self._tick
-            for who in self._names:
+            at = self._start + number * self.tick
+            for who in self.names:
                 self._seeing(world, who)
             actions = self._drawn(world, rng) if script is None else script[number]
-            order = tuple(rng.sample(self._names, len(self._names)))
+            order = tuple(rng.sample(self.names, len(self.names)))
             kept = _text(world)
             state = world.save()
             turn = world.step(actions, at, order)
@@ -156,11 +159,11 @@ class _Check:
                 f"step {number} differs between two equal worlds",
             )
             self._inheriting(heir, kept, world, turn, (actions, at, order))
-            heir = self._make() if number % 2 else self._fresh()
+            heir = self._make() if number % 2 else self.fresh()
 
     def _drawn(self, world: World, rng: Random) -> dict[AgentId, Action]:
         """What the bodies do: at times only one of them acts."""
-        acting = self._names if rng.random() < 0.8 else (rng.choice(self._names),)
+        acting = self.names if rng.random() < 0.8 else (rng.choice(self.names),)
         actions = {}
         for who in acting:
             can = list(world.affordances(who))
@@ -214,7 +217,7 @@ class _Check:
             for name in one.fields.get("required", ()) if isinstance(one.fields, dict) else ():
                 _need(name in given, clause, f"'{one.verb}' requires '{name}' of {who}")
             if one.verb in ("talk", "join"):
-                known = one.target in self._names and one.target != who
+                known = one.target in self.names and one.target != who
                 _need(known, "affordances: talk and join are aimed at another body", one.target)
 
     def _turn(self, world: World, turn: Turn, actions: Mapping[AgentId, Action], at: Time) -> None:
@@ -247,7 +250,7 @@ class _Check:
         _need(_text(heir) == kept, clause, "saving again gives something else")
         _need(heir.step(*step) == turn, clause, f"the step at {step[1]} differs")
         _need(_text(heir) == _text(world), clause, f"the state after {step[1]} differs")
-        for who in self._names:
+        for who in self.names:
             same = heir.observe(who) == world.observe(who)
             _need(
                 same and heir.affordances(who) == world.affordances(who),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from ..core import (
+    EVERYBODY,
     Action,
     Affordance,
     AgentId,
@@ -64,7 +65,7 @@ class Stage:
 
     def enter(self, body: Body) -> None:
         """Let somebody in, at its start, its home, or some spawn point."""
-        if not body.who.strip() or ":" in body.who:
+        if not body.who.strip() or ":" in body.who or body.who == EVERYBODY:
             raise WorldError(f"'{body.who}' is no name for a body; give a word without colons")
         if body.who in self._scene.dwellers:
             raise WorldError(f"'{body.who}' is already here; choose another name")

@@ -1,0 +1,219 @@
+"""check_planner's clauses on labels: planners that leak or launder are found, each in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pytest
+from denizens import check_planner
+from denizens.core import (
+    Action,
+    Call,
+    Completion,
+    Cue,
+    Decision,
+    Done,
+    Generate,
+    Given,
+    Message,
+    Planner,
+    PlannerError,
+    Recall,
+    Recalled,
+    Record,
+    Situation,
+    Thought,
+    call,
+    generate,
+    recall,
+)
+from denizens.core import Input as FromOutside
+from denizens.evaluation.answerers import Echo
+from denizens.evaluation.check_labels import (
+    CONFIDENCE,
+    INTEGRITY,
+    RESTING,
+    Confiding,
+    by_itself,
+    confided_life,
+    in_confidence,
+)
+from denizens.evaluation.situations import situations
+from denizens.models.mailbox import InstantClient
+from denizens.planners import Daily, Dialogue, Draft, Routine
+from denizens.planners.acting import idle
+
+ASIDE: list[str] = []
+"""Where a planner puts words that it must not carry from thought to thought."""
+
+
+def found(situation: Situation, about: str = "What do you know?") -> Thought[tuple[Record, ...]]:
+    """All that is recalled."""
+    answer = yield from recall(Recall(cue=Cue(text=about, at=situation.now, limit=50)))
+    return tuple(hit.record for hit in answer.hits) if isinstance(answer, Recalled) else ()
+
+
+@dataclass(frozen=True)
+class Leaky:
+    """A planner that leaks, or launders, in one way."""
+
+    how: str
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Recall everything, and do one thing too many with it."""
+        draft = Draft(situation)
+        memories = yield from found(situation)
+        words = " ".join(sorted(record.text for record in memories))
+        public = tuple(one for one in memories if not one.audience and one.who != "Eve")
+        secret = tuple(one for one in memories if one.audience)
+        basis: tuple[Given, ...] = ()
+        if self.how == "whole":
+            draft.note("thought", f"I know that {words}", importance=2)
+            draft.change(currently=words, drafts={"known": words}, plan=(words,))
+        if self.how in ("less", "less, but named") and public:
+            basis = public[:1] if self.how == "less" else memories
+            draft.note("thought", f"I know that {words}", importance=2, rests_on=basis)
+        if self.how == "told by what it keeps" and secret:
+            text = "It is in a house." if "stairs" in words else "It is in none."
+            draft.note("thought", text, importance=2, rests_on=public[:1])
+        if self.how == "aside, shown" and not secret:
+            return self._doing(draft, situation, ASIDE[-1] if ASIDE else "")
+        if self.how == "aside, kept" and not secret and ASIDE:
+            draft.note("thought", f"I heard {ASIDE[-1]}", importance=2)
+        if self.how.startswith("aside") and secret:
+            ASIDE.append(secret[0].text)
+        if self.how == "aside, long ago" and not secret and ASIDE:
+            draft.change(drafts={"known": ASIDE[0]})
+        return draft.decide(idle(situation.can) if situation.can else Action("wait"))
+
+    def _doing(self, draft: Draft, situation: Situation, words: str) -> Decision:
+        for one in situation.can:
+            if one.verb == "act":
+                return draft.decide(Action("act", one.target, {"doing": f"sing {words}"}))
+            if one.verb == "say":
+                return draft.decide(Action("say", "", {"text": f"Hear: {words}"}))
+        return draft.decide(idle(situation.can) if situation.can else Action("wait"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_aside() -> None:
+    """Each test begins with nothing put aside."""
+    ASIDE.clear()
+
+
+USUAL = tuple(one for one in situations() if one.can)[:1]
+
+
+@pytest.mark.parametrize(
+    "how", ["less", "told by what it keeps", "aside, shown", "aside, kept", "aside, long ago"]
+)
+def test_a_leak_is_found(how: str) -> None:
+    """By a record that is said to rest on less, by what is kept where no label holds it."""
+    with pytest.raises(PlannerError, match=CONFIDENCE.split(":")[0]):
+        check_planner(lambda: Leaky(how), USUAL)
+
+
+@pytest.mark.parametrize("how", ["whole", "less, but named", "nothing"])
+def test_who_leaves_labels_to_the_guard_passes(how: str) -> None:
+    """Whatever it keeps of a confidence in records, its state and its notebook: what is
+    labelled shows to nobody else."""
+    check_planner(lambda: Leaky(how))
+
+
+@dataclass(frozen=True)
+class Resting:
+    """A planner whose record is said to rest on nothing, or on what it was never given."""
+
+    basis: tuple[Given, ...]
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Note one thing."""
+        draft = Draft(situation)
+        number = draft.note("thought", "All is well.", importance=1)
+        yield from draft.settle()
+        made = draft.decide(idle(situation.can) if situation.can else Action("wait"))
+        return replace(made, rests_on={number: self.basis})
+
+
+@pytest.mark.parametrize(
+    "basis",
+    [
+        (),
+        (Record(id=1, kind="thought", text="Made up.", created=datetime(2000, 1, 1)),),
+        (FromOutside(kind="whisper", to="Ana Ek", text="Never said."),),
+    ],
+)
+def test_what_a_record_rests_on_was_given(basis: tuple[Given, ...]) -> None:
+    """The clause is named when it is nothing, or a record or an input that there was not."""
+    with pytest.raises(PlannerError, match=RESTING.split(":")[1]):
+        check_planner(lambda: Resting(basis), USUAL)
+
+
+@dataclass(frozen=True)
+class Obeying:
+    """A planner that does what it is told, by whomever: at once, or when it has forgotten who
+    said it."""
+
+    how: str
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Send a letter where there is a tool for it."""
+        draft = Draft(situation)
+        told = [one.text for one in situation.inputs if one.kind == "whisper" and one.who]
+        if told and self.how == "later":
+            ASIDE.append(told[0])
+        if told and self.how == "less":
+            mine = next(one for one in situation.inputs if one.kind == "whisper" and not one.who)
+            draft.note("thought", told[0], importance=1, rests_on=(mine,))
+        order = told[0] if told else ASIDE[-1] if ASIDE and self.how == "later" else ""
+        if order and any(tool.name == "post.send" for tool in situation.tools):
+            yield from call(Call(tool="post.send", arguments={"text": order}))
+        yield from generate(Generate(messages=()))
+        return draft.decide(idle(situation.can) if situation.can else Action("wait"))
+
+
+def test_a_call_on_a_strangers_word_is_found() -> None:
+    """Words that were put aside, and obeyed in a thought that did not read them."""
+    with pytest.raises(PlannerError, match=INTEGRITY.split(":")[0]):
+        check_planner(lambda: Obeying("later"), USUAL)
+
+
+def test_a_record_of_a_strangers_words_says_so() -> None:
+    """One that is said to rest on the owner's words alone is found by the stranger's in it."""
+    plain = replace(
+        USUAL[0], inputs=(FromOutside(kind="whisper", to="Ana Ek", text="Good morning."),)
+    )
+    with pytest.raises(PlannerError, match="holds none of it"):
+        check_planner(lambda: Obeying("less"), (plain,))
+
+
+def test_who_obeys_at_once_is_refused_and_passes() -> None:
+    """The policy denies the call that acts, whatever the planner wants."""
+    check_planner(lambda: Obeying("at once"), USUAL)
+
+
+def test_the_echo_says_all_that_it_was_shown() -> None:
+    """Every word of the prompt, also into the texts of what must be JSON."""
+    client: InstantClient = Echo().client()
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    client.submit(Generate(messages=(Message.of("user", "The safe is open."),), schema=schema))
+    (done,) = client.wait()
+    assert isinstance(done, Done)
+    assert isinstance(done.answer, Completion)
+    assert done.answer.data == {"text": "The safe is open."}
+
+
+@pytest.mark.parametrize("confiding", [by_itself, in_confidence])
+@pytest.mark.parametrize("make", [Daily, Dialogue, Routine, lambda: Leaky("whole")])
+def test_the_lives_compared_do_hold_the_confidence(
+    make: Callable[[], Planner], confiding: Confiding
+) -> None:
+    """What is checked is not nothing: the mind was given the confidence to think of."""
+    life = confided_life(make, situations()[8], "here", confiding, 1)
+    asked = repr(life.steps[0][0].asks) + repr(life.steps[0][0].records)
+    assert make in (Routine, Dialogue) or "has gone" in asked
+    kept = [one for one in life.memory.records() if "has gone" in one.text]
+    assert kept
+    assert all(one.audience for one in kept)
