@@ -395,10 +395,20 @@ class Agent:
 
     def spend(self, guard: Guard) -> None:
         """Count what a thought that is not committed has used, where a life is bounded."""
+        self.charge(guard.calls, guard.tokens)
+
+    def charge(self, calls: int, tokens: int, *, kept: bool = True) -> None:
+        """Count calls and tokens for its life, where that is bounded; not ``kept``: for as long
+        as this object lives."""
         life = self.tools.policy.life
-        if life.calls is not None or life.tokens is not None:
-            calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
-            self._become(replace(self.state, calls=calls, tokens=tokens))
+        if life.calls is None and life.tokens is None:
+            return
+        calls, tokens = self.state.calls + calls, self.state.tokens + tokens
+        state = replace(self.state, calls=calls, tokens=tokens)
+        if kept:
+            self._become(state)
+        else:
+            self.state = state
 
     def _become(self, state: AgentState) -> None:
         """Take a state over; in a transaction, until that is rolled back."""
