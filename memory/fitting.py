@@ -108,13 +108,13 @@ def _field_fault(record: Record) -> str:
 def _sources_fault(sources: object) -> str:
     if sources is None:
         return ""
-    names = isinstance(sources, tuple) and all(isinstance(one, str) and one for one in sources)
-    if not names or list(sources) != sorted(set(sources)):
-        return (
-            f"sources {sources!r} are no tuple of names in order, each once; write "
-            "tuple(sorted({...})), or None for those of who said it"
-        )
-    return ""
+    names = sources if isinstance(sources, tuple) else (None,)
+    if all(isinstance(one, str) and one for one in names) and list(names) == sorted(set(names)):
+        return ""
+    return (
+        f"sources {sources!r} are no tuple of names in order, each once; write "
+        "tuple(sorted({...})), or None for those of who said it"
+    )
 
 
 def numbers_fault(name: str, values: object) -> str:
