@@ -49,6 +49,17 @@ class Stopped:
     reason: Literal["budget"] = "budget"
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A record that a thought wrote under rules for releases: its place among those of the
+    step, the names of the rules, the label it would have had, and what it rested on."""
+
+    place: int
+    rules: tuple[str, ...]
+    before: Label
+    evidence: tuple[RecordId, ...] = ()
+
+
 class Guard:
     """Watches one thought of ``who``, whose tools' policy holds, and keeps its ``label``: the
     join of the labels of all that it was given.
@@ -82,6 +93,7 @@ class Guard:
         self._label: Label | None = None
         self.calls, self.tokens, self.asks = 0, 0, 0
         self.refusals = 0
+        self.released: list[Released] = []
         self.because = ""
         self._before = (calls, tokens)
         self._whose = whose
