@@ -115,7 +115,9 @@ class Worst:
 def _choice(index: int, count: int) -> Choice:
     rest = 0.08 / (count - 1) if count > 1 else 0.0
     sure = 1.0 - rest * (count - 1)
-    return Choice(index=index, probabilities=tuple(sure if i == index else rest for i in range(count)))
+    return Choice(
+        index=index, probabilities=tuple(sure if i == index else rest for i in range(count))
+    )
 
 
 def _fit(schema: Json, noise: bytes, text: str) -> Json:

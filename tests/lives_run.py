@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,7 +38,6 @@ from denizens.core import (
 )
 from denizens.memory import (
     Budget,
-    CallBook,
     Claims,
     Documents,
     Folding,
@@ -57,7 +55,7 @@ from denizens.simulation import FILE, Simulation, fork
 from denizens.store import Store
 from denizens.tests.lives_minds import MARK, Everything, Worst
 from denizens.tests.lives_script import CONFIDENT, STRANGER, Happening, Script
-from denizens.tools import Policy, Tool, Toolbox, knowledge_search, memory_search, notes, tool
+from denizens.tools import Policy, Toolbox, knowledge_search, memory_search, notes, tool
 from denizens.world import Places, load_places
 from denizens.world.talks import heard_by
 
@@ -321,7 +319,9 @@ class Life:
     def _counter_remember(self, one: Happening) -> None:
         text = self._words(one)[:3000]
         result = self.counters[one.agent].call("remember", {"text": text}, person=one.who)
-        self._tell(one.who, "mcp remember", (dict(result.value or {}).get("remembered"), result.error))
+        self._tell(
+            one.who, "mcp remember", (dict(result.value or {}).get("remembered"), result.error)
+        )
         self._guard_of(one.agent)
 
     def _use(self, one: Happening) -> None:
