@@ -31,6 +31,7 @@ from ..core import (
     Persona,
     Planner,
     Record,
+    RecordId,
     Reply,
     Request,
     Seed,
