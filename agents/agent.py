@@ -310,8 +310,7 @@ class Agent:
             self.tools,
             calls=self.state.calls,
             tokens=self.state.tokens,
-            basis=self._basis,
-            unlabelled=self.memory.unlabelled,
+            whose=lambda record: self.memory.sources(record.id),
             listeners=listeners,
             given=given,
             labels=labels,
@@ -334,11 +333,6 @@ class Agent:
                 text = f'{self.id} said to {message.who}: "{line.text}"'
                 label = known.get(text, Label((source_of(message.who),)))
             yield line, join((label, Label((), circle)), self.id)
-
-    def _basis(self, number: RecordId) -> Record | None:
-        held = 0 < number < self.memory.next_id
-        known = self.memory.there([number]) if held else ()
-        return known[0] if known else None
 
     def _step(
         self,

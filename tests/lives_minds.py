@@ -90,7 +90,10 @@ class Worst:
         if isinstance(ask, Choose):
             if not ask.options:
                 return Failed(reason="refused", detail="there is nothing to choose")
-            return _choice(noise, len(ask.options))
+            names = [option.name for option in ask.options]
+            # Half the time it pays where it can, so that there is something to be caused.
+            paying = "pay" in names and noise[4] % 2 == 0
+            return _choice(names.index("pay") if paying else noise[0] % len(names), len(names))
         if isinstance(ask, Rate):
             value = ask.low + (ask.high - ask.low) * noise[0] / 255
             count = ask.high - ask.low + 1
@@ -109,8 +112,7 @@ class Worst:
         return f"{text} {marks}".strip()
 
 
-def _choice(noise: bytes, count: int) -> Choice:
-    index = noise[0] % count
+def _choice(index: int, count: int) -> Choice:
     rest = 0.08 / (count - 1) if count > 1 else 0.0
     sure = 1.0 - rest * (count - 1)
     return Choice(
@@ -207,13 +209,8 @@ class Everything:
             draft.use(records)
         said = yield from self._called(draft, words)
         draft.note("thought", f"{situation.persona.name} thinks: {said}"[:1200])
-        if self.narrow and records:
-            draft.note(
-                "thought",
-                f"So: {records[0].text}"[:800],
-                evidence=records[:1],
-                rests_on=records[:1],
-            )
+        if records:
+            draft.note("thought", f"So: {records[0].text}"[:800], evidence=records[:1])
         drafts = {**situation.state.drafts, "diary": said[:400]}
         draft.change(drafts=drafts, currently=said[:200], plan=(said[:100],))
         return said

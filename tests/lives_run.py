@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -237,8 +238,10 @@ class Life:
             return "There are 300 coins."
 
         facts = facts_of(memory)
-        made: list[Any] = [pay, page, purse, memory_search, knowledge_search, facts]
-        return Toolbox([*made, *notes(Notes(memory))])
+        made: list[Any] = [page, purse, memory_search, knowledge_search, facts]
+        made += notes(Notes(memory))
+        chosen = Random(self.script.seed).sample(made, 3) if self.script.seed % 2 else made
+        return Toolbox([pay, *chosen])
 
     # -- what is told and done ----------------------------------------------------------------
 
