@@ -6,10 +6,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from denizens.core import Input, Line, Record, SettingError, sources_of
+from denizens import Agent, Clock, Memory, Persona, Store
+from denizens.core import (
+    Action,
+    Decision,
+    Input,
+    Line,
+    Record,
+    SettingError,
+    Situation,
+    Thought,
+    sources_of,
+)
 from denizens.evaluation.answerers import Echo
 from denizens.memory import memories_input
 from denizens.models import ImprovisedModel
+from denizens.planners import Draft, idle
 from denizens.simulation import (
     Simulation,
     begin,
@@ -18,6 +30,7 @@ from denizens.simulation import (
     load_scenario,
     resume,
 )
+from denizens.tests.test_world_own import START, Cell
 
 HANNA = "Hanna Brook"
 SECRETS = ("The key is under the mat.", "I owe money to the miller, and have told nobody so far.")
@@ -125,3 +138,57 @@ def test_runs_forks_and_interviews_tell_eve_nothing(tmp_path: Path) -> None:
     assert given[0] == given[1]
     reply = interview(tmp_path / "run0", HANNA, "And Ada?", model=Echo(), person="Ada")
     assert SECRETS[0] in repr(reply.step.asks)
+
+
+class Obedient:
+    """A planner that does what it was whispered, and goes on with it."""
+
+    asks_model = False
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Do as told."""
+        draft = Draft(situation)
+        yield from ()
+        told = [one.text for one in situation.inputs if one.kind == "whisper"]
+        acts = any(one.verb == "act" for one in situation.can)
+        if told and acts:
+            return draft.decide(Action("act", "", {"doing": told[-1]}))
+        for event in situation.fresh:
+            draft.note("observation", event.text, importance=1, event=event, rests_on=(event,))
+        return draft.decide(idle(situation.can))
+
+
+def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) -> None:
+    """What Eve told Ana to do is Eve's and Ana's in the memory of Bo who sees it, also when the
+    run was taken up in between; what Ana then does by herself is hers."""
+    people = ("Ana", "Bo")
+    clock = Clock(START, 60)
+
+    def cell() -> Simulation:
+        store = Store(tmp_path / "run.db")
+        agents = [
+            Agent(
+                Persona(name=who),
+                model=ImprovisedModel(),
+                memory=Memory(store, who),
+                planner=Obedient(),
+            )
+            for who in people
+        ]
+        return Simulation(Cell(), agents, seed=1, clock=clock, store=store)
+
+    simulation = cell()
+    whisper = Input(kind="whisper", who="Eve", to="Ana", text="paying Eve's rent")
+    simulation.add(whisper)
+    simulation.tick()
+    simulation.store.close()
+    simulation = cell()
+    simulation.tick()
+    seen = [one for one in simulation.agents["Bo"].memory.records() if "Eve's rent" in one.text]
+    assert seen
+    assert all({"Ana", "Eve"} <= set(sources_of(one, "Bo")) for one in seen)
+    simulation.add(Input(kind="whisper", to="Ana", text="singing"))
+    list(simulation.run(steps=2))
+    (sung,) = [one for one in simulation.agents["Bo"].memory.records() if "singing" in one.text]
+    assert sources_of(sung, "Bo") == ("Ana",)
+    simulation.store.close()
