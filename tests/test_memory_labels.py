@@ -20,6 +20,8 @@ from denizens.memory import (
     export_lines,
     import_lines,
     recall_many,
+    rewind,
+    searched,
 )
 from denizens.memory.forgetting import forget
 from denizens.memory.origins import UNKNOWN
@@ -185,6 +187,51 @@ def test_an_old_file_stays_old_by_export_fork_and_repair(tmp_path: Path) -> None
     third = Memory(":memory:", "Bo")
     import_lines(third, tmp_path / "old.jsonl")
     assert all(map(third.unlabelled, range(1, 6)))
+
+
+def test_what_cannot_be_told_of_an_old_file_is_said(tmp_path: Path) -> None:
+    """Forgetting takes what rests on her words by evidence; own thoughts without any stay, and
+    are named."""
+    path = tmp_path / "bo.db"
+    old_file(path)
+    done = forget(path, "Eve", now=NOON)
+    assert done.records == {"Bo": 2}
+    assert done.left == (
+        "memory of Bo: 1 own records from before there were labels, of which nobody knows whose "
+        "words they rest on: records 2",
+    )
+
+
+def test_a_fork_of_an_old_file_counts_what_is_left(tmp_path: Path) -> None:
+    """What is written after a fork has labels, though a record of its number once had none."""
+    path = tmp_path / "bo.db"
+    old_file(path)
+    with Memory(path, "Bo") as memory:
+        memory.store.execute("DELETE FROM memory_records WHERE id > 2")
+        rewind(memory.store, 0)
+        new = memory.remember("so", at=NOON, kind="thought", evidence=[1])
+        assert new.id == 3
+        assert new.sources == ("Eve",)
+        assert [memory.unlabelled(n) for n in (1, 2, 3)] == [True, True, False]
+
+
+def test_what_was_searched_does_not_depend_on_what_is_in_memory(tmp_path: Path) -> None:
+    """A record out of recall counts as little before the file is read anew as after, in the past
+    none of later."""
+    path, file = tmp_path / "bo.db", tmp_path / "a.md"
+    cue = Cue(text="x", at=NOON)
+    with Memory(path, "Bo") as memory:
+        memory.add([record(1)], step=1)
+        file.write_text("The oven is hot.\n")
+        Documents(memory).add(file, at=NOON, audience="Ada")
+        memory.add([record(3, audience=("Cy",))], step=2)
+        assert searched(memory.as_of(1), cue) == ("Ada",)
+        assert searched(memory, cue) == ("Bo",)
+        Documents(memory).remove("a.md")
+        assert searched(memory, cue) == ("Cy",)
+        assert searched(memory, Cue(text="x", at=NOON, person="Ada")) == ()
+    with Memory(path, "Bo") as memory:
+        assert searched(memory, cue) == ("Cy",)
 
 
 # -- quarantine ----------------------------------------------------------------------------
