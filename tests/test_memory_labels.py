@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from denizens.core import EVERYBODY, Cue, Label, MemoryFault, Record
+from denizens.core import EVERYBODY, Cue, Label, MemoryFault, Record, SettingError
 from denizens.memory import (
     Budget,
     Claims,
@@ -19,6 +19,8 @@ from denizens.memory import (
     Notes,
     export_lines,
     import_lines,
+    memories_input,
+    memories_of,
     recall_many,
     rewind,
     searched,
@@ -449,6 +451,25 @@ def test_an_export_for_a_person_tells_of_no_others(tmp_path: Path) -> None:
 
     assert exported(3) == exported(0)
     assert '"id":1,' in exported(0)
+
+
+def test_what_somebody_hands_over_as_memories_is_of_their_words() -> None:
+    """Also where it is said to be the agent's own thought; the agent's own are as they were."""
+    own = record(1, "I owe Eve gold")
+    given_ = replace(memories_input([own], "Bo"), who="Eve")
+    assert [one.sources for one in memories_of(given_, 7)] == [("Eve",)]
+    assert memories_of(memories_input([own], "Bo"), 7) == (replace(own, id=7),)
+
+
+def test_nobody_is_called_everybody() -> None:
+    """A record for a person called so would be heard by all; a cue's listeners are names."""
+    memory = Memory(":memory:", "Bo")
+    with pytest.raises(MemoryFault, match="names nobody"):
+        memory.add([record(1, audience=(EVERYBODY,))])
+    with pytest.raises(SettingError):
+        Notes(memory).write("a", "b", at=NOON, audience=[EVERYBODY])
+    with pytest.raises(MemoryFault, match="listeners"):
+        memory.recall(Cue(text="x", at=NOON, listeners="Ada"))  # type: ignore[arg-type]
 
 
 # -- erasing -------------------------------------------------------------------------------
