@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -681,3 +682,71 @@ def test_labels_only_grow(
                 narrow = set(one.audience)
                 assert narrow
                 assert narrow == {"Bo"} or narrow.issubset(basis.audience)
+
+
+# -- what was told in confidence ------------------------------------------------------------
+
+FACTS = ("Dee lives in Leeds.", "Dee lives in Porto.", "Dee likes rye.", "Dee moved to Hull.")
+TOLD = st.lists(
+    st.tuples(
+        st.sampled_from(FACTS),
+        st.sampled_from(["Ada", "Eve", "Bo"]),
+        st.sampled_from(["", "Ada", "Eve"]),
+        st.integers(0, 3),
+        st.one_of(st.none(), st.integers(0, 20)),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def lived(told: list[tuple[str, str, str, int, int | None]], secrets: bool, path: Path) -> object:
+    """All that Eve is given by a memory that was told these lines, with or without what is for
+    Ada only or rests on that; then a night's folding, learning and forgetting Cy."""
+    memory = Memory(path, "Bo", embed=embedded)
+    numbers: dict[int, int] = {}
+    private: set[int] = set()
+    for place, (text, who, whom, day, basis) in enumerate(told):
+        evidence = () if basis is None or basis >= place else (basis,)
+        if whom == "Ada" or private.intersection(evidence):
+            private.add(place)
+            if not secrets:
+                continue
+        made = memory.remember(
+            text,
+            at=NOON + timedelta(days=day),
+            kind="thought" if who == "Bo" else "utterance",
+            who=who,
+            audience=[whom] if whom else [],
+            evidence=[numbers[number] for number in evidence],
+        )
+        numbers[place] = made.id
+    Claims(memory).learn(memory.records())
+    night = NOON + timedelta(days=9)
+    Folding(memory).keep(Budget(records=10, per_day=2), at=night)
+    memory.store.close()
+    forget(path, "Cy", now=night)
+    memory = Memory(path, "Bo", embed=embedded)
+    found = []
+    for rules in ("paper", "hybrid", "reverie"):
+        cue = Cue(text="Where does Dee live?", at=night, person="Eve", limit=50, rules=rules)
+        found.append([(hit.record.text, hit.score, hit.why) for hit in memory.recall(cue)])
+    export_lines(memory, path.with_suffix(".jsonl"), person="Eve")
+    claims = [
+        (str(one), one.since, one.until, one.confidence, one.words_of)
+        for one in Claims(memory).all(person="Eve", past=True)
+    ]
+    memory.store.close()
+    return found, claims, path.with_suffix(".jsonl").read_text()
+
+
+@given(told=TOLD)
+@settings(max_examples=40, deadline=None)
+def test_eve_is_given_the_same_whatever_ada_confided(
+    told: list[tuple[str, str, str, int, int | None]],
+) -> None:
+    """Recall and scores by three rule sets, claims with their validity, and the export, after
+    folding, learning and forgetting."""
+    with tempfile.TemporaryDirectory() as folder:
+        with_them, without = Path(folder, "one.db"), Path(folder, "two.db")
+        assert lived(told, True, with_them) == lived(told, False, without)
