@@ -41,6 +41,8 @@ from denizens.simulation.building import policy_of
 from denizens.simulation.receipts import receipts
 from denizens.store import Store
 from denizens.tools import Policy, Release
+from hypothesis import given
+from hypothesis import strategies as st
 
 NINE = datetime(2026, 5, 2, 9)
 SECRET = "Ada said that she is leaving Leeds"
@@ -247,6 +249,29 @@ def test_rules_clear() -> None:
     assert Policy(releases=both).released(label)[0].sources == ("document:rules.md", "tool:web.get")
     narrow = Release(name="a", of=("Ada",), to=("*",), clears=("Eve",))
     assert Policy(releases=(narrow,)).released(label) == (label, ())
+
+
+people = st.lists(st.sampled_from(["Ada", "Bo", "Cy", "*"]), max_size=2).map(tuple)
+known = st.lists(st.sampled_from(["Ada", "Bo", "Cy"]), max_size=3).map(
+    lambda names: tuple(sorted(set(names)))
+)
+
+
+@given(st.lists(st.tuples(people, people, people), max_size=3), known, known)
+def test_rules_never_narrow(
+    rules: list[tuple[tuple[str, ...], ...]], sources: tuple[str, ...], audience: tuple[str, ...]
+) -> None:
+    """Whatever the rules, nobody loses what was for them, no source is added, and a label that
+    changed has the rule's name."""
+    made = [
+        Release(name=str(n), of=of if to else (), to=to if of else (), clears=clears or ("Dee",))
+        for n, (of, to, clears) in enumerate(rules)
+    ]
+    label = Label(sources, audience)
+    wider, used = Policy(releases=tuple(made)).released(label, owner="Bo")
+    assert set(wider.sources) <= set(sources)
+    assert not wider.audience or (audience and set(wider.audience) >= set(audience))
+    assert (wider != label) == bool(used)
 
 
 @pytest.mark.parametrize(
