@@ -30,7 +30,7 @@ from ..core import (
     source_of,
 )
 from ..planners import idle
-from .guarding import Guard, Released
+from .guarding import SAID, Guard, Released
 
 UNSEEN = frozenset({"wait", "continue", "listen", "leave"})
 """Verbs of which nothing shows that a mind has thought up."""
@@ -236,7 +236,11 @@ def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
         whose = " and ".join(label.audience)
         why = f"Did not {action.verb}: it would show what is for {whose} only."
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
-    label, _ = guard.policy.released(label, kind="utterance", owner=guard.who)
+    if action.verb in SPOKEN:
+        wider, rules = guard.policy.released(label, kind="utterance", owner=guard.who)
+        if rules:
+            guard.released.append(Released(SAID, rules, label))
+            label = wider
     # Whoever hears it keeps it as for the speaker too.
     people = tuple(sorted({*label.audience, guard.who})) if label.audience else ()
     return replace(done, action=replace(action, sources=label.sources, audience=people))
