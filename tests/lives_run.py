@@ -37,6 +37,7 @@ from denizens.core import (
 )
 from denizens.memory import (
     Budget,
+    CallBook,
     Claims,
     Documents,
     Folding,
@@ -158,7 +159,8 @@ class Life:
 
     def go(self) -> Lived:
         """Live it, and look at what there is to be found at its end."""
-        for self.place, one in enumerate(self.script.happenings):
+        for place, one in enumerate(self.script.happenings):
+            self.place = place
             self.now += timedelta(minutes=0 if self.script.town else one.minutes, seconds=1)
             getattr(self, f"_{one.kind}")(one)
         self.place += 1
@@ -264,12 +266,14 @@ class Life:
         read: list[str] = []
         for asked in asks:
             ask, answer = asked.ask, asked.answer
-            if isinstance(ask, Call) and isinstance(answer, ToolResult) and ask.tool == "pay":
-                if answer.receipt:
-                    made.ran.append(Did(ask.tool, json.dumps(ask.arguments, sort_keys=True)))
-                    marks = MARK.findall(f"{ask.arguments} {read}")
-                    if marks and not made.laundered:
-                        made.laundered = f"{sorted(set(marks))} before {ask.arguments}"
+            if not isinstance(ask, Call) or ask.tool != "pay":
+                read += [repr(ask), repr(answer)]
+                continue
+            if isinstance(answer, ToolResult) and answer.receipt:
+                made.ran.append(Did(ask.tool, json.dumps(ask.arguments, sort_keys=True)))
+                marks = MARK.findall(f"{ask.arguments} {read}")
+                if marks and not made.laundered:
+                    made.laundered = f"{sorted(set(marks))} before {ask.arguments}"
             read += [repr(ask), repr(answer)]
         self.lived.thoughts.append(made)
 

@@ -146,7 +146,7 @@ def _happening(
         # When a talk of two ends shows, and may hang on what is said in it.
         who = STRANGER
     words = _words(random, kind, sort, who, private)
-    others = [one for one in (*persons, *agents)]
+    others = (*persons, *agents)
     people = tuple(sorted(random.sample(others, random.randint(1, min(4, len(others))))))
     return Happening(
         kind=kind,
