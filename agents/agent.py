@@ -48,6 +48,7 @@ from ..core import (
     label_of,
     repaired,
     source_of,
+    to_json,
     traced,
 )
 from ..memory import (
@@ -77,6 +78,7 @@ from .labelling import (
     withheld_from,
     without,
 )
+from .releasing import RELEASES, record_release, release
 from .replying import Responder, learning, replying
 from .skills import with_skills
 from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
@@ -308,8 +310,7 @@ class Agent:
             self.tools,
             calls=self.state.calls,
             tokens=self.state.tokens,
-            basis=self._basis,
-            unlabelled=self.memory.unlabelled,
+            whose=lambda record: self.memory.sources(record.id),
             listeners=listeners,
             given=given,
             labels=labels,
@@ -333,11 +334,6 @@ class Agent:
                 label = known.get(text, Label((source_of(message.who),)))
             yield line, join((label, Label((), circle)), self.id)
 
-    def _basis(self, number: RecordId) -> Record | None:
-        held = 0 < number < self.memory.next_id
-        known = self.memory.there([number]) if held else ()
-        return known[0] if known else None
-
     def _step(
         self,
         done: Decision | Stopped,
@@ -359,7 +355,11 @@ class Agent:
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
             done = replace(done, state=replace(done.state, calls=calls, tokens=tokens))
-        return _step(done, asks, stopped)
+        step = _step(done, asks, stopped)
+        if not guard.released:
+            return step
+        lines = tuple((RELEASES, to_json(one)) for one in guard.released)
+        return replace(step, beside=(*step.beside, *lines))
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step: new memories, last accesses, the next state. The only writer;
@@ -381,15 +381,28 @@ class Agent:
         if step.used:
             self.memory.touch(step.used, step=number, at=at)
         for log, line in step.beside:
-            write_beside(self.memory.store, self.id, log, line, step=number)
+            if log == RELEASES:
+                record_release(self, step.records, line, number)
+            else:
+                write_beside(self.memory.store, self.id, log, line, step=number)
         self._become(step.state)
 
     def spend(self, guard: Guard) -> None:
         """Count what a thought that is not committed has used, where a life is bounded."""
+        self.charge(guard.calls, guard.tokens)
+
+    def charge(self, calls: int, tokens: int, *, kept: bool = True) -> None:
+        """Count calls and tokens for its life, where that is bounded; not ``kept``: for as long
+        as this object lives."""
         life = self.tools.policy.life
-        if life.calls is not None or life.tokens is not None:
-            calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
-            self._become(replace(self.state, calls=calls, tokens=tokens))
+        if life.calls is None and life.tokens is None:
+            return
+        calls, tokens = self.state.calls + calls, self.state.tokens + tokens
+        state = replace(self.state, calls=calls, tokens=tokens)
+        if kept:
+            self._become(state)
+        else:
+            self.state = state
 
     def _become(self, state: AgentState) -> None:
         """Take a state over; in a transaction, until that is rolled back."""
@@ -525,6 +538,21 @@ class Agent:
         another process. Raises SettingError when nothing waits under that key."""
         talk = Talking.kept(self, key, Approval(yes, note, by))
         return talk.go_on(on_text=on_text, approve=approve, listener=listener)
+
+    @check_arguments
+    @exclusive(_owner)
+    def release(
+        self,
+        record: RecordId,
+        *,
+        audience: str | Sequence[str] | None = None,
+        clear: Sequence[str] = (),
+        by: str,
+        why: str = "",
+    ) -> Record:
+        """Write a memory anew that is for more people or rests on fewer sources, on the word of
+        ``by``; the book of calls keeps that. See ``agents.releasing.release``."""
+        return release(self, record, audience=audience, clear=clear, by=by, why=why)
 
     def requests(self) -> tuple[Request, ...]:
         """The calls of this agent's replies and steps that wait for a person."""

@@ -22,6 +22,7 @@ from ..core import (
     Reply,
     SettingError,
     Step,
+    ToolResult,
     Waiting,
     answer_from_json,
     digest,
@@ -63,6 +64,14 @@ class Telling:
                 self._on_text(piece)
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How many calls and tokens something has used."""
+
+    calls: int = 0
+    tokens: int = 0
+
+
 @dataclass
 class Talking:
     """A message to an agent on its way to an answer. A thought that waits is the message,
@@ -73,6 +82,8 @@ class Talking:
     session: tuple[Line, ...] = ()
     scope: str = ""
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
+    used: Used = Used()
+    """The calls and tokens that its life was charged for already, while it waited."""
 
     @classmethod
     def kept(cls, agent: Agent, key: str, approval: Approval) -> Talking:
@@ -93,6 +104,7 @@ class Talking:
             tuple(from_json(Line, line) for line in thought["session"]),
             scope,
             {path: (mark, answer_from_json(one)) for path, mark, one in thought["answers"]},
+            Used(*thought.get("used", (0, 0))),
         )
 
     def go_on(
@@ -110,6 +122,8 @@ class Talking:
                 "with it too; let a tool use its memory, or talk with another agent"
             )
         agent.answering = True
+        # Charged for anew with all of the thought, whether it is committed or not.
+        agent.charge(-self.used.calls, -self.used.tokens, kept=False)
         try:
             return self._answered(on_text, approve, listener)
         finally:
@@ -143,13 +157,20 @@ class Talking:
         thought = agent.reply(self.message, self.session)
         try:
             reply = drive({agent.id: thought}, faculties)[agent.id]
-        except Waiting as waiting:
+            # Before it is written: who no longer listens may still break it off.
+            telling.finish(reply.text)
+        except BaseException as error:
+            # What is not committed has cost something all the same.
+            self.used = Used(
+                self.used.calls + faculties.used.calls, self.used.tokens + faculties.used.tokens
+            )
+            agent.charge(self.used.calls, self.used.tokens)
+            if not isinstance(error, Waiting):
+                raise
             if book:
                 book.suspend(caller.scope, agent.id, self._thought())
-            idle = Step(action=Action("wait"), state=agent.state, why=str(waiting))
-            return Reply(text="", step=idle, waits=waiting.requests, resolve="waiting")
-        # Before it is written: who no longer listens may still break it off.
-        telling.finish(reply.text)
+            idle = Step(action=Action("wait"), state=agent.state, why=str(error))
+            return Reply(text="", step=idle, waits=error.requests, resolve="waiting")
         with store.transaction():
             reply = replace(reply, step=_counted_on(reply.step, agent.memory.next_id))
             agent.commit(reply.step, number=agent.memory.shelf.last_step, at=self.message.at)
@@ -164,6 +185,7 @@ class Talking:
             "message": to_json(self.message),
             "session": [to_json(line) for line in self.session],
             "answers": [[path, mark, to_json(one)] for path, (mark, one) in self.answers.items()],
+            "used": [self.used.calls, self.used.tokens],
         }
 
 
@@ -219,6 +241,8 @@ class _Kept:
         self._answers = answers
         self._ready: list[tuple[AskId, Answer]] = []
         self._asked: dict[str, str] = {}
+        self.used = Used()
+        """What the answers used that were not there before."""
 
     def submit(self, where: AskId, ask: Ask) -> None:
         mark = digest(to_json(ask))
@@ -237,4 +261,7 @@ class _Kept:
         answers = self._inner.wait()
         for where, answer in answers:
             self._answers[where.path] = (self._asked[where.path], answer)
+            tokens = int(getattr(answer, "tokens_in", 0)) + int(getattr(answer, "tokens_out", 0))
+            calls = int(isinstance(answer, ToolResult))
+            self.used = Used(self.used.calls + calls, self.used.tokens + tokens)
         return answers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, cast
 
@@ -32,7 +32,6 @@ from ..core import (
 )
 from ..planners import call_key
 from ..tools import Toolbox, matches
-from ..tools.policy import NOBODY
 
 T = TypeVar("T")
 
@@ -50,16 +49,27 @@ class Stopped:
     reason: Literal["budget"] = "budget"
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A record that a thought wrote under rules for releases: its place among those of the
+    step, the names of the rules, the label it would have had, and what it rested on."""
+
+    place: int
+    rules: tuple[str, ...]
+    before: Label
+    evidence: tuple[RecordId, ...] = ()
+
+
 class Guard:
     """Watches one thought of ``who``, whose tools' policy holds, and keeps its ``label``: the
     join of the labels of all that it was given.
 
     It begins with what is ``given``, each with its label, and with further ``labels`` and
-    ``sources``; ``calls`` and ``tokens`` are what its life has used; ``basis`` looks up a record
-    that another rests on, ``unlabelled`` says which were written before there were labels.
-    ``listeners`` are who hears or sees what comes of the thought (none: nobody): what not all of
-    them may hear is not given to it. What it decides depends on the
-    asks and answers alone, so a thought run again from its record is stopped at the same place.
+    ``sources``; ``calls`` and ``tokens`` are what its life has used; ``whose`` says on whose
+    words a record of the memory rests besides those of who said it. ``listeners`` are who hears
+    or sees what comes of the thought (none: nobody): what not all of them may hear is not given
+    to it. What it decides depends on the asks and answers alone, so a thought run again from its
+    record is stopped at the same place.
     """
 
     def __init__(
@@ -70,8 +80,7 @@ class Guard:
         sources: Iterable[str] = (),
         calls: int = 0,
         tokens: int = 0,
-        basis: Callable[[RecordId], Record | None] = lambda number: None,
-        unlabelled: Callable[[RecordId], bool] = lambda number: False,
+        whose: Callable[[Record], Iterable[str]] = lambda record: (),
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[Given, Label]] = (),
         labels: Iterable[Label] = (),
@@ -84,12 +93,11 @@ class Guard:
         self._label: Label | None = None
         self.calls, self.tokens, self.asks = 0, 0, 0
         self.refusals = 0
+        self.released: list[Released] = []
         self.because = ""
         self._before = (calls, tokens)
-        self._basis = basis
-        self._unlabelled = unlabelled
+        self._whose = whose
         self._box = box
-        self._traced: set[RecordId] = set()
         # By a call's key: its tool, and what is told to whoever makes it again.
         self._made: dict[str, tuple[str, str]] = {}
         self._recalled: dict[RecordId, Record] = {}
@@ -224,7 +232,7 @@ class Guard:
         if isinstance(answer, Recalled):
             records = [one for hit in answer.hits for one in (hit.record, *hit.around)]
             self._recalled.update((record.id, record) for record in records)
-            words = {source for record in records for source in self._whose(record)}
+            words = {source for record in records for source in self._whose_words(record)}
             audiences = (Label((), record.audience) for record in records)
             self.take(Label(tuple(words), answer.audience), *audiences)
         elif isinstance(answer, Failed | ToolResult) and answer.reason == "budget":
@@ -261,26 +269,9 @@ class Guard:
         """Take in what the thought was given besides, by the labels of that."""
         self._label = join((self.label, *labels), self.who)
 
-    def _whose(self, record: Record) -> Iterator[str]:
-        """Whose words are in a record that was not looked into yet."""
-        if record.id not in self._traced:
-            yield from self._whose_words(record)
-
     def _whose_words(self, record: Record) -> set[str]:
-        """Whose words are in a record, and in all that it rests on: a record that was written
-        before there were labels has but its evidence."""
-        rest, known, found = [record], set[RecordId](), set[str]()
-        while rest:
-            one = rest.pop()
-            if one.id in known:
-                continue
-            known.add(one.id)
-            found.update(sources_of(one, self.who))
-            if one.who in ("", self.who) and not one.evidence and self._unlabelled(one.id):
-                found.add(NOBODY)
-            rest.extend(basis for number in one.evidence if (basis := self._basis(number)))
-        self._traced |= known
-        return found
+        """Whose words are in a record and in all that it rests on."""
+        return {*self._whose(record), *sources_of(record, self.who)}
 
 
 def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | Stopped]:

@@ -30,7 +30,7 @@ from ..core import (
     source_of,
 )
 from ..planners import idle
-from .guarding import Guard
+from .guarding import Guard, Released
 
 UNSEEN = frozenset({"wait", "continue", "listen", "leave"})
 """Verbs of which nothing shows that a mind has thought up."""
@@ -213,7 +213,7 @@ def _within(audience: Sequence[AgentId], people: Sequence[AgentId]) -> bool:
 
 def _records(done: Decision, guard: Guard) -> Iterator[Record]:
     made: dict[RecordId, Label] = {}
-    for record in done.records:
+    for place, record in enumerate(done.records):
         given = done.rests_on.get(record.id)
         basis = [guard.label if given is None else guard.of(given)]
         basis += [made[number] for number in record.evidence if number in made]
@@ -221,11 +221,15 @@ def _records(done: Decision, guard: Guard) -> Iterator[Record]:
         plain = plain_sources(record, guard.who)
         # What is seen of a thing stands under its name, which is nobody's.
         own = () if record.kind == "observation" and given is not None else plain
-        sources = tuple(sorted({*label.sources, *own}))
-        made[record.id] = Label(sources, label.audience)
-        yield replace(
-            record, audience=label.audience, sources=None if sources == plain else sources
-        )
+        whole = Label(tuple(sorted({*label.sources, *own})), label.audience)
+        label, rules = guard.policy.released(whole, kind=record.kind, owner=guard.who)
+        if rules:
+            guard.released.append(Released(place, rules, whole, record.evidence))
+            # Of what it rests on it would take the label again.
+            record = replace(record, evidence=(), depth=0)
+        made[record.id] = label
+        sources = None if label.sources == plain else label.sources
+        yield replace(record, audience=label.audience, sources=sources)
 
 
 def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
@@ -237,6 +241,7 @@ def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
         whose = " and ".join(label.audience)
         why = f"Did not {action.verb}: it would show what is for {whose} only."
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
+    label, _ = guard.policy.released(label, kind="utterance", owner=guard.who)
     # Whoever hears it keeps it as for the speaker too.
     people = tuple(sorted({*label.audience, guard.who})) if label.audience else ()
     return replace(done, action=replace(action, sources=label.sources, audience=people))

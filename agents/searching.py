@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core import Label, join, label_of, source_of
+from ..core import Label, join
 from ..memory import Claims, Memory
 from ..tools import Fact, Tool, ToolContext, fact_search
 
@@ -22,7 +22,7 @@ def facts_of(memory: Memory, claims: Claims | None = None) -> Tool[..., Sequence
     held = claims or Claims(memory)
 
     def look(subject: str, relation: str, context: ToolContext) -> list[Fact]:
-        context.rests_on(join(_labels(memory, held, context.person), memory.agent))
+        context.rests_on(join(_labels(held, context.person), memory.agent))
         return [
             Fact(
                 fact=str(claim),
@@ -36,11 +36,8 @@ def facts_of(memory: Memory, claims: Claims | None = None) -> Tool[..., Sequence
     return fact_search(look)
 
 
-def _labels(memory: Memory, held: Claims, person: AgentId) -> Iterator[Label]:
+def _labels(held: Claims, person: AgentId) -> Iterator[Label]:
     """The labels of all statements that a search looks through: each of them may end a fact,
     or make a name mean somebody else."""
     for statement in held.statements(person):
-        who = statement.who if statement.who != memory.agent else ""
-        yield Label((source_of(who),) if who else (), statement.audience)
-        for record in memory.there(statement.sources):
-            yield Label(label_of(record, memory.agent).sources)
+        yield Label(statement.words_of, statement.audience)

@@ -107,4 +107,6 @@ def _line(one: Receipt) -> str:
         came = f"{result.value!r}" if result.ok else f"{result.reason}: {result.error}"
     took = f" in {one.entry.seconds:.3f} s" if one.entry and one.entry.seconds else ""
     why = f" ({one.call.why})" if one.call.why else ""
-    return f"{what}{why} -> {came}{took}"
+    leave = one.entry.approval if one.entry else None
+    by = f", on the word of {leave.by}" if leave and leave.by else ""
+    return f"{what}{why} -> {came}{took}{by}"

@@ -19,7 +19,7 @@ from .memory import Memory
 from .notebook import Notes
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
 from .smallville import load_memories, memories_input, memories_of
-from .table import agents, prepare, rewind
+from .table import agents, prepare, rewind, vector_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,7 @@ __all__ = [
     "rewind",
     "rule_set",
     "searched",
+    "vector_of",
     "write_beside",
 ]
 

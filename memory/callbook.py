@@ -18,6 +18,7 @@ from ..core import (
     Approval,
     AskId,
     Json,
+    RecordId,
     Request,
     RunCorrupt,
     RunError,
@@ -37,6 +38,9 @@ T = TypeVar("T")
 State: TypeAlias = Literal["waits", "began", "done", ""]
 
 PART = "calls"
+RELEASE = "release"
+"""In the place of a tool's name, and first in the place of a call in its thought: not a call, but
+that the label of a record was released."""
 SCHEMA = (
     """
     CREATE TABLE calls(key TEXT PRIMARY KEY, step INTEGER, agent TEXT, path TEXT, state TEXT,
@@ -170,6 +174,46 @@ class CallBook:
             if known:
                 entry = replace(known, began=entry.began, seconds=entry.seconds)
             self._write(key, where, entry)
+
+    # -- releases -------------------------------------------------------------------
+
+    def keep_release(
+        self,
+        where: AskId,
+        arguments: Json,
+        *,
+        sources: tuple[str, ...],
+        why: str = "",
+        approval: Approval | None = None,
+    ) -> None:
+        """Write down, inside the caller's transaction, that the label of a record
+        (``arguments``: which, and how) was released: by the person of ``approval``, else by the
+        rules that the arguments name. ``sources`` are those it had, ``where`` whose it is."""
+        where = replace(where, path=f"{RELEASE}/{arguments['record']}")
+        key = f"{where.agent}/{where.step}/{where.path}"
+        request = Request(
+            key=key,
+            who=where.agent,
+            tool=RELEASE,
+            arguments=arguments,
+            why=why,
+            sources=sources,
+            because="",
+        )
+        result = ToolResult(ok=True, value="released", receipt=key)
+        self._write(
+            key, where, Entry(request=request, approval=approval, began=_now(), result=result)
+        )
+
+    def released(self, agent: AgentId) -> dict[RecordId, tuple[str, ...]]:
+        """The agent's records of which a label was released, each with the sources it had."""
+        return {
+            int(request.arguments["record"]): request.sources
+            for where, entry in self.entries("done")
+            if where.agent == agent
+            and where.path.startswith(f"{RELEASE}/")
+            and (request := entry.request)
+        }
 
     # -- all of them ----------------------------------------------------------------
 

@@ -109,13 +109,12 @@ def _sources_fault(sources: object) -> str:
     if sources is None:
         return ""
     names = sources if isinstance(sources, tuple) else (None,)
-    strange = any(not isinstance(one, str) or not one for one in names)
-    if strange or list(names) != sorted(set(names)):
-        return (
-            f"sources {sources!r} are no tuple of names in order, each once; write "
-            "tuple(sorted({...})), or None for those of who said it"
-        )
-    return ""
+    if all(isinstance(one, str) and one for one in names) and list(names) == sorted(set(names)):
+        return ""
+    return (
+        f"sources {sources!r} are no tuple of names in order, each once; write "
+        "tuple(sorted({...})), or None for those of who said it"
+    )
 
 
 def numbers_fault(name: str, values: object) -> str:

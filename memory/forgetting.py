@@ -178,6 +178,8 @@ def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> froze
     only."""
     going: set[RecordId] = set()
     origins = Origins(agent, unlabelled(store, agent))
+    # A source that was cleared is one still, where it comes to whose words they were.
+    released = CallBook(store).released(agent)
     for row in read_rows(store, agent):
         record = row.record
         origins.extend([record])
@@ -187,7 +189,7 @@ def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> froze
         rests = bool(record.evidence) and going.issuperset(record.evidence)
         rests |= record.kind == "summary" and not going.isdisjoint(record.evidence)
         alone = bool(record.audience) and all(map(whom.is_name, record.audience))
-        sources = any(map(whom.is_source, origins.of(record.id)))
+        sources = any(map(whom.is_source, (*origins.of(record.id), *released.get(record.id, ()))))
         theirs = whom.is_name(record.who) or sources or alone or rests
         if theirs or (mentions and _mentioned(record, whom)):
             going.add(record.id)

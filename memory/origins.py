@@ -6,11 +6,10 @@ becomes cleaner by losing its evidence. See ``core.labels`` for labels.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ..core import (
     AgentId,
@@ -24,9 +23,9 @@ from ..core import (
 )
 from ..core.labels import Audience
 from ..core.text import name_form
-from .columns import Column
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 UNKNOWN = "unknown:"
@@ -62,19 +61,19 @@ class Origins:
         self.before = before
         self.labels: dict[tuple[str, ...], int] = {(): 0}
         self._lists: list[tuple[str, ...]] = [()]
-        self._column = Column(np.int32)
+        self._numbers = array("i")
         self._fresh: list[int] = []
         self._known: dict[tuple[AgentId, str, bool], int] = {}
 
     def __len__(self) -> int:
-        return len(self._column)
+        return len(self._numbers)
 
     def extend(self, records: Sequence[Record]) -> None:
         """Take in the next records, in order of their numbers."""
         self._fresh = []
         for record in records:
             self._fresh.append(self._number(record))
-        self._column.extend(self._fresh)
+        self._numbers.extend(self._fresh)
         self._fresh = []
 
     def _number(self, record: Record) -> int:
@@ -113,15 +112,19 @@ class Origins:
     def of(self, number: RecordId) -> tuple[str, ...]:
         """The sources of a record, in order; none for a number that no record has."""
         place = number - 1
-        if 0 <= place < len(self._column):
-            return self._lists[int(self._column.array[place])]
-        place -= len(self._column)
+        if 0 <= place < len(self._numbers):
+            return self._lists[self._numbers[place]]
+        place -= len(self._numbers)
         return self._lists[self._fresh[place]] if 0 <= place < len(self._fresh) else ()
 
     def among(self, numbers: NDArray[np.int64], forms: frozenset[str]) -> NDArray[np.bool_]:
         """Whether each of some records rests on the words of one with one of these forms."""
+        import numpy as np
+
+        if not len(numbers):
+            return np.zeros(0, np.bool_)
         table = np.array([is_among(sources, forms) for sources in self._lists])
-        found: NDArray[np.bool_] = table[self._column.array[numbers - 1]]
+        found: NDArray[np.bool_] = table[np.frombuffer(self._numbers, np.intc)[numbers - 1]]
         return found
 
 

@@ -12,6 +12,8 @@ from .scoring import scaled
 from .words import terms
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..core import Cue, Hit, Record
     from .scene import Scene
 
@@ -35,7 +37,7 @@ def finished(hits: Sequence[Hit], scene: Scene, cue: Cue) -> tuple[Hit, ...]:
         hits = within(hits, cue.tokens)
     hits = hits[: max(0, cue.limit)]
     if cue.around > 0 and hits:
-        allowed = set(scene.candidates().tolist())
+        allowed = scene.candidates()
         records = scene.shelf.records
         places = scene.shelf.places_of([hit.record.id for hit in hits]).tolist()
         hits = [
@@ -95,21 +97,22 @@ def tokens_of(text: str) -> int:
 
 
 def neighbours(
-    records: Sequence[Record], middle: Record, at: int, count: int, allowed: set[int]
+    records: Sequence[Record], middle: Record, at: int, count: int, allowed: NDArray[np.int64]
 ) -> tuple[Record, ...]:
     """The ``count`` records before and after ``middle``, whose place is ``at``, in its episode,
-    in order, without it; only those at ``allowed`` places. None for a record of no episode."""
+    in order, without it; only those at ``allowed`` places, rising. None for a record of no
+    episode. What stands between and is not allowed is not counted either."""
     if not middle.episode:
         return ()
     sides = []
-    for step in (-1, 1):
+    start = int(np.searchsorted(allowed, at))
+    after = start + (start < len(allowed) and allowed[start] == at)
+    for places in (allowed[:start][::-1], allowed[after:]):
         found: list[Record] = []
-        place = at + step
-        for _ in range(REACH):
-            if not 0 <= place < len(records) or len(found) == count:
+        for place in places[:REACH].tolist():
+            if len(found) == count:
                 break
-            if place in allowed and records[place].episode == middle.episode:
+            if records[place].episode == middle.episode:
                 found.append(records[place])
-            place += step
         sides.append(found)
     return (*reversed(sides[0]), *sides[1])

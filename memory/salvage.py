@@ -114,8 +114,9 @@ class Wreck:
     def unlabelled(self, agent: AgentId) -> int:
         """How many of an agent's first records have no labels; where that cannot be read, as
         in a file from before there were labels, all."""
-        versions = dict(self.rows("parts", ("part", "version")))
-        key, version = "memory.unlabelled", versions.get("memory")
+        key, version = "memory.unlabelled", None
+        for part, number in self.rows("parts", ("part", "version")):
+            version = number if part == "memory" else version
         if isinstance(version, int) and version >= 3 and self._header:
             held = {row[0] for row in self.rows("header", ("key",))}
             known = self._header.get(key, {} if key not in held else None)

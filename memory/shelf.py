@@ -183,7 +183,7 @@ class Shelf:
             forms = name_forms(self.quarantined)
             known = self.origins.among(self.number.array, forms)
             # Who did something may be a thing, which is nobody's source.
-            things = np.array([is_among((who,), forms) for who in self.sources], bool)
+            things = np.array([is_among((who,), forms) for who in self.sources], np.bool_)
             known = self.memo["suspect"] = known | things[self.who.array]
         return known[:count]
 

@@ -202,6 +202,13 @@ def read_some(store: Store, agent: AgentId, numbers: Sequence[RecordId]) -> list
     return found
 
 
+def vector_of(store: Store, agent: AgentId, number: RecordId) -> bytes | None:
+    """The embedding of a record (float32 bytes); None where it has none."""
+    sql = "SELECT vector FROM memory_records WHERE agent = ? AND id = ?"
+    row = store.one(sql, (agent, number))
+    return None if row is None else row[0]
+
+
 def _record(store: Store, agent: AgentId, number: RecordId, body: str) -> Record:
     """The record of a body whose digest fits. Raises MemoryFault for what is none: a program
     that did not check what it wrote may have left one."""

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from denizens.agents import Agent
-from denizens.core import Approval, ModelAsk, Persona, Request, SettingError
+from denizens.agents import Agent, use
+from denizens.core import (
+    Action,
+    Approval,
+    Call,
+    Decision,
+    ModelAsk,
+    Persona,
+    Request,
+    SettingError,
+    Situation,
+    Thought,
+    ToolResult,
+    call,
+)
 from denizens.memory import CallBook, Memory
 from denizens.memory.forgetting import forget
-from denizens.models import ScriptedModel
+from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.planners import Heard, Said
 from denizens.store import Store
 from denizens.tests.guarded import NINE, calls
-from denizens.tools import Policy, Progress, ToolContext, tool
+from denizens.tools import Budget, Policy, Progress, ToolContext, tool
 
 ASKING = Policy(ask=("@acts",), trusted=("Ada",))
 
@@ -209,3 +224,93 @@ def test_damage_to_the_book_is_found(tmp_path: Path) -> None:
             assert store.verify() != ()
             store.execute("ROLLBACK")
         assert store.verify() == ()
+
+
+def twice(store: Store | str, done: list[str], calls: int) -> Agent:
+    """Bo Li, who looks and sends whenever spoken to, in a life of so many calls."""
+
+    @tool(effect="acts")
+    def look() -> str:
+        """Look into the oven."""
+        done.append("look")
+        return "bread"
+
+    @tool(effect="acts")
+    def send() -> str:
+        """Send a letter."""
+        done.append("send")
+        return "sent"
+
+    policy = Policy(ask=("send",), trusted=("Ada",), life=Budget(calls=calls))
+    return Agent(
+        Persona(name="Bo Li"),
+        model=ImprovisedModel(),
+        memory=Memory(store, "Bo Li"),
+        tools=[look, send],
+        policy=policy,
+        dialogue=Both(),
+    )
+
+
+class Both:
+    """A dialogue that looks and then sends; at "fall" it falls over in between."""
+
+    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+        """Say what came of the two calls."""
+        told = []
+        for name in ("look", "send"):
+            result = yield from call(Call(tool=name, arguments={}))
+            assert isinstance(result, ToolResult)
+            told.append(str(result.value) if result.ok else result.reason)
+            if heard.line.text == "fall":
+                raise RuntimeError("fell over")
+        return Said(text=" ".join(told)), Decision(action=Action("wait"), state=situation.state)
+
+
+def gone(piece: str) -> None:
+    """Somebody who no longer listens."""
+    raise RuntimeError("nobody listens")
+
+
+def test_a_reply_that_is_never_written_costs_its_life_all_the_same(tmp_path: Path) -> None:
+    """Calls of replies that wait for ever, fall over or are broken off count for a life, also in
+    the next process: else who hangs up in time would have any number of calls."""
+    for text, on_text in (("wait", None), ("fall", None), ("hello", gone)):
+        done: list[str] = []
+        path = tmp_path / f"{text}.db"
+        for _ in range(4):
+            with Store(path) as store:
+                bo = twice(store, done, calls=3)
+                leave = (lambda request: True) if on_text else None
+                with suppress(RuntimeError):
+                    bo.chat(text, "Ada", at=NINE, on_text=on_text, approve=leave)
+                assert bo.state.calls == CallBook(store).used("Bo Li")[0] <= 3
+        assert len(done) == 3
+
+
+def test_a_reply_that_waited_is_charged_once(tmp_path: Path) -> None:
+    """What a reply used before it waited is not counted again when it goes on, in this process
+    or another; one that waits again, or is broken off then, is counted as far as it came."""
+    for anew in (False, True):
+        done: list[str] = []
+        path = tmp_path / f"{anew}.db"
+        with Store(path) as store:
+            bo = twice(store, done, calls=2)
+            (request,) = bo.chat("hello", "Ada", at=NINE).waits
+            assert CallBook(store).used("Bo Li")[0] == bo.state.calls == 1
+            if not anew:
+                with pytest.raises(RuntimeError, match="nobody listens"):
+                    bo.answer(request.key, True, on_text=gone)
+                assert CallBook(store).used("Bo Li")[0] == bo.state.calls == 2
+                continue
+        with Store(path) as store:
+            bo = twice(store, done, calls=2)
+            assert bo.state.calls == 1
+            assert bo.answer(request.key, True).text == "bread sent"
+            assert CallBook(store).used("Bo Li")[0] == bo.state.calls == 2
+            assert bo.chat("hello", "Ada", at=NINE).text == "budget budget"
+            assert use(bo, "look", {}, at=NINE).reason == "budget"
+        with Store(path) as store:
+            bo = twice(store, done, calls=2)
+            assert use(bo, "look", {}, at=NINE, person="Ada").reason == "budget"
+            assert done == ["look", "send"]

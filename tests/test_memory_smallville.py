@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -107,7 +108,12 @@ def test_isabellas_day_loads_and_recalls(data: Path, tmp_path: Path) -> None:
     with Memory(path, "Isabella Rodriguez") as memory:
         memory.add(records, {record.id: row for record, row in zip(records, rows, strict=True)})
     with Memory(path, "Isabella Rodriguez", decay=0.99) as memory:
-        assert memory.records() == records
+        plain = [replace(one, sources=None) for one in memory.records()]
+        assert plain == [replace(one, sources=None) for one in records]
+        # A chat holds the other's words, and so does what was made of it.
+        chat, memo = memory.there([287, 288])
+        assert (chat.kind, chat.who, memo.evidence) == ("utterance", "Isabella Rodriguez", (287,))
+        assert chat.sources == memo.sources == ("Klaus Mueller",)
         at = datetime(2023, 2, 14)
         best = memory.recall(Cue(text="party", at=at, limit=30), rows[890])
         assert len(best) == 30

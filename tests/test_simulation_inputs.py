@@ -159,7 +159,7 @@ def test_inputs_survive_between_steps(tmp_path: Path) -> None:
     [
         (Input(kind="whisper", to="Nobody", text="x"), "no agent 'Nobody'"),
         (Input(kind="line", to="Otto Lind", who="Hanna Brook", text="x"), "is an agent"),
-        (Input(kind="line", to="Otto Lind", who="a:b", text="x"), "is no name"),
+        (Input(kind="line", to="Otto Lind", who="a:b", text="x"), "in a person's name"),
         (Input(kind="line", to="Otto Lind", who="", text="x"), "has no name"),
         (Input(kind="event", place="crossroads:moon", text="x"), "no place 'crossroads:moon'"),
         (Input(kind="event", to="Nobody", text="x"), "Nobody"),

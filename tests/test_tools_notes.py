@@ -10,7 +10,7 @@ import pytest
 from denizens.agents import Agent, Minds
 from denizens.agents.calls import Caller
 from denizens.agents.guarding import Guard, guarded
-from denizens.core import Call, MemoryFault, Persona, Thought, ToolResult, call, drive
+from denizens.core import Call, Label, MemoryFault, Persona, Thought, ToolResult, call, drive
 from denizens.memory import Memory, Notes
 from denizens.memory.exchange import export_lines, import_lines
 from denizens.memory.forgetting import forget
@@ -172,8 +172,8 @@ def test_notes_equal_a_dictionary(steps: list[tuple[bool, str, str, str]]) -> No
 
 
 def test_a_note_does_not_launder_a_strangers_words() -> None:
-    """What a stranger had written down counts as words from outside when it is read later: no
-    tool may act on it then, unless a policy trusts the notes."""
+    """What a stranger had written down counts as theirs when it is read later: no tool may act
+    on it then, whatever tools a policy trusts, unless it trusts them."""
     rung: list[str] = []
 
     @tool(effect="acts")
@@ -190,7 +190,7 @@ def test_a_note_does_not_launder_a_strangers_words() -> None:
         return found
 
     memory = Memory(":memory:", "Bo")
-    for trusted, reason in (((), "denied"), (("tool:*_note",), "")):
+    for trusted, reason in (((), "denied"), (("tool:*_note",), "denied"), (("Eve",), "")):
         policy = Policy(own=("*_note",), trusted=trusted)
         box = Toolbox([*notes(Notes(memory)), ring], policy=policy)
         bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=box)
@@ -205,3 +205,95 @@ def test_a_note_does_not_launder_a_strangers_words() -> None:
         assert isinstance(found, ToolResult)
         assert found.reason == reason
     assert rung == ["Ring for Eve"]
+
+
+def labelled(memory: Memory) -> Any:
+    """Calls a note tool with a label: (tool, person, label, arguments)."""
+    box = Toolbox(notes(Notes(memory)))
+    count = iter(range(10_000))
+
+    def use(tool: str, person: str, label: Label, **given: Any) -> ToolResult:
+        context = ToolContext("Bo", NINE, person=person, label=label)
+        return box.call(tool, given, context=context, key=f"Bo/1/{next(count)}.0")
+
+    return use
+
+
+def test_notes_carry_the_label_of_who_wrote_them() -> None:
+    """A note rests on what its writer's thought did, one that is added to on both; reading it,
+    and listing it, says so. With labels kept notes are not from outside."""
+    use = labelled(Memory(":memory:", "Bo"))
+    assert use("write_note", "*", Label(("Eve",)), name="a", text="x").ok
+    assert use("write_note", "*", Label(("Cy",)), name="a", text="y", append=True).ok
+    assert use("write_note", "*", Label(("Dee",)), name="b", text="z").ok
+    for person in ("*", "Ada", ""):
+        found = use("read_note", person, Label(), name="a")
+        assert (found.value["text"], found.sources) == ("x\ny", ("Cy", "Eve"))
+        assert use("read_note", person, Label(), name="b").sources == ("Dee",)
+        listed = use("list_notes", person, Label(), word="x")
+        assert (listed.value, listed.sources) == (["a"], ("Cy", "Dee", "Eve"))
+        missed = use("read_note", person, Label(), name="c")
+        assert (missed.ok, missed.sources) == (False, ("Cy", "Dee", "Eve"))
+    specs = {tool.name: tool.spec for tool in notes(Notes(Memory(":memory:", "Bo")))}
+    assert not specs["read_note"].outside
+
+
+def test_a_note_for_some_is_for_nobody_else() -> None:
+    """What a thought in everybody's hearing wrote of a confidence is for those of the confidence;
+    what a mind notes by itself is its own."""
+    use = labelled(Memory(":memory:", "Bo"))
+    use("write_note", "*", Label((), ("Ada", "Cy")), name="ours", text="cake")
+    use("write_note", "", Label(), name="mine", text="swim")
+    use("write_note", "*", Label(), name="all", text="rain")
+    assert use("list_notes", "*", Label()).value == ["all"]
+    assert use("list_notes", "Ada", Label()).value == ["all", "ours"]
+    assert use("list_notes", "Eve", Label()).value == ["all"]
+    assert use("list_notes", "", Label()).value == ["all", "mine", "ours"]
+    found = use("read_note", "Ada", Label(), name="ours")
+    assert (found.value["text"], found.audience) == ("cake", ("Ada", "Cy"))
+    for person in ("*", "Eve"):
+        missed = use("read_note", person, Label(), name="ours")
+        assert not missed.ok
+        assert "ours" not in missed.error.removeprefix("ValueError: there is no note 'ours'")
+
+
+class Plain:
+    """A notebook of a user's own, which keeps no labels."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[str, str], str] = {}
+
+    def names(self, person: str) -> list[str]:
+        """The names of somebody's notes."""
+        return sorted(name for name, whose in self.held if person in ("", whose))
+
+    def read(self, name: str, person: str) -> tuple[str, datetime] | None:
+        """A note."""
+        text = self.held.get((name, person))
+        return None if text is None else (text, NINE)
+
+    def write(self, name: str, text: str, *, at: datetime, person: str, key: str) -> None:
+        """Keep a note."""
+        self.held[name, person] = text
+
+    def remove(self, name: str, *, at: datetime, person: str, key: str) -> None:
+        """Keep it no longer."""
+        self.held.pop((name, person))
+
+
+def test_a_notebook_without_labels_goes_on_working() -> None:
+    """Its notes are words from outside, and what is for some of those who hear is kept for the
+    owner alone, since it could not keep it for them."""
+    book = Plain()
+    specs = {tool.name: tool.spec for tool in notes(book)}
+    assert specs["read_note"].outside
+    assert specs["list_notes"].outside
+    assert not {tool.name: tool.spec for tool in notes(book, outside=False)}["read_note"].outside
+    box = Toolbox(notes(book))
+    for number, (person, audience) in enumerate(
+        (("Ada", ()), ("Ada", ("Ada",)), ("*", ()), ("*", ("Ada", "Cy")), ("", ("Ada",)))
+    ):
+        context = ToolContext("Bo", NINE, person=person, label=Label(("Eve",), audience))
+        given = {"name": f"n{number}", "text": "x"}
+        assert box.call("write_note", given, context=context, key=f"k{number}").ok
+    assert sorted(book.held) == [("n0", "Ada"), ("n1", "Ada"), ("n2", "*"), ("n3", ""), ("n4", "")]

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 from denizens.core import SettingError, ToolError, ToolSpec
-from denizens.tools import Budget, Policy, Toolbox, ToolContext, matches, tool
+from denizens.tools import (
+    Budget,
+    Policy,
+    Toolbox,
+    ToolContext,
+    matches,
+    matches_widely,
+    tool,
+)
+from denizens.tools.policy import NOBODY
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -196,3 +205,99 @@ def test_the_page_names_every_key_of_a_policy() -> None:
     table = page.partition("| key | default | meaning |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert rows == [one.name for one in fields(Policy)]
+
+
+FOREIGN = ToolSpec("evil.bank_transfer_note", "Send money.", {}, "acts", outside=True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "narrow", "wide"),
+    [
+        ("web.*", "web.a web.a.b", "web.a web.a.b"),
+        ("*", "web web.a web.a.b evil.a_note a_note", "web web.a web.a.b evil.a_note a_note"),
+        ("*_note", "a_note", "evil.a_note a_note"),
+        ("*.a", "web.a", "web.a"),
+        ("*.*", "web.a web.a.b evil.a_note", "web.a web.a.b evil.a_note"),
+        ("w*", "web", "web web.a web.a.b"),
+        ("web.*.b", "web.a.b", "web.a.b"),
+        ("web?a", "", "web.a"),
+        ("web[.]a", "", "web.a"),
+    ],
+)
+def test_what_grants_is_matched_part_by_part(pattern: str, narrow: str, wide: str) -> None:
+    """A star of a pattern that grants stays within one part of a name, but for a last part of
+    its own; a pattern that restricts means all it can."""
+    names = ("web", "web.a", "web.a.b", "evil.a_note", "a_note")
+    assert [n for n in names if matches(n, (pattern,))] == narrow.split()
+    assert [n for n in names if matches_widely(n, (pattern,))] == wide.split()
+    specs = [ToolSpec(name, "Does it.", {}) for name in names]
+    if pattern != "*":
+        assert [s.name for s in specs if Policy(allow=(pattern,)).verdict(s) == "allow"] == (
+            narrow.split()
+        )
+    assert [s.name for s in specs if Policy(deny=(pattern,)).verdict(s) == "deny"] == wide.split()
+
+
+@given(st.text("ab.*", min_size=1, max_size=6), st.text("ab.", min_size=1, max_size=6))
+def test_nothing_is_granted_that_would_not_be_forbidden(pattern: str, name: str) -> None:
+    """Whatever a pattern grants, it would forbid too."""
+    assert matches_widely(name, (pattern,)) or not matches(name, (pattern,))
+
+
+def test_a_foreign_tool_is_nobodys_own_by_a_pattern() -> None:
+    """Only by its whole name is a tool that another program runs one of the agent's own."""
+    for own, verdict in (
+        (("*_note",), "deny"),
+        (("*",), "deny"),
+        (("evil.*",), "deny"),
+        (("@acts",), "deny"),
+        (("evil.bank_transfer_note",), "allow"),
+    ):
+        assert Policy(own=own).ruling(FOREIGN, ("Eve",)).verdict == verdict
+    assert Policy(own=("*_note",)).ruling(ToolSpec("a_note", "Note.", {}, "acts"), ("Eve",)).verdict
+
+
+@pytest.mark.parametrize(
+    ("trusted", "sources", "strange"),
+    [
+        (("*son",), ("Jason", "document:lesson", "tool:jason"), ("document:lesson", "tool:jason")),
+        (("*",), ("Eve", "document:a", "person:tool:x", "tool:a.b"), ()),
+        (
+            ("document:*",),
+            ("person:document:a", "document:a/b.md", "Eve"),
+            ("Eve", "person:document:a"),
+        ),
+        (("tool:web.*",), ("tool:web.a", "tool:webs.a", "tool:web"), ("tool:web", "tool:webs.a")),
+        (("Zoë  Lind",), ("Zoe\u0308 Lind", "zoë lind"), ("zoë lind",)),
+        (("Ada",), ("Ada ", " "), (NOBODY,)),
+    ],
+)
+def test_trust_stays_in_its_namespace(
+    trusted: tuple[str, ...], sources: tuple[str, ...], strange: tuple[str, ...]
+) -> None:
+    """A pattern without a namespace means people, in whatever Unicode form but in their case;
+    only a lone star means all."""
+    assert Policy(trusted=trusted).strange(sources) == strange
+
+
+def test_a_namespace_is_no_pattern() -> None:
+    """Trust in whatever has a colon in its name would be trust in people and documents alike."""
+    for wrong in ("*:lesson", "[td]*:x", ":x"):
+        with pytest.raises(SettingError, match="names no kind of source"):
+            Policy(trusted=(wrong,))
+
+
+def test_a_pattern_that_means_no_tool_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A misspelt pattern forbids nothing: the first box that holds it says so, with the nearest
+    name; one that means a tool, or an effect, is not mentioned."""
+    policy = Policy(deny=("shop.bye", "shop.*", "@outside"), own=("*_notes",), ask=("web.fetch",))
+    box = Toolbox(ALL, policy=policy)
+    told = [record.message for record in caplog.records]
+    assert told == [
+        "policy: 'deny' holds 'shop.bye', which means none of the tools (did you mean 'shop.buy'?)",
+        "policy: 'own' holds '*_notes', which means none of the tools",
+    ]
+    box.under(policy)
+    box.namespace("web")
+    Toolbox((), policy=policy)
+    assert len(caplog.records) == 2

@@ -68,7 +68,8 @@ class ToolContext:
     def rests_on(self, label: Label) -> None:
         """Say whose words the result holds, and for whom alone it is. Said more than once, it
         rests on all of them; the caller's thought does then too."""
-        if not isinstance(label, Label):
+        lists = isinstance(label, Label) and (label.sources, label.audience)
+        if not lists or not all(isinstance(one, tuple) for one in lists):
             raise ToolError(f"rests_on() takes a Label, such as Label(('Ada',)), not {label!r:.80}")
         if self.heard:
             self.heard(label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from ..core import AgentId, Label, Time, join
@@ -47,8 +48,8 @@ class Notebook(Protocol):
 
 @runtime_checkable
 class LabelledNotebook(Protocol):
-    """A notebook that keeps with each note on whose words it rests, and for whom it is besides
-    its owner (``audience``; empty: as ``person`` says)."""
+    """A notebook that keeps with each note on whose words it rests, and for whom alone it is
+    besides its owner (``audience``; None: as ``person`` says)."""
 
     def names(self, person: AgentId) -> list[str]: ...
 
@@ -66,8 +67,8 @@ class LabelledNotebook(Protocol):
         at: Time,
         person: AgentId,
         key: str,
-        sources: tuple[str, ...],
-        audience: tuple[AgentId, ...],
+        sources: Iterable[str],
+        audience: Iterable[AgentId] | None,
     ) -> None: ...
 
     def remove(self, name: str, *, at: Time, person: AgentId, key: str) -> None: ...
@@ -169,8 +170,11 @@ def _label(book: AnyNotebook, name: str, person: AgentId) -> Label:
 def _write(book: AnyNotebook, name: str, text: str, context: ToolContext, label: Label) -> None:
     at, person, key = context.now, context.person, context.key
     if isinstance(book, LabelledNotebook):
-        sources, audience = label.sources, label.audience
-        book.write(name, text, at=at, person=person, key=key, sources=sources, audience=audience)
+        # What a mind notes by itself is its own, whatever it rests on.
+        audience = label.audience if person and label.audience else None
+        book.write(
+            name, text, at=at, person=person, key=key, sources=label.sources, audience=audience
+        )
         return
     # What is for some of those who hear it would be for all of them in this notebook.
     shared = not label.audience or person in label.audience

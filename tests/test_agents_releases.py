@@ -1,0 +1,326 @@
+"""Releases: what widens an audience or clears a source, by whom, and where that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from denizens import Agent, Memory, Persona
+from denizens.core import (
+    EVERYBODY,
+    Action,
+    Cue,
+    Decision,
+    Embed,
+    Label,
+    MemoryFault,
+    Recall,
+    Recalled,
+    SettingError,
+    Situation,
+    Thought,
+    recall,
+)
+from denizens.memory import CallBook
+from denizens.models import ImprovisedModel
+from denizens.models.improvised import bags
+from denizens.planners import Draft, Heard, Said
+from denizens.simulation.building import policy_of
+from denizens.simulation.scenario import load_scenario
+from denizens.tools import Policy, Release
+
+NINE = datetime(2026, 5, 2, 9)
+SECRET = "Ada said that she is leaving Leeds"
+
+
+def embedded(texts: Sequence[str]) -> Any:
+    """The same vectors as ImprovisedModel gives."""
+    return bags(Embed(texts=tuple(texts))).array()
+
+
+def mind(**more: Any) -> Agent:
+    """Bo, whom Ada told something in confidence, and Eve something about the rent."""
+    memory = Memory(":memory:", "Bo", embed=embedded)
+    memory.remember(SECRET, at=NINE, who="Ada", kind="utterance", audience="Ada")
+    memory.remember("The rent goes to EVE-666", at=NINE, who="Eve", kind="utterance")
+    return Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, **more)
+
+
+def recalled(bo: Agent, person: str, text: str = "leaving Leeds") -> list[str]:
+    """What somebody is given of the memory."""
+    cue = Cue(text=text, at=NINE, person=person)
+    return [hit.record.text for hit in bo.memory.recall(cue)]
+
+
+def test_a_person_releases_a_memory() -> None:
+    """On somebody's word a record is written anew for more people, with the same embedding and
+    moment; the old one stays, and the book of calls says who, what and why."""
+    bo = mind()
+    assert SECRET not in recalled(bo, "Cy")
+    new = bo.release(1, audience=["Ada", "Cy"], by="Olga", why="she told them herself")
+    assert (new.id, new.text, new.created, new.evidence) == (3, SECRET, NINE, ())
+    assert new.audience == ("Ada", "Cy")
+    assert bo.memory.record(1).audience == ("Ada",)
+    assert SECRET in recalled(bo, "Cy")
+    assert SECRET not in recalled(bo, "Eve")
+    cue = Cue(text="leaving Leeds", at=NINE, person="Cy", kinds=("utterance",))
+    assert bo.memory.recall(cue)[0].relevance > 0
+    ((where, entry),) = CallBook(bo.memory.store).entries()
+    assert (where.agent, where.path, entry.state) == ("Bo", "release/3", "done")
+    assert entry.request is not None
+    assert entry.request.arguments == {
+        "record": 3,
+        "of": 1,
+        "audience": ["Ada", "Cy"],
+        "was_for": ["Ada"],
+        "cleared": [],
+    }
+    assert entry.approval is not None
+    assert (entry.approval.by, entry.approval.note) == ("Olga", "she told them herself")
+    assert bo.requests() == ()
+    assert bo.memory.store.verify() == ()
+    assert SECRET in recalled(bo, "Eve") or bo.release(3, audience=EVERYBODY, by="Olga")
+    assert SECRET in recalled(bo, "Eve")
+
+
+def test_a_person_clears_a_source() -> None:
+    """A stranger's words for which somebody vouches are the agent's own from then on, in the
+    new record alone."""
+    bo = mind()
+    new = bo.release(2, clear=["Eve"], by="Olga")
+    assert bo.memory.sources(new.id) == ()
+    assert (new.who, new.kind) == ("Bo", "thought")
+    assert bo.memory.sources(2) == ("Eve",)
+    assert bo.memory.record(1).audience == ("Ada",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"by": ""}, "say by whom"),
+        ({"by": "  "}, "say by whom"),
+        ({"by": "Olga"}, "nothing to release: record 1 is for Ada"),
+        ({"by": "Olga", "audience": ["Ada"]}, "nothing to release"),
+        ({"by": "Olga", "audience": ["Cy"]}, "only widens, and the record is for Ada"),
+        ({"by": "Olga", "audience": ["", "Ada"]}, "nobody's name"),
+        ({"by": "Olga", "clear": ["Eve"]}, "no source of the record is meant by 'Eve'"),
+        ({"by": "Olga", "clear": "Ada"}, "must be Sequence of str"),
+        ({"by": "Olga", "clear": ["*:Ada"]}, "names no kind of source"),
+    ],
+)
+def test_what_releases_nothing_is_refused(settings: dict[str, Any], words: str) -> None:
+    """Without a name, a record or a wider label nothing is written."""
+    bo = mind()
+    with pytest.raises(SettingError, match=words):
+        bo.release(1, **settings)
+    with pytest.raises(SettingError, match="the record is for everybody too"):
+        bo.release(2, audience=["Cy"], by="Olga")
+    with pytest.raises(MemoryFault, match="99"):
+        bo.release(99, audience=EVERYBODY, by="Olga")
+    assert len(bo.memory) == 2
+    assert list(CallBook(bo.memory.store).entries()) == []
+
+
+def test_a_thought_on_what_is_released_is_as_open() -> None:
+    """What is thought of the released record is for those for whom that is, and what is thought
+    of the old one is not."""
+    bo = mind()
+    bo.release(1, audience=EVERYBODY, by="Olga")
+    bo.memory.remember("So Ada moves", at=NINE, kind="thought", evidence=[3])
+    bo.memory.remember("So Ada goes", at=NINE, kind="thought", evidence=[1])
+    found = recalled(bo, "Eve", "Ada moves goes")
+    assert "So Ada moves" in found
+    assert "So Ada goes" not in found
+
+
+def test_a_release_survives_in_the_file(tmp_path: Path) -> None:
+    """Record and entry are one transaction, and are there when the file is opened anew."""
+    path = tmp_path / "bo.db"
+    with Memory(path, "Bo") as memory:
+        memory.remember(SECRET, at=NINE, who="Ada", audience="Ada")
+        bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory)
+        bo.release(1, audience=EVERYBODY, by="Olga")
+        bo.memory.remember("Tea", at=NINE, who="Ada", audience="Ada")
+        bo.release(3, audience=EVERYBODY, by="Olga")
+    with Memory(path, "Bo") as memory:
+        assert memory.store.verify() == ()
+        assert memory.record(2).audience == ()
+        assert CallBook(memory.store).released("Bo") == {2: ("Ada",), 4: ("Ada",)}
+
+
+# -- rules of a policy -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "label", "kind", "after"),
+    [
+        ([Release(name="a", of=("Ada",), to=("*",))], Label(("Ada",), ("Ada",)), "", ((), "a")),
+        (
+            [Release(name="a", of=("Ada",), to=("Cy",))],
+            Label((), ("Ada",)),
+            "",
+            (("Ada", "Cy"), "a"),
+        ),
+        ([Release(name="a", of=("Ada",), to=("*",))], Label((), ("Ada", "Cy")), "", None),
+        ([Release(name="a", of=("Ada",), to=("*",))], Label((), ("Ada", "Bo")), "", ((), "a")),
+        ([Release(name="a", of=("Ada",), to=("*",))], Label((), ("Bo",)), "", None),
+        ([Release(name="a", of=("Bo",), to=("*",))], Label((), ("Bo",)), "", ((), "a")),
+        ([Release(name="a", of=("*",), to=("*",))], Label((), ("Ada", "Eve")), "", ((), "a")),
+        ([Release(name="a", of=("Ada",), to=("*",))], Label(), "", None),
+        (
+            [Release(name="a", of=("Ada",), to=("*",), kinds=("plan",))],
+            Label((), ("Ada",)),
+            "thought",
+            None,
+        ),
+        (
+            [Release(name="a", of=("Ada",), to=("*",), kinds=("plan",))],
+            Label((), ("Ada",)),
+            "plan",
+            ((), "a"),
+        ),
+        (
+            [
+                Release(name="a", of=("Ada",), to=("Cy",)),
+                Release(name="b", of=("Ada", "Cy"), to=("Dee",)),
+            ],
+            Label((), ("Ada",)),
+            "",
+            (("Ada", "Cy", "Dee"), "ab"),
+        ),
+    ],
+)
+def test_rules_widen(
+    rules: list[Release], label: Label, kind: str, after: tuple[tuple[str, ...], str] | None
+) -> None:
+    """A rule holds for what is for nobody but the people it names (and the owner), whatever the
+    order of the rules; what is for others too stays as it is."""
+    for ordered in (rules, rules[::-1]):
+        wider, used = Policy(releases=tuple(ordered)).released(label, kind=kind, owner="Bo")
+        audience, names = after or (label.audience, "")
+        assert (wider.audience, "".join(sorted(used))) == (audience, names)
+        assert wider.sources == label.sources
+
+
+def test_rules_clear() -> None:
+    """The sources that a rule clears are taken off, by the patterns of ``trusted``; of several
+    rules each takes off its own."""
+    label = Label(("Ada", "Eve", "document:rules.md", "tool:web.get"))
+    for clears, left in (
+        (("Eve",), ("Ada", "document:rules.md", "tool:web.get")),
+        (("*",), ()),
+        (("*d*",), ("Eve", "document:rules.md", "tool:web.get")),
+        (("document:*", "tool:web.*"), ("Ada", "Eve")),
+    ):
+        rule = Release(name="a", clears=clears)
+        assert Policy(releases=(rule,)).released(label) == (Label(left), ("a",))
+    both = (Release(name="a", clears=("Eve",)), Release(name="b", clears=("Ada",)))
+    assert Policy(releases=both).released(label)[0].sources == ("document:rules.md", "tool:web.get")
+    narrow = Release(name="a", of=("Ada",), to=("*",), clears=("Eve",))
+    assert Policy(releases=(narrow,)).released(label) == (label, ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"name": " "}, "has no name"),
+        ({"name": "a"}, "releases nothing"),
+        ({"name": "a", "of": ("Ada",)}, "say of whom"),
+        ({"name": "a", "to": ("Ada",)}, "say of whom"),
+        ({"name": "a", "of": "Ada", "to": ("*",)}, "give a list of patterns"),
+        ({"name": "a", "clears": ("*:x",)}, "names no kind of source"),
+        ({"name": "a", "clears": ("Eve",), "kinds": ("thoughts",)}, "did you mean 'thought'"),
+    ],
+)
+def test_wrong_rules_are_refused(settings: dict[str, Any], words: str) -> None:
+    """A slip in a rule is an error that says what is missing."""
+    with pytest.raises(SettingError, match=words):
+        Release(**settings)
+    rule = Release(name="a", clears=("Eve",))
+    with pytest.raises(SettingError, match="two releases are called 'a'"):
+        Policy(releases=(rule, rule))
+    with pytest.raises(SettingError, match="give a list of Release"):
+        Policy(releases=rule)  # type: ignore[arg-type]
+
+
+class Musing:
+    """Answers by thinking of everything it can recall, and keeps a thought of it."""
+
+    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+        """Note a thought that rests on what was found."""
+        draft = Draft(situation)
+        cue = Cue(text="Leeds rent", at=situation.now, person=heard.line.who)
+        found = yield from recall(Recall(cue=cue))
+        assert isinstance(found, Recalled)
+        basis = [hit.record for hit in found.hits]
+        draft.note("thought", "One leaves, one pays", evidence=basis, importance=2)
+        yield from draft.settle()
+        return Said(text="Fine."), draft.decide(Action("wait"))
+
+
+def test_a_rule_releases_what_a_thought_writes() -> None:
+    """What a chat in private made the mind think is for whom the rule says, of the sources that
+    it leaves, also after the file's own checks; the book of calls names the rule."""
+    rules = (
+        Release(name="moving", of=("Ada",), to=("Cy",)),
+        Release(name="rents", clears=("Eve",), kinds=("thought",)),
+        Release(name="plans", clears=("*",), kinds=("plan",)),
+    )
+    plain, open_ = mind(dialogue=Musing()), mind(dialogue=Musing(), policy=Policy(releases=rules))
+    for bo in (plain, open_):
+        bo.chat("What do you think?", "Ada", at=NINE)
+    kept = plain.memory.records(kinds=("thought",))[-1]
+    assert (kept.audience, plain.memory.sources(kept.id)) == (("Ada",), ("Ada", "Eve"))
+    assert list(CallBook(plain.memory.store).entries()) == []
+    free = open_.memory.records(kinds=("thought",))[-1]
+    assert (free.audience, open_.memory.sources(free.id)) == (("Ada", "Cy"), ("Ada",))
+    assert free.text in recalled(open_, "Cy", "leaves pays")
+    assert free.text not in recalled(open_, "Eve", "leaves pays")
+    ((where, entry),) = CallBook(open_.memory.store).entries()
+    assert entry.request is not None
+    assert entry.request.arguments == {
+        "record": free.id,
+        "audience": ["Ada", "Cy"],
+        "was_for": ["Ada"],
+        "cleared": ["Eve"],
+        "rules": ["moving", "rents"],
+        "rested_on": [1, 2],
+    }
+    assert (where.path, entry.approval) == (f"release/{free.id}", None)
+    assert open_.memory.store.verify() == ()
+
+
+def test_a_rule_stands_in_a_scenario(tmp_path: Path) -> None:
+    """Rules are read from the table of a scenario's policy, and a slip names file and key."""
+    text = """
+    [scenario]
+    name = "two"
+    start = "2026-05-02T09:00:00"
+    [world]
+    kind = "places"
+    [[world.places]]
+    name = "Green"
+    [minds]
+    planner = "routine"
+    [minds.policy]
+    releases = [{ name = "moving", of = ["Ada"], to = ["*"], kinds = ["plan"] }]
+    [[people]]
+    name = "Ada"
+    home = "two:Green"
+    """
+    path = tmp_path / "two.toml"
+    path.write_text(text)
+    scenario = load_scenario(path)
+    (rule,) = policy_of(scenario, scenario.people[0]).releases
+    assert rule == Release(name="moving", of=("Ada",), to=("*",), kinds=("plan",))
+    for wrong, words in (
+        (text.replace("kinds", "kind"), "did you mean 'kinds'"),
+        (text.replace('to = ["*"], ', ""), "say of whom"),
+    ):
+        path.write_text(wrong)
+        scenario = load_scenario(path)
+        with pytest.raises(SettingError, match=words):
+            policy_of(scenario, scenario.people[0])
