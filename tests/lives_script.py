@@ -138,7 +138,8 @@ def _happening(
     private: bool,
     number: int,
 ) -> Happening:
-    who = random.choice(persons)
+    # Of those who are trusted there must be words to act on.
+    who = random.choice(persons if sort == "told" else (CONFIDENT, CONFIDENT, *persons))
     if number == 0:
         who = CONFIDENT if sort == "told" else STRANGER
         kind = kind if sort == "done" or private else "learn"
