@@ -165,7 +165,8 @@ class Everything:
         given = [*seen.events, *(seen.talk.lines if seen.talk else ()), *situation.inputs]
         said = yield from self._think(draft, words)
         if self.narrow and given:
-            part = given[situation.seed.child("part").number % len(given)]
+            # The first: how many there are may hang on what is not for all.
+            part = given[0]
             draft.note("thought", f"Of it: {part.text}", rests_on=(part,))
         notice(draft, importance=None)
         options = tuple(Option(f"{one.verb} {one.target}".strip()) for one in situation.can)

@@ -191,20 +191,20 @@ MUTATIONS = (
     Mutation(
         "labels: of all records",
         _LABELS,
-        "record, audience=label.audience, sources=None if sources == plain else sources\n",
-        "record, audience=record.audience, sources=record.sources\n",
+        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield record",
     ),
     Mutation(
         "labels: a record's audience",
         _LABELS,
-        "record, audience=label.audience, sources=None if sources == plain else sources\n",
-        "record, audience=record.audience, sources=None if sources == plain else sources\n",
+        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield replace(record, sources=sources)",
     ),
     Mutation(
         "labels: a record's sources",
         _LABELS,
-        "record, audience=label.audience, sources=None if sources == plain else sources\n",
-        "record, audience=label.audience, sources=record.sources\n",
+        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield replace(record, audience=label.audience)",
     ),
     Mutation(
         "labels: an action that shows",
@@ -276,14 +276,14 @@ MUTATIONS = (
     Mutation(
         "labels: a line's speaker",
         _LABELS,
-        "return Label((*_by(line.who, who), *(s for s in line.sources if s != who)), line.audience)",
-        "return Label(tuple(s for s in line.sources if s != who), line.audience)",
+        "return Label((*_by(line.who, who), *(s for",
+        "return Label((*(s for",
     ),
     Mutation(
         "labels: a line's own",
         _LABELS,
-        "return Label((*_by(line.who, who), *(s for s in line.sources if s != who)), line.audience)",
-        "return Label(_by(line.who, who))",
+        "*(s for s in line.sources if s != who)), line.audience)",
+        "))",
     ),
     Mutation(
         "labels: who whispers",

@@ -64,8 +64,8 @@ def test_lives_are_full() -> None:
 def test_a_life_is_its_number() -> None:
     """The same number makes the same script, and living it twice the same life."""
     for sort in ("told", "done"):
-        made = script(3, sort)  # type: ignore[arg-type]
-        assert made == script(3, sort)  # type: ignore[arg-type]
+        made = script(3, sort)
+        assert made == script(3, sort)
         assert live(made, 0).got == live(made, 0).got
 
 
