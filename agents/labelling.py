@@ -198,12 +198,17 @@ def labelled(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decisio
     whole = guard.label
     records = tuple(_records(done, guard))
     if whole.audience:
-        # When something that is for everybody was last thought of is for everybody to see.
-        known = {record.id: record for record in guard.recalled}
-        used = tuple(n for n in done.used if n in known and known[n].audience)
+        # When something was last thought of is seen by all those for whom it is.
+        known = {record.id: record.audience for record in guard.recalled}
+        used = tuple(n for n in done.used if n in known and _within(known[n], whole.audience))
     else:
         used = done.used
     return replace(_shown(done, guard, can), records=records, used=used)
+
+
+def _within(audience: Sequence[AgentId], people: Sequence[AgentId]) -> bool:
+    """Whether something is for nobody but these people."""
+    return bool(audience) and set(audience) <= set(people)
 
 
 def _records(done: Decision, guard: Guard) -> Iterator[Record]:
