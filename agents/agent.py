@@ -191,7 +191,8 @@ class Agent:
             persona=self.persona,
             state=state,
             seen=seen,
-            fresh=tuple(event for event in around if event.text not in lately),
+            # Runs from before there were labels have the texts themselves.
+            fresh=tuple(e for e in around if e.key not in lately and e.text not in lately),
             can=tuple(can),
             tools=self.tools.specs(),
             inputs=tuple(inputs),
