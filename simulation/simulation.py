@@ -200,7 +200,7 @@ class Simulation:
         at, saved = found
         self.world.load(saved["world"])
         self._guests.load(saved["guests"])
-        self._deeds.load(saved["deeds"])
+        self._deeds.load(saved.get("deeds", {}))
         self._shown = saved["shown"]
         for entry in self.journal.entries(at + 1, self.step - 1):
             self._guests.apply(self.journal.inputs(entry["step"]))
