@@ -84,6 +84,24 @@ SPEAKS = (Affordance("say", "", _TEXT), Affordance("wait"))
 WAITS = (Affordance("wait"), Affordance("continue"))
 
 
+@tool(effect="acts")
+def pay(to: str, amount: int = 10) -> str:
+    """Pay somebody the rent, or whatever they are owed."""
+    return f"{to} was paid {amount}"
+
+
+@tool(effect="reads", outside=True)
+def page(about: str) -> str:
+    """Read a page of the town's paper."""
+    return f"{about[:40]}: the weather is fine."
+
+
+@tool(effect="reads")
+def purse() -> str:
+    """Look how much money there is."""
+    return "There are 300 coins."
+
+
 @dataclass(frozen=True, slots=True)
 class Got:
     """What somebody was given: at which happening, by which way, and what."""
@@ -210,8 +228,7 @@ class Life:
             if name in before and not script.town:
                 agent.state = replace(before[name], records=len(memory))
             self.agents[name] = agent
-        host = {name: Host(agent, True, lambda: self.now) for name, agent in self.agents.items()}
-        self.counters = {name: Counter(one, settled=True) for name, one in host.items()}
+        self.counters = {}
         if script.town:
             world = Places(load_places(HOUSE), start=START, step_seconds=900, sight=1)
             clock = Clock(START, step_seconds=900)
@@ -221,23 +238,6 @@ class Life:
             self.simulation = made
 
     def _tools(self, memory: Memory) -> Toolbox:
-        outside = "The weather is fine."
-
-        @tool(effect="acts")
-        def pay(to: str, amount: int = 10) -> str:
-            """Pay somebody the rent, or whatever they are owed."""
-            return f"{to} was paid {amount}"
-
-        @tool(effect="reads", outside=True)
-        def page(about: str) -> str:
-            """Read a page of the town's paper."""
-            return f"{about[:40]}: {outside}"
-
-        @tool(effect="reads")
-        def purse() -> str:
-            """Look how much money there is."""
-            return "There are 300 coins."
-
         facts = facts_of(memory)
         made: list[Any] = [page, purse, memory_search, knowledge_search, facts]
         made += notes(Notes(memory))
@@ -306,8 +306,14 @@ class Life:
         self._tell(one.who, "held", (reply.held, reply.resolve, _reason(reply)))
         self._tell(one.who, "calls", _calls(reply.step.asks))
 
+    def _counter_of(self, name: str) -> Counter:
+        if name not in self.counters:
+            host = Host(self.agents[name], True, lambda: self.now)
+            self.counters[name] = Counter(host, settled=True)
+        return self.counters[name]
+
     def _counter(self, one: Happening) -> None:
-        counter = self.counters[one.agent]
+        counter = self._counter_of(one.agent)
         if one.pick % 2:
             result = counter.call("recall", {"about": QUESTIONS[0]}, person=one.who)
         else:
@@ -321,7 +327,8 @@ class Life:
 
     def _counter_remember(self, one: Happening) -> None:
         text = self._words(one)[:3000]
-        result = self.counters[one.agent].call("remember", {"text": text}, person=one.who)
+        counter = self._counter_of(one.agent)
+        result = counter.call("remember", {"text": text}, person=one.who)
         self._tell(
             one.who, "mcp remember", (dict(result.value or {}).get("remembered"), result.error)
         )
@@ -379,7 +386,7 @@ class Life:
         book = Notes(memory)
         held = [(note, book.read(note, person)) for note in book.names(person)]
         self._tell(person, f"notes of {name}", held)
-        counter = self.counters[name]
+        counter = self._counter_of(name)
         told = counter.call("recall", {"about": "Ada", "limit": 50}, person=person)
         self._tell(person, f"mcp recall of {name}", (told.value, told.error))
         known = dict(counter.statistics())
@@ -591,7 +598,9 @@ class Life:
 
     def _forget(self, one: Happening) -> None:
         self.store.close()
-        forget(self.path, one.who, now=self.now, mentions=bool(one.pick % 2))
+        # What only names somebody is found by its words, and that it is gone shows.
+        mentions = self.script.sort == "done" and bool(one.pick % 2)
+        forget(self.path, one.who, now=self.now, mentions=mentions)
         self.store = self._opened()
         self._wake()
 
