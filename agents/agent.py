@@ -213,7 +213,7 @@ class Agent:
             who=self.id,
             now=situation.now,
             person=guard.person,
-            heard=guard.take,
+            guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
         return self._step(done, asks, guard, (own, state), can)
@@ -265,7 +265,7 @@ class Agent:
             who=self.id,
             now=message.at,
             person=message.who,
-            heard=guard.take,
+            guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
         warn_of_blindness(self.id, asks)

@@ -164,6 +164,16 @@ def test_a_thought_on_what_is_released_is_as_open() -> None:
     assert "So Ada goes" not in found
 
 
+def test_a_thought_is_released_apart_from_what_it_rests_on() -> None:
+    """A thought on a confidence, released itself, does not take the label of that again."""
+    bo = mind()
+    bo.memory.remember("So Ada goes", at=NINE, kind="thought", evidence=[1, 2])
+    new = bo.release(3, audience=EVERYBODY, clear=["Ada"], by="Olga")
+    assert (new.audience, new.evidence, new.depth) == ((), (), 0)
+    assert bo.memory.sources(new.id) == ("Eve",)
+    assert bo.memory.record(3).evidence == (1, 2)
+
+
 def test_a_release_survives_in_the_file(tmp_path: Path) -> None:
     """Record and entry are one transaction, and are there when the file is opened anew."""
     path = tmp_path / "bo.db"
