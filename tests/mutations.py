@@ -476,7 +476,7 @@ def places(mutation: Mutation) -> int:
     return (ROOT / mutation.file).read_text("utf-8").count(mutation.old)
 
 
-def killed(mutation: Mutation, package: Path, lives: int) -> str:
+def killed(mutation: Mutation, package: Path, lives: int, tests: Sequence[str]) -> str:
     """What fails with a mutation in a copy of the package: lives, a test, or nothing."""
     file = package / mutation.file
     before = file.read_text("utf-8")
@@ -486,7 +486,7 @@ def killed(mutation: Mutation, package: Path, lives: int) -> str:
             package, ["-m", "denizens.tests.lives", "--first-fault", "--lives", str(lives)]
         ):
             return "lives"
-        for test in FILES:
+        for test in tests:
             if (package / test).exists() and not _runs(
                 package, ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(package / test)]
             ):
@@ -514,7 +514,9 @@ def main() -> None:
     parser.add_argument("--lives", type=int, default=60, help="how many scripts of each sort")
     parser.add_argument("--only", default="", help="words in the names of those to run")
     parser.add_argument("--part", default="0/1", help="which of how many shares, such as 0/2")
+    parser.add_argument("--no-tests", action="store_true", help="the lives alone")
     given = parser.parse_args()
+    tests = () if given.no_tests else FILES
     part, parts = map(int, given.part.split("/"))
     chosen = [one for one in MUTATIONS if given.only in one.name][part::parts]
     survived = []
@@ -524,7 +526,7 @@ def main() -> None:
         shutil.copytree(ROOT, package, ignore=unneeded)
         for one in chosen:
             began = time.monotonic()
-            by = killed(one, package, given.lives)
+            by = killed(one, package, given.lives, tests)
             print(f"{one.name}: {by or 'SURVIVES'} ({time.monotonic() - began:.0f} s)", flush=True)
             survived += [] if by else [one.name]
     print(f"{len(chosen)} mutations, {len(survived)} survive: {survived}")
