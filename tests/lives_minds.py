@@ -229,7 +229,11 @@ class Everything:
         said = yield from self._called(draft, words)
         draft.note("thought", f"{situation.persona.name} thinks: {said}"[:1200])
         if records:
-            draft.note("thought", f"So: {records[0].text}"[:800], evidence=records[:1])
+            # Which comes first may hang on a confidence, so it is no part of which one may say
+            # that a note rests on it alone; on whose words it rests one may.
+            alone = () if self.numbers else records[:1]
+            text = f"So: {records[0].text}"[:800]
+            draft.note("thought", text, evidence=records[:1], rests_on=alone)
         drafts = {**situation.state.drafts, "diary": said[:400]}
         draft.change(drafts=drafts, currently=said[:200], plan=(said[:100],))
         return said

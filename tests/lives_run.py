@@ -84,6 +84,10 @@ SPEAKS = (Affordance("say", "", _TEXT), Affordance("wait"))
 WAITS = (Affordance("wait"), Affordance("continue"))
 
 
+_PAPER: list[str] = ["The weather is fine."]
+"""What stands in the town's paper, in the life under way at last."""
+
+
 @tool(effect="acts")
 def pay(to: str, amount: int = 10) -> str:
     """Pay somebody the rent, or whatever they are owed."""
@@ -93,7 +97,7 @@ def pay(to: str, amount: int = 10) -> str:
 @tool(effect="reads", outside=True)
 def page(about: str) -> str:
     """Read a page of the town's paper."""
-    return f"{about[:40]}: the weather is fine."
+    return f"{about[:40]}: {_PAPER[-1]}"
 
 
 @tool(effect="reads")
@@ -173,6 +177,7 @@ class Life:
     def __post_init__(self) -> None:
         self.path = self._fresh()
         self.store = self._opened()
+        _PAPER[:] = [self.script.paper[self.side]]
         self._wake()
 
     def go(self) -> Lived:
@@ -240,7 +245,7 @@ class Life:
     def _tools(self, memory: Memory) -> Toolbox:
         facts = facts_of(memory)
         made: list[Any] = [page, purse, memory_search, knowledge_search, facts]
-        made += notes(Notes(memory))
+        made += notes(Notes(memory), outside=self.script.seed % 3 != 0)
         chosen = Random(self.script.seed).sample(made, 3) if self.script.seed % 2 else made
         return Toolbox([pay, *chosen])
 

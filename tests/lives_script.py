@@ -52,7 +52,8 @@ class Happening:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
     """Who lives, how, and what happens. ``town``: the agents live in a world of places, by a
-    simulation; ``kept``: in a file, which can be closed and opened."""
+    simulation; ``kept``: in a file, which can be closed and opened; ``paper``: what a tool brings
+    from outside."""
 
     seed: int
     sort: Sort
@@ -65,6 +66,7 @@ class Script:
     kept: bool
     trusted: tuple[str, ...]
     strangers: str = "deny"
+    paper: tuple[str, str] = ("", "")
     upkeep: bool = True
     happenings: tuple[Happening, ...] = field(default=())
 
@@ -124,9 +126,17 @@ def script(seed: int, sort: Sort) -> Script:
         kept=kept,
         trusted=random.choice((("Ada",), ("Ada", "Cy"), ("Ada", "Bo", "Fay"))),
         strangers=random.choice(("deny", "deny", "ask")),
+        paper=_paper(random, sort),
         upkeep=random.random() < 0.7,
         happenings=tuple(happenings),
     )
+
+
+def _paper(random: Random, sort: Sort) -> tuple[str, str]:
+    """What stands in the paper that a tool reads, in each of the two lives."""
+    if sort == "told":
+        return "The weather is fine.", "The weather is fine."
+    return _foreign(random), _foreign(random)
 
 
 def _happening(

@@ -143,7 +143,7 @@ MUTATIONS = (
         "agent: lines of a talk that are not for all",
         _AGENT,
         "seen = redacted(seen, listeners)\n",
-        "",
+        "pass\n",
     ),
     Mutation(
         "agent: what a step's thought is given",
@@ -476,11 +476,16 @@ def places(mutation: Mutation) -> int:
     return (ROOT / mutation.file).read_text("utf-8").count(mutation.old)
 
 
+def mutated(mutation: Mutation, root: Path = ROOT) -> str:
+    """The file of a mutation as it makes it."""
+    return (root / mutation.file).read_text("utf-8").replace(mutation.old, mutation.new)
+
+
 def killed(mutation: Mutation, package: Path, lives: int, tests: Sequence[str]) -> str:
     """What fails with a mutation in a copy of the package: lives, a test, or nothing."""
     file = package / mutation.file
     before = file.read_text("utf-8")
-    file.write_text(before.replace(mutation.old, mutation.new), "utf-8")
+    file.write_text(mutated(mutation, package), "utf-8")
     try:
         if not _runs(
             package, ["-m", "denizens.tests.lives", "--first-fault", "--lives", str(lives)]

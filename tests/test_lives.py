@@ -13,7 +13,7 @@ import pytest
 from denizens.tests.lives import differences, shown, stopped
 from denizens.tests.lives_run import live
 from denizens.tests.lives_script import Sort, script
-from denizens.tests.mutations import MUTATIONS, places
+from denizens.tests.mutations import MUTATIONS, Mutation, mutated, places
 
 LIVES = 200
 TOGETHER = 10
@@ -70,6 +70,8 @@ def test_a_life_is_its_number() -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
-def test_every_mutation_still_has_its_place(mutation: object) -> None:
-    """The words that a mutation replaces stand in its file exactly once."""
-    assert places(mutation) == 1  # type: ignore[arg-type]
+def test_every_mutation_still_has_its_place(mutation: Mutation) -> None:
+    """The words that a mutation replaces stand in its file exactly once, and what comes of it
+    is Python."""
+    assert places(mutation) == 1
+    compile(mutated(mutation), mutation.file, "exec")
