@@ -469,9 +469,9 @@ class Life:
             inputs = (Input(kind="whisper", to=one.agent, text=f"goal: {asked}"),)
         elif way == 4:
             inputs = (Input(kind="whisper", to=one.agent, who=one.who, text=text),)
-        people = (Neighbour(one.who, 1, text[:100]),) if way == 3 else ()
+        people = (Neighbour(one.who, 1, text[:100]),) if way in (2, 3) else ()
         events = ((said,), (deed,), (), (), ())[way]
-        can = (ACTS, WAITS, ())[one.pick // 5 % 3]
+        can = (ACTS, ACTS, WAITS, ())[one.pick // 5 % 4]
         self._live_with(one.agent, inputs, events, people, can)
 
     def _live_with(

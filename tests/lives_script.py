@@ -105,7 +105,7 @@ def script(seed: int, sort: Sort) -> Script:
     agents = AGENTS[: random.randint(1, 4 if not town else 3)]
     persons = PERSONS[: random.randint(2, 4)]
     private = random.random() < 0.7
-    kinds = [*ALWAYS, *(TOWN * 2 if town else (*ALONE, "live", "live", "talk", "talk", "talk"))]
+    kinds = [*ALWAYS, *(TOWN * 2 if town else (*ALONE, *("live", "talk", "talk", "live") * 2))]
     count = random.randint(8, 25)
     happenings: list[Happening] = []
     for number in range(count):

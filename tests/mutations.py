@@ -277,7 +277,7 @@ MUTATIONS = (
         "labels: a line's speaker",
         _LABELS,
         "return Label((*_by(line.who, who), *(s for",
-        "return Label((*(s for",
+        "return Label((*(), *(s for",
     ),
     Mutation(
         "labels: a line's own",
@@ -319,8 +319,8 @@ MUTATIONS = (
     Mutation(
         "memory: for whom all is that was searched",
         "memory/scene.py",
-        "known[cue.hearers] = shared_audience(found, memory.agent)",
-        "known[cue.hearers] = ()",
+        "shelf.memo[key] = shared_audience(found, memory.agent)",
+        "shelf.memo[key] = ()",
     ),
     Mutation(
         "memory: quarantine of what rests on words",
@@ -331,13 +331,25 @@ MUTATIONS = (
     Mutation(
         "memory: sources of evidence",
         "memory/origins.py",
-        "found.update(label.sources)",
+        "found.update(origins.of(number))",
         "found.update(())",
     ),
     Mutation(
         "memory: audience of evidence",
         "memory/origins.py",
-        "audiences.append(label.audience)",
+        "audiences.append(audience_of(number))",
+        "audiences.append(())",
+    ),
+    Mutation(
+        "memory: sources of evidence written beside it",
+        "memory/origins.py",
+        "found.update(sources_of(before[place], origins.owner))",
+        "found.update(())",
+    ),
+    Mutation(
+        "memory: audience of evidence written beside it",
+        "memory/origins.py",
+        "audiences.append(before[place].audience)",
         "audiences.append(())",
     ),
     Mutation(
