@@ -62,6 +62,8 @@ def swayed(one: Lived, other: Lived) -> Iterator[Difference]:
     for a, b in _paired(one.thoughts, other.thoughts):
         if a is None or b is None or a.ran == b.ran:
             continue
+        if a.recalled != b.recalled and not (a.strange or b.strange):
+            continue  # see ``ranked``
         if a.ran and b.ran:
             yield Difference(a.place, a.agent, "arguments", str(a.ran), str(b.ran))
         elif not (b.strange if a.ran else a.strange):
@@ -74,6 +76,17 @@ def stopped(one: Lived, other: Lived) -> int:
     pairs = _paired(one.thoughts, other.thoughts)
     return sum(
         1 for a, b in pairs if a and b and a.ran != b.ran and (b.strange if a.ran else a.strange)
+    )
+
+
+def ranked(one: Lived, other: Lived) -> int:
+    """How many thoughts acted otherwise since other words of those who are trusted came to
+    mind: a stranger's record beside them moves the scale of scores, by which the best are
+    found. No word of the stranger's is read there, and none stands in what is done."""
+    return sum(
+        a.ran != b.ran and a.recalled != b.recalled and not (a.strange or b.strange)
+        for a, b in _paired(one.thoughts, other.thoughts)
+        if a and b
     )
 
 
@@ -98,7 +111,11 @@ def _numbered(thoughts: Sequence[Thought]) -> dict[tuple[int, str, int], Thought
 
 def differences(made: Script) -> list[Difference]:
     """Where the two lives of a script differ though they must not."""
-    one, other = live(made, 0), live(made, 1)
+    return found_in(made, live(made, 0), live(made, 1))
+
+
+def found_in(made: Script, one: Lived, other: Lived) -> list[Difference]:
+    """Where two lives differ though they must not."""
     if made.sort == "told":
         return list(overheard(one, other))
     return [*laundered(one), *laundered(other), *swayed(one, other)]
@@ -159,14 +176,19 @@ def main() -> None:
         return
     for sort in sorts:
         began, found, ways = time.monotonic(), [], Counter[str]()
+        apart = Counter[str]()
         for seed in range(given.first, given.first + given.lives):
-            faults = differences(script(seed, sort))
+            made = script(seed, sort)
+            one, other = live(made, 0), live(made, 1)
+            faults = found_in(made, one, other)
+            apart += Counter(stopped=stopped(one, other), ranked=ranked(one, other))
+            apart["acts"] += sum(len(thought.ran) for thought in one.thoughts)
             if faults:
                 found.append(seed)
                 ways[f"{faults[0].way.split(' of ')[0]}"] += 1
         took = time.monotonic() - began
         print(f"{sort}: {given.lives} lives, {len(found)} differ, {took:.0f} s")
-        print(f"  first differences: {dict(ways)}; scripts {found[:40]}")
+        print(f"  first differences: {dict(ways)}; scripts {found[:40]}; apart: {dict(apart)}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from denizens.core import (
     Neighbour,
     Observation,
     Persona,
+    Recalled,
     Record,
     Reply,
     Talk,
@@ -127,13 +128,14 @@ class Did:
 @dataclass
 class Thought:
     """What is known of a thought: the acting calls that ran, whose words it read that nobody
-    vouches for, its asks before the first of those calls, and of which agent it was."""
+    vouches for, what was ``laundered`` into them, and what it recalled in which order."""
 
     place: int
     agent: str
     ran: list[Did] = field(default_factory=list)
     strange: set[str] = field(default_factory=set)
     laundered: str = ""
+    recalled: list[str] = field(default_factory=list)
 
 
 class Watched(Agent):
@@ -271,6 +273,8 @@ class Life:
         read: list[str] = []
         for asked in asks:
             ask, answer = asked.ask, asked.answer
+            if isinstance(answer, Recalled):
+                made.recalled += [hit.record.text for hit in answer.hits]
             if not isinstance(ask, Call) or ask.tool != "pay":
                 read += [repr(ask), repr(answer)]
                 continue
