@@ -247,8 +247,12 @@ class Folding:
         """What may be folded together, oldest first."""
         fresh = at - timedelta(hours=budget.fresh_hours)
         found: dict[tuple[AgentId, ...] | tuple[object, ...], list[Record]] = {}
+        # Of a summary that is quarantined the records are in recall again, and folded still.
+        gone = set(hidden(self.memory.store, self.memory.agent))
         for record in self._open(at):
             if record.kind not in kinds or record.pinned or record.created > fresh:
+                continue
+            if record.id in gone:
                 continue
             if record.kind != "summary" and record.importance >= budget.importance:
                 continue
