@@ -19,9 +19,12 @@ from denizens.core import (
     Cue,
     Decision,
     Embed,
+    Event,
     Failed,
     Generate,
+    Input,
     Json,
+    Line,
     Message,
     ModelAsk,
     Observation,
@@ -162,7 +165,8 @@ class Everything:
         draft = Draft(situation)
         seen = situation.seen
         words = [*self._state(situation), *_of_seen(seen), *(one.text for one in situation.inputs)]
-        given = [*seen.events, *(seen.talk.lines if seen.talk else ()), *situation.inputs]
+        lines = seen.talk.lines if seen.talk else ()
+        given: list[Event | Line | Input] = [*seen.events, *lines, *situation.inputs]
         said = yield from self._think(draft, words)
         if self.narrow and given:
             # The first: how many there are may hang on what is not for all.
@@ -274,7 +278,7 @@ def _of_seen(seen: Observation) -> list[str]:
 def _filled(schema: Json, text: str) -> dict[str, Any]:
     parts = schema.get("properties", {}) if isinstance(schema, dict) else {}
     noise = blake2b(text.encode("utf-8", "replace"), digest_size=32).digest()
-    needed = schema.get("required", parts) if isinstance(schema, dict) else ()
+    needed = tuple((schema or {}).get("required") or parts) if isinstance(schema, dict) else ()
     return {
         name: _fit(part, _next(noise, name), text[:70])
         for name, part in parts.items()

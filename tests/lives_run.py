@@ -500,13 +500,14 @@ class Life:
             hearers=tuple(hearers),
         )
         number = self._number(agent)
-        caller = Caller({name: agent}, self.now, CallBook(self.store), _refuse, scope=f"{number}")
+        book = CallBook(self.store)
+        caller = Caller({name: agent}, self.now, book, _refuse, scope=f"{number}")
         minds = Minds({name: agent}, at=self.now, caller=caller)
         step = drive({name: agent.day(seen, can, tuple(inputs))}, minds)[name]
         self._keep(name, step.asks, guard=self._guard_of(name))
         with self.store.transaction():
             agent.commit(step, number=number, at=self.now)
-            caller.book.flush()
+            book.flush()
         action = step.action
         if action.verb in ("say", "interrupt"):
             text = str(action.fields.get("text", "")).strip() or "Hm."
