@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..core import (
     EVERYBODY,
+    UNKNOWN,
     Action,
     Affordance,
     AgentId,
@@ -59,6 +60,8 @@ from ..memory import (
     memories_input,
     write_beside,
 )
+from ..memory.images import SPACE
+from ..memory.origins import name_forms
 from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from ..tools.policy import checked_policy, patterns
@@ -72,6 +75,7 @@ from .labelling import (
     listeners_of,
     of_line,
     of_people,
+    of_sources,
     redacted,
     state_after,
     with_labels,
@@ -139,6 +143,11 @@ class Agent:
                 f"{persona.name}: the memory in {memory.store.name} is opened as that of "
                 f"'{memory.agent}'; open it as Memory(..., {persona.name!r})"
             )
+        if persona.name.endswith(SPACE):
+            raise SettingError(
+                f"{persona.name}: a name that ends in '{SPACE}' is that of somebody's pictures; "
+                "give another"
+            )
         self.private_talk = private_talk
         self.documents = _of_own_names(persona.name, documents)
         self.memories = tuple(memories)
@@ -184,7 +193,7 @@ class Agent:
         listeners = listeners_of(seen, can)
         seen = redacted(seen, listeners)
         own = with_labels(self.state)
-        state = without(own, withheld_from(own, listeners))
+        state = self._shown(own, listeners)
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -242,7 +251,7 @@ class Agent:
         self._follow()
         listeners = (message.who,)
         own = with_labels(self.state)
-        state = without(own, withheld_from(own, listeners))
+        state = self._shown(own, listeners)
         guard = self.guard(
             listeners=listeners,
             given=self._told(message, session),
@@ -283,6 +292,16 @@ class Agent:
             sources=sources(asks, said.text, message.text, self.memory),
             failure=said.failure,
         )
+
+    def _shown(self, state: AgentState, listeners: tuple[AgentId, ...]) -> AgentState:
+        """What of its state a thought is given: nothing that is not for all its listeners, nor
+        of the words of somebody who is quarantined."""
+        distrusted = self.memory.quarantined
+        suspect = of_sources(state, name_forms(distrusted)) if distrusted else ()
+        if "schedule" in suspect:
+            # The day is planned anew, of what is left.
+            state = replace(state, day="")
+        return without(state, (*withheld_from(state, listeners), *suspect))
 
     def _count_on(self) -> None:
         """What was used in earlier processes counts for a life."""
@@ -328,10 +347,13 @@ class Agent:
         }
         for line in (*session, message):
             label = of_line(line, self.id)
-            if line.who == self.id:
-                # What it does not know to have said somebody else puts into its mouth.
+            if line.who == self.id and line.text.strip():
+                # What it does not know to have said somebody else puts into its mouth, or it
+                # said it once, on words that are forgotten now.
                 text = f'{self.id} said to {message.who}: "{line.text}"'
-                label = known.get(text, Label((source_of(message.who),)))
+                label = known.get(text, Label((source_of(message.who), UNKNOWN)))
+            elif not line.who:
+                label = join((label, Label((UNKNOWN,))), self.id)
             yield line, join((label, Label((), circle)), self.id)
 
     def _step(
@@ -479,7 +501,7 @@ class Agent:
         self._follow()
         people = audience_of(audience)
         # How they are rated is seen by those whom they are for.
-        state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
+        state = self._shown(self.state, people or (EVERYBODY,))
         made = learning(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]

@@ -52,9 +52,10 @@ class Stopped:
 @dataclass(frozen=True, slots=True)
 class Released:
     """A record that a thought wrote under rules for releases: its place among those of the
-    step, the names of the rules, the label it would have had, and what it rested on."""
+    step (None: what it did or said), the names of the rules, the label it would have had, and
+    what it rested on."""
 
-    place: int
+    place: int | None
     rules: tuple[str, ...]
     before: Label
     evidence: tuple[RecordId, ...] = ()

@@ -5,6 +5,7 @@ See ``core.labels``: planners neither set nor see labels; whoever drives a thoug
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -29,6 +30,7 @@ from ..core import (
     plain_sources,
     source_of,
 )
+from ..memory.origins import is_among
 from ..planners import idle
 from .guarding import Guard, Released
 
@@ -43,6 +45,7 @@ _COUNTED = frozenset({"records", "talk_seen", "perceived", "calls", "tokens", "r
 _STATE = tuple(one.name for one in fields(AgentState) if one.name not in _COUNTED)
 _WORDS = frozenset({"currently", "plan", "schedule", "doing"})
 """Those of them that hold words, as all drafts do."""
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)?", re.ASCII)
 _EMPTY = AgentState()
 
 
@@ -156,6 +159,11 @@ def withheld_from(state: AgentState, listeners: tuple[AgentId, ...]) -> tuple[st
     return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, listeners))
 
 
+def of_sources(state: AgentState, forms: frozenset[str]) -> tuple[str, ...]:
+    """The parts of a state that rest on the words of one with one of these ``name_forms``."""
+    return tuple(name for name, label in state.labels.items() if is_among(label.sources, forms))
+
+
 def state_after(
     before: AgentState, shown: AgentState, after: AgentState, guard: Guard
 ) -> AgentState:
@@ -175,6 +183,8 @@ def state_after(
     labels = {n: before.labels[n] for n in before.labels if n in hidden or n not in changed}
     if label != Label():
         worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
+        if "day" in changed and not _DAY.fullmatch(str(after.day)):
+            worded.add("day")
         marked = changed if label.audience else worded
         labels |= {name: label for name in marked if new.get(name)}
     labels = {name: one for name, one in labels.items() if name in new or name in hidden}
@@ -236,7 +246,10 @@ def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
         whose = " and ".join(label.audience)
         why = f"Did not {action.verb}: it would show what is for {whose} only."
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
-    label, _ = guard.policy.released(label, kind="utterance", owner=guard.who)
+    kind = "utterance" if action.verb in SPOKEN else "observation"
+    whole, (label, rules) = label, guard.policy.released(label, kind=kind, owner=guard.who)
+    if rules and all(one.rules != rules for one in guard.released):
+        guard.released.append(Released(None, rules, whole))
     # Whoever hears it keeps it as for the speaker too.
     people = tuple(sorted({*label.audience, guard.who})) if label.audience else ()
     return replace(done, action=replace(action, sources=label.sources, audience=people))

@@ -80,9 +80,14 @@ def release(
 
 
 def record_release(agent: Agent, records: Sequence[Record], line: Json, step: int) -> None:
-    """Write down, inside the caller's transaction, that a record of a step was released by
-    rules: ``line`` is the JSON of a ``Released``."""
+    """Write down, inside the caller's transaction, that a record of a step, or what was
+    done in it, was released by rules: ``line`` is the JSON of a ``Released``."""
     one = from_json(Released, line)
+    if one.place is None:
+        book, where = CallBook(agent.memory.store), AskId(step, agent.id, "")
+        shown: dict[str, Json] = {"rules": list(one.rules), "was_for": list(one.before.audience)}
+        book.keep_release(where, shown, sources=one.before.sources)
+        return
     record = records[one.place]
     after = Label(agent.memory.sources(record.id), record.audience)
     told: dict[str, Json] = {"rules": list(one.rules), "rested_on": list(one.evidence)}

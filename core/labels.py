@@ -17,6 +17,10 @@ from .words import AgentId
 EVERYBODY = "*"
 """In the place of a person: what anybody may hear, and no more. Nobody can be called so."""
 
+UNKNOWN = "unknown:"
+"""The source of words of which nobody wrote down whose they rest on: an agent's own from before
+there were labels, and lines in its mouth that it does not remember."""
+
 Audience: TypeAlias = tuple[AgentId, ...]
 """For whom something is besides its owner; empty: for everybody."""
 

@@ -22,6 +22,7 @@ from ..core import (
     parse_settings,
     read_text_file,
     source_of,
+    sources_of,
     to_json,
 )
 from .fitting import record_fault
@@ -86,8 +87,11 @@ def memories_input(records: Sequence[Record], to: AgentId) -> Input:
 
 
 def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
-    """The records of such an input, numbered on from ``first``."""
+    """The records of such an input, numbered on from ``first``; what somebody gave (``who``)
+    rests on their words."""
     records = [from_json(Record, one) for one in given.fields["records"]]
+    if given.who not in ("", given.to):
+        records = [_given(record, given) for record in records]
     numbers = {record.id: number for number, record in enumerate(records, first)}
     return tuple(
         replace(
@@ -97,6 +101,11 @@ def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
         )
         for record in records
     )
+
+
+def _given(record: Record, given: Input) -> Record:
+    sources = sources_of(record, given.to)
+    return replace(record, sources=tuple(sorted({*sources, source_of(given.who)})))
 
 
 def _home(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from denizens.core import EVERYBODY, Cue, Label, MemoryFault, Record
+from denizens.core import EVERYBODY, UNKNOWN, Cue, Label, MemoryFault, Record
 from denizens.memory import (
     Budget,
     Claims,
@@ -22,7 +22,6 @@ from denizens.memory import (
     recall_many,
 )
 from denizens.memory.forgetting import forget
-from denizens.memory.origins import UNKNOWN
 from denizens.memory.repairing import repair
 from denizens.store import Store
 from hypothesis import given, settings
