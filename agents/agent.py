@@ -73,8 +73,8 @@ from .labelling import (
     given_of,
     labelled,
     listeners_of,
+    of_doings,
     of_line,
-    of_people,
     of_sources,
     redacted,
     state_after,
@@ -213,7 +213,7 @@ class Agent:
         guard = self.guard(
             listeners=listeners,
             given=given_of(seen, inputs, self.id),
-            labels=chain(of_people(seen.people, self.id), state.labels.values()),
+            labels=chain(of_doings(seen, self.id), state.labels.values()),
         )
         thought = with_skills(
             self.planner.decide(situation),

@@ -22,7 +22,6 @@ from ..core import (
     Json,
     Label,
     Line,
-    Neighbour,
     Observation,
     Record,
     RecordId,
@@ -97,9 +96,12 @@ def given_of(
         yield one, Label(_by(one.who, who))
 
 
-def of_people(people: Sequence[Neighbour], who: AgentId) -> Iterator[Label]:
-    """The labels of what those in sight do; who does nothing tells nothing."""
-    for one in people:
+def of_doings(seen: Observation, who: AgentId) -> Iterator[Label]:
+    """The labels of what it does itself, and of what those in sight do; who does nothing tells
+    nothing."""
+    if seen.doing:
+        yield Label(tuple(source for source in seen.sources if source != who))
+    for one in seen.people:
         if one.doing in ("", "idle"):
             continue
         yield Label((*_by(one.who, who), *one.sources))

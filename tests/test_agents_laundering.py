@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
@@ -18,6 +19,7 @@ from denizens.core import (
     Action,
     Affordance,
     AgentState,
+    Body,
     Call,
     Cue,
     Decision,
@@ -43,6 +45,7 @@ from denizens.memory.forgetting import forget
 from denizens.models import ImprovisedModel
 from denizens.planners import Draft, Heard, Said
 from denizens.tools import Policy, Release, tool
+from denizens.world import Places
 from numpy.typing import NDArray
 
 NINE = datetime(2026, 5, 2, 9)
@@ -262,6 +265,34 @@ def test_a_rule_releases_deeds_of_its_kind(
     assert all(one.sources == ("Eve",) for one in found)
     assert book.released("Bo") == {}
     assert bo.memory.store.verify() == ()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_it_does_on_a_strangers_word_is_not_its_own(refused: bool) -> None:
+    """In a world it sees what it does itself, and what was refused to it, with the sources of
+    its deed."""
+    graph = nx.Graph()
+    graph.add_node("hall", objects=["piano"])
+    world = Places(graph, start=NINE, step_seconds=60, sight=1)
+    world.enter(Body("Bo"))
+    piano = "places:hall:piano"
+    target = LIE if refused else piano
+    world.step({"Bo": Action("act", target, {"doing": LIE}, ("Eve",))}, NINE, ("Bo",))
+    saved = world.save()
+    world.load(saved)
+    seen = world.observe("Bo")
+    assert LIE in f"{seen.doing} {seen.notices}"
+
+    class Paying:
+        def decide(self, situation: Situation) -> Thought[Decision]:
+            given = f"{situation.seen.doing} {situation.seen.notices}"
+            yield from call(Call(tool="pay", arguments={"text": given}))
+            return Decision(action=Action("continue"), state=situation.state)
+
+    bo = mind(planner=Paying())
+    done = drive({"Bo": bo.live(seen, world.affordances("Bo"))}, Minds({"Bo": bo}, at=NINE))
+    assert [one.ask.sources for one in done["Bo"].asks if isinstance(one.ask, Call)] == [("Eve",)]
+    assert PAID == []
 
 
 def test_memories_that_somebody_gives_are_theirs() -> None:
