@@ -31,7 +31,7 @@ from ..core import (
 )
 from ..memory.origins import is_among
 from ..planners import idle
-from .guarding import Guard, Released
+from .guarding import SAID, Guard, Released
 
 UNSEEN = frozenset({"wait", "continue", "listen", "leave"})
 """Verbs of which nothing shows that a mind has thought up."""
@@ -210,12 +210,17 @@ def labelled(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decisio
     whole = guard.label
     records = tuple(_records(done, guard))
     if whole.audience:
-        # When something that is for everybody was last thought of is for everybody to see.
-        known = {record.id: record for record in guard.recalled}
-        used = tuple(n for n in done.used if n in known and known[n].audience)
+        # When something was last thought of is seen by all those for whom it is.
+        known = {record.id: record.audience for record in guard.recalled}
+        used = tuple(n for n in done.used if n in known and _within(known[n], whole.audience))
     else:
         used = done.used
     return replace(_shown(done, guard, can), records=records, used=used)
+
+
+def _within(audience: Sequence[AgentId], people: Sequence[AgentId]) -> bool:
+    """Whether something is for nobody but these people."""
+    return bool(audience) and set(audience) <= set(people)
 
 
 def _records(done: Decision, guard: Guard) -> Iterator[Record]:
@@ -248,10 +253,11 @@ def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
         whose = " and ".join(label.audience)
         why = f"Did not {action.verb}: it would show what is for {whose} only."
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
-    kind = "utterance" if action.verb in SPOKEN else "observation"
-    whole, (label, rules) = label, guard.policy.released(label, kind=kind, owner=guard.who)
-    if rules and all(one.rules != rules for one in guard.released):
-        guard.released.append(Released(None, rules, whole))
+    if action.verb in SPOKEN:
+        wider, rules = guard.policy.released(label, kind="utterance", owner=guard.who)
+        if rules:
+            guard.released.append(Released(SAID, rules, label))
+            label = wider
     # Whoever hears it keeps it as for the speaker too.
     people = tuple(sorted({*label.audience, guard.who})) if label.audience else ()
     return replace(done, action=replace(action, sources=label.sources, audience=people))

@@ -187,10 +187,9 @@ class CallBook:
         approval: Approval | None = None,
     ) -> None:
         """Write down, inside the caller's transaction, that the label of a record
-        (``arguments``: which, and how), or without one of a deed, was released: by the person
-        of ``approval``, else by the rules that the arguments name. ``sources`` are those it
-        had, ``where`` whose it is."""
-        where = replace(where, path=f"{RELEASE}/{arguments.get('record', 'deed')}")
+        (``arguments``: which, and how) was released: by the person of ``approval``, else by the
+        rules that the arguments name. ``sources`` are those it had, ``where`` whose it is."""
+        where = replace(where, path=f"{RELEASE}/{arguments['record']}")
         key = f"{where.agent}/{where.step}/{where.path}"
         request = Request(
             key=key,
@@ -214,7 +213,6 @@ class CallBook:
             if where.agent == agent
             and where.path.startswith(f"{RELEASE}/")
             and (request := entry.request)
-            and "record" in request.arguments
         }
 
     # -- all of them ----------------------------------------------------------------

@@ -87,25 +87,25 @@ def memories_input(records: Sequence[Record], to: AgentId) -> Input:
 
 
 def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
-    """The records of such an input, numbered on from ``first``; what somebody gave (``who``)
-    rests on their words."""
+    """The records of such an input, numbered on from ``first``; those that somebody else gave are
+    of their words too, whoever is said to have said them."""
     records = [from_json(Record, one) for one in given.fields["records"]]
-    if given.who not in ("", given.to):
-        records = [_given(record, given) for record in records]
     numbers = {record.id: number for number, record in enumerate(records, first)}
     return tuple(
         replace(
             record,
             id=numbers[record.id],
             evidence=tuple(numbers[basis] for basis in record.evidence),
+            sources=_given_sources(record, given),
         )
         for record in records
     )
 
 
-def _given(record: Record, given: Input) -> Record:
-    sources = sources_of(record, given.to)
-    return replace(record, sources=tuple(sorted({*sources, source_of(given.who)})))
+def _given_sources(record: Record, given: Input) -> tuple[str, ...] | None:
+    if given.who in ("", given.to):
+        return record.sources
+    return tuple(sorted({*sources_of(record, given.to), source_of(given.who)}))
 
 
 def _home(folder: Path) -> Path:
