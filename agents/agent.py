@@ -76,6 +76,7 @@ from .labelling import (
     of_doings,
     of_line,
     of_sources,
+    people_in,
     redacted,
     state_after,
     with_labels,
@@ -225,7 +226,7 @@ class Agent:
             guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
-        return self._step(done, asks, guard, (own, state), can)
+        return self._step(done, asks, guard, (own, state), can, people_in(seen))
 
     def day(
         self,
@@ -364,16 +365,18 @@ class Agent:
         guard: Guard,
         states: tuple[AgentState, AgentState],
         can: Sequence[Affordance] = (),
+        people: Iterable[AgentId] = (),
     ) -> Step:
         """What is to be written, with its labels; a thought that was stopped waits, and changes
-        nothing. ``states`` are the agent's own, and what of it the thought was shown."""
+        nothing. ``states`` are the agent's own, and what of it the thought was shown;
+        ``people`` are those it sees and hears."""
         own, shown = states
         stopped: Literal["", "budget"] = ""
         if isinstance(done, Stopped):
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=shown, why=why)
         done = labelled(done, guard, can)
-        done = replace(done, state=state_after(own, shown, done.state, guard))
+        done = replace(done, state=state_after(own, shown, done.state, guard, people))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens

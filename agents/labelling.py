@@ -59,6 +59,12 @@ def listeners_of(seen: Observation, can: Sequence[Affordance]) -> tuple[AgentId,
     return (EVERYBODY,) if any(one.verb not in UNSEEN for one in can) else ()
 
 
+def people_in(seen: Observation) -> tuple[AgentId, ...]:
+    """Those whom somebody sees and hears."""
+    talk = (*seen.talk.members, *(line.who for line in seen.talk.lines)) if seen.talk else ()
+    return (*talk, *(one.who for one in seen.people))
+
+
 def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
     """Whether what is for an audience (empty: everybody) may be told to all these listeners.
 
@@ -167,10 +173,15 @@ def of_sources(state: AgentState, forms: frozenset[str]) -> tuple[str, ...]:
 
 
 def state_after(
-    before: AgentState, shown: AgentState, after: AgentState, guard: Guard
+    before: AgentState,
+    shown: AgentState,
+    after: AgentState,
+    guard: Guard,
+    people: Iterable[AgentId] = (),
 ) -> AgentState:
     """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it:
-    what it changed has its label, what was withheld from it is there again."""
+    what it changed has its label, what was withheld from it is there again. ``people`` are those
+    around, whose names in it are no words of others."""
     if after is shown and shown is before:
         return before
     old, new = parts_of(shown), parts_of(after)
@@ -187,6 +198,8 @@ def state_after(
         worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
         if "day" in changed and not _DAY.fullmatch(str(after.day)):
             worded.add("day")
+        if not {*shown.cooldowns, *people}.issuperset(after.cooldowns):
+            worded.add("cooldowns")
         marked = changed if label.audience else worded
         labels |= {name: label for name in marked if new.get(name)}
     labels = {name: one for name, one in labels.items() if name in new or name in hidden}

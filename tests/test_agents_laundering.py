@@ -13,6 +13,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
+from denizens.agents import facts_of, use
 from denizens.agents.faculties import Minds
 from denizens.core import (
     UNKNOWN,
@@ -27,6 +28,7 @@ from denizens.core import (
     Input,
     Label,
     Line,
+    Neighbour,
     Observation,
     Recall,
     Recalled,
@@ -40,7 +42,7 @@ from denizens.core import (
     drive,
     recall,
 )
-from denizens.memory import CallBook, Images, memories_input
+from denizens.memory import CallBook, Claims, Images, memories_input
 from denizens.memory.forgetting import forget
 from denizens.models import ImprovisedModel
 from denizens.planners import Draft, Heard, Said
@@ -332,6 +334,43 @@ def test_erasing_takes_what_rests_on_a_cleared_record(tmp_path: Path) -> None:
     forget(path, "Eve", now=NINE)
     with Memory(path, "Bo") as memory:
         assert [one.text for one in memory.records() if one.text] == ["Rents are due"]
+
+
+def test_a_search_of_facts_rests_on_nobody_quarantined() -> None:
+    """What somebody quarantined said ends no fact, and is no source of what is found."""
+    memory = Memory(":memory:", "Bo")
+    for who, text in (("Ada", "I live in Leeds."), ("Eve", "Ada lives in York.")):
+        memory.remember(f'{who} said to Bo: "{text}"', at=NINE, who=who, kind="utterance")
+    Claims(memory).learn_between(NINE - MINUTE, NINE + MINUTE)
+    bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[facts_of(memory)])
+    later = NINE + MINUTE
+    assert use(bo, "fact_search", {"subject": "Ada"}, at=later).sources == ("Ada", "Eve")
+    memory.quarantine("Eve")
+    found = use(bo, "fact_search", {"subject": "Ada"}, at=later)
+    assert [one["fact"] for one in found.value] == ["Ada lives in Leeds"]
+    assert found.sources == ("Ada",)
+
+
+def test_words_in_the_place_of_names_have_a_label() -> None:
+    """Who is not to be talked with again is a name of somebody in sight; any other text there
+    is labelled as all words of a state."""
+
+    class Cooling:
+        def decide(self, situation: Situation) -> Thought[Decision]:
+            yield from ()
+            names = [one.who for one in situation.seen.people]
+            names += [one.text for one in situation.inputs]
+            state = replace(situation.state, cooldowns=dict.fromkeys(names, NINE))
+            return Decision(action=Action("wait"), state=state)
+
+    bo = mind(planner=Cooling())
+    people = (Neighbour("Ada", 1, "idle"),)
+    heard = Event("said", "Eve", "says", "it", LIE)
+    seen = Observation("Bo", NINE, "", events=(heard,), people=people)
+    bo.commit(drive({"Bo": bo.live(seen, ())}, Minds({"Bo": bo}, at=NINE))["Bo"], at=NINE)
+    assert (list(bo.state.cooldowns), bo.state.labels) == (["Ada"], {})
+    step(bo, Input(kind="whisper", to="Bo", who="Eve", text=LIE))
+    assert bo.state.labels == {"cooldowns": Label(("Eve",))}
 
 
 class Flat:
