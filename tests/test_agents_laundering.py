@@ -405,3 +405,19 @@ def test_nobody_is_called_as_somebodys_pictures() -> None:
             model=ImprovisedModel(),
             memory=Memory(":memory:", "Bo/images"),
         )
+
+
+def test_its_own_words_that_come_back_are_no_strangers() -> None:
+    """What somebody who is trusted does on the agent's own word does not keep it from acting."""
+
+    class Paying:
+        def decide(self, situation: Situation) -> Thought[Decision]:
+            yield from call(Call(tool="pay", arguments={"text": "the rent"}))
+            return Decision(action=Action("wait"), state=situation.state)
+
+    people = (Neighbour("Ada", 1, "baking bread", sources=("Bo",)),)
+    seen = Observation("Bo", NINE, "", people=people, doing="resting", sources=("Bo",))
+    bo = mind(planner=Paying())
+    done = drive({"Bo": bo.live(seen, ())}, Minds({"Bo": bo}, at=NINE))["Bo"]
+    assert [one.ask.sources for one in done.asks if isinstance(one.ask, Call)] == [()]
+    assert PAID == ["the rent"]
