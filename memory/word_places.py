@@ -190,5 +190,7 @@ def kept_in(store: Store) -> Iterator[Kept]:
             if value is None:
                 continue
             body = value if place.table == "texts" else json.loads(value)
+            if body is None:  # A line that was erased, and taken over from an export.
+                continue
             words = tuple(text for text in place.words(body) if text)
             yield Kept(place.table, agent, words, tuple(filter(None, place.labels(body))))

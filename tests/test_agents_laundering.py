@@ -28,6 +28,7 @@ from denizens.core import (
     Input,
     Label,
     Line,
+    MemoryFault,
     Neighbour,
     Observation,
     Recall,
@@ -421,3 +422,23 @@ def test_its_own_words_that_come_back_are_no_strangers() -> None:
     done = drive({"Bo": bo.live(seen, ())}, Minds({"Bo": bo}, at=NINE))["Bo"]
     assert [one.ask.sources for one in done.asks if isinstance(one.ask, Call)] == [()]
     assert PAID == ["the rent"]
+
+
+@pytest.mark.parametrize("who", ["Bo", "bo", "*", " "])
+def test_nobody_and_its_owner_are_not_quarantined(who: str) -> None:
+    """A quarantine of the owner would hide all that it thinks, one of everybody nothing."""
+    memory = Memory(":memory:", "Bo")
+    with pytest.raises(MemoryFault, match="name who said it"):
+        memory.quarantine(who)
+    assert memory.quarantined == frozenset()
+
+
+@pytest.mark.parametrize(("who", "trusted"), [("Ada [admin]", True), ("Ada a", False)])
+def test_brackets_in_a_trusted_name_are_brackets(who: str, trusted: bool) -> None:
+    """Who is trusted by a name with brackets in it is that person, and nobody whose name they
+    would stand for as a pattern; so with documents."""
+    bo = mind(policy=Policy(trusted=("Ada [admin]",)))
+    assert asked(bo.chat("Pay.", who, at=NINE))[0][1] == trusted
+    policy = Policy(trusted=("document:rent [new].md",))
+    names = ("document:rent [new].md", "document:rent n.md")
+    assert policy.strange(names) == ("document:rent n.md",)

@@ -333,10 +333,13 @@ def matches_widely(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
 
 
 def vouched(source: str, patterns: Iterable[str]) -> bool:
-    """Whether a source of words fits one of the patterns. One without a namespace means people
-    alone, except ``*``, which means all; the names of tools are matched part by part.
+    """Whether a source of words fits one of the patterns, in which ``*`` stands for any letters
+    and ``?`` for one. One without a namespace means people alone, except ``*``, which means all;
+    the names of tools are matched part by part.
 
     >>> vouched("Jason", ["*son"]), vouched("document:lesson", ["*son"])
+    (True, False)
+    >>> vouched("Ada [b]", ["Ada [b]"]), vouched("Ada b", ["Ada [b]"])
     (True, False)
     >>> vouched("document:lesson", ["document:less*"]), vouched("tool:web.get", ["tool:*"])
     (True, True)
@@ -346,8 +349,9 @@ def vouched(source: str, patterns: Iterable[str]) -> bool:
         if one == "*":
             return True
         wanted, pattern = _split(composed_name(one))
+        # Names of people and files may hold brackets, which stand for themselves.
         fits = _fits if space == "tool" else fnmatchcase
-        if space == wanted and fits(name, pattern):
+        if space == wanted and fits(name, pattern.replace("[", "[[]")):
             return True
     return False
 
