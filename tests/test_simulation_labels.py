@@ -161,7 +161,7 @@ class Obedient:
 
 def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) -> None:
     """What Eve told Ana to do is Eve's and Ana's in the memory of Bo who sees it, also when the
-    run was taken up in between; what Ana then does by herself is hers."""
+    run was taken up in between; so is what Ana does next, who sees what she is doing."""
     people = ("Ana", "Bo")
     clock = Clock(START, 60)
 
@@ -191,7 +191,7 @@ def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) 
     simulation.add(Input(kind="whisper", to="Ana", text="singing"))
     list(simulation.run(steps=2))
     (sung,) = [one for one in simulation.agents["Bo"].memory.records() if "singing" in one.text]
-    assert sources_of(sung, "Bo") == ("Ana",)
+    assert sources_of(sung, "Bo") == ("Ana", "Eve")
     simulation.store.close()
 
 
