@@ -342,21 +342,24 @@ class Agent:
         circle = (message.who,) if self.private_talk else ()
         kinds: tuple[Kind, ...] = ("utterance",)
         own = any(line.who == self.id for line in session)
+        lately = self.memory.records(kinds=kinds, last=_LATELY) if own else ()
         known = {
-            record.text: label_of(record, self.id)
-            for record in (self.memory.records(kinds=kinds, last=_LATELY) if own else ())
-            if record.who == self.id
+            record.text: label_of(record, self.id) for record in lately if record.who == self.id
         }
         for line in (*session, message):
             label = of_line(line, self.id)
             if line.who == self.id and line.text.strip():
-                # What it does not know to have said somebody else puts into its mouth, or it
-                # said it once, on words that are forgotten now.
                 text = f'{self.id} said to {message.who}: "{line.text}"'
-                label = known.get(text, Label((source_of(message.who), UNKNOWN)))
+                label = known.get(text) or self._not_said(message.who, len(lately))
             elif not line.who:
                 label = join((label, Label((UNKNOWN,))), self.id)
             yield line, join((label, Label((), circle)), self.id)
+
+    def _not_said(self, person: AgentId, searched: int) -> Label:
+        """The label of a line that it does not know to have said: somebody else puts it into
+        its mouth, or it said it long ago, or on words that are forgotten now."""
+        lost = searched >= _LATELY or any(one.what == "forgotten" for one in self.memory.log)
+        return Label((source_of(person), UNKNOWN) if lost else (source_of(person),))
 
     def _step(
         self,
