@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .agents import Agent
     from .core import (
         EVERYBODY,
+        UNKNOWN,
         NONE,
         PLANNER_VERBS,
         Action,
@@ -220,6 +221,7 @@ __all__ = [
     "AgentId",
     "AgentState",
     "EVERYBODY",
+    "UNKNOWN",
     "Given",
     "Label",
     "Approval",
