@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .agents import Agent
     from .core import (
         EVERYBODY,
-        UNKNOWN,
         NONE,
         PLANNER_VERBS,
+        UNKNOWN,
         Action,
         Address,
         Affordance,
