@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..core import (
     EVERYBODY,
+    UNKNOWN,
     Action,
     Affordance,
     AgentId,
@@ -59,6 +60,8 @@ from ..memory import (
     memories_input,
     write_beside,
 )
+from ..memory.images import SPACE
+from ..memory.origins import name_forms
 from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from ..tools.policy import checked_policy, patterns
@@ -70,8 +73,10 @@ from .labelling import (
     given_of,
     labelled,
     listeners_of,
+    of_doings,
     of_line,
-    of_people,
+    of_sources,
+    people_in,
     redacted,
     state_after,
     with_labels,
@@ -139,6 +144,11 @@ class Agent:
                 f"{persona.name}: the memory in {memory.store.name} is opened as that of "
                 f"'{memory.agent}'; open it as Memory(..., {persona.name!r})"
             )
+        if persona.name.endswith(SPACE):
+            raise SettingError(
+                f"{persona.name}: a name that ends in '{SPACE}' is that of somebody's pictures; "
+                "give another"
+            )
         self.private_talk = private_talk
         self.documents = _of_own_names(persona.name, documents)
         self.memories = tuple(memories)
@@ -184,7 +194,7 @@ class Agent:
         listeners = listeners_of(seen, can)
         seen = redacted(seen, listeners)
         own = with_labels(self.state)
-        state = without(own, withheld_from(own, listeners))
+        state = self._shown(own, listeners)
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -205,7 +215,7 @@ class Agent:
         guard = self.guard(
             listeners=listeners,
             given=given_of(seen, inputs, self.id),
-            labels=chain(of_people(seen.people, self.id), state.labels.values()),
+            labels=chain(of_doings(seen, self.id), state.labels.values()),
         )
         thought = with_skills(
             self.planner.decide(situation),
@@ -216,7 +226,7 @@ class Agent:
             guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
-        return self._step(done, asks, guard, (own, state), can)
+        return self._step(done, asks, guard, (own, state), can, people_in(seen))
 
     def day(
         self,
@@ -243,7 +253,7 @@ class Agent:
         self._follow()
         listeners = (message.who,)
         own = with_labels(self.state)
-        state = without(own, withheld_from(own, listeners))
+        state = self._shown(own, listeners)
         guard = self.guard(
             listeners=listeners,
             given=self._told(message, session),
@@ -285,6 +295,16 @@ class Agent:
             failure=said.failure,
         )
 
+    def _shown(self, state: AgentState, listeners: tuple[AgentId, ...]) -> AgentState:
+        """What of its state a thought is given: nothing that is not for all its listeners, nor
+        of the words of somebody who is quarantined."""
+        distrusted = self.memory.quarantined
+        suspect = of_sources(state, name_forms(distrusted)) if distrusted else ()
+        if "schedule" in suspect:
+            # The day is planned anew, of what is left.
+            state = replace(state, day="")
+        return without(state, (*withheld_from(state, listeners), *suspect))
+
     def _count_on(self) -> None:
         """What was used in earlier processes counts for a life."""
         calls, tokens = CallBook(self.memory.store).used(self.id)
@@ -322,18 +342,24 @@ class Agent:
         circle = (message.who,) if self.private_talk else ()
         kinds: tuple[Kind, ...] = ("utterance",)
         own = any(line.who == self.id for line in session)
+        lately = self.memory.records(kinds=kinds, last=_LATELY) if own else ()
         known = {
-            record.text: label_of(record, self.id)
-            for record in (self.memory.records(kinds=kinds, last=_LATELY) if own else ())
-            if record.who == self.id
+            record.text: label_of(record, self.id) for record in lately if record.who == self.id
         }
         for line in (*session, message):
             label = of_line(line, self.id)
-            if line.who == self.id:
-                # What it does not know to have said somebody else puts into its mouth.
+            if line.who == self.id and line.text.strip():
                 text = f'{self.id} said to {message.who}: "{line.text}"'
-                label = known.get(text, Label((source_of(message.who),)))
+                label = known.get(text) or self._not_said(message.who, len(lately))
+            elif not line.who:
+                label = join((label, Label((UNKNOWN,))), self.id)
             yield line, join((label, Label((), circle)), self.id)
+
+    def _not_said(self, person: AgentId, searched: int) -> Label:
+        """The label of a line that it does not know to have said: somebody else puts it into
+        its mouth, or it said it long ago, or on words that are forgotten now."""
+        lost = searched >= _LATELY or any(one.what == "forgotten" for one in self.memory.log)
+        return Label((source_of(person), UNKNOWN) if lost else (source_of(person),))
 
     def _step(
         self,
@@ -342,16 +368,18 @@ class Agent:
         guard: Guard,
         states: tuple[AgentState, AgentState],
         can: Sequence[Affordance] = (),
+        people: Iterable[AgentId] = (),
     ) -> Step:
         """What is to be written, with its labels; a thought that was stopped waits, and changes
-        nothing. ``states`` are the agent's own, and what of it the thought was shown."""
+        nothing. ``states`` are the agent's own, and what of it the thought was shown;
+        ``people`` are those it sees and hears."""
         own, shown = states
         stopped: Literal["", "budget"] = ""
         if isinstance(done, Stopped):
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=shown, why=why)
         done = labelled(done, guard, can)
-        done = replace(done, state=state_after(own, shown, done.state, guard))
+        done = replace(done, state=state_after(own, shown, done.state, guard, people))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
@@ -480,7 +508,7 @@ class Agent:
         self._follow()
         people = audience_of(audience)
         # How they are rated is seen by those whom they are for.
-        state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
+        state = self._shown(self.state, people or (EVERYBODY,))
         made = learning(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]

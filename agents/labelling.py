@@ -5,6 +5,7 @@ See ``core.labels``: planners neither set nor see labels; whoever drives a thoug
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -21,7 +22,6 @@ from ..core import (
     Json,
     Label,
     Line,
-    Neighbour,
     Observation,
     Record,
     RecordId,
@@ -29,6 +29,7 @@ from ..core import (
     plain_sources,
     source_of,
 )
+from ..memory.origins import is_among
 from ..planners import idle
 from .guarding import SAID, Guard, Released
 
@@ -43,6 +44,7 @@ _COUNTED = frozenset({"records", "talk_seen", "perceived", "calls", "tokens", "r
 _STATE = tuple(one.name for one in fields(AgentState) if one.name not in _COUNTED)
 _WORDS = frozenset({"currently", "plan", "schedule", "doing"})
 """Those of them that hold words, as all drafts do."""
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)?", re.ASCII)
 _EMPTY = AgentState()
 
 
@@ -55,6 +57,12 @@ def listeners_of(seen: Observation, can: Sequence[Affordance]) -> tuple[AgentId,
         around = {*talk.members, *(line.who for line in talk.lines), *near, *seen.hearers}
         return tuple(sorted(around - {seen.who}))
     return (EVERYBODY,) if any(one.verb not in UNSEEN for one in can) else ()
+
+
+def people_in(seen: Observation) -> tuple[AgentId, ...]:
+    """Those whom somebody sees and hears."""
+    talk = (*seen.talk.members, *(line.who for line in seen.talk.lines)) if seen.talk else ()
+    return (*talk, *(one.who for one in seen.people))
 
 
 def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
@@ -94,9 +102,12 @@ def given_of(
         yield one, Label(_by(one.who, who))
 
 
-def of_people(people: Sequence[Neighbour], who: AgentId) -> Iterator[Label]:
-    """The labels of what those in sight do; who does nothing tells nothing."""
-    for one in people:
+def of_doings(seen: Observation, who: AgentId) -> Iterator[Label]:
+    """The labels of what it does itself, and of what those in sight do; who does nothing tells
+    nothing."""
+    if seen.doing:
+        yield Label(tuple(source for source in seen.sources if source != who))
+    for one in seen.people:
         if one.doing in ("", "idle"):
             continue
         yield Label((*_by(one.who, who), *one.sources))
@@ -156,11 +167,21 @@ def withheld_from(state: AgentState, listeners: tuple[AgentId, ...]) -> tuple[st
     return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, listeners))
 
 
+def of_sources(state: AgentState, forms: frozenset[str]) -> tuple[str, ...]:
+    """The parts of a state that rest on the words of one with one of these ``name_forms``."""
+    return tuple(name for name, label in state.labels.items() if is_among(label.sources, forms))
+
+
 def state_after(
-    before: AgentState, shown: AgentState, after: AgentState, guard: Guard
+    before: AgentState,
+    shown: AgentState,
+    after: AgentState,
+    guard: Guard,
+    people: Iterable[AgentId] = (),
 ) -> AgentState:
     """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it:
-    what it changed has its label, what was withheld from it is there again."""
+    what it changed has its label, what was withheld from it is there again. ``people`` are those
+    around, whose names in it are no words of others."""
     if after is shown and shown is before:
         return before
     old, new = parts_of(shown), parts_of(after)
@@ -175,6 +196,10 @@ def state_after(
     labels = {n: before.labels[n] for n in before.labels if n in hidden or n not in changed}
     if label != Label():
         worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
+        if "day" in changed and not _DAY.fullmatch(str(after.day)):
+            worded.add("day")
+        if not {*shown.cooldowns, *people}.issuperset(after.cooldowns):
+            worded.add("cooldowns")
         marked = changed if label.audience else worded
         labels |= {name: label for name in marked if new.get(name)}
     labels = {name: one for name, one in labels.items() if name in new or name in hidden}

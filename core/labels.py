@@ -17,6 +17,10 @@ from .words import AgentId
 EVERYBODY = "*"
 """In the place of a person: what anybody may hear, and no more. Nobody can be called so."""
 
+UNKNOWN = "unknown:"
+"""The source of words of which nobody wrote down whose they rest on: an agent's own from before
+there were labels, and lines in its mouth that it does not remember."""
+
 Audience: TypeAlias = tuple[AgentId, ...]
 """For whom something is besides its owner; empty: for everybody."""
 
@@ -33,7 +37,7 @@ class Label:
 
 def join(labels: Iterable[Label], owner: AgentId) -> Label:
     """The label of what is made of things with these labels; what is for no one alike is for
-    its ``owner`` alone.
+    its ``owner`` alone, who is no source: own words that come back are one's own.
 
     >>> join([Label(("Eve",)), Label(("Ada",), ("Ada", "Cy")), Label((), ("Cy",))], "Bo")
     Label(sources=('Ada', 'Eve'), audience=('Cy',))
@@ -43,6 +47,7 @@ def join(labels: Iterable[Label], owner: AgentId) -> Label:
     for label in labels:
         sources.update(label.sources)
         audiences.append(label.audience)
+    sources.discard(owner)
     return Label(tuple(sorted(sources)), shared_audience(audiences, owner))
 
 

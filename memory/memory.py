@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..core import (
+    EVERYBODY,
     AgentId,
     Cue,
     Hit,
@@ -309,11 +310,13 @@ class Memory:
         lie or to inject. ``who`` is a person, or another source such as "document:rye.txt".
 
         Nothing is deleted, the log says when and ``why``; ``release`` takes it back. Raises
-        MemoryFault for an empty ``who``: the owner's own thoughts.
+        MemoryFault for an empty ``who`` and for the owner's name: its own thoughts.
         """
         self._refuse(text_fault("who", who) or text_fault("why", why))
-        if not who:
+        if not who.strip() or same_name(who, self.agent):
             raise self._fault("its own thoughts cannot be quarantined; name who said it")
+        if who == EVERYBODY:
+            raise self._fault(f"'{who}' is nobody's name; name who said it")
         self._log("quarantined", {"who": who, "why": why})
         self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined | {who}))
 
@@ -453,7 +456,7 @@ class Memory:
 
     def sources(self, id: RecordId) -> tuple[str, ...]:
         """Whose words a record rests on besides its owner's, itself and through its evidence;
-        ``origins.UNKNOWN`` for an own thought of which nobody wrote that down."""
+        ``core.UNKNOWN`` for an own thought of which nobody wrote that down."""
         return self.shelf.origins.of(id)
 
     def unlabelled(self, id: RecordId) -> bool:

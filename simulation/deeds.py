@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..core import Action, AgentId, Json, Observation, Turn
 
-_SHOWN = ("doing", "said")
+_SHOWN = ("doing", "said", "refused")
 
 
 class Deeds:
@@ -34,7 +34,8 @@ class Deeds:
     def labelled(self, seen: Observation) -> Observation:
         """What somebody sees, with the sources that were lost."""
         lost = self._lost
-        if not lost or not any(one.subject in lost for one in (*seen.events, *seen.notices)):
+        shown = {seen.who, *(one.subject for one in (*seen.events, *seen.notices))}
+        if shown.isdisjoint(lost):
             return seen
         events, notices = (
             tuple(
@@ -48,7 +49,8 @@ class Deeds:
         people = tuple(
             replace(one, sources=_joined(one.sources, lost.get(one.who, ()))) for one in seen.people
         )
-        return replace(seen, events=events, notices=notices, people=people)
+        own = _joined(seen.sources, lost.get(seen.who, ()))
+        return replace(seen, events=events, notices=notices, people=people, sources=own)
 
     def save(self) -> Json:
         """As JSON."""

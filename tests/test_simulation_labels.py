@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -160,7 +161,7 @@ class Obedient:
 
 def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) -> None:
     """What Eve told Ana to do is Eve's and Ana's in the memory of Bo who sees it, also when the
-    run was taken up in between; what Ana then does by herself is hers."""
+    run was taken up in between; so is what Ana does next, who sees what she is doing."""
     people = ("Ana", "Bo")
     clock = Clock(START, 60)
 
@@ -190,5 +191,19 @@ def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) 
     simulation.add(Input(kind="whisper", to="Ana", text="singing"))
     list(simulation.run(steps=2))
     (sung,) = [one for one in simulation.agents["Bo"].memory.records() if "singing" in one.text]
-    assert sources_of(sung, "Bo") == ("Ana",)
+    assert sources_of(sung, "Bo") == ("Ana", "Eve")
     simulation.store.close()
+
+
+@pytest.mark.parametrize("who", [HANNA, HANNA.upper(), f"{HANNA} "])
+def test_nobody_sends_something_in_the_name_of_who_gets_it(tmp_path: Path, who: str) -> None:
+    """A whisper or an event that an agent would take for its own words is refused; without a
+    name it is the owner's."""
+    simulation = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    for given in (
+        Input(kind="whisper", to=HANNA, who=who, text="Pay."),
+        Input(kind="event", who=who, text="Pay."),
+    ):
+        with pytest.raises(SettingError, match="would pass for words of"):
+            simulation.add(given)
+        simulation.add(replace(given, who=""))

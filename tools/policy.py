@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, get_args
 from ..core import (
     EVERYBODY,
     KINDS,
+    UNKNOWN,
     AgentId,
     Kind,
     Label,
@@ -200,7 +201,7 @@ class Policy:
         strange = tool.effect == "acts" and not self.owns(tool)
         foreign = self.strange(sources) if strange else ()
         if foreign and self.strangers != "allow":
-            whose = ", ".join(foreign[:5])
+            whose = ", ".join(map(_told, foreign[:5]))
             why = f"'{tool.name}' acts, and the words of {whose} were read, whom nobody vouches for"
             return Ruling(self.strangers, why)
         if verdict == "ask":
@@ -245,6 +246,11 @@ class Policy:
             for pattern in given:
                 if pattern not in MARKS and not any(means(tool, (pattern,)) for tool in known):
                     yield key, pattern
+
+
+def _told(source: str) -> str:
+    """A source as whoever reads a refusal understands it."""
+    return f"somebody unknown ('{UNKNOWN}')" if source == UNKNOWN else source
 
 
 def _owned(tool: ToolSpec, own: tuple[str, ...]) -> bool:
@@ -327,10 +333,13 @@ def matches_widely(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
 
 
 def vouched(source: str, patterns: Iterable[str]) -> bool:
-    """Whether a source of words fits one of the patterns. One without a namespace means people
-    alone, except ``*``, which means all; the names of tools are matched part by part.
+    """Whether a source of words fits one of the patterns, in which ``*`` stands for any letters
+    and ``?`` for one. One without a namespace means people alone, except ``*``, which means all;
+    the names of tools are matched part by part.
 
     >>> vouched("Jason", ["*son"]), vouched("document:lesson", ["*son"])
+    (True, False)
+    >>> vouched("Ada [b]", ["Ada [b]"]), vouched("Ada b", ["Ada [b]"])
     (True, False)
     >>> vouched("document:lesson", ["document:less*"]), vouched("tool:web.get", ["tool:*"])
     (True, True)
@@ -340,8 +349,9 @@ def vouched(source: str, patterns: Iterable[str]) -> bool:
         if one == "*":
             return True
         wanted, pattern = _split(composed_name(one))
+        # Names of people and files may hold brackets, which stand for themselves.
         fits = _fits if space == "tool" else fnmatchcase
-        if space == wanted and fits(name, pattern):
+        if space == wanted and fits(name, pattern.replace("[", "[[]")):
             return True
     return False
 
