@@ -73,10 +73,9 @@ from .labelling import (
     of_line,
     of_people,
     redacted,
+    shown_to,
     state_after,
     with_labels,
-    withheld_from,
-    without,
 )
 from .releasing import RELEASES, record_release, release
 from .replying import Responder, learning, replying
@@ -184,7 +183,7 @@ class Agent:
         listeners = listeners_of(seen, can)
         seen = redacted(seen, listeners)
         own = with_labels(self.state)
-        state = without(own, withheld_from(own, listeners))
+        state = shown_to(own, listeners)
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -242,7 +241,7 @@ class Agent:
         self._follow()
         listeners = (message.who,)
         own = with_labels(self.state)
-        state = without(own, withheld_from(own, listeners))
+        state = shown_to(own, listeners)
         guard = self.guard(
             listeners=listeners,
             given=self._told(message, session),
@@ -479,7 +478,7 @@ class Agent:
         self._follow()
         people = audience_of(audience)
         # How they are rated is seen by those whom they are for.
-        state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))
+        state = shown_to(self.state, people or (EVERYBODY,))
         made = learning(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]

@@ -5,12 +5,13 @@ See ``core.labels``: planners neither set nor see labels; whoever drives a thoug
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from ..core import (
     EVERYBODY,
+    Action,
     Affordance,
     AgentId,
     AgentState,
@@ -25,9 +26,11 @@ from ..core import (
     Observation,
     Record,
     RecordId,
+    from_json,
     join,
     plain_sources,
     source_of,
+    to_json,
 )
 from ..planners import idle
 from .guarding import Guard, Released
@@ -38,7 +41,9 @@ SPOKEN = frozenset({"say", "interrupt"})
 REDACTED = "(something that is not for all who listen)"
 """What a thought is given of a line that not all who listen to it may hear."""
 
-_COUNTED = frozenset({"records", "talk_seen", "perceived", "calls", "tokens", "read", "labels"})
+_COUNTED = frozenset(
+    {"records", "talk_seen", "perceived", "calls", "tokens", "read", "labels", "beneath"}
+)
 """Fields of a state that hold numbers and what was seen, whatever was thought."""
 _STATE = tuple(one.name for one in fields(AgentState) if one.name not in _COUNTED)
 _WORDS = frozenset({"currently", "plan", "schedule", "doing"})
@@ -53,7 +58,9 @@ def listeners_of(seen: Observation, can: Sequence[Affordance]) -> tuple[AgentId,
     if talk is not None and not talk.ended:
         near = (one.who for one in seen.people)
         around = {*talk.members, *(line.who for line in talk.lines), *near, *seen.hearers}
-        return tuple(sorted(around - {seen.who}))
+        if others := around - {seen.who}:
+            return tuple(sorted(others))
+        # Alone in it: whoever joins may hear of what was said.
     return (EVERYBODY,) if any(one.verb not in UNSEEN for one in can) else ()
 
 
@@ -130,15 +137,41 @@ def parts_of(state: AgentState) -> dict[str, Any]:
     return parts | {f"drafts.{name}": value for name, value in drafts.items()}
 
 
-def without(state: AgentState, names: Iterable[str]) -> AgentState:
-    """The state without some of its parts."""
-    names = set(names)
-    if not names:
+def shown_to(state: AgentState, listeners: tuple[AgentId, ...]) -> AgentState:
+    """The state as all the listeners may know it: a part that is not for them is what it was
+    when it last was, or empty."""
+    hidden = withheld_from(state, listeners)
+    if not hidden and not state.beneath:
         return state
-    drafts = {key: value for key, value in state.drafts.items() if f"drafts.{key}" not in names}
-    empty = {name: getattr(_EMPTY, name) for name in _STATE if name in names}
-    labels = {name: label for name, label in state.labels.items() if name not in names}
-    return replace(state, **empty, drafts=drafts, labels=labels)
+    labels = {name: label for name, label in state.labels.items() if name not in hidden}
+    parts: dict[str, Any] = {}
+    for name in hidden:
+        for value, sources, audience in state.beneath.get(name, ()):
+            if may_hear(audience, listeners):
+                if value is not None:
+                    parts[name] = _read(name, value)
+                if sources or audience:
+                    labels[name] = Label(tuple(sources), tuple(audience))
+                break
+    return replace(_with(state, hidden, parts), labels=labels, beneath={})
+
+
+def _with(state: AgentState, names: Iterable[str], parts: Mapping[str, Any]) -> AgentState:
+    """The state with these parts instead of those of some names; what is not among them is
+    empty."""
+    names = set(names)
+    drafts = state.drafts if isinstance(state.drafts, dict) else {}
+    drafts = {key: value for key, value in drafts.items() if f"drafts.{key}" not in names}
+    drafts |= {n.partition(".")[2]: v for n, v in parts.items() if n.startswith("drafts.")}
+    plain = {n: parts.get(n, getattr(_EMPTY, n)) for n in _STATE if n in names}
+    return replace(state, **plain, drafts=drafts)
+
+
+def _read(name: str, value: Json) -> Any:
+    """The value of a part that was kept as JSON."""
+    if name.startswith("drafts."):
+        return value
+    return getattr(from_json(AgentState, {**to_json(_EMPTY), name: value}), name)
 
 
 def with_labels(state: AgentState) -> AgentState:
@@ -159,32 +192,60 @@ def withheld_from(state: AgentState, listeners: tuple[AgentId, ...]) -> tuple[st
 def state_after(
     before: AgentState, shown: AgentState, after: AgentState, guard: Guard
 ) -> AgentState:
-    """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it:
-    what it changed has its label, what was withheld from it is there again."""
+    """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it.
+
+    What it changed has its label, and lies above what was there for others: those for whom the
+    thought is not see what they saw, whether it changed something or not."""
     if after is shown and shown is before:
         return before
-    old, new = parts_of(shown), parts_of(after)
+    if (after.perceived, after.talk_seen) != (before.perceived, before.talk_seen):
+        after = _perceiving(before, after, guard)
+    held, old, new = parts_of(before), parts_of(shown), parts_of(after)
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     label = guard.label if changed else Label()
-    if label.audience and "reflect_left" in changed:
+    if label.audience and guard.listeners:
         # When it is time to reflect shows: what is for some people only does not bring it on.
-        after = replace(after, reflect_left=before.reflect_left)
-        changed.remove("reflect_left")
-    kept = parts_of(before)
-    hidden = {n: kept[n] for n in kept if n not in changed and kept[n] != old.get(n)}
-    labels = {n: before.labels[n] for n in before.labels if n in hidden or n not in changed}
-    if label != Label():
-        worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
-        marked = changed if label.audience else worded
-        labels |= {name: label for name in marked if new.get(name)}
-    labels = {name: one for name, one in labels.items() if name in new or name in hidden}
-    plain = {name: value for name, value in hidden.items() if not name.startswith("drafts.")}
-    drafts: dict[str, Json] = {
-        **(after.drafts if isinstance(after.drafts, dict) else {}),
-        **{n.partition(".")[2]: v for n, v in hidden.items() if n.startswith("drafts.")},
-    }
-    read = tuple(sorted({source for one in labels.values() for source in one.sources}))
-    return replace(after, **plain, drafts=drafts, labels=labels, read=read)
+        changed.discard("reflect_left")
+    labels = {name: one for name, one in before.labels.items() if name not in changed}
+    beneath = {name: rows for name, rows in before.beneath.items() if name not in changed}
+    for name in sorted(changed):
+        if label.audience or (label.sources and new.get(name) and _is_worded(name)):
+            labels[name] = label
+        if label.audience and (rows := _left(before, held.get(name), name, label)):
+            beneath[name] = rows
+    kept = {name: value for name, value in held.items() if name not in changed}
+    made = {name: value for name, value in new.items() if name in changed}
+    whole = _with(after, {*held, *new}, kept | made)
+    of_others = {source for rows in beneath.values() for row in rows for source in row[1]}
+    read = tuple(sorted(of_others.union(*(one.sources for one in labels.values()))))
+    return replace(whole, labels=labels, beneath=beneath, read=read)
+
+
+def _is_worded(name: str) -> bool:
+    return name in _WORDS or name.startswith("drafts.")
+
+
+def _left(before: AgentState, value: Any, name: str, label: Label) -> list[Json]:
+    """What others than those for whom a new value is see of a part: a row for each value that
+    somebody may know who may not know the new one, the latest first."""
+    people = set(label.audience)
+    top = before.labels.get(name, Label())
+    rows = list(before.beneath.get(name, ()))
+    if top.audience or value != getattr(_EMPTY, name, None):
+        rows.insert(0, [to_json(value), list(top.sources), list(top.audience)])
+    return [row for row in rows if not row[2] or not people.issuperset(row[2])]
+
+
+def _perceiving(before: AgentState, after: AgentState, guard: Guard) -> AgentState:
+    """The state with nothing among what it perceived that was not there to be perceived, and no
+    more lines heard than were said: neither has a label."""
+    known = {*before.perceived, *(g.text for g, _ in guard.given if isinstance(g, Event))}
+    perceived = tuple(text for text in after.perceived if text in known)
+    lines = sum(isinstance(given, Line) for given, _ in guard.given)
+    heard = after.talk_seen if 0 <= after.talk_seen <= lines else before.talk_seen
+    if perceived == after.perceived and heard == after.talk_seen:
+        return after
+    return replace(after, perceived=perceived, talk_seen=heard)
 
 
 # -- what a thought writes ---------------------------------------------------------------------
@@ -193,7 +254,8 @@ def state_after(
 def labelled(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
     """The decision with the labels of what its thought rested on: of its records, of its
     action, and of the memories whose last access others would see."""
-    if not done.records and not done.used and done.action.verb in UNSEEN:
+    plain = done.action.verb in UNSEEN and not (done.action.target or done.action.fields)
+    if plain and not done.records and not done.used:
         return done
     whole = guard.label
     records = tuple(_records(done, guard))
@@ -230,12 +292,17 @@ def _records(done: Decision, guard: Guard) -> Iterator[Record]:
 def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
     """The decision with an action that shows no more than those around may know."""
     action, label = done.action, guard.label
-    if action.verb in UNSEEN or not guard.listeners:
+    if not guard.listeners:
         return done
+    if action.verb in UNSEEN:
+        # A world that refuses it would say so in all these words.
+        return replace(done, action=Action(action.verb)) if label.audience else done
     if label.audience and not (action.verb in SPOKEN and may_hear(label.audience, guard.listeners)):
         whose = " and ".join(label.audience)
         why = f"Did not {action.verb}: it would show what is for {whose} only."
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
+    if label.audience and all(action.target != one.target for one in can):
+        action = replace(action, target="")
     label, _ = guard.policy.released(label, kind="utterance", owner=guard.who)
     # Whoever hears it keeps it as for the speaker too.
     people = tuple(sorted({*label.audience, guard.who})) if label.audience else ()
