@@ -190,7 +190,8 @@ class Agent:
             persona=self.persona,
             state=state,
             seen=seen,
-            fresh=tuple(event for event in around if event.text not in lately),
+            # Runs from before there were labels have the texts themselves.
+            fresh=tuple(e for e in around if e.key not in lately and e.text not in lately),
             can=tuple(can),
             tools=self.tools.specs(),
             inputs=tuple(inputs),
@@ -211,7 +212,7 @@ class Agent:
             who=self.id,
             now=situation.now,
             person=guard.person,
-            heard=guard.take,
+            guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
         return self._step(done, asks, guard, (own, state), can)
@@ -263,7 +264,7 @@ class Agent:
             who=self.id,
             now=message.at,
             person=message.who,
-            heard=guard.take,
+            guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
         warn_of_blindness(self.id, asks)

@@ -153,10 +153,19 @@ class Caller:
         else:
             if self.book and acts:
                 self.book.begin(where, request, approval)
+                self._charge(where.agent)
             result = self._call(where, call, request.key, allowed=True)
         if self.book:
             self.book.end(where, result, watch, Entry(request=request, approval=approval))
         return result
+
+    def _charge(self, who: AgentId) -> None:
+        """Count a call that acts for its life before it is made: a process may end in it. (A
+        run counts by its journal.) Whatever the whole thought has used is counted at its end."""
+        life = self.agents[who].tools.policy.life
+        if self.book and self.talk and (life.calls is not None or life.tokens is not None):
+            calls, tokens = self.book.used(who)
+            self.book.keep_used(who, calls + 1, tokens)
 
     def _call(self, where: AskId, call: Call, key: str, allowed: bool = False) -> ToolResult:
         listener = self.listener

@@ -49,10 +49,15 @@ class Stopped:
     reason: Literal["budget"] = "budget"
 
 
+SAID = -1
+"""In the place of a record's place: the line that a thought said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A record that a thought wrote under rules for releases: its place among those of the
-    step, the names of the rules, the label it would have had, and what it rested on."""
+    """A record that a thought wrote under rules for releases (or SAID: its line): its place
+    among those of the step, the names of the rules, the label it would have had, and what it
+    rested on."""
 
     place: int
     rules: tuple[str, ...]

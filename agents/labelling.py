@@ -33,7 +33,7 @@ from ..core import (
     to_json,
 )
 from ..planners import idle
-from .guarding import Guard, Released
+from .guarding import SAID, Guard, Released
 
 UNSEEN = frozenset({"wait", "continue", "listen", "leave"})
 """Verbs of which nothing shows that a mind has thought up."""
@@ -237,10 +237,16 @@ def _left(before: AgentState, value: Any, name: str, label: Label) -> list[Json]
 
 
 def _perceiving(before: AgentState, after: AgentState, guard: Guard) -> AgentState:
-    """The state with nothing among what it perceived that was not there to be perceived, and no
-    more lines heard than were said: neither has a label."""
-    known = {*before.perceived, *(g.text for g, _ in guard.given if isinstance(g, Event))}
-    perceived = tuple(text for text in after.perceived if text in known)
+    """The state with nothing among what it perceived that was not there to be perceived, by its
+    key, and no more lines heard than were said: neither has a label."""
+    keys = {
+        one: event.key
+        for event, _ in guard.given
+        if isinstance(event, Event)
+        for one in (event.text, event.key)
+    }
+    keys |= {key: key for key in before.perceived}
+    perceived = tuple(keys[key] for key in after.perceived if key in keys)
     lines = sum(isinstance(given, Line) for given, _ in guard.given)
     heard = after.talk_seen if 0 <= after.talk_seen <= lines else before.talk_seen
     if perceived == after.perceived and heard == after.talk_seen:
@@ -260,12 +266,17 @@ def labelled(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decisio
     whole = guard.label
     records = tuple(_records(done, guard))
     if whole.audience:
-        # When something that is for everybody was last thought of is for everybody to see.
-        known = {record.id: record for record in guard.recalled}
-        used = tuple(n for n in done.used if n in known and known[n].audience)
+        # When something was last thought of is seen by all those for whom it is.
+        known = {record.id: record.audience for record in guard.recalled}
+        used = tuple(n for n in done.used if n in known and _within(known[n], whole.audience))
     else:
         used = done.used
     return replace(_shown(done, guard, can), records=records, used=used)
+
+
+def _within(audience: Sequence[AgentId], people: Sequence[AgentId]) -> bool:
+    """Whether something is for nobody but these people."""
+    return bool(audience) and set(audience) <= set(people)
 
 
 def _records(done: Decision, guard: Guard) -> Iterator[Record]:
@@ -303,7 +314,11 @@ def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
     if label.audience and all(action.target != one.target for one in can):
         action = replace(action, target="")
-    label, _ = guard.policy.released(label, kind="utterance", owner=guard.who)
+    if action.verb in SPOKEN:
+        wider, rules = guard.policy.released(label, kind="utterance", owner=guard.who)
+        if rules:
+            guard.released.append(Released(SAID, rules, label))
+            label = wider
     # Whoever hears it keeps it as for the speaker too.
     people = tuple(sorted({*label.audience, guard.who})) if label.audience else ()
     return replace(done, action=replace(action, sources=label.sources, audience=people))

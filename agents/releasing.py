@@ -28,7 +28,7 @@ from ..core import (
 )
 from ..memory import CallBook, vector_of
 from ..tools.policy import check_sources, patterns, vouched
-from .guarding import Released
+from .guarding import SAID, Released
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -80,13 +80,19 @@ def release(
 
 
 def record_release(agent: Agent, records: Sequence[Record], line: Json, step: int) -> None:
-    """Write down, inside the caller's transaction, that a record of a step was released by
-    rules: ``line`` is the JSON of a ``Released``."""
+    """Write down, inside the caller's transaction, that a record of a step, or its line (kept
+    as of record 0), was released by rules: ``line`` is the JSON of a ``Released``."""
     one = from_json(Released, line)
+    book = CallBook(agent.memory.store)
+    told: dict[str, Json] = {"rules": list(one.rules)}
+    if one.place == SAID:
+        after, _ = agent.tools.policy.released(one.before, kind="utterance", owner=agent.id)
+        _keep(book, agent.id, step, 0, one.before, after, told)
+        return
     record = records[one.place]
     after = Label(agent.memory.sources(record.id), record.audience)
-    told: dict[str, Json] = {"rules": list(one.rules), "rested_on": list(one.evidence)}
-    _keep(CallBook(agent.memory.store), agent.id, step, record.id, one.before, after, told)
+    told |= {"rested_on": list(one.evidence)}
+    _keep(book, agent.id, step, record.id, one.before, after, told)
 
 
 def _keep(

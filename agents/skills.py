@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -52,20 +51,20 @@ def with_skills(
     who: AgentId,
     now: Time,
     person: AgentId = "",
-    heard: Callable[[Label], None] | None = None,
+    guard: Guard | None = None,
 ) -> Thought[T]:
     """Pass a thought through; where it calls a skill of ``box`` and the call is let through,
     the skill's own thought runs in place, side by side with whatever was asked beside it.
 
     The guard goes around this: it sees the call as well as each ask of the skill. ``person``
-    is on whose behalf it is done: what is not for them is not recalled. ``heard`` takes in the
-    labels of what a skill says that its result rests on.
+    is on whose behalf it is done: what is not for them is not recalled. The ``guard``
+    knows on whose words a skill is called, and takes in what it says that its result rests on.
     """
     skills = {one.name: (one, found) for one in box if (found := skill_of(one))}
     if not skills:
         return (yield from thought)
-    context = ToolContext(who, now, person=person, heard=heard)
-    return (yield from _Running(box, skills, context).through(thought, DEEPEST))
+    context = ToolContext(who, now, person=person)
+    return (yield from _Running(box, skills, context, guard).through(thought, DEEPEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,7 @@ class _Running:
     box: Toolbox
     skills: dict[str, tuple[AnyTool, Skill]]
     context: ToolContext
+    guard: Guard | None = None
     made: dict[str, ToolResult] = field(default_factory=dict)
 
     def through(self, thought: Thought[T], depth: int) -> Thought[T]:
@@ -110,15 +110,15 @@ class _Running:
 
         def heard(label: Label) -> None:
             labels.append(label)
-            if self.context.heard:
-                self.context.heard(label)
+            if self.guard:
+                self.guard.take(label)
 
         context = replace(
             self.context,
             key=receipt,
-            sources=ask.sources,
+            sources=tuple(sorted(self.guard.sources)) if self.guard else ask.sources,
             person=ask.person or self.context.person,
-            label=Label(ask.read, ask.audience),
+            label=self.guard.label if self.guard else Label(ask.read, ask.audience),
             heard=heard,
         )
         try:
@@ -139,7 +139,7 @@ def asked_for(agent: Agent, ask: Call, guard: Guard, *, at: Time) -> Thought[Too
     """One call from outside any thought of the agent's, under a guard like a thought: so is
     what a skill reads and calls on the way."""
     thought = with_skills(
-        call(ask), agent.tools, who=agent.id, now=at, person=guard.person, heard=guard.take
+        call(ask), agent.tools, who=agent.id, now=at, person=guard.person, guard=guard
     )
     answer = yield from guarded(thought, guard, [])
     if isinstance(answer, ToolResult):

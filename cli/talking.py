@@ -34,13 +34,16 @@ def interview(
         int | None, typer.Option("--at", min=0, help="As of after this many steps.")
     ] = None,
     model: ModelOption = None,
+    person: Annotated[
+        str, typer.Option("--person", help="Who asks: what is for others is not told.")
+    ] = "an interviewer",
     allow_code: CodeOption = False,
     json: JsonOption = False,
 ) -> None:
     """Ask somebody of a run a question; no trace of it is left in the run."""
     from ..simulation import interview as ask
 
-    reply = ask(folder, agent, question, at=at, model=model, allow_code=allow_code)
+    reply = ask(folder, agent, question, at=at, model=model, person=person, allow_code=allow_code)
     if json:
         used = list(reply.step.used)
         told = {"agent": agent, "question": question, "answer": reply.text, "used": used}

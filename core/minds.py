@@ -35,7 +35,7 @@ class Slot:
 class AgentState:
     """What an agent carries from step to step; frozen, saved with the step.
 
-    ``perceived`` are the last events seen (at most the persona's retention), ``cooldowns``
+    ``perceived`` are keys of the last events seen (at most the persona's retention), ``cooldowns``
     until when not to talk with whom again, ``reflect_left`` the importance that may still
     come in before it reflects, ``records`` how many memories it has made, ``drafts`` is a
     planner's own notebook. ``calls`` of tools and ``tokens`` are counted where its policy

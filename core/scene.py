@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
+from .text import repaired
 from .words import Address, AgentId, Json, Time
 
 EventKind: TypeAlias = Literal["doing", "object", "moved", "said", "talk", "refused", "news"]
@@ -29,6 +32,11 @@ class Body:
     person: bool = False
 
 
+@lru_cache(maxsize=1 << 16)
+def _key(text: str) -> str:
+    return blake2b(repaired(text).encode(), digest_size=8).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that is or happens: subject, predicate, object, and the same as a sentence.
@@ -45,6 +53,12 @@ class Event:
     text: str
     place: Address = ""
     sources: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What tells an event from others that were seen lately, and tells nothing of it: a
+        blake2b digest of its text, 16 hexadecimal digits."""
+        return _key(self.text)
 
     @property
     def idle(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +42,7 @@ Answerer: TypeAlias = Callable[[Ask], Answer]
 
 REASONS = ("context_too_long", "limit", "schema", "engine", "refused", "no_tool")
 """Why an ask may fail."""
+_SYLLABLES = ("ka", "bo", "lu", "mi", "ner", "sa", "to", "vey")
 GARBAGE = ("", "   ", "\x00\x1b[2J", "{{name}} }{", "<|im_end|>", "ÄÖ🤖" * 40, "null", "a\n\nb")
 
 
@@ -114,8 +116,9 @@ class Nonsense:
 
 
 class Echo:
-    """A Model that says all that it was shown: the worst mind to confide in. What it decides
-    depends on every word of the ask."""
+    """A Model that says what it was shown: the worst mind to confide in. What it decides
+    depends on every word of the ask; its texts are the whole prompt, or a line that can be
+    said, of the longest words in it and of names made of all of it."""
 
     def client(self) -> InstantClient:
         """A new mailbox."""
@@ -130,11 +133,21 @@ class Echo:
             client = ImprovisedModel().client()
             client.submit(ask)
             return next(one.answer for one in client.wait() if isinstance(one, Done))
-        text = " ".join(" ".join(message.text for message in ask.messages).split())
+        text = _shown(ask)
         if ask.schema is None:
             return Completion(text=text)
         data = _echoed(instance(ask.schema, fingerprint(ask, b"")), ask.schema, text)
         return Completion(text=json.dumps(data, ensure_ascii=False), data=data)
+
+
+def _shown(ask: Generate) -> str:
+    text = " ".join(" ".join(message.text for message in ask.messages).split())
+    noise = fingerprint(ask, b"")
+    if noise[0] % 3 == 0:
+        return text
+    longest = sorted(set(re.findall(r"\w+", text)), key=lambda word: (-len(word), word))[:3]
+    names = ["".join(_SYLLABLES[byte % 8] for byte in noise[n : n + 5]) for n in range(1, 36, 5)]
+    return f"It is so: {' '.join(longest)} and {' '.join(names)}."
 
 
 def _echoed(made: Json, schema: Json, text: str) -> Json:

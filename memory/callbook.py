@@ -246,7 +246,7 @@ class CallBook:
         one that was made for everybody: nobody is told what another had begun."""
         for where, entry in self.entries("began"):
             made = entry.request
-            if made is None or person not in ("", made.person) and made.person != EVERYBODY:
+            if made is None or (person not in ("", made.person) and made.person != EVERYBODY):
                 continue
             if (where.agent, made.tool, made.arguments) == (agent, tool, arguments):
                 return where, entry

@@ -58,8 +58,8 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
     ``{"step", "log", "data"}``, or of claims, documents, folds or notes
     ``{"step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
     makes an equal memory, digests included. A record from before there were labels has no
-    "sources". For a ``person`` it is what is for them or for everybody, no more, numbered from
-    1: to be read, and too little to be imported.
+    "sources". For a ``person`` it is the records that are for them or for everybody, no more,
+    numbered from 1.
     """
     count = 0
     with export_file(path) as part, part.open("w", encoding="utf-8") as out:
@@ -72,11 +72,12 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
     until, before = memory.step, unlabelled(memory.store, memory.agent)
     visible((), person)  # refuses what is no name
-    items: list[Item] = list(read_rows(memory.store, memory.agent))
+    rows = read_rows(memory.store, memory.agent)
+    items: list[Item] = [replace(row, labelled=row.record.id > before) for row in rows]
     if person:
         # Numbers, logs and accesses of what is not theirs would tell of it too.
-        rows = (item for item in items if isinstance(item, Row))
-        items = list(_renumbered([row for row in rows if _theirs(row, person)]))
+        held = (item for item in items if isinstance(item, Row))
+        items = list(_renumbered([row for row in held if _theirs(row, person)], memory))
     else:
         items += read_touches(memory.store, memory.agent)
         items += read_entries(memory.store, memory.agent)
@@ -96,25 +97,28 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
         else:
             packed = None if item.vector is None else base64.b64encode(item.vector).decode()
             record = to_json(item.record)
-            if person or item.record.id > before:
+            if item.labelled:
                 record.setdefault("sources", None)
             yield {"step": item.step, "record": record, "vector": packed}
 
 
-def _renumbered(rows: Sequence[Row]) -> Iterator[Row]:
-    """The rows numbered from 1, resting on those among them alone: a gap, and how much a record
-    rests on, would tell of others."""
+def _renumbered(rows: Sequence[Row], memory: Memory) -> Iterator[Row]:
+    """The rows numbered from 1, resting on those among them alone, each with the sources that it
+    has of all: a gap, and how much a record rests on, would tell of others."""
     numbers = {row.record.id: number for number, row in enumerate(rows, 1)}
     depths: dict[RecordId, int] = {}
     for row in rows:
         record = row.record
         basis = tuple(number for number in record.evidence if number in numbers)
-        depth = record.depth
+        depth, sources = record.depth, record.sources
         if len(basis) < len(record.evidence):
+            if not row.labelled:
+                sources = memory.sources(record.id)
             depth = 1 + max(depths[number] for number in basis) if basis else 0
         depths[record.id] = depth
         evidence = tuple(numbers[number] for number in basis)
-        record = replace(record, id=numbers[record.id], evidence=evidence, depth=depth)
+        number = numbers[record.id]
+        record = replace(record, id=number, evidence=evidence, depth=depth, sources=sources)
         yield replace(row, record=record)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core import (
+    EVERYBODY,
     KINDS,
     AgentId,
     Cue,
@@ -97,6 +98,8 @@ def _field_fault(record: Record) -> str:
         isinstance(name, str) for name in record.audience
     ):
         return f"audience {record.audience!r} is no tuple of names; write ('Ada',) for one person"
+    if EVERYBODY in record.audience:
+        return f"audience {record.audience!r} names nobody; write () for everybody"
     if fault := _sources_fault(record.sources):
         return fault
     if not isinstance(record.pinned, bool):
@@ -190,6 +193,11 @@ def check_cue(cue: Cue) -> None:
         if type(getattr(cue, name)) is not int:
             fault = fault or f"{name} {getattr(cue, name)!r:.60} is no whole number"
     fault = fault or text_fault("person", cue.person)
+    if not isinstance(cue.listeners, tuple):
+        fault = fault or f"listeners {cue.listeners!r:.60} are no tuple of names"
+    elif cue.listeners:
+        faults = (text_fault("listeners", name) for name in cue.listeners)
+        fault = fault or next(filter(None, faults), "")
     if fault:
         raise MemoryFault(f"cue: {fault}")
 

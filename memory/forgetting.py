@@ -16,7 +16,7 @@ from .encoding import FORGOTTEN, body_of, gone
 from .erasing import ERASERS, Erasure
 from .images import SPACE
 from .logbook import BESIDE
-from .origins import Origins
+from .origins import UNKNOWN, Origins
 from .person_names import Person
 from .repairing import blank, leftovers
 from .table import (
@@ -84,8 +84,9 @@ def forget(
         counts: dict[AgentId, int] = {}
         beside: dict[str, int] = {}
         with store.transaction():
-            marked = {name: _marked(store, name, whom, mentions) for name in chosen}
-            erasure = Erasure(whom, chosen, mentions, marked)
+            notes: list[str] = []
+            marked = {name: _marked(store, name, whom, mentions, notes) for name in chosen}
+            erasure = Erasure(whom, chosen, mentions, marked, notes)
             for part, erase in ERASERS.items():
                 if count := erase(store, erasure):
                     beside[part] = count
@@ -173,10 +174,13 @@ def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...
     return known
 
 
-def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> frozenset[RecordId]:
+def _marked(
+    store: Store, agent: AgentId, whom: Person, mentions: bool, left: list[str]
+) -> frozenset[RecordId]:
     """Which of an agent's records go: those that rest on the person's words, or are for them
-    only."""
+    only; ``left`` takes how many may and cannot be told."""
     going: set[RecordId] = set()
+    unclear: set[RecordId] = set()
     origins = Origins(agent, unlabelled(store, agent))
     # A source that was cleared is one still, where it comes to whose words they were.
     released = CallBook(store).released(agent)
@@ -193,7 +197,20 @@ def _marked(store: Store, agent: AgentId, whom: Person, mentions: bool) -> froze
         theirs = whom.is_name(record.who) or sources or alone or rests
         if theirs or (mentions and _mentioned(record, whom)):
             going.add(record.id)
+        elif UNKNOWN in origins.of(record.id):
+            unclear.add(record.id)
+    if unclear:
+        left.append(
+            f"memory of {agent}: {len(unclear)} own records from before there were labels, of "
+            f"which nobody knows whose words they rest on: records {_shown(unclear)}"
+        )
     return frozenset(going)
+
+
+def _shown(numbers: set[RecordId]) -> str:
+    first = sorted(numbers)[:20]
+    more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
+    return f"{', '.join(map(str, first))}{more}"
 
 
 def _mentioned(record: Record, whom: Person) -> bool:

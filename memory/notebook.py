@@ -13,6 +13,7 @@ from ..core import (
     Label,
     MemoryFault,
     Time,
+    audience_of,
     join,
     shared_audience,
     source_of,
@@ -93,7 +94,7 @@ class Notes:
         rests on; with a label whose audience is open a note for nobody is for everybody."""
         label: dict[str, list[str]] = {"sources": sorted(set(sources))}
         if audience is not None:
-            label["audience"] = sorted(set(audience))
+            label["audience"] = sorted(audience_of(audience))
         self._append({"note": name, "text": text}, at, person, key, label)
 
     def remove(self, name: str, *, at: Time, person: AgentId = "", key: str = "") -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from ..core import (
     AgentId,
-    Label,
     Record,
     RecordId,
     plain_sources,
@@ -63,7 +62,7 @@ class Origins:
         self._lists: list[tuple[str, ...]] = [()]
         self._numbers = array("i")
         self._fresh: list[int] = []
-        self._known: dict[tuple[AgentId, str, bool], int] = {}
+        self._known: dict[tuple[AgentId, str, bool, frozenset[int] | None], int] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -77,11 +76,11 @@ class Origins:
         self._fresh = []
 
     def _number(self, record: Record) -> int:
-        plain = record.sources is None and not record.evidence and record.kind != "document"
-        if not plain:
+        if record.sources is not None or record.kind == "document":
             return self._label(self._whole(record))
-        old = record.id <= self.before
-        key = (record.who, record.kind, old)
+        # Most records share their label with many: worked out once for each case.
+        basis = frozenset(map(self._at, record.evidence)) if record.evidence else None
+        key = (record.who, record.kind, record.id <= self.before, basis)
         if (number := self._known.get(key)) is None:
             number = self._known[key] = self._label(self._whole(record))
         return number
@@ -111,11 +110,15 @@ class Origins:
 
     def of(self, number: RecordId) -> tuple[str, ...]:
         """The sources of a record, in order; none for a number that no record has."""
+        return self._lists[self._at(number)]
+
+    def _at(self, number: RecordId) -> int:
+        """The number of a record's label; 0, of none, where there is no such record."""
         place = number - 1
         if 0 <= place < len(self._numbers):
-            return self._lists[self._numbers[place]]
+            return self._numbers[place]
         place -= len(self._numbers)
-        return self._lists[self._fresh[place]] if 0 <= place < len(self._fresh) else ()
+        return self._fresh[place] if 0 <= place < len(self._fresh) else 0
 
     def among(self, numbers: NDArray[np.int64], forms: frozenset[str]) -> NDArray[np.bool_]:
         """Whether each of some records rests on the words of one with one of these forms."""
@@ -133,21 +136,18 @@ def completed(
 ) -> tuple[Record, ...]:
     """The records to be written, each with the sources and the audience that it has of what it
     rests on, in the memory or before it among them, and of who said it."""
-    fresh: dict[RecordId, Label] = {}
     whole: list[Record] = []
     for record in records:
         if (record.evidence or record.sources is not None) and record.id > origins.before:
-            record = _completed(record, origins, fresh, audience_of)
+            record = _completed(record, origins, whole, audience_of)
         whole.append(record)
-        sources = sources_of(record, origins.owner)
-        fresh[record.id] = Label(sources, record.audience)
     return tuple(whole)
 
 
 def _completed(
     record: Record,
     origins: Origins,
-    fresh: dict[RecordId, Label],
+    before: Sequence[Record],
     audience_of: Callable[[RecordId], Audience],
 ) -> Record:
     plain = plain_sources(record, origins.owner)
@@ -156,9 +156,13 @@ def _completed(
     found = {*(plain if record.sources is None else record.sources), *own}
     audiences = [record.audience]
     for number in record.evidence:
-        label = fresh.get(number) or Label(origins.of(number), audience_of(number))
-        found.update(label.sources)
-        audiences.append(label.audience)
+        place = number - before[0].id if before else -1
+        if 0 <= place < len(before):
+            found.update(sources_of(before[place], origins.owner))
+            audiences.append(before[place].audience)
+        else:
+            found.update(origins.of(number))
+            audiences.append(audience_of(number))
     sources = tuple(sorted(found))
     if sources != (plain if record.sources is None else record.sources):
         record = replace(record, sources=sources)

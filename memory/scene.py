@@ -221,13 +221,20 @@ def _for_people(shelf: Shelf, count: int, people: tuple[AgentId, ...]) -> list[M
 def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
     """For whom all is that a cue searches: for those alone is what it finds, and what it does
     not find. Empty: for everybody."""
-    shelf = memory.shelf
-    if len(shelf.audiences) == 1:
+    if len(memory.shelf.audiences) == 1:
         return ()
-    known = shelf.memo.setdefault("searched", {})
-    if cue.hearers not in known:
+    # By what is in recall alone: how much else is held in RAM is a matter of when it was read.
+    shelf, hidden = settled(memory)
+    count = shelf.count_at(memory.step)
+    key = ("searched", cue.hearers, count, hidden.tobytes())
+    if key not in shelf.memo:
+        numbers = shelf.audience.array[:count]
+        if len(hidden):
+            numbers = np.delete(numbers, hidden[hidden < count])
+        known = list(shelf.audiences)
+        there = [known[number] for number in np.flatnonzero(np.bincount(numbers)).tolist()]
         people = set(cue.hearers)
-        found = (one for one in shelf.audiences if one and people.issubset(one))
-        known[cue.hearers] = shared_audience(found, memory.agent)
-    audience: tuple[AgentId, ...] = known[cue.hearers]
+        found = (one for one in there if one and people.issubset(one))
+        shelf.memo[key] = shared_audience(found, memory.agent)
+    audience: tuple[AgentId, ...] = shelf.memo[key]
     return audience

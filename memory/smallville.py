@@ -22,6 +22,7 @@ from ..core import (
     parse_settings,
     read_text_file,
     source_of,
+    sources_of,
     to_json,
 )
 from .fitting import record_fault
@@ -86,7 +87,8 @@ def memories_input(records: Sequence[Record], to: AgentId) -> Input:
 
 
 def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
-    """The records of such an input, numbered on from ``first``."""
+    """The records of such an input, numbered on from ``first``; those that somebody else gave are
+    of their words too, whoever is said to have said them."""
     records = [from_json(Record, one) for one in given.fields["records"]]
     numbers = {record.id: number for number, record in enumerate(records, first)}
     return tuple(
@@ -94,9 +96,16 @@ def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
             record,
             id=numbers[record.id],
             evidence=tuple(numbers[basis] for basis in record.evidence),
+            sources=_given_sources(record, given),
         )
         for record in records
     )
+
+
+def _given_sources(record: Record, given: Input) -> tuple[str, ...] | None:
+    if given.who in ("", given.to):
+        return record.sources
+    return tuple(sorted({*sources_of(record, given.to), source_of(given.who)}))
 
 
 def _home(folder: Path) -> Path:

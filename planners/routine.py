@@ -83,7 +83,7 @@ def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
     and then leaves them out of every recall, so they would only be ballast."""
     situation = draft.situation
     if situation.fresh:
-        keys = tuple(event.text for event in situation.fresh)
+        keys = tuple(event.key for event in situation.fresh)
         seen = situation.state.perceived + keys
         draft.change(perceived=seen[max(0, len(seen) - situation.persona.retention) :])
     for event in situation.fresh:

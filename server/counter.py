@@ -208,6 +208,8 @@ class Counter:
             thought = agent.reply(Line(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]
             telling.finish(reply.text)
+            spent, before = reply.step.state, agent.state
+            agent.charge(spent.calls - before.calls, spent.tokens - before.tokens)
         if reply.failure:
             raise RuntimeError(f"no reply could be made: {reply.failure.detail}")
         return reply

@@ -43,6 +43,7 @@ from ..store import Store
 from ..tools import Listener
 from .budget import Budget
 from .costs import Purse
+from .deeds import Deeds
 from .failures import Failure, Failures
 from .journal import SNAPSHOT_EVERY, Journal
 from .people import Guests
@@ -130,6 +131,7 @@ class Simulation:
         self._seen: dict[AgentId, Observation] = {}
         self._shown: dict[AgentId, Json] = {}
         self._guests = Guests(world)
+        self._deeds = Deeds()
         self._noticed = -1
         self._opening: Json = None
         self.keep_going = keep_going
@@ -198,6 +200,7 @@ class Simulation:
         at, saved = found
         self.world.load(saved["world"])
         self._guests.load(saved["guests"])
+        self._deeds.load(saved.get("deeds", {}))
         self._shown = saved["shown"]
         for entry in self.journal.entries(at + 1, self.step - 1):
             self._guests.apply(self.journal.inputs(entry["step"]))
@@ -213,7 +216,12 @@ class Simulation:
     def _saved(self) -> Json:
         """Everything between the ticks that is not in an agent's state or memory."""
         shown = dict(self._shown)
-        return {"world": self.world.save(), "guests": self._guests.save(), "shown": shown}
+        return {
+            "world": self.world.save(),
+            "guests": self._guests.save(),
+            "deeds": self._deeds.save(),
+            "shown": shown,
+        }
 
     def _snapshots(self, step: int) -> dict[str, str]:
         """Keep the world whole where that is due; the digests, which the tick's entry names."""
@@ -345,7 +353,7 @@ class Simulation:
         recorder = self._recorder(step, now)
         thoughts = {
             name: agent.day(
-                self._seen.get(name) or self.world.observe(name),
+                self._deeds.labelled(self._seen.get(name) or self.world.observe(name)),
                 self.world.affordances(name),
                 tuple(given for given in inputs if given.to == name),
                 self.seed.child("live", step, name),
@@ -405,6 +413,7 @@ class Simulation:
         order = sorted(actions)
         self.seed.child("order", step).rng().shuffle(order)
         turn = self.world.step(actions, self.clock.at(step), tuple(order))
+        self._deeds.take(actions, turn)
         self._seen = dict(turn.seen)
         return turn
 

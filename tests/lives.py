@@ -7,6 +7,8 @@ and prints the differences; ``--seed 17 --sort told`` shows those of one script.
 from __future__ import annotations
 
 import argparse
+import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -131,6 +133,10 @@ def _told(one: Happening) -> str:
     return f"{one.kind} {one.agent} by {one.who} {one.people} pick {one.pick}: {words}"
 
 
+def _differs(made: Script) -> bool:
+    return bool(differences(made))
+
+
 def main() -> None:
     """Live many scripts and say what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -138,7 +144,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first script's number")
     parser.add_argument("--seed", type=int, help="one script alone, shrunk and shown")
     parser.add_argument("--sort", choices=("told", "done"), help="one sort alone")
+    parser.add_argument("--first-fault", action="store_true", help="end at the first, with 1")
     given = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    if given.first_fault:
+        numbers = range(given.first, given.first + given.lives)
+        scripts = (script(seed, sort) for seed in numbers for sort in ("told", "done"))
+        sys.exit(any(map(_differs, scripts)))
     sorts: tuple[Sort, ...] = (given.sort,) if given.sort else ("told", "done")
     if given.seed is not None:
         for sort in sorts:

@@ -42,6 +42,7 @@ from denizens.core import (
 from denizens.models.improvised import bags, instance
 from denizens.models.mailbox import InstantClient
 from denizens.planners import Draft, Heard, Said
+from denizens.planners.routine import notice
 
 MARK = re.compile(r"\bzq[a-z]{5}\b")
 """What stands in the words of strangers, so that one sees where they went."""
@@ -150,22 +151,24 @@ def _next(noise: bytes, name: str) -> bytes:
 class Everything:
     """A planner, and a way to answer in chats, that uses all it is given for all it does: it
     recalls, thinks, calls a tool, notes, changes its state and acts by one long prompt.
-    ``narrow``: of some notes it says that they rest on a part of what it was given."""
+    ``narrow``: of some notes it says that they rest on a part of what it was given; ``numbers``:
+    it thinks of scores and counts too, and of what it perceived lately."""
 
     narrow: bool = True
+    numbers: bool = True
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Think about everything, and let it show wherever that can be."""
         draft = Draft(situation)
         seen = situation.seen
-        words = [*_of_state(situation), *_of_seen(seen), *(one.text for one in situation.inputs)]
+        words = [*self._state(situation), *_of_seen(seen), *(one.text for one in situation.inputs)]
         given = [*seen.events, *(seen.talk.lines if seen.talk else ()), *situation.inputs]
         said = yield from self._think(draft, words)
         if self.narrow and given:
-            part = given[situation.seed.child("part").number % len(given)]
+            # The first: how many there are may hang on what is not for all.
+            part = given[0]
             draft.note("thought", f"Of it: {part.text}", rests_on=(part,))
-        for event in situation.fresh:
-            draft.note("observation", event.text, who=event.subject, event=event, rests_on=(event,))
+        notice(draft, importance=None)
         options = tuple(Option(f"{one.verb} {one.target}".strip()) for one in situation.can)
         action = Action("wait")
         if options:
@@ -181,7 +184,7 @@ class Everything:
         """Answer a line with everything."""
         draft = Draft(situation)
         line, me = heard.line, situation.persona.name
-        words = [*_of_state(situation), *(one.text for one in heard.before), line.text]
+        words = [*self._state(situation), *(one.text for one in heard.before), line.text]
         said = yield from self._think(draft, words, heard.line.who)
         circle = (line.who,) if heard.private else ()
         draft.note(
@@ -195,6 +198,20 @@ class Everything:
         yield from draft.settle()
         return Said(text=said), draft.decide(Action("wait"))
 
+    def _state(self, situation: Situation) -> list[str]:
+        state = situation.state
+        held: tuple[object, ...] = (
+            state.currently,
+            state.day,
+            state.plan,
+            state.schedule,
+            state.doing,
+            state.drafts,
+        )
+        if self.numbers:
+            held += (state.reflect_left, dict(state.cooldowns), state.perceived, state.asleep)
+        return [str(one) for one in held]
+
     def _think(self, draft: Draft, words: list[str], person: str = "") -> Thought[str]:
         situation, seed = draft.situation, draft.situation.seed
         rules = ("hybrid", "paper", "recent")[seed.child("rules").number % 3]
@@ -205,7 +222,9 @@ class Everything:
         records: tuple[Record, ...] = ()
         if isinstance(found, Recalled):
             records = tuple(hit.record for hit in found.hits)
-            words = [*words, f"{found.held}", *(f"{h.record.text} {h.score}" for h in found.hits)]
+            words = [*words, *(record.text for record in records)]
+            if self.numbers:
+                words += [str(found.held), *(str(hit.score) for hit in found.hits)]
             draft.use(records)
         said = yield from self._called(draft, words)
         draft.note("thought", f"{situation.persona.name} thinks: {said}"[:1200])
@@ -237,12 +256,6 @@ class Everything:
 
 def _prompt(words: list[str], said: str) -> tuple[Message, ...]:
     return (Message.of("user", *words, said),)
-
-
-def _of_state(situation: Situation) -> list[str]:
-    state = situation.state
-    held = (state.currently, state.day, state.plan, state.schedule, state.doing, state.perceived)
-    return [str(one) for one in (*held, dict(state.cooldowns), state.reflect_left, state.drafts)]
 
 
 def _of_seen(seen: Observation) -> list[str]:

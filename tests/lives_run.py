@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from denizens.agents import Agent, Minds, Upkeep, facts_of, use
+from denizens.agents import Agent, Caller, Minds, Upkeep, facts_of, use
 from denizens.agents.guarding import Guard
 from denizens.core import (
     EVERYBODY,
@@ -32,12 +32,12 @@ from denizens.core import (
     Reply,
     Talk,
     ToolResult,
-    Waiting,
     drive,
     to_json,
 )
 from denizens.memory import (
     Budget,
+    CallBook,
     Claims,
     Documents,
     Folding,
@@ -159,7 +159,8 @@ class Life:
 
     def go(self) -> Lived:
         """Live it, and look at what there is to be found at its end."""
-        for self.place, one in enumerate(self.script.happenings):
+        for place, one in enumerate(self.script.happenings):
+            self.place = place
             self.now += timedelta(minutes=0 if self.script.town else one.minutes, seconds=1)
             getattr(self, f"_{one.kind}")(one)
         self.place += 1
@@ -194,8 +195,8 @@ class Life:
                 Persona(name=name, home="house:hall", currently=f"{name} looks after the house."),
                 model=Worst(),
                 memory=memory,
-                planner=_planner(script.planners[number]),
-                dialogue=_responder(script.responders[number]),
+                planner=_planner(script.planners[number], script.sort == "told"),
+                dialogue=_responder(script.responders[number], script.sort == "told"),
                 private_talk=script.private,
                 tools=self._tools(memory),
                 policy=Policy(
@@ -265,12 +266,14 @@ class Life:
         read: list[str] = []
         for asked in asks:
             ask, answer = asked.ask, asked.answer
-            if isinstance(ask, Call) and isinstance(answer, ToolResult) and ask.tool == "pay":
-                if answer.receipt:
-                    made.ran.append(Did(ask.tool, json.dumps(ask.arguments, sort_keys=True)))
-                    marks = MARK.findall(f"{ask.arguments} {read}")
-                    if marks and not made.laundered:
-                        made.laundered = f"{sorted(set(marks))} before {ask.arguments}"
+            if not isinstance(ask, Call) or ask.tool != "pay":
+                read += [repr(ask), repr(answer)]
+                continue
+            if isinstance(answer, ToolResult) and answer.receipt:
+                made.ran.append(Did(ask.tool, json.dumps(ask.arguments, sort_keys=True)))
+                marks = MARK.findall(f"{ask.arguments} {read}")
+                if marks and not made.laundered:
+                    made.laundered = f"{sorted(set(marks))} before {ask.arguments}"
             read += [repr(ask), repr(answer)]
         self.lived.thoughts.append(made)
 
@@ -481,14 +484,13 @@ class Life:
             hearers=tuple(hearers),
         )
         number = self._number(agent)
-        minds = Minds({name: agent}, at=self.now)
-        try:
-            step = drive({name: agent.day(seen, can, tuple(inputs))}, minds)[name]
-        except Waiting:
-            agent.guards.clear()
-            return None
+        caller = Caller({name: agent}, self.now, CallBook(self.store), _refuse, scope=f"{number}")
+        minds = Minds({name: agent}, at=self.now, caller=caller)
+        step = drive({name: agent.day(seen, can, tuple(inputs))}, minds)[name]
         self._keep(name, step.asks, guard=self._guard_of(name))
-        agent.commit(step, number=number, at=self.now)
+        with self.store.transaction():
+            agent.commit(step, number=number, at=self.now)
+            caller.book.flush()
         action = step.action
         if action.verb in ("say", "interrupt"):
             text = str(action.fields.get("text", "")).strip() or "Hm."
@@ -648,18 +650,18 @@ def _calls(asks: Sequence[Asked]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _planner(name: str) -> Any:
+def _planner(name: str, numbers: bool) -> Any:
     made: dict[str, Callable[[], Any]] = {
         "daily": Daily,
         "dialogue": Dialogue,
         "react": lambda: React(check=False),
         "errands": Errands,
-        "everything": Everything,
+        "everything": lambda: Everything(numbers=numbers),
     }
     return made[name]()
 
 
-def _responder(name: str) -> Any:
+def _responder(name: str, numbers: bool) -> Any:
     pays = Intent(name="pay", about="Pay the rent.", tool="pay")
     chats = Intent(name="chat", about="Talk about something.")
     made: dict[str, Callable[[], Any]] = {
@@ -667,6 +669,6 @@ def _responder(name: str) -> Any:
         "one draft": lambda: Dialogue(drafts=1, cite=True),
         "few": lambda: Dialogue(recalled=2, drafts=2, unknown=0.3),
         "understands": lambda: Dialogue(intents=(pays, chats), drafts=1),
-        "everything": Everything,
+        "everything": lambda: Everything(numbers=numbers),
     }
     return made[name]()

@@ -138,12 +138,16 @@ def _happening(
     private: bool,
     number: int,
 ) -> Happening:
-    who = random.choice(persons)
+    # Of those who are trusted there must be words to act on.
+    who = random.choice(persons if sort == "told" else (CONFIDENT, CONFIDENT, *persons))
     if number == 0:
         who = CONFIDENT if sort == "told" else STRANGER
         kind = kind if sort == "done" or private else "learn"
+    if kind == "line" and sort == "told" and who == CONFIDENT:
+        # When a talk of two ends shows, and may hang on what is said in it.
+        who = STRANGER
     words = _words(random, kind, sort, who, private)
-    others = [one for one in (*persons, *agents)]
+    others = (*persons, *agents)
     people = tuple(sorted(random.sample(others, random.randint(1, min(4, len(others))))))
     return Happening(
         kind=kind,

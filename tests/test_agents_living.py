@@ -216,7 +216,7 @@ def test_news_from_outside_is_perceived() -> None:
     thought = mind.live(told, CAN, seed=Seed.of(1))
     step = drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE))["Bo Li"]
     assert [record.text for record in step.records] == [news.text]
-    assert step.state.perceived == (news.text,)
+    assert step.state.perceived == (news.key,)
 
 
 def test_an_agent_hands_its_planner_the_whole_situation() -> None:

@@ -9,31 +9,59 @@ from typing import Any
 
 import pytest
 from denizens import Agent, Memory, Persona
+from denizens.agents import Minds
+from denizens.cli.app import main
 from denizens.core import (
     EVERYBODY,
     Action,
+    Affordance,
     Cue,
     Decision,
     Embed,
     Label,
+    Line,
     MemoryFault,
+    Observation,
     Recall,
     Recalled,
     SettingError,
     Situation,
+    Talk,
     Thought,
+    drive,
     recall,
 )
 from denizens.memory import CallBook
+from denizens.memory.forgetting import forget
 from denizens.models import ImprovisedModel
 from denizens.models.improvised import bags
 from denizens.planners import Draft, Heard, Said
+from denizens.simulation import Run, build, load_scenario
 from denizens.simulation.building import policy_of
-from denizens.simulation.scenario import load_scenario
+from denizens.simulation.receipts import receipts
+from denizens.store import Store
 from denizens.tools import Policy, Release
+from hypothesis import given
+from hypothesis import strategies as st
 
 NINE = datetime(2026, 5, 2, 9)
 SECRET = "Ada said that she is leaving Leeds"
+
+
+SCENARIO = """
+[scenario]
+name = "two"
+start = "2026-05-02T09:00:00"
+[world]
+kind = "places"
+[[world.places]]
+name = "Green"
+[minds]
+planner = "routine"
+[[people]]
+name = "Ada"
+home = "two:Green"
+"""
 
 
 def embedded(texts: Sequence[str]) -> Any:
@@ -136,6 +164,16 @@ def test_a_thought_on_what_is_released_is_as_open() -> None:
     assert "So Ada goes" not in found
 
 
+def test_a_thought_is_released_apart_from_what_it_rests_on() -> None:
+    """A thought on a confidence, released itself, does not take the label of that again."""
+    bo = mind()
+    bo.memory.remember("So Ada goes", at=NINE, kind="thought", evidence=[1, 2])
+    new = bo.release(3, audience=EVERYBODY, clear=["Ada"], by="Olga")
+    assert (new.audience, new.evidence, new.depth) == ((), (), 0)
+    assert bo.memory.sources(new.id) == ("Eve",)
+    assert bo.memory.record(3).evidence == (1, 2)
+
+
 def test_a_release_survives_in_the_file(tmp_path: Path) -> None:
     """Record and entry are one transaction, and are there when the file is opened anew."""
     path = tmp_path / "bo.db"
@@ -223,6 +261,29 @@ def test_rules_clear() -> None:
     assert Policy(releases=(narrow,)).released(label) == (label, ())
 
 
+people = st.lists(st.sampled_from(["Ada", "Bo", "Cy", "*"]), max_size=2).map(tuple)
+known = st.lists(st.sampled_from(["Ada", "Bo", "Cy"]), max_size=3).map(
+    lambda names: tuple(sorted(set(names)))
+)
+
+
+@given(st.lists(st.tuples(people, people, people), max_size=3), known, known)
+def test_rules_never_narrow(
+    rules: list[tuple[tuple[str, ...], ...]], sources: tuple[str, ...], audience: tuple[str, ...]
+) -> None:
+    """Whatever the rules, nobody loses what was for them, no source is added, and a label that
+    changed has the rule's name."""
+    made = [
+        Release(name=str(n), of=of if to else (), to=to if of else (), clears=clears or ("Dee",))
+        for n, (of, to, clears) in enumerate(rules)
+    ]
+    label = Label(sources, audience)
+    wider, used = Policy(releases=tuple(made)).released(label, owner="Bo")
+    assert set(wider.sources) <= set(sources)
+    assert not wider.audience or (audience and set(wider.audience) >= set(audience))
+    assert (wider != label) == bool(used)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -293,24 +354,93 @@ def test_a_rule_releases_what_a_thought_writes() -> None:
     assert open_.memory.store.verify() == ()
 
 
+def test_what_was_cleared_is_erased_with_its_person(tmp_path: Path) -> None:
+    """Forgetting Eve takes the copies that no longer name her among their sources, those that a
+    rule wrote too, and what the book says of them; what others said stays."""
+    path = tmp_path / "bo.db"
+    rule = Release(name="rents", clears=("Eve",))
+    with Memory(path, "Bo", embed=embedded) as memory:
+        memory.remember("The rent goes to the mill", at=NINE, who="Eve", kind="utterance")
+        memory.remember("The mill is closed", at=NINE, who="Cy", kind="utterance")
+        bo = Agent(
+            Persona(name="Bo"),
+            model=ImprovisedModel(),
+            memory=memory,
+            dialogue=Musing(),
+            policy=Policy(releases=(rule,)),
+        )
+        bo.release(1, clear=["Eve"], by="Olga")
+        bo.chat("What do you think?", "Ada", at=NINE)
+        assert [memory.sources(n) for n in (1, 2, 3, 4)] == [("Eve",), ("Cy",), (), ("Ada", "Cy")]
+    forget(path, "Eve", now=NINE)
+    with Memory(path, "Bo") as memory:
+        assert [record.text for record in memory.records()] == ["The mill is closed"]
+        assert list(CallBook(memory.store).entries()) == []
+        assert memory.store.verify() == ()
+
+
+def test_a_said_line_is_released_too() -> None:
+    """A line that rests on strangers' words is said without them where a rule clears them; the
+    book of calls has the rule."""
+
+    class Talker:
+        def decide(self, situation: Situation) -> Thought[Decision]:
+            yield from ()
+            return Decision(action=Action("say", "Eve", {"text": "Hm."}), state=situation.state)
+
+    for policy, sources in (
+        (Policy(), ("Eve",)),
+        (Policy(releases=(Release(name="hm", clears=("Eve",)),)), ()),
+        (Policy(releases=(Release(name="hm", clears=("Eve",), kinds=("plan",)),)), ("Eve",)),
+    ):
+        bo = mind(planner=Talker(), policy=policy)
+        talk = Talk("1", ("Bo", "Eve"), "Bo", (Line("Eve", "Hm?", NINE),))
+        seen = Observation("Bo", NINE, "hall", talk=talk)
+        life = bo.live(seen, (Affordance("say", "Eve", {}), Affordance("wait")))
+        step = drive({"Bo": life}, Minds({"Bo": bo}, at=NINE))["Bo"]
+        bo.commit(step, number=7, at=NINE)
+        assert step.action.sources == sources
+        rules = [
+            (where.step, entry.request.arguments["rules"], entry.request.sources)
+            for where, entry in CallBook(bo.memory.store).entries()
+            if entry.request
+        ]
+        assert rules == ([] if sources else [(7, ["hm"], ("Eve",))])
+
+
+def test_releases_are_listed_with_the_calls(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``denizens calls`` shows what was released, by whom, in a run; a fork of an earlier step
+    has nothing of it."""
+    file = tmp_path / "two.toml"
+    file.write_text(SCENARIO)
+    simulation = build(
+        load_scenario(file), store=Store(tmp_path / "run.db"), model=ImprovisedModel()
+    )
+    list(simulation.run(steps=3))
+    ada = simulation.agents["Ada"]
+    ada.memory.remember("Tea at four", at=NINE, audience="Cy")
+    ada.release(len(ada.memory), audience=EVERYBODY, by="Olga", why="a party")
+    step = ada.memory.shelf.last_step
+    simulation.store.close()
+    with Run(tmp_path) as run:
+        ((where, told),) = [(one.where, one) for one in receipts(run)]
+    assert (where.agent, told.state, told.call.tool) == ("Ada", "done", "release")
+    with pytest.raises(SystemExit):
+        main(["calls", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "Ada: release(" in out
+    assert "(a party) -> 'released', on the word of Olga" in out
+    with Store(tmp_path / "run.db") as store:
+        CallBook(store).cut(step)
+        assert list(CallBook(store).entries()) == []
+
+
 def test_a_rule_stands_in_a_scenario(tmp_path: Path) -> None:
     """Rules are read from the table of a scenario's policy, and a slip names file and key."""
-    text = """
-    [scenario]
-    name = "two"
-    start = "2026-05-02T09:00:00"
-    [world]
-    kind = "places"
-    [[world.places]]
-    name = "Green"
-    [minds]
-    planner = "routine"
-    [minds.policy]
-    releases = [{ name = "moving", of = ["Ada"], to = ["*"], kinds = ["plan"] }]
-    [[people]]
-    name = "Ada"
-    home = "two:Green"
-    """
+    rule_text = 'releases = [{ name = "moving", of = ["Ada"], to = ["*"], kinds = ["plan"] }]'
+    text = SCENARIO.replace("[[people]]", f"[minds.policy]\n{rule_text}\n[[people]]")
     path = tmp_path / "two.toml"
     path.write_text(text)
     scenario = load_scenario(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -30,6 +31,7 @@ from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Heard, Said
 from denizens.store import Store
 from denizens.tests.guarded import NINE, calls
+from denizens.tests.visitors import PATHS
 from denizens.tools import Budget, Policy, Progress, ToolContext, tool
 
 ASKING = Policy(ask=("@acts",), trusted=("Ada",))
@@ -198,7 +200,7 @@ def test_a_person_can_be_erased_from_the_book(tmp_path: Path) -> None:
     with Store(tmp_path / "bo.db") as store:
         bo, _ = baker(store, tmp_path / "letters")
         bo.chat("send Ada's words: Mimi is ill", "Ada", at=NINE)
-        bo.chat("hello", "Ada", at=NINE)
+        bo.chat("hello", "Ada", at=NINE, approve=lambda request: True)
         assert bo.requests()
     forget(tmp_path / "bo.db", "Ada", now=NINE)
     assert b"Mimi" not in (tmp_path / "bo.db").read_bytes()
@@ -314,3 +316,30 @@ def test_a_reply_that_waited_is_charged_once(tmp_path: Path) -> None:
             bo = twice(store, done, calls=2)
             assert use(bo, "look", {}, at=NINE, person="Ada").reason == "budget"
             assert done == ["look", "send"]
+
+
+KILLED = """
+import os, sys
+from denizens.store import Store
+from denizens.tests.test_agents_waiting import NINE, twice, use
+
+class Log(list):
+    def append(self, word):
+        open(sys.argv[2], "a").write(word + "\\n")
+        os._exit(0)
+
+bo = twice(Store(sys.argv[1]), Log(), calls=2)
+if sys.argv[3] == "chat":
+    bo.chat("hello", "Ada", at=NINE, approve=lambda request: True)
+else:
+    use(bo, "look", {}, at=NINE, person="Ada", approve=lambda request: True)
+"""
+
+
+@pytest.mark.parametrize("how", ["chat", "use"])
+def test_a_life_counts_what_its_process_died_in(tmp_path: Path, how: str) -> None:
+    """A call that acts counts though the process is killed in it, each time anew."""
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "bo.db"), str(tmp_path / "done"), how]
+    for _ in range(4):
+        subprocess.run(words, check=True, timeout=120, env=PATHS | os.environ)
+    assert lines(tmp_path / "done") == ["look", "look"]

@@ -141,6 +141,10 @@ def test_fork_and_interview_leave_the_run_alone(denizens: Command) -> None:
     assert said.figures["answer"]
     plain = denizens("interview", folder, "Otto Lind", "Who are you?", "--at", "3")
     assert plain.out == f"Otto Lind: {said.figures['answer']}\n"
+    ada = denizens("interview", folder, "Otto Lind", "Who are you?", "--person", "Ada")
+    assert ada.out.startswith("Otto Lind: ")
+    mine = denizens("interview", folder, "Otto Lind", "Who are you?", "--person", "otto lind")
+    assert "its own name" in mine.err
     assert (folder / "run.db").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["run.db", "run.db.lock"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from denizens.core import EVERYBODY, Cue, Label, MemoryFault, Record
+from denizens.core import EVERYBODY, Cue, Label, MemoryFault, Record, SettingError
 from denizens.memory import (
     Budget,
     Claims,
@@ -19,7 +20,11 @@ from denizens.memory import (
     Notes,
     export_lines,
     import_lines,
+    memories_input,
+    memories_of,
     recall_many,
+    rewind,
+    searched,
 )
 from denizens.memory.forgetting import forget
 from denizens.memory.origins import UNKNOWN
@@ -185,6 +190,51 @@ def test_an_old_file_stays_old_by_export_fork_and_repair(tmp_path: Path) -> None
     third = Memory(":memory:", "Bo")
     import_lines(third, tmp_path / "old.jsonl")
     assert all(map(third.unlabelled, range(1, 6)))
+
+
+def test_what_cannot_be_told_of_an_old_file_is_said(tmp_path: Path) -> None:
+    """Forgetting takes what rests on her words by evidence; own thoughts without any stay, and
+    are named."""
+    path = tmp_path / "bo.db"
+    old_file(path)
+    done = forget(path, "Eve", now=NOON)
+    assert done.records == {"Bo": 2}
+    assert done.left == (
+        "memory of Bo: 1 own records from before there were labels, of which nobody knows whose "
+        "words they rest on: records 2",
+    )
+
+
+def test_a_fork_of_an_old_file_counts_what_is_left(tmp_path: Path) -> None:
+    """What is written after a fork has labels, though a record of its number once had none."""
+    path = tmp_path / "bo.db"
+    old_file(path)
+    with Memory(path, "Bo") as memory:
+        memory.store.execute("DELETE FROM memory_records WHERE id > 2")
+        rewind(memory.store, 0)
+        new = memory.remember("so", at=NOON, kind="thought", evidence=[1])
+        assert new.id == 3
+        assert new.sources == ("Eve",)
+        assert [memory.unlabelled(n) for n in (1, 2, 3)] == [True, True, False]
+
+
+def test_what_was_searched_does_not_depend_on_what_is_in_memory(tmp_path: Path) -> None:
+    """A record out of recall counts as little before the file is read anew as after, in the past
+    none of later."""
+    path, file = tmp_path / "bo.db", tmp_path / "a.md"
+    cue = Cue(text="x", at=NOON)
+    with Memory(path, "Bo") as memory:
+        memory.add([record(1)], step=1)
+        file.write_text("The oven is hot.\n")
+        Documents(memory).add(file, at=NOON, audience="Ada")
+        memory.add([record(3, audience=("Cy",))], step=2)
+        assert searched(memory.as_of(1), cue) == ("Ada",)
+        assert searched(memory, cue) == ("Bo",)
+        Documents(memory).remove("a.md")
+        assert searched(memory, cue) == ("Cy",)
+        assert searched(memory, Cue(text="x", at=NOON, person="Ada")) == ()
+    with Memory(path, "Bo") as memory:
+        assert searched(memory, cue) == ("Cy",)
 
 
 # -- quarantine ----------------------------------------------------------------------------
@@ -404,6 +454,25 @@ def test_an_export_for_a_person_tells_of_no_others(tmp_path: Path) -> None:
     assert '"id":1,' in exported(0)
 
 
+def test_what_somebody_hands_over_as_memories_is_of_their_words() -> None:
+    """Also where it is said to be the agent's own thought; the agent's own are as they were."""
+    own = record(1, "I owe Eve gold")
+    given_ = replace(memories_input([own], "Bo"), who="Eve")
+    assert [one.sources for one in memories_of(given_, 7)] == [("Eve",)]
+    assert memories_of(memories_input([own], "Bo"), 7) == (replace(own, id=7),)
+
+
+def test_nobody_is_called_everybody() -> None:
+    """A record for a person called so would be heard by all; a cue's listeners are names."""
+    memory = Memory(":memory:", "Bo")
+    with pytest.raises(MemoryFault, match="names nobody"):
+        memory.add([record(1, audience=(EVERYBODY,))])
+    with pytest.raises(SettingError):
+        Notes(memory).write("a", "b", at=NOON, audience=[EVERYBODY])
+    with pytest.raises(MemoryFault, match="listeners"):
+        memory.recall(Cue(text="x", at=NOON, listeners="Ada"))  # type: ignore[arg-type]
+
+
 # -- erasing -------------------------------------------------------------------------------
 
 
@@ -613,3 +682,71 @@ def test_labels_only_grow(
                 narrow = set(one.audience)
                 assert narrow
                 assert narrow == {"Bo"} or narrow.issubset(basis.audience)
+
+
+# -- what was told in confidence ------------------------------------------------------------
+
+FACTS = ("Dee lives in Leeds.", "Dee lives in Porto.", "Dee likes rye.", "Dee moved to Hull.")
+TOLD = st.lists(
+    st.tuples(
+        st.sampled_from(FACTS),
+        st.sampled_from(["Ada", "Eve", "Bo"]),
+        st.sampled_from(["", "Ada", "Eve"]),
+        st.integers(0, 3),
+        st.one_of(st.none(), st.integers(0, 20)),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def lived(told: list[tuple[str, str, str, int, int | None]], secrets: bool, path: Path) -> object:
+    """All that Eve is given by a memory that was told these lines, with or without what is for
+    Ada only or rests on that; then a night's folding, learning and forgetting Cy."""
+    memory = Memory(path, "Bo", embed=embedded)
+    numbers: dict[int, int] = {}
+    private: set[int] = set()
+    for place, (text, who, whom, day, basis) in enumerate(told):
+        evidence = () if basis is None or basis >= place else (basis,)
+        if whom == "Ada" or private.intersection(evidence):
+            private.add(place)
+            if not secrets:
+                continue
+        made = memory.remember(
+            text,
+            at=NOON + timedelta(days=day),
+            kind="thought" if who == "Bo" else "utterance",
+            who=who,
+            audience=[whom] if whom else [],
+            evidence=[numbers[number] for number in evidence],
+        )
+        numbers[place] = made.id
+    Claims(memory).learn(memory.records())
+    night = NOON + timedelta(days=9)
+    Folding(memory).keep(Budget(records=10, per_day=2), at=night)
+    memory.store.close()
+    forget(path, "Cy", now=night)
+    memory = Memory(path, "Bo", embed=embedded)
+    found = []
+    for rules in ("paper", "hybrid", "reverie"):
+        cue = Cue(text="Where does Dee live?", at=night, person="Eve", limit=50, rules=rules)
+        found.append([(hit.record.text, hit.score, hit.why) for hit in memory.recall(cue)])
+    export_lines(memory, path.with_suffix(".jsonl"), person="Eve")
+    claims = [
+        (str(one), one.since, one.until, one.confidence, one.words_of)
+        for one in Claims(memory).all(person="Eve", past=True)
+    ]
+    memory.store.close()
+    return found, claims, path.with_suffix(".jsonl").read_text()
+
+
+@given(told=TOLD)
+@settings(max_examples=40, deadline=None)
+def test_eve_is_given_the_same_whatever_ada_confided(
+    told: list[tuple[str, str, str, int, int | None]],
+) -> None:
+    """Recall and scores by three rule sets, claims with their validity, and the export, after
+    folding, learning and forgetting."""
+    with tempfile.TemporaryDirectory() as folder:
+        with_them, without = Path(folder, "one.db"), Path(folder, "two.db")
+        assert lived(told, True, with_them) == lived(told, False, without)

@@ -218,7 +218,7 @@ def test_the_thing_one_uses_is_no_news(arrived: bool, target: str, news: bool) -
     seen = replace(given.seen, arrived=arrived, target=target)
     made = decided(replace(given, seen=seen))
     assert [one.text for one in made.records] == [event.text] * news
-    assert made.state.perceived == (event.text,)
+    assert made.state.perceived == (event.key,)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_the_talk_one_is_in_is_no_news(
     talk = Talk("t1", ("Ada", "Bo Li"), "" if ended else "Ada", (), ended)
     made = decided(situation(DAY.replace(hour=6), AgentState(), talk=talk, events=(event,)))
     assert [one.text for one in made.records] == [event.text] * news
-    assert made.state.perceived == (event.text,)
+    assert made.state.perceived == (event.key,)
 
 
 def test_a_timetable_from_prose_has_its_times_and_places() -> None:

@@ -13,7 +13,7 @@ from denizens.core import Call, Embed, Failed, Line, ModelAsk, Persona
 from denizens.memory import Claims, Documents, Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.improvised import bags
-from denizens.tools import Toolbox, knowledge_search, memory_search
+from denizens.tools import Toolbox, ToolContext, knowledge_search, memory_search
 
 NINE = datetime(2023, 2, 13, 9)
 
@@ -120,6 +120,22 @@ def test_facts_are_told_with_since_and_who(bo: Agent) -> None:
     ]
     assert facts_of(bo.memory).spec.outside
     assert use(bo, "fact_search", {"subject": "ada"}, at=datetime(2022, 1, 1)).value == []
+
+
+def test_facts_come_with_the_words_they_rest_on(bo: Agent) -> None:
+    """A search tells whose words it looked through, and for whom these are; in everybody's
+    hearing it finds what is for everybody."""
+    box = bo.tools
+    for person, facts, sources, audience in (
+        ("*", [], ("Cem",), ()),
+        ("Dee", [], ("Cem",), ()),
+        ("Cem", ["Cem owes Ada"], ("Cem",), ("Cem",)),
+        ("", ["Cem owes Ada"], ("Cem",), ("Cem",)),
+    ):
+        context = ToolContext("Bo", NINE, person=person)
+        found = box.call("fact_search", {"subject": "Cem"}, context=context, key="k")
+        assert [fact["fact"] for fact in found.value] == facts
+        assert (found.sources, found.audience) == (sources, audience)
 
 
 def test_answers_quote_and_cite(bo: Agent) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from denizens.agents import Agent, use
-from denizens.core import Json, Persona, ToolError, ToolResult, ToolSpec
+from denizens.core import Json, Label, Persona, ToolError, ToolResult, ToolSpec
 from denizens.memory import CallBook, Memory
 from denizens.models import ImprovisedModel
 from denizens.store import Store
@@ -321,3 +321,42 @@ def test_arguments_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
         assert "surrogate" in found.error
         assert use(bo, "post", {"text": "a \\udcff 😀"}, at=datetime(2023, 2, 13)).ok
     assert done == ["a \\udcff 😀"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_tool_says_on_whose_words_its_result_rests(seconds: float, fails: bool) -> None:
+    """The labels that a tool tells are joined and come with its result, also where it fails or
+    runs in another thread; the model sees nothing of them, and what is no label is an error."""
+    seen: list[Label] = []
+
+    @tool(effect="reads", timeout=seconds)
+    def read(context: ToolContext) -> str:
+        """Read what is written on the wall."""
+        seen.append(context.label)
+        context.rests_on(Label(("Eve",), ("Ada", "Cy")))
+        context.rests_on(Label(("Ada", "document:a"), ("Ada",)))
+        if fails:
+            raise ValueError("smudged")
+        return "hello"
+
+    label = Label(("Dee",), ("Ada",))
+    context = ToolContext("Bo", BO.now, label=label)
+    result = Toolbox([read]).call("read", {}, context=context, key="k")
+    assert (result.sources, result.audience) == (("Ada", "Eve", "document:a"), ("Ada",))
+    assert (result.ok, seen) == (not fails, [label])
+    assert read.spec.parameters["properties"] == {}
+
+
+@pytest.mark.parametrize("wrong", ["Eve", ("Eve",), Label("Eve"), Label((), "Ada")])  # type: ignore[arg-type]
+def test_what_is_no_label_is_told(wrong: object) -> None:
+    """A name in the place of a label would be read letter by letter."""
+
+    @tool
+    def read(context: ToolContext) -> str:
+        """Read."""
+        context.rests_on(wrong)  # type: ignore[arg-type]
+        return "hello"
+
+    result = Toolbox([read]).call("read", {}, context=BO, key="k")
+    assert "rests_on() takes a Label" in result.error

@@ -23,8 +23,8 @@ def check_labels_in(
 ) -> None:
     """Raises WorldError, naming the clause, for a world that loses ``sources`` or ``audience``
     of a line. What a world does not let bodies do is not looked at. One in which others see a
-    deed without its ``sources`` is warned of: there what an agent does on a stranger's word
-    passes for its own idea."""
+    deed without its ``sources`` is warned of: outside of a Simulation, which puts them on again,
+    what an agent does on a stranger's word passes there for its own idea."""
     for first in names:
         for second in names:
             if first != second:

@@ -1,0 +1,534 @@
+"""The label taken away at one place after the other: each time the lives or a test must fail.
+
+``python -m denizens.tests.mutations`` copies the package to a temporary folder, applies one
+mutation at a time, lives random lives until two differ and then runs the tests of ``FILES``; it
+prints which mutations survive. ``--only NAME`` runs those whose name has these words in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = (
+    "tests/test_agents_guarding.py",
+    "tests/test_agents_chat.py",
+    "tests/test_agents_living.py",
+    "tests/test_world_talk.py",
+    "tests/test_world_places.py",
+    "tests/test_memory_people.py",
+    "tests/test_memory_labels.py",
+    "tests/test_memory_claims.py",
+    "tests/test_memory_documents.py",
+    "tests/test_memory_folding.py",
+    "tests/test_memory_forgetting.py",
+    "tests/test_memory_exports.py",
+    "tests/test_tools_notes.py",
+    "tests/test_tools_skills.py",
+    "tests/test_planners_meeting.py",
+    "tests/test_server_counter.py",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One place changed: in ``file`` the text ``old``, which stands there once, to ``new``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+_GUARD = "agents/guarding.py"
+_LABELS = "agents/labelling.py"
+_AGENT = "agents/agent.py"
+
+MUTATIONS = (
+    # -- what a thought is given, and the calls it makes
+    Mutation(
+        "guard: sources of what is recalled",
+        _GUARD,
+        "self.take(Label(tuple(words), answer.audience), *audiences)",
+        "self.take(Label((), answer.audience), *audiences)",
+    ),
+    Mutation(
+        "guard: audience of what was searched",
+        _GUARD,
+        "self.take(Label(tuple(words), answer.audience), *audiences)",
+        "self.take(Label(tuple(words)), *audiences)",
+    ),
+    Mutation(
+        "guard: all audiences of a recall",
+        _GUARD,
+        "self.take(Label(tuple(words), answer.audience), *audiences)",
+        "self.take(Label(tuple(words)))",
+    ),
+    Mutation(
+        "guard: recall for the listeners alone",
+        _GUARD,
+        "if isinstance(ask, Recall) and self.listeners:",
+        "if isinstance(ask, Recall) and not self.listeners:",
+    ),
+    Mutation(
+        "guard: what it begins with",
+        _GUARD,
+        "(Label(sources), *labels, *(label for _, label in self._given)), self.who",
+        "(Label(sources), *labels), self.who",
+    ),
+    Mutation(
+        "guard: labels of the state and of people in sight",
+        _GUARD,
+        "(Label(sources), *labels, *(label for _, label in self._given)), self.who",
+        "(Label(sources), *(label for _, label in self._given)), self.who",
+    ),
+    Mutation(
+        "guard: a call's strange sources",
+        _GUARD,
+        "sources=self.policy.strange(read),",
+        "sources=(),",
+    ),
+    Mutation(
+        "guard: a call's label for its tool",
+        _GUARD,
+        "audience=self.label.audience,\n        )",
+        "audience=(),\n        )",
+    ),
+    Mutation(
+        "guard: for whom a call is",
+        _GUARD,
+        "person=self._for(ask.person),",
+        "person=ask.person,",
+    ),
+    Mutation(
+        "guard: words of a tool from outside",
+        _GUARD,
+        'outside = (f"tool:{ask.tool}",) if spec.outside else ()',
+        "outside: tuple[str, ...] = ()",
+    ),
+    Mutation(
+        "guard: the label of a tool's result",
+        _GUARD,
+        "self.take(Label((*result.sources, *outside), result.audience))",
+        "self.take(Label(outside))",
+    ),
+    Mutation(
+        "guard: what alone something rests on",
+        _GUARD,
+        "return Label(tuple(sorted(self._whose_words(one))), one.audience)",
+        "return Label()",
+    ),
+    Mutation(
+        "guard: one of several listeners",
+        _GUARD,
+        "if len(self.listeners) > 1:\n            return EVERYBODY",
+        "if len(self.listeners) > 9:\n            return EVERYBODY",
+    ),
+    Mutation(
+        "agent: whoever listens to a step",
+        _AGENT,
+        "listeners = listeners_of(seen, can)\n",
+        "listeners = listeners_of(seen, ())\n",
+    ),
+    Mutation(
+        "agent: lines of a talk that are not for all",
+        _AGENT,
+        "seen = redacted(seen, listeners)\n",
+        "",
+    ),
+    Mutation(
+        "agent: what a step's thought is given",
+        _AGENT,
+        "given=given_of(seen, inputs, self.id),",
+        "given=(),",
+    ),
+    Mutation(
+        "agent: what those in sight do",
+        _AGENT,
+        "labels=chain(of_people(seen.people, self.id), state.labels.values()),",
+        "labels=state.labels.values(),",
+    ),
+    Mutation(
+        "agent: the state's labels in a step",
+        _AGENT,
+        "labels=chain(of_people(seen.people, self.id), state.labels.values()),",
+        "labels=of_people(seen.people, self.id),",
+    ),
+    Mutation(
+        "agent: the message and the session of a chat",
+        _AGENT,
+        "given=self._told(message, session),",
+        "given=(),",
+    ),
+    Mutation(
+        "agent: a chat is for its person",
+        _AGENT,
+        "circle = (message.who,) if self.private_talk else ()",
+        "circle = ()",
+    ),
+    Mutation(
+        "agent: the state's labels in a chat",
+        _AGENT,
+        "labels=state.labels.values(),\n        )\n        answering",
+        "labels=(),\n        )\n        answering",
+    ),
+    Mutation(
+        "agent: how what is learned is rated",
+        _AGENT,
+        "state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))",
+        "state = self.state",
+    ),
+    # -- what a thought writes
+    Mutation(
+        "labels: of all records",
+        _LABELS,
+        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield record",
+    ),
+    Mutation(
+        "labels: a record's audience",
+        _LABELS,
+        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield replace(record, sources=sources)",
+    ),
+    Mutation(
+        "labels: a record's sources",
+        _LABELS,
+        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield replace(record, audience=label.audience)",
+    ),
+    Mutation(
+        "labels: an action that shows",
+        _LABELS,
+        "if label.audience and not (action.verb in SPOKEN",
+        "if label.audience and () and not (action.verb in SPOKEN",
+    ),
+    Mutation(
+        "labels: an action's own",
+        _LABELS,
+        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
+        "return done",
+    ),
+    Mutation(
+        "labels: an action's sources",
+        _LABELS,
+        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
+        "return replace(done, action=replace(action, audience=people))",
+    ),
+    Mutation(
+        "labels: an action's audience",
+        _LABELS,
+        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
+        "return replace(done, action=replace(action, sources=label.sources))",
+    ),
+    Mutation(
+        "labels: last accesses",
+        _LABELS,
+        "used = tuple(n for n in done.used if n in known and _within(known[n], whole.audience))",
+        "used = done.used",
+    ),
+    Mutation(
+        "labels: last accesses of what is for others",
+        _LABELS,
+        "return bool(audience) and set(audience) <= set(people)",
+        "return bool(audience)",
+    ),
+    Mutation(
+        "labels: parts of a state",
+        _LABELS,
+        "labels |= {name: label for name in marked if new.get(name)}",
+        "",
+    ),
+    Mutation(
+        "labels: numbers of a state",
+        _LABELS,
+        "marked = changed if label.audience else worded",
+        "marked = worded",
+    ),
+    Mutation(
+        "labels: when to reflect",
+        _LABELS,
+        'if label.audience and "reflect_left" in changed:',
+        'if () and "reflect_left" in changed:',
+    ),
+    Mutation(
+        "labels: what is withheld of a state",
+        _LABELS,
+        "return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, "
+        "listeners))",
+        "return ()",
+    ),
+    Mutation(
+        "labels: a deed's subject",
+        _LABELS,
+        "return Label((*_by(event.subject, who), *told))",
+        "return Label(told)",
+    ),
+    Mutation(
+        "labels: a line's speaker",
+        _LABELS,
+        "return Label((*_by(line.who, who), *(s for",
+        "return Label((*(s for",
+    ),
+    Mutation(
+        "labels: a line's own",
+        _LABELS,
+        "*(s for s in line.sources if s != who)), line.audience)",
+        "))",
+    ),
+    Mutation(
+        "labels: who whispers",
+        _LABELS,
+        "yield one, Label(_by(one.who, who))",
+        "yield one, Label()",
+    ),
+    Mutation(
+        "labels: what somebody in sight does",
+        _LABELS,
+        "yield Label((*_by(one.who, who), *one.sources))",
+        "yield Label()",
+    ),
+    Mutation(
+        "labels: who is in earshot",
+        _LABELS,
+        "around = {*talk.members, *(line.who for line in talk.lines), *near, *seen.hearers}",
+        "around = {*talk.members}",
+    ),
+    # -- memory
+    Mutation(
+        "memory: what a recall admits",
+        "memory/scene.py",
+        "masks += _for_people(shelf, count, cue.hearers)",
+        "masks += _for_people(shelf, count, ())",
+    ),
+    Mutation(
+        "memory: all listeners of a recall",
+        "memory/shelf.py",
+        "wanted.issubset(people) for people in self.audiences",
+        "not wanted.isdisjoint(people) for people in self.audiences",
+    ),
+    Mutation(
+        "memory: for whom all is that was searched",
+        "memory/scene.py",
+        "known[cue.hearers] = shared_audience(found, memory.agent)",
+        "known[cue.hearers] = ()",
+    ),
+    Mutation(
+        "memory: quarantine of what rests on words",
+        "memory/scene.py",
+        "masks.append(~suspect)",
+        "masks.append(suspect | ~suspect)",
+    ),
+    Mutation(
+        "memory: sources of evidence",
+        "memory/origins.py",
+        "found.update(label.sources)",
+        "found.update(())",
+    ),
+    Mutation(
+        "memory: audience of evidence",
+        "memory/origins.py",
+        "audiences.append(label.audience)",
+        "audiences.append(())",
+    ),
+    Mutation(
+        "memory: an export is somebody's",
+        "memory/exchange.py",
+        "return visible(row.record.audience, person) and not gone(row.record)",
+        "return not gone(row.record)",
+    ),
+    Mutation(
+        "memory: for whom a document is",
+        "memory/documents.py",
+        "audience=people,\n                    episode",
+        "audience=(),\n                    episode",
+    ),
+    Mutation(
+        "memory: who gave a document",
+        "memory/documents.py",
+        "who=who,\n                    importance",
+        'who="",\n                    importance',
+    ),
+    Mutation(
+        "memory: for whom a claim is",
+        "memory/claims.py",
+        "audience=shared_audience([*audiences, audience_of(audience)], self.memory.agent),",
+        "audience=(),",
+    ),
+    Mutation(
+        "memory: on whose words a claim rests",
+        "memory/claims.py",
+        "words_of=self._words_of(who, sources),",
+        "words_of=(),",
+    ),
+    Mutation(
+        "memory: for whom a note is",
+        "memory/notebook.py",
+        "if visible(label.audience, person) and not is_among(label.sources, forms):",
+        "if not is_among(label.sources, forms):",
+    ),
+    Mutation(
+        "memory: on whose words a note rests",
+        "memory/notebook.py",
+        'label: dict[str, list[str]] = {"sources": sorted(set(sources))}',
+        'label: dict[str, list[str]] = {"sources": []}',
+    ),
+    Mutation(
+        "memory: for whom a summary is",
+        "memory/folding.py",
+        "audience=records[0].audience,",
+        "",
+    ),
+    Mutation(
+        "memory: how much is folded for whom",
+        "memory/folding.py",
+        "return sum(n for others, n in sizes.items() if not others or whom.issubset(others))",
+        "return sum(sizes.values())",
+    ),
+    Mutation(
+        "memory: forgetting walks the sources",
+        "memory/forgetting.py",
+        "theirs = whom.is_name(record.who) or sources or alone or rests",
+        "theirs = whom.is_name(record.who) or alone or rests",
+    ),
+    # -- worlds
+    Mutation(
+        "world: a line's label",
+        "world/stage.py",
+        'return Line(who, action.fields["text"].strip(), at, action.sources, action.audience)',
+        'return Line(who, action.fields["text"].strip(), at)',
+    ),
+    Mutation(
+        "world: on whose words a line rests",
+        "world/stage.py",
+        'return Line(who, action.fields["text"].strip(), at, action.sources, action.audience)',
+        'return Line(who, action.fields["text"].strip(), at, (), action.audience)',
+    ),
+    Mutation(
+        "world: who overhears a line",
+        "world/stage.py",
+        "if not line.audience or hearer.who in line.audience:",
+        "if True:",
+    ),
+    Mutation(
+        "world: what those who overhear are told",
+        "world/stage.py",
+        'event = Event("said", line.who, "says", others, text, place, line.sources)',
+        'event = Event("said", line.who, "says", others, text, place)',
+    ),
+    Mutation(
+        "world: on whose words a doing rests",
+        "world/stage.py",
+        "one.sources = action.sources",
+        "one.sources = ()",
+    ),
+    Mutation(
+        "world: on whose words a doing that is seen rests",
+        "world/scenery.py",
+        'one.event = Event("doing", one.who, "is", what, text, place, one.sources)',
+        'one.event = Event("doing", one.who, "is", what, text, place)',
+    ),
+    Mutation(
+        "world: on whose words a thing's state rests",
+        "world/scenery.py",
+        "return tuple(sorted({one.who, *one.sources}))",
+        "return ()",
+    ),
+    Mutation(
+        "world: lines as somebody hears them",
+        "world/talks.py",
+        "if not line.audience or who == line.who or who in line.audience",
+        "if True",
+    ),
+    Mutation(
+        "world: who would hear a line",
+        "world/scenery.py",
+        "() if talk is None else tuple(other.who for other in self.hearers(one, talk)),",
+        "(),",
+    ),
+    # -- planners
+    Mutation(
+        "draft: how what rests on less is rated",
+        "planners/draft.py",
+        "plain=record.id in self._rests_on",
+        "plain=False",
+    ),
+    Mutation(
+        "draft: what is for some does not count",
+        "planners/draft.py",
+        'if one.kind != "plan" and not one.audience)',
+        'if one.kind != "plan")',
+    ),
+)
+
+
+def places(mutation: Mutation) -> int:
+    """How often the words that a mutation replaces stand in its file."""
+    return (ROOT / mutation.file).read_text("utf-8").count(mutation.old)
+
+
+def killed(mutation: Mutation, package: Path, lives: int) -> str:
+    """What fails with a mutation in a copy of the package: lives, a test, or nothing."""
+    file = package / mutation.file
+    before = file.read_text("utf-8")
+    file.write_text(before.replace(mutation.old, mutation.new), "utf-8")
+    try:
+        if not _runs(
+            package, ["-m", "denizens.tests.lives", "--first-fault", "--lives", str(lives)]
+        ):
+            return "lives"
+        for test in FILES:
+            if (package / test).exists() and not _runs(
+                package, ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(package / test)]
+            ):
+                return test
+        return ""
+    finally:
+        file.write_text(before, "utf-8")
+
+
+def _runs(package: Path, words: Sequence[str]) -> bool:
+    paths = {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=package,
+        env={**os.environ, **paths},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def main() -> None:
+    """Apply one mutation after the other and say which survive."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lives", type=int, default=60, help="how many scripts of each sort")
+    parser.add_argument("--only", default="", help="words in the names of those to run")
+    parser.add_argument("--part", default="0/1", help="which of how many shares, such as 0/2")
+    given = parser.parse_args()
+    part, parts = map(int, given.part.split("/"))
+    chosen = [one for one in MUTATIONS if given.only in one.name][part::parts]
+    survived = []
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+        package = Path(folder) / ROOT.name
+        unneeded = shutil.ignore_patterns(".venv", ".git", "__pycache__", "*.db", ".*_cache")
+        shutil.copytree(ROOT, package, ignore=unneeded)
+        for one in chosen:
+            began = time.monotonic()
+            by = killed(one, package, given.lives)
+            print(f"{one.name}: {by or 'SURVIVES'} ({time.monotonic() - began:.0f} s)", flush=True)
+            survived += [] if by else [one.name]
+    print(f"{len(chosen)} mutations, {len(survived)} survive: {survived}")
+
+
+if __name__ == "__main__":
+    main()
