@@ -75,6 +75,7 @@ from .labelling import (
     redacted,
     shown_to,
     state_after,
+    with_goals_heard,
     with_labels,
 )
 from .releasing import RELEASES, record_release, release
@@ -215,7 +216,10 @@ class Agent:
             guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
-        return self._step(done, asks, guard, (own, state), can)
+        states = (own, state)
+        if any(one.kind == "whisper" for one in inputs) and isinstance(done, Decision):
+            states = with_goals_heard(own, situation, done.state)
+        return self._step(done, asks, guard, states, can)
 
     def day(
         self,
@@ -331,7 +335,7 @@ class Agent:
             if line.who == self.id:
                 # What it does not know to have said somebody else puts into its mouth.
                 text = f'{self.id} said to {message.who}: "{line.text}"'
-                label = known.get(text, Label((source_of(message.who),)))
+                label = known.get(text, Label((source_of(message.who),), (message.who,)))
             yield line, join((label, Label((), circle)), self.id)
 
     def _step(

@@ -26,6 +26,7 @@ from ..core import (
     Observation,
     Record,
     RecordId,
+    Situation,
     from_json,
     join,
     plain_sources,
@@ -33,6 +34,7 @@ from ..core import (
     to_json,
 )
 from ..planners import idle
+from ..planners.goals import hear_goals
 from .guarding import SAID, Guard, Released
 
 UNSEEN = frozenset({"wait", "continue", "listen", "leave"})
@@ -48,6 +50,7 @@ _COUNTED = frozenset(
 _STATE = tuple(one.name for one in fields(AgentState) if one.name not in _COUNTED)
 _WORDS = frozenset({"currently", "plan", "schedule", "doing"})
 """Those of them that hold words, as all drafts do."""
+_GOALS = "drafts.goals"
 _EMPTY = AgentState()
 
 
@@ -200,10 +203,18 @@ def state_after(
         return before
     if (after.perceived, after.talk_seen) != (before.perceived, before.talk_seen):
         after = _perceiving(before, after, guard)
+    label = guard.label if parts_of(shown) != parts_of(after) else Label()
+    return _written(before, shown, after, label, bool(guard.listeners))
+
+
+def _written(
+    before: AgentState, shown: AgentState, after: AgentState, label: Label, heard: bool
+) -> AgentState:
+    """The state with what differs of ``shown`` and ``after``, under a label; ``heard``: somebody
+    listens to the thought."""
     held, old, new = parts_of(before), parts_of(shown), parts_of(after)
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
-    label = guard.label if changed else Label()
-    if label.audience and guard.listeners:
+    if label.audience and heard:
         # When it is time to reflect shows: what is for some people only does not bring it on.
         changed.discard("reflect_left")
     labels = {name: one for name, one in before.labels.items() if name not in changed}
@@ -212,13 +223,35 @@ def state_after(
         if label.audience or (label.sources and new.get(name) and _is_worded(name)):
             labels[name] = label
         if label.audience and (rows := _left(before, held.get(name), name, label)):
-            beneath[name] = rows
+            beneath[name] = _not_worked_on(rows, new.get(name)) if name == _GOALS else rows
     kept = {name: value for name, value in held.items() if name not in changed}
     made = {name: value for name, value in new.items() if name in changed}
     whole = _with(after, {*held, *new}, kept | made)
     of_others = {source for rows in beneath.values() for row in rows for source in row[1]}
     read = tuple(sorted(of_others.union(*(one.sources for one in labels.values()))))
     return replace(whole, labels=labels, beneath=beneath, read=read)
+
+
+def with_goals_heard(
+    before: AgentState, situation: Situation, after: AgentState
+) -> tuple[AgentState, AgentState]:
+    """A state, and what a thought was shown of it, with the goals that were whispered to it and
+    that it took up: they rest on whose whisper they are, and on the goals before them, whatever
+    else the thought was given."""
+    shown, inputs = situation.state, situation.inputs
+    old = parts_of(shown).get(_GOALS)
+    if parts_of(after).get(_GOALS) == old:
+        return before, shown
+    try:
+        heard = hear_goals(situation).state
+    except ValueError:  # Goals of another kind, which a planner of one's own has.
+        return before, shown
+    if parts_of(heard).get(_GOALS) == old:
+        return before, shown
+    who = situation.persona.name
+    labels = [Label(_by(one.who, who)) for one in inputs if one.kind == "whisper"]
+    label = join((shown.labels.get(_GOALS, Label()), *labels), who)
+    return _written(before, shown, heard, label, True), heard
 
 
 def _is_worded(name: str) -> bool:
@@ -234,6 +267,15 @@ def _left(before: AgentState, value: Any, name: str, label: Label) -> list[Json]
     if top.audience or value != getattr(_EMPTY, name, None):
         rows.insert(0, [to_json(value), list(top.sources), list(top.audience)])
     return [row for row in rows if not row[2] or not people.issuperset(row[2])]
+
+
+def _not_worked_on(rows: Sequence[Json], goals: Json) -> list[Json]:
+    """Of the goals in rows those that stand unchanged among these: what was done for one, or is
+    under way, must not be done again by who may not know of it."""
+    return [
+        [[goal for goal in value or () if goal in (goals or ())] or None, *label]
+        for value, *label in rows
+    ]
 
 
 def _perceiving(before: AgentState, after: AgentState, guard: Guard) -> AgentState:
