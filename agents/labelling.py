@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core import (
     EVERYBODY,
+    REDACTED,
     Action,
     Affordance,
     AgentId,
@@ -40,9 +41,6 @@ from .guarding import SAID, Guard, Released
 UNSEEN = frozenset({"wait", "continue", "listen", "leave"})
 """Verbs of which nothing shows that a mind has thought up."""
 SPOKEN = frozenset({"say", "interrupt"})
-REDACTED = "(something that is not for all who listen)"
-"""What a thought is given of a line that not all who listen to it may hear."""
-
 _COUNTED = frozenset(
     {"records", "talk_seen", "perceived", "calls", "tokens", "read", "labels", "beneath"}
 )

@@ -75,6 +75,7 @@ from .errors import (
 )
 from .labels import (
     EVERYBODY,
+    REDACTED,
     Label,
     join,
     label_of,
@@ -158,6 +159,7 @@ from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
     "EVERYBODY",
+    "REDACTED",
     "Label",
     "join",
     "label_of",

@@ -17,6 +17,9 @@ from .words import AgentId
 EVERYBODY = "*"
 """In the place of a person: what anybody may hear, and no more. Nobody can be called so."""
 
+REDACTED = "(something that is not for all who listen)"
+"""What a thought is given of a line that not all who listen to it may hear."""
+
 Audience: TypeAlias = tuple[AgentId, ...]
 """For whom something is besides its owner; empty: for everybody."""
 
