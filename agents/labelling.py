@@ -154,7 +154,8 @@ def shown_to(state: AgentState, listeners: tuple[AgentId, ...]) -> AgentState:
                 if sources or audience:
                     labels[name] = Label(tuple(sources), tuple(audience))
                 break
-    return replace(_with(state, hidden, parts), labels=labels, beneath={})
+    read = tuple(sorted({source for one in labels.values() for source in one.sources}))
+    return replace(_with(state, hidden, parts), labels=labels, beneath={}, read=read)
 
 
 def _with(state: AgentState, names: Iterable[str], parts: Mapping[str, Any]) -> AgentState:
