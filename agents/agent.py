@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..core import (
     EVERYBODY,
+    UNKNOWN,
     Action,
     Affordance,
     AgentId,
@@ -59,6 +60,8 @@ from ..memory import (
     memories_input,
     write_beside,
 )
+from ..memory.images import SPACE
+from ..memory.origins import name_forms
 from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Listener, Policy, Toolbox
 from ..tools.policy import checked_policy, patterns
@@ -70,8 +73,10 @@ from .labelling import (
     given_of,
     labelled,
     listeners_of,
+    of_doings,
     of_line,
-    of_people,
+    of_sources,
+    people_in,
     redacted,
     shown_to,
     state_after,
@@ -139,6 +144,11 @@ class Agent:
                 f"{persona.name}: the memory in {memory.store.name} is opened as that of "
                 f"'{memory.agent}'; open it as Memory(..., {persona.name!r})"
             )
+        if persona.name.endswith(SPACE):
+            raise SettingError(
+                f"{persona.name}: a name that ends in '{SPACE}' is that of somebody's pictures; "
+                "give another"
+            )
         self.private_talk = private_talk
         self.documents = _of_own_names(persona.name, documents)
         self.memories = tuple(memories)
@@ -184,7 +194,7 @@ class Agent:
         listeners = listeners_of(seen, can)
         seen = redacted(seen, listeners)
         own = with_labels(self.state)
-        state = shown_to(own, listeners)
+        state = self._shown(own, listeners)
         lately = set(self.state.perceived)
         around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
         situation = Situation(
@@ -205,7 +215,7 @@ class Agent:
         guard = self.guard(
             listeners=listeners,
             given=given_of(seen, inputs, self.id),
-            labels=chain(of_people(seen.people, self.id), state.labels.values()),
+            labels=chain(of_doings(seen, self.id), state.labels.values()),
         )
         thought = with_skills(
             self.planner.decide(situation),
@@ -219,7 +229,7 @@ class Agent:
         states = (own, state)
         if any(one.kind == "whisper" for one in inputs) and isinstance(done, Decision):
             states = with_goals_heard(own, situation, done.state)
-        return self._step(done, asks, guard, states, can)
+        return self._step(done, asks, guard, states, can, people_in(seen))
 
     def day(
         self,
@@ -246,7 +256,7 @@ class Agent:
         self._follow()
         listeners = (message.who,)
         own = with_labels(self.state)
-        state = shown_to(own, listeners)
+        state = self._shown(own, listeners)
         guard = self.guard(
             listeners=listeners,
             given=self._told(message, session),
@@ -287,6 +297,17 @@ class Agent:
             sources=sources(asks, said.text, message.text, self.memory),
             failure=said.failure,
         )
+
+    def _shown(self, state: AgentState, listeners: tuple[AgentId, ...]) -> AgentState:
+        """What of its state a thought is given: nothing that is not for all its listeners, nor
+        of the words of somebody who is quarantined."""
+        distrusted = self.memory.quarantined
+        forms = name_forms(distrusted)
+        suspect = of_sources(state, forms)
+        if "schedule" in suspect:
+            # The day is planned anew, of what is left.
+            state = replace(state, day="")
+        return shown_to(state, listeners, suspect, forms)
 
     def _count_on(self) -> None:
         """What was used in earlier processes counts for a life."""
@@ -332,10 +353,13 @@ class Agent:
         }
         for line in (*session, message):
             label = of_line(line, self.id)
-            if line.who == self.id:
-                # What it does not know to have said somebody else puts into its mouth.
+            if line.who == self.id and line.text.strip():
+                # What it does not know to have said somebody else puts into its mouth, or it
+                # said it once, on words that are forgotten now.
                 text = f'{self.id} said to {message.who}: "{line.text}"'
-                label = known.get(text, Label((source_of(message.who),), (message.who,)))
+                label = known.get(text, Label((source_of(message.who), UNKNOWN), (message.who,)))
+            elif not line.who:
+                label = join((label, Label((UNKNOWN,))), self.id)
             yield line, join((label, Label((), circle)), self.id)
 
     def _step(
@@ -345,16 +369,18 @@ class Agent:
         guard: Guard,
         states: tuple[AgentState, AgentState],
         can: Sequence[Affordance] = (),
+        people: Iterable[AgentId] = (),
     ) -> Step:
         """What is to be written, with its labels; a thought that was stopped waits, and changes
-        nothing. ``states`` are the agent's own, and what of it the thought was shown."""
+        nothing. ``states`` are the agent's own, and what of it the thought was shown;
+        ``people`` are those it sees and hears."""
         own, shown = states
         stopped: Literal["", "budget"] = ""
         if isinstance(done, Stopped):
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=shown, why=why)
         done = labelled(done, guard, can)
-        done = replace(done, state=state_after(own, shown, done.state, guard))
+        done = replace(done, state=state_after(own, shown, done.state, guard, people))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
@@ -483,7 +509,7 @@ class Agent:
         self._follow()
         people = audience_of(audience)
         # How they are rated is seen by those whom they are for.
-        state = shown_to(self.state, people or (EVERYBODY,))
+        state = self._shown(self.state, people or (EVERYBODY,))
         made = learning(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
         decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]

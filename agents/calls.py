@@ -83,10 +83,16 @@ class Caller:
             sources=call.sources,
             because=because,
             person=call.person or self.person,
+            read=call.read,
         )
         if entry.result:
             return entry.result
         known = entry.request
+        if known and not set(call.sources) <= set(known.sources):
+            # Whose words it rests on besides, nobody knew who was asked; a no stays one.
+            known = None
+            if entry.approval and entry.approval.yes:
+                entry = replace(entry, approval=None)
         # In a talk that died, the same words begin a call under another name.
         died = entry == Entry() and self._died(where, call)
         if died or (entry.state == "began" and not (known and known.doubt and entry.approval)):

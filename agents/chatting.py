@@ -18,6 +18,7 @@ from ..core import (
     Faculties,
     Json,
     Line,
+    Recalled,
     RecordId,
     Reply,
     SettingError,
@@ -32,6 +33,7 @@ from ..core import (
     to_json,
 )
 from ..memory import CallBook
+from ..memory.origins import is_among, name_forms
 from ..tools import Listener
 from .calls import Caller
 from .faculties import Minds
@@ -103,7 +105,11 @@ class Talking:
             from_json(Line, thought["message"]),
             tuple(from_json(Line, line) for line in thought["session"]),
             scope,
-            {path: (mark, answer_from_json(one)) for path, mark, one in thought["answers"]},
+            {
+                path: (mark, answer)
+                for path, mark, one in thought["answers"]
+                if not _distrusted(agent, answer := answer_from_json(one))
+            },
             Used(*thought.get("used", (0, 0))),
         )
 
@@ -187,6 +193,20 @@ class Talking:
             "answers": [[path, mark, to_json(one)] for path, (mark, one) in self.answers.items()],
             "used": [self.used.calls, self.used.tokens],
         }
+
+
+def _distrusted(agent: Agent, answer: Answer) -> bool:
+    """Whether an answer from before rests on the words of somebody who is quarantined by now:
+    then it is asked anew."""
+    memory = agent.memory
+    if not memory.quarantined:
+        return False
+    if isinstance(answer, ToolResult):
+        return is_among(answer.sources, name_forms(memory.quarantined))
+    if not isinstance(answer, Recalled):
+        return False
+    records = [one for hit in answer.hits for one in (hit.record, *hit.around)]
+    return any(memory.shelf.suspected(record.id) for record in records)
 
 
 def _counted_on(step: Step, number: RecordId) -> Step:

@@ -5,6 +5,7 @@ See ``core.labels``: planners neither set nor see labels; whoever drives a thoug
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -23,7 +24,6 @@ from ..core import (
     Json,
     Label,
     Line,
-    Neighbour,
     Observation,
     Record,
     RecordId,
@@ -34,6 +34,7 @@ from ..core import (
     source_of,
     to_json,
 )
+from ..memory.origins import is_among
 from ..planners import idle
 from ..planners.goals import hear_goals
 from .guarding import SAID, Guard, Released
@@ -49,6 +50,7 @@ _STATE = tuple(one.name for one in fields(AgentState) if one.name not in _COUNTE
 _WORDS = frozenset({"currently", "plan", "schedule", "doing"})
 """Those of them that hold words, as all drafts do."""
 _GOALS = "drafts.goals"
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)?", re.ASCII)
 _EMPTY = AgentState()
 
 
@@ -63,6 +65,12 @@ def listeners_of(seen: Observation, can: Sequence[Affordance]) -> tuple[AgentId,
             return tuple(sorted(others))
         # Alone in it: whoever joins may hear of what was said.
     return (EVERYBODY,) if any(one.verb not in UNSEEN for one in can) else ()
+
+
+def people_in(seen: Observation) -> tuple[AgentId, ...]:
+    """Those whom somebody sees and hears."""
+    talk = (*seen.talk.members, *(line.who for line in seen.talk.lines)) if seen.talk else ()
+    return (*talk, *(one.who for one in seen.people))
 
 
 def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
@@ -102,9 +110,12 @@ def given_of(
         yield one, Label(_by(one.who, who))
 
 
-def of_people(people: Sequence[Neighbour], who: AgentId) -> Iterator[Label]:
-    """The labels of what those in sight do; who does nothing tells nothing."""
-    for one in people:
+def of_doings(seen: Observation, who: AgentId) -> Iterator[Label]:
+    """The labels of what it does itself, and of what those in sight do; who does nothing tells
+    nothing."""
+    if seen.doing:
+        yield Label(tuple(source for source in seen.sources if source != who))
+    for one in seen.people:
         if one.doing in ("", "idle"):
             continue
         yield Label((*_by(one.who, who), *one.sources))
@@ -138,17 +149,23 @@ def parts_of(state: AgentState) -> dict[str, Any]:
     return parts | {f"drafts.{name}": value for name, value in drafts.items()}
 
 
-def shown_to(state: AgentState, listeners: tuple[AgentId, ...]) -> AgentState:
+def shown_to(
+    state: AgentState,
+    listeners: tuple[AgentId, ...],
+    suspect: Iterable[str] = (),
+    forms: frozenset[str] = frozenset(),
+) -> AgentState:
     """The state as all the listeners may know it: a part that is not for them is what it was
-    when it last was, or empty."""
-    hidden = withheld_from(state, listeners)
+    when it last was, or empty. So is a ``suspect`` one, that rests on the words of somebody with
+    one of these ``name_forms``."""
+    hidden = {*withheld_from(state, listeners), *suspect}
     if not hidden and not state.beneath:
         return state
     labels = {name: label for name, label in state.labels.items() if name not in hidden}
     parts: dict[str, Any] = {}
     for name in hidden:
         for value, sources, audience in state.beneath.get(name, ()):
-            if may_hear(audience, listeners):
+            if may_hear(audience, listeners) and not is_among(sources, forms):
                 if value is not None:
                     parts[name] = _read(name, value)
                 if sources or audience:
@@ -191,23 +208,39 @@ def withheld_from(state: AgentState, listeners: tuple[AgentId, ...]) -> tuple[st
     return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, listeners))
 
 
+def of_sources(state: AgentState, forms: frozenset[str]) -> tuple[str, ...]:
+    """The parts of a state that rest on the words of one with one of these ``name_forms``."""
+    return tuple(name for name, label in state.labels.items() if is_among(label.sources, forms))
+
+
 def state_after(
-    before: AgentState, shown: AgentState, after: AgentState, guard: Guard
+    before: AgentState,
+    shown: AgentState,
+    after: AgentState,
+    guard: Guard,
+    people: Iterable[AgentId] = (),
 ) -> AgentState:
     """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it.
 
     What it changed has its label, and lies above what was there for others: those for whom the
-    thought is not see what they saw, whether it changed something or not."""
+    thought is not see what they saw, whether it changed something or not. ``people`` are those
+    around, whose names in it are no words of others."""
     if after is shown and shown is before:
         return before
     if (after.perceived, after.talk_seen) != (before.perceived, before.talk_seen):
         after = _perceiving(before, after, guard)
     label = guard.label if parts_of(shown) != parts_of(after) else Label()
-    return _written(before, shown, after, label, bool(guard.listeners))
+    return _written(before, shown, after, label, heard=bool(guard.listeners), people=people)
 
 
 def _written(
-    before: AgentState, shown: AgentState, after: AgentState, label: Label, heard: bool
+    before: AgentState,
+    shown: AgentState,
+    after: AgentState,
+    label: Label,
+    *,
+    heard: bool = True,
+    people: Iterable[AgentId] = (),
 ) -> AgentState:
     """The state with what differs of ``shown`` and ``after``, under a label; ``heard``: somebody
     listens to the thought."""
@@ -216,10 +249,15 @@ def _written(
     if label.audience and heard:
         # When it is time to reflect shows: what is for some people only does not bring it on.
         changed.discard("reflect_left")
+    worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
+    if not _DAY.fullmatch(str(after.day)):
+        worded.add("day")
+    if not {*shown.cooldowns, *people}.issuperset(after.cooldowns):
+        worded.add("cooldowns")
     labels = {name: one for name, one in before.labels.items() if name not in changed}
     beneath = {name: rows for name, rows in before.beneath.items() if name not in changed}
     for name in sorted(changed):
-        if label.audience or (label.sources and new.get(name) and _is_worded(name)):
+        if label.audience or (label.sources and new.get(name) and name in worded):
             labels[name] = label
         if label.audience and (rows := _left(before, held.get(name), name, label)):
             beneath[name] = _not_worked_on(rows, new.get(name)) if name == _GOALS else rows
@@ -250,11 +288,7 @@ def with_goals_heard(
     who = situation.persona.name
     labels = [Label(_by(one.who, who)) for one in inputs if one.kind == "whisper"]
     label = join((shown.labels.get(_GOALS, Label()), *labels), who)
-    return _written(before, shown, heard, label, True), heard
-
-
-def _is_worded(name: str) -> bool:
-    return name in _WORDS or name.startswith("drafts.")
+    return _written(before, shown, heard, label), heard
 
 
 def _left(before: AgentState, value: Any, name: str, label: Label) -> list[Json]:

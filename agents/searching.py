@@ -39,5 +39,5 @@ def facts_of(memory: Memory, claims: Claims | None = None) -> Tool[..., Sequence
 def _labels(held: Claims, person: AgentId) -> Iterator[Label]:
     """The labels of all statements that a search looks through: each of them may end a fact,
     or make a name mean somebody else."""
-    for statement in held.statements(person):
+    for statement in held.statements(person, believed=True):
         yield Label(statement.words_of, statement.audience)

@@ -76,6 +76,7 @@ from .errors import (
 from .labels import (
     EVERYBODY,
     REDACTED,
+    UNKNOWN,
     Label,
     join,
     label_of,
@@ -160,6 +161,7 @@ from .words import Address, AgentId, Json, RecordId, Time
 __all__ = [
     "EVERYBODY",
     "REDACTED",
+    "UNKNOWN",
     "Label",
     "join",
     "label_of",

@@ -19,6 +19,9 @@ EVERYBODY = "*"
 
 REDACTED = "(something that is not for all who listen)"
 """What a thought is given of a line that not all who listen to it may hear."""
+UNKNOWN = "unknown:"
+"""The source of words of which nobody wrote down whose they rest on: an agent's own from before
+there were labels, and lines in its mouth that it does not remember."""
 
 Audience: TypeAlias = tuple[AgentId, ...]
 """For whom something is besides its owner; empty: for everybody."""
@@ -36,7 +39,7 @@ class Label:
 
 def join(labels: Iterable[Label], owner: AgentId) -> Label:
     """The label of what is made of things with these labels; what is for no one alike is for
-    its ``owner`` alone.
+    its ``owner`` alone, who is no source: own words that come back are one's own.
 
     >>> join([Label(("Eve",)), Label(("Ada",), ("Ada", "Cy")), Label((), ("Cy",))], "Bo")
     Label(sources=('Ada', 'Eve'), audience=('Cy',))
@@ -46,6 +49,7 @@ def join(labels: Iterable[Label], owner: AgentId) -> Label:
     for label in labels:
         sources.update(label.sources)
         audiences.append(label.audience)
+    sources.discard(owner)
     return Label(tuple(sorted(sources)), shared_audience(audiences, owner))
 
 

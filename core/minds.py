@@ -152,9 +152,9 @@ class Request:
     """A call that waits for a person: who wants to call what, why, and after reading whose
     words. ``because`` says why a person is asked; with ``doubt`` the call had begun when its
     process ended, and nobody knows whether it was done. ``person`` is for whom it is made
-    (empty: the owner)."""
+    (empty: the owner); ``read`` are all on whose words it rests, also those who are trusted."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("person",)
+    LATER: ClassVar[tuple[str, ...]] = ("person", "read")
 
     key: str
     who: AgentId
@@ -165,6 +165,7 @@ class Request:
     because: str = ""
     doubt: bool = False
     person: AgentId = ""
+    read: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in dict(self.arguments).items())

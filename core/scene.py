@@ -114,10 +114,10 @@ class Observation:
     what happened to it since its last step (a refusal, a conversation opened or ended,
     news). ``doing`` and ``target`` are its own activity; ``arrived`` says that it stands at
     the target. ``talk`` is the conversation it is in, or that just ended. ``hearers`` are those
-    outside of it who would hear a line.
+    outside of it who would hear a line; ``sources`` those on whose words ``doing`` rests.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("hearers",)
+    LATER: ClassVar[tuple[str, ...]] = ("hearers", "sources")
 
     who: AgentId
     at: Time
@@ -131,6 +131,7 @@ class Observation:
     arrived: bool = True
     talk: Talk | None = None
     hearers: tuple[AgentId, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -396,14 +396,14 @@ class CallBook:
         request, approval = entry.request, entry.approval
         if request is None:
             return False  # Only its times are kept.
-        sources = [source.removeprefix("person:") for source in request.sources]
         by = approval is not None and whom.is_name(approval.by)
-        told = by or any(map(whom.is_name, sources))
+        rests = (*request.sources, *request.read, *(entry.result.sources if entry.result else ()))
+        told = by or any(map(whom.is_source, rests))
         theirs = whom.is_name(request.person) or (not request.person and told)
         begun = entry.state == "began" or (entry.result is None and request.doubt)
         if begun and not theirs:
             if told:
-                entry = _without(entry, whom, sources)
+                entry = _without(entry, whom)
                 self._write(key, where, entry)
             if any(named(text) for text in leaves(_body(entry))):
                 left.append(
@@ -424,18 +424,20 @@ class CallBook:
         return True
 
 
-def _without(entry: Entry, whom: Person, sources: Sequence[str]) -> Entry:
+def _without(entry: Entry, whom: Person) -> Entry:
     """A call without a person among those on whose word it was made and who decided on it."""
     assert entry.request is not None
-    others = zip(entry.request.sources, sources, strict=True)
-    kept = tuple(source for source, name in others if not whom.is_name(name))
+    kept, read = (
+        tuple(source for source in sources if not whom.is_source(source))
+        for sources in (entry.request.sources, entry.request.read)
+    )
     approval = entry.approval
     if approval is not None and whom.is_name(approval.by):
         approval = Approval(approval.yes)
     because = entry.request.because
     if whom.named_in(because):
         because = "it rests on the words of somebody who is forgotten"
-    request = replace(entry.request, sources=kept, because=because)
+    request = replace(entry.request, sources=kept, read=read, because=because)
     return replace(entry, request=request, approval=approval)
 
 

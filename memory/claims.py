@@ -323,9 +323,11 @@ class Claims:
         shown = {i for s in self._seen(person, None) if s.id in claim.statements for i in s.sources}
         return self.memory.there([i for i in claim.sources if i in shown])
 
-    def statements(self, person: AgentId = "") -> tuple[Statement, ...]:
-        """Every statement that was not undone and is for ``person``, as they were made."""
-        return tuple(self._seen(person, None))
+    def statements(self, person: AgentId = "", *, believed: bool = False) -> tuple[Statement, ...]:
+        """Every statement that was not undone and is for ``person``, as they were made; with
+        ``believed`` those of quarantined sources, from which nothing follows, are left out."""
+        found = self._seen(person, None)
+        return tuple(self._believed(found) if believed else found)
 
     def view(self, person: AgentId = "", *, known: Time | None = None) -> View:
         """All claims and names as ``person`` may see them."""

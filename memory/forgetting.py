@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from ..core import EVERYBODY, AgentId, MemoryFault, Record, RecordId, normalize, time_fault
+from ..core import (
+    EVERYBODY,
+    UNKNOWN,
+    AgentId,
+    MemoryFault,
+    Record,
+    RecordId,
+    normalize,
+    sources_of,
+    time_fault,
+)
 from ..store import Store, chain
 from . import ledger
 from .callbook import CallBook
@@ -16,7 +26,7 @@ from .encoding import FORGOTTEN, body_of, gone
 from .erasing import ERASERS, Erasure
 from .images import SPACE
 from .logbook import BESIDE
-from .origins import UNKNOWN, Origins
+from .origins import Origins
 from .person_names import Person
 from .repairing import blank, leftovers
 from .table import (
@@ -186,14 +196,16 @@ def _marked(
     released = CallBook(store).released(agent)
     for row in read_rows(store, agent):
         record = row.record
-        origins.extend([record])
+        cleared = released.get(record.id, ())
+        whole = {*sources_of(record, agent), *cleared} if cleared else ()
+        origins.extend([replace(record, sources=tuple(sorted(whole))) if whole else record])
         if gone(record):
             continue
         # What rests on what goes alone, and a summary of any of it, which repeats sentences.
         rests = bool(record.evidence) and going.issuperset(record.evidence)
         rests |= record.kind == "summary" and not going.isdisjoint(record.evidence)
         alone = bool(record.audience) and all(map(whom.is_name, record.audience))
-        sources = any(map(whom.is_source, (*origins.of(record.id), *released.get(record.id, ()))))
+        sources = any(map(whom.is_source, origins.of(record.id)))
         theirs = whom.is_name(record.who) or sources or alone or rests
         if theirs or (mentions and _mentioned(record, whom)):
             going.add(record.id)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..core import AgentId, Cue, Hit, MemoryFault, Record, Time, audience_of
+from .ledger import read_quarantine
 from .memory import Memory
 from .rules import PAPER, RuleSet
 
@@ -39,6 +40,7 @@ class Images:
 
     def __init__(self, memory: Memory, encoder: Encoder, *, rules: RuleSet = PAPER) -> None:
         self.encoder = encoder
+        self._owner = memory
         self.memory = Memory(
             memory.store, f"{memory.agent}{SPACE}", rules=rules, embed=encoder.texts
         )
@@ -81,14 +83,23 @@ class Images:
 
     def find(self, what: str, *, at: Time, limit: int = 5, person: AgentId = "") -> tuple[Hit, ...]:
         """The pictures that fit a text best, for ``person``."""
+        self._distrust()
         return self.memory.recall(self._cue(what, at, limit, person))
 
     def like(
         self, path: Path | str, *, at: Time, limit: int = 5, person: AgentId = ""
     ) -> tuple[Hit, ...]:
         """The pictures most like another one."""
+        self._distrust()
         (row,) = self.encoder.pictures([path])
         return self.memory.recall(self._cue(str(path), at, limit, person), row)
+
+    def _distrust(self) -> None:
+        """Who is quarantined in the memory is so among its pictures too."""
+        shelf = self.memory.shelf
+        own = read_quarantine(self.memory.store, self.memory.agent)
+        if (whole := own | self._owner.quarantined) != shelf.quarantined:
+            shelf.distrust(whole)
 
     def _cue(self, text: str, at: Time, limit: int, person: AgentId) -> Cue:
         return Cue(text=text, at=at, limit=limit, person=person, touch=False)

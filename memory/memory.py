@@ -453,7 +453,7 @@ class Memory:
 
     def sources(self, id: RecordId) -> tuple[str, ...]:
         """Whose words a record rests on besides its owner's, itself and through its evidence;
-        ``origins.UNKNOWN`` for an own thought of which nobody wrote that down."""
+        ``core.UNKNOWN`` for an own thought of which nobody wrote that down."""
         return self.shelf.origins.of(id)
 
     def unlabelled(self, id: RecordId) -> bool:

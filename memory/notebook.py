@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import (
     EVERYBODY,
+    UNKNOWN,
     AgentId,
     Label,
     MemoryFault,
@@ -23,7 +24,7 @@ from .claim import visible
 from .fitting import text_fault
 from .logbook import NOTES, Entry, Tail
 from .memory import Memory
-from .origins import UNKNOWN, is_among, name_forms
+from .origins import is_among, name_forms
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core import (
+    UNKNOWN,
     AgentId,
     Record,
     RecordId,
@@ -26,10 +27,6 @@ from ..core.text import name_form
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-UNKNOWN = "unknown:"
-"""The source of an agent's own words from before there were labels: whose they rest on was not
-written down."""
 
 _OWN = frozenset({"thought", "plan", "summary", "utterance"})
 """Kinds of records that an agent makes of what it knows."""

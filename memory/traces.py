@@ -7,9 +7,11 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from json.encoder import encode_basestring, encode_basestring_ascii
 from pathlib import Path
 
+from ..core import Approval, Line, Record, Request, ToolResult
 from ..store import Store, wal_of
 from .person_names import Person
 from .word_places import DERIVED, WORDS
@@ -19,6 +21,10 @@ PIECE = 200
 SHORT = 12
 """Texts of fewer characters are looked for as whole JSON strings: as bytes alone they turn up
 by chance, in digests and embeddings."""
+_FIELDS = frozenset(
+    one.name for form in (Record, Request, Approval, ToolResult, Line) for one in fields(form)
+)
+"""Names of fields that stand in every file: a tool's argument may be called the same."""
 _AROUND = 48
 _CONTEXT = 16
 _BLANK = rb"(?:\s|\xc2\xa0|\xe3\x80\x80|\xe2\x80[\x80-\x8a]|\\[nrt]|\\u00a0|\\u3000)+"
@@ -30,7 +36,7 @@ def search_texts(path: Path, texts: Collection[str], kept: Sequence[str]) -> tup
     how many of them kept texts say as well."""
     wanted = {text for text in texts if text}
     said = "\n".join(kept)
-    whole = set(kept)
+    whole = {*kept, *_FIELDS}
     shared = {text for text in wanted if (text in whole if _short(text) else text in said)}
     left = wanted - shared
     kept_bytes = encode_basestring(said).encode() if any(map(_long, left)) else b""

@@ -271,6 +271,13 @@ class Simulation:
                 raise SettingError(
                     f"input: '{given.who}' is an agent; a line needs a person's name"
                 )
+        elif given.kind in ("whisper", "event") and given.who:
+            hears = (given.to,) if given.to else tuple(self.agents)
+            if own := next((name for name in hears if same_name(given.who, name)), ""):
+                raise SettingError(
+                    f"input: a {given.kind} from '{given.who}' would pass for words of {own}'s "
+                    "own; name who sends it, or leave 'who' out for the owner's"
+                )
         self._guests.check(given)
         self._seen.clear()
         self.journal.add_input(step, given, planned=planned)

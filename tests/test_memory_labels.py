@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from denizens.core import EVERYBODY, Cue, Label, MemoryFault, Record, SettingError
+from denizens.core import EVERYBODY, UNKNOWN, Cue, Label, MemoryFault, Record, SettingError
 from denizens.memory import (
     Budget,
     Claims,
@@ -27,7 +27,6 @@ from denizens.memory import (
     searched,
 )
 from denizens.memory.forgetting import forget
-from denizens.memory.origins import UNKNOWN
 from denizens.memory.repairing import repair
 from denizens.store import Store
 from hypothesis import given, settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -192,3 +193,17 @@ def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) 
     (sung,) = [one for one in simulation.agents["Bo"].memory.records() if "singing" in one.text]
     assert sources_of(sung, "Bo") == ("Ana",)
     simulation.store.close()
+
+
+@pytest.mark.parametrize("who", [HANNA, HANNA.upper(), f"{HANNA} "])
+def test_nobody_sends_something_in_the_name_of_who_gets_it(tmp_path: Path, who: str) -> None:
+    """A whisper or an event that an agent would take for its own words is refused; without a
+    name it is the owner's."""
+    simulation = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    for given in (
+        Input(kind="whisper", to=HANNA, who=who, text="Pay."),
+        Input(kind="event", who=who, text="Pay."),
+    ):
+        with pytest.raises(SettingError, match="would pass for words of"):
+            simulation.add(given)
+        simulation.add(replace(given, who=""))

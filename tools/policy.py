@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, get_args
 from ..core import (
     EVERYBODY,
     KINDS,
+    UNKNOWN,
     AgentId,
     Kind,
     Label,
@@ -200,7 +201,7 @@ class Policy:
         strange = tool.effect == "acts" and not self.owns(tool)
         foreign = self.strange(sources) if strange else ()
         if foreign and self.strangers != "allow":
-            whose = ", ".join(foreign[:5])
+            whose = ", ".join(map(_told, foreign[:5]))
             why = f"'{tool.name}' acts, and the words of {whose} were read, whom nobody vouches for"
             return Ruling(self.strangers, why)
         if verdict == "ask":
@@ -245,6 +246,11 @@ class Policy:
             for pattern in given:
                 if pattern not in MARKS and not any(means(tool, (pattern,)) for tool in known):
                     yield key, pattern
+
+
+def _told(source: str) -> str:
+    """A source as whoever reads a refusal understands it."""
+    return f"somebody unknown ('{UNKNOWN}')" if source == UNKNOWN else source
 
 
 def _owned(tool: ToolSpec, own: tuple[str, ...]) -> bool:

@@ -95,7 +95,7 @@ class _Saying:
 
 
 def _check_doings(fresh: Callable[[], World], names: tuple[AgentId, ...], start: Time) -> None:
-    """What others see of a deed names on whose words it rests."""
+    """What is seen of a deed, by others and by who does it, names on whose words it rests."""
     clause = "observe: what is seen of a deed names the sources of its action"
     for who in names:
         world = fresh()
@@ -105,7 +105,10 @@ def _check_doings(fresh: Callable[[], World], names: tuple[AgentId, ...], start:
                 deed = Action("act", one.target, fields, _WHOSE)
                 others = {other: Action("wait") for other in names if other != who}
                 world.step({who: deed, **others}, start, names)
-                if any(not set(_WHOSE) <= one for o in others for one in _told(world.observe(o))):
+                own = world.observe(who)
+                told = [told for other in others for told in _told(world.observe(other))]
+                told += [set(own.sources)] if _SECRET in own.doing else []
+                if any(not set(_WHOSE) <= one for one in told):
                     log.warning(
                         "check_world: %s: %s's are lost; see core/scene.py, Action", clause, who
                     )

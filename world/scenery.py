@@ -239,6 +239,7 @@ class Scenery:
             not one.route,
             one.ended if talk is None else talk.view(one.who),
             () if talk is None else tuple(other.who for other in self.hearers(one, talk)),
+            one.sources,
         )
         one.seen_key = key
         return one.seen

@@ -153,7 +153,9 @@ class Stage:
     def _refuse(self, one: Dweller, action: Action, why: str, events: list[Event]) -> None:
         what = f"{action.verb} {action.target}".strip()
         text = f"{one.who} cannot {what}: {why}"
-        self._note(one, Event("refused", one.who, "cannot", what, text, self._place(one)), events)
+        place = self._place(one)
+        event = Event("refused", one.who, "cannot", what, text, place, action.sources)
+        self._note(one, event, events)
 
     def _note(self, one: Dweller, event: Event, events: list[Event] | None = None) -> None:
         one.notices.append(event)
