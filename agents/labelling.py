@@ -230,7 +230,7 @@ def state_after(
     if (after.perceived, after.talk_seen) != (before.perceived, before.talk_seen):
         after = _perceiving(before, after, guard)
     label = guard.label if parts_of(shown) != parts_of(after) else Label()
-    return _written(before, shown, after, label, heard=bool(guard.listeners), people=people)
+    return _written(before, shown, after, label, people)
 
 
 def _written(
@@ -238,17 +238,11 @@ def _written(
     shown: AgentState,
     after: AgentState,
     label: Label,
-    *,
-    heard: bool = True,
     people: Iterable[AgentId] = (),
 ) -> AgentState:
-    """The state with what differs of ``shown`` and ``after``, under a label; ``heard``: somebody
-    listens to the thought."""
+    """The state with what differs of ``shown`` and ``after``, under a label."""
     held, old, new = parts_of(before), parts_of(shown), parts_of(after)
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
-    if label.audience and heard:
-        # When it is time to reflect shows: what is for some people only does not bring it on.
-        changed.discard("reflect_left")
     worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
     if not _DAY.fullmatch(str(after.day)):
         worded.add("day")

@@ -67,7 +67,8 @@ class Bit(Everything):
         """One bit of what was said."""
         draft = Draft(situation)
         if "Leeds" in heard.line.text:
-            draft.change(plan=("pack",), currently="", drafts={"diary": heard.line.text})
+            draft.change(plan=("pack",), currently="", asleep=True)
+            draft.change(drafts={"diary": heard.line.text})
         yield from draft.settle()
         return Said(text="Ah."), draft.decide(Action("wait"))
 
@@ -141,7 +142,7 @@ def found_for(bo: Agent, person: str) -> object:
 def by_a_bit(secret: str) -> object:
     """Whether it changed the plan."""
     bo = mind(dialogue=Bit(), planner=Telling())
-    bo.state = replace(bo.state, plan=("bake",), drafts={"diary": "a day"})
+    bo.state = replace(bo.state, plan=("bake",), currently="Bo bakes.", drafts={"diary": ""})
     bo.chat(secret, "Ada", at=NINE)
     return lives(bo, around(5), ACTS).action
 
