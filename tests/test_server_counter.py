@@ -56,8 +56,8 @@ def bo(tmp_path: Path) -> Agent:
 def shown(agent: Agent, person: str) -> Iterator[str]:
     """All that the searches give somebody."""
     counter = Counter(Host(agent, True, lambda: NINE), settled=bool(person))
-    for tool, given in SEARCHES:
-        yield str(counter.call(tool, given, person=person))
+    for name, given in SEARCHES:
+        yield str(counter.call(name, given, person=person))
 
 
 def test_no_search_shows_a_canary_of_somebody_else(bo: Agent) -> None:
