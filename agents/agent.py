@@ -78,10 +78,10 @@ from .labelling import (
     of_sources,
     people_in,
     redacted,
+    shown_to,
     state_after,
+    with_goals_heard,
     with_labels,
-    withheld_from,
-    without,
 )
 from .releasing import RELEASES, record_release, release
 from .replying import Responder, learning, replying
@@ -226,7 +226,10 @@ class Agent:
             guard=guard,
         )
         done = yield from guarded(thought, guard, asks)
-        return self._step(done, asks, guard, (own, state), can, people_in(seen))
+        states = (own, state)
+        if any(one.kind == "whisper" for one in inputs) and isinstance(done, Decision):
+            states = with_goals_heard(own, situation, done.state)
+        return self._step(done, asks, guard, states, can, people_in(seen))
 
     def day(
         self,
@@ -299,11 +302,12 @@ class Agent:
         """What of its state a thought is given: nothing that is not for all its listeners, nor
         of the words of somebody who is quarantined."""
         distrusted = self.memory.quarantined
-        suspect = of_sources(state, name_forms(distrusted)) if distrusted else ()
+        forms = name_forms(distrusted)
+        suspect = of_sources(state, forms)
         if "schedule" in suspect:
             # The day is planned anew, of what is left.
             state = replace(state, day="")
-        return without(state, (*withheld_from(state, listeners), *suspect))
+        return shown_to(state, listeners, suspect, forms)
 
     def _count_on(self) -> None:
         """What was used in earlier processes counts for a life."""
@@ -359,7 +363,7 @@ class Agent:
         """The label of a line that it does not know to have said: somebody else puts it into
         its mouth, or it said it long ago, or on words that are forgotten now."""
         lost = searched >= _LATELY or any(one.what == "forgotten" for one in self.memory.log)
-        return Label((source_of(person), UNKNOWN) if lost else (source_of(person),))
+        return Label((source_of(person), UNKNOWN) if lost else (source_of(person),), (person,))
 
     def _step(
         self,

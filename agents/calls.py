@@ -126,7 +126,8 @@ class Caller:
     def _died(self, where: AskId, call: Call) -> tuple[AskId, Entry] | None:
         if not (self.talk and self.book):
             return None
-        return self.book.loose(where.agent, call.tool, call.arguments)
+        person = call.person or self.person
+        return self.book.loose(where.agent, call.tool, call.arguments, person)
 
     def _asked(self, where: AskId, request: Request, entry: Entry) -> Approval | None:
         """A person's answer to a request, or None; then it waits, durably."""

@@ -123,6 +123,12 @@ class Guard:
         return self._label
 
     @property
+    def given(self) -> list[tuple[Given, Label]]:
+        """What the thought began with besides its state, each part with its label."""
+        self._begin()
+        return self._given
+
+    @property
     def sources(self) -> set[str]:
         """Whose words the thought has read that nobody vouches for."""
         return set(self.policy.strange(self.label.sources))

@@ -6,12 +6,14 @@ See ``core.labels``: planners neither set nor see labels; whoever drives a thoug
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from ..core import (
     EVERYBODY,
+    REDACTED,
+    Action,
     Affordance,
     AgentId,
     AgentState,
@@ -25,25 +27,29 @@ from ..core import (
     Observation,
     Record,
     RecordId,
+    Situation,
+    from_json,
     join,
     plain_sources,
     source_of,
+    to_json,
 )
 from ..memory.origins import is_among
 from ..planners import idle
+from ..planners.goals import hear_goals
 from .guarding import SAID, Guard, Released
 
 UNSEEN = frozenset({"wait", "continue", "listen", "leave"})
 """Verbs of which nothing shows that a mind has thought up."""
 SPOKEN = frozenset({"say", "interrupt"})
-REDACTED = "(something that is not for all who listen)"
-"""What a thought is given of a line that not all who listen to it may hear."""
-
-_COUNTED = frozenset({"records", "talk_seen", "perceived", "calls", "tokens", "read", "labels"})
+_COUNTED = frozenset(
+    {"records", "talk_seen", "perceived", "calls", "tokens", "read", "labels", "beneath"}
+)
 """Fields of a state that hold numbers and what was seen, whatever was thought."""
 _STATE = tuple(one.name for one in fields(AgentState) if one.name not in _COUNTED)
 _WORDS = frozenset({"currently", "plan", "schedule", "doing"})
 """Those of them that hold words, as all drafts do."""
+_GOALS = "drafts.goals"
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)?", re.ASCII)
 _EMPTY = AgentState()
 
@@ -55,7 +61,9 @@ def listeners_of(seen: Observation, can: Sequence[Affordance]) -> tuple[AgentId,
     if talk is not None and not talk.ended:
         near = (one.who for one in seen.people)
         around = {*talk.members, *(line.who for line in talk.lines), *near, *seen.hearers}
-        return tuple(sorted(around - {seen.who}))
+        if others := around - {seen.who}:
+            return tuple(sorted(others))
+        # Alone in it: whoever joins may hear of what was said.
     return (EVERYBODY,) if any(one.verb not in UNSEEN for one in can) else ()
 
 
@@ -141,15 +149,48 @@ def parts_of(state: AgentState) -> dict[str, Any]:
     return parts | {f"drafts.{name}": value for name, value in drafts.items()}
 
 
-def without(state: AgentState, names: Iterable[str]) -> AgentState:
-    """The state without some of its parts."""
-    names = set(names)
-    if not names:
+def shown_to(
+    state: AgentState,
+    listeners: tuple[AgentId, ...],
+    suspect: Iterable[str] = (),
+    forms: frozenset[str] = frozenset(),
+) -> AgentState:
+    """The state as all the listeners may know it: a part that is not for them is what it was
+    when it last was, or empty. So is a ``suspect`` one, that rests on the words of somebody with
+    one of these ``name_forms``."""
+    hidden = {*withheld_from(state, listeners), *suspect}
+    if not hidden and not state.beneath:
         return state
-    drafts = {key: value for key, value in state.drafts.items() if f"drafts.{key}" not in names}
-    empty = {name: getattr(_EMPTY, name) for name in _STATE if name in names}
-    labels = {name: label for name, label in state.labels.items() if name not in names}
-    return replace(state, **empty, drafts=drafts, labels=labels)
+    labels = {name: label for name, label in state.labels.items() if name not in hidden}
+    parts: dict[str, Any] = {}
+    for name in hidden:
+        for value, sources, audience in state.beneath.get(name, ()):
+            if may_hear(audience, listeners) and not is_among(sources, forms):
+                if value is not None:
+                    parts[name] = _read(name, value)
+                if sources or audience:
+                    labels[name] = Label(tuple(sources), tuple(audience))
+                break
+    read = tuple(sorted({source for one in labels.values() for source in one.sources}))
+    return replace(_with(state, hidden, parts), labels=labels, beneath={}, read=read)
+
+
+def _with(state: AgentState, names: Iterable[str], parts: Mapping[str, Any]) -> AgentState:
+    """The state with these parts instead of those of some names; what is not among them is
+    empty."""
+    names = set(names)
+    drafts = state.drafts if isinstance(state.drafts, dict) else {}
+    drafts = {key: value for key, value in drafts.items() if f"drafts.{key}" not in names}
+    drafts |= {n.partition(".")[2]: v for n, v in parts.items() if n.startswith("drafts.")}
+    plain = {n: parts.get(n, getattr(_EMPTY, n)) for n in _STATE if n in names}
+    return replace(state, **plain, drafts=drafts)
+
+
+def _read(name: str, value: Json) -> Any:
+    """The value of a part that was kept as JSON."""
+    if name.startswith("drafts."):
+        return value
+    return getattr(from_json(AgentState, {**to_json(_EMPTY), name: value}), name)
 
 
 def with_labels(state: AgentState) -> AgentState:
@@ -179,37 +220,107 @@ def state_after(
     guard: Guard,
     people: Iterable[AgentId] = (),
 ) -> AgentState:
-    """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it:
-    what it changed has its label, what was withheld from it is there again. ``people`` are those
+    """The state that a thought leaves behind which was ``shown`` one and made ``after`` of it.
+
+    What it changed has its label, and lies above what was there for others: those for whom the
+    thought is not see what they saw, whether it changed something or not. ``people`` are those
     around, whose names in it are no words of others."""
     if after is shown and shown is before:
         return before
-    old, new = parts_of(shown), parts_of(after)
+    if (after.perceived, after.talk_seen) != (before.perceived, before.talk_seen):
+        after = _perceiving(before, after, guard)
+    label = guard.label if parts_of(shown) != parts_of(after) else Label()
+    return _written(before, shown, after, label, people)
+
+
+def _written(
+    before: AgentState,
+    shown: AgentState,
+    after: AgentState,
+    label: Label,
+    people: Iterable[AgentId] = (),
+) -> AgentState:
+    """The state with what differs of ``shown`` and ``after``, under a label."""
+    held, old, new = parts_of(before), parts_of(shown), parts_of(after)
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
-    label = guard.label if changed else Label()
-    if label.audience and "reflect_left" in changed:
-        # When it is time to reflect shows: what is for some people only does not bring it on.
-        after = replace(after, reflect_left=before.reflect_left)
-        changed.remove("reflect_left")
-    kept = parts_of(before)
-    hidden = {n: kept[n] for n in kept if n not in changed and kept[n] != old.get(n)}
-    labels = {n: before.labels[n] for n in before.labels if n in hidden or n not in changed}
-    if label != Label():
-        worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
-        if "day" in changed and not _DAY.fullmatch(str(after.day)):
-            worded.add("day")
-        if not {*shown.cooldowns, *people}.issuperset(after.cooldowns):
-            worded.add("cooldowns")
-        marked = changed if label.audience else worded
-        labels |= {name: label for name in marked if new.get(name)}
-    labels = {name: one for name, one in labels.items() if name in new or name in hidden}
-    plain = {name: value for name, value in hidden.items() if not name.startswith("drafts.")}
-    drafts: dict[str, Json] = {
-        **(after.drafts if isinstance(after.drafts, dict) else {}),
-        **{n.partition(".")[2]: v for n, v in hidden.items() if n.startswith("drafts.")},
+    worded = {n for n in changed if n in _WORDS or n.startswith("drafts.")}
+    if not _DAY.fullmatch(str(after.day)):
+        worded.add("day")
+    if not {*shown.cooldowns, *people}.issuperset(after.cooldowns):
+        worded.add("cooldowns")
+    labels = {name: one for name, one in before.labels.items() if name not in changed}
+    beneath = {name: rows for name, rows in before.beneath.items() if name not in changed}
+    for name in sorted(changed):
+        if label.audience or (label.sources and new.get(name) and name in worded):
+            labels[name] = label
+        if label.audience and (rows := _left(before, held.get(name), name, label)):
+            beneath[name] = _not_worked_on(rows, new.get(name)) if name == _GOALS else rows
+    kept = {name: value for name, value in held.items() if name not in changed}
+    made = {name: value for name, value in new.items() if name in changed}
+    whole = _with(after, {*held, *new}, kept | made)
+    of_others = {source for rows in beneath.values() for row in rows for source in row[1]}
+    read = tuple(sorted(of_others.union(*(one.sources for one in labels.values()))))
+    return replace(whole, labels=labels, beneath=beneath, read=read)
+
+
+def with_goals_heard(
+    before: AgentState, situation: Situation, after: AgentState
+) -> tuple[AgentState, AgentState]:
+    """A state, and what a thought was shown of it, with the goals that were whispered to it and
+    that it took up: they rest on whose whisper they are, and on the goals before them, whatever
+    else the thought was given."""
+    shown, inputs = situation.state, situation.inputs
+    old = parts_of(shown).get(_GOALS)
+    if parts_of(after).get(_GOALS) == old:
+        return before, shown
+    try:
+        heard = hear_goals(situation).state
+    except ValueError:  # Goals of another kind, which a planner of one's own has.
+        return before, shown
+    if parts_of(heard).get(_GOALS) == old:
+        return before, shown
+    who = situation.persona.name
+    labels = [Label(_by(one.who, who)) for one in inputs if one.kind == "whisper"]
+    label = join((shown.labels.get(_GOALS, Label()), *labels), who)
+    return _written(before, shown, heard, label), heard
+
+
+def _left(before: AgentState, value: Any, name: str, label: Label) -> list[Json]:
+    """What others than those for whom a new value is see of a part: a row for each value that
+    somebody may know who may not know the new one, the latest first."""
+    people = set(label.audience)
+    top = before.labels.get(name, Label())
+    rows = list(before.beneath.get(name, ()))
+    if top.audience or value != getattr(_EMPTY, name, None):
+        rows.insert(0, [to_json(value), list(top.sources), list(top.audience)])
+    return [row for row in rows if not row[2] or not people.issuperset(row[2])]
+
+
+def _not_worked_on(rows: Sequence[Json], goals: Json) -> list[Json]:
+    """Of the goals in rows those that stand unchanged among these: what was done for one, or is
+    under way, must not be done again by who may not know of it."""
+    return [
+        [[goal for goal in value or () if goal in (goals or ())] or None, *label]
+        for value, *label in rows
+    ]
+
+
+def _perceiving(before: AgentState, after: AgentState, guard: Guard) -> AgentState:
+    """The state with nothing among what it perceived that was not there to be perceived, by its
+    key, and no more lines heard than were said: neither has a label."""
+    keys = {
+        one: event.key
+        for event, _ in guard.given
+        if isinstance(event, Event)
+        for one in (event.text, event.key)
     }
-    read = tuple(sorted({source for one in labels.values() for source in one.sources}))
-    return replace(after, **plain, drafts=drafts, labels=labels, read=read)
+    keys |= {key: key for key in before.perceived}
+    perceived = tuple(keys[key] for key in after.perceived if key in keys)
+    lines = sum(isinstance(given, Line) for given, _ in guard.given)
+    heard = after.talk_seen if 0 <= after.talk_seen <= lines else before.talk_seen
+    if perceived == after.perceived and heard == after.talk_seen:
+        return after
+    return replace(after, perceived=perceived, talk_seen=heard)
 
 
 # -- what a thought writes ---------------------------------------------------------------------
@@ -218,7 +329,8 @@ def state_after(
 def labelled(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
     """The decision with the labels of what its thought rested on: of its records, of its
     action, and of the memories whose last access others would see."""
-    if not done.records and not done.used and done.action.verb in UNSEEN:
+    plain = done.action.verb in UNSEEN and not (done.action.target or done.action.fields)
+    if plain and not done.records and not done.used:
         return done
     whole = guard.label
     records = tuple(_records(done, guard))
@@ -260,12 +372,17 @@ def _records(done: Decision, guard: Guard) -> Iterator[Record]:
 def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:
     """The decision with an action that shows no more than those around may know."""
     action, label = done.action, guard.label
-    if action.verb in UNSEEN or not guard.listeners:
+    if not guard.listeners:
         return done
+    if action.verb in UNSEEN:
+        # A world that refuses it would say so in all these words.
+        return replace(done, action=Action(action.verb)) if label.audience else done
     if label.audience and not (action.verb in SPOKEN and may_hear(label.audience, guard.listeners)):
         whose = " and ".join(label.audience)
         why = f"Did not {action.verb}: it would show what is for {whose} only."
         return replace(done, action=idle(can), why=" ".join(filter(None, (done.why, why))))
+    if label.audience and all(action.target != one.target for one in can):
+        action = replace(action, target="")
     if action.verb in SPOKEN:
         wider, rules = guard.policy.released(label, kind="utterance", owner=guard.who)
         if rules:

@@ -75,6 +75,7 @@ from .errors import (
 )
 from .labels import (
     EVERYBODY,
+    REDACTED,
     UNKNOWN,
     Label,
     join,
@@ -159,6 +160,7 @@ from .words import Address, AgentId, Json, RecordId, Time
 
 __all__ = [
     "EVERYBODY",
+    "REDACTED",
     "UNKNOWN",
     "Label",
     "join",

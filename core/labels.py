@@ -17,6 +17,8 @@ from .words import AgentId
 EVERYBODY = "*"
 """In the place of a person: what anybody may hear, and no more. Nobody can be called so."""
 
+REDACTED = "(something that is not for all who listen)"
+"""What a thought is given of a line that not all who listen to it may hear."""
 UNKNOWN = "unknown:"
 """The source of words of which nobody wrote down whose they rest on: an agent's own from before
 there were labels, and lines in its mouth that it does not remember."""

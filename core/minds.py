@@ -40,10 +40,12 @@ class AgentState:
     come in before it reflects, ``records`` how many memories it has made, ``drafts`` is a
     planner's own notebook. ``calls`` of tools and ``tokens`` are counted where its policy
     bounds them for a life; ``labels`` says, by the names of fields, on whose words what they
-    hold rests and for whom it is, ``read`` all of those sources.
+    hold rests and for whom it is, ``read`` all of those sources; ``beneath`` what fields held for
+    others before they came to hold what is for some people only: rows of value, sources and
+    audience, the latest first.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read", "labels")
+    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read", "labels", "beneath")
 
     currently: str = ""
     day: str = ""
@@ -61,6 +63,7 @@ class AgentState:
     tokens: int = 0
     read: tuple[str, ...] = ()
     labels: Mapping[str, Label] = field(default_factory=dict)
+    beneath: Json = field(default_factory=dict)
 
 
 InputKind: TypeAlias = Literal["whisper", "line", "event", "document", "memories"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from .errors import SettingError
+from .text import composed_name
 from .words import Address, AgentId, RecordId, Time
 
 Kind: TypeAlias = Literal["observation", "utterance", "thought", "plan", "document", "summary"]
@@ -30,7 +31,8 @@ def audience_of(people: str | Iterable[str]) -> tuple[AgentId, ...]:
             f"audience {people!r}: {wrong[0]!r} is nobody's name; give names of people, "
             "or () for everybody"
         )
-    return tuple(dict.fromkeys(map(str, names)))
+    # In the spelling in which people are known: see ``visitor``.
+    return tuple(dict.fromkeys(composed_name(str(name)) for name in names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

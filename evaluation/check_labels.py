@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ..agents import Agent, Minds
-from ..agents.labelling import listeners_of, may_hear, without
+from ..agents.labelling import listeners_of, shown_to
 from ..core import (
     EVERYBODY,
     Affordance,
@@ -248,8 +248,7 @@ def in_confidence(situation: Situation, confidant: AgentId, secret: str) -> Situ
 
 def _state_for_all(state: AgentState) -> Json:
     """What a thought for everybody is given of a state, without what only counts."""
-    hidden = [n for n, one in state.labels.items() if not may_hear(one.audience, (EVERYBODY,))]
-    shown = without(state, hidden)
+    shown = shown_to(state, (EVERYBODY,))
     plain = replace(shown, records=0, calls=0, tokens=0, talk_seen=0, read=(), labels={})
     return to_json(plain)
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypeVar
 
 from ..core import (
+    EVERYBODY,
     AgentId,
     Approval,
     AskId,
@@ -238,11 +239,16 @@ class CallBook:
         found = (entry.request for _, entry in self.entries("waits"))
         return tuple(request for request in found if request)
 
-    def loose(self, agent: AgentId, tool: str, arguments: Json) -> tuple[AskId, Entry] | None:
-        """An equal call of the agent that began and has no receipt."""
+    def loose(
+        self, agent: AgentId, tool: str, arguments: Json, person: AgentId = ""
+    ) -> tuple[AskId, Entry] | None:
+        """An equal call of the agent that began and has no receipt; for a ``person`` theirs, or
+        one that was made for everybody: nobody is told what another had begun."""
         for where, entry in self.entries("began"):
             made = entry.request
-            if made and (where.agent, made.tool, made.arguments) == (agent, tool, arguments):
+            if made is None or (person not in ("", made.person) and made.person != EVERYBODY):
+                continue
+            if (where.agent, made.tool, made.arguments) == (agent, tool, arguments):
                 return where, entry
         return None
 

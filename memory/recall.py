@@ -107,7 +107,9 @@ def parts_of(scene: Scene, limit: int) -> Parts:
         return score_all(scene)
     if scene.mask is not None and np.count_nonzero(scene.mask) <= WHOLE:
         return score_all(scene)
-    if rules.approximate and scene.shelf.index.rows >= CELLS_FROM:
+    # Cells are made of all that there is, and what is near in them tells of what is for others.
+    open_to_all = scene.mask is None or len(scene.shelf.audiences) == 1
+    if rules.approximate and open_to_all and scene.shelf.index.rows >= CELLS_FROM:
         return _likeliest(scene, limit)
     return _sifted(scene, limit)
 

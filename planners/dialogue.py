@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..core import (
     NONE,
+    REDACTED,
     Action,
     Call,
     Choice,
@@ -131,7 +132,8 @@ class Dialogue:
         action = idle(situation.can)
         if talk is not None:
             hear(draft, talk)
-            places = [place for place, line in enumerate(talk.lines) if line.who != me]
+            others = ((place, line) for place, line in enumerate(talk.lines) if line.who != me)
+            places = [place for place, line in others if line.text != REDACTED]
             free = any(can.verb == "say" for can in situation.can)
             if not talk.ended and talk.floor == me and free and places:
                 line, before = talk.lines[places[-1]], talk.lines[: places[-1]]

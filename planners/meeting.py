@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..core import (
     NONE,
+    REDACTED,
     Action,
     AgentId,
     Choice,
@@ -126,11 +128,12 @@ def converse(draft: Draft, settings: Daily) -> Thought[Action]:
 
 
 def hear(draft: Draft, talk: Talk) -> None:
-    """Remember the lines of others said since one last listened."""
+    """Remember the lines of others said since one last listened; of one that is not for all who
+    listen there is nothing to remember here."""
     me = draft.situation.persona.name
     seen = draft.state.talk_seen
     for line in talk.lines[seen:]:
-        if line.who != me:
+        if line.who != me and line.text != REDACTED:
             text = f'{line.who} said to {me}: "{line.text}"'
             draft.note("utterance", text, who=line.who, rests_on=(line,))
     draft.change(talk_seen=0 if talk.ended else len(talk.lines))
@@ -158,6 +161,7 @@ def remember_talk(draft: Draft, talk: Talk, settings: Daily) -> Thought[None]:
     kept = {key: value for key, value in draft.state.drafts.items() if key != "topics"}
     cooldowns = {**draft.state.cooldowns, **dict.fromkeys(others, until)}
     draft.change(cooldowns=cooldowns, drafts=kept, doing=None)
+    talk = replace(talk, lines=tuple(line for line in talk.lines if line.text != REDACTED))
     if not talk.lines:
         return
     heard = " ".join(line.text for line in talk.lines if line.who != me)

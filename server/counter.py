@@ -29,7 +29,7 @@ from ..core import (
     recall,
     same_name,
 )
-from ..tools import AnyTool, Progress, Tool, Toolbox, ToolContext
+from ..tools import AnyTool, Listener, Progress, Tool, Toolbox, ToolContext
 from .desk import Say
 from .hosting import Host
 
@@ -191,7 +191,7 @@ class Counter:
                 at=now,
                 on_text=self._say,
                 approve=_nobody_to_ask,
-                listener=self._heard,
+                listener=_told_to(self._say),
             )
         else:
             caller = Caller(
@@ -199,7 +199,7 @@ class Counter:
                 now,
                 None,
                 _nobody_to_ask,
-                self._heard,
+                _told_to(self._say),
                 talk=True,
                 person=self._person,
             )
@@ -226,11 +226,8 @@ class Counter:
             why=f"{self._person} asked for it",
             sources=(self._person,),
             approve=_nobody_to_ask,
-            listener=self._heard,
+            listener=_told_to(self._say),
         )
-
-    def _heard(self, progress: Progress) -> None:
-        self._say(f"[{progress.tool}] {progress.text}")
 
     def _session(self, name: str) -> list[Line]:
         """The lines of a person's session; the sessions that rested longest are let go."""
@@ -261,6 +258,16 @@ class Counter:
             "last": str(public[-1].created) if public else None,
             "kept": self._host.keeps,
         }
+
+
+def _told_to(say: Say) -> Listener:
+    """Passes on what tools say while they work, also once somebody else is served: to whose call
+    it was."""
+
+    def told(progress: Progress) -> None:
+        say(f"[{progress.tool}] {progress.text}")
+
+    return told
 
 
 def _nobody_to_ask(request: Request) -> Approval:

@@ -23,6 +23,7 @@ FILES = (
     "tests/test_agents_guarding.py",
     "tests/test_agents_chat.py",
     "tests/test_agents_living.py",
+    "tests/test_agents_beneath.py",
     "tests/test_world_talk.py",
     "tests/test_world_places.py",
     "tests/test_memory_people.py",
@@ -154,14 +155,14 @@ MUTATIONS = (
     Mutation(
         "agent: what those in sight do",
         _AGENT,
-        "labels=chain(of_people(seen.people, self.id), state.labels.values()),",
+        "labels=chain(of_doings(seen, self.id), state.labels.values()),",
         "labels=state.labels.values(),",
     ),
     Mutation(
         "agent: the state's labels in a step",
         _AGENT,
-        "labels=chain(of_people(seen.people, self.id), state.labels.values()),",
-        "labels=of_people(seen.people, self.id),",
+        "labels=chain(of_doings(seen, self.id), state.labels.values()),",
+        "labels=of_doings(seen, self.id),",
     ),
     Mutation(
         "agent: the message and the session of a chat",
@@ -184,7 +185,7 @@ MUTATIONS = (
     Mutation(
         "agent: how what is learned is rated",
         _AGENT,
-        "state = without(self.state, withheld_from(self.state, people or (EVERYBODY,)))",
+        "state = self._shown(self.state, people or (EVERYBODY,))",
         "state = self.state",
     ),
     # -- what a thought writes
@@ -245,20 +246,50 @@ MUTATIONS = (
     Mutation(
         "labels: parts of a state",
         _LABELS,
-        "labels |= {name: label for name in marked if new.get(name)}",
-        "",
+        "            labels[name] = label\n        if label.audience and",
+        "            labels\n        if label.audience and",
     ),
     Mutation(
         "labels: numbers of a state",
         _LABELS,
-        "marked = changed if label.audience else worded",
-        "marked = worded",
+        "if label.audience or (label.sources and new.get(name) and name in worded):",
+        "if label != Label() and new.get(name) and name in worded:",
     ),
     Mutation(
-        "labels: when to reflect",
+        "labels: what a state was for others",
         _LABELS,
-        'if label.audience and "reflect_left" in changed:',
-        'if () and "reflect_left" in changed:',
+        "return [row for row in rows if not row[2] or not people.issuperset(row[2])]",
+        "return []",
+    ),
+    Mutation(
+        "labels: for whom what a state was is",
+        _LABELS,
+        "if may_hear(audience, listeners) and not",
+        "if not",
+    ),
+    Mutation(
+        "labels: what was there to be perceived",
+        _LABELS,
+        "perceived = tuple(keys[key] for key in after.perceived if key in keys)",
+        "perceived = after.perceived",
+    ),
+    Mutation(
+        "labels: targets of verbs that show nothing",
+        _LABELS,
+        "return replace(done, action=Action(action.verb)) if label.audience else done",
+        "return done",
+    ),
+    Mutation(
+        "labels: a talk with nobody in it",
+        _LABELS,
+        "if others := around - {seen.who}:",
+        "if (others := around - {seen.who}) or talk:",
+    ),
+    Mutation(
+        "calls: whose call had begun",
+        "memory/callbook.py",
+        'if made is None or (person not in ("", made.person) and made.person != EVERYBODY):',
+        "if made is None:",
     ),
     Mutation(
         "labels: what is withheld of a state",
@@ -428,7 +459,7 @@ MUTATIONS = (
     Mutation(
         "world: who overhears a line",
         "world/stage.py",
-        "if not line.audience or hearer.who in line.audience:",
+        "if person or not line.audience:",
         "if True:",
     ),
     Mutation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from denizens.memory import Documents, Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.server import Counter, Host, hosted
 from denizens.simulation import begin, load_scenario
-from denizens.tools import Toolbox, ToolContext, memory_search, skill
+from denizens.tools import Toolbox, ToolContext, memory_search, skill, tool
 
 NINE = datetime(2023, 2, 13, 9)
 CANARY = "xylograph"
@@ -56,8 +56,8 @@ def bo(tmp_path: Path) -> Agent:
 def shown(agent: Agent, person: str) -> Iterator[str]:
     """All that the searches give somebody."""
     counter = Counter(Host(agent, True, lambda: NINE), settled=bool(person))
-    for tool, given in SEARCHES:
-        yield str(counter.call(tool, given, person=person))
+    for name, given in SEARCHES:
+        yield str(counter.call(name, given, person=person))
 
 
 def test_no_search_shows_a_canary_of_somebody_else(bo: Agent) -> None:
@@ -119,3 +119,27 @@ def test_a_visited_run_acts_on_nothing(tmp_path: Path) -> None:
         assert counter.call("chat", {"text": "Post a letter."}, person="Ada").ok
         assert "clock" in offered
         assert "post" not in offered
+
+
+def test_what_a_tool_says_late_is_for_whose_call_it_was() -> None:
+    """Eve, who is served meanwhile, hears nothing of what Ada asked for."""
+    late: list[Callable[[], None]] = []
+
+    @tool(effect="reads")
+    def look(context: ToolContext, about: str) -> str:
+        """Look something up, slowly.
+
+        Args:
+            about: what
+        """
+        late.append(lambda: context.tell(f"found {about}"))
+        return "it takes a while"
+
+    memory, model = Memory(":memory:", "Bo"), ImprovisedModel()
+    bo = Agent(Persona(name="Bo"), model=model, memory=memory, tools=[look])
+    counter = Counter(Host(bo, True, lambda: NINE), settled=True)
+    heard: dict[str, list[str]] = {"Ada": [], "Eve": []}
+    counter.call("look", {"about": CANARY}, person="Ada", say=heard["Ada"].append)
+    counter.call("recall", {"about": "rye"}, person="Eve", say=heard["Eve"].append)
+    late[0]()
+    assert heard == {"Ada": [f"[look] found {CANARY}"], "Eve": []}

@@ -273,7 +273,9 @@ class Stage:
                 event = Event("said", line.who, "says", others, text, place, line.sources)
                 events.append(event)
                 for hearer in self._scene.hearers(speaker, talk):
-                    if not line.audience or hearer.who in line.audience:
+                    # An event has no audience: a mind that overheard it would tell it on.
+                    person = hearer.body.person and hearer.who in line.audience
+                    if person or not line.audience:
                         self._note(hearer, event)
             for who in everyone:
                 self._scene.get(who).version += 1
