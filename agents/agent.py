@@ -256,7 +256,7 @@ class Agent:
         self._follow()
         listeners = (message.who,)
         own = with_labels(self.state)
-        state = self._shown(own, listeners)
+        state = self._shown(own, listeners, getattr(self.dialogue, "reads_state", True))
         guard = self.guard(
             listeners=listeners,
             given=self._told(message, session),
@@ -298,13 +298,15 @@ class Agent:
             failure=said.failure,
         )
 
-    def _shown(self, state: AgentState, listeners: tuple[AgentId, ...]) -> AgentState:
+    def _shown(
+        self, state: AgentState, listeners: tuple[AgentId, ...], whole: bool = True
+    ) -> AgentState:
         """What of its state a thought is given: nothing that is not for all its listeners, nor
-        of the words of somebody who is quarantined."""
+        of the words of somebody who is quarantined; unless ``whole``, nothing of others' words."""
         distrusted = self.memory.quarantined
         forms = name_forms(distrusted)
-        suspect = of_sources(state, forms)
-        if "schedule" in suspect:
+        suspect = of_sources(state, forms) if whole else tuple(state.labels)
+        if whole and "schedule" in suspect:
             # The day is planned anew, of what is left.
             state = replace(state, day="")
         return shown_to(state, listeners, suspect, forms)

@@ -21,7 +21,10 @@ from ..planners import Draft, Heard, Said
 
 
 class Responder(Protocol):
-    """How a mind answers a person's line: ``Dialogue``, or one's own."""
+    """How a mind answers a person's line: ``Dialogue``, or one's own.
+
+    One with an attribute ``reads_state`` that is False is shown no part of the agent's state that
+    rests on anybody's words, so that a chat does not rest on them either."""
 
     def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
         """What to say, and the decision that remembers it."""

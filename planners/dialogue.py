@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..core import (
     NONE,
@@ -123,6 +123,8 @@ class Dialogue:
     shown: int = 12
     drafts: int = 3
     borne: float = 0.4
+    reads_state: ClassVar[bool] = False
+    """Plans and drafts are not shown to it: whose words these rest on is then nothing to a chat."""
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """In a conversation answer when one has the floor; else go on or wait."""

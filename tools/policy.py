@@ -202,7 +202,10 @@ class Policy:
         foreign = self.strange(sources) if strange else ()
         if foreign and self.strangers != "allow":
             whose = ", ".join(map(_told, foreign[:5]))
-            why = f"'{tool.name}' acts, and the words of {whose} were read, whom nobody vouches for"
+            why = (
+                f"'{tool.name}' acts, and the words of {whose} were read, whom nobody vouches for; "
+                "who does names them in the policy's 'trusted'"
+            )
             return Ruling(self.strangers, why)
         if verdict == "ask":
             return Ruling("ask", f"'{tool.name}' needs a person's leave")
