@@ -442,3 +442,29 @@ def test_brackets_in_a_trusted_name_are_brackets(who: str, trusted: bool) -> Non
     policy = Policy(trusted=("document:rent [new].md",))
     names = ("document:rent [new].md", "document:rent n.md")
     assert policy.strange(names) == ("document:rent n.md",)
+
+
+class Paying:
+    """A dialogue that pays when it is asked to, whatever it is shown."""
+
+    def __init__(self, reads_state: bool) -> None:
+        self.reads_state = reads_state
+
+    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+        """Pay, with the day's plan as the words where it is shown one."""
+        plan = "; ".join(situation.state.plan) or "the rent"
+        yield from call(Call(tool="pay", arguments={"text": plan}))
+        return Said(text="Yes."), Decision(action=Action("wait"), state=situation.state)
+
+
+@pytest.mark.parametrize(("reads_state", "paid"), [(False, ["the rent"]), (True, [])])
+def test_an_ordinary_day_does_not_take_the_right_to_act(reads_state: bool, paid: list[str]) -> None:
+    """A plan that rests on a neighbour's words is not shown to a dialogue that reads no state,
+    and a chat of a trusted person may act; one that reads it rests on it."""
+    bo = mind(dialogue=Paying(reads_state))
+    rests = {"plan": Label(("Otto",))}
+    bo.state = replace(bo.state, plan=("meeting Otto at the mill",), labels=rests)
+    bo.chat("Pay it, please.", "Ada", at=NINE)
+    assert paid == PAID
+    assert bo.state.plan == ("meeting Otto at the mill",)
+    assert bo.state.labels == rests
