@@ -156,6 +156,9 @@ def _happening(
     if kind == "line" and sort == "told" and who == CONFIDENT:
         # When a talk of two ends shows, and may hang on what is said in it.
         who = STRANGER
+    if kind == "quarantine" and sort == "done" and who == STRANGER:
+        # What a quarantine leaves of a state hangs on what of it rested on the stranger's words.
+        who = CONFIDENT
     words = _words(random, kind, sort, who, private)
     others = (*persons, *agents)
     people = tuple(sorted(random.sample(others, random.randint(1, min(4, len(others))))))

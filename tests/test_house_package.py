@@ -88,6 +88,7 @@ def test_all_shared_words_are_public() -> None:
         "join",
         "label_of",
         "plain_sources",
+        "REDACTED",
         "shared_audience",
         "source_of",
         "sources_of",
