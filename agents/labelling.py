@@ -229,8 +229,18 @@ def state_after(
         return before
     if (after.perceived, after.talk_seen) != (before.perceived, before.talk_seen):
         after = _perceiving(before, after, guard)
-    label = guard.label if parts_of(shown) != parts_of(after) else Label()
-    return _written(before, shown, after, label, people)
+    if parts_of(shown) != parts_of(after):
+        return _written(before, shown, after, guard.label, people)
+    if shown is before:
+        # Most steps change nothing but what was seen and counted.
+        if (after.labels, after.beneath, after.read) == (
+            before.labels,
+            before.beneath,
+            before.read,
+        ):
+            return after
+        return replace(after, labels=before.labels, beneath=before.beneath, read=before.read)
+    return _written(before, shown, after, Label(), people)
 
 
 def _written(
