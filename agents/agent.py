@@ -80,13 +80,14 @@ from .labelling import (
     redacted,
     shown_to,
     state_after,
+    unheard,
     with_goals_heard,
     with_labels,
 )
 from .releasing import RELEASES, record_release, release
 from .replying import Responder, learning, replying
 from .skills import with_skills
-from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still
+from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still, with_lines
 from .visitors import visitor
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
@@ -192,7 +193,7 @@ class Agent:
         """
         self._follow()
         listeners = listeners_of(seen, can)
-        seen = redacted(seen, listeners)
+        whole, seen = seen, redacted(seen, listeners)
         own = with_labels(self.state)
         state = self._shown(own, listeners)
         lately = set(self.state.perceived)
@@ -229,7 +230,10 @@ class Agent:
         states = (own, state)
         if any(one.kind == "whisper" for one in inputs) and isinstance(done, Decision):
             states = with_goals_heard(own, situation, done.state)
-        return self._step(done, asks, guard, states, can, people_in(seen))
+        step = self._step(done, asks, guard, states, can, people_in(seen))
+        if lines := unheard(whole, seen, own, step.state):
+            step = yield from with_lines(self.id, step, lines, situation.now)
+        return step
 
     def day(
         self,

@@ -98,6 +98,18 @@ def redacted(seen: Observation, listeners: tuple[AgentId, ...]) -> Observation:
     return replace(seen, talk=replace(talk, lines=lines))
 
 
+def unheard(
+    seen: Observation, given: Observation, before: AgentState, after: AgentState
+) -> tuple[Line, ...]:
+    """The lines that somebody hears now and was not given, since others listen too for whom they
+    are not: a talk ended with them, or somebody joined it."""
+    if seen is given or seen.talk is None or given.talk is None:
+        return ()
+    upto = len(seen.talk.lines) if seen.talk.ended else after.talk_seen
+    pairs = list(zip(seen.talk.lines, given.talk.lines))[before.talk_seen : upto]
+    return tuple(line for line, kept in pairs if line != kept and line.who != seen.who)
+
+
 def given_of(
     seen: Observation, inputs: Sequence[Input], who: AgentId
 ) -> Iterator[tuple[Given, Label]]:

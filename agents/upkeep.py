@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from ..core import (
     Action,
+    AgentId,
     AgentState,
     Asked,
     Embed,
     Input,
     Json,
+    Line,
     Recalled,
     Record,
     RecordId,
@@ -23,13 +25,17 @@ from ..core import (
     Vectors,
     all_of,
     embed,
+    plain_sources,
     traced,
 )
 from ..memory import Budget, Claims, Documents, Folding, Memory, memories_of
+from .labelling import of_line
 
 if TYPE_CHECKING:
     from .agent import Agent
 
+UNRATED = 3.0
+"""Importance of a line that no thought could rate: an ordinary memory."""
 PIECE = 64
 """Texts embedded by one ask."""
 
@@ -77,6 +83,31 @@ def kept_up(agent: Agent, life: Thought[Step], inputs: Sequence[Input], now: Tim
     if not made:
         return step
     records = tuple(record for some, _ in made for record in some)
+    step = yield from _with(step, records)
+    return replace(step, beside=(*step.beside, *(line for _, line in made if line is not None)))
+
+
+def with_lines(who: AgentId, step: Step, lines: Sequence[Line], now: Time) -> Thought[Step]:
+    """A step of life, joined by the memories of lines that its thought was not given."""
+    records = []
+    for number, line in enumerate(lines, step.state.records + 1):
+        label = of_line(line, who)
+        record = Record(
+            id=number,
+            kind="utterance",
+            text=f'{line.who} said to {who}: "{line.text}"',
+            created=now,
+            who=line.who,
+            importance=UNRATED,
+            audience=label.audience,
+        )
+        plain = label.sources == plain_sources(record, who)
+        records.append(record if plain else replace(record, sources=tuple(sorted(label.sources))))
+    return (yield from _with(step, tuple(records)))
+
+
+def _with(step: Step, records: tuple[Record, ...]) -> Thought[Step]:
+    """A step with more records, embedded."""
     asks: list[Asked] = []
     rows = yield from traced(_embedded([record.text for record in records]), asks)
     embedded = {record.id: row for record, row in zip(records, rows) if row}
@@ -86,7 +117,6 @@ def kept_up(agent: Agent, life: Thought[Step], inputs: Sequence[Input], now: Tim
         records=(*step.records, *records),
         embedded={**step.embedded, **embedded},
         asks=(*step.asks, *asks),
-        beside=(*step.beside, *(line for _, line in made if line is not None)),
     )
 
 

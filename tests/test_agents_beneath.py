@@ -337,14 +337,19 @@ def test_what_is_perceived_is_kept_by_its_key() -> None:
 
 
 def test_of_a_line_that_is_not_for_all_nothing_is_made() -> None:
-    """Words that stand for a line are not remembered, and no memo is made of them."""
+    """Words that stand for a line are not remembered, and no memo is made of them: the line
+    itself is, for whom it was, once."""
     circle = ("Ada", "Bo")
     talk = with_ada(Line("Ada", SECRETS[0], NINE, (), circle))
     bo = mind(planner=Daily(), model=ImprovisedModel())
     step = lives(bo, around(1, talk=replace(talk, floor="", ended=True)), ACTS)
-    texts = [record.text for record in step.records if "plan for" not in record.text]
-    assert texts == []
+    said = [record for record in step.records if "plan for" not in record.text]
+    assert [one.text for one in said] == [f'Ada said to Bo: "{SECRETS[0]}"']
+    assert (said[0].who, said[0].audience, said[0].sources) == ("Ada", circle, None)
+    assert said[0].id in step.embedded
     assert REDACTED not in f"{step}"
+    again = lives(bo, around(2), ACTS)
+    assert [record for record in again.records if record.kind == "utterance"] == []
 
 
 # -- an index of cells ---------------------------------------------------------------------------
