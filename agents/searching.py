@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core import Label, join
-from ..memory import Claims, Memory
+from ..core import Cue, Label, join
+from ..memory import Claims, Memory, searched
 from ..tools import Fact, Tool, ToolContext, fact_search
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ def facts_of(memory: Memory, claims: Claims | None = None) -> Tool[..., Sequence
     held = claims or Claims(memory)
 
     def look(subject: str, relation: str, context: ToolContext) -> list[Fact]:
-        context.rests_on(join(_labels(held, context.person), memory.agent))
+        # As with a recall, what was searched counts: that nothing was learned of a record is told
+        # too.
+        cue = Cue(text=subject, at=context.now, person=context.person)
+        all_searched = Label((), searched(memory, cue))
+        context.rests_on(join((*_labels(held, context.person), all_searched), memory.agent))
         return [
             Fact(
                 fact=str(claim),

@@ -130,7 +130,8 @@ def test_facts_come_with_the_words_they_rest_on(bo: Agent) -> None:
         ("*", [], ("Cem",), ()),
         ("Dee", [], ("Cem",), ()),
         ("Cem", ["Cem owes Ada"], ("Cem",), ("Cem",)),
-        ("", ["Cem owes Ada"], ("Cem",), ("Cem",)),
+        # Alone it searched what Ada confided too.
+        ("", ["Cem owes Ada"], ("Cem",), ("Bo",)),
     ):
         context = ToolContext("Bo", NINE, person=person)
         found = box.call("fact_search", {"subject": "Cem"}, context=context, key="k")
