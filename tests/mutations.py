@@ -24,6 +24,7 @@ FILES = (
     "tests/test_agents_guarding.py",
     "tests/test_agents_chat.py",
     "tests/test_agents_living.py",
+    "tests/test_agents_labels.py",
     "tests/test_agents_beneath.py",
     "tests/test_agents_seams.py",
     "tests/test_agents_attacks.py",
