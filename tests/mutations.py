@@ -154,8 +154,8 @@ MUTATIONS = (
     Mutation(
         "agent: lines of a talk that are not for all",
         _AGENT,
-        "seen = redacted(seen, listeners)\n",
-        "pass\n",
+        "whole, seen = seen, redacted(seen, listeners)\n",
+        "whole = seen\n",
     ),
     Mutation(
         "agent: what a step's thought is given",

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 from denizens import Agent, Memory, Persona
+from denizens.agents import Minds
 from denizens.agents.guarding import Guard
 from denizens.agents.labelling import labelled, listeners_of
 from denizens.core import (
@@ -17,6 +18,7 @@ from denizens.core import (
     Call,
     Cue,
     Decision,
+    Generate,
     Hit,
     Label,
     Line,
@@ -26,8 +28,10 @@ from denizens.core import (
     Recalled,
     Record,
     Talk,
+    drive,
 )
 from denizens.models import ImprovisedModel
+from denizens.planners import Dialogue
 from denizens.tools import Toolbox
 
 NINE = datetime(2026, 5, 2, 9)
@@ -121,3 +125,19 @@ def test_a_record_keeps_all_the_words_that_it_rests_on() -> None:
     told, said = memory.records()
     assert (told.sources, said.sources) == (None, ("Eve",))
     assert memory.sources(said.id) == ("Eve",)
+
+
+def test_a_line_that_is_not_for_all_is_in_no_prompt_with_others_by() -> None:
+    """What was said to Ada alone stands in no ask of a thought to which Eve listens too."""
+    secret = Line("Ada", "The ring is in the clock.", NINE, (), ("Ada", "Bo"))
+    last = Line("Eve", "What is new?", NINE)
+    memory = Memory(":memory:", "Bo")
+    bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, planner=Dialogue())
+    for members, shown in ((("Ada", "Bo", "Eve"), False), (("Ada", "Bo"), True)):
+        lines = (secret, last) if "Eve" in members else (secret,)
+        talk = Talk("1", members, "Bo", lines)
+        thought = bo.live(Observation("Bo", NINE, "hall", talk=talk), CAN)
+        step = drive({"Bo": thought}, Minds({"Bo": bo}, at=NINE))["Bo"]
+        asked = [str(one.ask) for one in step.asks if isinstance(one.ask, Generate)]
+        assert asked
+        assert any("clock" in ask for ask in asked) == shown
