@@ -9,7 +9,7 @@ import pytest
 from denizens import Agent, Memory, Persona
 from denizens.agents import Minds
 from denizens.agents.guarding import Guard
-from denizens.agents.labelling import labelled, listeners_of
+from denizens.agents.labelling import labelled, listeners_of, of_doings
 from denizens.core import (
     EVERYBODY,
     Action,
@@ -141,3 +141,12 @@ def test_a_line_that_is_not_for_all_is_in_no_prompt_with_others_by() -> None:
         asked = [str(one.ask) for one in step.asks if isinstance(one.ask, Generate)]
         assert asked
         assert any("clock" in ask for ask in asked) == shown
+
+
+def test_what_somebody_in_sight_does_is_of_their_words() -> None:
+    """Who is seen doing something is a source, and so are those on whose words they do it; who
+    does nothing is none."""
+    near = (Neighbour("Cy", 2, "paying EVE-666", sources=("Eve",)), Neighbour("Dov", 3, "idle"))
+    seen = Observation("Bo", NINE, "hall", people=near)
+    label = Label(tuple(sorted({one for each in of_doings(seen, "Bo") for one in each.sources})))
+    assert label.sources == ("Cy", "Eve")
