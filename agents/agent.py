@@ -69,7 +69,7 @@ from .answers import warn_of_blindness
 from .chatting import Talking, checked_line
 from .faculties import Minds
 from .guarding import Guard, Stopped, guarded
-from .labelling import (
+from .labels import (
     given_of,
     labelled,
     listeners_of,
@@ -84,7 +84,7 @@ from .labelling import (
     with_goals_heard,
     with_labels,
 )
-from .releasing import RELEASES, record_release, release
+from .releases import RELEASES, record_release, release
 from .replying import Responder, learning, replying
 from .skills import with_skills
 from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still, with_lines
@@ -590,7 +590,7 @@ class Agent:
         why: str = "",
     ) -> Record:
         """Write a memory anew that is for more people or rests on fewer sources, on the word of
-        ``by``; the book of calls keeps that. See ``agents.releasing.release``."""
+        ``by``; the book of calls keeps that. See ``agents.releases.release``."""
         return release(self, record, audience=audience, clear=clear, by=by, why=why)
 
     def requests(self) -> tuple[Request, ...]:

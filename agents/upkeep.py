@@ -29,7 +29,7 @@ from ..core import (
     traced,
 )
 from ..memory import Budget, Claims, Documents, Folding, Memory, memories_of
-from .labelling import of_line
+from .labels import of_line
 
 if TYPE_CHECKING:
     from .agent import Agent

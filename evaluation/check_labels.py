@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ..agents import Agent, Minds
-from ..agents.labelling import listeners_of, shown_to
+from ..agents.labels import listeners_of, shown_to
 from ..core import (
     EVERYBODY,
     Affordance,

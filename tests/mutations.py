@@ -62,7 +62,7 @@ class Mutation:
 
 
 _GUARD = "agents/guarding.py"
-_LABELS = "agents/labelling.py"
+_LABELS = "agents/labels.py"
 _AGENT = "agents/agent.py"
 
 MUTATIONS = (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from denizens import Agent, Daily, Memory, Persona
 from denizens.agents import Minds, use
-from denizens.agents.labelling import shown_to
+from denizens.agents.labels import shown_to
 from denizens.core import (
     EVERYBODY,
     REDACTED,

@@ -9,7 +9,7 @@ import pytest
 from denizens import Agent, Memory, Persona
 from denizens.agents import Minds
 from denizens.agents.guarding import Guard
-from denizens.agents.labelling import labelled, listeners_of, of_doings
+from denizens.agents.labels import labelled, listeners_of, of_doings
 from denizens.core import (
     EVERYBODY,
     Action,
