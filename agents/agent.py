@@ -51,6 +51,7 @@ from ..core import (
     source_of,
     to_json,
     traced,
+    utterance,
 )
 from ..memory import (
     CallBook,
@@ -359,7 +360,7 @@ class Agent:
         for line in (*session, message):
             label = of_line(line, self.id)
             if line.who == self.id and line.text.strip():
-                text = f'{self.id} said to {message.who}: "{line.text}"'
+                text = utterance(self.id, message.who, line.text)
                 label = known.get(text) or self._not_said(message.who, len(lately))
             elif not line.who:
                 label = join((label, Label((UNKNOWN,))), self.id)

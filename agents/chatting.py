@@ -37,6 +37,7 @@ from ..memory.origins import is_among, name_forms
 from ..tools import Listener
 from .calls import Caller
 from .faculties import Minds
+from .guarding import tokens_of
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -281,7 +282,6 @@ class _Kept:
         answers = self._inner.wait()
         for where, answer in answers:
             self._answers[where.path] = (self._asked[where.path], answer)
-            tokens = int(getattr(answer, "tokens_in", 0)) + int(getattr(answer, "tokens_out", 0))
             calls = int(isinstance(answer, ToolResult))
-            self.used = Used(self.used.calls + calls, self.used.tokens + tokens)
+            self.used = Used(self.used.calls + calls, self.used.tokens + tokens_of(answer))
         return answers

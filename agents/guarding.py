@@ -69,8 +69,8 @@ class Guard:
     """Watches one thought of ``who``, whose tools' policy holds, and keeps its ``label``: the
     join of the labels of all that it was given.
 
-    It begins with what is ``given``, each with its label, and with further ``labels`` and
-    ``sources``; ``calls`` and ``tokens`` are what its life has used; ``whose`` says on whose
+    It begins with what is ``given``, each with its label, and with further ``labels``;
+    ``calls`` and ``tokens`` are what its life has used; ``whose`` says on whose
     words a record of the memory rests besides those of who said it. ``listeners`` are who hears
     or sees what comes of the thought (none: nobody): what not all of them may hear is not given
     to it. What it decides depends on the asks and answers alone, so a thought run again from its
@@ -82,7 +82,6 @@ class Guard:
         who: AgentId,
         box: Toolbox,
         *,
-        sources: Iterable[str] = (),
         calls: int = 0,
         tokens: int = 0,
         whose: Callable[[Record], Iterable[str]] = lambda record: (),
@@ -94,7 +93,7 @@ class Guard:
         self.policy = box.policy
         self.listeners = all_listeners(listeners)
         self._given: list[tuple[Given, Label]] = []
-        self._begins = (tuple(sources), given, labels)
+        self._begins = (given, labels)
         self._label: Label | None = None
         self.calls, self.tokens, self.asks = 0, 0, 0
         self.refusals = 0
@@ -110,22 +109,18 @@ class Guard:
     @property
     def label(self) -> Label:
         """The join of the labels of all that the thought was given so far."""
-        return self._begin() if self._label is None else self._label
-
-    def _begin(self) -> Label:
         # Most steps of a life ask nothing and write nothing: their label is never worked out.
         if self._label is None:
-            sources, given, labels = self._begins
+            given, labels = self._begins
             self._given = list(given)
-            self._label = join(
-                (Label(sources), *labels, *(label for _, label in self._given)), self.who
-            )
+            self._label = join((*labels, *(label for _, label in self._given)), self.who)
         return self._label
 
     @property
     def given(self) -> list[tuple[Given, Label]]:
         """What the thought began with besides its state, each part with its label."""
-        self._begin()
+        if self._label is None:
+            self.take()
         return self._given
 
     @property
@@ -161,8 +156,7 @@ class Guard:
             if self._recalled.get(one.id) == one:
                 return Label(tuple(sorted(self._whose_words(one))), one.audience)
         else:
-            self._begin()
-            for given, label in self._given:
+            for given, label in self.given:
                 if given == one:
                     return label
         raise SettingError(
@@ -239,7 +233,7 @@ class Guard:
 
     def note(self, ask: Ask, answer: Answer) -> None:
         """Take in an answer that somebody else gave."""
-        self.tokens += int(getattr(answer, "tokens_in", 0)) + int(getattr(answer, "tokens_out", 0))
+        self.tokens += tokens_of(answer)
         if isinstance(answer, Recalled):
             records = [one for hit in answer.hits for one in (hit.record, *hit.around)]
             self._recalled.update((record.id, record) for record in records)
@@ -283,6 +277,11 @@ class Guard:
     def _whose_words(self, record: Record) -> set[str]:
         """Whose words are in a record and in all that it rests on."""
         return {*self._whose(record), *sources_of(record, self.who)}
+
+
+def tokens_of(answer: Answer) -> int:
+    """The tokens read and written for an answer."""
+    return int(getattr(answer, "tokens_in", 0)) + int(getattr(answer, "tokens_out", 0))
 
 
 def guarded(thought: Thought[T], guard: Guard, log: list[Asked]) -> Thought[T | Stopped]:

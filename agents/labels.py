@@ -30,9 +30,11 @@ from ..core import (
     Situation,
     from_json,
     join,
+    may_hear,
     plain_sources,
     source_of,
     to_json,
+    with_label,
 )
 from ..memory.origins import is_among
 from ..planners import idle
@@ -71,16 +73,6 @@ def people_in(seen: Observation) -> tuple[AgentId, ...]:
     """Those whom somebody sees and hears."""
     talk = (*seen.talk.members, *(line.who for line in seen.talk.lines)) if seen.talk else ()
     return (*talk, *(one.who for one in seen.people))
-
-
-def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
-    """Whether what is for an audience (empty: everybody) may be told to all these listeners.
-
-    >>> may_hear((), ("Eve",)), may_hear(("Ada",), ("Ada", "Eve")), may_hear(("Ada",), ())
-    (True, False, True)
-    """
-    people = set(audience)
-    return not people or people.issuperset(listeners)
 
 
 # -- what a thought is given -------------------------------------------------------------------
@@ -377,9 +369,9 @@ def _records(done: Decision, guard: Guard) -> Iterator[Record]:
         basis = [guard.label if given is None else guard.of(given)]
         basis += [made[number] for number in record.evidence if number in made]
         label = join((*basis, Label((), record.audience)), guard.who)
-        plain = plain_sources(record, guard.who)
         # What is seen of a thing stands under its name, which is nobody's.
-        own = () if record.kind == "observation" and given is not None else plain
+        thing = record.kind == "observation" and given is not None
+        own = () if thing else plain_sources(record, guard.who)
         whole = Label(tuple(sorted({*label.sources, *own})), label.audience)
         label, rules = guard.policy.released(whole, kind=record.kind, owner=guard.who)
         if rules:
@@ -387,8 +379,7 @@ def _records(done: Decision, guard: Guard) -> Iterator[Record]:
             # Of what it rests on it would take the label again.
             record = replace(record, evidence=(), depth=0)
         made[record.id] = label
-        sources = None if label.sources == plain else label.sources
-        yield replace(record, audience=label.audience, sources=sources)
+        yield with_label(record, label, guard.who)
 
 
 def _shown(done: Decision, guard: Guard, can: Sequence[Affordance]) -> Decision:

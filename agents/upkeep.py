@@ -25,8 +25,10 @@ from ..core import (
     Vectors,
     all_of,
     embed,
-    plain_sources,
+    join,
     traced,
+    utterance,
+    with_label,
 )
 from ..memory import Budget, Claims, Documents, Folding, Memory, memories_of
 from .labels import of_line
@@ -91,18 +93,16 @@ def with_lines(who: AgentId, step: Step, lines: Sequence[Line], now: Time) -> Th
     """A step of life, joined by the memories of lines that its thought was not given."""
     records = []
     for number, line in enumerate(lines, step.state.records + 1):
-        label = of_line(line, who)
+        label = join((of_line(line, who),), who)
         record = Record(
             id=number,
             kind="utterance",
-            text=f'{line.who} said to {who}: "{line.text}"',
+            text=utterance(line.who, who, line.text),
             created=now,
             who=line.who,
             importance=UNRATED,
-            audience=label.audience,
         )
-        plain = label.sources == plain_sources(record, who)
-        records.append(record if plain else replace(record, sources=tuple(sorted(label.sources))))
+        records.append(with_label(record, label, who))
     return (yield from _with(step, tuple(records)))
 
 

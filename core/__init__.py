@@ -80,10 +80,12 @@ from .labels import (
     Label,
     join,
     label_of,
+    may_hear,
     plain_sources,
     shared_audience,
     source_of,
     sources_of,
+    with_label,
 )
 from .minds import (
     AgentState,
@@ -105,7 +107,7 @@ from .options import NONE, in_words, tool_option
 from .owner import Owner, exclusive
 from .pages import PageBlock, page_blocks
 from .persona import Appointment, Persona, short_name
-from .records import KINDS, Cue, Hit, Kind, Record, audience_of
+from .records import KINDS, Cue, Hit, Kind, Record, audience_of, utterance
 from .scene import (
     PLANNER_VERBS,
     Action,
@@ -165,10 +167,13 @@ __all__ = [
     "Label",
     "join",
     "label_of",
+    "may_hear",
     "plain_sources",
     "shared_audience",
     "source_of",
     "sources_of",
+    "with_label",
+    "utterance",
     "KINDS",
     "audience_of",
     "time_fault",

@@ -8,7 +8,7 @@ the join of their labels, the union of their sources and the intersection of the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .records import Record
@@ -68,6 +68,16 @@ def shared_audience(audiences: Iterable[Audience], owner: AgentId) -> Audience:
     return tuple(sorted(set.intersection(*narrow))) or (owner,)
 
 
+def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
+    """Whether what is for an audience (empty: everybody) may be told to all these listeners.
+
+    >>> may_hear((), ("Eve",)), may_hear(("Ada",), ("Ada", "Eve")), may_hear(("Ada",), ())
+    (True, False, True)
+    """
+    people = set(audience)
+    return not people or people.issuperset(listeners)
+
+
 def source_of(name: AgentId) -> str:
     """The source that somebody's name stands for; nobody passes for a document or a tool.
 
@@ -98,3 +108,10 @@ def plain_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
 def label_of(record: Record, owner: AgentId) -> Label:
     """The label of a record in the memory of ``owner``."""
     return Label(sources_of(record, owner), record.audience)
+
+
+def with_label(record: Record, label: Label, owner: AgentId) -> Record:
+    """A record of ``owner`` under a label: its sources are written with it only where they are
+    others than it has by what it is."""
+    plain = label.sources == plain_sources(record, owner)
+    return replace(record, audience=label.audience, sources=None if plain else label.sources)

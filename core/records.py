@@ -82,6 +82,15 @@ class Record:
     sources: tuple[str, ...] | None = None
 
 
+def utterance(who: AgentId, whom: str, text: str) -> str:
+    """A line as it is remembered: who said what, to whom (names, as a text).
+
+    >>> utterance("Ada", "Bo and Cy", "Good morning!")
+    'Ada said to Bo and Cy: "Good morning!"'
+    """
+    return f'{who} said to {whom}: "{text}"'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
     """A request to remember: about ``text``, as of ``at``, at most ``limit`` records of

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
-from ..core import Json, Record, sources_of
+from ..core import Json, Record, sources_of, utterance
 from ..models import ImprovisedModel
 from ..simulation import Scenario, Simulation, build
 from ..store import Store
@@ -55,7 +55,7 @@ def _confide(simulation: Simulation) -> None:
     at = simulation.now - timedelta(hours=1)
     for agent in simulation.agents.values():
         agent.learn(
-            [f'{CONFIDANT} said to {agent.id}: "{SECRET}"'],
+            [utterance(CONFIDANT, agent.id, SECRET)],
             at=at,
             who=CONFIDANT,
             audience=CONFIDANT,

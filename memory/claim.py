@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..core import AgentId, Json, MemoryFault, RecordId, Time
+from ..core import AgentId, Json, MemoryFault, RecordId, Time, may_hear
 
 # Relations that hold for one object at a time: a newer one ends the older.
 FUNCTIONAL = frozenset(
@@ -103,11 +103,10 @@ def visible(audience: Iterable[AgentId], person: AgentId) -> bool:
     >>> visible((), "Ada"), visible(("Bo",), "Ada"), visible(("Bo",), "")
     (True, False, True)
     """
-    people = tuple(audience)
     if not isinstance(person, str):
         # Not as the empty name, which is the owner's and sees everything.
         raise MemoryFault(f"person {person!r:.60} is no text; give a name")
-    return not person or not people or person in people
+    return may_hear(audience, (person,) if person else ())
 
 
 def statement_json(statement: Statement) -> Json:

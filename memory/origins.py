@@ -44,6 +44,8 @@ def name_forms(names: Iterable[AgentId]) -> frozenset[str]:
 
 def is_among(sources: Iterable[str], forms: frozenset[str]) -> bool:
     """Whether one of the sources is somebody whose name has one of these ``name_forms``."""
+    if not forms:  # Nobody is meant, as in nearly every step of a life.
+        return False
     return any(source in forms or name_form(source) in forms for source in sources)
 
 

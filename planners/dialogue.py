@@ -37,6 +37,7 @@ from ..core import (
     generate,
     recall,
     tool_option,
+    utterance,
 )
 from .acting import idle
 from .calling import Incomplete, draft_call
@@ -142,7 +143,7 @@ class Dialogue:
                 said = yield from self.turn(draft, Heard(line=line, before=before, stream=False))
                 if said.text:
                     action = Action("say", "", {"text": said.text})
-                    draft.note("utterance", f'{me} said to {line.who}: "{said.text}"')
+                    draft.note("utterance", utterance(me, line.who, said.text))
         yield from draft.settle()
         return draft.decide(action)
 
@@ -156,7 +157,7 @@ class Dialogue:
         # A name for the session, so that recall finds an answer by the question before it.
         begun = heard.before[0].at if heard.before else line.at
         episode = f"{line.who} and {name}, {begun.isoformat()}"
-        asked = f'{line.who} said to {name}: "{line.text}"'
+        asked = utterance(line.who, name, line.text)
         # What was said is remembered, though there may be no answer to it.
         draft.note(
             "utterance",
@@ -167,7 +168,7 @@ class Dialogue:
             rests_on=(line,),
         )
         if said.text:
-            told = f'{name} said to {line.who}: "{said.text}"'
+            told = utterance(name, line.who, said.text)
             draft.note("utterance", told, audience=circle, episode=episode)
         yield from draft.settle()
         return said, draft.decide(Action("wait"), f"{line.who} spoke to {name}.")

@@ -28,6 +28,7 @@ from ..core import (
     recall,
     short_name,
     together,
+    utterance,
 )
 from .best import best_of
 from .days import as_phrase, current_block, revise
@@ -123,7 +124,7 @@ def converse(draft: Draft, settings: Daily) -> Thought[Action]:
     if not text:
         # Nothing new came to mind; who stays silent too long loses the floor.
         return Action("leave" if len(talk.lines) >= settings.min_lines else "wait")
-    draft.note("utterance", f'{me} said to {_others(talk, me)}: "{text}"')
+    draft.note("utterance", utterance(me, _others(talk, me), text))
     return Action("say", "", {"text": text})
 
 
@@ -134,7 +135,7 @@ def hear(draft: Draft, talk: Talk) -> None:
     seen = draft.state.talk_seen
     for line in talk.lines[seen:]:
         if line.who != me and line.text != REDACTED:
-            text = f'{line.who} said to {me}: "{line.text}"'
+            text = utterance(line.who, me, line.text)
             draft.note("utterance", text, who=line.who, rests_on=(line,))
     draft.change(talk_seen=0 if talk.ended else len(talk.lines))
 

@@ -28,6 +28,7 @@ from ..core import (
     drive,
     recall,
     same_name,
+    utterance,
 )
 from ..tools import AnyTool, Listener, Progress, Tool, Toolbox, ToolContext
 from .desk import Say
@@ -171,7 +172,7 @@ class Counter:
         """
         _check(text)
         agent = self._host.agent
-        said = f'{self._person} said to {agent.id}: "{text}"'
+        said = utterance(self._person, agent.id, text)
         circle = (self._person,) if agent.private_talk else ()
         agent.learn([said], at=self._host.clock(), who=self._person, audience=circle)
         return {"remembered": said, "memories": len(self._heard_by(self._person))}

@@ -94,14 +94,14 @@ MUTATIONS = (
     Mutation(
         "guard: what it begins with",
         _GUARD,
-        "(Label(sources), *labels, *(label for _, label in self._given)), self.who",
-        "(Label(sources), *labels), self.who",
+        "join((*labels, *(label for _, label in self._given)), self.who)",
+        "join(labels, self.who)",
     ),
     Mutation(
         "guard: labels of the state and of people in sight",
         _GUARD,
-        "(Label(sources), *labels, *(label for _, label in self._given)), self.who",
-        "(Label(sources), *(label for _, label in self._given)), self.who",
+        "join((*labels, *(label for _, label in self._given)), self.who)",
+        "join((label for _, label in self._given), self.who)",
     ),
     Mutation(
         "guard: a call's strange sources",
@@ -203,19 +203,19 @@ MUTATIONS = (
     Mutation(
         "labels: of all records",
         _LABELS,
-        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield with_label(record, label, guard.who)",
         "yield record",
     ),
     Mutation(
         "labels: a record's audience",
         _LABELS,
-        "yield replace(record, audience=label.audience, sources=sources)",
-        "yield replace(record, sources=sources)",
+        "yield with_label(record, label, guard.who)",
+        "yield with_label(record, Label(label.sources, record.audience), guard.who)",
     ),
     Mutation(
         "labels: a record's sources",
         _LABELS,
-        "yield replace(record, audience=label.audience, sources=sources)",
+        "yield with_label(record, label, guard.who)",
         "yield replace(record, audience=label.audience)",
     ),
     Mutation(

@@ -14,6 +14,7 @@ from denizens.core import (
     Cue,
     Embed,
     Kind,
+    Label,
     ModelAsk,
     Rate,
     Recall,
@@ -250,7 +251,7 @@ def test_bad_luck_may_be_tried_again() -> None:
 @given(st.lists(st.sampled_from(["Ada", "Eve", "Bo Li", ""]), max_size=4), st.booleans())
 def test_a_guard_changes_nothing_else(whose: list[str], trusting: bool) -> None:
     """Whatever was read, asks that are no calls pass unchanged and answers come back in order."""
-    guard = Guard("Bo Li", Toolbox([fetch]), sources=whose)
+    guard = Guard("Bo Li", Toolbox([fetch]), labels=[Label(tuple(whose))])
     asks = (Embed(texts=("a", "b")), Embed(texts=("c",)))
     log: list[Asked] = []
     thought = guarded(all_of([embed(ask) for ask in asks]), guard, log)

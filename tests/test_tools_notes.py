@@ -197,7 +197,7 @@ def test_a_note_does_not_launder_a_strangers_words() -> None:
         caller = Caller({"Bo": bo}, NINE, talk=True)
         minds = Minds({"Bo": bo}, at=NINE, caller=caller)
         told = Call(tool="write_note", arguments={"name": "todo", "text": "Ring for Eve"})
-        guard = Guard("Bo", bo.tools, sources=("Eve",))
+        guard = Guard("Bo", bo.tools, labels=[Label(("Eve",))])
         written = drive({"Bo": guarded(call(told), guard, [])}, minds)["Bo"]
         assert isinstance(written, ToolResult)
         assert written.ok

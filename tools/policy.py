@@ -228,14 +228,15 @@ class Policy:
         """The label of what ``owner`` writes (as a record of a ``kind``), by the rules for
         releases that hold for it, and the names of those rules. The rules look at the label as
         it is, so their order does not matter."""
-        used = [rule for rule in self.releases if _releases(rule, label, kind, owner)]
+        applied = {rule.name: rule.applied(label, kind=kind, owner=owner) for rule in self.releases}
+        used = tuple(name for name, one in applied.items() if one != label)
         if not used:
             return label, ()
-        found = [rule.applied(label, kind=kind, owner=owner) for rule in used]
+        found = [applied[name] for name in used]
         kept = set.intersection(*(set(one.sources) for one in found))
         everybody = any(not one.audience for one in found)
         people = () if everybody else sorted({name for one in found for name in one.audience})
-        return Label(tuple(sorted(kept)), tuple(people)), tuple(rule.name for rule in used)
+        return Label(tuple(sorted(kept)), tuple(people)), used
 
     def unused(self, tools: Iterable[ToolSpec]) -> Iterator[tuple[str, str]]:
         """The patterns of ``deny``, ``ask`` and ``own`` that mean none of these tools, each
@@ -259,10 +260,6 @@ def _told(source: str) -> str:
 def _owned(tool: ToolSpec, own: tuple[str, ...]) -> bool:
     foreign = tool.effect == "acts" and tool.outside
     return tool.name in own if foreign else matches(tool, own)
-
-
-def _releases(rule: Release, label: Label, kind: str, owner: AgentId) -> bool:
-    return rule.applied(label, kind=kind, owner=owner) != label
 
 
 def _checked_releases(given: object) -> tuple[Release, ...]:
