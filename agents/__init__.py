@@ -1,22 +1,22 @@
 """Agents: one mind for worlds and for chats."""
 
 from .agent import Agent
-from .calls import Caller
-from .faculties import Minds
-from .guarding import Guard, Stopped, guarded
-from .searching import facts_of
-from .skills import use, with_skills
-from .upkeep import Upkeep
+from .calls import ToolExecutor
+from .faculties import AskRouter
+from .guarding import StoppedThought, ThoughtGuard, run_guarded
+from .searching import fact_search_tool
+from .skills import run_skills, run_tool
+from .upkeep import Maintenance
 
 __all__ = [
     "Agent",
-    "Caller",
-    "Guard",
-    "Minds",
-    "Stopped",
-    "Upkeep",
-    "facts_of",
-    "guarded",
-    "use",
-    "with_skills",
+    "ToolExecutor",
+    "ThoughtGuard",
+    "AskRouter",
+    "StoppedThought",
+    "Maintenance",
+    "fact_search_tool",
+    "run_guarded",
+    "run_tool",
+    "run_skills",
 ]

@@ -11,98 +11,106 @@ from typing import Literal
 
 from ..core import (
     EVERYBODY,
-    UNKNOWN,
+    UNKNOWN_SOURCE,
     Action,
     Affordance,
     AgentId,
     AgentState,
+    AnsweredAsk,
     Approval,
+    ApprovalRequest,
     Approver,
-    Asked,
+    ContextLock,
     Decision,
     Failed,
-    Given,
     Input,
-    Kind,
     Label,
-    Line,
     Model,
     Observation,
-    Owner,
     Persona,
     Planner,
     Record,
     RecordId,
+    RecordKind,
     Reply,
-    Request,
     Seed,
     SettingError,
     Situation,
     Step,
     Thought,
+    ThoughtInput,
     Time,
-    audience_of,
+    Utterance,
     check_arguments,
     drive,
     exclusive,
-    join,
-    label_of,
-    repaired,
-    source_of,
+    format_utterance,
+    join_labels,
+    parse_audience,
+    record_label,
+    replace_surrogates,
+    source_name,
     to_json,
     traced,
-    utterance,
 )
 from ..memory import (
-    CallBook,
     Documents,
     Memory,
+    ToolCallLog,
     document_input,
     memories_input,
-    write_beside,
+    write_log_line,
 )
-from ..memory.images import SPACE
+from ..memory.images import IMAGES_SUFFIX
 from ..memory.origins import name_forms
 from ..planners import Daily, Dialogue
-from ..tools import AnyTool, Listener, Policy, Toolbox
-from ..tools.policy import checked_policy, patterns
-from .answers import warn_of_blindness
-from .chatting import Talking, checked_line
-from .faculties import Minds
-from .guarding import Guard, Stopped, guarded
+from ..tools import AnyTool, Policy, ProgressListener, Toolbox
+from ..tools.policy import validate_patterns, validate_policy
+from .answers import warn_of_failed_recall
+from .chatting import ChatTurn, validate_utterance
+from .faculties import AskRouter
+from .guarding import StoppedThought, ThoughtGuard, run_guarded
 from .labels import (
-    given_of,
-    labelled,
-    listeners_of,
-    of_doings,
-    of_line,
-    of_sources,
-    people_in,
-    redacted,
-    shown_to,
-    state_after,
-    unheard,
-    with_goals_heard,
-    with_labels,
+    activity_labels,
+    find_listeners,
+    label_decision,
+    label_heard_goals,
+    label_state,
+    labelled_inputs,
+    parts_from_sources,
+    redact_observation,
+    restore_labels,
+    utterance_label,
+    visible_people,
+    visible_state,
+    withheld_utterances,
 )
-from .releases import RELEASES, record_release, release
-from .replying import Responder, learning, replying
-from .skills import with_skills
-from .upkeep import Upkeep, dawn, kept_up, learn_facts, sources, still, with_lines
-from .visitors import visitor
+from .releases import RELEASE_LOG, log_release, release_record
+from .replying import Responder, learn_thought, reply_thought
+from .skills import run_skills
+from .upkeep import (
+    Maintenance,
+    add_utterances,
+    cited_places,
+    idle_step,
+    is_new_day,
+    learn_facts,
+    with_maintenance,
+)
+from .visitors import validate_person_name
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.
-TOLD = ("news", "object")
+NOTICE_KINDS = ("news", "object")
 # Inputs for the memory alone, which no planner sees.
-_TAKEN_IN = ("document", "memories")
+_MEMORY_INPUT_KINDS = ("document", "memories")
 # Among so many of its last utterances a line of its own is looked for.
-_LATELY = 400
+_RECENT_UTTERANCES = 400
 # Key of the store's header: whose memory has what its agent begins with.
-_BEGUN = "agent.begun"
+_BOOTSTRAP_KEY = "agent.begun"
 
 
-def _owner(agent: Agent) -> Owner:
+def _store_lock(agent: Agent) -> ContextLock:
     return agent.memory.store.owner
 
 
@@ -139,40 +147,40 @@ class Agent:
         trusted: Iterable[str] = (),
         documents: Sequence[Path | str] = (),
         memories: Sequence[Record] = (),
-        upkeep: Upkeep | None = None,
+        upkeep: Maintenance | None = None,
     ) -> None:
         if memory.agent != persona.name:
             raise SettingError(
                 f"{persona.name}: the memory in {memory.store.name} is opened as that of "
                 f"'{memory.agent}'; open it as Memory(..., {persona.name!r})"
             )
-        if persona.name.endswith(SPACE):
+        if persona.name.endswith(IMAGES_SUFFIX):
             raise SettingError(
-                f"{persona.name}: a name that ends in '{SPACE}' is that of somebody's pictures; "
+                f"{persona.name}: a name that ends in '{IMAGES_SUFFIX}' is that of somebody's pictures; "
                 "give another"
             )
         self.private_talk = private_talk
-        self.documents = _of_own_names(persona.name, documents)
+        self.documents = _unique_documents(persona.name, documents)
         self.memories = tuple(memories)
-        self.upkeep = upkeep or Upkeep()
+        self.maintenance = upkeep or Maintenance()
         self.dialogue: Responder = dialogue or Dialogue()
         self.persona = persona
         self.model = model
         self.memory = memory
         self.planner = planner or Daily()
-        self.tools = _under(
+        self.tools = _toolbox_with_policy(
             tools if isinstance(tools, Toolbox) else Toolbox(tools), policy, trusted
         )
         self.step_seconds = step_seconds
-        self._begun = False
-        self.answering = False
+        self._bootstrapped = False
+        self.in_chat = False
         """Whether a chat with it is going on: a tool of its own cannot begin another."""
         self.state = state or AgentState(
             currently=persona.currently,
             reflect_left=persona.reflect_after,
             records=len(memory),
         )
-        self._count_on()
+        self._restore_usage()
 
     @property
     def id(self) -> AgentId:
@@ -192,13 +200,13 @@ class Agent:
 
         Writes nothing; the Step says what ``commit`` will write.
         """
-        self._follow()
-        listeners = listeners_of(seen, can)
-        whole, seen = seen, redacted(seen, listeners)
-        own = with_labels(self.state)
-        state = self._shown(own, listeners)
+        self._sync_record_count()
+        listeners = find_listeners(seen, can)
+        whole, seen = seen, redact_observation(seen, listeners)
+        own = restore_labels(self.state)
+        state = self._visible_state(own, listeners)
         lately = set(self.state.perceived)
-        around = (*seen.events, *(one for one in seen.notices if one.kind in TOLD))
+        around = (*seen.events, *(one for one in seen.notices if one.kind in NOTICE_KINDS))
         situation = Situation(
             persona=self.persona,
             state=state,
@@ -213,13 +221,13 @@ class Agent:
             step_seconds=self.step_seconds,
             listeners=listeners,
         )
-        asks: list[Asked] = []
-        guard = self.guard(
+        asks: list[AnsweredAsk] = []
+        guard = self.new_guard(
             listeners=listeners,
-            given=given_of(seen, inputs, self.id),
-            labels=chain(of_doings(seen, self.id), state.labels.values()),
+            given=labelled_inputs(seen, inputs, self.id),
+            labels=chain(activity_labels(seen, self.id), state.labels.values()),
         )
-        thought = with_skills(
+        thought = run_skills(
             self.planner.decide(situation),
             self.tools,
             who=self.id,
@@ -227,16 +235,16 @@ class Agent:
             person=guard.person,
             guard=guard,
         )
-        done = yield from guarded(thought, guard, asks)
+        done = yield from run_guarded(thought, guard, asks)
         states = (own, state)
         if any(one.kind == "whisper" for one in inputs) and isinstance(done, Decision):
-            states = with_goals_heard(own, situation, done.state)
-        step = self._step(done, asks, guard, states, can, people_in(seen))
-        if lines := unheard(whole, seen, own, step.state):
-            step = yield from with_lines(self.id, step, lines, situation.now)
+            states = label_heard_goals(own, situation, done.state)
+        step = self._finish_step(done, asks, guard, states, can, visible_people(seen))
+        if lines := withheld_utterances(whole, seen, own, step.state):
+            step = yield from add_utterances(self.id, step, lines, situation.now)
         return step
 
-    def day(
+    def tick(
         self,
         seen: Observation,
         can: Sequence[Affordance],
@@ -247,27 +255,27 @@ class Agent:
     ) -> Thought[Step]:
         """``live``, and beside it the memory reads what it is given and does its ``upkeep``:
         all part of the one Step. Writes nothing."""
-        other = tuple(given for given in inputs if given.kind not in _TAKEN_IN)
+        other = tuple(given for given in inputs if given.kind not in _MEMORY_INPUT_KINDS)
         life = self.live(seen, can, other, seed, now=now)
-        return kept_up(self, life, inputs, now or seen.at)
+        return with_maintenance(self, life, inputs, now or seen.at)
 
     def reply(
-        self, message: Line, session: Sequence[Line] = (), *, seed: Seed | None = None
+        self, message: Utterance, session: Sequence[Utterance] = (), *, seed: Seed | None = None
     ) -> Thought[Reply]:
         """Answer a person's line, given the lines before it. Writes nothing."""
-        asks: list[Asked] = []
-        message = checked_line(message, "reply")
-        message = replace(message, who=visitor(self.id, message.who))
-        self._follow()
+        asks: list[AnsweredAsk] = []
+        message = validate_utterance(message, "reply")
+        message = replace(message, who=validate_person_name(self.id, message.who))
+        self._sync_record_count()
         listeners = (message.who,)
-        own = with_labels(self.state)
-        state = self._shown(own, listeners, getattr(self.dialogue, "reads_state", True))
-        guard = self.guard(
+        own = restore_labels(self.state)
+        state = self._visible_state(own, listeners, getattr(self.dialogue, "reads_state", True))
+        guard = self.new_guard(
             listeners=listeners,
-            given=self._told(message, session),
+            given=self._labelled_lines(message, session),
             labels=state.labels.values(),
         )
-        answering = replying(
+        answering = reply_thought(
             self.dialogue,
             self.persona,
             state,
@@ -277,7 +285,7 @@ class Agent:
             seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
             self.private_talk,
         )
-        thought = with_skills(
+        thought = run_skills(
             answering,
             self.tools,
             who=self.id,
@@ -285,59 +293,59 @@ class Agent:
             person=message.who,
             guard=guard,
         )
-        done = yield from guarded(thought, guard, asks)
-        warn_of_blindness(self.id, asks)
-        if isinstance(done, Stopped):
+        done = yield from run_guarded(thought, guard, asks)
+        warn_of_failed_recall(self.id, asks)
+        if isinstance(done, StoppedThought):
             failure = Failed(reason=done.reason, detail=done.why)
-            step = self._step(done, asks, guard, (own, state))
+            step = self._finish_step(done, asks, guard, (own, state))
             return Reply(text="", step=step, resolve="failed", failure=failure)
         said, decision = done
         return Reply(
             text=said.text,
-            step=self._step(decision, asks, guard, (own, state)),
+            step=self._finish_step(decision, asks, guard, (own, state)),
             cited=said.cited,
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
             resolve=said.resolve,
-            sources=sources(asks, said.text, message.text, self.memory),
+            sources=cited_places(asks, said.text, message.text, self.memory),
             failure=said.failure,
         )
 
-    def _shown(
+    def _visible_state(
         self, state: AgentState, listeners: tuple[AgentId, ...], whole: bool = True
     ) -> AgentState:
         """What of its state a thought is given: nothing that is not for all its listeners, nor
         of the words of somebody who is quarantined; unless ``whole``, nothing of others' words."""
         distrusted = self.memory.quarantined
         forms = name_forms(distrusted)
-        suspect = of_sources(state, forms) if whole else tuple(state.labels)
+        suspect = parts_from_sources(state, forms) if whole else tuple(state.labels)
         if whole and "schedule" in suspect:
             # The day is planned anew, of what is left.
             state = replace(state, day="")
-        return shown_to(state, listeners, suspect, forms)
+        return visible_state(state, listeners, suspect, forms)
 
-    def _count_on(self) -> None:
+    def _restore_usage(self) -> None:
         """What was used in earlier processes counts for a life."""
-        calls, tokens = CallBook(self.memory.store).used(self.id)
+        calls, tokens = ToolCallLog(self.memory.store).usage(self.id)
         if calls > self.state.calls or tokens > self.state.tokens:
             calls, tokens = max(calls, self.state.calls), max(tokens, self.state.tokens)
             self.state = replace(self.state, calls=calls, tokens=tokens)
 
-    def _follow(self) -> None:
+    def _sync_record_count(self) -> None:
         """Count on from what the memory holds: records may have been added beside a thought."""
         held = len(self.memory)
         if self.state.records != held:
             self.state = replace(self.state, records=held)
 
-    def guard(
+    def new_guard(
         self,
         *,
         listeners: Iterable[AgentId] = (),
-        given: Iterable[tuple[Given, Label]] = (),
+        given: Iterable[tuple[ThoughtInput, Label]] = (),
         labels: Iterable[Label] = (),
-    ) -> Guard:
+    ) -> ThoughtGuard:
         """What watches one thought of this agent: see Guard."""
-        return Guard(
+        return ThoughtGuard(
             self.id,
             self.tools,
             calls=self.state.calls,
@@ -348,35 +356,41 @@ class Agent:
             labels=labels,
         )
 
-    def _told(self, message: Line, session: Sequence[Line]) -> Iterator[tuple[Given, Label]]:
+    def _labelled_lines(
+        self, message: Utterance, session: Sequence[Utterance]
+    ) -> Iterator[tuple[ThoughtInput, Label]]:
         """The lines of a chat, each with its label: in private they are for that person."""
         circle = (message.who,) if self.private_talk else ()
-        kinds: tuple[Kind, ...] = ("utterance",)
+        kinds: tuple[RecordKind, ...] = ("utterance",)
         own = any(line.who == self.id for line in session)
-        lately = self.memory.records(kinds=kinds, last=_LATELY) if own else ()
+        lately = self.memory.records(kinds=kinds, last=_RECENT_UTTERANCES) if own else ()
         known = {
-            record.text: label_of(record, self.id) for record in lately if record.who == self.id
+            record.text: record_label(record, self.id) for record in lately if record.who == self.id
         }
         for line in (*session, message):
-            label = of_line(line, self.id)
+            label = utterance_label(line, self.id)
             if line.who == self.id and line.text.strip():
-                text = utterance(self.id, message.who, line.text)
-                label = known.get(text) or self._not_said(message.who, len(lately))
+                text = format_utterance(self.id, message.who, line.text)
+                label = known.get(text) or self._unknown_line_label(message.who, len(lately))
             elif not line.who:
-                label = join((label, Label((UNKNOWN,))), self.id)
-            yield line, join((label, Label((), circle)), self.id)
+                label = join_labels((label, Label((UNKNOWN_SOURCE,))), self.id)
+            yield line, join_labels((label, Label((), circle)), self.id)
 
-    def _not_said(self, person: AgentId, searched: int) -> Label:
+    def _unknown_line_label(self, person: AgentId, searched: int) -> Label:
         """The label of a line that it does not know to have said: somebody else puts it into
         its mouth, or it said it long ago, or on words that are forgotten now."""
-        lost = searched >= _LATELY or any(one.what == "forgotten" for one in self.memory.log)
-        return Label((source_of(person), UNKNOWN) if lost else (source_of(person),), (person,))
+        lost = searched >= _RECENT_UTTERANCES or any(
+            one.what == "forgotten" for one in self.memory.audit_log
+        )
+        return Label(
+            (source_name(person), UNKNOWN_SOURCE) if lost else (source_name(person),), (person,)
+        )
 
-    def _step(
+    def _finish_step(
         self,
-        done: Decision | Stopped,
-        asks: list[Asked],
-        guard: Guard,
+        done: Decision | StoppedThought,
+        asks: list[AnsweredAsk],
+        guard: ThoughtGuard,
         states: tuple[AgentState, AgentState],
         can: Sequence[Affordance] = (),
         people: Iterable[AgentId] = (),
@@ -386,19 +400,19 @@ class Agent:
         ``people`` are those it sees and hears."""
         own, shown = states
         stopped: Literal["", "budget"] = ""
-        if isinstance(done, Stopped):
+        if isinstance(done, StoppedThought):
             stopped, why = done.reason, f"The thought was ended: {done.why}."
             done = Decision(action=Action("wait"), state=shown, why=why)
-        done = labelled(done, guard, can)
-        done = replace(done, state=state_after(own, shown, done.state, guard, people))
+        done = label_decision(done, guard, can)
+        done = replace(done, state=label_state(own, shown, done.state, guard, people))
         life = self.tools.policy.life
         if life.calls is not None or life.tokens is not None:
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
             done = replace(done, state=replace(done.state, calls=calls, tokens=tokens))
-        step = _step(done, asks, stopped)
+        step = _make_step(done, asks, stopped)
         if not guard.released:
             return step
-        lines = tuple((RELEASES, to_json(one)) for one in guard.released)
+        lines = tuple((RELEASE_LOG, to_json(one)) for one in guard.released)
         return replace(step, beside=(*step.beside, *lines))
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
@@ -406,32 +420,32 @@ class Agent:
         all of it or nothing, inside the caller's transaction where one is open: with that the
         state is rolled back too."""
         if not self.memory.store.write:
-            self.write(step, number=number, at=at)
+            self.write_step(step, number=number, at=at)
             return
         with self.memory.store.transaction():
-            self.write(step, number=number, at=at)
+            self.write_step(step, number=number, at=at)
 
-    def write(self, step: Step, *, number: int, at: Time) -> None:
+    def write_step(self, step: Step, *, number: int, at: Time) -> None:
         """What ``commit`` does, for who commits many agents in one transaction, and rolls all
         of it back where one raises."""
-        if self.upkeep.claims and dawn(at, self.step_seconds):
+        if self.maintenance.claims and is_new_day(at, self.step_seconds):
             learn_facts(self.memory, at, number)
         if step.records:
             self.memory.add(step.records, step.embedded, step=number)
         if step.used:
-            self.memory.touch(step.used, step=number, at=at)
+            self.memory.mark_accessed(step.used, step=number, at=at)
         for log, line in step.beside:
-            if log == RELEASES:
-                record_release(self, step.records, line, number)
+            if log == RELEASE_LOG:
+                log_release(self, step.records, line, number)
             else:
-                write_beside(self.memory.store, self.id, log, line, step=number)
-        self._become(step.state)
+                write_log_line(self.memory.store, self.id, log, line, step=number)
+        self._set_state(step.state)
 
-    def spend(self, guard: Guard) -> None:
+    def charge_guard(self, guard: ThoughtGuard) -> None:
         """Count what a thought that is not committed has used, where a life is bounded."""
-        self.charge(guard.calls, guard.tokens)
+        self.charge_usage(guard.calls, guard.tokens)
 
-    def charge(self, calls: int, tokens: int, *, kept: bool = True) -> None:
+    def charge_usage(self, calls: int, tokens: int, *, kept: bool = True) -> None:
         """Count calls and tokens for its life, where that is bounded; not ``kept``: for as long
         as this object lives."""
         life = self.tools.policy.life
@@ -440,68 +454,68 @@ class Agent:
         calls, tokens = self.state.calls + calls, self.state.tokens + tokens
         state = replace(self.state, calls=calls, tokens=tokens)
         if kept:
-            self._become(state)
+            self._set_state(state)
         else:
             self.state = state
 
-    def _become(self, state: AgentState) -> None:
+    def _set_state(self, state: AgentState) -> None:
         """Take a state over; in a transaction, until that is rolled back."""
         before, store = self.state, self.memory.store
         if (state.calls, state.tokens) != (before.calls, before.tokens) and store.write:
-            CallBook(store).keep_used(self.id, state.calls, state.tokens)
+            ToolCallLog(store).save_usage(self.id, state.calls, state.tokens)
         store.on_rollback(lambda: setattr(self, "state", before))
         self.state = state
 
     @check_arguments
-    @exclusive(_owner)
+    @exclusive(_store_lock)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
         """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
         agent's model; recall finds its pieces, replies cite them. Raises as ``Documents.add``."""
-        self._take_in(document_input(path, self.id), at)
+        self._ingest(document_input(path, self.id), at)
 
-    def _take_in(self, given: Input, at: Time | None) -> None:
+    def _ingest(self, given: Input, at: Time | None) -> None:
         now = at or datetime.now().replace(microsecond=0)
-        self._follow()
-        thought = kept_up(self, still(self.state), (given,), now)
-        step = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        self._sync_record_count()
+        thought = with_maintenance(self, idle_step(self.state), (given,), now)
+        step = drive({self.id: thought}, AskRouter({self.id: self}, at=now))[self.id]
         with self.memory.store.transaction():
-            self.commit(step, number=self.memory.shelf.last_step, at=now)
+            self.commit(step, number=self.memory.index.last_step, at=now)
 
-    @exclusive(_owner)
-    def grow_up(self, *, at: Time | None = None) -> None:
+    @exclusive(_store_lock)
+    def bootstrap(self, *, at: Time | None = None) -> None:
         """Once in the life of its memory it takes over its ``memories`` and learns the persona's
         facts, whatever else was written there before; of its documents it reads those that it
         never took in. Where an earlier start broke off, this one goes on from there."""
-        if self._begun:
+        if self._bootstrapped:
             return
-        store, done = self.memory.store, f"{_BEGUN}.{self.id}"
-        if store.write and self.memory.step is None and not store.get(done):
-            memories, facts = self._not_known()
+        store, done = self.memory.store, f"{_BOOTSTRAP_KEY}.{self.id}"
+        if store.write and self.memory.as_of_step is None and not store.get(done):
+            memories, facts = self._missing_initial_memories()
             if memories:
-                self._take_in(memories_input(memories, self.id), at)
+                self._ingest(memories_input(memories, self.id), at)
             self.learn(facts, at=at)
             store.put(done, True)
         held = Documents(self.memory)
         for path in self.documents:
-            if not held.known(path.name):
+            if not held.was_imported(path.name):
                 self.read(path, at=at)
         store.on_rollback(lambda: setattr(self, "_begun", False))
-        self._begun = True
+        self._bootstrapped = True
 
-    def _not_known(self) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+    def _missing_initial_memories(self) -> tuple[tuple[Record, ...], tuple[str, ...]]:
         """The memories and facts that are yet to be taken over; none where something was erased
         or lost since, which they might bring back."""
         if not (self.memories or self.persona.facts):
             return (), ()
-        if any(entry.what in ("forgotten", "damaged") for entry in self.memory.log):
+        if any(entry.what in ("forgotten", "damaged") for entry in self.memory.audit_log):
             return (), ()
         texts = {record.text for record in self.memory.records()}
         new = texts.isdisjoint(record.text for record in self.memories)
-        facts = tuple(fact for fact in self.persona.facts if repaired(fact) not in texts)
+        facts = tuple(fact for fact in self.persona.facts if replace_surrogates(fact) not in texts)
         return (self.memories if new else ()), facts
 
     @check_arguments
-    @exclusive(_owner)
+    @exclusive(_store_lock)
     def learn(
         self,
         texts: Sequence[str],
@@ -515,31 +529,31 @@ class Agent:
         if not texts:
             return
         now = at or datetime.now().replace(microsecond=0)
-        asks: list[Asked] = []
-        self._follow()
-        people = audience_of(audience)
+        asks: list[AnsweredAsk] = []
+        self._sync_record_count()
+        people = parse_audience(audience)
         # How they are rated is seen by those whom they are for.
-        state = self._shown(self.state, people or (EVERYBODY,))
-        made = learning(self.persona, state, tuple(texts), now, who, people)
+        state = self._visible_state(self.state, people or (EVERYBODY,))
+        made = learn_thought(self.persona, state, tuple(texts), now, who, people)
         thought = traced(made, asks)
-        decision = drive({self.id: thought}, Minds({self.id: self}, at=now))[self.id]
+        decision = drive({self.id: thought}, AskRouter({self.id: self}, at=now))[self.id]
         after = decision.state
         kept = replace(self.state, records=after.records, reflect_left=after.reflect_left)
         decision = replace(decision, state=kept)
-        self.commit(_step(decision, asks), number=self.memory.shelf.last_step, at=now)
+        self.commit(_make_step(decision, asks), number=self.memory.index.last_step, at=now)
 
     @check_arguments
-    @exclusive(_owner)
+    @exclusive(_store_lock)
     def chat(
         self,
         text: str,
         person: str = "user",
         *,
-        session: Sequence[Line] = (),
+        session: Sequence[Utterance] = (),
         at: Time | None = None,
         on_text: Callable[[str], None] | None = None,
         approve: Approver | None = None,
-        listener: Listener | None = None,
+        listener: ProgressListener | None = None,
     ) -> Reply:
         """Answer and remember one message of a person. ``on_text`` gets the reply's text
         piece by piece, and empty pieces while drafts of it are written (what it raises breaks
@@ -555,14 +569,16 @@ class Agent:
         Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
         reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
         now = datetime.now().replace(microsecond=0) if at is None else at
-        before = tuple(checked_line(line, f"session[{n}]") for n, line in enumerate(session))
-        line = checked_line(Line(visitor(self.id, person), text, now), "chat")
-        self.grow_up(at=at)
-        talk = Talking(self, line, before)
-        return talk.go_on(on_text=on_text, approve=approve, listener=listener)
+        before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
+        line = validate_utterance(
+            Utterance(validate_person_name(self.id, person), text, now), "chat"
+        )
+        self.bootstrap(at=at)
+        talk = ChatTurn(self, line, before)
+        return talk.run(on_text=on_text, approve=approve, listener=listener)
 
     @check_arguments
-    @exclusive(_owner)
+    @exclusive(_store_lock)
     def answer(
         self,
         key: str,
@@ -572,15 +588,15 @@ class Agent:
         by: str = "",
         on_text: Callable[[str], None] | None = None,
         approve: Approver | None = None,
-        listener: Listener | None = None,
+        listener: ProgressListener | None = None,
     ) -> Reply:
         """Answer a request of a reply that waits, by its key, and go on with it, also in
         another process. Raises SettingError when nothing waits under that key."""
-        talk = Talking.kept(self, key, Approval(yes, note, by))
-        return talk.go_on(on_text=on_text, approve=approve, listener=listener)
+        talk = ChatTurn.from_suspended(self, key, Approval(yes, note, by))
+        return talk.run(on_text=on_text, approve=approve, listener=listener)
 
     @check_arguments
-    @exclusive(_owner)
+    @exclusive(_store_lock)
     def release(
         self,
         record: RecordId,
@@ -592,15 +608,15 @@ class Agent:
     ) -> Record:
         """Write a memory anew that is for more people or rests on fewer sources, on the word of
         ``by``; the book of calls keeps that. See ``agents.releases.release``."""
-        return release(self, record, audience=audience, clear=clear, by=by, why=why)
+        return release_record(self, record, audience=audience, clear=clear, by=by, why=why)
 
-    def requests(self) -> tuple[Request, ...]:
+    def pending_requests(self) -> tuple[ApprovalRequest, ...]:
         """The calls of this agent's replies and steps that wait for a person."""
-        waiting = CallBook(self.memory.store).waiting()
+        waiting = ToolCallLog(self.memory.store).pending_approvals()
         return tuple(request for request in waiting if request.who == self.id)
 
 
-def _of_own_names(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
+def _unique_documents(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
     """The files, each once. Raises SettingError for two of one name: a memory knows documents by
     their names, and would take the second for the first."""
     files: dict[str, Path] = {}
@@ -614,13 +630,17 @@ def _of_own_names(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, 
     return tuple(files.values())
 
 
-def _under(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:
-    rules = box.policy if policy is None else checked_policy(policy, "agent")
-    rules = replace(rules, trusted=(*rules.trusted, *patterns(trusted, "agent: 'trusted'")))
-    return box if rules == box.policy else box.under(rules)
+def _toolbox_with_policy(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:
+    rules = box.policy if policy is None else validate_policy(policy, "agent")
+    rules = replace(
+        rules, trusted=(*rules.trusted, *validate_patterns(trusted, "agent: 'trusted'"))
+    )
+    return box if rules == box.policy else box.with_policy(rules)
 
 
-def _step(decision: Decision, asks: list[Asked], stopped: Literal["", "budget"] = "") -> Step:
+def _make_step(
+    decision: Decision, asks: list[AnsweredAsk], stopped: Literal["", "budget"] = ""
+) -> Step:
     return Step(
         action=decision.action,
         state=decision.state,

@@ -12,55 +12,55 @@ from ..core import (
     Action,
     Answer,
     Approval,
+    ApprovalRequired,
     Approver,
     Ask,
+    AskHandler,
     AskId,
-    Faculties,
     Json,
-    Line,
     Recalled,
     RecordId,
     Reply,
     SettingError,
     Step,
     ToolResult,
-    Waiting,
+    Utterance,
     answer_from_json,
     digest,
     drive,
     from_json,
-    repaired,
+    replace_surrogates,
     to_json,
 )
-from ..memory import CallBook
-from ..memory.origins import is_among, name_forms
-from ..tools import Listener
-from .calls import Caller
-from .faculties import Minds
-from .guarding import tokens_of
+from ..memory import ToolCallLog
+from ..memory.origins import has_source, name_forms
+from ..tools import ProgressListener
+from .calls import ToolExecutor
+from .faculties import AskRouter
+from .guarding import tokens_used
 
 if TYPE_CHECKING:
     from .agent import Agent
 
 
-class Telling:
+class TextStreamer:
     """Passes a reply's text on while it is made, and at last what of it was not: all of it
     where one of several drafts was chosen."""
 
     def __init__(self, on_text: Callable[[str], None] | None) -> None:
         self._on_text = on_text
-        self._told: list[str] = []
+        self._streamed: list[str] = []
 
     def __call__(self, piece: str) -> None:
         """Pass a piece on; empty ones, while drafts are written, too: who no longer listens
         may raise then."""
-        self._told.append(piece)
+        self._streamed.append(piece)
         if self._on_text:
             self._on_text(piece)
 
     def finish(self, text: str) -> None:
         """Tell in words what of the whole text was not told."""
-        streamed = "".join(self._told).strip()
+        streamed = "".join(self._streamed).strip()
         rest = text.removeprefix(streamed) if streamed else text
         if self._on_text:
             for piece in re.findall(r"\s*\S+", rest):
@@ -68,7 +68,7 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class UsageCount:
     """How many calls and tokens something has used."""
 
     calls: int = 0
@@ -76,89 +76,89 @@ class Used:
 
 
 @dataclass
-class Talking:
+class ChatTurn:
     """A message to an agent on its way to an answer. A thought that waits is the message,
     the lines before it and the answers so far; running it again rebuilds it."""
 
     agent: Agent
-    message: Line
-    session: tuple[Line, ...] = ()
+    message: Utterance
+    session: tuple[Utterance, ...] = ()
     scope: str = ""
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
-    used: Used = Used()
+    charged_usage: UsageCount = UsageCount()
     """The calls and tokens that its life was charged for already, while it waited."""
 
     @classmethod
-    def kept(cls, agent: Agent, key: str, approval: Approval) -> Talking:
+    def from_suspended(cls, agent: Agent, key: str, approval: Approval) -> ChatTurn:
         """The message whose answer waits under ``key``, answered with ``approval``. Raises
         SettingError when there is none."""
-        book = CallBook(agent.memory.store)
-        where = book.place(key)
+        book = ToolCallLog(agent.memory.store)
+        where = book.ask_id(key)
         scope = key.removeprefix(f"{agent.id}/").partition("/")[0]
-        thought = book.suspended(scope, agent.id)
+        thought = book.load_suspended(scope, agent.id)
         if thought is None or where is None or where.agent != agent.id:
             raise SettingError(f"{agent.id}: no reply waits for an answer to '{key}'")
         # A process may have ended between a person's answer and what followed from it.
-        if key in {request.key for request in book.waiting()}:
-            book.decide(key, approval)
+        if key in {request.key for request in book.pending_approvals()}:
+            book.record_approval(key, approval)
         return cls(
             agent,
-            from_json(Line, thought["message"]),
-            tuple(from_json(Line, line) for line in thought["session"]),
+            from_json(Utterance, thought["message"]),
+            tuple(from_json(Utterance, line) for line in thought["session"]),
             scope,
             {
                 path: (mark, answer)
                 for path, mark, one in thought["answers"]
-                if not _distrusted(agent, answer := answer_from_json(one))
+                if not _rests_on_quarantined(agent, answer := answer_from_json(one))
             },
-            Used(*thought.get("used", (0, 0))),
+            UsageCount(*thought.get("used", (0, 0))),
         )
 
-    def go_on(
+    def run(
         self,
         *,
         on_text: Callable[[str], None] | None = None,
         approve: Approver | None = None,
-        listener: Listener | None = None,
+        listener: ProgressListener | None = None,
     ) -> Reply:
         """Think until there is an answer, which is committed, or a call that waits."""
         agent = self.agent
-        if agent.answering:
+        if agent.in_chat:
             raise SettingError(
                 f"{agent.id}: is answering somebody, and what is called meanwhile cannot talk "
                 "with it too; let a tool use its memory, or talk with another agent"
             )
-        agent.answering = True
+        agent.in_chat = True
         # Charged for anew with all of the thought, whether it is committed or not.
-        agent.charge(-self.used.calls, -self.used.tokens, kept=False)
+        agent.charge_usage(-self.charged_usage.calls, -self.charged_usage.tokens, kept=False)
         try:
-            return self._answered(on_text, approve, listener)
+            return self._run(on_text, approve, listener)
         finally:
-            agent.answering = False
+            agent.in_chat = False
 
-    def _answered(
+    def _run(
         self,
         on_text: Callable[[str], None] | None,
         approve: Approver | None,
-        listener: Listener | None,
+        listener: ProgressListener | None,
     ) -> Reply:
         agent = self.agent
         store = agent.memory.store
-        book = CallBook(store) if store.write else None
+        book = ToolCallLog(store) if store.write else None
         minds = {agent.id: agent}
-        caller = Caller(
+        caller = ToolExecutor(
             minds,
             self.message.at,
             book,
             approve,
             listener,
             self.scope,
-            talk=True,
+            in_chat=True,
             person=self.message.who,
         )
-        telling = Telling(on_text)
-        faculties = _Kept(
-            Minds(minds, at=self.message.at, on_text=telling, priority=-1, caller=caller),
+        telling = TextStreamer(on_text)
+        faculties = _RecordedAnswers(
+            AskRouter(minds, at=self.message.at, on_text=telling, priority=-1, caller=caller),
             self.answers,
         )
         thought = agent.reply(self.message, self.session)
@@ -168,49 +168,50 @@ class Talking:
             telling.finish(reply.text)
         except BaseException as error:
             # What is not committed has cost something all the same.
-            self.used = Used(
-                self.used.calls + faculties.used.calls, self.used.tokens + faculties.used.tokens
+            self.charged_usage = UsageCount(
+                self.charged_usage.calls + faculties.used.calls,
+                self.charged_usage.tokens + faculties.used.tokens,
             )
-            agent.charge(self.used.calls, self.used.tokens)
-            if not isinstance(error, Waiting):
+            agent.charge_usage(self.charged_usage.calls, self.charged_usage.tokens)
+            if not isinstance(error, ApprovalRequired):
                 raise
             if book:
-                book.suspend(caller.scope, agent.id, self._thought())
+                book.save_suspended(caller.scope, agent.id, self._suspended_json())
             idle = Step(action=Action("wait"), state=agent.state, why=str(error))
             return Reply(text="", step=idle, waits=error.requests, resolve="waiting")
         with store.transaction():
-            reply = replace(reply, step=_counted_on(reply.step, agent.memory.next_id))
-            agent.commit(reply.step, number=agent.memory.shelf.last_step, at=self.message.at)
+            reply = replace(reply, step=_renumbered(reply.step, agent.memory.next_id))
+            agent.commit(reply.step, number=agent.memory.index.last_step, at=self.message.at)
             if book:
                 book.flush()
                 if self.scope:
-                    book.resume(self.scope)
+                    book.delete_suspended(self.scope)
         return reply
 
-    def _thought(self) -> Json:
+    def _suspended_json(self) -> Json:
         return {
             "message": to_json(self.message),
             "session": [to_json(line) for line in self.session],
             "answers": [[path, mark, to_json(one)] for path, (mark, one) in self.answers.items()],
-            "used": [self.used.calls, self.used.tokens],
+            "used": [self.charged_usage.calls, self.charged_usage.tokens],
         }
 
 
-def _distrusted(agent: Agent, answer: Answer) -> bool:
+def _rests_on_quarantined(agent: Agent, answer: Answer) -> bool:
     """Whether an answer from before rests on the words of somebody who is quarantined by now:
     then it is asked anew."""
     memory = agent.memory
     if not memory.quarantined:
         return False
     if isinstance(answer, ToolResult):
-        return is_among(answer.sources, name_forms(memory.quarantined))
+        return has_source(answer.sources, name_forms(memory.quarantined))
     if not isinstance(answer, Recalled):
         return False
     records = [one for hit in answer.hits for one in (hit.record, *hit.around)]
-    return any(memory.shelf.suspected(record.id) for record in records)
+    return any(memory.index.is_quarantined(record.id) for record in records)
 
 
-def _counted_on(step: Step, number: RecordId) -> Step:
+def _renumbered(step: Step, number: RecordId) -> Step:
     """A step whose records begin with ``number``: a tool may have added some meanwhile."""
     by = number - step.records[0].id if step.records else 0
     if not by:
@@ -230,39 +231,39 @@ def _counted_on(step: Step, number: RecordId) -> Step:
     )
 
 
-def checked_line(line: Line, where: str) -> Line:
+def validate_utterance(line: Utterance, where: str) -> Utterance:
     """A line as it may be said: half an emoji is replaced by U+FFFD. Raises SettingError, with
     what to give instead, for what is no line."""
-    if not isinstance(line, Line):
+    if not isinstance(line, Utterance):
         raise SettingError(
-            f"{where}: must be a Line, such as Line('Ada', 'Hello!', at), not {_kind(line)}"
+            f"{where}: must be a Line, such as Line('Ada', 'Hello!', at), not {_type_name(line)}"
         )
     for name, value in (("person", line.who), ("text", line.text)):
         if not isinstance(value, str):
-            raise SettingError(f"{where}: {name} must be a string, not {_kind(value)}")
+            raise SettingError(f"{where}: {name} must be a string, not {_type_name(value)}")
     if not isinstance(line.at, datetime):
-        raise SettingError(f"{where}: at must be a datetime, not {_kind(line.at)}")
+        raise SettingError(f"{where}: at must be a datetime, not {_type_name(line.at)}")
     if line.at.tzinfo is not None:
         raise SettingError(
             f"{where}: at has a time zone ({line.at.isoformat()}), and the clock of a mind has "
             "none; give the time on its clock, such as at.replace(tzinfo=None)"
         )
-    return replace(line, who=repaired(line.who), text=repaired(line.text))
+    return replace(line, who=replace_surrogates(line.who), text=replace_surrogates(line.text))
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-class _Kept:
+class _RecordedAnswers:
     """Faculties that take answers from before where the same is asked again."""
 
-    def __init__(self, inner: Faculties, answers: dict[str, tuple[str, Answer]]) -> None:
+    def __init__(self, inner: AskHandler, answers: dict[str, tuple[str, Answer]]) -> None:
         self._inner = inner
         self._answers = answers
         self._ready: list[tuple[AskId, Answer]] = []
         self._asked: dict[str, str] = {}
-        self.used = Used()
+        self.used = UsageCount()
         """What the answers used that were not there before."""
 
     def submit(self, where: AskId, ask: Ask) -> None:
@@ -283,5 +284,5 @@ class _Kept:
         for where, answer in answers:
             self._answers[where.path] = (self._asked[where.path], answer)
             calls = int(isinstance(answer, ToolResult))
-            self.used = Used(self.used.calls + calls, self.used.tokens + tokens_of(answer))
+            self.used = UsageCount(self.used.calls + calls, self.used.tokens + tokens_used(answer))
         return answers

@@ -24,14 +24,14 @@ from ..core import (
     Vectors,
 )
 from ..memory import recall_many, searched
-from .answers import usable
-from .calls import Caller
+from .answers import validate_answer
+from .calls import ToolExecutor
 
 if TYPE_CHECKING:
     from .agent import Agent
 
 
-class Minds:
+class AskRouter:
     """Answers asks for any number of agents at once.
 
     One client per distinct model, so that all agents' asks meet in one batch. A Recall is
@@ -49,12 +49,12 @@ class Minds:
         at: Time,
         on_text: Callable[[str], None] | None = None,
         priority: int = 0,
-        caller: Caller | None = None,
+        caller: ToolExecutor | None = None,
     ) -> None:
         self._agents = agents
-        self._caller = caller or Caller(agents, at)
-        self._began: dict[AgentId, float] = {}
-        self._late: list[tuple[AskId, Answer]] = []
+        self._executor = caller or ToolExecutor(agents, at)
+        self._started: dict[AgentId, float] = {}
+        self._expired: list[tuple[AskId, Answer]] = []
         self._on_text = on_text
         self._priority = priority
         self._clients: dict[int, Client] = {}
@@ -65,8 +65,8 @@ class Minds:
 
     def submit(self, where: AskId, ask: Ask) -> None:
         """Send an ask to whatever answers it."""
-        if late := self._too_late(where.agent, ask):
-            self._late.append((where, late))
+        if late := self._deadline_answer(where.agent, ask):
+            self._expired.append((where, late))
             return
         if isinstance(ask, Call):
             self._calls.append((where, ask))
@@ -79,15 +79,15 @@ class Minds:
         ticket = self._clients[key].submit(sent, owner=where.agent, priority=self._priority)
         self._waiting[key, ticket] = (where, ask)
         if isinstance(ask, Generate) and ask.stream:
-            self._drafts[_round(where)] = self._drafts.get(_round(where), 0) + 1
+            self._drafts[_round_key(where)] = self._drafts.get(_round_key(where), 0) + 1
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """All answers that are there; blocks for at least one. Raises Waiting when all that
         is left are calls for which a person must give leave."""
-        done, self._late = self._late, []
+        done, self._expired = self._expired, []
         calls, self._calls = self._calls, []
         for where, call in calls:
-            result = self._caller.answer(where, call)
+            result = self._executor.execute(where, call)
             if result is not None:
                 done.append((where, result))
         recalls: list[tuple[AskId, Recall, Vectors]] = []
@@ -97,23 +97,23 @@ class Minds:
                     if isinstance(item, Delta):
                         if self._on_text:
                             where, _ = self._waiting[key, item.ticket]
-                            self._on_text("" if self._drafts[_round(where)] > 1 else item.text)
+                            self._on_text("" if self._drafts[_round_key(where)] > 1 else item.text)
                         continue
                     where, ask = self._waiting.pop((key, item.ticket))
-                    answer = usable(ask, item.answer)
+                    answer = validate_answer(ask, item.answer)
                     if isinstance(ask, Recall) and isinstance(answer, Vectors):
                         recalls.append((where, ask, answer))
                     else:
                         done.append((where, answer))
-        if not done and not recalls and self._caller.waiting:
-            raise self._caller.waits()
+        if not done and not recalls and self._executor.pending:
+            raise self._executor.approval_required()
         return done + self._recall(recalls)
 
-    def _too_late(self, who: AgentId, ask: Ask) -> Answer | None:
+    def _deadline_answer(self, who: AgentId, ask: Ask) -> Answer | None:
         """The answer to an ask of a thought whose time is over. Remembering is still allowed."""
         now = time.monotonic()
         cap = self._agents[who].tools.policy.thought.seconds
-        if cap is None or now - self._began.setdefault(who, now) < cap:
+        if cap is None or now - self._started.setdefault(who, now) < cap:
             return None
         detail = f"this thought has taken the {cap:g} s that it may take"
         if isinstance(ask, Call):
@@ -139,11 +139,15 @@ class Minds:
             asked = [(self._agents[where.agent].memory, ask.cue) for where, ask, _ in group]
             found = recall_many(asked, vectors)
             for (where, _, _), (memory, cue), row, hits in zip(group, asked, vectors, found):
-                held = memory.held(cue, row) if memory.rules_for(cue).estimates else None
+                held = (
+                    memory.answer_probability(cue, row)
+                    if memory.rules_for(cue).estimates_answerability
+                    else None
+                )
                 told = searched(memory, cue)
                 answers.append((where, Recalled(hits=hits, held=held, audience=told)))
         return answers
 
 
-def _round(where: AskId) -> tuple[AgentId, str]:
+def _round_key(where: AskId) -> tuple[AgentId, str]:
     return where.agent, where.path.partition(".")[0]

@@ -21,23 +21,23 @@ from ..core import (
     Record,
     RecordId,
     SettingError,
-    audience_of,
-    composed_name,
     from_json,
-    plain_sources,
+    implied_sources,
+    normalize_name,
+    parse_audience,
 )
-from ..memory import CallBook, vector_of
-from ..tools.policy import check_sources, patterns, vouched
-from .guarding import SAID, Released
+from ..memory import ToolCallLog, read_vector
+from ..tools.policy import is_trusted, validate_patterns, validate_source_patterns
+from .guarding import SPOKEN_LINE, ReleasedRecord
 
 if TYPE_CHECKING:
     from .agent import Agent
 
-RELEASES = "releases"
+RELEASE_LOG = "releases"
 """Among the lines beside a step's records: one that was released by rules."""
 
 
-def release(
+def release_record(
     agent: Agent,
     number: RecordId,
     *,
@@ -58,10 +58,12 @@ def release(
         raise SettingError(f"{agent.id}: a release is made by somebody; say by whom: by='Olga'")
     import numpy as np
 
-    memory, book = agent.memory, CallBook(agent.memory.store)
+    memory, book = agent.memory, ToolCallLog(agent.memory.store)
     old = memory.record(number)
     before = Label(memory.sources(number), old.audience)
-    after = Label(_cleared(agent, before, clear), _widened(agent, before, audience))
+    after = Label(
+        _cleared_sources(agent, before, clear), _widened_audience(agent, before, audience)
+    )
     if after == before:
         raise SettingError(
             f"{agent.id}: nothing to release: record {number} is for "
@@ -70,33 +72,33 @@ def release(
             "source"
         )
     with memory.store.transaction():
-        step = memory.shelf.last_step
-        record = _copy(agent, old, after)
-        kept = vector_of(memory.store, agent.id, number)
+        step = memory.index.last_step
+        record = _relabelled_copy(agent, old, after)
+        kept = read_vector(memory.store, agent.id, number)
         vectors = None if kept is None else {record.id: np.frombuffer(kept, "<f4")}
         memory.add([record], vectors, step=step)
-        _keep(book, agent.id, step, record.id, before, after, {"of": number}, why, by)
+        _write_release(book, agent.id, step, record.id, before, after, {"of": number}, why, by)
     return memory.record(record.id)
 
 
-def record_release(agent: Agent, records: Sequence[Record], line: Json, step: int) -> None:
+def log_release(agent: Agent, records: Sequence[Record], line: Json, step: int) -> None:
     """Write down, inside the caller's transaction, that a record of a step, or its line (kept
     as of record 0), was released by rules: ``line`` is the JSON of a ``Released``."""
-    one = from_json(Released, line)
-    book = CallBook(agent.memory.store)
+    one = from_json(ReleasedRecord, line)
+    book = ToolCallLog(agent.memory.store)
     told: dict[str, Json] = {"rules": list(one.rules)}
-    if one.place == SAID:
-        after, _ = agent.tools.policy.released(one.before, kind="utterance", owner=agent.id)
-        _keep(book, agent.id, step, 0, one.before, after, told)
+    if one.place == SPOKEN_LINE:
+        after, _ = agent.tools.policy.apply_releases(one.before, kind="utterance", owner=agent.id)
+        _write_release(book, agent.id, step, 0, one.before, after, told)
         return
     record = records[one.place]
     after = Label(agent.memory.sources(record.id), record.audience)
     told |= {"rested_on": list(one.evidence)}
-    _keep(book, agent.id, step, record.id, one.before, after, told)
+    _write_release(book, agent.id, step, record.id, one.before, after, told)
 
 
-def _keep(
-    book: CallBook,
+def _write_release(
+    book: ToolCallLog,
     who: AgentId,
     step: int,
     number: RecordId,
@@ -116,23 +118,23 @@ def _keep(
     }
     approval = Approval(True, why, by) if by else None
     where = AskId(step, who, "")
-    book.keep_release(where, arguments, sources=before.sources, why=why, approval=approval)
+    book.record_label_release(where, arguments, sources=before.sources, why=why, approval=approval)
 
 
-def _cleared(agent: Agent, before: Label, clear: Sequence[str]) -> tuple[str, ...]:
+def _cleared_sources(agent: Agent, before: Label, clear: Sequence[str]) -> tuple[str, ...]:
     """The sources that are left. Raises SettingError for a pattern that matches none."""
-    known = patterns(clear, f"{agent.id}: 'clear'")
-    check_sources(known, f"{agent.id}: 'clear'")
+    known = validate_patterns(clear, f"{agent.id}: 'clear'")
+    validate_source_patterns(known, f"{agent.id}: 'clear'")
     for pattern in known:
-        if not any(vouched(source, (pattern,)) for source in before.sources):
+        if not any(is_trusted(source, (pattern,)) for source in before.sources):
             raise SettingError(
                 f"{agent.id}: no source of the record is meant by '{pattern}'; it rests on the "
                 f"words of {', '.join(before.sources) or 'nobody else'}"
             )
-    return tuple(source for source in before.sources if not vouched(source, known))
+    return tuple(source for source in before.sources if not is_trusted(source, known))
 
 
-def _widened(
+def _widened_audience(
     agent: Agent, before: Label, audience: AgentId | Sequence[AgentId] | None
 ) -> tuple[AgentId, ...]:
     """For whom it is then. Raises SettingError where somebody would lose what was for them."""
@@ -140,7 +142,7 @@ def _widened(
         return before.audience
     if audience == EVERYBODY or tuple(audience) in ((), (EVERYBODY,)):
         return ()
-    people = tuple(sorted(set(map(composed_name, audience_of(audience)))))
+    people = tuple(sorted(set(map(normalize_name, parse_audience(audience)))))
     missing = [name for name in before.audience if name not in (*people, agent.id)]
     if not before.audience or missing:
         whom = " and ".join(missing) or "everybody"
@@ -151,7 +153,7 @@ def _widened(
     return people
 
 
-def _copy(agent: Agent, old: Record, label: Label) -> Record:
+def _relabelled_copy(agent: Agent, old: Record, label: Label) -> Record:
     """The new record: it rests on no other, from which it would take the old label again."""
     record = replace(
         old,
@@ -161,7 +163,7 @@ def _copy(agent: Agent, old: Record, label: Label) -> Record:
         audience=label.audience,
         sources=label.sources,
     )
-    if set(plain_sources(record, agent.id)) <= set(label.sources):
+    if set(implied_sources(record, agent.id)) <= set(label.sources):
         return record
     # Its speaker, or its document, is cleared: on the word of who releases it is its own now.
     return replace(record, kind="thought", who=agent.id)

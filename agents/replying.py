@@ -8,7 +8,6 @@ from ..core import (
     Action,
     AgentState,
     Decision,
-    Line,
     Observation,
     Persona,
     Seed,
@@ -16,8 +15,9 @@ from ..core import (
     Thought,
     Time,
     ToolSpec,
+    Utterance,
 )
-from ..planners import Draft, Heard, Said
+from ..planners import DialogueInput, DialogueReply, StepBuilder
 
 
 class Responder(Protocol):
@@ -26,29 +26,31 @@ class Responder(Protocol):
     One with an attribute ``reads_state`` that is False is shown no part of the agent's state that
     rests on anybody's words, so that a chat does not rest on them either."""
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """What to say, and the decision that remembers it."""
         ...
 
 
-def replying(
+def reply_thought(
     dialogue: Responder,
     persona: Persona,
     state: AgentState,
-    message: Line,
-    session: tuple[Line, ...],
+    message: Utterance,
+    session: tuple[Utterance, ...],
     tools: tuple[ToolSpec, ...],
     seed: Seed,
     private: bool = True,
-) -> Thought[tuple[Said, Decision]]:
+) -> Thought[tuple[DialogueReply, Decision]]:
     """Answer a line of a person as the dialogue does, in no world. Only what is for everybody
     or for this person is recalled; with ``private`` both lines are remembered as for them."""
-    situation = _alone(persona, state, tools, message.at, seed)
-    heard = Heard(line=message, before=session, private=private)
+    situation = _situation_outside_world(persona, state, tools, message.at, seed)
+    heard = DialogueInput(line=message, before=session, private=private)
     return (yield from dialogue.reply(situation, heard))
 
 
-def learning(
+def learn_thought(
     persona: Persona,
     state: AgentState,
     texts: tuple[str, ...],
@@ -58,14 +60,18 @@ def learning(
 ) -> Thought[Decision]:
     """Make memories of texts, rated and embedded, and do nothing else: thoughts of its own, or
     of what ``who`` said."""
-    draft = Draft(_alone(persona, state, (), now, Seed.of(0).child(persona.name, "learning")))
+    draft = StepBuilder(
+        _situation_outside_world(
+            persona, state, (), now, Seed.of(0).child(persona.name, "learning")
+        )
+    )
     for text in texts:
-        draft.note("utterance" if who else "thought", text, who=who, audience=audience)
-    yield from draft.settle()
-    return draft.decide(Action("wait"))
+        draft.add_record("utterance" if who else "thought", text, who=who, audience=audience)
+    yield from draft.finalize()
+    return draft.build(Action("wait"))
 
 
-def _alone(
+def _situation_outside_world(
     persona: Persona, state: AgentState, tools: tuple[ToolSpec, ...], now: Time, seed: Seed
 ) -> Situation:
     """The situation of a mind that is in no world."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from unicodedata import category
 
-from ..core import AgentId, SettingError, composed_name, name_sign, same_name
+from ..core import AgentId, SettingError, normalize_name, reserved_sign, same_name
 
-LONGEST = 80
+MAX_NAME_LENGTH = 80
 """The most characters of a person's name."""
 
-_JOINER = re.compile("[\u200c\u200d]")
+_JOINER_PATTERN = re.compile("[\u200c\u200d]")
 
 
-def visitor(agent: AgentId, person: object) -> AgentId:
+def validate_person_name(agent: AgentId, person: object) -> AgentId:
     """A person's name as it is kept: composed (NFC), each run of blanks one space.
 
     What is for a person, and whom a policy trusts, goes by this very spelling. Raises
@@ -26,17 +26,17 @@ def visitor(agent: AgentId, person: object) -> AgentId:
     """
     if not isinstance(person, str):
         raise SettingError(f"{agent}: talks with people; a name is a text, not {person!r}")
-    name = composed_name(person)
+    name = normalize_name(person)
     if any(category(letter) == "Cc" for letter in person.strip()):
         raise SettingError(f"{agent}: a person's name is one printable line, unlike {person!r:.80}")
     if not name:
         raise SettingError(f"{agent}: talks with people, and this one has no name; give one")
-    if len(name) > LONGEST or not _joined(name).isprintable():
+    if len(name) > MAX_NAME_LENGTH or not _without_joiners(name).isprintable():
         raise SettingError(
-            f"{agent}: a person's name has at most {LONGEST} printable characters, unlike "
-            f"{name[:LONGEST]!r}"
+            f"{agent}: a person's name has at most {MAX_NAME_LENGTH} printable characters, unlike "
+            f"{name[:MAX_NAME_LENGTH]!r}"
         )
-    if sign := name_sign(name):
+    if sign := reserved_sign(name):
         raise SettingError(
             f"{agent}: '{sign}' in a person's name, {name!r}, would mean a document, a tool or "
             "everybody where rights are decided; write the name without it"
@@ -50,10 +50,10 @@ def visitor(agent: AgentId, person: object) -> AgentId:
     return name
 
 
-def _joined(name: str) -> str:
+def _without_joiners(name: str) -> str:
     """A name without the joiners that stand between two letters, as Persian and Indic
     scripts write them."""
-    return _JOINER.sub(
+    return _JOINER_PATTERN.sub(
         lambda found: (
             ""
             if 0 < found.start() < len(name) - 1

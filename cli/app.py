@@ -30,7 +30,7 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mp
 DtypeOption = Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")]
 
 
-def _named(value: str | None) -> str | None:
+def _not_blank(value: str | None) -> str | None:
     """A blank name, as of a variable that is not set, must not stand for no name at all."""
     if value is not None and not value.strip():
         raise typer.BadParameter("is blank; give a name, or leave the option out")
@@ -40,7 +40,7 @@ def _named(value: str | None) -> str | None:
 ViewerOption = Annotated[
     str | None,
     typer.Option(
-        "--person", callback=_named, help="Only what is for everybody or for this person."
+        "--person", callback=_not_blank, help="Only what is for everybody or for this person."
     ),
 ]
 CodeOption = Annotated[
@@ -58,11 +58,11 @@ ModelOption = Annotated[
     ),
 ]
 
-BAD = 2
+EXIT_USER_ERROR = 2
 """Exit code for anything the user can mend: a wrong name, file, setting or run."""
-FAILED = 3
+EXIT_ASKS_FAILED = 3
 """Exit code of a run most of whose asks failed."""
-BROKEN_OFF = 130
+EXIT_INTERRUPTED = 130
 """Exit code after a second Ctrl-C."""
 
 # typer shows only this child of the error that all wrong arguments raise.
@@ -74,12 +74,12 @@ def console() -> Console:
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """One line about what went wrong, on standard error."""
     typer.echo(f"denizens: {' '.join(text.splitlines())}", err=True)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """A line of result on standard output."""
     typer.echo(text)
 
@@ -89,7 +89,7 @@ def print_json(figures: Json) -> None:
     typer.echo(json.dumps(figures, ensure_ascii=False))
 
 
-def quoted(path: object) -> str:
+def shell_quote(path: object) -> str:
     """A path or name as it is typed in a shell, for hints that are copied.
 
     >>> quoted("runs/my town-1"), quoted("runs/town")
@@ -102,12 +102,12 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        say(f"denizens {version('denizens')}")
+        print_line(f"denizens {version('denizens')}")
         raise typer.Exit
 
 
 @app.callback()
-def frame(
+def root(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
@@ -144,34 +144,34 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         whisper,
     )
 
-    code: object = BAD
+    code: object = EXIT_USER_ERROR
     try:
         code = app(arguments, prog_name="denizens", standalone_mode=False)
     except AsksFailed as error:
-        complain(str(error))
-        code = FAILED
+        print_error(str(error))
+        code = EXIT_ASKS_FAILED
     except DenizensError as error:
-        complain(str(error))
+        print_error(str(error))
     except UsageError as error:
-        _complain_of_usage(error)
+        _print_usage_error(error)
     except (KeyboardInterrupt, typer.Abort):
-        complain("broken off; committed steps are kept: denizens resume DIR")
-        code = BROKEN_OFF
+        print_error("broken off; committed steps are kept: denizens resume DIR")
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has closed it; Python would complain once more on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        complain(f"{where}{error.strerror or error}; check path, permissions and free space")
+        print_error(f"{where}{error.strerror or error}; check path, permissions and free space")
     except (sqlite3.Error, ValidationError) as error:
-        complain(f"the file cannot be used ({error}); check it with: denizens verify DIR")
+        print_error(f"the file cannot be used ({error}); check it with: denizens verify DIR")
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain_of_usage(error: Exception) -> None:
+def _print_usage_error(error: Exception) -> None:
     context = getattr(error, "ctx", None)
     # Without a message the help was asked for, by giving no arguments, and is printed.
     if message := str(getattr(error, "format_message", lambda: "")()):
         command = context.command_path if context else "denizens"
-        complain(f"{message.rstrip('.')}; see: {command} --help")
+        print_error(f"{message.rstrip('.')}; see: {command} --help")

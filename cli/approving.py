@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import Approval, Json, Request, SettingError, to_json
-from .app import JsonOption, app, print_json, quoted, say
+from ..core import Approval, ApprovalRequest, Json, SettingError, to_json
+from .app import JsonOption, app, print_json, print_line, shell_quote
 from .running import FolderArgument
 
 if TYPE_CHECKING:
-    from ..simulation.receipts import Receipt
+    from ..simulation.receipts import CallReceipt
 
 
-def tell_requests(folder: Path, requests: Sequence[Request]) -> None:
+def print_requests(folder: Path, requests: Sequence[ApprovalRequest]) -> None:
     """Say which calls wait, and how they are answered."""
     for request in requests:
-        say(f"waits: {request}")
-        key = quoted(request.key)
-        say(f"answer it with: denizens approve {quoted(folder)} {key} --yes (or --no)")
+        print_line(f"waits: {request}")
+        key = shell_quote(request.key)
+        print_line(f"answer it with: denizens approve {shell_quote(folder)} {key} --yes (or --no)")
     if requests:
-        say(f"then go on with: denizens resume {quoted(folder)}")
+        print_line(f"then go on with: denizens resume {shell_quote(folder)}")
 
 
 @app.command()
@@ -39,26 +39,28 @@ def approve(
     json: JsonOption = False,
 ) -> None:
     """Answer a call for which a run waits, or list those that wait."""
-    from ..memory import CallBook
+    from ..memory import ToolCallLog
     from ..simulation import open_store
 
     listing = show or not key
     if not listing and yes is None:
         raise SettingError("approve: say --yes or --no")
     with open_store(folder, write=not listing) as store:
-        book = CallBook(store)
+        book = ToolCallLog(store)
         if not listing:
-            book.decide(key, Approval(bool(yes), note, by))
-        waiting = book.waiting()
+            book.record_approval(key, Approval(bool(yes), note, by))
+        waiting = book.pending_approvals()
     if json:
         answered = {} if listing else {"answered": key, "yes": bool(yes)}
         print_json({**answered, "waiting": [to_json(request) for request in waiting]})
         return
     if not listing:
-        say(f"{key}: {'allowed' if yes else 'not allowed'}")
-    tell_requests(folder, waiting)
+        print_line(f"{key}: {'allowed' if yes else 'not allowed'}")
+    print_requests(folder, waiting)
     if not waiting:
-        say("nothing waits" if listing else f"go on with: denizens resume {quoted(folder)}")
+        print_line(
+            "nothing waits" if listing else f"go on with: denizens resume {shell_quote(folder)}"
+        )
 
 
 @app.command()
@@ -69,19 +71,19 @@ def calls(
 ) -> None:
     """List every tool call of a run: who, what, why, when, how long, and what came of it."""
     from ..simulation import Run
-    from ..simulation.receipts import receipts
+    from ..simulation.receipts import call_receipts
 
     with Run(folder) as run:
-        found = [one for one in receipts(run) if agent in ("", one.where.agent)]
+        found = [one for one in call_receipts(run) if agent in ("", one.where.agent)]
     if json:
-        print_json({"calls": [_row(one) for one in found]})
+        print_json({"calls": [_receipt_json(one) for one in found]})
         return
     for one in found:
-        say(_line(one))
-    say(f"{len(found)} calls")
+        print_line(_receipt_line(one))
+    print_line(f"{len(found)} calls")
 
 
-def _row(one: Receipt) -> dict[str, Json]:
+def _receipt_json(one: CallReceipt) -> dict[str, Json]:
     entry = one.entry
     return {
         "step": one.where.step,
@@ -97,7 +99,7 @@ def _row(one: Receipt) -> dict[str, Json]:
     }
 
 
-def _line(one: Receipt) -> str:
+def _receipt_line(one: CallReceipt) -> str:
     given = ", ".join(f"{key}={value!r}" for key, value in dict(one.call.arguments or {}).items())
     what = f"{one.at:%Y-%m-%d %H:%M:%S} {one.where.agent}: {one.call.tool}({given})"
     result = one.result

@@ -8,29 +8,31 @@ from typing import Annotated
 
 import typer
 
-from ..core import Json, SettingError, nearest
-from .app import DeviceOption, DtypeOption, JsonOption, app, console, print_json, say
+from ..core import Json, SettingError, did_you_mean
+from .app import DeviceOption, DtypeOption, JsonOption, app, console, print_json, print_line
 
 bench = typer.Typer(help="Measure this machine, as ratios in one run.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
-PlainModelOption = Annotated[str, typer.Option("--model", help="A model transformers can load.")]
+TransformersModelOption = Annotated[
+    str, typer.Option("--model", help="A model transformers can load.")
+]
 BfclOption = Annotated[
     Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
 ]
 
 
-def chosen(command: str, part: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+def selected_parts(command: str, part: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
     """The parts to measure: those named, or all. Raises SettingError for one that is unknown."""
     for name in part or ():
         if name not in known:
-            raise SettingError(f"bench {command}: no part '{name}'{nearest(name, known)}")
+            raise SettingError(f"bench {command}: no part '{name}'{did_you_mean(name, known)}")
     return tuple(part or known)
 
 
 @bench.command()
 def engine(
-    model: PlainModelOption = "smollm2",
+    model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     part: Annotated[
@@ -44,20 +46,22 @@ def engine(
     json: JsonOption = False,
 ) -> None:
     """The engine beside transformers' generate, one by one, and llama.cpp if installed."""
-    from ..evaluation.engine import PARTS, measure
+    from ..evaluation.engine import PARTS, measure_engine
     from ..evaluation.trace import measure_trace
     from ..models import load_model
 
-    parts = chosen("engine", part, PARTS) if part or not trace else ()
+    parts = selected_parts("engine", part, PARTS) if part or not trace else ()
     out = console()
-    found = measure(model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print)
+    found = measure_engine(
+        model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print
+    )
     if trace is not None:
         out.print(f"living the asks of {trace} again, three times")
         found |= measure_trace(lambda: load_model(model, device=device, dtype=dtype), trace)
-    report(found, json)
+    print_figures(found, json)
 
 
-def report(found: Json, as_json: bool) -> None:
+def print_figures(found: Json, as_json: bool) -> None:
     """Figures as one JSON object, or a line each."""
     if as_json:
         print_json(found)
@@ -65,32 +69,32 @@ def report(found: Json, as_json: bool) -> None:
     for name, value in found.items():
         rows = value.items() if isinstance(value, dict) else (("", value),)
         for key, figure in rows:
-            say(f"{name}{'.' if key else ''}{key:32} {figure}")
+            print_line(f"{name}{'.' if key else ''}{key:32} {figure}")
 
 
 @bench.command()
 def schemas(
-    model: PlainModelOption = "smollm2",
+    model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     answers: Annotated[int, typer.Option("--answers", min=1, help="How many, in all.")] = 1000,
     json: JsonOption = False,
 ) -> None:
     """Answers bound to fifty JSON schemas: valid, complete, and their cost beside free ones."""
-    from ..evaluation.schemas import measure
+    from ..evaluation.schemas import measure_schemas
     from ..models.loading import load_local
 
     out = console()
-    found = measure(
+    found = measure_schemas(
         load_local(model, device=device, dtype=dtype), generations=answers, progress=out.print
     )
-    report({"schemas": found}, json)
+    print_figures({"schemas": found}, json)
 
 
 @bench.command()
 def decisions(
     data: BfclOption = None,
-    model: PlainModelOption = "smollm2",
+    model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     part: Annotated[
@@ -101,19 +105,21 @@ def decisions(
 ) -> None:
     """Which tool, how important, whether to talk: how often right, and how fast."""
     from ..evaluation.bfcl import data_folder
-    from ..evaluation.decisions import PARTS, measure
+    from ..evaluation.decisions import PARTS, measure_decisions
 
-    parts = chosen("decisions", part, PARTS)
+    parts = selected_parts("decisions", part, PARTS)
     folder = data_folder(None if data is None else str(data))
     out = console()
-    found = measure(model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print)
-    report(found if json else dict(flat(found)), json)
+    found = measure_decisions(
+        model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print
+    )
+    print_figures(found if json else dict(flatten(found)), json)
 
 
 @bench.command()
 def tools(
     data: BfclOption = None,
-    model: PlainModelOption = "smollm2",
+    model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     part: Annotated[
@@ -137,11 +143,11 @@ def tools(
     from ..evaluation import tools as measured
     from ..evaluation.bfcl import data_folder
 
-    parts = chosen("tools", part, measured.PARTS)
+    parts = selected_parts("tools", part, measured.PARTS)
     folder = data_folder(None if data is None else str(data))
     out = console()
     if calibrate is not None:
-        measured.calibrate(
+        measured.calibrate_arguments(
             model,
             calibrate,
             device=device,
@@ -151,7 +157,7 @@ def tools(
             progress=out.print,
         )
         return
-    found = measured.measure(
+    found = measured.measure_tools(
         model,
         device=device,
         dtype=dtype,
@@ -161,7 +167,7 @@ def tools(
         receipts=receipts,
         progress=out.print,
     )
-    report(found if json else dict(flat(found)), json)
+    print_figures(found if json else dict(flatten(found)), json)
 
 
 @bench.command()
@@ -186,13 +192,13 @@ def memory(
     """How well recall finds evidence, knows what it does not hold, and how fast."""
     from ..evaluation import memory as measured
 
-    parts = chosen("memory", part, measured.PARTS)
+    parts = selected_parts("memory", part, measured.PARTS)
     out = console()
     if calibrate is not None:
-        measured.calibrate(data, calibrate, out.print)
+        measured.calibrate_answerability(data, calibrate, out.print)
         return
-    found = measured.measure(parts, data=data, quick=quick, to=receipts, told=out.print)
-    report(found if json else dict(flat(found)), json)
+    found = measured.measure_memory(parts, data=data, quick=quick, to=receipts, told=out.print)
+    print_figures(found if json else dict(flatten(found)), json)
 
 
 @bench.command()
@@ -214,21 +220,21 @@ def tasks(
     json: JsonOption = False,
 ) -> None:
     """Twelve tasks with tools that work, fail and lie, by each planner: solved, and the asks."""
-    from ..evaluation.tasks import PROBLEMS
-    from ..evaluation.trials import WORKERS, measure
+    from ..evaluation.tasks import BENCHMARK_TASKS
+    from ..evaluation.trials import TASK_PLANNERS, measure_tasks
 
-    planners = chosen("tasks", planner, tuple(WORKERS))
-    names = chosen("tasks", task, tuple(problem.name for problem in PROBLEMS))
+    planners = selected_parts("tasks", planner, tuple(TASK_PLANNERS))
+    names = selected_parts("tasks", task, tuple(problem.name for problem in BENCHMARK_TASKS))
     out = console()
-    found = measure(
+    found = measure_tasks(
         model, device=device, dtype=dtype, planners=planners, tasks=names, progress=out.print
     )
-    report(found if json else dict(flat(found)), json)
+    print_figures(found if json else dict(flatten(found)), json)
 
 
 @bench.command()
 def understanding(
-    model: PlainModelOption = "smollm2",
+    model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     part: Annotated[
@@ -238,12 +244,14 @@ def understanding(
     json: JsonOption = False,
 ) -> None:
     """What somebody wants, in which mood and language: how often right."""
-    from ..evaluation.understanding import PARTS, measure
+    from ..evaluation.understanding import PARTS, measure_understanding
 
-    parts = chosen("understanding", part, PARTS)
+    parts = selected_parts("understanding", part, PARTS)
     out = console()
-    found = measure(model, device=device, dtype=dtype, parts=parts, progress=out.print)
-    report(found if json else dict(flat(found)), json)
+    found = measure_understanding(
+        model, device=device, dtype=dtype, parts=parts, progress=out.print
+    )
+    print_figures(found if json else dict(flatten(found)), json)
 
 
 @bench.command()
@@ -252,17 +260,17 @@ def labels(
     json: JsonOption = False,
 ) -> None:
     """How much of a day lived by improvised minds is for some only, or of others' words."""
-    from ..evaluation.labels import measure
+    from ..evaluation.labels import measure_labels
     from ..simulation import load_scenario
 
-    found = measure(load_scenario(scenario), progress=console().print)
-    report(found if json else dict(flat(found)), json)
+    found = measure_labels(load_scenario(scenario), progress=console().print)
+    print_figures(found if json else dict(flatten(found)), json)
 
 
-def flat(found: Json, before: str = "") -> Iterator[tuple[str, Json]]:
+def flatten(found: Json, before: str = "") -> Iterator[tuple[str, Json]]:
     """Figures nested in figures, each with its whole name."""
     for name, value in found.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{before}{name}.")
+            yield from flatten(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", value

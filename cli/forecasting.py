@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from .spending import table
+from .spending import table_lines
 
 if TYPE_CHECKING:
     from ..evaluation.forecast import Forecast
 
-_HEADS = ("calls", "read", "reused", "written", "time")
+_FORECAST_HEADS = ("calls", "read", "reused", "written", "time")
 
 
-def told(found: Forecast) -> Iterator[str]:
+def forecast_lines(found: Forecast) -> Iterator[str]:
     """Lines about a forecast: a row for every hour or day (with a tilde where it was not
     rehearsed), the range, what it assumes."""
     yield (
@@ -26,38 +26,40 @@ def told(found: Forecast) -> Iterator[str]:
         ("" if lived else "~") + (f"{at:%a %d}" if days else f"{at:%a %H:%M}")
         for at, lived, _ in spans
     ]
-    cells = [_cells(row) for _, _, row in spans]
-    yield from table(_HEADS, [list(zip(names, cells)), [("in all", _cells(found.total))]])
+    cells = [_forecast_cells(row) for _, _, row in spans]
+    yield from table_lines(
+        _FORECAST_HEADS, [list(zip(names, cells)), [("in all", _forecast_cells(found.total))]]
+    )
     low, high = found.low, found.high
     yield (
-        f"likely {_count(low['calls'])} to {_count(high['calls'])} calls, "
-        f"{_count(low['tokens_in'])} to {_count(high['tokens_in'])} tokens read, "
-        f"{_count(low['tokens_out'])} to {_count(high['tokens_out'])} written, "
-        f"{duration(low['seconds'])} to {duration(high['seconds'])}"
+        f"likely {_rounded_count(low['calls'])} to {_rounded_count(high['calls'])} calls, "
+        f"{_rounded_count(low['tokens_in'])} to {_rounded_count(high['tokens_in'])} tokens read, "
+        f"{_rounded_count(low['tokens_out'])} to {_rounded_count(high['tokens_out'])} written, "
+        f"{format_duration(low['seconds'])} to {format_duration(high['seconds'])}"
     )
-    took = found.took
+    took = found.timings
     yield (
         f"({took['lives']:.0f} rehearsal(s) of {took['rehearsed_steps']:.0f} steps in "
         f"{took['rehearsing']:.0f} s, {took['probed_calls']:.0f} asks probed in "
         f"{took['probing']:.0f} s)"
     )
     yield "It assumes:"
-    for one in found.assumed:
+    for one in found.assumptions:
         yield f"- {one}"
 
 
-def _cells(row: Mapping[str, float]) -> tuple[str, ...]:
+def _forecast_cells(row: Mapping[str, float]) -> tuple[str, ...]:
     reused = row["tokens_reused"] / max(1.0, row["tokens_in"])
     return (
-        _count(row["calls"]),
-        _count(row["tokens_in"]),
+        _rounded_count(row["calls"]),
+        _rounded_count(row["tokens_in"]),
         f"{reused:.0%}",
-        _count(row["tokens_out"]),
-        duration(row["seconds"]),
+        _rounded_count(row["tokens_out"]),
+        format_duration(row["seconds"]),
     )
 
 
-def _count(value: float) -> str:
+def _rounded_count(value: float) -> str:
     """Two or three digits are all that an estimate has.
 
     >>> _count(104_731), _count(87)
@@ -67,7 +69,7 @@ def _count(value: float) -> str:
     return f"{round(value, -digits):,.0f}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Minutes and seconds, or hours and minutes.
 
     >>> duration(97), duration(7300)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core import MemoryFault, SettingError, to_json
-from .app import JsonOption, ViewerOption, print_json, say
-from .memory import AgentOption, FileArgument, memory, opened
+from .app import JsonOption, ViewerOption, print_json, print_line
+from .memory import AgentOption, FileArgument, memory, open_memory
 
 if TYPE_CHECKING:
     from ..memory import Memory
-    from ..memory.memory import Embedder
+    from ..memory.memory import EmbedFunction
 
 
 @memory.command()
@@ -33,21 +33,21 @@ def claims(
     json: JsonOption = False,
 ) -> None:
     """List what a memory holds for true, with since when and until when."""
-    from ..memory import Claims
+    from ..memory import Facts
 
-    then = _time(as_of) if as_of else None
-    with opened(file, agent, write=learn) as held:
-        known = Claims(held)
+    then = _parse_time(as_of) if as_of else None
+    with open_memory(file, agent, write=learn) as held:
+        known = Facts(held)
         count = known.learn(held.records()) if learn else 0
-        found = known.all(about, as_of=then, person=person or "", past=past)
+        found = known.find(about, as_of=then, person=person or "", past=past)
     if json:
         print_json({"learned": count, "claims": [to_json(claim) for claim in found]})
         return
     if learn:
-        say(f"{file}: {count} facts learned")
+        print_line(f"{file}: {count} facts learned")
     for claim in found:
         until = f" until {claim.until:%Y-%m-%d}" if claim.until else ""
-        say(f"{claim} (since {claim.since:%Y-%m-%d}{until})")
+        print_line(f"{claim} (since {claim.since:%Y-%m-%d}{until})")
 
 
 @memory.command()
@@ -66,8 +66,8 @@ def documents(
     if deed not in ("", "add", "remove") or bool(deed) != bool(what):
         asked = f"{deed} {what}".strip()
         raise SettingError(f"documents: '{asked}': say add PATH, remove NAME, or nothing")
-    with opened(file, agent, write=bool(deed)) as held:
-        known = Documents(held, _embedder(held) if deed == "add" else None)
+    with open_memory(file, agent, write=bool(deed)) as held:
+        known = Documents(held, _embedder_for(held) if deed == "add" else None)
         said = ""
         if deed == "add":
             done = known.add(Path(what), at=datetime.now().replace(microsecond=0))
@@ -75,12 +75,12 @@ def documents(
             said = "{}: {} pieces added, {} kept, {} replaced".format(done.document, *counts)
         elif deed == "remove":
             said = f"{what}: {len(known.remove(what))} pieces are no longer recalled"
-        listed = {name: len(known.pieces(name)) for name in known.names()}
+        listed = {name: len(known.passages(name)) for name in known.names()}
     if json:
         print_json({"documents": listed})
         return
     for line in [said] if said else [f"{name}: {count} pieces" for name, count in listed.items()]:
-        say(line)
+        print_line(line)
 
 
 @memory.command()
@@ -98,22 +98,24 @@ def fold(
 ) -> None:
     """Fold old records into summaries until the memory is within a budget; all come back by
     unfold. The hours count back from the newest record."""
-    from ..memory import Budget, Folding
+    from ..memory import Compaction, CompactionBudget
 
-    bounds = Budget(records=budget, per_day=per_day, fresh_hours=fresh_hours)
-    with opened(file, agent, write=True) as held:
-        folding = Folding(held, _embedder(held))
-        at = held.shelf.latest(held.shelf.count_at(None))
-        before = folding.size(at)
+    bounds = CompactionBudget(records=budget, per_day=per_day, fresh_hours=fresh_hours)
+    with open_memory(file, agent, write=True) as held:
+        folding = Compaction(held, _embedder_for(held))
+        at = held.index.latest_time(held.index.count_at(None))
+        before = folding.recallable_count(at)
         with held.store.transaction():
-            made = folding.keep(bounds, at=at)
-        left = folding.size(at)
+            made = folding.compact(bounds, at=at)
+        left = folding.recallable_count(at)
     if json:
         print_json({"summaries": [s.id for s in made], "before": before, "records": left})
     else:
-        say(f"{file}: {before} records recalled before, {left} now")
+        print_line(f"{file}: {before} records recalled before, {left} now")
         for summary in made:
-            say(f"summary {summary.id} of {len(summary.evidence)} records: {summary.text[:60]}")
+            print_line(
+                f"summary {summary.id} of {len(summary.evidence)} records: {summary.text[:60]}"
+            )
 
 
 @memory.command()
@@ -123,16 +125,18 @@ def unfold(
     agent: AgentOption = None,
 ) -> None:
     """Bring the records of a summary back."""
-    from ..memory import Folding
+    from ..memory import Compaction
 
-    with opened(file, agent, write=True) as held:
-        back = Folding(held).unfold(summary, at=held.shelf.latest(held.shelf.count_at(None)))
-    say(f"{file}: {len(back)} records of summary {summary} are recalled again")
+    with open_memory(file, agent, write=True) as held:
+        back = Compaction(held).expand(
+            summary, at=held.index.latest_time(held.index.count_at(None))
+        )
+    print_line(f"{file}: {len(back)} records of summary {summary} are recalled again")
 
 
-def _embedder(held: Memory) -> Embedder | None:
+def _embedder_for(held: Memory) -> EmbedFunction | None:
     """The packaged embedder where the memory has embeddings, and none where it has not."""
-    columns = held.shelf.index.columns
+    columns = held.index.vectors.columns
     if not columns:
         return None
     from ..evaluation.embedding import packaged_embedder
@@ -145,7 +149,7 @@ def _embedder(held: Memory) -> Embedder | None:
     return packaged_embedder()
 
 
-def _time(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:

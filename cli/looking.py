@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ..core import Json, SettingError, nearest
-from .app import JsonOption, app, print_json, say
+from ..core import Json, SettingError, did_you_mean
+from .app import JsonOption, app, print_json, print_line
 from .running import FolderArgument
 
 
@@ -24,7 +24,7 @@ def view(
     ] = None,
 ) -> None:
     """Write a run, or a finished Smallville run, as one page that opens from disk."""
-    from ..viewer import collect, from_smallville, write_page
+    from ..viewer import collect_page_data, load_smallville_page, write_page
 
     ours = (folder / "run.db").is_file() or folder.is_file()
     if not ours and not (folder / "master_movement.json").is_file():
@@ -34,13 +34,13 @@ def view(
         )
     if html is None:
         html = folder / "run.html" if ours else Path(f"{folder.name}.html")
-    data, heads = (collect(folder) if ours else from_smallville(folder)), 12
+    data, heads = (collect_page_data(folder) if ours else load_smallville_page(folder)), 12
     path = write_page(data, html)
     for step, text in data.headlines[:heads]:
-        say(f"  step {step}: {text}")
+        print_line(f"  step {step}: {text}")
     if len(data.headlines) > heads:
-        say(f"  ... and {len(data.headlines) - heads} more")
-    say(f"the page: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
+        print_line(f"  ... and {len(data.headlines) - heads} more")
+    print_line(f"the page: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 @app.command()
@@ -53,34 +53,34 @@ def export(
 ) -> None:
     """Write a run as tables (csv) or in Smallville's folder format."""
     from ..simulation import Run
-    from ..viewer import to_csv, to_smallville
+    from ..viewer import export_csv, export_smallville
 
-    writers = {"csv": to_csv, "smallville": to_smallville}
+    writers = {"csv": export_csv, "smallville": export_smallville}
     if to not in writers:
-        hint = nearest(to, writers)
+        hint = did_you_mean(to, writers)
         raise SettingError(f"export: --to '{to}' is unknown{hint}; use {' or '.join(writers)}")
     with Run(folder) as run:
         for path in writers[to](run, out):
-            say(str(path))
+            print_line(str(path))
 
 
 @app.command()
 def doctor(json: JsonOption = False) -> None:
     """Say what this machine has: Python, libraries, device, models, disk."""
-    from ..models import home, installed, known_models
+    from ..models import cache_home, is_installed, known_models
 
     found: dict[str, Json] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cache": str(home()),
-        "models": {info.name: installed(info.name) for info in known_models()},
+        "cache": str(cache_home()),
+        "models": {info.name: is_installed(info.name) for info in known_models()},
     }
     for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = None
-    existing = home()
+    existing = cache_home()
     while not existing.exists():
         existing = existing.parent
     found["disk_free_gb"] = round(shutil.disk_usage(existing).free / 1e9, 1)
@@ -91,7 +91,7 @@ def doctor(json: JsonOption = False) -> None:
         print_json(found)
     else:
         for key, value in found.items():
-            say(f"{key:24} {value}")
+            print_line(f"{key:24} {value}")
     if not ready:
         raise typer.Exit(1)
 

@@ -26,7 +26,7 @@ ToolsOption = Annotated[
 TrustOption = Annotated[
     list[str] | None, typer.Option("--trust", help="Whose word lets tools act; may be repeated.")
 ]
-NamesOption = Annotated[
+HostNamesOption = Annotated[
     list[str] | None,
     typer.Option("--name", help="Host name that clients call it by; may be repeated."),
 ]
@@ -51,14 +51,14 @@ def mcp(
     ] = False,
     host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = _HOST,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = _PORT,
-    name: NamesOption = None,
+    name: HostNamesOption = None,
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help='TOML file of bearer tokens: "Ada" = "...".')
     ] = None,
     allow_code: CodeOption = False,
 ) -> None:
     """Serve an agent, its memory and its tools to any MCP client."""
-    from ..server import hosted
+    from ..server import open_hosted_agent
     from ..server.mcp_serving import read_tokens, serve_http, serve_stdio
 
     if not http and (tokens or name or (host, port) != (_HOST, _PORT)):
@@ -66,7 +66,7 @@ def mcp(
     if person is not None and tokens:
         raise SettingError("mcp: --person and --tokens both say who the client is; give one")
     make = partial(
-        hosted,
+        open_hosted_agent,
         where,
         agent,
         memory=memory,

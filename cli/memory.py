@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core import MemoryFault
-from .app import BAD, JsonOption, ViewerOption, app, print_json, say
+from .app import EXIT_USER_ERROR, JsonOption, ViewerOption, app, print_json, print_line
 
 if TYPE_CHECKING:
     from ..memory import Memory
@@ -29,28 +29,28 @@ AgentOption = Annotated[
 @memory.command()
 def verify(file: FileArgument, json: JsonOption = False) -> None:
     """Check every record's checksum and the chains; name what is damaged."""
-    from ..memory import agents, prepare
+    from ..memory import agents_in, prepare_store
     from ..store import Store
 
     with Store(file, write=False) as store:
-        prepare(store)
+        prepare_store(store)
         found = [str(damage) for damage in store.verify()]
-        names = list(agents(store)) if not found else []
+        names = list(agents_in(store)) if not found else []
     if json:
         print_json({"whole": not found, "agents": names, "damage": found})
     else:
         for line in found:
-            say(line)
+            print_line(line)
         said = "damaged; mend it with: denizens memory repair" if found else "whole"
-        say(f"{file}: {said}")
+        print_line(f"{file}: {said}")
     if found:
-        raise typer.Exit(BAD)
+        raise typer.Exit(EXIT_USER_ERROR)
 
 
 @memory.command()
 def repair(file: FileArgument, json: JsonOption = False) -> None:
     """Set damaged records aside and keep the rest; the original stays as FILE.damaged."""
-    from ..memory.repairing import repair as mend
+    from ..memory.repairing import repair_file as mend
 
     done = mend(file)
     if json:
@@ -61,12 +61,12 @@ def repair(file: FileArgument, json: JsonOption = False) -> None:
         )
         return
     if done.original is None:
-        say(f"{file}: is whole ({done.kept} records); nothing to repair")
+        print_line(f"{file}: is whole ({done.kept} records); nothing to repair")
         return
     for line in done.lost:
-        say(line)
-    say(f"{file}: {done.kept} records kept; the original is {done.original}")
-    say(f"what was set aside: {done.aside}")
+        print_line(line)
+    print_line(f"{file}: {done.kept} records kept; the original is {done.original}")
+    print_line(f"what was set aside: {done.aside}")
 
 
 @memory.command("export")
@@ -79,13 +79,13 @@ def export(
     """Write a memory as JSON Lines: all of it, or what one person may see."""
     from ..memory import export_lines
 
-    with opened(file, agent, write=False) as held:
+    with open_memory(file, agent, write=False) as held:
         count = export_lines(held, to, person=person or "")
-    say(f"{to}: {count} lines")
+    print_line(f"{to}: {count} lines")
 
 
 @memory.command("import")
-def take_in(
+def import_command(
     file: FileArgument,
     source: Annotated[Path, typer.Argument(metavar="LINES", help="What export wrote.")],
     agent: Annotated[str, typer.Option("--agent", help="Whose memory it becomes.")],
@@ -98,7 +98,7 @@ def take_in(
     read_lines(source)
     with Memory(file, agent) as made:
         count = import_lines(made, source)
-    say(f"{file}: {count} lines")
+    print_line(f"{file}: {count} lines")
 
 
 @memory.command()
@@ -112,7 +112,7 @@ def forget(
     json: JsonOption = False,
 ) -> None:
     """Erase what a person said, asked for and what is for them only; then search the file."""
-    from ..memory.forgetting import forget as erase
+    from ..memory.forgetting import erase_person as erase
 
     done = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
     total = sum(done.records.values())
@@ -126,48 +126,48 @@ def forget(
         )
     else:
         beside = "".join(f", {count} of {part}" for part, count in sorted(done.beside.items()))
-        say(f"{file}: {total} records erased{beside}")
-        say(f"searched the file for their {done.searched} texts: {done.found} found")
+        print_line(f"{file}: {total} records erased{beside}")
+        print_line(f"searched the file for their {done.searched} texts: {done.found} found")
         if done.shared:
-            say(f"{done.shared} of them are also said by what was kept")
+            print_line(f"{done.shared} of them are also said by what was kept")
         if done.named and not mentions:
-            say(f"{done.named} kept texts name them; --mentions erases these too")
+            print_line(f"{done.named} kept texts name them; --mentions erases these too")
         if done.unclear:
             given = person.split()[0]
-            say(
+            print_line(
                 f"{done.unclear} kept texts may mean them ('{given}' alone, who may be another, or "
                 "the name in another form): look at them"
             )
         for line in done.left:
-            say(line)
+            print_line(line)
     if done.found:
-        raise typer.Exit(BAD)
+        raise typer.Exit(EXIT_USER_ERROR)
 
 
 @contextmanager
-def opened(file: Path, agent: str | None, *, write: bool) -> Iterator[Memory]:
+def open_memory(file: Path, agent: str | None, *, write: bool) -> Iterator[Memory]:
     """Somebody's memory. Raises MemoryFault for writing into a run, whose replay would
     differ from then on."""
-    from ..memory import Memory, prepare
+    from ..memory import Memory, prepare_store
     from ..store import Store
 
     if write and not file.is_file():
         raise MemoryFault(f"{file}: there is no such memory file; check the path")
     with Store(file, write=write) as store:
-        prepare(store)
+        prepare_store(store)
         if write and store.get("start") is not None:
             raise MemoryFault(
                 f"{file}: is a run, and replays as it was lived; give documents and a memory "
                 "budget in its scenario, or export the memory into a file of its own"
             )
-        yield Memory(store, _one(store, agent))
+        yield Memory(store, _agent_of(store, agent))
 
 
-def _one(store: Store, agent: str | None) -> str:
+def _agent_of(store: Store, agent: str | None) -> str:
     """Whose memory is meant. Raises MemoryFault unless exactly one is."""
-    from ..memory import agents
+    from ..memory import agents_in
 
-    known = agents(store)
+    known = agents_in(store)
     if agent is None and len(known) == 1:
         return known[0]
     if agent not in known:

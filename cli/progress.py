@@ -13,21 +13,21 @@ from rich.live import Live
 from rich.text import Text
 
 from ..simulation import Simulation
-from ..simulation.progress import Meter, Reporter
+from ..simulation.progress import ProgressMeter, ProgressReporter
 
 
 @contextmanager
-def live_line(console: Console, meter: Meter) -> Iterator[None]:
+def live_line(console: Console, meter: ProgressMeter) -> Iterator[None]:
     """Redraw the meter's line while the block runs; where nothing can be redrawn, print it
     from time to time."""
     simulation = meter.simulation
     if console.is_terminal:
-        simulation.observers.append(meter.count)
-        with Live(Text(meter.line()), console=console, refresh_per_second=4) as live:
-            simulation.observers.append(lambda tick: live.update(Text(meter.line())))
+        simulation.observers.append(meter.add)
+        with Live(Text(meter.summary_line()), console=console, refresh_per_second=4) as live:
+            simulation.observers.append(lambda tick: live.update(Text(meter.summary_line())))
             yield
         return
-    simulation.observers.append(Reporter(meter, console.print))
+    simulation.observers.append(ProgressReporter(meter, console.print))
     yield
 
 

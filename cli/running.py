@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import AsksFailed, Json, RunError, RunExists, SettingError, Time, Waiting, to_json
+from ..core import (
+    ApprovalRequired,
+    AsksFailed,
+    Json,
+    RunError,
+    RunExists,
+    SettingError,
+    Time,
+    to_json,
+)
 from .app import (
-    BAD,
-    FAILED,
+    EXIT_ASKS_FAILED,
+    EXIT_USER_ERROR,
     CodeOption,
     JsonOption,
     ModelOption,
     app,
-    complain,
     console,
+    print_error,
     print_json,
-    quoted,
-    say,
+    print_line,
+    shell_quote,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +91,7 @@ def run(
     """Run a scenario from its beginning and record it in a folder."""
     from ..simulation import begin, load_scenario
 
-    wanted = load_scenario(scenario).settle(
+    wanted = load_scenario(scenario).with_overrides(
         seed=seed,
         model=model,
         planner=planner,
@@ -90,11 +99,11 @@ def run(
         device=device,
         max_tokens_per_day=max_tokens_per_day,
     )
-    end = _end(wanted, until, steps)
+    end = _end_time(wanted, until, steps)
     if end is not None and end <= wanted.start:
         raise SettingError(f"run: --until {end} is not after the scenario's start {wanted.start}")
     if forecast:
-        _foretell(wanted, end, steps, json)
+        _print_forecast(wanted, end, steps, json)
         return
     place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
     out = console()
@@ -103,26 +112,26 @@ def run(
         begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
     except RunExists as error:
         raise RunExists(
-            f"{place}: already holds a run; take it up: denizens resume {quoted(place)}, or give "
+            f"{place}: already holds a run; take it up: denizens resume {shell_quote(place)}, or give "
             "another folder with --run"
         ) from error
-    _go(begun, place, end, steps, json)
+    _run_to_end(begun, place, end, steps, json)
 
 
-def _foretell(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
-    from ..evaluation.forecast import forecast
+def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
+    from ..evaluation.forecast import forecast_cost
     from ..simulation.building import clock_of
-    from .forecasting import told
+    from .forecasting import forecast_lines
 
     ends = [] if end is None else [end]
     if steps is not None:
         ends.append(clock_of(scenario).at(steps))
-    found = forecast(scenario, min(ends), progress=console().print)
+    found = forecast_cost(scenario, min(ends), progress=console().print)
     if json:
         print_json({"forecast": found.as_json()})
         return
-    for line in told(found):
-        say(line)
+    for line in forecast_lines(found):
+        print_line(line)
 
 
 @app.command()
@@ -140,22 +149,22 @@ def resume(
     from ..simulation import resume as take_up
 
     with Run(folder) as before:
-        end = _end(before.scenario, until, steps)
+        end = _end_time(before.scenario, until, steps)
     taken = take_up(
         folder,
         max_tokens_per_day=max_tokens_per_day,
         keep_going=keep_going,
         allow_code=allow_code,
     )
-    _go(taken, folder, end, steps, json)
+    _run_to_end(taken, folder, end, steps, json)
 
 
-def _end(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
+def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
     """When to stop at the latest: what the command says, else what the scenario says."""
-    from ..simulation import moment
+    from ..simulation import parse_scenario_time
     from ..simulation.building import until_of
 
-    end = moment(until, "--until") if until else until_of(scenario)
+    end = parse_scenario_time(until, "--until") if until else until_of(scenario)
     if end is None and steps is None:
         raise SettingError("say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
     return end
@@ -169,15 +178,15 @@ def _free_folder(name: str) -> Path:
     return place
 
 
-def _go(
+def _run_to_end(
     simulation: Simulation, folder: Path, end: Time | None, steps: int | None, json: bool
 ) -> None:
     """Live until the end and say what came of it. Exit code 3 where most asks failed."""
-    from ..simulation import figures
-    from ..simulation.progress import Meter
+    from ..simulation import run_stats
+    from ..simulation.progress import ProgressMeter
     from .progress import live_line, stop_cleanly
 
-    meter = Meter(simulation, simulation.end(until=end, steps=steps))
+    meter = ProgressMeter(simulation, simulation.end(until=end, steps=steps))
     out = console()
     failed: AsksFailed | None = None
     with simulation.store:
@@ -189,65 +198,65 @@ def _go(
                 failed = error
         if not simulation.keep_going:
             failed = failed or simulation.failures.all_failed()
-        found = figures(simulation.store)
+        found = run_stats(simulation.store)
     if json:
         _print_figures(simulation, folder, found, failed)
     else:
-        _tell_end(simulation, folder, found)
+        _print_summary(simulation, folder, found)
     if failed:
-        complain(str(failed))
-        raise typer.Exit(FAILED)
+        print_error(str(failed))
+        raise typer.Exit(EXIT_ASKS_FAILED)
 
 
 def _print_figures(
     simulation: Simulation, folder: Path, found: dict[str, Json], failed: AsksFailed | None
 ) -> None:
-    from ..simulation.budget import CAP
+    from ..simulation.budget import CAP_KEY
 
     halted = simulation.halted
     stopped: Json = simulation.stopping
     more: dict[str, Json] = {}
-    if isinstance(halted, Waiting):
+    if isinstance(halted, ApprovalRequired):
         stopped = "waiting"
         more["requests"] = [to_json(request) for request in halted.requests]
     elif isinstance(halted, AsksFailed):
         stopped = "failed"
     elif halted:
-        stopped = CAP
+        stopped = CAP_KEY
     if simulation.budget.cap:
-        more["cap"] = simulation.budget.figures(simulation.step)
+        more["cap"] = simulation.budget.stats(simulation.step)
     if failed:
         more["error"] = str(failed)
     print_json({**found, "run": str(folder), "stopped": stopped, **more})
 
 
-def _tell_end(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
+def _print_summary(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
     from ..simulation import failure_lines
-    from .approving import tell_requests
-    from .spending import spending
+    from .approving import print_requests
+    from .spending import usage_lines
 
     halted = simulation.halted
-    for line in spending(found["ledger"]):
-        say(line)
-    say(
+    for line in usage_lines(found["ledger"]):
+        print_line(line)
+    print_line(
         f"{found['steps']} steps of {found['agents']} people, "
         f"{found['agent_steps_per_s']} agent-steps/s, {found['model_calls']} model calls, "
         f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
     )
     for line in failure_lines(found["failures"]):
-        say(line)
-    say(f"hash {found['hash']}")
-    if isinstance(halted, Waiting):
-        tell_requests(folder, halted.requests)
+        print_line(line)
+    print_line(f"hash {found['hash']}")
+    if isinstance(halted, ApprovalRequired):
+        print_requests(folder, halted.requests)
     elif isinstance(halted, AsksFailed):
-        say("stopped: most asks failed")
-        say(f"go on with: denizens resume {quoted(folder)}")
+        print_line("stopped: most asks failed")
+        print_line(f"go on with: denizens resume {shell_quote(folder)}")
     elif halted:
-        say(f"stopped by the cap: {halted}")
-        say(f"go on with: denizens resume {quoted(folder)} --max-tokens-per-day N")
+        print_line(f"stopped by the cap: {halted}")
+        print_line(f"go on with: denizens resume {shell_quote(folder)} --max-tokens-per-day N")
     elif simulation.stopping:
-        say(f"go on with: denizens resume {quoted(folder)}")
-    say(f"look at it: denizens view {quoted(folder)}")
+        print_line(f"go on with: denizens resume {shell_quote(folder)}")
+    print_line(f"look at it: denizens view {shell_quote(folder)}")
 
 
 @app.command()
@@ -255,25 +264,25 @@ def verify(
     folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
 ) -> None:
     """Check a run's file: checksums, the hash chain, every ask, state and memory."""
-    from ..simulation import check_run, failure_lines, figures, open_store
+    from ..simulation import check_run, failure_lines, open_store, run_stats
 
     try:
         with open_store(folder) as store:
             damage = [f"{folder}: {one}" for one in check_run(store, allow_code=allow_code)]
-            found = {} if damage else figures(store)
+            found = {} if damage else run_stats(store)
     except RunError as error:
         # A file too broken to be opened is a finding too.
         damage, found = [str(error)], {}
     if json:
         print_json({"ok": not damage, "damage": damage, **found})
     elif not damage:
-        say(f"{folder}: {found['steps']} steps, all well; hash {found['hash']}")
+        print_line(f"{folder}: {found['steps']} steps, all well; hash {found['hash']}")
         for line in failure_lines(found["failures"]):
-            say(line)
+            print_line(line)
     for one in damage:
-        complain(one)
+        print_error(one)
     if damage:
-        raise typer.Exit(BAD)
+        raise typer.Exit(EXIT_USER_ERROR)
 
 
 @app.command()
@@ -289,10 +298,10 @@ def replay(
         figures = {"steps": done.steps, "hash": done.hash, "asks": done.asks, "model_calls": 0}
         print_json({**figures, "agrees": True, "failures": done.failures})
     else:
-        say(f"{folder}: {done.steps} steps and {done.asks} asks agree; no model was called")
+        print_line(f"{folder}: {done.steps} steps and {done.asks} asks agree; no model was called")
         for line in failure_lines(done.failures):
-            say(line)
-        say(f"hash {done.hash}")
+            print_line(line)
+        print_line(f"hash {done.hash}")
 
 
 @app.command()
@@ -307,7 +316,9 @@ def fork(
     if not folder or not re.fullmatch("[0-9]+", step):
         raise SettingError(f"fork: '{source}' must be written DIR@STEP, as in runs/town@120")
     split(folder, int(step), new)
-    say(f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume {quoted(new)}")
+    print_line(
+        f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume {shell_quote(new)}"
+    )
 
 
 @app.command()
@@ -325,4 +336,4 @@ def new(name: Annotated[str, typer.Argument(metavar="NAME", help="A name.")]) ->
         raise SettingError(f"{path}: its folder does not exist; create the folder first")
     text = find_scenario("crossroads").read_text(encoding="utf-8")
     path.write_text(text.replace("crossroads", path.stem), encoding="utf-8")
-    say(f"{path}: edit it, then: denizens run {quoted(path)}")
+    print_line(f"{path}: edit it, then: denizens run {shell_quote(path)}")

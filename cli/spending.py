@@ -7,30 +7,32 @@ from typing import TypeAlias
 
 from ..core import Json
 
-AGENTS = 5
+LISTED_AGENTS = 5
 """How many of the people are listed, those who cost most first."""
 
-Row: TypeAlias = tuple[str, tuple[str, ...]]
+TableRow: TypeAlias = tuple[str, tuple[str, ...]]
 
-_HEADS = ("calls", "read", "reused", "written", "seconds")
+_USAGE_HEADS = ("calls", "read", "reused", "written", "seconds")
 
 
-def spending(ledger: Json) -> Iterator[str]:
+def usage_lines(ledger: Json) -> Iterator[str]:
     """Lines of a table: by kind of ask, by the dearest people, in total; none for a run
     that asked no model. ``ledger`` is what ``summary`` gives."""
     if not ledger["total"]["calls"]:
         return
-    kinds = [(name, _cells(sums)) for name, sums in ledger["by_kind"].items()]
+    kinds = [(name, _usage_cells(sums)) for name, sums in ledger["by_kind"].items()]
     listed = list(ledger["by_agent"].items())
-    people = [(name, _cells(sums)) for name, sums in listed[:AGENTS]]
-    rest = [sums for _, sums in listed[AGENTS:]]
+    people = [(name, _usage_cells(sums)) for name, sums in listed[:LISTED_AGENTS]]
+    rest = [sums for _, sums in listed[LISTED_AGENTS:]]
     if rest:
         whole = {key: sum(sums[key] for sums in rest) for key in rest[0]}
-        people.append((f"{len(rest)} more", _cells(whole)))
-    yield from table(_HEADS, [kinds, people, [("in all", _cells(ledger["total"]))]])
+        people.append((f"{len(rest)} more", _usage_cells(whole)))
+    yield from table_lines(
+        _USAGE_HEADS, [kinds, people, [("in all", _usage_cells(ledger["total"]))]]
+    )
 
 
-def table(heads: Sequence[str], groups: Sequence[Sequence[Row]]) -> Iterator[str]:
+def table_lines(heads: Sequence[str], groups: Sequence[Sequence[TableRow]]) -> Iterator[str]:
     """Lines of aligned columns under their heads; an empty line between groups of rows."""
     rows = [row for group in groups for row in group]
     first = max(len(name) for name, _ in rows)
@@ -47,7 +49,7 @@ def table(heads: Sequence[str], groups: Sequence[Sequence[Row]]) -> Iterator[str
             yield line(name, cells)
 
 
-def _cells(sums: Json) -> tuple[str, ...]:
+def _usage_cells(sums: Json) -> tuple[str, ...]:
     share = sums["tokens_reused"] / max(1, sums["tokens_in"])
     return (
         f"{sums['calls']:,}",

@@ -10,17 +10,17 @@ from typing import Annotated
 
 import typer
 
-from ..core import Line, Request
+from ..core import ApprovalRequest, Utterance
 from .app import (
-    FAILED,
+    EXIT_ASKS_FAILED,
     CodeOption,
     JsonOption,
     ModelOption,
     app,
-    complain,
     console,
+    print_error,
     print_json,
-    say,
+    print_line,
 )
 from .running import FolderArgument
 
@@ -50,9 +50,9 @@ def interview(
         failure = {"failure": reply.failure.detail} if reply.failure else {}
         print_json({**told, **failure})
     elif reply.failure is None:
-        say(f"{agent}: {reply.text}")
+        print_line(f"{agent}: {reply.text}")
     if reply.failure:
-        complain(f"no answer: {reply.failure.detail}")
+        print_error(f"no answer: {reply.failure.detail}")
         raise typer.Exit(1)
 
 
@@ -68,24 +68,28 @@ def chat(
 ) -> None:
     """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk. Exit code 3 where
     no message got an answer."""
-    from ..simulation import load_scenario, wake
+    from ..simulation import agent_from_scenario, load_scenario
     from ..store import Store
 
-    wanted = load_scenario(scenario).settle(model=model)
+    wanted = load_scenario(scenario).with_overrides(model=model)
     with Store(memory if memory is not None else ":memory:") as store:
-        mind = wake(wanted, agent, store)
+        mind = agent_from_scenario(wanted, agent, store)
         console().print(f"{mind.id} listens. (An empty line ends the talk.)")
-        session: list[Line] = []
+        session: list[Utterance] = []
         failed = answered = 0
-        for text in _lines():
+        for text in _typed_lines():
             pieces: list[str] = []
             reply = mind.chat(
-                text, person, session=session, on_text=partial(_show, pieces), approve=ask_for_leave
+                text,
+                person,
+                session=session,
+                on_text=partial(_print_piece, pieces),
+                approve=ask_approval,
             )
             if reply.failure:
                 if pieces:
                     typer.echo()
-                complain(f"no answer: {reply.failure.detail}")
+                print_error(f"no answer: {reply.failure.detail}")
                 failed += 1
                 continue
             answered += 1
@@ -96,12 +100,12 @@ def chat(
                 console().print(f"({'; '.join(reply.sources)})", highlight=False)
             now = reply.step.records[-1].created if reply.step.records else None
             if now is not None:
-                session += [Line(person, text, now), Line(mind.id, reply.text, now)]
+                session += [Utterance(person, text, now), Utterance(mind.id, reply.text, now)]
     if failed and not answered:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_ASKS_FAILED)
 
 
-def _lines() -> Iterator[str]:
+def _typed_lines() -> Iterator[str]:
     """What is typed, line by line, until an empty line or the end."""
     while True:
         if sys.stdin.isatty():
@@ -112,13 +116,13 @@ def _lines() -> Iterator[str]:
         yield text
 
 
-def ask_for_leave(request: Request) -> bool:
+def ask_approval(request: ApprovalRequest) -> bool:
     """Ask whoever types for their leave to a call."""
     typer.echo(f"\n{request}\nAllow it? [y/N] ", nl=False)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _show(pieces: list[str], piece: str) -> None:
+def _print_piece(pieces: list[str], piece: str) -> None:
     if piece:
         pieces.append(piece)
         typer.echo(piece, nl=False)

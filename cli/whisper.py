@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..core import Input, SettingError
-from .app import app, quoted, say
+from .app import app, print_line, shell_quote
 from .running import FolderArgument
 
 
@@ -21,15 +21,17 @@ def whisper(
 ) -> None:
     """Put a thought into somebody's mind; it comes to it at the run's next step."""
     from ..simulation import Journal, Run, open_store
-    from ..simulation.scenario import called
+    from ..simulation.scenario import match_name
 
     if not text.strip():
         raise SettingError("whisper: the thought is empty; say something")
     with Run(folder) as run:
-        who = called(agent, list(run.people))
+        who = match_name(agent, list(run.people))
     with open_store(folder, write=True) as store:
         journal = Journal(store)
         # What was answered in a step that has begun rests on its inputs.
-        step = journal.steps + journal.begun
+        step = journal.steps + journal.has_pending
         journal.add_input(step, Input(kind="whisper", to=who, text=text))
-    say(f"{who} will think of it at step {step}; go on with: denizens resume {quoted(folder)}")
+    print_line(
+        f"{who} will think of it at step {step}; go on with: denizens resume {shell_quote(folder)}"
+    )

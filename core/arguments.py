@@ -25,11 +25,11 @@ from .errors import ArgumentError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LONGEST_PATH = 4_096  # bytes that Linux takes; a longer text is no path but a document
-_SHOWN = 60
-_LOOKED_AT = 20  # items of a sequence
+_MAX_PATH_BYTES = 4_096  # bytes that Linux takes; a longer text is no path but a document
+_MAX_SHOWN = 60
+_MAX_ITEMS_CHECKED = 20  # items of a sequence
 # What makes the thing of a name, for those who gave the name itself.
-_MAKERS = {
+_CONSTRUCTORS = {
     "Scenario": "load_scenario({})",
     "Model": "load_model({})",
     "Persona": "Persona(name={})",
@@ -57,11 +57,11 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         if "hints" not in known:
-            known["hints"] = _hints(function)
+            known["hints"] = _parameter_types(function)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentError(f"{_name(function)}(): {error}") from None
+            raise ArgumentError(f"{_function_name(function)}(): {error}") from None
         for name, value in bound.arguments.items():
             hint = known["hints"].get(name)
             parameter = signature.parameters[name]
@@ -70,13 +70,13 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
             many = parameter.kind is parameter.VAR_POSITIONAL
             for one in value if many else (value,):
                 if parameter.kind is not parameter.VAR_KEYWORD:
-                    _check(function, name, one, hint)
+                    _check_argument(function, name, one, hint)
         return function(*args, **kwargs)
 
     return checked
 
 
-def _hints(function: Callable[..., object]) -> dict[str, Any]:
+def _parameter_types(function: Callable[..., object]) -> dict[str, Any]:
     """The types of the parameters; those that cannot be found at run time are not checked."""
     try:
         return get_type_hints(function)
@@ -92,25 +92,25 @@ def _hints(function: Callable[..., object]) -> dict[str, Any]:
         return found
 
 
-def _name(function: Callable[..., object]) -> str:
+def _function_name(function: Callable[..., object]) -> str:
     qualified = function.__qualname__.removesuffix(".__init__")
     return qualified.rpartition("<locals>.")[2]
 
 
-def _check(function: Callable[..., object], name: str, value: object, hint: Any) -> None:
-    if not _fits(value, hint):
-        fault = f"{_name(function)}(): '{name}' must be {_told(hint)}, not {_shown(value)}"
-        makers = [_MAKERS[kind] for kind in _classes(hint) if kind in _MAKERS]
+def _check_argument(function: Callable[..., object], name: str, value: object, hint: Any) -> None:
+    if not _matches_type(value, hint):
+        fault = f"{_function_name(function)}(): '{name}' must be {_type_name(hint)}, not {_value_text(value)}"
+        makers = [_CONSTRUCTORS[kind] for kind in _class_names(hint) if kind in _CONSTRUCTORS]
         if isinstance(value, str) and makers:
-            fault = f"{fault}; write {makers[0].format(ascii(value[:_SHOWN]))}"
+            fault = f"{fault}; write {makers[0].format(ascii(value[:_MAX_SHOWN]))}"
         raise ArgumentError(fault)
-    if isinstance(value, str) and _is_path(hint) and not _could_be_path(value):
+    if isinstance(value, str) and _is_path(hint) and not _is_valid_path(value):
         raise ArgumentError(
-            f"{_name(function)}(): '{name}' is no path that a system takes: {_shown(value)}"
+            f"{_function_name(function)}(): '{name}' is no path that a system takes: {_value_text(value)}"
         )
 
 
-def _classes(hint: Any) -> list[str]:
+def _class_names(hint: Any) -> list[str]:
     """The names of the classes that a type allows."""
     ways = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     return [getattr(way, "__name__", "") for way in ways]
@@ -120,19 +120,19 @@ def _is_path(hint: Any) -> bool:
     return hint is Path or Path in get_args(hint)
 
 
-def _could_be_path(text: str) -> bool:
+def _is_valid_path(text: str) -> bool:
     try:
-        return "\0" not in text and len(text.encode()) < _LONGEST_PATH
+        return "\0" not in text and len(text.encode()) < _MAX_PATH_BYTES
     except UnicodeEncodeError:
         return False
 
 
-def _fits(value: object, hint: Any) -> bool:
+def _matches_type(value: object, hint: Any) -> bool:
     if hint is Any or hint is object or isinstance(hint, (TypeVar, ParamSpec)):
         return True
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return any(_fits(value, way) for way in get_args(hint))
+        return any(_matches_type(value, way) for way in get_args(hint))
     if origin is Literal:
         return value in get_args(hint)
     if hint is None or hint is type(None):
@@ -150,30 +150,30 @@ def _fits(value: object, hint: Any) -> bool:
         "typing",
         "collections.abc",
     ):
-        return all(hasattr(value, member) for member in _members(kind))
+        return all(hasattr(value, member) for member in _protocol_members(kind))
     if kind in (collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection):
         # A str is a sequence of its letters, which nobody means.
-        return _holds(value, kind, get_args(hint)) and not isinstance(value, str | bytes)
-    return isinstance(value, kind) or _like(value, kind)
+        return _is_sequence_of(value, kind, get_args(hint)) and not isinstance(value, str | bytes)
+    return isinstance(value, kind) or _has_methods_of(value, kind)
 
 
-def _like(value: object, kind: type) -> bool:
+def _has_methods_of(value: object, kind: type) -> bool:
     """Whether something has every public method of a class of ours, and may stand for it."""
     methods = [name for name, one in vars(kind).items() if callable(one) and name[:1] != "_"]
     ours = kind.__module__.startswith(__name__.partition(".")[0] + ".")
     return ours and bool(methods) and all(callable(getattr(value, m, None)) for m in methods)
 
 
-def _holds(value: object, kind: type, items: tuple[Any, ...]) -> bool:
+def _is_sequence_of(value: object, kind: type, items: tuple[Any, ...]) -> bool:
     """Whether it is such a sequence; of a list or tuple the first items are looked at."""
     if not isinstance(value, kind):
         return False
     if not isinstance(value, list | tuple) or len(items) != 1:
         return True
-    return all(_fits(one, items[0]) for one in value[:_LOOKED_AT])
+    return all(_matches_type(one, items[0]) for one in value[:_MAX_ITEMS_CHECKED])
 
 
-def _members(protocol: type) -> set[str]:
+def _protocol_members(protocol: type) -> set[str]:
     found: set[str] = set()
     for base in protocol.__mro__:
         if getattr(base, "_is_protocol", False):
@@ -182,11 +182,11 @@ def _members(protocol: type) -> set[str]:
     return found
 
 
-def _told(hint: Any) -> str:
+def _type_name(hint: Any) -> str:
     """A type as a reader writes it."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_told(way) for way in get_args(hint)))
+        return " or ".join(dict.fromkeys(_type_name(way) for way in get_args(hint)))
     if origin is Literal:
         return "one of " + ", ".join(map(repr, get_args(hint)))
     if hint is type(None):
@@ -194,13 +194,13 @@ def _told(hint: Any) -> str:
     name = str(getattr(origin or hint, "__name__", hint))
     items = get_args(hint)
     if origin in (collections.abc.Sequence, collections.abc.Iterable) and len(items) == 1:
-        return f"{name} of {_told(items[0])}"
+        return f"{name} of {_type_name(items[0])}"
     return name
 
 
-def _shown(value: object) -> str:
+def _value_text(value: object) -> str:
     kind = type(value).__name__
     if isinstance(value, str | int | float | bytes):
-        text = ascii(value[:_SHOWN] if isinstance(value, str | bytes) else value)[:_SHOWN]
+        text = ascii(value[:_MAX_SHOWN] if isinstance(value, str | bytes) else value)[:_MAX_SHOWN]
         return f"{kind} ({text})"
     return "None" if value is None else kind

@@ -186,12 +186,12 @@ class Completion:
         breaks a rule of the type that no schema can say."""
         from pydantic import ValidationError
 
-        from .schemas import first_fault, validated
+        from .schemas import first_error, validate_as
 
         try:
-            return validated(model, self.data)
+            return validate_as(model, self.data)
         except ValidationError as error:
-            where, told = first_fault(error)
+            where, told = first_error(error)
             field = where or "the whole"
             return Failed(reason="schema", detail=f"field '{field}' of the answer: {told}")
 
@@ -261,7 +261,7 @@ class Recalled:
     audience: tuple[AgentId, ...] = ()
 
 
-Fault: TypeAlias = Literal[
+ToolErrorReason: TypeAlias = Literal[
     "",
     "unknown",
     "arguments",
@@ -291,7 +291,7 @@ class ToolResult:
     value: Json = None
     error: str = ""
     receipt: str = ""
-    reason: Fault = ""
+    reason: ToolErrorReason = ""
     sources: tuple[str, ...] = ()
     audience: tuple[AgentId, ...] = ()
     kind: Literal["tool_result"] = "tool_result"

@@ -29,7 +29,7 @@ class Clock:
         return max(0, -((self.start - moment) // timedelta(seconds=self.step_seconds)))
 
 
-def time_fault(at: object, name: str = "time") -> str:
+def time_error(at: object, name: str = "time") -> str:
     """Why a value cannot be a moment of the world's clock; empty when it can.
 
     The one rule wherever a time enters: a datetime without a time zone. Converting one would

@@ -21,26 +21,26 @@ PLANNER_METHODS = ("decide",)
 WORLD_METHODS = ("enter", "leave", "affordances", "observe", "step", "tell", "save", "load")
 
 _ROOT = __name__.partition(".")[0]
-_foreign: ContextVar[bool] = ContextVar("foreign_code", default=True)
+_foreign_allowed: ContextVar[bool] = ContextVar("foreign_code", default=True)
 
 
 @contextmanager
-def foreign_code(allowed: bool) -> Iterator[None]:
+def allow_foreign_code(allowed: bool) -> Iterator[None]:
     """Within it, whether names may load code that is not the package's own (by default yes:
     the caller gave the name). An inner one never allows more than the outer."""
-    token = _foreign.set(allowed and _foreign.get())
+    token = _foreign_allowed.set(allowed and _foreign_allowed.get())
     try:
         yield
     finally:
-        _foreign.reset(token)
+        _foreign_allowed.reset(token)
 
 
-def foreign_allowed() -> bool:
+def foreign_code_allowed() -> bool:
     """Whether code that is not the package's own may be loaded here."""
-    return _foreign.get()
+    return _foreign_allowed.get()
 
 
-def is_own(name: str) -> bool:
+def is_package_name(name: str) -> bool:
     """Whether a name means something of the package itself.
 
     >>> is_own("denizens.planners:Daily"), is_own("castle:Castle"), is_own("denizensx:A")
@@ -49,11 +49,11 @@ def is_own(name: str) -> bool:
     return name.partition(":")[0].partition(".")[0] == _ROOT
 
 
-def module_named(name: str, what: str) -> ModuleType:
+def import_named_module(name: str, what: str) -> ModuleType:
     """The module of ``package.module:attribute``, imported. ``what`` says in errors what is
     named. Raises CodeNotAllowed, ImportError where there is none, and SettingError where its own
     code fails."""
-    if not _foreign.get() and not is_own(name):
+    if not _foreign_allowed.get() and not is_package_name(name):
         raise CodeNotAllowed(
             f"{what} '{name}' is code that this file names and that would run on your machine; if "
             "the file is yours, or you trust who made it: --allow-code, in Python allow_code=True"
@@ -68,7 +68,7 @@ def module_named(name: str, what: str) -> ModuleType:
         ) from error
 
 
-def require_found_first(name: str, folder: Path, where: str) -> None:
+def require_unshadowed(name: str, folder: Path, where: str) -> None:
     """Refuse a name whose module beside a file is hidden by another one of that name, as one of
     another folder that was imported before: it would be taken in silence. Raises SettingError."""
     top = name.partition(":")[0].partition(".")[0]
@@ -91,21 +91,25 @@ def require_class(found: object, methods: Sequence[str], where: str, *, function
     """Refuse what is no class with these methods; with ``function`` a function of the user's
     own that makes such an object will do. Raises SettingError before anything is called."""
     if isinstance(found, type):
-        absent = lacks(found, methods)
+        absent = missing_methods(found, methods)
         if absent:
             raise SettingError(f"{where}: class {found.__name__} has no {', '.join(absent)}")
         return
-    ours = isinstance(found, FunctionType) and _foreign.get() and _users(found.__module__)
+    ours = (
+        isinstance(found, FunctionType)
+        and _foreign_allowed.get()
+        and _is_user_module(found.__module__)
+    )
     if not (function and ours):
         kinds = "a class, or a function of your own that makes one," if function else "a class"
         raise SettingError(f"{where}: is not {kinds} with the methods {', '.join(methods)}")
 
 
-def lacks(found: object, methods: Sequence[str]) -> list[str]:
+def missing_methods(found: object, methods: Sequence[str]) -> list[str]:
     """Those of the methods that something has not."""
     return [name for name in methods if not callable(getattr(found, name, None))]
 
 
-def _users(module: str) -> bool:
+def _is_user_module(module: str) -> bool:
     top = module.partition(".")[0]
     return top != _ROOT and top not in sys.stdlib_module_names

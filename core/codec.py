@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .arguments import check_arguments
 from .asks import Answer, Ask
 from .errors import ArgumentError, DataError, SettingError
-from .schemas import first_fault, is_type
-from .settings import nearest
-from .text import repaired
+from .schemas import first_error, is_type
+from .settings import did_you_mean
+from .text import replace_surrogates
 from .words import Json
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 @cache
-def _adapter(cls: Hashable) -> TypeAdapter[Json]:
+def _record_adapter(cls: Hashable) -> TypeAdapter[Json]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(cast(type[Json], cls))
 
 
 @cache
-def _asks() -> TypeAdapter[Ask]:
+def _ask_adapter() -> TypeAdapter[Ask]:
     from typing import Annotated
 
     from pydantic import Field, TypeAdapter
@@ -41,7 +41,7 @@ def _asks() -> TypeAdapter[Ask]:
 
 
 @cache
-def _answers() -> TypeAdapter[Answer]:
+def _answer_adapter() -> TypeAdapter[Answer]:
     from typing import Annotated
 
     from pydantic import Field, TypeAdapter
@@ -54,36 +54,36 @@ def to_json(value: object) -> Json:
     from pydantic_core import PydanticSerializationError
 
     try:
-        data = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+        data = _record_adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
     except (PydanticSerializationError, UnicodeDecodeError) as error:
         told = f"a {type(value).__name__} does not fit into JSON: {error}"
         raise ArgumentError(f"to_json(): {told}") from error
-    _drop_later(value, data)
+    _drop_defaults(value, data)
     return data
 
 
-def _drop_later(value: object, data: Json) -> None:
+def _drop_defaults(value: object, data: Json) -> None:
     """Take out the fields that came later where they hold their default, at any depth, so
     that records of old runs keep their digests."""
     cls = cast(Hashable, type(value))
     if isinstance(value, tuple):
         for one, part in zip(value, data):
-            _drop_later(one, part)
-    elif names := _defaults(cls):
+            _drop_defaults(one, part)
+    elif names := _field_defaults(cls):
         for name, default in names.items():
             inner = getattr(value, name)
             if isinstance(inner, tuple) or is_dataclass(inner):
-                _drop_later(inner, data[name])
-            if name in _later(cls) and inner == default:
+                _drop_defaults(inner, data[name])
+            if name in _omitted_fields(cls) and inner == default:
                 del data[name]
 
 
-def _later(cls: Hashable) -> tuple[str, ...]:
+def _omitted_fields(cls: Hashable) -> tuple[str, ...]:
     return getattr(cls, "LATER", ())
 
 
 @cache
-def _defaults(cls: Hashable) -> dict[str, object]:
+def _field_defaults(cls: Hashable) -> dict[str, object]:
     known = fields(cast(type[Any], cls)) if is_dataclass(cls) else ()
     return {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
@@ -98,28 +98,30 @@ def from_json(cls: type[T], data: Json) -> T:
     """
     if not is_type(cls):
         raise ArgumentError(f"from_json(): 'cls' must be a class, not {type(cls).__name__}")
-    return cast(T, _read(_adapter(cast(Hashable, cls)), data, getattr(cls, "__name__", str(cls))))
+    return cast(
+        T, _validate(_record_adapter(cast(Hashable, cls)), data, getattr(cls, "__name__", str(cls)))
+    )
 
 
-def _read(adapter: TypeAdapter[T], data: Json, what: str) -> T:
+def _validate(adapter: TypeAdapter[T], data: Json, what: str) -> T:
     from pydantic import ValidationError
 
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
-        where, told = first_fault(error)
+        where, told = first_error(error)
         field = f"field '{where}': " if where else ""
         raise DataError(f"no {what}: {field}{told}") from error
 
 
 def ask_from_json(data: Json) -> Ask:
     """Any ask, told apart by its ``kind``. Raises DataError for what is none."""
-    return _read(_asks(), data, "ask")
+    return _validate(_ask_adapter(), data, "ask")
 
 
 def answer_from_json(data: Json) -> Answer:
     """Any answer, told apart by its ``kind``. Raises DataError for what is none."""
-    return _read(_answers(), data, "answer")
+    return _validate(_answer_adapter(), data, "answer")
 
 
 def canonical(data: Json) -> str:
@@ -133,7 +135,7 @@ def canonical(data: Json) -> str:
         text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(f"canonical(): does not fit into JSON: {error}") from error
-    return text if text.isascii() else repaired(text)
+    return text if text.isascii() else replace_surrogates(text)
 
 
 def digest(data: Json) -> str:
@@ -145,11 +147,11 @@ def digest_text(text: str) -> str:
     """blake2b (128 bits, hex) of a text; of half a character U+FFFD counts."""
     if not isinstance(text, str):
         raise ArgumentError(f"digest_text(): 'text' must be str, not {type(text).__name__}")
-    return blake2b(repaired(text).encode(), digest_size=16).hexdigest()
+    return blake2b(replace_surrogates(text).encode(), digest_size=16).hexdigest()
 
 
 @check_arguments
-def checked(cls: type[T], data: Json, source: Path | str) -> T:
+def build_settings(cls: type[T], data: Json, source: Path | str) -> T:
     """Build a settings record, refusing unknown keys and naming the file and the field.
 
     Raises SettingError.
@@ -161,9 +163,9 @@ def checked(cls: type[T], data: Json, source: Path | str) -> T:
         raise SettingError(f"{source}: must be a table of named values, not {kind}; mend it")
     _refuse_unknown(data, cls, source, "")
     try:
-        made = cast(T, _adapter(cast(Hashable, cls)).validate_python(data))
+        made = cast(T, _record_adapter(cast(Hashable, cls)).validate_python(data))
     except ValidationError as error:
-        where, told = first_fault(error)
+        where, told = first_error(error)
         field = where or cls.__name__
         raise SettingError(f"{source}: field '{field}': {told}; mend it") from error
     _refuse_unknown_inside(data, made, source, "")
@@ -174,7 +176,7 @@ def _refuse_unknown(data: Json, cls: type, source: Path | str, where: str) -> No
     known = [field.name for field in fields(cls)]
     for key in data:
         if key not in known:
-            hint = f"{nearest(key, known)}; known: {', '.join(known)}"
+            hint = f"{did_you_mean(key, known)}; known: {', '.join(known)}"
             raise SettingError(f"{source}: unknown key '{where}{key}'{hint}")
 
 

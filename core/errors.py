@@ -33,7 +33,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .minds import Request
+    from .minds import ApprovalRequest
 
 
 class DenizensError(Exception):
@@ -104,15 +104,15 @@ class RunLocked(RunError):
     """Another process is writing this store."""
 
 
-class Waiting(RunError):
+class ApprovalRequired(RunError):
     """A call waits for a person to allow it; the run goes on from there once it is answered."""
 
-    def __init__(self, message: str, requests: tuple[Request, ...] = ()) -> None:
+    def __init__(self, message: str, requests: tuple[ApprovalRequest, ...] = ()) -> None:
         super().__init__(message)
         self.requests = requests
 
 
-class CapReached(RunError):
+class BudgetExceeded(RunError):
     """A simulated day has cost as many tokens as it may."""
 
 

@@ -17,9 +17,9 @@ from .words import AgentId
 EVERYBODY = "*"
 """In the place of a person: what anybody may hear, and no more. Nobody can be called so."""
 
-REDACTED = "(something that is not for all who listen)"
+REDACTED_TEXT = "(something that is not for all who listen)"
 """What a thought is given of a line that not all who listen to it may hear."""
-UNKNOWN = "unknown:"
+UNKNOWN_SOURCE = "unknown:"
 """The source of words of which nobody wrote down whose they rest on: an agent's own from before
 there were labels, and lines in its mouth that it does not remember."""
 
@@ -37,7 +37,7 @@ class Label:
     audience: Audience = ()
 
 
-def join(labels: Iterable[Label], owner: AgentId) -> Label:
+def join_labels(labels: Iterable[Label], owner: AgentId) -> Label:
     """The label of what is made of things with these labels; what is for no one alike is for
     its ``owner`` alone, who is no source: own words that come back are one's own.
 
@@ -50,10 +50,10 @@ def join(labels: Iterable[Label], owner: AgentId) -> Label:
         sources.update(label.sources)
         audiences.append(label.audience)
     sources.discard(owner)
-    return Label(tuple(sorted(sources)), shared_audience(audiences, owner))
+    return Label(tuple(sorted(sources)), intersect_audiences(audiences, owner))
 
 
-def shared_audience(audiences: Iterable[Audience], owner: AgentId) -> Audience:
+def intersect_audiences(audiences: Iterable[Audience], owner: AgentId) -> Audience:
     """For whom something made of several things is: those for whom every one of them is;
     the owner alone when nobody is left.
 
@@ -78,7 +78,7 @@ def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
     return not people or people.issuperset(listeners)
 
 
-def source_of(name: AgentId) -> str:
+def source_name(name: AgentId) -> str:
     """The source that somebody's name stands for; nobody passes for a document or a tool.
 
     >>> source_of("Ada"), source_of("tool:bank")
@@ -87,17 +87,17 @@ def source_of(name: AgentId) -> str:
     return f"person:{name}" if ":" in name else name
 
 
-def sources_of(record: Record, owner: AgentId) -> tuple[str, ...]:
+def record_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
     """Whose words a record holds besides its owner's: those written with it, else of who said
     it, and of the document that it is a piece of."""
     if record.sources is not None:
         return record.sources
-    return plain_sources(record, owner)
+    return implied_sources(record, owner)
 
 
-def plain_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
+def implied_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
     """Whose words a record holds by what it is: its document's, and of who said or gave it."""
-    found = [] if record.who in ("", owner) else [source_of(record.who)]
+    found = [] if record.who in ("", owner) else [source_name(record.who)]
     if record.kind == "document":
         found.append(f"document:{record.episode or record.source or record.id}")
     elif record.kind == "observation" and ":" in record.who:
@@ -105,13 +105,13 @@ def plain_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def label_of(record: Record, owner: AgentId) -> Label:
+def record_label(record: Record, owner: AgentId) -> Label:
     """The label of a record in the memory of ``owner``."""
-    return Label(sources_of(record, owner), record.audience)
+    return Label(record_sources(record, owner), record.audience)
 
 
-def with_label(record: Record, label: Label, owner: AgentId) -> Record:
+def apply_label(record: Record, label: Label, owner: AgentId) -> Record:
     """A record of ``owner`` under a label: its sources are written with it only where they are
     others than it has by what it is."""
-    plain = label.sources == plain_sources(record, owner)
+    plain = label.sources == implied_sources(record, owner)
     return replace(record, audience=label.audience, sources=None if plain else label.sources)

@@ -11,14 +11,14 @@ from .errors import SettingError
 from .labels import Label
 from .persona import Persona
 from .records import Record
-from .scene import Action, Affordance, Event, Line, Observation
+from .scene import Action, Affordance, Event, Observation, Utterance
 from .seed import Seed
-from .thought import Asked, Thought
+from .thought import AnsweredAsk, Thought
 from .words import Address, AgentId, Json, RecordId, Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class ScheduleEntry:
     """A stretch of a day's schedule: from ``start``, ``minutes`` long, do ``doing`` at
     ``place`` (empty: not yet chosen). ``fine`` marks a 5-to-15-minute action made out of a
     longer block."""
@@ -50,8 +50,8 @@ class AgentState:
     currently: str = ""
     day: str = ""
     plan: tuple[str, ...] = ()
-    schedule: tuple[Slot, ...] = ()
-    doing: Slot | None = None
+    schedule: tuple[ScheduleEntry, ...] = ()
+    doing: ScheduleEntry | None = None
     asleep: bool = False
     perceived: tuple[str, ...] = ()
     cooldowns: Mapping[AgentId, Time] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Situation:
     listeners: tuple[AgentId, ...] = ()
 
 
-Given: TypeAlias = Record | Event | Line | Input
+ThoughtInput: TypeAlias = Record | Event | Utterance | Input
 """A part of what a thought was given, on which something that it writes may rest."""
 
 
@@ -136,7 +136,7 @@ class Decision:
     embedded: Mapping[RecordId, tuple[float, ...]] = field(default_factory=dict)
     used: tuple[RecordId, ...] = ()
     why: str = ""
-    rests_on: Mapping[RecordId, tuple[Given, ...]] = field(default_factory=dict)
+    rests_on: Mapping[RecordId, tuple[ThoughtInput, ...]] = field(default_factory=dict)
 
 
 class Planner(Protocol):
@@ -148,7 +148,7 @@ class Planner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ApprovalRequest:
     """A call that waits for a person: who wants to call what, why, and after reading whose
     words. ``because`` says why a person is asked; with ``doubt`` the call had begun when its
     process ended, and nobody knows whether it was done. ``person`` is for whom it is made
@@ -189,7 +189,7 @@ class Approval:
             )
 
 
-Approver: TypeAlias = Callable[[Request], Approval | bool | None]
+Approver: TypeAlias = Callable[[ApprovalRequest], Approval | bool | None]
 """Answers a request at once; None leaves it waiting."""
 
 
@@ -204,13 +204,13 @@ class Step:
     embedded: Mapping[RecordId, tuple[float, ...]] = field(default_factory=dict)
     used: tuple[RecordId, ...] = ()
     why: str = ""
-    asks: tuple[Asked, ...] = ()
+    asks: tuple[AnsweredAsk, ...] = ()
     stopped: Literal["", "budget"] = ""
     beside: tuple[tuple[str, Json], ...] = ()
     """Lines for the logs beside the memory's records: (log, line)."""
 
 
-Resolve: TypeAlias = Literal["answer", "ask", "unknown", "hand_over", "failed", "waiting"]
+Resolution: TypeAlias = Literal["answer", "ask", "unknown", "hand_over", "failed", "waiting"]
 """What was decided on a line: to answer, ask back, say that one does not know, or hand over;
 or that no answer could be made, or that it waits for a person."""
 
@@ -231,10 +231,10 @@ class Reply:
 
     text: str
     step: Step
-    waits: tuple[Request, ...] = ()
+    waits: tuple[ApprovalRequest, ...] = ()
     cited: tuple[RecordId, ...] = ()
     receipts: tuple[str, ...] = ()
     held: float | None = None
-    resolve: Resolve = "answer"
+    resolve: Resolution = "answer"
     sources: tuple[str, ...] = ()
     failure: Failed | None = None

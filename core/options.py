@@ -10,9 +10,9 @@ from .arguments import check_arguments
 from .asks import Option
 from .words import Json
 
-PARAMETERS = 12  # of a tool; more of them tell no more what it is for
+MAX_PARAMETERS = 12  # of a tool; more of them tell no more what it is for
 
-NONE = Option("none of these")
+NONE_OF_THESE = Option("none of these")
 """The option that all others are wrong; an engine gives it the probability that they are.
 
 It is told by being equal to this one, so nothing else about it is scored."""
@@ -33,16 +33,18 @@ def tool_option(name: str, description: str, parameters: Json = None) -> Option:
     """
     inner = parameters.get("properties") if isinstance(parameters, Mapping) else None
     fields: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
-    lines = [f"{in_words(name)}: {' '.join(description.split())}"]
-    for field, schema in [*fields.items()][:PARAMETERS]:
+    lines = [f"{identifier_to_words(name)}: {' '.join(description.split())}"]
+    for field, schema in [*fields.items()][:MAX_PARAMETERS]:
         about = schema.get("description", "") if isinstance(schema, Mapping) else ""
         told = " ".join(str(about).split())
-        lines.append(f"- {in_words(field)}: {told}" if told else f"- {in_words(field)}")
+        lines.append(
+            f"- {identifier_to_words(field)}: {told}" if told else f"- {identifier_to_words(field)}"
+        )
     return Option(name, "\n".join(lines))
 
 
 @check_arguments
-def in_words(name: str) -> str:
+def identifier_to_words(name: str) -> str:
     """An identifier as words: dots, dashes, underscores and humps become spaces.
 
     >>> in_words("get_userName.now")

@@ -47,7 +47,7 @@ _COLORS = {"white": "ffffff", "black": "000000", "snow": "fffafa", "whitesmoke":
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Style:
     """What a tag makes of its content: ``gone`` holds for all in it, the rest may be set
     anew by what is inside."""
 
@@ -80,7 +80,7 @@ class OpenTags:
     """
 
     def __init__(self) -> None:
-        self._looks = [_Look()]
+        self._looks = [_Style()]
         self._names = [""]
         self._places: dict[str, list[int]] = {}
         self._styled = False
@@ -153,8 +153,8 @@ class OpenTags:
 
 
 def _changed(
-    look: _Look, name: str, attributes: str, styled: bool, sheet: Mapping[str, bool]
-) -> _Look:
+    look: _Style, name: str, attributes: str, styled: bool, sheet: Mapping[str, bool]
+) -> _Style:
     """The look inside a tag."""
     low = attributes.lower()
     if styled and not look.styled:

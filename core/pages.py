@@ -38,7 +38,7 @@ _UNSEEN = re.compile("(\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f)|[\U000e
 
 
 @dataclass(frozen=True, slots=True)
-class PageBlock:
+class HtmlBlock:
     """A paragraph, list item or table row of a page: its text, the headings above it
     (outermost first) and the first and last line of its source, counted from 1."""
 
@@ -49,7 +49,7 @@ class PageBlock:
 
 
 @check_arguments
-def page_blocks(source: str) -> list[PageBlock]:
+def html_blocks(source: str) -> list[HtmlBlock]:
     """The blocks of an HTML page in their order. What a page does not show to people is left
     out: scripts, styles, comments, and what its own tags and the plain rules of its own style
     sheets hide (see ``OpenTags``).
@@ -91,7 +91,7 @@ class _Page:
     """Puts the blocks of a page together."""
 
     def __init__(self) -> None:
-        self.blocks: list[PageBlock] = []
+        self.blocks: list[HtmlBlock] = []
         self._held: list[str] = []
         self._blank = True
         self._first = self._last = 1
@@ -139,7 +139,7 @@ class _Page:
         text = self._taken()
         if text:
             headings = tuple(name for _, name in self._titles)
-            self.blocks.append(PageBlock(text, headings, self._first, self._last))
+            self.blocks.append(HtmlBlock(text, headings, self._first, self._last))
 
     def _taken(self) -> str:
         """The text that was held, in one line; nothing is held after."""

@@ -12,27 +12,27 @@ from pathlib import Path
 from .errors import SettingError
 from .settings import read_settings
 from .sleep_hours import sleep_hours
-from .text import name_sign
+from .text import reserved_sign
 from .words import Address, AgentId, Json, Time
 
 log = logging.getLogger(__name__)
 
 # Asked at every step of every agent: each lifestyle is checked and read only once.
-_hours = lru_cache(maxsize=4096)(sleep_hours)
+_cached_sleep_hours = lru_cache(maxsize=4096)(sleep_hours)
 
-WAKE, BED = 7 * 60, 23 * 60
+DEFAULT_WAKE_MINUTE, DEFAULT_BED_MINUTE = 7 * 60, 23 * 60
 """When people wake and go to bed of whom nothing else is known, in minutes after midnight."""
-_NEEDED = "it needs name, age, innate, learned, currently, lifestyle and living_area"
+_REQUIRED_FIELDS = "it needs name, age, innate, learned, currently, lifestyle and living_area"
 
 
 # A name is not called by one of these alone.
-_TITLE_WORDS = (
+_TITLE_LIST = (
     "the a an mr mrs ms miss mx dr prof professor doctor sir lady lord saint st old little big "
     "young uncle aunt captain king queen prince princess father mother sister brother grandma "
     "grandpa granny el la le les los las der die das doña señor señora herr frau monsieur madame "
     "signor signora"
 )
-_TITLES = frozenset(_TITLE_WORDS.split())
+_TITLES = frozenset(_TITLE_LIST.split())
 
 
 def short_name(name: str) -> str:
@@ -48,7 +48,7 @@ def short_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Appointment:
+class RoutineEntry:
     """One entry of a fixed daily routine: from ``at`` ("HH:MM") do ``doing`` at ``place``
     (an address, or words that name one; empty: where one is)."""
 
@@ -77,7 +77,7 @@ class Persona:
     home: Address = ""
     knows: tuple[Address, ...] = ()
     facts: tuple[str, ...] = ()
-    routine: tuple[Appointment, ...] = ()
+    routine: tuple[RoutineEntry, ...] = ()
     vision: int = 8
     attention: int = 8
     retention: int = 8
@@ -85,7 +85,7 @@ class Persona:
     reflect_after: float = 150.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.name, str) and (sign := name_sign(self.name)):
+        if isinstance(self.name, str) and (sign := reserved_sign(self.name)):
             raise SettingError(
                 f"persona: name = {self.name!r} holds '{sign}', which means something else where "
                 "rights are decided (document:NAME, * for everybody); give words without colons "
@@ -112,9 +112,9 @@ class Persona:
     @classmethod
     def parse(cls, data: Json, source: Path | str = "persona") -> Persona:
         """Check a mapping of fields. Unknown keys are refused with a suggestion."""
-        from .codec import checked
+        from .codec import build_settings
 
-        return checked(cls, data, source)._told(source)
+        return build_settings(cls, data, source)._warn_missing_hours(source)
 
     @classmethod
     def from_scratch(cls, data: Json, source: Path | str = "scratch.json") -> Persona:
@@ -123,32 +123,32 @@ class Persona:
             if data["age"] is None:
                 raise TypeError("'age' must be a number, not null")
             made = cls(
-                name=_text_of(data, "name"),
-                age=_whole_of(data, "age", 0),
-                traits=_text_of(data, "innate"),
-                background=_text_of(data, "learned"),
-                currently=_text_of(data, "currently"),
-                lifestyle=_text_of(data, "lifestyle"),
-                daily=_text_of(data, "daily_plan_req", default=""),
-                home=_text_of(data, "living_area"),
-                vision=_whole_of(data, "vision_r", 8),
-                attention=_whole_of(data, "att_bandwidth", 8),
-                retention=_whole_of(data, "retention", 8),
-                recency_decay=_number_of(data, "recency_decay", 0.995),
-                reflect_after=_number_of(data, "importance_trigger_max", 150),
+                name=_text_field(data, "name"),
+                age=_integer_field(data, "age", 0),
+                traits=_text_field(data, "innate"),
+                background=_text_field(data, "learned"),
+                currently=_text_field(data, "currently"),
+                lifestyle=_text_field(data, "lifestyle"),
+                daily=_text_field(data, "daily_plan_req", default=""),
+                home=_text_field(data, "living_area"),
+                vision=_integer_field(data, "vision_r", 8),
+                attention=_integer_field(data, "att_bandwidth", 8),
+                retention=_integer_field(data, "retention", 8),
+                recency_decay=_number_field(data, "recency_decay", 0.995),
+                reflect_after=_number_field(data, "importance_trigger_max", 150),
             )
         except KeyError as error:
             raise SettingError(
-                f"{source}: not a usable Smallville scratch file (it has no {error}); {_NEEDED}"
+                f"{source}: not a usable Smallville scratch file (it has no {error}); {_REQUIRED_FIELDS}"
             ) from error
         except (TypeError, ValueError, AttributeError) as error:
             raise SettingError(
-                f"{source}: not a usable Smallville scratch file ({error}); {_NEEDED}"
+                f"{source}: not a usable Smallville scratch file ({error}); {_REQUIRED_FIELDS}"
             ) from error
-        return made._told(source)
+        return made._warn_missing_hours(source)
 
-    def _told(self, source: Path | str) -> Persona:
-        if unsaid := _hours_unsaid(self):
+    def _warn_missing_hours(self, source: Path | str) -> Persona:
+        if unsaid := _missing_hours_warning(self):
             log.warning("%s: %s: lifestyle: %s", source, self.name, unsaid)
         return self
 
@@ -157,8 +157,11 @@ class Persona:
         ("goes to bed around 11pm, awakes up around 6am"; see ``sleep_hours``). What it does
         not say, or not in words that are understood, is 7:00 and 23:00; reading a persona
         from a file warns of it. Bed time may lie after midnight, and so before waking."""
-        wake, bed = _hours(self.lifestyle)
-        return WAKE if wake is None else wake, BED if bed is None else bed
+        wake, bed = _cached_sleep_hours(self.lifestyle)
+        return (
+            DEFAULT_WAKE_MINUTE if wake is None else wake,
+            DEFAULT_BED_MINUTE if bed is None else bed,
+        )
 
     def sleeps_at(self, minute: int) -> bool:
         """Whether this person is in bed at a minute of the day."""
@@ -182,14 +185,17 @@ class Persona:
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
 
 
-def _hours_unsaid(persona: Persona) -> str:
+def _missing_hours_warning(persona: Persona) -> str:
     """What the lifestyle leaves out of the hours of sleep, in words; empty when it says both,
     or is silent."""
-    wake, bed = _hours(persona.lifestyle)
+    wake, bed = _cached_sleep_hours(persona.lifestyle)
     missing = [name for name, told in (("waking", wake), ("bed", bed)) if told is None]
     if not persona.lifestyle.strip() or not missing:
         return ""
-    took = {"waking": f"waking at {WAKE // 60}:00", "bed": f"going to bed at {BED // 60}:00"}
+    took = {
+        "waking": f"waking at {DEFAULT_WAKE_MINUTE // 60}:00",
+        "bed": f"going to bed at {DEFAULT_BED_MINUTE // 60}:00",
+    }
     return (
         f"no {' or '.join(missing)} time could be read out of it; "
         f"{' and '.join(took[name] for name in missing)} is assumed "
@@ -197,7 +203,7 @@ def _hours_unsaid(persona: Persona) -> str:
     )
 
 
-def _text_of(data: Json, key: str, default: str | None = None) -> str:
+def _text_field(data: Json, key: str, default: str | None = None) -> str:
     """A text of a scratch file; with a ``default`` it may be left out or null."""
     if default is not None and data.get(key) is None:
         return default
@@ -207,7 +213,7 @@ def _text_of(data: Json, key: str, default: str | None = None) -> str:
     return value
 
 
-def _number_of(data: Json, key: str, default: float) -> float:
+def _number_field(data: Json, key: str, default: float) -> float:
     """A number of a scratch file; left out or null it is the default."""
     value = data.get(key)
     if value is None:
@@ -220,8 +226,8 @@ def _number_of(data: Json, key: str, default: float) -> float:
         raise ValueError(f"'{key}' must be a number, not {value!r}") from error
 
 
-def _whole_of(data: Json, key: str, default: int) -> int:
-    value = float(_number_of(data, key, default))
+def _integer_field(data: Json, key: str, default: int) -> int:
+    value = float(_number_field(data, key, default))
     if not value.is_integer():
         raise ValueError(f"'{key}' must be a whole number, not {value!r}")
     return int(value)

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from .errors import SettingError
-from .text import composed_name
+from .text import normalize_name
 from .words import Address, AgentId, RecordId, Time
 
-Kind: TypeAlias = Literal["observation", "utterance", "thought", "plan", "document", "summary"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+RecordKind: TypeAlias = Literal[
+    "observation", "utterance", "thought", "plan", "document", "summary"
+]
+RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 
 
-def audience_of(people: str | Iterable[str]) -> tuple[AgentId, ...]:
+def parse_audience(people: str | Iterable[str]) -> tuple[AgentId, ...]:
     """The people whom an argument ``audience`` names, each once, in order: one name alone is
     one person, not its letters. Raises SettingError for what names nobody, such as an empty
     name: it must not become "for everybody".
@@ -32,7 +34,7 @@ def audience_of(people: str | Iterable[str]) -> tuple[AgentId, ...]:
             "or () for everybody"
         )
     # In the spelling in which people are known: see ``visitor``.
-    return tuple(dict.fromkeys(composed_name(str(name)) for name in names))
+    return tuple(dict.fromkeys(normalize_name(str(name)) for name in names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class Record:
     )
 
     id: RecordId
-    kind: Kind
+    kind: RecordKind
     text: str
     created: Time
     who: AgentId = ""
@@ -82,7 +84,7 @@ class Record:
     sources: tuple[str, ...] | None = None
 
 
-def utterance(who: AgentId, whom: str, text: str) -> str:
+def format_utterance(who: AgentId, whom: str, text: str) -> str:
     """A line as it is remembered: who said what, to whom (names, as a text).
 
     >>> utterance("Ada", "Bo and Cy", "Good morning!")
@@ -117,7 +119,7 @@ class Cue:
     text: str
     at: Time
     limit: int = 10
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[RecordKind, ...] = ()
     rules: str = ""
     touch: bool = True
     person: AgentId = ""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
-from .text import repaired
+from .text import replace_surrogates
 from .words import Address, AgentId, Json, Time
 
 EventKind: TypeAlias = Literal["doing", "object", "moved", "said", "talk", "refused", "news"]
@@ -33,8 +33,8 @@ class Body:
 
 
 @lru_cache(maxsize=1 << 16)
-def _key(text: str) -> str:
-    return blake2b(repaired(text).encode(), digest_size=8).hexdigest()
+def _text_digest(text: str) -> str:
+    return blake2b(replace_surrogates(text).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Event:
     def key(self) -> str:
         """What tells an event from others that were seen lately, and tells nothing of it: a
         blake2b digest of its text, 16 hexadecimal digits."""
-        return _key(self.text)
+        return _text_digest(self.text)
 
     @property
     def idle(self) -> bool:
@@ -67,7 +67,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Utterance:
     """One line of a conversation: by whom, on whose words it rests besides (``sources``), and
     for whom alone it was said (``audience``; empty: for all who hear it)."""
 
@@ -81,18 +81,18 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ConversationView:
     """A conversation as its members see it. ``floor`` may speak now; empty when it ended."""
 
     id: str
     members: tuple[AgentId, ...]
     floor: AgentId
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Utterance, ...] = ()
     ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class VisibleAgent:
     """Another body in sight. ``distance`` in tiles (or graph steps); ``sources`` are those on
     whose words its doing rests besides its own."""
 
@@ -124,12 +124,12 @@ class Observation:
     place: Address
     position: tuple[int, int] | None = None
     events: tuple[Event, ...] = ()
-    people: tuple[Neighbour, ...] = ()
+    people: tuple[VisibleAgent, ...] = ()
     notices: tuple[Event, ...] = ()
     doing: str = ""
     target: Address = ""
     arrived: bool = True
-    talk: Talk | None = None
+    talk: ConversationView | None = None
     hearers: tuple[AgentId, ...] = ()
     sources: tuple[str, ...] = ()
 
@@ -161,7 +161,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class StepResult:
     """A world's answer to a step: what each acting body sees now, and what happened."""
 
     seen: Mapping[AgentId, Observation]
@@ -205,7 +205,9 @@ class World(Protocol):
         """What ``who`` may do now; never empty: ``wait`` is always there."""
         ...
 
-    def step(self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]) -> Turn:
+    def step(
+        self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
+    ) -> StepResult:
         """Let these bodies act at once; conflicts are settled in ``order``. An action that
         is not afforded becomes a ``refused`` event."""
         ...

@@ -31,7 +31,7 @@ def schema_of(kind: Any) -> Json:
             return False
 
     try:
-        schema = _adapter(kind).json_schema(schema_generator=Plain)
+        schema = _type_adapter(kind).json_schema(schema_generator=Plain)
     except PydanticUserError as error:
         raise ArgumentError(f"{kind!r} does not fit into JSON: {error.message}") from error
     for one in (schema, *schema.get("$defs", {}).values()):
@@ -56,13 +56,13 @@ def read_as(kind: type[T], data: Json) -> T:
     from pydantic import ValidationError
 
     try:
-        return validated(kind, data)
+        return validate_as(kind, data)
     except ValidationError as error:
-        where, told = first_fault(error)
+        where, told = first_error(error)
         raise DataError(f"no {kind}: {f'{where}: ' if where else ''}{told}") from error
 
 
-def validated(kind: type[T], data: Json) -> T:
+def validate_as(kind: type[T], data: Json) -> T:
     """What ``read_as`` gives. Raises pydantic.ValidationError where the values do not fit."""
     import json
 
@@ -70,16 +70,16 @@ def validated(kind: type[T], data: Json) -> T:
         text = json.dumps(data)
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(f"read_as(): 'data' does not fit into JSON: {error}") from error
-    return _adapter(kind).validate_json(text)
+    return _type_adapter(kind).validate_json(text)
 
 
-def first_fault(error: ValidationError) -> tuple[str, str]:
+def first_error(error: ValidationError) -> tuple[str, str]:
     """The field of the first of pydantic's complaints (empty: the whole), and what it says."""
     first = error.errors()[0]
     return ".".join(str(part) for part in first["loc"]), first["msg"]
 
 
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _type_adapter(kind: type[T]) -> TypeAdapter[T]:
     from pydantic import TypeAdapter
     from pydantic.errors import PydanticUserError
 

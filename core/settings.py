@@ -12,12 +12,12 @@ from pathlib import Path
 
 from .arguments import check_arguments
 from .errors import SettingError
-from .text import read_text_file, repaired
+from .text import read_text_file, replace_surrogates
 from .words import Json
 
-DEPTH = 64
+MAX_DEPTH = 64
 """How deep a file's lists and tables may lie in one another; ours need 6."""
-_BITS = 1024
+_MAX_INTEGER_BITS = 1024
 """Of the largest whole number read: beyond it no float holds it."""
 
 
@@ -45,12 +45,12 @@ def parse_settings(text: str, source: Path | str) -> Json:
     toml = Path(source).suffix.lower() == ".toml"
     kind = "TOML" if toml else "JSON"
     try:
-        data: Json = tomllib.loads(text) if toml else _json(text)
+        data: Json = tomllib.loads(text) if toml else _parse_json(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise SettingError(
             f"{source}: is not well-formed {kind}: {error}; mend that line"
         ) from error
-    except _Unusable as error:
+    except _AmbiguousJson as error:
         raise SettingError(f"{source}: {error}") from error
     except RecursionError as error:
         raise SettingError(f"{source}: {_TOO_DEEP}") from error
@@ -61,52 +61,52 @@ def parse_settings(text: str, source: Path | str) -> Json:
         ) from error
     _check_values(data, source)
     # Half an emoji is written \\ud83d in JSON; no file of ours could hold it.
-    return _repaired(data) if _SURROGATE.search(text) else data
+    return _repair_texts(data) if _SURROGATE.search(text) else data
 
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_TOO_DEEP = f"is nested more than {DEPTH} levels deep; flatten it"
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep; flatten it"
 
 
-def _repaired(data: Json) -> Json:
+def _repair_texts(data: Json) -> Json:
     """The values with texts that can be written; nested no deeper than ``DEPTH``."""
     if isinstance(data, str):
-        return repaired(data)
+        return replace_surrogates(data)
     if isinstance(data, list):
-        return [_repaired(one) for one in data]
+        return [_repair_texts(one) for one in data]
     if isinstance(data, dict):
-        return {repaired(key): _repaired(one) for key, one in data.items()}
+        return {replace_surrogates(key): _repair_texts(one) for key, one in data.items()}
     return data
 
 
-class _Unusable(Exception):
+class _AmbiguousJson(Exception):
     """Well-formed JSON that has no one meaning."""
 
 
-def _json(text: str) -> Json:
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+def _parse_json(text: str) -> Json:
+    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 
 
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+def _unique_keys(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     made = dict(pairs)
     if len(made) < len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _Unusable(f"gives the key '{key}' twice in one object; keep one of them")
+                raise _AmbiguousJson(f"gives the key '{key}' twice in one object; keep one of them")
             seen.add(key)
     return made
 
 
-def _no_number(name: str) -> Json:
-    raise _Unusable(f"holds {name}, which is no JSON number; write a number or null")
+def _refuse_constant(name: str) -> Json:
+    raise _AmbiguousJson(f"holds {name}, which is no JSON number; write a number or null")
 
 
 def _check_values(data: Json, source: Path | str) -> None:
     """Refuse what a parser lets through: numbers that are not finite, and too much depth.
     Walks without recursion."""
     level: list[Json] = [data]
-    for _ in range(DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1):
         below: list[Json] = []
         for one in level:
             if isinstance(one, dict):
@@ -115,7 +115,7 @@ def _check_values(data: Json, source: Path | str) -> None:
                 below.extend(one)
             elif isinstance(one, float) and not isfinite(one):
                 raise SettingError(f"{source}: holds the number {one}; write a finite one")
-            elif isinstance(one, int) and one.bit_length() > _BITS:
+            elif isinstance(one, int) and one.bit_length() > _MAX_INTEGER_BITS:
                 raise SettingError(
                     f"{source}: holds a number too large to use; write a smaller one"
                 )
@@ -126,7 +126,7 @@ def _check_values(data: Json, source: Path | str) -> None:
 
 
 @check_arguments
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint " (did you mean 'x'?)" when a known name lies close, else an empty string.
 
     >>> nearest("plannr", ["planner", "model"])

@@ -16,12 +16,12 @@ from typing import Literal, TypeAlias
 from .arguments import check_arguments
 from .text import normalize
 
-Half: TypeAlias = Literal["", "am", "pm", "24"]
-Cue: TypeAlias = Literal["wake", "bed", "asleep", "awake"]
+HalfOfDay: TypeAlias = Literal["", "am", "pm", "24"]
+SleepCue: TypeAlias = Literal["wake", "bed", "asleep", "awake"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class _TimeOfDay:
     """A time of day as written: ``half`` is empty where the words leave open which half of
     the day is meant."""
 
@@ -29,7 +29,7 @@ class _Clock:
     end: int
     hour: int
     minute: int
-    half: Half
+    half: HalfOfDay
 
     def minutes(self, *, evening: bool) -> int:
         """Minutes after midnight; an open hour is the one at which people go to bed
@@ -57,14 +57,25 @@ _NIGHT = r"at night|nachts|in der nacht|de la noche|de la nuit|da noite|di notte
 _CJK_AM = "早上|早晨|清晨|凌晨|上午|午前|早朝|朝|黎明"
 _CJK_PM = "晚上|傍晚|下午|午後|夕方|晚"
 _CJK_NIGHT = "夜里|夜裡|夜晚|深夜|夜|晩"
-_HAN = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "兩": 2, "三": 3, "四": 4, "五": 5, "六": 6}
-_HAN |= {"七": 7, "八": 8, "九": 9, "十": 10, "十一": 11, "十二": 12}
-_WORDS = (
+_HAN_NUMERALS = {
+    "零": 0,
+    "〇": 0,
+    "一": 1,
+    "二": 2,
+    "两": 2,
+    "兩": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+}
+_HAN_NUMERALS |= {"七": 7, "八": 8, "九": 9, "十": 10, "十一": 11, "十二": 12}
+_HOUR_WORDS = (
     *("one", "two", "three", "four", "five", "six"),
     *("seven", "eight", "nine", "ten", "eleven", "twelve"),
 )
 
-_TIME = re.compile(
+_TIME_PATTERN = re.compile(
     rf"""
     (?:(?P<before>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
     (?P<cjk>\d{{1,2}}|十[一二]?|[零〇一二两兩三四五六七八九])[ ]?[点點時时]
@@ -77,7 +88,7 @@ _TIME = re.compile(
           |h(?:[ ]?(?P<h>[0-5]\d))?(?!\w)))?
       (?: [ ]?(?P<after>{_MORNING}|{_EVENING}|{_NIGHT})(?!\w) )?
       (?![^\W\u2e80-\uffef]|[%€$£])
-    | \b(?P<word>{"|".join(_WORDS)})[ ]
+    | \b(?P<word>{"|".join(_HOUR_WORDS)})[ ]
       (?: (?P<word_half>[ap])(?:\.[ ]?m(?:\.|\b)|[ ]?m\b) | o['’]?[ ]?clock\b )
       (?: [ ]?(?P<word_after>{_MORNING}|{_EVENING}|{_NIGHT})(?!\w) )?
     | (?P<midnight>\b(?:midnight|mitternacht|medianoche|minuit|mezzanotte|meia-noite)\b|午夜|真夜中)
@@ -86,13 +97,13 @@ _TIME = re.compile(
     re.VERBOSE,
 )
 # A figure alone is a time only where the words before or behind it say so.
-_AT = re.compile(
+_TIME_PREPOSITION = re.compile(
     r"(?:\b(?:at|around|about|by|before|after|until|till|til|from|to|between|and|um|gegen|bis|ab"
     r"|von|zwischen|und|a las?|las|la|sobre las|hasta las|desde las|à|vers|jusqu['’]à|de|entre"
     r"|past)|[-~–—])[ ]?$"
 )
 # Of "10-6" the end is no time where the beginning is none.
-_HALF_READ = re.compile(r"\d[ ]?[-~–—][ ]?$")
+_OPEN_RANGE = re.compile(r"\d[ ]?[-~–—][ ]?$")
 
 
 @check_arguments
@@ -104,44 +115,50 @@ def clock_minutes(text: str) -> int | None:
     >>> clock_minutes("until 20:30"), clock_minutes("at 4 p.m."), clock_minutes("ab 9 Uhr")
     (1230, 960, 540)
     """
-    for clock in _clocks(normalize(text)):
+    for clock in _find_times(normalize(text)):
         return clock.minutes(evening=False)
     return None
 
 
-def _clocks(text: str, *, bare: bool = False) -> Iterator[_Clock]:
+def _find_times(text: str, *, bare: bool = False) -> Iterator[_TimeOfDay]:
     """The times in a normalised text; with ``bare`` also figures alone, as in "at 9"."""
     last = 0
-    for match in _TIME.finditer(text):
-        clock = _clock(match)
+    for match in _TIME_PATTERN.finditer(text):
+        clock = _parse_time(match)
         if clock is None:
             continue
         explicit = match["hour"] is None or any(
             match[name] for name in ("minute", "half", "unit", "after")
         )
-        if not explicit and not (bare and _AT.search(text, max(0, clock.start - 16), clock.start)):
+        if not explicit and not (
+            bare and _TIME_PREPOSITION.search(text, max(0, clock.start - 16), clock.start)
+        ):
             continue
-        if not _HALF_READ.search(text, max(last, clock.start - 8), clock.start):
+        if not _OPEN_RANGE.search(text, max(last, clock.start - 8), clock.start):
             yield clock
             last = clock.end
 
 
-def _clock(match: re.Match[str]) -> _Clock | None:
+def _parse_time(match: re.Match[str]) -> _TimeOfDay | None:
     start, end = match.span()
     if match["midnight"] or match["noon"]:
-        return _Clock(start, end, 0 if match["midnight"] else 12, 0, "24")
+        return _TimeOfDay(start, end, 0 if match["midnight"] else 12, 0, "24")
     if match["cjk"]:
-        hour = _HAN[match["cjk"]] if match["cjk"] in _HAN else int(match["cjk"])
+        hour = _HAN_NUMERALS[match["cjk"]] if match["cjk"] in _HAN_NUMERALS else int(match["cjk"])
         minute = 30 if match["cjk_half"] else int(match["cjk_minute"] or 0)
         if quarters := match["cjk_quarters"]:
             minute = 15 if quarters in "一1" else 45
-        half = _half_of(hour, match["before"] or "")
+        half = _half_from_words(hour, match["before"] or "")
     elif match["word"]:
-        hour, minute = _WORDS.index(match["word"]) + 1, 0
-        half = _english(match["word_half"]) or _half_of(hour, match["word_after"] or "")
+        hour, minute = _HOUR_WORDS.index(match["word"]) + 1, 0
+        half = _half_from_letter(match["word_half"]) or _half_from_words(
+            hour, match["word_after"] or ""
+        )
     else:
         hour, minute = int(match["hour"]), int(match["minute"] or match["h"] or 0)
-        half = _english(match["half"]) or _half_of(hour, match["after"] or match["ahead"] or "")
+        half = _half_from_letter(match["half"]) or _half_from_words(
+            hour, match["after"] or match["ahead"] or ""
+        )
         if not half and match["minute"] and match["hour"].startswith("0"):
             half = "24"
         # A dot stands in decimals as well; only the word for hours makes it a clock's.
@@ -152,14 +169,14 @@ def _clock(match: re.Match[str]) -> _Clock | None:
         return None
     if hour > 12 or hour == 0:
         half = "24"
-    return _Clock(start, end, hour % 24, minute, half)
+    return _TimeOfDay(start, end, hour % 24, minute, half)
 
 
-def _english(letter: str | None) -> Half:
+def _half_from_letter(letter: str | None) -> HalfOfDay:
     return "am" if letter == "a" else "pm" if letter == "p" else ""
 
 
-def _half_of(hour: int, words: str) -> Half:
+def _half_from_words(hour: int, words: str) -> HalfOfDay:
     """Which half of the day the words beside an hour mean."""
     if not words or not 1 <= hour <= 12:
         return ""
@@ -171,7 +188,7 @@ def _half_of(hour: int, words: str) -> Half:
 
 
 # What is done to others, or in bed by day, or is called after bed, says nothing of the night.
-_OTHERS = re.compile(
+_OTHER_PEOPLE = re.compile(
     r"\b(?:put|tuck|send|bring|tak|see|carr|get)\w*(?: (?!to\b|into\b|himself|herself|themsel|up\b"
     r"|out\b|back\b|and\b)[^\s,;]+){1,4} (?:in)?to (?:\w+ )?(?:bed|sleep)\b"
     r"|\b(?:kids|children|son|daughter|baby|\w+['’]s)['’]?(?: \w+)? bedtime\b"
@@ -187,10 +204,10 @@ _OTHERS = re.compile(
     r"|(?<!se )\bacuesta a\b|\bcouche (?:ses|son|sa|les|leurs?)\b|\bréveille (?:ses|son|sa|les)\b"
     r"|\b(?:met|mettre)(?: [^\s,;]+){1,4} au lit\b"
 )
-_NAP = re.compile(
+_NAP_PATTERN = re.compile(
     r"\b(?:nap|naps|napping|siesta|siestas|mittagsschlaf|mittagsschläfchen|sieste)\b|午睡|昼寝"
 )
-_CUES: tuple[tuple[Cue, str], ...] = (
+_CUES: tuple[tuple[SleepCue, str], ...] = (
     (
         "wake",
         r"\b(?:awak|wak|woke)\w*(?! until| till)|\b(?:get|got|getting|gets)(?: [^\s,;]+){0,1} up\b"
@@ -220,19 +237,19 @@ _CUES: tuple[tuple[Cue, str], ...] = (
         r"\bawake(?: (?:from|between|until|till)\b|:)|\b(?:is|stay)\w* up (?=from|until|till|late)",
     ),
 )
-_CUE = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in reversed(_CUES)))
-_CLAUSE = re.compile(
+_CUE_PATTERN = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in reversed(_CUES)))
+_CLAUSE_BOUNDARY = re.compile(
     r"[,;.!?，。；、！？]| (?:and|then|but|und|dann|aber|y|e|luego|et|puis|mais|&) "
     r"| (?:before|after|while) (?!dawn|dusk|dark|sunrise|sunset)"
 )
-_JOINS = re.compile(
+_RANGE_WORDS = re.compile(
     r"[ ]?(?:to|until|till|til|and|bis|und|a las|hasta las|hasta|y las|y|a|à|jusqu['’]à|et"
     r"|-|–|—|~|到|至|から|and then until)[ ]?"
 )
-_UNTIL = re.compile(
+_UNTIL_PATTERN = re.compile(
     r"(?:\b(?:until|till|til|bis|hasta(?: las?)?|jusqu['’]à)[ ]?|到[ ]?)(?:about |around )?$"
 )
-_BESIDE = re.compile(
+_FILLER_WORDS = re.compile(
     r"[\W\d_]*(?:\b(?:at|around|about|usually|normally|by|in|the|latest|often|typically|roughly"
     r"|um|gegen|meist|a|las|vers|à|环|大约|左右)\b[\W_]*)*"
 )
@@ -250,7 +267,7 @@ def sleep_hours(text: str) -> tuple[int | None, int | None]:
     """
     wake: int | None = None
     bed: int | None = None
-    for kind, minutes in _said(normalize(text)):
+    for kind, minutes in _stated_hours(normalize(text)):
         if kind == "wake" and wake is None:
             wake = minutes
         elif kind == "bed" and bed is None:
@@ -258,38 +275,38 @@ def sleep_hours(text: str) -> tuple[int | None, int | None]:
     return wake, bed
 
 
-def _said(text: str) -> Iterator[tuple[Literal["wake", "bed"], int]]:
-    clocks = list(_clocks(text, bare=True))
-    hidden = _OTHERS.sub(lambda match: "\x00" * len(match.group()), text)
+def _stated_hours(text: str) -> Iterator[tuple[Literal["wake", "bed"], int]]:
+    clocks = list(_find_times(text, bare=True))
+    hidden = _OTHER_PEOPLE.sub(lambda match: "\x00" * len(match.group()), text)
     for start, end, inside in _clauses(hidden, clocks):
         clause = hidden[start:end]
-        if inside and not _NAP.search(clause):
+        if inside and not _NAP_PATTERN.search(clause):
             cues = [
                 (name, start + match.start(), start + match.end())
-                for match in _CUE.finditer(clause)
+                for match in _CUE_PATTERN.finditer(clause)
                 for name in [match.lastgroup]
                 if name is not None
             ]
-            yield from _assigned(hidden, cues, inside)
+            yield from _assign_times(hidden, cues, inside)
 
 
-def _clauses(text: str, clocks: Sequence[_Clock]) -> list[tuple[int, int, list[_Clock]]]:
+def _clauses(text: str, clocks: Sequence[_TimeOfDay]) -> list[tuple[int, int, list[_TimeOfDay]]]:
     """Where the clauses of a text begin and end, and the times in each. A clause that holds
     only times belongs to the one before it, or to the one behind where that has none."""
     # Marks and words between the two ends of a range, or within a time, part no clause.
     whole = sorted(
         [(clock.start, clock.end) for clock in clocks]
-        + [(one.end, other.start) for one, other in _ranges(text, clocks)]
+        + [(one.end, other.start) for one, other in _time_ranges(text, clocks)]
     )
     cuts, at = [], 0
-    for match in _CLAUSE.finditer(text):
+    for match in _CLAUSE_BOUNDARY.finditer(text):
         while at < len(whole) and whole[at][1] < match.end():
             at += 1
         if at == len(whole) or match.start() < whole[at][0]:
             cuts.append(match)
     edges = [0, *(match.end() for match in cuts)]
     ends = [*(match.start() for match in cuts), len(text)]
-    parts: list[tuple[int, int, list[_Clock]]] = []
+    parts: list[tuple[int, int, list[_TimeOfDay]]] = []
     place = 0
     waiting: int | None = None
     for start, end in zip(edges, ends):
@@ -298,13 +315,13 @@ def _clauses(text: str, clocks: Sequence[_Clock]) -> list[tuple[int, int, list[_
             inside.append(clocks[place])
             place += 1
         if inside and _only_times(text, start, end, inside):
-            if parts and not parts[-1][2] and _CUE.search(text, parts[-1][0], parts[-1][1]):
+            if parts and not parts[-1][2] and _CUE_PATTERN.search(text, parts[-1][0], parts[-1][1]):
                 parts[-1] = (parts[-1][0], end, inside)
             else:
                 waiting = start if waiting is None else waiting
                 parts.append((start, end, inside))
         else:
-            if waiting is not None and not inside and _CUE.search(text, start, end):
+            if waiting is not None and not inside and _CUE_PATTERN.search(text, start, end):
                 first, _, inside = parts.pop()
                 start = first
             waiting = None
@@ -312,33 +329,35 @@ def _clauses(text: str, clocks: Sequence[_Clock]) -> list[tuple[int, int, list[_
     return parts
 
 
-def _only_times(text: str, start: int, end: int, clocks: Sequence[_Clock]) -> bool:
+def _only_times(text: str, start: int, end: int, clocks: Sequence[_TimeOfDay]) -> bool:
     if "\x00" in text[start:end]:
         return False
     rest, at = "", start
     for clock in clocks:
         rest += text[at : clock.start] + " "
         at = clock.end
-    return _BESIDE.fullmatch(rest + text[at:end]) is not None
+    return _FILLER_WORDS.fullmatch(rest + text[at:end]) is not None
 
 
-def _ranges(text: str, clocks: Sequence[_Clock]) -> Iterator[tuple[_Clock, _Clock]]:
+def _time_ranges(
+    text: str, clocks: Sequence[_TimeOfDay]
+) -> Iterator[tuple[_TimeOfDay, _TimeOfDay]]:
     for first, second in pairwise(clocks):
-        if second.start - first.end <= 14 and _JOINS.fullmatch(text, first.end, second.start):
+        if second.start - first.end <= 14 and _RANGE_WORDS.fullmatch(text, first.end, second.start):
             yield first, second
 
 
-def _assigned(
-    text: str, cues: Sequence[tuple[str, int, int]], clocks: Sequence[_Clock]
+def _assign_times(
+    text: str, cues: Sequence[tuple[str, int, int]], clocks: Sequence[_TimeOfDay]
 ) -> Iterator[tuple[Literal["wake", "bed"], int]]:
     """Each time of a clause with what is done at it."""
-    ranges = dict(_ranges(text, clocks))
-    done: set[_Clock] = set()
+    ranges = dict(_time_ranges(text, clocks))
+    done: set[_TimeOfDay] = set()
     for clock in clocks:
-        cue = _nearest(text, cues, clock)
+        cue = _nearest_cue(text, cues, clock)
         if cue is None or clock in done:
             continue
-        until = _UNTIL.search(text, max(0, clock.start - 24), clock.start) is not None
+        until = _UNTIL_PATTERN.search(text, max(0, clock.start - 24), clock.start) is not None
         other = ranges.get(clock)
         if other is not None:
             done.add(other)
@@ -354,7 +373,7 @@ def _assigned(
             yield "bed", clock.minutes(evening=True)
 
 
-def _nearest(text: str, cues: Sequence[tuple[str, int, int]], clock: _Clock) -> str | None:
+def _nearest_cue(text: str, cues: Sequence[tuple[str, int, int]], clock: _TimeOfDay) -> str | None:
     """The cue that is nearest to a time; where the scripts write no blanks, the next one."""
     behind = [cue for cue in cues if cue[1] >= clock.end]
     if behind and any(ord(letter) > 0x2E80 for letter in text[behind[0][1] : behind[0][2]]):

@@ -33,7 +33,7 @@ _PLAIN_MARKS = str.maketrans(
 )
 # What stands joined to a name and is no part of it: particles after one in Korean, "and", "to",
 # "in" before one in Arabic and Hebrew.
-_PARTICLES = re.compile(
+_KOREAN_PARTICLES = re.compile(
     r"(?:은|는|이|가|을|를|의|에게서|에게|에|한테|께서|께|와|과|이랑|랑|도|만|야|아|씨|님|로|으로|부터|까지"
     r"|처럼|보다|하고|이라고|라고|네|들){1,3}(?!\w)"
 )
@@ -51,7 +51,7 @@ _BOMS = (
 
 # Signs of names that writers exchange and normalize leaves: more apostrophes and hyphens, and
 # the accent that Greek capitals lack.
-_NAME_SIGNS = str.maketrans(
+_FOLDED_NAME_SIGNS = str.maketrans(
     dict.fromkeys("\u201b\u02b9\u2032\u05f3`", "'")
     | dict.fromkeys("\u2212\u05be", "-")
     | dict(zip("\u03ac\u03ad\u03ae\u03af\u03cc\u03cd\u03ce\u0390\u03b0", "αεηιουωϊϋ"))
@@ -120,10 +120,10 @@ def words(text: str) -> list[str]:
     text = normalize(text)
     if text.isascii():
         return _ASCII_WORD.findall(text)
-    return list(_words(text))
+    return list(_segment_words(text))
 
 
-def word_runs(text: str) -> list[str]:
+def written_words(text: str) -> list[str]:
     """The words and numbers of a text as they are written, in order; where a script has no
     blanks, each run of its characters in one piece.
 
@@ -135,7 +135,7 @@ def word_runs(text: str) -> list[str]:
     return [match[0] for match in _patterns()["word"].finditer(text)]
 
 
-def characters(text: str) -> list[str]:
+def graphemes(text: str) -> list[str]:
     """What a reader takes for single characters, each with its marks (grapheme clusters).
 
     >>> len(characters("e\u0301e")), len("e\u0301e")
@@ -145,12 +145,12 @@ def characters(text: str) -> list[str]:
     return found
 
 
-def _words(text: str) -> Iterator[str]:
+def _segment_words(text: str) -> Iterator[str]:
     for match in _patterns()["word"].finditer(text):
         if not match["unspaced"]:
             yield match[0]
             continue
-        clusters = characters(match[0])
+        clusters = graphemes(match[0])
         if len(clusters) == 1:
             yield clusters[0]
         for first, second in pairwise(clusters):
@@ -187,7 +187,7 @@ def count_words(text: str) -> int:
         return len(_ASCII_WORD.findall(text))
     total = 0
     for match in _patterns()["word"].finditer(text):
-        clusters = len(characters(match[0])) if match["unspaced"] else 0
+        clusters = len(graphemes(match[0])) if match["unspaced"] else 0
         total += max(1, clusters // 2)
     return total
 
@@ -197,7 +197,7 @@ def is_unspaced(character: str) -> bool:
     return _patterns()["unspaced"].match(character) is not None
 
 
-def name_form(text: str) -> str:
+def fold_name(text: str) -> str:
     """The form in which names are compared: ``normalize``, apostrophes and hyphens of every kind
     one, without the accents of Greek.
 
@@ -205,10 +205,10 @@ def name_form(text: str) -> str:
     True
     """
     text = normalize(text)
-    return text.replace("`", "'") if text.isascii() else text.translate(_NAME_SIGNS)
+    return text.replace("`", "'") if text.isascii() else text.translate(_FOLDED_NAME_SIGNS)
 
 
-def composed_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A name as it is kept and compared where its case counts: composed (NFC), each run of
     blanks one space.
 
@@ -218,7 +218,7 @@ def composed_name(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
-def name_sign(name: str) -> str:
+def reserved_sign(name: str) -> str:
     """The first sign in a name that stands in no name of a person or an agent, or empty: a colon
     divides kinds of sources from their names (``document:rules.md``), ``*`` is everybody.
 
@@ -234,10 +234,10 @@ def same_name(one: str, other: str) -> bool:
     >>> same_name("Zoe\\u0308  Lind", "zoë lind"), same_name("Ada", "Adam")
     (True, False)
     """
-    return name_form(one) == name_form(other)
+    return fold_name(one) == fold_name(other)
 
 
-def mentions(name: str) -> Callable[[str], bool]:
+def name_matcher(name: str) -> Callable[[str], bool]:
     """A test of whether a text names somebody or something, in any script and form: as a whole
     word where words have blanks, anywhere where they have none. Korean particles after a name
     and Arabic and Hebrew ones before it are no part of it, and the marks between the words of
@@ -250,7 +250,7 @@ def mentions(name: str) -> Callable[[str], bool]:
     >>> mentions("Jean-Luc Ek")("jean luc ek"), mentions("김민수")("김민수는 왔다")
     (True, True)
     """
-    wanted = name_form(name)
+    wanted = fold_name(name)
     parts = _NAME_MARKS.sub(" ", wanted).split()
     spaced = " ".join(parts) if len(parts) > 1 and max(map(len, parts)) > 1 else ""
     unspaced = "".join(parts) if spaced and is_unspaced(spaced[0]) else ""
@@ -258,29 +258,29 @@ def mentions(name: str) -> Callable[[str], bool]:
     def test(text: str) -> bool:
         if not wanted:
             return False
-        body = name_form(text)
-        if _stands(wanted, body) or (unspaced and _stands(unspaced, body)):
+        body = fold_name(text)
+        if _stands_alone(wanted, body) or (unspaced and _stands_alone(unspaced, body)):
             return True
         if not spaced or not all(part in body for part in parts):
             return False
-        return _stands(spaced, " ".join(_NAME_MARKS.sub(" ", body).split()))
+        return _stands_alone(spaced, " ".join(_NAME_MARKS.sub(" ", body).split()))
 
     return test
 
 
-def _stands(name: str, text: str) -> bool:
+def _stands_alone(name: str, text: str) -> bool:
     """Whether a name stands in a text, both normalised, by itself."""
     at = text.find(name)
     while at >= 0:
         end = at + len(name)
-        before = not _joined(text, at) or _PROCLITICS.search(text, max(0, at - 3), at)
-        if before and (not _joined(text, end) or _PARTICLES.match(text, end)):
+        before = not _inside_word(text, at) or _PROCLITICS.search(text, max(0, at - 3), at)
+        if before and (not _inside_word(text, end) or _KOREAN_PARTICLES.match(text, end)):
             return True
         at = text.find(name, at + 1)
     return False
 
 
-def _joined(text: str, at: int) -> bool:
+def _inside_word(text: str, at: int) -> bool:
     """Whether one word goes over the place before ``text[at]``."""
     if at <= 0 or at >= len(text):
         return False
@@ -293,7 +293,7 @@ def _joined(text: str, at: int) -> bool:
     return (before.isalnum() or unicodedata.category(before)[0] == "M") and after.isalnum()
 
 
-def repaired(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """A text that UTF-8 can hold: surrogate pairs joined, each half alone replaced by U+FFFD.
 
     >>> repaired("\\ud83d\\ude00 and \\ud83d") == "\\U0001f600 and \\ufffd"

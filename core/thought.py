@@ -49,14 +49,14 @@ class AskId:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnsweredAsk:
     """An ask of a thought with its answer, kept to explain a step."""
 
     ask: Ask
     answer: Answer
 
 
-class Faculties(Protocol):
+class AskHandler(Protocol):
     """What answers asks: models, memories, tools, or a record of them."""
 
     def submit(self, where: AskId, ask: Ask) -> None:
@@ -141,13 +141,13 @@ def together(*thoughts: Thought[object]) -> Thought[tuple[object, ...]]:
 
 
 @check_arguments
-def traced(thought: Thought[T], log: list[Asked]) -> Thought[T]:
+def traced(thought: Thought[T], log: list[AnsweredAsk]) -> Thought[T]:
     """Pass a thought through unchanged, appending each ask and answer to ``log``."""
     try:
         asks = next(thought)
         while True:
             answers = yield asks
-            log.extend(map(Asked, asks, answers))
+            log.extend(map(AnsweredAsk, asks, answers))
             asks = thought.send(answers)
     except StopIteration as end:
         return cast(T, end.value)
@@ -155,7 +155,7 @@ def traced(thought: Thought[T], log: list[Asked]) -> Thought[T]:
 
 @check_arguments
 def drive(
-    thoughts: Mapping[AgentId, Thought[T]], faculties: Faculties, *, step: int = 0
+    thoughts: Mapping[AgentId, Thought[T]], faculties: AskHandler, *, step: int = 0
 ) -> dict[AgentId, T]:
     """Drive one thought per agent to its end, all side by side.
 

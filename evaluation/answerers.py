@@ -19,7 +19,6 @@ from ..core import (
     Done,
     Embed,
     Failed,
-    Fault,
     Generate,
     Hit,
     Json,
@@ -30,24 +29,34 @@ from ..core import (
     Recalled,
     Record,
     Seed,
+    ToolErrorReason,
     ToolResult,
     digest,
     to_json,
 )
 from ..models import ImprovisedModel
-from ..models.improvised import bags, fingerprint, instance, weights
+from ..models.improvised import ask_hash, hashed_vectors, random_distribution, random_instance
 from ..models.mailbox import InstantClient
 
 Answerer: TypeAlias = Callable[[Ask], Answer]
 
-REASONS = ("context_too_long", "limit", "schema", "engine", "refused", "no_tool")
+FAILURE_REASONS = ("context_too_long", "limit", "schema", "engine", "refused", "no_tool")
 """Why an ask may fail."""
 _SYLLABLES = ("ka", "bo", "lu", "mi", "ner", "sa", "to", "vey")
-GARBAGE = ("", "   ", "\x00\x1b[2J", "{{name}} }{", "<|im_end|>", "ÄÖ🤖" * 40, "null", "a\n\nb")
+GARBAGE_TEXTS = (
+    "",
+    "   ",
+    "\x00\x1b[2J",
+    "{{name}} }{",
+    "<|im_end|>",
+    "ÄÖ🤖" * 40,
+    "null",
+    "a\n\nb",
+)
 
 
 @dataclass(slots=True)
-class Repeating:
+class RepeatingAnswerer:
     """Says the same every time, whatever it is asked: the option that stands at ``place``
     (from the end where negative), the same text, the same number."""
 
@@ -65,30 +74,30 @@ class Repeating:
         if isinstance(ask, Generate):
             if ask.schema is None:
                 return Completion(text=self.text)
-            data = instance(ask.schema, b"the same")
+            data = random_instance(ask.schema, b"the same")
             return Completion(text=json.dumps(data), data=data)
-        return _plain(ask, ok=True, value=self.text)
+        return _default_answer(ask, ok=True, value=self.text)
 
 
 @dataclass(slots=True)
-class Refusing:
+class RefusingAnswerer:
     """Fails every ask for one reason; a call fails for one of a call's own (``fault``)."""
 
     reason: str = "engine"
-    fault: Fault = "failed"
+    fault: ToolErrorReason = "failed"
     only: tuple[str, ...] = ()
 
     def __call__(self, ask: Ask) -> Answer:
         """A failure; asks of other kinds than ``only`` are answered, where that is given."""
         if self.only and ask.kind not in self.only:
-            return Repeating()(ask)
+            return RepeatingAnswerer()(ask)
         if isinstance(ask, Call) and self.fault:
             return ToolResult(ok=False, error=f"refused: {self.fault}", reason=self.fault)
         return Failed(reason=self.reason, detail=f"refused: {self.reason}")
 
 
 @dataclass(slots=True)
-class Nonsense:
+class RandomAnswerer:
     """Answers by chance, the same to the same ask: any option, any text, broken ones too."""
 
     seed: int = 0
@@ -97,25 +106,27 @@ class Nonsense:
         """Some answer."""
         noise = _noise(ask, self.seed)
         if isinstance(ask, Choose):
-            spread = weights(noise, len(ask.options))
+            spread = random_distribution(noise, len(ask.options))
             return Choice(index=noise[1] % len(spread), probabilities=spread)
         if isinstance(ask, Generate):
             if ask.schema is not None:
-                data = instance(ask.schema, noise)
+                data = random_instance(ask.schema, noise)
                 return Completion(text=json.dumps(data), data=data)
-            return Completion(text=GARBAGE[noise[2] % len(GARBAGE)])
+            return Completion(text=GARBAGE_TEXTS[noise[2] % len(GARBAGE_TEXTS)])
         if isinstance(ask, Rate):
-            spread = weights(noise, ask.high - ask.low + 1)
+            spread = random_distribution(noise, ask.high - ask.low + 1)
             value = sum(p * (ask.low + i) for i, p in enumerate(spread))
             return Rating(value=value, probabilities=spread)
         if isinstance(ask, Call) and noise[3] % 3 == 0:
-            faults = [fault for fault in get_args(Fault) if fault]
+            faults = [fault for fault in get_args(ToolErrorReason) if fault]
             fault = faults[noise[4] % len(faults)]
-            return ToolResult(ok=False, error=GARBAGE[noise[5] % len(GARBAGE)], reason=fault)
-        return _plain(ask, ok=True, value=GARBAGE[noise[6] % len(GARBAGE)])
+            return ToolResult(
+                ok=False, error=GARBAGE_TEXTS[noise[5] % len(GARBAGE_TEXTS)], reason=fault
+            )
+        return _default_answer(ask, ok=True, value=GARBAGE_TEXTS[noise[6] % len(GARBAGE_TEXTS)])
 
 
-class Echo:
+class EchoModel:
     """A Model that says what it was shown: the worst mind to confide in. What it decides
     depends on every word of the ask; its texts are the whole prompt, or a line that can be
     said, of the longest words in it and of names made of all of it."""
@@ -133,16 +144,16 @@ class Echo:
             client = ImprovisedModel().client()
             client.submit(ask)
             return next(one.answer for one in client.wait() if isinstance(one, Done))
-        text = _shown(ask)
+        text = _echo_text(ask)
         if ask.schema is None:
             return Completion(text=text)
-        data = _echoed(instance(ask.schema, fingerprint(ask, b"")), ask.schema, text)
+        data = _fill_with_text(random_instance(ask.schema, ask_hash(ask, b"")), ask.schema, text)
         return Completion(text=json.dumps(data, ensure_ascii=False), data=data)
 
 
-def _shown(ask: Generate) -> str:
+def _echo_text(ask: Generate) -> str:
     text = " ".join(" ".join(message.text for message in ask.messages).split())
-    noise = fingerprint(ask, b"")
+    noise = ask_hash(ask, b"")
     if noise[0] % 3 == 0:
         return text
     longest = sorted(set(re.findall(r"\w+", text)), key=lambda word: (-len(word), word))[:3]
@@ -150,15 +161,15 @@ def _shown(ask: Generate) -> str:
     return f"It is so: {' '.join(longest)} and {' '.join(names)}."
 
 
-def _echoed(made: Json, schema: Json, text: str) -> Json:
+def _fill_with_text(made: Json, schema: Json, text: str) -> Json:
     """An instance of a schema with a text wherever any text will do."""
     if not isinstance(schema, dict):
         return made
     if isinstance(made, dict):
         parts = schema.get("properties", {})
-        return {name: _echoed(one, parts.get(name), text) for name, one in made.items()}
+        return {name: _fill_with_text(one, parts.get(name), text) for name, one in made.items()}
     if isinstance(made, list):
-        return [_echoed(one, schema.get("items"), text) for one in made]
+        return [_fill_with_text(one, schema.get("items"), text) for one in made]
     free = isinstance(made, str) and not {"enum", "const", "pattern", "format"} & schema.keys()
     return text[-int(schema.get("maxLength", 2_000)) :] if free else made
 
@@ -166,15 +177,15 @@ def _echoed(made: Json, schema: Json, text: str) -> Json:
 def _noise(ask: Ask, seed: int) -> bytes:
     if isinstance(ask, Recall | Call):
         return bytes.fromhex(digest(to_json(ask))) * 4
-    return fingerprint(ask, seed.to_bytes(8, "little"))
+    return ask_hash(ask, seed.to_bytes(8, "little"))
 
 
-def _plain(ask: Ask, *, ok: bool, value: str) -> Answer:
+def _default_answer(ask: Ask, *, ok: bool, value: str) -> Answer:
     if isinstance(ask, Rate):
         count = ask.high - ask.low + 1
         return Rating(value=float(ask.low), probabilities=(1.0,) + (0.0,) * (count - 1))
     if isinstance(ask, Embed):
-        return bags(ask)
+        return hashed_vectors(ask)
     if isinstance(ask, Recall):
         return Recalled(hits=_hits(ask), held=0.5)
     return ToolResult(ok=ok, value=value, receipt="check-1")
@@ -193,23 +204,23 @@ def _hits(ask: Recall) -> tuple[Hit, ...]:
     )
 
 
-def unhelpful(seed: Seed) -> dict[str, Callable[[], Answerer]]:
+def adversarial_answerers(seed: Seed) -> dict[str, Callable[[], Answerer]]:
     """Every unhelpful model, by what it does; each is made anew for each thought."""
     made: dict[str, Callable[[], Answerer]] = {
-        f"always takes option {place}": lambda place=place: Repeating(place)  # type: ignore[misc]
+        f"always takes option {place}": lambda place=place: RepeatingAnswerer(place)  # type: ignore[misc]
         for place in (0, 1, 2, -1, -2)
     }
-    made["always says nothing"] = lambda: Repeating(0, "")
-    for reason in REASONS:
-        made[f"fails every ask with '{reason}'"] = lambda r=reason: Refusing(r)  # type: ignore[misc]
+    made["always says nothing"] = lambda: RepeatingAnswerer(0, "")
+    for reason in FAILURE_REASONS:
+        made[f"fails every ask with '{reason}'"] = lambda r=reason: RefusingAnswerer(r)  # type: ignore[misc]
     for kind in ("choose", "generate", "rate", "recall", "embed"):
-        made[f"fails every {kind}"] = lambda k=kind: Refusing(only=(k,))  # type: ignore[misc]
-    for fault in get_args(Fault):
+        made[f"fails every {kind}"] = lambda k=kind: RefusingAnswerer(only=(k,))  # type: ignore[misc]
+    for fault in get_args(ToolErrorReason):
         made[f"fails every call with '{fault or 'Failed'}'"] = (
-            lambda f=fault: Refusing(fault=f, only=("call",))  # type: ignore[misc]
+            lambda f=fault: RefusingAnswerer(fault=f, only=("call",))  # type: ignore[misc]
         )
     rng = seed.child("nonsense").rng()
     for _ in range(12):
         number = rng.randrange(2**32)
-        made[f"talks nonsense ({number})"] = lambda n=number: Nonsense(n)  # type: ignore[misc]
+        made[f"talks nonsense ({number})"] = lambda n=number: RandomAnswerer(n)  # type: ignore[misc]
     return made

@@ -10,13 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core import NONE, Choose, Json, Option, SettingError, ToolSpec, decode_text, tool_option
+from ..core import (
+    NONE_OF_THESE,
+    Choose,
+    Json,
+    Option,
+    SettingError,
+    ToolSpec,
+    decode_text,
+    tool_option,
+)
 
 SETS = ("multiple", "live_multiple", "irrelevance", "simple_python")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class BfclItem:
     """A request, the functions on offer, and the name of the right one ("" where none is);
     ``accepted`` lists the values that each of its arguments may have."""
 
@@ -43,12 +52,12 @@ class Item:
         """The functions by their descriptions alone."""
         return tuple(Option(one["name"], one["description"]) for one in self.functions)
 
-    def ask(self, *, none: bool = False, plain: bool = False) -> Choose:
+    def choose_ask(self, *, none: bool = False, plain: bool = False) -> Choose:
         """Which function the request means; with ``none`` it may be none of them."""
         options = self.plain_options() if plain else self.options()
         return Choose(
             messages=(),
-            options=(*options, NONE) if none else options,
+            options=(*options, NONE_OF_THESE) if none else options,
             about=self.request,
             role="tool",
         )
@@ -63,41 +72,41 @@ def data_folder(named: str | None = None) -> Path:
     return Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
-def load(folder: Path, name: str) -> list[Item]:
+def load_bfcl(folder: Path, name: str) -> list[BfclItem]:
     """The items of one of ``SETS``, out of all files ``BFCL_v4_NAME*.json`` or ``.jsonl`` in
     ``folder`` or its ``bfcl``, each request once. Their answers stand beside them as
     ``*.answers.jsonl``, or under the same name in ``possible_answer``, as BFCL has them.
 
     Raises SettingError when there are none, or a request has no answer."""
-    files = held(folder, name)
+    files = bfcl_files(folder, name)
     if not files:
         raise SettingError(
-            f"{_place(folder)}: holds no file BFCL_v4_{name}*.jsonl; name the folder that holds "
+            f"{_bfcl_folder(folder)}: holds no file BFCL_v4_{name}*.jsonl; name the folder that holds "
             "it, or bfcl/, with --data or DENIZENS_DATA"
         )
-    found: dict[str, Item] = {}
+    found: dict[str, BfclItem] = {}
     for path in files:
         rights = {} if name == "irrelevance" else _answers(path)
         for key, row in _rows(path).items():
             if name != "irrelevance" and key not in rights:
                 raise SettingError(f"{path}: its answers have none for '{key}'; mend them")
             right = rights.get(key, ("", {}))
-            item = Item(row["question"][0][-1]["content"], tuple(row["function"]), *right)
+            item = BfclItem(row["question"][0][-1]["content"], tuple(row["function"]), *right)
             found.setdefault(key, item)
     return list(found.values())
 
 
-def held(folder: Path, name: str) -> list[Path]:
+def bfcl_files(folder: Path, name: str) -> list[Path]:
     """The files of one of ``SETS`` that a folder holds."""
     fits = re.compile(rf"BFCL_v4_{name}(\.\w+)?\.jsonl?")
     return [
         path
-        for path in sorted(_place(folder).glob(f"BFCL_v4_{name}*"))
+        for path in sorted(_bfcl_folder(folder).glob(f"BFCL_v4_{name}*"))
         if fits.fullmatch(path.name) and not path.stem.endswith(".answers")
     ]
 
 
-def _place(folder: Path) -> Path:
+def _bfcl_folder(folder: Path) -> Path:
     return folder / "bfcl" if (folder / "bfcl").is_dir() else folder
 
 
@@ -150,7 +159,7 @@ def as_schema(parameters: Json) -> Json:
     return made
 
 
-def rightly_called(item: Item, name: str, arguments: Mapping[str, Json]) -> bool:
+def is_right_call(item: BfclItem, name: str, arguments: Mapping[str, Json]) -> bool:
     """Whether a call is right as BFCL's checker of calls sees it: the name, and each argument
     one of the accepted values; "" among them means that it may be absent."""
     return name == item.right and accepts(item.accepted, arguments)
@@ -180,12 +189,12 @@ def _equal(accepted: Any, value: Json) -> bool:
     if isinstance(accepted, list) and isinstance(value, list):
         return len(accepted) == len(value) and all(map(_equal, accepted, value))
     if isinstance(accepted, str) and isinstance(value, str):
-        return _plain(accepted) == _plain(value)
+        return _normalized(accepted) == _normalized(value)
     if isinstance(accepted, bool) or isinstance(value, bool):
         return accepted is value
     return bool(accepted == value)
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     """As the checker compares texts: without blanks, case and some signs."""
     return re.sub(r"[ ,./\-_*^]", "", text).lower().replace("'", '"')

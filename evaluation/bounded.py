@@ -13,33 +13,39 @@ from typing import TYPE_CHECKING
 
 from ..core import Cue, Json, Record, Seed
 from ..memory import Memory
-from ..memory.folding import Budget, Folding
-from .changes_world import START, Line, world
-from .memory_speed import resident
+from ..memory.folding import Compaction, CompactionBudget
+from .changes_world import START, FactStatement, make_timeline
+from .memory_speed import resident_bytes
 
 if TYPE_CHECKING:
-    from ..memory.memory import Embedder
+    from ..memory.memory import EmbedFunction
 
-DAYS, A_DAY, ASKED = 30, 400, 40
-BUDGET = Budget(records=1200, fresh_hours=24)
+DAYS, RECORDS_PER_DAY, RECALLS_PER_DAY = 30, 400, 40
+BUDGET = CompactionBudget(records=1200, fresh_hours=24)
 
 
-def bounded(quick: bool, embed: Embedder, told: Callable[[str], None]) -> dict[str, Json]:
+def measure_compaction_growth(
+    quick: bool, embed: EmbedFunction, told: Callable[[str], None]
+) -> dict[str, Json]:
     """The median recall in ms, the records open to recall, all records, those held in RAM,
     and the process's MB, on the third and on the last day; with a budget and without one."""
-    lines = [*world(Seed.of(30), "known", questions=1).lines]
+    lines = [*make_timeline(Seed.of(30), "known", questions=1).lines]
     days = 10 if quick else DAYS
     embed([line.text for line in lines])
-    result: dict[str, Json] = {"days": days, "records_a_day": A_DAY, "budget": BUDGET.records}
+    result: dict[str, Json] = {
+        "days": days,
+        "records_a_day": RECORDS_PER_DAY,
+        "budget": BUDGET.records,
+    }
     for name, budget in (("without", None), ("with", BUDGET)):
-        early, late = month(lines, days, embed, budget)
+        early, late = simulate_month(lines, days, embed, budget)
         result[name] = {"day_3": early, "last_day": late}
         told(f"month {name} folding: day 3 {early}, last day {late}")
     return result
 
 
-def month(
-    lines: list[Line], days: int, embed: Embedder, budget: Budget | None
+def simulate_month(
+    lines: list[FactStatement], days: int, embed: EmbedFunction, budget: CompactionBudget | None
 ) -> tuple[dict[str, Json], dict[str, Json]]:
     """Live so many days; what was measured on the third and on the last."""
     with (
@@ -47,19 +53,23 @@ def month(
         # A file: what is kept in the store is not to count as RAM.
         Memory(Path(folder) / "month.db", "Bo", embed=embed) as memory,
     ):
-        return _live(memory, lines, days, embed, budget)
+        return _simulate_days(memory, lines, days, embed, budget)
 
 
-def _live(
-    memory: Memory, lines: list[Line], days: int, embed: Embedder, budget: Budget | None
+def _simulate_days(
+    memory: Memory,
+    lines: list[FactStatement],
+    days: int,
+    embed: EmbedFunction,
+    budget: CompactionBudget | None,
 ) -> tuple[dict[str, Json], dict[str, Json]]:
-    folding = Folding(memory, embed)
+    folding = Compaction(memory, embed)
     found: list[dict[str, Json]] = []
     for day in range(days):
         morning = START + timedelta(days=day)
         records = []
-        for n in range(A_DAY):
-            line = lines[(day * A_DAY + n) % len(lines)]
+        for n in range(RECORDS_PER_DAY):
+            line = lines[(day * RECORDS_PER_DAY + n) % len(lines)]
             records.append(
                 Record(
                     id=memory.next_id + n,
@@ -75,10 +85,10 @@ def _live(
             memory.add(records, {r.id: row for r, row in zip(records, rows)}, step=day + 1)
             started = time.perf_counter()
             if budget:
-                folding.keep(budget, at=night)
+                folding.compact(budget, at=night)
             folded = time.perf_counter() - started
         took = []
-        for n in range(ASKED):
+        for n in range(RECALLS_PER_DAY):
             cue = Cue(text=lines[n].text, at=night, touch=False)
             started = time.perf_counter()
             memory.recall(cue)
@@ -87,9 +97,9 @@ def _live(
             {
                 "recall_ms": round(statistics.median(took), 3),
                 "fold_ms_a_day": round(1000 * folded, 1),
-                "open": folding.size(night),
+                "open": folding.recallable_count(night),
                 "records": len(memory),
-                "held": len(memory.shelf.records),
+                "held": len(memory.index.records),
                 "process_mb": _megabytes(),
             }
         )
@@ -99,5 +109,5 @@ def _live(
 def _megabytes() -> float | None:
     """Memory of this process, where the system tells."""
     gc.collect()
-    taken = resident()
+    taken = resident_bytes()
     return round(taken / 2**20, 1) if taken else None

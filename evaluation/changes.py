@@ -8,69 +8,71 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import Json, Record, Seed
 from ..memory import Memory
-from ..memory.changed import Changing, asked_name
-from ..memory.claims import Claims
-from .changes_world import Line, Phrasing, Question, World, world
+from ..memory.changed import TemporalQA, question_subject
+from ..memory.claims import Facts
+from .changes_world import FactQuestion, FactStatement, FactTimeline, Phrasing, make_timeline
 from .embedding import packaged_embedder
 
 if TYPE_CHECKING:
-    from ..memory.memory import Embedder
+    from ..memory.memory import EmbedFunction
 
 SEED = Seed.of(2023).child("changed facts")
 WORLDS, ASKED = 5, 100
 
 
-def measure(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
+def measure_temporal_facts(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
     """Right answers, as shares of all questions: on claims, on text in known and in unseen
     words (plain recall, rules alone, likeness and time), and what keeps memory bounded."""
-    from .bounded import bounded
+    from .bounded import measure_compaction_growth
 
     count = 1 if quick else WORLDS
     embed = packaged_embedder()
-    result: dict[str, Json] = {"structured": structured(count, told)}
+    result: dict[str, Json] = {"structured": measure_structured_facts(count, told)}
     text: dict[str, Json] = {}
     for phrasing in ("known", "loose", "unseen"):
-        text[phrasing] = on_text(phrasing, count, embed, told)
+        text[phrasing] = measure_text_facts(phrasing, count, embed, told)
     result["text"] = text
     if not quick:
-        from .changes_model import by_model
+        from .changes_model import measure_model_extraction
 
-        result["model"] = by_model(told)
-    result["bounded"] = bounded(quick, embed, told)
+        result["model"] = measure_model_extraction(told)
+    result["bounded"] = measure_compaction_growth(quick, embed, told)
     return result
 
 
-def structured(count: int, told: Callable[[str], None]) -> dict[str, Json]:
+def measure_structured_facts(count: int, told: Callable[[str], None]) -> dict[str, Json]:
     """Facts told as claims, out of order and in several spellings of the name; asked now
     and as of a day."""
-    tally = Tally()
+    tally = AccuracyTally()
     for number in range(count):
-        made = world(SEED.child("structured", number), "known", questions=ASKED)
+        made = make_timeline(SEED.child("structured", number), "known", questions=ASKED)
         rng = Random(SEED.child("order", number).number)
-        claims = Claims(Memory(":memory:", "listener"))
+        claims = Facts(Memory(":memory:", "listener"))
         facts = [line for line in made.lines if line.relation]
         rng.shuffle(facts)
         with claims.memory.store.transaction():
             for line in facts:
                 name = rng.choice([line.person, line.person.upper(), line.person.split()[0]])
-                claims.tell(name, line.relation, line.value, at=made.lines[-1].at, since=line.at)
+                claims.assert_fact(
+                    name, line.relation, line.value, at=made.lines[-1].at, since=line.at
+                )
         for question in made.questions:
-            claim = claims.ask(question.person, question.relation, as_of=question.as_of)
+            claim = claims.lookup(question.person, question.relation, as_of=question.as_of)
             tally.add(question, "right", claim is not None and claim.object == question.answer)
     told(f"claims: {tally.share('right'):.3f} of {tally.asked} right")
     return tally.report()
 
 
-def on_text(
-    phrasing: Phrasing, count: int, embed: Embedder, told: Callable[[str], None]
+def measure_text_facts(
+    phrasing: Phrasing, count: int, embed: EmbedFunction, told: Callable[[str], None]
 ) -> dict[str, Json]:
     """The same questions on plain lines, four ways; see ``answers``."""
-    tally = Tally()
+    tally = AccuracyTally()
     for number in range(count):
-        made = world(SEED.child(phrasing, number), phrasing, questions=ASKED)
-        for question, lines in answers(made, embed):
+        made = make_timeline(SEED.child(phrasing, number), phrasing, questions=ASKED)
+        for question, lines in answers_by_method(made, embed):
             for way, line in lines.items():
-                tally.add(question, way, line is not None and fits(line, question))
+                tally.add(question, way, line is not None and states_answer(line, question))
     told(
         f"{phrasing} words, {tally.asked} questions: "
         + ", ".join(f"{way} {tally.share(way):.3f}" for way in tally.ways)
@@ -78,24 +80,28 @@ def on_text(
     return tally.report()
 
 
-def answers(made: World, embed: Embedder) -> list[tuple[Question, dict[str, Line | None]]]:
+def answers_by_method(
+    made: FactTimeline, embed: EmbedFunction
+) -> list[tuple[FactQuestion, dict[str, FactStatement | None]]]:
     """For each question the line each way answers with: ``plain`` recall (the most alike
     line), ``plain_before`` (of those before the asked time), ``rules`` (claims that rules read
     out of the lines), ``text`` (``Changing``)."""
     import numpy as np
 
-    memory = written(made.lines, embed)
+    memory = memory_of_statements(made.lines, embed)
     vectors = np.asarray(embed([line.text for line in made.lines]))
-    claims = Claims(memory)
+    claims = Facts(memory)
     claims.learn(memory.records())
-    changing = Changing(memory, embed)
+    changing = TemporalQA(memory, embed)
     found = []
     for question in made.questions:
         likeness = vectors @ np.asarray(embed([question.text]))[0]
         before = [question.as_of is None or line.at <= question.as_of for line in made.lines]
-        claim = claims.ask(asked_name(question.text), question.relation, as_of=question.as_of)
+        claim = claims.lookup(
+            question_subject(question.text), question.relation, as_of=question.as_of
+        )
         told = changing.ask(question.text, as_of=question.as_of)
-        lines: dict[str, Line | None] = {
+        lines: dict[str, FactStatement | None] = {
             "plain": made.lines[int(likeness.argmax())],
             "plain_before": made.lines[int(np.where(before, likeness, -2).argmax())],
             "rules": made.lines[claim.sources[0] - 1] if claim else None,
@@ -105,7 +111,9 @@ def answers(made: World, embed: Embedder) -> list[tuple[Question, dict[str, Line
     return found
 
 
-def written(lines: Sequence[Line], embed: Embedder | None = None) -> Memory:
+def memory_of_statements(
+    lines: Sequence[FactStatement], embed: EmbedFunction | None = None
+) -> Memory:
     """A memory of lines, in order; record i + 1 is line i."""
     memory = Memory(":memory:", "listener", embed=embed)
     records = [
@@ -116,20 +124,20 @@ def written(lines: Sequence[Line], embed: Embedder | None = None) -> Memory:
     return memory
 
 
-def fits(line: Line, question: Question) -> bool:
+def states_answer(line: FactStatement, question: FactQuestion) -> bool:
     """Whether a line states the asked fact with the right value."""
     asked = (question.person, question.relation, question.answer)
     return (line.person, line.relation, line.value) == asked
 
 
-class Tally:
+class AccuracyTally:
     """Right answers by way, and by what was asked."""
 
     def __init__(self) -> None:
         self.ways: list[str] = []
-        self._found: dict[str, list[tuple[Question, bool]]] = {}
+        self._found: dict[str, list[tuple[FactQuestion, bool]]] = {}
 
-    def add(self, question: Question, way: str, right: bool) -> None:
+    def add(self, question: FactQuestion, way: str, right: bool) -> None:
         """Count one answer."""
         if way not in self.ways:
             self.ways.append(way)
@@ -140,7 +148,7 @@ class Tally:
         """How many questions there were."""
         return len(self._found[self.ways[0]]) if self.ways else 0
 
-    def share(self, way: str, kind: Callable[[Question], bool] = lambda _: True) -> float:
+    def share(self, way: str, kind: Callable[[FactQuestion], bool] = lambda _: True) -> float:
         """The share of right answers of one way, of the questions of a kind."""
         chosen = [right for question, right in self._found[way] if kind(question)]
         return sum(chosen) / len(chosen) if chosen else 0.0

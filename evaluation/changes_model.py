@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from ..core import Json, Model, Record, Seed
-from ..memory.claim_asking import reading
-from ..memory.claim_drafts import Draft
-from .changes_world import Line, Phrasing, known, world
-from .loads import think
+from ..memory.claim_asking import extract_facts_with_model
+from ..memory.claim_drafts import ExtractedFact
+from .changes_world import FactStatement, Phrasing, known_phrasings, make_timeline
+from .loads import run_thoughts
 
 SAMPLE = 60
-SEED = Seed.of(2023).child("read by a model")
+MODEL_SEED = Seed.of(2023).child("read by a model")
 
 
-def by_model(told: Callable[[str], None], model: Model | None = None) -> dict[str, Json]:
+def measure_model_extraction(
+    told: Callable[[str], None], model: Model | None = None
+) -> dict[str, Json]:
     """Facts read by SmolLM2 (with MiniLM, as its decisions are): shares of lines of which the
     relation, the object, and all of subject, relation and object are right."""
     from ..models import load_model
@@ -25,23 +27,27 @@ def by_model(told: Callable[[str], None], model: Model | None = None) -> dict[st
     result: dict[str, Json] = {}
     phrasings: tuple[Phrasing, ...] = ("loose", "unseen")
     for phrasing in phrasings:
-        made = world(SEED, phrasing, questions=1)
+        made = make_timeline(MODEL_SEED, phrasing, questions=1)
         lines = [line for line in made.lines if line.relation]
-        chosen = Random(SEED.number).sample(lines, SAMPLE)
+        chosen = Random(MODEL_SEED.number).sample(lines, SAMPLE)
         started = time.perf_counter()
         records = [
             Record(id=n, kind="observation", text=line.text, created=line.at)
             for n, line in enumerate(chosen, 1)
         ]
-        (drafts,) = think(mind, [reading(records, list(known()["relations"]))])
-        shares = right(chosen, drafts)
+        (drafts,) = run_thoughts(
+            mind, [extract_facts_with_model(records, list(known_phrasings()["relations"]))]
+        )
+        shares = extraction_shares(chosen, drafts)
         took = time.perf_counter() - started
         result[phrasing] = {**shares, "lines": SAMPLE, "lines_per_s": round(SAMPLE / took, 1)}
         told(f"read by the model, {phrasing} words: {result[phrasing]}")
     return result
 
 
-def right(lines: Sequence[Line], drafts: Sequence[Draft]) -> dict[str, float]:
+def extraction_shares(
+    lines: Sequence[FactStatement], drafts: Sequence[ExtractedFact]
+) -> dict[str, float]:
     """Shares of the lines; draft number n is of line n - 1."""
     found = {draft.source: draft for draft in drafts}
     counts = {"read": 0, "relation": 0, "object": 0, "whole": 0}
@@ -50,7 +56,7 @@ def right(lines: Sequence[Line], drafts: Sequence[Draft]) -> dict[str, float]:
         if draft is None:
             continue
         relation = draft.relation == line.relation
-        thing = _bare(draft.object) == _bare(line.value)
+        thing = _without_article(draft.object) == _without_article(line.value)
         counts["read"] += 1
         counts["relation"] += relation
         counts["object"] += thing
@@ -58,7 +64,7 @@ def right(lines: Sequence[Line], drafts: Sequence[Draft]) -> dict[str, float]:
     return {name: round(count / len(lines), 4) for name, count in counts.items()}
 
 
-def _bare(value: str) -> str:
+def _without_article(value: str) -> str:
     for article in ("the ", "a ", "an "):
         value = value.removeprefix(article)
     return value

@@ -18,7 +18,7 @@ Phrasing = Literal["known", "loose", "unseen"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FactStatement:
     """Something said: the fact it states (no relation: small talk)."""
 
     text: str
@@ -29,7 +29,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FactQuestion:
     """A question about a fact that was changed ``changes`` times; ``as_of`` None asks what
     holds now."""
 
@@ -42,11 +42,11 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class FactTimeline:
     """Lines in order of time, and questions about them."""
 
-    lines: tuple[Line, ...]
-    questions: tuple[Question, ...]
+    lines: tuple[FactStatement, ...]
+    questions: tuple[FactQuestion, ...]
 
 
 @cache
@@ -55,35 +55,39 @@ def _data(name: str) -> dict[str, Any]:
     return loaded
 
 
-def known() -> dict[str, Any]:
+def known_phrasings() -> dict[str, Any]:
     """People, values, small talk, and phrasings that rules may be written for."""
     return _data("changed_facts.json")
 
 
-def unseen() -> dict[str, Any]:
+def unseen_phrasings() -> dict[str, Any]:
     """Paraphrases and questions that nothing was tuned on."""
     return _data("changed_facts_unseen.json")
 
 
-def world(seed: Seed, phrasing: Phrasing, *, people: int = 10, questions: int = 100) -> World:
+def make_timeline(
+    seed: Seed, phrasing: Phrasing, *, people: int = 10, questions: int = 100
+) -> FactTimeline:
     """A world of ``people`` with a history for each of ten relations, and questions about
     facts drawn from it, half of them as of an earlier day."""
-    data, rng = known(), Random(seed.number)
+    data, rng = known_phrasings(), Random(seed.number)
     names = rng.sample(data["people"], people)
-    lines: list[Line] = []
+    lines: list[FactStatement] = []
     facts: list[tuple[str, str, list[tuple[Time, str]]]] = []
     for person in names:
         for relation in data["relations"]:
             history = _history(rng, data["relations"][relation]["values"])
             facts.append((person, relation, history))
-            lines.extend(_said(rng, person, relation, history, phrasing))
+            lines.extend(_statements(rng, person, relation, history, phrasing))
         for _ in range(6):
             at = START + timedelta(days=rng.randrange(150), minutes=rng.randrange(600))
-            lines.append(Line(rng.choice(data["small_talk"]).format(who=person), at, person))
+            lines.append(
+                FactStatement(rng.choice(data["small_talk"]).format(who=person), at, person)
+            )
     asked = rng.sample(facts, min(questions, len(facts)))
     found = [_question(rng, fact, phrasing, then=n % 2 == 1) for n, fact in enumerate(asked)]
     ordered = sorted(lines, key=lambda line: (line.at, line.text))
-    return World(tuple(ordered), tuple(found))
+    return FactTimeline(tuple(ordered), tuple(found))
 
 
 def _history(rng: Random, values: list[str]) -> list[tuple[Time, str]]:
@@ -98,10 +102,10 @@ def _history(rng: Random, values: list[str]) -> list[tuple[Time, str]]:
     return found
 
 
-def _said(
+def _statements(
     rng: Random, person: str, relation: str, history: list[tuple[Time, str]], phrasing: Phrasing
-) -> list[Line]:
-    shapes = _shapes(relation, phrasing)
+) -> list[FactStatement]:
+    shapes = _templates(relation, phrasing)
     found = []
     for at, value in history:
         # A value is restated before it changes, sometimes, and in other words.
@@ -109,27 +113,27 @@ def _said(
         for place, shape in enumerate(said):
             text = shape.format(who=person, value=value)
             moment = at + timedelta(days=place * rng.randint(1, 5))
-            found.append(Line(text, moment, person, relation, value))
+            found.append(FactStatement(text, moment, person, relation, value))
     return found
 
 
-def _shapes(relation: str, phrasing: Phrasing) -> list[str]:
+def _templates(relation: str, phrasing: Phrasing) -> list[str]:
     if phrasing == "unseen":
-        return list(unseen()["relations"][relation]["said"])
+        return list(unseen_phrasings()["relations"][relation]["said"])
     key = "said" if phrasing == "known" else "loose"
-    return list(known()["relations"][relation][key])
+    return list(known_phrasings()["relations"][relation][key])
 
 
 def _question(
     rng: Random, fact: tuple[str, str, list[tuple[Time, str]]], phrasing: Phrasing, *, then: bool
-) -> Question:
+) -> FactQuestion:
     person, relation, history = fact
-    source = unseen() if phrasing == "unseen" else known()
+    source = unseen_phrasings() if phrasing == "unseen" else known_phrasings()
     forms = source["relations"][relation]
     loosely = "_loose" if phrasing == "loose" else ""
     if not then:
         text = rng.choice(forms[f"now{loosely}"]).format(who=person)
-        return Question(text, person, relation, None, history[-1][1], len(history) - 1)
+        return FactQuestion(text, person, relation, None, history[-1][1], len(history) - 1)
     # Not the last value: a question about the past should tell the past from now.
     place = rng.randrange(len(history) - 1)
     at, end = history[place][0], history[place + 1][0]
@@ -137,4 +141,4 @@ def _question(
     as_of = day.replace(hour=23, minute=59, second=59, microsecond=0)
     value = [said for moment, said in history if moment <= as_of][-1]
     text = rng.choice(forms[f"then{loosely}"]).format(who=person, day=f"{day.day} {day:%B %Y}")
-    return Question(text, person, relation, as_of, value, len(history) - 1)
+    return FactQuestion(text, person, relation, as_of, value, len(history) - 1)

@@ -11,13 +11,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..core import Json, SettingError, ToolError, ToolResult, canonical, check_arguments
-from ..models.improvised import instance
+from ..models.improvised import random_instance
 from ..tools import Toolbox, ToolContext
-from ..tools.declare import AnyTool, Limits
+from ..tools.declare import AnyTool, ToolLimits
 
-AT = datetime(2000, 1, 1, 9)
-MOST = 20_000
-SLACK = 1.5
+NOW = datetime(2000, 1, 1, 9)
+MAX_CHARACTERS = 20_000
+TIMEOUT_SLACK_S = 1.5
 """Seconds that a call may take beyond its tool's own limit."""
 
 
@@ -30,25 +30,25 @@ def check_tool(tool: AnyTool, examples: Sequence[Json] = ()) -> None:
     it begins. Raises ToolError, or SettingError without the package jsonschema.
     """
     box = Toolbox([tool])
-    _schema(tool)
-    _wrong(tool, box)
+    _check_schema(tool)
+    _check_rejections(tool, box)
     for place, given in enumerate(examples):
-        _example(tool, box, given, f"example {place}")
+        _check_example(tool, box, given, f"example {place}")
 
 
-def _schema(tool: AnyTool) -> None:
+def _check_schema(tool: AnyTool) -> None:
     """A name, a description, and arguments told by a valid JSON Schema of an object."""
     spec = tool.spec
-    _need(tool, spec.name == tool.name, "its spec has its name", spec.name)
-    _need(tool, bool(spec.description.strip()), "it says what it does", "no description")
+    _require(tool, spec.name == tool.name, "its spec has its name", spec.name)
+    _require(tool, bool(spec.description.strip()), "it says what it does", "no description")
     if find_spec("jsonschema") is None:
         raise SettingError("check_tool needs the package jsonschema: pip install jsonschema")
     library: Any = import_module("jsonschema")
     try:
         library.Draft202012Validator.check_schema(spec.parameters)
     except library.SchemaError as error:
-        raise _broken(tool, "its schema is valid JSON Schema", error.message) from error
-    _need(
+        raise _contract_error(tool, "its schema is valid JSON Schema", error.message) from error
+    _require(
         tool,
         spec.parameters.get("type") == "object",
         "its schema is that of an object",
@@ -58,15 +58,15 @@ def _schema(tool: AnyTool) -> None:
     try:
         back = json.loads(json.dumps(spec.parameters, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise _broken(tool, clause, str(error)) from error
-    _need(tool, back == spec.parameters, clause, "reading it back gives something else")
+        raise _contract_error(tool, clause, str(error)) from error
+    _require(tool, back == spec.parameters, clause, "reading it back gives something else")
 
 
-def _wrong(tool: AnyTool, box: Toolbox) -> None:
+def _check_rejections(tool: AnyTool, box: Toolbox) -> None:
     """What does not fit is refused in words, before the tool begins to run."""
     schema = tool.spec.parameters
     known = schema.get("properties", {})
-    filled = instance(schema, b"check_tool")
+    filled = random_instance(schema, b"check_tool")
     wrong: dict[str, Json] = {
         "no object": ["not", "an", "object"],
         "an unknown argument": {**filled, "no_such_argument_at_all": 1},
@@ -80,49 +80,51 @@ def _wrong(tool: AnyTool, box: Toolbox) -> None:
         result = box.call(tool.name, given, context=_context(), key="check/wrong")
         clause = "arguments that do not fit are refused with a message and no receipt"
         said = f"{what}: {result}"
-        _need(tool, not result.ok and bool(result.error) and not result.receipt, clause, said)
-        _need(tool, result.reason == "arguments", clause, said)
+        _require(tool, not result.ok and bool(result.error) and not result.receipt, clause, said)
+        _require(tool, result.reason == "arguments", clause, said)
 
 
-def _example(tool: AnyTool, box: Toolbox, given: Json, where: str) -> None:
+def _check_example(tool: AnyTool, box: Toolbox, given: Json, where: str) -> None:
     """It works with the example, in its time, and gives JSON; a pure one gives it again."""
     limits = getattr(tool, "limits", None)
-    limits = limits if isinstance(limits, Limits) else Limits()
+    limits = limits if isinstance(limits, ToolLimits) else ToolLimits()
     began = time.monotonic()
     result = box.call(tool.name, given, context=_context(), key=f"check/{where}")
     seconds = time.monotonic() - began
-    _need(tool, result.ok, "it works with the examples", f"{where}: {result.error}")
-    _need(tool, bool(result.receipt), "what ran has a receipt", where)
-    _plain(tool, result, limits.characters or MOST, where)
+    _require(tool, result.ok, "it works with the examples", f"{where}: {result.error}")
+    _require(tool, bool(result.receipt), "what ran has a receipt", where)
+    _check_result(tool, result, limits.characters or MAX_CHARACTERS, where)
     if limits.timeout:
-        most = (limits.retries + 1) * limits.timeout + SLACK
-        _need(tool, seconds <= most, "it keeps its timeout", f"{where}: {seconds:.1f} s")
+        most = (limits.retries + 1) * limits.timeout + TIMEOUT_SLACK_S
+        _require(tool, seconds <= most, "it keeps its timeout", f"{where}: {seconds:.1f} s")
     if tool.spec.effect == "pure":
         again = box.call(tool.name, given, context=_context(), key=f"check/{where}")
         same = again.ok and canonical(again.value) == canonical(result.value)
         clause = "a pure tool gives the same for the same arguments"
-        _need(tool, same, clause, f"{where}: {result.value!r}, then {again.value!r}")
-        _need(tool, again.receipt == result.receipt, "the same key gives the same receipt", where)
+        _require(tool, same, clause, f"{where}: {result.value!r}, then {again.value!r}")
+        _require(
+            tool, again.receipt == result.receipt, "the same key gives the same receipt", where
+        )
 
 
-def _plain(tool: AnyTool, result: ToolResult, most: int, where: str) -> None:
+def _check_result(tool: AnyTool, result: ToolResult, most: int, where: str) -> None:
     clause = "its result is JSON of a bounded size"
     try:
         text = json.dumps(result.value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise _broken(tool, clause, f"{where}: {error}") from error
-    _need(tool, json.loads(text) == result.value, clause, where)
-    _need(tool, len(text) <= most, clause, f"{where}: {len(text)} characters")
+        raise _contract_error(tool, clause, f"{where}: {error}") from error
+    _require(tool, json.loads(text) == result.value, clause, where)
+    _require(tool, len(text) <= most, clause, f"{where}: {len(text)} characters")
 
 
 def _context() -> ToolContext:
-    return ToolContext(who="Ana", now=AT)
+    return ToolContext(who="Ana", now=NOW)
 
 
-def _need(tool: AnyTool, kept: bool, clause: str, detail: str) -> None:
+def _require(tool: AnyTool, kept: bool, clause: str, detail: str) -> None:
     if not kept:
-        raise _broken(tool, clause, detail)
+        raise _contract_error(tool, clause, detail)
 
 
-def _broken(tool: AnyTool, clause: str, detail: str) -> ToolError:
+def _contract_error(tool: AnyTool, clause: str, detail: str) -> ToolError:
     return ToolError(f"check_tool: '{tool.name}': {clause}: {detail}; see tools/declare.py")

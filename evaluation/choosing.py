@@ -16,24 +16,26 @@ from ..core import Choice, Choose, Json, Message, ModelError, Option, Seed
 from ..models.assembly import pick_device
 from ..models.loading import load_local
 from ..models.local import LocalModel
-from ..models.methods import Method
-from ..models.rows import Pair
-from .engine import model_folder
-from .loads import drain, text_of
-from .plain import PlainGenerate
+from ..models.methods import ScoringMethod
+from ..models.rows import TokenPair
+from .engine import baseline_source
+from .loads import answer_all, text_of_tokens
+from .plain import TransformersBaseline
 
 PROMPT, OPTION, OPTIONS, ROUNDS = 550, 5, 8, 5
 
 
-def choose_8(name: str, *, device: str, dtype: str) -> dict[str, Json]:
+def measure_choose_8(name: str, *, device: str, dtype: str) -> dict[str, Json]:
     """Times and differences in ``dtype``, and in float32 for the exactness.
 
     ``vs_full_passes``: how many times as long eight rows of prompt and option take in one
     batch of the plain model as one Choose by ``direct`` does, the median of rounds that take
     turns; every round has a prompt of its own. ``channel_vs_full_passes``: the same for
     ``channel``, which reads at most 160 tokens of a text."""
-    own = measure(name, device=device, dtype=dtype)
-    exact = own if dtype == "float32" else measure(name, device=device, dtype="float32")
+    own = measure_choice_latency(name, device=device, dtype=dtype)
+    exact = (
+        own if dtype == "float32" else measure_choice_latency(name, device=device, dtype="float32")
+    )
     return {
         "prompt_tokens": PROMPT,
         "dtype": dtype,
@@ -43,15 +45,17 @@ def choose_8(name: str, *, device: str, dtype: str) -> dict[str, Json]:
     }
 
 
-def measure(name: str, *, device: str, dtype: str, rounds: int = ROUNDS) -> dict[str, Any]:
+def measure_choice_latency(
+    name: str, *, device: str, dtype: str, rounds: int = ROUNDS
+) -> dict[str, Any]:
     """The figures in one dtype."""
     model = load_local(name, device=device, dtype=dtype)
     place = str(pick_device(device))
     kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
-    plain = PlainGenerate(model_folder(name), kind, place, model.prompter)
+    plain = TransformersBaseline(baseline_source(name), kind, place, model.prompt_builder)
     decider = model.engine.decider
     # As it is: calibrated for a small model, direct's probabilities are all but equal.
-    bare = Method({"direct": 1.0}, 1.0)
+    bare = ScoringMethod({"direct": 1.0}, 1.0)
     methods = {
         kind: {**found, "direct": bare} for kind, found in decider.calibration.methods.items()
     }
@@ -59,14 +63,14 @@ def measure(name: str, *, device: str, dtype: str, rounds: int = ROUNDS) -> dict
     spent: dict[str, list[float]] = {"full": [], "direct": [], "channel": []}
     differences = []
     for number in range(rounds + 1):
-        ask = ask_of(model, number)
+        ask = choose_ask(model, number)
         decider.method = "direct"
-        seconds, choice = timed(model, ask)
+        seconds, choice = timed_choice(model, ask)
         began = time.perf_counter()
-        told = full_passes(plain.model, place, pairs_of(model, ask))
+        told = full_pass_probabilities(plain.model, place, pairs_of(model, ask))
         full = time.perf_counter() - began
         decider.method = "channel"
-        by_channel, _ = timed(model, ask)
+        by_channel, _ = timed_choice(model, ask)
         differences.append(float(np.abs(told - np.array(choice.probabilities)).max()))
         if number:  # the first warms up
             spent["direct"].append(seconds)
@@ -81,15 +85,15 @@ def measure(name: str, *, device: str, dtype: str, rounds: int = ROUNDS) -> dict
     }
 
 
-def ask_of(model: LocalModel, number: int) -> Choose:
+def choose_ask(model: LocalModel, number: int) -> Choose:
     """A Choose whose prompt takes PROMPT tokens, like no other's."""
     rng = Seed.of(1).child("choose 8", number).rng()
-    prompter = model.prompter
+    prompter = model.prompt_builder
     frame = len(prompter.ids((Message.of("user", ""),)))
-    text = text_of(prompter, PROMPT - frame, rng)
+    text = text_of_tokens(prompter, PROMPT - frame, rng)
     names: set[str] = set()
     while len(names) < OPTIONS:
-        names.add(text_of(prompter, OPTION, rng))
+        names.add(text_of_tokens(prompter, OPTION, rng))
     return Choose(
         messages=(Message.of("user", text),),
         options=tuple(Option(one) for one in sorted(names)),
@@ -97,24 +101,26 @@ def ask_of(model: LocalModel, number: int) -> Choose:
     )
 
 
-def timed(model: LocalModel, ask: Choose) -> tuple[float, Choice]:
+def timed_choice(model: LocalModel, ask: Choose) -> tuple[float, Choice]:
     """Seconds from submitting to the answer, and the answer."""
     began = time.perf_counter()
-    (done,) = drain(model, [ask])
+    (done,) = answer_all(model, [ask])
     seconds = time.perf_counter() - began
     if not isinstance(done.answer, Choice):
         raise ModelError(f"a choice failed: {done.answer}")
     return seconds, done.answer
 
 
-def pairs_of(model: LocalModel, ask: Choose) -> list[Pair]:
+def pairs_of(model: LocalModel, ask: Choose) -> list[TokenPair]:
     """Prompt and option, for each option."""
-    context = model.prompter.ids(ask.messages)
-    return [(context, model.prompter.text_ids(option.name)) for option in ask.options]
+    context = model.prompt_builder.ids(ask.messages)
+    return [(context, model.prompt_builder.text_ids(option.name)) for option in ask.options]
 
 
 @torch.inference_mode()
-def full_passes(model: Any, device: str, pairs: Sequence[Pair]) -> NDArray[np.float64]:
+def full_pass_probabilities(
+    model: Any, device: str, pairs: Sequence[TokenPair]
+) -> NDArray[np.float64]:
     """softmax of the mean log-probability of each target's tokens, shape (pairs,), by a model
     of transformers as it is: all rows whole, in one batch."""
     rows = [context + target for context, target in pairs]

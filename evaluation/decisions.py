@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from ..core import Answer, Choice, Choose, Json, ModelError, Rate, Rating
-from ..models.calibrating import question
+from ..models.calibrating import importance_question
 from ..models.loading import load_local
 from ..models.local import LocalModel
-from ..planners.draft import IMPORTANCE
-from ..planners.meeting import whether
-from .bfcl import SETS, Item, held, load
-from .choosing import choose_8
-from .examples import MUNDANE, PASSING, POIGNANT, TALKING, Meeting
-from .figures import auroc, balanced, paired, threshold
-from .loads import drain
+from ..planners.draft import IMPORTANCE_ANCHORS
+from ..planners.meeting import talk_options
+from .bfcl import SETS, BfclItem, bfcl_files, load_bfcl
+from .choosing import measure_choose_8
+from .examples import MUNDANE, PASSING, POIGNANT, TALKING, MeetingExample
+from .figures import auroc, balanced_accuracy, best_threshold, compare_paired
+from .loads import answer_all
 
 PARTS = ("tools", "importance", "reactions", "choose_8")
 METHODS = {"cosine": "cosine", "parts": "parts", "channel": "channel", "direct": "direct"}
 METHODS |= {"fused": "auto"}
 
 
-def measure(
+def measure_decisions(
     name: str = "smollm2",
     *,
     device: str = "auto",
@@ -41,46 +41,48 @@ def measure(
     keys = ("name", "device", "dtype", "threads", "calibration")
     found: dict[str, Json] = {key: about[key] for key in keys}
     if "tools" in parts:
-        if all(held(data, one) for one in SETS):
-            found["tools"] = tools(model, data, progress)
+        if all(bfcl_files(data, one) for one in SETS):
+            found["tools"] = measure_tool_choice(model, data, progress)
         else:
             found["tools"] = {"left_out": f"{data / 'bfcl'}: not all there; see --data"}
             progress(f"tools: left out, {data / 'bfcl'} does not hold all of them")
     if "importance" in parts:
         progress("importance: 50 sentences")
-        found["importance"] = importance(model)
+        found["importance"] = measure_importance(model)
     if "reactions" in parts:
         progress("reactions: 40 meetings")
-        found["reactions"] = reactions(model)
+        found["reactions"] = measure_reactions(model)
     if "choose_8" in parts:
         progress("choose_8: one Choose beside eight full passes")
-        found["choose_8"] = choose_8(name, device=device, dtype=str(about["dtype"]))
+        found["choose_8"] = measure_choose_8(name, device=device, dtype=str(about["dtype"]))
     return found
 
 
-def tools(model: LocalModel, data: Path, progress: Callable[[str], None]) -> dict[str, Json]:
+def measure_tool_choice(
+    model: LocalModel, data: Path, progress: Callable[[str], None]
+) -> dict[str, Json]:
     """Choosing functions of BFCL, and telling when none fits."""
     found: dict[str, Json] = {}
     for name in ("multiple", "live_multiple"):
-        items = load(data, name)
+        items = load_bfcl(data, name)
         progress(f"tools: {name}, {len(items)} requests")
-        found[name] = choosing(model, items)
+        found[name] = choice_accuracy(model, items)
     progress("tools: irrelevance")
-    found["irrelevance"] = irrelevance(
-        model, load(data, "irrelevance"), load(data, "simple_python")
+    found["irrelevance"] = measure_irrelevance(
+        model, load_bfcl(data, "irrelevance"), load_bfcl(data, "simple_python")
     )
     return {"accuracy": found["multiple"]["fused"], **found}
 
 
-def choosing(model: LocalModel, items: Sequence[Item]) -> dict[str, Json]:
+def choice_accuracy(model: LocalModel, items: Sequence[BfclItem]) -> dict[str, Json]:
     """Share of right choices of each method, on all items and on the odd and even ones; the
     fused default against cosine alone, of the option's first line and of its description."""
     right = {
-        key: rightly(model, items, [item.ask() for item in items], method)
+        key: right_choices(model, items, [item.choose_ask() for item in items], method)
         for key, method in METHODS.items()
     }
-    plain = [item.ask(plain=True) for item in items]
-    right["cosine_of_description"] = rightly(model, items, plain, "cosine")
+    plain = [item.choose_ask(plain=True) for item in items]
+    right["cosine_of_description"] = right_choices(model, items, plain, "cosine")
     fused = right["fused"]
     return {
         "items": len(items),
@@ -88,16 +90,16 @@ def choosing(model: LocalModel, items: Sequence[Item]) -> dict[str, Json]:
         **{key: float(np.mean(one)) for key, one in right.items()},
         "odd": {key: float(np.mean(one[1::2])) for key, one in right.items()},
         "even": {key: float(np.mean(one[::2])) for key, one in right.items()},
-        "fused_against_cosine": asdict(paired(fused, right["cosine"])),
+        "fused_against_cosine": asdict(compare_paired(fused, right["cosine"])),
         "fused_against_cosine_of_description": asdict(
-            paired(fused, right["cosine_of_description"])
+            compare_paired(fused, right["cosine_of_description"])
         ),
-        "fused_against_parts": asdict(paired(fused, right["parts"])),
+        "fused_against_parts": asdict(compare_paired(fused, right["parts"])),
     }
 
 
-def rightly(
-    model: LocalModel, items: Sequence[Item], asks: Sequence[Choose], method: str
+def right_choices(
+    model: LocalModel, items: Sequence[BfclItem], asks: Sequence[Choose], method: str
 ) -> list[bool]:
     """Whether each item's function was chosen."""
     chosen = [ask.options[one.index].name for ask, one in zip(asks, choices(model, asks, method))]
@@ -109,7 +111,7 @@ def choices(model: LocalModel, asks: Sequence[Choose], method: str) -> list[Choi
     decider = model.engine.decider
     before, decider.method = decider.method, method
     try:
-        return [_choice(done.answer) for done in drain(model, asks)]
+        return [_choice(done.answer) for done in answer_all(model, asks)]
     finally:
         decider.method = before
 
@@ -120,10 +122,10 @@ def _choice(answer: Answer) -> Choice:
     return answer
 
 
-def irrelevance(
+def measure_irrelevance(
     model: LocalModel,
-    beside: Sequence[Item],
-    fitting: Sequence[Item],
+    beside: Sequence[BfclItem],
+    fitting: Sequence[BfclItem],
     methods: Sequence[str] = ("fused", "cosine", "parts", "channel"),
 ) -> dict[str, Json]:
     """Whether the one function on offer is of use, by the probability of none of these. The
@@ -133,11 +135,13 @@ def irrelevance(
         low, high = (
             [
                 one.probabilities[0]
-                for one in choices(model, [item.ask(none=True) for item in items], METHODS[key])
+                for one in choices(
+                    model, [item.choose_ask(none=True) for item in items], METHODS[key]
+                )
             ]
             for items in (beside, fitting)
         )
-        cut = threshold(low, high)
+        cut = best_threshold(low, high)
         figures: dict[str, Json] = {
             "auroc": auroc(low, high),
             "balanced_accuracy": cut.checked,
@@ -151,11 +155,11 @@ def irrelevance(
     return found
 
 
-def importance(model: LocalModel) -> dict[str, Json]:
+def measure_importance(model: LocalModel) -> dict[str, Json]:
     """How well ratings tell poignant sentences from mundane ones, beside the likelihood of
     the number as the reply to a question."""
-    low, high = (rated(model, sentences) for sentences in (MUNDANE, POIGNANT))
-    naive_low, naive_high = (naively(model, sentences) for sentences in (MUNDANE, POIGNANT))
+    low, high = (importance_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
+    naive_low, naive_high = (naive_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
     return {
         "items": len(MUNDANE) + len(POIGNANT),
         "auroc": auroc(low, high),
@@ -167,18 +171,19 @@ def importance(model: LocalModel) -> dict[str, Json]:
     }
 
 
-def rated(model: LocalModel, sentences: Sequence[str]) -> list[float]:
+def importance_ratings(model: LocalModel, sentences: Sequence[str]) -> list[float]:
     """Importance as the planners ask for it, 1 to 10."""
     asks = [
-        Rate(messages=(), about=one, anchors=IMPORTANCE, role="importance") for one in sentences
+        Rate(messages=(), about=one, anchors=IMPORTANCE_ANCHORS, role="importance")
+        for one in sentences
     ]
-    return [_value(done.answer) for done in drain(model, asks)]
+    return [_value(done.answer) for done in answer_all(model, asks)]
 
 
-def naively(model: LocalModel, sentences: Sequence[str]) -> list[float]:
+def naive_ratings(model: LocalModel, sentences: Sequence[str]) -> list[float]:
     """Importance by the likelihood of each number as the reply to the question."""
-    asks = [Rate(messages=question(one), about=one, role="number") for one in sentences]
-    return [_value(done.answer) for done in drain(model, asks)]
+    asks = [Rate(messages=importance_question(one), about=one, role="number") for one in sentences]
+    return [_value(done.answer) for done in answer_all(model, asks)]
 
 
 def _value(answer: Answer) -> float:
@@ -187,25 +192,25 @@ def _value(answer: Answer) -> float:
     return answer.value
 
 
-def reactions(model: LocalModel) -> dict[str, Json]:
+def measure_reactions(model: LocalModel) -> dict[str, Json]:
     """Whether one talks to somebody, as the planners ask it: how well meetings at which one
     would are told from those at which one would not."""
-    passing, talking = (talks(model, meetings) for meetings in (PASSING, TALKING))
+    passing, talking = (talk_probabilities(model, meetings) for meetings in (PASSING, TALKING))
     return {
         "items": len(PASSING) + len(TALKING),
         "auroc": auroc(passing, talking),
         "auroc_odd": auroc(passing[1::2], talking[1::2]),
         "auroc_even": auroc(passing[::2], talking[::2]),
-        "balanced_accuracy": balanced(passing, talking, 0.5),
+        "balanced_accuracy": balanced_accuracy(passing, talking, 0.5),
         "mean_talking": float(np.mean(talking)),
         "mean_passing": float(np.mean(passing)),
     }
 
 
-def talks(model: LocalModel, meetings: Sequence[Meeting]) -> list[float]:
+def talk_probabilities(model: LocalModel, meetings: Sequence[MeetingExample]) -> list[float]:
     """The probability of talking at each meeting."""
     asks = []
     for one in meetings:
-        options, about = whether(*one)
+        options, about = talk_options(*one)
         asks.append(Choose(messages=(), options=options, about=about, role="react"))
     return [choice.probabilities[0] for choice in choices(model, asks, "auto")]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..memory.memory import Embedder
+    from ..memory.memory import EmbedFunction
 
 
-def packaged_embedder() -> Embedder:
+def packaged_embedder() -> EmbedFunction:
     """The packaged MiniLM on the processor: texts to rows of shape (n, 384), of length 1."""
     import torch
 

@@ -14,25 +14,25 @@ import torch
 from ..core import Generate, Json
 from ..models import load_model
 from ..models.assembly import pick_device, pick_dtype
-from ..models.catalogue import find, folder, known_models, pull
+from ..models.catalogue import find_model, known_models, model_folder, pull
 from ..models.loading import load_local
 from ..models.local import LocalModel
-from ..models.sampling import Draw, pick
-from .loads import ask_of, bare, drain, town_load, uniform_load
-from .plain import PlainGenerate
+from ..models.sampling import SamplingParams, sample_tokens
+from .loads import answer_all, greedy_ask, town_load, uniform_load, without_stops
+from .plain import TransformersBaseline
 
 PARTS = ("town_load", "uniform_64", "single", "chat", "sampling")
 
 
 @dataclass(frozen=True, slots=True)
-class Arms:
+class EngineComparison:
     """Our engine and plain ``generate``, both with the same weights and dtype."""
 
     ours: LocalModel
-    plain: PlainGenerate
+    baseline: TransformersBaseline
 
 
-def measure(
+def measure_engine(
     name: str = "smollm2",
     *,
     device: str = "auto",
@@ -53,15 +53,15 @@ def measure(
     if not parts:
         return found
     progress(f"loading {name} twice, {found['dtype']} on {place}")
-    ours = bare(load_local(name, device=device, dtype=str(found["dtype"])))
-    plain = PlainGenerate(model_folder(name), kind, str(place), ours.prompter)
-    arms = Arms(ours, plain)
-    known: dict[str, Callable[[Arms, bool], dict[str, Json]]] = {
-        "town_load": town,
-        "uniform_64": uniform,
-        "single": single,
-        "chat": chat,
-        "sampling": sampling,
+    ours = without_stops(load_local(name, device=device, dtype=str(found["dtype"])))
+    plain = TransformersBaseline(baseline_source(name), kind, str(place), ours.prompt_builder)
+    arms = EngineComparison(ours, plain)
+    known: dict[str, Callable[[EngineComparison, bool], dict[str, Json]]] = {
+        "town_load": measure_town_load,
+        "uniform_64": measure_uniform_load,
+        "single": measure_single,
+        "chat": measure_chat,
+        "sampling": measure_sampling,
     }
     for part in parts:
         progress(f"measuring {part}")
@@ -70,26 +70,26 @@ def measure(
     return found
 
 
-def model_folder(name: str) -> str:
+def baseline_source(name: str) -> str:
     """Where transformers finds a model by its name here."""
     if name in {info.name for info in known_models()}:
         pull(name)
-        return str(folder(find(name)))
+        return str(model_folder(find_model(name)))
     return name
 
 
-def town(arms: Arms, quick: bool) -> dict[str, Json]:
+def measure_town_load(arms: EngineComparison, quick: bool) -> dict[str, Json]:
     """256 asks of 25 personas: 400 shared and 150 own tokens in, 8 to 48 out, against static
     batches of 32 sorted by length, and against one by one (on a sample)."""
-    asks = town_load(arms.ours.prompter, *((64, 6) if quick else (256, 25)), 400, 150)
-    counts = arms.ours.engine.counts
-    before = counts.reused, counts.passes, counts.rows
-    spent = _timed(arms.ours, asks)
-    reused, passes, rows = counts.reused, counts.passes, counts.rows
-    static = arms.plain.run(asks, 32)
+    asks = town_load(arms.ours.prompt_builder, *((64, 6) if quick else (256, 25)), 400, 150)
+    counts = arms.ours.engine.stats
+    before = counts.reused, counts.passes, counts.sequences
+    spent = _seconds_for(arms.ours, asks)
+    reused, passes, rows = counts.reused, counts.passes, counts.sequences
+    static = arms.baseline.run(asks, 32)
     sample = asks[:: len(asks) // 12]
-    alone = arms.plain.run(sample, 1) / len(sample) * len(asks)
-    prompt = sum(len(arms.ours.prompter.ids(ask.messages)) for ask in asks)
+    alone = arms.baseline.run(sample, 1) / len(sample) * len(asks)
+    prompt = sum(len(arms.ours.prompt_builder.ids(ask.messages)) for ask in asks)
     return {
         "asks": len(asks),
         "asks_per_s": round(len(asks) / spent, 2),
@@ -102,15 +102,15 @@ def town(arms: Arms, quick: bool) -> dict[str, Json]:
     }
 
 
-def uniform(arms: Arms, quick: bool) -> dict[str, Json]:
+def measure_uniform_load(arms: EngineComparison, quick: bool) -> dict[str, Json]:
     """64 asks of 128 tokens in and 64 out, against one static batch, and llama.cpp where its
     binding is installed."""
-    asks = uniform_load(arms.ours.prompter, 64, 128, 16 if quick else 64)
+    asks = uniform_load(arms.ours.prompt_builder, 64, 128, 16 if quick else 64)
     tokens = sum(ask.max_tokens for ask in asks)
-    again = uniform_load(arms.ours.prompter, 64, 128, asks[0].max_tokens, seed=2)
-    first = _timed(arms.ours, asks)
-    static = arms.plain.run(asks, 64)
-    spent = (first + _timed(arms.ours, again)) / 2
+    again = uniform_load(arms.ours.prompt_builder, 64, 128, asks[0].max_tokens, seed=2)
+    first = _seconds_for(arms.ours, asks)
+    static = arms.baseline.run(asks, 64)
+    spent = (first + _seconds_for(arms.ours, again)) / 2
     found: dict[str, Json] = {
         "tokens_per_s": round(tokens / spent, 1),
         "vs_generate": round(static / spent, 2),
@@ -126,9 +126,9 @@ def _llamacpp(asks: list[Generate]) -> float:
     had gone on at the same speed."""
     other: Any = load_model("llamacpp:smollm2")
     try:
-        drain(other, [replace(asks[0], max_tokens=2)])
+        answer_all(other, [replace(asks[0], max_tokens=2)])
         began = time.perf_counter()
-        done = drain(other, asks)
+        done = answer_all(other, asks)
         spent = time.perf_counter() - began
     finally:
         other.close()
@@ -136,15 +136,17 @@ def _llamacpp(asks: list[Generate]) -> float:
     return spent * sum(ask.max_tokens for ask in asks) / max(1, written)
 
 
-def single(arms: Arms, quick: bool) -> dict[str, Json]:
+def measure_single(arms: EngineComparison, quick: bool) -> dict[str, Json]:
     """One request alone, 128 tokens in and 64 out, in turn with ``generate``."""
     rounds = 2 if quick else 5
-    loads = [uniform_load(arms.ours.prompter, 1, 128, 64, seed=i) for i in range(2 * rounds + 1)]
-    drain(arms.ours, loads[-1])
+    loads = [
+        uniform_load(arms.ours.prompt_builder, 1, 128, 64, seed=i) for i in range(2 * rounds + 1)
+    ]
+    answer_all(arms.ours, loads[-1])
     mine, theirs = [], []
     for turn in range(rounds):
-        mine.append(_timed(arms.ours, loads[2 * turn]))
-        theirs.append(arms.plain.run(loads[2 * turn + 1], 1))
+        mine.append(_seconds_for(arms.ours, loads[2 * turn]))
+        theirs.append(arms.baseline.run(loads[2 * turn + 1], 1))
     ratios = [b / a for a, b in zip(mine, theirs)]
     return {
         "tokens_per_s": round(64 / statistics.median(mine), 1),
@@ -153,32 +155,32 @@ def single(arms: Arms, quick: bool) -> dict[str, Json]:
     }
 
 
-def chat(arms: Arms, quick: bool) -> dict[str, Json]:
+def measure_chat(arms: EngineComparison, quick: bool) -> dict[str, Json]:
     """Seconds to the first token of a reply to 640 tokens that nothing is known of, when
     nothing else runs and when the batch is full of less urgent asks."""
     rounds = 5 if quick else 20
-    model, prompter = arms.ours, arms.ours.prompter
-    frame = len(prompter.ids((ask_of("", "", 1)).messages))
+    model, prompter = arms.ours, arms.ours.prompt_builder
+    frame = len(prompter.ids((greedy_ask("", "", 1)).messages))
     rng_load = uniform_load(prompter, 2 * rounds, 640, 8, seed=7)
     assert frame < 640
     asks = [replace(ask, stream=True) for ask in rng_load]
     idle = [_first_token(model, ask) for ask in asks[:rounds]]
     busy: list[float] = []
     client = model.client()
-    counts = model.engine.counts
-    load = _endless(model)
+    counts = model.engine.stats
+    load = _endless_load(model)
     for _ in range(model.engine.limits.rows + 8):
         client.submit(next(load), "load", 1)
     for _ in range(40):
         client.wait(timeout=0.05)
-    counts.lengths.clear()
+    counts.pass_seconds.clear()
     for ask in asks[rounds:]:
         for _ in range(8):
             for event in client.wait(timeout=0.1):
                 if not hasattr(event, "text"):
                     client.submit(next(load), "load", 1)
         busy.append(_first_token(model, ask))
-    lengths = sorted(counts.lengths)
+    lengths = sorted(counts.pass_seconds)
     for ticket in list(client.open):
         client.cancel(ticket)
     return {
@@ -192,10 +194,10 @@ def chat(arms: Arms, quick: bool) -> dict[str, Json]:
     }
 
 
-def _endless(model: LocalModel) -> Iterator[Generate]:
+def _endless_load(model: LocalModel) -> Iterator[Generate]:
     seed = 100
     while True:
-        yield from uniform_load(model.prompter, 16, 200, 120, seed=seed)
+        yield from uniform_load(model.prompt_builder, 16, 200, 120, seed=seed)
         seed += 1
 
 
@@ -211,29 +213,29 @@ def _first_token(model: LocalModel, ask: Generate) -> float:
     return first
 
 
-def sampling(arms: Arms, quick: bool) -> dict[str, Json]:
+def measure_sampling(arms: EngineComparison, quick: bool) -> dict[str, Json]:
     """Milliseconds to draw 64 tokens by top-p from the logits behind the model's own words."""
     model = arms.ours
-    question = ask_of("", "Tell me about a day in a small town by a river.", 64)
-    (done,) = drain(model, [question])
-    reply = tuple(model.voice.tokenizer(getattr(done.answer, "text", "")).input_ids)
-    ids = torch.tensor([model.prompter.ids(question.messages) + reply])
+    question = greedy_ask("", "Tell me about a day in a small town by a river.", 64)
+    (done,) = answer_all(model, [question])
+    reply = tuple(model.generation_config.tokenizer(getattr(done.answer, "text", "")).input_ids)
+    ids = torch.tensor([model.prompt_builder.ids(question.messages) + reply])
     with torch.inference_mode():
-        plain = arms.plain.model
+        plain = arms.baseline.model
         logits = plain(input_ids=ids.to(plain.device)).logits[0, -64:].float()
-    draws = [Draw(0.7, 0.95, seed, 0) for seed in range(64)]
+    draws = [SamplingParams(0.7, 0.95, seed, 0) for seed in range(64)]
     spent = []
     for _ in range(5 if quick else 20):
         copy = logits.clone()
         began = time.perf_counter()
-        pick(copy, draws)
+        sample_tokens(copy, draws)
         spent.append(time.perf_counter() - began)
     return {"rows": 64, "ms_a_step": round(1000 * statistics.median(spent), 2)}
 
 
-def _timed(model: LocalModel, asks: list[Generate]) -> float:
+def _seconds_for(model: LocalModel, asks: list[Generate]) -> float:
     began = time.perf_counter()
-    drain(model, asks)
+    answer_all(model, asks)
     return time.perf_counter() - began
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Meeting(NamedTuple):
+class MeetingExample(NamedTuple):
     """Who does what and sees whom, who does what; and what is known of the two."""
 
     me: str
-    busy: str
+    activity: str
     partner: str
-    they: str
+    partner_activity: str
     known: str
 
 
@@ -72,14 +72,14 @@ POIGNANT = (
 )
 
 TALKING = (
-    Meeting(
+    MeetingExample(
         "Bo",
         "walking home",
         "Ada Byron",
         "sitting on the bench",
         "Bo has been looking for Ada Byron all morning to give back her key.",
     ),
-    Meeting(
+    MeetingExample(
         "Mina",
         "buying bread",
         "Tom Reed",
@@ -87,91 +87,91 @@ TALKING = (
         "Mina and Tom Reed are close friends. Mina wants to invite Tom Reed to her birthday on "
         "Friday.",
     ),
-    Meeting(
+    MeetingExample(
         "Ivo",
         "sweeping the yard",
         "Nora Vale",
         "coming through the gate",
         "Nora Vale promised to tell Ivo how the exam went.",
     ),
-    Meeting(
+    MeetingExample(
         "Sara",
         "drinking coffee",
         "Jon Pike",
         "looking at the menu",
         "Sara has not seen her old school friend Jon Pike for ten years.",
     ),
-    Meeting(
+    MeetingExample(
         "Lars",
         "mending a net",
         "Eva Holm",
         "walking along the pier",
         "Lars owes Eva Holm an apology for yesterday's quarrel.",
     ),
-    Meeting(
+    MeetingExample(
         "Cleo",
         "watering plants",
         "Max Rau",
         "leaning on the fence",
         "Max Rau asked Cleo for advice about his tomatoes. Cleo likes Max Rau.",
     ),
-    Meeting(
+    MeetingExample(
         "Otto",
         "reading the paper",
         "Ida Frey",
         "sitting down next to him",
         "Ida Frey is Otto's sister. Otto wants to know how their mother is.",
     ),
-    Meeting(
+    MeetingExample(
         "Rosa",
         "opening the shop",
         "Ben Hall",
         "passing by with his dog",
         "Rosa needs somebody to carry the crates, and Ben Hall offered to help.",
     ),
-    Meeting(
+    MeetingExample(
         "Kim",
         "waiting for the bus",
         "Lea Stone",
         "waiting for the bus",
         "Lea Stone lost her job last week, and Kim is worried about her.",
     ),
-    Meeting(
+    MeetingExample(
         "Paul",
         "eating lunch",
         "Gina Marsh",
         "carrying a tray",
         "Paul is secretly in love with Gina Marsh.",
     ),
-    Meeting(
+    MeetingExample(
         "Tess",
         "walking in the park",
         "Uwe Korn",
         "feeding the ducks",
         "Uwe Korn told Tess that he would have news about the flat today.",
     ),
-    Meeting(
+    MeetingExample(
         "Finn",
         "tidying the library",
         "Mara Lind",
         "searching the shelves",
         "Mara Lind asked Finn to find a book for her. Finn has found it.",
     ),
-    Meeting(
+    MeetingExample(
         "Alma",
         "setting the table",
         "Rolf Dane",
         "arriving with flowers",
         "Rolf Dane is Alma's guest. Alma has looked forward to his visit.",
     ),
-    Meeting(
+    MeetingExample(
         "Hans",
         "painting the door",
         "Pia Wolf",
         "looking at the colour",
         "Pia Wolf is Hans's neighbour. They chat every day.",
     ),
-    Meeting(
+    MeetingExample(
         "Nele",
         "packing her bag",
         "Sam Cole",
@@ -179,35 +179,35 @@ TALKING = (
         "Nele is running for mayor and wants everybody to know about it. Sam Cole has not decided "
         "whom to vote for.",
     ),
-    Meeting(
+    MeetingExample(
         "Yara",
         "listening to music",
         "Dan Moss",
         "standing at the bar",
         "Dan Moss plays in a band that Yara admires. Yara wants to ask him for a song.",
     ),
-    Meeting(
+    MeetingExample(
         "Emil",
         "fishing",
         "Kai Lund",
         "fishing",
         "Kai Lund is Emil's best friend. They planned a trip together.",
     ),
-    Meeting(
+    MeetingExample(
         "Vera",
         "sorting letters",
         "Abe Fox",
         "asking at the counter",
         "Vera has a parcel for Abe Fox, from his son abroad.",
     ),
-    Meeting(
+    MeetingExample(
         "Jule",
         "studying",
         "Tim Ash",
         "studying",
         "Jule and Tim Ash write a paper together. Jule has a question about the second chapter.",
     ),
-    Meeting(
+    MeetingExample(
         "Gus",
         "closing the cafe",
         "Ola Berg",
@@ -217,140 +217,140 @@ TALKING = (
 )
 
 PASSING = (
-    Meeting(
+    MeetingExample(
         "Bo",
         "running to catch the train",
         "Ada Byron",
         "asleep on the bench",
         "Bo does not know Ada Byron.",
     ),
-    Meeting(
+    MeetingExample(
         "Mina",
         "crying alone in the corner",
         "Tom Reed",
         "laughing with his friends",
         "Mina wants to be left alone today. Tom Reed insulted Mina.",
     ),
-    Meeting(
+    MeetingExample(
         "Ivo",
         "counting the money of the till",
         "Nora Vale",
         "reading a novel",
         "Ivo saw Nora Vale this morning. They have nothing to say to each other.",
     ),
-    Meeting(
+    MeetingExample(
         "Sara",
         "taking an exam",
         "Jon Pike",
         "taking an exam",
         "Talking is forbidden during the exam.",
     ),
-    Meeting(
+    MeetingExample(
         "Lars",
         "hiding from his creditors",
         "Eva Holm",
         "looking for people who owe money",
         "Lars avoids Eva Holm.",
     ),
-    Meeting(
+    MeetingExample(
         "Cleo",
         "praying in the chapel",
         "Max Rau",
         "praying in the chapel",
         "Cleo has never met Max Rau.",
     ),
-    Meeting(
+    MeetingExample(
         "Otto",
         "walking to the dentist, already late",
         "Ida Frey",
         "painting the fence",
         "Otto talked with Ida Frey an hour ago.",
     ),
-    Meeting(
+    MeetingExample(
         "Rosa",
         "carrying hot soup through the kitchen",
         "Ben Hall",
         "chopping onions",
         "Rosa dislikes Ben Hall and keeps her distance.",
     ),
-    Meeting(
+    MeetingExample(
         "Kim",
         "sleeping on the sofa",
         "Lea Stone",
         "ironing",
         "Kim is exhausted after the night shift.",
     ),
-    Meeting(
+    MeetingExample(
         "Paul",
         "writing the last page of his thesis",
         "Gina Marsh",
         "wearing headphones",
         "Paul must hand in his thesis at noon. Gina Marsh hates to be disturbed.",
     ),
-    Meeting(
+    MeetingExample(
         "Tess",
         "listening to the lecture",
         "Uwe Korn",
         "listening to the lecture",
         "Tess does not know Uwe Korn.",
     ),
-    Meeting(
+    MeetingExample(
         "Finn",
         "repairing the roof in the storm",
         "Mara Lind",
         "hurrying home in the rain",
         "Finn has heard the name of Mara Lind once.",
     ),
-    Meeting(
+    MeetingExample(
         "Alma",
         "rehearsing her role",
         "Rolf Dane",
         "cleaning the windows",
         "Alma and Rolf Dane are not on speaking terms since the trial.",
     ),
-    Meeting(
+    MeetingExample(
         "Hans",
         "driving the lorry",
         "Pia Wolf",
         "crossing the street",
         "Pia Wolf is a stranger to Hans.",
     ),
-    Meeting(
+    MeetingExample(
         "Nele",
         "meditating",
         "Sam Cole",
         "meditating",
         "Nele has vowed to be silent for a week.",
     ),
-    Meeting(
+    MeetingExample(
         "Yara",
         "watching the film in the cinema",
         "Dan Moss",
         "watching the film in the cinema",
         "Yara does not like Dan Moss.",
     ),
-    Meeting(
+    MeetingExample(
         "Emil",
         "examining a patient",
         "Kai Lund",
         "sitting in the waiting room",
         "Emil has met Kai Lund once and forgot about it.",
     ),
-    Meeting(
+    MeetingExample(
         "Vera",
         "doing her tax return",
         "Abe Fox",
         "mowing the lawn",
         "Vera has nothing to tell Abe Fox.",
     ),
-    Meeting(
+    MeetingExample(
         "Jule",
         "in a phone call with her bank",
         "Tim Ash",
         "playing the piano",
         "Jule thinks that Tim Ash is boring and talks too much.",
     ),
-    Meeting(
+    MeetingExample(
         "Gus",
         "chasing a thief",
         "Ola Berg",

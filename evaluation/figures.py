@@ -33,7 +33,7 @@ class Threshold:
     checked: float
 
 
-def threshold(low: Sequence[float], high: Sequence[float]) -> Threshold:
+def best_threshold(low: Sequence[float], high: Sequence[float]) -> Threshold:
     """The best threshold on the odd places (the second, fourth, ...), checked on the even.
 
     >>> threshold([1, 1, 2, 2], [3, 3, 4, 1])
@@ -41,12 +41,14 @@ def threshold(low: Sequence[float], high: Sequence[float]) -> Threshold:
     """
     odd = sorted({*low[1::2], *high[1::2]})
     middles = [*((a + b) / 2 for a, b in itertools.pairwise(odd)), odd[-1]]
-    balances = [balanced(low[1::2], high[1::2], at) for at in middles]
+    balances = [balanced_accuracy(low[1::2], high[1::2], at) for at in middles]
     best = balances.index(max(balances))
-    return Threshold(middles[best], balances[best], balanced(low[::2], high[::2], middles[best]))
+    return Threshold(
+        middles[best], balances[best], balanced_accuracy(low[::2], high[::2], middles[best])
+    )
 
 
-def balanced(low: Sequence[float], high: Sequence[float], at: float) -> float:
+def balanced_accuracy(low: Sequence[float], high: Sequence[float], at: float) -> float:
     """The mean of the share of ``low`` at or under the threshold and of ``high`` above it."""
     return (
         sum(one <= at for one in low) / len(low) + sum(one > at for one in high) / len(high)
@@ -54,7 +56,7 @@ def balanced(low: Sequence[float], high: Sequence[float], at: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedComparison:
     """Two ways on the same items: how many only the first got right (``better``) and only
     the second (``worse``), McNemar's exact two-sided p, the first's gain in accuracy and the
     95 % bootstrap interval of the gain."""
@@ -67,7 +69,9 @@ class Paired:
     high: float
 
 
-def paired(first: Sequence[bool], second: Sequence[bool], rounds: int = 10_000) -> Paired:
+def compare_paired(
+    first: Sequence[bool], second: Sequence[bool], rounds: int = 10_000
+) -> PairedComparison:
     """McNemar's exact test (binomial over the items on which the two differ; McNemar 1947)
     and a percentile bootstrap over items with a fixed seed.
 
@@ -79,21 +83,21 @@ def paired(first: Sequence[bool], second: Sequence[bool], rounds: int = 10_000) 
     count = better + worse
     tail = sum(comb(count, i) for i in range(min(better, worse) + 1)) / 2**count
     gains = a.astype(float) - b.astype(float)
-    return Paired(
-        better, worse, min(1.0, 2 * tail), float(gains.mean()), *_bootstrapped(gains, rounds)
+    return PairedComparison(
+        better, worse, min(1.0, 2 * tail), float(gains.mean()), *_bootstrap_mean(gains, rounds)
     )
 
 
-def interval(right: Sequence[bool], rounds: int = 10_000) -> tuple[float, float]:
+def bootstrap_interval(right: Sequence[bool], rounds: int = 10_000) -> tuple[float, float]:
     """The 95 % bootstrap interval of a share, with a fixed seed.
 
     >>> interval([True] * 4)
     (1.0, 1.0)
     """
-    return _bootstrapped(np.asarray(right, dtype=float), rounds)
+    return _bootstrap_mean(np.asarray(right, dtype=float), rounds)
 
 
-def _bootstrapped(values: NDArray[np.float64], rounds: int) -> tuple[float, float]:
+def _bootstrap_mean(values: NDArray[np.float64], rounds: int) -> tuple[float, float]:
     """The 95 % percentile interval of a mean, over items drawn with a fixed seed."""
     rng = np.random.default_rng(Seed.of(1).child("bootstrap").number)
     drawn = values[rng.integers(0, len(values), (rounds, len(values)))].mean(axis=1)

@@ -10,39 +10,48 @@ from statistics import stdev
 from typing import TYPE_CHECKING
 
 from ..core import Json, Model, Time
-from ..models.ledger import Spent, added
-from ..simulation import Scenario, load_minds
+from ..models.ledger import Usage, sum_usage
+from ..simulation import Scenario, load_scenario_model
 from ..simulation.building import clock_of
-from ..simulation.costs import summary
-from .lives import Hour, Life, Tallies, averaged, commit_seconds, few_of, rehearse, whole
-from .probing import Prices, Probe, probe
-from .rehearsal import Meanings, Rehearsing
+from ..simulation.costs import usage_summary
+from .lives import (
+    HourlyAsks,
+    Rehearsal,
+    StatsByRole,
+    commit_seconds,
+    complete_hours,
+    mean_hours,
+    reduce_people,
+    rehearse,
+)
+from .probing import CostModel, ProbeResult, probe_engine
+from .rehearsal import EmbeddingCache, RehearsalModel
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SECONDS = 45.0
+TIME_LIMIT = 45.0
 """About how long a forecast takes at most, after the model is loaded."""
-LIVES = 3
+REHEARSALS = 3
 """So many lives are rehearsed, by different seeds, where one takes little time."""
-ONE_LIFE = 0.25
+SINGLE_REHEARSAL_SPREAD = 0.25
 """Relative spread that is supposed where there was time for one life only."""
 MARGIN = 0.12
 """Relative error that any sample leaves, since the texts are improvised."""
-WITHIN = 1.28
+RANGE_DEVIATIONS = 1.28
 """The range reaches so many standard deviations to both sides: four of five, if normal."""
-DRAWS = 200
+BOOTSTRAP_DRAWS = 200
 
 MEASURES = ("calls", "tokens_in", "tokens_out", "tokens_reused", "seconds")
-ASSUMED = (
+ASSUMPTIONS = (
     "People choose and rate by the nearness of meanings and their words are improvised: they "
     "meet and talk about as often as in a run, not at the same moments.",
     "Tokens and seconds of an ask are those the engine needed for a sample of the asks, put to "
     "it as they were open together: machine and load stay as they are now.",
     "A step is written down as fast as a small transaction just was in this folder.",
 )
-STRETCHED = (
+EXTRAPOLATED = (
     "Time was short for a whole rehearsal: later hours are those that some of the people lived "
     "alone, scaled up, or the same hours of an earlier day."
 )
@@ -61,26 +70,26 @@ class Forecast:
     end: Time
     steps: int
     agents: int
-    hours: tuple[tuple[Time, bool, tuple[Spent, ...]], ...]
-    living: float
+    hours: tuple[tuple[Time, bool, tuple[Usage, ...]], ...]
+    overhead_seconds: float
     low: Mapping[str, float]
     high: Mapping[str, float]
-    took: Mapping[str, float]
-    assumed: tuple[str, ...]
+    timings: Mapping[str, float]
+    assumptions: tuple[str, ...]
 
     @property
     def total(self) -> dict[str, float]:
         """calls, tokens_in, tokens_out, tokens_reused, and all of the run's seconds."""
-        return _sums((cost for _, _, costs in self.hours for cost in costs), self.living)
+        return _sums((cost for _, _, costs in self.hours for cost in costs), self.overhead_seconds)
 
     def spans(self) -> list[tuple[Time, bool, dict[str, float]]]:
         """A row for every hour, or every day where there are more than 48 hours; ``living``
         is spread evenly."""
         by_day = len(self.hours) > 48
-        rows: dict[Time, list[tuple[bool, tuple[Spent, ...]]]] = {}
+        rows: dict[Time, list[tuple[bool, tuple[Usage, ...]]]] = {}
         for hour, lived, costs in self.hours:
             rows.setdefault(hour.replace(hour=0) if by_day else hour, []).append((lived, costs))
-        share = self.living / max(1, len(self.hours))
+        share = self.overhead_seconds / max(1, len(self.hours))
         return [
             (
                 at,
@@ -92,7 +101,7 @@ class Forecast:
 
     def as_json(self) -> Json:
         """Everything as plain JSON."""
-        sums = summary((0, cost) for _, _, costs in self.hours for cost in costs)
+        sums = usage_summary((0, cost) for _, _, costs in self.hours for cost in costs)
         return {
             "scenario": self.scenario,
             "start": self.start.isoformat(),
@@ -108,17 +117,17 @@ class Forecast:
                 {"at": at.isoformat(), "rehearsed": lived, **_rounded(row)}
                 for at, lived, row in self.spans()
             ],
-            "took": {name: round(value, 2) for name, value in self.took.items()},
-            "assumed": list(self.assumed),
+            "took": {name: round(value, 2) for name, value in self.timings.items()},
+            "assumed": list(self.assumptions),
         }
 
 
-def forecast(
+def forecast_cost(
     scenario: Scenario,
     end: Time,
     *,
     model: Model | None = None,
-    seconds: float = SECONDS,
+    seconds: float = TIME_LIMIT,
     progress: Callable[[str], None] | None = None,
 ) -> Forecast:
     """Estimate what ``scenario`` costs until ``end``, with its own model unless one is given.
@@ -129,26 +138,26 @@ def forecast(
 
     Nothing of it stays. Raises what ``build`` raises."""
     began = time.perf_counter()
-    real = model if model is not None else load_minds(scenario, progress)
+    real = model if model is not None else load_scenario_model(scenario, progress)
     loaded = time.perf_counter()
     say = progress or (lambda words: None)
     say("Rehearsing, with improvised texts")
-    meanings = Meanings(real, seconds * 0.3)
-    player, lives, few = _lives(scenario, end, meanings, seconds * 0.5)
+    meanings = EmbeddingCache(real, seconds * 0.3)
+    player, lives, few = _rehearse_all(scenario, end, meanings, seconds * 0.5)
     rehearsed = time.perf_counter()
     say("Probing the engine")
-    found = probe(real, player.blocks.kept, seconds - (rehearsed - loaded))
+    found = probe_engine(real, player.blocks.kept, seconds - (rehearsed - loaded))
     probed = time.perf_counter()
-    wholes = [whole(life, scenario.start, end, few) for life in lives]
+    wholes = [complete_hours(life, scenario.start, end, few) for life in lives]
     text = meanings.seconds / meanings.embedded if meanings.embedded else 0.0
     keys = found.keys()
     table = found.sums(keys)
-    prices = Prices(keys, table.sum(axis=0))
-    hours = tuple((h.at, h.lived, _priced(h.asked, prices, text)) for h in averaged(wholes))
+    prices = CostModel(keys, table.sum(axis=0))
+    hours = tuple((h.at, h.rehearsed, _usage_of(h.stats, prices, text)) for h in mean_hours(wholes))
     steps = clock_of(scenario).steps_until(end)
-    living = _living(lives[0], steps)
+    living = _overhead_seconds(lives[0], steps)
     low, high = _range(wholes, found, text, living)
-    stretched = () if all(lived for _, lived, _ in hours) else (STRETCHED,)
+    stretched = () if all(lived for _, lived, _ in hours) else (EXTRAPOLATED,)
     return Forecast(
         scenario=scenario.scenario.name,
         start=scenario.start,
@@ -156,10 +165,10 @@ def forecast(
         steps=steps,
         agents=len(scenario.people),
         hours=hours,
-        living=living,
+        overhead_seconds=living,
         low=low,
         high=high,
-        took={
+        timings={
             "loading": loaded - began,
             "rehearsing": rehearsed - loaded,
             "probing": probed - rehearsed,
@@ -167,65 +176,69 @@ def forecast(
             "rehearsed_steps": lives[0].steps,
             "probed_calls": float(table[:, :, 0].sum()),
         },
-        assumed=(*ASSUMED, *stretched),
+        assumptions=(*ASSUMPTIONS, *stretched),
     )
 
 
-def _lives(
-    scenario: Scenario, end: Time, meanings: Meanings, seconds: float
-) -> tuple[Rehearsing, list[Life], Life | None]:
+def _rehearse_all(
+    scenario: Scenario, end: Time, meanings: EmbeddingCache, seconds: float
+) -> tuple[RehearsalModel, list[Rehearsal], Rehearsal | None]:
     """One life by the scenario's own seed, whose asks are probed; others by other seeds as
     long as there is time, or where there was not even enough for one, a few of its people."""
     began = time.perf_counter()
-    player = Rehearsing(meanings)
+    player = RehearsalModel(meanings)
     lives = [rehearse(scenario, end, player, began + seconds * 0.7)]
     steps = lives[0].steps
     first = time.perf_counter() - began
     if steps < clock_of(scenario).steps_until(end):
-        few = few_of(scenario)
+        few = reduce_people(scenario)
         alone = len(few.people) < len(scenario.people)
         deadline = began + seconds
-        return player, lives, rehearse(few, end, Rehearsing(meanings), deadline) if alone else None
+        return (
+            player,
+            lives,
+            rehearse(few, end, RehearsalModel(meanings), deadline) if alone else None,
+        )
     seed = scenario.scenario.seed
-    for number in range(1, LIVES):
+    for number in range(1, REHEARSALS):
         if time.perf_counter() - began + first > seconds:
             break
-        other = scenario.settle(seed=seed + number)
-        life = rehearse(other, end, Rehearsing(meanings), began + seconds)
+        other = scenario.with_overrides(seed=seed + number)
+        life = rehearse(other, end, RehearsalModel(meanings), began + seconds)
         if life.steps < steps:
             break
         lives.append(life)
     return player, lives, None
 
 
-def _priced(asked: Tallies, prices: Prices, text: float) -> tuple[Spent, ...]:
+def _usage_of(asked: StatsByRole, prices: CostModel, text: float) -> tuple[Usage, ...]:
     """What tallies cost; ``text`` are the seconds of embedding one."""
     costs = []
     for key, tally in asked.items():
-        embedding = Spent("", *key, seconds=text * tally.texts)
-        costs.append(prices.of(key, tally) + embedding)
-    return added(costs)
+        embedding = Usage("", *key, seconds=text * tally.texts)
+        costs.append(prices.usage_of(key, tally) + embedding)
+    return sum_usage(costs)
 
 
-def _living(life: Life, steps: int) -> float:
+def _overhead_seconds(life: Rehearsal, steps: int) -> float:
     """Seconds of a run beside its asks: living itself, and a durable transaction for every
     step and every round of answers."""
     share = steps / life.steps if life.steps else 0.0
-    return share * (life.seconds + commit_seconds() * (life.steps + life.rounds))
+    return share * (life.overhead_seconds + commit_seconds() * (life.steps + life.rounds))
 
 
 def _range(
-    wholes: Sequence[list[Hour]], found: Probe, text: float, living: float
+    wholes: Sequence[list[HourlyAsks]], found: ProbeResult, text: float, living: float
 ) -> tuple[dict[str, float], dict[str, float]]:
     import numpy as np
 
     keys = found.keys()
     table = found.sums(keys)
-    mean = averaged(wholes)
+    mean = mean_hours(wholes)
 
-    def total(hours: Sequence[Hour], sums: NDArray[np.float64]) -> dict[str, float]:
-        prices = Prices(keys, sums)
-        return _sums((cost for h in hours for cost in _priced(h.asked, prices, text)), living)
+    def total(hours: Sequence[HourlyAsks], sums: NDArray[np.float64]) -> dict[str, float]:
+        prices = CostModel(keys, sums)
+        return _sums((cost for h in hours for cost in _usage_of(h.stats, prices, text)), living)
 
     best = total(mean, table.sum(axis=0))
     lives = [total(hours, table.sum(axis=0)) for hours in wholes]
@@ -233,22 +246,26 @@ def _range(
     dice = np.random.default_rng(count)
     drawn = [
         total(mean, table[dice.integers(0, count, count)].sum(axis=0))
-        for _ in range(DRAWS if count > 1 else 0)
+        for _ in range(BOOTSTRAP_DRAWS if count > 1 else 0)
     ]
     low, high = {}, {}
     for name, value in best.items():
-        wide = _spread([one[name] for one in drawn], value)
-        among = _spread([one[name] for one in lives], value) if len(lives) > 1 else ONE_LIFE
-        factor = exp(WITHIN * sqrt(wide**2 + among**2 * (1 + 1 / len(lives)) + MARGIN**2))
+        wide = _relative_spread([one[name] for one in drawn], value)
+        among = (
+            _relative_spread([one[name] for one in lives], value)
+            if len(lives) > 1
+            else SINGLE_REHEARSAL_SPREAD
+        )
+        factor = exp(RANGE_DEVIATIONS * sqrt(wide**2 + among**2 * (1 + 1 / len(lives)) + MARGIN**2))
         low[name], high[name] = value / factor, value * factor
     return low, high
 
 
-def _spread(values: Sequence[float], mean: float) -> float:
+def _relative_spread(values: Sequence[float], mean: float) -> float:
     return stdev(values) / mean if len(values) > 1 and mean else 0.0
 
 
-def _sums(costs: Iterable[Spent], living: float) -> dict[str, float]:
+def _sums(costs: Iterable[Usage], living: float) -> dict[str, float]:
     sums = dict.fromkeys(MEASURES, 0.0)
     for cost in costs:
         for name in MEASURES:

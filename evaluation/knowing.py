@@ -12,79 +12,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Cue, Json, Seed
-from ..memory.knowing import SIGNS, probability, shipped, signs_of
-from .locomo import Conversation, renamed
-from .memory_quality import TUNED, Embedder, filled
+from ..memory.knowing import FEATURES, cue_features, logistic_probability, packaged_weights
+from .locomo import LocomoConversation, replace_names
+from .memory_quality import TUNED_CONVERSATIONS, Embedder, memory_of
 
-FOREIGN = 250  # questions of other conversations asked of each memory
+FOREIGN_QUESTIONS = 250  # questions of other conversations asked of each memory
 BINS = 10
 # When fitting, a foreign question counts half: there are as many of them as one likes.
 WEIGHTS = {"own": 1.0, "adversarial": 1.0, "foreign": 0.5}
 
-Kind = Literal["own", "adversarial", "foreign"]
+QuestionKind = Literal["own", "adversarial", "foreign"]
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScoredQuestion:
     """A question asked of a memory: ``own`` ones it can answer; ``adversarial`` ones (LoCoMo's
     category 5) tell of one speaker what is true of the other; ``foreign`` ones are of another
     conversation, its speakers' names changed to this one's."""
 
     conversation: str
     text: str
-    kind: Kind
-    signs: tuple[float, ...]
-    held: float
+    kind: QuestionKind
+    features: tuple[float, ...]
+    probability: float
 
 
-def questions(all: Sequence[Conversation], one: Conversation) -> Iterator[tuple[str, Kind]]:
+def questions_for(
+    all: Sequence[LocomoConversation], one: LocomoConversation
+) -> Iterator[tuple[str, QuestionKind]]:
     """What is asked of a conversation's memory; the foreign ones drawn by a fixed seed."""
     for question in one.questions:
         if question.turns:
             yield question.text, "adversarial" if question.category == 5 else "own"
     foreign = [
-        renamed(question.text, dict(zip(other.speakers, one.speakers)))
+        replace_names(question.text, dict(zip(other.speakers, one.speakers)))
         for other in all
         if other.name != one.name
         for question in other.questions
         if question.category != 5 and question.turns
     ]
     rng = Seed.of(1).child("knowing", one.name).rng()
-    for text in rng.sample(foreign, min(FOREIGN, len(foreign))):
+    for text in rng.sample(foreign, min(FOREIGN_QUESTIONS, len(foreign))):
         yield text, "foreign"
 
 
-def asked(all: Sequence[Conversation], one: Conversation, embed: Embedder) -> Iterator[Asked]:
+def score_questions(
+    all: Sequence[LocomoConversation], one: LocomoConversation, embed: Embedder
+) -> Iterator[ScoredQuestion]:
     """Ask them."""
-    listed = list(questions(all, one))
-    with filled(one, embed) as memory:
+    listed = list(questions_for(all, one))
+    with memory_of(one, embed) as memory:
         rows = embed([text for text, _ in listed])
         for (text, kind), row in zip(listed, rows, strict=True):
             cue = Cue(text=text, at=one.asked, touch=False)
-            given = signs_of(memory, cue, row)
-            known = probability(given, shipped())
-            yield Asked(one.name, text, kind, tuple(given[name] for name in SIGNS), known)
+            given = cue_features(memory, cue, row)
+            known = logistic_probability(given, packaged_weights())
+            yield ScoredQuestion(
+                one.name, text, kind, tuple(given[name] for name in FEATURES), known
+            )
 
 
-def measure(
-    all: Sequence[Conversation], embed: Embedder, told: Callable[[str], None]
+def measure_answerability(
+    all: Sequence[LocomoConversation], embed: Embedder, told: Callable[[str], None]
 ) -> dict[str, Json]:
     """AUROC and calibration error of both kinds of questions a memory cannot answer against
     those it can: over all conversations, those fitted on and the others."""
-    found: list[Asked] = []
+    found: list[ScoredQuestion] = []
     for one in all:
-        found.extend(asked(all, one, embed))
+        found.extend(score_questions(all, one, embed))
         told(f"conversation {one.name}: {len(found)} questions so far")
-    fitted = {one.name for one in all[:TUNED]}
+    fitted = {one.name for one in all[:TUNED_CONVERSATIONS]}
     return {
-        **figures(found),
-        "fitted_on": figures([one for one in found if one.conversation in fitted]),
-        "checked_on": figures([one for one in found if one.conversation not in fitted]),
+        **answerability_figures(found),
+        "fitted_on": answerability_figures([one for one in found if one.conversation in fitted]),
+        "checked_on": answerability_figures(
+            [one for one in found if one.conversation not in fitted]
+        ),
     }
 
 
-def figures(found: Sequence[Asked]) -> dict[str, Json]:
+def answerability_figures(found: Sequence[ScoredQuestion]) -> dict[str, Json]:
     """``auroc`` and ``calibration_error`` against the adversarial, the foreign and both."""
     out: dict[str, Json] = {}
     for name, kinds in (
@@ -94,7 +102,7 @@ def figures(found: Sequence[Asked]) -> dict[str, Json]:
     ):
         those = [one for one in found if one.kind == "own" or one.kind in kinds]
         truth = np.array([one.kind == "own" for one in those], np.bool_)
-        told = np.array([one.held for one in those], np.float64)
+        told = np.array([one.probability for one in those], np.float64)
         if truth.any() and not truth.all():
             out[name] = {
                 "auroc": round(auroc(told, truth), 4),
@@ -131,17 +139,17 @@ def calibration_error(told: Floats, truth: NDArray[np.bool_]) -> float:
     return error
 
 
-def calibrate(
-    all: Sequence[Conversation], embed: Embedder, to: Path, told: Callable[[str], None]
+def fit_answerability(
+    all: Sequence[LocomoConversation], embed: Embedder, to: Path, told: Callable[[str], None]
 ) -> None:
     """Fit the weights on the first conversations and write them: what ``knowing.json``, beside
     ``memory/knowing.py``, is made by."""
-    found = [row for one in all[:TUNED] for row in asked(all, one, embed)]
-    rows = np.array([one.signs for one in found])
+    found = [row for one in all[:TUNED_CONVERSATIONS] for row in score_questions(all, one, embed)]
+    rows = np.array([one.features for one in found])
     truth = np.array([one.kind == "own" for one in found])
     counts = np.array([WEIGHTS[one.kind] for one in found])
-    weights = logistic(rows, truth, counts)
-    kept = {name: round(float(w), 4) for name, w in zip(("bias", *SIGNS), weights, strict=True)}
+    weights = fit_logistic(rows, truth, counts)
+    kept = {name: round(float(w), 4) for name, w in zip(("bias", *FEATURES), weights, strict=True)}
     body = {
         "weights": kept,
         "questions": len(found),
@@ -152,7 +160,9 @@ def calibrate(
     told(f"{to}: {kept}")
 
 
-def logistic(rows: Floats, truth: NDArray[np.bool_], counts: Floats, ridge: float = 1.0) -> Floats:
+def fit_logistic(
+    rows: Floats, truth: NDArray[np.bool_], counts: Floats, ridge: float = 1.0
+) -> Floats:
     """Bias and weights of a logistic regression by Newton's method; the weights of the
     standardised columns are held small by ``ridge``."""
     middle, spread = rows.mean(0), rows.std(0)

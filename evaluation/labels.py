@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
-from ..core import Json, Record, sources_of, utterance
+from ..core import Json, Record, format_utterance, record_sources
 from ..models import ImprovisedModel
-from ..simulation import Scenario, Simulation, build
+from ..simulation import Scenario, Simulation, build_simulation
 from ..store import Store
 
 CONFIDANT = "Odile Brandt"
 SECRET = "In confidence: I am moving to the coast in June, and nobody knows it yet."
 
 
-def measure(
+def measure_labels(
     scenario: Scenario, *, progress: Callable[[str], None] = lambda line: None
 ) -> dict[str, Json]:
     """Live a scenario twice with improvised minds: as it is, and after a visitor has confided
@@ -23,18 +23,18 @@ def measure(
     that is for everybody; of those that minds made themselves (``own``) the share that rests on
     words of others, by kind."""
     return {
-        name: _figures(_lived(scenario, confided, progress))
+        name: _figures(_simulate_day(scenario, confided, progress))
         for name, confided in (("plain", False), ("confided", True))
     }
 
 
-def _lived(
+def _simulate_day(
     scenario: Scenario, confided: bool, progress: Callable[[str], None]
 ) -> list[tuple[str, Record]]:
     """The records of a day, each with its owner."""
     with Store(":memory:") as store:
-        quiet = scenario.settle(max_tokens_per_day=0)
-        simulation = build(quiet, store=store, model=ImprovisedModel())
+        quiet = scenario.with_overrides(max_tokens_per_day=0)
+        simulation = build_simulation(quiet, store=store, model=ImprovisedModel())
         before = dict.fromkeys(simulation.agents, 0)
         if confided:
             _confide(simulation)
@@ -55,7 +55,7 @@ def _confide(simulation: Simulation) -> None:
     at = simulation.now - timedelta(hours=1)
     for agent in simulation.agents.values():
         agent.learn(
-            [utterance(CONFIDANT, agent.id, SECRET)],
+            [format_utterance(CONFIDANT, agent.id, SECRET)],
             at=at,
             who=CONFIDANT,
             audience=CONFIDANT,
@@ -65,7 +65,7 @@ def _confide(simulation: Simulation) -> None:
 def _figures(records: list[tuple[str, Record]]) -> dict[str, Json]:
     own = [(owner, one) for owner, one in records if one.who in ("", owner)]
     made = Counter(one.kind for _, one in own)
-    strange = Counter(one.kind for owner, one in own if sources_of(one, owner))
+    strange = Counter(one.kind for owner, one in own if record_sources(one, owner))
     return {
         "records": len(records),
         "open": _share(sum(not one.audience for _, one in records), len(records)),

@@ -11,131 +11,135 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..core import Time
-from ..simulation import Scenario, build
+from ..simulation import Scenario, build_simulation
 from ..store import Store
-from .rehearsal import Key, Rehearsing, Tally
+from .rehearsal import AskStats, KindAndRole, RehearsalModel
 
 HOUR = timedelta(hours=1)
 DAYTIME = range(7, 22)
 """Hours in which people are taken to be awake where no rehearsed hour tells."""
-COMMITS = 20
+MEASURED_COMMITS = 20
 """Transactions by which the time of one is measured."""
 
-Tallies: TypeAlias = dict[Key, Tally]
+StatsByRole: TypeAlias = dict[KindAndRole, AskStats]
 
 
 @dataclass(slots=True)
-class Life:
+class Rehearsal:
     """What was asked in each hour that was rehearsed to its end, the steps and rounds of
     asks, and the seconds that living took beside the asks."""
 
-    hours: dict[Time, Tallies] = field(default_factory=dict)
+    hours: dict[Time, StatsByRole] = field(default_factory=dict)
     steps: int = 0
     rounds: int = 0
-    seconds: float = 0.0
+    overhead_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
+class HourlyAsks:
     """An hour of the run: when it begins, whether it was rehearsed, and what is asked in it."""
 
     at: Time
-    lived: bool
-    asked: Tallies
+    rehearsed: bool
+    stats: StatsByRole
 
 
-def rehearse(scenario: Scenario, end: Time, model: Rehearsing, deadline: float) -> Life:
+def rehearse(scenario: Scenario, end: Time, model: RehearsalModel, deadline: float) -> Rehearsal:
     """Live a scenario in memory until ``end``, or until the clock of ``time.perf_counter``
     passes ``deadline``; at least one step."""
-    life = Life()
+    life = Rehearsal()
     with Store(":memory:") as store:
-        simulation = build(scenario.settle(max_tokens_per_day=0), store=store, model=model)
+        simulation = build_simulation(
+            scenario.with_overrides(max_tokens_per_day=0), store=store, model=model
+        )
         last = simulation.clock.steps_until(end)
         began, spent = time.perf_counter(), model.seconds
-        hour = floor(simulation.now)
+        hour = floor_hour(simulation.now)
         while simulation.step < last:
             if simulation.step and time.perf_counter() > deadline:
                 break
-            hour = floor(simulation.now)
+            hour = floor_hour(simulation.now)
             simulation.tick()
-            merge(life.hours.setdefault(hour, {}), model.tally)
-            model.tally = {}
+            add_stats(life.hours.setdefault(hour, {}), model.stats)
+            model.stats = {}
         life.steps, life.rounds = simulation.step, model.rounds
-        life.seconds = time.perf_counter() - began - (model.seconds - spent)
-        if simulation.step < last and floor(simulation.now) == hour and len(life.hours) > 1:
+        life.overhead_seconds = time.perf_counter() - began - (model.seconds - spent)
+        if simulation.step < last and floor_hour(simulation.now) == hour and len(life.hours) > 1:
             del life.hours[hour]
     return life
 
 
-def few_of(scenario: Scenario) -> Scenario:
+def reduce_people(scenario: Scenario) -> Scenario:
     """The scenario with every so-and-so-manieth of its people, five or so."""
     every = max(2, len(scenario.people) // 5)
     return replace(scenario, people=scenario.people[::every], inputs=())
 
 
-def stretched(life: Life, few: Life) -> dict[Time, Tallies]:
+def extrapolate_hours(life: Rehearsal, few: Rehearsal) -> dict[Time, StatsByRole]:
     """The hours of a life that was cut short, and after them those that a few of its people
     lived on for, scaled up by what all and what the few asked in the hours lived by both."""
     both = sorted(life.hours.keys() & few.hours.keys())
     few_asked = sum(tally.calls for hour in both for tally in few.hours[hour].values())
     asked = sum(tally.calls for hour in both for tally in life.hours[hour].values())
     times = asked / few_asked if few_asked else 0.0
-    on = {hour: scaled([few.hours[hour]], times) for hour in few.hours if times}
+    on = {hour: scaled_mean([few.hours[hour]], times) for hour in few.hours if times}
     return {**on, **life.hours}
 
 
-def whole(life: Life, start: Time, end: Time, few: Life | None = None) -> list[Hour]:
+def complete_hours(
+    life: Rehearsal, start: Time, end: Time, few: Rehearsal | None = None
+) -> list[HourlyAsks]:
     """All hours of a run. One that was not rehearsed is taken from those that ``few`` lived,
     else from the latest one at the same time of a day, else by day from the mean of the last
     three; nights are quiet."""
-    hours = stretched(life, few) if few else life.hours
-    found: list[Hour] = []
+    hours = extrapolate_hours(life, few) if few else life.hours
+    found: list[HourlyAsks] = []
     known = sorted(hours)
-    at = floor(start)
+    at = floor_hour(start)
     while at < end:
-        share = _share(at, start, end)
+        share = _fraction_in_run(at, start, end)
         same = [hour for hour in known if hour.hour == at.hour]
         if at in hours:
             asked = hours[at]
         elif same:
-            part = share / max(_share(same[-1], start, end), 1e-9)
-            asked = scaled([hours[same[-1]]], part)
+            part = share / max(_fraction_in_run(same[-1], start, end), 1e-9)
+            asked = scaled_mean([hours[same[-1]]], part)
         else:
             latest = known[-3:] if at.hour in DAYTIME else []
-            asked = scaled([hours[hour] for hour in latest], share)
-        found.append(Hour(at, at in life.hours, asked))
+            asked = scaled_mean([hours[hour] for hour in latest], share)
+        found.append(HourlyAsks(at, at in life.hours, asked))
         at += HOUR
     return found
 
 
-def averaged(lives: Sequence[list[Hour]]) -> list[Hour]:
+def mean_hours(lives: Sequence[list[HourlyAsks]]) -> list[HourlyAsks]:
     """The mean of several lives, hour by hour."""
     return [
-        Hour(hours[0].at, hours[0].lived, scaled([hour.asked for hour in hours], 1.0))
+        HourlyAsks(hours[0].at, hours[0].lived, scaled_mean([hour.asked for hour in hours], 1.0))
         for hours in zip(*lives)
     ]
 
 
-def scaled(many: Sequence[Tallies], share: float) -> Tallies:
+def scaled_mean(many: Sequence[StatsByRole], share: float) -> StatsByRole:
     """A share of the mean of tallies."""
-    sums: Tallies = {}
+    sums: StatsByRole = {}
     for tallies in many:
-        merge(sums, tallies, share / len(many))
+        add_stats(sums, tallies, share / len(many))
     return sums
 
 
-def merge(sums: Tallies, tallies: Tallies, share: float = 1.0) -> None:
+def add_stats(sums: StatsByRole, tallies: StatsByRole, share: float = 1.0) -> None:
     """Add tallies to sums."""
     for key, tally in tallies.items():
-        sums.setdefault(key, Tally()).add(tally, share)
+        sums.setdefault(key, AskStats()).add(tally, share)
 
 
-def floor(at: Time) -> Time:
+def floor_hour(at: Time) -> Time:
     """The full hour before a moment."""
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def _share(hour: Time, start: Time, end: Time) -> float:
+def _fraction_in_run(hour: Time, start: Time, end: Time) -> float:
     """The part of an hour that lies in the run."""
     return (min(hour + HOUR, end) - max(hour, start)) / HOUR
 
@@ -148,7 +152,7 @@ def commit_seconds() -> float:
         place = tempfile.TemporaryDirectory(prefix="denizens-")
     with place as folder, Store(Path(folder) / "commits.db") as store:
         began = time.perf_counter()
-        for number in range(COMMITS):
+        for number in range(MEASURED_COMMITS):
             with store.transaction():
                 store.put("forecast", [number, "a step's entry, of about its length" * 20])
-        return (time.perf_counter() - began) / COMMITS
+        return (time.perf_counter() - began) / MEASURED_COMMITS

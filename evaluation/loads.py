@@ -24,8 +24,8 @@ from ..core import (
     drive,
 )
 from ..models.local import LocalModel
-from ..models.prompts import Prompter
-from ..models.sampling import Guard
+from ..models.prompts import PromptBuilder
+from ..models.sampling import RepetitionLimits
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ remembers watches carries promises quiet narrow golden distant curious old
 WORDS = tuple(_TEXT.split())
 
 
-def text_of(prompter: Prompter, tokens: int, rng: random.Random) -> str:
+def text_of_tokens(prompter: PromptBuilder, tokens: int, rng: random.Random) -> str:
     """A text of plain words that takes exactly so many tokens."""
     words: list[str] = []
     while len(prompter.text_ids(" ".join(words))) < tokens:
@@ -50,24 +50,24 @@ def text_of(prompter: Prompter, tokens: int, rng: random.Random) -> str:
     return text
 
 
-def ask_of(shared: str, own: str, tokens: int) -> Generate:
+def greedy_ask(shared: str, own: str, tokens: int) -> Generate:
     """A greedy Generate of at most ``tokens`` tokens."""
     system = (Message.of("system", shared),) if shared else ()
     return Generate(messages=(*system, Message.of("user", own)), max_tokens=tokens, temperature=0.0)
 
 
 def town_load(
-    prompter: Prompter, asks: int, personas: int, shared: int, own: int, seed: int = 1
+    prompter: PromptBuilder, asks: int, personas: int, shared: int, own: int, seed: int = 1
 ) -> list[Generate]:
     """Asks of personas in a shuffled order: each prompt begins with the ``shared`` tokens of
     its persona and ends with ``own`` tokens, and wants 8 to 48 tokens out."""
     rng = Seed.of(seed).child("town load").rng()
     frame = len(prompter.ids((Message.of("system", ""), Message.of("user", ""))))
-    texts = [text_of(prompter, shared - frame // 2, rng) for _ in range(personas)]
+    texts = [text_of_tokens(prompter, shared - frame // 2, rng) for _ in range(personas)]
     made = [
-        ask_of(
+        greedy_ask(
             texts[i % personas],
-            text_of(prompter, own - (frame - frame // 2), rng),
+            text_of_tokens(prompter, own - (frame - frame // 2), rng),
             8 + rng.randrange(41),
         )
         for i in range(asks)
@@ -77,30 +77,33 @@ def town_load(
 
 
 def uniform_load(
-    prompter: Prompter, asks: int, tokens_in: int, tokens_out: int, seed: int = 1
+    prompter: PromptBuilder, asks: int, tokens_in: int, tokens_out: int, seed: int = 1
 ) -> list[Generate]:
     """Asks of equal lengths that share nothing but the template's first words."""
     rng = Seed.of(seed).child("uniform load").rng()
     frame = len(prompter.ids((Message.of("user", ""),)))
-    return [ask_of("", text_of(prompter, tokens_in - frame, rng), tokens_out) for _ in range(asks)]
+    return [
+        greedy_ask("", text_of_tokens(prompter, tokens_in - frame, rng), tokens_out)
+        for _ in range(asks)
+    ]
 
 
-def bare(model: LocalModel) -> LocalModel:
+def without_stops(model: LocalModel) -> LocalModel:
     """The model without what plain ``generate`` lacks too: no guard against loops, and no
     end, so that every answer has exactly the tokens asked for."""
-    voice = model.engine.voice
-    model.engine.speak(
+    voice = model.engine.generation_config
+    model.engine.set_generation_config(
         replace(
             voice,
-            ends=frozenset(),
-            control=tuple(sorted({*voice.control, *voice.ends})),
-            guard=Guard(),
+            stop_tokens=frozenset(),
+            suppressed_tokens=tuple(sorted({*voice.suppressed_tokens, *voice.stop_tokens})),
+            repetition_limits=RepetitionLimits(),
         )
     )
     return model
 
 
-def drain(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Done]:
+def answer_all(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Done]:
     """Submit all at once and wait for all; in the asks' order."""
     client = model.client()
     tickets = [client.submit(ask) for ask in asks]
@@ -112,7 +115,7 @@ def drain(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Done]:
     return [found[ticket] for ticket in tickets]
 
 
-class Answering:
+class ModelAskHandler:
     """Faculties of one model alone, for thoughts that recall nothing and call nothing."""
 
     def __init__(self, model: Model) -> None:
@@ -135,7 +138,7 @@ class Answering:
         return found
 
 
-def think(model: Model, thoughts: Sequence[Thought[T]]) -> list[T]:
+def run_thoughts(model: Model, thoughts: Sequence[Thought[T]]) -> list[T]:
     """Drive thoughts side by side with a model; their results in the same order."""
     named = {f"thought {place:06}": thought for place, thought in enumerate(thoughts)}
-    return [*drive(named, Answering(model)).values()]
+    return [*drive(named, ModelAskHandler(model)).values()]

@@ -18,7 +18,7 @@ _FORM = "%I:%M %p on %d %B, %Y"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LocomoQuestion:
     """A question, its category from 1 to 5, and the turns that hold its evidence ("D1:3")."""
 
     text: str
@@ -32,18 +32,18 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class LocomoConversation:
     """A conversation of two over many sessions: its turns as records (``episode`` is the
     session, ``source`` the turn's name), its questions, and when they are asked."""
 
     name: str
     speakers: tuple[str, str]
     records: tuple[Record, ...]
-    questions: tuple[Question, ...]
+    questions: tuple[LocomoQuestion, ...]
     asked: Time
 
 
-def load_locomo(path: Path) -> list[Conversation]:
+def load_locomo(path: Path) -> list[LocomoConversation]:
     """The conversations of a file in LoCoMo's format. Raises SettingError naming file and
     conversation for what cannot be read."""
     try:
@@ -70,11 +70,11 @@ def load_locomo(path: Path) -> list[Conversation]:
     return found
 
 
-def _conversation(name: str, item: dict[str, Any]) -> Conversation:
+def _conversation(name: str, item: dict[str, Any]) -> LocomoConversation:
     talk = item["conversation"]
     records = tuple(_records(talk))
     questions = tuple(
-        Question(
+        LocomoQuestion(
             str(one["question"]),
             int(one["category"]),
             frozenset(
@@ -86,7 +86,7 @@ def _conversation(name: str, item: dict[str, Any]) -> Conversation:
     )
     asked = max(record.created for record in records) + timedelta(days=1)
     speakers = (str(talk["speaker_a"]), str(talk["speaker_b"]))
-    return Conversation(name, speakers, records, questions, asked)
+    return LocomoConversation(name, speakers, records, questions, asked)
 
 
 def _records(talk: dict[str, Any]) -> Iterator[Record]:
@@ -99,7 +99,7 @@ def _records(talk: dict[str, Any]) -> Iterator[Record]:
             yield Record(
                 id=number,
                 kind="utterance",
-                text=remembered(turn),
+                text=turn_text(turn),
                 created=begun,
                 who=turn["speaker"],
                 episode=f"D{session}",
@@ -107,7 +107,7 @@ def _records(talk: dict[str, Any]) -> Iterator[Record]:
             )
 
 
-def remembered(turn: dict[str, Any]) -> str:
+def turn_text(turn: dict[str, Any]) -> str:
     """A turn as it is remembered: who said it, and the caption of an image shared with it.
 
     >>> remembered({"speaker": "Ada", "text": "Look!", "blip_caption": "a photo of a loaf"})
@@ -118,7 +118,7 @@ def remembered(turn: dict[str, Any]) -> str:
     return f"{text} [shares {caption}]" if caption else text
 
 
-def renamed(question: str, names: dict[str, str]) -> str:
+def replace_names(question: str, names: dict[str, str]) -> str:
     """The question with people's names replaced, all at once.
 
     >>> renamed("Did Ada tell Bo?", {"Ada": "Bo", "Bo": "Ada"})

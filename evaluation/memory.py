@@ -11,16 +11,16 @@ from .bfcl import data_folder
 
 PARTS = ("quality", "known", "speed", "claims", "harm")
 # Parts that need nothing but themselves: their module and what it is given.
-OWN = {"speed": "memory_speed", "claims": "changes", "harm": "memory_harm"}
-FEW = 40  # questions a conversation when quick
+PART_MODULES = {"speed": "memory_speed", "claims": "changes", "harm": "memory_harm"}
+QUICK_QUESTIONS = 40  # questions a conversation when quick
 
 
-def default_data() -> Path:
+def default_locomo_file() -> Path:
     """LoCoMo's first five conversations, in the folder of test data."""
     return data_folder() / "locomo" / "locomo_first5.json"
 
 
-def measure(
+def measure_memory(
     parts: Sequence[str],
     *,
     data: Path | None = None,
@@ -33,25 +33,25 @@ def measure(
     ``data`` is a file in LoCoMo's format; ``quick`` asks fewer questions; ``to`` gets a line
     of JSON for each question of ``quality``."""
     found: dict[str, Json] = {}
-    asked = [name for name in parts if name not in OWN]
+    asked = [name for name in parts if name not in PART_MODULES]
     if asked:
-        found |= _on_locomo(asked, data or default_data(), quick, to, told)
+        found |= _measure_on_locomo(asked, data or default_locomo_file(), quick, to, told)
     for name in parts:
-        if name in OWN:
+        if name in PART_MODULES:
             told(f"part {name}")
-            figures = _own(name, quick, told)
+            figures = _measure_part(name, quick, told)
             # Speed brings the crowd's beside its own.
             found |= figures if name in figures else {name: figures}
     return found
 
 
-def _own(name: str, quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
-    module = import_module(f".{OWN[name]}", __package__)
+def _measure_part(name: str, quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
+    module = import_module(f".{PART_MODULES[name]}", __package__)
     figures: dict[str, Json] = module.measure(quick, told)
     return figures
 
 
-def _on_locomo(
+def _measure_on_locomo(
     parts: Sequence[str], data: Path, quick: bool, to: Path | None, told: Callable[[str], None]
 ) -> dict[str, Json]:
     from dataclasses import replace
@@ -63,7 +63,7 @@ def _on_locomo(
     if quick:
         # Every so-manieth question, so that all categories keep their share.
         conversations = [
-            replace(one, questions=one.questions[:: max(1, len(one.questions) // FEW)])
+            replace(one, questions=one.questions[:: max(1, len(one.questions) // QUICK_QUESTIONS)])
             for one in conversations
         ]
     embed = embedding.packaged_embedder()
@@ -71,16 +71,16 @@ def _on_locomo(
     for name in parts:
         told(f"part {name}")
         if name == "quality":
-            found[name] = memory_quality.measure(conversations, embed, told, to=to)
+            found[name] = memory_quality.measure_recall_quality(conversations, embed, told, to=to)
         else:
-            found[name] = knowing.measure(conversations, embed, told)
+            found[name] = knowing.measure_answerability(conversations, embed, told)
     return found
 
 
-def calibrate(data: Path | None, to: Path, told: Callable[[str], None]) -> None:
+def calibrate_answerability(data: Path | None, to: Path, told: Callable[[str], None]) -> None:
     """Fit what tells how likely a memory holds an answer, and write it to ``to``."""
     from . import embedding, knowing
     from .locomo import load_locomo
 
-    conversations = load_locomo(data or default_data())
-    knowing.calibrate(conversations, embedding.packaged_embedder(), to, told)
+    conversations = load_locomo(data or default_locomo_file())
+    knowing.fit_answerability(conversations, embedding.packaged_embedder(), to, told)

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ..core import DenizensError, Json, Record
-from ..memory import Memory, prepare
-from ..memory.repairing import repair
+from ..memory import Memory, prepare_store
+from ..memory.repairing import repair_file
 from ..store import Store
 
 KILLS, FLIPS, REMOVALS = 300, 2_000, 200
@@ -23,7 +23,7 @@ _START = datetime(2023, 2, 13)
 _TABLES = ("memory_records", "memory_touches", "memory_heads", "memory_log")
 
 
-def measure(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
+def measure_faults(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
     """``kills``, ``flips`` and ``removals``, each with what went wrong (0 where all is well);
     ``quick`` does a tenth of each."""
     part = 10 if quick else 1
@@ -54,11 +54,11 @@ def measure_kills(count: int, seed: int = 1) -> dict[str, Json]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bo.db"
         for _ in range(count):
-            said = _killed(path, chance.uniform(0.0, 0.03))
+            said = _kill_writer(path, chance.uniform(0.0, 0.03))
             with Store(path) as store:
                 memory = Memory(store, _AGENT)
                 broken += bool(store.verify())
-                step = memory.shelf.last_step if len(memory) else -1
+                step = memory.index.last_step if len(memory) else -1
                 due = sum(batch_of(one) for one in range(step + 1))
                 half += len(memory) != due
                 right = all(record.text == text_of(record.id) for record in memory.records())
@@ -73,7 +73,7 @@ def measure_kills(count: int, seed: int = 1) -> dict[str, Json]:
     }
 
 
-def _killed(path: Path, after: float) -> int:
+def _kill_writer(path: Path, after: float) -> int:
     """Let a writer go on with a file, kill it after so many seconds of writing; returns how
     many records it had acknowledged."""
     reading, writing = os.pipe()
@@ -81,7 +81,7 @@ def _killed(path: Path, after: float) -> int:
     if child == 0:
         try:
             os.close(reading)
-            _write(path, writing)
+            _write_until_killed(path, writing)
         finally:
             os._exit(1)
     os.close(writing)
@@ -97,10 +97,10 @@ def _killed(path: Path, after: float) -> int:
     return int.from_bytes(said[whole - 8 : whole], "little") if whole else 0
 
 
-def _write(path: Path, out: int) -> None:
+def _write_until_killed(path: Path, out: int) -> None:
     with Store(path) as store:
         memory = Memory(store, _AGENT)
-        step = memory.shelf.last_step + 1 if len(memory) else 0
+        step = memory.index.last_step + 1 if len(memory) else 0
         os.write(out, len(memory).to_bytes(8, "little"))
         while True:
             records = [_record(memory.next_id + place) for place in range(batch_of(step))]
@@ -115,23 +115,23 @@ def _record(number: int) -> Record:
     return Record(id=number, kind="thought", text=text_of(number), created=created, who="Ada")
 
 
-def _made(path: Path, count: int = 150) -> bytes:
+def _sample_file(path: Path, count: int = 150) -> bytes:
     with Store(path) as store:
         memory = Memory(store, _AGENT)
         for number in range(1, count + 1):
             memory.add([_record(number)], {number: [1.0, float(number)] * 8}, step=number)
             if number % 4 == 0:
-                memory.touch([number], step=number, at=_START)
+                memory.mark_accessed([number], step=number, at=_START)
         memory.quarantine("Eve")
         memory.release("Eve")
     return path.read_bytes()
 
 
-def _state(path: Path) -> tuple[bool, list[str]]:
+def _readable_texts(path: Path) -> tuple[bool, list[str]]:
     """Whether the file says it is whole, and every text it gives out."""
     try:
         with Store(path, write=False) as store:
-            prepare(store)
+            prepare_store(store)
             if store.verify():
                 return False, []
             return True, [record.text for record in Memory(store, _AGENT).records()]
@@ -148,24 +148,24 @@ def measure_flips(count: int, seed: int = 2) -> dict[str, Json]:
     detected = harmless = wrong = mended = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bo.db"
-        content = _made(path)
-        truth = _state(path)[1]
+        content = _sample_file(path)
+        truth = _readable_texts(path)[1]
         for turn in range(count):
             spoiled = bytearray(content)
             spoiled[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
             target = Path(folder) / f"{turn}.db"
             target.write_bytes(spoiled)
-            whole, texts = _state(target)
+            whole, texts = _readable_texts(target)
             if whole:
                 harmless += texts == truth
                 wrong += texts != truth
                 continue
             detected += 1
             try:
-                repair(target)
+                repair_file(target)
             except DenizensError:
                 continue
-            left = set(_state(target)[1])
+            left = set(_readable_texts(target)[1])
             mended += bool(left)
             wrong += not left <= set(truth)
             for item in Path(folder).glob(f"{turn}.db*"):
@@ -186,7 +186,7 @@ def measure_removals(count: int, seed: int = 3) -> dict[str, Json]:
     detected = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bo.db"
-        content = _made(path)
+        content = _sample_file(path)
         raw = sqlite3.connect(path)
         rows = [(t, r[0]) for t in _TABLES for r in raw.execute(f"SELECT rowid FROM {t}")]
         raw.close()
@@ -198,5 +198,5 @@ def measure_removals(count: int, seed: int = 3) -> dict[str, Json]:
             raw.execute(f"DELETE FROM {table} WHERE rowid = ?", (row,))
             raw.commit()
             raw.close()
-            detected += not _state(target)[0]
+            detected += not _readable_texts(target)[0]
     return {"count": count, "detected": detected}

@@ -23,7 +23,7 @@ from ..core import Cue, Hit, Json, Record, SettingError, decode_text
 from ..memory import Memory, recall_many
 from ..store import Store
 from .embedding import packaged_embedder
-from .memory import default_data
+from .memory import default_locomo_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 BATCH = 5_000
-CROWD = (1_000, 1_000)
+MANY_AGENTS = (1_000, 1_000)
 """Agents, and memories of each."""
-TURNS = 7
+ROUNDS = 7
 """How often the crowd is asked, and how often the loop."""
 _START = datetime(2023, 2, 13)
 _LARGE = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Talks:
+class EmbeddedTurns:
     """What memories are made of: turns and questions with their embeddings."""
 
     texts: tuple[str, ...]
@@ -49,10 +49,10 @@ class Talks:
     questions: Rows
 
     @classmethod
-    def read(cls, file: Path | None = None) -> Talks:
+    def read(cls, file: Path | None = None) -> EmbeddedTurns:
         """From a file in LoCoMo's format (the data folder's by default), embedded by MiniLM.
         Raises SettingError when it cannot be read."""
-        source = file or default_data()
+        source = file or default_locomo_file()
         try:
             talks = json.loads(decode_text(source.read_bytes(), source))
             texts = [
@@ -88,17 +88,17 @@ def measure(quick: bool, told: Callable[[str], None], file: Path | None = None) 
     """``speed``: figures by number of memories; ``crowd``: many agents at once. ``quick``
     leaves out the million and makes the crowd smaller."""
     told("embedding the turns and questions")
-    talks = Talks.read(file)
+    talks = EmbeddedTurns.read(file)
     speed = {}
     for size in SIZES[:-1] if quick else SIZES:
         told(f"one agent with {size:,} memories")
-        speed[str(size)] = measure_one(talks, size)
-    agents, each = (200, 500) if quick else CROWD
+        speed[str(size)] = measure_one_agent(talks, size)
+    agents, each = (200, 500) if quick else MANY_AGENTS
     told(f"{agents:,} agents with {each:,} memories each")
-    return {"speed": speed, "crowd": measure_crowd(talks, agents, each)}
+    return {"speed": speed, "crowd": measure_many_agents(talks, agents, each)}
 
 
-def measure_one(talks: Talks, size: int) -> dict[str, Json]:
+def measure_one_agent(talks: EmbeddedTurns, size: int) -> dict[str, Json]:
     """One agent: milliseconds of a scored recall of 10 with texts (median), of an exact scan
     of a matrix by numpy, and of opening the file up to the first recall; records added per
     second in batches (until the first recall has found one); the share of the exact scored
@@ -108,18 +108,18 @@ def measure_one(talks: Talks, size: int) -> dict[str, Json]:
     at = _START + timedelta(minutes=size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "memory.db"
-        resting = resident()
+        resting = resident_bytes()
         memory = Memory(path, "Bo", rules=rules)
         took = _fill(memory, talks, size)
         cue = Cue(text="", at=at)
         start = time.perf_counter()
         memory.recall(cue, cues[0])
         took += time.perf_counter() - start
-        recalls = [_recalled(memory, cue, row) for row in cues]
-        ram = resident() - resting
-        matrix = memory.shelf.index.rows_of.part(0, size)
-        scans = _scans(matrix, cues[:50])
-        exact = [_recalled(memory, _paper(cue), row) for row in cues[:20]]
+        recalls = [_recall_seconds(memory, cue, row) for row in cues]
+        ram = resident_bytes() - resting
+        matrix = memory.index.vectors.blocks.slice(0, size)
+        scans = _scan_seconds(matrix, cues[:50])
+        exact = [_recall_seconds(memory, _with_paper_rules(cue), row) for row in cues[:20]]
         found = _agreement(memory, cue, matrix, cues[:50])
         memory.close()
         del matrix
@@ -141,7 +141,7 @@ def measure_one(talks: Talks, size: int) -> dict[str, Json]:
     }
 
 
-def measure_crowd(talks: Talks, agents: int, each: int) -> dict[str, Json]:
+def measure_many_agents(talks: EmbeddedTurns, agents: int, each: int) -> dict[str, Json]:
     """Recalls per second of many agents in one call, and how many times as many as one by
     one; every answer is the same both ways."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "crowd.db") as store:
@@ -151,7 +151,7 @@ def measure_crowd(talks: Talks, agents: int, each: int) -> dict[str, Json]:
         at = _START + timedelta(minutes=each)
         requests = [(memory, Cue(text="", at=at)) for memory in memories]
         took: dict[bool, list[float]] = {True: [], False: []}
-        for turn in range(2 * TURNS):
+        for turn in range(2 * ROUNDS):
             # Each side asks what neither has asked, so that neither finds records read.
             order = (np.arange(agents) * 7 + turn * 31) % len(talks.questions)
             rows = talks.questions[order]
@@ -179,7 +179,7 @@ def _one_by_one(requests: Sequence[tuple[Memory, Cue]], rows: Rows) -> list[tupl
     return [memory.recall(cue, row) for (memory, cue), row in zip(requests, rows)]
 
 
-def _fill(memory: Memory, talks: Talks, size: int, seed: int = 7) -> float:
+def _fill(memory: Memory, talks: EmbeddedTurns, size: int, seed: int = 7) -> float:
     """Add so many memories in batches; the seconds that adding took."""
     chance = np.random.default_rng(seed)
     took = 0.0
@@ -211,7 +211,7 @@ def _agreement(memory: Memory, cue: Cue, matrix: Rows, cues: Rows) -> float:
         within: NDArray[np.float64] = (values - values.min()) / (values.max() - values.min())
         return within
 
-    shelf = memory.shelf
+    shelf = memory.index
     ages = (cue.at - datetime(1970, 1, 1)).total_seconds() - shelf.created.array
     own = scaled(0.995 ** (ages / 3600)) + scaled(shelf.importance.array)
     shares = []
@@ -223,7 +223,7 @@ def _agreement(memory: Memory, cue: Cue, matrix: Rows, cues: Rows) -> float:
     return float(np.mean(shares))
 
 
-def _scans(matrix: Rows, cues: Rows) -> list[float]:
+def _scan_seconds(matrix: Rows, cues: Rows) -> list[float]:
     took = []
     for row in cues:
         start = time.perf_counter()
@@ -232,11 +232,11 @@ def _scans(matrix: Rows, cues: Rows) -> list[float]:
     return took
 
 
-def _paper(cue: Cue) -> Cue:
+def _with_paper_rules(cue: Cue) -> Cue:
     return Cue(text=cue.text, at=cue.at, rules="paper")
 
 
-def _recalled(memory: Memory, cue: Cue, row: NDArray[np.float32]) -> float:
+def _recall_seconds(memory: Memory, cue: Cue, row: NDArray[np.float32]) -> float:
     start = time.perf_counter()
     memory.recall(cue, row)
     return time.perf_counter() - start
@@ -246,7 +246,7 @@ def _ms(seconds: Sequence[float]) -> float:
     return round(median(seconds) * 1000, 3)
 
 
-def resident() -> int:
+def resident_bytes() -> int:
     """Bytes of RAM this process takes now; 0 where the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])

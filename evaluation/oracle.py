@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..core import (
-    NONE,
+    NONE_OF_THESE,
     Choose,
     Generate,
     Json,
@@ -19,43 +19,43 @@ from ..core import (
     Rate,
     ToolSpec,
 )
-from ..core.options import in_words
+from ..core.options import identifier_to_words
 from ..models import ScriptedModel
-from ..models.doubles import Given
+from ..models.doubles import ScriptedAnswer
 from ..planners import call_key
-from .tasks import Problem, Want
+from .tasks import BenchmarkTask, ExpectedCall
 
 INSIGHT = "What leads there: "
 """How the thoughts of the perfect model begin, by which it knows them again."""
 
 
 @dataclass(slots=True)
-class Oracle:
+class PerfectModel:
     """Knows how a problem is solved. ``tried`` are the keys of the calls made so far and
     whether each worked; whoever makes the calls keeps it."""
 
-    problem: Problem
+    task: BenchmarkTask
     specs: Sequence[ToolSpec]
-    tried: dict[str, bool] = field(default_factory=dict)
+    outcomes: dict[str, bool] = field(default_factory=dict)
     plans: int = 0
 
-    def model(self) -> ScriptedModel:
+    def as_model(self) -> ScriptedModel:
         """The model that answers by it."""
         return ScriptedModel(self.answer)
 
-    def pending(self, text: str) -> list[Want]:
+    def pending(self, text: str) -> list[ExpectedCall]:
         """The calls to make now for what a text asks: the whole goal, or a step of it."""
-        problem = self.problem
-        steps = {want.do for want in problem.wants if want.do in text}
+        problem = self.task
+        steps = {want.purpose for want in problem.expected_calls if want.purpose in text}
         return [
             want
-            for want in problem.wants
-            if self._key(want) not in self.tried
-            and (want.do in steps or not steps)
-            and self._due(want)
+            for want in problem.expected_calls
+            if self._key(want) not in self.outcomes
+            and (want.purpose in steps or not steps)
+            and self._is_due(want)
         ]
 
-    def answer(self, ask: ModelAsk) -> Given:
+    def answer(self, ask: ModelAsk) -> ScriptedAnswer:
         """What a model that knows the task answers."""
         if isinstance(ask, Choose):
             return self._choice(ask)
@@ -73,16 +73,16 @@ class Oracle:
         if "contradict" in names:
             return "contradict"  # Equal results are never asked about.
         if "right" in names:
-            return "wrong" if self.problem.wrong(ask.about) else "right"
+            return "wrong" if self.task.error_in(ask.about) else "right"
         for want in self.pending(ask.about):
             if want.tool in names:
                 return want.tool
-        if self.problem.status == "waiting" and "ask_back" in names:
+        if self.task.status == "waiting" and "ask_back" in names:
             return "ask_back"
-        worked = any(self.tried.values()) and self.problem.status == "done"
-        if worked and not self._stuck(ask.about) and "answer" in names:
+        worked = any(self.outcomes.values()) and self.task.status == "done"
+        if worked and not self._step_failed(ask.about) and "answer" in names:
             return "answer"
-        return NONE.name
+        return NONE_OF_THESE.name
 
     def _rating(self, ask: Rate) -> float:
         if ask.role != "worth":
@@ -98,37 +98,37 @@ class Oracle:
         if ask.schema is not None:
             return json.dumps(self._arguments(ask.schema, said))
         if ask.role == "ask_back":
-            return self.problem.answer
+            return self.task.answer
         if ask.role == "reflect":
             return "Do what has not been tried yet."
         if ask.role == "thought":
-            return INSIGHT + self.problem.about if ask.seed % 2 else "One could leave it."
-        lost = [word for word in self.problem.basis if word not in said]
-        return f"I was not told {', '.join(lost)}." if lost else self.problem.answer
+            return INSIGHT + self.task.about if ask.seed % 2 else "One could leave it."
+        lost = [word for word in self.task.required_facts if word not in said]
+        return f"I was not told {', '.join(lost)}." if lost else self.task.answer
 
     def _plan(self) -> list[Json]:
         """The steps that are left, those for the same as one."""
-        left = [want for want in self.problem.wants if self._planned(want)]
+        left = [want for want in self.task.expected_calls if self._is_still_needed(want)]
         steps: dict[str, list[str]] = {}
         for want in left:
             before = {
-                one.do
+                one.purpose
                 for one in left
-                if {one.tool, one.instead} & {*want.after} and one.do != want.do
+                if {one.tool, one.fallback_for} & {*want.after} and one.purpose != want.purpose
             }
-            steps.setdefault(want.do, []).extend(sorted(before))
+            steps.setdefault(want.purpose, []).extend(sorted(before))
         if not steps:
-            return [{"id": "s1", "do": self.problem.goal, "after": []}]
+            return [{"id": "s1", "do": self.task.goal, "after": []}]
         names = {do: f"s{place}" for place, do in enumerate(steps, 1)}
         return [
             {"id": names[do], "do": do, "after": [names[one] for one in dict.fromkeys(before)]}
             for do, before in steps.items()
         ]
 
-    def _planned(self, want: Want) -> bool:
-        if self._key(want) in self.tried:
+    def _is_still_needed(self, want: ExpectedCall) -> bool:
+        if self._key(want) in self.outcomes:
             return False
-        return not want.instead or self._lost(want.instead)
+        return not want.fallback_for or self._has_failed(want.fallback_for)
 
     def _value(self, messages: Sequence[Message]) -> str:
         """What a field is to be that the last question is about."""
@@ -136,7 +136,7 @@ class Oracle:
         words = asked.rpartition('What is "')[2].partition('"')[0]
         for want in self.pending(asked):
             for name, value in want.arguments.items():
-                if in_words(name) == words:
+                if identifier_to_words(name) == words:
                     return str(value)
         return "unknown"
 
@@ -148,27 +148,27 @@ class Oracle:
                 return {name: want.arguments[name] for name in names}
         raise ModelError(f"the oracle was asked for arguments it did not choose: {said!r}")
 
-    def _key(self, want: Want) -> str:
+    def _key(self, want: ExpectedCall) -> str:
         return call_key(want.tool, dict(want.arguments))
 
-    def _lost(self, tool: str) -> bool:
+    def _has_failed(self, tool: str) -> bool:
         """Whether a tool was called, and in vain."""
-        keys = [self._key(want) for want in self.problem.wants if want.tool == tool]
-        results = [self.tried[key] for key in keys if key in self.tried]
+        keys = [self._key(want) for want in self.task.expected_calls if want.tool == tool]
+        results = [self.outcomes[key] for key in keys if key in self.outcomes]
         return bool(results) and not any(results)
 
-    def _due(self, want: Want) -> bool:
-        if want.instead and not self._lost(want.instead):
+    def _is_due(self, want: ExpectedCall) -> bool:
+        if want.fallback_for and not self._has_failed(want.fallback_for):
             return False
-        return all(self._done(tool) for tool in want.after)
+        return all(self._has_succeeded(tool) for tool in want.after)
 
-    def _done(self, tool: str) -> bool:
+    def _has_succeeded(self, tool: str) -> bool:
         """Whether what a tool was wanted for is known, from it or from one in its stead."""
-        wants = [one for one in self.problem.wants if tool in (one.tool, one.instead)]
-        return any(self.tried.get(self._key(one), False) for one in wants)
+        wants = [one for one in self.task.expected_calls if tool in (one.tool, one.fallback_for)]
+        return any(self.outcomes.get(self._key(one), False) for one in wants)
 
-    def _stuck(self, text: str) -> bool:
+    def _step_failed(self, text: str) -> bool:
         """Whether all that a step could do came to nothing."""
-        own = [want for want in self.problem.wants if want.do in text]
-        results = [self.tried[self._key(one)] for one in own if self._key(one) in self.tried]
+        own = [want for want in self.task.expected_calls if want.purpose in text]
+        results = [self.outcomes[self._key(one)] for one in own if self._key(one) in self.outcomes]
         return bool(results) and not any(results)

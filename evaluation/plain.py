@@ -9,13 +9,15 @@ from typing import Any
 import torch
 
 from ..core import Generate
-from ..models.prompts import Prompter
+from ..models.prompts import PromptBuilder
 
 
-class PlainGenerate:
+class TransformersBaseline:
     """A causal model of transformers as it is, asked in static batches."""
 
-    def __init__(self, folder: str, dtype: torch.dtype, device: str, prompter: Prompter) -> None:
+    def __init__(
+        self, folder: str, dtype: torch.dtype, device: str, prompter: PromptBuilder
+    ) -> None:
         import transformers
 
         # Untyped as released; Any says so once.

@@ -40,23 +40,23 @@ if TYPE_CHECKING:
 
     Vector: TypeAlias = NDArray[np.float32]
 
-SHARPNESS = 18.0
+OPTION_SHARPNESS = 18.0
 """Weight of an option: exp(18 * cosine), the engine's own by cosine alone."""
-NEARNESS = 16.0
+ANCHOR_SHARPNESS = 16.0
 """Weight of a rated example: exp(16 * cosine)."""
-BLOCK = 6
+BLOCK_ROUNDS = 6
 """Rounds in a row that are kept together for the probe."""
-BLOCKS = 160
+MAX_BLOCKS = 160
 """About so many blocks are kept at most, evenly over the rehearsal."""
 
-Key: TypeAlias = tuple[str, str]
+KindAndRole: TypeAlias = tuple[str, str]
 """Kind and role of an ask."""
-Asked: TypeAlias = tuple[str, ModelAsk]
+OwnedAsk: TypeAlias = tuple[str, ModelAsk]
 """Who asks what."""
 
 
 @dataclass(slots=True)
-class Tally:
+class AskStats:
     """How often something was asked, how many characters that were to be read, and how many
     of its texts had not been embedded before."""
 
@@ -64,7 +64,7 @@ class Tally:
     size: float = 0.0
     texts: float = 0.0
 
-    def add(self, other: Tally, share: float = 1.0) -> None:
+    def add(self, other: AskStats, share: float = 1.0) -> None:
         """Add a share of another tally."""
         self.calls += share * other.calls
         self.size += share * other.size
@@ -72,22 +72,22 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Blocks:
+class RoundSample:
     """Blocks of rounds, evenly spread however many rounds there are: whenever there are too
     many, every second goes, and from then on only every second is kept."""
 
-    kept: list[list[list[Asked]]] = field(default_factory=list)
+    kept: list[list[list[OwnedAsk]]] = field(default_factory=list)
     _every: int = 1
     _rounds: int = 0
 
-    def add(self, asked: list[Asked]) -> None:
+    def add(self, asked: list[OwnedAsk]) -> None:
         """Take a round in: the asks that are open at once."""
-        number, place = divmod(self._rounds, BLOCK)
+        number, place = divmod(self._rounds, BLOCK_ROUNDS)
         self._rounds += 1
         if number % self._every:
             return
         if place == 0:
-            if len(self.kept) >= BLOCKS:
+            if len(self.kept) >= MAX_BLOCKS:
                 del self.kept[1::2]
                 self._every *= 2
                 if number % self._every:
@@ -97,7 +97,7 @@ class Blocks:
             self.kept[-1].append(asked)
 
 
-class Meanings:
+class EmbeddingCache:
     """Embeddings of texts, shape (d,), length 1, each made once.
 
     By the real model until ``seconds`` of it are spent; from then on a text is the mean of
@@ -111,24 +111,24 @@ class Meanings:
         self.seconds = 0.0
         self.embedded = 0
 
-    def learn(self, texts: Iterable[str]) -> int:
+    def embed_new(self, texts: Iterable[str]) -> int:
         """Make sure of texts; how many were new."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new and self._left > 0:
-            self._known.update(self._really(new))
+            self._known.update(self._embed(new))
         elif new:
             words = {word for text in new for word in _words(text)} - self._words.keys()
             # The words cost time too, but far less: a town has few of them.
             if words and self._left > -0.5 * self.seconds:
-                self._words.update(self._really(sorted(words)))
-            self._known.update((text, self._mean(text)) for text in new)
+                self._words.update(self._embed(sorted(words)))
+            self._known.update((text, self._mean_of_words(text)) for text in new)
         return len(new)
 
-    def of(self, text: str) -> Vector:
+    def vector(self, text: str) -> Vector:
         """The embedding of a text that was learnt."""
         return self._known[text]
 
-    def rows(self, texts: Sequence[str]) -> Vectors:
+    def vectors(self, texts: Sequence[str]) -> Vectors:
         """As an Embed is answered."""
         import numpy as np
 
@@ -136,13 +136,13 @@ class Meanings:
             return Vectors.of(np.zeros((0, self._width()), dtype=np.float32))
         return Vectors.of(np.stack([self._known[text] for text in texts]))
 
-    def _really(self, texts: Sequence[str]) -> dict[str, Vector]:
+    def _embed(self, texts: Sequence[str]) -> dict[str, Vector]:
         began = time.perf_counter()
-        found = answers_of(self._client, [("", Embed(texts=tuple(texts)))])[0]
+        found = answer_together(self._client, [("", Embed(texts=tuple(texts)))])[0]
         if not isinstance(found, Vectors):
             # An engine without an embedder: texts that share words lie near each other.
             self._client = ImprovisedModel().client()
-            found = answers_of(self._client, [("", Embed(texts=tuple(texts)))])[0]
+            found = answer_together(self._client, [("", Embed(texts=tuple(texts)))])[0]
             assert isinstance(found, Vectors)
         spent = time.perf_counter() - began
         self._left -= spent
@@ -150,7 +150,7 @@ class Meanings:
         self.embedded += len(texts)
         return dict(zip(texts, found.array()))
 
-    def _mean(self, text: str) -> Vector:
+    def _mean_of_words(self, text: str) -> Vector:
         import numpy as np
 
         found = [self._words[word] for word in _words(text) if word in self._words]
@@ -166,7 +166,7 @@ class Meanings:
         return len(next(iter(self._known.values()), ())) or 1
 
 
-def answers_of(client: Client, asked: Sequence[Asked]) -> list[Answer]:
+def answer_together(client: Client, asked: Sequence[OwnedAsk]) -> list[Answer]:
     """The answers to asks that are submitted together, in their order."""
     tickets = [client.submit(ask, owner=owner) for owner, ask in asked]
     found: dict[Ticket, Answer] = {}
@@ -179,31 +179,33 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[a-z']{2,}", text.lower())
 
 
-class Rehearsing:
+class RehearsalModel:
     """The model of a rehearsal. ``tally`` is what has been asked since it was last emptied."""
 
-    def __init__(self, meanings: Meanings) -> None:
-        self.meanings = meanings
-        self.improvised = ImprovisedModel()
-        self.tally: dict[Key, Tally] = {}
-        self.blocks = Blocks()
+    def __init__(self, meanings: EmbeddingCache) -> None:
+        self.embeddings = meanings
+        self.text_model = ImprovisedModel()
+        self.stats: dict[KindAndRole, AskStats] = {}
+        self.blocks = RoundSample()
         self.rounds = 0
         self.seconds = 0.0
 
     def client(self) -> Client:
         """A new mailbox."""
-        return RehearsingClient(self)
+        return RehearsalClient(self)
 
     def describe(self) -> dict[str, Json]:
         """Its name only."""
         return {"name": "rehearsal"}
 
-    def answer(self, asked: list[Asked]) -> list[Answer]:
+    def answer(self, asked: list[OwnedAsk]) -> list[Answer]:
         """A round of asks, open at once, and their answers."""
         began = time.perf_counter()
         for _, ask in asked:
-            tally = self.tally.setdefault((ask.kind, ask.role), Tally())
-            tally.add(Tally(1, size_of(ask), self.meanings.learn(_meant(ask))))
+            tally = self.stats.setdefault((ask.kind, ask.role), AskStats())
+            tally.add(
+                AskStats(1, prompt_characters(ask), self.embeddings.embed_new(_embedded_texts(ask)))
+            )
         self.rounds += 1
         # Embeddings were measured on the way; the probe measures the rest.
         probed = [one for one in asked if not isinstance(one[1], Embed)]
@@ -215,19 +217,21 @@ class Rehearsing:
 
     def _answer(self, ask: ModelAsk) -> Answer:
         if isinstance(ask, Embed):
-            return self.meanings.rows(ask.texts)
+            return self.embeddings.vectors(ask.texts)
         if isinstance(ask, Choose) and ask.options:
             return self._choice(ask)
         if isinstance(ask, Rate) and ask.anchors and ask.low <= ask.high:
             return self._rating(ask)
-        return answers_of(self.improvised.client(), [("", ask)])[0]
+        return answer_together(self.text_model.client(), [("", ask)])[0]
 
     def _choice(self, ask: Choose) -> Choice:
         import numpy as np
 
-        about = self.meanings.of(ask.about)
-        near = np.array([float(self.meanings.of(_said(one)) @ about) for one in ask.options])
-        spread = np.exp(SHARPNESS * (near - near.max()))
+        about = self.embeddings.vector(ask.about)
+        near = np.array(
+            [float(self.embeddings.vector(_option_text(one)) @ about) for one in ask.options]
+        )
+        spread = np.exp(OPTION_SHARPNESS * (near - near.max()))
         spread /= spread.sum()
         index = int(spread.argmax())
         if ask.temperature > 0:
@@ -238,9 +242,9 @@ class Rehearsing:
     def _rating(self, ask: Rate) -> Rating:
         import numpy as np
 
-        about = self.meanings.of(ask.about)
-        near = np.array([float(self.meanings.of(one.text) @ about) for one in ask.anchors])
-        weights = np.exp(NEARNESS * near)
+        about = self.embeddings.vector(ask.about)
+        near = np.array([float(self.embeddings.vector(one.text) @ about) for one in ask.anchors])
+        weights = np.exp(ANCHOR_SHARPNESS * near)
         spread = np.zeros(ask.high - ask.low + 1)
         for anchor, weight in zip(ask.anchors, weights / weights.sum()):
             spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
@@ -248,12 +252,12 @@ class Rehearsing:
         return Rating(value=value, probabilities=tuple(map(float, spread)))
 
 
-class RehearsingClient:
+class RehearsalClient:
     """A mailbox of a rehearsing model: all that is queued is one round."""
 
-    def __init__(self, model: Rehearsing) -> None:
+    def __init__(self, model: RehearsalModel) -> None:
         self._model = model
-        self._queue: dict[Ticket, Asked] = {}
+        self._queue: dict[Ticket, OwnedAsk] = {}
         self._next = 0
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
@@ -275,23 +279,23 @@ class RehearsingClient:
         return [Done(ticket, answer) for ticket, answer in zip(queue, answers)]
 
 
-def _said(option: Option) -> str:
+def _option_text(option: Option) -> str:
     return option.description or option.name
 
 
-def _meant(ask: ModelAsk) -> list[str]:
+def _embedded_texts(ask: ModelAsk) -> list[str]:
     """The texts of an ask that are embedded."""
     if isinstance(ask, Embed):
         return list(ask.texts)
     if isinstance(ask, Choose):
-        return [ask.about, *map(_said, ask.options)]
+        return [ask.about, *map(_option_text, ask.options)]
     if isinstance(ask, Rate) and ask.anchors:
         return [ask.about, *(anchor.text for anchor in ask.anchors)]
     return []
 
 
-def size_of(ask: ModelAsk) -> int:
+def prompt_characters(ask: ModelAsk) -> int:
     """Characters that an ask gives to read."""
     texts = [] if isinstance(ask, Embed) else [message.text for message in ask.messages]
     schema = canonical(ask.schema) if isinstance(ask, Generate) and ask.schema else ""
-    return sum(map(len, [*texts, *_meant(ask), schema]))
+    return sum(map(len, [*texts, *_embedded_texts(ask), schema]))

@@ -13,14 +13,14 @@ from typing import Any
 
 from ..core import Completion, Failed, Generate, Json, Message, Seed, SettingError
 from ..models.local import LocalModel
-from .loads import bare, drain
+from .loads import answer_all, without_stops
 
-LIMIT = 256  # tokens of an answer
-ROUND = 50  # asks of each arm in turn, so that both meet the same disturbances
+MAX_TOKENS = 256  # tokens of an answer
+BATCH_SIZE = 50  # asks of each arm in turn, so that both meet the same disturbances
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SchemaCase:
     """A schema and a question it suits. ``nested``: it holds objects within objects or lists."""
 
     name: str
@@ -32,16 +32,16 @@ class Case:
         """The question, bound to the schema."""
         return Generate(
             messages=(Message.of("user", f"{self.prompt} Answer in JSON."),),
-            max_tokens=LIMIT,
+            max_tokens=MAX_TOKENS,
             schema=self.schema,
             seed=seed,
         )
 
 
-def cases() -> list[Case]:
+def schema_cases() -> list[SchemaCase]:
     """The fifty schemas of the benchmark."""
     file = resources.files("denizens.evaluation") / "data" / "schemas.json"
-    return [Case(**one) for one in loads(file.read_text(encoding="utf-8"))]
+    return [SchemaCase(**one) for one in loads(file.read_text(encoding="utf-8"))]
 
 
 def validator(schema: Json) -> Any:
@@ -58,7 +58,7 @@ def validator(schema: Json) -> Any:
 
 
 @dataclass(slots=True)
-class Found:
+class SchemaResults:
     """What came of the bound answers."""
 
     answers: int = 0
@@ -69,7 +69,7 @@ class Found:
     failed: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
 
-    def take(self, case: Case, judge: Any, answer: object) -> None:
+    def add(self, case: SchemaCase, judge: Any, answer: object) -> None:
         """Count an answer."""
         self.answers += 1
         if not isinstance(answer, Completion):
@@ -84,7 +84,7 @@ class Found:
             self.wrong[case.name] += 1
 
 
-def measure(
+def measure_schemas(
     model: LocalModel,
     *,
     generations: int = 1000,
@@ -98,32 +98,32 @@ def measure(
     ``forced_share`` of the bound tokens were jumped over; ``closed_by_limit`` is the share of
     answers that the nearness of the limit changed.
     """
-    known = cases()
+    known = schema_cases()
     judges = [validator(case.schema) for case in known]
     rng = Seed.of(seed)
     seeds = [rng.child("schemas", n).number for n in range(generations)]
     asks = [(n % len(known), known[n % len(known)].ask(own)) for n, own in enumerate(seeds)]
-    voice = model.engine.voice
-    drain(model, [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
-    tally = voice.grammars.tally
+    voice = model.engine.generation_config
+    answer_all(model, [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
+    tally = voice.grammars.stats
     before = tally.tokens, tally.forced, tally.steered
-    found = Found()
+    found = SchemaResults()
     seconds = [0.0, 0.0]
     free_tokens = 0
-    for start in range(0, len(asks), ROUND):
-        turn = asks[start : start + ROUND]
+    for start in range(0, len(asks), BATCH_SIZE):
+        turn = asks[start : start + BATCH_SIZE]
         began = time.perf_counter()
-        done = drain(model, [ask for _, ask in turn])
+        done = answer_all(model, [ask for _, ask in turn])
         seconds[0] += time.perf_counter() - began
         for (place, _), one in zip(turn, done):
-            found.take(known[place], judges[place], one.answer)
-        free = _free([ask for _, ask in turn], [one.answer for one in done])
+            found.add(known[place], judges[place], one.answer)
+        free = _unconstrained([ask for _, ask in turn], [one.answer for one in done])
         free_tokens += sum(ask.max_tokens for ask in free)
-        bare(model)
+        without_stops(model)
         began = time.perf_counter()
-        drain(model, free)
+        answer_all(model, free)
         seconds[1] += time.perf_counter() - began
-        model.engine.speak(voice)
+        model.engine.set_generation_config(voice)
         progress(f"{start + len(turn)} of {len(asks)} answers, {found.invalid} invalid")
     tokens = tally.tokens - before[0]
     costs = [seconds[0] / max(1, found.tokens), seconds[1] / max(1, free_tokens)]
@@ -145,7 +145,7 @@ def measure(
     }
 
 
-def _free(asks: Sequence[Generate], answers: Sequence[object]) -> list[Generate]:
+def _unconstrained(asks: Sequence[Generate], answers: Sequence[object]) -> list[Generate]:
     """The same prompts without a schema, of as many tokens as the bound answers took."""
     return [
         replace(ask, schema=None, max_tokens=answer.tokens_out)

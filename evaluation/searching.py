@@ -11,15 +11,15 @@ import numpy as np
 
 from ..core import Choose, Json, Option, Seed, tool_option
 from ..models.local import LocalModel
-from .bfcl import held, load
+from .bfcl import bfcl_files, load_bfcl
 from .decisions import choices
 
 FEW, MANY = 10, 1000
 TIMED = 24  # requests whose choice is timed among few and among many
-ASKED = 200  # of the made requests
+SYNTHETIC_REQUESTS = 200  # of the made requests
 
 # Kinds of business and the things of each; no thing is of two.
-THINGS = {
+BUSINESS_THINGS = {
     "travel": "flight, hotel room, train ticket, rental car, travel insurance, airport transfer, "
     "cruise cabin, city tour, visa application, luggage claim",
     "bank": "savings account, credit card, wire transfer, mortgage, standing order, bank "
@@ -71,10 +71,10 @@ ACTIONS = (
 )
 
 
-def made() -> list[tuple[Option, str]]:
+def synthetic_tools() -> list[tuple[Option, str]]:
     """1,000 tools, each with a request for it that uses other words for what is done."""
     found = []
-    for business, things in THINGS.items():
+    for business, things in BUSINESS_THINGS.items():
         for thing in (one.strip() for one in things.split(",")):
             for action, description, request in ACTIONS:
                 name = f"{business}.{action}_{thing.replace(' ', '_').replace(chr(39), '')}"
@@ -87,36 +87,36 @@ def measure_search(
 ) -> dict[str, Json]:
     """Right first choices and among the best eight, of the made tools and of BFCL's pooled;
     how many times as long a choice among 1,000 takes as one among 10."""
-    tools = made()
+    tools = synthetic_tools()
     # Drawn, for the tools lie in an order: every fifth is of the same action.
-    asked = Seed.of(1).child("asked").rng().sample(tools, 20 if quick else ASKED)
+    asked = Seed.of(1).child("asked").rng().sample(tools, 20 if quick else SYNTHETIC_REQUESTS)
     progress(f"search: {len(asked)} requests among {len(tools)} made tools")
     found: dict[str, Json] = {
-        "made": accuracy(
+        "made": search_accuracy(
             model,
             [option for option, _ in tools],
             [(request, option.name) for option, request in asked],
         )
     }
-    if any(held(data, part) for part in POOLED):
-        pool, requests = pooled(data, 20 if quick else None)
+    if any(bfcl_files(data, part) for part in POOLED):
+        pool, requests = pooled_functions(data, 20 if quick else None)
         progress(f"search: {len(requests)} requests among {len(pool)} functions of BFCL")
-        found["bfcl"] = accuracy(model, pool, requests)
+        found["bfcl"] = search_accuracy(model, pool, requests)
     progress("search: seconds among 10 and among 1,000")
-    return found | timing(model, tools)
+    return found | search_latency(model, tools)
 
 
 POOLED = ("multiple", "live_multiple", "simple_python")
 
 
-def pooled(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, str]]]:
+def pooled_functions(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, str]]]:
     """All functions on offer anywhere, by name, and the requests with their right one. Of
     functions that share a name but not the rest the first is kept, and the others' requests
     are left out: nothing tells which is meant."""
     known: dict[str, Option] = {}
     requests = []
-    for part in (part for part in POOLED if held(data, part)):
-        items = load(data, part)
+    for part in (part for part in POOLED if bfcl_files(data, part)):
+        items = load_bfcl(data, part)
         for item in items:
             for option in item.options():
                 known.setdefault(option.name, option)
@@ -128,7 +128,7 @@ def pooled(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, 
     return [*known.values()], requests
 
 
-def accuracy(
+def search_accuracy(
     model: LocalModel, options: Sequence[Option], requests: Sequence[tuple[str, str]]
 ) -> dict[str, Json]:
     """How often the right tool comes first, and is among the eight likeliest."""
@@ -146,7 +146,7 @@ def accuracy(
     }
 
 
-def timing(model: LocalModel, tools: Sequence[tuple[Option, str]]) -> dict[str, Json]:
+def search_latency(model: LocalModel, tools: Sequence[tuple[Option, str]]) -> dict[str, Json]:
     """Median seconds of one choice among few and among all tools, in turns, each with a
     request of its own; what is embedded once for good is embedded before."""
     options = [option for option, _ in tools]

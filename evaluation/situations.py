@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from ..core import (
     Affordance,
     AgentState,
+    ConversationView,
     Event,
     Input,
-    Line,
-    Neighbour,
     Observation,
     Persona,
+    ScheduleEntry,
     Seed,
     Situation,
-    Slot,
-    Talk,
+    Utterance,
+    VisibleAgent,
 )
 from ..planners import Goal, with_goals
 from ..tools import calculator, calendar, clock
@@ -33,7 +33,7 @@ ANA = Persona(
 )
 NOON = datetime(2026, 5, 4, 12)
 PLACES = ("town:Ana's house:bedroom:bed", "town:Office:desk room:desk", "town:Park:lawn:bench")
-DOING = {
+ACT_SCHEMA = {
     "type": "object",
     "properties": {
         "doing": {"type": "string", "minLength": 1},
@@ -42,26 +42,31 @@ DOING = {
     },
     "required": ["doing"],
 }
-TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
-STAYING = (Affordance("wait"), Affordance("continue"))
-OUT = (*(Affordance("act", place, DOING) for place in PLACES), Affordance("talk", "Bo Li"))
+SAY_SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+STAY_AFFORDANCES = (Affordance("wait"), Affordance("continue"))
+PLACE_AFFORDANCES = (
+    *(Affordance("act", place, ACT_SCHEMA) for place in PLACES),
+    Affordance("talk", "Bo Li"),
+)
 TOOLS = (calculator.spec, clock.spec, calendar.spec)
 
 
-def situations() -> tuple[Situation, ...]:
+def default_situations() -> tuple[Situation, ...]:
     """The usual ones. Each is complete: nothing has to be set up for it."""
     plain = Situation(
         persona=ANA,
         state=AgentState(records=3, day=NOON.date().isoformat()),
         seen=Observation(ANA.name, NOON, "town:Office:desk room", target=PLACES[1]),
         fresh=(),
-        can=(*STAYING, *OUT),
+        can=(*STAY_AFFORDANCES, *PLACE_AFFORDANCES),
         tools=(),
         inputs=(),
         now=NOON,
         seed=Seed.of(5),
     )
-    slot = Slot(start=NOON - timedelta(minutes=5), minutes=60, doing="doing sums", place=PLACES[1])
+    slot = ScheduleEntry(
+        start=NOON - timedelta(minutes=5), minutes=60, doing="doing sums", place=PLACES[1]
+    )
     goal = Goal(text="Work out what 17 loaves at 3 francs cost.")
     armed = replace(plain, tools=TOOLS)
     wanted = replace(armed, state=with_goals(replace(armed.state, doing=slot), [goal]))
@@ -70,7 +75,7 @@ def situations() -> tuple[Situation, ...]:
         plain,
         replace(plain, can=(), tools=TOOLS),
         replace(plain, state=AgentState(reflect_left=-1.0)),
-        _met(armed),
+        _meeting(armed),
         wanted,
         replace(armed, inputs=(whisper, Input(kind="whisper", to=ANA.name, text="It rains."))),
         replace(wanted, can=()),
@@ -78,13 +83,13 @@ def situations() -> tuple[Situation, ...]:
         _talking(wanted, floor=ANA.name),
         _talking(armed, floor="Bo Li"),
         _talking(armed, floor="", ended=True),
-        _refused(wanted),
+        _after_refusal(wanted),
     )
 
 
-def _met(base: Situation) -> Situation:
+def _meeting(base: Situation) -> Situation:
     event = Event("doing", "Bo Li", "is", "baking", "Bo Li is baking", "town:Office:desk room")
-    bo = Neighbour("Bo Li", 2, "baking")
+    bo = VisibleAgent("Bo Li", 2, "baking")
     seen = replace(base.seen, events=(event,), people=(bo,))
     return replace(base, seen=seen, fresh=(event,))
 
@@ -96,14 +101,14 @@ def _night(base: Situation) -> Situation:
 
 def _talking(base: Situation, *, floor: str, ended: bool = False) -> Situation:
     said = (("Bo Li", "Found it?"), (ANA.name, "Not yet."), ("Bo Li", "What is 17 times 3?"))
-    lines = tuple(Line(who, text, NOON) for who, text in said)
-    talk = Talk("t1", (ANA.name, "Bo Li"), floor, lines, ended)
-    mine = (Affordance("say", "", TEXT), Affordance("leave"))
+    lines = tuple(Utterance(who, text, NOON) for who, text in said)
+    talk = ConversationView("t1", (ANA.name, "Bo Li"), floor, lines, ended)
+    mine = (Affordance("say", "", SAY_SCHEMA), Affordance("leave"))
     can = mine if floor == ANA.name else (Affordance("listen"), Affordance("leave"))
-    everything = OUT if ended else can
-    return replace(base, seen=replace(base.seen, talk=talk), can=(*everything, *STAYING))
+    everything = PLACE_AFFORDANCES if ended else can
+    return replace(base, seen=replace(base.seen, talk=talk), can=(*everything, *STAY_AFFORDANCES))
 
 
-def _refused(base: Situation) -> Situation:
+def _after_refusal(base: Situation) -> Situation:
     told = Event("refused", ANA.name, "could not", "act", "the desk is taken")
     return replace(base, seen=replace(base.seen, notices=(told,)))

@@ -11,7 +11,7 @@ Tools = tuple[Tool[..., Any], ...]
 
 
 @dataclass(slots=True)
-class Office:
+class TaskState:
     """The little world that the tools of one trial act on; each trial has its own."""
 
     sent: list[tuple[str, str]] = field(default_factory=list)
@@ -20,12 +20,12 @@ class Office:
     polls: int = 0
 
 
-def plain(office: Office) -> Tools:
+def working_tools(office: TaskState) -> Tools:
     """Tools that work."""
     return (calculator, clock, calendar)
 
 
-def weather(office: Office) -> Tools:
+def weather_tools(office: TaskState) -> Tools:
     """One service that is down, and one that is not."""
 
     @tool(name="weather_now", effect="reads")
@@ -41,7 +41,7 @@ def weather(office: Office) -> Tools:
     return (weather_now, weather_backup, clock)
 
 
-def trains(office: Office) -> Tools:
+def train_tools(office: TaskState) -> Tools:
     """A timetable that takes nothing but codes, and says so."""
 
     @tool(effect="reads")
@@ -58,7 +58,7 @@ def trains(office: Office) -> Tools:
     return (timetable, calendar)
 
 
-def reports(office: Office) -> Tools:
+def report_tools(office: TaskState) -> Tools:
     """An archive from which things have been moved, a library, and the post."""
 
     @tool(effect="reads")
@@ -71,15 +71,15 @@ def reports(office: Office) -> Tools:
         """Fetch the report of a year from the library."""
         return f"Report {year}: sales rose by 12 percent."
 
-    return (archive, library, _post(office))
+    return (archive, library, _send_letter_tool(office))
 
 
-def letters(office: Office) -> Tools:
+def letter_tools(office: TaskState) -> Tools:
     """The post."""
-    return (_post(office), calendar)
+    return (_send_letter_tool(office), calendar)
 
 
-def photos(office: Office) -> Tools:
+def photo_tools(office: TaskState) -> Tools:
     """A tool that destroys things."""
 
     @tool(effect="acts")
@@ -91,7 +91,7 @@ def photos(office: Office) -> Tools:
     return (delete_folder, clock)
 
 
-def sensors(office: Office) -> Tools:
+def sensor_tools(office: TaskState) -> Tools:
     """Three thermometers, one of which lies."""
     degrees = {"wall_sensor": 12, "old_sensor": 31, "floor_sensor": 12}
 
@@ -106,7 +106,7 @@ def sensors(office: Office) -> Tools:
     return tuple(make(name, degrees[name], where) for name, where in zip(degrees, places))
 
 
-def tables(office: Office) -> Tools:
+def booking_tools(office: TaskState) -> Tools:
     """Booking, for which one must know more than was said."""
 
     @tool(effect="acts")
@@ -123,7 +123,7 @@ def tables(office: Office) -> Tools:
     return (book_table, clock)
 
 
-def shop(office: Office) -> Tools:
+def shop_tools(office: TaskState) -> Tools:
     """A shop whose order takes five steps, each with what the one before gave."""
 
     @tool(effect="reads")
@@ -150,7 +150,7 @@ def shop(office: Office) -> Tools:
     return (find_part, find_supplier, price_of, calculator, order_part)
 
 
-def towns(office: Office) -> Tools:
+def temperature_tools(office: TaskState) -> Tools:
     """Temperatures of towns, which can be asked side by side."""
     degrees = {"bern": 9, "oslo": 2, "rome": 17}
 
@@ -162,7 +162,7 @@ def towns(office: Office) -> Tools:
     return (temperature, calculator)
 
 
-def ovens(office: Office) -> Tools:
+def oven_tools(office: TaskState) -> Tools:
     """A tool that begs to be asked for ever."""
 
     @tool(effect="reads")
@@ -174,7 +174,7 @@ def ovens(office: Office) -> Tools:
     return (oven_hot, clock)
 
 
-def _post(office: Office) -> Tool[..., Any]:
+def _send_letter_tool(office: TaskState) -> Tool[..., Any]:
     @tool(effect="acts")
     def send_letter(to: str, text: str) -> str:
         """Send somebody a letter.

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Rounds: TypeAlias = list[list[ModelAsk]]
 """One agent's step: what it asked at once, and then at once again."""
 
-TWINS = tuple(
+SPARE_NAMES = tuple(
     """
     Abigail Chen, Adam Smith, Arthur Burton, Ayesha Khan, Carlos Gomez, Carmen Ortiz,
     Eddy Lin, Francisco Lopez, Giorgio Rossi, Hailey Johnson, Jane Moreno, Jennifer Moore,
@@ -35,7 +35,7 @@ TWINS = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class AskTrace:
     """Steps in which somebody asked something, in order: agent to its rounds."""
 
     steps: tuple[Mapping[str, Rounds], ...]
@@ -50,18 +50,18 @@ class Trace:
         """How many times an agent thought with the model in a step."""
         return sum(len(step) for step in self.steps)
 
-    def tiled(self, agents: int) -> Trace:
+    def tiled(self, agents: int) -> AskTrace:
         """The same lives led by ``agents`` people, under names of their own, so that their
         prompts differ from the name on."""
         people = sorted({who for step in self.steps for who in step})
-        spare = [name for name in TWINS if name not in people]
+        spare = [name for name in SPARE_NAMES if name not in people]
         casts: list[dict[str, str]] = [{who: who for who in people}]
         while sum(map(len, casts)) < agents and spare:
             cast = {}
             for who in people[: agents - sum(map(len, casts))]:
                 cast[who] = spare.pop(0)
             casts.append(cast)
-        return Trace(
+        return AskTrace(
             tuple(
                 {
                     cast[who]: _renamed(rounds, cast)
@@ -74,7 +74,7 @@ class Trace:
         )
 
 
-def trace_of(folder: Path) -> Trace:
+def read_trace(folder: Path) -> AskTrace:
     """The trace of a recorded run. What is recalled is embedded, as living minds do it."""
     steps: dict[int, dict[str, dict[int, list[ModelAsk]]]] = {}
     with Run(folder) as run:
@@ -84,7 +84,7 @@ def trace_of(folder: Path) -> Trace:
                 turn = int(row.where.path.partition(".")[0])
                 rounds = steps.setdefault(row.where.step, {}).setdefault(row.where.agent, {})
                 rounds.setdefault(turn, []).append(ask)
-    return Trace(
+    return AskTrace(
         tuple(
             {who: [rounds[turn] for turn in sorted(rounds)] for who, rounds in step.items()}
             for _, step in sorted(steps.items())
@@ -92,7 +92,7 @@ def trace_of(folder: Path) -> Trace:
     )
 
 
-def live_again(model: Model, trace: Trace) -> float:
+def replay_trace(model: Model, trace: AskTrace) -> float:
     """Seconds that a model takes for a trace."""
     began = time.perf_counter()
     client = model.client()
@@ -113,7 +113,7 @@ def live_again(model: Model, trace: Trace) -> float:
     return time.perf_counter() - began
 
 
-def one_by_one(model: Model, trace: Trace, share: int = 1) -> float:
+def replay_sequentially(model: Model, trace: AskTrace, share: int = 1) -> float:
     """Seconds when every ask waits for the one before, measured on each ``share``-th step."""
     some = trace.steps[::share]
     asks = [ask for step in some for rounds in step.values() for one in rounds for ask in one]
@@ -129,27 +129,27 @@ def one_by_one(model: Model, trace: Trace, share: int = 1) -> float:
 def measure_trace(load: Callable[[], Model], folder: Path) -> dict[str, Json]:
     """How a model fares with the trace of a run, as it was and led by 25 people, each time
     freshly loaded, so that nothing is remembered; beside it one ask at a time."""
-    trace = trace_of(folder)
+    trace = read_trace(folder)
     if not trace.asks:
         raise SettingError(f"{folder}: nobody asked a model in this run; give another")
     found = {"trace": _figures(load(), trace), "trace_25": _figures(load(), trace.tiled(25))}
-    alone = one_by_one(load(), trace, 4)
+    alone = replay_sequentially(load(), trace, 4)
     found["trace"]["vs_one_by_one"] = round(alone / float(found["trace"]["seconds"]), 2)
     return dict(found)
 
 
-def _figures(model: Model, trace: Trace) -> dict[str, Any]:
+def _figures(model: Model, trace: AskTrace) -> dict[str, Any]:
     if not isinstance(model, LocalModel):
         raise SettingError("a trace measures the engine of this process; name a local model")
-    spent = live_again(model, trace)
-    counts, ledger = model.engine.counts, model.ledger.take()
+    spent = replay_trace(model, trace)
+    counts, ledger = model.engine.stats, model.ledger.take()
     return {
         "agents": len({who for step in trace.steps for who in step}),
         "asks": trace.asks,
         "decisions": trace.decisions,
         "seconds": round(spent, 2),
         "decisions_per_s": round(trace.decisions / spent, 2),
-        "mean_rows_a_pass": round(counts.rows / max(1, counts.passes), 2),
+        "mean_rows_a_pass": round(counts.sequences / max(1, counts.passes), 2),
         "tokens_in": sum(one.tokens_in for one in ledger),
         "tokens_reused": sum(one.tokens_reused for one in ledger),
         "tokens_out": sum(one.tokens_out for one in ledger),
@@ -175,18 +175,18 @@ def _model_ask(ask: Ask) -> ModelAsk | None:
 def _renamed(rounds: Rounds, cast: Mapping[str, str]) -> Rounds:
     words = dict(cast)
     words |= {who.split()[0]: other.split()[0] for who, other in cast.items()}
-    return [[_said_anew(ask, words) for ask in one] for one in rounds]
+    return [[_rename_in(ask, words) for ask in one] for one in rounds]
 
 
-def _said_anew(value: T, words: Mapping[str, str]) -> T:
+def _rename_in(value: T, words: Mapping[str, str]) -> T:
     """The value with names replaced in every text of it."""
     found: Any = value  # whose type is that of the value throughout
     if isinstance(value, str):
         for old, new in words.items():
             found = found.replace(old, new)
     elif isinstance(value, tuple):
-        found = tuple(_said_anew(one, words) for one in value)
+        found = tuple(_rename_in(one, words) for one in value)
     elif is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in fields(value) if field.name not in ("kind", "role")]
-        found = replace(found, **{name: _said_anew(getattr(value, name), words) for name in names})
+        found = replace(found, **{name: _rename_in(getattr(value, name), words) for name in names})
     return cast(T, found)

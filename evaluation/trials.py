@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..agents import Agent, Caller, Guard, Minds, Stopped, guarded
+from ..agents import Agent, AskRouter, StoppedThought, ThoughtGuard, ToolExecutor, run_guarded
 from ..core import (
     Answer,
+    AnsweredAsk,
     Ask,
-    Asked,
     AskId,
     AsksFailed,
     Call,
@@ -24,44 +24,44 @@ from ..core import (
 )
 from ..memory import Memory
 from ..planners import (
-    Deliberate,
-    Outcome,
     PlanAndExecute,
     React,
     Reflexion,
     Routine,
     Task,
-    Worker,
+    TaskOutcome,
+    TaskWorker,
+    TreeOfThoughts,
     call_key,
 )
-from ..simulation.failures import SPOKEN, failure_of
+from ..simulation.failures import LANGUAGE_KINDS, failure_of
 from ..tools import Policy, Toolbox
-from .oracle import Oracle
-from .task_world import Office
-from .tasks import PROBLEMS, Problem
+from .oracle import PerfectModel
+from .task_world import TaskState
+from .tasks import BENCHMARK_TASKS, BenchmarkTask
 
-AT = datetime(2026, 5, 4, 9)
-WHO = "Bo Li"
+NOW = datetime(2026, 5, 4, 9)
+AGENT_NAME = "Bo Li"
 
-WORKERS: Mapping[str, Callable[[], Worker]] = {
+TASK_PLANNERS: Mapping[str, Callable[[], TaskWorker]] = {
     "react": React,
     "plan_and_execute": PlanAndExecute,
     "reflexion": Reflexion,
-    "deliberate": lambda: Deliberate(then=React()),
+    "deliberate": lambda: TreeOfThoughts(then=React()),
 }
 """The planners that work off goals, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class TaskRun:
     """How a task went: the outcome, whether it is solved, and the asks: how many of
     each role, ``call`` and ``recall`` for those of tools and memory."""
 
-    problem: str
-    outcome: Outcome
+    task: str
+    outcome: TaskOutcome
     solved: bool
     asks: Mapping[str, int]
-    spoken: int = 0
+    model_asks: int = 0
     failed: int = 0
     fault: str = ""
 
@@ -71,10 +71,10 @@ class Trial:
         return sum(self.asks.values())
 
 
-class Watched:
+class ObservedAsks:
     """Faculties whose calls' ends are told to an oracle, where there is one."""
 
-    def __init__(self, minds: Minds, oracle: Oracle | None) -> None:
+    def __init__(self, minds: AskRouter, oracle: PerfectModel | None) -> None:
         self._minds = minds
         self._oracle = oracle
         self._calls: dict[AskId, Call] = {}
@@ -92,54 +92,58 @@ class Watched:
             made = self._calls.pop(where, None)
             if made is not None and self._oracle is not None:
                 worked = isinstance(answer, ToolResult) and answer.ok
-                self._oracle.tried[call_key(made.tool, made.arguments)] = worked
+                self._oracle.outcomes[call_key(made.tool, made.arguments)] = worked
         return found
 
 
-def attempt(
-    problem: Problem, worker: Worker, *, model: Model | None = None, seed: int = 0
-) -> Trial:
+def run_task(
+    problem: BenchmarkTask, worker: TaskWorker, *, model: Model | None = None, seed: int = 0
+) -> TaskRun:
     """One task worked off once; without a model by the perfect one."""
-    office = Office()
-    box = Toolbox(problem.tools(office), policy=Policy(ask=problem.asks))
-    oracle = Oracle(problem, box.specs()) if model is None else None
-    mind = oracle.model() if oracle is not None else model
+    office = TaskState()
+    box = Toolbox(problem.tools(office), policy=Policy(ask=problem.needs_approval))
+    oracle = PerfectModel(problem, box.specs()) if model is None else None
+    mind = oracle.as_model() if oracle is not None else model
     assert mind is not None, "one of the two"
-    memory = Memory(":memory:", WHO)
-    agent = Agent(Persona(name=WHO), model=mind, memory=memory, planner=Routine(), tools=box)
+    memory = Memory(":memory:", AGENT_NAME)
+    agent = Agent(Persona(name=AGENT_NAME), model=mind, memory=memory, planner=Routine(), tools=box)
     task = Task(
         goal=problem.goal,
         seed=Seed.of(seed).child(problem.name),
-        now=AT,
-        who=WHO,
+        now=NOW,
+        who=AGENT_NAME,
         tools=agent.tools.specs(),
     )
-    people = Caller({WHO: agent}, AT, approver=lambda one: one.tool not in problem.denied)
-    minds = Watched(Minds({WHO: agent}, at=AT, caller=people), oracle)
-    asks: list[Asked] = []
-    thought = guarded(worker.work(task), Guard(WHO, agent.tools), asks)
-    ended = drive({WHO: thought}, minds)[WHO]
-    outcome = Outcome(status="stopped", why=ended.why) if isinstance(ended, Stopped) else ended
-    spoken = [one for one in asks if one.ask.kind in SPOKEN]
+    people = ToolExecutor(
+        {AGENT_NAME: agent}, NOW, approver=lambda one: one.tool not in problem.denied
+    )
+    minds = ObservedAsks(AskRouter({AGENT_NAME: agent}, at=NOW, caller=people), oracle)
+    asks: list[AnsweredAsk] = []
+    thought = run_guarded(worker.work(task), ThoughtGuard(AGENT_NAME, agent.tools), asks)
+    ended = drive({AGENT_NAME: thought}, minds)[AGENT_NAME]
+    outcome = (
+        TaskOutcome(status="stopped", why=ended.why) if isinstance(ended, StoppedThought) else ended
+    )
+    spoken = [one for one in asks if one.ask.kind in LANGUAGE_KINDS]
     faults = [fault for one in spoken if (fault := failure_of(one.ask, one.answer))]
     counted = Counter(str(getattr(one.ask, "role", one.ask.kind)) for one in asks)
-    return Trial(
-        problem=problem.name,
+    return TaskRun(
+        task=problem.name,
         outcome=outcome,
         solved=problem.solved(outcome, office),
         asks=dict(sorted(counted.items())),
-        spoken=len(spoken),
+        model_asks=len(spoken),
         failed=len(faults),
         fault=f"{faults[-1].reason}: {faults[-1].detail}" if faults else "",
     )
 
 
-def measure(
+def measure_tasks(
     name: str = "perfect",
     *,
     device: str = "auto",
     dtype: str = "auto",
-    planners: Sequence[str] = tuple(WORKERS),
+    planners: Sequence[str] = tuple(TASK_PLANNERS),
     tasks: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
@@ -150,13 +154,13 @@ def measure(
     model = None if name == "perfect" else load_model(name, device=device, dtype=dtype)
     found: dict[str, Json] = {"model": name}
     for planner in planners:
-        progress(f"{planner}: {len(tasks or PROBLEMS)} tasks")
+        progress(f"{planner}: {len(tasks or BENCHMARK_TASKS)} tasks")
         rows: dict[str, Json] = {}
         trials = []
-        for problem in PROBLEMS:
+        for problem in BENCHMARK_TASKS:
             if tasks and problem.name not in tasks:
                 continue
-            trial = attempt(problem, WORKERS[planner](), model=model)
+            trial = run_task(problem, TASK_PLANNERS[planner](), model=model)
             trials.append(trial)
             rows[problem.name] = {
                 "solved": trial.solved,
@@ -173,9 +177,9 @@ def measure(
     return found
 
 
-def require_answers(planner: str, trials: Sequence[Trial]) -> None:
+def require_answers(planner: str, trials: Sequence[TaskRun]) -> None:
     """Let no score stand for a model that does not answer. Raises AsksFailed."""
-    asked, failed = sum(one.spoken for one in trials), sum(one.failed for one in trials)
+    asked, failed = sum(one.model_asks for one in trials), sum(one.failed for one in trials)
     if asked and failed == asked:
         last = next(one.fault for one in reversed(trials) if one.fault)
         raise AsksFailed(

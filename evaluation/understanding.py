@@ -7,23 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 
 from ..core import Embed, Json, Model, Seed, Thought, Vectors
-from ..planners.understanding import LANGUAGES, SENTIMENTS, Guess, Intent, understand
-from .loads import think
-from .rehearsal import answers_of
+from ..planners.understanding import LANGUAGES, SENTIMENTS, Classification, Intent, understand
+from .loads import run_thoughts
+from .rehearsal import answer_together
 
 PARTS = ("intent", "sentiment", "language")
 OTHER = "none"
 """The label of texts that come with none of the intents."""
 
-Labelled = tuple[str, str]
+LabelledText = tuple[str, str]
 
 
-def texts(part: str) -> list[Labelled]:
+def labelled_texts(part: str) -> list[LabelledText]:
     """The labelled texts of a part, each with what it is."""
     return [(text, label) for text, label in _data()[part]]
 
 
-def intents() -> tuple[Intent, ...]:
+def guest_intents() -> tuple[Intent, ...]:
     """What guests of an inn come with."""
     return tuple(Intent(name=name, about=about) for name, about in _data()["about"].items())
 
@@ -33,7 +33,7 @@ def _data() -> Json:
     return json.loads(source.read_text(encoding="utf-8"))
 
 
-def measure(
+def measure_understanding(
     name: str = "smollm2",
     *,
     device: str = "auto",
@@ -48,15 +48,15 @@ def measure(
     model = load_model(name, device=device, dtype=dtype)
     found: dict[str, Json] = {"model": name}
     for part in parts:
-        progress(f"{part}: {len(texts(part))} texts")
-        found[part] = accuracy(model, part)
+        progress(f"{part}: {len(labelled_texts(part))} texts")
+        found[part] = classification_accuracy(model, part)
     return found
 
 
-def accuracy(model: Model, part: str) -> dict[str, Json]:
+def classification_accuracy(model: Model, part: str) -> dict[str, Json]:
     """How often the model is right on a part, and each label's share."""
-    rows = texts(part)
-    guesses = guessed(model, part, [text for text, _ in rows])
+    rows = labelled_texts(part)
+    guesses = classify(model, part, [text for text, _ in rows])
     right = [(guess.name or OTHER) == label for guess, (_, label) in zip(guesses, rows)]
     labels = sorted({label for _, label in rows})
     by_label = {
@@ -68,18 +68,18 @@ def accuracy(model: Model, part: str) -> dict[str, Json]:
         "all": _share(right),
         "odd": _share(right[::2]),
         "even": _share(right[1::2]),
-        "cosine_alone": _cosine(model, part, rows),
+        "cosine_alone": _cosine_accuracy(model, part, rows),
         "by_label": by_label,
     }
 
 
-def guessed(model: Model, part: str, rows: Sequence[str]) -> list[Guess]:
+def classify(model: Model, part: str, rows: Sequence[str]) -> list[Classification]:
     """What each text is taken for, all asked at once."""
     seed = Seed.of(0)
 
-    def thought(text: str) -> Thought[Guess]:
+    def thought(text: str) -> Thought[Classification]:
         if part == "intent":
-            found = yield from understand(text, seed=seed, intents=intents())
+            found = yield from understand(text, seed=seed, intents=guest_intents())
             return found.intent
         if part == "sentiment":
             found = yield from understand(text, seed=seed, sentiment=True)
@@ -87,19 +87,19 @@ def guessed(model: Model, part: str, rows: Sequence[str]) -> list[Guess]:
         found = yield from understand(text, seed=seed, languages=tuple(LANGUAGES))
         return found.language
 
-    return think(model, [thought(text) for text in rows])
+    return run_thoughts(model, [thought(text) for text in rows])
 
 
-def _cosine(model: Model, part: str, rows: Sequence[Labelled]) -> float:
+def _cosine_accuracy(model: Model, part: str, rows: Sequence[LabelledText]) -> float:
     """Accuracy of the nearest option by the embedder alone, none of these left out."""
     options: Mapping[str, str] = {
-        "intent": {one.name: one.about for one in intents()},
+        "intent": {one.name: one.about for one in guest_intents()},
         "sentiment": {one.name: one.description for one in SENTIMENTS},
         "language": LANGUAGES,
     }[part]
     kept = [(text, label) for text, label in rows if label in options]
     asks = [Embed(texts=tuple(options.values())), Embed(texts=tuple(text for text, _ in kept))]
-    told, said = answers_of(model.client(), [("", ask) for ask in asks])
+    told, said = answer_together(model.client(), [("", ask) for ask in asks])
     if not isinstance(told, Vectors) or not isinstance(said, Vectors):
         return 0.0
     near = (said.array() @ told.array().T).argmax(axis=1)

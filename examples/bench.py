@@ -64,7 +64,7 @@ def recall(size: int) -> dict[str, float]:
 def routine(steps: int) -> dict[str, float]:
     """Larkspur's people following their routines, all written to the disk, against the same
     world given the same actions by itself: what minds, journal and disk add."""
-    scenario = load_scenario("larkspur").settle(planner="routine")
+    scenario = load_scenario("larkspur").with_overrides(planner="routine")
     model = ScriptedModel([])
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         simulation, other = (

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core import AgentId, Cue, Hit
-from .callbook import CallBook, Entry, Stopwatch
-from .changed import Changing, Told
-from .claim import Claim, Statement
-from .claims import Claims
-from .documents import Documents, Imported, document_input
+from .callbook import Stopwatch, ToolCallEntry, ToolCallLog
+from .changed import TemporalAnswer, TemporalQA
+from .claim import Fact, Statement
+from .claims import Facts
+from .documents import DocumentImport, Documents, document_input
 from .exchange import export_lines, import_lines
-from .folding import Budget, Fold, Folding
-from .hiding import write_beside
+from .folding import Compaction, CompactionBudget, CompactionEntry
+from .hiding import write_log_line
 from .images import Images
 from .memory import Memory
 from .notebook import Notes
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
-from .smallville import load_memories, memories_input, memories_of
-from .table import agents, prepare, rewind, vector_of
+from .smallville import load_smallville_memories, memories_input, records_of_input
+from .table import agents_in, prepare_store, read_vector, rewind_memories
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,37 +29,37 @@ __all__ = [
     "HYBRID",
     "PAPER",
     "REVERIE",
-    "Budget",
-    "CallBook",
-    "Changing",
-    "Claim",
-    "Claims",
+    "CompactionBudget",
+    "ToolCallLog",
+    "TemporalQA",
+    "Fact",
+    "Facts",
     "Documents",
-    "Entry",
-    "Fold",
-    "Folding",
+    "ToolCallEntry",
+    "CompactionEntry",
+    "Compaction",
     "Images",
-    "Imported",
+    "DocumentImport",
     "Memory",
     "Notes",
     "RuleSet",
     "Statement",
     "Stopwatch",
-    "Told",
-    "agents",
+    "TemporalAnswer",
+    "agents_in",
     "document_input",
     "export_lines",
     "import_lines",
-    "load_memories",
+    "load_smallville_memories",
     "memories_input",
-    "memories_of",
-    "prepare",
+    "records_of_input",
+    "prepare_store",
     "recall_many",
-    "rewind",
+    "rewind_memories",
     "rule_set",
     "searched",
-    "vector_of",
-    "write_beside",
+    "read_vector",
+    "write_log_line",
 ]
 
 
@@ -75,6 +75,6 @@ def recall_many(
 
 def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
     """For whom all is that a cue searches; see ``denizens.memory.scene.searched``."""
-    from .scene import searched
+    from .scene import searched_audience
 
-    return searched(memory, cue)
+    return searched_audience(memory, cue)

@@ -17,29 +17,29 @@ from ..core import (
     EVERYBODY,
     AgentId,
     Approval,
+    ApprovalRequest,
     AskId,
     Json,
     RecordId,
-    Request,
     RunCorrupt,
     RunError,
     SettingError,
     ToolResult,
     canonical,
+    did_you_mean,
     digest_text,
     from_json,
-    nearest,
     to_json,
 )
 from ..store import Damage, Store
-from .person_names import Person
-from .word_places import labels, leaves
+from .person_names import PersonMatcher
+from .word_places import label_leaves, text_leaves
 
 T = TypeVar("T")
 State: TypeAlias = Literal["waits", "began", "done", ""]
 
 PART = "calls"
-RELEASE = "release"
+LABEL_RELEASE = "release"
 """In the place of a tool's name, and first in the place of a call in its thought: not a call, but
 that the label of a record was released."""
 SCHEMA = (
@@ -51,17 +51,17 @@ SCHEMA = (
     """,
 )
 _MODULUS = 1 << 128
-_TALKS = "calls.talks"
-_USED = "calls.used"
+_CONVERSATION_COUNT = "calls.talks"
+_USAGE = "calls.used"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ToolCallEntry:
     """What the book knows of one call. ``began`` is when it began to run (UTC), empty before;
     ``seconds`` how long it took; one that began and has no ``result`` is an intent without a
     receipt. Of a call that neither acts nor needs leave only times are kept."""
 
-    request: Request | None = None
+    request: ApprovalRequest | None = None
     approval: Approval | None = None
     began: str = ""
     seconds: float | None = None
@@ -95,49 +95,51 @@ class Stopwatch:
         return time.perf_counter() - self._start
 
 
-class CallBook:
+class ToolCallLog:
     """The calls that somebody's tools were asked for, in one store. Its tables are made with
     the first call that is written down."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._late: list[tuple[str, AskId, Entry]] = []
+        self._unwritten: list[tuple[str, AskId, ToolCallEntry]] = []
         if store.version(PART):
-            store.ensure(PART, len(SCHEMA), SCHEMA, _check)
+            store.migrate(PART, len(SCHEMA), SCHEMA, _check)
 
     # -- one call -------------------------------------------------------------------
 
-    def find(self, key: str) -> Entry | None:
+    def find(self, key: str) -> ToolCallEntry | None:
         """What is known of the call, or None. Raises RunCorrupt."""
         if not self.store.version(PART):
             return None
-        row = self.store.one(f"SELECT {_COLUMNS} FROM calls WHERE key = ?", (key,))
+        row = self.store.first_row(f"SELECT {_COLUMNS} FROM calls WHERE key = ?", (key,))
         return None if row is None else _entry(self.store, row)
 
-    def place(self, key: str) -> AskId | None:
+    def ask_id(self, key: str) -> AskId | None:
         """Whose call it is and where in its thought it was made, or None for no known call."""
         if not self.store.version(PART):
             return None
-        row = self.store.one("SELECT step, agent, path FROM calls WHERE key = ?", (key,))
+        row = self.store.first_row("SELECT step, agent, path FROM calls WHERE key = ?", (key,))
         return None if row is None else AskId(int(row[0]), row[1], row[2])
 
-    def ask(self, where: AskId, request: Request) -> None:
+    def request_approval(self, where: AskId, request: ApprovalRequest) -> None:
         """Write down that a call waits for a person; durable at once."""
         known = self.find(request.key)
-        entry = replace(known or Entry(), request=request, approval=None)
+        entry = replace(known or ToolCallEntry(), request=request, approval=None)
         self._write(request.key, where, entry)
 
-    def decide(self, key: str, approval: Approval) -> None:
+    def record_approval(self, key: str, approval: Approval) -> None:
         """Write down a person's answer. Raises SettingError when no request waits under that
         key."""
         waiting = {e.request.key: (w, e) for w, e in self.entries("waits") if e.request}
         if key not in waiting:
-            hint = nearest(key, waiting) or f"; waiting: {', '.join(waiting) or 'none'}"
+            hint = did_you_mean(key, waiting) or f"; waiting: {', '.join(waiting) or 'none'}"
             raise SettingError(f"{self.store.name}: no call '{key}' waits for an answer{hint}")
         where, entry = waiting[key]
         self._write(key, where, replace(entry, approval=approval))
 
-    def begin(self, where: AskId, request: Request, approval: Approval | None = None) -> None:
+    def record_start(
+        self, where: AskId, request: ApprovalRequest, approval: Approval | None = None
+    ) -> None:
         """Write down that a call that acts is about to run, before it does. Raises RunError
         inside a transaction, where that would not last."""
         if self.store.in_transaction:
@@ -145,10 +147,14 @@ class CallBook:
                 f"{self.store.name}: '{request.tool}' acts and cannot be called inside a "
                 "transaction; end it first"
             )
-        entry = Entry(request=replace(request, doubt=False), approval=approval, began=_now())
+        entry = ToolCallEntry(
+            request=replace(request, doubt=False), approval=approval, began=_now()
+        )
         self._write(request.key, where, entry)
 
-    def end(self, where: AskId, result: ToolResult, watch: Stopwatch, entry: Entry) -> None:
+    def record_result(
+        self, where: AskId, result: ToolResult, watch: Stopwatch, entry: ToolCallEntry
+    ) -> None:
         """Write down what came of a call: its receipt. ``entry`` holds the request and its
         approval."""
         request = entry.request
@@ -163,13 +169,13 @@ class CallBook:
         kept = replace(known, request=request, approval=approval, result=result)
         self._write(request.key, where, kept)
 
-    def took(self, key: str, where: AskId, began: str, seconds: float) -> None:
+    def record_duration(self, key: str, where: AskId, began: str, seconds: float) -> None:
         """Keep how long another call took, to be written by ``flush``."""
-        self._late.append((key, where, Entry(began=began, seconds=round(seconds, 6))))
+        self._unwritten.append((key, where, ToolCallEntry(began=began, seconds=round(seconds, 6))))
 
     def flush(self) -> None:
         """Write what is kept, inside the caller's transaction where there is one."""
-        late, self._late = self._late, []
+        late, self._unwritten = self._unwritten, []
         for key, where, entry in late:
             known = self.find(key)
             if known:
@@ -178,7 +184,7 @@ class CallBook:
 
     # -- releases -------------------------------------------------------------------
 
-    def keep_release(
+    def record_label_release(
         self,
         where: AskId,
         arguments: Json,
@@ -190,12 +196,12 @@ class CallBook:
         """Write down, inside the caller's transaction, that the label of a record
         (``arguments``: which, and how) was released: by the person of ``approval``, else by the
         rules that the arguments name. ``sources`` are those it had, ``where`` whose it is."""
-        where = replace(where, path=f"{RELEASE}/{arguments['record']}")
+        where = replace(where, path=f"{LABEL_RELEASE}/{arguments['record']}")
         key = f"{where.agent}/{where.step}/{where.path}"
-        request = Request(
+        request = ApprovalRequest(
             key=key,
             who=where.agent,
-            tool=RELEASE,
+            tool=LABEL_RELEASE,
             arguments=arguments,
             why=why,
             sources=sources,
@@ -203,22 +209,24 @@ class CallBook:
         )
         result = ToolResult(ok=True, value="released", receipt=key)
         self._write(
-            key, where, Entry(request=request, approval=approval, began=_now(), result=result)
+            key,
+            where,
+            ToolCallEntry(request=request, approval=approval, began=_now(), result=result),
         )
 
-    def released(self, agent: AgentId) -> dict[RecordId, tuple[str, ...]]:
+    def released_labels(self, agent: AgentId) -> dict[RecordId, tuple[str, ...]]:
         """The agent's records of which a label was released, each with the sources it had."""
         return {
             int(request.arguments["record"]): request.sources
             for where, entry in self.entries("done")
             if where.agent == agent
-            and where.path.startswith(f"{RELEASE}/")
+            and where.path.startswith(f"{LABEL_RELEASE}/")
             and (request := entry.request)
         }
 
     # -- all of them ----------------------------------------------------------------
 
-    def entries(self, *states: State) -> Iterator[tuple[AskId, Entry]]:
+    def entries(self, *states: State) -> Iterator[tuple[AskId, ToolCallEntry]]:
         """Every call (in one of ``states``, where given), by step, agent and path."""
         if not self.store.version(PART):
             return
@@ -234,14 +242,14 @@ class CallBook:
         sql = "SELECT agent FROM calls UNION SELECT agent FROM suspended ORDER BY agent"
         return tuple(row[0] for row in self.store.rows(sql))
 
-    def waiting(self) -> tuple[Request, ...]:
+    def pending_approvals(self) -> tuple[ApprovalRequest, ...]:
         """The requests that nobody has answered, oldest first."""
         found = (entry.request for _, entry in self.entries("waits"))
         return tuple(request for request in found if request)
 
-    def loose(
+    def unfinished_call(
         self, agent: AgentId, tool: str, arguments: Json, person: AgentId = ""
-    ) -> tuple[AskId, Entry] | None:
+    ) -> tuple[AskId, ToolCallEntry] | None:
         """An equal call of the agent that began and has no receipt; for a ``person`` theirs, or
         one that was made for everybody: nobody is told what another had begun."""
         for where, entry in self.entries("began"):
@@ -252,49 +260,49 @@ class CallBook:
                 return where, entry
         return None
 
-    def cut(self, steps: int) -> None:
+    def truncate(self, steps: int) -> None:
         """Forget the calls of step ``steps`` and later, inside the caller's transaction."""
         if self.store.version(PART):
             self._drop("calls", "step >= ?", (steps,))
 
     # -- what a life has used --------------------------------------------------------
 
-    def used(self, agent: AgentId) -> tuple[int, int]:
+    def usage(self, agent: AgentId) -> tuple[int, int]:
         """The calls and tokens that the agent has used in its life, where that is bounded."""
-        calls, tokens = self.store.get(f"{_USED}.{agent}", (0, 0))
+        calls, tokens = self.store.get(f"{_USAGE}.{agent}", (0, 0))
         return int(calls), int(tokens)
 
-    def keep_used(self, agent: AgentId, calls: int, tokens: int) -> None:
+    def save_usage(self, agent: AgentId, calls: int, tokens: int) -> None:
         """Keep that, inside the caller's transaction where one is open."""
-        self.store.put(f"{_USED}.{agent}", [calls, tokens])
+        self.store.put(f"{_USAGE}.{agent}", [calls, tokens])
 
     # -- suspended talks ------------------------------------------------------------
 
-    def next_talk(self) -> str:
+    def next_conversation_id(self) -> str:
         """A name no talk had before: what its calls' keys begin with, after the agent's."""
         self._prepare()
         with self.store.transaction():
-            number = int(self.store.get(_TALKS, 0)) + 1
-            self.store.put(_TALKS, number)
+            number = int(self.store.get(_CONVERSATION_COUNT, 0)) + 1
+            self.store.put(_CONVERSATION_COUNT, number)
         return f"talk{number}"
 
-    def suspend(self, scope: str, agent: AgentId, thought: Json) -> None:
+    def save_suspended(self, scope: str, agent: AgentId, thought: Json) -> None:
         """Keep a thought that waits, under the name of its talk."""
         text = canonical(thought)
         self._prepare()
         self._put("suspended", (scope, agent, text))
 
-    def suspended(self, scope: str, agent: AgentId) -> Json:
+    def load_suspended(self, scope: str, agent: AgentId) -> Json:
         """The agent's thought that waits under a talk's name, or None. Raises RunCorrupt."""
         if not self.store.version(PART):
             return None
         sql = "SELECT * FROM suspended WHERE scope = ? AND agent = ?"
-        row = self.store.one(sql, (scope, agent))
+        row = self.store.first_row(sql, (scope, agent))
         if row is None:
             return None
         return _read(self.store, f"suspended talk {scope}", row)
 
-    def resume(self, scope: str) -> None:
+    def delete_suspended(self, scope: str) -> None:
         """Forget a thought that has gone on, inside the caller's transaction."""
         self._drop("suspended", "scope = ?", (scope,))
 
@@ -302,9 +310,9 @@ class CallBook:
 
     def _prepare(self) -> None:
         if not self.store.version(PART):
-            self.store.ensure(PART, len(SCHEMA), SCHEMA, _check)
+            self.store.migrate(PART, len(SCHEMA), SCHEMA, _check)
 
-    def _write(self, key: str, where: AskId, entry: Entry) -> None:
+    def _write(self, key: str, where: AskId, entry: ToolCallEntry) -> None:
         self._prepare()
         place = (key, where.step, where.agent, where.path)
         self._put("calls", (*place, entry.state, canonical(_body(entry))))
@@ -312,22 +320,22 @@ class CallBook:
     def _put(self, table: str, values: tuple[Json, ...]) -> None:
         """Write a row, with its checksum in it and in the sum of all."""
         marks = ", ".join("?" * (len(values) + 1))
-        mark = _mark(*values)
+        mark = _checksum(*values)
         with self.store.transaction():
             self._drop(table, f"{_KEYS[table]} = ?", (values[0],))
             self.store.execute(f"INSERT INTO {table} VALUES ({marks})", (*values, mark))
-            self._add(int(mark, 16))
+            self._add_checksum(int(mark, 16))
 
     def _drop(self, table: str, which: str, values: tuple[Json, ...]) -> None:
         for (mark,) in self.store.rows(f"SELECT mark FROM {table} WHERE {which}", values):
-            self._add(-int(mark, 16))
+            self._add_checksum(-int(mark, 16))
         self.store.execute(f"DELETE FROM {table} WHERE {which}", values)
 
-    def _add(self, mark: int) -> None:
+    def _add_checksum(self, mark: int) -> None:
         total = int(self.store.get(PART, "0"), 16) + mark
         self.store.put(PART, f"{total % _MODULUS:032x}")
 
-    def mend(self) -> int:
+    def restore(self) -> int:
         """Drop the rows that do not fit their checksums or cannot be read, and sum up the rest,
         inside the caller's transaction; returns how many were lost."""
         if not self.store.version(PART):
@@ -348,7 +356,7 @@ class CallBook:
     def erase(
         self,
         agents: Collection[AgentId],
-        whom: Person,
+        whom: PersonMatcher,
         named: Callable[[str], bool],
         left: list[str],
     ) -> int:
@@ -361,11 +369,11 @@ class CallBook:
         for row in self.store.rows("SELECT * FROM suspended"):
             scope, agent = row[0], row[1]
             thought = _read(self.store, f"suspended talk {scope}", row)
-            theirs = any(map(whom.is_name, labels(thought)))
-            if agent in agents and (theirs or any(map(named, leaves(thought)))):
+            theirs = any(map(whom.matches_name, label_leaves(thought)))
+            if agent in agents and (theirs or any(map(named, text_leaves(thought)))):
                 self._drop("suspended", "scope = ?", (scope,))
                 talks.add(f"{agent}/{scope}/")
-                if not whom.is_name(thought["message"]["who"]):
+                if not whom.matches_name(thought["message"]["who"]):
                     left.append(
                         f"a reply of {agent} to {thought['message']['who']} that waited for an "
                         "answer told of them, and went too"
@@ -377,7 +385,9 @@ class CallBook:
         )
         return len(talks) + gone
 
-    def _keyed(self, clause: str, given: Sequence[str] = ()) -> Iterator[tuple[str, AskId, Entry]]:
+    def _keyed(
+        self, clause: str, given: Sequence[str] = ()
+    ) -> Iterator[tuple[str, AskId, ToolCallEntry]]:
         """Calls with their keys and where they were made."""
         for row in self.store.rows(f"SELECT {_COLUMNS} FROM calls {clause}", given):
             yield row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)
@@ -386,8 +396,8 @@ class CallBook:
         self,
         where: AskId,
         key: str,
-        entry: Entry,
-        whom: Person,
+        entry: ToolCallEntry,
+        whom: PersonMatcher,
         named: Callable[[str], bool],
         talks: Collection[str],
         left: list[str],
@@ -396,16 +406,16 @@ class CallBook:
         request, approval = entry.request, entry.approval
         if request is None:
             return False  # Only its times are kept.
-        by = approval is not None and whom.is_name(approval.by)
+        by = approval is not None and whom.matches_name(approval.by)
         rests = (*request.sources, *request.read, *(entry.result.sources if entry.result else ()))
-        told = by or any(map(whom.is_source, rests))
-        theirs = whom.is_name(request.person) or (not request.person and told)
+        told = by or any(map(whom.matches_source, rests))
+        theirs = whom.matches_name(request.person) or (not request.person and told)
         begun = entry.state == "began" or (entry.result is None and request.doubt)
         if begun and not theirs:
             if told:
-                entry = _without(entry, whom)
+                entry = _without_person(entry, whom)
                 self._write(key, where, entry)
-            if any(named(text) for text in leaves(_body(entry))):
+            if any(named(text) for text in text_leaves(_body(entry))):
                 left.append(
                     f"'{request.tool}' of {where.agent} names them, was begun for "
                     f"{request.person or 'its owner'} and has no receipt; it stays until somebody "
@@ -413,7 +423,7 @@ class CallBook:
                 )
             return False
         going = theirs or told or key.startswith(tuple(talks))
-        if not going and not any(named(text) for text in leaves(_body(entry))):
+        if not going and not any(named(text) for text in text_leaves(_body(entry))):
             return False
         if begun:
             left.append(
@@ -424,18 +434,18 @@ class CallBook:
         return True
 
 
-def _without(entry: Entry, whom: Person) -> Entry:
+def _without_person(entry: ToolCallEntry, whom: PersonMatcher) -> ToolCallEntry:
     """A call without a person among those on whose word it was made and who decided on it."""
     assert entry.request is not None
     kept, read = (
-        tuple(source for source in sources if not whom.is_source(source))
+        tuple(source for source in sources if not whom.matches_source(source))
         for sources in (entry.request.sources, entry.request.read)
     )
     approval = entry.approval
-    if approval is not None and whom.is_name(approval.by):
+    if approval is not None and whom.matches_name(approval.by):
         approval = Approval(approval.yes)
     because = entry.request.because
-    if whom.named_in(because):
+    if whom.is_named_in(because):
         because = "it rests on the words of somebody who is forgotten"
     request = replace(entry.request, sources=kept, read=read, because=because)
     return replace(entry, request=request, approval=approval)
@@ -445,7 +455,7 @@ _COLUMNS = "key, step, agent, path, state, body, mark"
 _KEYS = {"calls": "key", "suspended": "scope"}
 
 
-def _body(entry: Entry) -> Json:
+def _body(entry: ToolCallEntry) -> Json:
     parts: Mapping[str, Json] = {
         "request": to_json(entry.request) if entry.request else None,
         "approval": to_json(entry.approval) if entry.approval else None,
@@ -456,13 +466,13 @@ def _body(entry: Entry) -> Json:
     return {name: value for name, value in parts.items() if value not in (None, "")}
 
 
-def _entry(store: Store, row: tuple[Json, ...]) -> Entry:
+def _entry(store: Store, row: tuple[Json, ...]) -> ToolCallEntry:
     return _entry_of(_read(store, f"call {row[0]!r}", row))
 
 
-def _entry_of(body: Json) -> Entry:
-    return Entry(
-        request=_part(Request, body.get("request")),
+def _entry_of(body: Json) -> ToolCallEntry:
+    return ToolCallEntry(
+        request=_part(ApprovalRequest, body.get("request")),
         approval=_part(Approval, body.get("approval")),
         began=body.get("began", ""),
         seconds=body.get("seconds"),
@@ -476,22 +486,22 @@ def _part(cls: type[T], data: Json) -> T | None:
 
 def _read(store: Store, what: str, row: tuple[Json, ...]) -> Json:
     """The JSON of a row whose last columns are that and its checksum."""
-    if not _whole(row):
+    if not _is_intact(row):
         raise RunCorrupt(
             f"{store.name}: {what} does not fit its checksum; restore the file from a backup"
         )
     return json.loads(row[-2])
 
 
-def _whole(row: tuple[Json, ...]) -> bool:
+def _is_intact(row: tuple[Json, ...]) -> bool:
     """Whether a row fits the checksum in its last column; bytes are damaged text."""
-    return not any(isinstance(value, bytes) for value in row) and _mark(*row[:-1]) == row[-1]
+    return not any(isinstance(value, bytes) for value in row) and _checksum(*row[:-1]) == row[-1]
 
 
 def _readable(row: tuple[Json, ...], table: str) -> bool:
     """Whether a row is whole and holds what its table does."""
     try:
-        if not _whole(row):
+        if not _is_intact(row):
             return False
         body = json.loads(row[-2])
         if table == "calls":
@@ -501,7 +511,7 @@ def _readable(row: tuple[Json, ...], table: str) -> bool:
         return False
 
 
-def _mark(*values: Json) -> str:
+def _checksum(*values: Json) -> str:
     return digest_text(canonical(list(values)))
 
 
@@ -510,7 +520,7 @@ def _check(store: Store) -> Iterator[Damage]:
     total = 0
     for table in _KEYS:
         for row in store.rows(f"SELECT * FROM {table}"):
-            if not _whole(row):
+            if not _is_intact(row):
                 yield Damage(f"{table} {row[0]!r}", "does not fit its checksum")
                 return
             if not _readable(row, table):

@@ -9,28 +9,34 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..core import AgentId, Cue, MemoryFault, Record, Time
-from .claim_drafts import Draft, said
-from .claim_likeness import MONTHS, likeness_of, masked, odd, typical
+from .claim_drafts import ExtractedFact, spoken_line
+from .claim_likeness import (
+    MONTHS,
+    lacks_object_kind,
+    mask_name,
+    relation_examples,
+    relation_similarity,
+)
 from .claim_names import name_key
-from .claim_rules import drafts
+from .claim_rules import extract_facts
 from .memory import Memory
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .memory import Embedder
+    from .memory import EmbedFunction
 
 # Tuned on phrasings kept apart from those that are measured (docs/log.md).
-SHARPNESS = 0.02
-DROP = 0.55
-DROP_OPEN = 0.15
+SOFTMAX_TEMPERATURE = 0.02
+MAX_FIT_DROP = 0.55
+MAX_FIT_DROP_OPEN = 0.15
 # From the first likeness on a question may be of a known relation, from the second it is.
-SURE = (0.4, 0.6)
+KNOWN_RELATION_RANGE = (0.4, 0.6)
 # Below these the best record says nothing of what is asked.
-FLOOR = 0.5
-FLOOR_OPEN = 0.3
-ODD = 0.15
+MIN_FIT = 0.5
+MIN_FIT_OPEN = 0.3
+OBJECT_KIND_PENALTY = 0.15
 
 _DAY = re.compile(
     rf"(?<!\s)\s*+,?\b(?:on|in|as of|by|at)\s+(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)? )?"
@@ -48,7 +54,7 @@ _ASKING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TemporalAnswer:
     """The record that answers a question about a fact: the latest of those that state it at
     the asked time. ``value`` is what the rules read there (empty: nothing), ``others`` the
     records that state the same fact at other times, in order of validity."""
@@ -68,10 +74,10 @@ class _Line:
     record: Record
     masked: str
     since: Time
-    read: tuple[Draft, ...]
+    read: tuple[ExtractedFact, ...]
 
 
-class Changing:
+class TemporalQA:
     """Answers questions about facts that change from a memory's plain texts.
 
     Candidates are the records that name whom the question names. Which of them state the
@@ -81,7 +87,7 @@ class Changing:
     answer. Embeddings are kept by text, so each record is embedded once.
     """
 
-    def __init__(self, memory: Memory, embed: Embedder | None = None) -> None:
+    def __init__(self, memory: Memory, embed: EmbedFunction | None = None) -> None:
         """``embed`` as in Memory, whose own is used without it."""
         chosen = embed or memory.embed
         if chosen is None:
@@ -93,15 +99,17 @@ class Changing:
         self._embed = chosen
         self._known: dict[str, NDArray[np.float32]] = {}
 
-    def ask(self, question: str, *, as_of: Time | None = None, person: AgentId = "") -> Told | None:
+    def ask(
+        self, question: str, *, as_of: Time | None = None, person: AgentId = ""
+    ) -> TemporalAnswer | None:
         """The answer as of ``as_of`` (the day the question names, else now), from records
         that are for ``person``; None where the memory says nothing of it."""
-        when = as_of or asked_day(question)
-        name = asked_name(question)
+        when = as_of or question_date(question)
+        name = question_subject(question)
         lines = self._lines(name, person)
         if not lines:
             return None
-        plain = masked(_DAY.sub("", question), name)
+        plain = mask_name(_DAY.sub("", question), name)
         same, relation, fits = self._same(plain, lines)
         held = [line for line in same if when is None or line.since <= when]
         if not held:
@@ -113,7 +121,7 @@ class Changing:
             (line for line in same if line is not best),
             key=lambda line: (line.since, line.record.id),
         )
-        return Told(
+        return TemporalAnswer(
             record=best.record,
             since=best.since,
             value=value,
@@ -123,24 +131,24 @@ class Changing:
         )
 
     def _lines(self, name: str, person: AgentId) -> list[_Line]:
-        from .scene import admitted_records
+        from .scene import candidate_records
 
         # What has expired may have been true when it is asked about: nothing ends for this cue.
         every = Cue(text="", at=datetime.min, person=person, rules="paper")
         first = name.split()[0] if name else ""
         found = []
-        for record in admitted_records(self.memory, every):
+        for record in candidate_records(self.memory, every):
             # Cheap before dear: most records of a large memory are of others.
             if name and first not in record.text and first not in record.who:
                 continue
-            line = said(record)
+            line = spoken_line(record)
             theirs = bool(name) and name_key(line.who) == name_key(name)
             if name and not theirs and not _names(record.text, name):
                 continue
-            read = tuple(d for d in drafts(record) if not name or _alike(d.subject, name))
+            read = tuple(d for d in extract_facts(record) if not name or _alike(d.subject, name))
             since = min((d.since for d in read if d.since), default=record.created)
             words = _as_other(line.words) if theirs else record.text
-            found.append(_Line(record, masked(words, name), since, read))
+            found.append(_Line(record, mask_name(words, name), since, read))
         return found
 
     def _same(
@@ -149,31 +157,33 @@ class Changing:
         """The lines that state what is asked, the relation it is, and how well each fits."""
         import numpy as np
 
-        names, groups = list(typical()), self._groups()
+        names, groups = list(relation_examples()), self._groups()
         vectors = self._vectors([plain, *(line.masked for line in lines)])
-        likeness = likeness_of(vectors, groups)
-        objects = [each.object for each in typical().values()]
-        likeness[1:] -= ODD * np.array([odd(line.masked, objects) for line in lines])
-        shares = np.exp((likeness - likeness.max(axis=1, keepdims=True)) / SHARPNESS)
+        likeness = relation_similarity(vectors, groups)
+        objects = [each.object for each in relation_examples().values()]
+        likeness[1:] -= OBJECT_KIND_PENALTY * np.array(
+            [lacks_object_kind(line.masked, objects) for line in lines]
+        )
+        shares = np.exp((likeness - likeness.max(axis=1, keepdims=True)) / SOFTMAX_TEMPERATURE)
         shares /= shares.sum(axis=1, keepdims=True)
         asked, told = shares[0], shares[1:]
         known = names[int(asked.argmax())]
         # How sure it is that a known relation is asked for: none of it, part of it, all.
-        low, high = SURE
+        low, high = KNOWN_RELATION_RANGE
         sure = float(np.clip((likeness[0].max() - low) / (high - low), 0, 1)) if known else 0.0
         for place, line in enumerate(lines):
             if line.read:
                 told[place] = [any(d.relation == name for d in line.read) for name in names]
         cosines = vectors[1:] @ vectors[0]
         fit = cosines + sure * (told @ asked)
-        floor = float(fit.max()) - DROP_OPEN - sure * (DROP - DROP_OPEN)
-        floor = max(floor, FLOOR_OPEN + sure * (FLOOR - FLOOR_OPEN))
+        floor = float(fit.max()) - MAX_FIT_DROP_OPEN - sure * (MAX_FIT_DROP - MAX_FIT_DROP_OPEN)
+        floor = max(floor, MIN_FIT_OPEN + sure * (MIN_FIT - MIN_FIT_OPEN))
         same = [line for line, value in zip(lines, fit) if value >= floor]
         relation = known if sure else ""
         return same, relation, {line.record.id: float(v) for line, v in zip(lines, fit)}
 
     def _groups(self) -> list[NDArray[np.float32]]:
-        sentences = [each.sentences for each in typical().values()]
+        sentences = [each.sentences for each in relation_examples().values()]
         flat = self._vectors([text for texts in sentences for text in texts])
         found, place = [], 0
         for texts in sentences:
@@ -189,7 +199,7 @@ class Changing:
         return np.stack([self._known[text] for text in texts])
 
 
-def asked_name(question: str) -> str:
+def question_subject(question: str) -> str:
     """Whom a question is about: the first name in it; empty where it names nobody.
 
     >>> asked_name("Where did Ada Pell live on 3 March 2023?"), asked_name("What is Bo's job?")
@@ -204,7 +214,7 @@ def asked_name(question: str) -> str:
     return ""
 
 
-def asked_day(question: str) -> Time | None:
+def question_date(question: str) -> Time | None:
     """The last moment of the day (or month) that a question names; None without one.
 
     >>> asked_day("Where did Ada live on 3 March 2023?")

@@ -12,31 +12,31 @@ from typing import Any
 import numpy as np
 
 from ..core import AgentId, RecordId, canonical
-from ..store import chain
+from ..store import chain_digest
 from .encoding import read_body
-from .table import Row, Touch, content_mark, record_payload
+from .table import RecordAccess, StoredRecord, content_digest, record_payload
 
-Raw = tuple[Any, ...]
+RawRow = tuple[Any, ...]
 
 
 @dataclass(slots=True)
-class Examined:
+class RecordExamination:
     """An agent's stored memory, row by row: what is ``whole``, by number, and what is wrong
     with the rest (``bad``, by number; 0 for what has no number)."""
 
-    whole: dict[RecordId, Row] = field(default_factory=dict)
-    touches: list[Touch] = field(default_factory=list)
-    bad: list[tuple[RecordId, str]] = field(default_factory=list)
+    intact: dict[RecordId, StoredRecord] = field(default_factory=dict)
+    touches: list[RecordAccess] = field(default_factory=list)
+    damaged: list[tuple[RecordId, str]] = field(default_factory=list)
     lost_touches: int = 0
     count: int = 0
 
 
-def examine(
-    agent: AgentId, records: Iterable[Raw], touches: Iterable[Raw], written: tuple[int, int]
-) -> Examined:
+def examine_records(
+    agent: AgentId, records: Iterable[RawRow], touches: Iterable[RawRow], written: tuple[int, int]
+) -> RecordExamination:
     """Check raw rows (id, step, body, vector, digest, link) and (n, step, at, records,
     link), in order; ``written`` are how many of both there should be."""
-    found = Examined()
+    found = RecordExamination()
     before: tuple[int, str, int] = (0, "", 0)
     rows = [row for row in records if isinstance(row[0], int) and row[0] >= 1]
     sizes = Counter(len(row[3]) for row in rows if isinstance(row[3], bytes))
@@ -44,28 +44,30 @@ def examine(
     for place, row in enumerate(rows):
         number, step, body, vector, _, link = row
         follower = rows[place + 1] if place + 1 < len(rows) else None
-        why = _wrong(agent, row, before, follower) or _vector_fault(vector, size)
+        why = _record_fault(agent, row, before, follower) or _vector_fault(vector, size)
         if why:
-            found.bad.append((number, why))
+            found.damaged.append((number, why))
         else:
             step = max(int(step), before[2])
-            found.whole[number] = Row(read_body(body), step, vector)
+            found.intact[number] = StoredRecord(read_body(body), step, vector)
             before = (number, str(link), step)
     found.count = max([written[0], *(row[0] for row in rows[-1:])])
-    have = set(found.whole) | {number for number, _ in found.bad}
+    have = set(found.intact) | {number for number, _ in found.damaged}
     missing = sorted(set(range(1, found.count + 1)) - have)
-    found.bad += [(number, "is missing") for number in missing]
+    found.damaged += [(number, "is missing") for number in missing]
     found.touches = list(_touches(agent, touches, found.count))
     found.lost_touches = max(0, written[1] - len(found.touches))
     return found
 
 
-def _wrong(agent: AgentId, row: Raw, before: tuple[int, str, int], after: Raw | None) -> str:
+def _record_fault(
+    agent: AgentId, row: RawRow, before: tuple[int, str, int], after: RawRow | None
+) -> str:
     """What is wrong with a row, or nothing."""
     number, step, body, vector, mark, link = row
     if not isinstance(body, str) or not (vector is None or isinstance(vector, bytes)):
         return "holds what no record holds"
-    if content_mark(body, vector) != mark:
+    if content_digest(body, vector) != mark:
         return "does not hash to its digest"
     if not isinstance(step, int):
         return "has no step"
@@ -77,13 +79,13 @@ def _wrong(agent: AgentId, row: Raw, before: tuple[int, str, int], after: Raw | 
         return "has another's number"
     # Its link can be tried only behind a row that is whole; and it may be the link that is
     # damaged, not what it vouches for: then the row behind does not follow from it either.
-    if before[0] == number - 1 and chain(before[1], record_payload(agent, number, step, mark)) != (
-        link
-    ):
+    if before[0] == number - 1 and chain_digest(
+        before[1], record_payload(agent, number, step, mark)
+    ) != (link):
         follows = (
             after is not None
             and after[0] == number + 1
-            and chain(str(link), record_payload(agent, *_payload_of(after))) == after[5]
+            and chain_digest(str(link), record_payload(agent, *_payload_of(after))) == after[5]
         )
         if follows or after is None:
             return "does not fit the chain of digests"
@@ -99,22 +101,22 @@ def _vector_fault(vector: bytes | None, size: int) -> str:
     return "" if np.isfinite(np.frombuffer(vector, "<f4")).all() else "has no finite embedding"
 
 
-def _payload_of(row: Raw) -> tuple[int, int, str]:
+def _payload_of(row: RawRow) -> tuple[int, int, str]:
     return row[0], row[1], str(row[4])
 
 
-def _touches(agent: AgentId, rows: Iterable[Raw], count: int) -> Iterator[Touch]:
+def _touches(agent: AgentId, rows: Iterable[RawRow], count: int) -> Iterator[RecordAccess]:
     before: tuple[int, str] = (0, "")
     for n, step, at, records, link in rows:
         if not (isinstance(n, int) and isinstance(step, int)):
             continue
         payload = canonical([agent, n, step, str(at), str(records)])
-        if before[0] == n - 1 and chain(before[1], payload) != link:
+        if before[0] == n - 1 and chain_digest(before[1], payload) != link:
             continue
         before = (n, str(link))
         try:
             ids: Sequence[int] = json.loads(records)
-            touch = Touch(tuple(ids), step, datetime.fromisoformat(at))
+            touch = RecordAccess(tuple(ids), step, datetime.fromisoformat(at))
         except (ValueError, TypeError):
             continue
         if ids and all(isinstance(i, int) and 1 <= i <= count for i in ids):

@@ -59,11 +59,11 @@ class Statement:
 
     def for_person(self, person: AgentId) -> bool:
         """Whether ``person`` may know of it (empty: the owner, who knows everything)."""
-        return visible(self.audience, person)
+        return is_visible(self.audience, person)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Fact:
     """A fact as it follows from all statements one may see: valid from ``since`` until just
     before ``until`` (None: still), restated by each of ``statements``.
 
@@ -97,7 +97,7 @@ class Claim:
         return f"{self.subject} {self.relation} {self.object}"
 
 
-def visible(audience: Iterable[AgentId], person: AgentId) -> bool:
+def is_visible(audience: Iterable[AgentId], person: AgentId) -> bool:
     """Whether what is for ``audience`` may be told to ``person``.
 
     >>> visible((), "Ada"), visible(("Bo",), "Ada"), visible(("Bo",), "")
@@ -109,7 +109,7 @@ def visible(audience: Iterable[AgentId], person: AgentId) -> bool:
     return may_hear(audience, (person,) if person else ())
 
 
-def statement_json(statement: Statement) -> Json:
+def statement_to_json(statement: Statement) -> Json:
     """A statement as a line of the logbook; its number and step are the line's."""
     line: dict[str, Any] = {
         "subject": statement.subject,
@@ -128,7 +128,7 @@ def statement_json(statement: Statement) -> Json:
     return line
 
 
-def statement_from(number: int, step: int, line: dict[str, Any]) -> Statement:
+def statement_from_json(number: int, step: int, line: dict[str, Any]) -> Statement:
     """The statement that ``statement_json`` wrote."""
     return Statement(
         id=number,

@@ -23,12 +23,12 @@ from ..core import (
     choose,
     generate,
 )
-from .claim_drafts import Draft, Said, grounded, said
-from .claim_likeness import masked, typical
+from .claim_drafts import ExtractedFact, SpokenLine, is_grounded, spoken_line
+from .claim_likeness import mask_name, relation_examples
 
-SURE = 0.5
+MIN_PROBABILITY = 0.5
 """Below this probability of the chosen relation nothing is read."""
-LONGEST = 4
+MAX_SPAN_WORDS = 4
 _WORD = re.compile(r"(?<![\w'’.@+-])[\w'’.@+-]*\w")
 _NAMES = re.compile(r"[A-Z][\w’'-]*(?: [A-Z][\w’'-]*)*")
 _EDGES = frozenset(
@@ -43,7 +43,9 @@ _EXAMPLES = (
 )
 
 
-def reading(records: Sequence[Record], relations: Sequence[str] = ()) -> Thought[tuple[Draft, ...]]:
+def extract_facts_with_model(
+    records: Sequence[Record], relations: Sequence[str] = ()
+) -> Thought[tuple[ExtractedFact, ...]]:
     """The facts a model reads out of records, all asked together.
 
     ``relations`` are those to look for (all with typical sentences by default). Only facts
@@ -54,34 +56,36 @@ def reading(records: Sequence[Record], relations: Sequence[str] = ()) -> Thought
     return tuple(draft for draft in found if draft is not None)
 
 
-def _of_record(record: Record, relations: tuple[str, ...]) -> Thought[Draft | None]:
-    line = said(record)
-    names = subjects(line)
+def _of_record(record: Record, relations: tuple[str, ...]) -> Thought[ExtractedFact | None]:
+    line = spoken_line(record)
+    names = candidate_subjects(line)
     if not names:
         return None
-    allowed = [name for name in typical() if not name or not relations or name in relations]
+    allowed = [
+        name for name in relation_examples() if not name or not relations or name in relations
+    ]
     picked = yield from choose(
         Choose(
             messages=(),
             options=tuple(
-                Option(name or "nothing", " ".join(typical()[name].sentences[:3]))
+                Option(name or "nothing", " ".join(relation_examples()[name].sentences[:3]))
                 for name in allowed
             ),
-            about=masked(line.words, names[0]),
+            about=mask_name(line.words, names[0]),
             role="claims",
         )
     )
-    if not isinstance(picked, Choice) or picked.probabilities[picked.index] < SURE:
+    if not isinstance(picked, Choice) or picked.probabilities[picked.index] < MIN_PROBABILITY:
         return None
     relation = allowed[picked.index]
-    objects = fitting(spans(line), typical()[relation].object, names)
+    objects = filter_objects(candidate_objects(line), relation_examples()[relation].object, names)
     if not relation or not objects:
         return None
     answer = yield from generate(_ask(line, relation, names, objects))
     parts = answer.data if isinstance(answer, Completion) else None
     if not isinstance(parts, dict):
         return None
-    draft = Draft(
+    draft = ExtractedFact(
         subject=str(parts.get("subject", "")),
         relation=relation,
         object=str(parts.get("object", "")),
@@ -89,10 +93,10 @@ def _of_record(record: Record, relations: tuple[str, ...]) -> Thought[Draft | No
         confidence=0.5,
     )
     overlap = draft.object in draft.subject or draft.subject in draft.object
-    return draft if not overlap and grounded(draft, record) else None
+    return draft if not overlap and is_grounded(draft, record) else None
 
 
-def _ask(line: Said, relation: str, names: Sequence[str], objects: Sequence[str]) -> Generate:
+def _ask(line: SpokenLine, relation: str, names: Sequence[str], objects: Sequence[str]) -> Generate:
     shown: list[Message] = []
     for words, known, subject, thing in _EXAMPLES:
         shown.append(_asked(words, known))
@@ -123,7 +127,7 @@ def _asked(words: str, relation: str) -> Message:
     return Message.of("user", f"Line: {words}\nRelation: {relation}")
 
 
-def subjects(line: Said) -> tuple[str, ...]:
+def candidate_subjects(line: SpokenLine) -> tuple[str, ...]:
     """Whom a line may speak of: the names in it, and its speaker where it says "I" or "my".
 
     >>> subjects(Said("", "", "Call Ada Pell, or ask Bo."))
@@ -141,7 +145,7 @@ def subjects(line: Said) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name not in _OPENINGS))
 
 
-def spans(line: Said) -> tuple[str, ...]:
+def candidate_objects(line: SpokenLine) -> tuple[str, ...]:
     """What may be an object: up to four words in a row, none at an edge that cannot be.
 
     >>> spans(Said("", "", "Ada moved to Porto."))
@@ -150,7 +154,7 @@ def spans(line: Said) -> tuple[str, ...]:
     found: dict[str, None] = {}
     matches = list(_WORD.finditer(line.words))
     for first in range(len(matches)):
-        for last in range(first, min(first + LONGEST, len(matches))):
+        for last in range(first, min(first + MAX_SPAN_WORDS, len(matches))):
             text = line.words[matches[first].start() : matches[last].end()]
             if re.search(r"[.,;:!?] ", text):
                 break
@@ -161,7 +165,7 @@ def spans(line: Said) -> tuple[str, ...]:
     return tuple(found)
 
 
-def fitting(found: Sequence[str], sort: str, names: Sequence[str]) -> tuple[str, ...]:
+def filter_objects(found: Sequence[str], sort: str, names: Sequence[str]) -> tuple[str, ...]:
     """The spans that can be an object of that sort: longest runs of capitals for a name, what
     holds digits for a number, neither for plain words. The one who is spoken of is none.
 

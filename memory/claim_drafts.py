@@ -11,7 +11,7 @@ from .claim_names import name_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class ExtractedFact:
     """A fact found in a record's text. ``since`` is when it began, where the text says so;
     ``replaces`` that it stands in for what held before (for relations that hold for several
     objects at a time)."""
@@ -27,7 +27,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpokenLine:
     """The words of a record: who speaks (empty: nobody known), to whom, and what."""
 
     who: AgentId
@@ -48,7 +48,7 @@ _AFTER_NAME = re.compile(
 _LABELLED = re.compile(r"^(?P<who>[A-Z][\w'.-]*(?: [A-Z][\w'.-]*){0,3}): (?P<words>.+)$", re.S)
 
 
-def said(record: Record) -> Said:
+def spoken_line(record: Record) -> SpokenLine:
     """Who says what in a record: a quoted line, a labelled line, or its plain text. A record
     that says whose it is is theirs, whomever its text names.
 
@@ -63,36 +63,36 @@ def said(record: Record) -> Said:
     if record.who and not thing:
         return _said_by(record)
     if found := _QUOTED.match(record.text):
-        return Said(found["who"].strip(), (found["to"] or "").strip(), found["words"])
+        return SpokenLine(found["who"].strip(), (found["to"] or "").strip(), found["words"])
     if record.kind == "utterance" and (found := _LABELLED.match(record.text)):
-        return Said(found["who"], "", found["words"])
-    return Said(record.who, "", record.text)
+        return SpokenLine(found["who"], "", found["words"])
+    return SpokenLine(record.who, "", record.text)
 
 
-def _said_by(record: Record) -> Said:
+def _said_by(record: Record) -> SpokenLine:
     """The words of a record without its own name before them."""
     head, rest = record.text[: len(record.who)], record.text[len(record.who) :]
     if head == record.who:
         if found := _AFTER_NAME.match(rest):
-            return Said(record.who, (found["to"] or "").strip(), found["words"])
+            return SpokenLine(record.who, (found["to"] or "").strip(), found["words"])
         if record.kind == "utterance" and rest.startswith(": "):
-            return Said(record.who, "", rest[2:])
-    return Said(record.who, "", record.text)
+            return SpokenLine(record.who, "", rest[2:])
+    return SpokenLine(record.who, "", record.text)
 
 
-def grounded(draft: Draft, record: Record) -> bool:
+def is_grounded(draft: ExtractedFact, record: Record) -> bool:
     """Whether the record's own words hold the draft: every word of its object and subject
     occurs there, the subject's also as the one who speaks or is spoken to."""
-    return grounds(record)(draft)
+    return grounding_check(record)(draft)
 
 
-def grounds(record: Record) -> Callable[[Draft], bool]:
+def grounding_check(record: Record) -> Callable[[ExtractedFact], bool]:
     """``grounded`` for many drafts of one record, whose words are read once."""
-    line = said(record)
+    line = spoken_line(record)
     texts = [name_key(text) for text in (record.text, record.who, line.who, line.to)]
     words = {word for text in texts for word in text.split()}
 
-    def test(draft: Draft) -> bool:
+    def test(draft: ExtractedFact) -> bool:
         wanted = [*name_key(draft.subject).split(), *name_key(draft.object).split()]
         return bool(name_key(draft.subject)) and all(
             # Where a script has no blanks a word stands within a run of characters.

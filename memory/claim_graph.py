@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core import AgentId, RecordId, Time
-from .claim import Claim
+from .claim import Fact
 from .claim_names import name_key
-from .fitting import export_file
+from .fitting import atomic_export
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from .claims import Claims
+    from .claims import Facts
 
 # The share of a walk that goes on; HippoRAG walks with .5, for cues name what they are about.
 DAMPING = 0.5
 
 
-def graph(claims: Iterable[Claim]) -> nx.MultiDiGraph:
+def build_graph(claims: Iterable[Fact]) -> nx.MultiDiGraph:
     """Entities as nodes (their keys; ``name`` as written), each claim an edge keyed by its id,
     with ``relation`` and ``claim``."""
     import networkx as nx
@@ -48,7 +48,7 @@ def neighbours(found: nx.MultiDiGraph, entity: str, hops: int = 1) -> list[str]:
     return [str(found.nodes[node]["name"]) for _, node in near]
 
 
-def path(found: nx.MultiDiGraph, start: str, end: str) -> list[Claim]:
+def shortest_path(found: nx.MultiDiGraph, start: str, end: str) -> list[Fact]:
     """The claims that lead from one entity to another by the fewest steps, in either
     direction of each; empty when none do."""
     import networkx as nx
@@ -63,15 +63,15 @@ def path(found: nx.MultiDiGraph, start: str, end: str) -> list[Claim]:
     return [_between(found, one, other) for one, other in pairwise(nodes)]
 
 
-def _between(found: nx.MultiDiGraph, one: str, other: str) -> Claim:
+def _between(found: nx.MultiDiGraph, one: str, other: str) -> Fact:
     edges = [*(found.get_edge_data(one, other) or {}).values()]
     edges += (found.get_edge_data(other, one) or {}).values()
-    latest: Claim = max((edge["claim"] for edge in edges), key=lambda c: (c.since, c.id))
+    latest: Fact = max((edge["claim"] for edge in edges), key=lambda c: (c.since, c.id))
     return latest
 
 
-def related(
-    claims: Claims,
+def related_records(
+    claims: Facts,
     cue: str,
     *,
     person: AgentId = "",
@@ -86,9 +86,9 @@ def related(
     """
     import networkx as nx
 
-    held = claims.all(as_of=as_of, person=person)
+    held = claims.find(as_of=as_of, person=person)
     view = claims.view(person)
-    found = graph(held)
+    found = build_graph(held)
     named = [key for key in view.names.mentioned(cue) if key in found]
     if not named:
         return []
@@ -134,7 +134,7 @@ def write_graphml(found: nx.MultiDiGraph, target: Path | str) -> int:
             confidence=claim.confidence,
             who=_clean(claim.who),
         )
-    with export_file(target) as part:
+    with atomic_export(target) as part:
         nx.write_graphml_xml(plain, part)
     return int(plain.number_of_edges())
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LIKENESS = Path(__file__).parent / "claim_likeness.json"
+EXAMPLES_FILE = Path(__file__).parent / "claim_likeness.json"
 MONTHS = "january february march april may june july august september october november december"
 _CALENDAR = {
     *(month.capitalize() for month in MONTHS.split()),
@@ -25,7 +25,7 @@ _INNER = re.compile(r"(?<![.!?:\"“] )(?<!^)(?<![\"“])\b[A-Z][a-z]\w*")
 
 
 @dataclass(frozen=True, slots=True)
-class Typical:
+class RelationExamples:
     """What is typical of a relation: the sort of its objects, and sentences that state it or
     ask for it."""
 
@@ -34,13 +34,16 @@ class Typical:
 
 
 @cache
-def typical() -> dict[str, Typical]:
+def relation_examples() -> dict[str, RelationExamples]:
     """For each relation (the empty name: none of them) what is typical of it."""
-    found = json.loads(LIKENESS.read_text(encoding="utf-8"))
-    return {name: Typical(each["object"], tuple(each["sentences"])) for name, each in found.items()}
+    found = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
+    return {
+        name: RelationExamples(each["object"], tuple(each["sentences"]))
+        for name, each in found.items()
+    }
 
 
-def odd(text: str, objects: Sequence[str]) -> list[bool]:
+def lacks_object_kind(text: str, objects: Sequence[str]) -> list[bool]:
     """For each sort of object (a name, a number, plain words, any) whether a masked text
     holds none.
 
@@ -53,7 +56,7 @@ def odd(text: str, objects: Sequence[str]) -> list[bool]:
     return [lacks[each] for each in objects]
 
 
-def likeness_of(
+def relation_similarity(
     vectors: NDArray[np.float32], groups: Sequence[NDArray[np.float32]]
 ) -> NDArray[np.float64]:
     """Likeness to each relation, shape (n, relations): mean of the best two sentences."""
@@ -64,7 +67,7 @@ def likeness_of(
     ).astype(np.float64)
 
 
-def masked(text: str, name: str) -> str:
+def mask_name(text: str, name: str) -> str:
     """A text with a name left out, so that its likeness is about what is said of it.
 
     >>> masked("Ada Pell moved, and Ada's cat too.", "Ada Pell")

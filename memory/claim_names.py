@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..core import is_unspaced, normalize, word_runs
+from ..core import is_unspaced, normalize, written_words
 
 _ARTICLES = ("the ", "a ", "an ")
 _TITLES = {"mr", "mrs", "ms", "miss", "dr", "sir", "madam", "prof", "professor"}
@@ -31,10 +31,10 @@ def _tokens(text: str) -> list[str]:
     if text.isascii():
         return [word.removesuffix("'s") for word in _WORDS.findall(text.casefold())]
     text = normalize(text).replace("’", "'")
-    return word_runs(_POSSESSIVE.sub("", text))
+    return written_words(_POSSESSIVE.sub("", text))
 
 
-class Names:
+class EntityNames:
     """Entities by every spelling that means only one of them.
 
     A given name (or any first word) means the one known entity that begins with it; where
@@ -71,7 +71,7 @@ class Names:
             key = self._meant[key]
         return key
 
-    def shown(self, name: str) -> str:
+    def display_name(self, name: str) -> str:
         """How the entity's name was first written."""
         return self._shown.get(self.resolve(name), name)
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import EVERYBODY, AgentId, Cue, Hit, Record
-from .picking import finished, width
-from .scene import Scene
+from .picking import candidate_limit, select_hits
+from .scene import RecallQuery
 
 if TYPE_CHECKING:
-    from .claims import Claims
+    from .claims import Facts
     from .memory import Vector
 
 # What the graph's heaviest record gains, in units of the score's own parts (each 0 to 1).
-WEIGHT = 0.5
+GRAPH_WEIGHT = 0.5
 
 
-def recall(claims: Claims, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
+def recall_with_facts(claims: Facts, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
     """The memory's hits and the records that the claims near to the cue's entities rest on.
 
     Each of these gains ``WEIGHT`` times its share of the heaviest one's weight
@@ -29,22 +29,24 @@ def recall(claims: Claims, cue: Cue, vector: Vector | None = None) -> tuple[Hit,
     memory = claims.memory
     wide = replace(cue, limit=4 * cue.limit, tokens=0, variety=0.0, around=0)
     query = None if vector is None else np.asarray(vector, dtype=np.float32)
-    scene = Scene.of(memory, cue, query, {})
+    scene = RecallQuery.for_cue(memory, cue, query, {})
     hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
-    related = claims.related(cue.text, person=_person(cue), as_of=cue.at, limit=4 * cue.limit)
+    related = claims.related_records(
+        cue.text, person=_person(cue), as_of=cue.at, limit=4 * cue.limit
+    )
     if related:
         reasons = _reasons(claims, cue)
         # The mask of recall itself: what is private, folded, gone, expired or quarantined.
-        open_to = set(scene.shelf.number.array[scene.candidates()].tolist())
+        open_to = set(scene.shelf.record_id.array[scene.candidates()].tolist())
         most = related[0][1]
         for number, weight in related:
             if number not in open_to:
                 continue
             old = hits.get(number) or _bare(memory.record(number))
             why = "; ".join(part for part in (old.why, reasons.get(number, "")) if part)
-            hits[number] = replace(old, score=old.score + WEIGHT * weight / most, why=why)
+            hits[number] = replace(old, score=old.score + GRAPH_WEIGHT * weight / most, why=why)
     ranked = sorted(hits.values(), key=lambda hit: (-hit.score, hit.record.id))
-    return finished(ranked[: width(cue)], scene, cue)
+    return select_hits(ranked[: candidate_limit(cue)], scene, cue)
 
 
 def _person(cue: Cue) -> AgentId:
@@ -53,9 +55,9 @@ def _person(cue: Cue) -> AgentId:
     return EVERYBODY if len(hearers) > 1 else next(iter(hearers), "")
 
 
-def _reasons(claims: Claims, cue: Cue) -> dict[int, str]:
+def _reasons(claims: Facts, cue: Cue) -> dict[int, str]:
     found: dict[int, str] = {}
-    for claim in claims.all(as_of=cue.at, person=_person(cue)):
+    for claim in claims.find(as_of=cue.at, person=_person(cue)):
         for source in claim.sources:
             found.setdefault(source, f"claim: {claim}")
     return found

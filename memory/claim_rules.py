@@ -10,15 +10,15 @@ from functools import cache
 from pathlib import Path
 
 from ..core import Record, Time
-from .claim_drafts import Draft, Said, said
+from .claim_drafts import ExtractedFact, SpokenLine, spoken_line
 from .claim_likeness import MONTHS
-from .whens import spans
+from .whens import find_date_spans
 
-SHAPES = Path(__file__).parent / "claim_shapes.txt"
+PATTERNS_FILE = Path(__file__).parent / "claim_shapes.txt"
 
-HEARSAY = 0.5
+HEARSAY_CONFIDENCE = 0.5
 """Confidence of what somebody is said to have said."""
-LONGEST = 400
+MAX_CLAUSE_CHARS = 400
 """Characters of a clause that rules look at; what is longer is no plain sentence."""
 
 # "Now I", "Yesterday you": who speaks or is spoken to is never a part of a name.
@@ -129,10 +129,10 @@ _OPENINGS = frozenset(_OPENING_WORDS.split())
 
 
 @cache
-def shapes() -> tuple[tuple[str, re.Pattern[str]], ...]:
+def relation_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """The relations and what they look like, in the order in which they are tried."""
     found = []
-    for line in SHAPES.read_text(encoding="utf-8").splitlines():
+    for line in PATTERNS_FILE.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
         relation, _, shape = line.partition(" = ")
@@ -142,7 +142,7 @@ def shapes() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(found)
 
 
-def drafts(record: Record) -> list[Draft]:
+def extract_facts(record: Record) -> list[ExtractedFact]:
     """The facts a record's words state, by rule; each once, in the order of the text.
 
     >>> now = datetime(2023, 1, 1)
@@ -150,15 +150,15 @@ def drafts(record: Record) -> list[Draft]:
     >>> [(d.subject, d.relation, d.object) for d in drafts(line)]
     [('Ada', 'lives in', 'Porto')]
     """
-    line = said(record)
-    found: dict[tuple[str, str, str], Draft] = {}
+    line = spoken_line(record)
+    found: dict[tuple[str, str, str], ExtractedFact] = {}
     for part in _speeches(line):
         for draft in _in_words(part, record):
             found.setdefault((draft.subject, draft.relation, draft.object), draft)
     return list(found.values())
 
 
-def _speeches(line: Said) -> Iterator[Said]:
+def _speeches(line: SpokenLine) -> Iterator[SpokenLine]:
     """A line without what it quotes of others, then each quotation with its own speaker;
     those of nobody known are left out. A quoted title stays where it is."""
     rest, quoted, at = [], [], 0
@@ -177,13 +177,13 @@ def _speeches(line: Said) -> Iterator[Said]:
             who = line.who if told["who"] == "I" else _bare(told["who"])
             if who.casefold() in _NOBODY:
                 continue
-            quoted.append(Said(who, "" if to in _NOTHING else to, quote["words"]))
+            quoted.append(SpokenLine(who, "" if to in _NOTHING else to, quote["words"]))
     rest.append(line.words[at:])
-    yield Said(line.who, line.to, " … ".join(rest))
+    yield SpokenLine(line.who, line.to, " … ".join(rest))
     yield from quoted
 
 
-def _in_words(line: Said, record: Record) -> Iterator[Draft]:
+def _in_words(line: SpokenLine, record: Record) -> Iterator[ExtractedFact]:
     for sentence in _SENTENCES.split(line.words):
         sentence = sentence.strip()
         if sentence.rstrip("\"' ").endswith("?") or re.match(r"(?i:if|unless)\b", sentence):
@@ -194,7 +194,7 @@ def _in_words(line: Said, record: Record) -> Iterator[Draft]:
         sentence = _DOUBTED.sub(r"\1 do not ", sentence)
         subject, heard = "", passed_on
         for clause in _CLAUSES.split(_INSTEAD.sub("", sentence)):
-            if len(clause) > LONGEST:
+            if len(clause) > MAX_CLAUSE_CHARS:
                 continue
             whole = f"{subject} {clause}" if subject and _VERB.match(clause) else clause
             if re.search(r"(?i:\b(?:if|unless)\b)", clause):
@@ -206,7 +206,7 @@ def _in_words(line: Said, record: Record) -> Iterator[Draft]:
             for draft in _in_clause(whole, line, record, reported=reported):
                 subject = draft.subject
                 # What is only passed on counts less, to the end of its sentence.
-                yield replace(draft, confidence=HEARSAY) if heard else draft
+                yield replace(draft, confidence=HEARSAY_CONFIDENCE) if heard else draft
 
 
 def _passed_on(sentence: str) -> bool:
@@ -217,7 +217,9 @@ def _passed_on(sentence: str) -> bool:
     return found is not None and (found["who"] or found["last"]) != "I"
 
 
-def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> Iterator[Draft]:
+def _in_clause(
+    clause: str, line: SpokenLine, record: Record, *, reported: bool
+) -> Iterator[ExtractedFact]:
     if _SUPPOSED.search(clause):
         return
     since = _since(clause, record.created)
@@ -225,7 +227,7 @@ def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> It
     since = since or moment
     denied = bool(_DENIED.search(clause))
     taken: set[str] = set()
-    for relation, shape in shapes():
+    for relation, shape in relation_patterns():
         denies = relation.startswith("-")
         if denied and not denies:
             return  # The shapes that deny stand first.
@@ -242,7 +244,7 @@ def _in_clause(clause: str, line: Said, record: Record, *, reported: bool) -> It
         objects = [thing, *_others(clause[match.end("o") :])] if name in _SEVERAL else [thing]
         taken.update(objects)
         for each in objects:
-            yield Draft(
+            yield ExtractedFact(
                 subject=subject,
                 relation=name.replace("*", match["r"]) if "*" in name else name,
                 object=each,
@@ -273,15 +275,17 @@ def _undated(clause: str, now: Time) -> tuple[str, Time | None]:
     began: they are no part of what is said to be so."""
     if _DATED.search(clause):
         return clause, None
-    times = spans(clause, now)
+    times = find_date_spans(clause, now)
     for time in times:
-        before, _, after = clause.partition(time.words)
+        before, _, after = clause.partition(time.matched_text)
         clause = " ".join(f"{_EDGE.sub('', before)} {after.lstrip(' ,')}".split())
-    past = [time.start for time in times if time.start <= now and not _UNTIL.match(time.words)]
+    past = [
+        time.start for time in times if time.start <= now and not _UNTIL.match(time.matched_text)
+    ]
     return clause, past[0] if past else None
 
 
-def _subject(match: re.Match[str], line: Said, reported: bool) -> str:
+def _subject(match: re.Match[str], line: SpokenLine, reported: bool) -> str:
     """Whom a match speaks of; empty where that is nobody by name."""
     name = match["s"] if match["s"] else match.groupdict().get("my") or ""
     # "Bo says I live in Rome": what others say of oneself is not one's own word.

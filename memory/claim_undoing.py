@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .logbook import Entry
+from .logbook import LogEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Undoings:
+class RetractionChanges:
     """Lines of undoing and restoring to erase, and those that say of the statements that stay
     what they said, without the reasons."""
 
@@ -18,7 +18,7 @@ class Undoings:
     write: tuple[dict[str, Any], ...]
 
 
-def undone(entries: Iterable[Entry]) -> set[int]:
+def retracted_statements(entries: Iterable[LogEntry]) -> set[int]:
     """The statements from which nothing follows."""
     found: set[int] = set()
     for entry in entries:
@@ -28,9 +28,9 @@ def undone(entries: Iterable[Entry]) -> set[int]:
     return found
 
 
-def without(
-    entries: Collection[Entry], going: Collection[int], named: Callable[[str], bool]
-) -> Undoings:
+def retractions_after_erasure(
+    entries: Collection[LogEntry], going: Collection[int], named: Callable[[str], bool]
+) -> RetractionChanges:
     """What becomes of the undoings when the statements ``going`` are erased: their reasons go
     too, and those in which somebody is ``named``."""
     touched = [
@@ -41,16 +41,16 @@ def without(
         and (set(_numbers(entry)) & set(going) or named(entry.body.get("why", "")))
     ]
     stay = {number for entry in touched for number in _numbers(entry)} - set(going)
-    still = undone(entries)
+    still = retracted_statements(entries)
     lines = []
     if stay and touched[-1].body:
         at = touched[-1].body["at"]
         for word, numbers in (("undo", stay & still), ("restore", stay - still)):
             if numbers:
                 lines.append({word: sorted(numbers), "at": at, "why": ""})
-    return Undoings(tuple(entry.n for entry in touched), tuple(lines))
+    return RetractionChanges(tuple(entry.n for entry in touched), tuple(lines))
 
 
-def _numbers(entry: Entry) -> list[int]:
+def _numbers(entry: LogEntry) -> list[int]:
     body = entry.body or {}
     return [*body.get("undo", ()), *body.get("restore", ())]

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..core import Time
-from .claim import FUNCTIONAL, Claim, Statement
-from .claim_names import Names
+from .claim import FUNCTIONAL, Fact, Statement
+from .claim_names import EntityNames
 
 ALIAS = "also called"
 _PREFIXES = ("favourite ", "favorite ")
 
 
-class View:
+class FactView:
     """All claims that follow from ``statements``, by subject and relation.
 
     Statements hidden from a person must not be among them: then nothing that is computed,
@@ -28,7 +28,7 @@ class View:
         aliases = [(s.subject, s.object) for s in statements if s.relation == ALIAS]
         told = [s for s in statements if s.relation != ALIAS]
         spellings = [name for s in told for name in (s.subject, s.object) if name]
-        self.names = Names([*spellings, *(full for full, _ in aliases)], aliases)
+        self.names = EntityNames([*spellings, *(full for full, _ in aliases)], aliases)
         groups: dict[tuple[str, str], list[Statement]] = {}
         for statement in told:
             key = (self.names.resolve(statement.subject), relation_key(statement.relation))
@@ -43,7 +43,7 @@ class View:
             for key, group in groups.items()
         }
 
-    def claims(self, subject: str = "", relation: str = "") -> list[Claim]:
+    def facts(self, subject: str = "", relation: str = "") -> list[Fact]:
         """Claims of a subject and relation (any where empty), in order of validity."""
         who, what = self.names.resolve(subject) if subject else "", relation_key(relation)
         if who and what:
@@ -57,8 +57,8 @@ class View:
         return sorted(found, key=lambda claim: (claim.since, claim.learned, claim.id))
 
     def _labelled(
-        self, claims: list[Claim], group: Sequence[Statement], called: set[str]
-    ) -> list[Claim]:
+        self, claims: list[Fact], group: Sequence[Statement], called: set[str]
+    ) -> list[Fact]:
         """The claims of a subject and relation, each of the words of all that was told of it:
         what ends one, and what its name means, is part of it."""
         words = called.union(*(statement.words_of for statement in group))
@@ -66,7 +66,7 @@ class View:
             return claims
         return [replace(claim, words_of=tuple(sorted(words))) for claim in claims]
 
-    def _closed(self, relation: str, group: list[Statement]) -> list[Claim]:
+    def _closed(self, relation: str, group: list[Statement]) -> list[Fact]:
         ordered = sorted(group, key=lambda s: (s.since, s.learned, s.id))
         if self._functional(relation):
             return self._runs(ordered)
@@ -81,9 +81,9 @@ class View:
             found.extend(self._runs(both))
         return sorted(found, key=lambda claim: (claim.since, claim.learned, claim.id))
 
-    def _runs(self, ordered: Sequence[Statement]) -> list[Claim]:
+    def _runs(self, ordered: Sequence[Statement]) -> list[Fact]:
         """Neighbouring statements of one object make a claim; what comes next ends it."""
-        found: list[Claim] = []
+        found: list[Fact] = []
         run: list[Statement] = []
         for statement in ordered:
             same = bool(run) and self._same(run[0], statement)
@@ -106,17 +106,17 @@ class View:
     def _same(self, one: Statement, other: Statement) -> bool:
         return self.names.resolve(one.object) == self.names.resolve(other.object)
 
-    def _claim(self, run: Sequence[Statement], end: Time | None) -> Claim:
+    def _claim(self, run: Sequence[Statement], end: Time | None) -> Fact:
         first = run[0]
         said = _end(run)
         ends = [moment for moment in (end, said) if moment is not None]
         public = any(not s.audience for s in run)
         people = {person for s in run for person in s.audience}
-        return Claim(
+        return Fact(
             id=first.id,
-            subject=self.names.shown(first.subject),
+            subject=self.names.display_name(first.subject),
             relation=relation_key(first.relation),
-            object=self.names.shown(first.object),
+            object=self.names.display_name(first.object),
             since=first.since,
             learned=min(s.learned for s in run),
             until=min(ends) if ends else None,

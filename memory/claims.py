@@ -15,32 +15,30 @@ from ..core import (
     Record,
     RecordId,
     Time,
-    audience_of,
+    intersect_audiences,
     normalize,
-    shared_audience,
-    source_of,
-    time_fault,
+    parse_audience,
+    source_name,
+    time_error,
 )
-from .claim import Claim, Statement, statement_from, statement_json
-from .claim_drafts import Draft, grounds, said
+from .claim import Fact, Statement, statement_from_json, statement_to_json
+from .claim_drafts import ExtractedFact, grounding_check, spoken_line
 from .claim_names import name_key
-from .claim_undoing import undone, without
-from .claim_view import View, relation_key
+from .claim_undoing import retracted_statements, retractions_after_erasure
+from .claim_view import FactView, relation_key
 from .fitting import numbers_fault, text_fault
-from .logbook import CLAIMS, Tail
+from .logbook import FACT_LOG, LogTail
 from .memory import Memory
-from .origins import is_among, name_forms
-from .person_names import Person
+from .origins import has_source, name_forms
+from .person_names import PersonMatcher
 
 if TYPE_CHECKING:
     import networkx as nx
 
     from .memory import Vector
 
-BOOK = CLAIMS
 
-
-class Claims:
+class Facts:
     """The claims of one memory, in its store, written inside the caller's transaction.
 
     Statements are appended and never deleted; which claim is valid when follows from them by
@@ -76,12 +74,12 @@ class Claims:
             names = {relation_key(name) for name in functional}
             self._rule = names.__contains__
         self._views: dict[
-            tuple[AgentId, Time | None], tuple[Tail, int, frozenset[AgentId], View]
+            tuple[AgentId, Time | None], tuple[LogTail, int, frozenset[AgentId], FactView]
         ] = {}
 
     # -- writing --------------------------------------------------------------------
 
-    def tell(
+    def assert_fact(
         self,
         subject: str,
         relation: str,
@@ -122,14 +120,14 @@ class Claims:
             sources=tuple(dict.fromkeys(sources)),
             confidence=confidence,
             who=who,
-            audience=shared_audience([*audiences, audience_of(audience)], self.memory.agent),
+            audience=intersect_audiences([*audiences, parse_audience(audience)], self.memory.agent),
             denies=denies,
             words_of=self._words_of(who, sources),
         )
         self._check(statement)
-        return self._append(statement_json(statement))
+        return self._append(statement_to_json(statement))
 
-    def learn(self, records: Iterable[Record], found: Iterable[Draft] | None = None) -> int:
+    def learn(self, records: Iterable[Record], found: Iterable[ExtractedFact] | None = None) -> int:
         """Write the facts that the records' own words state, by rule (or ``found``, what a
         model read out of them); returns how many are new.
 
@@ -138,38 +136,38 @@ class Claims:
         """
         by_id = {record.id: record for record in records}
         if found is None:
-            from .claim_rules import drafts
+            from .claim_rules import extract_facts
 
-            found = [draft for record in by_id.values() for draft in drafts(record)]
+            found = [draft for record in by_id.values() for draft in extract_facts(record)]
         known = {self._mark(s, source) for s in self._all() for source in s.sources}
         count = 0
-        read: dict[RecordId, tuple[Callable[[Draft], bool], AgentId]] = {}
+        read: dict[RecordId, tuple[Callable[[ExtractedFact], bool], AgentId]] = {}
         with self.memory.store.transaction():
             for draft in found:
                 record = by_id[draft.source]
                 mark = self._mark(draft, draft.source)
                 if draft.source not in read:
-                    read[draft.source] = (grounds(record), said(record).who)
+                    read[draft.source] = (grounding_check(record), spoken_line(record).who)
                 holds, who = read[draft.source]
                 if mark in known or not holds(draft):
                     continue
                 known.add(mark)
-                self._tell(draft, record, who)
+                self._assert_extracted(draft, record, who)
                 count += 1
         return count
 
     def learn_between(self, since: Time, before: Time) -> int:
         """``learn`` from what was written between two moments and can be recalled."""
-        from .scene import admitted_records
+        from .scene import candidate_records
 
         cue = Cue(text="", at=before, since=since, before=before, rules="paper")
-        return self.learn(admitted_records(self.memory, cue))
+        return self.learn(candidate_records(self.memory, cue))
 
-    def _tell(self, draft: Draft, record: Record, who: AgentId) -> None:
+    def _assert_extracted(self, draft: ExtractedFact, record: Record, who: AgentId) -> None:
         at = record.created
         since = min(draft.since, at) if draft.since else at
         if draft.replaces:
-            self.tell(
+            self.assert_fact(
                 draft.subject,
                 draft.relation,
                 "",
@@ -179,7 +177,7 @@ class Claims:
                 denies=True,
                 who=who,
             )
-        self.tell(
+        self.assert_fact(
             draft.subject,
             draft.relation,
             draft.object,
@@ -191,7 +189,9 @@ class Claims:
             denies=draft.denies,
         )
 
-    def _mark(self, fact: Draft | Statement, source: RecordId) -> tuple[str, str, str, RecordId]:
+    def _mark(
+        self, fact: ExtractedFact | Statement, source: RecordId
+    ) -> tuple[str, str, str, RecordId]:
         return fact.subject, relation_key(fact.relation), fact.object, source
 
     def deny(
@@ -205,14 +205,14 @@ class Claims:
         audience: AgentId | Sequence[AgentId] = (),
     ) -> int:
         """State that from ``at`` on it no longer holds (no object: nothing does)."""
-        return self.tell(
+        return self.assert_fact(
             subject, relation, object, at=at, sources=sources, audience=audience, denies=True
         )
 
-    def undo(self, claim: Claim | int, *, at: Time, why: str = "") -> int:
+    def retract(self, claim: Fact | int, *, at: Time, why: str = "") -> int:
         """Revoke a claim (all its statements) or one statement by its number: from now on
         nothing follows from it, and what it had ended holds again. Nothing is deleted."""
-        if not isinstance(claim, Claim) and type(claim) is not int:
+        if not isinstance(claim, Fact) and type(claim) is not int:
             raise self._fault(f"{claim!r:.60} is neither a claim nor a statement's number")
         numbers = [claim] if isinstance(claim, int) else list(claim.statements)
         known = {statement.id for statement in self.statements()}
@@ -240,8 +240,8 @@ class Claims:
         begins with it. What is said of a given name that two have goes too: kept, it would be
         said of the other from now on.
         """
-        going, whom = set(records), Person(person, others)
-        names = View(self._all(), self._rule).names
+        going, whom = set(records), PersonMatcher(person, others)
+        names = FactView(self._all(), self._rule).names
         # Of a name such as "@ada" the key is another's.
         key = name_key(person) if name_key(person) == normalize(person) else None
 
@@ -252,7 +252,7 @@ class Claims:
         def about(statement: Statement) -> bool:
             sides = (statement.subject, statement.object)
             named = {names.resolve(side) for side in sides if normalize(side) not in known}
-            return bool(keys & named) or any(map(whom.named_in, (*sides, statement.relation)))
+            return bool(keys & named) or any(map(whom.is_named_in, (*sides, statement.relation)))
 
         def meant(statement: Statement) -> bool:
             if going & set(statement.sources):
@@ -260,22 +260,24 @@ class Claims:
             if not person:
                 return False
             labels = (statement.who, *statement.audience)
-            rests = any(map(whom.is_source, statement.words_of))
-            return rests or any(map(whom.is_name, labels)) or (mentions and about(statement))
+            rests = any(map(whom.matches_source, statement.words_of))
+            return rests or any(map(whom.matches_name, labels)) or (mentions and about(statement))
 
         lines = [statement.id for statement in self._all() if meant(statement)]
         store, agent = self.memory.store, self.memory.agent
-        named = whom.named_in if person and mentions else (lambda text: False)
-        undoings = without(Tail.of(BOOK, store, agent).entries, lines, named)
+        named = whom.is_named_in if person and mentions else (lambda text: False)
+        undoings = retractions_after_erasure(
+            LogTail.up_to_date(FACT_LOG, store, agent).entries, lines, named
+        )
         with store.transaction():
-            BOOK.erase(store, agent, [*lines, *undoings.erase])
+            FACT_LOG.erase(store, agent, [*lines, *undoings.erase])
             for line in undoings.write:
                 self._append(line)
         return len(lines)
 
     # -- reading --------------------------------------------------------------------
 
-    def ask(
+    def lookup(
         self,
         subject: str,
         relation: str,
@@ -283,13 +285,13 @@ class Claims:
         as_of: Time | None = None,
         person: AgentId = "",
         known: Time | None = None,
-    ) -> Claim | None:
+    ) -> Fact | None:
         """The claim valid at ``as_of`` (now by default), the latest where there are several.
 
         ``person`` is whom the answer is for (empty: the owner); ``known`` answers from what
         had been learned by then.
         """
-        self._refuse("" if as_of is None else time_fault(as_of, "as_of"))
+        self._refuse("" if as_of is None else time_error(as_of, "as_of"))
         held = [
             claim
             for claim in self.timeline(subject, relation, person=person, known=known)
@@ -299,11 +301,11 @@ class Claims:
 
     def timeline(
         self, subject: str, relation: str, *, person: AgentId = "", known: Time | None = None
-    ) -> tuple[Claim, ...]:
+    ) -> tuple[Fact, ...]:
         """All claims of a subject and relation, in order of validity."""
-        return tuple(self._view(person, known).claims(subject, relation))
+        return tuple(self._view(person, known).facts(subject, relation))
 
-    def all(
+    def find(
         self,
         subject: str = "",
         relation: str = "",
@@ -311,17 +313,17 @@ class Claims:
         as_of: Time | None = None,
         person: AgentId = "",
         past: bool = False,
-    ) -> tuple[Claim, ...]:
+    ) -> tuple[Fact, ...]:
         """Claims valid at ``as_of`` (now by default), of any subject or relation where these
         are empty; with ``past`` those that ended too."""
-        self._refuse("" if as_of is None else time_fault(as_of, "as_of"))
-        found = self._view(person, None).claims(subject, relation)
+        self._refuse("" if as_of is None else time_error(as_of, "as_of"))
+        found = self._view(person, None).facts(subject, relation)
         return tuple(claim for claim in found if past or claim.holds(as_of))
 
-    def sources(self, claim: Claim, *, person: AgentId = "") -> tuple[Record, ...]:
+    def sources(self, claim: Fact, *, person: AgentId = "") -> tuple[Record, ...]:
         """The records a claim rests on, as far as they are for ``person``."""
         shown = {i for s in self._seen(person, None) if s.id in claim.statements for i in s.sources}
-        return self.memory.there([i for i in claim.sources if i in shown])
+        return self.memory.existing_records([i for i in claim.sources if i in shown])
 
     def statements(self, person: AgentId = "", *, believed: bool = False) -> tuple[Statement, ...]:
         """Every statement that was not undone and is for ``person``, as they were made; with
@@ -329,7 +331,7 @@ class Claims:
         found = self._seen(person, None)
         return tuple(self._believed(found) if believed else found)
 
-    def view(self, person: AgentId = "", *, known: Time | None = None) -> View:
+    def view(self, person: AgentId = "", *, known: Time | None = None) -> FactView:
         """All claims and names as ``person`` may see them."""
         return self._view(person, known)
 
@@ -337,25 +339,25 @@ class Claims:
 
     def graph(self, *, as_of: Time | None = None, person: AgentId = "") -> nx.MultiDiGraph:
         """The claims valid at ``as_of`` as a graph: see ``claim_graph.graph``."""
-        from .claim_graph import graph
+        from .claim_graph import build_graph
 
-        return graph(self.all(as_of=as_of, person=person))
+        return build_graph(self.find(as_of=as_of, person=person))
 
-    def related(
+    def related_records(
         self, cue: str, *, person: AgentId = "", as_of: Time | None = None, limit: int = 10
     ) -> list[tuple[RecordId, float]]:
         """Records behind the claims nearest to what a cue names, each with its weight, heaviest
         first: see ``claim_graph.related``."""
-        from .claim_graph import related
+        from .claim_graph import related_records
 
-        return related(self, cue, person=person, as_of=as_of, limit=limit)
+        return related_records(self, cue, person=person, as_of=as_of, limit=limit)
 
     def recall(self, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
         """The memory's recall joined by what the cue's entities lead to: see
         ``claim_recall.recall``."""
-        from .claim_recall import recall
+        from .claim_recall import recall_with_facts
 
-        return recall(self, cue, vector)
+        return recall_with_facts(self, cue, vector)
 
     def export_graphml(
         self, path: Path | str, *, as_of: Time | None = None, person: AgentId = ""
@@ -369,22 +371,22 @@ class Claims:
 
     def _append(self, line: object) -> int:
         memory = self.memory
-        if memory.step is not None:
-            raise self._fault(f"is seen as of step {memory.step} and read-only")
-        step = memory.shelf.last_step if self._step is None else self._step
-        return BOOK.append(memory.store, memory.agent, line, step=step)
+        if memory.as_of_step is not None:
+            raise self._fault(f"is seen as of step {memory.as_of_step} and read-only")
+        step = memory.index.last_step if self._step is None else self._step
+        return FACT_LOG.append(memory.store, memory.agent, line, step=step)
 
     def _words_of(self, who: AgentId, sources: Iterable[RecordId]) -> tuple[str, ...]:
         """Whose words something rests on that ``who`` said and these records tell."""
         found = {source for number in sources for source in self.memory.sources(number)}
         if who not in ("", self.memory.agent):
-            found.add(source_of(who))
+            found.add(source_name(who))
         return tuple(sorted(found))
 
     def _all(self) -> list[Statement]:
         statements = [
-            statement_from(entry.n, entry.step, entry.body)
-            for entry in Tail.of(BOOK, self.memory.store, self.memory.agent).entries
+            statement_from_json(entry.n, entry.step, entry.body)
+            for entry in LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent).entries
             if entry.body and "subject" in entry.body and self._within(entry.step)
         ]
         # With what its records rest on: a line from before there were labels has but these.
@@ -393,8 +395,8 @@ class Claims:
 
     def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
         self._refuse(text_fault("person", person))
-        entries = Tail.of(BOOK, self.memory.store, self.memory.agent).entries
-        off = undone(entry for entry in entries if self._within(entry.step))
+        entries = LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent).entries
+        off = retracted_statements(entry for entry in entries if self._within(entry.step))
         return [
             statement
             for statement in self._all()
@@ -409,21 +411,21 @@ class Claims:
         if not held:
             return list(statements)
         forms = name_forms(held)
-        return [one for one in statements if not is_among((one.who, *one.words_of), forms)]
+        return [one for one in statements if not has_source((one.who, *one.words_of), forms)]
 
     def _within(self, step: int) -> bool:
-        return self.memory.step is None or step <= self.memory.step
+        return self.memory.as_of_step is None or step <= self.memory.as_of_step
 
-    def _view(self, person: AgentId, known: Time | None) -> View:
-        tail = Tail.of(BOOK, self.memory.store, self.memory.agent)
+    def _view(self, person: AgentId, known: Time | None) -> FactView:
+        tail = LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent)
         self._refuse(text_fault("person", person))
         if known is not None:
-            self._refuse(time_fault(known, "known"))
+            self._refuse(time_error(known, "known"))
         held = self.memory.quarantined
         kept = self._views.get((person, known))
         if kept and kept[0] is tail and kept[1:3] == (len(tail.entries), held):
             return kept[3]
-        view = View(self._believed(self._seen(person, known)), self._rule)
+        view = FactView(self._believed(self._seen(person, known)), self._rule)
         if len(self._views) > 64:
             self._views.clear()
         self._views[person, known] = (tail, len(tail.entries), held, view)
@@ -432,7 +434,7 @@ class Claims:
     def _check(self, statement: Statement) -> None:
         for moment in (statement.since, statement.learned, statement.until):
             if moment is not None:
-                self._refuse(time_fault(moment))
+                self._refuse(time_error(moment))
         if not statement.subject or not statement.relation:
             raise self._fault("a statement needs a subject and a relation")
         if not statement.object and not statement.denies:
@@ -447,7 +449,7 @@ class Claims:
             raise self._fault(f"valid until {statement.until}, but since {statement.since}")
 
     def _moment(self, at: Time) -> str:
-        self._refuse(time_fault(at, "at"))
+        self._refuse(time_error(at, "at"))
         return at.isoformat()
 
     def _refuse(self, wrong: str) -> None:

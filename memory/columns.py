@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-BLOCK = 1 << 16
+BLOCK_ROWS = 1 << 16
 """Rows in a block of embeddings: growth copies one block at most (100 MB of 384 numbers)."""
 
 
@@ -31,7 +31,7 @@ class Column:
         self._data[self._size : size] = values
         self._size = size
 
-    def only(self, keep: NDArray[np.bool_]) -> None:
+    def keep_only(self, keep: NDArray[np.bool_]) -> None:
         """Leave out the values that are not to be kept; ``keep`` is of shape (len(self),)."""
         self._data = self.array[keep]
         self._size = len(self._data)
@@ -45,7 +45,7 @@ class Column:
         return self._data[: self._size]
 
 
-class Rows:
+class VectorBlocks:
     """Embeddings of one length, numbered from 0 as they were added."""
 
     def __init__(self, kind: DTypeLike = np.float32) -> None:
@@ -58,33 +58,33 @@ class Rows:
         """Add rows of shape (n, columns) at the end."""
         self.columns = self.columns or rows.shape[1]
         while len(rows):
-            free = self._room(len(rows))
-            inside = self.size % BLOCK
+            free = self._reserve(len(rows))
+            inside = self.size % BLOCK_ROWS
             self._blocks[-1][inside : inside + free] = rows[:free]
             self.size += min(free, len(rows))
             rows = rows[free:]
 
-    def _room(self, wanted: int) -> int:
+    def _reserve(self, wanted: int) -> int:
         """How many of the next rows fit into the last block, grown or begun as needed."""
-        inside = self.size % BLOCK
-        if inside == 0 and len(self._blocks) * BLOCK <= self.size:
-            size = min(BLOCK, max(64, wanted)) if not self._blocks else BLOCK
+        inside = self.size % BLOCK_ROWS
+        if inside == 0 and len(self._blocks) * BLOCK_ROWS <= self.size:
+            size = min(BLOCK_ROWS, max(64, wanted)) if not self._blocks else BLOCK_ROWS
             self._blocks.append(np.empty((size, self.columns), self._kind))
         block = self._blocks[-1]
-        if len(block) < BLOCK and inside + wanted > len(block):
-            size = min(BLOCK, max(inside + wanted, 2 * len(block)))
+        if len(block) < BLOCK_ROWS and inside + wanted > len(block):
+            size = min(BLOCK_ROWS, max(inside + wanted, 2 * len(block)))
             grown = np.empty((size, self.columns), self._kind)
             grown[:inside] = block[:inside]
             self._blocks[-1] = block = grown
         return min(wanted, len(block) - inside)
 
-    def part(self, start: int, stop: int) -> NDArray[np.float32]:
+    def slice(self, start: int, stop: int) -> NDArray[np.float32]:
         """The rows from ``start`` to before ``stop``, float32, not to be written to."""
         pieces = []
         while start < stop:
-            end = min(stop, (start // BLOCK + 1) * BLOCK)
-            inside = start % BLOCK
-            pieces.append(self._blocks[start // BLOCK][inside : inside + end - start])
+            end = min(stop, (start // BLOCK_ROWS + 1) * BLOCK_ROWS)
+            inside = start % BLOCK_ROWS
+            pieces.append(self._blocks[start // BLOCK_ROWS][inside : inside + end - start])
             start = end
         if not pieces:
             return np.empty((0, self.columns), np.float32)
@@ -93,21 +93,21 @@ class Rows:
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The numbered rows, float32, shape (len(rows), columns)."""
-        if self.size <= BLOCK:
+        if self.size <= BLOCK_ROWS:
             block = self._blocks[0] if self._blocks else np.empty((0, self.columns), np.float32)
             return block.take(rows, axis=0).astype(np.float32, copy=False)
         found = np.empty((len(rows), self.columns), np.float32)
-        owner = rows // BLOCK
+        owner = rows // BLOCK_ROWS
         for number in np.unique(owner):
             mine = owner == number
-            found[mine] = self._blocks[number][rows[mine] % BLOCK]
+            found[mine] = self._blocks[number][rows[mine] % BLOCK_ROWS]
         return found
 
     def dot(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """Product of ``vector`` with every row, shape (size,)."""
         found = np.empty(self.size, np.float32)
-        for start in range(0, self.size, BLOCK):
-            stop = min(self.size, start + BLOCK)
+        for start in range(0, self.size, BLOCK_ROWS):
+            stop = min(self.size, start + BLOCK_ROWS)
             # Row by row, unlike a matrix product, whose blocks round by a row's place.
-            np.vecdot(self.part(start, stop), vector, out=found[start:stop])
+            np.vecdot(self.slice(start, stop), vector, out=found[start:stop])
         return found

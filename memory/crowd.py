@@ -9,65 +9,65 @@ import numpy as np
 
 from ..core import AgentId, Cue, Hit
 from ..store import Store
-from .codes import Lists, scale_for
-from .finishing import cosines_of, ends_of, finish
-from .hiding import log_sizes
-from .index import Index, units
-from .making import uncollected
-from .recall import SLACK, WHOLE
-from .shelf import Shelf, seconds
-from .standing import Standing
+from .codes import InvertedLists, quantization_scale
+from .finishing import exact_cosines, exact_rescore, segment_bounds
+from .hiding import hiding_log_sizes
+from .index import VectorIndex, unit_rows
+from .making import gc_paused
+from .recall import FULL_SCORE_LIMIT, STATIC_SCORE_ERROR
+from .shelf import MemoryIndex, to_seconds
+from .standing import RecallCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .finishing import Ends
+    from .finishing import SegmentBounds
     from .memory import Memory, Vector
 
     Ints = NDArray[np.int64]
     Singles = NDArray[np.float32]
 
-FEW = 64
+MIN_REQUESTS = 64
 """Fewer cues than this are not worth a pool, whose threads a busy machine may keep waiting."""
-LEAST = 128
+MIN_RECORDS = 128
 """Records a mind must have to be worth it."""
-PIECE = 256
+BATCH_SIZE = 256
 """Cues answered together, so that the arrays between fit the processor's cache."""
 
 
-class Pool:
+class PooledVectors:
     """The embeddings of all the minds of a store in 8 bits, in one table by owner."""
 
     def __init__(self, columns: int, scale: float, owners: int) -> None:
         self.columns = columns
-        self._lists = Lists(columns, owners, scale)
-        self._room = owners
-        self._owners: dict[AgentId, tuple[int, Index, int]] = {}
+        self._lists = InvertedLists(columns, owners, scale)
+        self._capacity = owners
+        self._owners: dict[AgentId, tuple[int, VectorIndex, int]] = {}
 
     @classmethod
-    def of(cls, store: Store, shelves: dict[AgentId, Shelf]) -> Pool:
+    def of(cls, store: Store, shelves: dict[AgentId, MemoryIndex]) -> PooledVectors:
         """The store's pool, with all rows of these shelves in it."""
-        columns = next(iter(shelves.values())).index.columns
+        columns = next(iter(shelves.values())).vectors.columns
         key = ("memory pool", columns)
-        pool: Pool | None = store.cache.get(key)
-        if pool is None or len(pool._owners | shelves) > pool._room:
-            sample = [shelf.index.rows_of.part(0, 64) for shelf in list(shelves.values())[:256]]
+        pool: PooledVectors | None = store.cache.get(key)
+        if pool is None or len(pool._owners | shelves) > pool._capacity:
+            sample = [shelf.vectors.blocks.slice(0, 64) for shelf in list(shelves.values())[:256]]
             known = len(pool._owners | shelves) if pool else len(shelves)
-            pool = cls(columns, scale_for(np.concatenate(sample)), max(64, 2 * known))
+            pool = cls(columns, quantization_scale(np.concatenate(sample)), max(64, 2 * known))
             store.cache[key] = pool
         for agent, shelf in shelves.items():
-            pool._follow(agent, shelf)
+            pool._append_new_rows(agent, shelf)
         return pool
 
-    def _follow(self, agent: AgentId, shelf: Shelf) -> None:
-        index = shelf.index
+    def _append_new_rows(self, agent: AgentId, shelf: MemoryIndex) -> None:
+        index = shelf.vectors
         number, old, done = self._owners.get(agent, (len(self._owners), index, 0))
         if old is not index:
-            self._lists.empty(number)
+            self._lists.clear(number)
             done = 0
         if done < index.rows:
             self._lists.add(
-                number, np.arange(done, index.rows), index.rows_of.part(done, index.rows)
+                number, np.arange(done, index.rows), index.blocks.slice(done, index.rows)
             )
         self._owners[agent] = (number, index, index.rows)
 
@@ -81,83 +81,85 @@ class Pool:
         return starts, found, within
 
 
-class Asked(NamedTuple):
+class BatchRequest(NamedTuple):
     """One request that a pool can answer, by its place among all."""
 
     place: int
     owner: AgentId
-    stand: Standing
+    cached: RecallCache
     at: float
     limit: int
     row: Vector
 
 
-def together(
+def recall_batch(
     requests: Sequence[tuple[Memory, Cue]], rows: Sequence[Vector | None]
 ) -> dict[int, tuple[Hit, ...]]:
     """The answers, by place, to those requests that a pool can answer; the very answers
     that ``Memory.recall`` gives to each alone."""
     answers: dict[int, tuple[Hit, ...]] = {}
-    if len(requests) < FEW:
+    if len(requests) < MIN_REQUESTS:
         return answers
-    for store, group in _grouped(requests, rows):
-        queries = units(np.array([asked.row for asked in group], np.float32))
+    for store, group in _group_requests(requests, rows):
+        queries = unit_rows(np.array([asked.row for asked in group], np.float32))
         if not np.isfinite(queries).all():
             continue  # asked alone, the one with such a row is named
-        pool = Pool.of(store, {asked.owner: asked.stand.shelf for asked in group})
-        for start in range(0, len(group), PIECE):
-            piece = group[start : start + PIECE]
-            with uncollected():
-                found = _recall(pool, piece, queries[start : start + PIECE])
+        pool = PooledVectors.of(store, {asked.owner: asked.cached.shelf for asked in group})
+        for start in range(0, len(group), BATCH_SIZE):
+            piece = group[start : start + BATCH_SIZE]
+            with gc_paused():
+                found = _recall_group(pool, piece, queries[start : start + BATCH_SIZE])
             answers.update(
                 (asked.place, hits)
                 for asked, hits in zip(piece, found, strict=True)
                 # Copies among them: asked alone, others make up for these.
-                if not (asked.stand.rules.distinct and _copied(hits))
+                if not (asked.cached.rules.distinct and _has_duplicates(hits))
             )
     return answers
 
 
-def _copied(found: Sequence[Hit]) -> bool:
+def _has_duplicates(found: Sequence[Hit]) -> bool:
     """Whether some of the hits say the same."""
     said = {(hit.record.text, hit.record.who, hit.record.audience) for hit in found}
     return len(said) < len(found)
 
 
-def _grouped(
+def _group_requests(
     requests: Sequence[tuple[Memory, Cue]], rows: Sequence[Vector | None]
-) -> list[tuple[Store, list[Asked]]]:
+) -> list[tuple[Store, list[BatchRequest]]]:
     """What one arithmetic can answer: minds of one store, with embeddings of one length and
     rules of one decay."""
-    groups: dict[tuple[int, int, float], list[Asked]] = {}
+    groups: dict[tuple[int, int, float], list[BatchRequest]] = {}
     logs: dict[int, tuple[Store, dict[AgentId, tuple[int, ...]]]] = {}
     moment, at = None, 0.0
     for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
-        if row is None or memory.step is not None or not _simple(cue):
+        if row is None or memory.as_of_step is not None or not _is_batchable(cue):
             continue
         store, owner = memory.store, memory.agent
         if id(store) not in logs:
             store.refresh()
-            logs[id(store)] = (store, log_sizes(store))
+            logs[id(store)] = (store, hiding_log_sizes(store))
         if cue.at is not moment:
-            moment, at = cue.at, seconds(cue.at)
-        stand = Standing.of(memory, cue, at, logs[id(store)][1].get(owner, ()))
-        if stand is None or not LEAST <= len(stand.own) <= WHOLE:
+            moment, at = cue.at, to_seconds(cue.at)
+        stand = RecallCache.for_memory(memory, cue, at, logs[id(store)][1].get(owner, ()))
+        if stand is None or not MIN_RECORDS <= len(stand.static_scores) <= FULL_SCORE_LIMIT:
             continue
-        index = stand.shelf.index
-        if index.rows == len(stand.own) and index.columns == len(row):
+        index = stand.shelf.vectors
+        if index.rows == len(stand.static_scores) and index.columns == len(row):
             key = (id(store), len(row), stand.rules.decay)
-            groups.setdefault(key, []).append(Asked(place, owner, stand, at, cue.limit, row))
-    return [(logs[key[0]][0], group) for key, group in groups.items() if len(group) >= FEW]
+            groups.setdefault(key, []).append(BatchRequest(place, owner, stand, at, cue.limit, row))
+    return [(logs[key[0]][0], group) for key, group in groups.items() if len(group) >= MIN_REQUESTS]
 
 
-def _simple(cue: Cue) -> bool:
+def _is_batchable(cue: Cue) -> bool:
     """Whether a cue asks for nothing that is worked out mind by mind."""
     return cue.limit >= 1 and not (cue.variety or cue.tokens or cue.around)
 
 
-def _recall(pool: Pool, piece: list[Asked], queries: Singles) -> list[tuple[Hit, ...]]:
-    stands = [asked.stand for asked in piece]
+def _recall_group(
+    pool: PooledVectors, piece: list[BatchRequest], queries: Singles
+) -> list[tuple[Hit, ...]]:
+    stands = [asked.cached for asked in piece]
     limits = [asked.limit for asked in piece]
     at = np.array([asked.at for asked in piece])
     starts, rough, off = pool.products([asked.owner for asked in piece], queries)
@@ -166,7 +168,7 @@ def _recall(pool: Pool, piece: list[Asked], queries: Singles) -> list[tuple[Hit,
     lows, highs = rough, rough
     if any(stand.mask is not None for stand in stands):
         fits = np.concatenate(
-            [np.ones(len(s.own), bool) if s.mask is None else s.mask for s in stands]
+            [np.ones(len(s.static_scores), bool) if s.mask is None else s.mask for s in stands]
         )
         lows, highs = np.where(fits, rough, np.inf), np.where(fits, rough, -np.inf)
     low = np.minimum.reduceat(lows, begin)
@@ -175,28 +177,28 @@ def _recall(pool: Pool, piece: list[Asked], queries: Singles) -> list[tuple[Hit,
     edge = (lows <= np.repeat(low + 2 * off, sizes)) | (highs >= np.repeat(high - 2 * off, sizes))
     if fits is not None:
         edge &= fits
-    ends, end_cuts = _picked(edge, starts)
-    alike = ends_of(cosines_of(stands, queries, ends, end_cuts), end_cuts)
-    score, window = _rough_scores(stands, rough, alike, off, sizes)
+    ends, end_cuts = _selected(edge, starts)
+    alike = segment_bounds(exact_cosines(stands, queries, ends, end_cuts), end_cuts)
+    score, window = _approximate_scores(stands, rough, alike, off, sizes)
     if fits is not None:
         score[~fits] = -np.inf
-    bars = _bars(score, begin, sizes, limits) - window
+    bars = _score_thresholds(score, begin, sizes, limits) - window
     wanted = score >= np.repeat(bars.astype(np.float32), sizes)
     if fits is not None:
         wanted &= fits
-    places, cuts = _picked(wanted, starts)
-    return finish(stands, queries, at, places, cuts, limits, alike)
+    places, cuts = _selected(wanted, starts)
+    return exact_rescore(stands, queries, at, places, cuts, limits, alike)
 
 
-def _picked(wanted: NDArray[np.bool_], starts: Ints) -> tuple[Ints, Ints]:
+def _selected(wanted: NDArray[np.bool_], starts: Ints) -> tuple[Ints, Ints]:
     """The places of what is wanted, each within its scene, and where each scene's begin."""
     chosen = np.flatnonzero(wanted)
     cuts = np.searchsorted(chosen, starts)
     return chosen - np.repeat(starts[:-1], np.diff(cuts)), cuts
 
 
-def _rough_scores(
-    stands: list[Standing], rough: Singles, alike: Ends, off: Singles, sizes: Ints
+def _approximate_scores(
+    stands: list[RecallCache], rough: Singles, alike: SegmentBounds, off: Singles, sizes: Ints
 ) -> tuple[Singles, NDArray[np.float64]]:
     """Scores by rough cosines scaled by exact bounds, and the width within which two of a
     scene may change places."""
@@ -207,16 +209,21 @@ def _rough_scores(
     score: Singles = rough * np.repeat(slope.astype(np.float32), sizes)
     shift = np.where(high > low, -slope * low, weights * [s.rules.equal for s in stands])
     score += np.repeat(shift.astype(np.float32), sizes)
-    score += np.concatenate([stand.own for stand in stands])
+    score += np.concatenate([stand.static_scores for stand in stands])
     if any(stand.trust is not None for stand in stands):
         score *= np.concatenate(
-            [np.ones(len(s.own), np.float32) if s.trust is None else s.trust for s in stands]
+            [
+                np.ones(len(s.static_scores), np.float32) if s.trust is None else s.trust
+                for s in stands
+            ]
         )
-    window: NDArray[np.float64] = 2 * (np.abs(slope) * off.astype(np.float64) + SLACK)
+    window: NDArray[np.float64] = 2 * (np.abs(slope) * off.astype(np.float64) + STATIC_SCORE_ERROR)
     return score, window
 
 
-def _bars(score: Singles, begin: Ints, sizes: Ints, limits: list[int]) -> NDArray[np.float64]:
+def _score_thresholds(
+    score: Singles, begin: Ints, sizes: Ints, limits: list[int]
+) -> NDArray[np.float64]:
     """For each mind a number not above its ``limit``-th highest score."""
     most = max(limits)
     blocks = int(min(4 * most, sizes.min()))

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from ..core import MemoryFault
-from .document_parts import Block
+from .document_parts import TextBlock
 
 _DELIMITERS = (",", ";", "\t", "|")
 # No text that people write holds it: a table of one column.
@@ -37,7 +37,7 @@ class _Survey:
         return self.too_long < 0, not self.titles, self.columns
 
 
-def read_rows(text: str, path: Path) -> Iterator[Block]:
+def csv_blocks(text: str, path: Path) -> Iterator[TextBlock]:
     """A row each, as "column: value; ..."; the first row names the columns. Titles above the
     heading are blocks of their own; rows are numbered from 1 as they stand in the file.
 
@@ -147,13 +147,13 @@ def _heading(text: str, delimiter: str, sizes: list[tuple[int, int]], filled: li
     return wide if parted or noted or (alike and f"{delimiter} " not in text) else first
 
 
-def _blocks(text: str, survey: _Survey) -> Iterator[Block]:
+def _blocks(text: str, survey: _Survey) -> Iterator[TextBlock]:
     names: list[str] = []
     for number, row in enumerate(_rows(text, survey.delimiter, survey.escape), 1):
         if number <= survey.heading:
-            yield Block(" ".join(row).strip(), "row", number, number)
+            yield TextBlock(" ".join(row).strip(), "row", number, number)
         elif number == survey.heading + 1:
             names = [name or f"column {place}" for place, name in enumerate(row, 1)]
         else:
             cells = [f"{name}: {cell}" for name, cell in zip(names, row) if cell]
-            yield Block("; ".join(cells), "row", number, number)
+            yield TextBlock("; ".join(cells), "row", number, number)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from ..core import digest_text, sentence_ends
 
 # MiniLM reads 256 word pieces; English has about 1.3 to a word.
-WORDS = 160
-PIECES = 1.4  # word pieces to a word that a piece of so many words has room for
-TITLE = 120  # characters of one heading that travel with the text
+PASSAGE_WORDS = 160
+WORD_PIECES_PER_WORD = 1.4  # word pieces to a word that a piece of so many words has room for
+MAX_HEADING_CHARS = 120  # characters of one heading that travel with the text
 _PARTS = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 
 
-def size_of(text: str) -> int:
+def embedder_length(text: str) -> int:
     """How long a text is for an embedder, in English words: its words, or more where these
     come to many word pieces (figures, signs, long words, characters of other scripts).
 
@@ -32,20 +32,23 @@ def size_of(text: str) -> int:
             pieces += 1 + max(0, len(part) - 5) // 3 + (0 if part.isascii() else 1)
         else:  # A syllable of Hangul is two or three letters to MiniLM.
             pieces += len(part) * (2 if "\uac00" <= part[0] <= "\ud7a3" else 1)
-    return max(words, round(pieces / PIECES + 0.4))
+    return max(words, round(pieces / WORD_PIECES_PER_WORD + 0.4))
 
 
-def titled(headings: Sequence[str]) -> str:
+def heading_path(headings: Sequence[str]) -> str:
     """The headings above a text as its title, each cut to a length that leaves room for it.
 
     >>> titled(["Guide", "Bread"])
     'Guide > Bread'
     """
-    return " > ".join(text if len(text) <= TITLE else f"{text[: TITLE - 1]}…" for text in headings)
+    return " > ".join(
+        text if len(text) <= MAX_HEADING_CHARS else f"{text[: MAX_HEADING_CHARS - 1]}…"
+        for text in headings
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TextBlock:
     """A paragraph, list, row or page's part: its text, the headings above it, and its place.
 
     ``unit`` is what the place counts ("lines", "p.", "row"), ``first`` and ``last`` from
@@ -60,7 +63,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Passage:
     """A part of a document that becomes one record."""
 
     text: str
@@ -68,7 +71,7 @@ class Piece:
     place: str
 
 
-def place(unit: str, first: int, last: int) -> str:
+def format_place(unit: str, first: int, last: int) -> str:
     """A place as it is cited.
 
     >>> place("p.", 3, 3), place("lines", 10, 24), place("lines", 7, 7), place("row", 2, 5)
@@ -80,14 +83,14 @@ def place(unit: str, first: int, last: int) -> str:
     return f"{one} {first}" if first == last else f"{one}s {first}-{last}"
 
 
-def pieces(blocks: Iterable[Block], words: int = WORDS) -> Iterator[Piece]:
+def split_passages(blocks: Iterable[TextBlock], words: int = PASSAGE_WORDS) -> Iterator[Passage]:
     """Neighbouring blocks under one heading together, up to so many words; a longer block cut
     between its sentences (at words, where a sentence is longer). Rows and pages stay apart."""
-    waiting: list[Block] = []
+    waiting: list[TextBlock] = []
     size = 0
     for block in blocks:
         # The title is embedded with the text.
-        room = max(words // 2, words - size_of(block.title)) if block.title else words
+        room = max(words // 2, words - embedder_length(block.title)) if block.title else words
         for part, count in _cut(block, room):
             apart = bool(waiting) and (
                 part.title != waiting[0].title
@@ -106,15 +109,15 @@ def pieces(blocks: Iterable[Block], words: int = WORDS) -> Iterator[Piece]:
         yield _joined(waiting)
 
 
-def _joined(blocks: list[Block]) -> Piece:
+def _joined(blocks: list[TextBlock]) -> Passage:
     first, last = blocks[0], blocks[-1]
     text = "\n".join(block.text for block in blocks)
-    return Piece(text, first.title, place(first.unit, first.first, last.last))
+    return Passage(text, first.title, format_place(first.unit, first.first, last.last))
 
 
-def _cut(block: Block, words: int) -> Iterator[tuple[Block, int]]:
+def _cut(block: TextBlock, words: int) -> Iterator[tuple[TextBlock, int]]:
     """A block in parts of at most so many words, each with its size."""
-    if (whole := size_of(block.text)) <= words:
+    if (whole := embedder_length(block.text)) <= words:
         yield block, whole
         return
     lines = block.text.split("\n")
@@ -123,7 +126,7 @@ def _cut(block: Block, words: int) -> Iterator[tuple[Block, int]]:
         held: list[tuple[int, str]] = []
         size = 0
         for number, line in enumerate(lines, block.first):
-            count = size_of(line)
+            count = embedder_length(line)
             if held and size + count > words:
                 yield from _cut(_of_lines(block, held), words)
                 held, size = [], 0
@@ -134,12 +137,15 @@ def _cut(block: Block, words: int) -> Iterator[tuple[Block, int]]:
             return
         # One by one they fit and together not: the rounding of each.
     for text in _sentences(block.text, words):
-        yield Block(text, block.unit, block.first, block.last, block.title), size_of(text)
+        yield (
+            TextBlock(text, block.unit, block.first, block.last, block.title),
+            embedder_length(text),
+        )
 
 
-def _of_lines(block: Block, held: list[tuple[int, str]]) -> Block:
+def _of_lines(block: TextBlock, held: list[tuple[int, str]]) -> TextBlock:
     text = "\n".join(line for _, line in held)
-    return Block(text, block.unit, held[0][0], held[-1][0], block.title)
+    return TextBlock(text, block.unit, held[0][0], held[-1][0], block.title)
 
 
 def _sentences(text: str, words: int) -> Iterator[str]:
@@ -147,7 +153,7 @@ def _sentences(text: str, words: int) -> Iterator[str]:
     longer run without blanks between characters."""
     start = end = size = 0
     for stop in _ends(text, words):
-        count = size_of(text[end:stop])
+        count = embedder_length(text[end:stop])
         if size and size + count > words:
             yield " ".join(text[start:end].split())
             start, size = end, 0
@@ -161,7 +167,7 @@ def _ends(text: str, words: int) -> Iterator[int]:
     """Where a text may be cut, the ends of what fits by itself."""
     start = 0
     for stop in sentence_ends(text):
-        if size_of(text[start:stop]) <= words:
+        if embedder_length(text[start:stop]) <= words:
             yield stop
         else:
             for word in re.finditer(r"\S+\s*", text[start:stop]):
@@ -170,7 +176,7 @@ def _ends(text: str, words: int) -> Iterator[int]:
 
 
 def _word_ends(word: str, start: int, words: int) -> Iterator[int]:
-    if size_of(word) > words:
+    if embedder_length(word) > words:
         step, at = max(1, words // 8), 0
         while (at := at + step) < len(word):
             if unicodedata.category(word[at])[0] != "M":

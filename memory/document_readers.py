@@ -7,15 +7,15 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..core import MemoryFault, SettingError, decode_text, page_blocks
-from .csv_documents import read_rows
-from .document_parts import Block, titled
+from ..core import MemoryFault, SettingError, decode_text, html_blocks
+from .csv_documents import csv_blocks
+from .document_parts import TextBlock, heading_path
 from .markdown import markdown_blocks
 
-LARGEST = 64 * 1024 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
-def blocks(path: Path) -> list[Block]:
+def read_blocks(path: Path) -> list[TextBlock]:
     """The blocks of a file, by its ending. Raises MemoryFault where it cannot be read (empty,
     damaged, encrypted, too large, no text), SettingError for an unknown ending or a missing
     library."""
@@ -27,9 +27,9 @@ def blocks(path: Path) -> list[Block]:
         )
     try:
         size = path.stat().st_size
-        if size > LARGEST:
+        if size > MAX_FILE_BYTES:
             raise MemoryFault(
-                f"{path}: {size // 2**20} MB; at most {LARGEST // 2**20} MB are read, split it"
+                f"{path}: {size // 2**20} MB; at most {MAX_FILE_BYTES // 2**20} MB are read, split it"
             )
         data = path.read_bytes()
     except OSError as error:
@@ -48,47 +48,47 @@ def _text(data: bytes, path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_text(data: bytes, path: Path) -> Iterator[Block]:
+def read_text(data: bytes, path: Path) -> Iterator[TextBlock]:
     """Paragraphs of plain text, with their lines."""
     yield from _paragraphs(_text(data, path).split("\n"))
 
 
-def read_markdown(data: bytes, path: Path) -> Iterator[Block]:
+def read_markdown(data: bytes, path: Path) -> Iterator[TextBlock]:
     """Paragraphs, lists, code and rows of tables, with their lines and the headings above."""
     yield from markdown_blocks(_text(data, path).split("\n"))
 
 
-def _paragraphs(lines: list[str]) -> Iterator[Block]:
+def _paragraphs(lines: list[str]) -> Iterator[TextBlock]:
     start = 0
     for number, line in enumerate([*lines, ""]):
         if line.strip():
             continue
         if start < number:
             text = "\n".join(held.rstrip() for held in lines[start:number])
-            yield Block(text, "lines", start + 1, number)
+            yield TextBlock(text, "lines", start + 1, number)
         start = number + 1
 
 
-def read_html(data: bytes, path: Path) -> Iterator[Block]:
+def read_html(data: bytes, path: Path) -> Iterator[TextBlock]:
     """Paragraphs of a page, with the headings above them; scripts and styles are left out."""
     above: tuple[str, ...] = ()
-    for found in page_blocks(_text(data, path)):
-        title = titled(found.headings)
+    for found in html_blocks(_text(data, path)):
+        title = heading_path(found.headings)
         if found.headings != above:
             # A heading too long for a title stands there whole as well.
             for text in found.headings:
-                if titled([text]) != text and text not in above:
-                    yield Block(text, "lines", found.first, found.first)
+                if heading_path([text]) != text and text not in above:
+                    yield TextBlock(text, "lines", found.first, found.first)
             above = found.headings
-        yield Block(found.text, "lines", found.first, found.last, title)
+        yield TextBlock(found.text, "lines", found.first, found.last, title)
 
 
-def read_csv(data: bytes, path: Path) -> Iterator[Block]:
+def read_csv(data: bytes, path: Path) -> Iterator[TextBlock]:
     """A row each, as "column: value; ..."; the first row names the columns and is row 1."""
-    yield from read_rows(_text(data, path), path)
+    yield from csv_blocks(_text(data, path), path)
 
 
-def read_pdf(data: bytes, path: Path) -> Iterator[Block]:
+def read_pdf(data: bytes, path: Path) -> Iterator[TextBlock]:
     """A page's text each, in paragraphs. Needs the extra ``documents`` (pypdf)."""
     try:
         from pypdf import PdfReader
@@ -106,7 +106,7 @@ def read_pdf(data: bytes, path: Path) -> Iterator[Block]:
             for paragraph in re.split(r"\n\s*\n", text):
                 lines = " ".join(paragraph.split())
                 if lines:
-                    yield Block(lines, "p.", number, number)
+                    yield TextBlock(lines, "p.", number, number)
     except MemoryFault:
         raise
     except DependencyError as error:
@@ -118,7 +118,7 @@ def read_pdf(data: bytes, path: Path) -> Iterator[Block]:
         raise MemoryFault(f"{path}: cannot be read as a PDF ({type(error).__name__})") from error
 
 
-READERS: dict[str, Callable[[bytes, Path], Iterator[Block]]] = {
+READERS: dict[str, Callable[[bytes, Path], Iterator[TextBlock]]] = {
     ".txt": read_text,
     ".text": read_text,
     ".log": read_text,

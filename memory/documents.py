@@ -16,24 +16,24 @@ from ..core import (
     Record,
     RecordId,
     Time,
-    audience_of,
     canonical,
     digest_text,
+    parse_audience,
 )
-from ..core.text import name_form
-from .document_parts import Piece, pieces
-from .document_readers import blocks
-from .fitting import embedded_rows, text_fault
-from .hiding import contents
-from .logbook import DOCUMENTS, Tail
+from ..core.text import fold_name
+from .document_parts import Passage, split_passages
+from .document_readers import read_blocks
+from .fitting import embed_texts, text_fault
+from .hiding import document_contents
+from .logbook import DOCUMENT_LOG, LogTail
 from .memory import Memory
 
 if TYPE_CHECKING:
-    from .memory import Embedder
+    from .memory import EmbedFunction
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class DocumentImport:
     """What an import did: pieces added, kept as they were, and replaced (no longer recalled)."""
 
     document: str
@@ -43,10 +43,10 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """An import not yet written: its records, and its line of the log (None: no change)."""
 
-    imported: Imported
+    imported: DocumentImport
     records: tuple[Record, ...]
     line: Json
 
@@ -62,7 +62,7 @@ class Documents:
     pieces that moved.
     """
 
-    def __init__(self, memory: Memory, embed: Embedder | None = None) -> None:
+    def __init__(self, memory: Memory, embed: EmbedFunction | None = None) -> None:
         self.memory = memory
         self._embed = embed or memory.embed
 
@@ -75,7 +75,7 @@ class Documents:
         who: AgentId = "",
         audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
-    ) -> Imported:
+    ) -> DocumentImport:
         """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (its file name by
         default), for ``audience`` (empty: everybody).
 
@@ -85,8 +85,8 @@ class Documents:
         if not isinstance(path, str | Path):
             raise MemoryFault(f"{path!r:.60} is no path of a document")
         path = Path(path)
-        texts = pieces_of(path)
-        plan = self.planned(
+        texts = file_passages(path)
+        plan = self.plan_import(
             name or path.name,
             texts,
             at=at,
@@ -98,7 +98,7 @@ class Documents:
         self._write(plan)
         return plan.imported
 
-    def planned(
+    def plan_import(
         self,
         name: str,
         texts: Sequence[tuple[str, str]],
@@ -109,16 +109,16 @@ class Documents:
         audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
         path: str = "",
-    ) -> Plan:
+    ) -> ImportPlan:
         """What an import of these pieces (text, place) would write: for who writes it within
         a step. ``first`` is the number of the first record (the memory's next)."""
-        people = tuple(sorted(audience_of(audience)))
+        people = tuple(sorted(parse_audience(audience)))
         giver = "" if who == self.memory.agent else who
         episode = self._episode(name, giver)
-        before = contents(self.memory.store, self.memory.agent).get(episode, [])
+        before = document_contents(self.memory.store, self.memory.agent).get(episode, [])
         waiting: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
         for number, _ in before:
-            for old in self.memory.there([number]):
+            for old in self.memory.existing_records([number]):
                 waiting.setdefault((old.text, old.audience), []).append(number)
         first = self.memory.next_id if first is None else first
         records: list[Record] = []
@@ -150,13 +150,13 @@ class Documents:
         if held != before:
             digest = digest_text(canonical([list(piece) for piece in texts]))
             line = _line(episode, held, giver=giver, name=name, digest=digest, path=path)
-        return Plan(Imported(episode, added, tuple(kept), gone), tuple(records), line)
+        return ImportPlan(DocumentImport(episode, added, tuple(kept), gone), tuple(records), line)
 
     def _episode(self, name: str, giver: AgentId) -> str:
         """What somebody's document of this name is called here: as before, else by a name that
         no other document ever had."""
         known = self._known()
-        wanted = (name_form(giver), name)
+        wanted = (fold_name(giver), name)
         if (old := next((e for e, whose in known.items() if whose == wanted), None)) is not None:
             return old
         called = f"{name} of {giver}" if giver else name
@@ -166,47 +166,49 @@ class Documents:
     def _known(self) -> dict[str, tuple[str, str]]:
         """Giver and name of every document that was ever taken in, by what it is called."""
         memory, found = self.memory, dict[str, tuple[str, str]]()
-        for entry in Tail.of(DOCUMENTS, memory.store, memory.agent).entries:
+        for entry in LogTail.up_to_date(DOCUMENT_LOG, memory.store, memory.agent).entries:
             body = entry.body
-            if not body or (memory.step is not None and entry.step > memory.step):
+            if not body or (memory.as_of_step is not None and entry.step > memory.as_of_step):
                 continue
             if "giver" in body:
                 giver = body["giver"]
             elif body["document"] in found:
                 continue
             else:  # Before there were labels the records alone said who gave it.
-                giver = next((memory.kept(number).who for number, _ in body["records"]), "")
+                giver = next(
+                    (memory.stored_record(number).who for number, _ in body["records"]), ""
+                )
                 giver = "" if giver == memory.agent else giver
-            found[body["document"]] = (name_form(giver), body.get("name", body["document"]))
+            found[body["document"]] = (fold_name(giver), body.get("name", body["document"]))
         return found
 
     def remove(self, name: str) -> tuple[RecordId, ...]:
         """Take a document out of recall; returns its records, which stay in the file."""
         if wrong := text_fault("name", name):
             raise MemoryFault(f"memory of {self.memory.agent}: {wrong}")
-        records = contents(self.memory.store, self.memory.agent).get(name)
+        records = document_contents(self.memory.store, self.memory.agent).get(name)
         if not records:
             known = ", ".join(self.names()) or "none"
             raise MemoryFault(
                 f"memory of {self.memory.agent}: no document '{name}'; there are: {known}"
             )
-        self._write(Plan(Imported(name, (), (), ()), (), _line(name, ())))
+        self._write(ImportPlan(DocumentImport(name, (), (), ()), (), _line(name, ())))
         return tuple(number for number, _ in records)
 
     def names(self) -> tuple[str, ...]:
         """The documents there are, in order of name."""
-        held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
+        held = document_contents(self.memory.store, self.memory.agent, step=self.memory.as_of_step)
         return tuple(sorted(name for name, records in held.items() if records))
 
-    def known(self, name: str) -> bool:
+    def was_imported(self, name: str) -> bool:
         """Whether a document of this name, the owner's own, was ever taken in, also one removed
         since."""
         return ("", name) in self._known().values()
 
-    def pieces(self, name: str) -> tuple[Record, ...]:
+    def passages(self, name: str) -> tuple[Record, ...]:
         """A document's pieces in their order."""
-        held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
-        return self.memory.there([number for number, _ in held.get(name, [])])
+        held = document_contents(self.memory.store, self.memory.agent, step=self.memory.as_of_step)
+        return self.memory.existing_records([number for number, _ in held.get(name, [])])
 
     def cite(self, record: Record) -> str:
         """Where a record stands: "handbook.pdf, p. 3".
@@ -218,32 +220,32 @@ class Documents:
             raise MemoryFault(
                 f"memory of {self.memory.agent}: record {record.id} is of no document"
             )
-        held = contents(self.memory.store, self.memory.agent, step=self.memory.step)
+        held = document_contents(self.memory.store, self.memory.agent, step=self.memory.as_of_step)
         places = dict(held.get(record.episode, []))
         return f"{record.episode}, {places.get(record.id, record.source)}"
 
-    def _write(self, plan: Plan) -> None:
+    def _write(self, plan: ImportPlan) -> None:
         if plan.line is None:
             return
         memory, records = self.memory, plan.records
         vectors = None
         if self._embed and records:
-            rows = embedded_rows(self._embed, [record.text for record in records])
+            rows = embed_texts(self._embed, [record.text for record in records])
             vectors = {record.id: row for record, row in zip(records, rows)}
-        step = memory.shelf.last_step
+        step = memory.index.last_step
         with memory.store.transaction():
             memory.add(records, vectors, step=step)
-            DOCUMENTS.append(memory.store, memory.agent, plan.line, step=step)
+            DOCUMENT_LOG.append(memory.store, memory.agent, plan.line, step=step)
 
 
-def pieces_of(path: Path | str) -> tuple[tuple[str, str], ...]:
+def file_passages(path: Path | str) -> tuple[tuple[str, str], ...]:
     """The pieces of a file, each with its place. Raises as ``Documents.add`` does."""
-    return tuple((_full(piece), piece.place) for piece in pieces(blocks(Path(path))))
+    return tuple((_full(piece), piece.place) for piece in split_passages(read_blocks(Path(path))))
 
 
 def document_input(path: Path | str, to: AgentId, name: str = "") -> Input:
     """What a simulation is given so that an agent reads a file."""
-    texts = [list(each) for each in pieces_of(path)]
+    texts = [list(each) for each in file_passages(path)]
     return Input(kind="document", to=to, text=name or Path(path).name, fields={"pieces": texts})
 
 
@@ -251,6 +253,6 @@ def _line(episode: str, held: Sequence[tuple[RecordId, str]], **more: str) -> di
     return {"document": episode, "records": [list(each) for each in held], **more}
 
 
-def _full(piece: Piece) -> str:
+def _full(piece: Passage) -> str:
     # The headings travel with the text: they often hold the word that is asked for.
     return f"{piece.title}\n{piece.text}" if piece.title else piece.text

@@ -6,7 +6,7 @@ from functools import cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING
 
-from ..core import Record, canonical, repaired, time_fault, to_json
+from ..core import Record, canonical, replace_surrogates, time_error, to_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -19,7 +19,7 @@ DAMAGED = "gone:damaged"
 def body_of(record: Record) -> str:
     """The canonical JSON of a record, as ``canonical(to_json(record))`` gives it, faster."""
     body = _plain_body(record)
-    return body if body.isascii() else repaired(body)
+    return body if body.isascii() else replace_surrogates(body)
 
 
 def _plain_body(record: Record) -> str:
@@ -46,7 +46,7 @@ def _plain_body(record: Record) -> str:
 
 
 @cache
-def reader() -> TypeAdapter[Record]:
+def record_adapter() -> TypeAdapter[Record]:
     """What reads a body."""
     from pydantic import TypeAdapter
 
@@ -55,12 +55,12 @@ def reader() -> TypeAdapter[Record]:
 
 def read_body(body: str | bytes) -> Record:
     """The record of a body. Raises ValueError when it is none."""
-    record = reader().validate_json(body)
+    record = record_adapter().validate_json(body)
     if record.created.tzinfo is not None or (record.until and record.until.tzinfo is not None):
-        raise ValueError(time_fault(record.created) or time_fault(record.until))
+        raise ValueError(time_error(record.created) or time_error(record.until))
     return record
 
 
-def gone(record: Record) -> bool:
+def is_erased(record: Record) -> bool:
     """Whether only the number is left of a record: forgotten, or lost to damage."""
     return not record.text and record.source in (FORGOTTEN, DAMAGED)

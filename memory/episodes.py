@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import Cue, Hit
-from .fitting import row_of
-from .lexical import Lexical, saturated, weight
-from .matching import K1, Match, asked_words, explained, match
-from .scene import Scene
-from .scoring import best, scaled
+from .fitting import as_vector
+from .lexical import LexicalIndex, inverse_document_frequency, saturated_frequency
+from .matching import K1, HybridMatch, explanation, match_candidates, query_words
+from .scene import RecallQuery
+from .scoring import min_max_scale, top_positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
 
 B = 0.75
-EVIDENCE = 3  # records shown of each episode
+EVIDENCE_LIMIT = 3  # records shown of each episode
 # Fitted on LoCoMo's conversations 1 and 2 and rounded; docs/memory.md has what each adds.
 # Each part is min-max scaled over the episodes, only nearness in time is not.
 WEIGHTS = {
@@ -52,17 +52,17 @@ class EpisodeHit:
     hits: tuple[Hit, ...]
 
 
-def episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHit, ...]:
+def search_episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHit, ...]:
     """The ``cue.limit`` best episodes, best first; see ``Memory.episodes``."""
-    query = None if vector is None else row_of(vector, "the cue")
-    scene = Scene.of(memory, cue, query, {})
+    query = None if vector is None else as_vector(vector, "the cue")
+    scene = RecallQuery.for_cue(memory, cue, query, {})
     shelf, count, places = scene.shelf, scene.count, scene.candidates()
     if not len(places):
         return ()
-    found = match(shelf, places, query, cue, count)
+    found = match_candidates(shelf, places, query, cue, count)
     index = shelf.lexical
-    asked = asked_words(index, cue)
-    groups = Groups(found, index)
+    asked = query_words(index, cue)
+    groups = EpisodeGroups(found, index)
     parts = groups.parts()
     score = np.zeros(len(groups.numbers))
     for name, part in parts.items():
@@ -75,23 +75,23 @@ def episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHi
             hits=tuple(
                 Hit(
                     record=shelf.records[int(places[place])],
-                    score=float(found.fit[place]),
+                    score=float(found.score[place]),
                     recency=0.0,
                     importance=0.0,
-                    relevance=float(found.fit[place]),
-                    **explained(found, index, int(place), asked),
+                    relevance=float(found.score[place]),
+                    **explanation(found, index, int(place), asked),
                 )
-                for place in groups.top(group, EVIDENCE)
+                for place in groups.top_records(group, EVIDENCE_LIMIT)
             ),
         )
-        for group in best(score, cue.limit)
+        for group in top_positions(score, cue.limit)
     )
 
 
-class Groups:
+class EpisodeGroups:
     """The candidates of a match by episode, in order of the episodes' first records."""
 
-    def __init__(self, found: Match, index: Lexical) -> None:
+    def __init__(self, found: HybridMatch, index: LexicalIndex) -> None:
         self._found = found
         self._index = index
         # Every candidate's episode as a number from 0.
@@ -112,18 +112,18 @@ class Groups:
         """What the score is made of, an array over the episodes each."""
         found, words = self._found, [word for word in self._found.query if word >= 0]
         pairs = [pair for pair in pairwise(found.query) if min(pair) >= 0]
-        own = np.where(found.said, found.fused, 0.0)
+        own = np.where(found.by_named_speaker, found.fused, 0.0)
         close = np.zeros(self._size)
-        np.maximum.at(close, self._of, found.close)
+        np.maximum.at(close, self._of, found.time_proximity)
         raw = {
             "words": self._bm25(Counter(words), self._index.postings),
             "phrases": self._bm25(Counter(pairs), self._index.phrase),
-            "cover": self._best(found.cover, 1),
-            "meaning": self._best(found.meaning, 3),
-            "best": self._best(found.fused, 1),
-            "speaker": self._best(own, 1),
+            "cover": self._mean_of_best(found.coverage, 1),
+            "meaning": self._mean_of_best(found.context_cosine, 3),
+            "best": self._mean_of_best(found.fused, 1),
+            "speaker": self._mean_of_best(own, 1),
         }
-        return {name: scaled(part, 0.0) for name, part in raw.items()} | {"time": close}
+        return {name: min_max_scale(part, 0.0) for name, part in raw.items()} | {"time": close}
 
     def _bm25(self, asked: Counter[Any], postings: Callable[..., tuple[Places, Floats]]) -> Floats:
         """BM25 with the episodes as documents."""
@@ -134,11 +134,13 @@ class Groups:
         for one, times in asked.items():
             places, counts = postings(one, self._found.keep)
             sums = np.bincount(where[places], weights=counts, minlength=self._size)
-            rarity = times * weight(self._size, int((sums > 0).sum()))
-            found += rarity * saturated(sums.astype(np.float64), self._lengths, mean, K1, B)
+            rarity = times * inverse_document_frequency(self._size, int((sums > 0).sum()))
+            found += rarity * saturated_frequency(
+                sums.astype(np.float64), self._lengths, mean, K1, B
+            )
         return found
 
-    def _best(self, values: Floats, count: int) -> Floats:
+    def _mean_of_best(self, values: Floats, count: int) -> Floats:
         """The mean of the ``count`` highest values of each episode (of all, if it has less)."""
         order = np.lexsort((-values, self._of))
         sums, taken = np.zeros(self._size), np.minimum(self._sizes, count)
@@ -147,7 +149,7 @@ class Groups:
             sums[has] += values[order[self._first[has] + rank]]
         return sums / taken
 
-    def top(self, group: int, count: int) -> Places:
+    def top_records(self, group: int, count: int) -> Places:
         """The best ``count`` candidates of an episode, best first, by the fit."""
         members = np.flatnonzero(self._of == group)
-        return members[best(self._found.fit[members], count)]
+        return members[top_positions(self._found.score[members], count)]

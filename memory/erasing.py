@@ -8,59 +8,63 @@ from dataclasses import dataclass, field
 
 from ..core import AgentId, Json, RecordId
 from ..store import Store
-from .callbook import CallBook
-from .claims import Claims
-from .hiding import folds
-from .logbook import DOCUMENTS, FOLDS, NOTES, Tail
+from .callbook import ToolCallLog
+from .claims import Facts
+from .hiding import summaries_in_force
+from .logbook import DOCUMENT_LOG, NOTE_LOG, SUMMARY_LOG, LogTail
 from .memory import Memory
 from .notebook import Notes
-from .person_names import Person
+from .person_names import PersonMatcher
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
+class ErasureRequest:
     """Whom to erase, from whose memories, and which records of each are going; ``mentions``:
     whatever names them goes too. ``left`` takes what could not be erased, or must be known of
     what was, in words."""
 
-    whom: Person
+    person: PersonMatcher
     agents: tuple[AgentId, ...]
     mentions: bool
     records: dict[AgentId, frozenset[RecordId]]
-    left: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def named(self) -> Callable[[str], bool]:
         """Whether a text goes since it names them."""
-        return self.whom.named_in if self.mentions else (lambda text: False)
+        return self.person.is_named_in if self.mentions else (lambda text: False)
 
 
-def erase_claims(store: Store, erasure: Erasure) -> int:
+def erase_claims(store: Store, erasure: ErasureRequest) -> int:
     """Empty the statements that were said by the person, are for them, or rest on records
     that are going (with ``mentions`` also those about them); returns how many."""
     return sum(
-        Claims(Memory(store, agent)).erase(
+        Facts(Memory(store, agent)).erase(
             erasure.records.get(agent, ()),
-            erasure.whom.name,
+            erasure.person.name,
             mentions=erasure.mentions,
-            others=erasure.whom.others,
+            others=erasure.person.others,
         )
         for agent in erasure.agents
     )
 
 
-def erase_documents(store: Store, erasure: Erasure) -> int:
+def erase_documents(store: Store, erasure: ErasureRequest) -> int:
     """Empty the lines on documents that the person gave or of which records are going, and write
     the lines anew for those of which some stay (with ``mentions`` a name or a place in it that
     names them is left out); returns how many lines."""
     count, named = 0, erasure.named()
     for agent in erasure.agents:
         going = set(erasure.records.get(agent, ()))
-        bodies = {e.n: e.body for e in Tail.of(DOCUMENTS, store, agent).entries if e.body}
+        bodies = {
+            e.n: e.body for e in LogTail.up_to_date(DOCUMENT_LOG, store, agent).entries if e.body
+        }
         theirs = {
-            b["document"] for b in bodies.values() if erasure.whom.is_name(b.get("giver", ""))
+            b["document"]
+            for b in bodies.values()
+            if erasure.person.matches_name(b.get("giver", ""))
         }
         kept = {
-            n: None if body["document"] in theirs else _document_kept(body, going, named)
+            n: None if body["document"] in theirs else _document_line_left(body, going, named)
             for n, body in bodies.items()
         }
         stay = {body["document"] for body in kept.values() if body and body["records"]}
@@ -70,15 +74,15 @@ def erase_documents(store: Store, erasure: Erasure) -> int:
                 first.setdefault(body["document"], n)
         # All later lines on such a document are written anew behind it: the last one counts.
         lines = [n for n, body in bodies.items() if n >= first.get(body["document"], n + 1)]
-        DOCUMENTS.erase(store, agent, lines)
+        DOCUMENT_LOG.erase(store, agent, lines)
         for n in lines:
             if kept[n] and bodies[n]["document"] in stay:
-                DOCUMENTS.append(store, agent, kept[n], step=_last(store, agent))
+                DOCUMENT_LOG.append(store, agent, kept[n], step=_last_step(store, agent))
         count += len(lines)
     return count
 
 
-def _document_kept(
+def _document_line_left(
     body: dict[str, Json], going: set[RecordId], named: Callable[[str], bool]
 ) -> Json:
     """What stays of a line on a document; None for nothing."""
@@ -94,7 +98,7 @@ def _document_kept(
     return kept
 
 
-def erase_folds(store: Store, erasure: Erasure) -> int:
+def erase_summaries(store: Store, erasure: ErasureRequest) -> int:
     """Unfold every summary that tells of a record that is going, so that the others it stands
     for are recalled themselves, and empty the line that says why it was made (with
     ``mentions`` also lines that name them); returns how many summaries came apart. The
@@ -103,9 +107,9 @@ def erase_folds(store: Store, erasure: Erasure) -> int:
     named = erasure.named()
     for agent in erasure.agents:
         going = set(erasure.records.get(agent, ()))
-        held = folds(store, agent)
+        held = summaries_in_force(store, agent)
         lines, instead = [], []
-        for entry in Tail.of(FOLDS, store, agent).entries:
+        for entry in LogTail.up_to_date(SUMMARY_LOG, store, agent).entries:
             if not entry.body or "unfold" in entry.body:
                 continue
             summary = entry.body["summary"]
@@ -117,71 +121,81 @@ def erase_folds(store: Store, erasure: Erasure) -> int:
                 gone = {"unfold": summary, "at": entry.body["at"]}
                 instead.append(gone if apart else {**entry.body, "why": ""})
                 count += apart
-        FOLDS.erase(store, agent, lines)
+        SUMMARY_LOG.erase(store, agent, lines)
         for line in instead:
-            FOLDS.append(store, agent, line, step=_last(store, agent))
+            SUMMARY_LOG.append(store, agent, line, step=_last_step(store, agent))
     return count
 
 
-def erase_calls(store: Store, erasure: Erasure) -> int:
+def erase_calls(store: Store, erasure: ErasureRequest) -> int:
     """Drop the calls and the waiting talks of the person, and those that rest on their words
     (with ``mentions`` also those that name them); returns how many. A call of somebody else's
     that was begun and has no receipt stays, so that it is not made twice unasked."""
-    return CallBook(store).erase(erasure.agents, erasure.whom, erasure.named(), erasure.left)
+    return ToolCallLog(store).erase(
+        erasure.agents, erasure.person, erasure.named(), erasure.remarks
+    )
 
 
-def erase_notes(store: Store, erasure: Erasure) -> int:
+def erase_notes(store: Store, erasure: ErasureRequest) -> int:
     """Empty the notes that were written for the person or of their words (with ``mentions`` also
     those that name them); returns how many lines. A note that is for others too is theirs only
     from then on."""
     count = 0
     for agent in erasure.agents:
-        entries = [entry for entry in Tail.of(NOTES, store, agent).entries if entry.body]
+        entries = [
+            entry for entry in LogTail.up_to_date(NOTE_LOG, store, agent).entries if entry.body
+        ]
         lines = [entry.n for entry in entries if _note_goes(entry.body or {}, erasure)]
-        shared = [e for e in entries if e.n not in lines and _for_them(e.body or {}, erasure.whom)]
+        shared = [
+            e for e in entries if e.n not in lines and _is_for_person(e.body or {}, erasure.person)
+        ]
         held = {n for n, _ in Notes(Memory(store, agent)).lines.values()}
-        NOTES.erase(store, agent, [*lines, *(entry.n for entry in shared)])
+        NOTE_LOG.erase(store, agent, [*lines, *(entry.n for entry in shared)])
         for entry in shared:
             body = entry.body or {}
             if entry.n in held:
-                people = [name for name in body["audience"] if not erasure.whom.is_name(name)]
+                people = [
+                    name for name in body["audience"] if not erasure.person.matches_name(name)
+                ]
                 line = {**body, "audience": people}
-                NOTES.append(store, agent, line, step=max(entry.step, _last(store, agent)))
+                NOTE_LOG.append(store, agent, line, step=max(entry.step, _last_step(store, agent)))
         count += len(lines)
     return count
 
 
-def _for_them(body: dict[str, Json], whom: Person) -> bool:
-    return any(map(whom.is_name, body.get("audience", ())))
+def _is_for_person(body: dict[str, Json], whom: PersonMatcher) -> bool:
+    return any(map(whom.matches_name, body.get("audience", ())))
 
 
-def _note_goes(body: dict[str, Json], erasure: Erasure) -> bool:
-    whom, people = erasure.whom, body.get("audience", ())
+def _note_goes(body: dict[str, Json], erasure: ErasureRequest) -> bool:
+    whom, people = erasure.person, body.get("audience", ())
     texts = (str(body.get(part, "")) for part in ("note", "removed", "text"))
-    alone = bool(people) and all(map(whom.is_name, people))
-    theirs = whom.is_name(body["person"]) or any(map(whom.is_source, body.get("sources", ())))
+    alone = bool(people) and all(map(whom.matches_name, people))
+    theirs = whom.matches_name(body["person"]) or any(
+        map(whom.matches_source, body.get("sources", ()))
+    )
     return alone or theirs or any(map(erasure.named(), texts))
 
 
-def erase_texts(store: Store, erasure: Erasure) -> int:
+def erase_texts(store: Store, erasure: ErasureRequest) -> int:
     """Drop the shared texts that name the person; in a file without a journal nothing refers to
     them. Returns how many."""
-    whom = erasure.whom
+    whom = erasure.person
     rows = store.rows("SELECT digest, text FROM texts")
-    gone = [(mark,) for mark, text in rows if whom.named_in(text)]
+    gone = [(mark,) for mark, text in rows if whom.is_named_in(text)]
     store.executemany("DELETE FROM texts WHERE digest = ?", gone)
     return len(gone)
 
 
-def _last(store: Store, agent: AgentId) -> int:
-    return Memory(store, agent).shelf.last_step
+def _last_step(store: Store, agent: AgentId) -> int:
+    return Memory(store, agent).index.last_step
 
 
-ERASERS: dict[str, Callable[[Store, Erasure], int]] = {
+ERASERS: dict[str, Callable[[Store, ErasureRequest], int]] = {
     "calls": erase_calls,
     "claims": erase_claims,
     "documents": erase_documents,
-    "folds": erase_folds,
+    "folds": erase_summaries,
     "notes": erase_notes,
     "texts": erase_texts,
 }

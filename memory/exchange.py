@@ -20,17 +20,37 @@ from ..core import (
     canonical,
     from_json,
     read_text_file,
-    time_fault,
+    time_error,
     to_json,
 )
-from .claim import visible
-from .encoding import gone
-from .fitting import LARGEST, export_file, number_fault, record_fault, row_fault, step_fault
-from .ledger import Entry, entry_fault, read_entries, read_quarantine, write_entry
+from .claim import is_visible
+from .encoding import is_erased
+from .fitting import (
+    MAX_INTEGER,
+    atomic_export,
+    number_fault,
+    record_fault,
+    step_fault,
+    vector_fault,
+)
+from .ledger import (
+    AuditEntry,
+    audit_entry_fault,
+    read_audit_log,
+    read_quarantined,
+    write_audit_entry,
+)
 from .line_checks import line_fault, record_numbers
-from .logbook import BESIDE, Tail
+from .logbook import AUXILIARY_LOGS, LogTail
 from .memory import Memory
-from .table import Row, Touch, read_rows, read_touches, unlabelled, write_unlabelled
+from .table import (
+    RecordAccess,
+    StoredRecord,
+    read_accesses,
+    read_records,
+    unlabelled_count,
+    write_unlabelled_count,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +58,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class AuxiliaryLine:
     """A line of claims, documents, folds or notes."""
 
     step: int
@@ -46,8 +66,8 @@ class Beside:
     body: dict[str, Any] | None
 
 
-Item: TypeAlias = Row | Touch | Entry | Beside
-_BOOKS = {book.part: book for book in BESIDE}
+ExportItem: TypeAlias = StoredRecord | RecordAccess | AuditEntry | AuxiliaryLine
+_LOGS = {book.part: book for book in AUXILIARY_LOGS}
 
 
 def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> int:
@@ -62,7 +82,7 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
     numbered from 1.
     """
     count = 0
-    with export_file(path) as part, part.open("w", encoding="utf-8") as out:
+    with atomic_export(path) as part, part.open("w", encoding="utf-8") as out:
         for line in _lines(memory, person):
             out.write(canonical(line) + "\n")
             count += 1
@@ -70,29 +90,29 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 
 
 def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
-    until, before = memory.step, unlabelled(memory.store, memory.agent)
-    visible((), person)  # refuses what is no name
-    rows = read_rows(memory.store, memory.agent)
-    items: list[Item] = [replace(row, labelled=row.record.id > before) for row in rows]
+    until, before = memory.as_of_step, unlabelled_count(memory.store, memory.agent)
+    is_visible((), person)  # refuses what is no name
+    rows = read_records(memory.store, memory.agent)
+    items: list[ExportItem] = [replace(row, labelled=row.record.id > before) for row in rows]
     if person:
         # Numbers, logs and accesses of what is not theirs would tell of it too.
-        held = (item for item in items if isinstance(item, Row))
-        items = list(_renumbered([row for row in held if _theirs(row, person)], memory))
+        held = (item for item in items if isinstance(item, StoredRecord))
+        items = list(_renumbered([row for row in held if _is_visible_to(row, person)], memory))
     else:
-        items += read_touches(memory.store, memory.agent)
-        items += read_entries(memory.store, memory.agent)
-        for book in BESIDE:
+        items += read_accesses(memory.store, memory.agent)
+        items += read_audit_log(memory.store, memory.agent)
+        for book in AUXILIARY_LOGS:
             lines = book.read(memory.store, memory.agent)
-            items += [Beside(line.step, book.part, line.body) for line in lines]
+            items += [AuxiliaryLine(line.step, book.part, line.body) for line in lines]
     # Stable: within a step the records come before the accesses, as a commit writes them.
     for item in sorted(items, key=lambda item: item.step):
         if until is not None and item.step > until:
             return
-        if isinstance(item, Touch):
+        if isinstance(item, RecordAccess):
             yield {"step": item.step, "at": item.at.isoformat(), "touch": list(item.records)}
-        elif isinstance(item, Entry):
+        elif isinstance(item, AuditEntry):
             yield {"step": item.step, "log": item.what, "data": item.data}
-        elif isinstance(item, Beside):
+        elif isinstance(item, AuxiliaryLine):
             yield {"step": item.step, "book": item.part, "line": item.body}
         else:
             packed = None if item.vector is None else base64.b64encode(item.vector).decode()
@@ -102,7 +122,7 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
             yield {"step": item.step, "record": record, "vector": packed}
 
 
-def _renumbered(rows: Sequence[Row], memory: Memory) -> Iterator[Row]:
+def _renumbered(rows: Sequence[StoredRecord], memory: Memory) -> Iterator[StoredRecord]:
     """The rows numbered from 1, resting on those among them alone, each with the sources that it
     has of all: a gap, and how much a record rests on, would tell of others."""
     numbers = {row.record.id: number for number, row in enumerate(rows, 1)}
@@ -122,8 +142,8 @@ def _renumbered(rows: Sequence[Row], memory: Memory) -> Iterator[Row]:
         yield replace(row, record=record)
 
 
-def _theirs(row: Row, person: AgentId) -> bool:
-    return visible(row.record.audience, person) and not gone(row.record)
+def _is_visible_to(row: StoredRecord, person: AgentId) -> bool:
+    return is_visible(row.record.audience, person) and not is_erased(row.record)
 
 
 def import_lines(memory: Memory, path: Path | str) -> int:
@@ -132,36 +152,42 @@ def import_lines(memory: Memory, path: Path | str) -> int:
     it."""
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
-    beside = [book.part for book in BESIDE if Tail.of(book, memory.store, memory.agent).entries]
-    if beside or memory.log:
-        held = ", ".join([*beside, *(["a log"] if memory.log else [])])
+    beside = [
+        book.part
+        for book in AUXILIARY_LOGS
+        if LogTail.up_to_date(book, memory.store, memory.agent).entries
+    ]
+    if beside or memory.audit_log:
+        held = ", ".join([*beside, *(["a log"] if memory.audit_log else [])])
         raise MemoryFault(
             f"memory of {memory.agent}: holds {held} already, whose numbers the lines would "
             "shift; import into a new one"
         )
     items = read_lines(path)
-    old = [item.record.id for item in items if isinstance(item, Row) and not item.labelled]
+    old = [item.record.id for item in items if isinstance(item, StoredRecord) and not item.labelled]
     with memory.store.transaction():
         if old:
-            write_unlabelled(memory.store, memory.agent, max(old))
-            memory.shelf.origins.before = max(old)
+            write_unlabelled_count(memory.store, memory.agent, max(old))
+            memory.index.record_sources.unlabelled_count = max(old)
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)
-            rows = [item for item in batch if isinstance(item, Row)]
-            vectors = {row.record.id: _unpacked(row) for row in rows if row.vector is not None}
+            rows = [item for item in batch if isinstance(item, StoredRecord)]
+            vectors = {
+                row.record.id: _decoded_vector(row) for row in rows if row.vector is not None
+            }
             memory.add([row.record for row in rows], vectors, step=step)
             for item in batch:
-                if isinstance(item, Touch):
-                    memory.touch(item.records, step=step, at=item.at)
-                elif isinstance(item, Entry):
-                    write_entry(memory.store, memory.agent, item)
-                elif isinstance(item, Beside):
-                    _BOOKS[item.part].append(memory.store, memory.agent, item.body, step=step)
-    memory.shelf.distrust(read_quarantine(memory.store, memory.agent))
+                if isinstance(item, RecordAccess):
+                    memory.mark_accessed(item.records, step=step, at=item.at)
+                elif isinstance(item, AuditEntry):
+                    write_audit_entry(memory.store, memory.agent, item)
+                elif isinstance(item, AuxiliaryLine):
+                    _LOGS[item.part].append(memory.store, memory.agent, item.body, step=step)
+    memory.index.set_quarantined(read_quarantined(memory.store, memory.agent))
     return len(items)
 
 
-def read_lines(path: Path | str) -> list[Item]:
+def read_lines(path: Path | str) -> list[ExportItem]:
     """The lines of a file that ``export_lines`` wrote, checked. Raises MemoryFault as
     ``import_lines`` does."""
     if not isinstance(path, str | Path):
@@ -175,7 +201,7 @@ def read_lines(path: Path | str) -> list[Item]:
     return items
 
 
-def _item(line: str, number: int, source: Path) -> Item:
+def _item(line: str, number: int, source: Path) -> ExportItem:
     """What a line holds. Raises MemoryFault unless it can be read again once it is written."""
     try:
         item = _read(json.loads(line))
@@ -187,38 +213,40 @@ def _item(line: str, number: int, source: Path) -> Item:
     return item
 
 
-def _read(data: Json) -> Item:
+def _read(data: Json) -> ExportItem:
     if not isinstance(data, dict):
         raise TypeError(f"a {type(data).__name__} instead of an object")
     step = data["step"]
     if "touch" in data:
-        return Touch(tuple(data["touch"]), step, datetime.fromisoformat(data["at"]))
+        return RecordAccess(tuple(data["touch"]), step, datetime.fromisoformat(data["at"]))
     if "book" in data:
-        if data["book"] not in _BOOKS:
-            raise ValueError(f"unknown book {data['book']!r}; known: {', '.join(_BOOKS)}")
-        return Beside(step, data["book"], data["line"])
+        if data["book"] not in _LOGS:
+            raise ValueError(f"unknown book {data['book']!r}; known: {', '.join(_LOGS)}")
+        return AuxiliaryLine(step, data["book"], data["line"])
     if "log" in data:
-        return Entry(step, data["log"], data["data"])
+        return AuditEntry(step, data["log"], data["data"])
     packed = data["vector"]
     vector = None if packed is None else base64.b64decode(packed, validate=True)
-    return Row(from_json(Record, data["record"]), step, vector, "sources" in data["record"])
+    return StoredRecord(
+        from_json(Record, data["record"]), step, vector, "sources" in data["record"]
+    )
 
 
-def _fault_in(item: Item) -> str:
+def _fault_in(item: ExportItem) -> str:
     """What is wrong with a line by itself."""
-    if isinstance(item, Touch):
-        numbers = (number_fault(number, LARGEST) for number in item.records)
-        return time_fault(item.at) or next(filter(None, numbers), "")
-    if isinstance(item, Beside):
+    if isinstance(item, RecordAccess):
+        numbers = (number_fault(number, MAX_INTEGER) for number in item.records)
+        return time_error(item.at) or next(filter(None, numbers), "")
+    if isinstance(item, AuxiliaryLine):
         return line_fault(item.part, item.body)
-    if isinstance(item, Entry):
-        return entry_fault(item)
+    if isinstance(item, AuditEntry):
+        return audit_entry_fault(item)
     if item.vector is not None and len(item.vector) % 4:
         return f"its vector has {len(item.vector)} bytes, no multiple of 4"
     return record_fault(item.record, item.record.id)
 
 
-def _check_order(items: Sequence[Item], source: Path) -> None:
+def _check_order(items: Sequence[ExportItem], source: Path) -> None:
     """Refuse lines that do not follow from those before them: steps go forward, records are
     numbered on, and what names a record comes after it or in its step."""
     import numpy as np
@@ -228,16 +256,16 @@ def _check_order(items: Sequence[Item], source: Path) -> None:
         wrong = "" if item.step >= step else f"step {item.step} lies before step {step}"
         step = item.step
         named: Iterable[RecordId] = ()
-        if isinstance(item, Row):
+        if isinstance(item, StoredRecord):
             wrong = wrong or record_fault(item.record, count + 1)
             if item.vector is not None:
                 row = np.frombuffer(item.vector, "<f4")
-                wrong = wrong or row_fault(row, columns)
+                wrong = wrong or vector_fault(row, columns)
                 columns = row.size
             count += 1
-        elif isinstance(item, Touch):
+        elif isinstance(item, RecordAccess):
             named = item.records
-        elif isinstance(item, Beside):
+        elif isinstance(item, AuxiliaryLine):
             named = record_numbers(item.part, item.body)
         if not wrong and (late := [n for n in named if n > count]):
             wrong = f"it names records {late[:9]} that do not come before it"
@@ -245,7 +273,7 @@ def _check_order(items: Sequence[Item], source: Path) -> None:
             raise MemoryFault(f"{source}: line {number} is no memory record ({wrong})")
 
 
-def _unpacked(row: Row) -> NDArray[np.float32]:
+def _decoded_vector(row: StoredRecord) -> NDArray[np.float32]:
     import numpy as np
 
     return np.frombuffer(row.vector or b"", "<f4")

@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import Hit, Record
-from .making import made
-from .scoring import fading
+from .making import construct_many
+from .scoring import recency_decay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .standing import Standing
+    from .standing import RecallCache
 
-    Ints = NDArray[np.int64]
+    Positions = NDArray[np.int64]
     Floats = NDArray[np.float64]
-    Ends = tuple[Floats, Floats]
+    SegmentBounds = tuple[Floats, Floats]
 
 
-def cosines_of(
-    stands: list[Standing], queries: NDArray[np.float32], places: Ints, cuts: Ints
+def exact_cosines(
+    stands: list[RecallCache], queries: NDArray[np.float32], places: Positions, cuts: Positions
 ) -> Floats:
     """Exact cosines of each mind's ``places[cuts[i]:cuts[i + 1]]`` with its query."""
     found = np.empty(len(places), np.float32)
     spans = zip(cuts[:-1].tolist(), cuts[1:].tolist())
     for stand, query, (start, stop) in zip(stands, queries, spans, strict=True):
-        rows = stand.shelf.index.rows_of.take(places[start:stop])
+        rows = stand.shelf.vectors.blocks.take(places[start:stop])
         np.vecdot(rows, query, out=found[start:stop])
     return found.astype(np.float64)
 
 
-def ends_of(values: Floats, cuts: Ints) -> Ends:
+def segment_bounds(values: Floats, cuts: Positions) -> SegmentBounds:
     """The least and the largest of each mind's values; 0 for a scene without any."""
     full = np.diff(cuts) > 0
     low, high = np.zeros(len(full)), np.zeros(len(full))
@@ -43,14 +43,14 @@ def ends_of(values: Floats, cuts: Ints) -> Ends:
     return low, high
 
 
-def finish(
-    stands: list[Standing],
+def exact_rescore(
+    stands: list[RecallCache],
     queries: NDArray[np.float32],
     at: Floats,
-    places: Ints,
-    cuts: Ints,
+    places: Positions,
+    cuts: Positions,
     limits: list[int],
-    alike: Ends,
+    alike: SegmentBounds,
 ) -> list[tuple[Hit, ...]]:
     """The hits of each mind, whose likely records are ``places[cuts[i]:cuts[i + 1]]``, asked
     ``at``, by its least and largest cosine, ``alike``; all rules have one decay. The numbers
@@ -60,16 +60,16 @@ def finish(
     spans = list(zip(cuts[:-1].tolist(), cuts[1:].tolist()))
     for stand, (start, stop) in zip(stands, spans, strict=True):
         stand.columns.take(places[start:stop], 0, columns[start:stop], "clip")
-    exact = cosines_of(stands, queries, places, cuts)
+    exact = exact_cosines(stands, queries, places, cuts)
     rules = [stand.rules for stand in stands]
     known = np.array([stand.bounds for stand in stands])
     decay = rules[0].decay
-    weights = fading((np.repeat(at, sizes) - columns[:, 0]) / 3600.0, decay)
-    ends = fading((at[:, None] - known[:, :2]) / 3600.0, decay)
+    weights = recency_decay((np.repeat(at, sizes) - columns[:, 0]) / 3600.0, decay)
+    ends = recency_decay((at[:, None] - known[:, :2]) / 3600.0, decay)
     equal = np.array([one.equal for one in rules])
-    recency = _scaled(weights, (ends[:, 0], ends[:, 1]), equal, sizes)
-    importance = _scaled(columns[:, 1], (known[:, 2], known[:, 3]), equal, sizes)
-    relevance = _scaled(exact, alike, equal, sizes)
+    recency = _min_max_scaled(weights, (ends[:, 0], ends[:, 1]), equal, sizes)
+    importance = _min_max_scaled(columns[:, 1], (known[:, 2], known[:, 3]), equal, sizes)
+    relevance = _min_max_scaled(exact, alike, equal, sizes)
     score = (
         np.repeat([one.recency_weight for one in rules], sizes) * recency
         + np.repeat([one.relevance_weight for one in rules], sizes) * relevance
@@ -79,10 +79,12 @@ def finish(
         if stand.trust is not None:
             score[start:stop] *= stand.trust[places[start:stop]]
     parts = (places, score, recency, importance, relevance)
-    return _hits(stands, parts, sizes, cuts, limits)
+    return _build_hits(stands, parts, sizes, cuts, limits)
 
 
-def _scaled(values: Floats, bounds: Ends, equal: Floats, sizes: Ints) -> Floats:
+def _min_max_scaled(
+    values: Floats, bounds: SegmentBounds, equal: Floats, sizes: Positions
+) -> Floats:
     low, high = bounds
     flat = low == high
     spread = np.where(flat, 1.0, high - low)
@@ -92,11 +94,11 @@ def _scaled(values: Floats, bounds: Ends, equal: Floats, sizes: Ints) -> Floats:
     return within
 
 
-def _hits(
-    stands: list[Standing],
-    parts: tuple[Ints, Floats, Floats, Floats, Floats],
-    sizes: Ints,
-    cuts: Ints,
+def _build_hits(
+    stands: list[RecallCache],
+    parts: tuple[Positions, Floats, Floats, Floats, Floats],
+    sizes: Positions,
+    cuts: Positions,
     limits: list[int],
 ) -> list[tuple[Hit, ...]]:
     """Each mind's best, equal ones in the order of their places."""
@@ -110,7 +112,9 @@ def _hits(
     spans = list(zip([0, *ends[:-1]], ends))
     records: list[Record] = []
     for stand, (start, stop) in zip(stands, spans, strict=True):
-        records += stand.shelf.records.several(places[start:stop])
+        records += stand.shelf.records.get_many(places[start:stop])
     names = ("score", "recency", "importance", "relevance")
-    hits = made(Hit, len(records), record=records, **dict(zip(names, numbers, strict=True)))
+    hits = construct_many(
+        Hit, len(records), record=records, **dict(zip(names, numbers, strict=True))
+    )
     return [tuple(hits[start:stop]) for start, stop in spans]

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 
 from ..core import (
     EVERYBODY,
-    KINDS,
+    RECORD_KINDS,
     AgentId,
     Cue,
     MemoryFault,
     Record,
     RecordId,
     SettingError,
-    nearest,
-    repaired,
-    time_fault,
+    did_you_mean,
+    replace_surrogates,
+    time_error,
 )
 from ..store import is_database
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
     from .memory import Vector
 
-LARGEST = (1 << 63) - 1
+MAX_INTEGER = (1 << 63) - 1
 """The largest whole number of a file's columns."""
-_KINDS = frozenset(KINDS)
-TEXTS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
+_KINDS = frozenset(RECORD_KINDS)
+TEXT_FIELDS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
 """The fields of a record that hold a text."""
 
 
@@ -49,11 +49,11 @@ def record_fault(record: Record, expected: RecordId) -> str:
         return f"{record!r:.60} is no Record"
     if type(record.id) is not int or record.id != expected:
         return f"record {record.id!r} should be number {expected}; use next_id"
-    fault = "" if _plain(record) else _field_fault(record)
+    fault = "" if _is_plain_record(record) else _field_fault(record)
     return f"record {record.id}: {fault}" if fault else ""
 
 
-def _plain(record: Record) -> bool:
+def _is_plain_record(record: Record) -> bool:
     """Whether a record fits at first sight, as nearly all do: it saves most of the checks."""
     at, weight, kind = record.created, record.importance, record.kind
     return (
@@ -77,14 +77,14 @@ def _plain(record: Record) -> bool:
 def _field_fault(record: Record) -> str:
     kind = record.kind
     if not isinstance(kind, str) or kind not in _KINDS:
-        hint = nearest(str(kind), KINDS)
-        return f"unknown kind {kind!r}{hint}; known: {', '.join(KINDS)}"
-    for name in TEXTS:
+        hint = did_you_mean(str(kind), RECORD_KINDS)
+        return f"unknown kind {kind!r}{hint}; known: {', '.join(RECORD_KINDS)}"
+    for name in TEXT_FIELDS:
         if not isinstance(getattr(record, name), str):
             return text_fault(name, getattr(record, name))
     if isinstance(record.importance, bool) or not isinstance(record.importance, int | float):
         return f"importance {record.importance!r} is no number; use float(...)"
-    if isinstance(record.importance, int) and record.importance > LARGEST:
+    if isinstance(record.importance, int) and record.importance > MAX_INTEGER:
         return "importance is a whole number above 2**63; use a float"
     if not 1 <= record.importance < math.inf:
         return f"importance {record.importance} must be 1 or more"
@@ -92,7 +92,7 @@ def _field_fault(record: Record) -> str:
         return f"evidence {record.evidence!r} is no tuple of record numbers"
     if wrong := [i for i in record.evidence if not 1 <= i < record.id]:
         return f"evidence {wrong} is not older than it"
-    if type(record.depth) is not int or not 0 <= record.depth <= LARGEST:
+    if type(record.depth) is not int or not 0 <= record.depth <= MAX_INTEGER:
         return f"depth {record.depth!r} is no whole number from 0"
     if not isinstance(record.audience, tuple) or not all(
         isinstance(name, str) for name in record.audience
@@ -104,8 +104,8 @@ def _field_fault(record: Record) -> str:
         return fault
     if not isinstance(record.pinned, bool):
         return f"pinned {record.pinned!r} is neither True nor False"
-    fault = time_fault(record.created, "created")
-    return fault or ("" if record.until is None else time_fault(record.until, "until"))
+    fault = time_error(record.created, "created")
+    return fault or ("" if record.until is None else time_error(record.until, "until"))
 
 
 def _sources_fault(sources: object) -> str:
@@ -128,7 +128,7 @@ def numbers_fault(name: str, values: object) -> str:
 
 
 @contextmanager
-def export_file(path: object) -> Iterator[Path]:
+def atomic_export(path: object) -> Iterator[Path]:
     """A file to write an export into, which takes its place at the end, whole or not at all.
     Raises MemoryFault for what is no path, for a file in which something is kept, and where it
     cannot be written."""
@@ -168,26 +168,26 @@ def number_fault(value: object, count: int) -> str:
 
 def step_fault(step: object) -> str:
     """Why a value cannot be a step's number; empty when it can."""
-    if type(step) is int and 0 <= step <= LARGEST:
+    if type(step) is int and 0 <= step <= MAX_INTEGER:
         return ""
-    return f"step {step!r:.60} is no whole number from 0 to {LARGEST}"
+    return f"step {step!r:.60} is no whole number from 0 to {MAX_INTEGER}"
 
 
 def name_fault(agent: object) -> str:
     """Why a value cannot be the name of a memory's owner; empty when it can."""
     if not isinstance(agent, str) or not agent.strip():
         return f"{agent!r:.60} is nobody's name; name whose memory it is"
-    if repaired(agent) != agent or "\x00" in agent:
+    if replace_surrogates(agent) != agent or "\x00" in agent:
         return f"the name {agent!r} holds what is no character; write it anew"
     return ""
 
 
 def check_cue(cue: Cue) -> None:
     """Refuse a cue that no recall can go by. Raises MemoryFault naming the field."""
-    fault = text_fault("text", cue.text) or time_fault(cue.at, "at")
+    fault = text_fault("text", cue.text) or time_error(cue.at, "at")
     for name in ("since", "before"):
         if (bound := getattr(cue, name)) is not None:
-            fault = fault or time_fault(bound, name)
+            fault = fault or time_error(bound, name)
     fault = fault or kinds_fault(cue.kinds)
     for name in ("limit", "tokens", "around"):
         if type(getattr(cue, name)) is not int:
@@ -204,15 +204,17 @@ def check_cue(cue: Cue) -> None:
 
 def kinds_fault(kinds: Sequence[str]) -> str:
     """Why something is no choice of kinds of records; empty when it is one."""
-    if isinstance(kinds, list | tuple | set | frozenset) and all(kind in KINDS for kind in kinds):
+    if isinstance(kinds, list | tuple | set | frozenset) and all(
+        kind in RECORD_KINDS for kind in kinds
+    ):
         return ""
-    return f"kinds {kinds!r:.60}; known: {', '.join(KINDS)}, in a tuple"
+    return f"kinds {kinds!r:.60}; known: {', '.join(RECORD_KINDS)}, in a tuple"
 
 
 # -- embeddings -------------------------------------------------------------------------
 
 
-def row_fault(row: NDArray[np.float32], columns: int) -> str:
+def vector_fault(row: NDArray[np.float32], columns: int) -> str:
     """Why a row is no embedding of ``columns`` finite numbers (0: of any length)."""
     import numpy as np
 
@@ -226,7 +228,7 @@ def row_fault(row: NDArray[np.float32], columns: int) -> str:
     return ""
 
 
-def row_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) -> Iterator[str]:
+def vector_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) -> Iterator[str]:
     """What is wrong with each of some embeddings."""
     import numpy as np
 
@@ -236,11 +238,11 @@ def row_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) -> It
     if whole is not None and whole.ndim == 2 and np.isfinite(whole).all():
         each = each[:1]
     for row in each:
-        yield row_fault(row, columns)
+        yield vector_fault(row, columns)
         columns = columns or row.size
 
 
-def embedded_rows(
+def embed_texts(
     embed: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
 ) -> NDArray[np.float32]:
     """A row for each text. Raises MemoryFault where an embedder returns anything else."""
@@ -254,7 +256,7 @@ def embedded_rows(
     return rows
 
 
-def rows_of(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDArray[np.float32]]:
+def as_vectors(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDArray[np.float32]]:
     """Embeddings as the store keeps them: float32, little-endian. Raises MemoryFault for what
     is no mapping from record numbers to rows of real numbers."""
     if vectors is None:
@@ -265,10 +267,10 @@ def rows_of(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDArray
             "embeddings; for an array with a row a record: "
             "dict(zip([record.id for record in records], array))"
         )
-    return {number: row_of(vector, f"record {number!r}") for number, vector in vectors.items()}
+    return {number: as_vector(vector, f"record {number!r}") for number, vector in vectors.items()}
 
 
-def row_of(vector: Vector, whose: str) -> NDArray[np.float32]:
+def as_vector(vector: Vector, whose: str) -> NDArray[np.float32]:
     """An embedding as float32, little-endian. Raises MemoryFault for what are no real numbers."""
     import numpy as np
 
@@ -289,7 +291,9 @@ def row_of(vector: Vector, whose: str) -> NDArray[np.float32]:
     return row
 
 
-def trust_in(agent: AgentId, trust: Mapping[AgentId, float]) -> tuple[tuple[AgentId, float], ...]:
+def validated_trust(
+    agent: AgentId, trust: Mapping[AgentId, float]
+) -> tuple[tuple[AgentId, float], ...]:
     """The weights of trust in order of name. Raises SettingError for one not in [0, 1]."""
     for who, weight in trust.items():
         if not isinstance(weight, int | float) or not 0 <= weight <= 1:

@@ -12,30 +12,30 @@ from ..core import (
     AgentId,
     Cue,
     Json,
-    Kind,
     MemoryFault,
     Record,
     RecordId,
+    RecordKind,
     SettingError,
     Thought,
     Time,
-    time_fault,
+    time_error,
 )
 from ..core.labels import Audience
-from .fitting import embedded_rows, text_fault
-from .hiding import folds, hidden
-from .logbook import FOLDS, Tail
+from .fitting import embed_texts, text_fault
+from .hiding import hidden_ids, summaries_in_force
+from .logbook import SUMMARY_LOG, LogTail
 from .memory import Memory
-from .summing import central, summarising
+from .summing import central_sentences, model_summary
 
 if TYPE_CHECKING:
-    from .memory import Embedder
+    from .memory import EmbedFunction
 
-FOLDED_KINDS: tuple[Kind, ...] = ("observation", "utterance", "thought", "plan")
+COMPACTED_KINDS: tuple[RecordKind, ...] = ("observation", "utterance", "thought", "plan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class CompactionBudget:
     """How much of a memory stays in recall: at most ``records`` of what somebody may hear of (the
     owner: of all), and ``per_day`` of
     each day that is over (0: no bound). What was made in the last ``fresh_hours`` is left
@@ -55,7 +55,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class CompactionEntry:
     """A line of the log of folds: which records a summary stands for, when and why it was
     made; ``unfolded`` when they were brought back (None: they are folded)."""
 
@@ -63,10 +63,10 @@ class Fold:
     records: tuple[RecordId, ...]
     at: Time
     why: str
-    unfolded: Time | None = None
+    expanded_at: Time | None = None
 
 
-class Folding:
+class Compaction:
     """Folds old episodes of one memory into summaries, and unfolds them.
 
     A summary is a record of kind "summary" whose evidence are the folded records; they stay
@@ -75,27 +75,27 @@ class Folding:
     are. Whether they are depends on what those people may hear of alone. Every fold is logged.
     """
 
-    def __init__(self, memory: Memory, embed: Embedder | None = None) -> None:
+    def __init__(self, memory: Memory, embed: EmbedFunction | None = None) -> None:
         self.memory = memory
         self._embed = embed or memory.embed
 
-    def keep(self, budget: Budget, *, at: Time) -> tuple[Record, ...]:
+    def compact(self, budget: CompactionBudget, *, at: Time) -> tuple[Record, ...]:
         """Fold, oldest first, until the memory is within ``budget``; returns the summaries.
 
         Texts are made by rule (central sentences). It may stay above the budget where what
         is left is pinned, fresh or important.
         """
-        made = [self.fold(group, at=at, why=why) for group, why in [*self._due(budget, at)]]
+        made = [self.summarise(group, at=at, why=why) for group, why in [*self._due(budget, at)]]
         for people in self._circles(at):
             while (over := self._size(at, people) - budget.records) > 0:
                 groups = self._old(budget, at, people)
                 if not groups:
                     break
-                made.append(self.fold(groups[0][: max(2, over + 1)], at=at, why="budget"))
+                made.append(self.summarise(groups[0][: max(2, over + 1)], at=at, why="budget"))
         return tuple(made)
 
-    def planned(
-        self, budget: Budget, *, at: Time, first: RecordId
+    def plan_compaction(
+        self, budget: CompactionBudget, *, at: Time, first: RecordId
     ) -> tuple[tuple[Record, Json], ...]:
         """What ``keep`` would fold now, for who writes it within a step: summaries numbered
         from ``first``, each with its line of the log. Summaries are folded in turn only once
@@ -113,32 +113,32 @@ class Folding:
             found.append((summary, _line(summary, at, why)))
         return tuple(found)
 
-    def due(self, budget: Budget, *, at: Time) -> tuple[tuple[Record, ...], ...]:
+    def due_groups(self, budget: CompactionBudget, *, at: Time) -> tuple[tuple[Record, ...], ...]:
         """The groups that ``keep`` would fold first, for those who have a model summarise
         them: ``text = yield from summarising(group)``, then ``fold(group, text=text)``."""
         return tuple(tuple(group) for group, _ in self._due(budget, at))
 
-    def fold(self, records: Sequence[Record], *, at: Time, text: str = "", why: str = "") -> Record:
+    def summarise(
+        self, records: Sequence[Record], *, at: Time, text: str = "", why: str = ""
+    ) -> Record:
         """Fold records into one summary, of ``text`` or of their central sentences.
 
         Raises MemoryFault when they are not of one audience, pinned, folded already, or of a
         quarantined source, whose words a summary would tell.
         """
         memory = self.memory
-        if wrong := time_fault(at, "at") or text_fault("text", text) or text_fault("why", why):
+        if wrong := time_error(at, "at") or text_fault("text", text) or text_fault("why", why):
             raise self._fault(wrong)
         if isinstance(records, str | bytes) or not isinstance(records, Iterable):
             raise self._fault(f"{records!r:.60} is no sequence of records")
         records = tuple(records)
         self._check(records)
         summary = self._summary(records, memory.next_id, text)
-        vectors = (
-            {summary.id: embedded_rows(self._embed, [summary.text])[0]} if self._embed else None
-        )
-        step = memory.shelf.last_step
+        vectors = {summary.id: embed_texts(self._embed, [summary.text])[0]} if self._embed else None
+        step = memory.index.last_step
         with memory.store.transaction():
             memory.add([summary], vectors, step=step)
-            FOLDS.append(memory.store, memory.agent, _line(summary, at, why), step=step)
+            SUMMARY_LOG.append(memory.store, memory.agent, _line(summary, at, why), step=step)
         return summary
 
     def _summary(self, records: Sequence[Record], number: RecordId, text: str) -> Record:
@@ -147,7 +147,7 @@ class Folding:
         summary = Record(
             id=number,
             kind="summary",
-            text=text or central([record.text for record in records], self._embed),
+            text=text or central_sentences([record.text for record in records], self._embed),
             # The time of what it tells, so that it is not taken for news.
             created=last.created,
             who=self.memory.agent,
@@ -157,60 +157,64 @@ class Folding:
             audience=records[0].audience,
             episode=last.episode if len(episodes) == 1 else "",
         )
-        return self.memory.completed((summary,))[0]
+        return self.memory.with_evidence_labels((summary,))[0]
 
-    def unfold(self, summary: RecordId, *, at: Time) -> tuple[Record, ...]:
+    def expand(self, summary: RecordId, *, at: Time) -> tuple[Record, ...]:
         """Bring the records of a summary back into recall, and take the summary out."""
-        if wrong := time_fault(at, "at"):
+        if wrong := time_error(at, "at"):
             raise self._fault(wrong)
-        held = folds(self.memory.store, self.memory.agent)
+        held = summaries_in_force(self.memory.store, self.memory.agent)
         if summary not in held:
             raise self._fault(f"record {summary} is no summary with folded records")
-        FOLDS.append(
+        SUMMARY_LOG.append(
             self.memory.store,
             self.memory.agent,
             {"unfold": summary, "at": at.isoformat()},
-            step=self.memory.shelf.last_step,
+            step=self.memory.index.last_step,
         )
-        return self.memory.there(held[summary])
+        return self.memory.existing_records(held[summary])
 
-    def log(self) -> tuple[Fold, ...]:
+    def history(self) -> tuple[CompactionEntry, ...]:
         """Every fold that was ever made, in order."""
-        found: dict[RecordId, Fold] = {}
-        for entry in Tail.of(FOLDS, self.memory.store, self.memory.agent).entries:
+        found: dict[RecordId, CompactionEntry] = {}
+        for entry in LogTail.up_to_date(SUMMARY_LOG, self.memory.store, self.memory.agent).entries:
             body = entry.body
-            if not body or (self.memory.step is not None and entry.step > self.memory.step):
+            if not body or (
+                self.memory.as_of_step is not None and entry.step > self.memory.as_of_step
+            ):
                 continue
             at = datetime.fromisoformat(body["at"])
             if "unfold" in body:
                 # Its fold may have been erased, or lost to damage.
                 if old := found.get(body["unfold"]):
-                    found[old.summary] = Fold(old.summary, old.records, old.at, old.why, at)
+                    found[old.summary] = CompactionEntry(
+                        old.summary, old.records, old.at, old.why, at
+                    )
             else:
-                found[body["summary"]] = Fold(
+                found[body["summary"]] = CompactionEntry(
                     body["summary"], tuple(body["records"]), at, body["why"]
                 )
         return tuple(found.values())
 
-    def size(self, at: Time) -> int:
+    def recallable_count(self, at: Time) -> int:
         """How many records can be recalled at ``at``."""
         return len(self._open(at))
 
-    def summarising(self, records: Sequence[Record]) -> Thought[str]:
+    def generate_summary(self, records: Sequence[Record]) -> Thought[str]:
         """The text of a summary by the model, or by rule where it tells what was not said."""
-        return summarising(records, self._embed)
+        return model_summary(records, self._embed)
 
     def _open(self, at: Time) -> list[Record]:
-        from .scene import admitted_records
+        from .scene import candidate_records
 
-        return admitted_records(self.memory, Cue(text="", at=at, rules="paper"))
+        return candidate_records(self.memory, Cue(text="", at=at, rules="paper"))
 
-    def _due(self, budget: Budget, at: Time) -> Iterator[tuple[list[Record], str]]:
-        if not isinstance(budget, Budget):
+    def _due(self, budget: CompactionBudget, at: Time) -> Iterator[tuple[list[Record], str]]:
+        if not isinstance(budget, CompactionBudget):
             raise self._fault(f"{budget!r:.60} is no Budget; write Budget(records=...)")
         sizes = self._sizes(at)
         groups: dict[Audience, list[list[Record]]] = {}
-        for group in self._groups(budget, at, FOLDED_KINDS):
+        for group in self._groups(budget, at, COMPACTED_KINDS):
             groups.setdefault(group[0].audience, []).append(group)
         for people in _in_order(groups, self.memory.agent):
             for group in groups[people]:
@@ -234,7 +238,7 @@ class Folding:
     def _size(self, at: Time, people: Audience) -> int:
         return _seen(self._sizes(at), people, self.memory.agent)
 
-    def _old(self, budget: Budget, at: Time, people: Audience) -> list[list[Record]]:
+    def _old(self, budget: CompactionBudget, at: Time, people: Audience) -> list[list[Record]]:
         """The summaries for some people that may be folded together."""
         groups = self._groups(budget, at, ("summary",))
         return [g for g in groups if len(g) > 1 and g[0].audience == people]
@@ -243,12 +247,14 @@ class Folding:
         chosen = sorted(group, key=lambda record: (record.importance, record.id))[:count]
         return sorted(chosen, key=lambda record: record.id)
 
-    def _groups(self, budget: Budget, at: Time, kinds: Sequence[Kind]) -> list[list[Record]]:
+    def _groups(
+        self, budget: CompactionBudget, at: Time, kinds: Sequence[RecordKind]
+    ) -> list[list[Record]]:
         """What may be folded together, oldest first."""
         fresh = at - timedelta(hours=budget.fresh_hours)
         found: dict[tuple[AgentId, ...] | tuple[object, ...], list[Record]] = {}
         # Of a summary that is quarantined the records are in recall again, and folded still.
-        gone = set(hidden(self.memory.store, self.memory.agent))
+        gone = set(hidden_ids(self.memory.store, self.memory.agent))
         for record in self._open(at):
             if record.kind not in kinds or record.pinned or record.created > fresh:
                 continue
@@ -267,14 +273,14 @@ class Folding:
             raise self._fault("fewer than two records make no summary")
         if len({record.audience for record in records}) > 1:
             raise self._fault("records for different people are not folded together")
-        gone = set(hidden(self.memory.store, self.memory.agent))
+        gone = set(hidden_ids(self.memory.store, self.memory.agent))
         for record in records:
             if record.pinned:
                 raise self._fault(f"record {record.id} is pinned; it is never folded")
             if record.id in gone:
                 raise self._fault(f"record {record.id} is folded already")
             held = self.memory.quarantined
-            if held and (record.who in held or self.memory.shelf.suspected(record.id)):
+            if held and (record.who in held or self.memory.index.is_quarantined(record.id)):
                 names = ", ".join(sorted(held))
                 raise self._fault(
                     f"record {record.id} rests on the words of who is quarantined: {names}"

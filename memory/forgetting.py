@@ -10,43 +10,43 @@ from pathlib import Path
 
 from ..core import (
     EVERYBODY,
-    UNKNOWN,
+    UNKNOWN_SOURCE,
     AgentId,
     MemoryFault,
     Record,
     RecordId,
     normalize,
-    sources_of,
-    time_fault,
+    record_sources,
+    time_error,
 )
-from ..store import Store, chain
+from ..store import Store, chain_digest
 from . import ledger
-from .callbook import CallBook
-from .encoding import FORGOTTEN, body_of, gone
-from .erasing import ERASERS, Erasure
-from .images import SPACE
-from .logbook import BESIDE
-from .origins import Origins
-from .person_names import Person
-from .repairing import blank, leftovers
+from .callbook import ToolCallLog
+from .encoding import FORGOTTEN, body_of, is_erased
+from .erasing import ERASERS, ErasureRequest
+from .images import IMAGES_SUFFIX
+from .logbook import AUXILIARY_LOGS
+from .origins import RecordSources
+from .person_names import PersonMatcher
+from .repairing import blank_record, repair_leftovers
 from .table import (
     PART,
-    Row,
-    agents,
-    content_mark,
-    head,
-    prepare,
-    read_rows,
+    StoredRecord,
+    agents_in,
+    content_digest,
+    prepare_store,
+    read_heads,
+    read_records,
     record_payload,
-    unlabelled,
-    write_head,
+    unlabelled_count,
+    write_heads,
 )
 from .traces import search_cells, search_name, search_texts
-from .word_places import RECORD_WORDS, Kept, kept_in
+from .word_places import RECORD_TEXT_FIELDS, StoredText, stored_texts
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ErasureReport:
     """What was erased: ``records`` for each agent, and how much ``beside`` them, by part.
 
     The proof: ``found``, how many of the erased texts (words of records, claims, notes, and of
@@ -66,14 +66,14 @@ class Forgotten:
     left: tuple[str, ...] = ()
 
 
-def forget(
+def erase_person(
     path: Path | str,
     person: AgentId,
     *,
     now: datetime,
     agent: AgentId = "",
     mentions: bool = False,
-) -> Forgotten:
+) -> ErasureReport:
     """Erase what ``person`` said or gave, what rests on their words, what is for them only, what
     rests on that alone and every summary that tells of it, from one agent's memory (with its
     pictures) or from all in the file, and their calls and waiting requests; with ``mentions``
@@ -87,39 +87,45 @@ def forget(
     """
     _check_call(path, person, now)
     with Store(path, create=False) as store:
-        prepare(store)
-        chosen = _chosen(store, person, agent)
-        before = list(kept_in(store))
-        whom = Person(person, _people(before) | frozenset(agents(store)))
+        prepare_store(store)
+        chosen = _chosen_agents(store, person, agent)
+        before = list(stored_texts(store))
+        whom = PersonMatcher(person, _known_people(before) | frozenset(agents_in(store)))
         counts: dict[AgentId, int] = {}
         beside: dict[str, int] = {}
         with store.transaction():
             notes: list[str] = []
-            marked = {name: _marked(store, name, whom, mentions, notes) for name in chosen}
-            erasure = Erasure(whom, chosen, mentions, marked, notes)
+            marked = {
+                name: _records_to_erase(store, name, whom, mentions, notes) for name in chosen
+            }
+            erasure = ErasureRequest(whom, chosen, mentions, marked, notes)
             for part, erase in ERASERS.items():
                 if count := erase(store, erasure):
                     beside[part] = count
             for name in chosen:
-                counts[name] = _erase(store, erasure, name, now)
+                counts[name] = _erase_records(store, erasure, name, now)
         store.cache.clear()
         store.scrub()
-        after = list(kept_in(store))
+        after = list(stored_texts(store))
         cells = search_cells(store, whom) if mentions and not agent else 0
         schema = "\n".join(row[0] for row in store.rows("SELECT sql FROM sqlite_master") if row[0])
-    mine = _kept_of(chosen, after)
-    lost = {text for text in _lost(_kept_of(chosen, before), mine) if not whom.is_name(text)}
+    mine = _texts_of(chosen, after)
+    lost = {
+        text
+        for text in _removed_texts(_texts_of(chosen, before), mine)
+        if not whom.matches_name(text)
+    }
     kept = [text for one in after for text in (*one.words, *one.labels)]
     searched, found, shared = search_texts(Path(path), lost, kept)
-    named = sum(any(map(whom.named_in, (*one.words, *one.labels))) for one in mine)
-    unclear = sum(any(map(whom.perhaps_in, one.words)) for one in mine)
+    named = sum(any(map(whom.is_named_in, (*one.words, *one.labels))) for one in mine)
+    unclear = sum(any(map(whom.may_be_named_in, one.words)) for one in mine)
     if mentions:
         searched += 1
         # Where others' memories stay, their words may go on naming them.
         alone = not agent or len(mine) == len(after)
         found += bool(named or cells or (alone and search_name(Path(path), whom, schema)))
-    left = tuple(erasure.left)
-    return Forgotten(counts, searched, found, shared, beside, named, unclear, left)
+    left = tuple(erasure.remarks)
+    return ErasureReport(counts, searched, found, shared, beside, named, unclear, left)
 
 
 def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
@@ -127,11 +133,11 @@ def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
         raise MemoryFault(f"{path}: name the person to forget")
     if person.isascii() and not any(sign.isalnum() for sign in person):
         raise MemoryFault(f"{path}: {person!r} is no name that could be searched for")
-    if wrong := time_fault(now, "now"):
+    if wrong := time_error(now, "now"):
         raise MemoryFault(f"{path}: {wrong}")
     if not Path(path).is_file():
         raise MemoryFault(f"{path}: no such file; check the path")
-    if aside := leftovers(path):
+    if aside := repair_leftovers(path):
         raise MemoryFault(
             f"{path}: {', '.join(item.name for item in aside)} were left beside it, where "
             f"{person} may still be read; delete these (or move them to where they are wanted) "
@@ -139,32 +145,34 @@ def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
         )
 
 
-def _people(kept: Iterable[Kept]) -> frozenset[AgentId]:
+def _known_people(kept: Iterable[StoredText]) -> frozenset[AgentId]:
     """Everybody who is named as who said something, or as whom it is for."""
     labels = {label for one in kept for label in one.labels}
     plain = {label for label in labels if ":" not in label and label != EVERYBODY}
-    return frozenset(plain | {_name(label) for label in labels if label.startswith("person:")})
+    return frozenset(
+        plain | {_person_name(label) for label in labels if label.startswith("person:")}
+    )
 
 
-def _name(source: str) -> AgentId:
+def _person_name(source: str) -> AgentId:
     return source.removeprefix("person:")
 
 
-def _kept_of(chosen: Sequence[AgentId], kept: Iterable[Kept]) -> list[Kept]:
+def _texts_of(chosen: Sequence[AgentId], kept: Iterable[StoredText]) -> list[StoredText]:
     """What is in some memories, or in what they share."""
     return [one for one in kept if one.agent in chosen or not one.agent]
 
 
-def _lost(before: Iterable[Kept], after: Iterable[Kept]) -> set[str]:
+def _removed_texts(before: Iterable[StoredText], after: Iterable[StoredText]) -> set[str]:
     """The texts of which there are fewer than before."""
     counts = Counter(text for one in before for text in one.words)
     counts.subtract(text for one in after for text in one.words)
     return {text for text, count in counts.items() if count > 0}
 
 
-def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...]:
-    beside = {name for book in BESIDE for name in book.agents(store)}
-    known = tuple(sorted({*agents(store), *beside, *CallBook(store).agents()}))
+def _chosen_agents(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...]:
+    beside = {name for book in AUXILIARY_LOGS for name in book.agents(store)}
+    known = tuple(sorted({*agents_in(store), *beside, *ToolCallLog(store).agents()}))
     parts = [row[0] for row in store.rows("SELECT part FROM parts ORDER BY part")]
     if foreign := [part for part in parts if part != PART and part not in ERASERS]:
         raise MemoryFault(
@@ -172,7 +180,7 @@ def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...
             f"naming {person}; forget works on memory files: export the memory and import it "
             "into a file of its own"
         )
-    if any(map(Person(person).is_name, known)) and not agent:
+    if any(map(PersonMatcher(person).matches_name, known)) and not agent:
         raise MemoryFault(
             f"{store.name}: {person} has a memory of their own in it; name whose memory is to "
             "forget them with --agent, or delete the file"
@@ -180,66 +188,66 @@ def _chosen(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...
     if agent and agent not in known:
         raise MemoryFault(f"{store.name}: no memory of '{agent}'; known: {', '.join(known)}")
     if agent:
-        return tuple(name for name in known if name in (agent, f"{agent}{SPACE}"))
+        return tuple(name for name in known if name in (agent, f"{agent}{IMAGES_SUFFIX}"))
     return known
 
 
-def _marked(
-    store: Store, agent: AgentId, whom: Person, mentions: bool, left: list[str]
+def _records_to_erase(
+    store: Store, agent: AgentId, whom: PersonMatcher, mentions: bool, left: list[str]
 ) -> frozenset[RecordId]:
     """Which of an agent's records go: those that rest on the person's words, or are for them
     only; ``left`` takes how many may and cannot be told."""
     going: set[RecordId] = set()
     unclear: set[RecordId] = set()
-    origins = Origins(agent, unlabelled(store, agent))
+    origins = RecordSources(agent, unlabelled_count(store, agent))
     # A source that was cleared is one still, where it comes to whose words they were.
-    released = CallBook(store).released(agent)
-    for row in read_rows(store, agent):
+    released = ToolCallLog(store).released_labels(agent)
+    for row in read_records(store, agent):
         record = row.record
         cleared = released.get(record.id, ())
-        whole = {*sources_of(record, agent), *cleared} if cleared else ()
+        whole = {*record_sources(record, agent), *cleared} if cleared else ()
         origins.extend([replace(record, sources=tuple(sorted(whole))) if whole else record])
-        if gone(record):
+        if is_erased(record):
             continue
         # What rests on what goes alone, and a summary of any of it, which repeats sentences.
         rests = bool(record.evidence) and going.issuperset(record.evidence)
         rests |= record.kind == "summary" and not going.isdisjoint(record.evidence)
-        alone = bool(record.audience) and all(map(whom.is_name, record.audience))
-        sources = any(map(whom.is_source, origins.of(record.id)))
-        theirs = whom.is_name(record.who) or sources or alone or rests
-        if theirs or (mentions and _mentioned(record, whom)):
+        alone = bool(record.audience) and all(map(whom.matches_name, record.audience))
+        sources = any(map(whom.matches_source, origins.of(record.id)))
+        theirs = whom.matches_name(record.who) or sources or alone or rests
+        if theirs or (mentions and _mentions(record, whom)):
             going.add(record.id)
-        elif UNKNOWN in origins.of(record.id):
+        elif UNKNOWN_SOURCE in origins.of(record.id):
             unclear.add(record.id)
     if unclear:
         left.append(
             f"memory of {agent}: {len(unclear)} own records from before there were labels, of "
-            f"which nobody knows whose words they rest on: records {_shown(unclear)}"
+            f"which nobody knows whose words they rest on: records {_id_list(unclear)}"
         )
     return frozenset(going)
 
 
-def _shown(numbers: set[RecordId]) -> str:
+def _id_list(numbers: set[RecordId]) -> str:
     first = sorted(numbers)[:20]
     more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
     return f"{', '.join(map(str, first))}{more}"
 
 
-def _mentioned(record: Record, whom: Person) -> bool:
-    words = (getattr(record, name) for name in RECORD_WORDS)
-    return any(map(whom.named_in, (*words, *(record.sources or ()))))
+def _mentions(record: Record, whom: PersonMatcher) -> bool:
+    words = (getattr(record, name) for name in RECORD_TEXT_FIELDS)
+    return any(map(whom.is_named_in, (*words, *(record.sources or ()))))
 
 
-def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime) -> int:
-    whom, going = erasure.whom, erasure.records[agent]
-    end = head(store, agent)
+def _erase_records(store: Store, erasure: ErasureRequest, agent: AgentId, now: datetime) -> int:
+    whom, going = erasure.person, erasure.records[agent]
+    end = read_heads(store, agent)
     link = ""
     changed: list[tuple[str, bytes | None, str, str, AgentId, RecordId]] = []
-    for row in read_rows(store, agent):
-        new = _without(row, whom, row.record.id in going)
+    for row in read_records(store, agent):
+        new = _erased_row(row, whom, row.record.id in going)
         body = body_of(new.record)
-        mark = content_mark(body, new.vector)
-        link = chain(link, record_payload(agent, row.record.id, row.step, mark))
+        mark = content_digest(body, new.vector)
+        link = chain_digest(link, record_payload(agent, row.record.id, row.step, mark))
         # From the first change on every link is another.
         if new is not row or changed:
             changed.append((body, new.vector, mark, link, agent, row.record.id))
@@ -249,22 +257,22 @@ def _erase(store: Store, erasure: Erasure, agent: AgentId, now: datetime) -> int
         changed,
     )
     if changed:
-        write_head(store, agent, replace(end, link=link))
-    ledger.unname(store, agent, whom.is_name, erasure.named())
+        write_heads(store, agent, replace(end, link=link))
+    ledger.erase_name(store, agent, whom.matches_name, erasure.named())
     if going:
         data = {"records": len(going), "when": now.isoformat(timespec="seconds")}
-        last = store.one("SELECT max(step) FROM memory_records WHERE agent = ?", (agent,))
+        last = store.first_row("SELECT max(step) FROM memory_records WHERE agent = ?", (agent,))
         step = int(last[0] or 0) if last else 0
-        ledger.write_entry(store, agent, ledger.Entry(step, "forgotten", data))
+        ledger.write_audit_entry(store, agent, ledger.AuditEntry(step, "forgotten", data))
     return len(going)
 
 
-def _without(row: Row, whom: Person, going: bool) -> Row:
+def _erased_row(row: StoredRecord, whom: PersonMatcher, going: bool) -> StoredRecord:
     """The row with nothing left of the record, or with the person out of its audience."""
     record = row.record
     if going:
-        return Row(blank(record.id, record.created, FORGOTTEN), row.step, None)
-    others = tuple(name for name in record.audience if not whom.is_name(name))
+        return StoredRecord(blank_record(record.id, record.created, FORGOTTEN), row.step, None)
+    others = tuple(name for name in record.audience if not whom.matches_name(name))
     if len(others) < len(record.audience):
-        return Row(replace(record, audience=others), row.step, row.vector)
+        return StoredRecord(replace(record, audience=others), row.step, row.vector)
     return row

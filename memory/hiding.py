@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..core import AgentId, Json, MemoryFault, RecordId
 from ..store import Store
-from .logbook import DOCUMENTS, FOLDS, Tail
+from .logbook import DOCUMENT_LOG, SUMMARY_LOG, LogTail
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-def hidden(
+def hidden_ids(
     store: Store,
     agent: AgentId,
     *,
@@ -26,28 +26,30 @@ def hidden(
 
     A summary of a ``tainted`` record is hidden instead of what it stands for, which is told
     by itself."""
-    return sorted(_folded(store, agent, step, tainted) | _replaced(store, agent, step))
+    return sorted(_summarized(store, agent, step, tainted) | _superseded(store, agent, step))
 
 
-def write_beside(store: Store, agent: AgentId, log: str, line: Json, *, step: int) -> None:
+def write_log_line(store: Store, agent: AgentId, log: str, line: Json, *, step: int) -> None:
     """Write a line of a step into the log of folds or of documents. Raises MemoryFault for
     what is none."""
-    books = {book.part: book for book in (FOLDS, DOCUMENTS)}
+    books = {book.part: book for book in (SUMMARY_LOG, DOCUMENT_LOG)}
     if log not in books:
         raise MemoryFault(f"{store.name}: no log '{log}'; known: {', '.join(books)}")
     books[log].append(store, agent, line, step=step)
 
 
-def log_sizes(store: Store) -> dict[AgentId, tuple[int, ...]]:
+def hiding_log_sizes(store: Store) -> dict[AgentId, tuple[int, ...]]:
     """How many lines the logs that hide records have, for those who have any."""
-    sizes = [book.sizes(store) for book in (FOLDS, DOCUMENTS)]
+    sizes = [book.sizes(store) for book in (SUMMARY_LOG, DOCUMENT_LOG)]
     return {agent: tuple(each.get(agent, 0) for each in sizes) for agent in set().union(*sizes)}
 
 
-def folds(store: Store, agent: AgentId, *, step: int | None = None) -> dict[RecordId, list[int]]:
+def summaries_in_force(
+    store: Store, agent: AgentId, *, step: int | None = None
+) -> dict[RecordId, list[int]]:
     """The folds in force at the end of ``step`` (None: now): each summary's records."""
     found: dict[RecordId, list[int]] = {}
-    for entry in Tail.of(FOLDS, store, agent).entries:
+    for entry in LogTail.up_to_date(SUMMARY_LOG, store, agent).entries:
         if not entry.body or (step is not None and entry.step > step):
             continue
         if "unfold" in entry.body:
@@ -57,44 +59,46 @@ def folds(store: Store, agent: AgentId, *, step: int | None = None) -> dict[Reco
     return found
 
 
-def contents(
+def document_contents(
     store: Store, agent: AgentId, *, step: int | None = None
 ) -> dict[str, list[tuple[RecordId, str]]]:
     """The documents as they were last imported: each one's records, with their places."""
     found: dict[str, list[tuple[RecordId, str]]] = {}
-    for entry in Tail.of(DOCUMENTS, store, agent).entries:
+    for entry in LogTail.up_to_date(DOCUMENT_LOG, store, agent).entries:
         if entry.body and (step is None or entry.step <= step):
             found[entry.body["document"]] = [(each[0], each[1]) for each in entry.body["records"]]
     return found
 
 
-def _folded(
+def _summarized(
     store: Store,
     agent: AgentId,
     step: int | None,
     tainted: Callable[[RecordId], bool] | None,
 ) -> set[RecordId]:
-    held = folds(store, agent, step=step)
-    apart = set(tainted_of(held, tainted)) if tainted else set()
+    held = summaries_in_force(store, agent, step=step)
+    apart = set(tainted_summaries(held, tainted)) if tainted else set()
     gone = {n for summary, records in held.items() if summary not in apart for n in records}
     gone |= apart
-    for entry in Tail.of(FOLDS, store, agent).entries:
+    for entry in LogTail.up_to_date(SUMMARY_LOG, store, agent).entries:
         # A summary whose records are back would tell them twice.
         if entry.body and "unfold" in entry.body and (step is None or entry.step <= step):
             gone.add(entry.body["unfold"])
     return gone
 
 
-def _replaced(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
+def _superseded(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
     ever: set[RecordId] = set()
-    for entry in Tail.of(DOCUMENTS, store, agent).entries:
+    for entry in LogTail.up_to_date(DOCUMENT_LOG, store, agent).entries:
         if entry.body and (step is None or entry.step <= step):
             ever.update(each[0] for each in entry.body["records"])
-    held = {i for records in contents(store, agent, step=step).values() for i, _ in records}
+    held = {
+        i for records in document_contents(store, agent, step=step).values() for i, _ in records
+    }
     return ever - held
 
 
-def tainted_of(
+def tainted_summaries(
     held: Mapping[RecordId, Sequence[RecordId]], tainted: Callable[[RecordId], bool]
 ) -> list[RecordId]:
     """Summaries that tell of a tainted record, by themselves or through summaries in them."""
@@ -105,7 +109,7 @@ def tainted_of(
     return found
 
 
-def hidden_numbers(
+def hidden_id_array(
     store: Store,
     agent: AgentId,
     step: int | None,
@@ -116,12 +120,14 @@ def hidden_numbers(
     ``quarantined``; records of theirs are ``tainted``."""
     import numpy as np
 
-    sizes = tuple(len(Tail.of(book, store, agent).entries) for book in (FOLDS, DOCUMENTS))
+    sizes = tuple(
+        len(LogTail.up_to_date(book, store, agent).entries) for book in (SUMMARY_LOG, DOCUMENT_LOG)
+    )
     key = ("hidden", agent, step)
     kept = store.cache.get(key)
     state = (sizes, quarantined)
     if kept is None or kept[0] != state:
-        now = hidden(store, agent, step=step, tainted=tainted) if any(sizes) else []
+        now = hidden_ids(store, agent, step=step, tainted=tainted) if any(sizes) else []
         kept = store.cache[key] = (state, np.array(now, np.int64))
     found: NDArray[np.int64] = kept[1]
     return found

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import AgentId, Kind, Record, RecordId
-from .claim import visible
-from .encoding import gone
-from .hiding import hidden, hidden_numbers
-from .ledger import read_quarantine
-from .shelf import Shelf
-from .table import read_some
+from ..core import AgentId, Record, RecordId, RecordKind
+from .claim import is_visible
+from .encoding import is_erased
+from .hiding import hidden_id_array, hidden_ids
+from .ledger import read_quarantined
+from .shelf import MemoryIndex
+from .table import read_records_by_id
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -21,82 +21,82 @@ if TYPE_CHECKING:
     from ..store import Store
     from .memory import Memory
 
-SLACK = 64
+UNLOAD_SLACK = 64
 """So many hidden records, and a tenth of those held, may stay on a shelf: taking them down
 goes through all of it."""
 
 
-def load(store: Store, agent: AgentId, step: int | None, kind: DTypeLike) -> Shelf:
+def load_index(store: Store, agent: AgentId, step: int | None, kind: DTypeLike) -> MemoryIndex:
     """The shelf for now, or for a view of the past, which needs what the first has dropped."""
-    shelf: Shelf | None = store.cache.get(("memory", agent))
+    shelf: MemoryIndex | None = store.cache.get(("memory", agent))
     if shelf is None:
         # Where somebody is quarantined, what is hidden depends on who said what.
-        left_out = () if read_quarantine(store, agent) else hidden(store, agent)
-        shelf = store.cache["memory", agent] = Shelf.read(store, agent, kind, left_out)
-    if step is None or not len(shelf.dropped):
+        left_out = () if read_quarantined(store, agent) else hidden_ids(store, agent)
+        shelf = store.cache["memory", agent] = MemoryIndex.read(store, agent, kind, left_out)
+    if step is None or not len(shelf.unloaded):
         return shelf
-    whole: Shelf | None = store.cache.get(("memory whole", agent))
+    whole: MemoryIndex | None = store.cache.get(("memory whole", agent))
     if whole is None:
-        whole = store.cache["memory whole", agent] = Shelf.read(store, agent, kind)
+        whole = store.cache["memory whole", agent] = MemoryIndex.read(store, agent, kind)
     return whole
 
 
-def shelves(store: Store, agent: AgentId) -> list[Shelf]:
+def loaded_indexes(store: Store, agent: AgentId) -> list[MemoryIndex]:
     """What is held of a memory, for a writer to keep up."""
     kept = [store.cache.get((name, agent)) for name in ("memory", "memory whole")]
     return [shelf for shelf in kept if shelf is not None]
 
 
-def settled(memory: Memory) -> tuple[Shelf, NDArray[np.int64]]:
+def current_index(memory: Memory) -> tuple[MemoryIndex, NDArray[np.int64]]:
     """The shelf that a recall works on, and the places on it that recall leaves out.
 
     Takes down what was hidden since, once it is enough to be worth it, and reads the shelf
     anew when something that was taken down is back.
     """
-    shelf, store, agent, step = memory.shelf, memory.store, memory.agent, memory.step
+    shelf, store, agent, step = memory.index, memory.store, memory.agent, memory.as_of_step
     held = shelf.quarantined
-    tainted = shelf.suspected if held else None
-    numbers = hidden_numbers(store, agent, step, held, tainted)
+    tainted = shelf.is_quarantined if held else None
+    numbers = hidden_id_array(store, agent, step, held, tainted)
     if step is not None:
-        return shelf, shelf.places_of(numbers)
+        return shelf, shelf.positions_of(numbers)
     if shelf.hidden[0] is not numbers:
-        if len(np.setdiff1d(shelf.dropped, numbers)):
+        if len(np.setdiff1d(shelf.unloaded, numbers)):
             del store.cache["memory", agent]
-            shelf = memory.shelf
-        places = shelf.places_of(numbers)
-        if len(places) > SLACK + len(shelf.records) // 10:
-            shelf.drop(places)
+            shelf = memory.index
+        places = shelf.positions_of(numbers)
+        if len(places) > UNLOAD_SLACK + len(shelf.records) // 10:
+            shelf.unload(places)
             places = places[:0]
         shelf.hidden = (numbers, places)
     return shelf, shelf.hidden[1]
 
 
-def kept(memory: Memory, number: RecordId) -> Record:
+def stored_record(memory: Memory, number: RecordId) -> Record:
     """The record of a number, held or not, gone or not."""
-    shelf = memory.shelf
-    places = shelf.places_of([number])
+    shelf = memory.index
+    places = shelf.positions_of([number])
     if len(places):
-        return shelf.records.kept(int(places[0]))
-    return read_some(memory.store, memory.agent, [number])[0]
+        return shelf.records.get(int(places[0]))
+    return read_records_by_id(memory.store, memory.agent, [number])[0]
 
 
-def records(
-    memory: Memory, kinds: Sequence[Kind], last: int | None, person: AgentId
+def list_records(
+    memory: Memory, kinds: Sequence[RecordKind], last: int | None, person: AgentId
 ) -> tuple[Record, ...]:
     """See ``Memory.records``."""
-    shelf = memory.shelf
-    places = shelf.places(shelf.count_at(memory.step), kinds, person)
+    shelf = memory.index
+    places = shelf.visible_positions(shelf.count_at(memory.as_of_step), kinds, person)
     if last is not None:
         places = places[max(0, len(places) - last) :]
-    found = [shelf.records.kept(place) for place in places.tolist()]
-    others: Iterable[RecordId] = shelf.dropped.tolist()
+    found = [shelf.records.get(place) for place in places.tolist()]
+    others: Iterable[RecordId] = shelf.unloaded.tolist()
     if last is not None and len(found) == last:
         # Older than all of the last are none of them.
         least = found[0].id if found else len(memory) + 1
         others = [number for number in others if number > least]
-    for record in read_some(memory.store, memory.agent, list(others)):
-        heard = visible(record.audience, person)
-        if heard and not gone(record) and (not kinds or record.kind in kinds):
+    for record in read_records_by_id(memory.store, memory.agent, list(others)):
+        heard = is_visible(record.audience, person)
+        if heard and not is_erased(record) and (not kinds or record.kind in kinds):
             found.append(record)
     if len(found) > len(places):
         found.sort(key=lambda record: record.id)

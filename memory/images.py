@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..core import AgentId, Cue, Hit, MemoryFault, Record, Time, audience_of
-from .ledger import read_quarantine
+from ..core import AgentId, Cue, Hit, MemoryFault, Record, Time, parse_audience
+from .ledger import read_quarantined
 from .memory import Memory
 from .rules import PAPER, RuleSet
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SPACE = "/images"
+IMAGES_SUFFIX = "/images"
 
 
-class Encoder(Protocol):
+class ImageEncoder(Protocol):
     """Pictures and texts as unit rows of one space, shape (n, d): ``models.pictures``."""
 
-    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Rows of texts."""
         ...
 
-    def pictures(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
+    def image_vectors(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
         """Rows of picture files."""
         ...
 
@@ -38,11 +38,11 @@ class Images:
     caption. The same store, checks, audience and recall as for anything remembered.
     """
 
-    def __init__(self, memory: Memory, encoder: Encoder, *, rules: RuleSet = PAPER) -> None:
+    def __init__(self, memory: Memory, encoder: ImageEncoder, *, rules: RuleSet = PAPER) -> None:
         self.encoder = encoder
         self._owner = memory
         self.memory = Memory(
-            memory.store, f"{memory.agent}{SPACE}", rules=rules, embed=encoder.texts
+            memory.store, f"{memory.agent}{IMAGES_SUFFIX}", rules=rules, embed=encoder.text_vectors
         )
 
     def add(
@@ -60,8 +60,8 @@ class Images:
             raise MemoryFault(
                 f"memory of {self.memory.agent}: {len(paths)} pictures, {len(captions)} captions"
             )
-        files, owner = [Path(path) for path in paths], self.memory.agent.removesuffix(SPACE)
-        rows = self.encoder.pictures(files)
+        files, owner = [Path(path) for path in paths], self.memory.agent.removesuffix(IMAGES_SUFFIX)
+        rows = self.encoder.image_vectors(files)
         records = tuple(
             Record(
                 id=self.memory.next_id + place,
@@ -70,7 +70,7 @@ class Images:
                 created=at,
                 who=who,
                 importance=importance,
-                audience=tuple(sorted(audience_of(audience))),
+                audience=tuple(sorted(parse_audience(audience))),
                 # One that somebody else gave does not pass for the owner's of that name.
                 episode=file.name if who in ("", owner) else f"{file.name} of {who}",
                 source="image",
@@ -78,7 +78,7 @@ class Images:
             for place, file in enumerate(files)
         )
         vectors = {record.id: row for record, row in zip(records, rows)}
-        self.memory.add(records, vectors, step=self.memory.shelf.last_step)
+        self.memory.add(records, vectors, step=self.memory.index.last_step)
         return records
 
     def find(self, what: str, *, at: Time, limit: int = 5, person: AgentId = "") -> tuple[Hit, ...]:
@@ -86,20 +86,20 @@ class Images:
         self._distrust()
         return self.memory.recall(self._cue(what, at, limit, person))
 
-    def like(
+    def find_similar(
         self, path: Path | str, *, at: Time, limit: int = 5, person: AgentId = ""
     ) -> tuple[Hit, ...]:
         """The pictures most like another one."""
         self._distrust()
-        (row,) = self.encoder.pictures([path])
+        (row,) = self.encoder.image_vectors([path])
         return self.memory.recall(self._cue(str(path), at, limit, person), row)
 
     def _distrust(self) -> None:
         """Who is quarantined in the memory is so among its pictures too."""
-        shelf = self.memory.shelf
-        own = read_quarantine(self.memory.store, self.memory.agent)
+        shelf = self.memory.index
+        own = read_quarantined(self.memory.store, self.memory.agent)
         if (whole := own | self._owner.quarantined) != shelf.quarantined:
-            shelf.distrust(whole)
+            shelf.set_quarantined(whole)
 
     def _cue(self, text: str, at: Time, limit: int, person: AgentId) -> Cue:
         return Cue(text=text, at=at, limit=limit, person=person, touch=False)

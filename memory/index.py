@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .codes import Codes
-from .columns import Rows
+from .codes import QuantizedIndex
+from .columns import VectorBlocks
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
-class Index:
+class VectorIndex:
     """Rows of one length, scaled to length 1, numbered from 0 as they were added.
 
     Kept in memory only: built from the store's checked rows, never from an index file. A
@@ -25,32 +25,32 @@ class Index:
 
     def __init__(self, kind: DTypeLike = np.float32) -> None:
         self._kind = kind
-        self.rows_of = Rows(kind)
-        self._codes: Codes | None = None
+        self.blocks = VectorBlocks(kind)
+        self._quantized: QuantizedIndex | None = None
 
     @property
     def columns(self) -> int:
         """Length of a row; 0 while there are none."""
-        return self.rows_of.columns
+        return self.blocks.columns
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
-        return self.rows_of.size
+        return self.blocks.size
 
     @property
-    def codes(self) -> Codes:
+    def quantized(self) -> QuantizedIndex:
         """The rows in 8 bits, for a first pass."""
-        if self._codes is None:
-            self._codes = Codes(self.rows_of)
-        return self._codes
+        if self._quantized is None:
+            self._quantized = QuantizedIndex(self.blocks)
+        return self._quantized
 
-    def only(self, rows: NDArray[np.int64]) -> Index:
+    def subset(self, rows: NDArray[np.int64]) -> VectorIndex:
         """An index of these rows alone, to the bit as they are here."""
-        fresh = Index(self._kind)
-        fresh.rows_of.columns = self.columns
+        fresh = VectorIndex(self._kind)
+        fresh.blocks.columns = self.columns
         if len(rows):
-            fresh.rows_of.extend(self.rows_of.take(rows))
+            fresh.blocks.extend(self.blocks.take(rows))
         return fresh
 
     def add(self, row: NDArray[np.float32]) -> int:
@@ -60,18 +60,18 @@ class Index:
 
     def extend(self, rows: NDArray[np.float32]) -> None:
         """Add rows of shape (n, columns)."""
-        self.rows_of.extend(units(rows))
+        self.blocks.extend(unit_rows(rows))
 
     def cosines(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Cosine of ``vector`` with the numbered rows, shape (len(rows),)."""
         if not len(rows):
             return np.empty(0, np.float32)
-        query = units(vector[None])[0]
+        query = unit_rows(vector[None])[0]
         if 2 * len(rows) > self.rows:
-            found: NDArray[np.float32] = self.rows_of.dot(query)[rows]
+            found: NDArray[np.float32] = self.blocks.dot(query)[rows]
             return found
         # Row by row, unlike a matrix product, whose blocks round by a row's place.
-        picked: NDArray[np.float32] = np.vecdot(self.rows_of.take(rows), query)
+        picked: NDArray[np.float32] = np.vecdot(self.blocks.take(rows), query)
         return picked
 
     def nearest(
@@ -89,7 +89,7 @@ class Index:
         return np.stack(scores), np.stack(numbers)
 
 
-def units(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of shape (n, d) scaled to length 1; rows of zeros stay as they are.
 
     >>> units(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()

@@ -10,25 +10,25 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..core import MemoryFault
-from .fitting import row_of
-from .matching import match
-from .scene import Scene
+from .fitting import as_vector
+from .matching import match_candidates
+from .scene import RecallQuery
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from ..core import Cue
-    from .matching import Match
+    from .matching import HybridMatch
     from .memory import Memory, Vector
 
     Floats = NDArray[np.float64]
 
-SIGNS = ("fit", "meaning", "margin")
-SHIPPED = "knowing.json"
+FEATURES = ("fit", "meaning", "margin")
+WEIGHTS_FILE = "knowing.json"
 
 
-def signs(found: Match) -> dict[str, float]:
+def match_features(found: HybridMatch) -> dict[str, float]:
     """What tells whether a memory holds the answer, from the best of the candidates.
 
     ``fit``: half the sum of the cosine, the share of the asked words it covers and its own
@@ -37,13 +37,16 @@ def signs(found: Match) -> dict[str, float]:
     of those whom the cue names fits by words than the best of all others (0 without both), low
     where the memory tells the thing of somebody else.
     """
-    fit = 0.5 * (found.cosine + found.cover + found.alone)
-    named, others = found.alone[found.said], found.alone[~found.said]
+    fit = 0.5 * (found.cosine + found.coverage + found.own_words)
+    named, others = (
+        found.own_words[found.by_named_speaker],
+        found.own_words[~found.by_named_speaker],
+    )
     margin = float(named.max() - others.max()) if len(named) and len(others) else 0.0
-    return {"fit": float(fit.max()), "meaning": float(found.meaning.max()), "margin": margin}
+    return {"fit": float(fit.max()), "meaning": float(found.context_cosine.max()), "margin": margin}
 
 
-def probability(given: Mapping[str, float], weights: Mapping[str, float]) -> float:
+def logistic_probability(given: Mapping[str, float], weights: Mapping[str, float]) -> float:
     """Logistic regression: 1 / (1 + exp(-(bias + the sum of weight * sign))).
 
     >>> probability({"fit": 1.0}, {"bias": -1.0, "fit": 1.0})
@@ -55,28 +58,32 @@ def probability(given: Mapping[str, float], weights: Mapping[str, float]) -> flo
 
 
 @cache
-def shipped() -> Mapping[str, float]:
+def packaged_weights() -> Mapping[str, float]:
     """The weights beside this file, fitted by ``denizens bench memory --calibrate``."""
-    source = files(__package__).joinpath(SHIPPED)
+    source = files(__package__).joinpath(WEIGHTS_FILE)
     try:
         weights = json.loads(source.read_text(encoding="utf-8"))["weights"]
-        return {name: float(weights[name]) for name in ("bias", *SIGNS)}
+        return {name: float(weights[name]) for name in ("bias", *FEATURES)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MemoryFault(f"{source}: cannot be read ({error!r}); reinstall denizens") from error
 
 
-def held(memory: Memory, cue: Cue, vector: Vector | None) -> float | None:
+def answer_probability(memory: Memory, cue: Cue, vector: Vector | None) -> float | None:
     """See ``Memory.held``."""
     if vector is None:
         return None
-    given = signs_of(memory, cue, vector)
-    return probability(given, shipped()) if given else 0.0
+    given = cue_features(memory, cue, vector)
+    return logistic_probability(given, packaged_weights()) if given else 0.0
 
 
-def signs_of(memory: Memory, cue: Cue, vector: Vector) -> dict[str, float]:
+def cue_features(memory: Memory, cue: Cue, vector: Vector) -> dict[str, float]:
     """The signs of a cue held against a memory; none where there is no candidate."""
 
-    query = row_of(vector, "the cue")
-    scene = Scene.of(memory, cue, query, {})
+    query = as_vector(vector, "the cue")
+    scene = RecallQuery.for_cue(memory, cue, query, {})
     places = scene.candidates()
-    return signs(match(scene.shelf, places, query, cue, scene.count)) if len(places) else {}
+    return (
+        match_features(match_candidates(scene.shelf, places, query, cue, scene.count))
+        if len(places)
+        else {}
+    )

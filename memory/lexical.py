@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .columns import Column
-from .words import STOP, split, stem
+from .words import STOP_WORDS, split_words, stem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-BATCH = 20_000  # records read at a time: bounds what reading a large memory takes besides
+INDEX_BATCH = 20_000  # records read at a time: bounds what reading a large memory takes besides
 
 
-class Lexical:
+class LexicalIndex:
     """Words, speakers and episodes of records, counted as they come; place i holds record
     i + 1.
 
@@ -34,8 +34,8 @@ class Lexical:
     """
 
     def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.words = Column(np.int32)
+        self.vocabulary: dict[str, int] = {}
+        self.terms = Column(np.int32)
         self.starts = Column(np.int64)
         self.starts.extend([0])
         self.who = Column(np.int32)
@@ -45,71 +45,71 @@ class Lexical:
         self._names: list[str] = []
         self._day = Column(np.bool_)
         # The record before and after each one in its episode, -1 where there is none.
-        self.earlier = Column(np.int64)
-        self.later = Column(np.int64)
+        self.previous = Column(np.int64)
+        self.next = Column(np.int64)
         self._latest: dict[int, int] = {}
         # A word as it is written: the number of its stem, -1 for a stop word.
-        self._forms: dict[str, int] = dict.fromkeys(STOP, -1)
+        self._forms: dict[str, int] = dict.fromkeys(STOP_WORDS, -1)
         self._places: list[array[int]] = []
         self._counts: list[array[int]] = []
 
     def __len__(self) -> int:
         return len(self.who)
 
-    def read(self, records: Sequence[Record], count: int) -> None:
+    def index_records(self, records: Sequence[Record], count: int) -> None:
         """Read the records up to ``count`` that were not read yet."""
         while len(self) < count:
             start = len(self)
-            self._add(records[start : min(count, start + BATCH)])
+            self._add(records[start : min(count, start + INDEX_BATCH)])
 
     def _add(self, records: Sequence[Record]) -> None:
         first = len(self)
-        runs = [self._run(record.text) for record in records]
+        runs = [self._term_ids(record.text) for record in records]
         sizes = np.array([len(run) for run in runs], np.int64)
         flat = np.array([number for run in runs for number in run], np.int64)
         self.starts.extend((self.starts.array[-1] + np.cumsum(sizes)).tolist())
-        self.words.extend([number for run in runs for number in run])
+        self.terms.extend([number for run in runs for number in run])
         self.who.extend([self.people.setdefault(r.who, len(self.people)) for r in records])
-        self._link(records, first)
-        self._post(flat, np.repeat(np.arange(first, first + len(records)), sizes))
+        self._link_episodes(records, first)
+        self._add_postings(flat, np.repeat(np.arange(first, first + len(records)), sizes))
 
-    def _run(self, text: str) -> list[int]:
+    def _term_ids(self, text: str) -> list[int]:
         run = []
-        for word in split(text):
+        for word in split_words(text):
             number = self._forms.get(word)
             if number is None:
-                number = self._number(word)
+                number = self._term_id(word)
             if number >= 0:
                 run.append(number)
         return run
 
-    def _number(self, word: str) -> int:
-        number = self.numbers.setdefault(stem(word), len(self.numbers))
+    def _term_id(self, word: str) -> int:
+        number = self.vocabulary.setdefault(stem(word), len(self.vocabulary))
         if number == len(self._places):
             self._places.append(array("i"))
             self._counts.append(array("H"))
         self._forms[word] = number
         return number
 
-    def _link(self, records: Sequence[Record], first: int) -> None:
-        names = [record.episode or f"{_DAY}{record.created:%Y-%m-%d}" for record in records]
+    def _link_episodes(self, records: Sequence[Record], first: int) -> None:
+        names = [record.episode or f"{_DAY_PREFIX}{record.created:%Y-%m-%d}" for record in records]
         numbers = [self.episodes.setdefault(name, len(self.episodes)) for name in names]
         new = list(self.episodes)[len(self._names) :]
         self._names.extend(new)
-        self._day.extend([name.startswith(_DAY) for name in new])
+        self._day.extend([name.startswith(_DAY_PREFIX) for name in new])
         self.episode.extend(numbers)
-        self.later.extend([-1] * len(records))
+        self.next.extend([-1] * len(records))
         earlier = []
         for place, (record, number) in enumerate(zip(records, numbers), first):
             before = self._latest.get(number, -1) if record.episode else -1
             earlier.append(before)
             if before >= 0:
-                self.later.array[before] = place
+                self.next.array[before] = place
             if record.episode:
                 self._latest[number] = place
-        self.earlier.extend(earlier)
+        self.previous.extend(earlier)
 
-    def _post(self, flat: Places, owners: Places) -> None:
+    def _add_postings(self, flat: Places, owners: Places) -> None:
         if not len(flat):
             return
         # One sort for all: by word, then by record; equal pairs are counted.
@@ -124,19 +124,19 @@ class Lexical:
 
     # -- reading it -----------------------------------------------------------------
 
-    def number(self, word: str) -> int:
+    def term_id(self, word: str) -> int:
         """The number of a word that ``split`` gives; -1 for a stop word or one no record has."""
-        return -1 if word in STOP else self.numbers.get(stem(word), -1)
+        return -1 if word in STOP_WORDS else self.vocabulary.get(stem(word), -1)
 
-    def query(self, text: str) -> list[int]:
+    def query_terms(self, text: str) -> list[int]:
         """The numbers of a text's words, in order; words that no record has get numbers of
         their own below 0."""
         found: list[int] = []
         unknown: dict[str, int] = {}
-        for word in split(text):
-            if word not in STOP:
+        for word in split_words(text):
+            if word not in STOP_WORDS:
                 root = stem(word)
-                number = self.numbers.get(root)
+                number = self.vocabulary.get(root)
                 if number is None:
                     number = unknown.setdefault(root, -1 - len(unknown))
                 found.append(number)
@@ -164,7 +164,7 @@ class Lexical:
         ends = np.cumsum(sizes)
         owner = np.repeat(np.arange(len(both)), sizes)
         within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
-        run = self.words.array[starts[both][owner] + within]
+        run = self.terms.array[starts[both][owner] + within]
         follows = (run[:-1] == pair[0]) & (run[1:] == pair[1]) & (owner[:-1] == owner[1:])
         counts = np.bincount(owner[:-1][follows], minlength=len(both)).astype(np.float64)
         return both[counts > 0], counts[counts > 0]
@@ -179,7 +179,7 @@ class Lexical:
         shape (count,) both; -1 where there is none."""
         count = len(keep)
         if keep.all():
-            earlier, later = self.earlier.array[:count], self.later.array[:count]
+            earlier, later = self.previous.array[:count], self.next.array[:count]
             return earlier, np.where(later < count, later, -1)
         earlier, later = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
         places = np.flatnonzero(keep & ~self._day.array[self.episode.array[:count]])
@@ -193,14 +193,14 @@ class Lexical:
 
     def episode_name(self, number: int) -> str:
         """What an episode's number stands for; a day for records of no episode."""
-        return self._names[number].removeprefix(_DAY)
+        return self._names[number].removeprefix(_DAY_PREFIX)
 
 
 # Before the name of a day that stands in for an episode; no episode a person names has it.
-_DAY = "\x00"
+_DAY_PREFIX = "\x00"
 
 
-def weight(total: int, having: int) -> float:
+def inverse_document_frequency(total: int, having: int) -> float:
     """BM25's inverse document frequency, never negative (as in Lucene).
 
     >>> weight(10, 10) < weight(10, 1)
@@ -209,7 +209,9 @@ def weight(total: int, having: int) -> float:
     return float(np.log1p((total - having + 0.5) / (having + 0.5)))
 
 
-def saturated(counts: Floats, lengths: Floats, mean: float, k1: float, b: float) -> Floats:
+def saturated_frequency(
+    counts: Floats, lengths: Floats, mean: float, k1: float, b: float
+) -> Floats:
     """BM25's term frequency part, below k1 + 1 (Robertson and Zaragoza 2009, section 3).
 
     >>> round(float(saturated(np.array([1.0]), np.array([5.0]), 5.0, 1.2, 0.75)[0]), 6)

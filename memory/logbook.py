@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import AgentId, Json, MemoryFault, canonical, digest_text
-from ..store import Damage, Store, chain
+from ..store import Damage, Store, chain_digest
 from .fitting import step_fault
 from .line_checks import line_fault, record_numbers
 
@@ -21,7 +21,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line of a logbook: its number, the step it was made at, its content (None: erased)."""
 
     n: int
@@ -29,7 +29,7 @@ class Entry:
     body: dict[str, Any] | None
 
 
-class Logbook:
+class ChainedLog:
     """The lines that one part of memory keeps in a store, agent by agent.
 
     What is appended is checked before it is written, what is read after: see ``line_checks``.
@@ -62,36 +62,36 @@ class Logbook:
         """The names of its tables: of the lines, and of where each agent's end."""
         return self._lines, self._heads
 
-    def watch(self, store: Store) -> bool:
+    def register_check(self, store: Store) -> bool:
         """Have ``store.verify`` check this part where the file has it; returns whether it has.
 
         Tables are made with the first line, so a file that never held one stays as it was.
         """
         have = store.version(self.part)
-        store.ensure(self.part, VERSION if have else 0, self._migrations, self.check)
+        store.migrate(self.part, VERSION if have else 0, self._migrations, self.check)
         return have > 0
 
-    def begin(self, store: Store) -> None:
+    def create_tables(self, store: Store) -> None:
         """Make its tables where they are missing."""
-        store.ensure(self.part, VERSION, self._migrations, self.check)
+        store.migrate(self.part, VERSION, self._migrations, self.check)
 
     def append(self, store: Store, agent: AgentId, body: Json, *, step: int) -> int:
         """Write one line inside the caller's transaction (its own without one); returns its
         number. Raises MemoryFault, and writes nothing, for what is no line of this part."""
         wrong = step_fault(step) or line_fault(self.part, body)
-        if wrong := wrong or self._numbers_fault(body, _records(store, agent)):
+        if wrong := wrong or self._numbers_fault(body, _record_count(store, agent)):
             raise MemoryFault(f"{store.name}: {self.part} of {agent}: {wrong}")
         with store.transaction():
-            self.begin(store)
-            n, link = self._end(store, agent)
+            self.create_tables(store)
+            n, link = self._head(store, agent)
             text = canonical(body)
             mark = digest_text(text)
-            link = chain(link, _payload(agent, n + 1, step, mark))
+            link = chain_digest(link, _payload(agent, n + 1, step, mark))
             store.execute(
                 f"INSERT INTO {self._lines} VALUES (?, ?, ?, ?, ?, ?)",
                 (agent, n + 1, step, text, mark, link),
             )
-            self._write_end(store, agent, n + 1, link)
+            self._write_head(store, agent, n + 1, link)
         return n + 1
 
     def _numbers_fault(self, body: Json, count: int | None) -> str:
@@ -99,13 +99,13 @@ class Logbook:
         lost = [n for n in record_numbers(self.part, body) if count is not None and n > count]
         return f"names records {lost[:9]} and the memory has {count}" if lost else ""
 
-    def read(self, store: Store, agent: AgentId, *, after: int = 0) -> Iterator[Entry]:
+    def read(self, store: Store, agent: AgentId, *, after: int = 0) -> Iterator[LogEntry]:
         """An agent's lines in order, digests and chain checked.
 
         ``after`` skips so many lines that were read before. Raises MemoryFault naming the
         first line that does not fit.
         """
-        if not self.watch(store):
+        if not self.register_check(store):
             return
         found, link = after, self._link(store, agent, after)
         for n, step, body, mark, kept in store.rows(
@@ -118,11 +118,11 @@ class Logbook:
                 raise self._fault(store, agent, f"line {found} is missing")
             if body is not None and (not isinstance(body, str) or digest_text(body) != mark):
                 raise self._fault(store, agent, f"line {n} does not hash to its digest")
-            link = chain(link, _payload(agent, n, step, mark))
+            link = chain_digest(link, _payload(agent, n, step, mark))
             if link != kept:
                 raise self._fault(store, agent, f"line {n} does not fit the chain of digests")
-            yield Entry(n, step, self._body(store, agent, n, body))
-        lines, end = self._end(store, agent)
+            yield LogEntry(n, step, self._body(store, agent, n, body))
+        lines, end = self._head(store, agent)
         if (lines, end) != (found, link):
             raise self._fault(store, agent, f"{lines} lines were written, {found} are there")
 
@@ -140,12 +140,12 @@ class Logbook:
             raise self._fault(store, agent, f"line {n} cannot be read ({wrong})")
         return body
 
-    def mend(self, store: Store, agent: AgentId, lines: Sequence[tuple[object, ...]]) -> int:
+    def restore(self, store: Store, agent: AgentId, lines: Sequence[tuple[object, ...]]) -> int:
         """Write an agent's raw lines (n, step, body, digest) into a store that has none of
         theirs, those that do not hash to their digests or are missing as erased ones, so that
         all keep their numbers; returns how many were lost."""
         whole: dict[int, tuple[int, Json | None]] = {}
-        lost, count = 0, _records(store, agent)
+        lost, count = 0, _record_count(store, agent)
         for n, step, body, mark in lines:
             # A damaged number must not make up millions of losses.
             if not isinstance(n, int) or not 1 <= n <= 2 * len(lines) + 1000:
@@ -171,17 +171,17 @@ class Logbook:
 
     def size(self, store: Store, agent: AgentId) -> int:
         """How many lines the agent has."""
-        return self._end(store, agent)[0] if self.watch(store) else 0
+        return self._head(store, agent)[0] if self.register_check(store) else 0
 
     def sizes(self, store: Store) -> dict[AgentId, int]:
         """How many lines everybody has who has any."""
-        if not self.watch(store):
+        if not self.register_check(store):
             return {}
         return dict(store.rows(f"SELECT agent, lines FROM {self._heads}"))
 
     def erase(self, store: Store, agent: AgentId, lines: Collection[int]) -> None:
         """Empty the bodies of these lines for good; the chain of digests stays whole."""
-        if not lines or not self.watch(store):
+        if not lines or not self.register_check(store):
             return
         store.executemany(
             f"UPDATE {self._lines} SET body = NULL WHERE agent = ? AND n = ?",
@@ -191,21 +191,21 @@ class Logbook:
 
     def rewind(self, store: Store, step: int) -> None:
         """Drop, for all agents, the lines later than the end of ``step``: what a fork does."""
-        if not self.watch(store):
+        if not self.register_check(store):
             return
         with store.transaction():
             store.execute(f"DELETE FROM {self._lines} WHERE step > ?", (step,))
             for (agent,) in store.rows(f"SELECT agent FROM {self._heads} ORDER BY agent"):
-                last = store.one(
+                last = store.first_row(
                     f"SELECT n, link FROM {self._lines} WHERE agent = ? ORDER BY n DESC LIMIT 1",
                     (agent,),
                 )
-                self._write_end(store, agent, *(last or (0, "")))
+                self._write_head(store, agent, *(last or (0, "")))
         store.cache.clear()
 
     def agents(self, store: Store) -> tuple[AgentId, ...]:
         """Who has lines in the store, in order of name."""
-        if not self.watch(store):
+        if not self.register_check(store):
             return ()
         return tuple(r[0] for r in store.rows(f"SELECT agent FROM {self._heads} ORDER BY agent"))
 
@@ -218,7 +218,7 @@ class Logbook:
         for agent in sorted(map(str, held - known)):
             yield Damage(f"{self.part} of {agent}", "belongs to nobody on record")
         for agent in sorted(known):
-            count = _records(store, agent)
+            count = _record_count(store, agent)
             try:
                 for entry in self.read(store, agent):
                     if wrong := self._numbers_fault(entry.body, count):
@@ -227,17 +227,19 @@ class Logbook:
             except MemoryFault as error:
                 yield Damage(f"{self.part} of {agent}", str(error))
 
-    def _end(self, store: Store, agent: AgentId) -> tuple[int, str]:
-        row = store.one(f"SELECT lines, link FROM {self._heads} WHERE agent = ?", (agent,))
+    def _head(self, store: Store, agent: AgentId) -> tuple[int, str]:
+        row = store.first_row(f"SELECT lines, link FROM {self._heads} WHERE agent = ?", (agent,))
         return (int(row[0]), str(row[1])) if row else (0, "")
 
-    def _write_end(self, store: Store, agent: AgentId, lines: int, link: str) -> None:
+    def _write_head(self, store: Store, agent: AgentId, lines: int, link: str) -> None:
         store.execute(
             f"INSERT OR REPLACE INTO {self._heads} VALUES (?, ?, ?)", (agent, lines, link)
         )
 
     def _link(self, store: Store, agent: AgentId, n: int) -> str:
-        row = store.one(f"SELECT link FROM {self._lines} WHERE agent = ? AND n = ?", (agent, n))
+        row = store.first_row(
+            f"SELECT link FROM {self._lines} WHERE agent = ? AND n = ?", (agent, n)
+        )
         return str(row[0]) if row else ""
 
     def _fault(self, store: Store, agent: AgentId, what: str) -> MemoryFault:
@@ -252,46 +254,48 @@ def _payload(agent: AgentId, n: int, step: int, mark: str) -> str:
     return f"{n} {step} {mark} {agent}"
 
 
-def _records(store: Store, agent: AgentId) -> int | None:
+def _record_count(store: Store, agent: AgentId) -> int | None:
     """How many records the agent has; None in a file that holds no memories."""
     if not store.version("memory"):
         return None
-    row = store.one("SELECT records FROM memory_heads WHERE agent = ?", (agent,))
+    row = store.first_row("SELECT records FROM memory_heads WHERE agent = ?", (agent,))
     return int(row[0]) if row else 0
 
 
-class Tail:
+class LogTail:
     """An agent's lines as a reader last saw them; ``fresh`` reads what came since.
 
     Kept in ``store.cache``, so a rollback or another process's commit empties it.
     """
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
 
     @classmethod
-    def of(cls, book: Logbook, store: Store, agent: AgentId) -> Tail:
+    def up_to_date(cls, book: ChainedLog, store: Store, agent: AgentId) -> LogTail:
         """The agent's lines up to now."""
         store.refresh()
-        make: Callable[[], Tail] = cls
-        tail: Tail = store.cache.setdefault(("logbook", book.part, agent), make())
+        make: Callable[[], LogTail] = cls
+        tail: LogTail = store.cache.setdefault(("logbook", book.part, agent), make())
         if book.size(store, agent) > len(tail.entries):
             tail.entries.extend(book.read(store, agent, after=len(tail.entries)))
         return tail
 
 
-CLAIMS, DOCUMENTS, FOLDS, NOTES = map(Logbook, ("claims", "documents", "folds", "notes"))
-BESIDE = (CLAIMS, DOCUMENTS, FOLDS, NOTES)
+FACT_LOG, DOCUMENT_LOG, SUMMARY_LOG, NOTE_LOG = map(
+    ChainedLog, ("claims", "documents", "folds", "notes")
+)
+AUXILIARY_LOGS = (FACT_LOG, DOCUMENT_LOG, SUMMARY_LOG, NOTE_LOG)
 """The logbooks that a memory has beside its records."""
 
 
-def watch_beside(store: Store) -> None:
+def register_log_checks(store: Store) -> None:
     """Have ``store.verify`` check the logbooks that the file has."""
-    for book in BESIDE:
-        book.watch(store)
+    for book in AUXILIARY_LOGS:
+        book.register_check(store)
 
 
-def rewind_beside(store: Store, step: int) -> None:
+def rewind_logs(store: Store, step: int) -> None:
     """Take every logbook back to the end of ``step``."""
-    for book in BESIDE:
+    for book in AUXILIARY_LOGS:
         book.rewind(store, step)

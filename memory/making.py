@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def made(kind: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
+def construct_many(kind: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
     """``count`` objects of a slotted dataclass, each field from its column or its default.
 
     A frozen dataclass's ``__init__`` sets one field after the other in Python; here each
@@ -37,7 +37,7 @@ def made(kind: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """While thousands of objects are made that cannot be part of a cycle, Python's search
     for cycles waits: it would go through them, and all others, again and again."""
     running = gc.isenabled()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from .document_parts import WORDS, Block, size_of, titled
+from .document_parts import PASSAGE_WORDS, TextBlock, embedder_length, heading_path
 
-LABELS = 40  # characters of a list item that stand for it above its nested items
+MAX_LABEL_CHARS = 40  # characters of a list item that stand for it above its nested items
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
 _FENCE = re.compile(r"[ \t]*(?:[-*+>][ \t]+)?(`{3,}(?![^`]*`)|~{3,})")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
@@ -20,7 +20,7 @@ _SETEXT = re.compile(r" {0,3}(?:(=+)|-+)[ \t]*$")
 _KEY = re.compile(r"[\w-]+[ \t]*:")
 
 
-def markdown_blocks(lines: Sequence[str]) -> Iterator[Block]:
+def markdown_blocks(lines: Sequence[str]) -> Iterator[TextBlock]:
     """The blocks of a file's lines, numbered from 1; nothing that is text is left out.
 
     A row of a table names its columns, an item of a list too long for a piece the items above
@@ -41,7 +41,7 @@ class _Reader:
         self._titles: list[tuple[int, str]] = []
         self._bare = 0  # the line of a heading that nothing stands under yet, 0: none
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[TextBlock]:
         """Every block in order."""
         at = 0
         if self._lines and self._lines[0].rstrip() == "---" and (end := self._front()):
@@ -107,42 +107,42 @@ class _Reader:
             following[:1] in " \t" or (bool(_ITEM.match(following)) and not _RULE.match(following))
         )
 
-    def _headed(self, depth: int, text: str, at: int) -> Iterator[Block]:
+    def _headed(self, depth: int, text: str, at: int) -> Iterator[TextBlock]:
         yield from self._bared(depth)
         self._titles = [(level, name) for level, name in self._titles if level < depth]
         if not text:
             return
         self._titles.append((depth, text))
         self._bare = at + 1
-        if titled([text]) != text:  # Too long for a title: it stands there whole as well.
+        if heading_path([text]) != text:  # Too long for a title: it stands there whole as well.
             yield from self._bared(depth)
 
-    def _bared(self, depth: int) -> Iterator[Block]:
+    def _bared(self, depth: int) -> Iterator[TextBlock]:
         """The heading that nothing stands under, unless one beneath it carries it along."""
         if self._bare and self._titles and depth <= self._titles[-1][0]:
-            above = titled([text for _, text in self._titles[:-1]])
-            yield Block(self._titles[-1][1], "lines", self._bare, self._bare, above)
+            above = heading_path([text for _, text in self._titles[:-1]])
+            yield TextBlock(self._titles[-1][1], "lines", self._bare, self._bare, above)
         self._bare = 0
 
-    def _block(self, start: int, end: int) -> Block:
+    def _block(self, start: int, end: int) -> TextBlock:
         self._bare = 0
         text = "\n".join(line.rstrip() for line in self._lines[start:end])
-        return Block(text, "lines", start + 1, end, self._title())
+        return TextBlock(text, "lines", start + 1, end, self._title())
 
     def _title(self) -> str:
-        return titled([text for _, text in self._titles])
+        return heading_path([text for _, text in self._titles])
 
-    def _closed(self, start: int, end: int) -> Iterator[Block]:
+    def _closed(self, start: int, end: int) -> Iterator[TextBlock]:
         """What was held: a paragraph, or a list, whose items stand alone where it is long."""
         if start == end:
             return
         block = self._block(start, end)
-        if _ITEM.match(self._lines[start]) and size_of(block.text) > WORDS:
+        if _ITEM.match(self._lines[start]) and embedder_length(block.text) > PASSAGE_WORDS:
             yield from self._items(start, end)
         else:
             yield block
 
-    def _items(self, start: int, end: int) -> Iterator[Block]:
+    def _items(self, start: int, end: int) -> Iterator[TextBlock]:
         above: list[tuple[int, str]] = []
         places = [n for n in range(start, end) if _ITEM.match(self._lines[n])]
         for first, after in zip(places, [*places[1:], end]):
@@ -152,13 +152,15 @@ class _Reader:
             path = " > ".join(name for _, name in above)
             block = self._block(first, after)
             text = block.text.strip()
-            yield Block(
+            yield TextBlock(
                 f"{path} > {text}" if path else text, "lines", first + 1, after, block.title
             )
             name = " ".join(self._lines[first][match.end() if match else 0 :].split())
-            above.append((depth, name if len(name) <= LABELS else f"{name[: LABELS - 1]}…"))
+            above.append(
+                (depth, name if len(name) <= MAX_LABEL_CHARS else f"{name[: MAX_LABEL_CHARS - 1]}…")
+            )
 
-    def _rows(self, start: int, end: int) -> Iterator[Block]:
+    def _rows(self, start: int, end: int) -> Iterator[TextBlock]:
         """A table: each row says its columns, unless that would say more than the row does."""
         names = _cells(self._lines[start])
         self._bare = 0
@@ -172,7 +174,7 @@ class _Reader:
             if len(cells) <= len(names) and sum(map(len, names[: len(cells)])) < room:
                 pairs = [f"{name}: {cell}" if name else cell for name, cell in zip(names, cells)]
                 labelled = "; ".join(pair for pair, cell in zip(pairs, cells) if cell)
-            yield Block(labelled or line, "lines", number + 1, number + 1, self._title())
+            yield TextBlock(labelled or line, "lines", number + 1, number + 1, self._title())
 
 
 def _delimits(line: str, above: str) -> bool:

@@ -12,54 +12,54 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..core import (
     EVERYBODY,
     AgentId,
+    ContextLock,
     Cue,
     Hit,
     Json,
-    Kind,
     MemoryFault,
-    Owner,
     Record,
     RecordId,
+    RecordKind,
     RunCorrupt,
     SettingError,
     Time,
-    audience_of,
     check_arguments,
     exclusive,
-    repaired,
+    parse_audience,
+    replace_surrogates,
     same_name,
-    time_fault,
+    time_error,
 )
 from ..store import Store
-from .encoding import body_of, gone, read_body
+from .encoding import body_of, is_erased, read_body
 from .fitting import (
-    TEXTS,
-    embedded_rows,
+    TEXT_FIELDS,
+    as_vectors,
+    embed_texts,
     kinds_fault,
     name_fault,
     number_fault,
     numbers_fault,
     record_fault,
-    row_fault,
-    row_faults,
-    rows_of,
     step_fault,
     text_fault,
-    trust_in,
+    validated_trust,
+    vector_fault,
+    vector_faults,
 )
-from .ledger import Entry, read_entries, write_entry
+from .ledger import AuditEntry, read_audit_log, write_audit_entry
 from .rules import RuleSet, rule_set
 from .table import (
-    Head,
-    Row,
-    Touch,
-    agents,
-    append,
-    append_touch,
-    as_ids,
-    head,
-    prepare,
-    write_head,
+    ChainHeads,
+    RecordAccess,
+    StoredRecord,
+    agents_in,
+    append_access,
+    append_records,
+    prepare_store,
+    read_heads,
+    unique_ids,
+    write_heads,
 )
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .episodes import EpisodeHit
-    from .shelf import Shelf
+    from .shelf import MemoryIndex
 
     Vector: TypeAlias = Sequence[float] | NDArray[np.float32]
-    Embedder: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+    EmbedFunction: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
 
 log = logging.getLogger(__name__)
 
 
-def _owner(memory: Memory) -> Owner:
+def _owner(memory: Memory) -> ContextLock:
     return memory.store.owner
 
 
@@ -101,7 +101,7 @@ class Memory:
         agent: AgentId,
         *,
         rules: str | RuleSet = "paper",
-        embed: Embedder | None = None,
+        embed: EmbedFunction | None = None,
         decay: float | None = None,
         trust: Mapping[AgentId, float] | None = None,
         compact: bool = False,
@@ -122,36 +122,36 @@ class Memory:
             raise SettingError(f"memory of {agent}: decay {decay} must lie in (0, 1]")
         self._decay = decay
         self.embed = embed
-        self.trust = trust_in(agent, trust or {})
-        self.rules = self._own(rule_set(rules) if isinstance(rules, str) else rules)
+        self.trust = validated_trust(agent, trust or {})
+        self.rules = self._with_own_settings(rule_set(rules) if isinstance(rules, str) else rules)
         self._compact = compact
-        self._step: int | None = None
-        self._owned = not isinstance(store, Store)
+        self._as_of_step: int | None = None
+        self._owns_store = not isinstance(store, Store)
         try:
             self.store = store if isinstance(store, Store) else Store(store)
         except RunCorrupt as error:
             raise MemoryFault(str(error)) from error
         try:
-            prepare(self.store)
-            self._another_spelling()
-            self._load()
+            prepare_store(self.store)
+            self._check_spelling()
+            self._load_index()
         except BaseException:
             self.close()
             raise
 
-    def _another_spelling(self) -> None:
+    def _check_spelling(self) -> None:
         """Refuse a name under which nothing is kept where its other spelling has a memory: a
         second one would begin beside it, and the first be missed in silence."""
-        if head(self.store, self.agent).records:
+        if read_heads(self.store, self.agent).records:
             return
-        known = agents(self.store)
+        known = agents_in(self.store)
         if self.agent in known:
             return
         if other := next((name for name in known if same_name(name, self.agent)), ""):
             raise self._fault(
                 f"the file has the memory of '{other}'; write the name as it is there"
             )
-        if self._owned and known:
+        if self._owns_store and known:
             log.warning(
                 "%s holds the memories of %s; a new one begins for %s",
                 self.store.name,
@@ -159,20 +159,20 @@ class Memory:
                 self.agent,
             )
 
-    def _load(self) -> Shelf:
-        shelf: Shelf | None = self.store.cache.get(("memory", self.agent))
-        if shelf is None or (self._step is not None and len(shelf.dropped)):
-            from .holding import load
+    def _load_index(self) -> MemoryIndex:
+        shelf: MemoryIndex | None = self.store.cache.get(("memory", self.agent))
+        if shelf is None or (self._as_of_step is not None and len(shelf.unloaded)):
+            from .holding import load_index
 
             kind = "float16" if self._compact else "float32"
-            return load(self.store, self.agent, self._step, kind)
+            return load_index(self.store, self.agent, self._as_of_step, kind)
         return shelf
 
     @property
-    def shelf(self) -> Shelf:
+    def index(self) -> MemoryIndex:
         """The arrays recall computes on; read again when the store says they are stale."""
         self.store.refresh()
-        return self._load()
+        return self._load_index()
 
     # -- writing --------------------------------------------------------------------
 
@@ -195,36 +195,36 @@ class Memory:
         records = tuple(records)
         if not records:
             return
-        self._writable(step)
+        self._check_writable(step)
         for number, record in enumerate(records, self.next_id):
-            self._refuse(record_fault(record, number))
-        records = self.completed(records)
-        rows, bodies = self._rows(records, vectors, step)
+            self._raise_fault(record_fault(record, number))
+        records = self.with_evidence_labels(records)
+        rows, bodies = self._rows_to_store(records, vectors, step)
         with self.store.transaction():
-            end = head(self.store, self.agent)
-            link = append(self.store, self.agent, rows, end.link, bodies)
-            new = Head(end.records + len(rows), link, end.touches, end.touch_link)
-            write_head(self.store, self.agent, new)
-        self._keep_up(lambda shelf: shelf.add(rows, bodies))
+            end = read_heads(self.store, self.agent)
+            link = append_records(self.store, self.agent, rows, end.link, bodies)
+            new = ChainHeads(end.records + len(rows), link, end.touches, end.touch_link)
+            write_heads(self.store, self.agent, new)
+        self._update_indexes(lambda shelf: shelf.add(rows, bodies))
 
-    def completed(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
+    def with_evidence_labels(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
         """Records to be written, with the labels that they have of what they rest on."""
         if all(not record.evidence and record.sources is None for record in records):
             return records
         from . import origins
 
-        return origins.completed(
-            records, self.shelf.origins, lambda number: self.kept(number).audience
+        return origins.with_evidence_labels(
+            records, self.index.record_sources, lambda number: self.stored_record(number).audience
         )
 
-    def _rows(
+    def _rows_to_store(
         self, records: Sequence[Record], vectors: Mapping[RecordId, Vector] | None, step: int
-    ) -> tuple[list[Row], list[str]]:
+    ) -> tuple[list[StoredRecord], list[str]]:
         """The rows that records become, with their bodies. Raises MemoryFault for any that
         could not be read again."""
-        embedded = rows_of(vectors)
-        for fault in row_faults(embedded, self.shelf.index.columns):
-            self._refuse(fault)
+        embedded = as_vectors(vectors)
+        for fault in vector_faults(embedded, self.index.vectors.columns):
+            self._raise_fault(fault)
         if stray := embedded.keys() - {record.id for record in records}:
             shown = ", ".join(sorted(map(repr, stray)))
             raise self._fault(f"vectors for records that are not added: {shown}")
@@ -233,8 +233,8 @@ class Memory:
         for record, body in zip(records, bodies, strict=True):
             vector = embedded.get(record.id)
             # A body differs from its record where half a character was replaced in it.
-            kept = record if body.isascii() or not _halved(record) else read_body(body)
-            rows.append(Row(kept, step, None if vector is None else vector.tobytes()))
+            kept = record if body.isascii() or not _has_lone_surrogate(record) else read_body(body)
+            rows.append(StoredRecord(kept, step, None if vector is None else vector.tobytes()))
         return rows, bodies
 
     @exclusive(_owner)
@@ -243,7 +243,7 @@ class Memory:
         text: str,
         *,
         at: Time,
-        kind: Kind = "observation",
+        kind: RecordKind = "observation",
         who: AgentId = "",
         importance: float = 1.0,
         evidence: Sequence[RecordId] = (),
@@ -256,52 +256,52 @@ class Memory:
 
         Raises MemoryFault or SettingError, and writes nothing, for what does not fit. Of half
         a character, which no file can hold, U+FFFD is kept."""
-        self._refuse(numbers_fault("evidence", evidence))
-        people, evidence = audience_of(audience), tuple(evidence)
+        self._raise_fault(numbers_fault("evidence", evidence))
+        people, evidence = parse_audience(audience), tuple(evidence)
         basis = [self.record(i) for i in evidence]
         depth = 1 + max(record.depth for record in basis) if basis else 0
         record = Record(
             id=self.next_id,
             kind=kind,
-            text=repaired(text) if isinstance(text, str) else text,
+            text=replace_surrogates(text) if isinstance(text, str) else text,
             created=at,
-            who=repaired(who) if isinstance(who, str) else who,
+            who=replace_surrogates(who) if isinstance(who, str) else who,
             importance=importance,
             evidence=evidence,
             depth=depth,
-            audience=tuple(map(repaired, people)),
+            audience=tuple(map(replace_surrogates, people)),
             until=until,
         )
-        self._refuse(record_fault(record, record.id))
-        (record,) = self.completed((record,))
-        vectors = {record.id: embedded_rows(self.embed, [record.text])[0]} if self.embed else None
-        self.add([record], vectors, step=self.shelf.last_step)
+        self._raise_fault(record_fault(record, record.id))
+        (record,) = self.with_evidence_labels((record,))
+        vectors = {record.id: embed_texts(self.embed, [record.text])[0]} if self.embed else None
+        self.add([record], vectors, step=self.index.last_step)
         return record
 
     @exclusive(_owner)
-    def touch(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
+    def mark_accessed(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
         """Log that these records were accessed at ``step``, at the world's time ``at``."""
-        self._refuse(numbers_fault("ids", ids))
+        self._raise_fault(numbers_fault("ids", ids))
         ids = tuple(ids)
         if not ids:
             return
-        self._writable(step)
+        self._check_writable(step)
         if unknown := [i for i in ids if number_fault(i, len(self))]:
             raise self._fault(f"cannot touch unknown records {unknown}")
-        self._refuse(time_fault(at))
-        touch = Touch(as_ids(ids), step, at)
+        self._raise_fault(time_error(at))
+        touch = RecordAccess(unique_ids(ids), step, at)
         with self.store.transaction():
-            end = head(self.store, self.agent)
-            link = append_touch(self.store, self.agent, end.touches + 1, touch, end.touch_link)
-            write_head(
+            end = read_heads(self.store, self.agent)
+            link = append_access(self.store, self.agent, end.touches + 1, touch, end.touch_link)
+            write_heads(
                 self.store, self.agent, replace(end, touches=end.touches + 1, touch_link=link)
             )
-        self._keep_up(lambda shelf: shelf.touch(touch))
+        self._update_indexes(lambda shelf: shelf.mark_accessed(touch))
 
-    def _keep_up(self, change: Callable[[Shelf], None]) -> None:
-        from .holding import shelves
+    def _update_indexes(self, change: Callable[[MemoryIndex], None]) -> None:
+        from .holding import loaded_indexes
 
-        for shelf in shelves(self.store, self.agent):
+        for shelf in loaded_indexes(self.store, self.agent):
             change(shelf)
 
     @exclusive(_owner)
@@ -312,43 +312,45 @@ class Memory:
         Nothing is deleted, the log says when and ``why``; ``release`` takes it back. Raises
         MemoryFault for an empty ``who`` and for the owner's name: its own thoughts.
         """
-        self._refuse(text_fault("who", who) or text_fault("why", why))
+        self._raise_fault(text_fault("who", who) or text_fault("why", why))
         if not who.strip() or same_name(who, self.agent):
             raise self._fault("its own thoughts cannot be quarantined; name who said it")
         if who == EVERYBODY:
             raise self._fault(f"'{who}' is nobody's name; name who said it")
-        self._log("quarantined", {"who": who, "why": why})
-        self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined | {who}))
+        self._append_audit_entry("quarantined", {"who": who, "why": why})
+        self._update_indexes(lambda shelf: shelf.set_quarantined(shelf.quarantined | {who}))
 
     @exclusive(_owner)
     def release(self, who: AgentId, *, why: str = "") -> None:
         """Recall again what ``who`` said. Raises MemoryFault when it is not quarantined."""
-        self._refuse(text_fault("who", who) or text_fault("why", why))
+        self._raise_fault(text_fault("who", who) or text_fault("why", why))
         held = sorted(name for name in self.quarantined if same_name(name, who))
         if not held:
             raise self._fault(
                 f"'{who}' is not quarantined; quarantined: {sorted(self.quarantined)}"
             )
         for name in held:
-            self._log("released", {"who": name, "why": why})
-        self._keep_up(lambda shelf: shelf.distrust(shelf.quarantined.difference(held)))
+            self._append_audit_entry("released", {"who": name, "why": why})
+        self._update_indexes(
+            lambda shelf: shelf.set_quarantined(shelf.quarantined.difference(held))
+        )
 
-    def _log(self, what: str, data: Json) -> None:
-        step = self.shelf.last_step
-        self._writable(step)
-        write_entry(self.store, self.agent, Entry(step, what, data))
+    def _append_audit_entry(self, what: str, data: Json) -> None:
+        step = self.index.last_step
+        self._check_writable(step)
+        write_audit_entry(self.store, self.agent, AuditEntry(step, what, data))
 
     # -- reading --------------------------------------------------------------------
 
     @property
     def quarantined(self) -> frozenset[AgentId]:
         """Whose word is not recalled."""
-        return self.shelf.quarantined
+        return self.index.quarantined
 
     @property
-    def log(self) -> tuple[Entry, ...]:
+    def audit_log(self) -> tuple[AuditEntry, ...]:
         """What was done to this memory apart from remembering, in order."""
-        return tuple(read_entries(self.store, self.agent))
+        return tuple(read_audit_log(self.store, self.agent))
 
     @exclusive(_owner)
     def recall(
@@ -366,14 +368,14 @@ class Memory:
         its score is their sum weighted by the rules.
         """
         if not isinstance(cue, Cue):
-            self._refuse(
+            self._raise_fault(
                 f"recall needs a Cue, not {type(cue).__name__}; write Cue(text=..., at=...)"
             )
-        from .recall import recall
+        from .recall import recall_one
 
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
-        return recall(self, cue, vector, accessed or {})
+        return recall_one(self, cue, vector, accessed or {})
 
     @exclusive(_owner)
     def episodes(self, cue: Cue, vector: Vector | None = None) -> tuple[EpisodeHit, ...]:
@@ -383,21 +385,21 @@ class Memory:
         Words, meaning, time and speaker count by weights of ``denizens.memory.episodes``,
         whatever the rules; recency and importance do not. Records of no episode go by days.
         """
-        from .episodes import episodes
+        from .episodes import search_episodes
 
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
-        return episodes(self, cue, vector)
+        return search_episodes(self, cue, vector)
 
     @exclusive(_owner)
-    def held(self, cue: Cue, vector: Vector | None = None) -> float | None:
+    def answer_probability(self, cue: Cue, vector: Vector | None = None) -> float | None:
         """The calibrated probability that this memory holds what ``cue`` asks for; None when
         there is neither ``vector`` nor ``embed``. Below a half: say "I don't know"."""
-        from .knowing import held
+        from .knowing import answer_probability
 
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
-        return held(self, cue, vector)
+        return answer_probability(self, cue, vector)
 
     def retriever(
         self,
@@ -409,17 +411,17 @@ class Memory:
     ) -> Callable[[str], list[str]]:
         """A function from a question to the texts that fit it, best first. It touches nothing;
         ``at`` is the moment of asking (that of the latest record), ``person`` as in a cue."""
-        from .recall import finder
+        from .recall import make_retriever
 
-        return finder(self, limit=limit, rules=rules, at=at, person=person)
+        return make_retriever(self, limit=limit, rules=rules, at=at, person=person)
 
     def rules_for(self, cue: Cue) -> RuleSet:
         """The rules a cue asks for, with this memory's decay; its own by default."""
         if not cue.rules or cue.rules == self.rules.name:
             return self.rules
-        return self._own(rule_set(cue.rules))
+        return self._with_own_settings(rule_set(cue.rules))
 
-    def _own(self, rules: RuleSet) -> RuleSet:
+    def _with_own_settings(self, rules: RuleSet) -> RuleSet:
         """Rules with this memory's decay and trust."""
         if self._decay is not None:
             rules = replace(rules, decay=self._decay)
@@ -427,42 +429,45 @@ class Memory:
 
     @check_arguments
     def records(
-        self, *, kinds: Sequence[Kind] = (), last: int | None = None, person: AgentId = ""
+        self, *, kinds: Sequence[RecordKind] = (), last: int | None = None, person: AgentId = ""
     ) -> tuple[Record, ...]:
         """Records in order of writing: of ``kinds`` (all when empty), the ``last`` so many;
         for ``person`` only what is for everybody or for them."""
-        from .holding import records
+        from .holding import list_records
 
-        self._refuse(kinds_fault(kinds))
-        return records(self, kinds, last, person)
+        self._raise_fault(kinds_fault(kinds))
+        return list_records(self, kinds, last, person)
 
     def record(self, id: RecordId) -> Record:
         """The record of that number. Raises MemoryFault when there is none."""
-        self._refuse(number_fault(id, len(self)))
-        record = self.kept(id)
-        if gone(record):
+        self._raise_fault(number_fault(id, len(self)))
+        record = self.stored_record(id)
+        if is_erased(record):
             raise self._fault(f"record {id} is gone ({record.source.removeprefix('gone:')})")
         return record
 
-    def there(self, ids: Sequence[RecordId]) -> tuple[Record, ...]:
+    def existing_records(self, ids: Sequence[RecordId]) -> tuple[Record, ...]:
         """The records of those numbers, without those that are gone."""
-        return tuple(record for record in map(self.kept, ids) if not gone(record))
+        return tuple(record for record in map(self.stored_record, ids) if not is_erased(record))
 
-    def kept(self, id: RecordId) -> Record:
+    def stored_record(self, id: RecordId) -> Record:
         """The record of that number as it is kept, though nothing be left of it."""
-        from .holding import kept
+        from .holding import stored_record
 
-        return kept(self, id)
+        return stored_record(self, id)
 
     def sources(self, id: RecordId) -> tuple[str, ...]:
         """Whose words a record rests on besides its owner's, itself and through its evidence;
         ``core.UNKNOWN`` for an own thought of which nobody wrote that down."""
-        return self.shelf.origins.of(id)
+        return self.index.record_sources.of(id)
 
-    def unlabelled(self, id: RecordId) -> bool:
+    def is_unlabelled(self, id: RecordId) -> bool:
         """Whether a record was written before there were labels: of its sources nothing is
         known but who said it and what it rests on."""
-        return id <= self.shelf.origins.before and self.kept(id).sources is None
+        return (
+            id <= self.index.record_sources.unlabelled_count
+            and self.stored_record(id).sources is None
+        )
 
     def as_of(self, step: int) -> Memory:
         """A read-only view as of the end of ``step``: later records and accesses are not
@@ -470,13 +475,13 @@ class Memory:
         if type(step) is not int:
             raise self._fault(f"step {step!r:.60} is no whole number")
         view = copy(self)
-        view._owned = False
-        view._step = step if self._step is None else min(step, self._step)
+        view._owns_store = False
+        view._as_of_step = step if self._as_of_step is None else min(step, self._as_of_step)
         return view
 
     def __len__(self) -> int:
-        shelf = self.shelf
-        return shelf.total if self._step is None else shelf.count_at(self._step)
+        shelf = self.index
+        return shelf.record_count if self._as_of_step is None else shelf.count_at(self._as_of_step)
 
     @property
     def next_id(self) -> RecordId:
@@ -484,19 +489,19 @@ class Memory:
         return len(self) + 1
 
     @property
-    def step(self) -> int | None:
+    def as_of_step(self) -> int | None:
         """The step a read-only view ends with; None for the living memory."""
-        return self._step
+        return self._as_of_step
 
     @property
     def digest(self) -> str:
         """The ends of the two chains: equal memories (with equal histories) have equal ones."""
-        end = head(self.store, self.agent)
+        end = read_heads(self.store, self.agent)
         return f"{end.link}{end.touch_link}"
 
     def close(self) -> None:
         """Close the store if this memory opened it."""
-        if self._owned and hasattr(self, "store"):
+        if self._owns_store and hasattr(self, "store"):
             self.store.close()
 
     def __enter__(self) -> Memory:
@@ -507,22 +512,24 @@ class Memory:
 
     # -- checks ---------------------------------------------------------------------
 
-    def _writable(self, step: int) -> None:
-        if self._step is not None:
-            raise self._fault(f"is seen as of step {self._step} and read-only; write to the memory")
-        self._refuse(step_fault(step))
-        if step < self.shelf.last_step:
+    def _check_writable(self, step: int) -> None:
+        if self._as_of_step is not None:
             raise self._fault(
-                f"step {step} lies before step {self.shelf.last_step}, already written; "
+                f"is seen as of step {self._as_of_step} and read-only; write to the memory"
+            )
+        self._raise_fault(step_fault(step))
+        if step < self.index.last_step:
+            raise self._fault(
+                f"step {step} lies before step {self.index.last_step}, already written; "
                 "steps only go forward"
             )
 
-    def fits(self, row: NDArray[np.float32], columns: int) -> None:
+    def check_vector(self, row: NDArray[np.float32], columns: int) -> None:
         """Raises MemoryFault unless ``row`` is an embedding of ``columns`` finite numbers
         (of any length while the memory has none)."""
-        self._refuse(row_fault(row, columns))
+        self._raise_fault(vector_fault(row, columns))
 
-    def _refuse(self, fault: str) -> None:
+    def _raise_fault(self, fault: str) -> None:
         if fault:
             raise self._fault(fault)
 
@@ -530,8 +537,8 @@ class Memory:
         return MemoryFault(f"{self.store.name}: memory of {self.agent}: {what}")
 
 
-def _halved(record: Record) -> bool:
+def _has_lone_surrogate(record: Record) -> bool:
     """Whether a record's texts hold half a character."""
     names = (*record.audience, *(record.sources or ()))
-    whole = "".join((*(getattr(record, name) for name in TEXTS), *names))
-    return whole != repaired(whole)
+    whole = "".join((*(getattr(record, name) for name in TEXT_FIELDS), *names))
+    return whole != replace_surrogates(whole)

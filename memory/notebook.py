@@ -9,26 +9,26 @@ from typing import Any
 
 from ..core import (
     EVERYBODY,
-    UNKNOWN,
+    UNKNOWN_SOURCE,
     AgentId,
     Label,
     MemoryFault,
     Time,
-    audience_of,
-    join,
-    shared_audience,
-    source_of,
-    time_fault,
+    intersect_audiences,
+    join_labels,
+    parse_audience,
+    source_name,
+    time_error,
 )
-from .claim import visible
+from .claim import is_visible
 from .fitting import text_fault
-from .logbook import NOTES, Entry, Tail
+from .logbook import NOTE_LOG, LogEntry, LogTail
 from .memory import Memory
-from .origins import is_among, name_forms
+from .origins import has_source, name_forms
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class StoredNote:
     """A note in force: its text, when it was written, and its label."""
 
     text: str
@@ -71,9 +71,9 @@ class Notes:
         if name:
             note = self._note(name, person)
             return note.label if note else Label()
-        return join((note.label for note in self._held(person).values()), self._memory.agent)
+        return join_labels((note.label for note in self._held(person).values()), self._memory.agent)
 
-    def _note(self, name: str, person: AgentId) -> Note | None:
+    def _note(self, name: str, person: AgentId) -> StoredNote | None:
         held = {whose: note for (named, whose), note in self._held(person).items() if named == name}
         if not held:
             return None
@@ -95,7 +95,7 @@ class Notes:
         rests on; with a label whose audience is open a note for nobody is for everybody."""
         label: dict[str, list[str]] = {"sources": sorted(set(sources))}
         if audience is not None:
-            label["audience"] = sorted(audience_of(audience))
+            label["audience"] = sorted(parse_audience(audience))
         self._append({"note": name, "text": text}, at, person, key, label)
 
     def remove(self, name: str, *, at: Time, person: AgentId = "", key: str = "") -> None:
@@ -122,16 +122,16 @@ class Notes:
                 found.pop((line["removed"], whose), None)
         return found
 
-    def _held(self, person: AgentId) -> dict[tuple[str, AgentId], Note]:
+    def _held(self, person: AgentId) -> dict[tuple[str, AgentId], StoredNote]:
         """The notes in force that are for somebody, by name and by whom they were written for,
         those written last at the end."""
         forms = name_forms(self._memory.quarantined)
-        found: dict[tuple[str, AgentId], Note] = {}
+        found: dict[tuple[str, AgentId], StoredNote] = {}
         for (name, whose), (_, line) in self.lines.items():
             label = self._label(line)
-            if visible(label.audience, person) and not is_among(label.sources, forms):
+            if is_visible(label.audience, person) and not has_source(label.sources, forms):
                 at = datetime.fromisoformat(line["at"])
-                found[name, whose] = Note(line["text"], at, label)
+                found[name, whose] = StoredNote(line["text"], at, label)
         return found
 
     def _label(self, line: dict[str, Any]) -> Label:
@@ -141,17 +141,17 @@ class Notes:
         circle = () if whose == EVERYBODY else (whose,)
         if not whose:
             circle = (owner,) if known is None else ()
-        people = shared_audience([circle, tuple(known or ())], owner)
-        theirs = () if whose in ("", EVERYBODY) else (source_of(whose),)
+        people = intersect_audiences([circle, tuple(known or ())], owner)
+        theirs = () if whose in ("", EVERYBODY) else (source_name(whose),)
         sources = line.get("sources")
         if sources is None:
-            sources = theirs or (UNKNOWN,)
+            sources = theirs or (UNKNOWN_SOURCE,)
         return Label(tuple(sorted({*sources, *theirs})), people)
 
-    def _lines(self) -> Iterator[Entry]:
+    def _lines(self) -> Iterator[LogEntry]:
         memory = self._memory
-        for entry in Tail.of(NOTES, memory.store, memory.agent).entries:
-            if memory.step is None or entry.step <= memory.step:
+        for entry in LogTail.up_to_date(NOTE_LOG, memory.store, memory.agent).entries:
+            if memory.as_of_step is None or entry.step <= memory.as_of_step:
                 yield entry
 
     def _done(self, key: str) -> bool:
@@ -166,12 +166,12 @@ class Notes:
         label: dict[str, list[str]],
     ) -> None:
         memory = self._memory
-        if memory.step is not None:
-            raise self._fault(f"are seen as of step {memory.step} and read-only")
+        if memory.as_of_step is not None:
+            raise self._fault(f"are seen as of step {memory.as_of_step} and read-only")
         texts = {**line, "person": person, "key": key}
         faults = [text_fault(part, value) for part, value in texts.items()]
         faults += [text_fault(part, name) for part, names in label.items() for name in names]
-        if wrong := time_fault(at, "at") or next(filter(None, faults), ""):
+        if wrong := time_error(at, "at") or next(filter(None, faults), ""):
             raise self._fault(wrong)
         if self._done(key):
             return
@@ -180,7 +180,7 @@ class Notes:
         # would keep them.
         within = key.rsplit("/", 2)[-2:-1]
         step = int(within[0]) if within and within[0].isdecimal() else 0
-        NOTES.append(memory.store, memory.agent, body, step=max(step, memory.shelf.last_step))
+        NOTE_LOG.append(memory.store, memory.agent, body, step=max(step, memory.index.last_step))
 
     def _fault(self, what: str) -> MemoryFault:
         return MemoryFault(f"{self._memory.store.name}: notes of {self._memory.agent}: {what}")

@@ -12,23 +12,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core import (
-    UNKNOWN,
+    UNKNOWN_SOURCE,
     AgentId,
     Record,
     RecordId,
-    plain_sources,
-    shared_audience,
-    source_of,
-    sources_of,
+    implied_sources,
+    intersect_audiences,
+    record_sources,
+    source_name,
 )
 from ..core.labels import Audience
-from ..core.text import name_form
+from ..core.text import fold_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_OWN = frozenset({"thought", "plan", "summary", "utterance"})
+_SELF_MADE_KINDS = frozenset({"thought", "plan", "summary", "utterance"})
 """Kinds of records that an agent makes of what it knows."""
 
 
@@ -39,28 +39,28 @@ def name_forms(names: Iterable[AgentId]) -> frozenset[str]:
     ['eve', 'person:tool:bank', 'tool:bank']
     """
     names = tuple(names)
-    return frozenset(name_form(form) for name in names for form in (name, source_of(name)))
+    return frozenset(fold_name(form) for name in names for form in (name, source_name(name)))
 
 
-def is_among(sources: Iterable[str], forms: frozenset[str]) -> bool:
+def has_source(sources: Iterable[str], forms: frozenset[str]) -> bool:
     """Whether one of the sources is somebody whose name has one of these ``name_forms``."""
     if not forms:  # Nobody is meant, as in nearly every step of a life.
         return False
-    return any(source in forms or name_form(source) in forms for source in sources)
+    return any(source in forms or fold_name(source) in forms for source in sources)
 
 
-class Origins:
+class RecordSources:
     """The sources of each record of one memory, by number: its own, and those of all that it
     rests on. Of the first ``before`` records, written before there were labels, only who said
     them and what they rest on is known."""
 
     def __init__(self, owner: AgentId = "", before: int = 0) -> None:
         self.owner = owner
-        self.before = before
+        self.unlabelled_count = before
         self.labels: dict[tuple[str, ...], int] = {(): 0}
         self._lists: list[tuple[str, ...]] = [()]
         self._numbers = array("i")
-        self._fresh: list[int] = []
+        self._pending: list[int] = []
         self._known: dict[tuple[AgentId, str, bool, frozenset[int] | None], int] = {}
 
     def __len__(self) -> int:
@@ -68,20 +68,20 @@ class Origins:
 
     def extend(self, records: Sequence[Record]) -> None:
         """Take in the next records, in order of their numbers."""
-        self._fresh = []
+        self._pending = []
         for record in records:
-            self._fresh.append(self._number(record))
-        self._numbers.extend(self._fresh)
-        self._fresh = []
+            self._pending.append(self._number(record))
+        self._numbers.extend(self._pending)
+        self._pending = []
 
     def _number(self, record: Record) -> int:
         if record.sources is not None or record.kind == "document":
-            return self._label(self._whole(record))
+            return self._label(self._all_sources(record))
         # Most records share their label with many: worked out once for each case.
-        basis = frozenset(map(self._at, record.evidence)) if record.evidence else None
-        key = (record.who, record.kind, record.id <= self.before, basis)
+        basis = frozenset(map(self._label_of, record.evidence)) if record.evidence else None
+        key = (record.who, record.kind, record.id <= self.unlabelled_count, basis)
         if (number := self._known.get(key)) is None:
-            number = self._known[key] = self._label(self._whole(record))
+            number = self._known[key] = self._label(self._all_sources(record))
         return number
 
     def _label(self, sources: tuple[str, ...]) -> int:
@@ -90,8 +90,8 @@ class Origins:
             self._lists.append(sources)
         return number
 
-    def _whole(self, record: Record) -> tuple[str, ...]:
-        found = set(sources_of(record, self.owner))
+    def _all_sources(self, record: Record) -> tuple[str, ...]:
+        found = set(record_sources(record, self.owner))
         for number in record.evidence:
             found.update(self.of(number))
         if self.unlabelled(record) and not record.evidence:
@@ -100,56 +100,56 @@ class Origins:
 
     def unknown(self, record: Record) -> tuple[str, ...]:
         """UNKNOWN for an agent's own words, of which nobody knows what they rest on."""
-        own = record.kind in _OWN and record.who in ("", self.owner)
-        return (UNKNOWN,) if own and not record.source.startswith("gone:") else ()
+        own = record.kind in _SELF_MADE_KINDS and record.who in ("", self.owner)
+        return (UNKNOWN_SOURCE,) if own and not record.source.startswith("gone:") else ()
 
     def unlabelled(self, record: Record) -> bool:
         """Whether a record was written before there were labels."""
-        return record.id <= self.before and record.sources is None
+        return record.id <= self.unlabelled_count and record.sources is None
 
     def of(self, number: RecordId) -> tuple[str, ...]:
         """The sources of a record, in order; none for a number that no record has."""
-        return self._lists[self._at(number)]
+        return self._lists[self._label_of(number)]
 
-    def _at(self, number: RecordId) -> int:
+    def _label_of(self, number: RecordId) -> int:
         """The number of a record's label; 0, of none, where there is no such record."""
         place = number - 1
         if 0 <= place < len(self._numbers):
             return self._numbers[place]
         place -= len(self._numbers)
-        return self._fresh[place] if 0 <= place < len(self._fresh) else 0
+        return self._pending[place] if 0 <= place < len(self._pending) else 0
 
-    def among(self, numbers: NDArray[np.int64], forms: frozenset[str]) -> NDArray[np.bool_]:
+    def any_from(self, numbers: NDArray[np.int64], forms: frozenset[str]) -> NDArray[np.bool_]:
         """Whether each of some records rests on the words of one with one of these forms."""
         import numpy as np
 
         if not len(numbers):
             return np.zeros(0, np.bool_)
-        table = np.array([is_among(sources, forms) for sources in self._lists])
+        table = np.array([has_source(sources, forms) for sources in self._lists])
         found: NDArray[np.bool_] = table[np.frombuffer(self._numbers, np.intc)[numbers - 1]]
         return found
 
 
-def completed(
-    records: Sequence[Record], origins: Origins, audience_of: Callable[[RecordId], Audience]
+def with_evidence_labels(
+    records: Sequence[Record], origins: RecordSources, audience_of: Callable[[RecordId], Audience]
 ) -> tuple[Record, ...]:
     """The records to be written, each with the sources and the audience that it has of what it
     rests on, in the memory or before it among them, and of who said it."""
     whole: list[Record] = []
     for record in records:
-        if (record.evidence or record.sources is not None) and record.id > origins.before:
-            record = _completed(record, origins, whole, audience_of)
+        if (record.evidence or record.sources is not None) and record.id > origins.unlabelled_count:
+            record = _with_evidence_labels(record, origins, whole, audience_of)
         whole.append(record)
     return tuple(whole)
 
 
-def _completed(
+def _with_evidence_labels(
     record: Record,
-    origins: Origins,
+    origins: RecordSources,
     before: Sequence[Record],
     audience_of: Callable[[RecordId], Audience],
 ) -> Record:
-    plain = plain_sources(record, origins.owner)
+    plain = implied_sources(record, origins.owner)
     # What is seen of a thing stands under its name, which is nobody's.
     own = () if record.kind == "observation" and record.sources is not None else plain
     found = {*(plain if record.sources is None else record.sources), *own}
@@ -157,7 +157,7 @@ def _completed(
     for number in record.evidence:
         place = number - before[0].id if before else -1
         if 0 <= place < len(before):
-            found.update(sources_of(before[place], origins.owner))
+            found.update(record_sources(before[place], origins.owner))
             audiences.append(before[place].audience)
         else:
             found.update(origins.of(number))
@@ -166,7 +166,7 @@ def _completed(
     if sources != (plain if record.sources is None else record.sources):
         record = replace(record, sources=sources)
     if any(audiences[1:]):
-        people = shared_audience(audiences, origins.owner)
+        people = intersect_audiences(audiences, origins.owner)
         if set(people) != set(record.audience):
             record = replace(record, audience=people)
     return record

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..core import AgentId, is_unspaced, mentions, same_name, source_of
-from ..core.text import name_form
-from .words import STOP
+from ..core import AgentId, is_unspaced, name_matcher, same_name, source_name
+from ..core.text import fold_name
+from .words import STOP_WORDS
 
 # First names that are words too: where they are not written as the name, a word is meant.
 _WORDS = """
@@ -25,7 +25,7 @@ _WORD_NAMES = frozenset(_WORDS.split())
 
 
 @dataclass(frozen=True)
-class Person:
+class PersonMatcher:
     """A person called ``name``, among ``others`` who are known by name too.
 
     Names are compared in any script, case and Unicode form. A longer name of somebody else
@@ -43,38 +43,38 @@ class Person:
     name: AgentId
     others: Collection[AgentId] = ()
 
-    def is_name(self, label: str) -> bool:
+    def matches_name(self, label: str) -> bool:
         """Whether a label (who said it, for whom it is) is this person's name, all of it."""
-        return self._key in (label, name_form(label))
+        return self._key in (label, fold_name(label))
 
-    def is_source(self, source: str) -> bool:
+    def matches_source(self, source: str) -> bool:
         """Whether a source of a label is this person: a document or a tool is not, whatever
         they are called."""
         if ":" not in source:
-            return self.is_name(source)
-        return name_form(source_of(self.name)) == name_form(source)
+            return self.matches_name(source)
+        return fold_name(source_name(self.name)) == fold_name(source)
 
-    def named_in(self, text: str) -> bool:
+    def is_named_in(self, text: str) -> bool:
         """Whether a text names them."""
         if not self._test(text):
             return False
         if self._is_word and not self._as_written.search(_composed(text)):
             return False
-        if self._single and not self._single.search(name_form(text)):
+        if self._single and not self._single.search(fold_name(text)):
             return False
         if not self._longer:
             return True
-        masked = name_form(text)
+        masked = fold_name(text)
         for other, test in self._longer:
             if test(masked):
                 masked = masked.replace(other, " | ")
         return self._test(masked)
 
-    def perhaps_in(self, text: str) -> bool:
+    def may_be_named_in(self, text: str) -> bool:
         """Whether a text may mean them: it has their given name alone, which may be somebody
         else's, or their name in a form that may be another word: inflected, without accents, as
         part of an address, family name first, or as a word is written."""
-        if self.named_in(text):
+        if self.is_named_in(text):
             return False
         return self._another_form(text) or self._given_in(text)
 
@@ -102,15 +102,15 @@ class Person:
 
     @cached_property
     def _key(self) -> str:
-        return name_form(self.name)
+        return fold_name(self.name)
 
     @cached_property
     def _test(self) -> Callable[[str], bool]:
-        return mentions(self.name)
+        return name_matcher(self.name)
 
     @cached_property
     def _is_word(self) -> bool:
-        return self._key in STOP or self._key in ("may", "will") or self._key in _WORD_NAMES
+        return self._key in STOP_WORDS or self._key in ("may", "will") or self._key in _WORD_NAMES
 
     @cached_property
     def _single(self) -> re.Pattern[str] | None:
@@ -128,7 +128,7 @@ class Person:
     def _loose(self) -> re.Pattern[str] | None:
         """The name in a form that may be another word."""
         words = re.findall(r"[^\W_]+", _bare(self.name))
-        if not words or self._single or self._key in STOP:
+        if not words or self._single or self._key in STOP_WORDS:
             return None
         forms = [re.escape(words[0])]
         if len(words) > 1:
@@ -151,9 +151,9 @@ class Person:
 
     @cached_property
     def _longer(self) -> list[tuple[str, Callable[[str], bool]]]:
-        keys = {name_form(other) for other in self.others} - {self._key}
+        keys = {fold_name(other) for other in self.others} - {self._key}
         found = sorted((key for key in keys if self._test(key)), key=len, reverse=True)
-        return [(key, mentions(key)) for key in found]
+        return [(key, name_matcher(key)) for key in found]
 
     @cached_property
     def _namesakes(self) -> list[re.Pattern[str]]:

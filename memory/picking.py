@@ -8,38 +8,42 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .scoring import scaled
+from .scoring import min_max_scale
 from .words import terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..core import Cue, Hit, Record
-    from .scene import Scene
+    from .scene import RecallQuery
 
-POOL = 5  # so many times the limit are looked through for variety or for what fits a budget
-REACH = 200  # records each way in which neighbours of an episode are looked for
+CANDIDATE_FACTOR = (
+    5  # so many times the limit are looked through for variety or for what fits a budget
+)
+NEIGHBOUR_REACH = 200  # records each way in which neighbours of an episode are looked for
 
 
-def width(cue: Cue) -> int:
+def candidate_limit(cue: Cue) -> int:
     """How many of the best are picked from: the cue's limit, or more where some may be passed
     over."""
     wide = cue.variety > 0 or cue.tokens > 0
-    return cue.limit * (POOL if wide else 1)
+    return cue.limit * (CANDIDATE_FACTOR if wide else 1)
 
 
-def finished(hits: Sequence[Hit], scene: Scene, cue: Cue) -> tuple[Hit, ...]:
+def select_hits(hits: Sequence[Hit], scene: RecallQuery, cue: Cue) -> tuple[Hit, ...]:
     """What the cue asks for of the best hits: at most its limit, varied, within its budget of
     tokens, each with its neighbours among the candidates."""
     if cue.variety > 0 and len(hits) > 1:
-        hits = varied(hits, min(cue.variety, 1.0), cue.limit if not cue.tokens else len(hits))
+        hits = maximal_marginal_relevance(
+            hits, min(cue.variety, 1.0), cue.limit if not cue.tokens else len(hits)
+        )
     if cue.tokens > 0:
-        hits = within(hits, cue.tokens)
+        hits = fit_token_budget(hits, cue.tokens)
     hits = hits[: max(0, cue.limit)]
     if cue.around > 0 and hits:
         allowed = scene.candidates()
         records = scene.shelf.records
-        places = scene.shelf.places_of([hit.record.id for hit in hits]).tolist()
+        places = scene.shelf.positions_of([hit.record.id for hit in hits]).tolist()
         hits = [
             replace(
                 hit,
@@ -50,13 +54,13 @@ def finished(hits: Sequence[Hit], scene: Scene, cue: Cue) -> tuple[Hit, ...]:
     return tuple(hits)
 
 
-def varied(hits: Sequence[Hit], variety: float, limit: int) -> list[Hit]:
+def maximal_marginal_relevance(hits: Sequence[Hit], variety: float, limit: int) -> list[Hit]:
     """Up to ``limit`` hits, one by one the best of (1 - variety) * score - variety * likeness
     to those already there (maximal marginal relevance, Carbonell and Goldstein 1998).
 
     Scores are min-max scaled; likeness is the cosine of the texts' sets of words.
     """
-    scores = scaled(np.array([hit.score for hit in hits]), 1.0)
+    scores = min_max_scale(np.array([hit.score for hit in hits]), 1.0)
     words = [frozenset(terms(hit.record.text)) for hit in hits]
     nearest = np.zeros(len(hits))
     left = list(range(len(hits)))
@@ -67,27 +71,27 @@ def varied(hits: Sequence[Hit], variety: float, limit: int) -> list[Hit]:
         left.remove(pick)
         chosen.append(pick)
         for i in left:
-            nearest[i] = max(nearest[i], _likeness(words[i], words[pick]))
+            nearest[i] = max(nearest[i], _word_set_cosine(words[i], words[pick]))
     return [hits[i] for i in chosen]
 
 
-def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+def _word_set_cosine(one: frozenset[str], other: frozenset[str]) -> float:
     if not one or not other:
         return float(one == other)
     return float(len(one & other) / np.sqrt(len(one) * len(other)))
 
 
-def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
+def fit_token_budget(hits: Sequence[Hit], tokens: int) -> list[Hit]:
     """The hits in order, less those whose text no longer fits into ``tokens`` together."""
     kept, left = [], tokens
     for hit in hits:
-        if (size := tokens_of(hit.record.text)) <= left:
+        if (size := estimate_tokens(hit.record.text)) <= left:
             kept.append(hit)
             left -= size
     return kept
 
 
-def tokens_of(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """About how many tokens a text takes, rather too many: memory knows no tokenizer.
 
     >>> tokens_of("Ada asked for a loaf of rye")
@@ -109,7 +113,7 @@ def neighbours(
     after = start + (start < len(allowed) and allowed[start] == at)
     for places in (allowed[:start][::-1], allowed[after:]):
         found: list[Record] = []
-        for place in places[:REACH].tolist():
+        for place in places[:NEIGHBOUR_REACH].tolist():
             if len(found) == count:
                 break
             if records[place].episode == middle.episode:

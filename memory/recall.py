@@ -13,36 +13,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import KINDS, AgentId, Cue, Hit, RecordId, Time
-from .codes import CELLS_FROM
-from .fitting import check_cue, row_of
-from .index import units
-from .matching import Match, asked_words, explained, match
-from .picking import finished, width
-from .scene import Scene
-from .scoring import best, by_rank, fading, listed, scaled
+from ..core import RECORD_KINDS, AgentId, Cue, Hit, RecordId, Time
+from .codes import MIN_ROWS_FOR_CELLS
+from .fitting import as_vector, check_cue
+from .index import unit_rows
+from .matching import HybridMatch, explanation, match_candidates, query_words
+from .picking import candidate_limit, select_hits
+from .scene import RecallQuery
+from .scoring import listing_order, min_max_scale, rank_decay, recency_decay, top_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .memory import Embedder, Memory, Vector
-    from .shelf import Shelf
+    from .memory import EmbedFunction, Memory, Vector
+    from .shelf import MemoryIndex
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.int64]
 
-WHOLE = 12_000
+FULL_SCORE_LIMIT = 12_000
 """Up to so many candidates all are scored: a first pass would not be faster."""
-PROBES = 64
+CELL_PROBES = 64
 """Cells looked into under approximate rules."""
-NOTABLE = 2_000
+STATIC_CANDIDATES = 2_000
 """About how many of the newest and most important records are candidates in any case."""
-SLACK = 2e-5
+STATIC_SCORE_ERROR = 2e-5
 """Error of ``Scene.own``, generously."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ScoredCandidates:
     """Candidates by their places, their parts scaled to [0, 1], and their scores."""
 
     places: Places
@@ -52,40 +52,40 @@ class Parts:
     score: Floats
 
 
-def recall(
+def recall_one(
     memory: Memory, cue: Cue, vector: Vector | None, accessed: Mapping[RecordId, Time]
 ) -> tuple[Hit, ...]:
     """Score every candidate by the cue's rules; see ``Memory.recall``."""
-    query = None if vector is None else row_of(vector, "the cue")
-    scene = Scene.of(memory, cue, query, accessed)
+    query = None if vector is None else as_vector(vector, "the cue")
+    scene = RecallQuery.for_cue(memory, cue, query, accessed)
     held_against = None
     if scene.rules.matching == "hybrid":
-        held_against = match(scene.shelf, scene.candidates(), query, cue, scene.count)
-    chosen, found = _best(scene, held_against, width(cue))
+        held_against = match_candidates(scene.shelf, scene.candidates(), query, cue, scene.count)
+    chosen, found = _top_hits(scene, held_against, candidate_limit(cue))
     if held_against is not None:
         words = scene.shelf.lexical
-        asked = asked_words(words, cue)
+        asked = query_words(words, cue)
         found = tuple(
-            replace(hit, **explained(held_against, words, place, asked))
+            replace(hit, **explanation(held_against, words, place, asked))
             for hit, place in zip(found, chosen, strict=True)
         )
-    return finished(found, scene, cue)
+    return select_hits(found, scene, cue)
 
 
-def _best(
-    scene: Scene, held_against: Match | None, wanted: int
+def _top_hits(
+    scene: RecallQuery, held_against: HybridMatch | None, wanted: int
 ) -> tuple[list[int], tuple[Hit, ...]]:
     """The best ``wanted`` candidates, by their places among the scored ones, with their
     records, best first. Of those that say the same all but the best give way to others, as far
     as there are any."""
     wide, wanted = wanted, max(0, wanted)
-    whole = None if held_against is None else _matched(scene, held_against)
+    whole = None if held_against is None else _score_hybrid(scene, held_against)
     while True:
-        parts = whole or parts_of(scene, wide)
-        chosen = best(parts.score, wide)
+        parts = whole or score_candidates(scene, wide)
+        chosen = top_positions(parts.score, wide)
         if not scene.rules.distinct:
             break
-        said = scene.shelf.saying.array[parts.places[chosen]]
+        said = scene.shelf.duplicate_key.array[parts.places[chosen]]
         different = len(set(said.tolist()))
         if different == len(said):
             break
@@ -96,25 +96,25 @@ def _best(
             break
         wide *= 8
     chosen = chosen[:wanted]
-    return chosen.tolist(), hits(scene.shelf, parts, chosen)
+    return chosen.tolist(), build_hits(scene.shelf, parts, chosen)
 
 
-def parts_of(scene: Scene, limit: int) -> Parts:
+def score_candidates(scene: RecallQuery, limit: int) -> ScoredCandidates:
     """The parts of candidates among which are the ``limit`` best."""
     rules = scene.rules
     simple = rules.recency == "hours" and rules.listing == "written"
-    if not simple or scene.query is None or scene.count <= WHOLE:
+    if not simple or scene.query is None or scene.count <= FULL_SCORE_LIMIT:
         return score_all(scene)
-    if scene.mask is not None and np.count_nonzero(scene.mask) <= WHOLE:
+    if scene.mask is not None and np.count_nonzero(scene.mask) <= FULL_SCORE_LIMIT:
         return score_all(scene)
     # Cells are made of all that there is, and what is near in them tells of what is for others.
     open_to_all = scene.mask is None or len(scene.shelf.audiences) == 1
-    if rules.approximate and open_to_all and scene.shelf.index.rows >= CELLS_FROM:
-        return _likeliest(scene, limit)
-    return _sifted(scene, limit)
+    if rules.approximate and open_to_all and scene.shelf.vectors.rows >= MIN_ROWS_FOR_CELLS:
+        return _prefilter_approximate(scene, limit)
+    return _prefilter_exact(scene, limit)
 
 
-def hits(shelf: Shelf, parts: Parts, chosen: Places) -> tuple[Hit, ...]:
+def build_hits(shelf: MemoryIndex, parts: ScoredCandidates, chosen: Places) -> tuple[Hit, ...]:
     """Some of the scored candidates, by their places among them, with their records."""
     rows = zip(
         parts.places[chosen].tolist(),
@@ -123,53 +123,59 @@ def hits(shelf: Shelf, parts: Parts, chosen: Places) -> tuple[Hit, ...]:
         parts.importance[chosen].tolist(),
         parts.relevance[chosen].tolist(),
     )
-    kept = shelf.records.kept
+    kept = shelf.records.get
     return tuple(
         Hit(record=kept(place), score=score, recency=r, importance=i, relevance=c)
         for place, score, r, i, c in rows
     )
 
 
-def score_all(scene: Scene) -> Parts:
+def score_all(scene: RecallQuery) -> ScoredCandidates:
     """Every candidate's parts, in the order in which the rules list them."""
     shelf, rules = scene.shelf, scene.rules
     places = scene.candidates()
     if rules.listing == "reverie" or rules.recency == "rank":
-        happened = shelf.kind.array[places] == KINDS.index("observation")
-        places = listed(places, happened, scene.last[places], rules)
-    relevance = scaled(shelf.relevance(places, scene.query), rules.equal)
-    return _summed(scene, places, *_worth(scene, places), relevance)
+        happened = shelf.kind.array[places] == RECORD_KINDS.index("observation")
+        places = listing_order(places, happened, scene.last_access[places], rules)
+    relevance = min_max_scale(shelf.cosines(places, scene.query), rules.equal)
+    return _weighted_sum(scene, places, *_scaled_recency_and_importance(scene, places), relevance)
 
 
-def _matched(scene: Scene, found: Match) -> Parts:
+def _score_hybrid(scene: RecallQuery, found: HybridMatch) -> ScoredCandidates:
     """The same by rules that match words and meaning together."""
-    return _summed(scene, found.places, *_worth(scene, found.places), found.fit)
+    return _weighted_sum(
+        scene, found.places, *_scaled_recency_and_importance(scene, found.places), found.score
+    )
 
 
-def _worth(scene: Scene, places: Places) -> tuple[Floats, Floats]:
+def _scaled_recency_and_importance(scene: RecallQuery, places: Places) -> tuple[Floats, Floats]:
     """Recency and importance of candidates, scaled over them."""
     rules = scene.rules
     if rules.recency == "rank":
-        weight = by_rank(len(places), rules.decay, rules.newest_first)
+        weight = rank_decay(len(places), rules.decay, rules.newest_first)
     else:
-        weight = fading((scene.at - scene.last[places]) / 3600.0, rules.decay)
+        weight = recency_decay((scene.at - scene.last_access[places]) / 3600.0, rules.decay)
     importance = scene.shelf.importance.array[places]
-    return scaled(weight, rules.equal), scaled(importance, rules.equal)
+    return min_max_scale(weight, rules.equal), min_max_scale(importance, rules.equal)
 
 
-def score_some(scene: Scene, places: Places, cosines: Floats, bounds: tuple[float, float]) -> Parts:
+def score_some(
+    scene: RecallQuery, places: Places, cosines: Floats, bounds: tuple[float, float]
+) -> ScoredCandidates:
     """The parts of some candidates, scaled by the bounds of all."""
     rules = scene.rules
     ages, worths = scene.bounds()
-    weight = fading((scene.at - scene.last[places]) / 3600.0, rules.decay)
-    recency = scaled(weight, rules.equal, scene.weights(ages))
-    importance = scaled(scene.shelf.importance.array[places], rules.equal, worths)
-    return _summed(scene, places, recency, importance, scaled(cosines, rules.equal, bounds))
+    weight = recency_decay((scene.at - scene.last_access[places]) / 3600.0, rules.decay)
+    recency = min_max_scale(weight, rules.equal, scene.recency_bounds(ages))
+    importance = min_max_scale(scene.shelf.importance.array[places], rules.equal, worths)
+    return _weighted_sum(
+        scene, places, recency, importance, min_max_scale(cosines, rules.equal, bounds)
+    )
 
 
-def _summed(
-    scene: Scene, places: Places, recency: Floats, importance: Floats, relevance: Floats
-) -> Parts:
+def _weighted_sum(
+    scene: RecallQuery, places: Places, recency: Floats, importance: Floats, relevance: Floats
+) -> ScoredCandidates:
     rules = scene.rules
     score = (
         rules.recency_weight * recency
@@ -178,33 +184,33 @@ def _summed(
     )
     if scene.trust is not None:
         score = score * scene.trust[places]
-    return Parts(places, recency, importance, relevance, score)
+    return ScoredCandidates(places, recency, importance, relevance, score)
 
 
-def _sifted(scene: Scene, limit: int) -> Parts:
+def _prefilter_exact(scene: RecallQuery, limit: int) -> ScoredCandidates:
     """Exactly those who can be among the best, by one pass over all codes."""
     shelf, mask = scene.shelf, scene.mask
     assert scene.query is not None
-    query = units(scene.query[None])[0]
-    rough, off = shelf.index.codes.all(query)
-    if shelf.index.rows == len(shelf.row):
+    query = unit_rows(scene.query[None])[0]
+    rough, off = shelf.vectors.quantized.all_products(query)
+    if shelf.vectors.rows == len(shelf.vector_row):
         rough = rough[: scene.count]
     else:
         # Row -1, of a record without an embedding, finds the 0 at the end.
-        rough = np.append(rough, np.float32(0))[shelf.row.array[: scene.count]]
-    bounds = _bounds(scene, rough, off)
-    score, window = _roughly(scene, None, rough, off, bounds)
+        rough = np.append(rough, np.float32(0))[shelf.vector_row.array[: scene.count]]
+    bounds = _cosine_bounds(scene, rough, off)
+    score, window = _approximate_scores(scene, None, rough, off, bounds)
     if mask is not None:
         score[~mask] = -np.inf
-    places = np.flatnonzero(score >= _bar(score, limit) - window)
+    places = np.flatnonzero(score >= _score_threshold(score, limit) - window)
     if mask is not None:
         places = places[mask[places]]
-    cosines = shelf.relevance(places, scene.query)
+    cosines = shelf.cosines(places, scene.query)
     return score_some(scene, places, cosines, bounds)
 
 
-def _bounds(
-    scene: Scene, rough: NDArray[np.float32], off: float, places: Places | None = None
+def _cosine_bounds(
+    scene: RecallQuery, rough: NDArray[np.float32], off: float, places: Places | None = None
 ) -> tuple[float, float]:
     """The least and the largest cosine: exact ones of all that can be either."""
     if scene.mask is not None and places is None:
@@ -220,8 +226,8 @@ def _bounds(
     return scene.cosine_bounds(ends)
 
 
-def _roughly(
-    scene: Scene,
+def _approximate_scores(
+    scene: RecallQuery,
     places: Places | None,
     rough: NDArray[np.float32],
     off: float,
@@ -229,7 +235,7 @@ def _roughly(
 ) -> tuple[NDArray[np.float32], float]:
     """Scores by rough cosines, and the width within which two may change places."""
     rules = scene.rules
-    own = scene.own() if places is None else scene.own()[places]
+    own = scene.static_scores() if places is None else scene.static_scores()[places]
     low, high = bounds
     if low == high:
         score = own + np.float32(rules.relevance_weight * rules.equal)
@@ -241,10 +247,10 @@ def _roughly(
         score += own
     if scene.trust is not None:
         score *= scene.trust if places is None else scene.trust[places]
-    return score, 2 * (abs(slope) * off + SLACK)
+    return score, 2 * (abs(slope) * off + STATIC_SCORE_ERROR)
 
 
-def _bar(score: NDArray[np.float32], limit: int) -> float:
+def _score_threshold(score: NDArray[np.float32], limit: int) -> float:
     """A number not above the ``limit``-th highest score, found without sorting: of the
     highest of each of many blocks, the ``limit``-th."""
     size = max(1, min(64, len(score) // max(1, 4 * limit)))
@@ -255,24 +261,24 @@ def _bar(score: NDArray[np.float32], limit: int) -> float:
     return float(np.partition(tops, blocks - limit)[blocks - limit])
 
 
-def _likeliest(scene: Scene, limit: int) -> Parts:
+def _prefilter_approximate(scene: RecallQuery, limit: int) -> ScoredCandidates:
     """Candidates from the cells nearest to the cue, and the most notable of all records."""
     shelf, mask = scene.shelf, scene.mask
     assert scene.query is not None
-    query = units(scene.query[None])[0]
-    codes, place_of = shelf.index.codes, shelf.place.array
-    (rows, rough), off = codes.near(query, PROBES)
-    (far_rows, far_rough), far_off = codes.near(-query, max(4, PROBES // 8))
+    query = unit_rows(scene.query[None])[0]
+    codes, place_of = shelf.vectors.quantized, shelf.row_position.array
+    (rows, rough), off = codes.nearest_cells(query, CELL_PROBES)
+    (far_rows, far_rough), far_off = codes.nearest_cells(-query, max(4, CELL_PROBES // 8))
     places = place_of[rows]
     far = place_of[far_rows]
-    if mask is not None or scene.count < len(shelf.row):
-        fits = _fits(scene, places)
+    if mask is not None or scene.count < len(shelf.vector_row):
+        fits = _is_candidate(scene, places)
         places, rough = places[fits], rough[fits]
-        fits = _fits(scene, far)
+        fits = _is_candidate(scene, far)
         far, far_rough = far[fits], far_rough[fits]
     seen = np.zeros(scene.count, bool)
     seen[places] = True
-    notable, rows_of = _notable(scene)
+    notable, rows_of = _top_static_candidates(scene)
     known = _cosines(shelf, notable, rows_of, query)[unseen := ~seen[notable]]
     notable = notable[unseen]
     top = places[rough >= rough.max() - 2 * off] if len(rough) else places
@@ -282,60 +288,60 @@ def _likeliest(scene: Scene, limit: int) -> Parts:
         low, high = min(low, float(known.min())), max(high, float(known.max()))
     places = np.concatenate([places, notable])
     rough = np.concatenate([rough, known.astype(np.float32)])
-    score, window = _roughly(scene, places, rough, off, (low, high))
+    score, window = _approximate_scores(scene, places, rough, off, (low, high))
     # Ties go by number, so the order must be that of the records.
-    places = np.sort(places[score >= _bar(score, limit) - window])
-    return score_some(scene, places, shelf.relevance(places, scene.query), (low, high))
+    places = np.sort(places[score >= _score_threshold(score, limit) - window])
+    return score_some(scene, places, shelf.cosines(places, scene.query), (low, high))
 
 
-def _fits(scene: Scene, places: Places) -> NDArray[np.bool_]:
+def _is_candidate(scene: RecallQuery, places: Places) -> NDArray[np.bool_]:
     fits = places < scene.count
     if scene.mask is not None:
         fits[fits] = scene.mask[places[fits]]
     return fits
 
 
-def _notable(scene: Scene) -> tuple[Places, NDArray[np.float32]]:
+def _top_static_candidates(scene: RecallQuery) -> tuple[Places, NDArray[np.float32]]:
     """The candidates that score most whatever the cue, the newest of equal ones, and the
     rows of those that have one; kept with the shelf, since every cue needs them."""
-    own = scene.own()
-    keep = scene.plain and scene.trust is None
-    kept: tuple[object, Places, NDArray[np.float32]] | None = scene.shelf.memo.get("notable")
+    own = scene.static_scores()
+    keep = scene.cacheable and scene.trust is None
+    kept: tuple[object, Places, NDArray[np.float32]] | None = scene.shelf.derived.get("notable")
     if keep and kept is not None and kept[0] is own:
         return kept[1], kept[2]
     ranked = own if scene.trust is None else own * scene.trust
     if scene.mask is not None:
         ranked = np.where(scene.mask, ranked, np.float32(-np.inf))
     sample = ranked[:: max(1, len(ranked) // 50_000)]
-    share = min(1.0, NOTABLE / len(ranked))
+    share = min(1.0, STATIC_CANDIDATES / len(ranked))
     bar = np.quantile(sample, 1 - share, method="lower") if share < 1 else -np.inf
     found = np.flatnonzero(ranked >= bar).astype(np.int64)
     if scene.mask is not None:
         found = found[scene.mask[found]]
-    found = found[-2 * NOTABLE :]
-    rows = scene.shelf.row.array[found]
-    taken = scene.shelf.index.rows_of.take(rows[rows >= 0])
+    found = found[-2 * STATIC_CANDIDATES :]
+    rows = scene.shelf.vector_row.array[found]
+    taken = scene.shelf.vectors.blocks.take(rows[rows >= 0])
     if keep:
-        scene.shelf.memo["notable"] = (own, found, taken)
+        scene.shelf.derived["notable"] = (own, found, taken)
     return found, taken
 
 
 def _cosines(
-    shelf: Shelf, places: Places, rows: NDArray[np.float32], query: NDArray[np.float32]
+    shelf: MemoryIndex, places: Places, rows: NDArray[np.float32], query: NDArray[np.float32]
 ) -> Floats:
     """Cosines of records whose rows have been taken already; 0 for those without."""
     cosines = np.zeros(len(places))
-    cosines[shelf.row.array[places] >= 0] = np.vecdot(rows, query)
+    cosines[shelf.vector_row.array[places] >= 0] = np.vecdot(rows, query)
     return cosines
 
 
-def finder(
+def make_retriever(
     memory: Memory, *, limit: int, rules: str, at: Time | None, person: AgentId
 ) -> Callable[[str], list[str]]:
     """See ``Memory.retriever``."""
 
     def find(question: str) -> list[str]:
-        now = at or memory.shelf.latest(memory.shelf.count_at(memory.step))
+        now = at or memory.index.latest_time(memory.index.count_at(memory.as_of_step))
         cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False, person=person)
         return [hit.record.text for hit in memory.recall(cue)]
 
@@ -352,19 +358,19 @@ def recall_many(
     cues of one memory with ``touch`` set see what the earlier of them chose as accessed just
     now, as its successive focal points do.
     """
-    from .crowd import together
+    from .crowd import recall_batch
 
     for _, cue in requests:
         check_cue(cue)
     rows: Sequence[Vector | None] = list(vectors) if vectors is not None else _embedded(requests)
     if len(rows) != len(requests):
         raise ValueError(f"{len(requests)} cues, but {len(rows)} rows of vectors")
-    answers = together(requests, rows)
+    answers = recall_batch(requests, rows)
     chosen: dict[tuple[int, str, int | None], dict[RecordId, Time]] = {}
     for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
         if place in answers:
             continue
-        mine = chosen.setdefault((id(memory.store), memory.agent, memory.step), {})
+        mine = chosen.setdefault((id(memory.store), memory.agent, memory.as_of_step), {})
         successive = memory.rules_for(cue).successive
         found = memory.recall(cue, row, accessed=mine if successive else None)
         if successive and cue.touch:
@@ -375,7 +381,7 @@ def recall_many(
 
 def _embedded(requests: Sequence[tuple[Memory, Cue]]) -> list[Vector | None]:
     rows: list[Vector | None] = [None] * len(requests)
-    groups: dict[Embedder, list[int]] = {}
+    groups: dict[EmbedFunction, list[int]] = {}
     for place, (memory, _) in enumerate(requests):
         if memory.embed:
             groups.setdefault(memory.embed, []).append(place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core import Kind, SettingError, nearest
+from ..core import RecordKind, SettingError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class RuleSet:
     importance_weight: float = 1.0
     relevance_weight: float = 1.0
     equal: float = 0.5
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[RecordKind, ...] = ()
     without: tuple[str, ...] = ()
     successive: bool = False
     approximate: bool = False
@@ -52,7 +52,7 @@ class RuleSet:
     trust: tuple[tuple[str, float], ...] = ()
 
     @property
-    def estimates(self) -> bool:
+    def estimates_answerability(self) -> bool:
         """Whether recall by these rules also says how likely the memory holds the answer."""
         return self.matching == "hybrid"
 
@@ -94,7 +94,7 @@ HYBRID = RuleSet(
 """What answers a question: words and meaning together, the time and the people it names;
 recency and importance only settle what these leave open."""
 
-_RULES = {rules.name: rules for rules in (PAPER, REVERIE, RECENT, PAPER_APPROX, HYBRID)}
+_RULE_SETS = {rules.name: rules for rules in (PAPER, REVERIE, RECENT, PAPER_APPROX, HYBRID)}
 
 
 def rule_set(name: str) -> RuleSet:
@@ -103,7 +103,9 @@ def rule_set(name: str) -> RuleSet:
     >>> rule_set("paper").decay
     0.995
     """
-    if name not in _RULES:
-        known = ", ".join(_RULES)
-        raise SettingError(f"unknown memory rules '{name}'{nearest(name, _RULES)}; known: {known}")
-    return _RULES[name]
+    if name not in _RULE_SETS:
+        known = ", ".join(_RULE_SETS)
+        raise SettingError(
+            f"unknown memory rules '{name}'{did_you_mean(name, _RULE_SETS)}; known: {known}"
+        )
+    return _RULE_SETS[name]

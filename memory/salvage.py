@@ -9,33 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import AgentId, MemoryFault, digest_text
-from ..store import Store, chain, connect_reading
-from .callbook import CallBook
-from .checking import Raw
-from .ledger import Entry, entry_of, entry_payload
-from .logbook import BESIDE
+from ..store import Store, chain_digest, connect_read_only
+from .callbook import ToolCallLog
+from .checking import RawRow
+from .ledger import AuditEntry, audit_payload, parse_audit_entry
+from .logbook import AUXILIARY_LOGS
 
-_OURS = ("memory_records", "memory_touches", "memory_heads", "memory_log")
-_STORES = ("header", "parts", "texts")
+_MEMORY_TABLES = ("memory_records", "memory_touches", "memory_heads", "memory_log")
+_STORE_TABLES = ("header", "parts", "texts")
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class RecoveredLog:
     """The readable lines of an agent's log, and how many are not."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[AuditEntry, ...]
     lost: int
 
 
-class Wreck:
+class DamagedFile:
     """A damaged file, opened for reading only, in the raw."""
 
     def __init__(self, path: Path) -> None:
         """Open it. Raises MemoryFault when it is no SQLite file any more."""
         try:
-            self._connection = connect_reading(path)
+            self._connection = connect_read_only(path)
             # Text that is no text any more is looked at as bytes.
-            self._connection.text_factory = _text
+            self._connection.text_factory = _decoded
             self._tables = {
                 str(row[0]): row[1]
                 for row in self._connection.execute(
@@ -52,11 +52,11 @@ class Wreck:
     def _read_header(self) -> dict[str, object]:
         found = {}
         for key, value, mark in self.rows("header", ("key", "value", "digest")):
-            if isinstance(value, str) and isinstance(key, str) and chain(key, value) == mark:
+            if isinstance(value, str) and isinstance(key, str) and chain_digest(key, value) == mark:
                 found[key] = json.loads(value)
         return found
 
-    def rows(self, table: str, columns: Sequence[str], agent: AgentId = "") -> Iterator[Raw]:
+    def rows(self, table: str, columns: Sequence[str], agent: AgentId = "") -> Iterator[RawRow]:
         """The rows of a table that can be read, skipping over broken pages."""
         if table not in self._tables:
             return
@@ -65,10 +65,10 @@ class Wreck:
         given = (agent,) if agent else ()
         if "WITHOUT ROWID" in str(self._tables[table]).upper():
             where = " WHERE agent = ?" if agent else ""
-            yield from self._keyed(table, f"SELECT {names} FROM {table}{where}", given)
+            yield from self._rows_by_key(table, f"SELECT {names} FROM {table}{where}", given)
             return
         last, leap = -1, 1
-        top = self._top(table)
+        top = self._last_rowid(table)
         while last < top:
             try:
                 for row in self._connection.execute(
@@ -82,7 +82,7 @@ class Wreck:
             except (sqlite3.Error, UnicodeDecodeError):
                 last, leap = last + leap, 2 * leap
 
-    def _keyed(self, table: str, sql: str, given: Sequence[str]) -> Iterator[Raw]:
+    def _rows_by_key(self, table: str, sql: str, given: Sequence[str]) -> Iterator[RawRow]:
         """The rows of a table that goes by its key alone: from both its ends up to a broken
         page; a row may come twice."""
         keys = self._connection.execute(f"PRAGMA table_info({table})").fetchall()
@@ -95,7 +95,7 @@ class Wreck:
             except (sqlite3.Error, UnicodeDecodeError):
                 self._torn.add(table)
 
-    def _top(self, table: str) -> int:
+    def _last_rowid(self, table: str) -> int:
         try:
             row = self._connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
             return min(int(row[0] or 0), 1 << 40)
@@ -107,7 +107,7 @@ class Wreck:
         known = self._header.get("memory.agents")
         names = set(known) if isinstance(known, list) else set()
         if not names:
-            for table in _OURS[:3]:
+            for table in _MEMORY_TABLES[:3]:
                 names |= {row[0] for row in self.rows(table, ("agent",))}
         return sorted(name for name in names if isinstance(name, str))
 
@@ -124,7 +124,7 @@ class Wreck:
                 return int(known.get(agent, 0))
         return 1 << 32
 
-    def written(self, agent: AgentId) -> tuple[int, int]:
+    def head_counts(self, agent: AgentId) -> tuple[int, int]:
         """How many records and accesses the agent's head says there are."""
         for row in self.rows("memory_heads", ("records", "touches"), agent):
             if all(isinstance(n, int) and 0 <= n < 1 << 32 for n in row):
@@ -136,9 +136,9 @@ class Wreck:
     def _count(self, table: str, agent: AgentId) -> int:
         return sum(1 for _ in self.rows(table, ("1",), agent))
 
-    def entries(self, agent: AgentId) -> Log:
+    def audit_log(self, agent: AgentId) -> RecoveredLog:
         """The lines of an agent's log up to the first that does not fit."""
-        entries: list[Entry] = []
+        entries: list[AuditEntry] = []
         link, lost = "", 0
         rows = sorted(
             (r for r in self.rows("memory_log", ("n", "step", "what", "data", "link"), agent)
@@ -146,20 +146,20 @@ class Wreck:
             key=lambda row: int(row[0]),
         )  # fmt: skip
         for n, step, what, data, kept in rows:
-            mark = chain(link, entry_payload(agent, n, step, str(what), str(data)))
+            mark = chain_digest(link, audit_payload(agent, n, step, str(what), str(data)))
             if lost or n != len(entries) + 1 or mark != kept:
                 lost += 1
                 continue
             link = mark
             try:
-                entries.append(entry_of(step, what, data))
+                entries.append(parse_audit_entry(step, what, data))
             except ValueError:
                 lost += 1
         ends = self._header.get("memory.log")
         known = ends.get(agent, (0, ""))[0] if isinstance(ends, dict) else 0
-        return Log(tuple(entries), max(lost, known - len(entries)))
+        return RecoveredLog(tuple(entries), max(lost, known - len(entries)))
 
-    def carry_others(self, store: Store) -> list[str]:
+    def copy_other_tables(self, store: Store) -> list[str]:
         """Copy what other parts keep in the file; returns a line for each loss."""
         lost = []
         for key, value in self._header.items():
@@ -167,9 +167,13 @@ class Wreck:
                 store.put(key, value)
         for mark, text in self.rows("texts", ("digest", "text")):
             if isinstance(text, str) and digest_text(text) == mark:
-                store.intern(text)
-        lost += self._carry_books(store)
-        done = {*_OURS, *_STORES, *(table for book in BESIDE for table in book.tables)}
+                store.intern_text(text)
+        lost += self._copy_logs(store)
+        done = {
+            *_MEMORY_TABLES,
+            *_STORE_TABLES,
+            *(table for book in AUXILIARY_LOGS for table in book.tables),
+        }
         for name, sql in self._tables.items():
             if name in done or name.startswith("sqlite_") or not sql:
                 continue
@@ -183,23 +187,23 @@ class Wreck:
             lost.append(f"table {name}: carried over {how}; check it with its own command")
         for part, version in self.rows("parts", ("part", "version")):
             store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
-        store.reseal()
-        if count := CallBook(store).mend():
+        store.reset_schema_digest()
+        if count := ToolCallLog(store).restore():
             lost.append(f"calls: {count} of them; what had begun may be made again")
         return lost
 
-    def _carry_books(self, store: Store) -> list[str]:
+    def _copy_logs(self, store: Store) -> list[str]:
         """Copy claims, documents, folds and notes line by line; what is damaged is as if erased."""
         lost = []
-        for book in BESIDE:
+        for book in AUXILIARY_LOGS:
             lines, heads = book.tables
             if lines in self._tables:
-                book.begin(store)
+                book.create_tables(store)
             names = {str(row[0]) for row in self.rows(lines, ("agent",))}
             for agent in sorted(names | {str(row[0]) for row in self.rows(heads, ("agent",))}):
                 rows = list(self.rows(lines, ("n", "step", "body", "digest"), agent))
                 ends = [row[0] for row in self.rows(heads, ("lines",), agent)]
-                count = book.mend(store, agent, rows)
+                count = book.restore(store, agent, rows)
                 # Those behind the last one that can be read leave no number.
                 written = sum(n for n in ends if isinstance(n, int))
                 count += max(0, written - book.size(store, agent))
@@ -211,14 +215,14 @@ class Wreck:
         """Close the file."""
         self._connection.close()
 
-    def __enter__(self) -> Wreck:
+    def __enter__(self) -> DamagedFile:
         return self
 
     def __exit__(self, *failure: object) -> None:
         self.close()
 
 
-def _text(data: bytes) -> str | bytes:
+def _decoded(data: bytes) -> str | bytes:
     try:
         return data.decode()
     except UnicodeDecodeError:

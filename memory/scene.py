@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import KINDS, AgentId, Cue, Record, RecordId, Time, shared_audience
+from ..core import RECORD_KINDS, AgentId, Cue, Record, RecordId, Time, intersect_audiences
 from .fitting import check_cue
-from .holding import settled
-from .scoring import fading, scaled
-from .shelf import Shelf, seconds
+from .holding import current_index
+from .scoring import min_max_scale, recency_decay
+from .shelf import MemoryIndex, to_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,52 +25,52 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Bounds = tuple[float, float]
 
-_LEAST = 1e-200
+_MIN_RECENCY_WEIGHT = 1e-200
 """Weights of recency below this lose their differences."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class RecallQuery:
     """One recall: ``mask`` says which of the first ``count`` records are candidates (None:
     all of them), ``last`` when each was last accessed, ``trust`` what its score counts
     (None: all alike). ``plain`` scenes differ from others of the shelf in the query alone."""
 
-    shelf: Shelf
+    shelf: MemoryIndex
     rules: RuleSet
     at: float
     count: int
     mask: Mask | None
-    last: Floats
+    last_access: Floats
     trust: NDArray[np.float32] | None
     query: NDArray[np.float32] | None
-    plain: bool
+    cacheable: bool
 
     @classmethod
-    def of(
+    def for_cue(
         cls,
         memory: Memory,
         cue: Cue,
         query: NDArray[np.float32] | None,
         accessed: Mapping[RecordId, Time],
-    ) -> Scene:
+    ) -> RecallQuery:
         """The scene of a cue."""
         # First: a shelf that is too full of what is hidden is emptied of it.
-        mask = admitted(memory, cue)
-        shelf, rules = memory.shelf, memory.rules_for(cue)
-        count = shelf.count_at(memory.step)
+        mask = candidate_mask(memory, cue)
+        shelf, rules = memory.index, memory.rules_for(cue)
+        count = shelf.count_at(memory.as_of_step)
         if query is not None:
-            memory.fits(query, shelf.index.columns)
+            memory.check_vector(query, shelf.vectors.columns)
         if rules.since == "creation":
             last = shelf.created.array[:count]
         else:
-            last = shelf.accessed_at(memory.step)[:count]
+            last = shelf.last_access_at(memory.as_of_step)[:count]
             if accessed:
                 last = last.copy()
                 for number, at in accessed.items():
-                    last[shelf.places_of([number])] = seconds(at)
-        plain = mask is None and memory.step is None and not accessed
-        trust = _trust(shelf, count, rules)
-        return cls(shelf, rules, seconds(cue.at), count, mask, last, trust, query, plain)
+                    last[shelf.positions_of([number])] = to_seconds(at)
+        plain = mask is None and memory.as_of_step is None and not accessed
+        trust = _trust_weights(shelf, count, rules)
+        return cls(shelf, rules, to_seconds(cue.at), count, mask, last, trust, query, plain)
 
     def candidates(self) -> NDArray[np.int64]:
         """The places of the candidates, rising."""
@@ -78,7 +78,7 @@ class Scene:
             return np.arange(self.count)
         return np.flatnonzero(self.mask).astype(np.int64)
 
-    def of_all(self, values: NDArray[np.float64]) -> Bounds:
+    def value_bounds(self, values: NDArray[np.float64]) -> Bounds:
         """The least and the largest of the candidates' values."""
         if self.mask is not None:
             values = values[self.mask]
@@ -86,60 +86,65 @@ class Scene:
 
     def bounds(self) -> tuple[Bounds, Bounds]:
         """Of the last accesses, and of the importances."""
-        kept = self.shelf.memo.get(("bounds", self.rules.since)) if self.plain else None
+        kept = self.shelf.derived.get(("bounds", self.rules.since)) if self.cacheable else None
         if kept is None:
-            kept = self.of_all(self.last), self.of_all(self.shelf.importance.array[: self.count])
-            if self.plain:
-                self.shelf.memo["bounds", self.rules.since] = kept
+            kept = (
+                self.value_bounds(self.last_access),
+                self.value_bounds(self.shelf.importance.array[: self.count]),
+            )
+            if self.cacheable:
+                self.shelf.derived["bounds", self.rules.since] = kept
         found: tuple[Bounds, Bounds] = kept
         return found
 
-    def own(self) -> NDArray[np.float32]:
+    def static_scores(self) -> NDArray[np.float32]:
         """What each of the ``count`` records scores whatever the cue: recency and importance
         by their weights, to 5 digits."""
         ages, worths = self.bounds()
         rules = self.rules
         # As long as none lies ahead, time passing changes all weights by one factor, which
         # scaling takes out again: so the same numbers hold for every moment.
-        steady = ages[1] <= self.at < steady_until(ages[0], rules)
+        steady = ages[1] <= self.at < recency_valid_until(ages[0], rules)
         weights_of = (rules.recency_weight, rules.importance_weight)
         key = ("own", rules.since, rules.decay, rules.equal, *weights_of)
-        if steady and self.plain and key in self.shelf.memo:
-            kept: NDArray[np.float32] = self.shelf.memo[key]
+        if steady and self.cacheable and key in self.shelf.derived:
+            kept: NDArray[np.float32] = self.shelf.derived[key]
             return kept
         if steady:
-            recency = _steady(self.last, ages, rules)
+            recency = _time_invariant_recency(self.last_access, ages, rules)
         else:
-            weights = fading((self.at - self.last) / 3600.0, rules.decay)
-            recency = scaled(weights, rules.equal, self.weights(ages)).astype(np.float32)
-        own = scaled(self.shelf.importance.array[: self.count], rules.equal, worths)
+            weights = recency_decay((self.at - self.last_access) / 3600.0, rules.decay)
+            recency = min_max_scale(weights, rules.equal, self.recency_bounds(ages)).astype(
+                np.float32
+            )
+        own = min_max_scale(self.shelf.importance.array[: self.count], rules.equal, worths)
         total = (rules.importance_weight * own).astype(np.float32)
         total += np.float32(rules.recency_weight) * recency
-        if steady and self.plain:
-            self.shelf.memo[key] = total
+        if steady and self.cacheable:
+            self.shelf.derived[key] = total
         return total
 
     def cosine_bounds(self, places: NDArray[np.int64]) -> Bounds:
         """The least and the largest cosine of some records with the query."""
-        found = self.shelf.relevance(places, self.query)
+        found = self.shelf.cosines(places, self.query)
         return (float(found.min()), float(found.max())) if len(found) else (0.0, 0.0)
 
-    def weights(self, ages: Bounds) -> Bounds:
+    def recency_bounds(self, ages: Bounds) -> Bounds:
         """The weights of recency of the longest and the most lately accessed candidate."""
         hours = (self.at - np.array(ages)) / 3600.0
-        low, high = fading(hours, self.rules.decay).tolist()
+        low, high = recency_decay(hours, self.rules.decay).tolist()
         return low, high
 
 
-def steady_until(oldest: float, rules: RuleSet) -> float:
+def recency_valid_until(oldest: float, rules: RuleSet) -> float:
     """Up to when weights of recency, the least that of an access at ``oldest``, keep their
     differences."""
     if rules.decay >= 1:
         return np.inf
-    return oldest + 3600.0 * log(_LEAST) / log(rules.decay)
+    return oldest + 3600.0 * log(_MIN_RECENCY_WEIGHT) / log(rules.decay)
 
 
-def _steady(last: Floats, ages: Bounds, rules: RuleSet) -> NDArray[np.float32]:
+def _time_invariant_recency(last: Floats, ages: Bounds, rules: RuleSet) -> NDArray[np.float32]:
     """Scaled recency to 6 digits when no access lies ahead."""
     if ages[0] == ages[1]:
         return np.full(len(last), rules.equal, np.float32)
@@ -155,7 +160,7 @@ def _steady(last: Floats, ages: Bounds, rules: RuleSet) -> NDArray[np.float32]:
     return past
 
 
-def _trust(shelf: Shelf, count: int, rules: RuleSet) -> NDArray[np.float32] | None:
+def _trust_weights(shelf: MemoryIndex, count: int, rules: RuleSet) -> NDArray[np.float32] | None:
     known = {who: weight for who, weight in rules.trust if who in shelf.sources}
     if not known:
         return None
@@ -166,15 +171,15 @@ def _trust(shelf: Shelf, count: int, rules: RuleSet) -> NDArray[np.float32] | No
     return found
 
 
-def admitted(memory: Memory, cue: Cue) -> Mask | None:
+def candidate_mask(memory: Memory, cue: Cue) -> Mask | None:
     """Which of the records on a memory's shelf a cue admits; None when it admits all.
 
     Decided before anything is scored, so that what is not for a person, has expired, is
     folded away, gone or quarantined moves neither a score nor a scale.
     """
     check_cue(cue)
-    shelf, hidden = settled(memory)
-    count, rules = shelf.count_at(memory.step), memory.rules_for(cue)
+    shelf, hidden = current_index(memory)
+    count, rules = shelf.count_at(memory.as_of_step), memory.rules_for(cue)
     masks: list[Mask] = []
     if len(hidden):
         kept = np.ones(count, bool)
@@ -183,51 +188,53 @@ def admitted(memory: Memory, cue: Cue) -> Mask | None:
     if cue.kinds or rules.kinds:
         wanted = [
             (not cue.kinds or kind in cue.kinds) and (not rules.kinds or kind in rules.kinds)
-            for kind in KINDS
+            for kind in RECORD_KINDS
         ]
         masks.append(np.array(wanted)[shelf.kind.array[:count]])
-    masks += [~shelf.holds(word)[:count] for word in rules.without]
-    masks += _for_people(shelf, count, cue.hearers)
-    now = seconds(cue.at)
-    if shelf.first_end <= now:
+    masks += [~shelf.contains_word(word)[:count] for word in rules.without]
+    masks += _audience_masks(shelf, count, cue.hearers)
+    now = to_seconds(cue.at)
+    if shelf.earliest_expiry <= now:
         masks.append(shelf.until.array[:count] > now)
-    suspect = shelf.suspect(count)
+    suspect = shelf.quarantined_mask(count)
     if suspect is not None:
         masks.append(~suspect)
     if cue.since is not None:
-        masks.append(shelf.created.array[:count] >= seconds(cue.since))
+        masks.append(shelf.created.array[:count] >= to_seconds(cue.since))
     if cue.before is not None:
-        masks.append(shelf.created.array[:count] < seconds(cue.before))
+        masks.append(shelf.created.array[:count] < to_seconds(cue.before))
     if not masks:
         return None
     mask = np.logical_and.reduce(masks)
     return None if mask.all() else mask
 
 
-def admitted_records(memory: Memory, cue: Cue) -> list[Record]:
+def candidate_records(memory: Memory, cue: Cue) -> list[Record]:
     """Those records, in order."""
-    mask = admitted(memory, cue)
-    shelf = memory.shelf
-    places = range(shelf.count_at(memory.step)) if mask is None else np.flatnonzero(mask).tolist()
+    mask = candidate_mask(memory, cue)
+    shelf = memory.index
+    places = (
+        range(shelf.count_at(memory.as_of_step)) if mask is None else np.flatnonzero(mask).tolist()
+    )
     return [shelf.records[place] for place in places]
 
 
-def _for_people(shelf: Shelf, count: int, people: tuple[AgentId, ...]) -> list[Mask]:
+def _audience_masks(shelf: MemoryIndex, count: int, people: tuple[AgentId, ...]) -> list[Mask]:
     if not people or len(shelf.audiences) == 1:
         return []
-    return [shelf.heard(count, people)]
+    return [shelf.audience_mask(count, people)]
 
 
-def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
+def searched_audience(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
     """For whom all is that a cue searches: for those alone is what it finds, and what it does
     not find. Empty: for everybody."""
-    if len(memory.shelf.audiences) == 1:
+    if len(memory.index.audiences) == 1:
         return ()
     # By what is in recall alone: how much else is held in RAM is a matter of when it was read.
-    shelf, hidden = settled(memory)
-    count = shelf.count_at(memory.step)
+    shelf, hidden = current_index(memory)
+    count = shelf.count_at(memory.as_of_step)
     key = ("searched", cue.hearers, count, hidden.tobytes())
-    if key not in shelf.memo:
+    if key not in shelf.derived:
         numbers = shelf.audience.array[:count]
         if len(hidden):
             numbers = np.delete(numbers, hidden[hidden < count])
@@ -235,6 +242,6 @@ def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
         there = [known[number] for number in np.flatnonzero(np.bincount(numbers)).tolist()]
         people = set(cue.hearers)
         found = (one for one in there if one and people.issubset(one))
-        shelf.memo[key] = shared_audience(found, memory.agent)
-    audience: tuple[AgentId, ...] = shelf.memo[key]
+        shelf.derived[key] = intersect_audiences(found, memory.agent)
+    audience: tuple[AgentId, ...] = shelf.derived[key]
     return audience

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
 
 
-def scaled(values: Floats, equal: float, bounds: tuple[float, float] | None = None) -> Floats:
+def min_max_scale(
+    values: Floats, equal: float, bounds: tuple[float, float] | None = None
+) -> Floats:
     """Min-max scaled to [0, 1]; ``equal`` everywhere when all values are equal. ``bounds``
     are the least and the largest where ``values`` are only some of all.
 
@@ -33,7 +35,7 @@ def scaled(values: Floats, equal: float, bounds: tuple[float, float] | None = No
     return within
 
 
-def fading(hours: Floats, decay: float) -> Floats:
+def recency_decay(hours: Floats, decay: float) -> Floats:
     """Weight of memories last accessed ``hours`` ago: decay ** hours, in (0, 1].
 
     A time that lies ahead (an interview about an earlier moment) counts as now. Park et
@@ -46,7 +48,7 @@ def fading(hours: Floats, decay: float) -> Floats:
     return faded
 
 
-def by_rank(count: int, decay: float, newest_first: bool) -> Floats:
+def rank_decay(count: int, decay: float, newest_first: bool) -> Floats:
     """decay ** i for candidates sorted from the oldest to the newest access, i from 1.
 
     Published code gives the oldest the highest value; ``newest_first`` corrects that.
@@ -58,7 +60,7 @@ def by_rank(count: int, decay: float, newest_first: bool) -> Floats:
     return powers[::-1] if newest_first else powers
 
 
-def listed(
+def listing_order(
     candidates: Places, happened: NDArray[np.bool_], since: Floats, rules: RuleSet
 ) -> Places:
     """The candidates in the order in which the rules rank and break ties; rows of
@@ -72,7 +74,7 @@ def listed(
     return candidates
 
 
-def best(scores: Floats, limit: int) -> Places:
+def top_positions(scores: Floats, limit: int) -> Places:
     """Places of the ``limit`` highest scores, best first, equal ones in the given order.
 
     >>> best(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()

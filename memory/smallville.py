@@ -13,16 +13,16 @@ from ..core import (
     AgentId,
     Input,
     Json,
-    Kind,
     MemoryFault,
     Record,
     RecordId,
+    RecordKind,
     SettingError,
     from_json,
     parse_settings,
     read_text_file,
-    source_of,
-    sources_of,
+    record_sources,
+    source_name,
     to_json,
 )
 from .fitting import record_fault
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KINDS: dict[str, Kind] = {"event": "observation", "thought": "thought", "chat": "utterance"}
+_KINDS: dict[str, RecordKind] = {"event": "observation", "thought": "thought", "chat": "utterance"}
 
 
-def load_memories(
+def load_smallville_memories(
     folder: Path | str,
 ) -> tuple[tuple[Record, ...], dict[RecordId, NDArray[np.float32]]]:
     """Records, oldest first and numbered from 1, and the embeddings that are there.
@@ -86,7 +86,7 @@ def memories_input(records: Sequence[Record], to: AgentId) -> Input:
     )
 
 
-def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
+def records_of_input(given: Input, first: RecordId) -> tuple[Record, ...]:
     """The records of such an input, numbered on from ``first``; those that somebody else gave are
     of their words too, whoever is said to have said them."""
     records = [from_json(Record, one) for one in given.fields["records"]]
@@ -105,7 +105,7 @@ def memories_of(given: Input, first: RecordId) -> tuple[Record, ...]:
 def _given_sources(record: Record, given: Input) -> tuple[str, ...] | None:
     if given.who in ("", given.to):
         return record.sources
-    return tuple(sorted({*sources_of(record, given.to), source_of(given.who)}))
+    return tuple(sorted({*record_sources(record, given.to), source_name(given.who)}))
 
 
 def _home(folder: Path) -> Path:
@@ -145,7 +145,9 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
     thing = ":" in subject
     other = _words(node, "object") if kind == "utterance" else ""
     # A chat is remembered as one's own deed, and holds the other's words.
-    told = tuple(sorted({source_of(name) for name in (subject, other) if name not in ("", owner)}))
+    told = tuple(
+        sorted({source_name(name) for name in (subject, other) if name not in ("", owner)})
+    )
     return Record(
         id=number,
         kind=kind,

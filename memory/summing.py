@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .memory import Embedder
+    from .memory import EmbedFunction
 
-SENTENCES = 4
+SUMMARY_SENTENCES = 4
 _ENDS = (".", "!", "?", '"', "”", "…", "。", "！", "？", "」", "』", "؟", "۔", "।", "॥", "։", "።")
-MOST = 500  # sentences that are held against each other; of more, evenly spread ones
+MAX_COMPARED_SENTENCES = (
+    500  # sentences that are held against each other; of more, evenly spread ones
+)
 _LONG = 60  # words of a sentence that count for its likeness
 
 
-def central(texts: Sequence[str], embed: Embedder | None = None, count: int = SENTENCES) -> str:
+def central_sentences(
+    texts: Sequence[str], embed: EmbedFunction | None = None, count: int = SUMMARY_SENTENCES
+) -> str:
     """At most ``count`` sentences that stand for all, in their order: the most alike to the
     rest, each unlike those chosen before (maximal marginal relevance).
 
@@ -35,7 +39,7 @@ def central(texts: Sequence[str], embed: Embedder | None = None, count: int = SE
     found = list(dict.fromkeys(_sentences(texts)))
     if len(found) <= count:
         return " ".join(found)
-    found = found[:: -(-len(found) // MOST)]
+    found = found[:: -(-len(found) // MAX_COMPARED_SENTENCES)]
     rows = np.asarray(embed(found)) if embed else _words(found)
     likeness = rows @ rows.T
     worth = likeness.mean(axis=1)
@@ -67,7 +71,7 @@ def _words(texts: Sequence[str]) -> NDArray[np.float32]:
     return rows
 
 
-def summarising(records: Sequence[Record], embed: Embedder | None = None) -> Thought[str]:
+def model_summary(records: Sequence[Record], embed: EmbedFunction | None = None) -> Thought[str]:
     """One short paragraph by the model; its central sentences by rule where the model fails or
     names or counts what the records do not."""
     lines = tuple(Part(f"- {record.text}", drop=number) for number, record in enumerate(records))
@@ -83,12 +87,16 @@ def summarising(records: Sequence[Record], embed: Embedder | None = None) -> Tho
         )
     )
     texts = [record.text for record in records]
-    if isinstance(answer, Completion) and answer.text.strip() and told_only(answer.text, texts):
+    if (
+        isinstance(answer, Completion)
+        and answer.text.strip()
+        and is_grounded_summary(answer.text, texts)
+    ):
         return " ".join(answer.text.split())
-    return central(texts, embed)
+    return central_sentences(texts, embed)
 
 
-def told_only(summary: str, texts: Sequence[str]) -> bool:
+def is_grounded_summary(summary: str, texts: Sequence[str]) -> bool:
     """Whether every name and number of a summary occurs in the texts.
 
     >>> told_only("Ada baked 3 loaves.", ["Ada baked 3 loaves of rye."])

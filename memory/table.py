@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical, time_fault
-from ..store import Damage, Store, chain
+from ..core import AgentId, MemoryFault, Record, RecordId, Time, canonical, time_error
+from ..store import Damage, Store, chain_digest
 from . import ledger
-from .callbook import CallBook
+from .callbook import ToolCallLog
 from .encoding import body_of, read_body
-from .logbook import rewind_beside, watch_beside
+from .logbook import register_log_checks, rewind_logs
 
 PART = "memory"
 VERSION = 3
@@ -32,7 +32,7 @@ MIGRATIONS = (
         touches INTEGER NOT NULL, touch_link TEXT NOT NULL
     );
     """,
-    ledger.TABLE,
+    ledger.AUDIT_TABLE,
     "",  # Labels are in the records' bodies; which records have none is in the header.
 )
 _AGENTS = "memory.agents"
@@ -40,7 +40,7 @@ _UNLABELLED = "memory.unlabelled"
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ChainHeads:
     """Where an agent's two chains end: how many rows, and the last link."""
 
     records: int = 0
@@ -50,7 +50,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StoredRecord:
     """One stored record: made at ``step``; ``vector`` are float32 bytes, little-endian. One of
     a file from before there were labels is not ``labelled``."""
 
@@ -61,7 +61,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
+class RecordAccess:
     """Records accessed together at ``step``, at the world's time ``at``."""
 
     records: tuple[RecordId, ...]
@@ -69,7 +69,7 @@ class Touch:
     at: Time
 
 
-def prepare(store: Store) -> None:
+def prepare_store(store: Store) -> None:
     """Make the memory tables where they are missing, and have ``store.verify`` check them and
     what is kept beside them."""
     have = store.version(PART)
@@ -78,44 +78,44 @@ def prepare(store: Store) -> None:
     if store.write and 0 < have < VERSION:
         with store.transaction():
             if store.version(PART) < 3:
-                counts = {agent: head(store, agent).records for agent in agents(store)}
+                counts = {agent: read_heads(store, agent).records for agent in agents_in(store)}
                 store.put(_UNLABELLED, counts)
-            store.ensure(PART, version, MIGRATIONS[:version], check)
-    store.ensure(PART, version, MIGRATIONS[:version], check)
-    watch_beside(store)
-    CallBook(store)
+            store.migrate(PART, version, MIGRATIONS[:version], check_memories)
+    store.migrate(PART, version, MIGRATIONS[:version], check_memories)
+    register_log_checks(store)
+    ToolCallLog(store)
 
 
-def unlabelled(store: Store, agent: AgentId) -> int:
+def unlabelled_count(store: Store, agent: AgentId) -> int:
     """How many of an agent's first records were written before there were labels."""
     if store.version(PART) < 3:
-        return head(store, agent).records
+        return read_heads(store, agent).records
     return int(store.get(_UNLABELLED, {}).get(agent, 0))
 
 
-def write_unlabelled(store: Store, agent: AgentId, count: int) -> None:
+def write_unlabelled_count(store: Store, agent: AgentId, count: int) -> None:
     """Say that so many of an agent's first records have no labels."""
     store.put(_UNLABELLED, {**store.get(_UNLABELLED, {}), agent: count})
 
 
-def agents(store: Store) -> tuple[AgentId, ...]:
+def agents_in(store: Store) -> tuple[AgentId, ...]:
     """Who has memories in the store, in order of name."""
     return tuple(store.get(_AGENTS, []))
 
 
-def head(store: Store, agent: AgentId) -> Head:
+def read_heads(store: Store, agent: AgentId) -> ChainHeads:
     """The ends of an agent's chains; all zero for one who never had memories."""
-    row = store.one(
+    row = store.first_row(
         "SELECT records, link, touches, touch_link FROM memory_heads WHERE agent = ?", (agent,)
     )
-    if row is None and agent in agents(store):
-        raise fault(store, agent, "memories were written, none are there")
-    return Head(*row) if row else Head()
+    if row is None and agent in agents_in(store):
+        raise memory_fault(store, agent, "memories were written, none are there")
+    return ChainHeads(*row) if row else ChainHeads()
 
 
-def write_head(store: Store, agent: AgentId, new: Head) -> None:
+def write_heads(store: Store, agent: AgentId, new: ChainHeads) -> None:
     """Set the ends of an agent's chains."""
-    if agent not in (known := agents(store)):
+    if agent not in (known := agents_in(store)):
         store.put(_AGENTS, sorted({*known, agent}))
     store.execute(
         "INSERT OR REPLACE INTO memory_heads VALUES (?, ?, ?, ?, ?)",
@@ -123,25 +123,29 @@ def write_head(store: Store, agent: AgentId, new: Head) -> None:
     )
 
 
-def append(
-    store: Store, agent: AgentId, rows: Sequence[Row], link: str, bodies: Sequence[str] = ()
+def append_records(
+    store: Store,
+    agent: AgentId,
+    rows: Sequence[StoredRecord],
+    link: str,
+    bodies: Sequence[str] = (),
 ) -> str:
     """Write records behind the chain's end ``link``; returns the new end. ``bodies`` are
     their canonical JSON where it is there already."""
     lines = []
     texts = bodies or [body_of(row.record) for row in rows]
     for row, body in zip(rows, texts, strict=True):
-        mark = content_mark(body, row.vector)
-        link = chain(link, record_payload(agent, row.record.id, row.step, mark))
+        mark = content_digest(body, row.vector)
+        link = chain_digest(link, record_payload(agent, row.record.id, row.step, mark))
         lines.append((agent, row.record.id, row.step, body, row.vector, mark, link))
     store.executemany("INSERT INTO memory_records VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
     return link
 
 
-def append_touch(store: Store, agent: AgentId, n: int, touch: Touch, link: str) -> str:
+def append_access(store: Store, agent: AgentId, n: int, touch: RecordAccess, link: str) -> str:
     """Write one line of the access log behind ``link``; returns the new end."""
     at, ids = touch.at.isoformat(), canonical(list(touch.records))
-    link = chain(link, canonical([agent, n, touch.step, at, ids]))
+    link = chain_digest(link, canonical([agent, n, touch.step, at, ids]))
     store.execute(
         "INSERT INTO memory_touches VALUES (?, ?, ?, ?, ?, ?)",
         (agent, n, touch.step, at, ids, link),
@@ -149,40 +153,42 @@ def append_touch(store: Store, agent: AgentId, n: int, touch: Touch, link: str) 
     return link
 
 
-def read_rows(store: Store, agent: AgentId) -> Iterator[Row]:
+def read_records(store: Store, agent: AgentId) -> Iterator[StoredRecord]:
     """An agent's records in order, every digest and the chain checked.
 
     Raises MemoryFault naming the first record that does not fit.
     """
-    for row, _ in read_bodies(store, agent):
+    for row, _ in read_records_with_json(store, agent):
         yield row
 
 
-def read_bodies(store: Store, agent: AgentId) -> Iterator[tuple[Row, str]]:
+def read_records_with_json(store: Store, agent: AgentId) -> Iterator[tuple[StoredRecord, str]]:
     """``read_rows``, each with its record's stored JSON."""
     link = ""
     expected = 0
-    for found, step, body, vector, mark, kept in store.each(
+    for found, step, body, vector, mark, kept in store.iter_rows(
         "SELECT id, step, body, vector, digest, link FROM memory_records "
         "WHERE agent = ? ORDER BY id",
         (agent,),
     ):
         expected += 1
         if found != expected:
-            raise fault(store, agent, f"record {expected} is missing")
+            raise memory_fault(store, agent, f"record {expected} is missing")
         whole = isinstance(body, str) and (vector is None or isinstance(vector, bytes))
-        if not whole or content_mark(body, vector) != mark:
-            raise fault(store, agent, f"record {found} does not hash to its digest")
-        link = chain(link, record_payload(agent, found, step, mark))
+        if not whole or content_digest(body, vector) != mark:
+            raise memory_fault(store, agent, f"record {found} does not hash to its digest")
+        link = chain_digest(link, record_payload(agent, found, step, mark))
         if link != kept:
-            raise fault(store, agent, f"record {found} does not fit the chain of digests")
-        yield Row(_record(store, agent, found, body), step, vector), body
-    end = head(store, agent)
+            raise memory_fault(store, agent, f"record {found} does not fit the chain of digests")
+        yield StoredRecord(_parse_record(store, agent, found, body), step, vector), body
+    end = read_heads(store, agent)
     if (end.records, end.link) != (expected, link):
-        raise fault(store, agent, f"{end.records} records were written, {expected} are there")
+        raise memory_fault(
+            store, agent, f"{end.records} records were written, {expected} are there"
+        )
 
 
-def read_some(store: Store, agent: AgentId, numbers: Sequence[RecordId]) -> list[Record]:
+def read_records_by_id(store: Store, agent: AgentId, numbers: Sequence[RecordId]) -> list[Record]:
     """The records of these numbers, in order of number, each held against its digest."""
     found: list[Record] = []
     for start in range(0, len(numbers), 500):
@@ -194,22 +200,24 @@ def read_some(store: Store, agent: AgentId, numbers: Sequence[RecordId]) -> list
             (agent, *piece),
         )
         if [row[0] for row in rows] != piece:
-            raise fault(store, agent, f"some of the records {piece[0]} to {piece[-1]} are missing")
+            raise memory_fault(
+                store, agent, f"some of the records {piece[0]} to {piece[-1]} are missing"
+            )
         for number, body, vector, mark in rows:
-            if not isinstance(body, str) or content_mark(body, vector) != mark:
-                raise fault(store, agent, f"record {number} does not hash to its digest")
-            found.append(_record(store, agent, number, body))
+            if not isinstance(body, str) or content_digest(body, vector) != mark:
+                raise memory_fault(store, agent, f"record {number} does not hash to its digest")
+            found.append(_parse_record(store, agent, number, body))
     return found
 
 
-def vector_of(store: Store, agent: AgentId, number: RecordId) -> bytes | None:
+def read_vector(store: Store, agent: AgentId, number: RecordId) -> bytes | None:
     """The embedding of a record (float32 bytes); None where it has none."""
     sql = "SELECT vector FROM memory_records WHERE agent = ? AND id = ?"
-    row = store.one(sql, (agent, number))
+    row = store.first_row(sql, (agent, number))
     return None if row is None else row[0]
 
 
-def _record(store: Store, agent: AgentId, number: RecordId, body: str) -> Record:
+def _parse_record(store: Store, agent: AgentId, number: RecordId, body: str) -> Record:
     """The record of a body whose digest fits. Raises MemoryFault for what is none: a program
     that did not check what it wrote may have left one."""
     try:
@@ -217,47 +225,51 @@ def _record(store: Store, agent: AgentId, number: RecordId, body: str) -> Record
     except ValueError as error:
         # pydantic's own text goes over many lines.
         why = str(error).splitlines()[1:3] or [str(error)]
-        raise fault(
+        raise memory_fault(
             store, agent, f"record {number} is no record ({'; '.join(map(str.strip, why))})"
         ) from error
     if record.id != number:
-        raise fault(store, agent, f"record {number} has another's number")
+        raise memory_fault(store, agent, f"record {number} has another's number")
     return record
 
 
-def read_touches(store: Store, agent: AgentId) -> Iterator[Touch]:
+def read_accesses(store: Store, agent: AgentId) -> Iterator[RecordAccess]:
     """An agent's access log in order, checked as ``read_rows`` checks."""
     link = ""
     expected = 0
-    for n, step, at, ids, kept in store.each(
+    for n, step, at, ids, kept in store.iter_rows(
         "SELECT n, step, at, records, link FROM memory_touches WHERE agent = ? ORDER BY n",
         (agent,),
     ):
         expected += 1
-        link = chain(link, canonical([agent, n, step, str(at), str(ids)]))
+        link = chain_digest(link, canonical([agent, n, step, str(at), str(ids)]))
         if n != expected or link != kept:
-            raise fault(store, agent, f"line {expected} of the access log is missing or changed")
-        yield _touch(store, agent, n, (step, at, ids))
-    end = head(store, agent)
+            raise memory_fault(
+                store, agent, f"line {expected} of the access log is missing or changed"
+            )
+        yield _parse_access(store, agent, n, (step, at, ids))
+    end = read_heads(store, agent)
     if (end.touches, end.touch_link) != (expected, link):
-        raise fault(store, agent, f"{end.touches} accesses were written, {expected} are there")
+        raise memory_fault(
+            store, agent, f"{end.touches} accesses were written, {expected} are there"
+        )
 
 
-def _touch(store: Store, agent: AgentId, n: int, row: tuple[int, str, str]) -> Touch:
+def _parse_access(store: Store, agent: AgentId, n: int, row: tuple[int, str, str]) -> RecordAccess:
     step, at, ids = row
     try:
-        touch = Touch(tuple(json.loads(ids)), step, datetime.fromisoformat(at))
-        wrong = time_fault(touch.at)
+        touch = RecordAccess(tuple(json.loads(ids)), step, datetime.fromisoformat(at))
+        wrong = time_error(touch.at)
         if any(type(number) is not int or number < 1 for number in touch.records):
             wrong = f"{ids:.60} are no record numbers"
     except (ValueError, TypeError, RecursionError) as error:
         wrong = str(error)
     if wrong:
-        raise fault(store, agent, f"line {n} of the access log cannot be read ({wrong})")
+        raise memory_fault(store, agent, f"line {n} of the access log cannot be read ({wrong})")
     return touch
 
 
-def fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
+def memory_fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
     """The error for a damaged memory."""
     return MemoryFault(
         f"{store.name}: memory of {agent}: {what}; restore the file from a backup or a "
@@ -265,10 +277,10 @@ def fault(store: Store, agent: AgentId, what: str) -> MemoryFault:
     )
 
 
-def check(store: Store) -> Iterator[Damage]:
+def check_memories(store: Store) -> Iterator[Damage]:
     """Damage to anybody's records or access log; the first of each is named. What is called
     whole here can be loaded."""
-    known = set(agents(store))
+    known = set(agents_in(store))
     for table in ("memory_heads", "memory_records", "memory_touches", "memory_log"):
         if table == "memory_log" and store.version(PART) < 2:
             continue
@@ -277,74 +289,74 @@ def check(store: Store) -> Iterator[Damage]:
             yield Damage(f"{table} of {agent}", "belongs to nobody on record")
     for agent in sorted(known):
         # Loading goes through all three, so what loads is read no second time.
-        if wrong := _unloadable(store, agent):
-            yield from list(_faults(store, agent)) or [Damage(f"memory of {agent}", wrong)]
+        if wrong := _load_fault(store, agent):
+            yield from list(_checksum_damage(store, agent)) or [Damage(f"memory of {agent}", wrong)]
 
 
-def _faults(store: Store, agent: AgentId) -> Iterator[Damage]:
+def _checksum_damage(store: Store, agent: AgentId) -> Iterator[Damage]:
     """What does not fit its checksums among an agent's records, accesses and log."""
-    for read in (read_rows, read_touches, ledger.read_entries):
+    for read in (read_records, read_accesses, ledger.read_audit_log):
         try:
             for _ in read(store, agent):
                 pass
         except MemoryFault as error:
             yield Damage(f"memory of {agent}", str(error))
-            yield from _each(store, agent) if read is read_rows else ()
+            yield from _record_damage(store, agent) if read is read_records else ()
 
 
-def _unloadable(store: Store, agent: AgentId) -> str:
+def _load_fault(store: Store, agent: AgentId) -> str:
     """Why a memory cannot be recalled from; empty when it can."""
-    from .shelf import Shelf
+    from .shelf import MemoryIndex
 
     try:
-        Shelf.read(store, agent)
+        MemoryIndex.read(store, agent)
     except MemoryFault as error:
         return str(error)
     return ""
 
 
-def _each(store: Store, agent: AgentId) -> Iterator[Damage]:
+def _record_damage(store: Store, agent: AgentId) -> Iterator[Damage]:
     """Every record of an agent that is not whole."""
-    from .checking import examine
+    from .checking import examine_records
 
-    rows = store.each(
+    rows = store.iter_rows(
         "SELECT id, step, body, vector, digest, link FROM memory_records "
         "WHERE agent = ? ORDER BY id",
         (agent,),
     )
-    written = store.one("SELECT records FROM memory_heads WHERE agent = ?", (agent,))
+    written = store.first_row("SELECT records FROM memory_heads WHERE agent = ?", (agent,))
     count = written[0] if written and isinstance(written[0], int) else 0
-    for number, why in examine(agent, rows, (), (count, 0)).bad[:1000]:
+    for number, why in examine_records(agent, rows, (), (count, 0)).damaged[:1000]:
         yield Damage(f"memory of {agent}", f"record {number} {why}")
 
 
-def rewind(store: Store, step: int) -> None:
+def rewind_memories(store: Store, step: int) -> None:
     """Forget, for all agents, everything later than the end of ``step``: what a fork does
     with its copy. The chains end where they ended then."""
-    prepare(store)
+    prepare_store(store)
     with store.transaction():
-        for agent in agents(store):
+        for agent in agents_in(store):
             for table in ("memory_records", "memory_touches"):
                 store.execute(f"DELETE FROM {table} WHERE agent = ? AND step > ?", (agent, step))
-            records, link = _end(store, agent, "memory_records", "id")
-            if unlabelled(store, agent) > records:
-                write_unlabelled(store, agent, records)
-            touches, touch_link = _end(store, agent, "memory_touches", "n")
-            write_head(store, agent, Head(records, link, touches, touch_link))
-        ledger.rewind_log(store, step)
-        rewind_beside(store, step)
+            records, link = _chain_end(store, agent, "memory_records", "id")
+            if unlabelled_count(store, agent) > records:
+                write_unlabelled_count(store, agent, records)
+            touches, touch_link = _chain_end(store, agent, "memory_touches", "n")
+            write_heads(store, agent, ChainHeads(records, link, touches, touch_link))
+        ledger.rewind_audit_log(store, step)
+        rewind_logs(store, step)
     store.cache.clear()
 
 
-def _end(store: Store, agent: AgentId, table: str, number: str) -> tuple[int, str]:
-    row = store.one(
+def _chain_end(store: Store, agent: AgentId, table: str, number: str) -> tuple[int, str]:
+    row = store.first_row(
         f"SELECT {number}, link FROM {table} WHERE agent = ? ORDER BY {number} DESC LIMIT 1",
         (agent,),
     )
     return (int(row[0]), str(row[1])) if row else (0, "")
 
 
-def content_mark(body: str, vector: bytes | None) -> str:
+def content_digest(body: str, vector: bytes | None) -> str:
     """The digest of a record's row: of its body and its embedding."""
     state = blake2b(body.encode(), digest_size=16)
     # A separator no JSON text can hold, so that body and vector cannot trade bytes.
@@ -358,6 +370,6 @@ def record_payload(agent: AgentId, number: int, step: int, mark: str) -> str:
     return f"{number} {step} {mark} {agent}"
 
 
-def as_ids(records: Sequence[RecordId]) -> tuple[RecordId, ...]:
+def unique_ids(records: Sequence[RecordId]) -> tuple[RecordId, ...]:
     """The ids once each, in the order in which they first come."""
     return tuple(dict.fromkeys(records))

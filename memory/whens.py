@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from ..core import Time
 
-FADING = 7.0  # days in which nearness falls to 1/e
-LONGEST = 20_000  # characters of a text in which times are looked for: each costs many patterns
-AHEAD = 0.5  # what lies before the time counts half: people tell of things afterwards
+DECAY_DAYS = 7.0  # days in which nearness falls to 1/e
+MAX_TEXT_LENGTH = (
+    20_000  # characters of a text in which times are looked for: each costs many patterns
+)
+BEFORE_WEIGHT = 0.5  # what lies before the time counts half: people tell of things afterwards
 
 _YEAR = "January February March April May June July August September October November December"
 _WEEK = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
@@ -38,15 +40,15 @@ _SEASONS = {"spring": (3, 3), "summer": (6, 3), "autumn": (9, 3), "fall": (9, 3)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DateSpan:
     """From ``start`` on, to before ``end``; ``words`` are those of the question."""
 
     start: datetime
     end: datetime
-    words: str
+    matched_text: str
 
 
-def spans(text: str, at: Time) -> tuple[Span, ...]:
+def find_date_spans(text: str, at: Time) -> tuple[DateSpan, ...]:
     """The times that a text speaks of, seen from ``at``.
 
     A date without a year is the latest one that has begun by ``at``, or the next one after
@@ -59,10 +61,10 @@ def spans(text: str, at: Time) -> tuple[Span, ...]:
     ...     "Did she paint last week or in May 2022?", datetime(2023, 6, 1))]
     [('2023-05-22', '2023-05-29'), ('2022-05-01', '2022-06-01')]
     """
-    found: list[tuple[int, Span]] = []
-    text = text[:LONGEST]
+    found: list[tuple[int, DateSpan]] = []
+    text = text[:MAX_TEXT_LENGTH]
     taken = bytearray(len(text))
-    for pattern, read in _forms():
+    for pattern, read in _compiled_patterns():
         for place in pattern.finditer(text):
             # A longer form has taken the place of a shorter one within it.
             if any(taken[place.start() : place.end()]):
@@ -72,13 +74,15 @@ def spans(text: str, at: Time) -> tuple[Span, ...]:
             except (ValueError, OverflowError):
                 continue
             if times is not None:
-                span = Span(times[0], times[1], place[0].strip())
+                span = DateSpan(times[0], times[1], place[0].strip())
                 found.append((place.start(), span))
                 taken[place.start() : place.end()] = b"\x01" * len(place[0])
     return tuple(span for _, span in sorted(found, key=lambda one: one[0]))
 
 
-def nearness(created: NDArray[np.float64], times: tuple[Span, ...]) -> NDArray[np.float64]:
+def time_proximity(
+    created: NDArray[np.float64], times: tuple[DateSpan, ...]
+) -> NDArray[np.float64]:
     """How near each moment (seconds since 1970) is to the nearest of the times, in [0, 1]: 1
     within it, falling with the days that lie between; all 0 when there are no times."""
     import numpy as np
@@ -88,8 +92,8 @@ def nearness(created: NDArray[np.float64], times: tuple[Span, ...]) -> NDArray[n
     for one in {(each.start, each.end): each for each in times}.values():
         start, end = _seconds(one.start), _seconds(one.end)
         days = np.maximum(np.maximum(start - created, created - end), 0.0) / 86_400.0
-        fit = np.exp(-days / FADING)
-        fit[created < start] *= AHEAD
+        fit = np.exp(-days / DECAY_DAYS)
+        fit[created < start] *= BEFORE_WEIGHT
         near = np.maximum(near, fit)
     return near
 
@@ -98,7 +102,7 @@ def _seconds(at: datetime) -> float:
     return (at - datetime(1970, 1, 1)).total_seconds()
 
 
-Times = tuple[datetime, datetime] | None
+Interval = tuple[datetime, datetime] | None
 
 
 def _day(start: datetime, days: int = 1) -> tuple[datetime, datetime]:
@@ -129,7 +133,7 @@ def _start(parts: dict[str, str | None], at: Time, which: str = "") -> datetime:
     return datetime(year + (which == "next"), month, day)
 
 
-def _between(place: re.Match[str], at: Time) -> Times:
+def _between(place: re.Match[str], at: Time) -> Interval:
     """From 3 to 7 May, May 3-7, from May to July 2022: from the first to the last of them."""
     parts = place.groupdict()
     last = _start(parts, at)
@@ -144,7 +148,7 @@ def _between(place: re.Match[str], at: Time) -> Times:
     return (first, end) if first < end else None
 
 
-def _years(place: re.Match[str], at: Time) -> Times:
+def _years(place: re.Match[str], at: Time) -> Interval:
     """From 2019 to 2021, the 1990s."""
     if place.groupdict().get("decade"):
         return datetime(int(place["decade"]), 1, 1), datetime(int(place["decade"]) + 10, 1, 1)
@@ -152,23 +156,23 @@ def _years(place: re.Match[str], at: Time) -> Times:
     return (datetime(first, 1, 1), datetime(last + 1, 1, 1)) if first <= last else None
 
 
-def _twice(place: re.Match[str], at: Time) -> Times:
+def _two_days_away(place: re.Match[str], at: Time) -> Interval:
     """The day before yesterday, the day after tomorrow."""
-    return _back("day", -2 if place["which"].lower() == "after" else 2, at)
+    return _units_back("day", -2 if place["which"].lower() == "after" else 2, at)
 
 
-def _last_but_one(place: re.Match[str], at: Time) -> Times:
+def _last_but_one(place: re.Match[str], at: Time) -> Interval:
     """The week before last, the month after next."""
     unit = place["unit"].lower()
     count = -2 if place["which"].lower().startswith("after") else 2
-    return _back("day" if unit in ("night", "evening", "morning") else unit, count, at)
+    return _units_back("day" if unit in ("night", "evening", "morning") else unit, count, at)
 
 
-def _iso_month(place: re.Match[str], at: Time) -> Times:
+def _iso_month(place: re.Match[str], at: Time) -> Interval:
     return _month(int(place["year"]), int(place["number"]))
 
 
-def _part(place: re.Match[str], at: Time) -> Times:
+def _part(place: re.Match[str], at: Time) -> Interval:
     """Early May, the end of 2021, mid-June 2022: a third of it."""
     parts = place.groupdict()
     if parts["month"]:
@@ -183,7 +187,7 @@ def _part(place: re.Match[str], at: Time) -> Times:
     return _day(start + number * third)[0], after
 
 
-def _lately(place: re.Match[str], at: Time) -> Times:
+def _rolling_window(place: re.Match[str], at: Time) -> Interval:
     """In the last two weeks, over the next few days: from now back, or on."""
     count = _count(place["count"]) if place["count"] else 3
     days = {"hour": 1, "day": 1, "week": 7, "weekend": 7, "month": 30, "year": 365}
@@ -194,7 +198,7 @@ def _lately(place: re.Match[str], at: Time) -> Times:
     return (at - span, at) if unit == "hour" else (_day(at - span)[0], _day(at)[1])
 
 
-def _away(place: re.Match[str], at: Time) -> Times:
+def _offset(place: re.Match[str], at: Time) -> Interval:
     """Two weeks before 7 May, the day after 7 May 2023, in two weeks, two years from now."""
     parts = place.groupdict()
     count = _count(parts["count"]) if parts.get("count") else 1
@@ -204,20 +208,20 @@ def _away(place: re.Match[str], at: Time) -> Times:
     if parts.get("month") and not parts.get("count") and unit == "week":
         # "The week before 3 August": the seven days that end there, whatever weekday it is.
         return _day(middle - timedelta(days=7), 7) if before else _day(middle + timedelta(1), 7)
-    return _back(unit, count if before else -count, middle)
+    return _units_back(unit, count if before else -count, middle)
 
 
-def _half(place: re.Match[str], at: Time) -> Times:
+def _half(place: re.Match[str], at: Time) -> Interval:
     """Half a year ago, a year and a half ago: the month it was."""
     months = 6 if place[0].lower().startswith("half") else 12 * _count(place["count"]) + 6
-    return _back("month", months, at)
+    return _units_back("month", months, at)
 
 
-def _fortnight(place: re.Match[str], at: Time) -> Times:
-    return _back("week", 2, at)
+def _fortnight(place: re.Match[str], at: Time) -> Interval:
+    return _units_back("week", 2, at)
 
 
-def _week_of(place: re.Match[str], at: Time) -> Times:
+def _week_of(place: re.Match[str], at: Time) -> Interval:
     """The first week of May, the last Friday of June 2022, the second weekend of July."""
     first = _start(place.groupdict(), at)
     start, end = _month(first.year, first.month)
@@ -232,13 +236,13 @@ def _week_of(place: re.Match[str], at: Time) -> Times:
     return _day(days[-1] if order == "last" else days[_ORDER[order]], 2 if what == "weekend" else 1)
 
 
-def _around(place: re.Match[str], at: Time) -> Times:
+def _week_around(place: re.Match[str], at: Time) -> Interval:
     """The week of 7 May: from its Monday on."""
     first = _start(place.groupdict(), at)
     return _day(first - timedelta(days=first.weekday()), 7)
 
 
-def _season(place: re.Match[str], at: Time) -> Times:
+def _season(place: re.Match[str], at: Time) -> Interval:
     """The summer of 2021, in spring: of the year named, or the latest that has begun."""
     month, months = _SEASONS[place["what"].lower()]
     if place["year"]:
@@ -246,14 +250,14 @@ def _season(place: re.Match[str], at: Time) -> Times:
     return _month(at.year - (datetime(at.year, month, 1) > at), month, months)
 
 
-def _day_of_month(place: re.Match[str], at: Time) -> Times:
+def _day_of_month(place: re.Match[str], at: Time) -> Interval:
     """On the 5th: of this month, or of the last where it has not come yet."""
     day = int(place["day"])
     months = at.year * 12 + at.month - 1 - (day > at.day)
     return _day(datetime(months // 12, months % 12 + 1, day))
 
 
-def _figures(place: re.Match[str], at: Time) -> Times:
+def _numeric_date(place: re.Match[str], at: Time) -> Interval:
     """2023/05/07, 7.5.2023, 25/12/2022: where only one reading is a date."""
     parts = place.groupdict()
     first, second, year = int(parts["one"]), int(parts["two"]), int(parts["year"])
@@ -264,7 +268,7 @@ def _figures(place: re.Match[str], at: Time) -> Times:
     return None
 
 
-def _date(place: re.Match[str], at: Time) -> Times:
+def _date(place: re.Match[str], at: Time) -> Interval:
     """7 May, May 7th 2023, in May: a day, or a month where no day is named."""
     parts = place.groupdict()
     start = _start(parts, at, (parts.get("which") or "").lower())
@@ -272,21 +276,21 @@ def _date(place: re.Match[str], at: Time) -> Times:
     return _day(start) if named else _month(start.year, start.month)
 
 
-def _iso(place: re.Match[str], at: Time) -> Times:
+def _iso(place: re.Match[str], at: Time) -> Interval:
     day = date.fromisoformat(place[0].replace("/", "-"))
     return _day(datetime.combine(day, datetime.min.time()))
 
 
-def _year(place: re.Match[str], at: Time) -> Times:
+def _year(place: re.Match[str], at: Time) -> Interval:
     return _month(int(place["year"]), 1, 12)
 
 
-def _ago(place: re.Match[str], at: Time) -> Times:
+def _ago(place: re.Match[str], at: Time) -> Interval:
     """Two months ago, a week ago: the day, week, month or year so many back."""
-    return _back(place["unit"].lower(), _count(place["count"]), at)
+    return _units_back(place["unit"].lower(), _count(place["count"]), at)
 
 
-def _back(unit: str, count: int, at: Time) -> Times:
+def _units_back(unit: str, count: int, at: Time) -> Interval:
     if unit == "day":
         return _day(at - timedelta(days=count))
     if unit == "week":
@@ -299,7 +303,7 @@ def _back(unit: str, count: int, at: Time) -> Times:
     return _month(at.year - count, 1, 12)
 
 
-def _relative(place: re.Match[str], at: Time) -> Times:
+def _relative(place: re.Match[str], at: Time) -> Interval:
     """Last week, this month, next Friday, last summer."""
     which, what = place["which"].lower(), place["what"].lower()
     step = {"last": 1, "previous": 1, "past": 1, "this": 0, "next": -1}[which]
@@ -314,20 +318,20 @@ def _relative(place: re.Match[str], at: Time) -> Times:
         return _month(at.year - years, month, months)
     if what in ("night", "evening", "morning"):
         return _day(at - timedelta(days=step))
-    return _back(what, step, at)
+    return _units_back(what, step, at)
 
 
-def _named_day(place: re.Match[str], at: Time) -> Times:
+def _named_day(place: re.Match[str], at: Time) -> Interval:
     """On Friday: the latest one."""
     return _day(at - timedelta(days=(at.weekday() - _DAYS.index(place["what"].lower())) % 7 or 7))
 
 
-def _near_day(place: re.Match[str], at: Time) -> Times:
+def _relative_day(place: re.Match[str], at: Time) -> Interval:
     back = {"yesterday": 1, "today": 0, "tonight": 0, "tomorrow": -1}
     return _day(at - timedelta(days=back[place[0].lower()]))
 
 
-def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times]]]:
+def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Interval]]]:
     nth = "(?:st|nd|rd|th)?"
     day = rf"(?P<day>\d{{1,2}}){nth}"
     year = r"(?P<year>(?:19|20)\d\d)"
@@ -338,15 +342,15 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times
     to = r" ?(?:to|and|until|till|through|-|\u2013) ?"
     days, seasons = "|".join(_DAYS), "|".join(_SEASONS)
     # First what holds a shorter form within it.
-    yield r"\b(?:the )?day (?P<which>before) yesterday\b", _twice
-    yield r"\b(?:the )?day (?P<which>after) tomorrow\b", _twice
+    yield r"\b(?:the )?day (?P<which>before) yesterday\b", _two_days_away
+    yield r"\b(?:the )?day (?P<which>after) tomorrow\b", _two_days_away
     most = "day|night|evening|morning|week|weekend|month|year"
     yield rf"\b(?:the )?(?P<unit>{most}) (?P<which>before last|after next)\b", _last_but_one
     away = rf"(?P<count>{_COUNT})?(?: of)? ?(?:the )?{units} (?P<which>before|after)"
-    yield rf"\b{away} (?:the )?{whole}", _away
+    yield rf"\b{away} (?:the )?{whole}", _offset
     order = rf"(?P<order>{'|'.join(_ORDER)}|last)"
     yield rf"\b{order} (?P<what>week|weekend|{days}) (?:of|in) {whole}", _week_of
-    yield rf"\b(?:the )?week of (?:the )?{whole}", _around
+    yield rf"\b(?:the )?week of (?:the )?{whole}", _week_around
     part = r"(?:the )?(?P<part>early|late|mid|beginning|start|middle|end)[ -](?:of |in )?"
     yield rf"\b{part}(?:{month}{of_year}|(?P<year2>(?:19|20)\d\d)\b)", _part
     day0 = rf"(?P<day0>\d{{1,2}}){nth}"
@@ -360,14 +364,14 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times
     yield rf"\b(?:the )?(?P<what>{seasons}) (?:of )?{year}\b", _season
     some = rf"(?P<count>{_COUNT})(?: of)? "
     span = r"(?:in|over|during|within|for) the (?P<which>last|past|previous|next|coming)"
-    yield rf"\b{span} {some}(?P<unit>hour|day|week|weekend|month|year)s?\b", _lately
+    yield rf"\b{span} {some}(?P<unit>hour|day|week|weekend|month|year)s?\b", _rolling_window
     yield r"\bhalf a year ago\b", _half
     yield rf"\b(?P<count>{_COUNT}) years? and a half ago\b", _half
     yield r"\ba fortnight ago\b", _fortnight
-    yield rf"\bin {some}{units}(?:['\u2019]s?)?(?: time)?\b(?! (?:ago|back|earlier))", _away
-    yield rf"\b{some}{units} from now\b", _away
+    yield rf"\bin {some}{units}(?:['\u2019]s?)?(?: time)?\b(?! (?:ago|back|earlier))", _offset
+    yield rf"\b{some}{units} from now\b", _offset
     yield r"\b\d{4}([-/])\d\d\1\d\d\b", _iso
-    yield rf"\b(?P<one>\d{{1,2}})(?P<sign>[./])(?P<two>\d{{1,2}})(?P=sign){year}\b", _figures
+    yield rf"\b(?P<one>\d{{1,2}})(?P<sign>[./])(?P<two>\d{{1,2}})(?P=sign){year}\b", _numeric_date
     yield r"\b(?P<year>(?:19|20)\d\d)-(?P<number>0[1-9]|1[0-2])\b(?!-)", _iso_month
     yield rf"\b{day}(?: of)? {month}(?:,? {year}\b)?", _date
     yield rf"\b{month} (?:the )?{day}\b(?:,? {year}\b)?", _date
@@ -379,7 +383,7 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times
     yield rf"\b(?P<count>{_COUNT})(?: of)? {units} (?:ago|back|earlier)\b", _ago
     what = "|".join((*_DAYS, *_SEASONS, "weekend|week|month|year|night|evening|morning"))
     yield rf"\b(?P<which>last|previous|past|this|next) (?P<what>{what})\b", _relative
-    yield r"\b(?:yesterday|today|tonight|tomorrow)\b", _near_day
+    yield r"\b(?:yesterday|today|tonight|tomorrow)\b", _relative_day
     yield rf"\b(?:on|since|until|till|by|before|after) (?P<what>{days})\b", _named_day
     yield rf"\b(?P<what>{days}) (?:morning|afternoon|evening|night)\b", _named_day
     th = r"(?P<day>\d{1,2})(?:st|nd|rd|th)"
@@ -389,6 +393,8 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Times
 
 
 @cache
-def _forms() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Times]], ...]:
+def _compiled_patterns() -> tuple[
+    tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Interval]], ...
+]:
     # Compiled for the first text: who only remembers should not wait for them at start-up.
     return tuple((re.compile(pattern, re.IGNORECASE), read) for pattern, read in _patterns())

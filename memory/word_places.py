@@ -13,13 +13,13 @@ from typing import TypeAlias
 from ..core import AgentId, Json
 from ..store import Store
 
-Reader: TypeAlias = Callable[[Json], Iterator[str]]
+TextReader: TypeAlias = Callable[[Json], Iterator[str]]
 
-RECORD_WORDS = ("text", "subject", "predicate", "object", "place", "episode", "source")
+RECORD_TEXT_FIELDS = ("text", "subject", "predicate", "object", "place", "episode", "source")
 """The fields of a record with words in them."""
 
 
-def leaves(value: Json) -> Iterator[str]:
+def text_leaves(value: Json) -> Iterator[str]:
     """Every text in a JSON value, names of fields included: a tool's result may have people's
     names there."""
     rest = [value]
@@ -36,7 +36,7 @@ def leaves(value: Json) -> Iterator[str]:
 _LABELS = frozenset({"who", "person", "audience", "sources", "read", "listeners", "by"})
 
 
-def labels(value: Json) -> Iterator[str]:
+def label_leaves(value: Json) -> Iterator[str]:
     """Every text in a JSON value that says whose something is: who said it, for whom it is."""
     rest = [value]
     while rest:
@@ -44,18 +44,18 @@ def labels(value: Json) -> Iterator[str]:
         if isinstance(part, dict):
             for name, inner in part.items():
                 if name in _LABELS:
-                    yield from leaves(inner)
+                    yield from text_leaves(inner)
                 rest.append(inner)
         elif isinstance(part, list):
             rest += part
 
 
-def _fields(*names: str) -> Reader:
+def _fields(*names: str) -> TextReader:
     """Reads the texts in some fields of an object."""
 
     def read(body: Json) -> Iterator[str]:
         for name in names:
-            yield from leaves(body.get(name))
+            yield from text_leaves(body.get(name))
 
     return read
 
@@ -84,7 +84,7 @@ def _talk_words(body: Json) -> Iterator[str]:
         yield from _fields("text", "data", "value", "error", "detail", "dropped")(answer)
         for hit in answer.get("hits", ()):
             for record in (hit["record"], *hit.get("around", ())):
-                yield from _fields(*RECORD_WORDS)(record)
+                yield from _fields(*RECORD_TEXT_FIELDS)(record)
 
 
 def _no_labels(body: Json) -> Iterator[str]:
@@ -92,52 +92,52 @@ def _no_labels(body: Json) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class WordPlace:
+class TextColumn:
     """A column with words of people in it: ``words`` reads the texts in one value, ``labels``
     the names of who said it and for whom it is; ``eraser`` is the key of what erases there."""
 
     table: str
     column: str
     eraser: str
-    words: Reader
-    labels: Reader = _no_labels
+    words: TextReader
+    labels: TextReader = _no_labels
 
 
-WORDS = (
-    WordPlace(
+TEXT_COLUMNS = (
+    TextColumn(
         "memory_records",
         "body",
         "records",
-        _fields(*RECORD_WORDS),
+        _fields(*RECORD_TEXT_FIELDS),
         _fields("who", "audience", "sources"),
     ),
-    WordPlace("memory_log", "data", "log", _fields("why"), _fields("who")),
-    WordPlace(
+    TextColumn("memory_log", "data", "log", _fields("why"), _fields("who")),
+    TextColumn(
         "claims_lines",
         "body",
         "claims",
         _fields("subject", "relation", "object", "why"),
         _fields("who", "audience", "words_of"),
     ),
-    WordPlace("documents_lines", "body", "documents", _places, _fields("giver")),
-    WordPlace("folds_lines", "body", "folds", _fields("why")),
-    WordPlace(
+    TextColumn("documents_lines", "body", "documents", _places, _fields("giver")),
+    TextColumn("folds_lines", "body", "folds", _fields("why")),
+    TextColumn(
         "notes_lines",
         "body",
         "notes",
         _fields("note", "removed", "text"),
         _fields("person", "sources", "audience"),
     ),
-    WordPlace("calls", "body", "calls", _call_words, _call_labels),
-    WordPlace("suspended", "body", "calls", _talk_words, labels),
-    WordPlace("texts", "text", "texts", leaves),
+    TextColumn("calls", "body", "calls", _call_words, _call_labels),
+    TextColumn("suspended", "body", "calls", _talk_words, label_leaves),
+    TextColumn("texts", "text", "texts", text_leaves),
 )
 """Every column with words. Pictures are records of a memory of their own, "Bo/images"; plans,
 summaries and thoughts are records too."""
 
 _LINES = frozenset({"agent", "n", "step", "digest", "link"})
 _HEADS = frozenset({"agent", "lines", "link"})
-WORDLESS: dict[str, frozenset[str]] = {
+TEXT_FREE_COLUMNS: dict[str, frozenset[str]] = {
     "memory_records": frozenset({"agent", "id", "step", "digest", "link"}),
     "memory_touches": frozenset({"agent", "n", "step", "at", "records", "link"}),
     "memory_heads": frozenset({"agent", "records", "link", "touches", "touch_link"}),
@@ -159,10 +159,10 @@ WORDLESS: dict[str, frozenset[str]] = {
 """Columns of numbers, digests, times and names of the memories' owners, who cannot be forgotten
 from a file that is theirs."""
 
-DERIVED = {"memory_records": frozenset({"vector"})}
+DERIVED_COLUMNS = {"memory_records": frozenset({"vector"})}
 """What is made of words, and is emptied with them."""
 
-REFUSED = {
+REFUSED_TABLES = {
     "journal": frozenset({"ticks", "asks", "pending", "states", "snapshots", "inputs"}),
     "ledger": frozenset({"ledger"}),
 }
@@ -171,7 +171,7 @@ replayed. A file that has one is refused whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredText:
     """What stands in one value: its table, whose memory it is in, its words and its labels."""
 
     table: str
@@ -180,17 +180,17 @@ class Kept:
     labels: tuple[str, ...]
 
 
-def kept_in(store: Store) -> Iterator[Kept]:
+def stored_texts(store: Store) -> Iterator[StoredText]:
     """The words and labels in a file."""
-    for place in WORDS:
-        if not store.one("SELECT 1 FROM sqlite_master WHERE name = ?", (place.table,)):
+    for place in TEXT_COLUMNS:
+        if not store.first_row("SELECT 1 FROM sqlite_master WHERE name = ?", (place.table,)):
             continue
-        whose = "agent" if "agent" in WORDLESS[place.table] else "''"
-        for agent, value in store.each(f"SELECT {whose}, {place.column} FROM {place.table}"):
+        whose = "agent" if "agent" in TEXT_FREE_COLUMNS[place.table] else "''"
+        for agent, value in store.iter_rows(f"SELECT {whose}, {place.column} FROM {place.table}"):
             if value is None:
                 continue
             body = value if place.table == "texts" else json.loads(value)
             if body is None:  # A line that was erased, and taken over from an export.
                 continue
             words = tuple(text for text in place.words(body) if text)
-            yield Kept(place.table, agent, words, tuple(filter(None, place.labels(body))))
+            yield StoredText(place.table, agent, words, tuple(filter(None, place.labels(body))))

@@ -8,11 +8,11 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from ..core import characters, is_unspaced, normalize, word_runs
+from ..core import graphemes, is_unspaced, normalize, written_words
 
 # English words that say nothing about a subject (pronouns, auxiliaries, prepositions, what
 # questions begin with), and what the tokenizer leaves of contractions.
-_STOP = """
+_STOP_WORD_LIST = """
 a about above after again against all am an and any are as at be because been before being
 below between both but by can could did do does doing down during each few for from further
 had has have having he her here hers herself him himself his how i if in into is it its itself
@@ -22,10 +22,12 @@ these they this those through to too under until up very was we were what when w
 while who whom why will with would you your yours yourself yourselves s t d ll m re ve don
 didn doesn isn wasn weren won wouldn couldn shouldn haven hasn hadn aren
 """
-STOP = frozenset(_STOP.split())
+STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
 _WORD = re.compile(r"[^\W_]+")
 # A word cut at the end of a line, also where a reader put a blank for the line's end.
-_CUT = re.compile(r"(?<![^\W\d_])([^\W\d_]++)[-\u2010\u00ad](?: |[ \t]*\r?\n[ \t]*)([^\W\d_]+)")
+_HYPHENATION = re.compile(
+    r"(?<![^\W\d_])([^\W\d_]++)[-\u2010\u00ad](?: |[ \t]*\r?\n[ \t]*)([^\W\d_]+)"
+)
 # Snowball's stemmers by the script that a letter's Unicode name begins with.
 _STEMMERS = {
     "ARABIC": "arabic",
@@ -37,7 +39,7 @@ _STEMMERS = {
 }
 
 
-def split(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of a text, normalised, stop words included.
 
     A script without blanks gives its characters and the pairs of neighbours; so does Hangul,
@@ -50,32 +52,32 @@ def split(text: str) -> list[str]:
     (['我', '我的', '的', '的猫', '猫'], ['the', 'gar', 'garden', 'den'])
     """
     if "- " in text or "\n" in text or not text.isascii():
-        text = _CUT.sub(_whole, text)
+        text = _HYPHENATION.sub(_joined_hyphenation, text)
     if text.isascii():
         return _WORD.findall(text.lower().replace("'s", ""))
     found: list[str] = []
-    for run in word_runs(normalize(text).replace("'s", "").replace("\u2019s", "")):
+    for run in written_words(normalize(text).replace("'s", "").replace("\u2019s", "")):
         if not run.isascii() and (is_unspaced(run[0]) or "\uac00" <= run[0] <= "\ud7a3"):
-            found.extend(_characters(run))
+            found.extend(_character_bigrams(run))
         else:
             found.append(run)
     return found
 
 
-def _characters(run: str) -> list[str]:
+def _character_bigrams(run: str) -> list[str]:
     """The characters of a run, each pair of neighbours between its two."""
-    single = characters(run)
+    single = graphemes(run)
     found = single[:1]
     for first, second in pairwise(single):
         found += (first + second, second)
     return found
 
 
-def _whole(place: re.Match[str]) -> str:
+def _joined_hyphenation(place: re.Match[str]) -> str:
     """A cut word in its parts, and whole between them where it can be one."""
     first, second = place[1], place[2]
     # "It rained- so we left", "pre- and post-war" are two words; so is what begins a name.
-    if second[0].isupper() or first.lower() in STOP or second.lower() in STOP:
+    if second[0].isupper() or first.lower() in STOP_WORDS or second.lower() in STOP_WORDS:
         return f"{first} {second}"
     return f"{first} {first}{second} {second}"
 
@@ -88,7 +90,7 @@ def terms(text: str) -> list[str]:
     >>> terms("She was researching adoption agencies")
     ['research', 'adopt', 'agenc']
     """
-    return [stem(word) for word in split(text) if word not in STOP]
+    return [stem(word) for word in split_words(text) if word not in STOP_WORDS]
 
 
 def stem(word: str) -> str:

@@ -3,7 +3,7 @@
 Importing this package loads no torch; the engine does on first use.
 """
 
-from .catalogue import ModelInfo, home, installed, known_models, pull, remove
+from .catalogue import ModelInfo, cache_home, is_installed, known_models, pull, remove
 from .doubles import ImprovisedModel, ReplayModel, ScriptedModel
 from .loading import load_model, model_from_name
 from .router import Router
@@ -14,8 +14,8 @@ __all__ = [
     "ReplayModel",
     "Router",
     "ScriptedModel",
-    "home",
-    "installed",
+    "cache_home",
+    "is_installed",
     "known_models",
     "load_model",
     "model_from_name",

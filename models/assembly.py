@@ -11,17 +11,17 @@ from typing import Any
 import torch
 
 from ..core import Json, ModelCorrupt, ModelError, SettingError
-from .calibration import calibration_of
+from .calibration import load_calibration
 from .catalogue import (
-    Progress,
+    ProgressCallback,
     check_hashes,
     check_sizes,
-    digest_of,
-    find,
-    folder,
-    hash_of,
+    file_sha256,
+    find_model,
     known_models,
+    model_folder,
     pull,
+    stored_digest,
 )
 from .chat_template import ChatTemplate
 from .checkpoint import read_checkpoint
@@ -29,25 +29,25 @@ from .decisions import Decider
 from .embedder import Embedder
 from .engine import Engine
 from .gguf_cache import is_gguf, read_gguf
-from .grammar import Grammars
-from .keepers import make_keeper, make_limits
-from .ledger import Ledger
-from .loading import not_found, require_kind
+from .grammar import GrammarCompiler
+from .keepers import make_backend, make_limits
+from .ledger import UsageLedger
+from .loading import model_not_found, require_kind
 from .local import LocalModel
-from .prompts import Prompter
-from .quiet import quiet
-from .sampling import Guard
-from .writing import Voice
+from .prompts import PromptBuilder
+from .quiet import silence_libraries
+from .sampling import RepetitionLimits
+from .writing import GenerationConfig
 
-SMALL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
-WORTH = 50_000_000  # parameters; below, rounding to int8 gains nothing
-WINDOW = 8192
+SMALL_MODEL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
+MIN_INT8_PARAMETERS = 50_000_000  # parameters; below, rounding to int8 gains nothing
+DEFAULT_WINDOW = 8192
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 TEXT_ENDS = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "<|eos|>")
-PARTS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+DIGEST_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
-def assemble(
+def load_local_model(
     name: str,
     *,
     device: str,
@@ -60,7 +60,7 @@ def assemble(
     rows: int | None,
     pass_tokens: int | None,
     cache_mb: int | None,
-    progress: Progress | None,
+    progress: ProgressCallback | None,
 ) -> LocalModel:
     """See ``load_model``."""
     require_kind(name, "language model")
@@ -69,32 +69,32 @@ def assemble(
     if exact:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA asks for it
         torch.use_deterministic_algorithms(True)
-    model, tokenizer, digest = read(name, kind, progress)
+    model, tokenizer, digest = read_model(name, kind, progress)
     model.to(place)
     vocabulary = int(model.get_output_embeddings().weight.shape[0])
     size_of = sum(weight.numel() for weight in model.parameters())
-    small = size_of < SMALL
-    if dtype == "auto" and size_of >= WORTH and rounds_well(kind, place):
+    small = size_of < SMALL_MODEL
+    if dtype == "auto" and size_of >= MIN_INT8_PARAMETERS and prefers_int8(kind, place):
         dtype = "int8"
     size = _window(name, model, window)
-    _require_rows(name, tokenizer, vocabulary)
-    prompter = Prompter(tokenizer, size, vocabulary)
+    _require_same_vocabulary(name, tokenizer, vocabulary)
+    prompter = PromptBuilder(tokenizer, size, vocabulary)
     if not tokenizer.chat_template:
         warnings.warn(
             f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
             "trained to chat answers worse so: add its chat_template.jinja",
             stacklevel=4,  # beyond load_model and its check of arguments
         )
-    voice = _voice(name, model, tokenizer, prompter.template, vocabulary, small)
-    keeper = make_keeper(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
+    voice = _generation_config(name, model, tokenizer, prompter.template, vocabulary, small)
+    keeper = make_backend(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
     vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
-    about = describe(
+    about = describe_model(
         name, digest, dtype if dtype == "int8" else str(kind), place, size, exact, embedder
     )
-    calibration = calibration_of(digest, embedder, small=small, stored=not uncalibrated)
+    calibration = load_calibration(digest, embedder, small=small, stored=not uncalibrated)
     about["calibration"] = calibration.source
     decider = Decider(prompter, vectors, calibration, method=method, remember=not exact)
-    ledger = Ledger()
+    ledger = UsageLedger()
     limits = make_limits(place, kind, rows, pass_tokens, int8=dtype == "int8", exact=exact)
     engine = Engine(keeper, prompter, voice, decider, ledger, limits)
     return LocalModel(engine, vectors, ledger, about)
@@ -130,7 +130,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def rounds_well(kind: torch.dtype, device: torch.device) -> bool:
+def prefers_int8(kind: torch.dtype, device: torch.device) -> bool:
     """Whether int8 layers are the better default: a processor without bfloat16 whose
     integer products are fast. Measured on SmolLM2: perplexity + 2 %, 1.4 times the speed."""
     plain = kind is torch.float32 and device.type == "cpu" and hasattr(torch, "_int_mm")
@@ -147,7 +147,9 @@ def _cpu_flags() -> set[str]:
     return set()
 
 
-def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any, Any, str]:
+def read_model(
+    name: str, dtype: torch.dtype, progress: ProgressCallback | None
+) -> tuple[Any, Any, str]:
     """Model, tokenizer and digest of a catalogue name, folder, .gguf file or hub id."""
     if name in {info.name for info in known_models()}:
         path = pull(name, progress)
@@ -157,11 +159,11 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
         except ModelCorrupt:
             check_hashes(path, name)  # names the damaged file when that is the cause
             raise
-        return model, tokenizer, digest_of(path)
+        return model, tokenizer, stored_digest(path)
     path = Path(name).expanduser()
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
-            raise not_found(name)
+            raise model_not_found(name)
         return read_gguf(path, dtype, progress)
     if path.is_dir():
         model, tokenizer = read_checkpoint(path, dtype)
@@ -170,36 +172,36 @@ def read(name: str, dtype: torch.dtype, progress: Progress | None) -> tuple[Any,
         return read_gguf(path, dtype, progress)
     if path.is_file():
         raise ModelError(f"{path}: is one file; name the folder that it lies in, or a .gguf file")
-    return read_hub(name, dtype)
+    return read_hub_model(name, dtype)
 
 
-def read_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
+def read_hub_model(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
     """A model of the Hugging Face hub, or of its local cache. Raises ModelNotFound."""
     import re
 
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise not_found(name)
+        raise model_not_found(name)
     from huggingface_hub import snapshot_download
 
     try:
-        with quiet():
+        with silence_libraries():
             path = Path(
                 snapshot_download(
                     name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
                 )
             )
     except (OSError, ValueError) as error:
-        raise not_found(name) from error
+        raise model_not_found(name) from error
     model, tokenizer = read_checkpoint(path, dtype)
     return model, tokenizer, path.name
 
 
-def embedder_folder(name: str, progress: Progress | None) -> Path:
+def embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
     """Where an embedder's files are: a catalogue name, a folder or a hub id."""
     require_kind(name, "embedder")
     if name in {info.name for info in known_models()}:
         pull(name, progress)
-        return folder(find(name))
+        return model_folder(find_model(name))
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -213,15 +215,15 @@ def embedder_folder(name: str, progress: Progress | None) -> Path:
     try:
         return Path(snapshot_download(name))
     except (OSError, ValueError) as error:
-        raise not_found(name) from error
+        raise model_not_found(name) from error
 
 
 def _window(name: str, model: Any, window: int | None) -> int:
     # Absent or null where positions are relative: any length will do.
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    longest = longest if isinstance(longest, int) and longest > 0 else WINDOW
+    longest = longest if isinstance(longest, int) and longest > 0 else DEFAULT_WINDOW
     if window is None:
-        return min(longest, WINDOW)
+        return min(longest, DEFAULT_WINDOW)
     if not 16 <= window <= longest:
         raise SettingError(
             f"window {window} is out of range: '{name}' takes 16 to {longest} tokens"
@@ -229,11 +231,11 @@ def _window(name: str, model: Any, window: int | None) -> int:
     return window
 
 
-def _voice(
+def _generation_config(
     name: str, model: Any, tokenizer: Any, template: ChatTemplate, vocabulary: int, small: bool
-) -> Voice:
+) -> GenerationConfig:
     known = tokenizer.get_vocab()
-    ends = {tokenizer.eos_token_id} | template.ends()
+    ends = {tokenizer.eos_token_id} | template.end_tokens()
     listed = getattr(model.generation_config, "eos_token_id", None)
     ends |= set(listed) if isinstance(listed, list) else {listed}
     ends |= {known.get(token) for token in TURN_ENDS}
@@ -250,24 +252,24 @@ def _voice(
             f"{name}: names no token that ends an answer, so none would ever end; set eos_token in "
             "its tokenizer_config.json, or eos_token_id in its generation_config.json"
         )
-    control = set(tokenizer.all_special_ids) | template.thoughts()
+    control = set(tokenizer.all_special_ids) | template.reasoning_tokens()
     control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     control = {i for i in control if i < vocabulary}
     # Rows of the output beyond the vocabulary are padding and name no token.
     control |= set(range(len(tokenizer), vocabulary))
     # A shorter echo would break names: what one wants to say stands in the prompt.
-    guard = Guard(penalty=1.1, repeat=4, echo=40) if small else Guard()
-    return Voice(
+    guard = RepetitionLimits(penalty=1.1, ngram=4, prompt_ngram=40) if small else RepetitionLimits()
+    return GenerationConfig(
         tokenizer=tokenizer,
-        ends=frozenset(ends),
-        control=tuple(sorted(control - ends)),
-        breaks=_line_breaks(tokenizer),
-        guard=guard,
-        grammars=Grammars(tokenizer, vocabulary, min(ends)),
+        stop_tokens=frozenset(ends),
+        suppressed_tokens=tuple(sorted(control - ends)),
+        newline_tokens=_line_breaks(tokenizer),
+        repetition_limits=guard,
+        grammars=GrammarCompiler(tokenizer, vocabulary, min(ends)),
     )
 
 
-def _require_rows(name: str, tokenizer: Any, vocabulary: int) -> None:
+def _require_same_vocabulary(name: str, tokenizer: Any, vocabulary: int) -> None:
     """Raises ModelCorrupt for a tokenizer with words that the model does not know: it belongs
     to another model. Tokens added later are passed over."""
     added = tokenizer.added_tokens_decoder
@@ -289,11 +291,13 @@ def _line_breaks(tokenizer: Any) -> frozenset[int]:
 def _digest(folder: Path) -> str:
     """A hash over the names and contents of all files that make up a model: the tokenizer and
     the chat template too, since other ones make other answers."""
-    files = sorted({file for kind in PARTS for file in folder.glob(kind) if file.is_file()})
-    return sha256("".join(f"{file.name} {hash_of(file)}\n" for file in files).encode()).hexdigest()
+    files = sorted({file for kind in DIGEST_FILES for file in folder.glob(kind) if file.is_file()})
+    return sha256(
+        "".join(f"{file.name} {file_sha256(file)}\n" for file in files).encode()
+    ).hexdigest()
 
 
-def describe(
+def describe_model(
     name: str,
     digest: str,
     dtype: str,

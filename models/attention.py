@@ -12,15 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Partial = tuple[Tensor, Tensor]
+PartialAttention = tuple[Tensor, Tensor]
 """Weighted values (rows, kv_heads, queries, size) and log-sum-exp (rows, kv_heads, queries)."""
 
 
-def partial(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Partial:
+def partial_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float
+) -> PartialAttention:
     """Attention with the logarithm of its sum. q (rows, kv_heads, queries, size); k and v
     (rows, kv_heads, keys, size); ``mask`` is added, of the queries' dtype."""
     if q.device.type == "cpu":
-        found: Partial = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        found: PartialAttention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             q, k, v, 0.0, False, attn_mask=mask, scale=scale
         )
         return found
@@ -32,14 +34,14 @@ def partial(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) 
     return torch.matmul(weights, v), total
 
 
-def whole(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
+def full_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
     """Attention of many queries; shapes as in ``partial``, ``mask`` (queries, keys)."""
     if q.device.type != "cpu":
         sdpa: Any = torch.nn.functional.scaled_dot_product_attention
         found: Tensor = sdpa(q, k, v, attn_mask=mask, scale=scale)
         return found
     if q.dtype is not torch.bfloat16:
-        return partial(q, k, v, mask[None, None], scale)[0]
+        return partial_attention(q, k, v, mask[None, None], scale)[0]
     # oneDNN's products of bfloat16 outrun the fused kernel by two thirds here.
     rows, heads, queries, size = q.shape
     keys = k.reshape(rows * heads, -1, size)
@@ -53,13 +55,15 @@ def whole(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor
     return torch.bmm(torch.softmax(scores, dim=-1), values).view(rows, heads, queries, size)
 
 
-def join(one: Partial, other: Partial) -> Partial:
+def merge_partial(one: PartialAttention, other: PartialAttention) -> PartialAttention:
     """Two partial results over different keys as one over all of them."""
     share = torch.sigmoid(other[1] - one[1]).unsqueeze(-1).to(one[0].dtype)
     return torch.lerp(one[0], other[0], share), torch.logaddexp(one[1], other[1])
 
 
-def causal(queries: int, keys: int, group: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def causal_mask(
+    queries: int, keys: int, group: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """The mask (queries * group, keys) that lets the last query see all keys, the one before
     it all but the last, and so on; ``group`` heads stand side by side at each query."""
     later = torch.ones((queries, keys), dtype=torch.bool, device=device)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core import (
-    NONE,
+    NONE_OF_THESE,
     Anchor,
     Choose,
     Done,
@@ -22,19 +22,19 @@ from ..core import (
     Rate,
     tool_option,
 )
-from .calibration import KINDS, Calibration, RatingRule, kind_of, material
+from .calibration import DECISION_KINDS, Calibration, RatingRule, calibration_data, decision_kind
 from .decisions import Decider
 from .local import LocalModel
-from .methods import Item, Method, cost, crossed, fit
-from .signals import NAMES
+from .methods import LabelledDecision, ScoringMethod, cross_validate, fit_method, method_cost
+from .signals import METHOD_NAMES
 
-TIE = 0.01  # nats; the cheaper of two methods so near wins
+TIE_NATS = 0.01  # nats; the cheaper of two methods so near wins
 SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
 OWN_SHARES = (0.0, 0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MethodResult:
     """A method on a kind of decision, by five-fold cross-validation: mean negative
     log-likelihood of the right option in nats, and the share of right choices."""
 
@@ -43,17 +43,17 @@ class Measured:
     items: int
     loss: float
     accuracy: float
-    method: Method
+    method: ScoringMethod
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CalibrationReport:
     """What a calibration found. ``joint_loss`` is the loss of each kind when one method is
     fitted to all decisions alike, for comparison; ``rating_error`` the mean absolute error
     of ratings, each sentence rated by the others."""
 
     calibration: Calibration
-    measured: tuple[Measured, ...]
+    measured: tuple[MethodResult, ...]
     joint_loss: dict[str, float]
     rating_error: float
 
@@ -92,63 +92,68 @@ class Report:
         }
 
 
-def calibrate(model: LocalModel) -> Report:
+def calibrate(model: LocalModel) -> CalibrationReport:
     """Measure all methods on the shipped decisions and ratings. Raises ModelError."""
     decider = model.engine.decider
-    items = choices(model)
-    kinds: dict[str, list[Item]] = {kind: [] for kind in KINDS}
+    items = measured_items(model)
+    kinds: dict[str, list[LabelledDecision]] = {kind: [] for kind in DECISION_KINDS}
     for role, item in items:
-        kinds[kind_of(role)].append(item)
-    measured = [measure(kind, name, found) for kind, found in kinds.items() for name in NAMES]
+        kinds[decision_kind(role)].append(item)
+    measured = [
+        evaluate_method(kind, name, found) for kind, found in kinds.items() for name in METHOD_NAMES
+    ]
     methods = {
-        kind: {one.name: one.method for one in measured if one.kind == kind} for kind in KINDS
+        kind: {one.name: one.method for one in measured if one.kind == kind}
+        for kind in DECISION_KINDS
     }
-    auto = {kind: pick([one for one in measured if one.kind == kind]) for kind in KINDS}
-    rule, error = ratings(model, decider)
-    joint = {kind: _joint(kind, auto[kind], items) for kind in KINDS}
-    return Report(Calibration(methods, auto, rule), tuple(measured), joint, error)
+    auto = {
+        kind: pick_method([one for one in measured if one.kind == kind]) for kind in DECISION_KINDS
+    }
+    rule, error = fit_rating_rule(model, decider)
+    joint = {kind: _joint_loss(kind, auto[kind], items) for kind in DECISION_KINDS}
+    return CalibrationReport(Calibration(methods, auto, rule), tuple(measured), joint, error)
 
 
-def measure(kind: str, name: str, items: Sequence[Item]) -> Measured:
+def evaluate_method(kind: str, name: str, items: Sequence[LabelledDecision]) -> MethodResult:
     """A method on the items of a kind."""
-    losses, right = crossed(name, items)
-    return Measured(
-        kind, name, len(items), float(losses.mean()), float(right.mean()), fit(name, items)
+    losses, right = cross_validate(name, items)
+    return MethodResult(
+        kind, name, len(items), float(losses.mean()), float(right.mean()), fit_method(name, items)
     )
 
 
-def pick(measured: Sequence[Measured]) -> str:
+def pick_method(measured: Sequence[MethodResult]) -> str:
     """The method with the least loss, or a cheaper one that is as good as it."""
     least = min(one.loss for one in measured)
-    good = [one for one in measured if one.loss <= least + TIE]
-    return min(good, key=lambda one: (cost(one.name), one.loss)).name
+    good = [one for one in measured if one.loss <= least + TIE_NATS]
+    return min(good, key=lambda one: (method_cost(one.name), one.loss)).name
 
 
-def choices(model: LocalModel) -> list[tuple[str, Item]]:
+def measured_items(model: LocalModel) -> list[tuple[str, LabelledDecision]]:
     """Role and signals of each shipped decision, answered by the model. The roles are mixed,
     so that folds have some of each."""
-    asks, rights = decisions()
+    asks, rights = shipped_decisions()
     decider = model.engine.decider
-    with measuring(decider):
-        for answer in answered(model, asks):
+    with measuring_features(decider):
+        for answer in answer_all(model, asks):
             if isinstance(answer, Failed):
                 raise ModelError(f"a decision could not be measured: {answer.detail}")
         return [
             (
                 ask.role,
-                Item(
-                    decider.signals(ask),
+                LabelledDecision(
+                    decider.features(ask),
                     right=[option.name for option in ask.options].index(right),
-                    none=ask.options.index(NONE) if NONE in ask.options else None,
+                    none=ask.options.index(NONE_OF_THESE) if NONE_OF_THESE in ask.options else None,
                 ),
             )
             for ask, right in zip(asks, rights)
         ]
 
 
-def decisions() -> tuple[list[Choose], list[str]]:
+def shipped_decisions() -> tuple[list[Choose], list[str]]:
     """The shipped decisions as asks, and the names of their right options."""
-    data = material()
+    data = calibration_data()
     asks = []
     for one in data["choices"]:
         asks.append(
@@ -165,16 +170,16 @@ def decisions() -> tuple[list[Choose], list[str]]:
 def _options(data: Any, one: Any) -> Iterator[Option]:
     if "group" in one:
         for option in data["groups"][one["group"]]:
-            same = option["name"] == NONE.name
-            yield NONE if same else Option(option["name"], option["description"])
+            same = option["name"] == NONE_OF_THESE.name
+            yield NONE_OF_THESE if same else Option(option["name"], option["description"])
         return
     for name in one["options"]:
         tool = data["tools"].get(name)
-        yield tool_option(name, tool["description"], tool["parameters"]) if tool else NONE
+        yield tool_option(name, tool["description"], tool["parameters"]) if tool else NONE_OF_THESE
 
 
 @contextmanager
-def measuring(decider: Decider) -> Iterator[None]:
+def measuring_features(decider: Decider) -> Iterator[None]:
     """While every signal of every option is asked for."""
     decider.measuring = True
     try:
@@ -183,7 +188,7 @@ def measuring(decider: Decider) -> Iterator[None]:
         decider.measuring = False
 
 
-def answered(model: LocalModel, asks: Sequence[Choose | Rate]) -> list[Any]:
+def answer_all(model: LocalModel, asks: Sequence[Choose | Rate]) -> list[Any]:
     """The answers, in the asks' order."""
     client = model.client()
     tickets = [client.submit(ask) for ask in asks]
@@ -193,16 +198,18 @@ def answered(model: LocalModel, asks: Sequence[Choose | Rate]) -> list[Any]:
     return [found[ticket] for ticket in tickets]
 
 
-def ratings(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
+def fit_rating_rule(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
     """The rule with the least mean absolute error, each shipped sentence rated by the
     others; and that error."""
-    rated = [Anchor(one["value"], one["text"]) for one in material()["ratings"]]
+    rated = [Anchor(one["value"], one["text"]) for one in calibration_data()["ratings"]]
     values = np.array([one.value for one in rated], dtype=float)
     rows = model.embedder.vectors([one.text for one in rated]).astype(float)
     near = rows @ rows.T
     np.fill_diagonal(near, -np.inf)
-    asks = [Rate(messages=question(one.text), about=one.text, role="digits") for one in rated]
-    own = np.array([answer.value for answer in answered(model, asks)])
+    asks = [
+        Rate(messages=importance_question(one.text), about=one.text, role="digits") for one in rated
+    ]
+    own = np.array([answer.value for answer in answer_all(model, asks)])
     best: tuple[float, RatingRule] | None = None
     for sharpness in SHARPNESSES:
         weights = np.exp(sharpness * near)
@@ -210,13 +217,13 @@ def ratings(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
         for share in OWN_SHARES:
             told = share * own + (1 - share) * by_nearness
             error = float(np.abs(told - values).mean())
-            if best is None or error < best[0] - TIE:
+            if best is None or error < best[0] - TIE_NATS:
                 best = error, RatingRule(sharpness, share)
     assert best is not None, "there are sharpnesses to try"
     return best[1], best[0]
 
 
-def question(text: str) -> tuple[Message, ...]:
+def importance_question(text: str) -> tuple[Message, ...]:
     """How importance is asked for where the number itself is to be the reply."""
     return (
         Message.of(
@@ -227,6 +234,8 @@ def question(text: str) -> tuple[Message, ...]:
     )
 
 
-def _joint(kind: str, name: str, items: Sequence[tuple[str, Item]]) -> float:
-    losses, _ = crossed(name, [item for _, item in items])
-    return float(np.mean([loss for loss, (role, _) in zip(losses, items) if kind_of(role) == kind]))
+def _joint_loss(kind: str, name: str, items: Sequence[tuple[str, LabelledDecision]]) -> float:
+    losses, _ = cross_validate(name, [item for _, item in items])
+    return float(
+        np.mean([loss for loss, (role, _) in zip(losses, items) if decision_kind(role) == kind])
+    )

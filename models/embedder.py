@@ -12,22 +12,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core import ModelCorrupt, ModelError, repaired
+from ..core import ModelCorrupt, ModelError, replace_surrogates
 from .checkpoint import (
+    checked_encoders,
     class_names,
-    explained,
+    explain_errors,
     read_config,
     read_json_object,
-    require_content,
+    require_no_lfs_pointer,
     require_tensors,
     require_vocabulary,
-    whole_encoders,
 )
-from .quiet import quiet
+from .quiet import silence_libraries
 
 BATCH = 64
-USUAL = 512  # tokens of a text
-REMEMBERED = 50_000  # vectors of 1.5 KB: 77 MB at most
+DEFAULT_MAX_TOKENS = 512  # tokens of a text
+CACHE_SIZE = 50_000  # vectors of 1.5 KB: 77 MB at most
 
 
 class Embedder:
@@ -41,10 +41,10 @@ class Embedder:
 
     def __init__(self, folder: Path, device: torch.device, *, alone: bool = False) -> None:
         self._device = device
-        self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._batch = 1 if alone else BATCH
         self._folder = folder
-        with quiet(), explained(folder, "the embedder"):
+        with silence_libraries(), explain_errors(folder, "the embedder"):
             self._pooling = _pooling(folder)
             self._load(folder)
 
@@ -53,7 +53,7 @@ class Embedder:
         if self._pooling is None:
             from sentence_transformers import SentenceTransformer
 
-            with whole_encoders(str(folder)):
+            with checked_encoders(str(folder)):
                 self._model = SentenceTransformer(
                     str(folder),
                     device=str(self._device),
@@ -82,26 +82,26 @@ class Embedder:
         )
         require_tensors(str(folder), report, encoder=model)
         self._model = model.eval().to(self._device)
-        self._longest = _longest(folder, config, self._tokenizer)
+        self._max_tokens = _max_tokens_of(folder, config, self._tokenizer)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(texts), d)."""
-        texts = [repaired(text) for text in texts]
-        new = sorted({text for text in texts if text not in self._known}, key=lambda t: (len(t), t))
+        texts = [replace_surrogates(text) for text in texts]
+        new = sorted({text for text in texts if text not in self._cache}, key=lambda t: (len(t), t))
         for start in range(0, len(new), self._batch):
             chunk = new[start : start + self._batch]
-            self._known.update(zip(chunk, self._encode(chunk)))
+            self._cache.update(zip(chunk, self._encode(chunk)))
         rows = []
         for text in texts:
-            self._known.move_to_end(text)
-            rows.append(self._known[text])
-        while len(self._known) > max(REMEMBERED, len(set(texts))):
-            self._known.popitem(last=False)
+            self._cache.move_to_end(text)
+            rows.append(self._cache[text])
+        while len(self._cache) > max(CACHE_SIZE, len(set(texts))):
+            self._cache.popitem(last=False)
         return np.stack(rows) if rows else np.zeros((0, self.dimension), dtype=np.float32)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Empty the table of known vectors."""
-        self._known.clear()
+        self._cache.clear()
 
     @property
     def dimension(self) -> int:
@@ -114,9 +114,9 @@ class Embedder:
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         if self._pooling is None:
             found = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-            return self._finite(np.asarray(found, dtype=np.float32))
+            return self._require_finite(np.asarray(found, dtype=np.float32))
         tokens = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt"
         ).to(self._device)
         if not tokens["input_ids"].shape[1]:  # of empty texts; among others they are zeros too
             return np.zeros((len(texts), self.dimension), dtype=np.float32)
@@ -128,9 +128,9 @@ class Embedder:
             pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
         unit = torch.nn.functional.normalize(pooled, dim=1)
         array: NDArray[np.float32] = unit.float().cpu().numpy()
-        return self._finite(array)
+        return self._require_finite(array)
 
-    def _finite(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _require_finite(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(array).all():
             raise ModelCorrupt(
                 f"{self._folder}: makes vectors that hold no numbers (NaN), so its weights are "
@@ -150,10 +150,11 @@ def _require_vectors(folder: Path, config: Any) -> None:
         )
 
 
-def _longest(folder: Path, config: Any, tokenizer: Any) -> int:
+def _max_tokens_of(folder: Path, config: Any, tokenizer: Any) -> int:
     """How many tokens of a text are read: no more than the model has places for."""
     limits = (
-        read_json_object(folder / "sentence_bert_config.json").get("max_seq_length") or USUAL,
+        read_json_object(folder / "sentence_bert_config.json").get("max_seq_length")
+        or DEFAULT_MAX_TOKENS,
         getattr(config, "max_position_embeddings", None),
         tokenizer.model_max_length,
     )
@@ -163,7 +164,7 @@ def _longest(folder: Path, config: Any, tokenizer: Any) -> int:
 def _pooling(folder: Path) -> str | None:
     """mean or cls when plain transformers will do, else None. Raises ModelCorrupt, ModelError."""
     for file in folder.glob("*.safetensors"):
-        require_content(file)
+        require_no_lfs_pointer(file)
     config = read_json_object(folder / "config.json")
     modules = folder / "modules.json"
     if not modules.is_file():

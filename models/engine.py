@@ -12,33 +12,40 @@ import torch
 from torch import Tensor
 
 from ..core import Answer, Choose, ContextTooLong, Done, Failed, Generate, ModelAsk, Rate, Ticket
-from .deciding import TARGETS, Decision, Events, Order, Score, beginning
+from .deciding import (
+    MAX_LOGIT_ROWS,
+    EngineRequest,
+    ModelEvents,
+    PendingDecision,
+    ScoringJob,
+    shared_prefix,
+)
 from .decisions import Decider
-from .faults import FAULTS, fault
-from .grammar import SchemaFault, mask_rows
-from .ledger import Ledger
-from .prompts import Prompter
-from .rows import Keeper, Key, Pair, Row
-from .sampling import pick, restrain
-from .scheduler import Limits, Scheduler
-from .writing import Voice, Writer
+from .faults import REQUEST_ERRORS, failed_answer
+from .grammar import SchemaError, apply_grammar_masks
+from .ledger import UsageLedger
+from .prompts import PromptBuilder
+from .rows import Backend, SchedulingKey, TokenPair, TokenSequence
+from .sampling import apply_penalties, sample_tokens
+from .scheduler import BatchLimits, Scheduler
+from .writing import GenerationConfig, GenerationState
 
-EPOCH = 256  # asks among which those that begin alike may overtake others
-ALIKE = 32  # tokens by which beginnings are held alike
-BRIEF = 64  # tokens of a scored target up to which nothing of it is kept
+AGE_GROUP = 256  # asks among which those that begin alike may overtake others
+PREFIX_GROUP_TOKENS = 32  # tokens by which beginnings are held alike
+SINGLE_PASS_TARGET = 64  # tokens of a scored target up to which nothing of it is kept
 
 
 @dataclass(slots=True)
-class Counts:
+class EngineStats:
     """What the engine has done since it was made; ``rows`` adds up those of all passes,
     ``lengths`` are the seconds of the last ones."""
 
     passes: int = 0
-    rows: int = 0
+    sequences: int = 0
     tokens: int = 0
     reused: int = 0
     seconds: float = 0.0
-    lengths: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
+    pass_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
 
 
 class Engine:
@@ -46,115 +53,117 @@ class Engine:
 
     def __init__(
         self,
-        keeper: Keeper,
-        prompter: Prompter,
-        voice: Voice,
+        keeper: Backend,
+        prompter: PromptBuilder,
+        voice: GenerationConfig,
         decider: Decider,
-        ledger: Ledger,
-        limits: Limits,
+        ledger: UsageLedger,
+        limits: BatchLimits,
     ) -> None:
-        self.keeper = keeper
+        self.backend = keeper
         self.limits = limits
-        self.counts = Counts()
-        self.rows = Scheduler(keeper, limits)
-        self.prompter, self.voice, self.decider = prompter, voice, decider
-        self._ledger = ledger
-        self._control = torch.tensor(voice.control, dtype=torch.long)
-        self._new: list[Order] = []
-        self._closed: list[tuple[Order, Answer]] = []
-        self._orders: dict[Ticket, Order] = {}
-        self._scores: dict[Pair, Score] = {}
+        self.stats = EngineStats()
+        self.scheduler = Scheduler(keeper, limits)
+        self.prompt_builder, self.generation_config, self.decider = prompter, voice, decider
+        self._usage = ledger
+        self._suppressed = torch.tensor(voice.suppressed_tokens, dtype=torch.long)
+        self._arrived: list[EngineRequest] = []
+        self._finished: list[tuple[EngineRequest, Answer]] = []
+        self._requests: dict[Ticket, EngineRequest] = {}
+        self._jobs: dict[TokenPair, ScoringJob] = {}
         self._epoch = (0, 0)
-        self._alike: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._prefix_groups: dict[tuple[int, tuple[int, ...]], int] = {}
 
     def __len__(self) -> int:
-        return len(self._orders)
+        return len(self._requests)
 
-    def speak(self, voice: Voice) -> None:
+    def set_generation_config(self, voice: GenerationConfig) -> None:
         """Write with another voice from now on; between asks only."""
-        self.voice = voice
-        self._control = torch.tensor(voice.control, dtype=torch.long)
+        self.generation_config = voice
+        self._suppressed = torch.tensor(voice.suppressed_tokens, dtype=torch.long)
 
     def submit(self, ticket: Ticket, ask: ModelAsk, owner: str, priority: int) -> None:
         """Take an ask in."""
         started, count = self._epoch
-        self._epoch = (ticket, 1) if count >= EPOCH else (started, count + 1)
-        order = Order(ticket, ask, owner, (priority, self._epoch[0], ticket, ticket))
-        self._orders[ticket] = order
-        self._new.append(order)
+        self._epoch = (ticket, 1) if count >= AGE_GROUP else (started, count + 1)
+        order = EngineRequest(ticket, ask, owner, (priority, self._epoch[0], ticket, ticket))
+        self._requests[ticket] = order
+        self._arrived.append(order)
 
     @torch.inference_mode()
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask, wherever it is; what only it needed is freed."""
-        order = self._orders.pop(ticket, None)
+        order = self._requests.pop(ticket, None)
         if order is not None:
-            self._new = [one for one in self._new if one is not order]
-            self._withdraw(order)
+            self._arrived = [one for one in self._arrived if one is not order]
+            self._drop_sequences(order)
 
     @torch.inference_mode()
-    def step(self) -> Events:
+    def step(self) -> ModelEvents:
         """One pass at most; what it brought, for any ticket."""
-        out: Events = []
-        self._open(out)
-        self.rows.admit()
-        pieces = self.rows.choose()
+        out: ModelEvents = []
+        self._start_requests(out)
+        self.scheduler.admit()
+        pieces = self.scheduler.schedule()
         if pieces:
-            self._run(pieces, out)
-        self._enter()
+            self._run_pass(pieces, out)
+        self._record_usage()
         return out
 
-    def check(self) -> list[str]:
+    def check_invariants(self) -> list[str]:
         """What is held though nothing uses it; empty when all is well."""
-        found = self.keeper.leaks(self.rows.seated)
-        if any(row.slot is not None or row.spans for row in self.rows.queue):
+        found = self.backend.find_leaks(self.scheduler.running)
+        if any(row.slot is not None or row.prefix_nodes for row in self.scheduler.waiting):
             found.append("a waiting row holds memory")
-        rows = [*self.rows.queue, *self.rows.seated]
+        rows = [*self.scheduler.waiting, *self.scheduler.running]
         for row in rows:
-            orders = row.owner.orders if isinstance(row.owner, Score) else [row.owner]
-            if not any(order.ticket in self._orders for order in orders):
+            orders = row.owner.requests if isinstance(row.owner, ScoringJob) else [row.owner]
+            if not any(order.ticket in self._requests for order in orders):
                 found.append("a row runs for nobody")
-        if not self._orders and (rows or self._scores or self._new):
+        if not self._requests and (rows or self._jobs or self._arrived):
             found.append("something is left though no ask is open")
         return found
 
     # -- from asks to rows ----------------------------------------------------------
 
-    def _open(self, out: Events) -> None:
+    def _start_requests(self, out: ModelEvents) -> None:
         """Make rows of new asks; what needs none, or cannot be, is answered here."""
-        opening, self._new = self._new, []
-        if self.limits.alone and opening:
-            if len(self._orders) > len(opening):
-                self._new = opening
+        opening, self._arrived = self._arrived, []
+        if self.limits.exclusive and opening:
+            if len(self._requests) > len(opening):
+                self._arrived = opening
                 return
-            self.keeper.forget()
+            self.backend.clear_cache()
             opening.sort(key=lambda order: order.key)
-            self._new = opening[1:]
+            self._arrived = opening[1:]
             opening = opening[:1]
         decisions = [order.ask for order in opening if isinstance(order.ask, Choose | Rate)]
         began = time.perf_counter()
-        with suppress(*FAULTS):  # the ask whose text it is meets it again
-            self.decider.warm(decisions)
+        with suppress(*REQUEST_ERRORS):  # the ask whose text it is meets it again
+            self.decider.embed_ahead(decisions)
         share = (time.perf_counter() - began) / max(1, len(decisions))
         for order in opening:
             order.seconds += share if isinstance(order.ask, Choose | Rate) else 0.0
             try:
-                answer = self._opened(order)
+                answer = self._start_request(order)
             except ContextTooLong as error:
                 answer = Failed(reason="context_too_long", detail=str(error))
-            except SchemaFault as error:
+            except SchemaError as error:
                 answer = Failed(reason=error.reason, detail=str(error))
-            except FAULTS as error:
-                answer = fault(error)
+            except REQUEST_ERRORS as error:
+                answer = failed_answer(error)
             if answer is not None:
                 self._finish(order, answer, out)
 
-    def _opened(self, order: Order) -> Answer | None:
+    def _start_request(self, order: EngineRequest) -> Answer | None:
         if isinstance(order.ask, Generate):
-            writer = Writer.begin(order.ask, self.prompter, self.voice)
-            order.writer = writer
+            writer = GenerationState.begin(order.ask, self.prompt_builder, self.generation_config)
+            order.generation = writer
             ids = list(writer.prompt.ids)
             last = len(ids) - 1
-            self.rows.add(Row(ids, last, last, self._key(order, ids), order))
+            self.scheduler.add(
+                TokenSequence(ids, last, last, self._scheduling_key(order, ids), order)
+            )
             return None
         if not isinstance(order.ask, Choose | Rate):
             return Failed(reason="refused", detail=f"an engine answers no {order.ask.kind}")
@@ -163,222 +172,233 @@ class Engine:
             return plan
         if not plan.pairs:
             return plan.finish({})
-        order.decision = Decision(plan, set(plan.pairs))
-        start = () if self.keeper.whole else beginning(plan.pairs)
-        if start and self.keeper.known(start) < len(start):
-            key = self._key(order, start)
-            order.lead = Row(list(start), len(start), len(start), key, order)
-            self.rows.add(order.lead)
+        order.decision = PendingDecision(plan, set(plan.pairs))
+        start = () if self.backend.whole_prompts else shared_prefix(plan.pairs)
+        if start and self.backend.cached_length(start) < len(start):
+            key = self._scheduling_key(order, start)
+            order.prefix_sequence = TokenSequence(list(start), len(start), len(start), key, order)
+            self.scheduler.add(order.prefix_sequence)
         for pair in sorted(order.decision.waiting):
-            if pair in self._scores:
-                self._scores[pair].orders.append(order)
-                self.rows.hurry(self._scores[pair], order.key)
+            if pair in self._jobs:
+                self._jobs[pair].requests.append(order)
+                self.scheduler.raise_priority(self._jobs[pair], order.key)
                 continue
-            score = self._scores[pair] = Score(pair, [order])
+            score = self._jobs[pair] = ScoringJob(pair, [order])
             ids, known = list(pair[0] + pair[1])[:-1], len(pair[0]) - 1
-            brief = bool(start) and known == len(start) and len(pair[1]) <= BRIEF
+            brief = bool(start) and known == len(start) and len(pair[1]) <= SINGLE_PASS_TARGET
             keep = 0 if brief else known
-            self.rows.add(Row(ids, known, keep, self._key(order, ids), score, brief))
+            self.scheduler.add(
+                TokenSequence(ids, known, keep, self._scheduling_key(order, ids), score, brief)
+            )
         return None
 
-    def _key(self, order: Order, ids: Sequence[int]) -> Key:
+    def _scheduling_key(self, order: EngineRequest, ids: Sequence[int]) -> SchedulingKey:
         """The order's key, put beside those of its age that begin alike."""
         priority, age, _, ticket = order.key
-        if self.limits.alone:
+        if self.limits.exclusive:
             return order.key  # what was asked before must not show
-        if len(self._alike) > 4 * EPOCH:
-            self._alike.clear()
-        group = self._alike.setdefault((age, tuple(ids[:ALIKE])), ticket)
+        if len(self._prefix_groups) > 4 * AGE_GROUP:
+            self._prefix_groups.clear()
+        group = self._prefix_groups.setdefault((age, tuple(ids[:PREFIX_GROUP_TOKENS])), ticket)
         return priority, age, group, ticket
 
     # -- a pass ---------------------------------------------------------------------
 
-    def _run(self, pieces: list[tuple[Row, int]], out: Events) -> None:
+    def _run_pass(self, pieces: list[tuple[TokenSequence, int]], out: ModelEvents) -> None:
         began = time.perf_counter()
         running = [(row, count) for row, count in pieces if count]
-        orders = [(_orders(row), count) for row, count in running]
+        orders = [(_requests_of(row), count) for row, count in running]
         for row, count in pieces:
             if not count:
-                self._ran(row, 0)
+                self._mark_computed(row, 0)
         if not running:
             return
         try:
-            hidden = self.keeper.run(running)
-        except FAULTS as error:
-            self._one_by_one(running, error, out)
+            hidden = self.backend.run(running)
+        except REQUEST_ERRORS as error:
+            self._run_separately(running, error, out)
         else:
-            self._heed(running, hidden, out)
+            self._process_outputs(running, hidden, out)
         spent = time.perf_counter() - began
         tokens = sum(count for _, count in running)
-        self.counts.passes += 1
-        self.counts.rows += len(running)
-        self.counts.tokens += tokens
-        self.counts.seconds += spent
-        self.counts.lengths.append(spent)
+        self.stats.passes += 1
+        self.stats.sequences += len(running)
+        self.stats.tokens += tokens
+        self.stats.seconds += spent
+        self.stats.pass_seconds.append(spent)
         for sharing, count in orders:
             for order in sharing:
                 order.seconds += spent * count / tokens / len(sharing)
 
-    def _one_by_one(self, pieces: list[tuple[Row, int]], error: Exception, out: Events) -> None:
+    def _run_separately(
+        self, pieces: list[tuple[TokenSequence, int]], error: Exception, out: ModelEvents
+    ) -> None:
         """After a failed pass: each row alone, so that a fault stays with its ask."""
         for row, count in pieces:
-            if row not in self.rows.seated:
+            if row not in self.scheduler.running:
                 continue
             if len(pieces) == 1:
-                self._fail(row, fault(error), out)
+                self._fail(row, failed_answer(error), out)
                 continue
-            if self.keeper.whole:
-                self.keeper.release(row)
-                self.keeper.seat(row, {})
+            if self.backend.whole_prompts:
+                self.backend.release(row)
+                self.backend.allocate(row, {})
                 count = row.pending
             try:
-                hidden = self.keeper.run([(row, count)])
-            except FAULTS as own:
-                self._fail(row, fault(own), out)
+                hidden = self.backend.run([(row, count)])
+            except REQUEST_ERRORS as own:
+                self._fail(row, failed_answer(own), out)
             else:
-                self._heed([(row, count)], hidden, out)
+                self._process_outputs([(row, count)], hidden, out)
 
-    def _heed(self, pieces: list[tuple[Row, int]], hidden: Tensor, out: Events) -> None:
+    def _process_outputs(
+        self, pieces: list[tuple[TokenSequence, int]], hidden: Tensor, out: ModelEvents
+    ) -> None:
         """Draw tokens and enter scores by what a pass gave."""
         at = 0
-        writing: list[tuple[Row, Order, int]] = []
-        scoring: list[tuple[Row, Score, int, int]] = []
+        writing: list[tuple[TokenSequence, EngineRequest, int]] = []
+        scoring: list[tuple[TokenSequence, ScoringJob, int, int]] = []
         for row, count in pieces:
-            want = row.wants(count)
-            self._ran(row, count)
-            if isinstance(row.owner, Score):
+            want = row.wanted_count(count)
+            self._mark_computed(row, count)
+            if isinstance(row.owner, ScoringJob):
                 scoring.append((row, row.owner, at, want))
             elif want:
                 writing.append((row, row.owner, at))
             at += want
         if writing:
-            self._write(writing, hidden, out)
+            self._extend_generations(writing, hidden, out)
         for row, score, start, want in scoring:
-            for begin in range(start, start + want, TARGETS):
-                end = min(begin + TARGETS, start + want)
-                self._score(row, score, hidden[begin:end], out)
+            for begin in range(start, start + want, MAX_LOGIT_ROWS):
+                end = min(begin + MAX_LOGIT_ROWS, start + want)
+                self._extend_score(row, score, hidden[begin:end], out)
 
-    def _ran(self, row: Row, count: int) -> None:
+    def _mark_computed(self, row: TokenSequence, count: int) -> None:
         """Count tokens as run; keep a beginning once it is whole."""
-        row.done += count
+        row.computed += count
         if count:
-            row.prove(False)
-        if row.keep and not row.kept and row.done >= row.keep:
-            row.kept = True
-            self.keeper.share(row)
-        if row.pending == 0 and row.want_from == len(row.ids):
-            self.rows.leave(row)
+            row.mark_finite(False)
+        if row.cacheable and not row.cached and row.computed >= row.cacheable:
+            row.cached = True
+            self.backend.cache_prefix(row)
+        if row.pending == 0 and row.logits_from == len(row.ids):
+            self.scheduler.remove(row)
 
-    def _write(self, rows: list[tuple[Row, Order, int]], hidden: Tensor, out: Events) -> None:
+    def _extend_generations(
+        self, rows: list[tuple[TokenSequence, EngineRequest, int]], hidden: Tensor, out: ModelEvents
+    ) -> None:
         """Go on by a token in some rows, each with its place in ``hidden``."""
-        writers = [order.writer for _, order, _ in rows if order.writer is not None]
+        writers = [order.generation for _, order, _ in rows if order.generation is not None]
         places = torch.tensor([place for _, _, place in rows], device=hidden.device)
         try:
-            tokens = self._drawn(self.keeper.logits(hidden[places]), writers)
-        except FAULTS as error:
+            tokens = self._sample(self.backend.logits(hidden[places]), writers)
+        except REQUEST_ERRORS as error:
             for one in rows if len(rows) > 1 else ():
-                self._write([one], hidden, out)
+                self._extend_generations([one], hidden, out)
             if len(rows) == 1:
-                self._fail(rows[0][0], fault(error), out)
+                self._fail(rows[0][0], failed_answer(error), out)
             return
         for (row, _, _), token in zip(rows, tokens):
-            row.prove(token is not None)
+            row.mark_finite(token is not None)
         for (row, order, _), writer, token in zip(rows, writers, tokens):
             if token is None:
-                where = f"after {len(writer.written)} tokens of the answer"
+                where = f"after {len(writer.token_ids)} tokens of the answer"
                 self._fail(
                     row, Failed(reason="engine", detail=f"no token has a likelihood ({where})"), out
                 )
                 continue
-            before = len(writer.written)
+            before = len(writer.token_ids)
             try:
-                answer = writer.go_on(token, order.ticket, out)
-            except FAULTS as error:
-                self._fail(row, fault(error), out)
+                answer = writer.extend(token, order.ticket, out)
+            except REQUEST_ERRORS as error:
+                self._fail(row, failed_answer(error), out)
                 continue
-            row.ids += writer.written[before:]
-            row.want_from = len(row.ids) - 1
+            row.ids += writer.token_ids[before:]
+            row.logits_from = len(row.ids) - 1
             if answer is not None:
                 order.reused = row.reused
-                self.rows.leave(row)
+                self.scheduler.remove(row)
                 self._finish(order, answer, out)
 
-    def _drawn(self, logits: Tensor, writers: list[Writer]) -> list[int | None]:
+    def _sample(self, logits: Tensor, writers: list[GenerationState]) -> list[int | None]:
         """A token for each writer by its row of logits, which are changed."""
-        logits.index_fill_(1, self._control.to(logits.device), -torch.inf)
+        logits.index_fill_(1, self._suppressed.to(logits.device), -torch.inf)
         matching = [(i, one.matcher) for i, one in enumerate(writers) if one.matcher is not None]
         if matching:
-            mask_rows(logits, matching)
-        restrain(
-            logits, [(i, one.restraint()) for i, one in enumerate(writers) if one.matcher is None]
+            apply_grammar_masks(logits, matching)
+        apply_penalties(
+            logits,
+            [(i, one.token_penalties()) for i, one in enumerate(writers) if one.matcher is None],
         )
-        return pick(logits, [writer.draw for writer in writers])
+        return sample_tokens(logits, [writer.sampling_params for writer in writers])
 
-    def _score(self, row: Row, score: Score, hidden: Tensor, out: Events) -> None:
-        if row not in self.rows.seated:
+    def _extend_score(
+        self, row: TokenSequence, score: ScoringJob, hidden: Tensor, out: ModelEvents
+    ) -> None:
+        if row not in self.scheduler.running:
             return
         try:
-            done = score.take(self.keeper.logits(hidden))
-        except FAULTS as error:
-            self._fail(row, fault(error), out)
+            done = score.score_logits(self.backend.logits(hidden))
+        except REQUEST_ERRORS as error:
+            self._fail(row, failed_answer(error), out)
             return
-        if not score.finite:
+        if not score.is_finite:
             self._fail(row, Failed(reason="engine", detail="the likelihoods are no numbers"), out)
             return
-        row.prove(True)
+        row.mark_finite(True)
         if not done:
             return
-        self.rows.leave(row)
-        del self._scores[score.pair]
-        for order in score.orders:
+        self.scheduler.remove(row)
+        del self._jobs[score.pair]
+        for order in score.requests:
             order.reused += row.reused
             assert order.decision is not None
-            if order.decision.take(score.pair, tuple(score.found)):
+            if order.decision.add_score(score.pair, tuple(score.logprobs)):
                 try:
                     answer = order.decision.answer(self.decider)
-                except FAULTS as error:
-                    answer = fault(error)
+                except REQUEST_ERRORS as error:
+                    answer = failed_answer(error)
                 self._finish(order, answer, out)
 
     # -- ends -----------------------------------------------------------------------
 
-    def _fail(self, row: Row, failed: Failed, out: Events) -> None:
+    def _fail(self, row: TokenSequence, failed: Failed, out: ModelEvents) -> None:
         """Answer everybody for whom a row runs that it cannot be."""
-        self.rows.leave(row)
-        for order in [order for order in _orders(row) if order.ticket in self._orders]:
-            self._withdraw(order)
+        self.scheduler.remove(row)
+        for order in [order for order in _requests_of(row) if order.ticket in self._requests]:
+            self._drop_sequences(order)
             self._finish(order, failed, out)
 
-    def _withdraw(self, order: Order) -> None:
+    def _drop_sequences(self, order: EngineRequest) -> None:
         """Drop what runs for an order alone."""
         if order.decision is not None:
             for pair in order.decision.waiting:
-                score = self._scores.get(pair)
+                score = self._jobs.get(pair)
                 if score is not None:
-                    score.orders = [one for one in score.orders if one is not order]
-                    if not score.orders:
-                        del self._scores[pair]
+                    score.requests = [one for one in score.requests if one is not order]
+                    if not score.requests:
+                        del self._jobs[pair]
 
-        def unwanted(row: Row) -> bool:
-            if isinstance(row.owner, Score):
-                return not row.owner.orders
+        def unwanted(row: TokenSequence) -> bool:
+            if isinstance(row.owner, ScoringJob):
+                return not row.owner.requests
             return row.owner is order
 
-        self.rows.drop(unwanted)
+        self.scheduler.remove_where(unwanted)
 
-    def _finish(self, order: Order, answer: Answer, out: Events) -> None:
-        self._orders.pop(order.ticket, None)
-        if order.lead is not None:
+    def _finish(self, order: EngineRequest, answer: Answer, out: ModelEvents) -> None:
+        self._requests.pop(order.ticket, None)
+        if order.prefix_sequence is not None:
             # Others may have scored all its pairs before it was its turn.
-            self.rows.leave(order.lead)
-        self.counts.reused += order.reused
-        self._closed.append((order, answer))
+            self.scheduler.remove(order.prefix_sequence)
+        self.stats.reused += order.reused
+        self._finished.append((order, answer))
         out.append(Done(order.ticket, answer))
 
-    def _enter(self) -> None:
+    def _record_usage(self) -> None:
         """Enter in the ledger what was answered, once its last pass is charged too."""
-        for order, answer in self._closed:
-            self._ledger.add(
+        for order, answer in self._finished:
+            self._usage.add(
                 order.owner,
                 order.ask.kind,
                 order.ask.role,
@@ -387,8 +407,8 @@ class Engine:
                 tokens_reused=order.reused,
                 seconds=order.seconds,
             )
-        self._closed.clear()
+        self._finished.clear()
 
 
-def _orders(row: Row) -> list[Order]:
-    return list(row.owner.orders) if isinstance(row.owner, Score) else [row.owner]
+def _requests_of(row: TokenSequence) -> list[EngineRequest]:
+    return list(row.owner.requests) if isinstance(row.owner, ScoringJob) else [row.owner]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..core import Json
-from .schema import resolve
+from .schema import resolve_pointer
 
 
-def expanded(
+def flatten_schema(
     root: Json, schema: Json, seen: frozenset[str] = frozenset()
 ) -> Iterator[dict[str, Json]]:
     """The alternatives of a schema, without references and without anyOf, oneOf, allOf."""
@@ -26,8 +26,8 @@ def expanded(
     if joint == "$ref":
         reference = schema["$ref"]
         if reference not in seen:
-            for one in expanded(root, _target(root, reference), seen | {reference}):
-                yield from expanded(root, merged(base, one), seen)
+            for one in flatten_schema(root, _resolve_or_any(root, reference), seen | {reference}):
+                yield from flatten_schema(root, merge_schemas(base, one), seen)
     elif joint == "allOf":
         whole: Json = base
         for one in schema["allOf"]:
@@ -35,18 +35,18 @@ def expanded(
                 if one["$ref"] in seen:
                     return
                 seen |= {one["$ref"]}
-                one = _target(root, one["$ref"])
-            whole = merged(whole, one)
-        yield from expanded(root, whole, seen)
+                one = _resolve_or_any(root, one["$ref"])
+            whole = merge_schemas(whole, one)
+        yield from flatten_schema(root, whole, seen)
     else:
         for one in schema[joint]:
-            for branch in expanded(root, one, seen):
-                yield from expanded(root, merged(base, branch), seen)
+            for branch in flatten_schema(root, one, seen):
+                yield from flatten_schema(root, merge_schemas(base, branch), seen)
 
 
-def _target(root: Json, reference: str) -> Json:
+def _resolve_or_any(root: Json, reference: str) -> Json:
     try:
-        return resolve(root, reference)
+        return resolve_pointer(root, reference)
     except KeyError:
         return {}  # an $id or $anchor; the grammar engine knows
 
@@ -55,7 +55,7 @@ def _is_reference(schema: Json) -> bool:
     return isinstance(schema, dict) and set(schema) == {"$ref"}
 
 
-def merged(one: dict[str, Json], other: Json) -> Json:
+def merge_schemas(one: dict[str, Json], other: Json) -> Json:
     """Both at once, near enough: what comes of it is held against the grammar."""
     if not isinstance(other, dict):
         return one if other is True else {"enum": []}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..core import Failed
 
-FAULTS = (RuntimeError, ValueError, IndexError, ArithmeticError)
+REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What an ask's text, schema or numbers may raise; anything else is an error of the engine."""
 
 
-def fault(error: Exception) -> Failed:
+def failed_answer(error: Exception) -> Failed:
     """The answer to an ask that raised."""
     return Failed(reason="engine", detail=f"{type(error).__name__}: {error}")

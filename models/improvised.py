@@ -8,14 +8,14 @@ from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ..core import Embed, Json, ModelAsk, Vectors, repaired
+from ..core import Embed, Json, ModelAsk, Vectors, replace_surrogates
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DIMENSION = 64
-LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+VECTOR_SIZE = 64
+NUMBER_LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 OPENINGS = ("Well", "Oh", "Listen", "You know", "To be honest", "Today", "Later", "Honestly")
 SUBJECTS = ("I", "we", "somebody", "everyone here", "my neighbour", "the two of us")
@@ -31,7 +31,7 @@ ENDINGS = (
 )
 
 
-def fingerprint(ask: ModelAsk, salt: bytes) -> bytes:
+def ask_hash(ask: ModelAsk, salt: bytes) -> bytes:
     """64 bytes that depend on everything in the ask.
 
     repr, not the canonical JSON: a fifth of the time, and it never leaves the process.
@@ -39,14 +39,14 @@ def fingerprint(ask: ModelAsk, salt: bytes) -> bytes:
     return blake2b(repr(ask).encode(), digest_size=64, salt=salt).digest()
 
 
-def line(noise: bytes) -> str:
+def random_sentence(noise: bytes) -> str:
     """A short plausible sentence."""
     tables = (OPENINGS, SUBJECTS, VERBS, THINGS, ENDINGS)
     opening, *rest = (table[byte % len(table)] for table, byte in zip(tables, noise))
     return f"{opening}, {' '.join(rest)}."
 
 
-def weights(noise: bytes, count: int) -> tuple[float, ...]:
+def random_distribution(noise: bytes, count: int) -> tuple[float, ...]:
     """``count`` positive numbers that sum to 1."""
     stretched = noise
     while len(stretched) < 2 * count:
@@ -56,7 +56,7 @@ def weights(noise: bytes, count: int) -> tuple[float, ...]:
     return tuple(value / total for value in raw)
 
 
-def draw(probabilities: tuple[float, ...], uniform: float) -> int:
+def sample_index(probabilities: tuple[float, ...], uniform: float) -> int:
     """The index at which the cumulative sum passes ``uniform`` in [0, 1)."""
     for index, reached in enumerate(accumulate(probabilities)):
         if uniform < reached:
@@ -64,44 +64,44 @@ def draw(probabilities: tuple[float, ...], uniform: float) -> int:
     return len(probabilities) - 1
 
 
-def instance(schema: Json, noise: bytes, depth: int = 0) -> Json:
+def random_instance(schema: Json, noise: bytes, depth: int = 0) -> Json:
     """A value that fits the common parts of a JSON schema, made of ``noise``."""
     here = blake2b(noise + bytes([depth % 256]), digest_size=64).digest()
     if not isinstance(schema, dict):
-        return line(here)
+        return random_sentence(here)
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][here[0] % len(schema["enum"])]
     for key in ("anyOf", "oneOf"):
         if schema.get(key):
-            return instance(schema[key][0], here, depth + 1)
+            return random_instance(schema[key][0], here, depth + 1)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         return {
-            name: instance(inner, here + repaired(name).encode(), depth + 1)
+            name: random_instance(inner, here + replace_surrogates(name).encode(), depth + 1)
             for name, inner in schema.get("properties", {}).items()
         }
     if kind == "array":
         count = max(int(schema.get("minItems", 1)), min(2, int(schema.get("maxItems", 2))))
         inner = schema.get("items", {"type": "string"})
-        return [instance(inner, here + bytes([i]), depth + 1) for i in range(count)]
-    return _scalar(kind, schema, here)
+        return [random_instance(inner, here + bytes([i]), depth + 1) for i in range(count)]
+    return _random_scalar(kind, schema, here)
 
 
-def _scalar(kind: str, schema: dict[str, Json], noise: bytes) -> Json:
+def _random_scalar(kind: str, schema: dict[str, Json], noise: bytes) -> Json:
     if kind in ("integer", "number"):
-        return _number(kind, schema, int.from_bytes(noise[:4]))
+        return _random_number(kind, schema, int.from_bytes(noise[:4]))
     if kind == "boolean":
         return noise[0] % 2 == 0
-    return None if kind == "null" else line(noise)[: int(schema.get("maxLength", 200))]
+    return None if kind == "null" else random_sentence(noise)[: int(schema.get("maxLength", 200))]
 
 
-def _number(kind: str, schema: dict[str, Json], noise: int) -> Json:
+def _random_number(kind: str, schema: dict[str, Json], noise: int) -> Json:
     """A whole number of any size within the schema's limits, or one half way between them where
     no whole one is."""
-    limits = {name: schema[name] for name in LIMITS if name in schema}
+    limits = {name: schema[name] for name in NUMBER_LIMITS if name in schema}
     lows = [math.ceil(limits["minimum"])] if "minimum" in limits else []
     lows += [math.floor(limits["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in limits else []
     highs = [math.floor(limits["maximum"])] if "maximum" in limits else []
@@ -115,15 +115,15 @@ def _number(kind: str, schema: dict[str, Json], noise: int) -> Json:
 
 
 @lru_cache(maxsize=65536)
-def _bag(text: str) -> NDArray[np.float32]:
+def _hashed_words(text: str) -> NDArray[np.float32]:
     import re
 
     import numpy as np
 
-    vector = np.zeros(DIMENSION, dtype=np.float32)
+    vector = np.zeros(VECTOR_SIZE, dtype=np.float32)
     for word in re.findall(r"\w+", text.lower()) or [text]:
-        noise = blake2b(repaired(word).encode(), digest_size=8).digest()
-        vector[noise[0] % DIMENSION] += 1.0 if noise[1] % 2 else -1.0
+        noise = blake2b(replace_surrogates(word).encode(), digest_size=8).digest()
+        vector[noise[0] % VECTOR_SIZE] += 1.0 if noise[1] % 2 else -1.0
     length = float(np.linalg.norm(vector))
     if length == 0.0:
         vector[0] = length = 1.0
@@ -133,10 +133,10 @@ def _bag(text: str) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=65536)
-def bags(ask: Embed) -> Vectors:
+def hashed_vectors(ask: Embed) -> Vectors:
     """Hashed bags of words, shape (n, 64): texts that share words lie near each other."""
     import numpy as np
 
-    rows = [_bag(text) for text in ask.texts]
-    array = np.stack(rows) if rows else np.zeros((0, DIMENSION), dtype=np.float32)
+    rows = [_hashed_words(text) for text in ask.texts]
+    array = np.stack(rows) if rows else np.zeros((0, VECTOR_SIZE), dtype=np.float32)
     return Vectors.of(array)

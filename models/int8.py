@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LEAST = 16  # narrower layers are not worth it
+MIN_WIDTH = 16  # narrower layers are not worth it
 
 
-class Rounder:
+class ActivationQuantizer:
     """Rounds activations to int8, and remembers the last: several layers read the same."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Rounder:
 class Int8Linear(nn.Module):
     """Stands in for an ``nn.Linear`` of this weight (out, in); float32 in and out."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, rounder: Rounder) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, rounder: ActivationQuantizer) -> None:
         super().__init__()
         whole = weight.detach().float()
         scale = whole.abs().amax(dim=1).clamp_min(1e-8) / 127.0
@@ -61,11 +61,11 @@ class Int8Linear(nn.Module):
         return out.reshape(*x.shape[:-1], self.out_features)
 
 
-def to_int8(model: nn.Module) -> None:
+def quantize_int8(model: nn.Module) -> None:
     """Replace the model's linear layers in place."""
-    rounder = Rounder()
+    rounder = ActivationQuantizer()
     for name, layer in list(model.named_modules()):
-        if isinstance(layer, nn.Linear) and min(layer.weight.shape) >= LEAST:
+        if isinstance(layer, nn.Linear) and min(layer.weight.shape) >= MIN_WIDTH:
             parent, _, own = name.rpartition(".")
             small = Int8Linear(layer.weight, layer.bias, rounder)
             setattr(model.get_submodule(parent), own, small)

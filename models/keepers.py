@@ -9,21 +9,21 @@ import torch
 from torch import Tensor
 
 from ..core import SettingError
-from .int8 import to_int8
-from .jobs import Piece
-from .keeping import PagedKeeper, least_limit
-from .passes import Pass
-from .plain import PlainKeeper
-from .rows import Keeper
-from .scheduler import Limits
-from .slots import Slots
-from .trunk import LEAN, LeanTrunk, ModuleTrunk, Shape, Trunk
+from .int8 import quantize_int8
+from .jobs import TokenChunk
+from .keeping import PrefixCacheBackend, min_cache_tokens
+from .passes import ForwardPass
+from .plain import EagerBackend
+from .rows import Backend
+from .scheduler import BatchLimits
+from .slots import KVCache
+from .trunk import FUSED_ARCHITECTURES, Decoder, DecoderShape, FusedDecoder, TransformersDecoder
 
-ATTENDS = {"full_attention", "attention", "sliding_attention", "chunked_attention"}
+CACHEABLE_LAYERS = {"full_attention", "attention", "sliding_attention", "chunked_attention"}
 PROBE = (5, 9, 6, 7, 8, 5, 5, 9, 10, 11, 12, 7)
 
 
-def make_keeper(
+def make_backend(
     name: str,
     model: Any,
     device: torch.device,
@@ -31,7 +31,7 @@ def make_keeper(
     *,
     cache_mb: int | None = None,
     int8: bool = False,
-) -> Keeper:
+) -> Backend:
     """The fastest way to run a model that gives its own numbers.
 
     Lean layers for the architectures that have them, else the module with our attention,
@@ -43,20 +43,22 @@ def make_keeper(
     trunk = None
     wanted = _last_logits(model)
     tolerance = 0.25 if int8 or next(model.parameters()).dtype is not torch.float32 else 1e-3
-    if cuts(model, config, window):
-        if config.model_type in LEAN:
-            trunk = _agreeing(LeanTrunk(model, int8=int8), wanted, tolerance)
+    if supports_prefix_cache(model, config, window):
+        if config.model_type in FUSED_ARCHITECTURES:
+            trunk = _if_equivalent(FusedDecoder(model, int8=int8), wanted, tolerance)
         if trunk is None:
-            trunk = _module(model, config, window, wanted, tolerance, int8=int8)
+            trunk = _transformers_decoder(model, config, window, wanted, tolerance, int8=int8)
     if trunk is not None:
         each = trunk.shape.token_bytes
-        least = least_limit(window) * each
-        return PagedKeeper(trunk, _limit(name, least, device, window, cache_mb) // each)
+        least = min_cache_tokens(window) * each
+        return PrefixCacheBackend(
+            trunk, _cache_bytes(name, least, device, window, cache_mb) // each
+        )
     if int8:
-        to_int8(model)
-    keeper = PlainKeeper(model, device)
+        quantize_int8(model)
+    keeper = EagerBackend(model, device)
     keeper.probe(PROBE, wanted, tolerance)
-    keeper.limit = _limit(name, keeper.size(window), device, window, cache_mb)
+    keeper.limit = _cache_bytes(name, keeper.state_bytes(window), device, window, cache_mb)
     return keeper
 
 
@@ -68,7 +70,7 @@ def make_limits(
     *,
     int8: bool,
     exact: bool,
-) -> Limits:
+) -> BatchLimits:
     """What is asked for, else what keeps a pass under a quarter of a second on two cores, or
     a GPU busy. Raises SettingError."""
     for key, value, least in (("rows", rows, 1), ("pass_tokens", pass_tokens, 16)):
@@ -77,24 +79,26 @@ def make_limits(
     here = device.type == "cpu"
     quick = int8 or dtype is torch.bfloat16
     usual = (160 if quick else 96) if here else 4096
-    return Limits(rows=rows or (64 if here else 256), pass_tokens=pass_tokens or usual, alone=exact)
+    return BatchLimits(
+        rows=rows or (64 if here else 256), pass_tokens=pass_tokens or usual, exclusive=exact
+    )
 
 
-def cuts(model: Any, config: Any, window: int) -> bool:
+def supports_prefix_cache(model: Any, config: Any, window: int) -> bool:
     """Whether the model's state after some tokens can be cut back and shared: attention in
     every layer, and to everything in the window, by rotations that do not change with it."""
     kinds = set(getattr(config, "layer_types", None) or ())
-    if getattr(model, "_is_stateful", False) or not kinds <= ATTENDS:
+    if getattr(model, "_is_stateful", False) or not kinds <= CACHEABLE_LAYERS:
         return False
     slides = getattr(config, "sliding_window", None)
     if kinds and not kinds & {"sliding_attention", "chunked_attention"}:
         slides = None
     chunk = getattr(config, "attention_chunk_size", None)
-    sizes = (slides, chunk, _steady(config))
+    sizes = (slides, chunk, _fixed_rotation_length(config))
     return all(size is None or size >= window for size in sizes)
 
 
-def _steady(config: Any) -> int | None:
+def _fixed_rotation_length(config: Any) -> int | None:
     """The length up to which a token's rotation depends on its own place alone; None: any.
     Beyond it some scalings turn all tokens of a pass otherwise, its neighbours' too."""
     rope = getattr(config, "rope_parameters", None) or {}
@@ -107,9 +111,9 @@ def _steady(config: Any) -> int | None:
     return min(steady, default=None)
 
 
-def _module(
+def _transformers_decoder(
     model: Any, config: Any, window: int, wanted: Tensor, tolerance: float, *, int8: bool
-) -> Trunk | None:
+) -> Decoder | None:
     """The model's own module with our attention; None where that does not fit."""
     heads = getattr(config, "num_attention_heads", None)
     if not isinstance(heads, int):
@@ -117,25 +121,25 @@ def _module(
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     scale = getattr(config, "query_pre_attn_scalar", None) or size
     weight = next(model.parameters())
-    shape = Shape(
+    shape = DecoderShape(
         layers=int(config.num_hidden_layers),
         heads=heads,
         kv_heads=int(getattr(config, "num_key_value_heads", None) or heads),
-        size=int(size),
+        head_size=int(size),
         scale=float(scale) ** -0.5,
         dtype=weight.dtype,
         device=weight.device,
     )
     before = model.config._attn_implementation
     try:
-        trunk = ModuleTrunk(model, shape, window)
+        trunk = TransformersDecoder(model, shape, window)
         if getattr(config, "final_logit_softcapping", None) is None:
-            own = _probed(trunk)
+            own = _probe_logits(trunk)
             factor = float((own @ wanted) / (own @ own))
-            trunk.factor = factor if abs(factor - 1) > 0.01 else 1.0
+            trunk.logits_scale = factor if abs(factor - 1) > 0.01 else 1.0
         if int8:
-            to_int8(model)
-        found = _agreeing(trunk, wanted, tolerance)
+            quantize_int8(model)
+        found = _if_equivalent(trunk, wanted, tolerance)
     except (RuntimeError, NotImplementedError, ValueError, TypeError, AttributeError):
         found = None
     if found is None:
@@ -150,29 +154,31 @@ def _last_logits(model: Any) -> Tensor:
     return logits
 
 
-def _agreeing(trunk: Trunk, wanted: Tensor, tolerance: float) -> Trunk | None:
+def _if_equivalent(trunk: Decoder, wanted: Tensor, tolerance: float) -> Decoder | None:
     """The trunk, if what it says of the probe is within ``tolerance`` of the module's
     distribution (total variation)."""
-    apart = float((_probed(trunk).softmax(0) - wanted.softmax(0)).abs().sum() / 2)
+    apart = float((_probe_logits(trunk).softmax(0) - wanted.softmax(0)).abs().sum() / 2)
     return trunk if apart <= tolerance else None
 
 
-def _probed(trunk: Trunk) -> Tensor:
+def _probe_logits(trunk: Decoder) -> Tensor:
     """Logits (vocabulary,) behind the probe, read in three pieces."""
-    slots = Slots(trunk.shape)
-    slot = slots.take(len(PROBE), len(PROBE))
+    slots = KVCache(trunk.shape)
+    slot = slots.allocate(len(PROBE), len(PROBE))
     hidden = None
     for start, end in ((0, 5), (5, 11), (11, 12)):
-        piece = Piece(PROBE[start:end], (), start, slot, 1)
-        hidden = Pass([piece], slots, trunk.shape).run(trunk)
+        piece = TokenChunk(PROBE[start:end], (), start, slot, 1)
+        hidden = ForwardPass([piece], slots, trunk.shape).run(trunk)
     assert hidden is not None
     return trunk.logits(hidden)[0]
 
 
-def _limit(name: str, least: int, device: torch.device, window: int, cache_mb: int | None) -> int:
+def _cache_bytes(
+    name: str, least: int, device: torch.device, window: int, cache_mb: int | None
+) -> int:
     """How many bytes of keys, values and states may be kept; one answer needs ``least``."""
     if cache_mb is None:
-        return max(least, _usual_bytes(device))
+        return max(least, _default_cache_bytes(device))
     if cache_mb << 20 < least:
         needed = -(-least >> 20)
         raise SettingError(
@@ -182,7 +188,7 @@ def _limit(name: str, least: int, device: torch.device, window: int, cache_mb: i
     return cache_mb << 20
 
 
-def _usual_bytes(device: torch.device) -> int:
+def _default_cache_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free * 0.6)

@@ -7,183 +7,200 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .jobs import Piece
-from .passes import Pass
-from .rows import Row
-from .slots import Slot, Slots, size_for
-from .trie import Span, Trie
-from .trunk import Trunk
+from .jobs import TokenChunk
+from .passes import ForwardPass
+from .rows import TokenSequence
+from .slots import CacheSlot, KVCache, slot_size
+from .trie import PrefixCache, PrefixNode
+from .trunk import Decoder
 
-CROWD = 8  # sequences from which on a span is attended to where it lies; fewer take copies
-GROWTH = 32  # tokens of room for what a row is about to write
-LONE = 128  # tokens; a longer row has a slot, so that it can be read in parts
-SHORT = 32  # tokens; a shorter span is copied, not attended to where it lies
+MIN_NODE_SHARERS = (
+    8  # sequences from which on a span is attended to where it lies; fewer take copies
+)
+GENERATION_ROOM = 32  # tokens of room for what a row is about to write
+MAX_UNCACHED_TOKENS = 128  # tokens; a longer row has a slot, so that it can be read in parts
+MIN_SHARED_NODE_TOKENS = 32  # tokens; a shorter span is copied, not attended to where it lies
 
 
-class PagedKeeper:
+class PrefixCacheBackend:
     """Keeps at most ``limit`` tokens: the least recently used beginnings go first."""
 
-    whole = False
+    whole_prompts = False
 
-    def __init__(self, trunk: Trunk, limit: int) -> None:
-        self.trunk = trunk
+    def __init__(self, trunk: Decoder, limit: int) -> None:
+        self.decoder = trunk
         self.limit = limit
-        self.slots = Slots(trunk.shape)
-        self.trie = Trie()
+        self.kv_cache = KVCache(trunk.shape)
+        self.prefix_cache = PrefixCache()
 
     @property
     def free(self) -> int:
         """Tokens for which there is room now."""
-        return self.limit - self.slots.tokens - self.trie.tokens
+        return self.limit - self.kv_cache.allocated_tokens - self.prefix_cache.tokens
 
-    def seat(self, row: Row, crowds: Mapping[int, int]) -> bool:
+    def allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
         """See Keeper. Of what is known, spans that a crowd shares are attended to where they
         lie; the rest is copied into the row's slot, which is cheaper for a lone row. (Which
         of them comes first is of no account: the keys know their positions.)"""
-        path = self.path(row)
-        worth = [row.brief or _worth(span, crowds) for span in path]
+        path = self.cached_path(row)
+        worth = [row.single_pass or _is_shared(span, crowds) for span in path]
         visited = [span for span, here in zip(path, worth) if here]
         copied = [span for span, here in zip(path, worth) if not here]
         shared, held = (sum(map(len, spans)) for spans in (visited, copied))
         row.slot = None
-        if copied or not row.brief or len(row.ids) - shared > LONE:
-            writes = row.want_from == len(row.ids) - 1 and not row.brief
-            length = len(row.ids) - shared + (GROWTH if writes else 0)
-            if not self._room(self.slots.cost(length), beside=path):
+        if copied or not row.single_pass or len(row.ids) - shared > MAX_UNCACHED_TOKENS:
+            writes = row.logits_from == len(row.ids) - 1 and not row.single_pass
+            length = len(row.ids) - shared + (GENERATION_ROOM if writes else 0)
+            if not self._make_room(self.kv_cache.cost(length), beside=path):
                 return False
-            row.slot = self.slots.take(length, self.free)
+            row.slot = self.kv_cache.allocate(length, self.free)
             at = 0
             for span in copied:
-                self.slots.write(row.slot, at, span.kv)
+                self.kv_cache.write(row.slot, at, span.kv)
                 at += len(span)
         for span in visited:
             span.users += 1
-        row.spans, row.kvs, row.shared = visited, tuple(span.kv for span in visited), shared
-        row.done = row.base = shared + held
+        row.prefix_nodes, row.prefix_kvs, row.prefix_tokens = (
+            visited,
+            tuple(span.kv for span in visited),
+            shared,
+        )
+        row.computed = row.initial_computed = shared + held
         # Once, however often it is sent back; of a prompt, not of what was written behind it.
-        row.reused = max(row.reused, min(row.done, row.keep or row.done))
+        row.reused = max(row.reused, min(row.computed, row.cacheable or row.computed))
         return True
 
-    def fits(self, row: Row, count: int) -> bool:
+    def ensure_room(self, row: TokenSequence, count: int) -> bool:
         """See Keeper."""
         if row.slot is None:
             return True
-        held = row.done - row.shared
+        held = row.computed - row.prefix_tokens
         if held + count <= row.slot.size:
             return True
-        length = held + count + GROWTH
-        if not self._room(self.slots.cost(length)):
+        length = held + count + GENERATION_ROOM
+        if not self._make_room(self.kv_cache.cost(length)):
             length = held + count
-            if not self._room(self.slots.cost(length)):
+            if not self._make_room(self.kv_cache.cost(length)):
                 return False
-        row.slot = self.slots.grow(row.slot, held, length, self.free)
+        row.slot = self.kv_cache.grow(row.slot, held, length, self.free)
         return True
 
-    def release(self, row: Row) -> None:
+    def release(self, row: TokenSequence) -> None:
         """See Keeper."""
         if row.slot is not None:
-            self.slots.free(row.slot)
-        for span in row.spans:
+            self.kv_cache.free(row.slot)
+        for span in row.prefix_nodes:
             span.users -= 1
-        row.slot, row.spans, row.kvs, row.shared, row.done = None, [], (), 0, 0
+        row.slot, row.prefix_nodes, row.prefix_kvs, row.prefix_tokens, row.computed = (
+            None,
+            [],
+            (),
+            0,
+            0,
+        )
 
-    def share(self, row: Row) -> None:
+    def cache_prefix(self, row: TokenSequence) -> None:
         """See Keeper. What does not fit is not kept."""
         slot = row.slot
-        if slot is None or row.keep <= row.shared:
+        if slot is None or row.cacheable <= row.prefix_tokens:
             return
-        ids = row.ids[: row.keep]
-        self._room(row.keep - self.trie.common(ids), beside=self.trie.find(ids))
+        ids = row.ids[: row.cacheable]
+        self._make_room(
+            row.cacheable - self.prefix_cache.match_length(ids), beside=self.prefix_cache.match(ids)
+        )
         # Below its base a slot is in no order; what was evicted there in between stays away.
-        known = self.trie.common(ids)
-        if known < row.base or self.free < row.keep - known:
+        known = self.prefix_cache.match_length(ids)
+        if known < row.initial_computed or self.free < row.cacheable - known:
             return
-        if not self._finite(slot, known - row.shared, row.keep - row.shared):
+        if not self._finite(slot, known - row.prefix_tokens, row.cacheable - row.prefix_tokens):
             return
-        shared = row.shared
+        shared = row.prefix_tokens
 
         def read(start: int, end: int) -> Tensor:
-            return self.slots.read(slot, start - shared, end - shared)
+            return self.kv_cache.read(slot, start - shared, end - shared)
 
-        self.trie.add(ids, read)
+        self.prefix_cache.insert(ids, read)
 
-    def run(self, pieces: Sequence[tuple[Row, int]]) -> Tensor:
+    def run(self, pieces: Sequence[tuple[TokenSequence, int]]) -> Tensor:
         """See Keeper."""
         made = [
-            Piece(
-                row.ids[row.done : row.done + count],
-                row.kvs,
-                row.done - row.shared,
+            TokenChunk(
+                row.ids[row.computed : row.computed + count],
+                row.prefix_kvs,
+                row.computed - row.prefix_tokens,
                 row.slot,
-                row.wants(count),
+                row.wanted_count(count),
             )
             for row, count in pieces
         ]
-        return Pass(made, self.slots, self.trunk.shape).run(self.trunk)
+        return ForwardPass(made, self.kv_cache, self.decoder.shape).run(self.decoder)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See Keeper."""
-        return self.trunk.logits(hidden)
+        return self.decoder.logits(hidden)
 
-    def known(self, ids: Sequence[int]) -> int:
+    def cached_length(self, ids: Sequence[int]) -> int:
         """See Keeper."""
-        return self.trie.common(ids)
+        return self.prefix_cache.match_length(ids)
 
-    def path(self, row: Row) -> list[Span]:
+    def cached_path(self, row: TokenSequence) -> list[PrefixNode]:
         """See Keeper."""
-        return self.trie.find(row.ids[: row.want_from])
+        return self.prefix_cache.match(row.ids[: row.logits_from])
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """See Keeper."""
-        self.trie.clear()
-        self.slots.shrink()
+        self.prefix_cache.clear()
+        self.kv_cache.shrink()
 
-    def leaks(self, rows: Sequence[Row]) -> list[str]:
+    def find_leaks(self, rows: Sequence[TokenSequence]) -> list[str]:
         """See Keeper."""
         found = []
         slots = [row.slot for row in rows if row.slot is not None]
-        if self.slots.taken != len(slots):
-            found.append(f"{self.slots.taken} slots are taken, {len(slots)} are used")
-        if any(self.slots.of(slot).slots[slot.index] is not slot for slot in slots):
+        if self.kv_cache.used_slots != len(slots):
+            found.append(f"{self.kv_cache.used_slots} slots are taken, {len(slots)} are used")
+        if any(self.kv_cache.pool_of(slot).slots[slot.index] is not slot for slot in slots):
             found.append("a slot is not where it says")
         users: dict[int, int] = {}
         for row in rows:
-            for span in row.spans:
+            for span in row.prefix_nodes:
                 users[id(span)] = users.get(id(span), 0) + 1
-        for span in self.trie:
+        for span in self.prefix_cache:
             if span.users != users.pop(id(span), 0):
                 found.append(f"a span counts {span.users} users")
         if users:
             found.append(f"{len(users)} used spans are not in the trie")
-        if self.trie.tokens != sum(map(len, self.trie)):
+        if self.prefix_cache.tokens != sum(map(len, self.prefix_cache)):
             found.append("the trie miscounts its tokens")
         if self.free < 0:
             found.append(f"{-self.free} tokens over the limit")
         return found
 
-    def _finite(self, slot: Slot, start: int, end: int) -> bool:
+    def _finite(self, slot: CacheSlot, start: int, end: int) -> bool:
         """Whether tokens of a slot hold numbers; one that is none spreads to the last layer."""
-        last = self.slots.of(slot).kv[-1, slot.index, :, start:end]
+        last = self.kv_cache.pool_of(slot).kv[-1, slot.index, :, start:end]
         return bool(torch.isfinite(last).all())
 
-    def _room(self, tokens: int, beside: Sequence[Span] = ()) -> bool:
+    def _make_room(self, tokens: int, beside: Sequence[PrefixNode] = ()) -> bool:
         """Make room for so many tokens by evicting what nobody uses, nor is ``beside`` it."""
         for span in beside:
             span.users += 1
         if self.free < tokens:
-            self.trie.evict(tokens - self.free)
+            self.prefix_cache.evict(tokens - self.free)
         if self.free < tokens:
-            self.slots.shrink()
+            self.kv_cache.shrink()
         for span in beside:
             span.users -= 1
         return self.free >= tokens
 
 
-def _worth(span: Span, crowds: Mapping[int, int]) -> bool:
-    return len(span) >= SHORT and span.users + crowds.get(id(span), 0) >= CROWD
+def _is_shared(span: PrefixNode, crowds: Mapping[int, int]) -> bool:
+    return (
+        len(span) >= MIN_SHARED_NODE_TOKENS
+        and span.users + crowds.get(id(span), 0) >= MIN_NODE_SHARERS
+    )
 
 
-def least_limit(window: int) -> int:
+def min_cache_tokens(window: int) -> int:
     """The smallest limit with which one row of a whole window always fits: while it moves
     to a larger slot it has two."""
-    return 2 * size_for(window + GROWTH)
+    return 2 * slot_size(window + GENERATION_ROOM)

@@ -10,7 +10,7 @@ from ..core import Answer, ModelAsk
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Usage:
     """The cost of some asks of one agent, kind and role.
 
     ``tokens_in`` counts whole prompts, ``tokens_reused`` the part of them that was cached;
@@ -35,9 +35,9 @@ class Spent:
         """Tokens read and written; those reused were read too."""
         return self.tokens_in + self.tokens_out
 
-    def __add__(self, other: Spent) -> Spent:
+    def __add__(self, other: Usage) -> Usage:
         """Both costs, under the first one's agent, kind and role."""
-        return Spent(
+        return Usage(
             *self.key,
             self.calls + other.calls,
             self.tokens_in + other.tokens_in,
@@ -47,7 +47,7 @@ class Spent:
         )
 
     @classmethod
-    def told(cls, agent: str, ask: ModelAsk, answer: Answer) -> Spent:
+    def from_answer(cls, agent: str, ask: ModelAsk, answer: Answer) -> Usage:
         """One call, as far as its answer tells: of what was reused and of time it says nothing.
 
         >>> from denizens.core import Completion, Generate
@@ -59,28 +59,28 @@ class Spent:
         return cls(agent, ask.kind, ask.role, 1, read, written)
 
 
-def added(costs: Iterable[Spent]) -> tuple[Spent, ...]:
+def sum_usage(costs: Iterable[Usage]) -> tuple[Usage, ...]:
     """One cost for each agent, kind and role, sorted by them.
 
     >>> [cost.calls for cost in added([Spent("Bo", "rate", "rate", 1)] * 3)]
     [3]
     """
-    sums: dict[tuple[str, str, str], Spent] = {}
+    sums: dict[tuple[str, str, str], Usage] = {}
     for cost in costs:
         old = sums.get(cost.key)
         sums[cost.key] = cost if old is None else old + cost
     return tuple(sums[key] for key in sorted(sums))
 
 
-class Ledger:
+class UsageLedger:
     """Adds up costs; ``take`` hands out what came in since it was last called.
 
     ``parts`` are ledgers of other models, taken with this one: a router's is the union of
     its models'. May be filled by one thread and taken by another."""
 
-    def __init__(self, parts: Sequence[Ledger] = ()) -> None:
+    def __init__(self, parts: Sequence[UsageLedger] = ()) -> None:
         self._parts = tuple(parts)
-        self._new: dict[tuple[str, str, str], Spent] = {}
+        self._new: dict[tuple[str, str, str], Usage] = {}
         self._lock = Lock()
 
     def add(
@@ -96,15 +96,15 @@ class Ledger:
         seconds: float = 0.0,
     ) -> None:
         """Enter the cost of an ask."""
-        self.enter(Spent(agent, kind, role, calls, tokens_in, tokens_out, tokens_reused, seconds))
+        self.enter(Usage(agent, kind, role, calls, tokens_in, tokens_out, tokens_reused, seconds))
 
-    def enter(self, cost: Spent) -> None:
+    def enter(self, cost: Usage) -> None:
         """Enter a cost."""
         with self._lock:
             old = self._new.get(cost.key)
             self._new[cost.key] = cost if old is None else old + cost
 
-    def take(self, agents: Collection[str] | None = None) -> tuple[Spent, ...]:
+    def take(self, agents: Collection[str] | None = None) -> tuple[Usage, ...]:
         """Everything entered since the last ``take``, sorted by agent, kind and role; with
         ``agents`` theirs only, and what others spent stays for whoever takes it."""
         with self._lock:
@@ -112,4 +112,4 @@ class Ledger:
             taken = [self._new.pop(key) for key in keys]
         for part in self._parts:
             taken.extend(part.take(agents))
-        return added(taken)
+        return sum_usage(taken)

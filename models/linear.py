@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from .int8 import LEAST, Int8Linear, Rounder
+from .int8 import MIN_WIDTH, ActivationQuantizer, Int8Linear
 
-Product: TypeAlias = Callable[[Tensor], Tensor]
+LinearOp: TypeAlias = Callable[[Tensor], Tensor]
 """From (tokens, in) to (tokens, out)."""
 
 
-class Packed:
+class PackedLinear:
     """A linear layer whose weight (out, in) lies in oneDNN's own blocked order.
 
     ``torch.nn.functional.linear`` brings the weight into that order at every call: 1.4 times
@@ -32,7 +32,7 @@ class Packed:
         return product
 
 
-class Plain:
+class PlainLinear:
     """A linear layer as it is."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -42,9 +42,9 @@ class Plain:
         return nn.functional.linear(x, self._weight, self._bias)
 
 
-def product_of(
-    weights: list[Tensor], biases: list[Tensor | None], rounder: Rounder | None
-) -> Product:
+def make_linear(
+    weights: list[Tensor], biases: list[Tensor | None], rounder: ActivationQuantizer | None
+) -> LinearOp:
     """One product in place of several that read the same input: their weights stacked.
 
     With ``rounder`` in 8-bit integers, else packed where oneDNN can, else as they are.
@@ -58,12 +58,12 @@ def product_of(
             for weight, b in zip(weights, biases)
         ]
         bias = torch.cat(parts)
-    if rounder is not None and min(weight.shape) >= LEAST:
+    if rounder is not None and min(weight.shape) >= MIN_WIDTH:
         return Int8Linear(weight, bias, rounder)
-    return Packed(weight, bias) if packs(weight) else Plain(weight, bias)
+    return PackedLinear(weight, bias) if can_pack(weight) else PlainLinear(weight, bias)
 
 
-def packs(weight: Tensor) -> bool:
+def can_pack(weight: Tensor) -> bool:
     """Whether oneDNN has a packed product for this weight on this machine."""
     # Untyped as released; Any says so once.
     backend: Any = torch.backends.mkldnn

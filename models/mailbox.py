@@ -13,7 +13,7 @@ from ..core import Answer, Completion, Delta, Done, Generate, ModelAsk, ModelErr
 T = TypeVar("T")
 
 
-class Arrivals(Generic[T]):
+class EventInbox(Generic[T]):
     """What comes from other threads for the open tickets of one client.
 
     ``open`` holds something of the client's for each; what comes for another ticket, one
@@ -53,7 +53,7 @@ class Arrivals(Generic[T]):
         out.append(event)
 
 
-def same_process(pid: int, what: str) -> None:
+def require_same_process(pid: int, what: str) -> None:
     """Raises ModelError in a process forked from ``pid``, where ``what`` was made: threads and
     their locks do not come along, and its answers would never come."""
     if os.getpid() != pid:

@@ -9,15 +9,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .signals import COSTS
+from .signals import FEATURE_COSTS
 
-Floats: TypeAlias = NDArray[np.float64]
+FloatArray: TypeAlias = NDArray[np.float64]
 
-SHRINK = 0.002  # of the squared weights, so that few items cannot make them boundless
+RIDGE = 0.002  # of the squared weights, so that few items cannot make them boundless
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class ScoringMethod:
     """Probabilities are softmax(sum of weight * signal / ``temperature``), the weights
     summing to 1. ``none`` is what ``NONE`` scores: as much as an option that is as likely
     right as wrong."""
@@ -26,7 +26,7 @@ class Method:
     temperature: float
     none: float = 0.0
 
-    def scores(self, signals: Mapping[str, Floats], none: int | None = None) -> Floats:
+    def scores(self, signals: Mapping[str, FloatArray], none: int | None = None) -> FloatArray:
         """Score of each option over the temperature, shape (options,)."""
         total = np.zeros(len(next(iter(signals.values()))))
         for name, weight in self.weights.items():
@@ -36,20 +36,20 @@ class Method:
         return total / self.temperature
 
 
-def cost(name: str) -> int:
+def method_cost(name: str) -> int:
     """What a method's signals cost, for breaking ties."""
-    return sum(COSTS[signal] for signal in name.split("+"))
+    return sum(FEATURE_COSTS[signal] for signal in name.split("+"))
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class LabelledDecision:
     """A decision whose answer is known: ``right`` and ``none`` are indices of options."""
 
-    signals: Mapping[str, Floats] = field(hash=False)
+    signals: Mapping[str, FloatArray] = field(hash=False)
     right: int
     none: int | None = None
 
-    def table(self, names: Sequence[str]) -> Floats:
+    def table(self, names: Sequence[str]) -> FloatArray:
         """Shape (options, signals + 1); the last column marks none of these."""
         mark = np.zeros(len(next(iter(self.signals.values()))))
         if self.none is not None:
@@ -57,21 +57,21 @@ class Item:
         return np.stack([*(self.signals[name] for name in names), mark], axis=1)
 
 
-def loss(method: Method, items: Sequence[Item]) -> Floats:
+def nll_loss(method: ScoringMethod, items: Sequence[LabelledDecision]) -> FloatArray:
     """Negative log-likelihood of each item's right option, in nats, shape (items,)."""
     found = []
     for item in items:
         scores = method.scores(item.signals, item.none)
-        found.append(float(_logsum(scores) - scores[item.right]))
+        found.append(float(_logsumexp(scores) - scores[item.right]))
     return np.array(found)
 
 
-def hits(method: Method, items: Sequence[Item]) -> NDArray[np.bool_]:
+def correct(method: ScoringMethod, items: Sequence[LabelledDecision]) -> NDArray[np.bool_]:
     """Whether each item's right option scores highest, shape (items,)."""
     return np.array([int(np.argmax(method.scores(i.signals, i.none))) == i.right for i in items])
 
 
-def fit(name: str, items: Sequence[Item]) -> Method:
+def fit_method(name: str, items: Sequence[LabelledDecision]) -> ScoringMethod:
     """The weights, temperature and score of none that make the right options likeliest.
 
     Maximum likelihood of a conditional logit with a slight ridge, by Newton's method (the
@@ -87,10 +87,12 @@ def fit(name: str, items: Sequence[Item]) -> Method:
         names = [one for one in names if one != min(zip(weights, names))[1]]
     sharp = float(np.sum(np.maximum(weights[:-1], 1e-3)))
     shares = {one: float(max(w, 1e-3)) / sharp for one, w in zip(names, weights)}
-    return Method(shares, 1.0 / sharp, float(weights[-1]) / sharp)
+    return ScoringMethod(shares, 1.0 / sharp, float(weights[-1]) / sharp)
 
 
-def crossed(name: str, items: Sequence[Item], folds: int = 5) -> tuple[Floats, NDArray[np.bool_]]:
+def cross_validate(
+    name: str, items: Sequence[LabelledDecision], folds: int = 5
+) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Loss and hit of each item by a method fitted on the other folds; items are dealt to
     folds in turn."""
     losses = np.zeros(len(items))
@@ -98,13 +100,13 @@ def crossed(name: str, items: Sequence[Item], folds: int = 5) -> tuple[Floats, N
     for fold in range(folds):
         held = list(range(fold, len(items), folds))
         rest = [item for place, item in enumerate(items) if place % folds != fold]
-        method = fit(name, rest)
+        method = fit_method(name, rest)
         out = [items[place] for place in held]
-        losses[held], right[held] = loss(method, out), hits(method, out)
+        losses[held], right[held] = nll_loss(method, out), correct(method, out)
     return losses, right
 
 
-def _newton(tables: Sequence[Floats], rights: Sequence[int]) -> Floats:
+def _newton(tables: Sequence[FloatArray], rights: Sequence[int]) -> FloatArray:
     size = tables[0].shape[1]
     # The ridge must mean the same for nats and for cosines.
     spread = np.concatenate([table - table.mean(axis=0) for table in tables]).std(axis=0)
@@ -112,10 +114,10 @@ def _newton(tables: Sequence[Floats], rights: Sequence[int]) -> Floats:
     scaled = [table / scale for table in tables]
     weights = np.zeros(size)
     for _ in range(60):
-        gradient, bend = 2 * SHRINK * weights, 2 * SHRINK * np.eye(size)
+        gradient, bend = 2 * RIDGE * weights, 2 * RIDGE * np.eye(size)
         for table, right in zip(scaled, rights):
             scores = table @ weights
-            odds = np.exp(scores - _logsum(scores))
+            odds = np.exp(scores - _logsumexp(scores))
             mean = odds @ table
             gradient = gradient + (mean - table[right]) / len(tables)
             bend = bend + ((table.T * odds) @ table - np.outer(mean, mean)) / len(tables)
@@ -127,6 +129,6 @@ def _newton(tables: Sequence[Floats], rights: Sequence[int]) -> Floats:
     return np.asarray(weights / scale, dtype=np.float64)
 
 
-def _logsum(scores: Floats) -> float:
+def _logsumexp(scores: FloatArray) -> float:
     top = float(scores.max())
     return top + float(np.log(np.sort(np.exp(scores - top)).sum()))

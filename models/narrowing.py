@@ -5,72 +5,74 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core import Json
-from .schema import NOTES, is_number, rebuilt, walk
+from .schema import ANNOTATIONS, is_number, iter_subschemas, map_subschemas
 
-SAFE = 2**53 - 1  # the whole numbers all JSON readers agree on: RFC 7493, section 2.2
-BIG = 10**15
-ANY = "any-json-value"
-YEAR = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+MAX_SAFE_INTEGER = 2**53 - 1  # the whole numbers all JSON readers agree on: RFC 7493, section 2.2
+MAX_NUMBER = 10**15
+ANY_VALUE = "any-json-value"
+YEAR_PATTERN = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 # What readers of these formats refuse although a grammar lets it through: the year 0, a
 # sixtieth second, numbers without end, names longer than the DNS has.
-READABLE: dict[str, dict[str, Json]] = {
-    "date": {"pattern": f"^{YEAR}-"},
+FORMAT_LIMITS: dict[str, dict[str, Json]] = {
+    "date": {"pattern": f"^{YEAR_PATTERN}-"},
     "time": {"pattern": "^[0-9]{2}:[0-9]{2}:[0-5]"},
-    "date-time": {"pattern": f"^{YEAR}-[0-9]{{2}}-[0-9]{{2}}.[0-9]{{2}}:[0-9]{{2}}:[0-5]"},
+    "date-time": {"pattern": f"^{YEAR_PATTERN}-[0-9]{{2}}-[0-9]{{2}}.[0-9]{{2}}:[0-9]{{2}}:[0-5]"},
     "duration": {"pattern": "^[^0-9]+([0-9]{1,4}[^0-9]+)+$"},
     "hostname": {"maxLength": 253},
     "email": {"maxLength": 253},
 }
 
 
-def narrowed(schema: Json) -> Json:
+def restrict_schema(schema: Json) -> Json:
     """``schema`` without what only lets a small model run on.
 
     Objects that name their properties get no others unless the schema says so; numbers stay
     where every reader agrees on them (no 1e999, which Python reads as infinity).
     """
-    alone = not any(_conjunction(one) for _, one in walk(schema))
+    alone = not any(_is_conjunction(one) for _, one in iter_subschemas(schema))
     used = [False]
 
     def anything() -> Json:
         used[0] = True
-        return {"$ref": f"#/$defs/{ANY}"}
+        return {"$ref": f"#/$defs/{ANY_VALUE}"}
 
     def change(one: Json) -> Json:
-        if one is True or (isinstance(one, dict) and not set(one) - NOTES):
+        if one is True or (isinstance(one, dict) and not set(one) - ANNOTATIONS):
             return {**(one if isinstance(one, dict) else {}), **anything()}
         if isinstance(one, dict) and "enum" not in one and "const" not in one:
-            _bound(one)
-            if one.get("format") in READABLE:
-                one = {**one, "allOf": [*one.get("allOf", []), READABLE[one["format"]]]}
+            _bound_numbers(one)
+            if one.get("format") in FORMAT_LIMITS:
+                one = {**one, "allOf": [*one.get("allOf", []), FORMAT_LIMITS[one["format"]]]}
             if alone:
-                _close(one, anything)
+                _close_object(one, anything)
         return one
 
-    made = rebuilt(schema, change)
+    made = map_subschemas(schema, change)
     if used[0]:
-        made["$defs"] = {**made.get("$defs", {}), ANY: _any()}
+        made["$defs"] = {**made.get("$defs", {}), ANY_VALUE: _any_value_schema()}
     return made
 
 
-def _conjunction(one: Json) -> bool:
+def _is_conjunction(one: Json) -> bool:
     """Whether several schemas must hold at once, so that none may forbid the rest."""
     if not isinstance(one, dict):
         return False
     joined = [key for key in ("allOf", "anyOf", "oneOf", "$ref") if key in one]
-    return bool(joined) and (len(one.get("allOf", ())) > 1 or bool(set(one) - NOTES - {joined[0]}))
+    return bool(joined) and (
+        len(one.get("allOf", ())) > 1 or bool(set(one) - ANNOTATIONS - {joined[0]})
+    )
 
 
-def _kinds(one: dict[str, Json]) -> Json:
+def _types_of(one: dict[str, Json]) -> Json:
     kinds = one.get("type", [])
     return [kinds] if isinstance(kinds, str) else kinds
 
 
-def _bound(one: dict[str, Json]) -> None:
-    kinds = _kinds(one)
+def _bound_numbers(one: dict[str, Json]) -> None:
+    kinds = _types_of(one)
     if "integer" not in kinds and "number" not in kinds:
         return
-    most = BIG if "number" in kinds else SAFE
+    most = MAX_NUMBER if "number" in kinds else MAX_SAFE_INTEGER
     low = [one[key] for key in ("minimum", "exclusiveMinimum") if key in one]
     high = [one[key] for key in ("maximum", "exclusiveMaximum") if key in one]
     if not low and all(is_number(h) and h > -most for h in high):
@@ -79,8 +81,8 @@ def _bound(one: dict[str, Json]) -> None:
         one["maximum"] = most
 
 
-def _close(one: dict[str, Json], anything: Callable[[], Json]) -> None:
-    kinds = _kinds(one)
+def _close_object(one: dict[str, Json], anything: Callable[[], Json]) -> None:
+    kinds = _types_of(one)
     if "properties" in one and "additionalProperties" not in one:
         missing = [name for name in one.get("required", ()) if name not in one["properties"]]
         if one.get("minProperties", 0) > len(one["properties"]) or (
@@ -95,12 +97,12 @@ def _close(one: dict[str, Json], anything: Callable[[], Json]) -> None:
         one["items"] = anything()
 
 
-def _any() -> Json:
-    inner = {"$ref": f"#/$defs/{ANY}"}
+def _any_value_schema() -> Json:
+    inner = {"$ref": f"#/$defs/{ANY_VALUE}"}
     return {
         "anyOf": [
             {"type": ["null", "boolean", "string"]},
-            {"type": "number", "minimum": -BIG, "maximum": BIG},
+            {"type": "number", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER},
             {"type": "array", "items": inner},
             {"type": "object", "additionalProperties": inner},
         ]

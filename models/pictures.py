@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import ModelCorrupt, ModelError, SettingError
-from .checkpoint import whole_encoders
-from .quiet import quiet
+from .checkpoint import checked_encoders
+from .quiet import silence_libraries
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class Pictures:
+class ImageEmbedder:
     """Unit vectors of pictures and of texts that can be compared with each other.
 
     ``name`` is a folder or hub id of a CLIP-like model that sentence-transformers loads.
@@ -33,7 +33,7 @@ class Pictures:
         from sentence_transformers import SentenceTransformer
 
         try:
-            with quiet(), whole_encoders(str(name)):
+            with silence_libraries(), checked_encoders(str(name)):
                 self._model: Any = SentenceTransformer(
                     str(name), device=device, trust_remote_code=False
                 )
@@ -44,11 +44,11 @@ class Pictures:
         if "image" not in self._model.modalities:
             raise SettingError(f"{name}: knows no pictures; name a CLIP model")
 
-    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(texts), d)."""
-        return self._units(list(texts))
+        return self._unit_vectors(list(texts))
 
-    def pictures(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
+    def image_vectors(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(paths), d). Raises ModelError naming the first
         file that is no picture."""
         from PIL import Image, UnidentifiedImageError
@@ -60,12 +60,12 @@ class Pictures:
                     found.append(picture.convert("RGB"))
             except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
                 raise ModelError(f"{path}: is no picture that can be read ({error})") from error
-        return self._units(found)
+        return self._unit_vectors(found)
 
-    def _units(self, things: list[Any]) -> NDArray[np.float32]:
+    def _unit_vectors(self, things: list[Any]) -> NDArray[np.float32]:
         import numpy as np
 
-        with quiet():
+        with silence_libraries():
             rows: NDArray[np.float32] = self._model.encode(
                 things, normalize_embeddings=True, show_progress_bar=False
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..core import ContextTooLong, Message, ModelError, Part, repaired
+from ..core import ContextTooLong, Message, ModelError, Part, replace_surrogates
 from .chat_template import ChatTemplate
 
 
@@ -21,7 +21,7 @@ class Prompt:
     dropped: tuple[str, ...] = ()
 
 
-class Prompter:
+class PromptBuilder:
     """Renders messages with a tokenizer's chat template. Raises ModelError where it cannot.
 
     Only the template's own pieces may hold control tokens: a message's text is tokenised
@@ -33,15 +33,15 @@ class Prompter:
         self._tokenizer = tokenizer
         self.template = ChatTemplate(tokenizer)
         self.window = window
-        self._banned = self._unspoken(rows)
-        names = sorted(self._banned.values(), key=len, reverse=True)
-        self._banned_texts = re.compile("|".join(map(re.escape, names))) if names else None
-        self._text = lru_cache(maxsize=4096)(self._tokenise_text)
-        self._frame = lru_cache(maxsize=1024)(self.template.frame)
+        self._excluded = self._excluded_tokens(rows)
+        names = sorted(self._excluded.values(), key=len, reverse=True)
+        self._excluded_pattern = re.compile("|".join(map(re.escape, names))) if names else None
+        self._cached_text_ids = lru_cache(maxsize=4096)(self._tokenise_text)
+        self._cached_template = lru_cache(maxsize=1024)(self.template.frame)
         self._require_rows(rows)
 
     def _require_rows(self, rows: int | None) -> None:
-        for piece in self._frame(("user",), True):
+        for piece in self._cached_template(("user",), True):
             for id in piece if isinstance(piece, tuple) else ():
                 if rows is not None and id >= rows:
                     name = self._tokenizer.convert_ids_to_tokens(id)
@@ -51,7 +51,7 @@ class Prompter:
                         "chat template of the model's own folder"
                     )
 
-    def _unspoken(self, rows: int | None) -> dict[int, str]:
+    def _excluded_tokens(self, rows: int | None) -> dict[int, str]:
         """Added tokens that a message's text may not hold though they are not marked as
         special: the template's own, and those that the model has no row for."""
         added = self._tokenizer.added_tokens_decoder.items()
@@ -65,7 +65,7 @@ class Prompter:
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Ids of plain text."""
-        return self._text(text)
+        return self._cached_text_ids(text)
 
     def ids(self, messages: Sequence[Message], reply: bool = True) -> tuple[int, ...]:
         """Ids of a whole chat; with ``reply`` the template opens the assistant's turn.
@@ -74,33 +74,39 @@ class Prompter:
         open, so that what is generated goes on from its last word."""
         texts = [message.text for message in messages]
         roles = tuple(message.role for message in messages)
-        return self.weave(roles, texts, reply)
+        return self.fill_template(roles, texts, reply)
 
-    def weave(self, roles: tuple[str, ...], texts: Sequence[str], reply: bool) -> tuple[int, ...]:
+    def fill_template(
+        self, roles: tuple[str, ...], texts: Sequence[str], reply: bool
+    ) -> tuple[int, ...]:
         """Ids of texts in the template's frame for ``roles``."""
         out: list[int] = []
         begun = reply and roles[-1:] == ("assistant",)
-        frame = self._frame(roles, False)[:-1] if begun else self._frame(roles, reply)
+        frame = (
+            self._cached_template(roles, False)[:-1]
+            if begun
+            else self._cached_template(roles, reply)
+        )
         for piece in frame:
             if isinstance(piece, int):
-                out.extend(self._text(texts[piece]))
+                out.extend(self._cached_text_ids(texts[piece]))
             else:
                 out.extend(piece)
         return tuple(out)
 
-    def opening(self, roles: tuple[str, ...], told: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    def opening_ids(self, roles: tuple[str, ...], told: Sequence[Sequence[int]]) -> tuple[int, ...]:
         """Ids up to where the last role's text begins; ``told`` are the ids of the texts
         before it."""
         out: list[int] = []
-        for piece in self._frame(roles, False):
+        for piece in self._cached_template(roles, False):
             if piece == len(roles) - 1:
                 break
             out.extend(told[piece] if isinstance(piece, int) else piece)
         return tuple(out)
 
-    def closing(self) -> tuple[int, ...]:
+    def closing_ids(self) -> tuple[int, ...]:
         """The id by which the template ends an assistant's message; empty where it has none."""
-        last = self._frame(("user", "assistant"), False)[-1]
+        last = self._cached_template(("user", "assistant"), False)[-1]
         return last[:1] if isinstance(last, tuple) else ()
 
     def fit(self, messages: Sequence[Message], reserve: int) -> Prompt:
@@ -138,17 +144,17 @@ class Prompter:
         )
 
     def _tokenise_text(self, text: str) -> tuple[int, ...]:
-        text = repaired(text)
+        text = replace_surrogates(text)
         pieces: list[str] = []
         start = 0
-        for match in self._banned_texts.finditer(text) if self._banned_texts else ():
+        for match in self._excluded_pattern.finditer(text) if self._excluded_pattern else ():
             pieces.append(text[start : match.start() + 1])
             start = match.start() + 1
         ids: list[int] = []
         for piece in [*pieces, text[start:]]:
             encoded = self._tokenizer(piece, add_special_tokens=False, split_special_tokens=True)
             ids.extend(encoded.input_ids)
-        return tuple(id for id in ids if id not in self._banned)
+        return tuple(id for id in ids if id not in self._excluded)
 
 
 def _without(messages: Sequence[Message], dropped: set[tuple[int, int]]) -> list[Message]:

@@ -11,18 +11,18 @@ from typing import Any
 
 # What is set here and in other places while a model loads is set for all threads, and must be
 # set back in order.
-LOADING = RLock()
+LOAD_LOCK = RLock()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_libraries() -> Iterator[None]:
     """Within it transformers draws no bar and gives no advice; errors are raised as ever. One
     thread at a time."""
-    with LOADING:
-        yield from _quiet()
+    with LOAD_LOCK:
+        yield from _silence_libraries()
 
 
-def _quiet() -> Iterator[None]:
+def _silence_libraries() -> Iterator[None]:
     from transformers import modeling_gguf_pytorch_utils
     from transformers import utils as transformers_utils
 

@@ -18,27 +18,27 @@ from ..core import (
     ModelError,
     ModelNotFound,
     Ticket,
-    nearest,
+    did_you_mean,
 )
-from .ledger import Ledger
+from .ledger import UsageLedger
 from .loading import require_kind
-from .mailbox import Arrivals
-from .remote_asks import Asker, Served
-from .remote_faults import DENIED, Fault, Refused
-from .remote_loop import Job, Task, Workers
-from .remote_name import ServerName, read_server_name
-from .remote_vectors import LocalVectors, ServerVectors, Vectoriser
-from .remote_wire import Cost, Wire, count_of
+from .mailbox import EventInbox
+from .remote_asks import RemoteAskHandler, ServedModel
+from .remote_faults import DENIED_STATUSES, RequestError, RequestRejected
+from .remote_loop import AnyTask, JobRunner, RemoteJob
+from .remote_name import ServerEndpoint, parse_endpoint
+from .remote_vectors import LocalEmbeddings, ServerEmbeddings, TextEmbeddings
+from .remote_wire import OpenAITransport, RequestUsage, parse_count
 
-KINDS = {
+SERVER_KINDS = {
     "vllm": "vllm",
     "sglang": "sglang",
     "llamacpp": "llamacpp",
     "library": "ollama",
     "organization_owner": "lmstudio",
 }
-MOST_NAMES = 20  # of a server's models in an error
-NO_LIST = (404, 405, 501)  # a server or gateway that lists no models, or none at all
+MAX_NAMES = 20  # of a server's models in an error
+NO_LIST_STATUSES = (404, 405, 501)  # a server or gateway that lists no models, or none at all
 
 
 def connect(
@@ -58,21 +58,21 @@ def connect(
     process, which works on ``device``; ``server`` or ``server:NAME`` for the server's own
     embeddings. ``method``: see ``Decisions``. Raises SettingError, ModelError, ModelNotFound.
     """
-    place = read_server_name(name)
+    place = parse_endpoint(name)
     own, _, other = embedder.partition(":")
     if own != "server":
         require_kind(embedder, "embedder")
-    wire = Wire(place, key, send_key=send_key)
-    workers = Workers(place.settings.concurrency, wire.close)
+    wire = OpenAITransport(place, key, send_key=send_key)
+    workers = JobRunner(place.settings.concurrency, wire.close)
     try:
-        served = workers.call(_found(wire))
+        served = workers.call(_find_model(wire))
     except ModelError:
         workers.close()
         raise
-    vectoriser: Vectoriser = LocalVectors(embedder, device)
+    vectoriser: TextEmbeddings = LocalEmbeddings(embedder, device)
     if own == "server":
-        vectoriser = ServerVectors(wire, other or served.model)
-    asker = Asker(wire, served, vectoriser, method)
+        vectoriser = ServerEmbeddings(wire, other or served.model)
+    asker = RemoteAskHandler(wire, served, vectoriser, method)
     about: dict[str, Json] = {
         "name": f"openai:{place.url}#{served.model}",
         "engine": "openai",
@@ -93,66 +93,68 @@ class RemoteModel:
     were open with it. ``close`` is called when the model is collected or Python ends.
     """
 
-    def __init__(self, workers: Workers, asker: Asker, about: dict[str, Json]) -> None:
-        self.ledger = Ledger()
-        self._workers = workers
-        self._asker = asker
-        self._about = about
-        self._end = weakref.finalize(self, workers.close)
+    def __init__(self, workers: JobRunner, asker: RemoteAskHandler, about: dict[str, Json]) -> None:
+        self.ledger = UsageLedger()
+        self._runner = workers
+        self._handler = asker
+        self._description = about
+        self._finalizer = weakref.finalize(self, workers.close)
 
     def client(self) -> RemoteClient:
         """A new mailbox."""
-        return RemoteClient(self, self._workers, self._asker, self.ledger)
+        return RemoteClient(self, self._runner, self._handler, self.ledger)
 
     def describe(self) -> dict[str, Json]:
         """Name, kind of server, window, embedder, versions; no key."""
-        return dict(self._about)
+        return dict(self._description)
 
     def close(self) -> None:
         """Break off what is open (it becomes Failed) and close the connections."""
-        self._end()
+        self._finalizer()
 
 
 class RemoteClient:
     """A mailbox; what it submits is sent at once, as far as the server's width allows."""
 
-    def __init__(self, model: RemoteModel, workers: Workers, asker: Asker, ledger: Ledger) -> None:
+    def __init__(
+        self, model: RemoteModel, workers: JobRunner, asker: RemoteAskHandler, ledger: UsageLedger
+    ) -> None:
         self._model = model  # kept, so that it is not collected and closed under its client
-        self._workers = workers
-        self._asker = asker
+        self._runner = workers
+        self._handler = asker
         self._ledger = ledger
-        self._arrivals: Arrivals[Job] = Arrivals()
+        self._arrivals: EventInbox[RemoteJob] = EventInbox()
         self._next = 0
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
         """Send an ask. Raises ModelError after ``close``."""
-        if self._workers.closed:
+        if self._runner.closed:
             raise ModelError("the model's connection was closed; load the model again")
         self._next += 1
         ticket = self._next
-        job = Job(
+        job = RemoteJob(
             priority,
-            work=lambda: self._asker.answer(
+            work=lambda: self._handler.answer(
                 ask, lambda text: self._arrivals.deliver(ticket, Delta(ticket, text))
             ),
-            done=partial(self._done, ticket, ask, owner),
+            on_done=partial(self._done, ticket, ask, owner),
         )
         self._arrivals.open[ticket] = job
-        self._workers.submit(job)
+        self._runner.submit(job)
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask; its connection is closed, which makes servers stop."""
         job = self._arrivals.open.pop(ticket, None)
         if job is not None:
-            self._workers.cancel(job)
+            self._runner.cancel(job)
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
         """What has arrived; blocks for at least one event while anything is open."""
         return self._arrivals.wait(timeout)
 
     def _done(
-        self, ticket: Ticket, ask: ModelAsk, owner: str, task: Task | None, seconds: float
+        self, ticket: Ticket, ask: ModelAsk, owner: str, task: AnyTask | None, seconds: float
     ) -> None:
         """On the loop: enter the cost, put the answer into the mailbox."""
         event: Done | BaseException
@@ -175,54 +177,56 @@ class RemoteClient:
         self._arrivals.deliver(ticket, event)
 
 
-async def _found(wire: Wire) -> Served:
+async def _find_model(wire: OpenAITransport) -> ServedModel:
     """The model wanted of a server. Raises ModelError, ModelNotFound."""
-    place = wire.name
+    place = wire.endpoint
     try:
         listed = await wire.models()
-    except Refused as refused:
+    except RequestRejected as refused:
         # Some keys may use a model and list none.
         unlisted = refused.status == 403 and place.model and not wire.credential.withheld
-        if refused.status not in NO_LIST and not unlisted:
-            remedy = "" if refused.status in DENIED else "; check the address"
+        if refused.status not in NO_LIST_STATUSES and not unlisted:
+            remedy = "" if refused.status in DENIED_STATUSES else "; check the address"
             raise ModelError(f"{refused}{remedy}") from refused
         if not place.model:
             raise ModelError(
                 f"{refused}: it lists no models; name one: {place}#NAME, or check the address; "
                 "such addresses mostly end in /v1"
             ) from refused
-        await _answers(wire)
-        return Served(place.model, "other")
-    except Fault as fault:
+        await _check_chat(wire)
+        return ServedModel(place.model, "other")
+    except RequestError as fault:
         raise ModelError(
             f"{fault}; start the server (for example: vllm serve MODEL --port 8000) or "
             "check the address"
         ) from fault
     if not listed and place.model:
-        return Served(place.model, "other")
-    return _served(place, listed)
+        return ServedModel(place.model, "other")
+    return _select_model(place, listed)
 
 
-async def _answers(wire: Wire) -> None:
+async def _check_chat(wire: OpenAITransport) -> None:
     """Whether a server that lists no models answers chats: an address that is merely wrong is
     told at once. What else goes wrong is told by the asks. Raises ModelError."""
     hello = [{"role": "user", "content": "Hello"}]
     try:
-        await wire.chat({"model": wire.name.model, "messages": hello, "max_tokens": 1}, Cost())
-    except Refused as refused:
+        await wire.chat(
+            {"model": wire.endpoint.model, "messages": hello, "max_tokens": 1}, RequestUsage()
+        )
+    except RequestRejected as refused:
         if refused.status == 403:
             raise ModelError(str(refused)) from refused
-        if refused.status in NO_LIST:
+        if refused.status in NO_LIST_STATUSES:
             raise ModelError(
                 f"{refused}; it answers neither /models nor /chat/completions for "
-                f"'{wire.name.model}': check the model's name and the address, which mostly "
+                f"'{wire.endpoint.model}': check the model's name and the address, which mostly "
                 "ends in /v1"
             ) from refused
-    except Fault:
+    except RequestError:
         return
 
 
-def _served(place: ServerName, listed: Sequence[dict[str, Any]]) -> Served:
+def _select_model(place: ServerEndpoint, listed: Sequence[dict[str, Any]]) -> ServedModel:
     """The model wanted of those a server lists. Raises ModelNotFound."""
     known = {str(one.get("id")): one for one in listed}
     # Ollama lists its models with a tag and takes them without.
@@ -231,29 +235,31 @@ def _served(place: ServerName, listed: Sequence[dict[str, Any]]) -> Served:
         wanted = next(iter(known))
     if not place.model and len(known) > 1:
         raise ModelNotFound(
-            f"{place.url} serves several models ({_some(known)}); name one: {place}#NAME"
+            f"{place.url} serves several models ({_first_names(known)}); name one: {place}#NAME"
         )
-    if wanted not in known and (family := _family(place.model, known)):
-        return Served(place.model, KINDS.get(str(known[family].get("owned_by")), "other"))
+    if wanted not in known and (family := _wildcard_entry(place.model, known)):
+        return ServedModel(
+            place.model, SERVER_KINDS.get(str(known[family].get("owned_by")), "other")
+        )
     if wanted not in known:
         raise ModelNotFound(
-            f"{place.url} serves no model '{place.model}'{nearest(place.model, known)}; it "
-            f"serves {_some(known)}"
+            f"{place.url} serves no model '{place.model}'{did_you_mean(place.model, known)}; it "
+            f"serves {_first_names(known)}"
             if place.model
             else f"{place.url} lists no models; name one: {place}#NAME"
         )
     found = known[wanted]
     meta = found.get("meta")
     meta = meta if isinstance(meta, dict) else {}
-    return Served(
+    return ServedModel(
         wanted,
-        KINDS.get(str(found.get("owned_by")), "other"),
-        count_of(found.get("max_model_len")) or count_of(meta.get("n_ctx")) or None,
-        count_of(meta.get("n_params")) or None,
+        SERVER_KINDS.get(str(found.get("owned_by")), "other"),
+        parse_count(found.get("max_model_len")) or parse_count(meta.get("n_ctx")) or None,
+        parse_count(meta.get("n_params")) or None,
     )
 
 
-def _family(model: str, known: Collection[str]) -> str:
+def _wildcard_entry(model: str, known: Collection[str]) -> str:
     """The entry of a list that stands for a model not listed by itself: LiteLLM lists
     ``openai/*``, OpenRouter takes ``NAME:nitro`` for NAME. Empty when there is none."""
     alike = [one for one in known if "*" in one and one.strip("*") and fnmatchcase(model, one)]
@@ -261,10 +267,10 @@ def _family(model: str, known: Collection[str]) -> str:
     return next(iter(alike), base if base and base in known else "")
 
 
-def _some(names: Collection[str]) -> str:
+def _first_names(names: Collection[str]) -> str:
     """The first names of a list that may be long."""
-    left = len(names) - MOST_NAMES
-    return ", ".join(islice(names, MOST_NAMES)) + (f" and {left} more" if left > 0 else "")
+    left = len(names) - MAX_NAMES
+    return ", ".join(islice(names, MAX_NAMES)) + (f" and {left} more" if left > 0 else "")
 
 
 def _versions() -> Json:

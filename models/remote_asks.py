@@ -20,26 +20,28 @@ from ..core import (
     Rate,
 )
 from ..core import Vectors as VectorsAnswer
-from .remote_decisions import Decisions
-from .remote_dialect import FORMATS
-from .remote_faults import Fault, Refused, TooLong
-from .remote_prompts import continued, shorten, turns, with_question
-from .remote_reply import Reply, read_reply
-from .remote_schema import json_format, schema_fault, schema_request, value_of
-from .remote_speech import Speech, cut_at
-from .remote_vectors import Vectoriser
-from .remote_wire import Cost, Wire
+from .remote_decisions import RemoteDecider
+from .remote_dialect import JSON_FORMATS
+from .remote_faults import PromptTooLong, RequestError, RequestRejected
+from .remote_prompts import append_question, drop_parts, to_chat_messages, without_prefill
+from .remote_reply import ChatCompletion, parse_chat_completion
+from .remote_schema import parse_value, response_format, schema_instruction, schema_problem
+from .remote_speech import AnswerFilter, cut_at_stop
+from .remote_vectors import TextEmbeddings
+from .remote_wire import OpenAITransport, RequestUsage
 
 log = logging.getLogger(__name__)
 
-SMALL = 1_000_000_000  # parameters; below, a model loops and its own choices are chance
-REASONING_ROOM = 1024  # tokens beyond an ask's own, for a model that reasons first
-TEMPLATED = ("vllm", "sglang", "llamacpp")  # servers that take chat_template_kwargs
+SMALL_MODEL_PARAMETERS = (
+    1_000_000_000  # parameters; below, a model loops and its own choices are chance
+)
+REASONING_TOKENS = 1024  # tokens beyond an ask's own, for a model that reasons first
+TEMPLATE_SERVERS = ("vllm", "sglang", "llamacpp")  # servers that take chat_template_kwargs
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedModel:
     """A model of a server: its id, the server's kind (vllm, sglang, llamacpp, ollama, lmstudio
     or other), and where they are told the window in tokens and the parameters."""
 
@@ -49,79 +51,85 @@ class Served:
     parameters: int | None = None
 
     @property
-    def small(self) -> bool:
+    def is_small(self) -> bool:
         """Known to be too small to decide by itself."""
-        return self.parameters is not None and self.parameters < SMALL
+        return self.parameters is not None and self.parameters < SMALL_MODEL_PARAMETERS
 
 
-class Asker:
+class RemoteAskHandler:
     """Answers asks by requests to one model of a server. Lives on one event loop."""
 
-    def __init__(self, wire: Wire, served: Served, vectoriser: Vectoriser, method: str) -> None:
-        self.wire = wire
+    def __init__(
+        self, wire: OpenAITransport, served: ServedModel, vectoriser: TextEmbeddings, method: str
+    ) -> None:
+        self.transport = wire
         self.served = served
-        self.vectoriser = vectoriser
-        self._decisions = Decisions(self, method)
-        self._merged = False
-        self._unbegun = False
-        self._reasons = wire.name.settings.thinking
-        self._unopened = False
-        self._said: set[str] = set()
+        self.embeddings = vectoriser
+        self._decider = RemoteDecider(self, method)
+        self._merges_turns = False
+        self._refuses_prefill = False
+        self._reasons = wire.endpoint.settings.thinking
+        self._reasoning_unopened = False
+        self._warned: set[str] = set()
 
-    async def answer(self, ask: ModelAsk, on_text: Callable[[str], None]) -> tuple[Answer, Cost]:
+    async def answer(
+        self, ask: ModelAsk, on_text: Callable[[str], None]
+    ) -> tuple[Answer, RequestUsage]:
         """The answer and what it cost; what goes wrong is Failed with its reason."""
-        cost = Cost()
+        cost = RequestUsage()
         try:
             if isinstance(ask, Generate):
                 return await self._generate(ask, on_text, cost), cost
             if isinstance(ask, Choose):
-                return await self._decisions.choose(ask, cost), cost
+                return await self._decider.choose(ask, cost), cost
             if isinstance(ask, Rate):
-                return await self._decisions.rate(ask, cost), cost
+                return await self._decider.rate(ask, cost), cost
             return await self._embed(ask, cost), cost
-        except Fault as fault:
-            return self.wire.cleaned(fault.failed), cost
+        except RequestError as fault:
+            return self.transport.redact(fault.failed), cost
         finally:
             if cost.estimated and not (isinstance(ask, Generate) and ask.stream):
-                self.warn("tells no counts of tokens; they are estimated, three bytes for one")
+                self.warn_once("tells no counts of tokens; they are estimated, three bytes for one")
 
-    def warn(self, text: str, example: str = "") -> None:
+    def warn_once(self, text: str, example: str = "") -> None:
         """Say once what is wrong with the server or its model, with the first example."""
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._warned:
+            self._warned.add(text)
             told = f"{text} ({example[:200]})" if example else text
-            log.warning("%s#%s %s", self.wire.name.url, self.served.model, told)
+            log.warning("%s#%s %s", self.transport.endpoint.url, self.served.model, told)
 
-    async def _embed(self, ask: Embed, cost: Cost) -> Answer:
-        array = await self.vectoriser.vectors(ask.texts, cost)
+    async def _embed(self, ask: Embed, cost: RequestUsage) -> Answer:
+        array = await self.embeddings.vectors(ask.texts, cost)
         return VectorsAnswer.of(array, cost.tokens_in)
 
-    async def _generate(self, ask: Generate, on_text: Callable[[str], None], cost: Cost) -> Answer:
-        if ask.schema is not None and (wrong := schema_fault(ask.schema)):
+    async def _generate(
+        self, ask: Generate, on_text: Callable[[str], None], cost: RequestUsage
+    ) -> Answer:
+        if ask.schema is not None and (wrong := schema_problem(ask.schema)):
             return Failed(reason="schema", detail=wrong)
         try:
             reply, dropped = await self.chat(
                 ask.messages,
-                self._fields(ask),
+                self._request_fields(ask),
                 cost,
                 schema=ask.schema,
-                words=None if ask.schema is None else schema_request(ask.schema),
+                words=None if ask.schema is None else schema_instruction(ask.schema),
                 on_text=on_text if ask.stream else None,
             )
-        except Refused as refused:
-            if ask.schema is not None and refused.untaken:
+        except RequestRejected as refused:
+            if ask.schema is not None and refused.is_adaptable:
                 # Whatever else it may be, this server makes no grammar of this schema.
                 return Failed(reason="schema", detail=str(refused))
             raise
         return self._completion(ask, reply, dropped, cost)
 
-    def _fields(self, ask: Generate) -> dict[str, Any]:
+    def _request_fields(self, ask: Generate) -> dict[str, Any]:
         fields: dict[str, Any] = {
             "max_tokens": ask.max_tokens,
             "temperature": ask.temperature,
             "top_p": ask.top_p,
             "seed": ask.seed % 2**31,  # llama.cpp reads 32 bits, all ones meaning any
-            **self._sampling(ask),
+            **self._sampling_fields(ask),
         }
         if stops := [stop for stop in ask.stop if stop]:
             fields["stop"] = stops
@@ -131,85 +139,91 @@ class Asker:
         self,
         messages: Sequence[Message],
         fields: dict[str, Any],
-        cost: Cost,
+        cost: RequestUsage,
         *,
         schema: Json = None,
         words: str | None = None,
         on_text: Callable[[str], None] | None = None,
-    ) -> tuple[Reply, tuple[str, ...]]:
+    ) -> tuple[ChatCompletion, tuple[str, ...]]:
         """The reply to messages, and the texts that had to be dropped.
 
         With ``schema`` a server that binds no reply to it is asked for any JSON object, then
         in ``words`` alone. ``on_text`` is told the text as it comes. Raises Fault."""
 
-        async def send(messages: Sequence[Message], merged: bool) -> Reply:
+        async def send(messages: Sequence[Message], merged: bool) -> ChatCompletion:
             if schema is None:
-                return await self._spoken(messages, merged, fields, cost, on_text)
-            first: Refused | None = None
-            for level in range(self.wire.dialect.format, len(FORMATS)):
-                asked = with_question(messages, words) if level and words else messages
-                bound = fields | json_format(schema, FORMATS[level])
+                return await self._send_chat(messages, merged, fields, cost, on_text)
+            first: RequestRejected | None = None
+            for level in range(self.transport.dialect.format, len(JSON_FORMATS)):
+                asked = append_question(messages, words) if level and words else messages
+                bound = fields | response_format(schema, JSON_FORMATS[level])
                 try:
-                    reply = await self._spoken(asked, merged, bound, cost, on_text)
-                except Refused as refused:
-                    if not refused.untaken:
+                    reply = await self._send_chat(asked, merged, bound, cost, on_text)
+                except RequestRejected as refused:
+                    if not refused.is_adaptable:
                         raise
                     first = first or refused
                     continue
-                self.wire.dialect.learn_format(level, first)
+                self.transport.dialect.learn_format(level, first)
                 return reply
             assert first is not None
             raise first
 
-        return await self.fitted(messages, send)
+        return await self.send_fitting(messages, send)
 
-    async def _spoken(
+    async def _send_chat(
         self,
         messages: Sequence[Message],
         merged: bool,
         fields: dict[str, Any],
-        cost: Cost,
+        cost: RequestUsage,
         on_text: Callable[[str], None] | None,
-    ) -> Reply:
+    ) -> ChatCompletion:
         """The reply of a model that may reason first. Of one that is found to, an ask of which
         the reasoning has eaten up the tokens, or was cut by a stop string, is made again."""
         stops = fields.get("stop", ())
         while True:
-            known, speech = self._reasons, Speech(on_text, stops, begun=self._unopened)
-            body: dict[str, Any] = {"model": self.served.model, "messages": turns(messages, merged)}
-            body |= fields | self._extra(messages)
+            known, speech = (
+                self._reasons,
+                AnswerFilter(on_text, stops, begun=self._reasoning_unopened),
+            )
+            body: dict[str, Any] = {
+                "model": self.served.model,
+                "messages": to_chat_messages(messages, merged),
+            }
+            body |= fields | self._server_fields(messages)
             if known:
                 # The stop strings are for the answer; they must not cut the reasoning.
                 body.pop("stop", None)
-                body["max_tokens"] += REASONING_ROOM
+                body["max_tokens"] += REASONING_TOKENS
             if on_text is None:
-                raw = await self.wire.chat(body, cost)
+                raw = await self.transport.chat(body, cost)
             else:
-                raw = await self.wire.stream(body, cost, speech.feed)
+                raw = await self.transport.stream(body, cost, speech.feed)
                 speech.finish()
-            reply = read_reply(raw, begun=self._unopened)
-            if reply.reasoned:
+            reply = parse_chat_completion(raw, begun=self._reasoning_unopened)
+            if reply.has_reasoning:
                 self._learn_reasoning(reply)
-            usable = reply.text.strip() and not reply.hidden
-            if known or not reply.reasoned or usable or speech.told:
+            usable = reply.text.strip() and not reply.in_reasoning
+            if known or not reply.has_reasoning or usable or speech.has_output:
                 return reply
 
-    def _learn_reasoning(self, reply: Reply) -> None:
-        if not self.wire.name.settings.thinking:
-            self.warn(
+    def _learn_reasoning(self, reply: ChatCompletion) -> None:
+        if not self.transport.endpoint.settings.thinking:
+            self.warn_once(
                 "reasons before it answers although it is asked not to; the reasoning is taken "
                 "out, and costs tokens"
             )
         self._reasons = True
-        self._unopened |= reply.unopened
+        self._reasoning_unopened |= reply.unopened
 
-    def _sampling(self, ask: Generate) -> dict[str, Any]:
+    def _sampling_fields(self, ask: Generate) -> dict[str, Any]:
         """The fields that OpenAI's own protocol lacks, as this kind of server names them.
 
         Servers have defaults of their own for what is not sent, so known ones are told
         what is off too; others only what the ask wants."""
         penalty = ask.repetition_penalty
-        if penalty is None and self.served.small:
+        if penalty is None and self.served.is_small:
             penalty = 1.1  # what the local engine holds small models from looping with
         if self.served.kind == "llamacpp":
             extra: dict[str, Any] = {"top_k": ask.top_k, "min_p": ask.min_p}
@@ -222,11 +236,11 @@ class Asker:
             extra["min_p"] = ask.min_p
         return extra if penalty is None else extra | {"repetition_penalty": penalty}
 
-    def _extra(self, messages: Sequence[Message]) -> dict[str, Any]:
+    def _server_fields(self, messages: Sequence[Message]) -> dict[str, Any]:
         """What known servers need to be told about a chat: whether the model may reason
         first, and that a last message of the assistant is the beginning of its answer."""
-        thinking, kind = self.wire.name.settings.thinking, self.served.kind
-        if kind not in TEMPLATED:
+        thinking, kind = self.transport.endpoint.settings.thinking, self.served.kind
+        if kind not in TEMPLATE_SERVERS:
             asked = kind in ("ollama", "lmstudio") or self._reasons
             return {"reasoning_effort": "none"} if asked and not thinking else {}
         extra: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": thinking}}
@@ -236,38 +250,40 @@ class Asker:
         return extra
 
     def _completion(
-        self, ask: Generate, reply: Reply, dropped: tuple[str, ...], cost: Cost
+        self, ask: Generate, reply: ChatCompletion, dropped: tuple[str, ...], cost: RequestUsage
     ) -> Answer:
         text, begun = reply.text, bool(ask.messages) and ask.messages[-1].role == "assistant"
         if begun:
             # llama.cpp's answer repeats the beginning that it was given.
-            text = text.removeprefix(turns(ask.messages[-1:], False)[0]["content"])
+            text = text.removeprefix(to_chat_messages(ask.messages[-1:], False)[0]["content"])
         data, stopped = None, False
         if ask.schema is not None:
-            data, wrong = value_of(ask.schema, text)
+            data, wrong = parse_value(ask.schema, text)
             if wrong:
-                detail = f"{wrong}: {text[-80:]!r}" + ("; raise max_tokens" if reply.cut else "")
-                return Failed(reason="limit" if reply.cut else "schema", detail=detail)
+                detail = f"{wrong}: {text[-80:]!r}" + (
+                    "; raise max_tokens" if reply.truncated else ""
+                )
+                return Failed(reason="limit" if reply.truncated else "schema", detail=detail)
         else:
-            text, stopped = cut_at(text, ask.stop)
+            text, stopped = cut_at_stop(text, ask.stop)
             # Of a begun answer there may be nothing left to say.
-            whole = begun and not reply.reasoned and reply.finish == "stop"
+            whole = begun and not reply.has_reasoning and reply.finish_reason == "stop"
             if not text.strip() and not whole:
-                failed = _no_text(reply)
-                self.warn("gives no text to speak", failed.detail)
+                failed = _empty_reply(reply)
+                self.warn_once("gives no text to speak", failed.detail)
                 return failed
         # Where the server says what it stopped at: vLLM, SGLang.
-        at_stop = stopped or isinstance(reply.stopped_at, str)
+        at_stop = stopped or isinstance(reply.stop_string, str)
         return Completion(
             text=text,
             data=data,
             tokens_in=cost.tokens_in,
             tokens_out=cost.tokens_out,
-            stopped="stop" if at_stop else "limit" if reply.cut else "end",
+            stopped="stop" if at_stop else "limit" if reply.truncated else "end",
             dropped=dropped,
         )
 
-    async def fitted(
+    async def send_fitting(
         self,
         messages: Sequence[Message],
         send: Callable[[Sequence[Message], bool], Awaitable[T]],
@@ -280,56 +296,56 @@ class Asker:
         dropped: tuple[str, ...] = ()
         while True:
             try:
-                return await self._turned(messages, send), dropped
-            except TooLong as fault:
-                shorter, gone = shorten(messages, fault.share)
+                return await self._send_continued(messages, send), dropped
+            except PromptTooLong as fault:
+                shorter, gone = drop_parts(messages, fault.fitting_share)
                 if not gone:
                     raise
                 messages, dropped = shorter, dropped + gone
 
-    async def _turned(
+    async def _send_continued(
         self, messages: Sequence[Message], send: Callable[[Sequence[Message], bool], Awaitable[T]]
     ) -> T:
-        if self._unbegun:
-            messages = continued(messages)
+        if self._refuses_prefill:
+            messages = without_prefill(messages)
         try:
-            return await self._merging(messages, send)
-        except Refused as refused:
-            whole = continued(messages)
-            if whole == tuple(messages) or not refused.untaken:
+            return await self._send_merged(messages, send)
+        except RequestRejected as refused:
+            whole = without_prefill(messages)
+            if whole == tuple(messages) or not refused.is_adaptable:
                 raise
             try:
-                found = await self._merging(whole, send)
-            except Refused:
+                found = await self._send_merged(whole, send)
+            except RequestRejected:
                 raise refused from None
-            self._unbegun = True
+            self._refuses_prefill = True
             return found
 
-    async def _merging(
+    async def _send_merged(
         self, messages: Sequence[Message], send: Callable[[Sequence[Message], bool], Awaitable[T]]
     ) -> T:
-        if self._merged:
+        if self._merges_turns:
             return await send(messages, True)
         try:
             return await send(messages, False)
-        except Refused as refused:
-            same = turns(messages, True) == turns(messages, False)
-            if same or not refused.untaken:
+        except RequestRejected as refused:
+            same = to_chat_messages(messages, True) == to_chat_messages(messages, False)
+            if same or not refused.is_adaptable:
                 raise
             try:
                 found = await send(messages, True)
-            except Refused:
+            except RequestRejected:
                 raise refused from None
-            self._merged = True
+            self._merges_turns = True
             return found
 
 
-def _no_text(reply: Reply) -> Failed:
+def _empty_reply(reply: ChatCompletion) -> Failed:
     """The answer to an ask for text that got none."""
-    reason = "limit" if reply.cut else "empty"
-    if reply.reasoned:
+    reason = "limit" if reply.truncated else "empty"
+    if reply.has_reasoning:
         why = "the model reasoned and wrote no answer"
         remedy = "turn its reasoning off at the server, or take a model that answers at once"
         return Failed(reason=reason, detail=f"{why}; {remedy}")
-    told = f" (it ended by '{reply.finish}')" if reply.finish else ""
+    told = f" (it ended by '{reply.finish_reason}')" if reply.finish_reason else ""
     return Failed(reason=reason, detail=f"the server's answer holds no text{told}")

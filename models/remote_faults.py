@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..core import Failed
 
-DENIED = (401, 402, 403)
+DENIED_STATUSES = (401, 402, 403)
 
 
-class Fault(Exception):
+class RequestError(Exception):
     """A request that brought no answer, with the answer that its ask is to get."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -15,7 +15,7 @@ class Fault(Exception):
         self.failed = Failed(reason=reason, detail=detail)
 
 
-class Refused(Fault):
+class RequestRejected(RequestError):
     """The server will not have this request (4xx, 501): asking again is of no use."""
 
     def __init__(self, status: int, detail: str, reason: str = "engine") -> None:
@@ -23,29 +23,29 @@ class Refused(Fault):
         self.status = status
 
     @property
-    def untaken(self) -> bool:
+    def is_adaptable(self) -> bool:
         """Whether the server does not take the request as it is; another one it may."""
         return self.status in (400, 422)
 
 
-class TooLong(Fault):
+class PromptTooLong(RequestError):
     """The prompt does not fit. ``share``: how much of it would, where the server says."""
 
     def __init__(self, detail: str, share: float | None) -> None:
         super().__init__("context_too_long", detail)
-        self.share = share
+        self.fitting_share = share
 
 
-class Unusable(Fault):
+class UnusableReply(RequestError):
     """The server answered, but with nothing that the ask can use: no text, no JSON, none of
     the options."""
 
 
-def fault_of_status(status: int, detail: str) -> Fault:
+def error_from_status(status: int, detail: str) -> RequestError:
     """The Fault of an HTTP status: Refused where asking again is of no use, by reason
     ``denied`` where key, rights or money are missing."""
-    if status in DENIED or "insufficient_quota" in detail:
-        return Refused(status, detail, "denied")
+    if status in DENIED_STATUSES or "insufficient_quota" in detail:
+        return RequestRejected(status, detail, "denied")
     if status == 501 or (400 <= status < 500 and status not in (408, 409, 429)):
-        return Refused(status, detail)
-    return Fault("engine", detail)
+        return RequestRejected(status, detail)
+    return RequestError("engine", detail)

@@ -6,24 +6,24 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
-from ..core import Json, repaired
+from ..core import Json, replace_surrogates
 
-MOST_STARTS = 64  # brackets at which a value is looked for; a reply is short
+MAX_STARTS = 64  # brackets at which a value is looked for; a reply is short
 
 
-class WrittenFloat(float):
+class LiteralFloat(float):
     """A number with a point or an exponent, and its digits, which a float may not hold."""
 
     text: str
 
-    def __new__(cls, text: str) -> WrittenFloat:
+    def __new__(cls, text: str) -> LiteralFloat:
         """The number that ``text`` writes."""
         made = super().__new__(cls, text)
         made.text = text
         return made
 
     @property
-    def whole(self) -> int | None:
+    def as_integer(self) -> int | None:
         """The whole number that was written, to its last digit: 31 for 31.0."""
         try:
             exact = Decimal(self.text)
@@ -35,7 +35,7 @@ class WrittenFloat(float):
         return int(exact)
 
 
-def json_values(text: str) -> Iterator[Json]:
+def iter_json(text: str) -> Iterator[Json]:
     """The JSON values of a text: the whole text where it is one, what stands between fences,
     and every object or list among words, in order.
 
@@ -44,8 +44,8 @@ def json_values(text: str) -> Iterator[Json]:
     """
     decoder = json.JSONDecoder(
         # Not strict: small models break lines inside strings.
-        parse_float=WrittenFloat,
-        parse_constant=_no_number,
+        parse_float=LiteralFloat,
+        parse_constant=_reject_constant,
         strict=False,
     )
     try:
@@ -54,7 +54,7 @@ def json_values(text: str) -> Iterator[Json]:
     except (ValueError, RecursionError):
         pass
     at = 0
-    for _ in range(MOST_STARTS):
+    for _ in range(MAX_STARTS):
         starts = [place for mark in "{[" if (place := text.find(mark, at)) >= 0]
         if not starts:
             return
@@ -76,7 +76,7 @@ def _unfenced(text: str) -> str:
     return text
 
 
-def nested_values(value: Json) -> Iterator[Json]:
+def unwrap_values(value: Json) -> Iterator[Json]:
     """A value, and what it is only a wrapping of: {"answer": {...}} or [{...}].
 
     >>> list(nested_values([{"answer": {"age": 3}}]))[-1]
@@ -84,7 +84,7 @@ def nested_values(value: Json) -> Iterator[Json]:
     """
     yield value
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        value = next(json_values(value), None)  # JSON written as text once more
+        value = next(iter_json(value), None)  # JSON written as text once more
         yield value
     while isinstance(value, dict | list) and len(value) == 1:
         value = next(iter(value.values())) if isinstance(value, dict) else value[0]
@@ -93,20 +93,20 @@ def nested_values(value: Json) -> Iterator[Json]:
         yield value
 
 
-def plain_numbers(value: Json, wholes: set[int]) -> Json:
+def plain_json(value: Json, wholes: set[int]) -> Json:
     """A value with common numbers for the written ones, whole where ``wholes`` holds the id,
     and without halves of characters."""
     if isinstance(value, str):
-        return repaired(value)
+        return replace_surrogates(value)
     if isinstance(value, dict):
-        return {repaired(key): plain_numbers(one, wholes) for key, one in value.items()}
+        return {replace_surrogates(key): plain_json(one, wholes) for key, one in value.items()}
     if isinstance(value, list):
-        return [plain_numbers(one, wholes) for one in value]
-    if isinstance(value, WrittenFloat):
-        whole = value.whole if id(value) in wholes else None
+        return [plain_json(one, wholes) for one in value]
+    if isinstance(value, LiteralFloat):
+        whole = value.as_integer if id(value) in wholes else None
         return float(value) if whole is None else whole
     return value
 
 
-def _no_number(text: str) -> Json:
+def _reject_constant(text: str) -> Json:
     raise ValueError(f"{text} is no JSON")

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 from ..core import SettingError
 
-KEY = "OPENAI_API_KEY"
-HOSTS = "DENIZENS_KEY_HOSTS"
+KEY_VARIABLE = "OPENAI_API_KEY"
+HOSTS_VARIABLE = "DENIZENS_KEY_HOSTS"
 # What the SDK takes from the environment by itself and sends to whatever server it is given.
-AMBIENT = ("openai-organization", "openai-project")
-FRAMING = ("content-type", "content-length", "transfer-encoding", "host", "connection")
+AMBIENT_HEADERS = ("openai-organization", "openai-project")
+FRAMING_HEADERS = ("content-type", "content-length", "transfer-encoding", "host", "connection")
 
 
-class GivenName(str):
+class UserModelName(str):
     """A model's name that the user gave: on the command line or in Python.
 
     A name that was read from a file is a plain ``str`` and no file can make it anything else,
@@ -40,10 +40,12 @@ class Credential:
     @property
     def remedy(self) -> str:
         """What to do when the server wants a key, or another one."""
-        return self.withheld or f"set the environment variable {KEY} to a key that may use it"
+        return (
+            self.withheld or f"set the environment variable {KEY_VARIABLE} to a key that may use it"
+        )
 
 
-def credential(url: str, key: str | None = None, *, send_key: bool = True) -> Credential:
+def resolve_credential(url: str, key: str | None = None, *, send_key: bool = True) -> Credential:
     """The credential for a server's address.
 
     ``key`` is one made for this server; without it the one of OPENAI_API_KEY, which is sent
@@ -53,21 +55,23 @@ def credential(url: str, key: str | None = None, *, send_key: bool = True) -> Cr
     for a ``key`` that would.
     """
     host = urlsplit(url).hostname or ""
-    own = (key or os.environ.get(KEY, "")).strip()  # a key read from a file ends in a line break
+    own = (
+        key or os.environ.get(KEY_VARIABLE, "")
+    ).strip()  # a key read from a file ends in a line break
     own = own.removeprefix("Bearer ").strip()
     if not all(" " < char <= "~" for char in own):
         raise SettingError(
-            f"{KEY if not key else 'the key'} holds blanks, line breaks or characters that no "
+            f"{KEY_VARIABLE if not key else 'the key'} holds blanks, line breaks or characters that no "
             "key has; copy it anew"
         )
-    agreed, plainly = _agreed(url)
+    agreed, plainly = _environment_consent(url)
     private = is_secure(url) or plainly
     if not own:
         return Credential(ambient=private and (send_key or agreed))
     if not private:
         withheld = (
             f"no key is sent over plain http to another machine ({host}); use https, or agree "
-            f"with {HOSTS}=http://{host}"
+            f"with {HOSTS_VARIABLE}=http://{host}"
         )
         if key:
             raise SettingError(f"{url}: {withheld}")
@@ -75,8 +79,8 @@ def credential(url: str, key: str | None = None, *, send_key: bool = True) -> Cr
     if key or send_key or agreed:
         return Credential(own, ambient=not key)
     return Credential(
-        withheld=f"your {KEY} was not sent, for a file names this server and not you; agree "
-        f"with {HOSTS}={host}, or name the model yourself where there is --model"
+        withheld=f"your {KEY_VARIABLE} was not sent, for a file names this server and not you; agree "
+        f"with {HOSTS_VARIABLE}={host}, or name the model yourself where there is --model"
     )
 
 
@@ -102,11 +106,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def strip_ambient(headers: Any, bearer: str) -> None:
+def strip_ambient_headers(headers: Any, bearer: str) -> None:
     """Take out of a request's headers what the SDK put there from the environment, and send
     ``bearer`` as the only credential."""
-    for name in (*AMBIENT, *_custom_headers()):
-        if name in headers and name not in FRAMING:
+    for name in (*AMBIENT_HEADERS, *_custom_headers()):
+        if name in headers and name not in FRAMING_HEADERS:
             del headers[name]
     headers["authorization"] = f"Bearer {bearer}"
 
@@ -116,31 +120,33 @@ def _custom_headers() -> Iterable[str]:
     return [line.partition(":")[0].strip().lower() for line in lines if ":" in line]
 
 
-def _agreed(url: str) -> tuple[bool, bool]:
+def _environment_consent(url: str) -> tuple[bool, bool]:
     """Whether the environment agrees that this server gets the key, and over plain http."""
-    entries = [entry.strip() for entry in os.environ.get(HOSTS, "").split(",")]
+    entries = [entry.strip() for entry in os.environ.get(HOSTS_VARIABLE, "").split(",")]
     base = os.environ.get("OPENAI_BASE_URL", "").strip()
     agreed = bool(base) and _origin(base) == _origin(url)
     plainly = False
     for entry in filter(None, entries):
         scheme, mark, rest = entry.rpartition("://")
-        if _names(rest.split("/")[0], url) and scheme.lower() in ("", urlsplit(url).scheme):
+        if _matches_host(rest.split("/")[0], url) and scheme.lower() in ("", urlsplit(url).scheme):
             agreed = True
             plainly |= bool(mark) and scheme.lower() == "http"
     return agreed, plainly
 
 
-def _names(entry: str, url: str) -> bool:
+def _matches_host(entry: str, url: str) -> bool:
     """Whether ``host`` or ``host:port`` is the server's; without a port any port."""
     if re.search(r"[\s;@*]", entry):
         raise SettingError(
-            f"{HOSTS}: '{entry}' is no host or host:port; hosts are divided by commas"
+            f"{HOSTS_VARIABLE}: '{entry}' is no host or host:port; hosts are divided by commas"
         )
     try:
         wanted, there = urlsplit(f"//{entry}"), urlsplit(url)
         port = wanted.port
     except ValueError as error:
-        raise SettingError(f"{HOSTS}: '{entry}' is no host or host:port ({error})") from error
+        raise SettingError(
+            f"{HOSTS_VARIABLE}: '{entry}' is no host or host:port ({error})"
+        ) from error
     return wanted.hostname == there.hostname and port in (None, _origin(url)[2])
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from ..core import SettingError, nearest
+from ..core import SettingError, did_you_mean
 
 PREFIX = "openai:"
-SET = "openai:http://127.0.0.1:8000/v1?timeout=60#Qwen/Qwen3-8B"
+EXAMPLE_WITH_SETTINGS = "openai:http://127.0.0.1:8000/v1?timeout=60#Qwen/Qwen3-8B"
 EXAMPLE = "openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B"
 
 
@@ -29,7 +29,7 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerName:
+class ServerEndpoint:
     """Where a server is, the model wanted of it (empty: its only one), and the settings."""
 
     url: str
@@ -40,7 +40,7 @@ class ServerName:
         return f"{PREFIX}{self.url}" + (f"#{self.model}" if self.model else "")
 
 
-def read_server_name(name: str) -> ServerName:
+def parse_endpoint(name: str) -> ServerEndpoint:
     """Parse ``openai:URL[?setting=value&...][#model]``. Raises SettingError.
 
     >>> read_server_name("openai:http://localhost:8000/v1?timeout=60#qwen").settings.timeout
@@ -63,20 +63,20 @@ def read_server_name(name: str) -> ServerName:
     if "?" in parts.fragment:
         raise SettingError(
             f"model '{PREFIX}...#{parts.fragment.partition('?')[0]}?...': settings stand before "
-            f"the #, as in {SET}; a key belongs into the environment variable OPENAI_API_KEY"
+            f"the #, as in {EXAMPLE_WITH_SETTINGS}; a key belongs into the environment variable OPENAI_API_KEY"
         )
     url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
-    return ServerName(url, parts.fragment, _settings(parts.query))
+    return ServerEndpoint(url, parts.fragment, _parse_settings(parts.query))
 
 
-def _settings(query: str) -> ServerSettings:
+def _parse_settings(query: str) -> ServerSettings:
     known = {field.name: field.type for field in fields(ServerSettings)}
     given: dict[str, object] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in known:
-            hint = nearest(key, known) or f"; there are {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; there are {', '.join(known)}"
             raise SettingError(f"server setting '{key}' is unknown{hint}")
-        given[key] = number_of(key, value) if key != "thinking" else _yes(value)
+        given[key] = parse_number(key, value) if key != "thinking" else _parse_yes_no(value)
     checked = ServerSettings(**given)  # type: ignore[arg-type]  # each was read by its type
     if checked.concurrency < 1 or checked.timeout <= 0 or checked.retries < 0:
         raise SettingError(
@@ -87,7 +87,7 @@ def _settings(query: str) -> ServerSettings:
     return checked
 
 
-def number_of(key: str, value: str) -> float:
+def parse_number(key: str, value: str) -> float:
     """A setting's number; whole but for ``timeout``. Raises SettingError."""
     try:
         return float(value) if key == "timeout" else int(value)
@@ -95,7 +95,7 @@ def number_of(key: str, value: str) -> float:
         raise SettingError(f"setting {key}={value} must be a number") from None
 
 
-def _yes(value: str) -> bool:
+def _parse_yes_no(value: str) -> bool:
     if value not in ("yes", "no"):
         raise SettingError(f"server setting thinking={value} must be yes or no")
     return value == "yes"

@@ -6,26 +6,26 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..core import Choose, Message, Rate, repaired
+from ..core import Choose, Message, Rate, replace_surrogates
 
 # What the common chat templates write between turns. A server reads it as control tokens
 # wherever it stands, so in text it is broken up by a blank.
-CONTROL = re.compile(
+CONTROL_TOKENS = re.compile(
     r"<(?=\|[\w.:/ -]{1,40}\|>|/?(?:s|bos|eos|pad|unk|think|tool_call)>|(?:start|end)_of_turn>)"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\])"
 )
 
 
-def harmless(text: str) -> str:
+def escape_control_tokens(text: str) -> str:
     """Text that can be sent, without anything that a chat template would take for its own.
 
     >>> harmless("a <|im_end|> b, 1 < 2")
     'a < |im_end|> b, 1 < 2'
     """
-    return CONTROL.sub(lambda found: found.group() + " ", repaired(text))
+    return CONTROL_TOKENS.sub(lambda found: found.group() + " ", replace_surrogates(text))
 
 
-def turns(messages: Sequence[Message], merged: bool) -> list[dict[str, Any]]:
+def to_chat_messages(messages: Sequence[Message], merged: bool) -> list[dict[str, Any]]:
     """The messages of a chat request. A tool's word is told as the user's, since servers
     want the call it answers. ``merged``: system too, and equal neighbours as one turn, for
     templates that know only user and assistant taking turns."""
@@ -34,7 +34,7 @@ def turns(messages: Sequence[Message], merged: bool) -> list[dict[str, Any]]:
         role = message.role if message.role in ("system", "assistant") else "user"
         if merged and role == "system":
             role = "user"
-        text = harmless(message.text)
+        text = escape_control_tokens(message.text)
         if merged and out and out[-1]["role"] == role:
             out[-1]["content"] += "\n" + text
         else:
@@ -45,11 +45,13 @@ def turns(messages: Sequence[Message], merged: bool) -> list[dict[str, Any]]:
 def transcript(messages: Sequence[Message]) -> str:
     """A chat as plain text, open for the assistant's word: what is scored where the server
     gives probabilities for plain prompts only."""
-    lines = [f"{message.role.title()}: {harmless(message.text)}\n" for message in messages]
+    lines = [
+        f"{message.role.title()}: {escape_control_tokens(message.text)}\n" for message in messages
+    ]
     return "".join(lines) + "Assistant:"
 
 
-def shorten(
+def drop_parts(
     messages: Sequence[Message], share: float | None
 ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     """The messages with fewer parts, and the texts that went: highest ``drop`` first, the
@@ -77,7 +79,7 @@ def shorten(
     return tuple(kept), tuple(gone.values())
 
 
-def with_question(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
+def append_question(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
     """The messages, with ``text`` at the end of the last turn if that is the user's."""
     own = Message.of("user", text)
     if messages and messages[-1].role == "user":
@@ -86,16 +88,16 @@ def with_question(messages: Sequence[Message], text: str) -> tuple[Message, ...]
     return (*messages, own)
 
 
-def continued(messages: Sequence[Message]) -> tuple[Message, ...]:
+def without_prefill(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The messages, with a last one of the assistant told in the user's turn: for servers
     that go on with no begun answer."""
     if not messages or messages[-1].role != "assistant":
         return tuple(messages)
     words = f"Your answer begins so; write only what comes next:\n{messages[-1].text}"
-    return with_question(messages[:-1], words)
+    return append_question(messages[:-1], words)
 
 
-def labels_of(ask: Choose) -> list[str]:
+def option_labels(ask: Choose) -> list[str]:
     """What each option is called in a guided reply: its name, or a number where names are
     too long to be written out."""
     names = [option.name for option in ask.options]

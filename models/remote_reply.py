@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..core import repaired
-from .remote_faults import Fault, Unusable
+from ..core import replace_surrogates
+from .remote_faults import RequestError, UnusableReply
 
 # What models write around their reasoning where the server does not take it out. Any closing
 # mark ends what any opening mark began, since fine-tuned models mix them.
 _NAMES = ("think", "thinking", "thought", "reasoning", "seed:think", "mm:think")
-OPENINGS = (
+REASONING_OPENINGS = (
     *(f"<{name}>" for name in _NAMES),
     "[think]",
     "◁think▷",
@@ -23,7 +23,7 @@ OPENINGS = (
     "<|start_thinking|>",
     "<unused94>thought",
 )
-CLOSINGS = (
+REASONING_CLOSINGS = (
     *(f"</{name}>" for name in _NAMES),
     "[/think]",
     "◁/think▷",
@@ -35,26 +35,41 @@ CLOSINGS = (
 )
 # What ends or begins a turn in chat templates, where a server lets it through. Behind the end of
 # an answer, or at the beginning of another turn, nothing is the answer's any more.
-ENDS = (
+TURN_ENDS = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>"),
     *("<|return|>", "<end_of_turn>", "<｜end▁of▁sentence｜>", "<|end_response|>"),
     *("<|end_of_turn_token|>", "<|end_of_solution|>"),
 )
-STARTS = (
+TURN_STARTS = (
     *("<|im_start|>assistant", "<|im_start|>", "<start_of_turn>model", "<start_of_turn>"),
     *("<|start_header_id|>assistant<|end_header_id|>", "<|start_header_id|>", "<|begin_of_text|>"),
     *("<|start_response|>", "<|begin_of_solution|>", "<|start|>assistant"),
 )
-LAST = ("</s>", "</answer>", "<eos>")  # left out at the very end alone, for they have other uses
-LEADING = ("<answer>",)  # and this at the very beginning
-_ALL = sorted((*OPENINGS, *CLOSINGS, *ENDS, *STARTS, *LEADING), key=len, reverse=True)
-_MARK = re.compile("|".join(map(re.escape, _ALL)), re.IGNORECASE)
-_FIRST = re.compile(f"[{re.escape(''.join({mark[0] for mark in _ALL}))}]")
-_LONGEST = max(map(len, _ALL))
-CUT = ("length", "max_tokens", "model_length", "max_length", "max_output_tokens")
-WITHHELD = ("content_filter", "refusal", "safety", "prohibited_content", "recitation", "blocklist")
+TRAILING_MARKS = (
+    "</s>",
+    "</answer>",
+    "<eos>",
+)  # left out at the very end alone, for they have other uses
+LEADING_MARKS = ("<answer>",)  # and this at the very beginning
+_ALL_MARKS = sorted(
+    (*REASONING_OPENINGS, *REASONING_CLOSINGS, *TURN_ENDS, *TURN_STARTS, *LEADING_MARKS),
+    key=len,
+    reverse=True,
+)
+_MARK = re.compile("|".join(map(re.escape, _ALL_MARKS)), re.IGNORECASE)
+_FIRST_CHARACTERS = re.compile(f"[{re.escape(''.join({mark[0] for mark in _ALL_MARKS}))}]")
+_LONGEST = max(map(len, _ALL_MARKS))
+LENGTH_REASONS = ("length", "max_tokens", "model_length", "max_length", "max_output_tokens")
+FILTER_REASONS = (
+    "content_filter",
+    "refusal",
+    "safety",
+    "prohibited_content",
+    "recitation",
+    "blocklist",
+)
 _QUOTES = "`\"'“‘«"
-_REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 
 
 class ReasoningFilter:
@@ -74,13 +89,13 @@ class ReasoningFilter:
     """
 
     def __init__(self, *, begun: bool = False) -> None:
-        self.reasoned = begun
-        self.hidden = begun
+        self.has_reasoning = begun
+        self.in_reasoning = begun
         self.unopened = False
-        self.over = False
-        self._said = False  # whether the answer has any text so far
-        self._done: list[str] = []  # the answer up to the last reasoning
-        self._since: list[str] = []  # and after it
+        self.ended = False
+        self._has_text = False  # whether the answer has any text so far
+        self._earlier: list[str] = []  # the answer up to the last reasoning
+        self._recent: list[str] = []  # and after it
         self._buffer = ""
         self._before = ""
         self._at_seam = begun
@@ -88,7 +103,7 @@ class ReasoningFilter:
     @property
     def text(self) -> str:
         """The answer as far as it is known."""
-        return "".join((*self._done, *self._since))
+        return "".join((*self._earlier, *self._recent))
 
     def feed(self, piece: str) -> str:
         """Take a piece of text in; what of it belongs to the answer."""
@@ -97,11 +112,11 @@ class ReasoningFilter:
             if len(whole) - mark.start() < _LONGEST and _may_grow(whole[mark.start() :]):
                 break
             before = whole[mark.start() - 1] if mark.start() else self._before
-            if self.hidden or not before or before not in _QUOTES:
-                shown.append(self._pass(whole[at : mark.start()]))
-                at = mark.end() if self._met(mark.group().lower()) else mark.start()
-        end = len(whole) - _held(whole, at)
-        shown.append(self._pass(whole[at:end]))
+            if self.in_reasoning or not before or before not in _QUOTES:
+                shown.append(self._emit(whole[at : mark.start()]))
+                at = mark.end() if self._handle_mark(mark.group().lower()) else mark.start()
+        end = len(whole) - _held_back(whole, at)
+        shown.append(self._emit(whole[at:end]))
         self._buffer = whole[end:]
         self._before = whole[end - 1] if end else self._before
         return "".join(shown)
@@ -110,104 +125,104 @@ class ReasoningFilter:
         """The text is over; what was held back for it might have become a mark."""
         rest, self._buffer = self._buffer, ""
         lower = rest.strip().lower()
-        if (mark := _MARK.match(rest)) and self._met(mark.group().lower()):
-            return self._pass(rest[mark.end() :])
-        ending = next((mark for mark in LAST if lower.endswith(mark)), "")
-        return self._pass(rest.rstrip()[: -len(ending)] if ending else rest)
+        if (mark := _MARK.match(rest)) and self._handle_mark(mark.group().lower()):
+            return self._emit(rest[mark.end() :])
+        ending = next((mark for mark in TRAILING_MARKS if lower.endswith(mark)), "")
+        return self._emit(rest.rstrip()[: -len(ending)] if ending else rest)
 
-    def _met(self, mark: str) -> bool:
+    def _handle_mark(self, mark: str) -> bool:
         """Take a mark in; whether it is none of the answer's text."""
-        if mark in OPENINGS or mark in CLOSINGS:
-            self._turn(mark in CLOSINGS)
-        elif not self.hidden:
-            if mark in LEADING:
-                return not self._said
-            self.over = self.over or self._said or mark in ENDS
+        if mark in REASONING_OPENINGS or mark in REASONING_CLOSINGS:
+            self._switch(mark in REASONING_CLOSINGS)
+        elif not self.in_reasoning:
+            if mark in LEADING_MARKS:
+                return not self._has_text
+            self.ended = self.ended or self._has_text or mark in TURN_ENDS
             self._at_seam = True
         return True
 
-    def _turn(self, closing: bool) -> None:
-        if closing and not self.hidden:
-            self._since, self.unopened = [], True
-            self._said = bool(self._done)
-        self.reasoned = self._at_seam = True
-        self.hidden, self.over = not closing, False
-        self._done += filter(None, self._since)
-        self._since = []
+    def _switch(self, closing: bool) -> None:
+        if closing and not self.in_reasoning:
+            self._recent, self.unopened = [], True
+            self._has_text = bool(self._earlier)
+        self.has_reasoning = self._at_seam = True
+        self.in_reasoning, self.ended = not closing, False
+        self._earlier += filter(None, self._recent)
+        self._recent = []
 
-    def _pass(self, taken: str) -> str:
+    def _emit(self, taken: str) -> str:
         """Take text without marks; what of it is shown."""
-        if self.hidden or self.over:
+        if self.in_reasoning or self.ended:
             return ""
-        if self._at_seam and (not self._done or self._done[-1][-1].isspace()):
+        if self._at_seam and (not self._earlier or self._earlier[-1][-1].isspace()):
             taken = taken.lstrip()
         self._at_seam = self._at_seam and not taken
-        self._said = self._said or bool(taken.strip())
-        self._since.append(taken)
+        self._has_text = self._has_text or bool(taken.strip())
+        self._recent.append(taken)
         return taken
 
 
 def _may_grow(text: str) -> bool:
     """Whether a text that begins with a mark may become a longer one."""
     lower = text.lower()
-    return any(len(mark) > len(lower) and mark.startswith(lower) for mark in _ALL)
+    return any(len(mark) > len(lower) and mark.startswith(lower) for mark in _ALL_MARKS)
 
 
-def _held(text: str, start: int) -> int:
+def _held_back(text: str, start: int) -> int:
     """How many of the last characters, from ``start`` on, may be the beginning of a mark."""
     first = max(start, len(text) - _LONGEST)
-    for place in (found.start() + first for found in _FIRST.finditer(text[first:])):
+    for place in (found.start() + first for found in _FIRST_CHARACTERS.finditer(text[first:])):
         end = text[place:].lower().rstrip()
-        if any(mark.startswith(end) for mark in (*_ALL, *LAST)):
+        if any(mark.startswith(end) for mark in (*_ALL_MARKS, *TRAILING_MARKS)):
             return len(text) - place
     return 0
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ChatCompletion:
     """A chat completion as it was read. ``finish`` is why it ended, in the server's word
     (empty: not told); ``stopped_at`` the stop string, where the server tells it; ``choice``
     the JSON it was read from. ``reasoned``: there was reasoning, ``hidden``: it ended amid it,
     ``unopened``: nothing marked where it began."""
 
     text: str
-    reasoned: bool
-    hidden: bool
+    has_reasoning: bool
+    in_reasoning: bool
     unopened: bool
-    finish: str
-    stopped_at: object
+    finish_reason: str
+    stop_string: object
     choice: dict[str, Any]
 
     @property
-    def cut(self) -> bool:
+    def truncated(self) -> bool:
         """Whether it ended at the limit of tokens."""
-        return self.finish in CUT
+        return self.finish_reason in LENGTH_REASONS
 
 
-def read_reply(reply: dict[str, Any], *, begun: bool = False) -> Reply:
+def parse_chat_completion(reply: dict[str, Any], *, begun: bool = False) -> ChatCompletion:
     """The first choice of a chat completion. Raises Fault when it has none, was refused or
     withheld."""
     choice = first_choice(reply)
-    message = message_of(choice)
+    message = message_of_choice(choice)
     finish = str(choice.get("finish_reason") or "").lower()
     written, reasoned = message_text(message)
-    written = repaired(written)
-    if finish in WITHHELD:
-        raise Unusable("refused", f"the server withheld its answer ({finish})")
+    written = replace_surrogates(written)
+    if finish in FILTER_REASONS:
+        raise UnusableReply("refused", f"the server withheld its answer ({finish})")
     if finish in ("error", "abort", "aborted", "cancelled"):
         why = str(choice.get("error") or finish)[:200]
-        raise Fault("engine", f"the server broke off its answer: {why}")
+        raise RequestError("engine", f"the server broke off its answer: {why}")
     if (refusal := message.get("refusal")) and not written.strip():
-        raise Unusable("refused", f"the model refuses to answer: {str(refusal)[:200]}")
-    ended = any(mark in written.lower() for mark in CLOSINGS)
-    reading = ReasoningFilter(begun=begun and (ended or finish in CUT))
+        raise UnusableReply("refused", f"the model refuses to answer: {str(refusal)[:200]}")
+    ended = any(mark in written.lower() for mark in REASONING_CLOSINGS)
+    reading = ReasoningFilter(begun=begun and (ended or finish in LENGTH_REASONS))
     reading.feed(written)
     reading.finish()
     stopped_at = choice.get("stop_reason") or choice.get("matched_stop")
-    reasoned |= reading.reasoned
-    finish = "stop" if reading.over else finish
-    return Reply(
-        reading.text, reasoned, reading.hidden, reading.unopened, finish, stopped_at, choice
+    reasoned |= reading.has_reasoning
+    finish = "stop" if reading.ended else finish
+    return ChatCompletion(
+        reading.text, reasoned, reading.in_reasoning, reading.unopened, finish, stopped_at, choice
     )
 
 
@@ -217,10 +232,10 @@ def first_choice(reply: dict[str, Any]) -> dict[str, Any]:
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         found: dict[str, Any] = choices[0]
         return found
-    raise Unusable("empty", f"the server's reply has no choices: {str(reply)[:200]}")
+    raise UnusableReply("empty", f"the server's reply has no choices: {str(reply)[:200]}")
 
 
-def message_of(choice: dict[str, Any]) -> dict[str, Any]:
+def message_of_choice(choice: dict[str, Any]) -> dict[str, Any]:
     """A choice's message; of a plain completion its text as one."""
     message = choice.get("message")
     return message if isinstance(message, dict) else {"content": choice.get("text")}
@@ -236,7 +251,7 @@ def message_text(message: dict[str, Any]) -> tuple[str, bool]:
     """The text of a message or of a stream's delta, and whether the server tells reasoning
     beside it."""
     text, reasoned = content_text(message.get("content"))
-    return text, reasoned or any(message.get(name) for name in _REASONING)
+    return text, reasoned or any(message.get(name) for name in _REASONING_FIELDS)
 
 
 def content_text(content: object) -> tuple[str, bool]:

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import Any
 
 from ..core import Json
-from .remote_json import json_values, nested_values, plain_numbers
+from .remote_json import iter_json, plain_json, unwrap_values
 
 
-def json_format(schema: Json, way: str = "json_schema") -> dict[str, Any]:
+def response_format(schema: Json, way: str = "json_schema") -> dict[str, Any]:
     """The fields that ask for JSON of a schema: bound to it, as any object, or not at all."""
     if way == "json_object":
         return {"response_format": {"type": way}}
@@ -21,13 +21,13 @@ def json_format(schema: Json, way: str = "json_schema") -> dict[str, Any]:
     return {"response_format": {"type": way, "json_schema": named}}
 
 
-def schema_request(schema: Json) -> str:
+def schema_instruction(schema: Json) -> str:
     """The words that ask for JSON of a schema where the server cannot bind a reply to it."""
     written = json.dumps(schema, ensure_ascii=False)
     return f"Answer with JSON only, without any other word, by this JSON Schema:\n{written}"
 
 
-def schema_fault(schema: Json) -> str:
+def schema_problem(schema: Json) -> str:
     """What is wrong with a JSON schema itself, empty when nothing is."""
     if not isinstance(schema, dict):
         return f"a schema must be an object, not {type(schema).__name__}"
@@ -39,16 +39,16 @@ def schema_fault(schema: Json) -> str:
     return ""
 
 
-def value_of(schema: Json, text: str) -> tuple[Json, str]:
+def parse_value(schema: Json, text: str) -> tuple[Json, str]:
     """The value in ``text`` that fits a schema, and why there is none (empty when there is).
 
     The value may stand among words, in fences or wrapped in another. Where several fit that
     are not equal, none is taken: which one is meant, nobody knows."""
-    fitted = _checker(schema)
+    fitted = _validator(schema)
     fitting: list[Json] = []
     wrong = ""
-    for value in json_values(text):
-        for one in nested_values(value):
+    for value in iter_json(text):
+        for one in unwrap_values(value):
             found, fault = fitted(one)
             if not fault:
                 fitting += [found] if found not in fitting else []
@@ -61,7 +61,7 @@ def value_of(schema: Json, text: str) -> tuple[Json, str]:
     return None, wrong or "the reply is no complete JSON"
 
 
-def _checker(schema: Json) -> Callable[[Json], tuple[Json, str]]:
+def _validator(schema: Json) -> Callable[[Json], tuple[Json, str]]:
     """What gives a value with its numbers as the schema types them, and why it does not fit."""
     library: Any = import_module("jsonschema")
     referencing: Any = import_module("referencing")
@@ -89,6 +89,6 @@ def _checker(schema: Json) -> Callable[[Json], tuple[Json, str]]:
             return None, "the reply is nested too deeply to be checked"
         if wrong is not None:
             return None, f"the reply does not fit the schema ({wrong.json_path}: {wrong.message})"
-        return plain_numbers(value, wholes), ""
+        return plain_json(value, wholes), ""
 
     return fitted

@@ -10,15 +10,15 @@ from hashlib import blake2b
 from math import exp, fsum, inf, isnan
 from typing import Any, TypeAlias, TypeVar
 
-from ..core import Choice, Choose, Failed, Json, mentions, normalize, same_name
-from .remote_json import WrittenFloat, json_values, nested_values
+from ..core import Choice, Choose, Failed, Json, name_matcher, normalize, same_name
+from .remote_json import LiteralFloat, iter_json, unwrap_values
 
 T = TypeVar("T")
-Told: TypeAlias = "tuple[str, float]"
+TokenLogprob: TypeAlias = "tuple[str, float]"
 """A token's text and its log-probability."""
 
 
-def refusal(ask: Choose) -> Failed | None:
+def invalid_choose(ask: Choose) -> Failed | None:
     """Why a Choose cannot be answered by any engine, or None."""
     names = [option.name for option in ask.options]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -41,16 +41,16 @@ def softmax(scores: Sequence[float], sharpness: float = 1.0) -> list[float]:
     [0.5, 0.5]
     """
     top = max(scores)
-    return shares([exp(sharpness * (score - top)) for score in scores])
+    return normalized([exp(sharpness * (score - top)) for score in scores])
 
 
-def shares(weights: Sequence[float]) -> list[float]:
+def normalized(weights: Sequence[float]) -> list[float]:
     """Weights divided by their sum; fsum, for options may come in any order."""
     total = fsum(weights)
     return [weight / total for weight in weights]
 
 
-def chosen(ask: Choose, spread: Sequence[float], tokens_in: int) -> Choice:
+def sample_choice(ask: Choose, spread: Sequence[float], tokens_in: int) -> Choice:
     """The likeliest option, of equals the first by name; above temperature 0 one is drawn."""
     order = sorted(range(len(spread)), key=lambda i: (-spread[i], ask.options[i].name))
     index = order[0]
@@ -71,7 +71,7 @@ def _uniform(seed: int) -> float:
     return (int.from_bytes(noise) >> 11) / 2**53
 
 
-def tail(told: Sequence[Told], target: str) -> list[float]:
+def suffix_logprobs(told: Sequence[TokenLogprob], target: str) -> list[float]:
     """Log-probabilities of the tokens of a prompt that make up its end, ``target``.
 
     Counted from the end: in front stand tokens that no text shows. A token across the
@@ -90,7 +90,7 @@ def tail(told: Sequence[Told], target: str) -> list[float]:
     return scores[::-1]
 
 
-def echoed(choice: dict[str, Any], prompt_tokens: int) -> list[Told]:
+def echo_logprobs(choice: dict[str, Any], prompt_tokens: int) -> list[TokenLogprob]:
     """The prompt's tokens in the old completions form: ``echo`` with ``logprobs``."""
     told = choice.get("logprobs")
     told = told if isinstance(told, dict) else {}
@@ -100,9 +100,9 @@ def echoed(choice: dict[str, Any], prompt_tokens: int) -> list[Told]:
     return [(str(text), float(score)) for text, score in pairs if score is not None]
 
 
-def prompt_logprobs(choice: dict[str, Any]) -> list[Told]:
+def prompt_logprobs(choice: dict[str, Any]) -> list[TokenLogprob]:
     """The prompt's tokens in vLLM's form: one table of candidates each, its own first."""
-    told: list[Told] = []
+    told: list[TokenLogprob] = []
     for table in choice.get("prompt_logprobs") or []:
         if table:
             own = next(iter(table.values()))
@@ -111,27 +111,29 @@ def prompt_logprobs(choice: dict[str, Any]) -> list[Told]:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TokenStep:
     """A written token, and the log-probabilities of the candidates for its place."""
 
     token: str
-    candidates: tuple[Told, ...]
+    candidates: tuple[TokenLogprob, ...]
 
 
-def steps_of(choice: dict[str, Any]) -> list[Step]:
+def parse_steps(choice: dict[str, Any]) -> list[TokenStep]:
     """The written tokens of a chat completion, empty when the server tells none."""
     told = choice.get("logprobs")
     content = told.get("content") if isinstance(told, dict) else None
-    steps: list[Step] = []
+    steps: list[TokenStep] = []
     for one in content if isinstance(content, list) else []:
-        if not _is_told(one.get("logprob")):
+        if not _is_logprob(one.get("logprob")):
             return []
-        own, *others = [_told(token) for token in (one, *(one.get("top_logprobs") or []))]
-        steps.append(Step(own[0], tuple({own: None, **dict.fromkeys(others)})))
+        own, *others = [
+            _parse_candidate(token) for token in (one, *(one.get("top_logprobs") or []))
+        ]
+        steps.append(TokenStep(own[0], tuple({own: None, **dict.fromkeys(others)})))
     return steps
 
 
-def _is_told(score: object) -> bool:
+def _is_logprob(score: object) -> bool:
     """Whether a written token's log-probability is one: servers that know none send null, NaN,
     -9999 or a probability.
 
@@ -141,13 +143,13 @@ def _is_told(score: object) -> bool:
     return isinstance(score, int | float) and -1000 < score < 1e-3
 
 
-def _told(token: dict[str, Any]) -> Told:
+def _parse_candidate(token: dict[str, Any]) -> TokenLogprob:
     score = token.get("logprob")
     number = -inf if score is None else float(score)
     return str(token.get("token") or ""), -inf if isnan(number) else min(number, 0.0)
 
 
-def read(reader: Callable[[dict[str, Any]], list[T]], choice: dict[str, Any]) -> list[T]:
+def read_leniently(reader: Callable[[dict[str, Any]], list[T]], choice: dict[str, Any]) -> list[T]:
     """What a reader of probabilities finds in a choice; nothing where they have another form
     than servers are known to send, so that no reply can end a run."""
     try:
@@ -177,40 +179,40 @@ def guided_label(field: str, text: str, labels: Sequence[str]) -> int | None:
     """
     found = {
         place
-        for value in json_values(text)
-        for one in nested_values(value)
-        if (place := _place(_chosen(field, one), labels)) is not None
+        for value in iter_json(text)
+        for one in unwrap_values(value)
+        if (place := _label_index(_chosen_value(field, one), labels)) is not None
     }
     if not found:
-        alone = _place(re.sub(rf"^\s*{field}\s*[:=]", "", text, flags=re.IGNORECASE), labels)
-        found = {alone} if alone is not None else _named(text, labels)
+        alone = _label_index(re.sub(rf"^\s*{field}\s*[:=]", "", text, flags=re.IGNORECASE), labels)
+        found = {alone} if alone is not None else _mentioned_labels(text, labels)
     return found.pop() if len(found) == 1 else None
 
 
-def _named(text: str, labels: Sequence[str]) -> set[int]:
+def _mentioned_labels(text: str, labels: Sequence[str]) -> set[int]:
     """The labels that a sentence names; of labels within each other the longest."""
     body = normalize(text)
     places = sorted(range(len(labels)), key=lambda place: -len(labels[place]))
     found: set[int] = set()
     for place in places:
-        if mentions(labels[place])(body):
+        if name_matcher(labels[place])(body):
             found.add(place)
             body = body.replace(normalize(labels[place]), "\n")
     return found
 
 
-def _chosen(field: str, value: Json) -> Json:
+def _chosen_value(field: str, value: Json) -> Json:
     """What a JSON value chose: the field's value, that of the only field, or itself."""
     if not isinstance(value, dict):
         return value
     return value.get(field, next(iter(value.values())) if len(value) == 1 else None)
 
 
-def _place(said: Json, labels: Sequence[str]) -> int | None:
+def _label_index(said: Json, labels: Sequence[str]) -> int | None:
     """The place of a label in whatever form it was said: as a number, in other case, in
     quotes or with a full stop."""
-    if isinstance(said, WrittenFloat):
-        said = said.whole
+    if isinstance(said, LiteralFloat):
+        said = said.as_integer
     if isinstance(said, int) and not isinstance(said, bool):
         said = str(said)
     if not isinstance(said, str):
@@ -222,8 +224,8 @@ def _place(said: Json, labels: Sequence[str]) -> int | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def guided_spread(
-    field: str, text: str, steps: Sequence[Step], labels: Sequence[str]
+def guided_probabilities(
+    field: str, text: str, steps: Sequence[TokenStep], labels: Sequence[str]
 ) -> list[float]:
     """How likely each label was where a guided reply was written, summing to 1.
 
@@ -244,25 +246,27 @@ def guided_spread(
         branches = _branches(whole, alive, done, step)
         if not branches or len(alive) == 1:
             break
-        staying = [i for i in alive if _goes_on(whole[i], done + step.token)]
+        staying = [i for i in alive if _is_prefix(whole[i], done + step.token)]
         for label, share in branches.items():
             if label not in staying:
                 weights[label] += mass * share
         mass *= fsum(branches[i] for i in staying)
         alive, done = staying, done + step.token
-    if not steps or not alive or written is None or not _goes_on(whole[written], told):
+    if not steps or not alive or written is None or not _is_prefix(whole[written], told):
         # None, or not of this text: of one that was fenced, spaced or escaped otherwise.
         return [float(i == written) for i in range(len(labels))]
     for i in alive:
         weights[i] += mass / len(alive)
-    return shares(weights)
+    return normalized(weights)
 
 
-def _branches(whole: Sequence[str], alive: list[int], done: str, step: Step) -> dict[int, float]:
+def _branches(
+    whole: Sequence[str], alive: list[int], done: str, step: TokenStep
+) -> dict[int, float]:
     """Each living label's share of this token's candidates; sums to 1."""
     found = dict.fromkeys(alive, 0.0)
     for token, score in step.candidates:
-        led = [i for i in alive if token and _goes_on(whole[i], done + token)]
+        led = [i for i in alive if token and _is_prefix(whole[i], done + token)]
         for i in led:
             found[i] += exp(score) / len(led)
     rest = [i for i in alive if found[i] == 0.0]
@@ -276,6 +280,6 @@ def _branches(whole: Sequence[str], alive: list[int], done: str, step: Step) -> 
     return {i: weight / total for i, weight in found.items()}
 
 
-def _goes_on(whole: str, written: str) -> bool:
+def _is_prefix(whole: str, written: str) -> bool:
     """Whether one is the beginning of the other: a token may reach past the last quote."""
     return whole.startswith(written) or written.startswith(whole)

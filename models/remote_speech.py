@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from .remote_reply import ReasoningFilter
 
 
-class Speech:
+class AnswerFilter:
     """Tells ``on_text`` what of a stream's text belongs to the answer, as soon as that is sure.
 
     ``told`` says whether anything was told. ``begun``: the text begins amid reasoning.
@@ -27,39 +27,39 @@ class Speech:
         *,
         begun: bool = False,
     ) -> None:
-        self.told = False
+        self.has_output = False
         self._on_text = on_text
         self._stops = tuple(stop for stop in stops if stop)
         self._filter = ReasoningFilter(begun=begun)
-        self._held = ""
+        self._held_back = ""
         self._ended = False
 
     def feed(self, piece: str) -> bool:
         """Take a piece of the stream in; whether a stop string was met, so that no more of it
         is wanted."""
         if not self._ended:
-            self._take(self._filter.feed(piece))
+            self._push(self._filter.feed(piece))
         return self._ended
 
     def finish(self) -> None:
         """The stream is over: tell what was held back."""
         if not self._ended:
-            self._take(self._filter.finish())
-            self._tell(self._held)
+            self._push(self._filter.finish())
+            self._emit(self._held_back)
 
-    def _take(self, text: str) -> None:
-        text, self._ended = cut_at(self._held + text, self._stops)
-        length = 0 if self._ended else _beginning(text, self._stops)
-        self._held = text[len(text) - length :]
-        self._tell(text[: len(text) - length])
+    def _push(self, text: str) -> None:
+        text, self._ended = cut_at_stop(self._held_back + text, self._stops)
+        length = 0 if self._ended else _stop_prefix_length(text, self._stops)
+        self._held_back = text[len(text) - length :]
+        self._emit(text[: len(text) - length])
 
-    def _tell(self, text: str) -> None:
+    def _emit(self, text: str) -> None:
         if text and self._on_text is not None:
-            self.told = True
+            self.has_output = True
             self._on_text(text)
 
 
-def cut_at(text: str, stops: Sequence[str]) -> tuple[str, bool]:
+def cut_at_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     """The text before the first stop string in it, and whether there is one.
 
     >>> cut_at("Good day. Bo: yes", ("Bo:", "\\n"))
@@ -69,7 +69,7 @@ def cut_at(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(places)], True) if places else (text, False)
 
 
-def _beginning(text: str, stops: Sequence[str]) -> int:
+def _stop_prefix_length(text: str, stops: Sequence[str]) -> int:
     """How many of the last characters may be the beginning of a stop string."""
     longest = max(map(len, stops), default=1) - 1
     for length in range(min(longest, len(text)), 0, -1):

@@ -6,15 +6,15 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from ..core import repaired
-from .remote_faults import Fault
+from ..core import replace_surrogates
+from .remote_faults import RequestError
 from .remote_reply import message_text
 
-DONE = "[DONE]"
+DONE_MARK = "[DONE]"
 BOM = b"\xef\xbb\xbf"
 
 
-class EventReader:
+class SSEDecoder:
     """The data of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
     Comments, ids, event names and events without data, which servers send to keep a connection
@@ -56,14 +56,14 @@ class EventReader:
     def _line(self, line: bytes) -> list[str]:
         if not line:
             data, self._data = self._data, []
-            return _events(data)
+            return _event_data(data)
         name, _, value = line.decode("utf-8", "replace").partition(":")
         if name == "data":
             self._data.append(value.removeprefix(" "))
         return []
 
 
-def _events(lines: list[str]) -> list[str]:
+def _event_data(lines: list[str]) -> list[str]:
     """The data of an event; of several where a server leaves out the empty lines between."""
     lines = [line for line in lines if line.strip()]
     if len(lines) < 2:
@@ -75,26 +75,26 @@ def _events(lines: list[str]) -> list[str]:
     return ["\n".join(lines)]
 
 
-class StreamReader:
+class ChatStreamReader:
     """Puts a chat completion together from its chunks and tells its text as it comes.
 
     ``tell`` returns whether that was enough: then no more is read. ``fault`` reads an error
     that the server sends in the stream."""
 
     def __init__(
-        self, address: str, tell: Callable[[str], bool], fault: Callable[[object], Fault]
+        self, address: str, tell: Callable[[str], bool], fault: Callable[[object], RequestError]
     ) -> None:
         self._address = address
-        self._tell = tell
-        self._fault = fault
+        self._on_text = tell
+        self._error_of = fault
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._refusal = ""
-        self._half = ""
+        self._half_character = ""
         self._choice: dict[str, Any] = {}
         self.usage: Any = None
         self.done = False
-        self.enough = False
+        self.stopped = False
 
     @property
     def written(self) -> str:
@@ -104,18 +104,18 @@ class StreamReader:
     async def read(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
         """The completion's JSON, as it is without streaming. Raises Fault when the stream ends
         before the answer does."""
-        events = EventReader()
+        events = SSEDecoder()
         async for piece in pieces:
             for data in events.feed(piece):
                 if not self.done:
-                    self._take(data)
+                    self._handle_event(data)
             if self.done:
                 break
         for data in events.finish():
             if not self.done:
-                self._take(data)
+                self._handle_event(data)
         if not self.done and not self._choice.get("finish_reason"):
-            raise Fault("engine", f"{self._address} broke off its answer; ask again")
+            raise RequestError("engine", f"{self._address} broke off its answer; ask again")
         return self.reply()
 
     def reply(self) -> dict[str, Any]:
@@ -124,46 +124,48 @@ class StreamReader:
         message["reasoning"] = "".join(self._reasoning)
         return {"choices": [{**self._choice, "message": message}], "usage": self.usage}
 
-    def _whole(self, text: str, last: bool) -> str:
+    def _join_surrogates(self, text: str, last: bool) -> str:
         """Text without half a character: some servers send the halves in two chunks."""
-        text, self._half = self._half + text, ""
+        text, self._half_character = self._half_character + text, ""
         if not last and text and "\ud800" <= text[-1] <= "\udbff":
-            text, self._half = text[:-1], text[-1]
-        return repaired(text)
+            text, self._half_character = text[:-1], text[-1]
+        return replace_surrogates(text)
 
-    def _take(self, data: str) -> None:
-        if data.strip().startswith(DONE):
+    def _handle_event(self, data: str) -> None:
+        if data.strip().startswith(DONE_MARK):
             self.done = True
             return
         try:
             chunk = json.loads(data)
         except ValueError as error:
-            raise Fault("engine", f"{self._address} sent what cannot be read: {error}") from error
+            raise RequestError(
+                "engine", f"{self._address} sent what cannot be read: {error}"
+            ) from error
         if not isinstance(chunk, dict):
             return
         if chunk.get("error"):
-            raise self._fault(chunk["error"])
+            raise self._error_of(chunk["error"])
         self.usage = chunk.get("usage") or self.usage
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict) and not choice.get("index"):
-                self._add(choice)
+                self._add_choice(choice)
 
-    def _add(self, choice: dict[str, Any]) -> None:
+    def _add_choice(self, choice: dict[str, Any]) -> None:
         delta = choice.get("delta")
         if not delta and not self._texts:
             # Beside deltas, a message is what Perplexity repeats of all so far.
             delta = choice.get("message")
         delta = delta if isinstance(delta, dict) else {"content": choice.get("text")}
         text, reasoned = message_text(delta)
-        text = self._whole(text, last=bool(choice.get("finish_reason")))
+        text = self._join_surrogates(text, last=bool(choice.get("finish_reason")))
         if reasoned:
             reasoning = delta.get("reasoning_content") or delta.get("reasoning")
             self._reasoning.append(reasoning if isinstance(reasoning, str) else " ")
         self._refusal += str(delta.get("refusal") or "")
         if text:
             self._texts.append(text)
-            self.enough = self._tell(text) or self.enough
-            self.done = self.done or self.enough
+            self.stopped = self._on_text(text) or self.stopped
+            self.done = self.done or self.stopped
         kept = {key: value for key, value in choice.items() if key != "delta" and value is not None}
         self._choice |= kept

@@ -6,23 +6,23 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .remote_faults import Fault
-from .remote_wire import Cost, Wire
+from .remote_faults import RequestError
+from .remote_wire import OpenAITransport, RequestUsage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class Vectoriser(Protocol):
+class TextEmbeddings(Protocol):
     """Makes float32 rows of length 1, shape (texts, d)."""
 
-    async def vectors(self, texts: Sequence[str], cost: Cost) -> NDArray[np.float32]:
+    async def vectors(self, texts: Sequence[str], cost: RequestUsage) -> NDArray[np.float32]:
         """The texts' vectors. Raises Fault."""
         ...
 
 
-class LocalVectors:
+class LocalEmbeddings:
     """An embedder in this process, loaded at the first use, in a thread beside the loop.
 
     What is asked while it works is done together when it is free.
@@ -35,16 +35,16 @@ class LocalVectors:
         self._worker: asyncio.Task[None] | None = None
         self._waiting: list[tuple[Sequence[str], asyncio.Future[Any]]] = []
 
-    async def vectors(self, texts: Sequence[str], cost: Cost) -> NDArray[np.float32]:
+    async def vectors(self, texts: Sequence[str], cost: RequestUsage) -> NDArray[np.float32]:
         """The texts' vectors; costs no tokens of the server."""
         mine: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((texts, mine))
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._run_batches())
         found: NDArray[np.float32] = await mine
         return found
 
-    async def _work(self) -> None:
+    async def _run_batches(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             texts = [text for texts, _ in waiting for text in texts]
@@ -70,25 +70,27 @@ class LocalVectors:
         return found
 
 
-class ServerVectors:
+class ServerEmbeddings:
     """The server's ``/embeddings``, by its model ``name``."""
 
-    def __init__(self, wire: Wire, name: str) -> None:
-        self._wire = wire
+    def __init__(self, wire: OpenAITransport, name: str) -> None:
+        self._transport = wire
         self._name = name
 
-    async def vectors(self, texts: Sequence[str], cost: Cost) -> NDArray[np.float32]:
+    async def vectors(self, texts: Sequence[str], cost: RequestUsage) -> NDArray[np.float32]:
         """The texts' vectors, scaled to length 1. Raises Fault."""
         import numpy as np
 
         if not texts:
-            raise Fault("refused", "an Embed of no texts has no vectors that a server could make")
-        rows = await self._wire.embed(self._name, list(texts), cost)
+            raise RequestError(
+                "refused", "an Embed of no texts has no vectors that a server could make"
+            )
+        rows = await self._transport.embed(self._name, list(texts), cost)
         try:
             array = np.asarray(rows, dtype=np.float32)
             if array.ndim != 2 or not array.shape[1] or not np.isfinite(array).all():
                 raise ValueError("not one row of numbers for each text")
             lengths = np.linalg.norm(array, axis=1, keepdims=True)
         except (ValueError, TypeError) as error:
-            raise Fault("engine", f"the server sent vectors of no shape: {error}") from error
+            raise RequestError("engine", f"the server sent vectors of no shape: {error}") from error
         return np.asarray(array / np.maximum(lengths, 1e-12), dtype=np.float32)

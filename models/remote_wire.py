@@ -11,45 +11,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..core import Failed, ModelError, SettingError, repaired
-from .remote_dialect import Dialect
-from .remote_faults import Fault, Refused, TooLong, Unusable, fault_of_status
-from .remote_key import credential, is_loopback, strip_ambient
-from .remote_name import ServerName
-from .remote_reply import error_status, message_of, message_text
-from .remote_stream import StreamReader
+from ..core import Failed, ModelError, SettingError, replace_surrogates
+from .remote_dialect import ServerDialect
+from .remote_faults import (
+    PromptTooLong,
+    RequestError,
+    RequestRejected,
+    UnusableReply,
+    error_from_status,
+)
+from .remote_key import is_loopback, resolve_credential, strip_ambient_headers
+from .remote_name import ServerEndpoint
+from .remote_reply import error_status, message_of_choice, message_text
+from .remote_stream import ChatStreamReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOO_LONG = re.compile(
+TOO_LONG_PATTERN = re.compile(
     r"exceed_context|context (size|length|window)|maximum (context|model) length|"
     r"max_model_len|prompt is too long|input is too long|longer than the model|"
     r"input token count|maximum number of tokens|inputs?` (tokens|must have less)",
     re.IGNORECASE,
 )
 # A request that a server will not take as it is, told as something else than a 400.
-UNTAKEN = {
+ADAPTABLE_PATTERNS = {
     404: re.compile("handle the requested parameters", re.IGNORECASE),
     500: re.compile(
         "raise_exception|jinja|chat template|roles must alternate|system role|grammar|json.schema",
         re.IGNORECASE,
     ),
 }
-FLAGGED = re.compile(r"moderation|flagged|content policy", re.IGNORECASE)
-NO_ROUTE = re.compile(r"unexpected endpoint|not found", re.IGNORECASE)
-AGAIN = (408, 409, 429)  # and 5xx: asking again may help
-LIMIT = re.compile(r"context (?:size|length|window)\D{0,24}(\d+)", re.IGNORECASE)
+MODERATION_PATTERN = re.compile(r"moderation|flagged|content policy", re.IGNORECASE)
+NO_ROUTE_PATTERN = re.compile(r"unexpected endpoint|not found", re.IGNORECASE)
+RETRY_STATUSES = (408, 409, 429)  # and 5xx: asking again may help
+LIMIT_PATTERN = re.compile(r"context (?:size|length|window)\D{0,24}(\d+)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
-class Cost:
+class RequestUsage:
     """Tokens that an ask's requests took, all together. ``estimated``: some were counted here
     by the text, for the server does not tell them."""
 
     tokens_in: int = 0
     tokens_out: int = 0
-    reused: int = 0
+    tokens_reused: int = 0
     estimated: bool = False
 
     def add(self, usage: Any, sent: str, written: str) -> None:
@@ -58,14 +64,17 @@ class Cost:
         usage = usage if isinstance(usage, dict) else {}
         details = usage.get("prompt_tokens_details")
         details = details if isinstance(details, dict) else {}
-        read, wrote = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
+        read, wrote = (
+            parse_count(usage.get("prompt_tokens")),
+            parse_count(usage.get("completion_tokens")),
+        )
         self.estimated |= not read and not wrote
-        self.tokens_in += read or estimated_tokens(sent)
-        self.tokens_out += wrote or estimated_tokens(written)
-        self.reused += count_of(details.get("cached_tokens")) or 0
+        self.tokens_in += read or estimate_tokens(sent)
+        self.tokens_out += wrote or estimate_tokens(written)
+        self.tokens_reused += parse_count(details.get("cached_tokens")) or 0
 
 
-def count_of(value: object) -> int | None:
+def parse_count(value: object) -> int | None:
     """A count as servers write it: some send whole numbers as 31.0 or as text.
 
     >>> count_of(31.0), count_of("31"), count_of(True), count_of(-1), count_of(None)
@@ -78,7 +87,7 @@ def count_of(value: object) -> int | None:
     return value if isinstance(value, int) and value >= 0 and not isinstance(value, bool) else None
 
 
-def estimated_tokens(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """About how many tokens a text has: one for three bytes, which is rather too many for
     English (about four) and right where a character has three.
 
@@ -88,7 +97,7 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // 3)
 
 
-def sdk() -> Any:
+def import_openai() -> Any:
     """The ``openai`` package. Raises ModelError naming the extra that brings it."""
     try:
         import_module("jsonschema")  # comes with the same extra
@@ -100,18 +109,20 @@ def sdk() -> Any:
         ) from error
 
 
-class Wire:
+class OpenAITransport:
     """A server's endpoints. Its methods run on one event loop and raise Fault.
 
     The SDK tries again by itself; this adds the bound on requests at once, the time that one
     may take, and what the server's dialect lacks. The key of ``credential`` stands in no error.
     """
 
-    def __init__(self, name: ServerName, key: str | None = None, *, send_key: bool = True) -> None:
-        self._sdk = sdk()
-        self.name = name
-        self.dialect = Dialect(name.url)
-        self.credential = credential(name.url, key, send_key=send_key)
+    def __init__(
+        self, name: ServerEndpoint, key: str | None = None, *, send_key: bool = True
+    ) -> None:
+        self._sdk = import_openai()
+        self.endpoint = name
+        self.dialect = ServerDialect(name.url)
+        self.credential = resolve_credential(name.url, key, send_key=send_key)
         # A proxy for the world outside knows nothing of servers on this machine.
         outside = not is_loopback(urlsplit(name.url).hostname or "")
         # Followed to another server, a redirect would carry words and keys to whom nobody named.
@@ -120,7 +131,7 @@ class Wire:
             follow_redirects=False,
             event_hooks={"request": [self._authorize]},
         )
-        self._broken = _transport_errors(http)
+        self._http_errors = _transport_errors(http)
         try:
             self._client: Any = self._sdk.AsyncOpenAI(
                 base_url=name.url,
@@ -129,9 +140,9 @@ class Wire:
                 max_retries=name.settings.retries,
                 http_client=http,
             )
-        except self._broken as error:
+        except self._http_errors as error:
             raise SettingError(f"model '{name}': {error}; mend its address") from error
-        self._gate = asyncio.Semaphore(name.settings.concurrency)
+        self._semaphore = asyncio.Semaphore(name.settings.concurrency)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -139,41 +150,45 @@ class Wire:
 
     async def models(self) -> list[dict[str, Any]]:
         """What the server serves. One retry only: somebody waits for it."""
-        client = self._client.with_options(max_retries=min(1, self.name.settings.retries))
-        found = await self._asked(lambda: client.get("/models", cast_to=object), 30.0)
+        client = self._client.with_options(max_retries=min(1, self.endpoint.settings.retries))
+        found = await self._request(lambda: client.get("/models", cast_to=object), 30.0)
         if isinstance(found, dict) and "data" not in found and found.get("error"):
-            raise self._told_error(found["error"])
+            raise self._error_of_body(found["error"])
         # Some gateways send the list itself, some the names alone.
         listed = found if isinstance(found, list) else self._json(found).get("data")
         listed = listed if isinstance(listed, list) else []
         named = [{"id": one} if isinstance(one, str) else one for one in listed]
         return [one for one in named if isinstance(one, dict) and one.get("id")]
 
-    async def chat(self, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
+    async def chat(self, fields: dict[str, Any], cost: RequestUsage) -> dict[str, Any]:
         """A chat completion's JSON."""
-        return await self._adapted(fields, lambda body: self._post("chat/completions", body, cost))
+        return await self._send_adapted(
+            fields, lambda body: self._post("chat/completions", body, cost)
+        )
 
-    async def complete(self, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
+    async def complete(self, fields: dict[str, Any], cost: RequestUsage) -> dict[str, Any]:
         """A plain completion's JSON."""
         return await self._post("completions", fields, cost)
 
-    async def embed(self, model: str, texts: list[str], cost: Cost) -> list[list[float]]:
+    async def embed(self, model: str, texts: list[str], cost: RequestUsage) -> list[list[float]]:
         """The vectors of texts, as the server made them."""
         # Not base64, the SDK's default: only some servers know it.
-        whole = [repaired(text) for text in texts]
+        whole = [replace_surrogates(text) for text in texts]
         fields = {"model": model, "input": whole, "encoding_format": "float"}
         found = await self._post("embeddings", fields, cost)
         listed = found.get("data")
         rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
         if len(rows) != len(texts):
-            raise Fault("engine", f"{self.name.url} sent {len(rows)} vectors for {len(texts)}")
-        places = [count_of(row.get("index")) for row in rows]
+            raise RequestError(
+                "engine", f"{self.endpoint.url} sent {len(rows)} vectors for {len(texts)}"
+            )
+        places = [parse_count(row.get("index")) for row in rows]
         if sorted(place for place in places if place is not None) == list(range(len(rows))):
-            rows.sort(key=lambda row: count_of(row.get("index")) or 0)
+            rows.sort(key=lambda row: parse_count(row.get("index")) or 0)
         return [row.get("embedding") or [] for row in rows]
 
     async def stream(
-        self, fields: dict[str, Any], cost: Cost, on_text: Callable[[str], bool]
+        self, fields: dict[str, Any], cost: RequestUsage, on_text: Callable[[str], bool]
     ) -> dict[str, Any]:
         """A chat completion whose text is told piece by piece; the JSON that ``chat`` gives.
         ``on_text`` returns whether that was enough.
@@ -186,29 +201,29 @@ class Wire:
             told.append(text)
             return on_text(text)
 
-        last = self.name.settings.retries
+        last = self.endpoint.settings.retries
         for attempt in range(last + 1):
             try:
-                return await self._adapted(
+                return await self._send_adapted(
                     fields,
-                    lambda body: self._asked(
-                        lambda: self._read_stream(body, cost, tell), self.name.settings.timeout
+                    lambda body: self._request(
+                        lambda: self._read_stream(body, cost, tell), self.endpoint.settings.timeout
                     ),
                 )
-            except (Refused, TooLong):
+            except (RequestRejected, PromptTooLong):
                 raise
-            except Fault:
+            except RequestError:
                 if told or attempt == last:
                     raise
             await _pause(attempt)
         raise AssertionError("the last attempt returns or raises")
 
     async def _read_stream(
-        self, fields: dict[str, Any], cost: Cost, tell: Callable[[str], bool]
+        self, fields: dict[str, Any], cost: RequestUsage, tell: Callable[[str], bool]
     ) -> dict[str, Any]:
         client = self._client.with_options(max_retries=0)
         extra = {key: value for key, value in fields.items() if key not in ("model", "messages")}
-        reader = StreamReader(self.name.url, tell, self._told_error)
+        reader = ChatStreamReader(self.endpoint.url, tell, self._error_of_body)
         async with client.chat.completions.with_streaming_response.create(
             model=fields["model"], messages=fields["messages"], stream=True, extra_body=extra
         ) as response:
@@ -216,42 +231,42 @@ class Wire:
                 # A server that does not stream answers in one piece.
                 found = self._json(await response.json())
                 if found.get("error") and not found.get("choices"):
-                    raise self._told_error(found["error"])
-                cost.add(found.get("usage"), _sent(fields), _written(found))
-                tell(message_text(_message(found))[0])
+                    raise self._error_of_body(found["error"])
+                cost.add(found.get("usage"), _request_text(fields), _reply_text(found))
+                tell(message_text(_first_message(found))[0])
                 return found
             told = cost.estimated
             try:
                 return await reader.read(response.iter_bytes())
             finally:
                 if reader.written or reader.done:
-                    cost.add(reader.usage, _sent(fields), reader.written)
+                    cost.add(reader.usage, _request_text(fields), reader.written)
                 # Of a stream that was broken off a server could tell no counts.
-                cost.estimated = told or (cost.estimated and reader.done and not reader.enough)
+                cost.estimated = told or (cost.estimated and reader.done and not reader.stopped)
 
-    async def _adapted(
+    async def _send_adapted(
         self, fields: dict[str, Any], send: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any]:
         """Send fields as the server's dialect has them, and learn from its refusals."""
         while True:
-            body = self.dialect.spoken(fields)
+            body = self.dialect.adapt(fields)
             try:
                 return await send(body)
-            except Refused as refused:
-                if not self.dialect.learns(refused, body):
+            except RequestRejected as refused:
+                if not self.dialect.learn_refusal(refused, body):
                     raise
 
-    async def _post(self, path: str, fields: dict[str, Any], cost: Cost) -> dict[str, Any]:
-        found: dict[str, Any] = await self._asked(
-            lambda: self._replied(path, fields), self.name.settings.timeout
+    async def _post(self, path: str, fields: dict[str, Any], cost: RequestUsage) -> dict[str, Any]:
+        found: dict[str, Any] = await self._request(
+            lambda: self._post_retrying(path, fields), self.endpoint.settings.timeout
         )
-        cost.add(found.get("usage"), _sent(fields), _written(found))
+        cost.add(found.get("usage"), _request_text(fields), _reply_text(found))
         return found
 
-    async def _replied(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _post_retrying(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
         """A reply's JSON. Gateways tell some errors in a reply of status 200: those that may
         pass are asked again, as the SDK does with others."""
-        last = self.name.settings.retries
+        last = self.endpoint.settings.retries
         for attempt in range(last + 1):
             reply = await self._client.post(f"/{path}", body=fields, cast_to=object)
             found = self._json(reply)
@@ -259,92 +274,96 @@ class Wire:
             if not error or found.get("choices") or found.get("data"):
                 return found
             status = error_status(error)
-            if attempt == last or not (status in AGAIN or status >= 500):
-                raise self._told_error(error)
+            if attempt == last or not (status in RETRY_STATUSES or status >= 500):
+                raise self._error_of_body(error)
             await _pause(attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _asked(self, call: Callable[[], Awaitable[Any]], seconds: float) -> Any:
+    async def _request(self, call: Callable[[], Awaitable[Any]], seconds: float) -> Any:
         """A reply, or the Fault that its error means."""
-        async with self._gate:
-            with self._told_faults(seconds):
+        async with self._semaphore:
+            with self._translated_errors(seconds):
                 async with asyncio.timeout(seconds):
                     return await call()
 
     def _json(self, reply: Any) -> dict[str, Any]:
         # The SDK hands on text where a server sends something else than JSON.
         if not isinstance(reply, dict):
-            detail = f"{self.name.url} answered {type(reply).__name__}, not a JSON object"
-            raise Unusable("engine", detail)
+            detail = f"{self.endpoint.url} answered {type(reply).__name__}, not a JSON object"
+            raise UnusableReply("engine", detail)
         return reply
 
     async def _authorize(self, request: Any) -> None:
         if not self.credential.ambient:
-            strip_ambient(request.headers, self.credential.key or "none")
+            strip_ambient_headers(request.headers, self.credential.key or "none")
 
     @contextmanager
-    def _told_faults(self, seconds: float) -> Iterator[None]:
+    def _translated_errors(self, seconds: float) -> Iterator[None]:
         try:
             yield
         except TimeoutError as error:
-            detail = f"{self.name.url} gave no answer within {seconds:g} s"
-            raise Fault("engine", detail) from error
+            detail = f"{self.endpoint.url} gave no answer within {seconds:g} s"
+            raise RequestError("engine", detail) from error
         except self._sdk.APIStatusError as error:
-            raise self._of_status(error) from error
-        except (self._sdk.APIConnectionError, *self._broken) as error:
+            raise self._error_of_response(error) from error
+        except (self._sdk.APIConnectionError, *self._http_errors) as error:
             cause = error.__cause__
-            detail = f"{self.name.url} cannot be reached: {cause or error}"
-            raise Fault("engine", self._clean(detail)) from error
+            detail = f"{self.endpoint.url} cannot be reached: {cause or error}"
+            raise RequestError("engine", self._redacted(detail)) from error
         except (self._sdk.OpenAIError, ValueError) as error:
             # Not the JSON that the protocol promises, or an error amid a stream.
-            detail = f"{self.name.url} sent what cannot be read: {error}"
-            raise Fault("engine", self._clean(detail)) from error
+            detail = f"{self.endpoint.url} sent what cannot be read: {error}"
+            raise RequestError("engine", self._redacted(detail)) from error
 
-    def _of_status(self, error: Any) -> Fault:
+    def _error_of_response(self, error: Any) -> RequestError:
         status = int(error.status_code)
         if 300 <= status < 400:
-            there = self._clean(error.response.headers.get("location", "another address"))
-            detail = f"{self.name.url} sends requests on to {there}; name that address yourself"
-            return Refused(status, detail)
+            there = self._redacted(error.response.headers.get("location", "another address"))
+            detail = f"{self.endpoint.url} sends requests on to {there}; name that address yourself"
+            return RequestRejected(status, detail)
         body = error.body
         if isinstance(body, list) and body and isinstance(body[0], dict):
             body = body[0].get("error")  # Gemini's
         body = body if isinstance(body, dict) else {}
-        said = self._clean(str(body.get("message") or body or error.response.text or error))
+        said = self._redacted(str(body.get("message") or body or error.response.text or error))
         # OpenAI tells apart from its words which field it means, and why it says 429.
         said += "".join(f" ('{body[key]}')" for key in ("param", "code") if body.get(key))
-        return self._fault(status, said)
+        return self._error_of_status(status, said)
 
-    def _told_error(self, error: object) -> Fault:
+    def _error_of_body(self, error: object) -> RequestError:
         """The Fault of an error inside a reply of status 200."""
         status = error_status(error)
         said = error.get("message") if isinstance(error, dict) else error
-        said = self._clean(str(said or error))
+        said = self._redacted(str(said or error))
         if not status:
             detail = f"the server answered with an error: {said}"
-            return Refused(404, detail) if NO_ROUTE.search(said) else Fault("engine", detail)
-        return self._fault(status, said)
+            return (
+                RequestRejected(404, detail)
+                if NO_ROUTE_PATTERN.search(said)
+                else RequestError("engine", detail)
+            )
+        return self._error_of_status(status, said)
 
-    def _fault(self, status: int, said: str) -> Fault:
+    def _error_of_status(self, status: int, said: str) -> RequestError:
         """The Fault of a status and of the server's words."""
-        detail = f"{self.name.url} answered {status}: {said}"
-        if status == 413 or (status in (400, 422) and TOO_LONG.search(said)):
-            return TooLong(detail, _share(said))
-        if status in UNTAKEN and UNTAKEN[status].search(said):
-            return Refused(400, detail)
-        if status == 403 and FLAGGED.search(said):
-            return Refused(status, detail, "refused")
+        detail = f"{self.endpoint.url} answered {status}: {said}"
+        if status == 413 or (status in (400, 422) and TOO_LONG_PATTERN.search(said)):
+            return PromptTooLong(detail, _fitting_share(said))
+        if status in ADAPTABLE_PATTERNS and ADAPTABLE_PATTERNS[status].search(said):
+            return RequestRejected(400, detail)
+        if status == 403 and MODERATION_PATTERN.search(said):
+            return RequestRejected(status, detail, "refused")
         if status in (401, 403):
             detail = f"{detail}; {self.credential.remedy}"
         if status == 402:
             detail = f"{detail}; the server wants to be paid: top up the account of your key"
-        return fault_of_status(status, detail)
+        return error_from_status(status, detail)
 
-    def cleaned(self, failed: Failed) -> Failed:
+    def redact(self, failed: Failed) -> Failed:
         """A failure without the key, which a server may have told back."""
-        return replace(failed, detail=self._clean(failed.detail, 2000))
+        return replace(failed, detail=self._redacted(failed.detail, 2000))
 
-    def _clean(self, text: str, most: int = 400) -> str:
+    def _redacted(self, text: str, most: int = 400) -> str:
         secret = self.credential.key
         text = text.replace(secret, "***") if secret else text
         return text if len(text) <= most else text[: most - 3] + "..."
@@ -365,34 +384,34 @@ def _transport_errors(http: Any) -> tuple[type[Exception], ...]:
     return ()
 
 
-def _sent(fields: dict[str, Any]) -> str:
+def _request_text(fields: dict[str, Any]) -> str:
     """All text of a request."""
     texts = [str(message.get("content") or "") for message in fields.get("messages") or []]
     texts += [fields["prompt"]] if "prompt" in fields else fields.get("input", [])
     return "\n".join(texts)
 
 
-def _message(reply: dict[str, Any]) -> dict[str, Any]:
+def _first_message(reply: dict[str, Any]) -> dict[str, Any]:
     choices = reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else {}
-    return message_of(choice if isinstance(choice, dict) else {})
+    return message_of_choice(choice if isinstance(choice, dict) else {})
 
 
-def _written(reply: dict[str, Any]) -> str:
+def _reply_text(reply: dict[str, Any]) -> str:
     """All text of a reply, reasoning too."""
-    message = _message(reply)
+    message = _first_message(reply)
     told = [message.get(name) for name in ("reasoning_content", "reasoning")]
     texts = [text for text in told if isinstance(text, str)][:1]
     return "".join((*texts, message_text(message)[0]))
 
 
-def _share(said: str) -> float | None:
+def _fitting_share(said: str) -> float | None:
     """How much of a prompt fits, by the numbers in the server's refusal.
 
     >>> round(_share("maximum context length is 4096 tokens. However, you requested 8192"), 2)
     0.5
     """
-    limit = LIMIT.search(said)
+    limit = LIMIT_PATTERN.search(said)
     if limit is None:
         return None
     fits = int(limit.group(1))

@@ -12,11 +12,11 @@ from threading import Lock, Thread, current_thread
 from typing import Any, Literal, TypeAlias
 
 from ..core import Delta, Done, Failed, Json, Model, ModelAsk, ModelError, Ticket
-from .ledger import Ledger
-from .mailbox import Arrivals, same_process
+from .ledger import UsageLedger
+from .mailbox import EventInbox, require_same_process
 
-BREATH = 0.02  # seconds after which a replica at work looks whether there is more
-SPILL = 8  # asks that a replica must have more than another to give one away
+POLL_SECONDS = 0.02  # seconds after which a replica at work looks whether there is more
+MAX_IMBALANCE = 8  # asks that a replica must have more than another to give one away
 
 
 class ReplicaModel:
@@ -28,17 +28,17 @@ class ReplicaModel:
     Made by ``load_model(..., device="cuda:0,cuda:1")``, or of any models that answer alike.
     """
 
-    def __init__(self, models: Sequence[Model], *, spill: int = SPILL) -> None:
+    def __init__(self, models: Sequence[Model], *, spill: int = MAX_IMBALANCE) -> None:
         if not models:
             raise ModelError("a ReplicaModel needs at least one model")
         ledgers = [getattr(model, "ledger", None) for model in models]
-        self.ledger = Ledger([ledger for ledger in ledgers if ledger is not None])
+        self.ledger = UsageLedger([ledger for ledger in ledgers if ledger is not None])
         self._abouts = [model.describe() for model in models]
         self._spill = spill
         self._replicas = [Replica(model) for model in models]
-        self._homes: dict[str, int] = {}
+        self._assigned: dict[str, int] = {}
         self._lock = Lock()
-        self._end = weakref.finalize(self, _stop, self._replicas)
+        self._end = weakref.finalize(self, _stop_replicas, self._replicas)
 
     def client(self) -> ReplicaClient:
         """A new mailbox over all replicas."""
@@ -64,31 +64,31 @@ class ReplicaModel:
             least = loads.index(min(loads))
             place = least
             if owner:
-                if owner not in self._homes:
-                    homes = [*self._homes.values()]
-                    self._homes[owner] = min(
+                if owner not in self._assigned:
+                    homes = [*self._assigned.values()]
+                    self._assigned[owner] = min(
                         range(len(loads)), key=lambda i: (homes.count(i), loads[i])
                     )
-                home = self._homes[owner]
+                home = self._assigned[owner]
                 place = home if loads[home] < loads[least] + self._spill else least
-            self._replicas[place].begin()
+            self._replicas[place].count_open()
             return self._replicas[place]
 
 
 @dataclass(eq=False, slots=True)
-class Order:
+class ReplicaRequest:
     """An ask on its way to a replica, and whom its answer goes to."""
 
     ask: ModelAsk
     owner: str
     priority: int
     ticket: Ticket
-    arrivals: Arrivals[Any]
+    arrivals: EventInbox[Any]
     replica: Replica
     inner: Ticket = 0
 
 
-Command: TypeAlias = "tuple[Literal['take', 'forget', 'end'], Order | None]"
+ReplicaCommand: TypeAlias = "tuple[Literal['take', 'forget', 'end'], ReplicaRequest | None]"
 
 
 class Replica:
@@ -96,8 +96,8 @@ class Replica:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._commands: SimpleQueue[Command] = SimpleQueue()
-        self._under_way: dict[Ticket, Order] = {}
+        self._commands: SimpleQueue[ReplicaCommand] = SimpleQueue()
+        self._running: dict[Ticket, ReplicaRequest] = {}
         self._open = 0
         self._pid = os.getpid()
         self._lock = Lock()
@@ -109,13 +109,13 @@ class Replica:
         """How many asks it has."""
         return self._open
 
-    def begin(self) -> None:
+    def count_open(self) -> None:
         """Count an ask that is about to be ordered. Raises ModelError in a forked process."""
-        same_process(self._pid, "the replicated model")
+        require_same_process(self._pid, "the replicated model")
         with self._lock:
             self._open += 1
 
-    def command(self, command: Command) -> None:
+    def command(self, command: ReplicaCommand) -> None:
         """From any thread."""
         self._commands.put(command)
 
@@ -123,61 +123,61 @@ class Replica:
         client = self._model.client()
         while True:
             try:
-                if not self._obey(client):
+                if not self._process_commands(client):
                     break
-                for event in client.wait(BREATH) if self._under_way else ():
-                    self._hand_on(event)
+                for event in client.wait(POLL_SECONDS) if self._running else ():
+                    self._forward_event(event)
             except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-                for order in self._under_way.values():
-                    self._over(order, error)
-                self._under_way.clear()
+                for order in self._running.values():
+                    self._finish(order, error)
+                self._running.clear()
                 client = self._model.client()
         closed = Failed(reason="engine", detail="the model was closed")
-        for order in [*self._under_way.values(), *self._untaken()]:
-            self._over(order, Done(order.ticket, closed))
+        for order in [*self._running.values(), *self._unstarted()]:
+            self._finish(order, Done(order.ticket, closed))
 
-    def _obey(self, client: Any) -> bool:
+    def _process_commands(self, client: Any) -> bool:
         """Do what was commanded, waiting while there is nothing else; whether to go on."""
         while True:
             try:
-                what, order = self._commands.get(block=not self._under_way)
+                what, order = self._commands.get(block=not self._running)
             except Empty:
                 return True
             if order is None:
                 return False
             if what == "take":
                 self._take(client, order)
-            elif self._under_way.get(order.inner) is order:
+            elif self._running.get(order.inner) is order:
                 client.cancel(order.inner)
-                del self._under_way[order.inner]
-                self._over(order, None)
+                del self._running[order.inner]
+                self._finish(order, None)
 
-    def _take(self, client: Any, order: Order) -> None:
+    def _take(self, client: Any, order: ReplicaRequest) -> None:
         try:
             order.inner = client.submit(order.ask, order.owner, order.priority)
         except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-            self._over(order, error)
+            self._finish(order, error)
         else:
-            self._under_way[order.inner] = order
+            self._running[order.inner] = order
 
-    def _untaken(self) -> list[Order]:
+    def _unstarted(self) -> list[ReplicaRequest]:
         """Orders that came too late."""
-        found: list[Order] = []
+        found: list[ReplicaRequest] = []
         while not self._commands.empty():
             what, order = self._commands.get()
             if what == "take" and order is not None:
                 found.append(order)
         return found
 
-    def _hand_on(self, event: Delta | Done) -> None:
-        order = self._under_way[event.ticket]
+    def _forward_event(self, event: Delta | Done) -> None:
+        order = self._running[event.ticket]
         if isinstance(event, Delta):
             order.arrivals.deliver(order.ticket, Delta(order.ticket, event.text))
             return
-        del self._under_way[event.ticket]
-        self._over(order, Done(order.ticket, event.answer))
+        del self._running[event.ticket]
+        self._finish(order, Done(order.ticket, event.answer))
 
-    def _over(self, order: Order, event: Done | BaseException | None) -> None:
+    def _finish(self, order: ReplicaRequest, event: Done | BaseException | None) -> None:
         with self._lock:
             self._open -= 1
         if event is not None:
@@ -189,14 +189,14 @@ class ReplicaClient:
 
     def __init__(self, model: ReplicaModel) -> None:
         self._model = model
-        self._arrivals: Arrivals[Order] = Arrivals()
+        self._arrivals: EventInbox[ReplicaRequest] = EventInbox()
         self._tickets = count(1)
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
         """Send an ask to the replica that suits its owner."""
         ticket = next(self._tickets)
         replica = self._model.replica_for(owner)
-        order = Order(ask, owner, priority, ticket, self._arrivals, replica)
+        order = ReplicaRequest(ask, owner, priority, ticket, self._arrivals, replica)
         self._arrivals.open[ticket] = order
         replica.command(("take", order))
         return ticket
@@ -212,7 +212,7 @@ class ReplicaClient:
         return self._arrivals.wait(timeout)
 
 
-def _stop(replicas: Sequence[Replica]) -> None:
+def _stop_replicas(replicas: Sequence[Replica]) -> None:
     for replica in replicas:
         replica.command(("end", None))
     for replica in replicas:

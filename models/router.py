@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket, check_arguments
-from .ledger import Ledger, Spent
+from .ledger import Usage, UsageLedger
 
 
 class Router:
@@ -25,7 +25,7 @@ class Router:
         self._default = default
         every = [*self._models.values(), *([] if default is None else [default])]
         kept = {id(model): getattr(model, "ledger", None) for model in every}
-        self.ledger = Ledger([one for one in kept.values() if isinstance(one, Ledger)])
+        self.ledger = UsageLedger([one for one in kept.values() if isinstance(one, UsageLedger)])
 
     def client(self) -> RouterClient:
         """A new mailbox over one mailbox of each model."""
@@ -45,14 +45,16 @@ class RouterClient:
 
     What a model without a ledger answers is entered in the router's."""
 
-    def __init__(self, models: Mapping[str, Model], default: Model | None, ledger: Ledger) -> None:
+    def __init__(
+        self, models: Mapping[str, Model], default: Model | None, ledger: UsageLedger
+    ) -> None:
         self._models = models
         self._default = default
         self._ledger = ledger
-        self._untold: dict[Ticket, tuple[str, ModelAsk]] = {}
+        self._unmetered: dict[Ticket, tuple[str, ModelAsk]] = {}
         self._clients: dict[int, Client] = {}
-        self._place: dict[Ticket, tuple[int, Ticket]] = {}
-        self._name: dict[tuple[int, Ticket], Ticket] = {}
+        self._inner_tickets: dict[Ticket, tuple[int, Ticket]] = {}
+        self._outer_tickets: dict[tuple[int, Ticket], Ticket] = {}
         self._next = 0
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
@@ -68,32 +70,34 @@ class RouterClient:
             self._clients[key] = model.client()
         inner = self._clients[key].submit(ask, owner, priority)
         self._next += 1
-        self._place[self._next] = (key, inner)
-        self._name[(key, inner)] = self._next
-        if not isinstance(getattr(model, "ledger", None), Ledger):
-            self._untold[self._next] = (owner, ask)
+        self._inner_tickets[self._next] = (key, inner)
+        self._outer_tickets[(key, inner)] = self._next
+        if not isinstance(getattr(model, "ledger", None), UsageLedger):
+            self._unmetered[self._next] = (owner, ask)
         return self._next
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget an ask."""
-        place = self._place.pop(ticket, None)
-        self._untold.pop(ticket, None)
+        place = self._inner_tickets.pop(ticket, None)
+        self._unmetered.pop(ticket, None)
         if place is not None:
-            del self._name[place]
+            del self._outer_tickets[place]
             self._clients[place[0]].cancel(place[1])
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
         """What the models have; those with nothing queued are not waited for."""
         end = None if timeout is None else monotonic() + timeout
         out: list[Delta | Done] = []
-        for key in dict.fromkeys(key for key, _ in self._place.values()):
+        for key in dict.fromkeys(key for key, _ in self._inner_tickets.values()):
             left = None if end is None else max(0.0, end - monotonic())
             for event in self._clients[key].wait(left):
-                ticket = self._name[(key, event.ticket)]
+                ticket = self._outer_tickets[(key, event.ticket)]
                 if isinstance(event, Done):
-                    del self._name[(key, event.ticket)], self._place[ticket]
-                    if ticket in self._untold:
-                        self._ledger.enter(Spent.told(*self._untold.pop(ticket), event.answer))
+                    del self._outer_tickets[(key, event.ticket)], self._inner_tickets[ticket]
+                    if ticket in self._unmetered:
+                        self._ledger.enter(
+                            Usage.from_answer(*self._unmetered.pop(ticket), event.answer)
+                        )
                     out.append(Done(ticket, event.answer))
                 else:
                     out.append(Delta(ticket, event.text))

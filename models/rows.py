@@ -8,18 +8,18 @@ from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor
 
-from .slots import Slot
-from .trie import Span
+from .slots import CacheSlot
+from .trie import PrefixNode
 
-Pair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+TokenPair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 """Token ids of a context, and of a target whose likelihood after it is wanted."""
 
-Key: TypeAlias = tuple[int, int, int, int]
+SchedulingKey: TypeAlias = tuple[int, int, int, int]
 """What orders asks: priority, age, beginning, number; the lowest goes first."""
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class TokenSequence:
     """One sequence. ``ids`` are all its tokens; of the first ``done`` the keys are there.
 
     The logits behind every token from ``want_from`` on are wanted. The first ``keep`` tokens
@@ -29,60 +29,60 @@ class Row:
     """
 
     ids: list[int]
-    want_from: int
-    keep: int
-    key: Key
+    logits_from: int
+    cacheable: int
+    key: SchedulingKey
     owner: Any
-    brief: bool = False
-    done: int = 0
-    base: int = 0
+    single_pass: bool = False
+    computed: int = 0
+    initial_computed: int = 0
     reused: int = 0
-    kept: bool = False
-    ran: int = 0
-    spans: list[Span] = field(default_factory=list)
-    kvs: tuple[Tensor, ...] = ()
-    shared: int = 0
-    slot: Slot | None = None
+    cached: bool = False
+    last_pass: int = 0
+    prefix_nodes: list[PrefixNode] = field(default_factory=list)
+    prefix_kvs: tuple[Tensor, ...] = ()
+    prefix_tokens: int = 0
+    slot: CacheSlot | None = None
     state: Any = None
 
     @property
     def pending(self) -> int:
         """Tokens that are still to be run."""
-        return len(self.ids) - self.done
+        return len(self.ids) - self.computed
 
-    def prove(self, sound: bool) -> None:
+    def mark_finite(self, sound: bool) -> None:
         """Say whether the last logits seen of it were numbers, and so all behind them."""
         if self.slot is not None:
-            self.slot.sound = sound
+            self.slot.finite = sound
 
-    def wants(self, count: int) -> int:
+    def wanted_count(self, count: int) -> int:
         """Of how many of the next ``count`` tokens the logits are wanted."""
-        return max(0, self.done + count - max(self.done, self.want_from))
+        return max(0, self.computed + count - max(self.computed, self.logits_from))
 
 
-class Keeper(Protocol):
+class Backend(Protocol):
     """Runs rows and keeps what was computed of them. ``whole``: prompts cannot be cut."""
 
-    whole: bool
+    whole_prompts: bool
 
-    def seat(self, row: Row, crowds: Mapping[int, int]) -> bool:
+    def allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
         """Make a place for a row, with whatever of it is known; False without room.
         ``crowds`` counts, by identity of the span, the rows that wait for it too."""
         ...
 
-    def fits(self, row: Row, count: int) -> bool:
+    def ensure_room(self, row: TokenSequence, count: int) -> bool:
         """Make sure of room for the next ``count`` tokens of a seated row."""
         ...
 
-    def release(self, row: Row) -> None:
+    def release(self, row: TokenSequence) -> None:
         """Forget a seated row."""
         ...
 
-    def share(self, row: Row) -> None:
+    def cache_prefix(self, row: TokenSequence) -> None:
         """Keep the row's beginning for others."""
         ...
 
-    def run(self, pieces: Sequence[tuple[Row, int]]) -> Tensor:
+    def run(self, pieces: Sequence[tuple[TokenSequence, int]]) -> Tensor:
         """Run the next tokens of some rows, without counting them as done; hidden states of
         those whose logits are wanted, (wanted, width), in the rows' order."""
         ...
@@ -91,19 +91,19 @@ class Keeper(Protocol):
         """Next-token logits, float32 of shape (rows, vocabulary)."""
         ...
 
-    def known(self, ids: Sequence[int]) -> int:
+    def cached_length(self, ids: Sequence[int]) -> int:
         """How many leading tokens are kept."""
         ...
 
-    def path(self, row: Row) -> list[Span]:
+    def cached_path(self, row: TokenSequence) -> list[PrefixNode]:
         """The kept spans that a row could begin with."""
         ...
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Let go of everything kept for others."""
         ...
 
-    def leaks(self, rows: Sequence[Row]) -> list[str]:
+    def find_leaks(self, rows: Sequence[TokenSequence]) -> list[str]:
         """What is held though none of ``rows``, the seated ones, uses it; empty when all is
         well."""
         ...

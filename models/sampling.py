@@ -13,15 +13,15 @@ from torch import Tensor
 
 # A full sort of 49,152 columns costs fifty times as much as the first of these, which holds
 # the nucleus of nearly every row; the second is for the rest.
-FEW, MANY = 64, 1024
-COLD = 1e-6  # of temperature; below, only the likeliest token has any probability
+FIRST_CANDIDATES, MAX_CANDIDATES = 64, 1024
+GREEDY_TEMPERATURE = 1e-6  # of temperature; below, only the likeliest token has any probability
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+_FloatArray = NDArray[np.float64]
+_IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class SamplingParams:
     """How one row draws its token number ``position``: ``temperature`` 0 is the likeliest;
     candidates are the ``top_k`` likeliest (0: all), the smallest set with ``top_p`` of the
     mass, and those with at least ``min_p`` of the likeliest one's probability."""
@@ -35,7 +35,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class RepetitionLimits:
     """What keeps a small model from looping.
 
     ``penalty`` divides the positive (multiplies the negative) logits of tokens already in
@@ -45,11 +45,11 @@ class Guard:
     """
 
     penalty: float = 1.0
-    repeat: int = 0
-    echo: int = 0
+    ngram: int = 0
+    prompt_ngram: int = 0
 
 
-class Runs:
+class NGramIndex:
     """Runs of ``size`` tokens in a sequence, which may grow: what may not follow a second time.
 
     >>> runs = Runs(3, (1, 2, 3, 1, 2))
@@ -70,42 +70,44 @@ class Runs:
             self._seen.setdefault(self._tail, set()).add(token)
         self._tail = (*self._tail, token)[-(self._size - 1) :] if self._size > 1 else ()
 
-    def closing(self) -> set[int]:
+    def repeats(self) -> set[int]:
         """Tokens that would complete a run that was there before."""
         return self._seen.get(self._tail, set())
 
-    def after(self, written: Sequence[int]) -> set[int]:
+    def repeats_after(self, written: Sequence[int]) -> set[int]:
         """Tokens that would complete one of these runs at the end of another sequence."""
         tail = tuple(written[-(self._size - 1) :]) if self._size > 1 else ()
         return self._seen.get(tail, set())
 
 
 @dataclass(slots=True)
-class Restraint:
+class TokenPenalties:
     """What one row may not or should not write next: ``never`` gets no probability, ``worn``
     tokens are penalised."""
 
-    never: set[int] = field(default_factory=set)
-    worn: set[int] = field(default_factory=set)
+    banned: set[int] = field(default_factory=set)
+    penalized: set[int] = field(default_factory=set)
     penalty: float = 1.0
 
 
-def restrain(logits: Tensor, rows: Sequence[tuple[int, Restraint]]) -> None:
+def apply_penalties(logits: Tensor, rows: Sequence[tuple[int, TokenPenalties]]) -> None:
     """Apply the restraints of some rows of ``logits`` (rows, vocabulary) in place."""
-    worn = [(row, held.worn) for row, held in rows if held.penalty != 1.0 and held.worn]
+    worn = [(row, held.penalized) for row, held in rows if held.penalty != 1.0 and held.penalized]
     if worn:
-        where = _places(worn, logits.device)
+        where = _token_index(worn, logits.device)
         by_row = {row: held.penalty for row, held in rows}
         penalties = np.repeat([by_row[row] for row, _ in worn], [len(some) for _, some in worn])
         penalty = torch.from_numpy(penalties).to(logits)
         old = logits[where]
         logits[where] = torch.where(old > 0, old / penalty, old * penalty)
-    never = [(row, held.never) for row, held in rows if held.never]
+    never = [(row, held.banned) for row, held in rows if held.banned]
     if never:
-        logits[_places(never, logits.device)] = -torch.inf
+        logits[_token_index(never, logits.device)] = -torch.inf
 
 
-def _places(rows: Sequence[tuple[int, set[int]]], device: torch.device) -> tuple[Tensor, Tensor]:
+def _token_index(
+    rows: Sequence[tuple[int, set[int]]], device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Rows and columns of some tokens, without a Python step for each of them."""
     index = np.repeat([row for row, _ in rows], [len(tokens) for _, tokens in rows])
     columns = [np.fromiter(tokens, np.int64, len(tokens)) for _, tokens in rows]
@@ -122,7 +124,7 @@ def uniform(seed: int, position: int) -> float:
     return (int.from_bytes(noise) >> 11) / 2**53
 
 
-def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
+def sample_tokens(logits: Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:
     """One token a row from ``logits`` (rows, vocabulary), float32; None for a row that has
     no finite logit or one that is no number.
 
@@ -130,18 +132,18 @@ def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     candidates from the likeliest down, the lower id of equals first. At most 1,024
     candidates are looked at.
     """
-    heat = [1.0 if draw.temperature <= COLD else draw.temperature for draw in draws]
+    heat = [1.0 if draw.temperature <= GREEDY_TEMPERATURE else draw.temperature for draw in draws]
     shares = torch.softmax(logits / torch.tensor(heat, device=logits.device).unsqueeze(1), dim=1)
     out: list[int | None] = [None] * len(draws)
     rows = np.arange(len(draws))
-    most = min(MANY, logits.shape[1])
-    for count in sorted({min(FEW, most), most}):
+    most = min(MAX_CANDIDATES, logits.shape[1])
+    for count in sorted({min(FIRST_CANDIDATES, most), most}):
         last = count == most
         some = len(rows) < len(draws)
         index = torch.from_numpy(rows).to(logits.device)
         values, likely = (logits[index], shares[index]) if some else (logits, shares)
-        ids = first(values, count) if last else largest(values, count)
-        tokens, wider = _draw(
+        ids = stable_top_k_indices(values, count) if last else top_k_indices(values, count)
+        tokens, wider = _sample_candidates(
             values.gather(1, ids).cpu().numpy(),
             likely.gather(1, ids).cpu().numpy(),
             ids.cpu().numpy(),
@@ -156,7 +158,7 @@ def pick(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     return out
 
 
-def largest(values: Tensor, count: int, block: int = 64) -> Tensor:
+def top_k_indices(values: Tensor, count: int, block: int = 64) -> Tensor:
     """Places of the ``count`` largest in each row (rows, columns), in no order; which of
     equals at the edge is left open.
 
@@ -173,10 +175,10 @@ def largest(values: Tensor, count: int, block: int = 64) -> Tensor:
     return blocks.gather(1, found // block) * block + found % block
 
 
-def first(values: Tensor, count: int) -> Tensor:
+def stable_top_k_indices(values: Tensor, count: int) -> Tensor:
     """Places of the ``count`` largest in each row (rows, columns); of equals at the edge those
     with the lowest ids."""
-    ids = largest(values, count)
+    ids = top_k_indices(values, count)
     found = values.gather(1, ids)
     edge = found.amin(dim=1, keepdim=True)
     last = found == edge
@@ -187,9 +189,14 @@ def first(values: Tensor, count: int) -> Tensor:
     return ids
 
 
-def _draw(
-    values: Floats, shares: Floats, ids: Ints, draws: Sequence[Draw], *, last: bool
-) -> tuple[Ints, NDArray[np.bool_]]:
+def _sample_candidates(
+    values: _FloatArray,
+    shares: _FloatArray,
+    ids: _IntArray,
+    draws: Sequence[SamplingParams],
+    *,
+    last: bool,
+) -> tuple[_IntArray, NDArray[np.bool_]]:
     """A token for each row of candidates by their logits and ``shares`` (rows, count), -1 where
     there is none; and which rows need more candidates than these."""
     # Ties are common in half precision and topk leaves their order open.
@@ -203,7 +210,7 @@ def _draw(
     mass = np.cumsum(shares, axis=1)
     nucleus = (mass < top_p[:, None]).sum(axis=1) + 1
     kept = np.minimum.reduce([kept, nucleus, top_k, (shares >= least[:, None]).sum(axis=1)])
-    greedy = np.array([draw.temperature <= COLD for draw in draws])
+    greedy = np.array([draw.temperature <= GREEDY_TEMPERATURE for draw in draws])
     kept = np.where(greedy, 1, kept)
     broken = ~np.isfinite(shares).all(axis=1)
     kept = np.clip(kept, 1, shares.shape[1])

@@ -11,179 +11,181 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .rows import Keeper, Key, Row
+from .rows import Backend, SchedulingKey, TokenSequence
 
-LEAD = 24  # tokens that a row ahead must be computing for a row to wait for it
+MIN_LEAD_TOKENS = 24  # tokens that a row ahead must be computing for a row to wait for it
 STEP_COST = 2  # a row's next token costs as much as so many tokens of a prompt
-PATIENCE = 64  # passes for which more urgent asks may hold up a row
+MAX_WAIT_PASSES = 64  # passes for which more urgent asks may hold up a row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class BatchLimits:
     """How much is done at a time: ``rows`` sequences, about ``pass_tokens`` tokens a pass.
     ``alone``: one ask after the other, nothing kept between them."""
 
     rows: int = 64
     pass_tokens: int = 256
-    alone: bool = False
+    exclusive: bool = False
 
 
 class Scheduler:
     """The rows that wait and those that are seated. A full cache sends the least urgent
     seated row back to wait; nothing fails for want of room."""
 
-    def __init__(self, keeper: Keeper, limits: Limits) -> None:
-        self.keeper = keeper
+    def __init__(self, keeper: Backend, limits: BatchLimits) -> None:
+        self.backend = keeper
         self.limits = limits
-        self.queue: list[Row] = []
-        self.seated: list[Row] = []
+        self.waiting: list[TokenSequence] = []
+        self.running: list[TokenSequence] = []
         self.preempted = 0
         self._passes = 0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TokenSequence) -> None:
         """Let a row wait for its turn."""
-        row.ran = self._passes
-        self.queue.append(row)
+        row.last_pass = self._passes
+        self.waiting.append(row)
 
-    def hurry(self, owner: object, key: Key) -> None:
+    def raise_priority(self, owner: object, key: SchedulingKey) -> None:
         """The rows of an owner are wanted by somebody with this key too."""
-        for row in [*self.queue, *self.seated]:
+        for row in [*self.waiting, *self.running]:
             if row.owner is owner:
                 row.key = min(row.key, key)
 
     def admit(self) -> None:
         """Seat rows in their order while there is room, but for those that had better wait
         for what a row ahead of them computes. Less urgent rows take no room from others."""
-        if not self.queue:
+        if not self.waiting:
             return
-        self.queue.sort(key=lambda row: row.key)
-        taken = Counter(row.key[0] for row in self.seated)
-        free = self._free(taken, self.queue[0])
+        self.waiting.sort(key=lambda row: row.key)
+        taken = Counter(row.key[0] for row in self.running)
+        free = self._free_places(taken, self.waiting[0])
         if free <= 0:
             return
-        window = self.queue[: 2 * free]
-        ahead = [row for row in self.seated if row.keep and not row.kept]
-        crowds = Counter(id(span) for row in window for span in self.keeper.path(row))
+        window = self.waiting[: 2 * free]
+        ahead = [row for row in self.running if row.cacheable and not row.cached]
+        crowds = Counter(id(span) for row in window for span in self.backend.cached_path(row))
         seated: set[int] = set()
         for row in window:
-            if self._free(taken, row) <= 0:
+            if self._free_places(taken, row) <= 0:
                 break
-            known = self.keeper.known(row.ids[: row.want_from])
-            if any(_leads(one, row, known + LEAD) for one in ahead):
+            known = self.backend.cached_length(row.ids[: row.logits_from])
+            if any(_computes_prefix_of(one, row, known + MIN_LEAD_TOKENS) for one in ahead):
                 continue
-            if not self._seat(row, crowds):
+            if not self._allocate(row, crowds):
                 break
             seated.add(id(row))
             taken[row.key[0]] += 1
-            crowds.subtract(id(span) for span in row.spans)
-            self.seated.append(row)
-            if row.keep and not row.kept:
+            crowds.subtract(id(span) for span in row.prefix_nodes)
+            self.running.append(row)
+            if row.cacheable and not row.cached:
                 ahead.append(row)
         if seated:
-            self.queue = [row for row in self.queue if id(row) not in seated]
+            self.waiting = [row for row in self.waiting if id(row) not in seated]
 
-    def choose(self) -> list[tuple[Row, int]]:
+    def schedule(self) -> list[tuple[TokenSequence, int]]:
         """The next pass: rows and how many of their tokens. Rows that write wait where a more
         urgent prompt is read; a row of which all is known comes with none."""
-        reading = [row for row in self.seated if row.pending > 1 or row.brief]
+        reading = [row for row in self.running if row.pending > 1 or row.single_pass]
         first = min((row.key[0] for row in reading), default=None)
-        chosen: dict[int, tuple[Row, int]] = {}
-        writing = [row for row in self.seated if row.pending == 1 and not row.brief]
+        chosen: dict[int, tuple[TokenSequence, int]] = {}
+        writing = [row for row in self.running if row.pending == 1 and not row.single_pass]
         for row in sorted(writing, key=lambda row: row.key):
             heard = first is None or row.key[0] <= first
             if not heard or len(chosen) == self.limits.rows:
                 break
-            if row in self.seated and self._fits(row, 1, chosen):
+            if row in self.running and self._ensure_room(row, 1, chosen):
                 chosen[id(row)] = (row, 1)
         most = self.limits.pass_tokens
         left = max(most - STEP_COST * len(chosen), most // 4)
         read = 0
         for row in sorted(reading, key=lambda row: row.key):
-            uncut = self.keeper.whole or row.slot is None
+            uncut = self.backend.whole_prompts or row.slot is None
             count = row.pending if uncut else min(row.pending, left)
             if count <= 0 or (count > left and read):
                 continue
-            if row in self.seated and self._fits(row, count, chosen):
+            if row in self.running and self._ensure_room(row, count, chosen):
                 chosen[id(row)] = (row, count)
                 left -= count
                 read += 1
         self._passes += 1
         for row, _ in chosen.values():
-            row.ran = self._passes
-        if self._passes % PATIENCE == 0:
-            self._relieve()
-        done = [(row, 0) for row in self.seated if row.pending == 0]
+            row.last_pass = self._passes
+        if self._passes % MAX_WAIT_PASSES == 0:
+            self._prevent_starvation()
+        done = [(row, 0) for row in self.running if row.pending == 0]
         return [*done, *chosen.values()]
 
-    def drop(self, unwanted: Callable[[Row], bool]) -> None:
+    def remove_where(self, unwanted: Callable[[TokenSequence], bool]) -> None:
         """Forget the rows that are not wanted any more."""
-        self.queue = [row for row in self.queue if not unwanted(row)]
-        for row in [row for row in self.seated if unwanted(row)]:
-            self.leave(row)
+        self.waiting = [row for row in self.waiting if not unwanted(row)]
+        for row in [row for row in self.running if unwanted(row)]:
+            self.remove(row)
 
-    def leave(self, row: Row) -> None:
+    def remove(self, row: TokenSequence) -> None:
         """Take a row out."""
-        if row in self.seated:
-            self.seated.remove(row)
-            self.keeper.release(row)
+        if row in self.running:
+            self.running.remove(row)
+            self.backend.release(row)
         else:
-            self.queue = [one for one in self.queue if one is not row]
+            self.waiting = [one for one in self.waiting if one is not row]
 
-    def _free(self, taken: Mapping[int, int], row: Row) -> int:
+    def _free_places(self, taken: Mapping[int, int], row: TokenSequence) -> int:
         """How many seats are not taken by rows as urgent as this one."""
         urgent = sum(count for priority, count in taken.items() if priority <= row.key[0])
         return self.limits.rows - urgent
 
-    def _seat(self, row: Row, crowds: Mapping[int, int]) -> bool:
+    def _allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
         """Seat a row, in the place of less urgent ones if need be."""
-        while not self.keeper.seat(row, crowds):
-            victim = max(self._movable(row), key=lambda one: one.key, default=row)
+        while not self.backend.allocate(row, crowds):
+            victim = max(self._preemptible(row), key=lambda one: one.key, default=row)
             if victim.key[0] <= row.key[0]:
                 return False
-            self._send_back(victim)
+            self._preempt(victim)
         return True
 
-    def _fits(self, row: Row, count: int, chosen: dict[int, tuple[Row, int]]) -> bool:
+    def _ensure_room(
+        self, row: TokenSequence, count: int, chosen: dict[int, tuple[TokenSequence, int]]
+    ) -> bool:
         """Make room for a row's next tokens, by sending others back to the queue if need be;
         the last resort is the row itself."""
-        while not self.keeper.fits(row, count):
-            victim = max(self._movable(row), key=lambda one: one.key, default=row)
+        while not self.backend.ensure_room(row, count):
+            victim = max(self._preemptible(row), key=lambda one: one.key, default=row)
             if victim.key <= row.key:
                 victim = row
             chosen.pop(id(victim), None)
-            self._send_back(victim)
+            self._preempt(victim)
             if victim is row:
                 return False
         return True
 
-    def _movable(self, row: Row) -> list[Row]:
+    def _preemptible(self, row: TokenSequence) -> list[TokenSequence]:
         """Other rows that hold memory of their own."""
-        held = [one for one in self.seated if one.slot is not None or one.state is not None]
+        held = [one for one in self.running if one.slot is not None or one.state is not None]
         return [one for one in held if one is not row]
 
-    def _send_back(self, row: Row) -> None:
-        self.leave(row)
-        self.queue.append(row)
+    def _preempt(self, row: TokenSequence) -> None:
+        self.remove(row)
+        self.waiting.append(row)
         self.preempted += 1
 
-    def _relieve(self) -> None:
+    def _prevent_starvation(self) -> None:
         """The ask that has stood still longest behind more urgent ones, if for too long, goes
         on right after the most urgent that are there now."""
-        rows = [*self.queue, *self.seated]
+        rows = [*self.waiting, *self.running]
         top = min((row.key[0] for row in rows), default=0)
-        late = [r for r in rows if r.key[0] > top and self._passes - r.ran >= PATIENCE]
+        late = [r for r in rows if r.key[0] > top and self._passes - r.last_pass >= MAX_WAIT_PASSES]
         if late:
-            ticket = min(late, key=lambda row: (row.ran, row.key[1:])).key[-1]
+            ticket = min(late, key=lambda row: (row.last_pass, row.key[1:])).key[-1]
             behind = max(row.key for row in rows if row.key[0] == top)
             for row in rows:
                 if row.key[-1] == ticket:
                     row.key = (behind[0], behind[1], behind[2] + 1, ticket)
 
 
-def _leads(one: Row, row: Row, tokens: int) -> bool:
+def _computes_prefix_of(one: TokenSequence, row: TokenSequence, tokens: int) -> bool:
     """Whether ``one`` is computing at least the first ``tokens`` tokens of ``row``, and is
     as urgent."""
-    if one.key[0] > row.key[0] or min(one.keep, row.want_from) < tokens:
+    if one.key[0] > row.key[0] or min(one.cacheable, row.logits_from) < tokens:
         return False
     same = one.ids[tokens - 1] == row.ids[tokens - 1]
     return same and one.ids[:tokens] == row.ids[:tokens]

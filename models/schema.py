@@ -7,26 +7,26 @@ from collections.abc import Callable, Iterator
 
 from ..core import Json
 
-Path = tuple[str, ...]
+SchemaPath = tuple[str, ...]
 
 
-def _words(text: str) -> frozenset[str]:
+def _word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
-ONES = _words(
+SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
+SCHEMA_FIELDS = _word_set(
     "items additionalProperties additionalItems propertyNames contains not if then else "
     "unevaluatedItems unevaluatedProperties contentSchema"
 )
-NOTES = _words(
+ANNOTATIONS = _word_set(
     "title description default examples example deprecated readOnly writeOnly discriminator "
     "$comment $schema $id $defs definitions"
 )
-UNIQUE = "x-unique"
+UNIQUE_KEYWORD = "x-unique"
 # The formats the standard defines (2020-12, section 7.3). Any other is a note to people.
-FORMATS = _words(
+KNOWN_FORMATS = _word_set(
     "date-time date time duration email idn-email hostname idn-hostname ipv4 ipv6 uri "
     "uri-reference iri iri-reference uuid uri-template json-pointer relative-json-pointer "
     "regex"
@@ -43,7 +43,7 @@ REMEDIES = (
 )
 
 
-class SchemaFault(ValueError):
+class SchemaError(ValueError):
     """A JSON schema that cannot be turned into a grammar, or (``reason`` "limit") one whose
     shortest value needs more tokens than the ask allows."""
 
@@ -52,46 +52,46 @@ class SchemaFault(ValueError):
         self.reason = reason
 
 
-def fault(path: Path, what: str, remedy: str) -> SchemaFault:
+def schema_error(path: SchemaPath, what: str, remedy: str) -> SchemaError:
     """The error for the field at ``path``."""
     where = f"schema field '{'.'.join(path)}'" if path else "the schema"
-    return SchemaFault(f"{where}: {what}; {remedy}")
+    return SchemaError(f"{where}: {what}; {remedy}")
 
 
-def walk(schema: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
+def iter_subschemas(schema: Json, path: SchemaPath = ()) -> Iterator[tuple[SchemaPath, Json]]:
     """Every schema inside of a schema, itself first, with the way to it."""
     yield path, schema
     if not isinstance(schema, dict):
         return
     for key, inner in schema.items():
-        if key in MAPS and isinstance(inner, dict):
+        if key in SCHEMA_MAPS and isinstance(inner, dict):
             for name, one in inner.items():
-                yield from walk(one, (*path, key, name))
-        elif key in LISTS and isinstance(inner, list):
+                yield from iter_subschemas(one, (*path, key, name))
+        elif key in SCHEMA_LISTS and isinstance(inner, list):
             for place, one in enumerate(inner):
-                yield from walk(one, (*path, key, str(place)))
-        elif key in ONES:
-            yield from walk(inner, (*path, key))
+                yield from iter_subschemas(one, (*path, key, str(place)))
+        elif key in SCHEMA_FIELDS:
+            yield from iter_subschemas(inner, (*path, key))
 
 
-def rebuilt(schema: Json, change: Callable[[Json], Json]) -> Json:
+def map_subschemas(schema: Json, change: Callable[[Json], Json]) -> Json:
     """A copy in which ``change`` was applied to each schema, inner ones first."""
     if not isinstance(schema, dict):
         return change(schema)
     made: dict[str, Json] = {}
     for key, inner in schema.items():
-        if key in MAPS and isinstance(inner, dict):
-            made[key] = {name: rebuilt(one, change) for name, one in inner.items()}
-        elif key in LISTS and isinstance(inner, list):
-            made[key] = [rebuilt(one, change) for one in inner]
-        elif key in ONES:
-            made[key] = rebuilt(inner, change)
+        if key in SCHEMA_MAPS and isinstance(inner, dict):
+            made[key] = {name: map_subschemas(one, change) for name, one in inner.items()}
+        elif key in SCHEMA_LISTS and isinstance(inner, list):
+            made[key] = [map_subschemas(one, change) for one in inner]
+        elif key in SCHEMA_FIELDS:
+            made[key] = map_subschemas(inner, change)
         else:
             made[key] = inner
     return change(made)
 
 
-def resolve(root: Json, reference: str) -> Json:
+def resolve_pointer(root: Json, reference: str) -> Json:
     """What ``#/a/b`` points to. Raises KeyError."""
     found = root
     for part in reference.removeprefix("#").split("/")[1:]:
@@ -103,73 +103,79 @@ def resolve(root: Json, reference: str) -> Json:
     return found
 
 
-def check(schema: Json) -> None:
+def check_schema(schema: Json) -> None:
     """Raises SchemaFault where a schema contradicts itself, also where a grammar would just
     leave out the field or the alternative that nothing satisfies."""
     if not isinstance(schema, dict):
-        raise SchemaFault(f"a schema must be an object, not {type(schema).__name__}")
-    for path, one in walk(schema):
+        raise SchemaError(f"a schema must be an object, not {type(schema).__name__}")
+    for path, one in iter_subschemas(schema):
         if isinstance(one, bool):
             continue
         if not isinstance(one, dict):
-            raise fault(path, f"holds {one!r}, which is no schema", "write an object there")
+            raise schema_error(path, f"holds {one!r}, which is no schema", "write an object there")
         for what in ("imum", "Length", "Items", "Properties"):
             low, high = one.get(f"min{what}"), one.get(f"max{what}")
             if is_number(low) and is_number(high) and low > high:  # type: ignore[operator]
-                raise fault(path, f"min{what} {low} is above max{what} {high}", "swap them")
+                raise schema_error(path, f"min{what} {low} is above max{what} {high}", "swap them")
         for key in ("enum", "anyOf", "oneOf", "allOf", "type"):
             if one.get(key) == []:
-                raise fault(path, f"{key} is empty, so no value fits", "name what may be written")
+                raise schema_error(
+                    path, f"{key} is empty, so no value fits", "name what may be written"
+                )
         _check_reference(schema, path, one)
 
 
-def _check_reference(root: Json, path: Path, one: dict[str, Json]) -> None:
+def _check_reference(root: Json, path: SchemaPath, one: dict[str, Json]) -> None:
     reference = one.get("$ref")
     if not isinstance(reference, str) or (reference != "#" and not reference.startswith("#/")):
         return
     try:
-        resolve(root, reference)
+        resolve_pointer(root, reference)
     except KeyError:
-        raise fault(path, f"'{reference}' is not in the schema", "define it under $defs") from None
+        raise schema_error(
+            path, f"'{reference}' is not in the schema", "define it under $defs"
+        ) from None
 
 
 def is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def plain(schema: Json) -> Json:
+def normalize_schema(schema: Json) -> Json:
     """The same values, said in words that grammars know: property names from a list, formats
     that are notes, options of the grammar engine that a schema may not set."""
 
     def change(one: Json) -> Json:
         if not isinstance(one, dict):
             return one
-        if isinstance(one.get("format"), str) and one["format"] not in FORMATS:
+        if isinstance(one.get("format"), str) and one["format"] not in KNOWN_FORMATS:
             del one["format"]
         one.pop("x-guidance", None)
-        one.pop(UNIQUE, None)
+        one.pop(UNIQUE_KEYWORD, None)
         if one.pop("uniqueItems", False):
-            one[UNIQUE] = True  # seen to token by token: a grammar does not remember elements
+            one[UNIQUE_KEYWORD] = (
+                True  # seen to token by token: a grammar does not remember elements
+            )
         if "propertyNames" in one:
             _name_properties(schema, one)
         return one
 
-    return rebuilt(schema, change)
+    return map_subschemas(schema, change)
 
 
 def _name_properties(root: Json, one: dict[str, Json]) -> None:
     names = one["propertyNames"]
     try:
-        while isinstance(names, dict) and set(names) - NOTES == {"$ref"}:
-            names = resolve(root, names["$ref"])
+        while isinstance(names, dict) and set(names) - ANNOTATIONS == {"$ref"}:
+            names = resolve_pointer(root, names["$ref"])
     except KeyError:
         return
-    if names is True or (isinstance(names, dict) and not set(names) - NOTES - {"type"}):
+    if names is True or (isinstance(names, dict) and not set(names) - ANNOTATIONS - {"type"}):
         del one["propertyNames"]
         return
     if not isinstance(names, dict) or "properties" in one or "patternProperties" in one:
         return
-    words = set(names) - NOTES - {"type"}
+    words = set(names) - ANNOTATIONS - {"type"}
     if words in ({"enum"}, {"const"}):
         listed = names.get("enum", [names.get("const")])
         if not isinstance(listed, list) or not all(isinstance(k, str) for k in listed):
@@ -183,11 +189,11 @@ def _name_properties(root: Json, one: dict[str, Json]) -> None:
     one["additionalProperties"] = False
 
 
-def blame(schema: Json, message: str, compiled: Callable[[Json], str]) -> Path:
+def locate_error(schema: Json, message: str, compiled: Callable[[Json], str]) -> SchemaPath:
     """The way to the innermost schema that fails alone with ``message`` as the whole does."""
     shared = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
-    best: Path = ()
-    for path, one in walk(schema):
+    best: SchemaPath = ()
+    for path, one in iter_subschemas(schema):
         if len(path) > len(best) and isinstance(one, dict):
             alone = {**{k: v for k, v in shared.items() if k not in one}, **one}
             if compiled(alone) == message:
@@ -195,21 +201,21 @@ def blame(schema: Json, message: str, compiled: Callable[[Json], str]) -> Path:
     return best
 
 
-def expressible(schema: Json, compiled: Callable[[Json], str]) -> Json:
+def drop_unsupported(schema: Json, compiled: Callable[[Json], str]) -> Json:
     """``schema`` less the alternatives of an anyOf that no grammar can hold, where another
     remains. ``compiled`` gives a schema's error, or an empty text. Raises SchemaFault."""
     schema = json.loads(json.dumps(schema))
     while message := compiled(schema):
-        path = blame(schema, message, compiled)
+        path = locate_error(schema, message, compiled)
         what = " ".join(message.split())
         remedy = next((r for start, r in REMEDIES if start in message), "mend it")
         if "anyOf" not in path or message.startswith("Unsatisfiable"):
-            raise fault(path, what, remedy)
+            raise schema_error(path, what, remedy)
         place = max(i for i, part in enumerate(path) if part == "anyOf")
         branches: Json = schema
         for part in path[: place + 1]:
             branches = branches[int(part)] if isinstance(branches, list) else branches[part]
         branches[int(path[place + 1])] = False
         if not any(branches):
-            raise fault(path, what, remedy)
+            raise schema_error(path, what, remedy)
     return schema

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..core import Json
-from .expanding import expanded
-from .schema import UNIQUE, SchemaFault
+from .expanding import flatten_schema
+from .schema import UNIQUE_KEYWORD, SchemaError
 
-Kind: TypeAlias = Literal["literal", "string", "number", "array", "object"]
+ValueKind: TypeAlias = Literal["literal", "string", "number", "array", "object"]
 TYPES = ("null", "boolean", "string", "number", "integer", "array", "object")
-MANY = 200  # alternatives of one value that are looked at; a schema of more still works
-FEW = 16  # of many values listed, those counted in tokens
+MAX_ALTERNATIVES = 200  # alternatives of one value that are looked at; a schema of more still works
+MAX_COUNTED = 16  # of many values listed, those counted in tokens
 FILLER = "."
-SPARE = 6  # tokens: separators, and what a token of several signs may open at once
+SPARE_TOKENS = 6  # tokens: separators, and what a token of several signs may open at once
 
 
-def text_of(value: Json) -> str:
+def json_text(value: Json) -> str:
     """JSON as the grammar writes it: ", " and ": " between, one line.
 
     >>> text_of({"a": [1, 2.0]})
@@ -30,14 +30,14 @@ def text_of(value: Json) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{text_of(k)}: {text_of(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{json_text(k)}: {json_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(text_of(one) for one in value) + "]"
+        return "[" + ", ".join(json_text(one) for one in value) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(slots=True)
-class Shape:
+class ValueShape:
     """One way a value may look: values listed, or a string, a number, an array, an object.
 
     ``shaped``: a string with a pattern or a format. ``low`` and ``high`` count characters,
@@ -46,40 +46,42 @@ class Shape:
     a multiple of where that is a fraction, whose quotient readers compute in floating point.
     """
 
-    kind: Kind
+    kind: ValueKind
     schema: Json
     texts: tuple[str, ...] = ()
-    shaped: bool = False
-    low: int = 0
-    high: int | None = None
-    prefix: tuple[Node, ...] = ()
-    rest: Node | None = None
-    names: dict[str, Node] = field(default_factory=dict)
+    constrained: bool = False
+    min_size: int = 0
+    max_size: int | None = None
+    prefix: tuple[SchemaNode, ...] = ()
+    items: SchemaNode | None = None
+    properties: dict[str, SchemaNode] = field(default_factory=dict)
     required: tuple[str, ...] = ()
-    extra: tuple[tuple[str, Node], ...] = ()
+    additional: tuple[tuple[str, SchemaNode], ...] = ()
     unique: bool = False
-    step: float = 0.0
+    multiple_of: float = 0.0
 
-    def element(self, place: int) -> Node | None:
+    def element(self, place: int) -> SchemaNode | None:
         """What the array's element number ``place`` is."""
-        return self.prefix[place] if place < len(self.prefix) else self.rest
+        return self.prefix[place] if place < len(self.prefix) else self.items
 
-    def member(self, name: str) -> Node | None:
+    def member(self, name: str) -> SchemaNode | None:
         """What the object's property ``name`` is."""
-        if name in self.names:
-            return self.names[name]
-        return next((node for pattern, node in self.extra if _found(pattern, name)), None)
+        if name in self.properties:
+            return self.properties[name]
+        return next(
+            (node for pattern, node in self.additional if _pattern_matches(pattern, name)), None
+        )
 
-    def inner(self) -> Iterator[Node]:
+    def inner(self) -> Iterator[SchemaNode]:
         """The values in this value."""
         yield from self.prefix
-        if self.rest is not None:
-            yield self.rest
-        yield from self.names.values()
-        yield from (node for _, node in self.extra)
+        if self.items is not None:
+            yield self.items
+        yield from self.properties.values()
+        yield from (node for _, node in self.additional)
 
 
-def _found(pattern: str, name: str) -> bool:
+def _pattern_matches(pattern: str, name: str) -> bool:
     try:
         return re.search(pattern, name) is not None
     except re.error:  # patterns are the grammar engine's, whose syntax is not quite Python's
@@ -87,16 +89,16 @@ def _found(pattern: str, name: str) -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class SchemaNode:
     """A place in a schema; ``shapes`` are its alternatives, ``shortest`` its shortest text."""
 
     schema: Json
-    shapes: list[Shape] | None = None
+    alternatives: list[ValueShape] | None = None
     shortest: str | None = None
     path: str = ""
 
 
-class Shapes:
+class SchemaIR:
     """All shapes of a schema. Raises SchemaFault where a value could never end.
 
     The shortest texts are the least fixed point of "the shortest alternative made of the
@@ -108,106 +110,109 @@ class Shapes:
         self, schema: Json, cost: Callable[[str], int], scalar: Callable[[Json], str | None]
     ) -> None:
         self._root = schema
-        self._cost = cost
-        self._scalar = scalar
-        self._nodes: dict[str, Node] = {}
+        self._token_count = cost
+        self._shortest_scalar = scalar
+        self._nodes: dict[str, SchemaNode] = {}
         self.root = self._node(schema, "")
-        self._settle()
+        self._solve()
 
     @property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[SchemaNode]:
         """Every place that can be reached, the root first."""
         return list(self._nodes.values())
 
     def cheapest(self, texts: list[str]) -> str | None:
         """The text of the fewest tokens, the first of equals."""
-        if len(texts) > FEW:
-            texts = sorted(texts, key=len)[:FEW]
-        return min(texts, key=self._cost) if len(texts) > 1 else next(iter(texts), None)
+        if len(texts) > MAX_COUNTED:
+            texts = sorted(texts, key=len)[:MAX_COUNTED]
+        return min(texts, key=self._token_count) if len(texts) > 1 else next(iter(texts), None)
 
-    def growth(self) -> int:
+    def max_growth(self) -> int:
         """Tokens by which one more token can lengthen what a value still needs, about: what
         it takes to begin what may be left out, and to choose the longest alternative."""
         optional = dearer = 0
         for node in self.nodes:
-            least = self._cost(node.shortest or "")
-            for shape in node.shapes or ():
-                texts = sorted(self._compose(shape), key=len)[-FEW:]
-                dearer = max([dearer, *(self._cost(text) - least for text in texts)])
-                names = [n for n in shape.names if n not in shape.required]
-                more = [self._cost(f"{text_of(n)}: ") for n in names] + [0]
-                parts = [shape.names[n] for n in names] + [one for _, one in shape.extra]
-                if shape.rest is not None and shape.high != shape.low:
-                    parts.append(shape.rest)
-                costs = [self._cost(part.shortest or "") for part in parts]
+            least = self._token_count(node.shortest or "")
+            for shape in node.alternatives or ():
+                texts = sorted(self._shortest_texts(shape), key=len)[-MAX_COUNTED:]
+                dearer = max([dearer, *(self._token_count(text) - least for text in texts)])
+                names = [n for n in shape.properties if n not in shape.required]
+                more = [self._token_count(f"{json_text(n)}: ") for n in names] + [0]
+                parts = [shape.properties[n] for n in names] + [one for _, one in shape.additional]
+                if shape.items is not None and shape.max_size != shape.min_size:
+                    parts.append(shape.items)
+                costs = [self._token_count(part.shortest or "") for part in parts]
                 optional = max(optional, max(more) + max(costs, default=0))
-        return optional + dearer + SPARE
+        return optional + dearer + SPARE_TOKENS
 
-    def _node(self, schema: Json, path: str) -> Node:
+    def _node(self, schema: Json, path: str) -> SchemaNode:
         key = json.dumps(schema)
         if key not in self._nodes:
-            self._nodes[key] = Node(schema, path=path)
+            self._nodes[key] = SchemaNode(schema, path=path)
         return self._nodes[key]
 
-    def traits(self) -> frozenset[str]:
+    def unenforced(self) -> frozenset[str]:
         """What a grammar cannot see to by itself: names, unique, step."""
-        shapes = [shape for node in self.nodes for shape in node.shapes or ()]
-        found = {"names"} if any(shape.extra for shape in shapes) else set()
+        shapes = [shape for node in self.nodes for shape in node.alternatives or ()]
+        found = {"names"} if any(shape.additional for shape in shapes) else set()
         for shape in shapes:
             if shape.unique:
-                inner = [one.kind for node in shape.inner() for one in node.shapes or ()]
+                inner = [one.kind for node in shape.inner() for one in node.alternatives or ()]
                 if "array" in inner or "object" in inner:
-                    raise SchemaFault(
+                    raise SchemaError(
                         "uniqueItems is kept for texts, numbers and listed values only, not for "
                         "objects and arrays; leave it out and drop the doubles"
                     )
                 found.add("unique")
-            if shape.step:
+            if shape.multiple_of:
                 found.add("step")
         return frozenset(found)
 
-    def _settle(self) -> None:
+    def _solve(self) -> None:
         todo = [self.root]
         while todo:
             node = todo.pop()
-            if node.shapes is None:
-                node.shapes = list(self._shapes(node))
-                todo += [inner for shape in node.shapes for inner in shape.inner()]
+            if node.alternatives is None:
+                node.alternatives = list(self._alternatives(node))
+                todo += [inner for shape in node.alternatives for inner in shape.inner()]
         changed = True
         while changed:
             changed = False
             for node in self._nodes.values():
-                found = self.cheapest([t for s in node.shapes or () for t in self._compose(s)])
+                found = self.cheapest(
+                    [t for s in node.alternatives or () for t in self._shortest_texts(s)]
+                )
                 if found is not None and (
-                    node.shortest is None or self._cost(found) < self._cost(node.shortest)
+                    node.shortest is None
+                    or self._token_count(found) < self._token_count(node.shortest)
                 ):
                     node.shortest, changed = found, True
         for node in self._nodes.values():
             if node.shortest is None and node.schema is not False:
-                raise SchemaFault(
+                raise SchemaError(
                     f"schema field '{node.path or '(the whole)'}': no value of it is ever "
                     "complete: each holds another of its kind, or more different elements than "
                     "there are; make the inner one optional, or ask for fewer"
                 )
 
-    def _compose(self, shape: Shape) -> Iterator[str]:
+    def _shortest_texts(self, shape: ValueShape) -> Iterator[str]:
         if shape.kind == "literal":
             yield from shape.texts
-        elif shape.kind == "string" and not shape.shaped:
-            yield f'"{FILLER * shape.low}"'
+        elif shape.kind == "string" and not shape.constrained:
+            yield f'"{FILLER * shape.min_size}"'
         elif shape.kind in ("string", "number"):
-            found = self._scalar(shape.schema)
+            found = self._shortest_scalar(shape.schema)
             yield found if found is not None else "0" if shape.kind == "number" else '""'
         elif shape.kind == "array":
-            parts = self.elements(shape, {})
+            parts = self.missing_elements(shape, {})
             if parts is not None:
                 yield f"[{', '.join(parts)}]"
         else:
-            members = self.missing(shape, {})
+            members = self.missing_members(shape, {})
             if members is not None:
                 yield "{" + ", ".join(members) + "}"
 
-    def missing(self, shape: Shape, there: Mapping[str, object]) -> list[str] | None:
+    def missing_members(self, shape: ValueShape, there: Mapping[str, object]) -> list[str] | None:
         """The shortest properties that an object with those ``there`` still needs; None
         where one is not known."""
         made: dict[str, str] = {}
@@ -216,84 +221,90 @@ class Shapes:
                 node = shape.member(name)
                 if node is None or node.shortest is None:
                     return None
-                made[name] = f"{text_of(name)}: {node.shortest}"
+                made[name] = f"{json_text(name)}: {node.shortest}"
         for letter in "abcdefghijklmnopqrstuvwxyz":
-            if len(made) + len(there) >= shape.low:
+            if len(made) + len(there) >= shape.min_size:
                 break
             node = shape.member(letter)
             if letter not in there and letter not in made and node and node.shortest is not None:
-                made[letter] = f"{text_of(letter)}: {node.shortest}"
-        return list(made.values()) if len(made) + len(there) >= shape.low else None
+                made[letter] = f"{json_text(letter)}: {node.shortest}"
+        return list(made.values()) if len(made) + len(there) >= shape.min_size else None
 
-    def elements(self, shape: Shape, there: Mapping[str, object]) -> list[str] | None:
+    def missing_elements(self, shape: ValueShape, there: Mapping[str, object]) -> list[str] | None:
         """The same of an array's elements. ``there``: the texts of those that are there."""
         made: list[str] = []
-        for place in range(len(there), shape.low):
+        for place in range(len(there), shape.min_size):
             node = shape.element(place)
             text = node.shortest if node else None
             if node and text is not None and shape.unique and (text in there or text in made):
-                text = next((t for t in others(node) if t not in there and t not in made), None)
+                text = next((t for t in more_texts(node) if t not in there and t not in made), None)
             if text is None:
                 return None
             made.append(text)
         return made
 
-    def _shapes(self, node: Node) -> Iterator[Shape]:
-        for number, schema in enumerate(expanded(self._root, node.schema)):
-            if number == MANY:
+    def _alternatives(self, node: SchemaNode) -> Iterator[ValueShape]:
+        for number, schema in enumerate(flatten_schema(self._root, node.schema)):
+            if number == MAX_ALTERNATIVES:
                 return
             yield from self._by_type(schema, node.path)
 
-    def _by_type(self, schema: dict[str, Json], path: str) -> Iterator[Shape]:
+    def _by_type(self, schema: dict[str, Json], path: str) -> Iterator[ValueShape]:
         kinds = schema.get("type", TYPES)
         kinds = [kinds] if isinstance(kinds, str) else kinds
         if "const" in schema or "enum" in schema:
             values = schema["enum"] if "enum" in schema else [schema["const"]]
-            fitting = [one for one in values if any(_is(one, kind) for kind in kinds)]
+            fitting = [one for one in values if any(_has_type(one, kind) for kind in kinds)]
             if "const" in schema:
                 fitting = [one for one in fitting if one == schema["const"]]
             plain = [one for one in fitting if not isinstance(one, dict | list)]
-            yield Shape("literal", schema, texts=tuple(text_of(one) for one in plain))
+            yield ValueShape("literal", schema, texts=tuple(json_text(one) for one in plain))
             for one in fitting:
-                yield from self._by_type(_spelled(one), path)
+                yield from self._by_type(_schema_of_value(one), path)
             return
         if "null" in kinds or "boolean" in kinds:
             words = (("null",) if "null" in kinds else ()) + (
                 ("true", "false") if "boolean" in kinds else ()
             )
-            yield Shape("literal", schema, texts=words)
+            yield ValueShape("literal", schema, texts=words)
         if "string" in kinds:
             low, high = int(schema.get("minLength", 0)), schema.get("maxLength")
             shaped = "pattern" in schema or "format" in schema
-            yield Shape("string", _only(schema, "string"), shaped=shaped, low=low, high=high)
+            yield ValueShape(
+                "string",
+                _with_type(schema, "string"),
+                constrained=shaped,
+                min_size=low,
+                max_size=high,
+            )
         if "number" in kinds or "integer" in kinds:
             kind = "number" if "number" in kinds else "integer"
             step = schema.get("multipleOf", 1)
             # Whole numbers of any size, halves, quarters: no error in floats.
             exact = isinstance(step, int) or float(step * 1024).is_integer()
-            yield Shape("number", _only(schema, kind), step=0.0 if exact else step)
+            yield ValueShape("number", _with_type(schema, kind), multiple_of=0.0 if exact else step)
         if "array" in kinds:
             yield self._array(schema, path)
         if "object" in kinds:
             yield self._object(schema, path)
 
-    def _array(self, schema: dict[str, Json], path: str) -> Shape:
+    def _array(self, schema: dict[str, Json], path: str) -> ValueShape:
         items = schema.get("items", {})
         prefix, rest = schema.get("prefixItems", []), items
         if isinstance(items, list):
             prefix, rest = items, schema.get("additionalItems", {})
-        return Shape(
+        return ValueShape(
             "array",
             schema,
-            unique=bool(schema.get(UNIQUE)),
-            low=int(schema.get("minItems", 0)),
-            high=schema.get("maxItems"),
+            unique=bool(schema.get(UNIQUE_KEYWORD)),
+            min_size=int(schema.get("minItems", 0)),
+            max_size=schema.get("maxItems"),
             prefix=tuple(self._node(one, f"{path}.{n}") for n, one in enumerate(prefix)),
-            rest=None if rest is False else self._node(rest, f"{path}.items"),
+            items=None if rest is False else self._node(rest, f"{path}.items"),
         )
 
-    def _object(self, schema: dict[str, Json], path: str) -> Shape:
-        def at(inner: Json, name: str) -> Node:
+    def _object(self, schema: dict[str, Json], path: str) -> ValueShape:
+        def at(inner: Json, name: str) -> SchemaNode:
             return self._node(inner, f"{path}.{name}".strip("."))
 
         extra = [(p, at(one, p)) for p, one in schema.get("patternProperties", {}).items()]
@@ -304,29 +315,29 @@ class Shapes:
         wanted = schema.get("required", [])
         order = [name for name in named if name in wanted]
         order += [name for name in dict.fromkeys(wanted) if name not in named]
-        return Shape(
+        return ValueShape(
             "object",
             schema,
-            low=int(schema.get("minProperties", 0)),
-            high=schema.get("maxProperties"),
-            names={name: at(one, name) for name, one in named.items() if one is not False},
+            min_size=int(schema.get("minProperties", 0)),
+            max_size=schema.get("maxProperties"),
+            properties={name: at(one, name) for name, one in named.items() if one is not False},
             required=tuple(order),
-            extra=tuple(extra),
+            additional=tuple(extra),
         )
 
 
-def others(node: Node) -> Iterator[str]:
+def more_texts(node: SchemaNode) -> Iterator[str]:
     """More texts of a scalar, short ones first."""
-    for shape in node.shapes or ():
+    for shape in node.alternatives or ():
         yield from sorted(shape.texts, key=len)
-        if shape.kind == "string" and not shape.shaped:
-            most = 20 if shape.high is None else min(20, shape.high - shape.low + 1)
-            yield from (f'"{FILLER * (shape.low + more)}"' for more in range(most))
+        if shape.kind == "string" and not shape.constrained:
+            most = 20 if shape.max_size is None else min(20, shape.max_size - shape.min_size + 1)
+            yield from (f'"{FILLER * (shape.min_size + more)}"' for more in range(most))
         elif shape.kind == "number":
-            yield from _numbers(shape.schema)
+            yield from _small_numbers(shape.schema)
 
 
-def _numbers(schema: dict[str, Json]) -> Iterator[str]:
+def _small_numbers(schema: dict[str, Json]) -> Iterator[str]:
     """Numbers within a schema's bounds: whole ones first, then tenths and hundredths."""
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
@@ -341,7 +352,7 @@ def _numbers(schema: dict[str, Json]) -> Iterator[str]:
                 yield str(int(number)) if number == int(number) else repr(number)
 
 
-def _spelled(value: Json) -> dict[str, Json]:
+def _schema_of_value(value: Json) -> dict[str, Json]:
     """The schema of just one object or array; of anything else, that of no value."""
     if isinstance(value, dict):
         return {
@@ -356,11 +367,11 @@ def _spelled(value: Json) -> dict[str, Json]:
     return {"type": []}
 
 
-def _only(schema: dict[str, Json], kind: str) -> dict[str, Json]:
+def _with_type(schema: dict[str, Json], kind: str) -> dict[str, Json]:
     return {**schema, "type": kind}
 
 
-def _is(value: Json, kind: str) -> bool:
+def _has_type(value: Json, kind: str) -> bool:
     match value:
         case None:
             return kind == "null"

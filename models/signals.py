@@ -18,11 +18,11 @@ A signal is one number an option, scored apart from the other options:
 
 from __future__ import annotations
 
-COSTS = {"cosine": 1, "parts": 2, "direct": 20, "pmi": 21, "channel": 30}
+FEATURE_COSTS = {"cosine": 1, "parts": 2, "direct": 20, "pmi": 21, "channel": 30}
 """About what a signal costs, in texts that the embedder encodes."""
 
-SINGLE = ("cosine", "parts", "direct", "pmi", "channel")
-FUSED = (
+FEATURES = ("cosine", "parts", "direct", "pmi", "channel")
+FUSED_FEATURES = (
     "cosine+channel",
     "parts+channel",
     "cosine+pmi",
@@ -30,5 +30,5 @@ FUSED = (
     "cosine+pmi+channel",
     "parts+pmi+channel",
 )
-NAMES = SINGLE + FUSED
-LANGUAGE = ("channel", "direct", "pmi", "whole")
+METHOD_NAMES = FEATURES + FUSED_FEATURES
+LM_FEATURES = ("channel", "direct", "pmi", "whole")

@@ -13,115 +13,115 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .trunk import Shape
+from .trunk import DecoderShape
 
-SMALLEST = 64  # tokens of the shortest class
+MIN_SLOT_TOKENS = 64  # tokens of the shortest class
 
 
 @dataclass(slots=True, eq=False)
-class Slot:
+class CacheSlot:
     """A sequence's place: it holds up to ``size`` tokens at ``index`` of its class. ``sound``:
     what is written in it is known to be numbers."""
 
     size: int
     index: int
-    sound: bool = False
+    finite: bool = False
 
 
 @dataclass(slots=True)
-class SlotClass:
+class SlotPool:
     """Slots of one size. ``kv`` has the shape (layers, slots, 2 * kv_heads, size, head size);
     the first ``len(slots)`` are taken."""
 
     size: int
     kv: Tensor
-    slots: list[Slot] = field(default_factory=list)
+    slots: list[CacheSlot] = field(default_factory=list)
 
 
-class Slots:
+class KVCache:
     """All classes. ``tokens`` counts what is allocated, taken or not."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: DecoderShape) -> None:
         self._shape = shape
-        self._classes: dict[int, SlotClass] = {}
+        self._pools: dict[int, SlotPool] = {}
 
     @property
-    def tokens(self) -> int:
+    def allocated_tokens(self) -> int:
         """Tokens that the allocated slots could hold."""
-        return sum(one.size * one.kv.shape[1] for one in self._classes.values())
+        return sum(one.size * one.kv.shape[1] for one in self._pools.values())
 
     @property
-    def taken(self) -> int:
+    def used_slots(self) -> int:
         """Slots that are in use."""
-        return sum(len(one.slots) for one in self._classes.values())
+        return sum(len(one.slots) for one in self._pools.values())
 
-    def of(self, slot: Slot) -> SlotClass:
+    def pool_of(self, slot: CacheSlot) -> SlotPool:
         """The class that a slot is in."""
-        return self._classes[slot.size]
+        return self._pools[slot.size]
 
     def cost(self, length: int) -> int:
         """Tokens that ``take(length)`` would allocate."""
-        size = size_for(length)
-        found = self._classes.get(size)
+        size = slot_size(length)
+        found = self._pools.get(size)
         return 0 if found is not None and len(found.slots) < found.kv.shape[1] else size
 
-    def take(self, length: int, room: int) -> Slot:
+    def allocate(self, length: int, room: int) -> CacheSlot:
         """A slot for ``length`` tokens, zeroed where new. ``room``: tokens that may be
         allocated, at least ``cost(length)``."""
-        size = size_for(length)
-        found = self._classes.get(size)
+        size = slot_size(length)
+        found = self._pools.get(size)
         if found is None:
-            found = self._classes[size] = SlotClass(size, self._blank(1, size))
+            found = self._pools[size] = SlotPool(size, self._blank(1, size))
         elif len(found.slots) == found.kv.shape[1]:
             # Doubled, since growing copies the class.
             more = max(1, min(found.kv.shape[1], room // size))
             grown = self._blank(found.kv.shape[1] + more, size)
             grown[:, : len(found.slots)] = found.kv
             found.kv = grown
-        slot = Slot(size, len(found.slots))
+        slot = CacheSlot(size, len(found.slots))
         found.slots.append(slot)
         return slot
 
-    def free(self, slot: Slot) -> None:
+    def free(self, slot: CacheSlot) -> None:
         """Give a slot back; the last of its class moves into the hole. Where that is not sound
         its old place is wiped: no mask could keep numbers that are none from the next owner."""
-        home = self._classes[slot.size]
+        home = self._pools[slot.size]
         last = home.slots.pop()
         if last is not slot:
             home.kv[:, slot.index].copy_(home.kv[:, last.index])
             home.slots[slot.index] = last
             last.index = slot.index
-        if not last.sound:
+        if not last.finite:
             home.kv[:, len(home.slots)].zero_()
         if not home.slots:
-            del self._classes[slot.size]
+            del self._pools[slot.size]
 
     def shrink(self) -> None:
         """Give back what is allocated and not taken."""
-        for home in self._classes.values():
+        for home in self._pools.values():
             if len(home.slots) < home.kv.shape[1]:
                 home.kv = home.kv[:, : len(home.slots)].clone()
 
-    def grow(self, slot: Slot, held: int, length: int, room: int) -> Slot:
+    def grow(self, slot: CacheSlot, held: int, length: int, room: int) -> CacheSlot:
         """Move the first ``held`` tokens of a slot into a larger one, and free it."""
-        larger = self.take(length, room)
-        source, target = self.of(slot).kv, self.of(larger).kv
+        larger = self.allocate(length, room)
+        source, target = self.pool_of(slot).kv, self.pool_of(larger).kv
         target[:, larger.index, :, :held] = source[:, slot.index, :, :held]
-        larger.sound = slot.sound
+        larger.finite = slot.finite
         self.free(slot)
         return larger
 
-    def read(self, slot: Slot, start: int, end: int) -> Tensor:
+    def read(self, slot: CacheSlot, start: int, end: int) -> Tensor:
         """A copy of tokens ``start`` to ``end``: (layers, 2 * kv_heads, tokens, head size)."""
-        return self.of(slot).kv[:, slot.index, :, start:end].clone()
+        return self.pool_of(slot).kv[:, slot.index, :, start:end].clone()
 
-    def write(self, slot: Slot, start: int, kv: Tensor) -> None:
+    def write(self, slot: CacheSlot, start: int, kv: Tensor) -> None:
         """Put tokens that ``read`` gave at ``start``."""
-        self.of(slot).kv[:, slot.index, :, start : start + kv.shape[2]] = kv
+        self.pool_of(slot).kv[:, slot.index, :, start : start + kv.shape[2]] = kv
 
     def _blank(self, count: int, size: int) -> Tensor:
         shape = self._shape
-        full = (shape.layers, count, 2 * shape.kv_heads, size, shape.size)
+        full = (shape.layers, count, 2 * shape.kv_heads, size, shape.head_size)
         if shape.device.type != "cpu":
             return torch.zeros(full, dtype=shape.dtype, device=shape.device)
         # Of numpy, whose zeros the system hands out page by page as they are written to:
@@ -130,13 +130,13 @@ class Slots:
         return torch.from_numpy(raw).view(shape.dtype).view(full)
 
 
-def size_for(length: int) -> int:
+def slot_size(length: int) -> int:
     """The class of a length: powers of two and the halves between them.
 
     >>> size_for(10), size_for(65), size_for(100), size_for(700)
     (64, 96, 128, 768)
     """
-    size = SMALLEST
+    size = MIN_SLOT_TOKENS
     while size < length:
         size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
     return size

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Tally:
+class GrammarStats:
     """What all matchers took: tokens, those of them that were forced, and the matchers that
     the nearness of the limit made close."""
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def sleep_while_waiting() -> None:
+def use_passive_waiting() -> None:
     """Let torch's threads sleep, not spin, where one waits for the other.
 
     On a machine with other work a spinning pair stalls for whole time slices: a decode step

@@ -9,16 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .threads import sleep_while_waiting
+from .threads import use_passive_waiting
 
-TEMPLATE = (
+CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 WORDS = "the a of to and in is was for on with he she at by from they we say town baker bread"
 
 LLAMA = {"intermediate_size": 128, "num_key_value_heads": 2}
-KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", LLAMA),
     "qwen2": ("Qwen2Config", LLAMA),
     "qwen3": ("Qwen3Config", {**LLAMA, "head_dim": 16}),
@@ -45,13 +45,13 @@ def write_tiny_model(
     ``kind`` is one of KINDS, the architectures that an engine must tell apart; ``settings``
     go into its transformers configuration.
     """
-    sleep_while_waiting()
+    use_passive_waiting()
     import torch
     import transformers
 
     library: Any = transformers
     tokenizer = _tokenizer()
-    name, own = KINDS[kind]
+    name, own = ARCHITECTURES[kind]
     usual = {
         "vocab_size": len(tokenizer),
         "hidden_size": 64,
@@ -80,7 +80,7 @@ def write_tiny_model(
 
 def write_tiny_embedder(folder: Path, *, seed: int = 0) -> Path:
     """Write a one-layer BERT of random weights (32 wide); the folder."""
-    sleep_while_waiting()
+    use_passive_waiting()
     import torch
     import transformers
 
@@ -124,5 +124,5 @@ def _tokenizer() -> Any:
         pad_token="<|im_end|>",
         unk_token="<|endoftext|>",
     )
-    tokenizer.chat_template = TEMPLATE
+    tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer

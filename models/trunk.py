@@ -12,24 +12,24 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from .int8 import Rounder
-from .linear import Product, product_of
+from .int8 import ActivationQuantizer
+from .linear import LinearOp, make_linear
 
-Attend: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
+AttentionFn: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
 """(layer, queries (tokens, heads, size), keys and values (tokens, 2 * kv_heads, size)) to
 (tokens, heads * size)."""
 
-LEAN = ("llama", "mistral", "qwen2", "qwen3")
+FUSED_ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DecoderShape:
     """Dimensions that a cache of keys and values needs."""
 
     layers: int
     heads: int
     kv_heads: int
-    size: int
+    head_size: int
     scale: float
     dtype: torch.dtype
     device: torch.device
@@ -38,15 +38,17 @@ class Shape:
     def token_bytes(self) -> int:
         """Memory of one cached token."""
         width = 2 if self.dtype in (torch.bfloat16, torch.float16) else 4
-        return self.layers * 2 * self.kv_heads * self.size * width
+        return self.layers * 2 * self.kv_heads * self.head_size * width
 
 
-class Trunk(Protocol):
+class Decoder(Protocol):
     """What the engine runs."""
 
-    shape: Shape
+    shape: DecoderShape
 
-    def hidden(self, ids: Tensor, positions: Tensor, attend: Attend, wanted: Tensor) -> Tensor:
+    def hidden_states(
+        self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
+    ) -> Tensor:
         """Hidden states of the ``wanted`` of all tokens (n,), shape (wanted, width)."""
         ...
 
@@ -56,19 +58,19 @@ class Trunk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class DecoderLayer:
     """One decoder layer: its two norms and its four products."""
 
-    before: Tensor
-    qkv: Product
-    norms: tuple[Tensor, Tensor] | None
-    out: Product
-    after: Tensor
-    gate_up: Product
-    down: Product
+    input_norm: Tensor
+    qkv: LinearOp
+    qk_norms: tuple[Tensor, Tensor] | None
+    out: LinearOp
+    post_attention_norm: Tensor
+    gate_up: LinearOp
+    down: LinearOp
 
 
-class LeanTrunk:
+class FusedDecoder:
     """Llama, Mistral and Qwen without the framework around them.
 
     Query, key and value are one product, gate and up another, weights are packed, and the
@@ -78,15 +80,15 @@ class LeanTrunk:
 
     def __init__(self, model: Any, *, int8: bool = False) -> None:
         config = model.config
-        rounder = Rounder() if int8 else None
+        rounder = ActivationQuantizer() if int8 else None
         first = model.model.layers[0].self_attn
         weight = first.q_proj.weight
         size = int(first.head_dim)
-        self.shape = Shape(
+        self.shape = DecoderShape(
             layers=len(model.model.layers),
             heads=int(config.num_attention_heads),
             kv_heads=int(config.num_key_value_heads),
-            size=size,
+            head_size=size,
             scale=float(first.scaling),
             dtype=weight.dtype,
             device=weight.device,
@@ -95,90 +97,96 @@ class LeanTrunk:
         self._embedding = model.model.embed_tokens.weight.detach()
         self._rotary = model.model.rotary_emb
         self._norm = model.model.norm.weight.detach()
-        self._layers = [_lean(layer, rounder) for layer in model.model.layers]
+        self._layers = [_fused_layer(layer, rounder) for layer in model.model.layers]
         head = model.get_output_embeddings()
-        self._head = product_of([head.weight], [getattr(head, "bias", None)], rounder)
+        self._head = make_linear([head.weight], [getattr(head, "bias", None)], rounder)
 
     @torch.inference_mode()
-    def hidden(self, ids: Tensor, positions: Tensor, attend: Attend, wanted: Tensor) -> Tensor:
+    def hidden_states(
+        self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
+    ) -> Tensor:
         """See Trunk."""
         shape = self.shape
         x = nn.functional.embedding(ids, self._embedding)
-        cos, sin = self._turns(x, positions)
+        cos, sin = self._rotary_tables(x, positions)
         last = len(self._layers) - 1
         for number, layer in enumerate(self._layers):
-            qkv = layer.qkv(self._rms(x, layer.before))
-            qkv = qkv.view(len(ids), shape.heads + 2 * shape.kv_heads, shape.size)
-            q, kv = self._turned(qkv, layer.norms, cos, sin)
+            qkv = layer.qkv(self._rms_norm(x, layer.input_norm))
+            qkv = qkv.view(len(ids), shape.heads + 2 * shape.kv_heads, shape.head_size)
+            q, kv = self._rotate(qkv, layer.qk_norms, cos, sin)
             seen = attend(number, q, kv)
             if number == last:
                 seen, x = seen[wanted], x[wanted]
             x = layer.out(seen).add_(x)
-            gate, up = layer.gate_up(self._rms(x, layer.after)).chunk(2, dim=1)
+            gate, up = layer.gate_up(self._rms_norm(x, layer.post_attention_norm)).chunk(2, dim=1)
             x = layer.down(nn.functional.silu(gate).mul_(up)).add_(x)
         return x
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """See Trunk."""
-        return self._head(self._rms(hidden, self._norm)).float()
+        return self._head(self._rms_norm(hidden, self._norm)).float()
 
-    def _turns(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def _rotary_tables(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines of the positions, each (tokens, 1, size)."""
         cos, sin = self._rotary(x.unsqueeze(0), positions.unsqueeze(0))
         cos, sin = cos[0].unsqueeze(1), sin[0].unsqueeze(1).clone()
         sin[..., : sin.shape[-1] // 2].neg_()
         return cos, sin
 
-    def _turned(
+    def _rotate(
         self, qkv: Tensor, norms: tuple[Tensor, Tensor] | None, cos: Tensor, sin: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Queries, and keys with values behind them; rotated by position (Su et al. 2021)."""
-        heads, half = self.shape.heads, self.shape.size // 2
+        heads, half = self.shape.heads, self.shape.head_size // 2
         split = heads + self.shape.kv_heads
         both = qkv[:, :split]
         if norms is not None:
             both = torch.cat(
-                [self._rms(both[:, :heads], norms[0]), self._rms(both[:, heads:], norms[1])], dim=1
+                [
+                    self._rms_norm(both[:, :heads], norms[0]),
+                    self._rms_norm(both[:, heads:], norms[1]),
+                ],
+                dim=1,
             )
         both = torch.addcmul(both * cos, both.roll(half, -1), sin)
         qkv[:, heads:split] = both[:, heads:]
         return both[:, :heads], qkv[:, heads:]
 
-    def _rms(self, x: Tensor, weight: Tensor) -> Tensor:
+    def _rms_norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return nn.functional.rms_norm(x, (x.shape[-1],), weight, self._eps)
 
 
-def _lean(layer: Any, rounder: Rounder | None) -> Layer:
+def _fused_layer(layer: Any, rounder: ActivationQuantizer | None) -> DecoderLayer:
     attention, mlp = layer.self_attn, layer.mlp
 
-    def product(*linears: Any) -> Product:
-        return product_of([one.weight for one in linears], [one.bias for one in linears], rounder)
+    def product(*linears: Any) -> LinearOp:
+        return make_linear([one.weight for one in linears], [one.bias for one in linears], rounder)
 
     norms = None
     if hasattr(attention, "q_norm"):
         norms = (attention.q_norm.weight.detach(), attention.k_norm.weight.detach())
-    return Layer(
-        before=layer.input_layernorm.weight.detach(),
+    return DecoderLayer(
+        input_norm=layer.input_layernorm.weight.detach(),
         qkv=product(attention.q_proj, attention.k_proj, attention.v_proj),
-        norms=norms,
+        qk_norms=norms,
         out=product(attention.o_proj),
-        after=layer.post_attention_layernorm.weight.detach(),
+        post_attention_norm=layer.post_attention_layernorm.weight.detach(),
         gate_up=product(mlp.gate_proj, mlp.up_proj),
         down=product(mlp.down_proj),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AttentionContext:
     """What the attention function needs to know of the pass it is in."""
 
-    attend: Attend
+    attend: AttentionFn
     scale: float
     window: int
 
 
-class ModuleTrunk:
+class TransformersDecoder:
     """Any transformers model whose attention goes through the library's interface.
 
     ``window``: the longest context it will be given. ``factor`` multiplies its head's logits:
@@ -188,26 +196,28 @@ class ModuleTrunk:
 
     NAME = "denizens"
 
-    def __init__(self, model: Any, shape: Shape, window: int) -> None:
+    def __init__(self, model: Any, shape: DecoderShape, window: int) -> None:
         from transformers import AttentionInterface
 
         register: Any = AttentionInterface.register
-        register(self.NAME, _interface)
+        register(self.NAME, _attention_interface)
         self.shape = shape
-        self.factor = 1.0
+        self.logits_scale = 1.0
         self._window = window
         self._model = model
         self._head = model.get_output_embeddings()
         model.set_attn_implementation(self.NAME)
 
     @torch.inference_mode()
-    def hidden(self, ids: Tensor, positions: Tensor, attend: Attend, wanted: Tensor) -> Tensor:
+    def hidden_states(
+        self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
+    ) -> Tensor:
         """See Trunk."""
         out = self._model.base_model(
             input_ids=ids.unsqueeze(0),
             position_ids=positions.unsqueeze(0),
             use_cache=False,
-            denizens_call=Call(attend, self.shape.scale, self._window),
+            denizens_call=AttentionContext(attend, self.shape.scale, self._window),
         )
         found: Tensor = out.last_hidden_state[0][wanted]
         return found
@@ -215,17 +225,17 @@ class ModuleTrunk:
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """See Trunk."""
-        logits = self._head(hidden).float() * self.factor
+        logits = self._head(hidden).float() * self.logits_scale
         cap = getattr(self._model.config.get_text_config(), "final_logit_softcapping", None)
         found: Tensor = logits if cap is None else torch.tanh(logits / cap) * cap
         return found
 
 
-def _interface(
+def _attention_interface(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
     """The attention function that transformers calls; each of shape (1, heads, tokens, size)."""
-    call: Call | None = more.pop("denizens_call", None)
+    call: AttentionContext | None = more.pop("denizens_call", None)
     odd = [name for name in ("softcap", "s_aux") if more.get(name) is not None]
     slides = more.get("sliding_window")
     if call is None or odd or query.shape[-1] != value.shape[-1]:

@@ -9,27 +9,27 @@ from ..core import (
     Json,
     Planner,
     SettingError,
-    module_named,
-    nearest,
+    did_you_mean,
+    import_named_module,
     require_class,
 )
-from .acting import action_of, afforded, idle, world_tools
-from .calling import Drafted, Incomplete, call_key, draft_call, fill
+from .acting import action_from_call, idle_action, to_offered_action, world_tools
+from .calling import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
 from .daily import Daily
-from .deliberate import Deliberate
-from .dialogue import Dialogue, Heard, Said
-from .draft import Draft, identity
+from .deliberate import TreeOfThoughts
+from .dialogue import Dialogue, DialogueInput, DialogueReply
+from .draft import StepBuilder, identity_text
 from .executing import PlanAndExecute
 from .goals import Goal, goals_of, with_goals
-from .outcome import Made, Outcome, Task, Worker
-from .prompts import prompt
+from .outcome import Task, TaskOutcome, TaskWorker, ToolCallRecord
+from .prompts import render_prompt
 from .react import React
 from .reflexion import Reflexion
 from .routine import Routine
 from .scripted import Scripted
-from .speech import as_speech
-from .switch import Errands, Switch
-from .understanding import Guess, Intent, Understood, understand
+from .speech import to_first_person
+from .switch import GoalsInRoutine, RuleSwitch
+from .understanding import Classification, Intent, Understanding, understand
 
 _BUILT_IN = {
     "daily": "denizens.planners:Daily",
@@ -53,12 +53,12 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
     path = _BUILT_IN.get(name, name)
     module, _, attribute = path.partition(":")
     if not attribute or not module or module.startswith("."):
-        hint = nearest(name, _BUILT_IN)
+        hint = did_you_mean(name, _BUILT_IN)
         raise SettingError(
             f"planner '{name}': unknown{hint}; use {', '.join(_BUILT_IN)} or 'package.module:Class'"
         )
     try:
-        found = getattr(module_named(path, "planner"), attribute)
+        found = getattr(import_named_module(path, "planner"), attribute)
     except ImportError as error:
         raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
     except AttributeError as error:
@@ -69,7 +69,7 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
         known = [one.name for one in dataclasses.fields(found) if one.init]
     for key in settings or {}:
         if known is not None and key not in known:
-            hint = nearest(str(key), known)
+            hint = did_you_mean(str(key), known)
             raise SettingError(f"planner '{name}': unknown setting '{key}'{hint}")
     try:
         made: Planner = found(**(settings or {}))
@@ -80,39 +80,39 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
 
 __all__ = [
     "Daily",
-    "Deliberate",
+    "TreeOfThoughts",
     "Dialogue",
-    "Draft",
-    "Drafted",
-    "Errands",
+    "StepBuilder",
+    "ProposedCall",
+    "GoalsInRoutine",
     "Goal",
-    "Guess",
+    "Classification",
     "Intent",
-    "Made",
-    "Outcome",
+    "ToolCallRecord",
+    "TaskOutcome",
     "PlanAndExecute",
     "React",
     "Reflexion",
     "Routine",
-    "Said",
+    "DialogueReply",
     "Scripted",
-    "Switch",
+    "RuleSwitch",
     "Task",
-    "Heard",
-    "Incomplete",
-    "Understood",
-    "Worker",
-    "action_of",
-    "afforded",
-    "as_speech",
+    "DialogueInput",
+    "IncompleteCall",
+    "Understanding",
+    "TaskWorker",
+    "action_from_call",
+    "to_offered_action",
+    "to_first_person",
     "call_key",
-    "draft_call",
-    "fill",
+    "propose_call",
+    "fill_arguments",
     "goals_of",
-    "identity",
-    "idle",
+    "identity_text",
+    "idle_action",
     "planner_by_name",
-    "prompt",
+    "render_prompt",
     "understand",
     "with_goals",
     "world_tools",

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..core import Completion, Generate, Option, Seed, Thought, all_of, generate
-from .draft import Draft
-from .places import pick
+from .draft import StepBuilder
+from .places import pick_option
 
 
 def best_of(
-    draft: Draft,
+    draft: StepBuilder,
     ask: Generate,
     count: int,
     *,
@@ -40,5 +40,5 @@ def best_of(
         return options[0] if options else ""
     against = [text for text in dict.fromkeys(strays) if text not in options]
     offered = [Option(text) for text in (*options, *against)]
-    best = yield from pick(draft, offered, about=about, role=role)
+    best = yield from pick_option(draft, offered, about=about, role=role)
     return best if best in options else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..core import (
-    NONE,
+    NONE_OF_THESE,
     Choice,
     Choose,
     Failed,
@@ -23,16 +23,16 @@ from ..core import (
     ToolSpec,
     canonical,
     choose,
-    in_words,
+    identifier_to_words,
     tool_option,
 )
-from .filling import UNSAID, fill_fields, write_whole
+from .filling import NOT_STATED, fill_fields, generate_arguments
 
-Way: TypeAlias = Literal["fields", "whole"]
+FillMode: TypeAlias = Literal["fields", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
-class Drafted:
+class ProposedCall:
     """A call that is ready to be made; ``probability`` is that of the tool's choice."""
 
     tool: ToolSpec
@@ -41,7 +41,7 @@ class Drafted:
 
 
 @dataclass(frozen=True, slots=True)
-class Incomplete:
+class IncompleteCall:
     """A call that is meant but cannot be made: ``missing`` names the fields that must be told
     and were not. Nothing is made up for them; ask."""
 
@@ -52,13 +52,13 @@ class Incomplete:
     @property
     def question(self) -> str:
         """What to ask the person. In fixed words: a tiny model answers its own question."""
-        named = " and ".join(in_words(name.rpartition(".")[2]) for name in self.missing)
-        return f"For {in_words(self.tool.name)}: which {named}?"
+        named = " and ".join(identifier_to_words(name.rpartition(".")[2]) for name in self.missing)
+        return f"For {identifier_to_words(self.tool.name)}: which {named}?"
 
 
 # An order not to do something, as a whole: openings of courtesy, then a negated imperative
 # that is not of the "don't forget to" kind.
-_DECLINED = re.compile(
+_NEGATED_ORDER = re.compile(
     r"\W*(?:(?:please|no|oh|well|hey|ok|okay|and|but|so|now|[a-z]+,),?\s+){0,3}"
     r"(?:(?:i|we) (?:do not|don['’]?t) want you to|you (?:must|should|may|can)(?: not|n['’]t)"
     r"|(?:there is |there's )?no need to|you (?:do not|don['’]?t) (?:have|need) to"
@@ -66,10 +66,12 @@ _DECLINED = re.compile(
     r"(?!forget|hesitate|worry|mind|be |fail|neglect|miss|you |i |we |they )",
     re.IGNORECASE,
 )
-_MORE = re.compile(r"[.;!?]\s+\S|\b(?:but|instead|rather|just|only|until|unless|without)\b", re.I)
+_ANOTHER_ORDER = re.compile(
+    r"[.;!?]\s+\S|\b(?:but|instead|rather|just|only|until|unless|without)\b", re.I
+)
 
 
-def declines(request: str) -> bool:
+def forbids_action(request: str) -> bool:
     """Whether a request says only that something is not to be done.
 
     >>> declines("Please don't call the bakery."), declines("Don't forget to call the bakery.")
@@ -77,7 +79,9 @@ def declines(request: str) -> bool:
     >>> declines("Do not book the train, but a bus to Bern.")
     False
     """
-    return bool(_DECLINED.match(request[:200])) and _MORE.search(request.strip()) is None
+    return (
+        bool(_NEGATED_ORDER.match(request[:200])) and _ANOTHER_ORDER.search(request.strip()) is None
+    )
 
 
 def call_key(tool: str, arguments: Json) -> str:
@@ -89,7 +93,7 @@ def call_key(tool: str, arguments: Json) -> str:
     return canonical([tool, arguments])
 
 
-def draft_call(
+def propose_call(
     request: str,
     tools: Sequence[ToolSpec],
     *,
@@ -99,9 +103,9 @@ def draft_call(
     none: bool = True,
     others: Sequence[Option] = (),
     margin: float = 0.0,
-    way: Way = "fields",
+    way: FillMode = "fields",
     now: Time | None = None,
-) -> Thought[Drafted | Incomplete | None]:
+) -> Thought[ProposedCall | IncompleteCall | None]:
     """The call that ``request`` asks for; Incomplete where something that it needs was not
     said (see ``fill``); None where no tool fits, all that fit were called so already, or the
     request only says what is not to be done.
@@ -112,10 +116,10 @@ def draft_call(
     ``others`` are what else it may be, likelier than which a tool must be, and at least as
     likely as ``margin``. For ``way`` see ``fill``.
     """
-    if not tools or not request.strip() or declines(request):
+    if not tools or not request.strip() or forbids_action(request):
         return None
     offered = [tool_option(tool.name, tool.description, tool.parameters) for tool in tools]
-    instead = (*others, NONE) if none else tuple(others)
+    instead = (*others, NONE_OF_THESE) if none else tuple(others)
     picked = yield from choose(
         Choose(
             messages=(),
@@ -133,24 +137,24 @@ def draft_call(
         if spread[place] < least or (beside and spread[place] == max(beside)):
             break
         tool = tools[place]
-        filled = yield from fill(
+        filled = yield from fill_arguments(
             tool, request, seed=seed.child(tool.name), context=context, way=way, now=now
         )
-        if isinstance(filled, Failed) and filled.reason == UNSAID:
-            return Incomplete(tool, tuple(filled.detail.split(", ")), spread[place])
+        if isinstance(filled, Failed) and filled.reason == NOT_STATED:
+            return IncompleteCall(tool, tuple(filled.detail.split(", ")), spread[place])
         if isinstance(filled, Failed) or call_key(tool.name, filled) in done:
             continue
-        return Drafted(tool, filled, spread[place])
+        return ProposedCall(tool, filled, spread[place])
     return None
 
 
-def fill(
+def fill_arguments(
     spec: ToolSpec,
     request: str,
     *,
     seed: Seed,
     context: str = "",
-    way: Way = "fields",
+    way: FillMode = "fields",
     now: Time | None = None,
 ) -> Thought[Json | Failed]:
     """Arguments for a tool as ``request`` wants them; they fit the tool's schema. ``now`` is
@@ -162,4 +166,4 @@ def fill(
     does far better; "whole" has the model write all of them as JSON, under the grammar."""
     if way == "fields":
         return (yield from fill_fields(spec, request, seed=seed, context=context, now=now))
-    return (yield from write_whole(spec, request, seed=seed, context=context))
+    return (yield from generate_arguments(spec, request, seed=seed, context=context))

@@ -17,50 +17,50 @@ from ..core import (
     Thought,
     all_of,
     generate,
-    mentions,
+    name_matcher,
     normalize,
     short_name,
     words,
 )
-from .draft import Draft
-from .outcome import Made, borne_out
-from .places import pick
+from .draft import StepBuilder
+from .outcome import ToolCallRecord, is_grounded
+from .places import pick_option
 from .speech import (
-    as_speech,
     excerpt,
+    first_spoken_line,
     is_english,
     is_fragment,
     is_unfinished,
-    joined,
-    overlap,
+    join_sentences,
     repeats,
     sentence_ends,
     sentences,
-    spoken,
-    unquoted,
+    strip_quotes,
+    to_first_person,
+    word_overlap,
 )
 
 # A result that is no longer is said word for word.
-_SHORT = 60
+_MAX_VERBATIM_CHARS = 60
 # Characters of a line that a choice is about.
-_ABOUT = 400
+_MAX_ABOUT_CHARS = 400
 # A tiny model strays the further the longer it speaks.
-_SENTENCES = 3
+_MAX_SENTENCES = 3
 # So many words in a row that stand in the prompt are recited from it.
-_RECITED = 7
+_RECITED_WORDS = 7
 # Stage directions: before a reply in any brackets, after it in those that no speech has.
 _ASIDE_BEFORE = re.compile(r"^(?:\s*(?:\*[^*]*\*|\([^)]*\)|\[[^\]]*\]|（[^）]*）)\s*)+")
 _ASIDE_AFTER = re.compile(r"\s*(?:\*[^*]{1,200}\*|\[[^\]]{1,200}\])\s*$")
-_NOTHING = ("", "null", "{}", "[]", '""', "None")
-_DENIES = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
-EMPTY = Failed(
+_EMPTY_RESULTS = ("", "null", "{}", "[]", '""', "None")
+_DENIAL = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
+EMPTY_REPLY = Failed(
     reason="empty",
     detail="the model wrote no words; try it again, or another model",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class ReplyContext:
     """What a draft of a reply is held against: who says it to whom, the line it answers, what
     was said before by oneself, the words of the prompt that are no memories, what calls of
     tools gave, and the names of others, who do not speak here."""
@@ -70,12 +70,18 @@ class Frame:
     line: str
     told: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
-    calls: tuple[Made, ...] = ()
+    calls: tuple[ToolCallRecord, ...] = ()
     others: tuple[str, ...] = ()
 
 
 def best_reply(
-    draft: Draft, asks: Sequence[Generate], frame: Frame, *, count: int, seed: Seed, borne: float
+    draft: StepBuilder,
+    asks: Sequence[Generate],
+    frame: ReplyContext,
+    *,
+    count: int,
+    seed: Seed,
+    borne: float,
 ) -> Thought[str | Failed]:
     """What is said: of ``count`` drafts of the first of ``asks`` the one that fits the line best
     by likelihood, and of those of the next where none can be used.
@@ -93,31 +99,33 @@ def best_reply(
             if kept:
                 break
             # What a tool gave can be said without a model, and what it did must be.
-            return with_results("", frame, borne) or failures[0]
+            return ensure_results("", frame, borne) or failures[0]
         texts = [one for one in answers if isinstance(one, Completion)]
         cleaned = [clean_reply(one.text, frame, cut=one.stopped == "limit") for one in texts]
         found = list(dict.fromkeys(text for text in cleaned if text))
         kept += found
         usable = [text for text in found if not _is_stale(text, frame)]
-        stating = [text for text in usable if states(text, frame, borne)]
-        if frame.calls and results(frame.calls):
+        stating = [text for text in usable if reports_results(text, frame, borne)]
+        if frame.calls and result_texts(frame.calls):
             # A result is said in any case, and a second try would not make it truer.
-            return with_results((stating or usable or found or [""])[0], frame, borne)
+            return ensure_results((stating or usable or found or [""])[0], frame, borne)
         if usable:
             return (yield from _likeliest(draft, usable, frame))
     if kept:
-        return min(kept, key=lambda text: overlap(text, frame.told))
-    return EMPTY
+        return min(kept, key=lambda text: word_overlap(text, frame.told))
+    return EMPTY_REPLY
 
 
-def _likeliest(draft: Draft, texts: Sequence[str], frame: Frame) -> Thought[str]:
+def _likeliest(draft: StepBuilder, texts: Sequence[str], frame: ReplyContext) -> Thought[str]:
     if len(texts) == 1:
         return texts[0]
-    about = excerpt(frame.line, "", _ABOUT)
-    return (yield from pick(draft, [Option(text) for text in texts], about=about, role="line"))
+    about = excerpt(frame.line, "", _MAX_ABOUT_CHARS)
+    return (
+        yield from pick_option(draft, [Option(text) for text in texts], about=about, role="line")
+    )
 
 
-def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
+def clean_reply(text: str, frame: ReplyContext, *, cut: bool = False) -> str:
     """A generated reply as it is said: no speaker's name or quotation marks around it, nothing
     of what another would say next, at most three sentences, none twice, and of oneself as I.
     Where the text was ``cut`` at its longest, an unfinished last sentence goes. Empty for a
@@ -127,9 +135,9 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
     >>> clean_reply('Bo: "Bo Lind bakes rye. Bo Lind bakes rye." Ada: Thanks!', frame)
     'I bake rye.'
     """
-    bare = spoken(text, frame.me, (frame.person, *frame.others))
-    said = unquoted(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", bare)).strip("` "))
-    whole, rest = _split(said)
+    bare = first_spoken_line(text, frame.me, (frame.person, *frame.others))
+    said = strip_quotes(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", bare)).strip("` "))
+    whole, rest = _finished_and_rest(said)
     if whole and (cut or is_unfinished(rest)):
         rest = ""
     parts = list(dict.fromkeys([*whole, rest] if rest else whole))
@@ -141,15 +149,15 @@ def clean_reply(text: str, frame: Frame, *, cut: bool = False) -> str:
         part
         for place, part in enumerate(parts)
         if len(words(part)) < 3 or not repeats(part, parts[:place], share=0.9)
-    ][:_SENTENCES]
-    said = as_self(unquoted(joined(parts)), frame.me)
+    ][:_MAX_SENTENCES]
+    said = speaker_as_i(strip_quotes(join_sentences(parts)), frame.me)
     if not said or is_fragment(said) or is_unfinished(said) or not words(said):
         return ""
     asked, answer = normalize(frame.line), normalize(said)
     return "" if answer == asked and len(words(said)) > 2 else said
 
 
-def as_self(text: str, me: str) -> str:
+def speaker_as_i(text: str, me: str) -> str:
     """A line in which its speaker is I. What gives the name stays, and a sentence that calls
     somebody else by it goes.
 
@@ -163,21 +171,21 @@ def as_self(text: str, me: str) -> str:
     )
     told = []
     english = is_english(text, (me,))
-    for part in _parts(text):
-        turned = part if naming.search(part) or not english else as_speech(part, me)
+    for part in _all_sentences(text):
+        turned = part if naming.search(part) or not english else to_first_person(part, me)
         if words(turned).count("me") == words(part).count("me"):
             told.append(turned)
-    return joined(told)
+    return join_sentences(told)
 
 
-def _split(text: str) -> tuple[list[str], str]:
+def _finished_and_rest(text: str) -> tuple[list[str], str]:
     """The finished sentences of a text, and what stands behind them."""
     ends = sentence_ends(text)
     return sentences(text), text[ends[-1] if ends else 0 :].strip()
 
 
-def _parts(text: str) -> list[str]:
-    whole, rest = _split(text)
+def _all_sentences(text: str) -> list[str]:
+    whole, rest = _finished_and_rest(text)
     return [*whole, rest] if rest else whole
 
 
@@ -190,7 +198,7 @@ def is_recited(text: str, shown: Sequence[str]) -> bool:
     said = words(text)
     for one in shown:
         known = words(one)
-        size = min(_RECITED, len(known))
+        size = min(_RECITED_WORDS, len(known))
         if size < 4 or len(said) < size:
             continue
         runs = {tuple(known[at : at + size]) for at in range(len(known) - size + 1)}
@@ -199,24 +207,30 @@ def is_recited(text: str, shown: Sequence[str]) -> bool:
     return False
 
 
-def _is_stale(text: str, frame: Frame) -> bool:
+def _is_stale(text: str, frame: ReplyContext) -> bool:
     """Whether a reply was given before, or most of it was."""
     if repeats(text, frame.told, share=0.75):
         return True
-    told = [sentence for line in frame.told for sentence in _parts(line)]
-    return any(len(words(part)) > 4 and repeats(part, told, share=0.85) for part in _parts(text))
+    told = [sentence for line in frame.told for sentence in _all_sentences(line)]
+    return any(
+        len(words(part)) > 4 and repeats(part, told, share=0.85) for part in _all_sentences(text)
+    )
 
 
 # -- what tools gave ---------------------------------------------------------------------------
 
 
-def results(calls: Sequence[Made]) -> list[str]:
+def result_texts(calls: Sequence[ToolCallRecord]) -> list[str]:
     """What calls gave, in words to be said; calls that failed or gave nothing tell nothing."""
-    told = [_worded(one.text) for one in calls if one.ok and not one.doubted and not one.acted]
-    return [text for text in told if text.strip() not in _NOTHING]
+    told = [
+        _readable_result(one.text)
+        for one in calls
+        if one.ok and not one.doubted and not one.is_world_action
+    ]
+    return [text for text in told if text.strip() not in _EMPTY_RESULTS]
 
 
-def _worded(text: str) -> str:
+def _readable_result(text: str) -> str:
     """A result as it is said: what is JSON as its values under their names."""
     if text[:1] not in "{[":
         return text.strip()
@@ -224,50 +238,52 @@ def _worded(text: str) -> str:
         value = json.loads(text)
     except ValueError:
         return text.strip()
-    return _flat(value)
+    return _flatten_json(value)
 
 
-def _flat(value: Json) -> str:
+def _flatten_json(value: Json) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')}: {_flat(one)}" for name, one in value.items())
+        return ", ".join(
+            f"{name.replace('_', ' ')}: {_flatten_json(one)}" for name, one in value.items()
+        )
     if isinstance(value, list):
-        return "; ".join(map(_flat, value))
+        return "; ".join(map(_flatten_json, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "nothing" if value is None else str(value)
 
 
-def states(text: str, frame: Frame, borne: float) -> bool:
+def reports_results(text: str, frame: ReplyContext, borne: float) -> bool:
     """Whether a reply says what the calls gave and nothing against it: a short result word for
     word, of a long one the numbers and words that it takes up. ``borne`` is the share of the
     reply's longer words that stand in the line or the results."""
-    found = results(frame.calls)
+    found = result_texts(frame.calls)
     if not found:
         return True
     said = normalize(text)
     for result in found:
-        short = len(result) <= _SHORT
-        if short and not _holds(said, normalize(result)):
+        short = len(result) <= _MAX_VERBATIM_CHARS
+        if short and not _contains_result(said, normalize(result)):
             return False
-        if not short and overlap(text, [result]) < 0.4:
+        if not short and word_overlap(text, [result]) < 0.4:
             return False
-        if short and _DENIES.search(text) and not _DENIES.search(result):
+        if short and _DENIAL.search(text) and not _DENIAL.search(result):
             return False
-    return not borne or borne_out(text, [frame.line, *frame.told, *found], borne)
+    return not borne or is_grounded(text, [frame.line, *frame.told, *found], borne)
 
 
-def _holds(text: str, result: str) -> bool:
+def _contains_result(text: str, result: str) -> bool:
     # A number must not be a part of another one.
     first = r"(?<!\d[.,])" if result[0].isdigit() else ""
     last = r"(?![.,]\d)" if result[-1].isdigit() else ""
     if first or last:
         return re.search(rf"(?<!\w){first}{re.escape(result)}{last}(?!\w)", text) is not None
-    return mentions(result)(text)
+    return name_matcher(result)(text)
 
 
-def with_results(text: str, frame: Frame, borne: float) -> str:
+def ensure_results(text: str, frame: ReplyContext, borne: float) -> str:
     """A reply that says what the calls gave: the text where it does, else the results alone.
     0 as ``borne`` leaves the text as it is."""
-    if not borne or states(text, frame, borne):
+    if not borne or reports_results(text, frame, borne):
         return text
-    return "; ".join(results(frame.calls)) or text
+    return "; ".join(result_texts(frame.calls)) or text

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..core import Choice, Choose, Option, Seed, Thought, all_of, canonical, choose
-from .outcome import Made, Task
+from .outcome import Task, ToolCallRecord
 
 AGREE = Option("agree", "Both say the same.")
 CONTRADICT = Option("contradict", "They say different things; both cannot be right.")
 
 
 def cross_check(
-    task: Task, made: Sequence[Made], *, seed: Seed
-) -> Thought[tuple[tuple[Made, ...], bool]]:
+    task: Task, made: Sequence[ToolCallRecord], *, seed: Seed
+) -> Thought[tuple[tuple[ToolCallRecord, ...], bool]]:
     """The calls, those marked that other sources do not bear out, and whether a contradiction
     stands open.
 
@@ -27,7 +27,7 @@ def cross_check(
             groups.setdefault(canonical(one.arguments), []).append(place)
     alike = [group for group in groups.values() if len({made[i].tool for i in group}) > 1]
     pairs = [(i, j) for group in alike for at, i in enumerate(group) for j in group[at + 1 :]]
-    agreed = yield from all_of([_agree(task, made[i], made[j], seed) for i, j in pairs])
+    agreed = yield from all_of([_results_agree(task, made[i], made[j], seed) for i, j in pairs])
     found = dict(zip(pairs, agreed))
     doubted: set[int] = set()
     open_ = False
@@ -42,14 +42,16 @@ def cross_check(
     return marked, open_
 
 
-def _agree(task: Task, one: Made, other: Made, seed: Seed) -> Thought[bool]:
+def _results_agree(
+    task: Task, one: ToolCallRecord, other: ToolCallRecord, seed: Seed
+) -> Thought[bool]:
     if one.text.strip().lower() == other.text.strip().lower():
         return True
     picked = yield from choose(
         Choose(
             messages=(),
             options=(AGREE, CONTRADICT),
-            about=f"{task.goal} {one.told}. {other.told}.",
+            about=f"{task.goal} {one.summary}. {other.summary}.",
             role="check",
             seed=seed.child("agree").number,
         )

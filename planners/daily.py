@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..core import Action, Decision, Situation, Slot, Thought
-from .days import next_slot, plan_day, revise_identity
-from .draft import Draft
-from .meeting import converse, meet, overhear, remember_talk
+from ..core import Action, Decision, ScheduleEntry, Situation, Thought
+from .days import next_schedule_entry, plan_day, revise_identity
+from .draft import StepBuilder
+from .meeting import choose_partner, converse, remember_conversation, remember_overheard
 from .places import home_bed
 from .reflecting import reflect
-from .routine import act, notice
+from .routine import action_for, remember_events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,66 +39,66 @@ class Daily:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """One step of a life."""
-        draft = Draft(situation)
-        hear_whispers(draft)
+        draft = StepBuilder(situation)
+        remember_whispers(draft)
         talk = situation.seen.talk
         asleep = situation.persona.sleeps_at(situation.now.hour * 60 + situation.now.minute)
         if not (asleep and draft.state.asleep):
-            notice(draft, importance=None)
-            overhear(draft)
+            remember_events(draft, importance=None)
+            remember_overheard(draft)
         if talk is not None and not talk.ended:
             action = yield from converse(draft, self)
         else:
             if talk is not None:
-                yield from remember_talk(draft, talk, self)
+                yield from remember_conversation(draft, talk, self)
             if draft.state.reflect_left <= 0:
                 yield from reflect(draft, self)
-            action = yield from self._live_on(draft, asleep)
-        yield from draft.settle()
-        return draft.decide(action)
+            action = yield from self._continue_day(draft, asleep)
+        yield from draft.finalize()
+        return draft.build(action)
 
-    def _live_on(self, draft: Draft, asleep: bool) -> Thought[Action]:
+    def _continue_day(self, draft: StepBuilder, asleep: bool) -> Thought[Action]:
         """Sleep, react to somebody in sight, go on, or begin the next thing of the day."""
         now = draft.situation.now
         if asleep:
             return self._sleep(draft)
         if draft.state.asleep or draft.state.day == "":
-            draft.change(asleep=False, doing=None)
+            draft.update_state(asleep=False, doing=None)
         today = draft.situation.persona.lived_day(now).date().isoformat()
         if draft.state.day != today:
             if draft.state.day:
                 yield from revise_identity(draft)
             yield from plan_day(draft, self.candidates)
         if any(event.kind == "refused" for event in draft.situation.seen.notices):
-            draft.change(doing=None)
-        partner = yield from meet(draft)
+            draft.update_state(doing=None)
+        partner = yield from choose_partner(draft)
         if partner:
             return Action("talk", partner)
         doing = draft.state.doing
         if doing and doing.start + timedelta(minutes=doing.minutes) > now:
             return Action("continue")
-        slot = yield from next_slot(draft, self.fine_minutes, self.candidates)
-        draft.change(doing=slot)
-        draft.because(f"The plan for now: {slot.doing}.")
-        return act(slot, draft.situation.can)
+        slot = yield from next_schedule_entry(draft, self.fine_minutes, self.candidates)
+        draft.update_state(doing=slot)
+        draft.explain(f"The plan for now: {slot.doing}.")
+        return action_for(slot, draft.situation.can)
 
-    def _sleep(self, draft: Draft) -> Action:
+    def _sleep(self, draft: StepBuilder) -> Action:
         if draft.state.asleep:
             return Action("continue")
-        bed = Slot(
+        bed = ScheduleEntry(
             start=draft.situation.now,
             minutes=60,
             doing="sleeping",
             place=home_bed(draft.situation),
             emoji="💤",
         )
-        draft.change(asleep=True, doing=bed)
-        draft.because("It is bed time.")
-        return act(bed, draft.situation.can, asleep=True)
+        draft.update_state(asleep=True, doing=bed)
+        draft.explain("It is bed time.")
+        return action_for(bed, draft.situation.can, asleep=True)
 
 
-def hear_whispers(draft: Draft) -> None:
+def remember_whispers(draft: StepBuilder) -> None:
     """Turn whispers into thoughts of one's own, as Smallville's histories do."""
     for whisper in draft.situation.inputs:
         if whisper.kind == "whisper":
-            draft.note("thought", whisper.text, rests_on=(whisper,))
+            draft.add_record("thought", whisper.text, rests_on=(whisper,))

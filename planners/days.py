@@ -17,8 +17,8 @@ from ..core import (
     Recall,
     Recalled,
     Record,
+    ScheduleEntry,
     Situation,
-    Slot,
     Thought,
     all_of,
     generate,
@@ -26,16 +26,16 @@ from ..core import (
     together,
 )
 from .best import best_of
-from .draft import Draft, identity
-from .places import choose_place, choose_room, choose_thing, pick, targets
-from .prompts import prompt
+from .draft import StepBuilder, identity_text
+from .places import action_targets, choose_object, choose_place, choose_room, pick_option
+from .prompts import render_prompt
 from .routine import timetable
-from .speech import is_english, is_enough
+from .speech import has_two_words, is_english
 
-STOPS = ("\n", ".", ",", ";", '"')
+ACTIVITY_STOPS = ("\n", ".", ",", ";", '"')
 
 # What an emoji stands for, in words that activities share. Ours; chosen, never parsed.
-EMOJI = (
+ACTIVITY_EMOJI = (
     ("💤", "sleeping, going to bed, napping"),
     ("🛁", "washing, taking a shower, brushing teeth, getting dressed, morning routine"),
     ("🍳", "cooking, preparing breakfast, making a meal"),
@@ -62,7 +62,7 @@ EMOJI = (
 )
 
 
-def plan_day(draft: Draft, candidates: int) -> Thought[None]:
+def plan_day(draft: StepBuilder, candidates: int) -> Thought[None]:
     """Plan the day: what to do at each of the day's turning points, all side by side.
 
     The turning points are the persona's habits (its routine, or the times its prose names),
@@ -77,11 +77,11 @@ def plan_day(draft: Draft, candidates: int) -> Thought[None]:
         Recall(cue=Cue(text=f"{persona.name}'s plans for today", at=now, limit=4))
     )
     memories = [hit.record for hit in remembered.hits] if isinstance(remembered, Recalled) else []
-    draft.use(memories)
+    draft.mark_used(memories)
     habits = turning_points(situation)
-    usual = tuple(habit for _, habit in habits if habit != FREE)
+    usual = tuple(habit for _, habit in habits if habit != UNPLANNED)
     texts = yield from all_of(
-        [_item(draft, memories, minute, habit, candidates, usual) for minute, habit in habits]
+        [_plan_item(draft, memories, minute, habit, candidates, usual) for minute, habit in habits]
     )
     midnight = persona.lived_day(now)
     bed = bed_time(persona, midnight)
@@ -89,12 +89,14 @@ def plan_day(draft: Draft, candidates: int) -> Thought[None]:
     starts = [max(now, midnight + timedelta(minutes=minute)) for minute, _ in habits]
     for start, end, text in zip(starts, [*starts[1:], bed], texts, strict=True):
         if end > start:
-            slots.append(Slot(start=start, minutes=_between(start, end), doing=text))
+            slots.append(
+                ScheduleEntry(start=start, minutes=_minutes_between(start, end), doing=text)
+            )
     broad = tuple(f"{_clock(minute)}: {text}" for (minute, _), text in zip(habits, texts))
-    draft.change(day=midnight.date().isoformat(), plan=broad, schedule=_merged(slots))
+    draft.update_state(day=midnight.date().isoformat(), plan=broad, schedule=_merge_equal(slots))
     when = f"{midnight:%A %B} {midnight.day}"
-    draft.note("plan", f"This is {persona.name}'s plan for {when}: {'; '.join(broad)}.")
-    draft.because("A new day was planned.")
+    draft.add_record("plan", f"This is {persona.name}'s plan for {when}: {'; '.join(broad)}.")
+    draft.explain("A new day was planned.")
 
 
 def turning_points(situation: Situation) -> list[tuple[int, str]]:
@@ -103,11 +105,11 @@ def turning_points(situation: Situation) -> list[tuple[int, str]]:
     Between two habits more than three hours apart another one is set, so that a day without
     habits still has its turns. The first is now."""
     persona = situation.persona
-    now = _between(persona.lived_day(situation.now), situation.now)
+    now = _minutes_between(persona.lived_day(situation.now), situation.now)
     wake, sleep = persona.waking_hours()
     end = sleep if sleep > wake else sleep + 24 * 60
     known = {}
-    for entry in timetable(persona, targets(situation.can)):
+    for entry in timetable(persona, action_targets(situation.can)):
         hours, _, minutes = entry.at.partition(":")
         minute = int(hours) * 60 + int(minutes)
         minute += 24 * 60 if minute < wake else 0
@@ -116,20 +118,20 @@ def turning_points(situation: Situation) -> list[tuple[int, str]]:
     before = [minute for minute in sorted(known) if minute <= now]
     # What began long ago is over: whoever is up at midnight is not still at dinner.
     lately = [minute for minute in before if now - minute < 180]
-    start = known[lately[-1]] if lately else FREE if before else GETTING_UP
+    start = known[lately[-1]] if lately else UNPLANNED if before else GETTING_UP
     points = [(now, start)]
     points += [(minute, known[minute]) for minute in sorted(known) if now < minute < end]
     filled: list[tuple[int, str]] = []
     for (minute, habit), (after, _) in zip(points, [*points[1:], (end, "")]):
         filled.append((minute, habit))
-        filled += [(turn, FREE) for turn in range(minute + 180, after - 59, 180)]
+        filled += [(turn, UNPLANNED) for turn in range(minute + 180, after - 59, 180)]
     return filled
 
 
-FREE = "doing what comes up"
+UNPLANNED = "doing what comes up"
 GETTING_UP = "getting up and having breakfast"
 
-STRAY = "doing something else entirely"
+OFF_TOPIC = "doing something else entirely"
 """A draft that fits its matter worse than this is beside it."""
 
 
@@ -139,8 +141,8 @@ def bed_time(persona: Persona, midnight: datetime) -> datetime:
     return midnight + timedelta(minutes=sleep if sleep > wake else sleep + 24 * 60)
 
 
-def _item(
-    draft: Draft,
+def _plan_item(
+    draft: StepBuilder,
     memories: Sequence[Record],
     minute: int,
     habit: str,
@@ -155,9 +157,9 @@ def _item(
     persona = situation.persona
     name = persona.first_name
     ask = Generate(
-        messages=prompt(
+        messages=render_prompt(
             "plan",
-            identity=identity(situation),
+            identity=identity_text(situation),
             name=name,
             memories=[f"- {record.text}" for record in memories],
             habit=habit,
@@ -165,7 +167,7 @@ def _item(
         ),
         max_tokens=16,
         temperature=0.45,
-        stop=STOPS,
+        stop=ACTIVITY_STOPS,
         role="plan",
     )
     text = yield from best_of(
@@ -173,47 +175,58 @@ def _item(
         ask,
         candidates,
         seed=situation.seed.child("plan", minute),
-        clean=lambda raw: as_phrase(raw, name),
+        clean=lambda raw: clean_activity(raw, name),
         about=habit
-        if habit != FREE
+        if habit != UNPLANNED
         else (situation.state.currently or persona.currently or persona.background),
         role="plan",
-        strays=() if habit == FREE else (STRAY, *(other for other in habits if other != habit)),
+        strays=()
+        if habit == UNPLANNED
+        else (OFF_TOPIC, *(other for other in habits if other != habit)),
         unlike=lambda text: bool(re.search(r"\b(?:bed|sleep\w*|nap\w*)\b", text)),
     )
     return text or habit
 
 
-def next_slot(draft: Draft, fine_minutes: int, candidates: int) -> Thought[Slot]:
+def next_schedule_entry(
+    draft: StepBuilder, fine_minutes: int, candidates: int
+) -> Thought[ScheduleEntry]:
     """The next thing to do: the scheduled block, or an action of some minutes in it.
 
     Blocks of an hour or more are decomposed, as in the published code; sleep is not."""
     situation = draft.situation
     now = situation.now
-    block = current_block(draft) or Slot(start=now, minutes=30, doing="resting")
+    block = current_block(draft) or ScheduleEntry(start=now, minutes=30, doing="resting")
     left = int((block.start + timedelta(minutes=block.minutes) - now).total_seconds() // 60)
     cut = block.minutes >= 60 and not block.fine and left > 5
     # The room hangs on the block alone, the emoji and the object on the step: two rounds.
     doing, room = yield from together(
-        _fine(draft, block, candidates) if cut else _as_planned(block),
-        _room(draft, block),
+        _fine_step(draft, block, candidates) if cut else _as_planned(block),
+        _room_of_block(draft, block),
     )
     minutes = min(max(5, fine_minutes), left) if cut else max(1, left)
     emoji, place = yield from together(
-        pick(draft, [Option(mark, words) for mark, words in EMOJI], about=doing, role="emoji"),
-        _place(draft, doing, room),
+        pick_option(
+            draft,
+            [Option(mark, words) for mark, words in ACTIVITY_EMOJI],
+            about=doing,
+            role="emoji",
+        ),
+        _place_in_room(draft, doing, room),
     )
     fine = block.fine or cut
-    return Slot(start=now, minutes=minutes, doing=doing, place=place, emoji=emoji, fine=fine)
+    return ScheduleEntry(
+        start=now, minutes=minutes, doing=doing, place=place, emoji=emoji, fine=fine
+    )
 
 
-def _as_planned(block: Slot) -> Thought[str]:
+def _as_planned(block: ScheduleEntry) -> Thought[str]:
     """The block's own words, without an ask."""
     yield from ()
     return block.doing
 
 
-def _room(draft: Draft, block: Slot) -> Thought[Address]:
+def _room_of_block(draft: StepBuilder, block: ScheduleEntry) -> Thought[Address]:
     """The room of a block, chosen once, so that nobody wanders through the town over one
     breakfast; empty when the world offers none."""
     if block.place:
@@ -222,20 +235,20 @@ def _room(draft: Draft, block: Slot) -> Thought[Address]:
     if room:
         placed = replace(block, place=room)
         schedule = tuple(placed if slot == block else slot for slot in draft.state.schedule)
-        draft.change(schedule=schedule)
+        draft.update_state(schedule=schedule)
     return room
 
 
-def _place(draft: Draft, doing: str, room: Address) -> Thought[Address]:
+def _place_in_room(draft: StepBuilder, doing: str, room: Address) -> Thought[Address]:
     """Where in a block's room to do a step of it."""
     if not room:
         return ""
-    thing = yield from choose_thing(draft, doing, room)
+    thing = yield from choose_object(draft, doing, room)
     # A room that is no longer within reach is chosen anew.
     return thing or (yield from choose_place(draft, doing))
 
 
-def current_block(draft: Draft) -> Slot | None:
+def current_block(draft: StepBuilder) -> ScheduleEntry | None:
     """The block of the schedule that is in force now."""
     now = draft.situation.now
     for slot in draft.state.schedule:
@@ -244,22 +257,22 @@ def current_block(draft: Draft) -> Slot | None:
     return None
 
 
-def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
+def _fine_step(draft: StepBuilder, block: ScheduleEntry, candidates: int) -> Thought[str]:
     """One small step inside a block, after what was done last."""
     situation = draft.situation
     name = situation.persona.first_name
     last = draft.state.doing
     ask = Generate(
-        messages=prompt(
+        messages=render_prompt(
             "step",
-            identity=identity(situation),
+            identity=identity_text(situation),
             name=name,
             block=block.doing,
             last=last.doing if last else "waking up",
         ),
         max_tokens=16,
         temperature=0.7,
-        stop=STOPS,
+        stop=ACTIVITY_STOPS,
         role="plan",
     )
     text = yield from best_of(
@@ -267,37 +280,37 @@ def _fine(draft: Draft, block: Slot, candidates: int) -> Thought[str]:
         ask,
         max(1, candidates - 1),
         seed=situation.seed.child("step"),
-        clean=lambda raw: as_phrase(raw, name),
+        clean=lambda raw: clean_activity(raw, name),
         about=block.doing,
         role="step",
-        strays=(STRAY,),
+        strays=(OFF_TOPIC,),
         unlike=lambda text: last is not None and text == last.doing,
     )
     return text or block.doing
 
 
-def revise(draft: Draft, doing: str, minutes: int) -> None:
+def revise_schedule(draft: StepBuilder, doing: str, minutes: int) -> None:
     """Put something new at the head of the day: what was planned for now gives way."""
     now = draft.situation.now
     until = now + timedelta(minutes=minutes)
-    kept: list[Slot] = []
+    kept: list[ScheduleEntry] = []
     for slot in draft.state.schedule:
         end = slot.start + timedelta(minutes=slot.minutes)
         if end <= now or slot.start >= until:
             kept.append(slot)
             continue
         if slot.start < now:
-            kept.append(replace(slot, minutes=_between(slot.start, now)))
+            kept.append(replace(slot, minutes=_minutes_between(slot.start, now)))
         if end > until:
-            kept.append(replace(slot, start=until, minutes=_between(until, end)))
-    new = Slot(start=now, minutes=minutes, doing=doing, fine=True)
+            kept.append(replace(slot, start=until, minutes=_minutes_between(until, end)))
+    new = ScheduleEntry(start=now, minutes=minutes, doing=doing, fine=True)
     kept.append(new)
     schedule = tuple(sorted(kept, key=lambda slot: slot.start))
-    draft.change(schedule=schedule, doing=None)
-    draft.because(f"The plan changed: {doing}.")
+    draft.update_state(schedule=schedule, doing=None)
+    draft.explain(f"The plan changed: {doing}.")
 
 
-def revise_identity(draft: Draft) -> Thought[None]:
+def revise_identity(draft: StepBuilder) -> Thought[None]:
     """On a new day, write anew what is on the person's mind (``currently``)."""
     situation = draft.situation
     name = situation.persona.name
@@ -305,12 +318,12 @@ def revise_identity(draft: Draft) -> Thought[None]:
         Recall(cue=Cue(text=f"important things in {name}'s life", at=situation.now, limit=8))
     )
     records = [hit.record for hit in answer.hits] if isinstance(answer, Recalled) else []
-    draft.use(records)
+    draft.mark_used(records)
     said = yield from generate(
         Generate(
-            messages=prompt(
+            messages=render_prompt(
                 "currently",
-                identity=identity(situation),
+                identity=identity_text(situation),
                 name=name,
                 memories=[f"- {record.text}" for record in records],
             ),
@@ -321,16 +334,16 @@ def revise_identity(draft: Draft) -> Thought[None]:
         )
     )
     if isinstance(said, Completion) and said.text.strip():
-        draft.change(currently=f"{name} {said.text.strip()}")
+        draft.update_state(currently=f"{name} {said.text.strip()}")
 
 
-def _between(start: datetime, end: datetime) -> int:
+def _minutes_between(start: datetime, end: datetime) -> int:
     return int((end - start).total_seconds() // 60)
 
 
-def _merged(slots: list[Slot]) -> tuple[Slot, ...]:
+def _merge_equal(slots: list[ScheduleEntry]) -> tuple[ScheduleEntry, ...]:
     """Neighbouring hours with the same text as one block."""
-    merged: list[Slot] = []
+    merged: list[ScheduleEntry] = []
     for slot in slots:
         if merged and merged[-1].doing == slot.doing:
             last = merged[-1]
@@ -345,7 +358,7 @@ def _clock(minute: int) -> str:
     return f"{(hour + 11) % 12 + 1}:{rest:02d} {'am' if hour < 12 else 'pm'}"
 
 
-def as_phrase(text: str, name: str) -> str:
+def clean_activity(text: str, name: str) -> str:
     """A generated activity as a bare phrase: no name, no "is", no hour, no closing stop.
 
     >>> as_phrase(' Nora is baking "bread". And then', "Nora")
@@ -357,7 +370,7 @@ def as_phrase(text: str, name: str) -> str:
     usable = re.search(r"[a-z]{3,}ing\b", words) and " " in words.strip()
     # English tells an activity by its ending; other languages do not.
     if re.search(r"[a-zA-Z]", words) is None:
-        foreign = is_enough(words)
+        foreign = has_two_words(words)
     else:
         foreign = words.count(" ") > 1 and not is_english(words, (name,))
     return words[:80].strip() if usable or foreign else ""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from ..core import (
-    NONE,
-    REDACTED,
+    NONE_OF_THESE,
+    REDACTED_TEXT,
     Action,
     Call,
     Choice,
@@ -19,7 +19,6 @@ from ..core import (
     Decision,
     Failed,
     Generate,
-    Line,
     Message,
     Option,
     Part,
@@ -28,30 +27,31 @@ from ..core import (
     Recalled,
     Record,
     RecordId,
-    Resolve,
+    Resolution,
     Situation,
     Thought,
     ToolSpec,
+    Utterance,
     call,
     choose,
+    format_utterance,
     generate,
     recall,
     tool_option,
-    utterance,
 )
-from .acting import idle
-from .calling import Incomplete, draft_call
-from .chat_reply import EMPTY, Frame, best_reply, results, states
-from .draft import Draft
-from .meeting import SHOWN_LINE, SHOWN_MEMORY, hear
-from .outcome import Made
-from .prompts import prompt
-from .routine import notice
-from .speech import as_speech, excerpt
-from .understanding import Intent, Understood, understand
+from .acting import idle_action
+from .calling import IncompleteCall, propose_call
+from .chat_reply import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
+from .draft import StepBuilder
+from .meeting import MAX_LINE_CHARS, MAX_MEMORY_CHARS, remember_lines
+from .outcome import ToolCallRecord
+from .prompts import render_prompt
+from .routine import remember_events
+from .speech import excerpt, to_first_person
+from .understanding import Intent, Understanding, understand
 
 # Characters of a line by which the memory is searched.
-_CUE = 1_500
+_MAX_CUE_CHARS = 1_500
 # What an answer is to be, where it is not simply one.
 _UNKNOWN = "{first} does not know the answer, and says so."
 _HAND_OVER = "{first} cannot help with this, and says that somebody else will."
@@ -59,36 +59,36 @@ _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # What a line may be instead. Of 20 lines of small talk SmolLM2 took 2 for questions to the
 # clock with one of these alone, and none with both.
-TALK = (
+TALK_OPTIONS = (
     tool_option(
         "chat", "Talk about life, people and feelings. Greet, thank, comfort or say goodbye."
     ),
-    NONE,
+    NONE_OF_THESE,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class DialogueReply:
     """What is said in a turn, and what it rests on: memories, calls of tools, the
     probability that the memory holds what was asked (None: not estimated). Where nothing could
     be said the text is empty, ``resolve`` is ``failed`` and ``failure`` says why."""
 
     text: str
-    resolve: Resolve = "answer"
+    resolve: Resolution = "answer"
     cited: tuple[RecordId, ...] = ()
-    calls: tuple[Made, ...] = ()
-    understood: Understood = field(default_factory=Understood)
+    calls: tuple[ToolCallRecord, ...] = ()
+    understood: Understanding = field(default_factory=Understanding)
     held: float | None = None
     failure: Failed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class DialogueInput:
     """A line to answer, and the lines before it. ``private``: what is said stays between the
     two; ``stream``: the answer may be given piece by piece as it is made."""
 
-    line: Line
-    before: tuple[Line, ...] = ()
+    line: Utterance
+    before: tuple[Utterance, ...] = ()
     private: bool = True
     stream: bool = True
 
@@ -129,37 +129,41 @@ class Dialogue:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """In a conversation answer when one has the floor; else go on or wait."""
-        draft = Draft(situation)
-        notice(draft)
+        draft = StepBuilder(situation)
+        remember_events(draft)
         talk, me = situation.seen.talk, situation.persona.name
-        action = idle(situation.can)
+        action = idle_action(situation.can)
         if talk is not None:
-            hear(draft, talk)
+            remember_lines(draft, talk)
             others = ((place, line) for place, line in enumerate(talk.lines) if line.who != me)
-            places = [place for place, line in others if line.text != REDACTED]
+            places = [place for place, line in others if line.text != REDACTED_TEXT]
             free = any(can.verb == "say" for can in situation.can)
             if not talk.ended and talk.floor == me and free and places:
                 line, before = talk.lines[places[-1]], talk.lines[: places[-1]]
-                said = yield from self.turn(draft, Heard(line=line, before=before, stream=False))
+                said = yield from self.turn(
+                    draft, DialogueInput(line=line, before=before, stream=False)
+                )
                 if said.text:
                     action = Action("say", "", {"text": said.text})
-                    draft.note("utterance", utterance(me, line.who, said.text))
-        yield from draft.settle()
-        return draft.decide(action)
+                    draft.add_record("utterance", format_utterance(me, line.who, said.text))
+        yield from draft.finalize()
+        return draft.build(action)
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """Answer a person's line in a chat, and remember both lines. The decision's action is
         ``wait``: a chat moves nobody in a world."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         said = yield from self.turn(draft, heard)
         name, line = situation.persona.name, heard.line
         circle = (line.who,) if heard.private else ()
         # A name for the session, so that recall finds an answer by the question before it.
         begun = heard.before[0].at if heard.before else line.at
         episode = f"{line.who} and {name}, {begun.isoformat()}"
-        asked = utterance(line.who, name, line.text)
+        asked = format_utterance(line.who, name, line.text)
         # What was said is remembered, though there may be no answer to it.
-        draft.note(
+        draft.add_record(
             "utterance",
             asked,
             who=line.who,
@@ -168,17 +172,17 @@ class Dialogue:
             rests_on=(line,),
         )
         if said.text:
-            told = utterance(name, line.who, said.text)
-            draft.note("utterance", told, audience=circle, episode=episode)
-        yield from draft.settle()
-        return said, draft.decide(Action("wait"), f"{line.who} spoke to {name}.")
+            told = format_utterance(name, line.who, said.text)
+            draft.add_record("utterance", told, audience=circle, episode=episode)
+        yield from draft.finalize()
+        return said, draft.build(Action("wait"), f"{line.who} spoke to {name}.")
 
-    def turn(self, draft: Draft, heard: Heard) -> Thought[Said]:
+    def turn(self, draft: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
         """What to say to a line, without remembering it. Only what is for everybody or for
         that person is recalled."""
         line = heard.line
         cue = Cue(
-            text=line.text[:_CUE],
+            text=line.text[:_MAX_CUE_CHARS],
             at=line.at,
             limit=self.recalled,
             rules="hybrid",
@@ -189,10 +193,10 @@ class Dialogue:
         held: float | None = None
         if isinstance(answer, Recalled):
             records, held = tuple(hit.record for hit in answer.hits), answer.held
-            draft.use(records)
+            draft.mark_used(records)
         understood = yield from self._understand(draft, heard)
-        resolve: Resolve = "answer"
-        calls: tuple[Made, ...] = ()
+        resolve: Resolution = "answer"
+        calls: tuple[ToolCallRecord, ...] = ()
         asked = ""
         if understood.intent.name in self.hand_over and understood.intent.name:
             resolve = "hand_over"
@@ -200,7 +204,7 @@ class Dialogue:
             resolve = "ask"
         else:
             called = yield from self._use_tool(draft, line, understood)
-            if isinstance(called, Incomplete):
+            if isinstance(called, IncompleteCall):
                 resolve, asked = "ask", called.question
             else:
                 calls = called
@@ -213,18 +217,20 @@ class Dialogue:
             text = asked
         else:
             first = draft.situation.persona.first_name
-            steer = self._steer(first, resolve, understood)
-            tool = " ".join(filter(None, (_told(calls), steer)))
+            steer = self._instruction(first, resolve, understood)
+            tool = " ".join(filter(None, (_results_text(calls), steer)))
             shown = () if resolve == "unknown" else records
             said = yield from self._speak(draft, heard, shown, calls, tool)
             if isinstance(said, Failed):
-                return Said(text="", resolve="failed", calls=calls, held=held, failure=said)
+                return DialogueReply(
+                    text="", resolve="failed", calls=calls, held=held, failure=said
+                )
             text = said
         rests: tuple[RecordId, ...] = ()
         if resolve == "answer":
-            rests = yield from self._cited(draft, text, records)
-        draft.because(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
-        return Said(
+            rests = yield from self._choose_citations(draft, text, records)
+        draft.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
+        return DialogueReply(
             text=text,
             resolve=resolve,
             cited=rests,
@@ -233,9 +239,9 @@ class Dialogue:
             held=held,
         )
 
-    def _understand(self, draft: Draft, heard: Heard) -> Thought[Understood]:
+    def _understand(self, draft: StepBuilder, heard: DialogueInput) -> Thought[Understanding]:
         if not self.intents:
-            return Understood()
+            return Understanding()
         before = "\n".join(line.text for line in heard.before[-4:])
         seed = draft.situation.seed.child("understand")
         return (
@@ -249,65 +255,65 @@ class Dialogue:
         )
 
     def _use_tool(
-        self, draft: Draft, line: Line, understood: Understood
-    ) -> Thought[tuple[Made, ...] | Incomplete]:
+        self, draft: StepBuilder, line: Utterance, understood: Understanding
+    ) -> Thought[tuple[ToolCallRecord, ...] | IncompleteCall]:
         """Call the tool that the intent names, or one that is clearly meant."""
         tools = draft.situation.tools
         named = next((one.tool for one in self.intents if one.name == understood.intent.name), "")
         spec = next((one for one in tools if named and one.name == named), None)
         if spec is not None:
-            return (yield from _called(spec, understood.slots, line))
+            return (yield from _call_tool(spec, understood.slots, line))
         if not tools or self.intents:
             return ()
-        drafted = yield from draft_call(
+        drafted = yield from propose_call(
             line.text,
             tools,
             seed=draft.situation.seed.child("tool"),
-            others=TALK,
+            others=TALK_OPTIONS,
             none=False,
             margin=self.margin,
             now=line.at,
         )
         if drafted is None:
             return ()
-        if isinstance(drafted, Incomplete):
+        if isinstance(drafted, IncompleteCall):
             return drafted
-        return (yield from _called(drafted.tool, drafted.arguments, line))
+        return (yield from _call_tool(drafted.tool, drafted.arguments, line))
 
     def _speak(
         self,
-        draft: Draft,
-        heard: Heard,
+        draft: StepBuilder,
+        heard: DialogueInput,
         records: Sequence[Record],
-        calls: Sequence[Made],
+        calls: Sequence[ToolCallRecord],
         tool: str,
     ) -> Thought[str | Failed]:
         """What to say, by what was decided: ``tool`` is told to the model as the last thing."""
         persona = draft.situation.persona
         seed = draft.situation.seed.child("reply")
-        ask = self._ask(draft, heard, records, tool)
-        frame = Frame(
+        ask = self._reply_request(draft, heard, records, tool)
+        frame = ReplyContext(
             me=persona.name,
             person=heard.line.who,
             line=heard.line.text,
             told=tuple(line.text for line in heard.before if line.who == persona.name),
-            shown=_framing(persona, heard.line.who),
+            shown=_prompt_sentences(persona, heard.line.who),
             calls=tuple(calls),
-            others=_named(persona, records),
+            others=_names_in(persona, records),
         )
         if self.drafts <= 1 and heard.stream:
             answer = yield from generate(replace(ask, seed=seed.number))
             if not isinstance(answer, Completion):
-                return "; ".join(results(calls)) or answer
+                return "; ".join(result_texts(calls)) or answer
             text = answer.text.strip()
-            if self.borne and not states(text, frame, self.borne):
+            if self.borne and not reports_results(text, frame, self.borne):
                 # What was streamed cannot be taken back, so the result is added.
-                text = f"{text} ({'; '.join(results(calls))})".strip()
-            return text or EMPTY
+                text = f"{text} ({'; '.join(result_texts(calls))})".strip()
+            return text or EMPTY_REPLY
         # A tiny model repeats what it sees of itself; without that it says something else.
         others = tuple(line for line in heard.before if line.who != persona.name)
         fresh = [record for record in records if record.who != persona.name or not record.episode]
-        again = self._ask(draft, replace(heard, before=others), fresh, tool)
+        again = self._reply_request(draft, replace(heard, before=others), fresh, tool)
         asks = (ask, replace(again, temperature=0.8))
         return (
             yield from best_reply(
@@ -315,18 +321,20 @@ class Dialogue:
             )
         )
 
-    def _ask(self, draft: Draft, heard: Heard, records: Sequence[Record], tool: str) -> Generate:
+    def _reply_request(
+        self, draft: StepBuilder, heard: DialogueInput, records: Sequence[Record], tool: str
+    ) -> Generate:
         """The prompt of what to say."""
         persona, line = draft.situation.persona, heard.line
         lines = heard.before[-self.shown :]
         # What stands in the talk as it is shown need not be remembered beside it.
         there = {one.text for one in lines}
         known = [
-            as_speech(excerpt(record.text, line.text, SHOWN_MEMORY), persona.name)
+            to_first_person(excerpt(record.text, line.text, MAX_MEMORY_CHARS), persona.name)
             for record in records
-            if _quoted(record) not in there
+            if _quoted_words(record) not in there
         ]
-        system, user = prompt(
+        system, user = render_prompt(
             "reply",
             name=persona.name,
             first=persona.first_name,
@@ -338,7 +346,7 @@ class Dialogue:
             line=line.text,
         )
         return Generate(
-            messages=(system, *_turns(lines, line, persona.name), user),
+            messages=(system, *_chat_turns(lines, line, persona.name), user),
             max_tokens=72,
             temperature=0.6,
             top_p=0.9,
@@ -346,7 +354,7 @@ class Dialogue:
             stream=heard.stream,
         )
 
-    def _steer(self, first: str, resolve: Resolve, understood: Understood) -> str:
+    def _instruction(self, first: str, resolve: Resolution, understood: Understanding) -> str:
         """What the answer is to be, where it is not simply one."""
         if resolve == "unknown":
             return _UNKNOWN.format(first=first)
@@ -362,8 +370,8 @@ class Dialogue:
             return f"{first} does not know yet, and asks: {', '.join(told)}?"
         return ""
 
-    def _cited(
-        self, draft: Draft, text: str, records: tuple[Record, ...]
+    def _choose_citations(
+        self, draft: StepBuilder, text: str, records: tuple[Record, ...]
     ) -> Thought[tuple[RecordId, ...]]:
         """The memories that an answer rests on."""
         if not self.cite or not records or not text:
@@ -372,7 +380,7 @@ class Dialogue:
         picked = yield from choose(
             Choose(
                 messages=(),
-                options=(*(Option(one) for one in texts), NONE),
+                options=(*(Option(one) for one in texts), NONE_OF_THESE),
                 about=text,
                 role="evidence",
                 seed=draft.situation.seed.child("cite").number,
@@ -385,12 +393,14 @@ class Dialogue:
         return tuple(number for number, p in pairs if p > least)
 
 
-def _called(spec: ToolSpec, arguments: object, line: Line) -> Thought[tuple[Made, ...]]:
+def _call_tool(
+    spec: ToolSpec, arguments: object, line: Utterance
+) -> Thought[tuple[ToolCallRecord, ...]]:
     result = yield from call(Call(tool=spec.name, arguments=arguments, why=line.text))
-    return (Made.of(spec.name, arguments, result),)
+    return (ToolCallRecord.from_answer(spec.name, arguments, result),)
 
 
-def _told(calls: Sequence[Made]) -> str:
+def _results_text(calls: Sequence[ToolCallRecord]) -> str:
     return " ".join(
         f"The {one.tool} says: {one.text}"
         if one.ok
@@ -399,13 +409,13 @@ def _told(calls: Sequence[Made]) -> str:
     )
 
 
-def _turns(lines: Sequence[Line], line: Line, me: str) -> list[Message]:
+def _chat_turns(lines: Sequence[Utterance], line: Utterance, me: str) -> list[Message]:
     """The lines before a line as turns of a chat; of several others each under its name."""
     others = {one.who for one in (*lines, line)} - {me}
     turns: list[Message] = []
     for place, one in enumerate(lines):
         role: Literal["user", "assistant"] = "assistant" if one.who == me else "user"
-        text = excerpt(one.text, line.text, SHOWN_LINE)
+        text = excerpt(one.text, line.text, MAX_LINE_CHARS)
         named = f"{one.who}: {text}" if role == "user" and len(others) > 1 else text
         # Of a talk the oldest lines give way first.
         part = Part(named, len(lines) - place)
@@ -416,21 +426,21 @@ def _turns(lines: Sequence[Line], line: Line, me: str) -> list[Message]:
     return turns
 
 
-def _named(persona: Persona, records: Sequence[Record]) -> tuple[str, ...]:
+def _names_in(persona: Persona, records: Sequence[Record]) -> tuple[str, ...]:
     """Whose names a prompt shows: who said what is remembered, and whole names in its texts."""
     shown = (persona.background, persona.currently, *(record.text for record in records))
-    whole = (name for text in shown for name in _WHOLE_NAME.findall(text[:_CUE]))
+    whole = (name for text in shown for name in _WHOLE_NAME.findall(text[:_MAX_CUE_CHARS]))
     names = dict.fromkeys((*(record.who for record in records), *whole))
     return tuple(name for name in names if name and name != persona.name)
 
 
-def _quoted(record: Record) -> str:
+def _quoted_words(record: Record) -> str:
     """The words that a memory of an utterance holds, or what no line is."""
     found = re.fullmatch(r'[^"]+? said to [^"]+?: "(.*)"', record.text, re.DOTALL)
     return found[1] if found and record.kind == "utterance" else "\n"
 
 
-def _framing(persona: Persona, person: str) -> tuple[str, ...]:
+def _prompt_sentences(persona: Persona, person: str) -> tuple[str, ...]:
     """The sentences of the prompt that are neither memories nor lines."""
     first = persona.first_name
     return (

@@ -12,28 +12,28 @@ from ..core import (
     Decision,
     Embed,
     Event,
-    Given,
-    Kind,
     Rate,
     Rating,
     Record,
     RecordId,
+    RecordKind,
     Situation,
     Thought,
+    ThoughtInput,
     Vectors,
     all_of,
     embed,
+    intersect_audiences,
     rate,
-    shared_audience,
     together,
 )
-from .acting import afforded
-from .prompts import prompt
+from .acting import to_offered_action
+from .prompts import render_prompt
 from .speech import excerpt
 
 # Rated examples in the manner of Park et al. 2023, appendix A ("brushing teeth" ... "a break
 # up"), in our own words and spread over the range.
-IMPORTANCE = (
+IMPORTANCE_ANCHORS = (
     Anchor(1, "brushing teeth, making the bed, a table that stands there unused"),
     Anchor(2, "walking down the street, having an ordinary breakfast"),
     Anchor(4, "chatting with a neighbour about the weather and work"),
@@ -45,11 +45,11 @@ IMPORTANCE = (
 
 # Characters of a memory that are rated and embedded: it is kept whole, but pages that somebody
 # pasted would take minutes to read, and fit no window.
-RATED = 600
-EMBEDDED = 4_000
+MAX_RATED_CHARS = 600
+MAX_EMBEDDED_CHARS = 4_000
 
 
-def identity(situation: Situation, *, plain: bool = False) -> str:
+def identity_text(situation: Situation, *, plain: bool = False) -> str:
     """The persona's identity as prompts show it; changes only when ``currently`` does.
     ``plain``: as the persona has it, whatever the mind is at."""
     persona = situation.persona
@@ -68,7 +68,7 @@ def identity(situation: Situation, *, plain: bool = False) -> str:
     )
 
 
-class Draft:
+class StepBuilder:
     """Collects what a step of one agent will write. Lives inside one ``decide``."""
 
     def __init__(self, situation: Situation) -> None:
@@ -79,15 +79,15 @@ class Draft:
         self._embedded: dict[RecordId, tuple[float, ...]] = {}
         self._used: list[RecordId] = []
         self._why: list[str] = []
-        self._rests_on: dict[RecordId, tuple[Given, ...]] = {}
+        self._rests_on: dict[RecordId, tuple[ThoughtInput, ...]] = {}
 
-    def change(self, **fields: Any) -> None:
+    def update_state(self, **fields: Any) -> None:
         """Replace fields of the state to carry on."""
         self.state = replace(self.state, **fields)
 
-    def note(
+    def add_record(
         self,
-        kind: Kind,
+        kind: RecordKind,
         text: str,
         *,
         who: str = "",
@@ -96,7 +96,7 @@ class Draft:
         event: Event | None = None,
         audience: tuple[str, ...] = (),
         episode: str = "",
-        rests_on: tuple[Given, ...] = (),
+        rests_on: tuple[ThoughtInput, ...] = (),
     ) -> RecordId:
         """Make a memory; with ``importance`` None it is rated when the draft settles.
 
@@ -105,7 +105,7 @@ class Draft:
         part of what the thought was given; without it it rests on all of that."""
         basis = tuple(evidence)
         number = self.state.records + 1
-        self.change(records=number)
+        self.update_state(records=number)
         self._records.append(
             Record(
                 id=number,
@@ -120,7 +120,7 @@ class Draft:
                 subject=event.subject if event else "",
                 predicate=event.predicate if event else "",
                 object=event.object if event else "",
-                audience=shared_audience(
+                audience=intersect_audiences(
                     (audience, *(record.audience for record in basis)),
                     self.situation.persona.name,
                 ),
@@ -133,22 +133,22 @@ class Draft:
             self._rests_on[number] = rests_on
         return number
 
-    def use(self, records: Iterable[Record]) -> None:
+    def mark_used(self, records: Iterable[Record]) -> None:
         """Mark memories as used, so that their last access becomes now."""
         self._used.extend(record.id for record in records if record.id not in self._used)
 
-    def because(self, why: str) -> None:
+    def explain(self, why: str) -> None:
         """Add a sentence to the explanation of this step."""
         self._why.append(why)
 
-    def settle(self) -> Thought[None]:
+    def finalize(self) -> Thought[None]:
         """Rate what is unrated and embed all new memories, side by side."""
         if not self._records:
             return
         unrated = [record for record in self._records if record.id in self._unrated]
         ratings, vectors = yield from together(
-            all_of([self._importance(record) for record in unrated]),
-            embed(Embed(texts=tuple(record.text[:EMBEDDED] for record in self._records))),
+            all_of([self._rate_importance(record) for record in unrated]),
+            embed(Embed(texts=tuple(record.text[:MAX_EMBEDDED_CHARS] for record in self._records))),
         )
         rated = {record.id: value for record, value in zip(unrated, ratings, strict=True)}
         self._records = [
@@ -158,39 +158,39 @@ class Draft:
         if isinstance(vectors, Vectors):
             for record, row in zip(self._records, vectors.array(), strict=True):
                 self._embedded[record.id] = tuple(float(value) for value in row)
-        self._spend()
+        self._lower_reflection_counter()
 
-    def settle_quietly(self) -> None:
+    def finalize_without_asks(self) -> None:
         """Close the draft without any ask: unrated memories keep importance 1."""
-        self._spend()
+        self._lower_reflection_counter()
 
-    def _spend(self) -> None:
+    def _lower_reflection_counter(self) -> None:
         # What is for some people only does not bring reflection on, which shows.
         counted = (one for one in self._records if one.kind != "plan" and not one.audience)
         total = sum(record.importance for record in counted)
-        self.change(reflect_left=self.state.reflect_left - total)
+        self.update_state(reflect_left=self.state.reflect_left - total)
         self._unrated.clear()
 
-    def _importance(self, record: Record) -> Thought[float]:
-        text = excerpt(record.text, "", RATED)
+    def _rate_importance(self, record: Record) -> Thought[float]:
+        text = excerpt(record.text, "", MAX_RATED_CHARS)
         # What is said to rest on less is rated by no more: how it was rated is seen.
-        who = identity(self.situation, plain=record.id in self._rests_on)
+        who = identity_text(self.situation, plain=record.id in self._rests_on)
         ask = Rate(
-            messages=prompt("importance", identity=who, memory=text),
+            messages=render_prompt("importance", identity=who, memory=text),
             about=text,
-            anchors=IMPORTANCE,
+            anchors=IMPORTANCE_ANCHORS,
             role="importance",
         )
         answer = yield from rate(ask)
         # An unrated memory is an ordinary one: it must neither vanish nor trigger reflection.
         return round(answer.value, 2) if isinstance(answer, Rating) else 3.0
 
-    def decide(self, action: Action, why: str = "") -> Decision:
+    def build(self, action: Action, why: str = "") -> Decision:
         """Finish the draft. What the world does not offer now is not done: see ``afforded``."""
         if why:
-            self.because(why)
+            self.explain(why)
         return Decision(
-            action=afforded(action, self.situation.can),
+            action=to_offered_action(action, self.situation.can),
             state=self.state,
             records=tuple(self._records),
             embedded=self._embedded,

@@ -21,10 +21,10 @@ from ..core import (
     to_json,
 )
 from .calling import call_key
-from .goals import working
-from .outcome import Made, Outcome, Task, Worker, answer_of, made_before
-from .plans import SCHEMA, PlanStep, leaves, plan_of, ready, results_before
-from .prompts import prompt
+from .goals import pursue_goals
+from .outcome import Task, TaskOutcome, TaskWorker, ToolCallRecord, compose_answer, previous_calls
+from .plans import PLAN_SCHEMA, PlanStep, final_steps, parse_plan, ready_steps, upstream_results
+from .prompts import render_prompt
 from .react import React
 
 
@@ -39,24 +39,24 @@ class PlanAndExecute:
     as with React.
     """
 
-    worker: Worker = field(default_factory=lambda: React(rounds=4, ask_back=True))
+    worker: TaskWorker = field(default_factory=lambda: React(rounds=4, ask_back=True))
     replans: int = 2
     borne: float = 0.4
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Work on the first open goal; without one, go on or wait."""
-        return (yield from working(self, situation))
+        return (yield from pursue_goals(self, situation))
 
-    def work(self, task: Task) -> Thought[Outcome]:
+    def work(self, task: Task) -> Thought[TaskOutcome]:
         """Plan, do, and plan anew where that fails."""
-        run = _Run(task)
+        run = _PlanRun(task)
         while True:
             if not run.steps:
-                failed = yield from run.plan()
+                failed = yield from run.write_plan()
                 if failed is not None:
-                    return run.ended("failed", f"no plan ({failed.reason}): {failed.detail}")
-            while wave := ready(run.steps):
-                outcome = yield from self._wave(run, wave)
+                    return run.outcome("failed", f"no plan ({failed.reason}): {failed.detail}")
+            while wave := ready_steps(run.steps):
+                outcome = yield from self._run_wave(run, wave)
                 if outcome is not None:
                     return outcome
                 if run.lost:
@@ -64,35 +64,39 @@ class PlanAndExecute:
             if not run.lost:
                 return (yield from run.finish(self.borne))
             if run.replans == self.replans:
-                return run.ended("gave_up", f"after {run.replans + 1} plans: {run.lost[-1]}")
-            run.again()
+                return run.outcome("gave_up", f"after {run.replans + 1} plans: {run.lost[-1]}")
+            run.replan()
 
-    def _wave(self, run: _Run, wave: list[PlanStep]) -> Thought[Outcome | None]:
+    def _run_wave(self, run: _PlanRun, wave: list[PlanStep]) -> Thought[TaskOutcome | None]:
         """Do the steps that can be done now; an outcome where the work ends or waits here."""
         if run.task.can:
             wave = wave[:1]
         acts = {one.name for one in run.task.tools if one.effect == "acts"}
         made: set[str] = set()
-        works = [_once(self.worker.work(run.task_for(step)), acts, made) for step in wave]
+        works = [
+            _deduplicate_calls(self.worker.work(run.task_for(step)), acts, made) for step in wave
+        ]
         outcomes = yield from all_of(works)
-        ended: Outcome | None = None
+        ended: TaskOutcome | None = None
         for step, outcome in zip(wave, outcomes):
-            run.take(step, outcome)
+            run.record(step, outcome)
             if outcome.status == "failed":
-                ended = run.ended("failed", f"step '{step.do}': {outcome.why}")
+                ended = run.outcome("failed", f"step '{step.do}': {outcome.why}")
             elif outcome.status == "waiting" and ended is None:
                 ended = replace(outcome, why=f"step '{step.do}': {outcome.why}")
         if ended is None or ended.status == "failed":
             return ended
-        return replace(ended, calls=tuple(run.calls), progress=run.progress())
+        return replace(ended, calls=tuple(run.calls), progress=run.to_progress())
 
 
-_BESIDE = ToolResult(
+_REPEATED_CALL = ToolResult(
     ok=False, error="another step of the plan makes this very call", reason="repeated"
 )
 
 
-def _once(work: Thought[Outcome], acts: Collection[str], made: set[str]) -> Thought[Outcome]:
+def _deduplicate_calls(
+    work: Thought[TaskOutcome], acts: Collection[str], made: set[str]
+) -> Thought[TaskOutcome]:
     """A step's work, in which no call that acts is made that a step beside it has made."""
     try:
         asks = next(work)
@@ -102,16 +106,16 @@ def _once(work: Thought[Outcome], acts: Collection[str], made: set[str]) -> Thou
                 key = call_key(ask.tool, ask.arguments) if isinstance(ask, Call) else ""
                 again = isinstance(ask, Call) and ask.tool in acts and key in made
                 made.add(key)
-                told.append(_BESIDE if again else None)
+                told.append(_REPEATED_CALL if again else None)
             passed = tuple(ask for ask, one in zip(asks, told) if one is None)
             answers = iter((yield passed) if passed else ())
             asks = work.send(tuple(next(answers) if one is None else one for one in told))
     except StopIteration as end:
-        result: Outcome = end.value
+        result: TaskOutcome = end.value
         return result
 
 
-class _Run:
+class _PlanRun:
     """A plan being worked off; lives inside one ``work``."""
 
     def __init__(self, task: Task) -> None:
@@ -121,14 +125,14 @@ class _Run:
         self.replans = int(before.get("replans", 0))
         self.found: list[str] = list(before.get("found", ()))
         self.lost: list[str] = list(before.get("lost", ()))
-        self.calls: list[Made] = list(task.made)
+        self.calls: list[ToolCallRecord] = list(task.made)
         self.mended: tuple[str, ...] = ()
 
-    def plan(self) -> Thought[Failed | None]:
+    def write_plan(self) -> Thought[Failed | None]:
         """Write the steps; where none can be used, the goal itself is the only one."""
         written = yield from generate(
             Generate(
-                messages=prompt(
+                messages=render_prompt(
                     "steps",
                     goal=self.task.goal,
                     tools=[f"- {one.name}: {one.description}" for one in self.task.tools],
@@ -138,14 +142,14 @@ class _Run:
                 max_tokens=320,
                 temperature=0.0,
                 seed=self.task.seed.child("plan", self.replans).number,
-                schema=SCHEMA,
+                schema=PLAN_SCHEMA,
                 role="plan",
             )
         )
         if isinstance(written, Failed) and written.reason != "schema":
             return written
         data = written.data if isinstance(written, Completion) else None
-        self.steps, self.mended = plan_of(data)
+        self.steps, self.mended = parse_plan(data)
         if not self.steps:
             self.steps = (PlanStep(id="all", do=self.task.goal),)
         self.lost = []
@@ -153,19 +157,19 @@ class _Run:
 
     def task_for(self, step: PlanStep) -> Task:
         """A step as a task of its own, with the results it rests on."""
-        own = made_before(step.progress)
+        own = previous_calls(step.progress)
         return replace(
             self.task,
             goal=step.do,
             seed=self.task.seed.child("step", self.replans, step.id),
-            known=(*self.task.known, *self.found, *results_before(self.steps, step)),
+            known=(*self.task.known, *self.found, *upstream_results(self.steps, step)),
             made=own,
             barred=(*self.task.barred, *(one.key for one in self.calls if one not in own)),
             speak=False,
             progress=step.progress,
         )
 
-    def take(self, step: PlanStep, outcome: Outcome) -> None:
+    def record(self, step: PlanStep, outcome: TaskOutcome) -> None:
         """Keep what came of a step."""
         self.calls += [one for one in outcome.calls if one not in self.calls]
         if outcome.status == "done":
@@ -173,35 +177,35 @@ class _Run:
         elif outcome.status == "waiting":
             step = replace(step, stand="acting", progress=outcome.progress)
         else:
-            told = [one.told for one in outcome.calls if not one.ok]
+            told = [one.summary for one in outcome.calls if not one.ok]
             self.lost.append(f"'{step.do}' did not work: {'; '.join([outcome.why, *told])}")
             step = replace(step, stand="lost")
         self.steps = tuple(step if one.id == step.id else one for one in self.steps)
 
-    def again(self) -> None:
+    def replan(self) -> None:
         """Keep the results, drop the plan."""
         self.found += [f"{one.do}: {one.result}" for one in self.steps if one.result]
         self.replans += 1
         self.steps = ()
 
-    def finish(self, borne: float) -> Thought[Outcome]:
+    def finish(self, borne: float) -> Thought[TaskOutcome]:
         """The answer, from what the steps found."""
         results = [f"{one.do}: {one.result}" for one in self.steps if one.result]
-        ends = [one.result for one in leaves(self.steps) if one.result]
+        ends = [one.result for one in final_steps(self.steps) if one.result]
         if not self.task.speak:
-            return Outcome(status="done", answer="; ".join(ends), calls=tuple(self.calls))
+            return TaskOutcome(status="done", answer="; ".join(ends), calls=tuple(self.calls))
         if not ends and not self.found and not self.task.known:
-            return self.ended("gave_up", "no step of the plan found anything")
+            return self.outcome("gave_up", "no step of the plan found anything")
         told = replace(self.task, known=(*self.task.known, *self.found, *results))
         doubted = [one for one in self.calls if one.doubted]
-        outcome = yield from answer_of(told, doubted, borne=borne, found=ends)
+        outcome = yield from compose_answer(told, doubted, borne=borne, found=ends)
         why = f"the plan was mended: {'; '.join(self.mended)}" if self.mended else outcome.why
         return replace(outcome, calls=tuple(self.calls), why=why)
 
-    def ended(self, status: str, why: str) -> Outcome:
-        return Outcome(status=status, calls=tuple(self.calls), why=why)  # type: ignore[arg-type]
+    def outcome(self, status: str, why: str) -> TaskOutcome:
+        return TaskOutcome(status=status, calls=tuple(self.calls), why=why)  # type: ignore[arg-type]
 
-    def progress(self) -> dict[str, object]:
+    def to_progress(self) -> dict[str, object]:
         """What a later step takes up again."""
         return {
             "steps": [to_json(step) for step in self.steps],

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core import AgentState, Decision, Json, Situation, Thought, from_json, to_json
-from .acting import idle
-from .draft import Draft
-from .outcome import Outcome, Task, Worker, made_before
-from .routine import notice
+from .acting import idle_action
+from .draft import StepBuilder
+from .outcome import Task, TaskOutcome, TaskWorker, previous_calls
+from .routine import remember_events
 
-MARK = "goal:"
+GOAL_PREFIX = "goal:"
 """What a whisper that sets a goal begins with."""
 
 
@@ -49,16 +49,16 @@ def with_goals(state: AgentState, goals: Sequence[Goal]) -> AgentState:
     return replace(state, drafts=drafts)
 
 
-def hear_goals(situation: Situation) -> Situation:
+def accept_goals(situation: Situation) -> Situation:
     """The situation with the goals whispered now taken into the state, and out of the
     inputs. What else is whispered answers the goals that wait for a person."""
     goals = list(goals_of(situation.state))
     others = []
     for given in situation.inputs:
         text = given.text.strip()
-        if given.kind == "whisper" and text.lower().startswith(MARK):
-            if text[len(MARK) :].strip():
-                goals.append(Goal(text=text[len(MARK) :].strip()))
+        if given.kind == "whisper" and text.lower().startswith(GOAL_PREFIX):
+            if text[len(GOAL_PREFIX) :].strip():
+                goals.append(Goal(text=text[len(GOAL_PREFIX) :].strip()))
             continue
         others.append(given)
         if given.kind == "whisper":
@@ -71,12 +71,12 @@ def hear_goals(situation: Situation) -> Situation:
     return replace(situation, inputs=tuple(others), state=with_goals(situation.state, goals))
 
 
-def open_goal(state: AgentState) -> Goal | None:
+def first_open_goal(state: AgentState) -> Goal | None:
     """The first goal that waits for nobody."""
     return next((goal for goal in goals_of(state) if not goal.asked), None)
 
 
-def task_of(goal: Goal, situation: Situation) -> Task:
+def task_for_goal(goal: Goal, situation: Situation) -> Task:
     """The task of working on a goal now."""
     return Task(
         goal=goal.text,
@@ -86,32 +86,34 @@ def task_of(goal: Goal, situation: Situation) -> Task:
         tools=situation.tools,
         can=situation.can,
         known=goal.known,
-        made=made_before(goal.progress),
+        made=previous_calls(goal.progress),
         progress=goal.progress,
     )
 
 
-def settle_goal(draft: Draft, goal: Goal, outcome: Outcome) -> None:
+def record_outcome(draft: StepBuilder, goal: Goal, outcome: TaskOutcome) -> None:
     """Keep what came of working on a goal: its progress where it waits, else a thought."""
     name = draft.situation.persona.first_name
     goals = list(goals_of(draft.state))
     place = goals.index(goal)
-    draft.because(f"Goal '{goal.text}': {outcome.status}. {outcome.why}".strip())
+    draft.explain(f"Goal '{goal.text}': {outcome.status}. {outcome.why}".strip())
     for lesson in outcome.lessons:
-        draft.note("thought", lesson)
+        draft.add_record("thought", lesson)
     if outcome.status == "waiting":
         asked = "" if outcome.action else outcome.answer or "?"
         goals[place] = replace(goal, asked=asked, progress=outcome.progress)
         if asked:
-            draft.note("thought", f"{name} would have to know: {asked}")
+            draft.add_record("thought", f"{name} would have to know: {asked}")
     else:
         del goals[place]
         ending = outcome.answer if outcome.status == "done" else outcome.why
-        draft.note("thought", f"{name} was to do this: {goal.text} {_words(outcome)}: {ending}")
+        draft.add_record(
+            "thought", f"{name} was to do this: {goal.text} {_status_text(outcome)}: {ending}"
+        )
     draft.state = with_goals(draft.state, goals)
 
 
-def _words(outcome: Outcome) -> str:
+def _status_text(outcome: TaskOutcome) -> str:
     if outcome.status == "done":
         return "It is done"
     return {"stopped": "It took too long", "gave_up": "It was given up"}.get(
@@ -119,20 +121,20 @@ def _words(outcome: Outcome) -> str:
     )
 
 
-def working(worker: Worker, situation: Situation) -> Thought[Decision]:
+def pursue_goals(worker: TaskWorker, situation: Situation) -> Thought[Decision]:
     """A step of an agent that works on its goals: perceive, work on the first open goal,
     remember what came of it."""
-    situation = hear_goals(situation)
-    draft = Draft(situation)
-    notice(draft)
+    situation = accept_goals(situation)
+    draft = StepBuilder(situation)
+    remember_events(draft)
     for given in situation.inputs:
         if given.kind == "whisper":
-            draft.note("thought", given.text, rests_on=(given,))
-    goal = open_goal(draft.state)
-    action = idle(situation.can)
+            draft.add_record("thought", given.text, rests_on=(given,))
+    goal = first_open_goal(draft.state)
+    action = idle_action(situation.can)
     if goal is not None:
-        outcome = yield from worker.work(task_of(goal, situation))
+        outcome = yield from worker.work(task_for_goal(goal, situation))
         action = outcome.action or action
-        settle_goal(draft, goal, outcome)
-    yield from draft.settle()
-    return draft.decide(action)
+        record_outcome(draft, goal, outcome)
+    yield from draft.finalize()
+    return draft.build(action)

@@ -8,34 +8,34 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..core import (
-    NONE,
-    REDACTED,
+    NONE_OF_THESE,
+    REDACTED_TEXT,
     Action,
     AgentId,
     Choice,
     Choose,
+    ConversationView,
     Cue,
     Generate,
-    Line,
     Option,
     Recall,
     Recalled,
     Record,
-    Talk,
     Thought,
+    Utterance,
     choose,
     count_words,
+    format_utterance,
     recall,
     short_name,
     together,
-    utterance,
 )
 from .best import best_of
-from .days import as_phrase, current_block, revise
-from .draft import Draft, identity
-from .places import pick
-from .prompts import prompt
-from .speech import as_speech, clean_line, excerpt, repeats
+from .days import clean_activity, current_block, revise_schedule
+from .draft import StepBuilder, identity_text
+from .places import pick_option
+from .prompts import render_prompt
+from .speech import clean_line, excerpt, repeats, to_first_person
 
 if TYPE_CHECKING:
     from .daily import Daily
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 # Characters of a memory, and of a line of a talk, that a prompt shows: a text of pages that
 # somebody pasted into a chat must not stand in every prompt that follows.
-SHOWN_MEMORY = 400
-SHOWN_LINE = 600
+MAX_MEMORY_CHARS = 400
+MAX_LINE_CHARS = 600
 
 
-def meet(draft: Draft) -> Thought[AgentId]:
+def choose_partner(draft: StepBuilder) -> Thought[AgentId]:
     """Whether to talk to somebody freshly noticed; their name, or an empty string.
 
     Only with somebody awake whom the world lets one talk to, not talked to lately, as in
@@ -66,24 +66,24 @@ def meet(draft: Draft) -> Thought[AgentId]:
     if not partner:
         return ""
     about = f"{situation.persona.name} and {partner}"
-    records = yield from _about(draft, about, 5)
+    records = yield from _recall_about(draft, about, 5)
     me, doing = situation.persona.first_name, draft.state.doing
     busy = doing.doing if doing else "nothing in particular"
     they = next((one.doing for one in situation.seen.people if one.who == partner), "there")
-    known = " ".join(excerpt(record.text, about, SHOWN_MEMORY) for record in records[:3])
-    options, matter = whether(me, busy, partner, they, known)
-    picked = yield from pick(draft, options, about=matter, role="react")
+    known = " ".join(excerpt(record.text, about, MAX_MEMORY_CHARS) for record in records[:3])
+    options, matter = talk_options(me, busy, partner, they, known)
+    picked = yield from pick_option(draft, options, about=matter, role="react")
     if picked != "talk":
         wait = {**draft.state.cooldowns, partner: situation.now + timedelta(minutes=10)}
-        draft.change(cooldowns=wait)
-        draft.because(f"Saw {partner} and went on.")
+        draft.update_state(cooldowns=wait)
+        draft.explain(f"Saw {partner} and went on.")
         return ""
-    draft.use(records)
-    draft.because(f"Saw {partner} and wanted to talk.")
+    draft.mark_used(records)
+    draft.explain(f"Saw {partner} and wanted to talk.")
     return partner
 
 
-def whether(
+def talk_options(
     me: str, busy: str, partner: str, they: str, known: str
 ) -> tuple[tuple[Option, Option], str]:
     """The options of talking and going on, and what the choice is about.
@@ -104,80 +104,86 @@ def whether(
     return (talk, go_on), f"{me} is {busy} and sees {partner}, who is {they}. {known}"
 
 
-def converse(draft: Draft, settings: Daily) -> Thought[Action]:
+def converse(draft: StepBuilder, settings: Daily) -> Thought[Action]:
     """Take part in the conversation one is in: listen, say a line, or take leave."""
     situation = draft.situation
     talk = situation.seen.talk
     assert talk is not None, "only called in a conversation"
     me = situation.persona.name
-    hear(draft, talk)
+    remember_lines(draft, talk)
     verbs = {can.verb for can in situation.can}
     if talk.floor != me or "say" not in verbs:
         return Action("listen" if "listen" in verbs else "wait")
     enough = len(talk.lines) >= settings.max_lines
     if not enough and talk.lines and len(talk.lines) >= settings.min_lines:
-        enough = not (yield from _go_on(draft, talk))
+        enough = not (yield from _wants_to_continue(draft, talk))
     if enough:
-        draft.because("There was nothing more to say.")
+        draft.explain("There was nothing more to say.")
         return Action("leave")
-    text = yield from _line(draft, talk, settings.candidates)
+    text = yield from _next_line(draft, talk, settings.candidates)
     if not text:
         # Nothing new came to mind; who stays silent too long loses the floor.
         return Action("leave" if len(talk.lines) >= settings.min_lines else "wait")
-    draft.note("utterance", utterance(me, _others(talk, me), text))
+    draft.add_record("utterance", format_utterance(me, _other_names(talk, me), text))
     return Action("say", "", {"text": text})
 
 
-def hear(draft: Draft, talk: Talk) -> None:
+def remember_lines(draft: StepBuilder, talk: ConversationView) -> None:
     """Remember the lines of others said since one last listened; of one that is not for all who
     listen there is nothing to remember here."""
     me = draft.situation.persona.name
     seen = draft.state.talk_seen
     for line in talk.lines[seen:]:
-        if line.who != me and line.text != REDACTED:
-            text = utterance(line.who, me, line.text)
-            draft.note("utterance", text, who=line.who, rests_on=(line,))
-    draft.change(talk_seen=0 if talk.ended else len(talk.lines))
+        if line.who != me and line.text != REDACTED_TEXT:
+            text = format_utterance(line.who, me, line.text)
+            draft.add_record("utterance", text, who=line.who, rests_on=(line,))
+    draft.update_state(talk_seen=0 if talk.ended else len(talk.lines))
 
 
-def overhear(draft: Draft) -> None:
+def remember_overheard(draft: StepBuilder) -> None:
     """Remember lines said by others in one's hearing: so news spread beyond those told."""
     seen = draft.situation.seen
     members = seen.talk.members if seen.talk else ()
     for event in seen.notices:
         if event.kind == "said" and event.subject not in members:
             who = event.subject
-            draft.note("utterance", event.text, who=who, event=event, rests_on=(event,))
+            draft.add_record("utterance", event.text, who=who, event=event, rests_on=(event,))
 
 
-def remember_talk(draft: Draft, talk: Talk, settings: Daily) -> Thought[None]:
+def remember_conversation(
+    draft: StepBuilder, talk: ConversationView, settings: Daily
+) -> Thought[None]:
     """After a talk: one memo, one note for the plan, and the plan changed where it bears
     on it. Two people who talked leave each other alone for a while."""
     situation = draft.situation
     me, name = situation.persona.name, situation.persona.first_name
-    hear(draft, talk)
+    remember_lines(draft, talk)
     until = situation.now + timedelta(minutes=settings.cooldown_minutes)
     others = [who for who in talk.members if who != me]
     # Whoever is spoken to first next time must find no topic used up.
     kept = {key: value for key, value in draft.state.drafts.items() if key != "topics"}
     cooldowns = {**draft.state.cooldowns, **dict.fromkeys(others, until)}
-    draft.change(cooldowns=cooldowns, drafts=kept, doing=None)
-    talk = replace(talk, lines=tuple(line for line in talk.lines if line.text != REDACTED))
+    draft.update_state(cooldowns=cooldowns, drafts=kept, doing=None)
+    talk = replace(talk, lines=tuple(line for line in talk.lines if line.text != REDACTED_TEXT))
     if not talk.lines:
         return
     heard = " ".join(line.text for line in talk.lines if line.who != me)
     said = " ".join(line.text for line in talk.lines[-4:])
     memo, doing = yield from together(
-        _note(draft, talk, "memo", about=heard or said, clean=_sentence),
-        _note(draft, talk, "plan_note", about=said, clean=lambda raw: as_phrase(raw, name)),
+        _summarize(draft, talk, "memo", about=heard or said, clean=_clean_summary),
+        _summarize(
+            draft, talk, "plan_note", about=said, clean=lambda raw: clean_activity(raw, name)
+        ),
     )
     if memo:
-        draft.note("thought", f"{name} learned that {memo}.")
+        draft.add_record("thought", f"{name} learned that {memo}.")
     if not doing:
         return
-    draft.note("plan", f"After talking with {' and '.join(others)}, {name} thinks of {doing}.")
+    draft.add_record(
+        "plan", f"After talking with {' and '.join(others)}, {name} thinks of {doing}."
+    )
     block = current_block(draft)
-    picked = yield from pick(
+    picked = yield from pick_option(
         draft,
         [
             Option("keep", block.doing if block else "going on as before"),
@@ -187,21 +193,26 @@ def remember_talk(draft: Draft, talk: Talk, settings: Daily) -> Thought[None]:
         role="revise",
     )
     if picked == "change":
-        revise(draft, doing, 30)
+        revise_schedule(draft, doing, 30)
 
 
-def _note(
-    draft: Draft, talk: Talk, name: str, *, about: str, clean: Callable[[str], str]
+def _summarize(
+    draft: StepBuilder,
+    talk: ConversationView,
+    name: str,
+    *,
+    about: str,
+    clean: Callable[[str], str],
 ) -> Thought[str]:
     """What stays of a talk, in the words that follow the prompt's last ones."""
     situation = draft.situation
     me = situation.persona.name
     ask = Generate(
-        messages=prompt(
+        messages=render_prompt(
             name,
-            identity=identity(situation),
+            identity=identity_text(situation),
             name=situation.persona.first_name,
-            other=_others(talk, me),
+            other=_other_names(talk, me),
             lines=_transcript(talk),
         ),
         max_tokens=32,
@@ -213,51 +224,53 @@ def _note(
     return (yield from best_of(draft, ask, 2, seed=seed, clean=clean, about=about, role=name))
 
 
-def _sentence(raw: str) -> str:
+def _clean_summary(raw: str) -> str:
     words = raw.strip(" \"'.:。।॥۔։።：")
     return words if count_words(words) >= 3 else ""
 
 
-def _about(draft: Draft, text: str, limit: int) -> Thought[list[Record]]:
+def _recall_about(draft: StepBuilder, text: str, limit: int) -> Thought[list[Record]]:
     answer = yield from recall(Recall(cue=Cue(text=text, at=draft.situation.now, limit=limit)))
     return [hit.record for hit in answer.hits] if isinstance(answer, Recalled) else []
 
 
-def _go_on(draft: Draft, talk: Talk) -> Thought[bool]:
+def _wants_to_continue(draft: StepBuilder, talk: ConversationView) -> Thought[bool]:
     """Whether the talk goes on: the last line does not sound like a farewell.
 
     Lines that go on have nothing in common, so that is no option to describe: of 12 such lines
     and 12 farewells SmolLM2 judges .84 rightly by this, .71 by "they ask, answer or tell"."""
     leave = Option("take leave", "They say goodbye: thank you, see you later, have a nice day.")
     last = talk.lines[-1].text
-    picked = yield from pick(draft, [NONE, leave], about=last, role="go_on")
+    picked = yield from pick_option(draft, [NONE_OF_THESE, leave], about=last, role="go_on")
     return picked != leave.name
 
 
-def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
+def _next_line(draft: StepBuilder, talk: ConversationView, candidates: int) -> Thought[str]:
     """The best of several drafts of a line: not said before, and nearest to the topic.
 
     The topic is a memory, chosen; it stands in the prompt as its owner would say it."""
     situation = draft.situation
     me = situation.persona.name
-    partner = _others(talk, me)
+    partner = _other_names(talk, me)
     currently = draft.state.currently or situation.persona.currently
     last = talk.lines[-1].text if talk.lines else currently
-    records = yield from _about(draft, f"{partner}: {last}", 20)
+    records = yield from _recall_about(draft, f"{partner}: {last}", 20)
     # What was told in confidence is said to nobody else.
     others = set(talk.members) - {me}
     records = [one for one in records if not one.audience or others <= set(one.audience)]
-    topic = yield from _topic(draft, talk, records, last)
+    topic = yield from _choose_topic(draft, talk, records, last)
     # Among several, "you" would be said to nobody.
     alone = partner if len(talk.members) == 2 else ""
-    wish = as_speech(excerpt(topic.text if topic else currently, last, SHOWN_MEMORY), me, alone)
+    wish = to_first_person(
+        excerpt(topic.text if topic else currently, last, MAX_MEMORY_CHARS), me, alone
+    )
     told = [line.text for line in talk.lines]
     # What one told others before may be told again, but not word for word.
     before = [record.text for record in records if record.kind == "utterance" and record.who == me]
     return (
         yield from best_of(
             draft,
-            _line_ask(draft, talk, wish),
+            _line_request(draft, talk, wish),
             candidates,
             seed=situation.seed.child("line"),
             clean=lambda raw: clean_line(raw, me, [who for who in talk.members if who != me]),
@@ -268,7 +281,9 @@ def _line(draft: Draft, talk: Talk, candidates: int) -> Thought[str]:
     )
 
 
-def _topic(draft: Draft, talk: Talk, records: list[Record], last: str) -> Thought[Record | None]:
+def _choose_topic(
+    draft: StepBuilder, talk: ConversationView, records: list[Record], last: str
+) -> Thought[Record | None]:
     """What to speak of: a thought chosen among those recalled, no topic twice in a talk."""
     used = set(draft.state.drafts.get("topics", ())) if talk.lines else set()
     own = [record for record in records if record.id not in used and record.kind == "thought"]
@@ -283,22 +298,22 @@ def _topic(draft: Draft, talk: Talk, records: list[Record], last: str) -> Though
         )
     )
     chosen = own[answer.index] if isinstance(answer, Choice) else own[0]
-    draft.use([chosen])
-    draft.change(drafts={**draft.state.drafts, "topics": sorted({*used, chosen.id})})
-    draft.because(f"Had in mind: {chosen.text}")
+    draft.mark_used([chosen])
+    draft.update_state(drafts={**draft.state.drafts, "topics": sorted({*used, chosen.id})})
+    draft.explain(f"Had in mind: {chosen.text}")
     return chosen
 
 
-def _line_ask(draft: Draft, talk: Talk, wish: str) -> Generate:
+def _line_request(draft: StepBuilder, talk: ConversationView, wish: str) -> Generate:
     persona = draft.situation.persona
     return Generate(
-        messages=prompt(
+        messages=render_prompt(
             "line" if talk.lines else "greeting",
             background=persona.background,
             traits=persona.traits,
             name=persona.name,
             first=persona.first_name,
-            other=_others(talk, persona.name),
+            other=_other_names(talk, persona.name),
             wish=wish,
             lines=_transcript(talk)[-4:],
         ),
@@ -309,19 +324,20 @@ def _line_ask(draft: Draft, talk: Talk, wish: str) -> Generate:
     )
 
 
-def _others(talk: Talk, me: AgentId) -> str:
+def _other_names(talk: ConversationView, me: AgentId) -> str:
     return " and ".join(who for who in talk.members if who != me)
 
 
-def _transcript(talk: Talk) -> list[str]:
+def _transcript(talk: ConversationView) -> list[str]:
     return transcript(talk.lines, talk.members)
 
 
-def transcript(lines: Sequence[Line], members: Sequence[AgentId]) -> list[str]:
+def transcript(lines: Sequence[Utterance], members: Sequence[AgentId]) -> list[str]:
     """Lines under their speakers' first names; two of one first name keep the whole one. A very
     long line is cut."""
     shorts = [short_name(who) for who in members]
     names = {who: who if shorts.count(short) > 1 else short for who, short in zip(members, shorts)}
     return [
-        f"{names.get(line.who, line.who)}: {excerpt(line.text, '', SHOWN_LINE)}" for line in lines
+        f"{names.get(line.who, line.who)}: {excerpt(line.text, '', MAX_LINE_CHARS)}"
+        for line in lines
     ]

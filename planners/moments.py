@@ -16,15 +16,15 @@ from typing import Literal, TypeAlias
 from .numbers import ONES, UNITS, numbers_in
 from .spans import MONTHS, dates_in
 
-Form: TypeAlias = Literal["date", "time", "date-time", "duration"]
-FORMS: tuple[Form, ...] = ("date", "time", "date-time", "duration")
+TimeFormat: TypeAlias = Literal["date", "time", "date-time", "duration"]
+TIME_FORMATS: tuple[TimeFormat, ...] = ("date", "time", "date-time", "duration")
 """Formats of JSON Schema whose values are never written by a model: they are read or asked for."""
 
 _NAMES = "monday tuesday wednesday thursday friday saturday sunday"
 _WEEKDAYS = {name: place for place, name in enumerate(_NAMES.split())}
 _WEEKDAYS |= {name[:3]: place for name, place in _WEEKDAYS.items() if name != "sunday"}
-_PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_PLAIN |= dict.fromkeys([0xA0, 0x3000, 0x202F, *range(0x2000, 0x200B)], 0x20)
+_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_HALF_WIDTH |= dict.fromkeys([0xA0, 0x3000, 0x202F, *range(0x2000, 0x200B)], 0x20)
 _SPOKEN = {name: place for place, name in enumerate(ONES[1:13], 1)}
 _HOUR_WORD = "|".join(_SPOKEN)
 _HOUR = rf"(?:[01]?\d|2[0-3]|{_HOUR_WORD})"
@@ -66,7 +66,7 @@ _WEEK_ON = re.compile(
     r"(?: (?P<week>week|after next)\b|,? (?:of |in )?(?P<next>next week)\b)", re.I
 )
 # A day that is not the one meant, or of which only a part is said.
-_UNMEANT = re.compile(
+_EXCLUDED_DAY = re.compile(
     r"\b(?:not(?: on| for| by)?|instead of|rather than|except(?: on| for)?|but not(?: on)?"
     r"|day (?:after|before)|week (?:of|after|before)|month (?:of|after|before)) (?:the )?$",
     re.IGNORECASE,
@@ -194,17 +194,17 @@ _JOINED = re.compile(r",? and |, | ")
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimeExpression:
     """A date, time of day, moment or duration at ``start`` to ``end`` of a text; ``value`` is
     ISO 8601 without a time zone (a duration: days and smaller)."""
 
     start: int
     end: int
-    form: Form
+    form: TimeFormat
     value: str
 
 
-def moments_in(text: str, now: datetime | None = None) -> list[Moment]:
+def time_expressions_in(text: str, now: datetime | None = None) -> list[TimeExpression]:
     """What a text tells of time, each form in the order of the text.
 
     Without ``now`` only what needs no clock is read: no "tomorrow", no "4 June". An hour
@@ -218,46 +218,48 @@ def moments_in(text: str, now: datetime | None = None) -> list[Moment]:
     >>> [one.value for one in moments_in("Remind me in 20 minutes", now) if one.form == "duration"]
     ['PT20M']
     """
-    text = text.translate(_PLAIN)
-    found = [*_meant(text, sorted(_days(text, now), key=lambda one: (one.start, one.end)), now)]
+    text = text.translate(_HALF_WIDTH)
+    found = [
+        *_resolve_days(text, sorted(_days(text, now), key=lambda one: (one.start, one.end)), now)
+    ]
     found += sorted(_times(text), key=lambda one: one.start)
     spans = [*_durations(text)]
     told = bytearray(len(text))
     for one in found:
         told[one.start : one.end] = b"\1" * (one.end - one.start)
     found += [
-        Moment(start, end, "duration", _duration(size))
+        TimeExpression(start, end, "duration", _iso_duration(size))
         for start, end, size in spans
         if not any(told[start:end])  # "5 minutes to 6", "a week on Monday"
     ]
-    found += [Moment(*m.span(), "duration", m.group()) for m in _ISO.finditer(text)]
+    found += [TimeExpression(*m.span(), "duration", m.group()) for m in _ISO.finditer(text)]
     if now is not None:
-        found += _ahead(text, spans, now)
-    found += _stamped(text, found, now)
+        found += _relative_moments(text, spans, now)
+    found += _date_times(text, found, now)
     return found
 
 
-def _days(text: str, now: datetime | None) -> Iterator[Moment]:
+def _days(text: str, now: datetime | None) -> Iterator[TimeExpression]:
     for start, end, day in dates_in(text):
-        yield Moment(start, end, "date", day.isoformat())
+        yield TimeExpression(start, end, "date", day.isoformat())
     for match in _DOTTED.finditer(text):
-        if (found := _made(int(match[3]), int(match[2]), int(match[1]))) is not None:
-            yield Moment(*match.span(), "date", found.isoformat())
+        if (found := _valid_date(int(match[3]), int(match[2]), int(match[1]))) is not None:
+            yield TimeExpression(*match.span(), "date", found.isoformat())
     if now is None:
         return
     for match in _YEARLESS.finditer(text):
         month = MONTHS[(match["m1"] or match["m2"]).lower()]
         number = int(match["d1"] or match["d2"])
-        if (found := _coming(month, number, now.date())) is not None:
-            yield Moment(*match.span(), "date", found.isoformat())
+        if (found := _next_date(month, number, now.date())) is not None:
+            yield TimeExpression(*match.span(), "date", found.isoformat())
     for match in _ORDINAL_DAY.finditer(text):
         if (found := _day_of_month(int(match["day"]), now.date())) is not None:
-            yield Moment(*match.span(), "date", found.isoformat())
+            yield TimeExpression(*match.span(), "date", found.isoformat())
     taken = bytearray(len(text))
     for match in _NTH.finditer(text):
         taken[match.start() : match.end()] = b"\1" * len(match.group())
-        if (found := _nth(match, now.date())) is not None:
-            yield Moment(*match.span(), "date", found.isoformat())
+        if (found := _nth_weekday(match, now.date())) is not None:
+            yield TimeExpression(*match.span(), "date", found.isoformat())
     for match in _DAY.finditer(text):
         if taken[match.start()]:
             continue
@@ -265,10 +267,12 @@ def _days(text: str, now: datetime | None) -> Iterator[Moment]:
             continue  # "she sat": short names of weekdays begin with a capital
         if match["weekday"] and len(match["weekday"]) == 3 and match["weekday"].islower():
             continue
-        yield Moment(*match.span(), "date", _relative(match, now.date()).isoformat())
+        yield TimeExpression(*match.span(), "date", _relative_day(match, now.date()).isoformat())
 
 
-def _meant(text: str, days: list[Moment], now: datetime | None) -> Iterator[Moment]:
+def _resolve_days(
+    text: str, days: list[TimeExpression], now: datetime | None
+) -> Iterator[TimeExpression]:
     """The days that a text means: "a week on Monday" is no Monday next, "the end of next week"
     and "not tomorrow" are left out, "Sat 6 June" is one day."""
     for place, day in enumerate(days):
@@ -287,7 +291,7 @@ def _meant(text: str, days: list[Moment], now: datetime | None) -> Iterator[Mome
             or (place and re.fullmatch(r",? (?:of |in )?", text[days[place - 1].end : day.start]))
         ):
             continue  # of the weekday beside it
-        if shift is None and _UNMEANT.search(before):
+        if shift is None and _EXCLUDED_DAY.search(before):
             continue
         long = re.match(r"(?:next|last) (?:week|month|year)", text[day.start : day.end], re.I)
         if (named or long) and _PART_OF[long is None].search(before):
@@ -306,10 +310,10 @@ def _meant(text: str, days: list[Moment], now: datetime | None) -> Iterator[Mome
             except OverflowError:
                 continue  # a week after the last day of the calendar
         start = day.start - (len(before) - shift.start() if shift else 0)
-        yield Moment(start, week.end() if week else day.end, "date", at.isoformat())
+        yield TimeExpression(start, week.end() if week else day.end, "date", at.isoformat())
 
 
-def _made(year: int, month: int, day: int) -> date | None:
+def _valid_date(year: int, month: int, day: int) -> date | None:
     try:
         return date(year, month, day)
     except ValueError:
@@ -319,11 +323,11 @@ def _made(year: int, month: int, day: int) -> date | None:
 def _day_of_month(day: int, today: date) -> date | None:
     """The next such day of a month, today included."""
     first = today.replace(day=1)
-    days = (_made(at.year, at.month, day) for at in (_months_on(first, n) for n in range(9)))
+    days = (_valid_date(at.year, at.month, day) for at in (_add_months(first, n) for n in range(9)))
     return next((one for one in days if one is not None and one >= today), None)
 
 
-def _nth(match: re.Match[str], today: date) -> date | None:
+def _nth_weekday(match: re.Match[str], today: date) -> date | None:
     """The first, second, ... or last weekday of a month."""
     place, weekday = _ORDINALS[match["nth"].lower()], _WEEKDAYS[match["day"].lower()]
     if match["month"]:
@@ -331,7 +335,7 @@ def _nth(match: re.Match[str], today: date) -> date | None:
         years = [int(match["year"])] if match["year"] else [today.year, today.year + 1]
         firsts = [date(year, month, 1) for year in years if 0 < year < 9999]
     else:
-        firsts = [_months_on(today.replace(day=1), int(match["which"].lower() == "next"))]
+        firsts = [_add_months(today.replace(day=1), int(match["which"].lower() == "next"))]
     for first in firsts:
         of_month = [
             first + timedelta(days=n)
@@ -344,13 +348,13 @@ def _nth(match: re.Match[str], today: date) -> date | None:
     return None
 
 
-def _coming(month: int, day: int, today: date) -> date | None:
+def _next_date(month: int, day: int, today: date) -> date | None:
     """The next such day of the year, today included; None where there is none in eight years."""
-    days = (_made(today.year + ahead, month, day) for ahead in range(9))
+    days = (_valid_date(today.year + ahead, month, day) for ahead in range(9))
     return next((one for one in days if one is not None and one >= today), None)
 
 
-def _relative(match: re.Match[str], today: date) -> date:
+def _relative_day(match: re.Match[str], today: date) -> date:
     if match["after"]:
         return today + timedelta(days=2 if match["side"].lower().startswith("after") else -2)
     if match["named"]:
@@ -367,18 +371,18 @@ def _relative(match: re.Match[str], today: date) -> date:
         case "week":
             return today + timedelta(days=7 * way)
         case "month":
-            return _months_on(today, way)
-    return _months_on(today, 12 * way)
+            return _add_months(today, way)
+    return _add_months(today, 12 * way)
 
 
-def _months_on(day: date, months: int) -> date:
+def _add_months(day: date, months: int) -> date:
     """The same day of a month so many months on, or its last."""
     place = day.year * 12 + day.month - 1 + months
     year, month = divmod(place, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-def _times(text: str) -> Iterator[Moment]:
+def _times(text: str) -> Iterator[TimeExpression]:
     taken = bytearray(len(text))
     for stamp in (*_STAMP.finditer(text), *_LENGTH.finditer(text)):
         # The time of a stamp with a zone, and a length of time, are no times of the world.
@@ -395,17 +399,19 @@ def _times(text: str) -> Iterator[Moment]:
                 if ends is None:
                     continue
                 taken[start:end] = b"\1" * (end - start)
-                yield Moment(match.start("h"), match.end("h"), "time", ends[0].isoformat())
-                yield Moment(match.start("h2"), end, "time", ends[1].isoformat())
+                yield TimeExpression(match.start("h"), match.end("h"), "time", ends[0].isoformat())
+                yield TimeExpression(match.start("h2"), end, "time", ends[1].isoformat())
                 continue
-            at = _clock(match, _part_beside(text, start, end) or ("evening" if tonight else ""))
+            at = _clock(
+                match, _part_of_day_beside(text, start, end) or ("evening" if tonight else "")
+            )
             if at is not None:
                 taken[start:end] = b"\1" * (end - start)
                 if not _ZONE.match(text, end):
-                    yield Moment(start, end, "time", at.isoformat())
+                    yield TimeExpression(start, end, "time", at.isoformat())
 
 
-def _part_beside(text: str, start: int, end: int) -> str:
+def _part_of_day_beside(text: str, start: int, end: int) -> str:
     """The part of the day that the words beside a time tell: "tomorrow evening at 7"."""
     found = _PART_BEFORE.search(text, max(0, start - 24), start) or _PART_BEHIND.match(text, end)
     return found["part"].lower() if found else ""
@@ -517,7 +523,7 @@ def _durations(text: str) -> Iterator[tuple[int, int, float]]:
             yield start, end, seconds
 
 
-def _duration(seconds: float) -> str:
+def _iso_duration(seconds: float) -> str:
     """ISO 8601 of a length of time.
 
     >>> _duration(5_400), _duration(86_400 * 3), _duration(0)
@@ -531,7 +537,7 @@ def _duration(seconds: float) -> str:
     return whole if whole != "P" else "PT0S"
 
 
-def seconds_of(duration: str) -> float | None:
+def duration_seconds(duration: str) -> float | None:
     """The seconds of a duration in ISO 8601 of weeks and smaller; None for what is none.
 
     >>> seconds_of("PT1H30M"), seconds_of("P1D"), seconds_of("soon")
@@ -546,7 +552,9 @@ def seconds_of(duration: str) -> float | None:
     return float(sum(int(part or 0) * size for part, size in zip(match.groups(), sizes)))
 
 
-def _ahead(text: str, spans: list[tuple[int, int, float]], now: datetime) -> Iterator[Moment]:
+def _relative_moments(
+    text: str, spans: list[tuple[int, int, float]], now: datetime
+) -> Iterator[TimeExpression]:
     """Moments at a distance from now: "in 20 minutes", "three days ago"."""
     for start, end, seconds in spans:
         ahead = re.search(r"\b(?:in|within) (?:about )?$", text[max(0, start - 20) : start], re.I)
@@ -558,47 +566,51 @@ def _ahead(text: str, spans: list[tuple[int, int, float]], now: datetime) -> Ite
             at = now + timedelta(seconds=-seconds if ago else seconds)
         except OverflowError:
             continue
-        yield Moment(start, end, "date", at.date().isoformat())
+        yield TimeExpression(start, end, "date", at.date().isoformat())
         if seconds % 86_400 or not seconds:
             at = at.replace(microsecond=0)
-            yield Moment(start, end, "date-time", at.isoformat())
-            yield Moment(start, end, "time", at.time().isoformat())
+            yield TimeExpression(start, end, "date-time", at.isoformat())
+            yield TimeExpression(start, end, "time", at.time().isoformat())
 
 
-def _stamped(text: str, found: list[Moment], now: datetime | None) -> Iterator[Moment]:
+def _date_times(
+    text: str, found: list[TimeExpression], now: datetime | None
+) -> Iterator[TimeExpression]:
     """Moments: as ISO writes them; each time of day with the day next to it, else the next
     such time after now."""
     for match in _STAMP.finditer(text):
         clock = match[2] if match[2].count(":") == 2 else f"{match[2]}:00"
-        yield Moment(*match.span(), "date-time", f"{match[1]}T{clock}{match[3] or ''}")
+        yield TimeExpression(*match.span(), "date-time", f"{match[1]}T{clock}{match[3] or ''}")
     exact = {(one.start, one.end) for one in found if one.form == "date-time"}
     days = [one for one in found if one.form == "date" and (one.start, one.end) not in exact]
     days.sort(key=lambda day: day.start)
     starts = [day.start for day in days]
     other = not days and _OTHER_DAYS.search(_blanked(text, found)) is not None
     times = [at for at in found if at.form == "time" and (at.start, at.end) not in exact]
-    beside = [_nearest(days, starts, at) for at in times] if days else []
+    beside = [_nearest_day(days, starts, at) for at in times] if days else []
     many = Counter(beside)
     for at, near in zip_longest(times, beside):
         if near is not None:
             start, end = min(near.start, at.start), max(near.end, at.end)
             if many[near] > 1:  # "from 3 to 5 pm on Friday": each has its own words
                 start, end = at.start, at.end
-            yield Moment(start, end, "date-time", f"{near.value}T{at.value}")
+            yield TimeExpression(start, end, "date-time", f"{near.value}T{at.value}")
         elif now is not None and not other:
             clock = time.fromisoformat(at.value)
             day = now.date() + timedelta(days=int(clock <= now.time()))
-            yield Moment(at.start, at.end, "date-time", f"{day.isoformat()}T{at.value}")
+            yield TimeExpression(at.start, at.end, "date-time", f"{day.isoformat()}T{at.value}")
 
 
-def _nearest(days: list[Moment], starts: list[int], at: Moment) -> Moment:
+def _nearest_day(
+    days: list[TimeExpression], starts: list[int], at: TimeExpression
+) -> TimeExpression:
     """The day that stands next to a time."""
     place = bisect_left(starts, at.start)
     beside = days[max(0, place - 1) : place + 1]
     return min(beside, key=lambda day: max(day.start - at.end, at.start - day.end))
 
 
-def _blanked(text: str, found: list[Moment]) -> str:
+def _blanked(text: str, found: list[TimeExpression]) -> str:
     """The text with blanks where moments stand."""
     letters = list(text)
     for one in found:

@@ -26,7 +26,7 @@ _SCALES = {
     "trillion": 1_000_000_000_000,
 }
 # How often a year: what "compounded monthly" says in figures.
-YEARLY = {
+TIMES_PER_YEAR = {
     "annually": 1,
     "yearly": 1,
     "semiannually": 2,
@@ -36,7 +36,7 @@ YEARLY = {
     "weekly": 52,
     "daily": 365,
 }
-_OTHERS = {"dozen": 12.0, "once": 1.0, "twice": 2.0, "rest": 0.0, "pi": 3.1416}
+_OTHER_WORDS = {"dozen": 12.0, "once": 1.0, "twice": 2.0, "rest": 0.0, "pi": 3.1416}
 # Sizes of units, by what they measure; a unit is known by any of its names.
 _SIZES: dict[str, dict[str, float]] = {
     "time": {
@@ -76,8 +76,8 @@ UNITS: dict[str, tuple[str, str, float]] = {
 }
 """By each name of a unit: what it measures, its first name and its size."""
 
-_LITTLE = "and or to on in for at from with by of is the a as if between per"
-_NO_UNITS = frozenset(_LITTLE.split())
+_FUNCTION_WORDS_TEXT = "and or to on in for at from with by of is the a as if between per"
+_NO_UNITS = frozenset(_FUNCTION_WORDS_TEXT.split())
 _DIGITS = re.compile(
     r"(?<![\w.])(?P<sign>[-−–])?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?:[eE][+-]?\d+)?"
@@ -89,7 +89,7 @@ _CLOCK = re.compile(r"\b(\d{1,2})(?::(\d\d))? ?([ap])\.?m\b\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class ParsedNumber:
     """A number at ``start`` to ``end``; ``unit`` is the word behind it in small letters ("%"
     for per cent). ``clock``: an hour of the day; ``length`` in seconds where it is a time."""
 
@@ -107,7 +107,7 @@ class Number:
         return self.value == int(self.value)
 
 
-def numbers_in(text: str) -> list[Number]:
+def numbers_in(text: str) -> list[ParsedNumber]:
     """The numbers of a text in their order, none overlapping another.
 
     >>> [(one.value, one.unit) for one in numbers_in("two trips of -3.5 km at 5%")]
@@ -126,15 +126,15 @@ def numbers_in(text: str) -> list[Number]:
     return sorted(found, key=lambda one: one.start)
 
 
-def _clocks(text: str) -> Iterator[Number]:
+def _clocks(text: str) -> Iterator[ParsedNumber]:
     for match in _CLOCK.finditer(text):
         hour = int(match.group(1))
         if 1 <= hour <= 12:
             hour = hour % 12 + (12 if match.group(3).lower() == "p" else 0)
-            yield Number(*match.span(), float(hour), "hour", clock=True)
+            yield ParsedNumber(*match.span(), float(hour), "hour", clock=True)
 
 
-def _digits(text: str) -> Iterator[Number]:
+def _digits(text: str) -> Iterator[ParsedNumber]:
     for match in _DIGITS.finditer(text):
         written = match.group().replace(",", "").replace("−", "-").replace("–", "-")
         start, end = match.span()
@@ -155,7 +155,7 @@ def _digits(text: str) -> Iterator[Number]:
         if re.match(r" ?°? ?[SW]\b(?! [A-Z])", text[end : end + 8]) and value != int(value):
             value = -value  # south and west
         money = text[max(0, start - 1) : start] in ("$", "€", "£", "¥")
-        yield Number(start, end, value, _unit(text, end), money=money)
+        yield ParsedNumber(start, end, value, _unit(text, end), money=money)
 
 
 def _in_code(text: str, start: int, end: int) -> bool:
@@ -186,7 +186,7 @@ def _scaled(text: str, end: int, value: float) -> tuple[int, float]:
     return match.end(), round(value * _SCALES[match.group(1).lower()], 6)
 
 
-def _words(text: str) -> Iterator[Number]:
+def _words(text: str) -> Iterator[ParsedNumber]:
     matches = [*_WORD.finditer(text)]
     place = 0
     while place < len(matches):
@@ -195,7 +195,7 @@ def _words(text: str) -> Iterator[Number]:
             word = matches[place].group().lower()
             if place > begun and text[matches[place - 1].end() : matches[place].start()] != " ":
                 break
-            worth = _worth(word)
+            worth = _word_value(word)
             if worth is not None:
                 part, used = part + worth, True
             elif used and word in _SCALES and word != "k":
@@ -207,13 +207,13 @@ def _words(text: str) -> Iterator[Number]:
             place += 1
         if used:
             start, end = matches[begun].start(), matches[place - 1].end()
-            yield Number(start, end, total + part, _unit(text, end))
+            yield ParsedNumber(start, end, total + part, _unit(text, end))
         else:
-            yield from _special(text, matches[place])
+            yield from _special_words(text, matches[place])
             place += 1
 
 
-def _worth(word: str) -> float | None:
+def _word_value(word: str) -> float | None:
     """What "twenty-five" is in figures."""
     parts = word.split("-")
     if len(parts) == 2 and parts[0] in _TENS and parts[1] in ONES[1:10]:
@@ -221,24 +221,24 @@ def _worth(word: str) -> float | None:
     return float(_WORDS[word]) if word in _WORDS else None
 
 
-def _special(text: str, match: re.Match[str]) -> Iterator[Number]:
+def _special_words(text: str, match: re.Match[str]) -> Iterator[ParsedNumber]:
     word = match.group().lower()
-    if word in YEARLY:
-        yield Number(*match.span(), float(YEARLY[word]), "year", rate=True)
-    elif word in _OTHERS:
-        yield Number(*match.span(), _OTHERS[word])
+    if word in TIMES_PER_YEAR:
+        yield ParsedNumber(*match.span(), float(TIMES_PER_YEAR[word]), "year", rate=True)
+    elif word in _OTHER_WORDS:
+        yield ParsedNumber(*match.span(), _OTHER_WORDS[word])
     elif word.partition("-")[0] in _WORDS:  # six-sided
         head, _, unit = word.partition("-")
-        yield Number(match.start(), match.end(), float(_WORDS[head]), unit)
+        yield ParsedNumber(match.start(), match.end(), float(_WORDS[head]), unit)
     elif word in UNITS and UNITS[word][0] == "time" and len(word) > 2:
         before = text[max(0, match.start() - 20) : match.start()].rstrip().lower()
         if re.search(r"\b(next|past|last|a|an|one|this|per)$", before) and not before.endswith(
             ("per", "this")
         ):
-            yield Number(*match.span(), 1.0, word)
+            yield ParsedNumber(*match.span(), 1.0, word)
 
 
-def converted(number: Number, unit: str) -> float | None:
+def convert_unit(number: ParsedNumber, unit: str) -> float | None:
     """A number in another unit of the same kind; None where that is not one.
 
     >>> converted(Number(0, 1, 2.0, "weeks"), "days")

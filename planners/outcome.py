@@ -26,20 +26,20 @@ from ..core import (
     is_unspaced,
     words,
 )
-from .acting import PREFIX
+from .acting import WORLD_TOOL_PREFIX
 from .calling import call_key
-from .prompts import prompt
+from .prompts import render_prompt
 
-Status: TypeAlias = Literal["done", "stopped", "gave_up", "waiting", "failed"]
+TaskStatus: TypeAlias = Literal["done", "stopped", "gave_up", "waiting", "failed"]
 """Done; stopped at a bound; gave up, since nothing fits or nothing helped; waiting for the
 world, for a person's answer or permission; failed, since the model could not be asked."""
 
-SHOWN = 600
+MAX_RESULT_CHARS = 600
 """Characters of a result that a prompt shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class ToolCallRecord:
     """A call that was made and what came of it, in words. ``doubted``: other sources say
     something else. A world's action is one too, its tool called ``world.`` and the verb."""
 
@@ -52,7 +52,7 @@ class Made:
     doubted: bool = False
 
     @classmethod
-    def of(cls, tool: str, arguments: Json, answer: ToolResult | Failed) -> Made:
+    def from_answer(cls, tool: str, arguments: Json, answer: ToolResult | Failed) -> ToolCallRecord:
         """Of a call's answer."""
         if isinstance(answer, Failed):
             return cls(tool=tool, arguments=arguments, ok=False, text=answer.detail, reason="gone")
@@ -61,7 +61,7 @@ class Made:
             tool=tool,
             arguments=arguments,
             ok=answer.ok,
-            text=(said if answer.ok else answer.error)[:SHOWN],
+            text=(said if answer.ok else answer.error)[:MAX_RESULT_CHARS],
             reason=answer.reason,
             receipt=answer.receipt,
         )
@@ -72,12 +72,12 @@ class Made:
         return call_key(self.tool, self.arguments)
 
     @property
-    def acted(self) -> bool:
+    def is_world_action(self) -> bool:
         """Whether it was an action in the world, which tells nothing."""
-        return self.tool.startswith(PREFIX)
+        return self.tool.startswith(WORLD_TOOL_PREFIX)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The call and its result in a line."""
         given = self.arguments if isinstance(self.arguments, dict) else {}
         shown = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
@@ -107,14 +107,14 @@ class Task:
     can: tuple[Affordance, ...] = ()
     known: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
-    made: tuple[Made, ...] = ()
+    made: tuple[ToolCallRecord, ...] = ()
     barred: tuple[str, ...] = ()
     speak: bool = True
     progress: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TaskOutcome:
     """How a piece of work ended, or where it stands while it waits.
 
     ``answer`` is what was found, or the question while it waits for a person; ``action`` what
@@ -122,56 +122,58 @@ class Outcome:
     is where the worker goes on when asked again.
     """
 
-    status: Status
+    status: TaskStatus
     answer: str = ""
-    calls: tuple[Made, ...] = ()
+    calls: tuple[ToolCallRecord, ...] = ()
     why: str = ""
     action: Action | None = None
     lessons: tuple[str, ...] = ()
     progress: Json = None
 
 
-class Worker(Protocol):
+class TaskWorker(Protocol):
     """Works off a task by yielding asks; holds no state, ends within a bound."""
 
-    def work(self, task: Task) -> Thought[Outcome]:
+    def work(self, task: Task) -> Thought[TaskOutcome]:
         """Work until it is done or waits."""
         ...
 
 
-def made_before(progress: Json) -> tuple[Made, ...]:
+def previous_calls(progress: Json) -> tuple[ToolCallRecord, ...]:
     """The calls that a worker's progress tells of."""
     rows = progress.get("made", ()) if isinstance(progress, dict) else ()
-    return tuple(from_json(Made, row) for row in rows)
+    return tuple(from_json(ToolCallRecord, row) for row in rows)
 
 
-def notes(task: Task, made: Sequence[Made]) -> list[str]:
+def context_lines(task: Task, made: Sequence[ToolCallRecord]) -> list[str]:
     """What is known in the course of a task, and what may help, a line each."""
-    return [*task.hints, *facts(task, made)]
+    return [*task.hints, *known_facts(task, made)]
 
 
-def facts(task: Task, made: Sequence[Made]) -> list[str]:
+def known_facts(task: Task, made: Sequence[ToolCallRecord]) -> list[str]:
     """What is known in the course of a task, a line each."""
-    kept = [one.told for one in made if not one.doubted]
-    doubted = [f"{one.told} (other sources do not agree)" for one in made if one.doubted]
+    kept = [one.summary for one in made if not one.doubted]
+    doubted = [f"{one.summary} (other sources do not agree)" for one in made if one.doubted]
     return [*task.known, *kept, *doubted]
 
 
-def answer_of(
-    task: Task, made: Sequence[Made], *, borne: float, found: Sequence[str] = ()
-) -> Thought[Outcome]:
+def compose_answer(
+    task: Task, made: Sequence[ToolCallRecord], *, borne: float, found: Sequence[str] = ()
+) -> Thought[TaskOutcome]:
     """The end of a task that is done: its answer from what was found.
 
     Without ``found`` that is what the calls gave. An answer that it does not bear out (see
     ``borne_out``; 0: any will do) is not given: what was found is."""
     calls = tuple(made)
-    told = [one for one in calls if one.ok and not one.doubted and not one.acted]
+    told = [one for one in calls if one.ok and not one.doubted and not one.is_world_action]
     found = found or [one.text for one in told]
     if not task.speak:
-        return Outcome(status="done", answer=found[-1] if found else "", calls=calls)
+        return TaskOutcome(status="done", answer=found[-1] if found else "", calls=calls)
     said = yield from generate(
         Generate(
-            messages=prompt("answer", goal=task.goal, notes=notes(task, made) or ["nothing yet"]),
+            messages=render_prompt(
+                "answer", goal=task.goal, notes=context_lines(task, made) or ["nothing yet"]
+            ),
             max_tokens=96,
             temperature=0.0,
             seed=task.seed.child("answer").number,
@@ -179,15 +181,15 @@ def answer_of(
         )
     )
     if not isinstance(said, Completion):
-        return Outcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
+        return TaskOutcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
     answer = said.text.strip()
-    if found and borne and not borne_out(answer, [task.goal, *facts(task, calls)], borne):
+    if found and borne and not is_grounded(answer, [task.goal, *known_facts(task, calls)], borne):
         why = f"said what was found, since nothing bears out '{answer}'"
-        return Outcome(status="done", answer="; ".join(found), calls=calls, why=why)
-    return Outcome(status="done", answer=answer, calls=calls)
+        return TaskOutcome(status="done", answer="; ".join(found), calls=calls, why=why)
+    return TaskOutcome(status="done", answer=answer, calls=calls)
 
 
-def borne_out(text: str, basis: Sequence[str], share: float) -> bool:
+def is_grounded(text: str, basis: Sequence[str], share: float) -> bool:
     """Whether every number in a text stands in what it rests on, and so do at least a share
     of its longer words, in some form.
 
@@ -197,14 +199,14 @@ def borne_out(text: str, basis: Sequence[str], share: float) -> bool:
     >>> borne_out("It is expected to be quite hot and humid in Bern.", found, 0.5)
     False
     """
-    said, known = _words(text), set[str]().union(*map(_words, basis))
+    said, known = _word_stems(text), set[str]().union(*map(_word_stems, basis))
     longer = [one for one in said if not one[0].isdigit()]
     held = sum(one in known for one in longer)
     numbers = all(one in known for one in said if one[0].isdigit())
     return bool(said) and numbers and held >= share * len(longer)
 
 
-def _words(text: str) -> set[str]:
+def _word_stems(text: str) -> set[str]:
     """Numbers, and the beginnings of words of four letters or more; pairs of characters where
     words have no blanks."""
     plain = text.lower()

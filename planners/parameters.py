@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core import Json, ToolSpec, in_words
+from ..core import Json, ToolSpec, identifier_to_words
 
-DEPTH = 4  # of objects in objects; what lies deeper is written under the grammar
+MAX_OBJECT_DEPTH = 4  # of objects in objects; what lies deeper is written under the grammar
 # What the checks below know; a schema with other words is left to the grammar.
-_WORDS = """
+_KNOWN_KEYWORDS_TEXT = """
 type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength
 pattern items minItems maxItems uniqueItems properties required additionalProperties title
 description default examples format optional deprecated $schema $defs definitions anyOf oneOf
 """
-_KNOWN = frozenset(_WORDS.split())
+_KNOWN_KEYWORDS = frozenset(_KNOWN_KEYWORDS_TEXT.split())
 _KINDS = ("integer", "number", "boolean", "string", "array", "object")
 _LISTED = re.compile(r"'([^']{1,40})'|\"([^\"]{1,40})\"|‘([^’]{1,40})’|`([^`]{1,40})`")
 _DEFAULT = re.compile(
@@ -33,7 +33,7 @@ _WRITTEN_TIME = re.compile(r"\bHH:MM(?::SS)?\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ArgumentField:
     """One value to find. ``kind``: integer, number, boolean, string, array, object or any;
     ``item`` the kind of an array's elements. ``choices`` are the only values allowed,
     ``hints`` values that the description lists. ``default`` is None where none is told.
@@ -48,7 +48,7 @@ class Field:
     choices: tuple[Any, ...] = ()
     hints: tuple[str, ...] = ()
     default: Json = field(default=None, hash=False)
-    ways: tuple[Field, ...] = ()
+    ways: tuple[ArgumentField, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,22 +56,22 @@ class Field:
         return self.path[-1]
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """Its name in words."""
-        return in_words(self.name)
+        return identifier_to_words(self.name)
 
     @property
-    def form(self) -> str:
+    def format(self) -> str:
         """The format of its texts, or of its list's: "date", "email"; empty for none."""
         inner = self.schema.get("items") if self.kind == "array" else self.schema
         told = inner.get("format") if isinstance(inner, Mapping) else None
         return told if isinstance(told, str) else ""
 
     @property
-    def told_form(self) -> str:
+    def described_format(self) -> str:
         """What a text without a format is, by the description: "date" ("YYYY-MM-DD"), "time"
         ("HH:MM", of 24 hours); else empty."""
-        if self.kind != "string" or self.form or self.choices:
+        if self.kind != "string" or self.format or self.choices:
             return ""
         day = _WRITTEN_DAY.search(self.about) is not None
         clock = _WRITTEN_TIME.search(self.about) is not None
@@ -82,29 +82,34 @@ class Field:
     @property
     def text(self) -> str:
         """Name and description in one line."""
-        return f"{self.words}: {self.about}" if self.about else self.words
+        return f"{self.label}: {self.about}" if self.about else self.label
 
 
-def fields_of(spec: ToolSpec) -> list[Field]:
+def fields_of(spec: ToolSpec) -> list[ArgumentField]:
     """The fields of a tool's arguments in the schema's order, those of objects one by one."""
-    return [*_fields(spec.parameters, spec.parameters, (), True, DEPTH)]
+    return [*_fields(spec.parameters, spec.parameters, (), True, MAX_OBJECT_DEPTH)]
 
 
 def _fields(
     schema: Json, root: Json, path: tuple[str, ...], required: bool, depth: int
-) -> Iterator[Field]:
+) -> Iterator[ArgumentField]:
     wanted = schema.get("required", ())
     for name, inner in schema.get("properties", {}).items():
-        one = plain(inner, root)
+        one = resolve_schema(inner, root)
         here = (*path, name)
         needed = required and name in wanted
-        if kind_of(one) == "object" and one.get("properties") and depth and _simple(one):
+        if (
+            kind_of(one) == "object"
+            and one.get("properties")
+            and depth
+            and _has_known_keywords(one)
+        ):
             yield from _fields(one, root, here, needed, depth - 1)
         else:
             yield _field(one, here, needed, root)
 
 
-def plain(schema: Json, root: Json) -> Json:
+def resolve_schema(schema: Json, root: Json) -> Json:
     """A schema behind its references, and without the null that an optional value may be."""
     for _ in range(8):
         if not isinstance(schema, Mapping):
@@ -133,10 +138,10 @@ def plain(schema: Json, root: Json) -> Json:
     return schema
 
 
-def _ways(schema: Json, root: Json) -> list[Json]:
+def _alternatives(schema: Json, root: Json) -> list[Json]:
     """The alternatives of a union behind their references, without null."""
     told = schema.get("anyOf") or schema.get("oneOf") or ()
-    found = [plain(way, root) for way in told if isinstance(way, Mapping)]
+    found = [resolve_schema(way, root) for way in told if isinstance(way, Mapping)]
     return [way for way in found if way.get("type") != "null"]
 
 
@@ -151,15 +156,15 @@ def kind_of(schema: Json) -> str:
     return "any"
 
 
-def _field(schema: Json, path: tuple[str, ...], required: bool, root: Json) -> Field:
+def _field(schema: Json, path: tuple[str, ...], required: bool, root: Json) -> ArgumentField:
     about = " ".join(str(schema.get("description") or "").split())
-    if "type" not in schema and (alternatives := _ways(schema, root)):
+    if "type" not in schema and (alternatives := _alternatives(schema, root)):
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
         schema = {**rest, "anyOf": alternatives}
         told = [{"description": about, **one} for one in alternatives]
         ways = tuple(_field(one, path, required, root) for one in told)
         default = schema.get("default")
-        return Field(path, "union", schema, required, about, default=default, ways=ways)
+        return ArgumentField(path, "union", schema, required, about, default=default, ways=ways)
     kind = kind_of(schema)
     items = schema.get("items") if kind == "array" else None
     choices = [schema["const"]] if "const" in schema else schema.get("enum") or ()
@@ -167,7 +172,7 @@ def _field(schema: Json, path: tuple[str, ...], required: bool, root: Json) -> F
         choices = items.get("enum") or ()
     default = schema.get("default")
     told = default if default is not None else default_in(about)
-    return Field(
+    return ArgumentField(
         path,
         kind,
         schema,
@@ -227,13 +232,13 @@ def has_example(about: str) -> bool:
     return bool(_EXAMPLE.search(about))
 
 
-def _simple(schema: Json) -> bool:
-    return set(schema) <= _KNOWN
+def _has_known_keywords(schema: Json) -> bool:
+    return set(schema) <= _KNOWN_KEYWORDS
 
 
-def knows(schema: Json) -> bool:
+def is_checkable(schema: Json) -> bool:
     """Whether ``fits`` sees to all that a schema demands."""
-    if not isinstance(schema, Mapping) or not set(schema) <= _KNOWN:
+    if not isinstance(schema, Mapping) or not set(schema) <= _KNOWN_KEYWORDS:
         return False
     kinds = schema.get("type", "string")
     inner = [*schema.get("properties", {}).values()]
@@ -242,19 +247,19 @@ def knows(schema: Json) -> bool:
         inner.append(schema["items"])
     elif "items" in schema:
         return False
-    return isinstance(kinds, str) and all(knows(one) for one in inner)
+    return isinstance(kinds, str) and all(is_checkable(one) for one in inner)
 
 
-def fits(value: Json, schema: Json) -> bool:
+def satisfies_schema(value: Json, schema: Json) -> bool:
     """Whether a value satisfies a schema that ``knows`` approves of."""
     if not isinstance(schema, Mapping):
         return schema is not False
-    if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
+    if "enum" in schema and not any(_equal_json(value, one) for one in schema["enum"]):
         return False
-    if "const" in schema and not _same(value, schema["const"]):
+    if "const" in schema and not _equal_json(value, schema["const"]):
         return False
     ways = schema.get("anyOf") or schema.get("oneOf")
-    if ways and not any(fits(value, way) for way in ways):
+    if ways and not any(satisfies_schema(value, way) for way in ways):
         return False
     match schema.get("type"):
         case "boolean":
@@ -272,7 +277,7 @@ def fits(value: Json, schema: Json) -> bool:
     return True
 
 
-def _same(one: Json, other: Json) -> bool:
+def _equal_json(one: Json, other: Json) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
@@ -326,12 +331,12 @@ def _fits_list(value: list[Json], schema: Json) -> bool:
         return False
     if schema.get("uniqueItems") and any(one in value[:i] for i, one in enumerate(value)):
         return False
-    return all(fits(one, schema.get("items", True)) for one in value)
+    return all(satisfies_schema(one, schema.get("items", True)) for one in value)
 
 
 def _fits_object(value: dict[str, Json], schema: Json) -> bool:
     named = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     return all(name in value for name in schema.get("required", ())) and all(
-        fits(one, named.get(name, others)) for name, one in value.items()
+        satisfies_schema(one, named.get(name, others)) for name, one in value.items()
     )

@@ -17,15 +17,15 @@ from ..core import (
     choose,
     words,
 )
-from .draft import Draft, identity
+from .draft import StepBuilder, identity_text
 
 
-def targets(can: Sequence[Affordance]) -> tuple[Address, ...]:
+def action_targets(can: Sequence[Affordance]) -> tuple[Address, ...]:
     """The addresses at which something may be done now."""
     return tuple(one.target for one in can if one.verb == "act" and one.target)
 
 
-def _level(addresses: Iterable[Address], depth: int) -> dict[Address, list[Address]]:
+def _group_by_depth(addresses: Iterable[Address], depth: int) -> dict[Address, list[Address]]:
     """Addresses grouped by their first ``depth`` names, in their order of appearance."""
     groups: dict[Address, list[Address]] = {}
     for address in addresses:
@@ -33,16 +33,16 @@ def _level(addresses: Iterable[Address], depth: int) -> dict[Address, list[Addre
     return groups
 
 
-def _last(address: Address) -> str:
+def _last_part(address: Address) -> str:
     return address.rpartition(":")[2]
 
 
-def _describe(place: Address, inside: Sequence[Address], home: Address) -> str:
+def _describe_room(place: Address, inside: Sequence[Address], home: Address) -> str:
     """An arena as what one does there. One's own home is called so, another's is a visit:
     otherwise every kitchen fits cooking, and people wash in their neighbours' rooms."""
     parts = place.split(":")
     sector, arena = parts[1] if len(parts) > 1 else parts[0], parts[-1]
-    things = list(dict.fromkeys(_last(address) for address in inside if address != place))
+    things = list(dict.fromkeys(_last_part(address) for address in inside if address != place))
     found = f", at the {', '.join(things[:10])}" if things else ""
     owner, mark, _ = sector.partition("'s ")
     if home.split(":")[1:2] == [sector]:
@@ -55,7 +55,7 @@ def _describe(place: Address, inside: Sequence[Address], home: Address) -> str:
     return f"doing something in the {arena} ({sector}){found}"
 
 
-def choose_place(draft: Draft, doing: str) -> Thought[Address]:
+def choose_place(draft: StepBuilder, doing: str) -> Thought[Address]:
     """Choose room and object for an activity; empty when the world offers none.
 
     Park et al. 2023, section 4.3, choose sector, arena and object in turn; here sector and
@@ -65,45 +65,47 @@ def choose_place(draft: Draft, doing: str) -> Thought[Address]:
     (measured on 73 routine entries: the right room .53 with the name, .73 without).
     """
     room = yield from choose_room(draft, doing)
-    return (yield from choose_thing(draft, doing, room)) if room else ""
+    return (yield from choose_object(draft, doing, room)) if room else ""
 
 
-def choose_room(draft: Draft, doing: str) -> Thought[Address]:
+def choose_room(draft: StepBuilder, doing: str) -> Thought[Address]:
     """The room (sector and arena) for an activity; empty when the world offers none."""
-    rooms = _level(targets(draft.situation.can), 3)
+    rooms = _group_by_depth(action_targets(draft.situation.can), 3)
     if not rooms:
         return ""
     home = draft.situation.persona.home
-    options = [Option(room, _describe(room, inside, home)) for room, inside in rooms.items()]
+    options = [Option(room, _describe_room(room, inside, home)) for room, inside in rooms.items()]
     if len(options) == 1:
         return options[0].name
-    return (yield from pick(draft, options, about=doing, role="place"))
+    return (yield from pick_option(draft, options, about=doing, role="place"))
 
 
-def choose_thing(draft: Draft, doing: str, room: Address) -> Thought[Address]:
+def choose_object(draft: StepBuilder, doing: str, room: Address) -> Thought[Address]:
     """The object in a room for an activity; the room itself where it holds none."""
-    known = [one for one in targets(draft.situation.can) if f"{one}:".startswith(f"{room}:")]
+    known = [one for one in action_targets(draft.situation.can) if f"{one}:".startswith(f"{room}:")]
     inside = [address for address in known if address != room] or known
     if len(inside) <= 1:
         return inside[0] if inside else ""
-    things = [Option(address, _last(address)) for address in inside]
-    return (yield from pick(draft, things, about=doing, role="object"))
+    things = [Option(address, _last_part(address)) for address in inside]
+    return (yield from pick_option(draft, things, about=doing, role="object"))
 
 
-def pick(draft: Draft, options: Sequence[Option], *, about: str, role: str) -> Thought[str]:
+def pick_option(
+    draft: StepBuilder, options: Sequence[Option], *, about: str, role: str
+) -> Thought[str]:
     """Choose one option and explain it in the draft; the first one if the engine failed."""
     seed = draft.situation.seed.child(role, about).number
-    message = Message.of("system", identity(draft.situation))
+    message = Message.of("system", identity_text(draft.situation))
     answer = yield from choose(
         Choose(messages=(message,), options=tuple(options), about=about, seed=seed, role=role)
     )
     if not isinstance(answer, Choice):
-        draft.because(f"(no choice of {role}: {answer.detail})")
+        draft.explain(f"(no choice of {role}: {answer.detail})")
         return options[0].name
     return options[answer.index].name
 
 
-def nearest_place(text: str, known: Sequence[Address]) -> Address:
+def best_matching_place(text: str, known: Sequence[Address]) -> Address:
     """The known address that shares most words with a text; empty when none does.
 
     The whole address counts, its last names more. Used where no model may be asked.
@@ -111,13 +113,13 @@ def nearest_place(text: str, known: Sequence[Address]) -> Address:
     >>> nearest_place("opens the cafe counter", ["v:Hobbs Cafe:cafe:counter", "v:Park:park:tree"])
     'v:Hobbs Cafe:cafe:counter'
     """
-    said = _words(text)
+    said = _content_words(text)
     best, best_score = "", 0.0
     for address in known:
         names = address.split(":")[1:]
         score = 0.0
         for depth, name in enumerate(names):
-            own = _words(name)
+            own = _content_words(name)
             if own:
                 score += len(own & said) / len(own) * (1.0 if depth == 0 else 0.5)
         if score > best_score + 1e-9:
@@ -125,24 +127,26 @@ def nearest_place(text: str, known: Sequence[Address]) -> Address:
     return best
 
 
-def _words(text: str) -> set[str]:
+def _content_words(text: str) -> set[str]:
     return {
         word
         for word in words(text)
-        if word not in _COMMON and (len(word) >= 3 or not word.isascii()) and not word.isdigit()
+        if word not in _STOP_WORDS and (len(word) >= 3 or not word.isascii()) and not word.isdigit()
     }
 
 
-_COMMON = frozenset(("the", "and", "for", "his", "her", "goes", "with", "room", "main", "house"))
+_STOP_WORDS = frozenset(
+    ("the", "and", "for", "his", "her", "goes", "with", "room", "main", "house")
+)
 
 
 def home_bed(situation: Situation) -> Address:
     """The bed of the persona's home, or else its first object, or the home itself."""
-    return _bed(situation.persona.home, targets(situation.can))
+    return _find_bed(situation.persona.home, action_targets(situation.can))
 
 
 @lru_cache(maxsize=4096)
-def _bed(home: Address, known: tuple[Address, ...]) -> Address:
+def _find_bed(home: Address, known: tuple[Address, ...]) -> Address:
     inside = [place for place in known if (place + ":").startswith(home + ":")]
-    beds = [place for place in inside if "bed" in _last(place).lower().split()]
+    beds = [place for place in inside if "bed" in _last_part(place).lower().split()]
     return (beds or inside or [home])[0]

@@ -11,24 +11,24 @@ from ..core import Json
 if TYPE_CHECKING:
     from networkx import DiGraph
 
-MOST = 8
+MAX_STEPS = 8
 """Steps of a plan, at most."""
 
-Stand: TypeAlias = Literal["open", "acting", "done", "lost"]
+StepStatus: TypeAlias = Literal["open", "acting", "done", "lost"]
 
-SCHEMA: Json = {
+PLAN_SCHEMA: Json = {
     "type": "object",
     "properties": {
         "steps": {
             "type": "array",
             "minItems": 1,
-            "maxItems": MOST,
+            "maxItems": MAX_STEPS,
             "items": {
                 "type": "object",
                 "properties": {
                     "id": {"type": "string", "minLength": 1, "maxLength": 12},
                     "do": {"type": "string", "minLength": 1, "maxLength": 160},
-                    "after": {"type": "array", "items": {"type": "string"}, "maxItems": MOST},
+                    "after": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_STEPS},
                 },
                 "required": ["id", "do", "after"],
                 "additionalProperties": False,
@@ -49,12 +49,12 @@ class PlanStep:
     id: str
     do: str
     after: tuple[str, ...] = ()
-    stand: Stand = "open"
+    stand: StepStatus = "open"
     result: str = ""
     progress: Json = field(default=None, hash=False)
 
 
-def graph_of(steps: Iterable[PlanStep]) -> DiGraph[str]:
+def step_graph(steps: Iterable[PlanStep]) -> DiGraph[str]:
     """Steps as a directed graph; an edge leads from a step to one that waits for it."""
     import networkx as nx
 
@@ -65,7 +65,7 @@ def graph_of(steps: Iterable[PlanStep]) -> DiGraph[str]:
     return graph
 
 
-def plan_of(data: Json) -> tuple[tuple[PlanStep, ...], tuple[str, ...]]:
+def parse_plan(data: Json) -> tuple[tuple[PlanStep, ...], tuple[str, ...]]:
     """A plan read from what a model wrote, and what had to be mended in it.
 
     A step without words is left out, an id used twice is renamed, what waits for itself or
@@ -86,35 +86,35 @@ def plan_of(data: Json) -> tuple[tuple[PlanStep, ...], tuple[str, ...]]:
         name = str(row.get("id") or f"step {len(steps) + 1}").strip()
         if name in {step.id for step in steps}:
             mended.append(f"two steps are called '{name}'")
-            name = _free(name, steps)
+            name = _unused_id(name, steps)
         after = row.get("after")
         before = tuple(dict.fromkeys(map(str, after))) if isinstance(after, list) else ()
         steps.append(PlanStep(id=name, do=str(row["do"]).strip(), after=before))
-        if len(steps) == MOST:
+        if len(steps) == MAX_STEPS:
             break
     known = {step.id for step in steps}
     for place, step in enumerate(steps):
         kept = tuple(one for one in step.after if one in known and one != step.id)
         mended += [f"'{step.id}' waits for no '{one}'" for one in step.after if one not in kept]
         steps[place] = replace(step, after=kept)
-    return _without_circles(steps, mended), tuple(mended)
+    return _break_cycles(steps, mended), tuple(mended)
 
 
-def _free(name: str, steps: Sequence[PlanStep]) -> str:
+def _unused_id(name: str, steps: Sequence[PlanStep]) -> str:
     taken, number = {step.id for step in steps}, 2
     while f"{name} {number}" in taken:
         number += 1
     return f"{name} {number}"
 
 
-def _without_circles(steps: list[PlanStep], mended: list[str]) -> tuple[PlanStep, ...]:
+def _break_cycles(steps: list[PlanStep], mended: list[str]) -> tuple[PlanStep, ...]:
     """In each circle the step written first no longer waits for the one written last."""
     import networkx as nx
 
     places = {step.id: place for place, step in enumerate(steps)}
     while True:
         try:
-            circle = nx.find_cycle(graph_of(steps))
+            circle = nx.find_cycle(step_graph(steps))
         except nx.NetworkXNoCycle:
             return tuple(steps)
         before, after = max(circle, key=lambda edge: places[edge[0]] - places[edge[1]])
@@ -123,21 +123,21 @@ def _without_circles(steps: list[PlanStep], mended: list[str]) -> tuple[PlanStep
         mended.append(f"'{after}' and '{before}' waited for each other")
 
 
-def ready(steps: Sequence[PlanStep]) -> list[PlanStep]:
+def ready_steps(steps: Sequence[PlanStep]) -> list[PlanStep]:
     """The steps to do now: not done, and all that they wait for done."""
     done = {step.id for step in steps if step.stand == "done"}
     return [step for step in steps if step.stand in ("open", "acting") and set(step.after) <= done]
 
 
-def results_before(steps: Sequence[PlanStep], step: PlanStep) -> list[str]:
+def upstream_results(steps: Sequence[PlanStep], step: PlanStep) -> list[str]:
     """What the steps found that a step rests on, directly or not, in the plan's order."""
     import networkx as nx
 
-    above = nx.ancestors(graph_of(steps), step.id)
+    above = nx.ancestors(step_graph(steps), step.id)
     return [f"{one.do}: {one.result}" for one in steps if one.id in above and one.result]
 
 
-def leaves(steps: Sequence[PlanStep]) -> list[PlanStep]:
+def final_steps(steps: Sequence[PlanStep]) -> list[PlanStep]:
     """The steps that no other waits for."""
     waited = {one for step in steps for one in step.after}
     return [step for step in steps if step.id not in waited]

@@ -19,7 +19,7 @@ _ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
 @cache
-def _sections(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _load_sections(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     source = files(__package__).joinpath("prompts", f"{name}.txt")
     try:
         text = source.read_text(encoding="utf-8")
@@ -34,13 +34,13 @@ def _sections(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(sections)
 
 
-def prompt(name: str, /, **values: str | Sequence[str]) -> tuple[Message, ...]:
+def render_prompt(name: str, /, **values: str | Sequence[str]) -> tuple[Message, ...]:
     """The messages of prompt ``name`` with its placeholders filled.
 
     Raises SettingError for a missing prompt file and KeyError for a missing value.
     """
     messages = []
-    for role, lines in _sections(name):
+    for role, lines in _load_sections(name):
         parts: list[Part] = []
         plain: list[str] = []
         for line in lines:

@@ -23,17 +23,17 @@ from ..core import (
     recall,
 )
 from .best import best_of
-from .draft import Draft, identity
-from .prompts import prompt
+from .draft import StepBuilder, identity_text
+from .prompts import render_prompt
 
 if TYPE_CHECKING:
     from .daily import Daily
 
 # How many memories one insight rests on; the paper's examples cite one to five.
-EVIDENCE = 3
+EVIDENCE_PER_INSIGHT = 3
 
 
-def reflect(draft: Draft, settings: Daily) -> Thought[None]:
+def reflect(draft: StepBuilder, settings: Daily) -> Thought[None]:
     """Ask questions about what happened lately, retrieve for each, draw insights.
 
     Park et al. 2023, section 4.2: triggered when the importance of new memories has used up
@@ -46,7 +46,7 @@ def reflect(draft: Draft, settings: Daily) -> Thought[None]:
         Recall(cue=Cue(text=name, at=situation.now, limit=12, rules="recent", touch=False))
     )
     lately = [hit.record for hit in recent.hits] if isinstance(recent, Recalled) else []
-    draft.change(reflect_left=situation.persona.reflect_after)
+    draft.update_state(reflect_left=situation.persona.reflect_after)
     if not lately:
         return
     asked = yield from all_of(
@@ -69,18 +69,18 @@ def reflect(draft: Draft, settings: Daily) -> Thought[None]:
     for text, evidence in insights:
         if text and text not in told:
             told.add(text)
-            draft.use(evidence)
-            draft.note("thought", text, evidence=evidence)
-    draft.because(f"So much had happened that {situation.persona.first_name} reflected.")
+            draft.mark_used(evidence)
+            draft.add_record("thought", text, evidence=evidence)
+    draft.explain(f"So much had happened that {situation.persona.first_name} reflected.")
 
 
-def _question(draft: Draft, lately: list[Record], number: int) -> Thought[str]:
+def _question(draft: StepBuilder, lately: list[Record], number: int) -> Thought[str]:
     situation = draft.situation
     answer = yield from generate(
         Generate(
-            messages=prompt(
+            messages=render_prompt(
                 "question",
-                identity=identity(situation),
+                identity=identity_text(situation),
                 name=situation.persona.first_name,
                 memories=[f"- {record.text}" for record in lately],
                 start=("What", "Why", "How")[number % 3],
@@ -100,14 +100,14 @@ def _question(draft: Draft, lately: list[Record], number: int) -> Thought[str]:
 
 
 def _insight(
-    draft: Draft, question: str, hits: tuple[Hit, ...]
+    draft: StepBuilder, question: str, hits: tuple[Hit, ...]
 ) -> Thought[tuple[str, tuple[Record, ...]]]:
     situation = draft.situation
     name = situation.persona.first_name
     ask = Generate(
-        messages=prompt(
+        messages=render_prompt(
             "insight",
-            identity=identity(situation),
+            identity=identity_text(situation),
             name=name,
             question=question,
             memories=[f"- {hit.record.text}" for hit in hits[:10]],
@@ -123,7 +123,7 @@ def _insight(
         2,
         seed=situation.seed.child("insight", question),
         clean=lambda raw: raw.strip(" \"'.:") if count_words(raw) >= 4 else "",
-        about=" ".join(hit.record.text for hit in hits[:EVIDENCE]),
+        about=" ".join(hit.record.text for hit in hits[:EVIDENCE_PER_INSIGHT]),
         role="insight",
     )
     if not words:
@@ -140,6 +140,6 @@ def _insight(
     )
     records = list(options.values())
     if not isinstance(picked, Choice):
-        return text, tuple(records[:EVIDENCE])
+        return text, tuple(records[:EVIDENCE_PER_INSIGHT])
     ranked = sorted(range(len(records)), key=lambda place: -picked.probabilities[place])
-    return text, tuple(records[place] for place in ranked[:EVIDENCE])
+    return text, tuple(records[place] for place in ranked[:EVIDENCE_PER_INSIGHT])

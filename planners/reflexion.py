@@ -21,12 +21,12 @@ from ..core import (
     generate,
     recall,
 )
-from .goals import working
-from .outcome import Made, Outcome, Task, Worker, facts, notes
-from .prompts import prompt
+from .goals import pursue_goals
+from .outcome import Task, TaskOutcome, TaskWorker, ToolCallRecord, context_lines, known_facts
+from .prompts import render_prompt
 from .react import React
 
-LESSON = "Lesson"
+LESSON_PREFIX = "Lesson"
 """What a lesson in memory begins with."""
 RIGHT = Option("right", "It answers what was wanted, and what was found bears it out.")
 WRONG = Option("wrong", "It does not answer what was wanted, or nothing bears it out.")
@@ -42,24 +42,24 @@ class Reflexion:
     are recalled before the first. At most ``tries`` attempts.
     """
 
-    worker: Worker = field(default_factory=React)
+    worker: TaskWorker = field(default_factory=React)
     tries: int = 3
     lessons: int = 3
-    check: Callable[[Task, Outcome], str] | None = None
+    check: Callable[[Task, TaskOutcome], str] | None = None
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Work on the first open goal; without one, go on or wait."""
-        return (yield from working(self, situation))
+        return (yield from pursue_goals(self, situation))
 
-    def work(self, task: Task) -> Thought[Outcome]:
+    def work(self, task: Task) -> Thought[TaskOutcome]:
         """Try until an attempt is judged right, waits, or the tries are used up."""
         progress = task.progress if isinstance(task.progress, dict) else {}
         begun = int(progress.get("tries", 0))
         learned = list(progress.get("lessons", ()))
-        before = learned or (yield from self._recalled(task))
+        before = learned or (yield from self._recall_lessons(task))
         attempt = replace(task, progress=progress.get("inner"))
-        calls: list[Made] = list(task.made)
-        outcome = Outcome(status="stopped", why="no try is left")
+        calls: list[ToolCallRecord] = list(task.made)
+        outcome = TaskOutcome(status="stopped", why="no try is left")
         for number in range(begun, self.tries):
             hints = (*task.hints, *dict.fromkeys([*before, *learned]))
             seed = task.seed.child("try", number)
@@ -76,28 +76,28 @@ class Reflexion:
                 return replace(outcome, calls=tuple(calls), lessons=tuple(learned))
             outcome = replace(outcome, why=wrong)
             if number + 1 < self.tries:
-                lesson = yield from self._lesson(task, outcome)
+                lesson = yield from self._write_lesson(task, outcome)
                 learned += [lesson] if lesson else []
             # What was found stays known, and nothing is done a second time.
             attempt = replace(task, made=tuple(calls), progress=None)
         status = "gave_up" if outcome.status == "done" else outcome.status
         return replace(outcome, status=status, calls=tuple(calls), lessons=tuple(learned))
 
-    def _recalled(self, task: Task) -> Thought[list[str]]:
+    def _recall_lessons(self, task: Task) -> Thought[list[str]]:
         """Lessons that memory holds on tasks like this one."""
-        cue = Cue(text=f"{LESSON}: {task.goal}", at=task.now, limit=12, kinds=("thought",))
+        cue = Cue(text=f"{LESSON_PREFIX}: {task.goal}", at=task.now, limit=12, kinds=("thought",))
         found = yield from recall(Recall(cue=cue))
         hits = found.hits if isinstance(found, Recalled) else ()
-        texts = [hit.record.text for hit in hits if hit.record.text.startswith(LESSON)]
+        texts = [hit.record.text for hit in hits if hit.record.text.startswith(LESSON_PREFIX)]
         return texts[: self.lessons]
 
-    def _judge(self, task: Task, outcome: Outcome) -> Thought[str]:
+    def _judge(self, task: Task, outcome: TaskOutcome) -> Thought[str]:
         """What is wrong with an attempt; empty when it is right."""
         if outcome.status != "done":
             return outcome.why or outcome.status
         if self.check is not None:
             return self.check(task, outcome)
-        found = " ".join(facts(task, outcome.calls)[-4:])
+        found = " ".join(known_facts(task, outcome.calls)[-4:])
         picked = yield from choose(
             Choose(
                 messages=(),
@@ -111,14 +111,14 @@ class Reflexion:
             return ""  # Nobody can judge it; a second try would be judged no better.
         return "" if picked.index == 0 else f"judged wrong: {outcome.answer}"
 
-    def _lesson(self, task: Task, outcome: Outcome) -> Thought[str]:
+    def _write_lesson(self, task: Task, outcome: TaskOutcome) -> Thought[str]:
         """A sentence on what to do otherwise the next time."""
         said = yield from generate(
             Generate(
-                messages=prompt(
+                messages=render_prompt(
                     "lesson",
                     goal=task.goal,
-                    notes=notes(task, outcome.calls) or ["nothing was done"],
+                    notes=context_lines(task, outcome.calls) or ["nothing was done"],
                     why=outcome.why,
                 ),
                 max_tokens=48,
@@ -130,4 +130,4 @@ class Reflexion:
         )
         if not isinstance(said, Completion) or not said.text.strip():
             return ""
-        return f"{LESSON} on '{task.goal}': {said.text.strip()}"
+        return f"{LESSON_PREFIX} on '{task.goal}': {said.text.strip()}"

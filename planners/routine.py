@@ -10,18 +10,18 @@ from ..core import (
     Action,
     Address,
     Affordance,
-    Appointment,
     Decision,
     Event,
     Persona,
+    RoutineEntry,
+    ScheduleEntry,
     Situation,
-    Slot,
     Thought,
     Time,
     clock_minutes,
 )
-from .draft import Draft
-from .places import home_bed, nearest_place, targets
+from .draft import StepBuilder
+from .places import action_targets, best_matching_place, home_bed
 
 
 class Routine:
@@ -36,37 +36,37 @@ class Routine:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Continue, or begin the next appointment."""
-        draft = Draft(situation)
-        notice(draft)
+        draft = StepBuilder(situation)
+        remember_events(draft)
         action = Action("continue")
         talk = situation.seen.talk
         # In a talk no place is offered; an appointment that comes up waits for its end.
         if talk is None or talk.ended:
-            action = self._go_on(draft)
-        draft.settle_quietly()
-        return draft.decide(action)
+            action = self._next_action(draft)
+        draft.finalize_without_asks()
+        return draft.build(action)
         yield  # a generator that asks nothing
 
-    def _go_on(self, draft: Draft) -> Action:
+    def _next_action(self, draft: StepBuilder) -> Action:
         situation = draft.situation
-        due, asleep = _due(situation.persona, targets(situation.can), situation.now)
+        due, asleep = _due_entry(situation.persona, action_targets(situation.can), situation.now)
         place = home_bed(situation) if asleep else (due.place or home_bed(situation))
         doing, slept = draft.state.doing, draft.state.asleep
         if doing and (doing.doing, doing.place, slept) == (due.doing, place, asleep):
             return Action("continue")
-        slot = Slot(
+        slot = ScheduleEntry(
             start=situation.now, minutes=60, doing=due.doing, place=place, emoji=_emoji(asleep)
         )
-        draft.change(doing=slot, asleep=asleep)
-        draft.because(f"The routine says {due.at}: {due.doing}.")
-        return act(slot, situation.can, asleep=asleep)
+        draft.update_state(doing=slot, asleep=asleep)
+        draft.explain(f"The routine says {due.at}: {due.doing}.")
+        return action_for(slot, situation.can, asleep=asleep)
 
 
 def _emoji(asleep: bool) -> str:
     return "💤" if asleep else "🚶"
 
 
-def act(slot: Slot, can: Sequence[Affordance], *, asleep: bool = False) -> Action:
+def action_for(slot: ScheduleEntry, can: Sequence[Affordance], *, asleep: bool = False) -> Action:
     """The world's action for a slot of a schedule: at its place, or where one is if the world
     lets one act there only."""
     offered = {one.target for one in can if one.verb == "act"}
@@ -76,7 +76,7 @@ def act(slot: Slot, can: Sequence[Affordance], *, asleep: bool = False) -> Actio
     return Action("act", place, {"doing": slot.doing, "emoji": slot.emoji, "asleep": asleep})
 
 
-def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
+def remember_events(draft: StepBuilder, *, importance: float | None = 1.0) -> None:
     """Turn fresh events into memories and keep them in mind as perceived.
 
     Things at rest are perceived but not remembered: reverie stores them at importance 1
@@ -85,10 +85,10 @@ def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
     if situation.fresh:
         keys = tuple(event.key for event in situation.fresh)
         seen = situation.state.perceived + keys
-        draft.change(perceived=seen[max(0, len(seen) - situation.persona.retention) :])
+        draft.update_state(perceived=seen[max(0, len(seen) - situation.persona.retention) :])
     for event in situation.fresh:
-        if not (event.idle or _own(event, situation)):
-            draft.note(
+        if not (event.idle or _is_own_event(event, situation)):
+            draft.add_record(
                 "observation",
                 event.text,
                 who=event.subject,
@@ -98,7 +98,7 @@ def notice(draft: Draft, *, importance: float | None = 1.0) -> None:
             )
 
 
-def _own(event: Event, situation: Situation) -> bool:
+def _is_own_event(event: Event, situation: Situation) -> bool:
     """Whether an event is one's own doing: the thing one uses, the talk one is in."""
     seen = situation.seen
     if event.kind == "object":
@@ -110,7 +110,9 @@ def _own(event: Event, situation: Situation) -> bool:
 ASLEEP, GETTING_UP = "sleeping", "getting up"
 
 
-def _due(persona: Persona, known: tuple[Address, ...], now: Time) -> tuple[Appointment, bool]:
+def _due_entry(
+    persona: Persona, known: tuple[Address, ...], now: Time
+) -> tuple[RoutineEntry, bool]:
     """What is to be done now, and whether that is sleeping.
 
     From bed time to waking everybody sleeps; an appointment before waking is gone to then. From
@@ -118,7 +120,7 @@ def _due(persona: Persona, known: tuple[Address, ...], now: Time) -> tuple[Appoi
     minute = now.hour * 60 + now.minute
     wake, bed = persona.waking_hours()
     if persona.sleeps_at(minute):
-        return Appointment(at=_clock(bed), doing=ASLEEP), True
+        return RoutineEntry(at=_clock(bed), doing=ASLEEP), True
 
     def since_bed(at: int) -> int:
         return (at - bed) % _DAY
@@ -131,7 +133,7 @@ def _due(persona: Persona, known: tuple[Address, ...], now: Time) -> tuple[Appoi
     ]
     if begun:
         return max(begun, key=lambda one: one[0])[1], False
-    return Appointment(at=_clock(wake), doing=GETTING_UP), False
+    return RoutineEntry(at=_clock(wake), doing=GETTING_UP), False
 
 
 _DAY = 24 * 60
@@ -148,37 +150,39 @@ def _clock(minute: int) -> str:
 
 
 @lru_cache(maxsize=512)
-def timetable(persona: Persona, known: tuple[Address, ...]) -> tuple[Appointment, ...]:
+def timetable(persona: Persona, known: tuple[Address, ...]) -> tuple[RoutineEntry, ...]:
     """The persona's day as appointments with known addresses, by time of day."""
     if persona.routine:
         entries = [
-            Appointment(at=entry.at, doing=entry.doing, place=_resolve(entry.place, known))
+            RoutineEntry(at=entry.at, doing=entry.doing, place=_resolve_address(entry.place, known))
             for entry in persona.routine
         ]
     else:
-        entries = _from_prose(persona, known)
+        entries = _timetable_from_prose(persona, known)
     return tuple(sorted(entries, key=lambda entry: _minute(entry.at)))
 
 
-def _resolve(place: str, known: Sequence[Address]) -> Address:
+def _resolve_address(place: str, known: Sequence[Address]) -> Address:
     inside = [address for address in known if (address + ":").startswith(place + ":")]
-    return inside[0] if place and inside else nearest_place(place, known)
+    return inside[0] if place and inside else best_matching_place(place, known)
 
 
-def _from_prose(persona: Persona, known: tuple[Address, ...]) -> list[Appointment]:
+def _timetable_from_prose(persona: Persona, known: tuple[Address, ...]) -> list[RoutineEntry]:
     """Read times and places from ``daily`` ("opens the cafe at 8am") and from what else
     ``lifestyle`` says ("likes to sit in the park"), clause by clause.
 
     A clause without a time follows two hours after the one before it; "until 8pm" says
     when the person goes home."""
     wake, sleep = persona.waking_hours()
-    home = _resolve(persona.home, known)
+    home = _resolve_address(persona.home, known)
     entries = [
-        Appointment(at=_clock(sleep), doing="sleeping", place=home),
-        Appointment(at=_clock(wake), doing="getting up and having breakfast", place=home),
+        RoutineEntry(at=_clock(sleep), doing="sleeping", place=home),
+        RoutineEntry(at=_clock(wake), doing="getting up and having breakfast", place=home),
     ]
     at = wake + 30
-    other = [c for c in re.split(r"[,.]\s|[,.]$", persona.lifestyle) if not re.search(_HOURS, c)]
+    other = [
+        c for c in re.split(r"[,.]\s|[,.]$", persona.lifestyle) if not re.search(_BED_AND_MEALS, c)
+    ]
     prose = ". ".join((*other, persona.daily))
     prose = prose.replace(persona.name, "").replace(persona.first_name, "")
     place = ""
@@ -187,39 +191,41 @@ def _from_prose(persona: Persona, known: tuple[Address, ...]) -> list[Appointmen
         words, _, end = clause.strip().removeprefix("and ").partition(" until ")
         if not words or words.startswith("at which point"):
             continue
-        place = home if " home" in words else _meant(words, known, place)
+        place = home if " home" in words else _place_in_clause(words, known, place)
         minute = clock_minutes(words)
         if place or minute is not None:
             at = at if minute is None else minute
-            entries.append(Appointment(at=_clock(at), doing=_going(words), place=place or home))
+            entries.append(
+                RoutineEntry(at=_clock(at), doing=_as_gerund(words), place=place or home)
+            )
             at += 120
         closing = clock_minutes(end)
         if closing is not None:
             at = closing
-            entries.append(Appointment(at=_clock(at), doing="going home", place=home))
+            entries.append(RoutineEntry(at=_clock(at), doing="going home", place=home))
     dinner = next((c for c in persona.lifestyle.split(",") if "dinner" in c), "")
     minute = clock_minutes(dinner)
     if minute is not None:
-        entries.append(Appointment(at=_clock(minute), doing="eating dinner", place=home))
+        entries.append(RoutineEntry(at=_clock(minute), doing="eating dinner", place=home))
     return entries
 
 
-_HOURS = r"wak|gets up|rises|bed|sleep|dinner|lunch|breakfast"
+_BED_AND_MEALS = r"wak|gets up|rises|bed|sleep|dinner|lunch|breakfast"
 
 
-def _meant(clause: str, known: tuple[Address, ...], before: Address) -> Address:
+def _place_in_clause(clause: str, known: tuple[Address, ...], before: Address) -> Address:
     """The place a clause means: one whose sector it names, else one where one just was
     ("opens the cafe, stands at the counter" stays in the cafe)."""
-    place = nearest_place(clause, known)
+    place = best_matching_place(clause, known)
     sector = place.split(":")[1] if place else ""
     named = any(word in clause for word in re.findall(r"[A-Z]\w+", sector))
     if named or not before:
         return place
     around = ":".join(before.split(":")[:2]) + ":"
-    return nearest_place(clause, [one for one in known if one.startswith(around)]) or before
+    return best_matching_place(clause, [one for one in known if one.startswith(around)]) or before
 
 
-def _going(clause: str) -> str:
+def _as_gerund(clause: str) -> str:
     """A clause in the third person as what one is doing.
 
     >>> _going("opens the cafe at 8am"), _going("closes it"), _going("goes to the library")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-MOST = 40  # phrases of a request that are weighed; a longer request has its plainest ones
-WORDS = 7  # in a phrase
+MAX_PHRASES = 40  # phrases of a request that are weighed; a longer request has its plainest ones
+MAX_PHRASE_WORDS = 7  # in a phrase
 
-_FUNCTION = """
+_FUNCTION_WORDS_TEXT = """
 a an the and or but if then else of in on at by for from to with without into onto over under
 about between among through during before after since until till within against as than that
 this these those there here it its is are was were be been being am do does did done has have had
@@ -19,7 +19,7 @@ she her we us our they them their who whom whose which what when where why how n
 please also just only some any all each every both more most very so such using use used via
 per let's let want need like tell show give get find i'm i'd i'll what's it's
 """
-FUNCTION_WORDS = frozenset(_FUNCTION.split())
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 _MONTHS = "january february march april may june july august september october november december"
 MONTHS = {name: place for place, name in enumerate(_MONTHS.split(), 1)}
 MONTHS |= {name[:3]: place for name, place in MONTHS.items()}
@@ -42,7 +42,7 @@ _FORMULA = re.compile(r"(?<![\w.])[\w.()^*]+(?:\s?(?:\*\*|[-+*/^=])\s?-?[\w.()^*
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextSpan:
     """``text`` as found at ``start`` to ``end`` of the request. ``kind``: quoted, typed (an
     address, a code), date, formula, name (capitalised) or phrase."""
 
@@ -53,38 +53,38 @@ class Span:
     day: date | None = None
 
 
-def spans_in(text: str) -> list[Span]:
+def spans_in(text: str) -> list[TextSpan]:
     """The pieces of a text, none twice, in the order of how plainly they stand out.
 
     >>> [one.text for one in spans_in("Play 'Hey Jude' in Los Angeles, California")][:3]
     ['Hey Jude', 'Los Angeles, California', 'Los Angeles']
     """
-    found: dict[tuple[int, int], Span] = {}
+    found: dict[tuple[int, int], TextSpan] = {}
     for span in (*_quoted(text), *_dates(text), *_typed(text), *_formulas(text), *_names(text)):
         found.setdefault((span.start, span.end), span)
     for span in _phrases(text):
-        if len(found) >= MOST:
+        if len(found) >= MAX_PHRASES:
             break
         found.setdefault((span.start, span.end), span)
     return [*found.values()]
 
 
-def _quoted(text: str) -> Iterator[Span]:
+def _quoted(text: str) -> Iterator[TextSpan]:
     for match in _QUOTED.finditer(text):
         group = match.lastindex or 0
         if match.end() - match.start() < len(text) - 2 and match.group(group).strip():
-            yield Span(*match.span(group), match.group(group), "quoted")
+            yield TextSpan(*match.span(group), match.group(group), "quoted")
 
 
-def _typed(text: str) -> Iterator[Span]:
+def _typed(text: str) -> Iterator[TextSpan]:
     for match in _TYPED.finditer(text):
         text_found = match.group().rstrip(".")
-        yield Span(match.start(), match.start() + len(text_found), text_found, "typed")
+        yield TextSpan(match.start(), match.start() + len(text_found), text_found, "typed")
 
 
-def _dates(text: str) -> Iterator[Span]:
+def _dates(text: str) -> Iterator[TextSpan]:
     for start, end, when in dates_in(text):
-        yield Span(start, end, text[start:end], "date", when)
+        yield TextSpan(start, end, text[start:end], "date", when)
 
 
 def dates_in(text: str) -> Iterator[tuple[int, int, date]]:
@@ -106,7 +106,7 @@ def dates_in(text: str) -> Iterator[tuple[int, int, date]]:
         yield *match.span(), when
 
 
-def _formulas(text: str) -> Iterator[Span]:
+def _formulas(text: str) -> Iterator[TextSpan]:
     for match in _FORMULA.finditer(text):
         whole = match.group().strip()
         if not re.search(r"\d|[a-z]\^|\b[a-z]\b", whole) or not re.search(r"[*^+=/(]|\s-\s", whole):
@@ -115,7 +115,7 @@ def _formulas(text: str) -> Iterator[Span]:
         for part in dict.fromkeys((whole, whole.rpartition("=")[2].strip())):
             at = match.start() + match.group().rindex(part)
             if len(part) > 1:
-                yield Span(at, at + len(part), part, "formula")
+                yield TextSpan(at, at + len(part), part, "formula")
 
 
 def tokens_of(text: str) -> list[tuple[int, int, str]]:
@@ -135,12 +135,14 @@ def tokens_of(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
-def _joined(text: str, left: tuple[int, int, str], right: tuple[int, int, str]) -> bool:
+def _only_blanks_between(
+    text: str, left: tuple[int, int, str], right: tuple[int, int, str]
+) -> bool:
     """Whether only blanks stand between two words."""
     return text[left[1] : right[0]].strip() == "" and "\n" not in text[left[1] : right[0]]
 
 
-def _names(text: str) -> Iterator[Span]:
+def _names(text: str) -> Iterator[TextSpan]:
     """Capitalised words in a row ("of" and "the" may join them), with what follows a comma
     first: "Paris, France" before "Paris"."""
     tokens = tokens_of(text)
@@ -155,7 +157,7 @@ def _names(text: str) -> Iterator[Span]:
             place += 1
             continue
         last = place
-        while last + 1 < len(tokens) and _joined(text, tokens[last], tokens[last + 1]):
+        while last + 1 < len(tokens) and _only_blanks_between(text, tokens[last], tokens[last + 1]):
             following = tokens[last + 1][2]
             inner = following.lower() in ("of", "the", "and", "&", "de", "la", "v", "v.", "vs")
             if following[:1].isupper() or (following.isdigit() and len(following) < 5):
@@ -174,23 +176,25 @@ def _names(text: str) -> Iterator[Span]:
             after, finish = runs[number + 1]
             between = text[tokens[end][1] : tokens[after][0]]
             if between in (", ", ",") and after == end + 1:
-                yield _over(text, tokens, begin, finish, "name")
-        yield _over(text, tokens, begin, end, "name")
+                yield _span_over(text, tokens, begin, finish, "name")
+        yield _span_over(text, tokens, begin, end, "name")
 
 
-def _over(text: str, tokens: list[tuple[int, int, str]], begin: int, end: int, kind: str) -> Span:
+def _span_over(
+    text: str, tokens: list[tuple[int, int, str]], begin: int, end: int, kind: str
+) -> TextSpan:
     start, stop = tokens[begin][0], tokens[end][1]
-    return Span(start, stop, text[start:stop], kind)
+    return TextSpan(start, stop, text[start:stop], kind)
 
 
-def _phrases(text: str) -> Iterator[Span]:
+def _phrases(text: str) -> Iterator[TextSpan]:
     """Words in a row without a function word at either end: whole runs first, then what is
     between other words, shorter ones last."""
     tokens = tokens_of(text)
     found: list[tuple[int, int, int]] = []
     for begin in range(len(tokens)):
-        for end in range(begin, min(len(tokens), begin + WORDS)):
-            if end > begin and not _joined(text, tokens[end - 1], tokens[end]):
+        for end in range(begin, min(len(tokens), begin + MAX_PHRASE_WORDS)):
+            if end > begin and not _only_blanks_between(text, tokens[end - 1], tokens[end]):
                 break
             if any(tokens[i][2].lower() in FUNCTION_WORDS for i in (begin, end)):
                 continue
@@ -198,12 +202,12 @@ def _phrases(text: str) -> Iterator[Span]:
                 continue
             inner = sum(tokens[i][2].lower() in FUNCTION_WORDS for i in range(begin, end + 1))
             left = begin == 0 or tokens[begin - 1][2].lower() in FUNCTION_WORDS
-            left = left or not _joined(text, tokens[begin - 1], tokens[begin])
+            left = left or not _only_blanks_between(text, tokens[begin - 1], tokens[begin])
             right = end + 1 == len(tokens) or tokens[end + 1][2].lower() in FUNCTION_WORDS
-            right = right or not _joined(text, tokens[end], tokens[end + 1])
+            right = right or not _only_blanks_between(text, tokens[end], tokens[end + 1])
             if inner > 2:
                 continue
             cost = 2 * inner + (not left) + (not right) + (end - begin > 3)
             found.append((cost, begin, end))
     for _, begin, end in sorted(found):
-        yield _over(text, tokens, begin, end, "phrase")
+        yield _span_over(text, tokens, begin, end, "phrase")

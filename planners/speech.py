@@ -7,23 +7,23 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from ..core import count_words, is_unspaced, repaired, short_name, words
+from ..core import count_words, is_unspaced, replace_surrogates, short_name, words
 
 
-def _listed(text: str) -> frozenset[str]:
+def _word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # Marks that end a sentence in any script: Latin, CJK, Arabic, Devanagari, Armenian, Ethiopic.
-_END = ".!?…。！？｡؟۔।॥։።"
-_END_MARKS = _END + "\"'”»’』」)）] \n\t"
+_END_OF_SENTENCE = ".!?…。！？｡؟۔।॥։።"
+_END_MARKS = _END_OF_SENTENCE + "\"'”»’』」)）] \n\t"
 # A line that breaks off at one of these is not finished.
 _OPEN_ENDS = (":", ",", ";", "-", "–", "—", "，", "：", "；", "、", "،", "؛")
 _SENTENCE_END = re.compile(
     r"(?<!^)(?:[.!?…]++[\"”»’')\]]*+(?=\s|$)|[。！？｡؟۔।॥։።]++[」』”»\")）]*+)"
 )
 # Characters of a draft that are looked at.
-_LONGEST = 2_000
+_MAX_CHARS = 2_000
 _QUOTES = {
     '"': '"',
     "“": "”",
@@ -42,7 +42,7 @@ _ITEM = re.compile(r"^(?:[-•–*]|\d{1,2}[.)]) (?=\S)")
 _CONTROL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
 # With these an English sentence does not begin unless it asks: a line that does is the middle
 # of one, such as "to the post office every day."
-_MIDDLES = _listed(
+_MID_SENTENCE_WORDS = _word_set(
     "a an the to of in on at for with by from and or but that which who whose whom as than then is "
     "are was were am be been being has have had does did will would can could should may might "
     "must not"
@@ -56,12 +56,12 @@ _ADVERBS = ["always", "sometimes", "perhaps", "often", "never", "still", "also",
 _VERBS = {"has": "have", "hasn't": "haven't", "doesn't": "don't", "was": "was"} | {
     word: word for word in ("always", "sometimes", "perhaps")
 }
-_AUXILIARY = _listed(
+_AUXILIARY = _word_set(
     "is isn't was wasn't has hasn't does doesn't will would can could should must did had"
 )
 # Verbs that only somebody does: after a name that is a word as well ("Will", "Rose") they tell
 # that the person is meant.
-_PERSONAL = _listed(
+_PERSONAL = _word_set(
     "likes loves hates knows thinks says tells asks wants hopes believes understands learned "
     "learns remembers lives works owns bakes cooks runs goes sleeps wakes gives takes makes said "
     "told asked thought wanted hoped knew felt feels heard hears saw sees met meets went owes "
@@ -71,7 +71,7 @@ _CLAUSE = re.compile(r"(?:^|[.!?,;][\"”’»)]* |\b(?:that|because|when|if|and
 _PREPOSITION = re.compile(
     r"\b(?:of|with|to|for|by|from|at|about|near|like|and|on|in|sees|saw|knows|likes) $"
 )
-_MONTHS = _listed(
+_MONTHS = _word_set(
     "January February March April May June July August September October November December "
     "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
 )
@@ -89,7 +89,7 @@ _PLACE_BEFORE = re.compile(
 )
 # First names that are English words as well. Where a sentence begins with one, its capital
 # does not tell which it is.
-_WORD_NAMES = _listed(
+_WORD_NAMES = _word_set(
     "Will Mark Rose Art Grace Hope Faith Joy Dawn Eve Summer Autumn Ivy Lily Daisy Violet Iris "
     "Olive Hazel Rich Bill Bob Jack Pat Sue Drew Frank Guy Chase Grant Hunter Mason Miles Rob Ray "
     "Dean Earl Duke Gene Pearl Ruby Amber Crystal Jade Penny Sandy Star Sky River Robin Jay Wren "
@@ -99,11 +99,11 @@ _WORD_NAMES = _listed(
     "Holly Heather Myrtle Poppy Bay Ash Sterling Chance Justice Liberty Skip Spike Tab Trip Van "
     "Wolf Bear Fox"
 )
-_ENGLISH = _listed(
+_ENGLISH_WORDS = _word_set(
     "the a an is are was were and of to in with that has have had will would at on for it her his "
     "their not does who when because likes from by about be been"
 )
-_OTHER = _listed(
+_OTHER_LANGUAGE_WORDS = _word_set(
     "el la los las del y con por para está una que le les des et est dans du au der das und ist "
     "nicht ein eine mit den il gli che di è della non é os um uma com não och är som het een van "
     "niet jest się z nie på ve bir de es en un se su muy mi ich sich wir auf für sind je nous vous "
@@ -118,7 +118,7 @@ _QUOTATION = re.compile(
 )
 
 
-def as_speech(text: str, me: str, other: str = "") -> str:
+def to_first_person(text: str, me: str, other: str = "") -> str:
     """A memory in the third person as its owner would say it, to ``other`` if given.
 
     A tiny model says what it is shown: shown "Bo is baking" it speaks of Bo as of a
@@ -150,11 +150,11 @@ def as_speech(text: str, me: str, other: str = "") -> str:
     # Whole names first: two people may share a first name.
     for name, _, forms, verbs in persons:
         if name.strip():
-            text = _turned(text, name, forms, verbs)
+            text = _replace_name(text, name, forms, verbs)
     for name, rival, forms, verbs in persons:
         first = short_name(name) if name.strip() else ""
         if first and first != name and first != (short_name(rival) if rival.strip() else ""):
-            text = _turned(text, first, forms, verbs)
+            text = _replace_name(text, first, forms, verbs)
     return text
 
 
@@ -167,10 +167,12 @@ def is_english(text: str, names: Iterable[str]) -> bool:
     if any(one.isalpha() and "LATIN" not in unicodedata.name(one, "LATIN") for one in plain):
         return False
     found = re.findall(r"\w+", plain.lower())
-    return sum(one in _OTHER for one in found) <= sum(one in _ENGLISH for one in found)
+    return sum(one in _OTHER_LANGUAGE_WORDS for one in found) <= sum(
+        one in _ENGLISH_WORDS for one in found
+    )
 
 
-def _turned(text: str, name: str, forms: tuple[str, str, str], verbs: dict[str, str]) -> str:
+def _replace_name(text: str, name: str, forms: tuple[str, str, str], verbs: dict[str, str]) -> str:
     """A name as subject, as object and as owner put into another person."""
     quoted = [found.span() for found in _QUOTATION.finditer(text)]
     one_word = " " not in name
@@ -197,7 +199,7 @@ def _turned(text: str, name: str, forms: tuple[str, str, str], verbs: dict[str, 
         if own:
             said = owner
         elif verb and (clause or alone) and verb.strip() not in ("and", "or"):
-            said = f"{subject}{between} {_bare(verb.strip(), verbs)}"
+            said = f"{subject}{between} {_base_verb(verb.strip(), verbs)}"
         else:
             said = (subject if clause and verb == " and" else thing) + between + verb
         begins = not before.strip() or (
@@ -217,7 +219,7 @@ def _is_a_name(name: str, before: str, own: str, verb: str) -> bool:
         # "Modern Art", "Mary Bo": part of a longer name, unless a sentence begins so.
         opening = not before[: previous.start(1)].strip() or before[
             : previous.start(1)
-        ].rstrip().endswith(tuple(_END))
+        ].rstrip().endswith(tuple(_END_OF_SENTENCE))
         if not opening or name in _WORD_NAMES or name in _MONTHS:
             return False
     if _PLACE_BEFORE.search(before) and not own:
@@ -229,7 +231,7 @@ def _is_a_name(name: str, before: str, own: str, verb: str) -> bool:
     return True
 
 
-def _bare(verb: str, verbs: dict[str, str]) -> str:
+def _base_verb(verb: str, verbs: dict[str, str]) -> str:
     """A verb without the third person's ending."""
     if verb in verbs:
         return verbs[verb]
@@ -259,31 +261,33 @@ def clean_line(text: str, me: str, others: Sequence[str] = ()) -> str:
     >>> clean_line("Ada: 早上好！今天的面包怎么样？ Bo: 很好。", "Bo Li", ["Ada Ek"])
     '早上好！今天的面包怎么样？'
     """
-    said = _DIRECTION.sub("", spoken(text[:_LONGEST], me, others)).strip(" *")
-    said = unquoted(said)
+    said = _DIRECTION.sub("", first_spoken_line(text[:_MAX_CHARS], me, others)).strip(" *")
+    said = strip_quotes(said)
     if not said or _BRACKETS.search(said) or is_fragment(said):
         return ""
     ends = sentence_ends(said)
-    whole = unquoted(said[: ends[:2][-1]] if ends else said).strip(" *")
-    return whole if is_enough(whole) and not is_unfinished(whole) else ""
+    whole = strip_quotes(said[: ends[:2][-1]] if ends else said).strip(" *")
+    return whole if has_two_words(whole) and not is_unfinished(whole) else ""
 
 
-def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
+def first_spoken_line(text: str, me: str, others: Sequence[str] = ()) -> str:
     """The first line of a text that holds words, without the name of a speaker before it, and
     only up to where another speaker's name begins.
 
     >>> spoken("**Bo Li:** Hello! Ada: Hi.", "Bo Li", ["Ada Ek"])
     'Hello!'
     """
-    label, later = _labels((me, *others))
-    text = _CONTROL.sub("\n", unicodedata.normalize("NFC", repaired(text)))
-    lines = _unlisted([said for line in text.splitlines() if (said := " ".join(line.split()))])
+    label, later = _speaker_patterns((me, *others))
+    text = _CONTROL.sub("\n", unicodedata.normalize("NFC", replace_surrogates(text)))
+    lines = _join_list_items(
+        [said for line in text.splitlines() if (said := " ".join(line.split()))]
+    )
     for place, said in enumerate(lines):
         # "Here is my answer as Bo:", "In a warm voice:" before what is said.
         if said[-1] in ":：" and place + 1 < len(lines):
             continue
         for _ in range(3):
-            said, cut = label.subn("", unquoted(said) if _is_quoted(said) else said)
+            said, cut = label.subn("", strip_quotes(said) if _is_quoted(said) else said)
             if not cut:
                 break
         if found := later.search(said):
@@ -293,7 +297,7 @@ def spoken(text: str, me: str, others: Sequence[str] = ()) -> str:
     return ""
 
 
-def _unlisted(lines: Sequence[str]) -> list[str]:
+def _join_list_items(lines: Sequence[str]) -> list[str]:
     """Lines with the items of a list in one line, after what announces them."""
     told: list[str] = []
     after_item = False
@@ -313,7 +317,7 @@ def _is_quoted(text: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _labels(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _speaker_patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What matches a speaker's name before a line, and one within it."""
     known = {
         unicodedata.normalize("NFC", form)
@@ -336,7 +340,7 @@ def _labels(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     return before, within
 
 
-def unquoted(text: str) -> str:
+def strip_quotes(text: str) -> str:
     """A text without quotation marks around all of it, and without one that has no other.
 
     >>> unquoted('"The loaf called "Ada" is gone.'), unquoted('Say "rye" to me.')
@@ -348,11 +352,11 @@ def unquoted(text: str) -> str:
         if len(said) > 1 and said[-1] in _QUOTES.get(said[0], "") and _is_wrapped(said):
             said = said[1:-1].strip()
         if said.count('"') % 2:
-            said = said[1:] if said[0] == '"' else _without(said, '"', said.rfind('"') - 1)
+            said = said[1:] if said[0] == '"' else _remove_marks(said, '"', said.rfind('"') - 1)
         for first, last in (("“„", "”"), ("«", "»"), ("「", "」"), ("『", "』")):
             opened = sum(said.count(mark) for mark in first)
             if opened != said.count(last):
-                said = _without(said, first + last)
+                said = _remove_marks(said, first + last)
         said = said.strip()
         if said == before:
             return said
@@ -370,7 +374,7 @@ def _is_wrapped(text: str) -> bool:
     return place < 0 or (place > 0 and inner[place - 1].isspace()) or not inner.strip('" ')
 
 
-def _without(text: str, marks: str, start: int = 0) -> str:
+def _remove_marks(text: str, marks: str, start: int = 0) -> str:
     """A text without marks from a place on; a blank keeps two words apart."""
     start = max(0, start)
     rest = re.sub(rf"(?<=\w)[{marks}](?=\w)", " ", text[start:])
@@ -391,12 +395,12 @@ def is_fragment(text: str) -> bool:
         return False
     start = re.search(r"\w+", text)
     asks = text.rstrip().endswith(("?", "؟", "？"))
-    middle = start is not None and start[0] in _MIDDLES and not asks
+    middle = start is not None and start[0] in _MID_SENTENCE_WORDS and not asks
     capitals = any(one.isupper() for one in text)
-    return middle or capitals or not text.rstrip("\"”»') ").endswith(tuple(_END))
+    return middle or capitals or not text.rstrip("\"”»') ").endswith(tuple(_END_OF_SENTENCE))
 
 
-def is_enough(text: str) -> bool:
+def has_two_words(text: str) -> bool:
     """Whether a text has two words or more; one of two characters where words have no blanks."""
     return count_words(text) >= 2 or sum(map(is_unspaced, text)) >= 2
 
@@ -428,7 +432,7 @@ def sentence_ends(text: str) -> list[int]:
     return ends
 
 
-def joined(parts: Iterable[str]) -> str:
+def join_sentences(parts: Iterable[str]) -> str:
     """Sentences as a text; those that end with a full-width mark take no blank after them."""
     text = ""
     for part in parts:
@@ -442,10 +446,10 @@ def repeats(text: str, told: Sequence[str], share: float = 0.7) -> bool:
     >>> repeats("See you at the cafe!", ["see you at the cafe"]), repeats("Hello.", ["Bread?"])
     (True, False)
     """
-    return overlap(text, told) > share
+    return word_overlap(text, told) > share
 
 
-def overlap(text: str, told: Iterable[str]) -> float:
+def word_overlap(text: str, told: Iterable[str]) -> float:
     """The largest share of a line's words that it has in common with an earlier one; of the
     shorter of both."""
     said = set(words(text))
@@ -468,7 +472,9 @@ def excerpt(text: str, about: str, limit: int) -> str:
     # What is far beyond the limit is cut first: a book must not be read for one line.
     pieces = [
         piece[at : at + limit // 2].strip()
-        for piece in re.findall(rf"[^{_END}\n]+[{_END}\n]*", text[: 50 * limit])
+        for piece in re.findall(
+            rf"[^{_END_OF_SENTENCE}\n]+[{_END_OF_SENTENCE}\n]*", text[: 50 * limit]
+        )
         for at in range(0, len(piece), max(1, limit // 2))
     ]
     if not (pieces := [piece for piece in pieces if piece]):

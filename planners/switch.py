@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ..core import (
-    NONE,
+    NONE_OF_THESE,
     Choice,
     Choose,
     Decision,
@@ -17,11 +17,11 @@ from ..core import (
     Situation,
     Thought,
     choose,
-    nearest,
+    did_you_mean,
 )
-from .draft import Draft
-from .goals import Goal, goals_of, hear_goals, open_goal, settle_goal, task_of
-from .outcome import Worker
+from .draft import StepBuilder
+from .goals import Goal, accept_goals, first_open_goal, goals_of, record_outcome, task_for_goal
+from .outcome import TaskWorker
 from .react import React
 
 Rule: TypeAlias = Callable[[Situation], bool]
@@ -40,7 +40,7 @@ def at_night(situation: Situation) -> bool:
 
 def has_goal(situation: Situation) -> bool:
     """Whether there is a goal to work on, or one is whispered now."""
-    return open_goal(hear_goals(situation).state) is not None
+    return first_open_goal(accept_goals(situation).state) is not None
 
 
 RULES: Mapping[str, Rule] = {"spoken_to": spoken_to, "at_night": at_night, "has_goal": has_goal}
@@ -48,7 +48,7 @@ RULES: Mapping[str, Rule] = {"spoken_to": spoken_to, "at_night": at_night, "has_
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class RuleSwitch:
     """The planner of the first rule that holds for the situation, else ``otherwise``.
 
     A rule is a function of the situation or the name of one in ``RULES``; a planner may be
@@ -72,9 +72,11 @@ class Switch:
                 "planner 'switch': rules is a list of pairs of a rule and a planner, such as "
                 '[("at_night", "routine")]'
             )
-        parts = tuple((_rule(rule), _planner(planner)) for rule, planner in self.rules)
+        parts = tuple(
+            (_resolve_rule(rule), _resolve_planner(planner)) for rule, planner in self.rules
+        )
         object.__setattr__(self, "_parts", parts)
-        object.__setattr__(self, "_else", _planner(self.otherwise))
+        object.__setattr__(self, "_else", _resolve_planner(self.otherwise))
 
     def names(self) -> tuple[str, ...]:
         """What the rules are called, in their order."""
@@ -86,12 +88,12 @@ class Switch:
     def decide(self, situation: Situation) -> Thought[Decision]:
         """As the planner decides whose turn it is."""
         # Whoever's turn it is: a goal that is whispered now must not be lost.
-        situation = hear_goals(situation)
+        situation = accept_goals(situation)
         chosen = next((planner for rule, planner in self._parts if rule(situation)), self._else)
         return (yield from chosen.decide(situation))
 
 
-def _rule(given: Rule | str) -> Rule:
+def _resolve_rule(given: Rule | str) -> Rule:
     if not isinstance(given, str):
         if not callable(given):
             kind = type(given).__name__
@@ -99,13 +101,13 @@ def _rule(given: Rule | str) -> Rule:
         return given
     if given not in RULES:
         raise SettingError(
-            f"planner 'switch': there is no rule '{given}'{nearest(given, RULES)}; "
+            f"planner 'switch': there is no rule '{given}'{did_you_mean(given, RULES)}; "
             f"rules: {', '.join(RULES)}"
         )
     return RULES[given]
 
 
-def _planner(given: Planner | str) -> Planner:
+def _resolve_planner(given: Planner | str) -> Planner:
     if not isinstance(given, str):
         if not hasattr(given, "decide"):
             kind = type(given).__name__
@@ -117,7 +119,7 @@ def _planner(given: Planner | str) -> Planner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errands:
+class GoalsInRoutine:
     """Lives by ``planner`` (or the one of that name); what its day has it do and is a goal
     too is worked off by ``worker``, with tools and what the world affords.
 
@@ -127,36 +129,36 @@ class Errands:
     """
 
     planner: Planner | str = "daily"
-    worker: Worker = field(default_factory=React)
+    worker: TaskWorker = field(default_factory=React)
     any_time: bool = False
     _life: Planner = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_life", _planner(self.planner))
+        object.__setattr__(self, "_life", _resolve_planner(self.planner))
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Live on, and work on the goal that belongs to it."""
-        situation = hear_goals(situation)
+        situation = accept_goals(situation)
         lived = yield from self._life.decide(situation)
         later = replace(situation, state=lived.state)
-        if not self._free(later, lived):
+        if not self._has_time(later, lived):
             return lived
-        draft = Draft(later)
-        goal = yield from self._goal(draft)
+        draft = StepBuilder(later)
+        goal = yield from self._goal_for_activity(draft)
         if goal is None:
-            return _joined(lived, draft.decide(lived.action))
-        outcome = yield from self.worker.work(task_of(goal, later))
-        settle_goal(draft, goal, outcome)
-        yield from draft.settle()
-        return _joined(lived, draft.decide(outcome.action or lived.action))
+            return _merge_decisions(lived, draft.build(lived.action))
+        outcome = yield from self.worker.work(task_for_goal(goal, later))
+        record_outcome(draft, goal, outcome)
+        yield from draft.finalize()
+        return _merge_decisions(lived, draft.build(outcome.action or lived.action))
 
-    def _free(self, situation: Situation, lived: Decision) -> bool:
+    def _has_time(self, situation: Situation, lived: Decision) -> bool:
         """Whether the day leaves time: awake, there, and in no conversation."""
         idle = lived.action.verb in ("continue", "wait")
         awake = not lived.state.asleep and not spoken_to(situation)
         return idle and awake and situation.seen.arrived and has_goal(situation)
 
-    def _goal(self, draft: Draft) -> Thought[Goal | None]:
+    def _goal_for_activity(self, draft: StepBuilder) -> Thought[Goal | None]:
         """The goal that belongs to the doing of now."""
         goals = [goal for goal in goals_of(draft.state) if not goal.asked]
         if self.any_time:
@@ -170,7 +172,7 @@ class Errands:
             picked = yield from choose(
                 Choose(
                     messages=(),
-                    options=(*(Option(text) for text in dict.fromkeys(texts)), NONE),
+                    options=(*(Option(text) for text in dict.fromkeys(texts)), NONE_OF_THESE),
                     about=doing,
                     role="errand",
                     seed=draft.situation.seed.child("errand").number,
@@ -179,11 +181,11 @@ class Errands:
             chosen = [*dict.fromkeys(texts), ""]
             fits = chosen[picked.index] if isinstance(picked, Choice) else ""
             kept = {"doing": doing, "goals": texts, "fits": fits}
-            draft.change(drafts={**draft.state.drafts, "errand": kept})
+            draft.update_state(drafts={**draft.state.drafts, "errand": kept})
         return next((goal for goal in goals if goal.text == kept["fits"]), None)
 
 
-def _joined(first: Decision, second: Decision) -> Decision:
+def _merge_decisions(first: Decision, second: Decision) -> Decision:
     """Two decisions of one step, the second made in the state that the first left."""
     return Decision(
         action=second.action,

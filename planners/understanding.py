@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core import (
-    NONE,
+    NONE_OF_THESE,
     Choice,
     Choose,
     Failed,
@@ -26,9 +26,9 @@ from ..core import (
     check_arguments,
     choose,
 )
-from .calling import fill
-from .filling import UNSAID
-from .moments import FORMS
+from .calling import fill_arguments
+from .filling import NOT_STATED
+from .moments import TIME_FORMATS
 from .numbers import ONES
 
 
@@ -69,7 +69,7 @@ LANGUAGES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
+class Classification:
     """What was chosen ("" for none of these, or where no model could say), and the
     probability of each name."""
 
@@ -77,21 +77,21 @@ class Guess:
     probabilities: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
-    def sure(self) -> float:
+    def confidence(self) -> float:
         """The probability of what was chosen."""
-        return self.probabilities.get(self.name or NONE.name, 0.0)
+        return self.probabilities.get(self.name or NONE_OF_THESE.name, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Understood:
+class Understanding:
     """What a text was understood to say. ``slots`` are the details that it gives, ``missing``
     those that the intent requires and that were not said."""
 
-    intent: Guess = Guess()
+    intent: Classification = Classification()
     slots: Json = field(default_factory=dict, hash=False)
     missing: tuple[str, ...] = ()
-    sentiment: Guess = Guess()
-    language: Guess = Guess()
+    sentiment: Classification = Classification()
+    language: Classification = Classification()
 
 
 @check_arguments
@@ -104,7 +104,7 @@ def understand(
     languages: Sequence[str] = (),
     context: str = "",
     now: Time | None = None,
-) -> Thought[Understood]:
+) -> Thought[Understanding]:
     """Understand a text as far as is asked: its intent and details, its mood, its language.
 
     The choices are made side by side; details are filled in once the intent is known.
@@ -117,62 +117,68 @@ def understand(
     if languages:
         wanted["language"] = ([Option(one, LANGUAGES.get(one, one)) for one in languages], False)
     guesses = yield from all_of(
-        [_guess(text, options, role, none, seed) for role, (options, none) in wanted.items()]
+        [_classify(text, options, role, none, seed) for role, (options, none) in wanted.items()]
     )
     found = dict(zip(wanted, guesses))
     meant = next((one for one in intents if one.name == found["intent"].name), None)
     slots: dict[str, Json] = {}
     missing: tuple[str, ...] = ()
     if meant is not None and meant.slots:
-        slots, missing = yield from slots_of(meant, text, seed=seed, context=context, now=now)
-    return Understood(
-        intent=found.get("intent", Guess()),
+        slots, missing = yield from fill_slots(meant, text, seed=seed, context=context, now=now)
+    return Understanding(
+        intent=found.get("intent", Classification()),
         slots=slots,
         missing=missing,
-        sentiment=found.get("sentiment", Guess()),
-        language=found.get("language", Guess()),
+        sentiment=found.get("sentiment", Classification()),
+        language=found.get("language", Classification()),
     )
 
 
-def _guess(
+def _classify(
     text: str, options: Sequence[Option], role: str, none: bool, seed: Seed
-) -> Thought[Guess]:
-    offered = (*options, NONE) if none else tuple(options)
+) -> Thought[Classification]:
+    offered = (*options, NONE_OF_THESE) if none else tuple(options)
     picked = yield from choose(
         Choose(messages=(), options=offered, about=text, role=role, seed=seed.child(role).number)
     )
     if not isinstance(picked, Choice):
-        return Guess()
+        return Classification()
     spread = {one.name: p for one, p in zip(offered, picked.probabilities)}
     chosen = offered[picked.index]
-    return Guess(name="" if chosen == NONE else chosen.name, probabilities=spread)
+    return Classification(name="" if chosen == NONE_OF_THESE else chosen.name, probabilities=spread)
 
 
-def slots_of(
+def fill_slots(
     intent: Intent, text: str, *, seed: Seed, context: str = "", now: Time | None = None
 ) -> Thought[tuple[dict[str, Json], tuple[str, ...]]]:
     """The details of an intent that a text (or what was said before it) gives, and the names
     of those required that it does not. ``now`` is what "tomorrow" is reckoned from."""
     schema = intent.slots if isinstance(intent.slots, dict) else {}
     spec = ToolSpec(intent.name, intent.about, schema)
-    filled = yield from fill(spec, text, seed=seed.child("slots"), context=context, now=now)
-    if isinstance(filled, Failed) and filled.reason == UNSAID:
+    filled = yield from fill_arguments(
+        spec, text, seed=seed.child("slots"), context=context, now=now
+    )
+    if isinstance(filled, Failed) and filled.reason == NOT_STATED:
         # The rest may have been told all the same.
-        rest = _without(schema, {name.partition(".")[0] for name in filled.detail.split(", ")})
+        rest = _without_fields(
+            schema, {name.partition(".")[0] for name in filled.detail.split(", ")}
+        )
         spec = ToolSpec(intent.name, intent.about, rest)
-        filled = yield from fill(spec, text, seed=seed.child("rest"), context=context, now=now)
+        filled = yield from fill_arguments(
+            spec, text, seed=seed.child("rest"), context=context, now=now
+        )
     values = {} if isinstance(filled, Failed) or not isinstance(filled, dict) else filled
     said = f"{context}\n{text}"
     known = {
         name: value
         for name, value in values.items()
-        if _stands_in(value, said, schema.get("properties", {}).get(name, {}))
+        if _is_stated(value, said, schema.get("properties", {}).get(name, {}))
     }
     required = schema.get("required", ())
     return known, tuple(name for name in required if name not in known)
 
 
-def _without(schema: Json, names: set[str]) -> Json:
+def _without_fields(schema: Json, names: set[str]) -> Json:
     """A schema without some of its fields."""
     fields = schema.get("properties", {})
     return {
@@ -182,10 +188,10 @@ def _without(schema: Json, names: set[str]) -> Json:
     }
 
 
-_WORDS = ONES[:13]
+_NUMBER_WORDS = ONES[:13]
 
 
-def _stands_in(value: Json, said: str, schema: Json) -> bool:
+def _is_stated(value: Json, said: str, schema: Json) -> bool:
     """Whether a value was said, and not made up. What is one of a few given values, or true or
     false, need not stand there word for word.
 
@@ -198,16 +204,16 @@ def _stands_in(value: Json, said: str, schema: Json) -> bool:
         return False
     schema = schema if isinstance(schema, dict) else {}
     # A date was read, never written: "tomorrow" does not hold it word for word.
-    if isinstance(value, bool) or "enum" in schema or schema.get("format") in FORMS:
+    if isinstance(value, bool) or "enum" in schema or schema.get("format") in TIME_FORMATS:
         return True
     words = set(re.findall(r"\w+", said.lower()))
     if isinstance(value, int | float):
         plain = f"{value:g}"
-        named = _WORDS[int(value)] if value in range(len(_WORDS)) else plain
+        named = _NUMBER_WORDS[int(value)] if value in range(len(_NUMBER_WORDS)) else plain
         return plain in words or named in words or plain in said
     if isinstance(value, list):
-        return all(_stands_in(one, said, {}) for one in value)
+        return all(_is_stated(one, said, {}) for one in value)
     if isinstance(value, dict):
-        return all(_stands_in(one, said, {}) for one in value.values())
+        return all(_is_stated(one, said, {}) for one in value.values())
     own = set(re.findall(r"\w+", str(value).lower()))
     return bool(own) and len(own & words) * 2 > len(own)

@@ -1,7 +1,7 @@
 """Serving an agent to other programs: chats, memory and tools over MCP."""
 
-from .counter import Counter
-from .desk import Desk
-from .hosting import Host, hosted
+from .counter import AgentService
+from .desk import AgentThread
+from .hosting import HostedAgent, open_hosted_agent
 
-__all__ = ["Counter", "Desk", "Host", "hosted"]
+__all__ = ["AgentService", "AgentThread", "HostedAgent", "open_hosted_agent"]

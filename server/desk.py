@@ -23,36 +23,36 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 64
+MAX_WAITING = 64
 """Calls that may wait at once; more are turned away."""
 
 
-class Busy(DenizensError):
+class AgentBusy(DenizensError):
     """Too many calls wait for the agent already."""
 
 
-class BrokenOff(BaseException):
+class CallAborted(BaseException):
     """Nobody waits any more for what is being done. No Exception: no tool may swallow it."""
 
 
-Say: TypeAlias = Callable[[str], None]
+TextCallback: TypeAlias = Callable[[str], None]
 """Takes text as it is made. Raises BrokenOff where nobody waits for it any more."""
 
 
 @dataclass(slots=True)
-class _Job:
-    work: Callable[[Any, Say], Any]
-    heard: Say
-    done: Future[Any] = field(default_factory=Future)
-    broken_off: threading.Event = field(default_factory=threading.Event)
+class _Call:
+    work: Callable[[Any, TextCallback], Any]
+    on_text: TextCallback
+    future: Future[Any] = field(default_factory=Future)
+    aborted: threading.Event = field(default_factory=threading.Event)
 
-    def say(self, text: str) -> None:
-        if self.broken_off.is_set():
-            raise BrokenOff
-        self.heard(text)
+    def emit(self, text: str) -> None:
+        if self.aborted.is_set():
+            raise CallAborted
+        self.on_text(text)
 
 
-class Desk(Generic[H]):
+class AgentThread(Generic[H]):
     """What ``make`` opens, used by one thread, one call after the other.
 
     >>> from contextlib import nullcontext
@@ -65,13 +65,13 @@ class Desk(Generic[H]):
 
     def __init__(self, make: Callable[[], AbstractContextManager[H]]) -> None:
         self._make = make
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._opened: Future[None] = Future()
-        self._thread = threading.Thread(target=self._serve, name="desk", daemon=True)
-        self._current: _Job | None = None
+        self._thread = threading.Thread(target=self._main, name="desk", daemon=True)
+        self._running: _Call | None = None
         self._closed = False
 
-    def __enter__(self) -> Desk[H]:
+    def __enter__(self) -> AgentThread[H]:
         """Open what is served. Raises what goes wrong at that."""
         self._thread.start()
         self._opened.result()
@@ -79,18 +79,20 @@ class Desk(Generic[H]):
 
     def __exit__(self, *failure: object) -> None:
         """Break off what is being done and close; all that waits is turned away."""
-        if self._current is not None:
-            self._current.broken_off.set()
+        if self._running is not None:
+            self._running.aborted.set()
         self._closed = True
-        self._jobs.put(None)
+        self._calls.put(None)
         self._thread.join(10)
 
     @property
     def waiting(self) -> int:
         """How many calls wait, without the one that is being done."""
-        return self._jobs.qsize()
+        return self._calls.qsize()
 
-    async def do(self, work: Callable[[H, Say], T], heard: Say = lambda _: None) -> T:
+    async def run(
+        self, work: Callable[[H, TextCallback], T], heard: TextCallback = lambda _: None
+    ) -> T:
         """Have something done in the thread, and wait for it.
 
         ``work`` gets what was opened, and what to say on the way: that ``heard`` gets, in this
@@ -98,55 +100,55 @@ class Desk(Generic[H]):
         at what it says next. Raises Busy where too many wait.
         """
         if self._closed:
-            raise Busy("the agent is not served any more")
-        if self.waiting >= MOST_WAITING:
-            raise Busy(f"{MOST_WAITING} calls wait for the agent already; try again later")
+            raise AgentBusy("the agent is not served any more")
+        if self.waiting >= MAX_WAITING:
+            raise AgentBusy(f"{MAX_WAITING} calls wait for the agent already; try again later")
         loop = asyncio.get_running_loop()
-        job = _Job(work, lambda text: _in_loop(loop, heard, text))
-        self._jobs.put(job)
+        job = _Call(work, lambda text: _call_in_loop(loop, heard, text))
+        self._calls.put(job)
         try:
-            result: T = await asyncio.wrap_future(job.done)
+            result: T = await asyncio.wrap_future(job.future)
             return result
         except asyncio.CancelledError:
-            job.broken_off.set()
+            job.aborted.set()
             raise
 
-    def _serve(self) -> None:
+    def _main(self) -> None:
         try:
             opened = self._make()
             with opened as host:
                 self._opened.set_result(None)
-                self._work(host)
+                self._run_calls(host)
         except BaseException as error:
             if not self._opened.done():
                 self._opened.set_exception(error)
             else:
                 log.exception("what was served does not close")
-        self._turn_away()
+        self._reject_waiting()
 
-    def _turn_away(self) -> None:
+    def _reject_waiting(self) -> None:
         """Let go all who still wait; nobody new comes in."""
         self._closed = True
         while True:
             try:
-                job = self._jobs.get_nowait()
+                job = self._calls.get_nowait()
             except Empty:
                 return
             if job is not None:
-                job.done.cancel()
+                job.future.cancel()
 
-    def _work(self, host: H) -> None:
-        while (job := self._jobs.get()) is not None:
-            if not job.done.set_running_or_notify_cancel():
+    def _run_calls(self, host: H) -> None:
+        while (job := self._calls.get()) is not None:
+            if not job.future.set_running_or_notify_cancel():
                 continue
-            self._current = job
+            self._running = job
             try:
-                job.done.set_result(job.work(host, job.say))
+                job.future.set_result(job.work(host, job.emit))
             except BaseException as error:  # noqa: BLE001  raised where it is waited for
-                job.done.set_exception(error)
-            self._current = None
+                job.future.set_exception(error)
+            self._running = None
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, heard: Say, text: str) -> None:
+def _call_in_loop(loop: asyncio.AbstractEventLoop, heard: TextCallback, text: str) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(heard, text)

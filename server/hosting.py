@@ -11,23 +11,23 @@ from pathlib import Path
 from ..agents import Agent
 from ..core import Model, Persona, SettingError, Time, read_settings
 from ..memory import Memory
-from ..simulation import FILE, Run, load_scenario, visit, wake
-from ..simulation.scenario import called
+from ..simulation import RUN_FILE, Run, agent_from_run, agent_from_scenario, load_scenario
+from ..simulation.scenario import match_name
 from ..store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class HostedAgent:
     """An agent that receives visitors. With ``keeps`` it remembers them; without, it is as it
     was at the end of a run, and a visit leaves no trace there."""
 
     agent: Agent
-    keeps: bool
+    remembers: bool
     clock: Callable[[], Time]
 
 
 @contextmanager
-def hosted(
+def open_hosted_agent(
     where: Path | str,
     name: str = "",
     *,
@@ -37,7 +37,7 @@ def hosted(
     trusted: Sequence[str] = (),
     loaded: Model | None = None,
     allow_code: bool = False,
-) -> Iterator[Host]:
+) -> Iterator[HostedAgent]:
     """The agent called ``name`` in ``where``: a run's folder, a scenario (a file, a folder or
     a built-in name), or a persona's file, which needs no name.
 
@@ -48,29 +48,31 @@ def hosted(
     RunLocked where another process writes the memory.
     """
     place = Path(where)
-    if (place / FILE).is_file():
-        _unneeded(where, "a run has its own memory and tools", memory=memory, tool=tools)
+    if (place / RUN_FILE).is_file():
+        _reject_options(where, "a run has its own memory and tools", memory=memory, tool=tools)
         with Run(place) as run:
-            scenario = run.scenario.settle(model=model)
-            name, last = _one(where, name, list(run.people)), run.steps - 1
-            agent = visit(
+            scenario = run.scenario.with_overrides(model=model)
+            name, last = _pick_name(where, name, list(run.people)), run.steps - 1
+            agent = agent_from_run(
                 run, where, name, last, scenario=scenario, model=loaded, allow_code=allow_code
             )
             at = run.time(max(last, 0))
-            yield _trusting(Host(agent, False, lambda: at), trusted)
+            yield _with_trusted(HostedAgent(agent, False, lambda: at), trusted)
         return
     with Store(memory if memory is not None else ":memory:") as store:
         if place.is_file() and place.suffix in (".toml", ".json") and _is_persona(place):
-            agent = _of_persona(Persona.load(place), name, store, model, tools, loaded)
+            agent = _agent_of_persona(Persona.load(place), name, store, model, tools, loaded)
         else:
-            _unneeded(where, "the scenario says which tools", tool=tools)
-            scenario = load_scenario(str(where)).settle(model=model)
+            _reject_options(where, "the scenario says which tools", tool=tools)
+            scenario = load_scenario(str(where)).with_overrides(model=model)
             names = [member.persona.name for member in scenario.people]
-            agent = wake(scenario, _one(where, name, names), store, model=loaded)
-        yield _trusting(Host(agent, True, _now), trusted)
+            agent = agent_from_scenario(
+                scenario, _pick_name(where, name, names), store, model=loaded
+            )
+        yield _with_trusted(HostedAgent(agent, True, _now), trusted)
 
 
-def _of_persona(
+def _agent_of_persona(
     persona: Persona,
     name: str,
     store: Store,
@@ -79,7 +81,7 @@ def _of_persona(
     loaded: Model | None,
 ) -> Agent:
     if name:
-        called(name, [persona.name])
+        match_name(name, [persona.name])
     if loaded is None:
         from ..models import model_from_name
 
@@ -87,10 +89,10 @@ def _of_persona(
     return Agent(persona, model=loaded, memory=Memory(store, persona.name), tools=tuple(tools))
 
 
-def _trusting(host: Host, people: Sequence[str]) -> Host:
+def _with_trusted(host: HostedAgent, people: Sequence[str]) -> HostedAgent:
     box = host.agent.tools
     policy = replace(box.policy, trusted=(*box.policy.trusted, *people))
-    host.agent.tools = box.under(policy)
+    host.agent.tools = box.with_policy(policy)
     return host
 
 
@@ -99,15 +101,15 @@ def _is_persona(file: Path) -> bool:
     return "name" in found and "scenario" not in found
 
 
-def _one(where: object, name: str, names: Sequence[str]) -> str:
+def _pick_name(where: object, name: str, names: Sequence[str]) -> str:
     if name:
-        return called(name, names)
+        return match_name(name, names)
     if len(names) == 1:
         return names[0]
     raise SettingError(f"{where}: say who is served; there are {', '.join(names)}")
 
 
-def _unneeded(where: object, why: str, **given: object) -> None:
+def _reject_options(where: object, why: str, **given: object) -> None:
     for option, value in given.items():
         if value:
             raise SettingError(f"{where}: {why}; leave out --{option}")

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core import Json, ToolResult, ToolSpec
-from ..tools.foreign import needed
-from .counter import Counter
-from .desk import Busy, Desk, Say
+from ..tools.foreign import import_optional
+from .counter import AgentService
+from .desk import AgentBusy, AgentThread, TextCallback
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -25,34 +25,34 @@ _INSTRUCTIONS = (
 )
 
 
-def mcp_server(
-    desk: Desk[Counter], version: str = "", identify: Callable[[], str] | None = None
+def build_mcp_server(
+    desk: AgentThread[AgentService], version: str = "", identify: Callable[[], str] | None = None
 ) -> Server[Any]:
     """The SDK's server for the agent at a desk. ``identify`` tells in whose name a request
     comes, where that is settled by how it comes."""
-    types: Any = needed("mcp_types")
+    types: Any = import_optional("mcp_types")
 
     async def list_tools(context: Any, parameters: Any) -> Any:
-        specs = await desk.do(lambda counter, _: counter.specs())
-        return types.ListToolsResult(tools=[_tool(types, spec) for spec in specs])
+        specs = await desk.run(lambda counter, _: counter.specs())
+        return types.ListToolsResult(tools=[_tool_type(types, spec) for spec in specs])
 
     async def call_tool(context: Any, parameters: Any) -> Any:
         person = identify() if identify else ""
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        teller = asyncio.create_task(_tell(context, pieces))
+        teller = asyncio.create_task(_report_progress(context, pieces))
 
-        def work(counter: Counter, say: Say) -> ToolResult:
+        def work(counter: AgentService, say: TextCallback) -> ToolResult:
             return counter.call(parameters.name, parameters.arguments or {}, person=person, say=say)
 
         try:
-            result = await desk.do(work, pieces.put_nowait)
+            result = await desk.run(work, pieces.put_nowait)
             pieces.put_nowait(None)
             await teller
-        except Busy as busy:
+        except AgentBusy as busy:
             result = ToolResult(ok=False, error=str(busy), reason="budget")
         finally:
             teller.cancel()
-        return _result(types, result)
+        return _call_result(types, result)
 
     async def list_resources(context: Any, parameters: Any) -> Any:
         return types.ListResourcesResult(
@@ -63,9 +63,9 @@ def mcp_server(
         )
 
     async def read_resource(context: Any, parameters: Any) -> Any:
-        return await _read(desk, types, str(parameters.uri))
+        return await _read_resource(desk, types, str(parameters.uri))
 
-    made: Server[Any] = needed("mcp.server.lowlevel").Server(
+    made: Server[Any] = import_optional("mcp.server.lowlevel").Server(
         "denizens",
         version=version,
         instructions=_INSTRUCTIONS,
@@ -77,22 +77,22 @@ def mcp_server(
     return made
 
 
-async def _read(desk: Desk[Counter], types: Any, uri: str) -> Any:
+async def _read_resource(desk: AgentThread[AgentService], types: Any, uri: str) -> Any:
     known = [one for one, _, _ in _RESOURCES]
     if uri not in known:
-        error: Any = needed("mcp.shared.exceptions")
+        error: Any = import_optional("mcp.shared.exceptions")
         told = f"no resource '{uri}'; there are: {', '.join(known)}"
         raise error.MCPError(types.INVALID_PARAMS, told)
 
-    def work(counter: Counter, _: Say) -> Json:
+    def work(counter: AgentService, _: TextCallback) -> Json:
         return counter.persona() if uri == known[0] else counter.statistics()
 
-    text = json.dumps(await desk.do(work), ensure_ascii=False)
+    text = json.dumps(await desk.run(work), ensure_ascii=False)
     content = types.TextResourceContents(uri=uri, text=text, mime_type="application/json")
     return types.ReadResourceResult(contents=[content])
 
 
-def _tool(types: Any, spec: ToolSpec) -> Any:
+def _tool_type(types: Any, spec: ToolSpec) -> Any:
     hints = types.ToolAnnotations(
         read_only_hint=spec.effect != "acts", open_world_hint=spec.outside
     )
@@ -104,7 +104,7 @@ def _tool(types: Any, spec: ToolSpec) -> Any:
     )
 
 
-def _result(types: Any, result: ToolResult) -> Any:
+def _call_result(types: Any, result: ToolResult) -> Any:
     """A tool's result: structured, and as text for clients that read only that."""
     if not result.ok:
         reason = result.reason or "failed"
@@ -119,7 +119,7 @@ def _result(types: Any, result: ToolResult) -> Any:
     return types.CallToolResult(content=[content], structured_content=structured)
 
 
-async def _tell(context: Any, pieces: asyncio.Queue[str | None]) -> None:
+async def _report_progress(context: Any, pieces: asyncio.Queue[str | None]) -> None:
     """Tell the client of a reply's text piece by piece, as far as it wants to hear."""
     done = 0
     while (piece := await pieces.get()) is not None:

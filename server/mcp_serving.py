@@ -15,37 +15,41 @@ from pathlib import Path
 from typing import Any
 
 from ..core import Json, SettingError, normalize, read_settings
-from ..tools.foreign import needed
-from .counter import Counter
-from .desk import Desk
-from .hosting import Host
-from .mcp_server import mcp_server
+from ..tools.foreign import import_optional
+from .counter import AgentService
+from .desk import AgentThread
+from .hosting import HostedAgent
+from .mcp_server import build_mcp_server
 
-PATH = "/mcp"
-_SHORTEST_TOKEN = 16
+MCP_PATH = "/mcp"
+_MIN_TOKEN_LENGTH = 16
 
 
 def serve_stdio(
-    make: Callable[[], AbstractContextManager[Host]], *, person: str | None = None
+    make: Callable[[], AbstractContextManager[HostedAgent]], *, person: str | None = None
 ) -> None:
     """Serve over standard input and output until the input ends. Standard output is for the
     protocol alone: whatever else is written there goes to standard error. With ``person`` the
     client is that person; with None it says who it is. Raises SettingError for a blank name."""
     _check_person(person)
     with ExitStack() as stack:
-        with _to_stderr():
-            desk = stack.enter_context(Desk(_counters(make, settled=person is not None)))
-        asyncio.run(_stdio(desk, person))
+        with _stdout_to_stderr():
+            desk = stack.enter_context(
+                AgentThread(_service_factory(make, settled=person is not None))
+            )
+        asyncio.run(_run_stdio(desk, person))
 
 
-async def _stdio(desk: Desk[Counter], person: str | None) -> None:
-    server = mcp_server(desk, version("denizens"), None if person is None else (lambda: person))
-    async with needed("mcp.server.stdio").stdio_server() as (reading, writing):
+async def _run_stdio(desk: AgentThread[AgentService], person: str | None) -> None:
+    server = build_mcp_server(
+        desk, version("denizens"), None if person is None else (lambda: person)
+    )
+    async with import_optional("mcp.server.stdio").stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
 
 
 def serve_http(
-    make: Callable[[], AbstractContextManager[Host]],
+    make: Callable[[], AbstractContextManager[HostedAgent]],
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -62,57 +66,62 @@ def serve_http(
     SettingError where it would be open to other machines without tokens.
     """
     _check_person(person)
-    tokens = None if tokens is None else checked_tokens(tokens, "tokens")
-    if not _loopback(host) and not tokens:
+    tokens = None if tokens is None else check_tokens(tokens, "tokens")
+    if not _is_loopback(host) and not tokens:
         raise SettingError(
             f"serving at {host} lets other machines in; give everybody a token (--tokens FILE), or "
             "serve at 127.0.0.1"
         )
     listening = _listen(host, port)
-    with listening, Desk(_counters(make, settled=person is not None or bool(tokens))) as desk:
+    with (
+        listening,
+        AgentThread(_service_factory(make, settled=person is not None or bool(tokens))) as desk,
+    ):
         port = listening.getsockname()[1]
-        app = _app(desk, host, port, names, tokens or {}, person)
-        announce(f"http://{_bracketed(host)}:{port}{PATH}")
-        uvicorn: Any = needed("uvicorn")
+        app = _http_app(desk, host, port, names, tokens or {}, person)
+        announce(f"http://{_bracketed(host)}:{port}{MCP_PATH}")
+        uvicorn: Any = import_optional("uvicorn")
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3)
         # An interrupt is how this ends; uvicorn has closed all connections when it comes.
         with suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
-def _app(
-    desk: Desk[Counter],
+def _http_app(
+    desk: AgentThread[AgentService],
     host: str,
     port: int,
     names: Sequence[str],
     tokens: Mapping[str, str],
     person: str | None,
 ) -> Any:
-    security: Any = needed("mcp.server.transport_security")
-    known = [host, *names] + (["127.0.0.1", "localhost", "::1"] if _loopback(host) else [])
+    security: Any = import_optional("mcp.server.transport_security")
+    known = [host, *names] + (["127.0.0.1", "localhost", "::1"] if _is_loopback(host) else [])
     hosts = [one for name in known for one in (_bracketed(name), f"{_bracketed(name)}:*")]
     settings = security.TransportSecuritySettings(
         allowed_hosts=hosts,
         allowed_origins=[f"{scheme}://{one}" for one in hosts for scheme in ("http", "https")],
     )
     if not tokens:
-        server = mcp_server(desk, version("denizens"), None if person is None else (lambda: person))
-        return server.streamable_http_app(
-            streamable_http_path=PATH, transport_security=settings, host=host
+        server = build_mcp_server(
+            desk, version("denizens"), None if person is None else (lambda: person)
         )
-    auth: Any = needed("mcp.server.auth.settings")
-    server = mcp_server(desk, version("denizens"), _bearer)
+        return server.streamable_http_app(
+            streamable_http_path=MCP_PATH, transport_security=settings, host=host
+        )
+    auth: Any = import_optional("mcp.server.auth.settings")
+    server = build_mcp_server(desk, version("denizens"), _token_person)
     return server.streamable_http_app(
-        streamable_http_path=PATH,
+        streamable_http_path=MCP_PATH,
         transport_security=settings,
         host=host,
         # Tokens are handed out by hand; nobody issues any.
         auth=auth.AuthSettings(issuer_url=f"http://localhost:{port}", resource_server_url=None),
-        token_verifier=_Tokens(tokens),
+        token_verifier=_TokenVerifier(tokens),
     )
 
 
-class _Tokens:
+class _TokenVerifier:
     """The SDK's TokenVerifier for tokens that are known by heart."""
 
     def __init__(self, tokens: Mapping[str, str]) -> None:
@@ -125,28 +134,28 @@ class _Tokens:
         ]
         if not found:
             return None
-        provider: Any = needed("mcp.server.auth.provider")
+        provider: Any = import_optional("mcp.server.auth.provider")
         return provider.AccessToken(token=token, client_id=found[0], scopes=[])
 
 
-def _bearer() -> str:
+def _token_person() -> str:
     """In whose name the present request comes."""
-    context: Any = needed("mcp.server.auth.middleware.auth_context")
+    context: Any = import_optional("mcp.server.auth.middleware.auth_context")
     return str(context.get_access_token().client_id)
 
 
 def read_tokens(file: Path | str) -> dict[str, str]:
     """The tokens of a TOML or JSON file, ``person = "token"`` each. Raises SettingError."""
-    return checked_tokens(read_settings(file), str(file))
+    return check_tokens(read_settings(file), str(file))
 
 
-def checked_tokens(found: Mapping[str, Json], file: str) -> dict[str, str]:
+def check_tokens(found: Mapping[str, Json], file: str) -> dict[str, str]:
     """Tokens by person. Raises SettingError for a short one, one that two have, and for names
     that are blank or the same but for case, blanks and Unicode form."""
     for person, token in found.items():
-        if not isinstance(token, str) or len(token) < _SHORTEST_TOKEN or not token.isascii():
+        if not isinstance(token, str) or len(token) < _MIN_TOKEN_LENGTH or not token.isascii():
             raise SettingError(
-                f"{file}: the token of '{person}' must be a text of at least {_SHORTEST_TOKEN} "
+                f"{file}: the token of '{person}' must be a text of at least {_MIN_TOKEN_LENGTH} "
                 "characters of ASCII; make one with: python -c 'import secrets; "
                 "print(secrets.token_urlsafe())'"
             )
@@ -158,19 +167,19 @@ def checked_tokens(found: Mapping[str, Json], file: str) -> dict[str, str]:
     return {str(person): str(token) for person, token in found.items()}
 
 
-def _counters(
-    make: Callable[[], AbstractContextManager[Host]], *, settled: bool
-) -> Callable[[], AbstractContextManager[Counter]]:
+def _service_factory(
+    make: Callable[[], AbstractContextManager[HostedAgent]], *, settled: bool
+) -> Callable[[], AbstractContextManager[AgentService]]:
     @contextmanager
-    def counter() -> Iterator[Counter]:
+    def counter() -> Iterator[AgentService]:
         with make() as host:
-            yield Counter(host, settled=settled)
+            yield AgentService(host, settled=settled)
 
     return counter
 
 
 @contextmanager
-def _to_stderr() -> Iterator[None]:
+def _stdout_to_stderr() -> Iterator[None]:
     """What is written to standard output, by C code too, goes to standard error."""
     sys.stdout.flush()
     kept = os.dup(1)
@@ -199,7 +208,7 @@ def _check_person(person: str | None) -> None:
         raise SettingError("mcp: --person is blank; give the name of whom clients speak for")
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

@@ -1,21 +1,21 @@
 """Simulations: the tick, the journal, scenarios, and going back in time."""
 
-from .building import build, load_minds
+from .building import build_simulation, load_scenario_model
 from .checking import check_run
-from .failures import Failure, Failures, failure_lines
+from .failures import Failure, FailureMonitor, failure_lines
 from .journal import Journal
 from .packing import AskRow
-from .run import FILE, Run, begin, figures, open_store, resume
-from .scenario import Scenario, built_in_scenarios, load_scenario, moment
+from .run import RUN_FILE, Run, begin, open_store, resume, run_stats
+from .scenario import Scenario, built_in_scenarios, load_scenario, parse_scenario_time
 from .simulation import Simulation, Tick
 from .travel import Replay, fork, interview, replay
-from .visiting import visit, wake
+from .visiting import agent_from_run, agent_from_scenario
 
 __all__ = [
-    "FILE",
+    "RUN_FILE",
     "AskRow",
     "Failure",
-    "Failures",
+    "FailureMonitor",
     "Journal",
     "Replay",
     "Run",
@@ -23,19 +23,19 @@ __all__ = [
     "Simulation",
     "Tick",
     "begin",
-    "build",
+    "build_simulation",
     "built_in_scenarios",
     "check_run",
     "failure_lines",
-    "figures",
+    "run_stats",
     "fork",
     "interview",
-    "load_minds",
+    "load_scenario_model",
     "load_scenario",
-    "moment",
+    "parse_scenario_time",
     "open_store",
     "replay",
     "resume",
-    "visit",
-    "wake",
+    "agent_from_run",
+    "agent_from_scenario",
 ]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from ..core import CapReached, Clock, Json
-from ..models.ledger import Spent
-from .costs import Costs
+from ..core import BudgetExceeded, Clock, Json
+from ..models.ledger import Usage
+from .costs import UsageTable
 
-CAP = "max_tokens_per_day"
+CAP_KEY = "max_tokens_per_day"
 
 
-class Budget:
+class TokenBudget:
     """How many tokens, read and written by all agents, a simulated day has cost and may cost.
 
     ``cap`` 0 lets it cost any number. A step belongs to the day on which it begins."""
 
-    def __init__(self, costs: Costs, clock: Clock, cap: int = 0) -> None:
+    def __init__(self, costs: UsageTable, clock: Clock, cap: int = 0) -> None:
         self.cap = cap
         self._clock = clock
         self._steps = costs.by_step() if cap else {}
@@ -31,7 +31,7 @@ class Budget:
         """Tokens that the day of ``step`` has cost so far."""
         return self._days.get(self._day(step), 0)
 
-    def note(self, step: int, costs: Iterable[Spent]) -> None:
+    def add(self, step: int, costs: Iterable[Usage]) -> None:
         """Take in what a step has cost."""
         tokens = sum(cost.tokens for cost in costs)
         if self.cap and tokens:
@@ -39,7 +39,7 @@ class Budget:
             self._days[self._day(step)] = self.spent(step) + tokens
             self.largest = max(self.largest, self._steps[step])
 
-    def over(self, step: int) -> bool:
+    def is_spent(self, step: int) -> bool:
         """Whether the day of ``step`` has reached the cap."""
         return bool(self.cap) and self.spent(step) >= self.cap
 
@@ -47,29 +47,34 @@ class Budget:
         """Raises CapReached when ``step`` must not begin: its day has reached the cap, or
         would pass it if the step cost as much as the largest so far."""
         spent, largest = self.spent(step), self.largest
-        if self.over(step):
-            raise CapReached(f"{self._told(step)}; {self._remedy}")
+        if self.is_spent(step):
+            raise BudgetExceeded(f"{self._status_text(step)}; {self._remedy}")
         if self.cap and spent + largest > self.cap:
-            raise CapReached(
-                f"{self._told(step)}, and a step has cost up to {largest:,}; {self._remedy}"
+            raise BudgetExceeded(
+                f"{self._status_text(step)}, and a step has cost up to {largest:,}; {self._remedy}"
             )
 
-    def broken_off(self, step: int) -> CapReached:
+    def interrupted_error(self, step: int) -> BudgetExceeded:
         """The error of a step that reached the cap on its way."""
-        return CapReached(
-            f"{self._told(step)}; step {step} was broken off, its answers are kept; {self._remedy}"
+        return BudgetExceeded(
+            f"{self._status_text(step)}; step {step} was broken off, its answers are kept; {self._remedy}"
         )
 
-    def figures(self, step: int) -> dict[str, Json]:
+    def stats(self, step: int) -> dict[str, Json]:
         """Cap, day, tokens spent on it, and the largest step, for a run that ends at ``step``."""
         day = self._day(step).isoformat()
-        return {CAP: self.cap, "day": day, "spent": self.spent(step), "largest_step": self.largest}
+        return {
+            CAP_KEY: self.cap,
+            "day": day,
+            "spent": self.spent(step),
+            "largest_step": self.largest,
+        }
 
     def _day(self, step: int) -> date:
         return self._clock.at(step).date()
 
-    def _told(self, step: int) -> str:
-        return f"{self._day(step)} has cost {self.spent(step):,} of {self.cap:,} tokens ({CAP})"
+    def _status_text(self, step: int) -> str:
+        return f"{self._day(step)} has cost {self.spent(step):,} of {self.cap:,} tokens ({CAP_KEY})"
 
     @property
     def _remedy(self) -> str:

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
-from ..agents import Agent, Upkeep
+from ..agents import Agent, Maintenance
 from ..core import (
     WORLD_METHODS,
     Approver,
@@ -30,35 +30,35 @@ from ..core import (
     ToolError,
     World,
     WorldError,
+    allow_foreign_code,
+    build_settings,
     canonical,
-    checked,
-    foreign_allowed,
-    foreign_code,
+    did_you_mean,
+    foreign_code_allowed,
     from_json,
-    lacks,
-    module_named,
-    nearest,
+    import_named_module,
+    missing_methods,
     require_class,
-    require_found_first,
+    require_unshadowed,
     to_json,
 )
-from ..memory import Memory, load_memories
+from ..memory import Memory, load_smallville_memories
 from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
-from .budget import CAP
+from .budget import CAP_KEY
 from .lazy_model import LazyModel
-from .packing import reading
-from .scenario import Member, Scenario, moment
+from .packing import decode_json
+from .scenario import PersonEntry, Scenario, parse_scenario_time
 from .simulation import Simulation
 
 T = TypeVar("T")
 
-WORLDS = ("town", "smallville", "places")
+WORLD_KINDS = ("town", "smallville", "places")
 
 
-def build(
+def build_simulation(
     scenario: Scenario,
     *,
     store: Store,
@@ -83,11 +83,11 @@ def build(
         raise SettingError(
             f"model: a loaded model is needed, not its name: scenario.settle(model={model!r})"
         )
-    with store.transaction(), _of(scenario):
+    with store.transaction(), _name_source(scenario):
         fresh = store.get("start") is None
         world = make_world(scenario, store)
-        lazy = LazyModel(scenario.model.name, lambda: load_minds(scenario, progress))
-        simulation = assemble(
+        lazy = LazyModel(scenario.model.name, lambda: load_scenario_model(scenario, progress))
+        simulation = assemble_simulation(
             scenario,
             world,
             store,
@@ -96,28 +96,30 @@ def build(
             approver=approver,
             keep_going=keep_going,
         )
-        if store.get(CAP, 0) != scenario.model.max_tokens_per_day:
-            store.put(CAP, scenario.model.max_tokens_per_day)
+        if store.get(CAP_KEY, 0) != scenario.model.max_tokens_per_day:
+            store.put(CAP_KEY, scenario.model.max_tokens_per_day)
         if fresh:
             store.put("versions", _versions())
             # Where the modules lie that stand beside the scenario; in no hash.
             store.put("folder", str(Path(scenario.source).resolve().parent))
             _plan_inputs(simulation, scenario)
         # Last, for it may take minutes: whoever misspelt a name should hear of it before.
-        if model is None and any(_asks(agent.planner) for agent in simulation.agents.values()):
+        if model is None and any(
+            _asks_model(agent.planner) for agent in simulation.agents.values()
+        ):
             for agent in simulation.agents.values():
                 agent.model = lazy.model
             if fresh:
-                simulation.note_models()
+                simulation.record_models()
     return simulation
 
 
-def _asks(planner: Planner) -> bool:
+def _asks_model(planner: Planner) -> bool:
     """Whether a planner asks a model; one that does not say so does."""
     return bool(getattr(planner, "asks_model", True))
 
 
-def assemble(
+def assemble_simulation(
     scenario: Scenario,
     world: World,
     store: Store,
@@ -135,7 +137,7 @@ def assemble(
         clock=clock_of(scenario),
         store=store,
         starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
-        about={**scenario.portable().as_json(), "map": store.get("map")},
+        about={**scenario.without_local_paths().as_json(), "map": store.get("map")},
         max_tokens_per_day=scenario.model.max_tokens_per_day,
         approver=approver,
         keep_going=keep_going,
@@ -145,19 +147,19 @@ def assemble(
 
 
 @contextmanager
-def code_of_run(folder: Path | str, allow_code: bool) -> Iterator[None]:
+def allow_run_code(folder: Path | str, allow_code: bool) -> Iterator[None]:
     """Within it, worlds, planners and tools that a run's file names are loaded only where they
     are the package's own, or with the user's ``allow_code``: a run's file may come from anybody.
     Raises CodeNotAllowed naming the run."""
     try:
-        with foreign_code(allow_code):
+        with allow_foreign_code(allow_code):
             yield
     except CodeNotAllowed as error:
         raise CodeNotAllowed(f"{folder}: {error}") from error
 
 
 @contextmanager
-def _of(scenario: Scenario) -> Iterator[None]:
+def _name_source(scenario: Scenario) -> Iterator[None]:
     """Name the scenario's file in errors of parts that do not know it."""
     try:
         yield
@@ -178,12 +180,12 @@ def _versions() -> Json:
     return found
 
 
-def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None) -> Model:
+def load_scenario_model(scenario: Scenario, progress: Callable[[str], None] | None = None) -> Model:
     """The model of a scenario, loaded. ``progress`` is told in words that this begins. A server
     gets the user's key only where the user gave its name (``Scenario.settle``): a scenario's or
     a run's file may come from anybody."""
     from ..models import model_from_name
-    from ..models.remote_key import GivenName
+    from ..models.remote_key import UserModelName
 
     table = scenario.model
     if progress:
@@ -197,7 +199,7 @@ def load_minds(scenario: Scenario, progress: Callable[[str], None] | None = None
         rows=table.rows or None,
         pass_tokens=table.pass_tokens or None,
         cache_mb=table.cache_mb or None,
-        send_key=isinstance(table.name, GivenName),
+        send_key=isinstance(table.name, UserModelName),
     )
 
 
@@ -212,7 +214,7 @@ def clock_of(scenario: Scenario) -> Clock:
 def until_of(scenario: Scenario) -> Time | None:
     """The scenario's own end; None where it names none."""
     ends = scenario.scenario.until
-    return moment(ends, f"{scenario.source}: [scenario] until") if ends else None
+    return parse_scenario_time(ends, f"{scenario.source}: [scenario] until") if ends else None
 
 
 def make_agents(
@@ -220,7 +222,7 @@ def make_agents(
 ) -> list[Agent]:
     """An agent for every person of a scenario, all with ``model``; with ``read`` they have
     yet to read their documents and to take over memories."""
-    look_beside(scenario)
+    allow_sibling_modules(scenario)
     rules = scenario.minds.rules
     return [
         Agent(
@@ -234,41 +236,45 @@ def make_agents(
             policy=policy_of(scenario, member),
             step_seconds=scenario.scenario.step_seconds,
             documents=member.documents if read else (),
-            memories=load_memories(member.memories)[0] if read and member.memories else (),
-            upkeep=upkeep_of(scenario, member),
+            memories=load_smallville_memories(member.memories)[0]
+            if read and member.memories
+            else (),
+            upkeep=maintenance_of(scenario, member),
         )
         for member in scenario.people
     ]
 
 
-def _planner(scenario: Scenario, member: Member) -> Planner:
+def _planner(scenario: Scenario, member: PersonEntry) -> Planner:
     minds = scenario.minds
     name = member.planner or minds.planner
     if name != "daily":
         return planner_by_name(name, minds.settings)
-    checked(Daily, minds.daily, f"{scenario.source}: [minds.daily]")
+    build_settings(Daily, minds.daily, f"{scenario.source}: [minds.daily]")
     return planner_by_name(name, minds.daily)
 
 
-def upkeep_of(scenario: Scenario, member: Member) -> Upkeep:
+def maintenance_of(scenario: Scenario, member: PersonEntry) -> Maintenance:
     """What a person's memory does each night."""
-    found = _laid_over(Upkeep, scenario, member, "memory")
-    _ = found.bounds  # what is out of range is said before anything is begun
+    found = _merge_settings(Maintenance, scenario, member, "memory")
+    _ = found.compaction_budget  # what is out of range is said before anything is begun
     return found
 
 
-def policy_of(scenario: Scenario, member: Member) -> Policy:
+def policy_of(scenario: Scenario, member: PersonEntry) -> Policy:
     """What a person may do with its tools."""
-    return _laid_over(Policy, scenario, member, "policy")
+    return _merge_settings(Policy, scenario, member, "policy")
 
 
-def _laid_over(cls: type[T], scenario: Scenario, member: Member, key: str) -> T:
+def _merge_settings(cls: type[T], scenario: Scenario, member: PersonEntry, key: str) -> T:
     """What [minds] says under a key, a person's own settings laid over it."""
     common, own = getattr(scenario.minds, key) or {}, getattr(member, key) or {}
-    return checked(cls, {**common, **own}, f"{scenario.source}: {member.persona.name}: {key}")
+    return build_settings(
+        cls, {**common, **own}, f"{scenario.source}: {member.persona.name}: {key}"
+    )
 
 
-def _tools(scenario: Scenario, member: Member) -> list[AnyTool]:
+def _tools(scenario: Scenario, member: PersonEntry) -> list[AnyTool]:
     names = scenario.minds.tools if member.tools is None else member.tools
     return [tool_by_name(name) for name in names]
 
@@ -291,10 +297,10 @@ def _texts(data: Json) -> Iterator[str]:
             yield from _texts(part)
 
 
-def look_beside(scenario: Scenario) -> None:
+def allow_sibling_modules(scenario: Scenario) -> None:
     """Let modules beside the scenario file be imported by their names, after all others: its
     world, planners and tools may stand there. Not where such code is not allowed."""
-    names = _code_names(scenario) if foreign_allowed() else []
+    names = _code_names(scenario) if foreign_code_allowed() else []
     if not names or not Path(scenario.source).is_file():
         return
     folder = Path(scenario.source).resolve().parent
@@ -302,17 +308,17 @@ def look_beside(scenario: Scenario) -> None:
         sys.path.append(str(folder))
         invalidate_caches()
     for name in names:
-        require_found_first(name, folder, f"{scenario.source}:")
+        require_unshadowed(name, folder, f"{scenario.source}:")
 
 
 def make_world(scenario: Scenario, store: Store) -> World:
     """The scenario's world. A town's map is kept in the store, so that a run can be
     resumed and looked at without the map's file."""
-    look_beside(scenario)
+    allow_sibling_modules(scenario)
     table, heading = scenario.world, scenario.scenario
     if table.kind in ("town", "smallville"):
         return Town(
-            stored_map(store) or _keep_map(scenario, store),
+            stored_map(store) or _store_map(scenario, store),
             start=scenario.start,
             step_seconds=heading.step_seconds,
             speed=table.speed,
@@ -320,7 +326,7 @@ def make_world(scenario: Scenario, store: Store) -> World:
         )
     if table.kind == "places":
         return Places(
-            load_places({"name": scenario.world_name, "places": _with_ways(scenario)}),
+            load_places({"name": scenario.world_name, "places": _places_with_ways(scenario)}),
             start=scenario.start,
             step_seconds=heading.step_seconds,
             speed=table.speed,
@@ -335,11 +341,11 @@ def _world_by_name(scenario: Scenario) -> World:
     module, _, attribute = table.kind.partition(":")
     if not attribute or not module or module.startswith("."):
         raise SettingError(
-            f"{where} kind '{table.kind}' is unknown{nearest(table.kind, WORLDS)}; "
-            f"use {', '.join(WORLDS)} or 'package.module:function'"
+            f"{where} kind '{table.kind}' is unknown{did_you_mean(table.kind, WORLD_KINDS)}; "
+            f"use {', '.join(WORLD_KINDS)} or 'package.module:function'"
         )
     try:
-        make = getattr(module_named(table.kind, f"{where} kind"), attribute)
+        make = getattr(import_named_module(table.kind, f"{where} kind"), attribute)
     except (ImportError, AttributeError) as error:
         raise SettingError(
             f"{where} kind '{table.kind}': {error}; mend the name, or put {module}.py beside the "
@@ -355,7 +361,7 @@ def _world_by_name(scenario: Scenario) -> World:
         raise SettingError(
             f"{where} kind '{table.kind}' cannot be made ({kind}: {error})"
         ) from error
-    absent = lacks(world, WORLD_METHODS)
+    absent = missing_methods(world, WORLD_METHODS)
     if absent:
         raise SettingError(
             f"{where} kind '{table.kind}' made a {type(world).__name__}, which is no world: it "
@@ -364,7 +370,7 @@ def _world_by_name(scenario: Scenario) -> World:
     return world
 
 
-def _with_ways(scenario: Scenario) -> list[Json]:
+def _places_with_ways(scenario: Scenario) -> list[Json]:
     """[world] places, each with the ways that [world] paths give it."""
     table = scenario.world
     rows = []
@@ -382,18 +388,18 @@ def _with_ways(scenario: Scenario) -> list[Json]:
             raise MapError(f"{where} must be a pair of places")
         for end in map(str, path):
             if end not in ways:
-                raise MapError(f"{where}: no place '{end}'{nearest(end, ways)}; mend the name")
+                raise MapError(f"{where}: no place '{end}'{did_you_mean(end, ways)}; mend the name")
         ways[str(path[0])].append(path[1])
     return rows
 
 
-def _keep_map(scenario: Scenario, store: Store) -> TownMap:
+def _store_map(scenario: Scenario, store: Store) -> TownMap:
     path = Path(scenario.world.map)
     if not scenario.world.map:
         raise MapError(f"{scenario.source}: [world] kind '{scenario.world.kind}' needs a map = ...")
     town = load_smallville_map(path) if path.is_dir() else load_tiled(path)
     with store.transaction():
-        store.put("map", store.intern(canonical(to_json(town))))
+        store.put("map", store.intern_text(canonical(to_json(town))))
     return town
 
 
@@ -402,14 +408,16 @@ def stored_map(store: Store) -> TownMap | None:
     key = store.get("map")
     if not key:
         return None
-    return reading(store, "the map", lambda data: from_json(TownMap, data), store.text(key))
+    return decode_json(
+        store, "the map", lambda data: from_json(TownMap, data), store.interned_text(key)
+    )
 
 
 def _plan_inputs(simulation: Simulation, scenario: Scenario) -> None:
     """Enter the scenario's own inputs at the steps of their times."""
     for planned in scenario.inputs:
         where = f"{scenario.source}: [[inputs]] at {planned.at}"
-        step = simulation.clock.steps_until(moment(planned.at, where))
+        step = simulation.clock.steps_until(parse_scenario_time(planned.at, where))
         try:
             simulation.plan(step, planned.input, planned=True)
         except SettingError as error:
@@ -429,10 +437,10 @@ def stored_scenario(store: Store) -> Scenario:
             "with Simulation(world, agents, store=Store(path))"
         )
     text = canonical({key: value for key, value in about.items() if key != "map"})
-    found = reading(store, "its scenario", lambda data: from_json(Scenario, data), text)
+    found = decode_json(store, "its scenario", lambda data: from_json(Scenario, data), text)
     source = Path(store.get("folder") or "") / found.source
     return replace(
         found,
-        model=replace(found.model, max_tokens_per_day=store.get(CAP, 0)),
+        model=replace(found.model, max_tokens_per_day=store.get(CAP_KEY, 0)),
         source=str(source) if source.is_absolute() and source.is_file() else found.source,
     )

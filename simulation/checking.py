@@ -18,14 +18,14 @@ from ..core import (
     digest_text,
     to_json,
 )
-from ..memory import CallBook, Claims, Documents, Memory, agents, prepare
+from ..memory import Documents, Facts, Memory, ToolCallLog, agents_in, prepare_store
 from ..store import Damage, Store
-from .building import assemble, code_of_run, make_world, stored_map, stored_scenario
-from .journal import SNAPSHOT_EVERY, Journal, ask_name
+from .building import allow_run_code, assemble_simulation, make_world, stored_map, stored_scenario
+from .journal import SNAPSHOT_EVERY, Journal, ask_label
 from .lazy_model import LazyModel
-from .packing import COLUMNS, fits, unpack_answer, unpack_ask
+from .packing import ASK_COLUMNS, checksum_fits, decode_answer, decode_ask
 
-_ALWAYS = ("start", "models", "steps", "seconds", "store.schema")
+_REQUIRED_KEYS = ("start", "models", "steps", "seconds", "store.schema")
 
 
 def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
@@ -34,8 +34,17 @@ def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
     ``allow_code``."""
     found: list[Damage] = []
     checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
-        *(_file, _header, _ticks, _states, _snapshots, _memories, _asks, _costs),
-        partial(_taken_up, allow_code=allow_code),
+        *(
+            _check_file,
+            _check_header,
+            _check_ticks,
+            _check_states,
+            _check_snapshots,
+            _check_memories,
+            _check_asks,
+            _check_usage,
+        ),
+        partial(_check_resumes, allow_code=allow_code),
     )
     for check in checks:
         try:
@@ -52,15 +61,15 @@ def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
     return tuple(found)
 
 
-def _file(store: Store) -> Iterator[Damage]:
+def _check_file(store: Store) -> Iterator[Damage]:
     Journal(store)
-    prepare(store)
-    CallBook(store)
+    prepare_store(store)
+    ToolCallLog(store)
     yield from store.verify()
 
 
-def _header(store: Store) -> Iterator[Damage]:
-    for key in _ALWAYS:
+def _check_header(store: Store) -> Iterator[Damage]:
+    for key in _REQUIRED_KEYS:
         if store.get(key) is None:
             yield Damage(f"header '{key}'", "is missing")
     about = (store.get("start") or {}).get("about")
@@ -71,7 +80,7 @@ def _header(store: Store) -> Iterator[Damage]:
         stored_map(store)
 
 
-def _ticks(store: Store) -> Iterator[Damage]:
+def _check_ticks(store: Store) -> Iterator[Damage]:
     journal = Journal(store)
     journal.check_ticks()
     for (step, at), entry in zip(
@@ -85,7 +94,7 @@ def _ticks(store: Store) -> Iterator[Damage]:
             yield Damage(f"inputs of tick {step}", "were changed or removed")
 
 
-def _states(store: Store) -> Iterator[Damage]:
+def _check_states(store: Store) -> Iterator[Damage]:
     kept = {
         (step, agent): _digest(state)
         for step, agent, state in store.rows("SELECT step, agent, state FROM states")
@@ -101,7 +110,7 @@ def _states(store: Store) -> Iterator[Damage]:
             yield Damage(f"state of {agent} at tick {step}", "was changed or removed")
 
 
-def _snapshots(store: Store) -> Iterator[Damage]:
+def _check_snapshots(store: Store) -> Iterator[Damage]:
     journal = Journal(store)
     steps = journal.steps
     missing = {-1, *range(SNAPSHOT_EVERY - 1, steps, SNAPSHOT_EVERY)}
@@ -120,42 +129,42 @@ def _digest(text: Json) -> str:
     return digest_text(text) if isinstance(text, str) else "no text"
 
 
-def _memories(store: Store) -> Iterator[Damage]:
+def _check_memories(store: Store) -> Iterator[Damage]:
     """Each memory's own chain was checked with the file; here its end is held against the
     journal, so that memories of one run cannot stand beside the ticks of another."""
     ends: dict[str, str] = {}
     for entry in Journal(store).entries():
         ends.update(entry["records"])
-    for agent in sorted({*agents(store), *ends}):
+    for agent in sorted({*agents_in(store), *ends}):
         memory = Memory(store, agent)
         if ends.get(agent) != memory.digest:
             yield Damage(f"memory of {agent}", "does not end where the journal says")
         # What cannot be read is no memory, whatever its chain says.
         memory.records()
-        Claims(memory).all(past=True)
+        Facts(memory).find(past=True)
         for name in (documents := Documents(memory, None)).names():
-            documents.pieces(name)
+            documents.passages(name)
 
 
-def _asks(store: Store) -> Iterator[Damage]:
+def _check_asks(store: Store) -> Iterator[Damage]:
     steps = Journal(store).steps
     for table, first, last in (("asks", 0, steps - 1), ("pending", steps, steps)):
-        for row in store.rows(f"SELECT {COLUMNS} FROM {table} ORDER BY step, agent, path"):
-            name = ask_name(*row[:3])
-            if not fits(row):
+        for row in store.rows(f"SELECT {ASK_COLUMNS} FROM {table} ORDER BY step, agent, path"):
+            name = ask_label(*row[:3])
+            if not checksum_fits(row):
                 yield Damage(name, "does not fit its checksum")
             elif not first <= row[0] <= last:
                 yield Damage(name, "belongs to no tick")
-            elif not _agrees(store, row):
+            elif not _columns_match(store, row):
                 yield Damage(name, "was changed")
 
 
-def _costs(store: Store) -> Iterator[Damage]:
+def _check_usage(store: Store) -> Iterator[Damage]:
     journal = Journal(store)
-    yield from journal.costs.damage(journal.steps)
+    yield from journal.usage.damage(journal.steps)
 
 
-def _taken_up(store: Store, allow_code: bool) -> Iterator[Damage]:
+def _check_resumes(store: Store, allow_code: bool) -> Iterator[Damage]:
     """The run is taken up as ``resume`` does it: world, states and memories are loaded.
 
     Only where world, planners and tools are the package's own, or with ``allow_code``: to look
@@ -164,9 +173,9 @@ def _taken_up(store: Store, allow_code: bool) -> Iterator[Damage]:
         return
     scenario = stored_scenario(store)
     try:
-        with code_of_run(store.name, allow_code):
+        with allow_run_code(store.name, allow_code):
             world = make_world(scenario, store)
-            assemble(scenario, world, store, LazyModel(scenario.model.name, _nobody))
+            assemble_simulation(scenario, world, store, LazyModel(scenario.model.name, _no_model))
     except (SettingError, ToolError):
         return
     except RunCorrupt:
@@ -175,14 +184,14 @@ def _taken_up(store: Store, allow_code: bool) -> Iterator[Damage]:
         yield Damage("the run", f"cannot be taken up: {error}")
 
 
-def _nobody() -> Model:
+def _no_model() -> Model:
     raise ModelError("a check asks no model")
 
 
-def _agrees(store: Store, row: tuple[Json, ...]) -> bool:
+def _columns_match(store: Store, row: tuple[Json, ...]) -> bool:
     """Whether a row's short columns say the same as the ask and the answer in it."""
     _, _, _, kind, role, key, asked, answered, *spent, _ = row
-    ask, answer = to_json(unpack_ask(store, asked)), to_json(unpack_answer(store, answered))
+    ask, answer = to_json(decode_ask(store, asked)), to_json(decode_answer(store, answered))
     return bool(
         digest(ask) == key
         and ask["kind"] == kind

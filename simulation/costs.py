@@ -17,13 +17,13 @@ from ..core import (
     Rate,
     RunCorrupt,
 )
-from ..models.ledger import Ledger, Spent, added
+from ..models.ledger import Usage, UsageLedger, sum_usage
 from ..store import Damage, Store
-from .packing import mark
+from .packing import row_checksum
 
-PART = "ledger"
+USAGE_PART = "ledger"
 
-SCHEMA = (
+USAGE_SCHEMA = (
     """
     CREATE TABLE ledger(step INTEGER, agent TEXT, kind TEXT, role TEXT, calls INTEGER,
         tokens_in INTEGER, tokens_out INTEGER, tokens_reused INTEGER, seconds REAL, mark TEXT,
@@ -32,16 +32,16 @@ SCHEMA = (
 )
 
 _COLUMNS = "step, agent, kind, role, calls, tokens_in, tokens_out, tokens_reused, seconds, mark"
-_OF_ASKS = """SELECT step, agent, kind, role, COUNT(*), SUM(tokens_in), SUM(tokens_out), 0, 0.0
+_FROM_ASKS = """SELECT step, agent, kind, role, COUNT(*), SUM(tokens_in), SUM(tokens_out), 0, 0.0
     FROM asks WHERE kind IN ('generate', 'choose', 'rate', 'embed') AND step >= ?
     GROUP BY step, agent, kind, role ORDER BY step, agent, kind, role"""
 _MODULUS = 1 << 128
 
-Cost = tuple[int, Spent]
+StepUsage = tuple[int, Usage]
 """What was spent in a step by one agent on one kind and role of ask."""
 
 
-class Costs:
+class UsageTable:
     """The ledger of a run: a row for each step, agent, kind and role that cost something.
 
     Each row has its checksum and the header holds their sum, so that damage is found; no
@@ -51,50 +51,50 @@ class Costs:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        if store.version(PART):
-            store.ensure(PART, len(SCHEMA), SCHEMA)
+        if store.version(USAGE_PART):
+            store.migrate(USAGE_PART, len(USAGE_SCHEMA), USAGE_SCHEMA)
             return
-        if store.one("SELECT 1 FROM sqlite_master WHERE name = 'ledger'"):
+        if store.first_row("SELECT 1 FROM sqlite_master WHERE name = 'ledger'"):
             raise RunCorrupt(f"{store.name}: 'parts' has lost its row; restore it from a backup")
         if store.write:
             with store.transaction():
-                store.ensure(PART, len(SCHEMA), SCHEMA)
+                store.migrate(USAGE_PART, len(USAGE_SCHEMA), USAGE_SCHEMA)
                 for step, cost in list(self._of_asks(0)):
                     self.add(step, (cost,))
 
-    def add(self, step: int, costs: Iterable[Spent]) -> None:
+    def add(self, step: int, costs: Iterable[Usage]) -> None:
         """Add to what a step has cost, inside the caller's transaction."""
-        total = self._sum()
+        total = self._checksum()
         for cost in costs:
             key = (step, *cost.key)
-            row = self.store.one(
+            row = self.store.first_row(
                 f"SELECT {_COLUMNS} FROM ledger "
                 "WHERE step = ? AND agent = ? AND kind = ? AND role = ?",
                 key,
             )
             if row is not None:
                 total -= int(row[-1], 16)
-                cost = self._cost(row)[1] + cost
-            values = (step, *_values(cost))
-            link = mark(values)
+                cost = self._read_row(row)[1] + cost
+            values = (step, *_column_values(cost))
+            link = row_checksum(values)
             total += int(link, 16)
             self.store.execute(
                 f"INSERT OR REPLACE INTO ledger({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*values, link),
             )
-        self._note(total)
+        self._save_checksum(total)
 
-    def rows(self, first: int = 0) -> Iterator[Cost]:
+    def rows(self, first: int = 0) -> Iterator[StepUsage]:
         """All costs from step ``first`` on, by step, agent, kind and role; those of a step
         that was broken off too, for its answers are kept. Raises RunCorrupt."""
-        if not self.store.version(PART):
+        if not self.store.version(USAGE_PART):
             yield from self._of_asks(first)
             return
         for row in self.store.rows(
             f"SELECT {_COLUMNS} FROM ledger WHERE step >= ? ORDER BY step, agent, kind, role",
             (first,),
         ):
-            yield self._cost(row)
+            yield self._read_row(row)
 
     def by_step(self) -> dict[int, int]:
         """Tokens read and written in each step that cost some."""
@@ -103,52 +103,54 @@ class Costs:
             steps[step] = steps.get(step, 0) + cost.tokens
         return steps
 
-    def cut(self, steps: int) -> None:
+    def truncate(self, steps: int) -> None:
         """Forget what came after ``steps`` steps, inside the caller's transaction."""
         self.store.execute("DELETE FROM ledger WHERE step >= ?", (steps,))
-        self._note(sum(int(row[0], 16) for row in self.store.rows("SELECT mark FROM ledger")))
+        self._save_checksum(
+            sum(int(row[0], 16) for row in self.store.rows("SELECT mark FROM ledger"))
+        )
 
     def damage(self, steps: int) -> Iterator[Damage]:
         """What is wrong with the ledger of a run of so many steps."""
         total = 0
-        if not self.store.version(PART):
+        if not self.store.version(USAGE_PART):
             return
         for row in self.store.rows(f"SELECT {_COLUMNS} FROM ledger"):
-            step, _ = self._cost(row)
+            step, _ = self._read_row(row)
             total += int(row[-1], 16)
             if not 0 <= step <= steps:
                 yield Damage(f"costs of tick {step}", "belong to no tick")
-        if total % _MODULUS != self._sum():
+        if total % _MODULUS != self._checksum():
             yield Damage("costs", "rows were changed or removed")
 
-    def _of_asks(self, first: int) -> Iterator[Cost]:
-        for step, agent, kind, role, *counts in self.store.rows(_OF_ASKS, (first,)):
+    def _of_asks(self, first: int) -> Iterator[StepUsage]:
+        for step, agent, kind, role, *counts in self.store.rows(_FROM_ASKS, (first,)):
             if not isinstance(agent, str) or not isinstance(role, str):
                 raise RunCorrupt(f"{self.store.name}: asks of tick {step} are damaged")
-            yield int(step), Spent(agent, kind, role, *counts)
+            yield int(step), Usage(agent, kind, role, *counts)
 
-    def _cost(self, row: tuple[Json, ...]) -> Cost:
-        if any(isinstance(value, bytes) for value in row) or mark(row[:-1]) != row[-1]:
+    def _read_row(self, row: tuple[Json, ...]) -> StepUsage:
+        if any(isinstance(value, bytes) for value in row) or row_checksum(row[:-1]) != row[-1]:
             raise RunCorrupt(
                 f"{self.store.name}: what tick {row[0]!r} cost does not fit its checksum; "
                 "restore the file from a backup, or fork the run before the damage"
             )
         step, *rest, _ = row
-        return int(step), Spent(*rest)
+        return int(step), Usage(*rest)
 
-    def _sum(self) -> int:
-        return int(self.store.get(PART, "0"), 16)
+    def _checksum(self) -> int:
+        return int(self.store.get(USAGE_PART, "0"), 16)
 
-    def _note(self, total: int) -> None:
-        self.store.put(PART, f"{total % _MODULUS:032x}")
+    def _save_checksum(self, total: int) -> None:
+        self.store.put(USAGE_PART, f"{total % _MODULUS:032x}")
 
 
-def _values(cost: Spent) -> tuple[Json, ...]:
+def _column_values(cost: Usage) -> tuple[Json, ...]:
     counts = (cost.calls, cost.tokens_in, cost.tokens_out, cost.tokens_reused)
     return (*cost.key, *counts, round(float(cost.seconds), 6))
 
 
-class Purse:
+class UsageCollector:
     """Collects what the asks of one tick cost: from the models' ledgers, and of a model
     without one from the asks and answers themselves.
 
@@ -158,40 +160,44 @@ class Purse:
     def __init__(self, models: Mapping[AgentId, Model]) -> None:
         kept = {name: getattr(model, "ledger", None) for name, model in models.items()}
         self._agents = frozenset(models)
-        self._told = {name for name, ledger in kept.items() if isinstance(ledger, Ledger)}
-        ledgers = {id(ledger): ledger for ledger in kept.values() if isinstance(ledger, Ledger)}
+        self._told = {name for name, ledger in kept.items() if isinstance(ledger, UsageLedger)}
+        ledgers = {
+            id(ledger): ledger for ledger in kept.values() if isinstance(ledger, UsageLedger)
+        }
         self._ledgers = tuple(ledgers.values())
         self.take(())
 
-    def take(self, answered: Sequence[tuple[AskId, Ask, Answer]]) -> tuple[Spent, ...]:
+    def take(self, answered: Sequence[tuple[AskId, Ask, Answer]]) -> tuple[Usage, ...]:
         """What was spent since the last call, ``answered`` having been answered since."""
         costs = [cost for ledger in self._ledgers for cost in ledger.take(self._agents)]
         for where, ask, answer in answered:
             if where.agent not in self._told and isinstance(ask, Generate | Choose | Rate | Embed):
-                costs.append(Spent.told(where.agent, ask, answer))
-        return added(costs)
+                costs.append(Usage.from_answer(where.agent, ask, answer))
+        return sum_usage(costs)
 
 
-def summary(costs: Iterable[Cost]) -> dict[str, Json]:
+def usage_summary(costs: Iterable[StepUsage]) -> dict[str, Json]:
     """Sums ``by_kind``, ``by_role``, ``by_agent`` and in ``total``, the dearest first: calls,
     tokens_in, tokens_out, tokens_reused, seconds."""
-    sums = added(cost for _, cost in costs)
-    whole = Spent("", "", "")
+    sums = sum_usage(cost for _, cost in costs)
+    whole = Usage("", "", "")
     for cost in sums:
         whole += cost
     parts = {
-        "by_kind": [Spent(one.kind, "", "") + one for one in sums],
-        "by_role": [Spent(one.role, "", "") + one for one in sums],
-        "by_agent": [Spent(one.agent, "", "") + one for one in sums],
+        "by_kind": [Usage(one.kind, "", "") + one for one in sums],
+        "by_role": [Usage(one.role, "", "") + one for one in sums],
+        "by_agent": [Usage(one.agent, "", "") + one for one in sums],
     }
     found: dict[str, Json] = {}
     for name, costs_of in parts.items():
-        ordered = sorted(added(costs_of), key=lambda one: (-one.seconds, -one.tokens, one.agent))
+        ordered = sorted(
+            sum_usage(costs_of), key=lambda one: (-one.seconds, -one.tokens, one.agent)
+        )
         found[name] = {one.agent: _sums(one) for one in ordered}
     return {**found, "total": _sums(whole)}
 
 
-def _sums(cost: Spent) -> Json:
+def _sums(cost: Usage) -> Json:
     return {
         "calls": cost.calls,
         "tokens_in": cost.tokens_in,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..core import Action, AgentId, Json, Observation, Turn
+from ..core import Action, AgentId, Json, Observation, StepResult
 
-_SHOWN = ("doing", "said", "refused")
+_LABELLED_EVENTS = ("doing", "said", "refused")
 
 
-class Deeds:
+class ActionSources:
     """Keeps the sources of deeds for a world that loses them, and puts them on what is seen.
 
     Our worlds say whose words a deed rests on (``Event.sources``), as ``check_world`` asks of
@@ -20,18 +20,18 @@ class Deeds:
     def __init__(self) -> None:
         self._lost: dict[AgentId, tuple[str, ...]] = {}
 
-    def take(self, actions: Mapping[AgentId, Action], turn: Turn) -> None:
+    def record_step(self, actions: Mapping[AgentId, Action], turn: StepResult) -> None:
         """Note of a step which deeds lost their sources."""
         for event in turn.events:
             action = actions.get(event.subject)
-            if action is None or event.kind not in _SHOWN:
+            if action is None or event.kind not in _LABELLED_EVENTS:
                 continue
             if set(action.sources) <= {*event.sources}:
                 self._lost.pop(event.subject, None)
             else:
                 self._lost[event.subject] = action.sources
 
-    def labelled(self, seen: Observation) -> Observation:
+    def add_sources(self, seen: Observation) -> Observation:
         """What somebody sees, with the sources that were lost."""
         lost = self._lost
         shown = {seen.who, *(one.subject for one in (*seen.events, *seen.notices))}
@@ -39,17 +39,18 @@ class Deeds:
             return seen
         events, notices = (
             tuple(
-                replace(one, sources=_joined(one.sources, lost[one.subject]))
-                if one.kind in _SHOWN and one.subject in lost
+                replace(one, sources=_merge_sources(one.sources, lost[one.subject]))
+                if one.kind in _LABELLED_EVENTS and one.subject in lost
                 else one
                 for one in given
             )
             for given in (seen.events, seen.notices)
         )
         people = tuple(
-            replace(one, sources=_joined(one.sources, lost.get(one.who, ()))) for one in seen.people
+            replace(one, sources=_merge_sources(one.sources, lost.get(one.who, ())))
+            for one in seen.people
         )
-        own = _joined(seen.sources, lost.get(seen.who, ()))
+        own = _merge_sources(seen.sources, lost.get(seen.who, ()))
         return replace(seen, events=events, notices=notices, people=people, sources=own)
 
     def save(self) -> Json:
@@ -61,5 +62,5 @@ class Deeds:
         self._lost = {who: tuple(sources) for who, sources in saved.items()}
 
 
-def _joined(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def _merge_sources(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({*one, *other}))

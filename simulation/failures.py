@@ -29,23 +29,23 @@ from ..core import (
 )
 from ..store import Store
 from .journal import Journal
-from .packing import unpack_answer, unpack_ask
+from .packing import decode_answer, decode_ask
 
-WINDOW = 50
+FAILURE_WINDOW = 50
 """The rule looks at so many of the latest asks of a role."""
-LEAST = 10
+MIN_ASKS = 10
 """Fewer asks of a role than this say nothing."""
-ROW = 10
+MAX_REFUSALS_IN_A_ROW = 10
 """So many refused actions in a row are a warning."""
 
-SPOKEN = ("generate", "choose", "rate")
+LANGUAGE_KINDS = ("generate", "choose", "rate")
 """Kinds of ask that the language model answers. An embedder may be well where that is not."""
-SEARCHED = ("embed", "recall")
+EMBEDDER_KINDS = ("embed", "recall")
 """Kinds of ask that the embedder answers."""
 
 log = logging.getLogger(__name__)
 
-Answered = tuple[AskId, Ask, Answer]
+AnsweredAsk = tuple[AskId, Ask, Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ def failure_of(ask: Ask, answer: Answer) -> Failure | None:
         return Failure(ask.kind, role, answer.reason or "failed", answer.detail)
     if isinstance(answer, ToolResult) and not answer.ok:
         return Failure(ask.kind, role, answer.reason or "failed", answer.error)
-    if isinstance(answer, Completion) and answer.data is None and not _says(answer.text):
+    if isinstance(answer, Completion) and answer.data is None and not _has_words(answer.text):
         cut = answer.stopped == "limit"
         detail = "no word came before its tokens were used up" if cut else "the text has no word"
         return Failure(ask.kind, role, "empty", detail)
     return None
 
 
-def _says(text: str) -> bool:
+def _has_words(text: str) -> bool:
     """Whether a text is more than blanks and punctuation, as "!!!!!!" is that a model writes
     whose numbers overflowed. A pictograph says something.
 
@@ -102,7 +102,7 @@ def _role(ask: Ask) -> str:
     return "recall" if isinstance(ask, Recall) else ask.role
 
 
-class Failures:
+class FailureMonitor:
     """Watches the committed steps of a run.
 
     ``verdict`` is a function of the answers on record alone, so that a run ends at the same
@@ -112,8 +112,8 @@ class Failures:
         self._journal = journal
         self._recent: dict[str, deque[str]] = {}
         self._step: dict[str, list[str]] = {}
-        self._rows: Counter[AgentId] = Counter()
-        self._told: set[tuple[str, str, str]] = set()
+        self._refusals_in_a_row: Counter[AgentId] = Counter()
+        self._warned: set[tuple[str, str, str]] = set()
         self._last: dict[str, Failure] = {}
         self.asked = 0
         """Asks of the language model (SPOKEN) answered since this process took the run up."""
@@ -121,33 +121,33 @@ class Failures:
         """How many of them without a usable answer."""
         self.searched = 0
         """Embeddings and recalls since then."""
-        self.blind = 0
+        self.searches_failed = 0
         """How many of them failed."""
 
     def load(self) -> None:
         """Take up what is on record of a run that goes on."""
-        for ask, answer in recent_asks(self._journal.store, WINDOW):
+        for ask, answer in recent_asks(self._journal.store, FAILURE_WINDOW):
             self._note(ask, failure_of(ask, answer))
         self._step.clear()
-        first = max(0, self._journal.steps - ROW)
+        first = max(0, self._journal.steps - MAX_REFUSALS_IN_A_ROW)
         for entry in self._journal.entries(first):
             refused = {event["subject"] for event in entry["events"] if event["kind"] == "refused"}
             self._count_rows(entry["actions"], refused)
 
-    def tell(self, answered: Iterable[Answered]) -> None:
+    def warn_new(self, answered: Iterable[AnsweredAsk]) -> None:
         """Warn of each kind of failure when it is first seen."""
         for _, ask, answer in answered:
             failure = failure_of(ask, answer)
-            if failure is not None and failure.key not in self._told:
-                self._told.add(failure.key)
+            if failure is not None and failure.key not in self._warned:
+                self._warned.add(failure.key)
                 log.warning(
                     "%s (%s) failed: %s: %s (more of this kind are only counted)",
-                    *(failure.role, failure.kind, failure.reason, _short(failure.detail)),
+                    *(failure.role, failure.kind, failure.reason, _shorten(failure.detail)),
                 )
 
-    def take(
+    def record_step(
         self,
-        answered: Sequence[Answered],
+        answered: Sequence[AnsweredAsk],
         actions: Mapping[AgentId, Action],
         events: Sequence[Event],
     ) -> tuple[Failure, ...]:
@@ -159,20 +159,20 @@ class Failures:
             self._note(ask, failure)
             if failure is not None:
                 failures.append(failure)
-            if ask.kind in SPOKEN:
+            if ask.kind in LANGUAGE_KINDS:
                 self.asked += 1
                 self.failed += failure is not None
-            elif ask.kind in SEARCHED:
+            elif ask.kind in EMBEDDER_KINDS:
                 self.searched += 1
-                self.blind += failure is not None
+                self.searches_failed += failure is not None
         refused = {event.subject: event for event in events if event.kind == "refused"}
         self._count_rows(actions, refused)
         for who, event in refused.items():
-            if self._rows[who] == ROW:
+            if self._refusals_in_a_row[who] == MAX_REFUSALS_IN_A_ROW:
                 log.warning(
                     "%s: the world refused %d actions in a row, now: %s; its planner does what "
                     "the world does not offer",
-                    *(who, ROW, _short(event.text)),
+                    *(who, MAX_REFUSALS_IN_A_ROW, _shorten(event.text)),
                 )
         return tuple(failures)
 
@@ -180,9 +180,9 @@ class Failures:
         # A tool that fails or is denied is no sign of a broken model.
         if isinstance(ask, Call):
             return
-        for role in (_role(ask), "") if ask.kind in SPOKEN else (_role(ask),):
+        for role in (_role(ask), "") if ask.kind in LANGUAGE_KINDS else (_role(ask),):
             reason = failure.reason if failure else ""
-            self._recent.setdefault(role, deque(maxlen=WINDOW)).append(reason)
+            self._recent.setdefault(role, deque(maxlen=FAILURE_WINDOW)).append(reason)
             self._step.setdefault(role, []).append(reason)
             if failure is not None:
                 self._last[role] = failure
@@ -190,17 +190,19 @@ class Failures:
     def _count_rows(self, actions: Iterable[AgentId], refused: Iterable[AgentId]) -> None:
         refusals = set(refused)
         for who in actions:
-            self._rows[who] = self._rows[who] + 1 if who in refusals else 0
+            self._refusals_in_a_row[who] = (
+                self._refusals_in_a_row[who] + 1 if who in refusals else 0
+            )
 
-    def verdict(self) -> AsksFailed | None:
+    def stop_reason(self) -> AsksFailed | None:
         """Why the run should end: of the latest asks of a role (at most WINDOW, at least LEAST)
         more than half failed, and of those of the last step too; or all of all roles. Empty texts
         count where all failed. What the last step says lets a run go on that is taken up with its
         model mended."""
         for role in sorted(self._recent, key=lambda role: (role == "", role)):
             recent, step = self._recent[role], self._step.get(role, [])
-            enough = all(recent) or (role != "" and _most(recent))
-            if len(recent) >= LEAST and enough and (all(step) or _most(step)) and step:
+            enough = all(recent) or (role != "" and _mostly_failed(recent))
+            if len(recent) >= MIN_ASKS and enough and (all(step) or _mostly_failed(step)) and step:
                 failed = sum(reason != "" for reason in recent)
                 return AsksFailed(self._complaint(role, failed, len(recent)))
         return None
@@ -210,9 +212,9 @@ class Failures:
         model was answered, or nothing could be embedded."""
         if self.asked and self.failed == self.asked:
             return AsksFailed(self._complaint("", self.failed, self.asked))
-        if self.searched and self.blind == self.searched:
+        if self.searched and self.searches_failed == self.searched:
             role = "embed" if "embed" in self._last else "recall"
-            return AsksFailed(self._complaint(role, self.blind, self.searched))
+            return AsksFailed(self._complaint(role, self.searches_failed, self.searched))
         return None
 
     def _complaint(self, role: str, failed: int, asked: int) -> str:
@@ -220,18 +222,18 @@ class Failures:
         whose = f" of the role '{role}'" if role else ""
         return (
             f"{failed} of the last {asked} asks{whose} failed ({last.reason}: "
-            f"{_short(last.detail)}); {_remedy(last.reason)}, then take the run up; to go on all "
+            f"{_shorten(last.detail)}); {_remedy(last.reason)}, then take the run up; to go on all "
             "the same: --keep-going, in Python keep_going=True"
         )
 
 
-def _most(reasons: Collection[str]) -> bool:
+def _mostly_failed(reasons: Collection[str]) -> bool:
     """Whether more than half failed. A text may now and then be empty, so that counts only
     where every answer of the role is such."""
     return 2 * sum(reason not in ("", "empty") for reason in reasons) > len(reasons)
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     words = " ".join(text.split())
     return words if len(words) <= 200 else f"{words[:197]}..."
 
@@ -257,45 +259,45 @@ def recent_asks(store: Store, limit: int) -> Iterator[tuple[Ask, Answer]]:
         (limit,),
     )
     for where in rows:
-        row = store.one(
+        row = store.first_row(
             "SELECT ask, answer FROM asks WHERE step = ? AND agent = ? AND path = ?", where
         )
         if row is not None:
-            yield unpack_ask(store, row[0]), unpack_answer(store, row[1])
+            yield decode_ask(store, row[0]), decode_answer(store, row[1])
 
 
 # Whatever may hold no usable answer; which of them does not, is seen when it is read.
-_SUSPECT = """SELECT ask, answer FROM asks WHERE instr(answer, '"kind":"failed"') > 0
+_SUSPECT_ASKS = """SELECT ask, answer FROM asks WHERE instr(answer, '"kind":"failed"') > 0
     OR (kind = 'call' AND instr(answer, '"ok":false') > 0)
     OR (kind = 'generate'
         AND COALESCE(json_extract(answer, '$.text'), '') NOT GLOB '*[a-zA-Z0-9]*')
     ORDER BY step, agent, path"""
 
 
-def failure_figures(store: Store) -> dict[str, Json]:
+def failure_stats(store: Store) -> dict[str, Json]:
     """Counts over the whole run: ``asks`` put to the language model and how many of them
     ``failed``, ``kinds`` of failure (of embeddings, recalls and calls too; the commonest first),
     and ``refused`` actions by verb."""
     counted: Counter[tuple[str, str, str]] = Counter()
     first: dict[tuple[str, str, str], Failure] = {}
-    for asked, answered in store.each(_SUSPECT):
-        answer = unpack_answer(store, answered)
-        failure = failure_of(unpack_ask(store, asked), answer)
+    for asked, answered in store.iter_rows(_SUSPECT_ASKS):
+        answer = decode_answer(store, answered)
+        failure = failure_of(decode_ask(store, asked), answer)
         if failure is not None:
             counted[failure.key] += 1
             first.setdefault(failure.key, failure)
-    total = store.rows("SELECT COUNT(*) FROM asks WHERE kind IN (?, ?, ?)", SPOKEN)
+    total = store.rows("SELECT COUNT(*) FROM asks WHERE kind IN (?, ?, ?)", LANGUAGE_KINDS)
     kinds: list[Json] = [
         {
             "kind": kind,
             "role": role,
             "reason": reason,
             "count": counted[kind, role, reason],
-            "detail": _short(first[kind, role, reason].detail),
+            "detail": _shorten(first[kind, role, reason].detail),
         }
         for kind, role, reason in sorted(counted, key=lambda key: (-counted[key], key))
     ]
-    failed = sum(count for (kind, _, _), count in counted.items() if kind in SPOKEN)
+    failed = sum(count for (kind, _, _), count in counted.items() if kind in LANGUAGE_KINDS)
     asks = int(total[0][0])
     return {"asks": asks, "failed": failed, "kinds": kinds, "refused": _refused(store)}
 
@@ -319,12 +321,12 @@ def failure_lines(figures: Json) -> Iterator[str]:
     if failed:
         yield f"{failed} of {asks} asks failed"
     for one in figures["kinds"]:
-        yield f"failed: {one['count']} x {_told_kind(one)}"
+        yield f"failed: {one['count']} x {_kind_text(one)}"
     refused = figures["refused"]
     if refused:
         what = ", ".join(f"{verb} {count}" for verb, count in refused.items())
         yield f"refused by the world: {sum(refused.values())} actions ({what})"
 
 
-def _told_kind(one: Json) -> str:
+def _kind_text(one: Json) -> str:
     return f"{one['role']} ({one['kind']}), {one['reason']}: {one['detail']}"

@@ -19,19 +19,28 @@ from ..core import (
     from_json,
     to_json,
 )
-from ..store import Store, chain
-from .costs import Costs
-from .packing import COLUMNS, AskRow, Packed, fits, pack, reading, unpack_answer, unpack_ask
+from ..store import Store, chain_digest
+from .costs import UsageTable
+from .packing import (
+    ASK_COLUMNS,
+    AskRow,
+    EncodedAsk,
+    checksum_fits,
+    decode_answer,
+    decode_ask,
+    decode_json,
+    encode_ask,
+)
 
-_ASKS = """(step INTEGER, agent TEXT, path TEXT, kind TEXT, role TEXT, digest TEXT,
+_ASK_COLUMNS = """(step INTEGER, agent TEXT, path TEXT, kind TEXT, role TEXT, digest TEXT,
         ask TEXT, answer TEXT, tokens_in INTEGER, tokens_out INTEGER, mark TEXT,
         PRIMARY KEY(step, agent, path)) WITHOUT ROWID"""
 
-SCHEMA = (
+JOURNAL_SCHEMA = (
     f"""
     CREATE TABLE ticks(step INTEGER PRIMARY KEY, at TEXT, hash TEXT, entry TEXT);
-    CREATE TABLE asks{_ASKS};
-    CREATE TABLE pending{_ASKS};
+    CREATE TABLE asks{_ASK_COLUMNS};
+    CREATE TABLE pending{_ASK_COLUMNS};
     CREATE TABLE states(step INTEGER, agent TEXT, state TEXT,
         PRIMARY KEY(agent, step)) WITHOUT ROWID;
     CREATE TABLE snapshots(step INTEGER PRIMARY KEY, world TEXT, digest TEXT);
@@ -43,9 +52,9 @@ SCHEMA = (
 SNAPSHOT_EVERY = 100
 """The world is kept whole after every so many steps, and before the first (as step -1)."""
 
-_INPUTS = "inputs"
+_INPUTS_KEY = "inputs"
 
-Table = Literal["asks", "pending"]
+AskTable = Literal["asks", "pending"]
 
 
 class Journal:
@@ -61,8 +70,8 @@ class Journal:
                 "cover the snapshots of the world; run its scenario anew, or use the version that "
                 "made it"
             )
-        store.ensure("journal", len(SCHEMA), SCHEMA)
-        self.costs = Costs(store)
+        store.migrate("journal", len(JOURNAL_SCHEMA), JOURNAL_SCHEMA)
+        self.usage = UsageTable(store)
 
     def _damaged(self, what: str) -> RunCorrupt:
         return RunCorrupt(
@@ -78,36 +87,37 @@ class Journal:
         row = self.store.rows("SELECT COALESCE(MAX(step) + 1, 0) FROM ticks")
         return int(row[0][0])
 
-    def hash(self, steps: int | None = None) -> str:
+    def hash_after(self, steps: int | None = None) -> str:
         """The chain's hash after ``steps`` steps (all of them when None)."""
         last = (self.steps if steps is None else steps) - 1
         rows = self.store.rows("SELECT hash FROM ticks WHERE step = ?", (last,))
-        return str(rows[0][0]) if rows else genesis(self.store)
+        return str(rows[0][0]) if rows else initial_hash(self.store)
 
     def check_ticks(self) -> None:
         """Walk the chain of ticks and of inputs. Raises RunCorrupt at the first that is
         missing or does not fit."""
-        head, step = genesis(self.store), -1
+        head, step = initial_hash(self.store), -1
         for step, (found, link, text) in enumerate(
             self.store.rows("SELECT step, hash, entry FROM ticks ORDER BY step")
         ):
             if found != step:
                 raise self._damaged(f"tick {step} is missing")
-            head = chain(head, text) if isinstance(text, str) else ""
+            head = chain_digest(head, text) if isinstance(text, str) else ""
             if head != link:
                 raise self._damaged(f"tick {step} does not fit the hash chain")
         noted = self.store.get("steps", 0)
         if noted != step + 1:
             raise self._damaged(f"{noted} ticks were written, {step + 1} are there")
-        if self.store.get(_INPUTS, "") != self._inputs_link():
+        if self.store.get(_INPUTS_KEY, "") != self._inputs_link():
             raise self._damaged("inputs were changed or removed")
 
     def commit(self, step: int, at: str, entry: Json) -> str:
         """Append a tick inside the caller's transaction; the new hash."""
         text = canonical(entry)
-        head = chain(self.hash(step), text)
+        head = chain_digest(self.hash_after(step), text)
         self.store.execute(
-            f"INSERT INTO asks({COLUMNS}) SELECT {COLUMNS} FROM pending WHERE step = ?", (step,)
+            f"INSERT INTO asks({ASK_COLUMNS}) SELECT {ASK_COLUMNS} FROM pending WHERE step = ?",
+            (step,),
         )
         self.store.execute("DELETE FROM pending")
         self.store.execute("INSERT INTO ticks VALUES (?, ?, ?, ?)", (step, at, head, text))
@@ -123,53 +133,53 @@ class Journal:
                 (begin, min(begin + 500, end)),
             )
             for step, entry in rows:
-                yield reading(self.store, f"tick {step}", dict, entry)
+                yield decode_json(self.store, f"tick {step}", dict, entry)
 
-    def cut(self, steps: int) -> None:
+    def truncate(self, steps: int) -> None:
         """Forget everything after ``steps`` steps but the inputs planned from the start,
         inside the caller's transaction."""
         for table in ("ticks", "asks", "pending", "states", "snapshots"):
             self.store.execute(f"DELETE FROM {table} WHERE step >= ?", (steps,))
-        self.costs.cut(steps)
+        self.usage.truncate(steps)
         self.store.execute("DELETE FROM inputs WHERE step >= ? AND NOT planned", (steps,))
-        self.store.put(_INPUTS, self._inputs_link())
+        self.store.put(_INPUTS_KEY, self._inputs_link())
         self.store.put("steps", steps)
 
     # -- asks -----------------------------------------------------------------------
 
-    def note_pending(self, packed: Sequence[Packed]) -> None:
+    def save_pending(self, packed: Sequence[EncodedAsk]) -> None:
         """Keep answers of the open tick as they come, durable at once."""
-        marks = ", ".join("?" * len(COLUMNS.split(",")))
+        marks = ", ".join("?" * len(ASK_COLUMNS.split(",")))
         with self.store.transaction():
             self.store.executemany(
-                f"INSERT OR REPLACE INTO pending({COLUMNS}) VALUES ({marks})",
+                f"INSERT OR REPLACE INTO pending({ASK_COLUMNS}) VALUES ({marks})",
                 [one.row for one in packed],
             )
 
     @property
-    def begun(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether there are answers of a step that was not committed."""
-        return self.store.one("SELECT 1 FROM pending LIMIT 1") is not None
+        return self.store.first_row("SELECT 1 FROM pending LIMIT 1") is not None
 
-    def answers(self, step: int, table: Table = "pending") -> dict[AskId, tuple[str, Answer]]:
+    def answers(self, step: int, table: AskTable = "pending") -> dict[AskId, tuple[str, Answer]]:
         """Recorded answers of a step with their asks' digests."""
         return {
-            AskId(step, row[1], row[2]): (row[5], unpack_answer(self.store, row[7]))
+            AskId(step, row[1], row[2]): (row[5], decode_answer(self.store, row[7]))
             for row in self.checked_rows(table, "WHERE step = ?", (step,))
         }
 
     def checked_rows(
-        self, table: Table, where: str = "", values: tuple[object, ...] = ()
+        self, table: AskTable, where: str = "", values: tuple[object, ...] = ()
     ) -> Iterator[tuple[Json, ...]]:
         """Rows of asks without their checksums, which are held against them first."""
         for row in self.store.rows(
-            f"SELECT {COLUMNS} FROM {table} {where} ORDER BY step, agent, path", values
+            f"SELECT {ASK_COLUMNS} FROM {table} {where} ORDER BY step, agent, path", values
         ):
-            if not fits(row):
-                raise self._damaged(f"{ask_name(*row[:3])} does not fit its checksum")
+            if not checksum_fits(row):
+                raise self._damaged(f"{ask_label(*row[:3])} does not fit its checksum")
             yield row[:-1]
 
-    def asks_digest(self, step: int, table: Table = "pending") -> str:
+    def asks_digest(self, step: int, table: AskTable = "pending") -> str:
         """One digest over all asks and answers of a step, in the order of their ids."""
         rows = self.store.rows(
             f"SELECT mark FROM {table} WHERE step = ? ORDER BY agent, path", (step,)
@@ -188,15 +198,15 @@ class Journal:
                 kind,
                 role,
                 key,
-                unpack_ask(self.store, ask),
-                unpack_answer(self.store, answer),
+                decode_ask(self.store, ask),
+                decode_answer(self.store, answer),
             )
 
     def copy_asks(self, record: Journal, step: int) -> None:
         """Take over the asks of a step from another run's journal, as pending."""
-        self.note_pending(
+        self.save_pending(
             [
-                pack(self.store, row.where, row.ask, row.digest, row.answer)
+                encode_ask(self.store, row.where, row.ask, row.digest, row.answer)
                 for row in record.asks(step=step)
             ]
         )
@@ -224,14 +234,14 @@ class Journal:
             "SELECT step, state FROM states WHERE agent = ? ORDER BY step", (agent,)
         )
         for step, text in rows:
-            yield step, reading(self.store, f"a state of {agent}", _agent_state, text)
+            yield step, decode_json(self.store, f"a state of {agent}", _agent_state, text)
 
     def _state(self, agent: AgentId, step: int, text: str) -> AgentState:
         name = f"the state of {agent} at tick {step}"
         entry: Json = next(iter(self.entries(step, step)), {})
         if not isinstance(text, str) or entry.get("states", {}).get(agent) != digest_text(text):
             raise self._damaged(f"{name} does not fit the journal")
-        return reading(self.store, name, _agent_state, text)
+        return decode_json(self.store, name, _agent_state, text)
 
     def snapshot(self, step: int, world: Json) -> str:
         """Keep the world as of the end of a step; its digest, for the next tick's entry."""
@@ -259,7 +269,7 @@ class Journal:
             raise self._damaged(f"the snapshot after tick {at} does not fit its checksum")
         if key != self.snapshot_digest(at):
             raise self._damaged(f"the snapshot after tick {at} does not fit the hash chain")
-        return int(at), reading(self.store, f"the snapshot after tick {at}", dict, text)
+        return int(at), decode_json(self.store, f"the snapshot after tick {at}", dict, text)
 
     # -- inputs ---------------------------------------------------------------------
 
@@ -272,28 +282,28 @@ class Journal:
                 "INSERT INTO inputs(step, planned, input) VALUES (?, ?, ?)",
                 (step, int(planned), text),
             )
-            link = self.store.get(_INPUTS, "")
-            self.store.put(_INPUTS, chain(link, canonical([step, int(planned), text])))
+            link = self.store.get(_INPUTS_KEY, "")
+            self.store.put(_INPUTS_KEY, chain_digest(link, canonical([step, int(planned), text])))
 
     def inputs(self, step: int) -> tuple[Input, ...]:
         """The inputs of a step, in the order in which they came."""
         rows = self.store.rows("SELECT input FROM inputs WHERE step = ? ORDER BY number", (step,))
         return tuple(
-            reading(self.store, f"an input of tick {step}", _input, text) for (text,) in rows
+            decode_json(self.store, f"an input of tick {step}", _input, text) for (text,) in rows
         )
 
-    def take_inputs(self, record: Journal) -> None:
+    def copy_inputs(self, record: Journal) -> None:
         """Replace all inputs by those of another run."""
         rows = record.store.rows("SELECT number, step, planned, input FROM inputs ORDER BY number")
         with self.store.transaction():
             self.store.execute("DELETE FROM inputs")
             self.store.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?)", rows)
-            self.store.put(_INPUTS, self._inputs_link())
+            self.store.put(_INPUTS_KEY, self._inputs_link())
 
     def _inputs_link(self) -> str:
         link = ""
         for row in self.store.rows("SELECT step, planned, input FROM inputs ORDER BY number"):
-            link = chain(link, canonical([*map(_plain, row)]))
+            link = chain_digest(link, canonical([*map(_plain, row)]))
         return link
 
 
@@ -310,11 +320,11 @@ def _plain(value: object) -> Json:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def ask_name(step: int, agent: AgentId, path: str) -> str:
+def ask_label(step: int, agent: AgentId, path: str) -> str:
     """How messages name an ask."""
     return f"ask {path} of {agent} at tick {step}"
 
 
-def genesis(store: Store) -> str:
+def initial_hash(store: Store) -> str:
     """The hash before the first tick: it covers what the run was started with."""
     return digest_text(canonical(store.get("start", {})))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core import Client, Json, Model
-from ..models.ledger import Ledger
+from ..models.ledger import UsageLedger
 
 
 class LazyModel:
@@ -27,10 +27,10 @@ class LazyModel:
         return self._model
 
     @property
-    def ledger(self) -> Ledger | None:
+    def ledger(self) -> UsageLedger | None:
         """The account that the model keeps, once it is loaded."""
         found = getattr(self._model, "ledger", None)
-        return found if isinstance(found, Ledger) else None
+        return found if isinstance(found, UsageLedger) else None
 
     def client(self) -> Client:
         """A mailbox of the model."""

@@ -23,7 +23,7 @@ from ..store import Store
 
 T = TypeVar("T")
 
-COLUMNS = "step, agent, path, kind, role, digest, ask, answer, tokens_in, tokens_out, mark"
+ASK_COLUMNS = "step, agent, path, kind, role, digest, ask, answer, tokens_in, tokens_out, mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class AskRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class EncodedAsk:
     """An ask and its answer as stored: shared parts are replaced by their digests."""
 
     where: AskId
@@ -57,30 +57,30 @@ class Packed:
         where = self.where
         key = (where.step, where.agent, where.path, self.kind, self.role, self.digest)
         values = (*key, self.ask, self.answer, self.tokens_in, self.tokens_out)
-        return (*values, mark(values))
+        return (*values, row_checksum(values))
 
 
-def mark(values: tuple[Json, ...]) -> str:
+def row_checksum(values: tuple[Json, ...]) -> str:
     """The checksum of a row of asks, over all columns before it."""
     return digest_text(canonical(list(values)))
 
 
-def fits(row: tuple[Json, ...]) -> bool:
+def checksum_fits(row: tuple[Json, ...]) -> bool:
     """Whether a row of ``COLUMNS`` fits its checksum."""
-    return not any(isinstance(value, bytes) for value in row) and mark(row[:-1]) == row[-1]
+    return not any(isinstance(value, bytes) for value in row) and row_checksum(row[:-1]) == row[-1]
 
 
-def pack(store: Store, where: AskId, ask: Ask, ask_digest: str, answer: Answer) -> Packed:
+def encode_ask(store: Store, where: AskId, ask: Ask, ask_digest: str, answer: Answer) -> EncodedAsk:
     """Bring an ask and its answer into stored form; keeps what repeats once in the store."""
     asked, answered = to_json(ask), to_json(answer)
     if "messages" in asked:
-        asked["messages"] = [_intern(store, message) for message in asked["messages"]]
+        asked["messages"] = [_store_part(store, message) for message in asked["messages"]]
     for field in ("options", "anchors"):
         if asked.get(field):
-            asked[field] = _intern(store, asked[field])
+            asked[field] = _store_part(store, asked[field])
     for hit in answered.get("hits", ()):
-        hit["record"] = _intern(store, hit["record"])
-    return Packed(
+        hit["record"] = _store_part(store, hit["record"])
+    return EncodedAsk(
         where,
         asked["kind"],
         asked.get("role", ""),
@@ -92,32 +92,32 @@ def pack(store: Store, where: AskId, ask: Ask, ask_digest: str, answer: Answer) 
     )
 
 
-def unpack_ask(store: Store, text: str) -> Ask:
+def decode_ask(store: Store, text: str) -> Ask:
     """The ask stored as ``text``. Raises RunCorrupt."""
 
     def build(asked: Json) -> Ask:
         if "messages" in asked:
-            asked["messages"] = [_extern(store, key) for key in asked["messages"]]
+            asked["messages"] = [_load_part(store, key) for key in asked["messages"]]
         for field in ("options", "anchors"):
             if isinstance(asked.get(field), str):
-                asked[field] = _extern(store, asked[field])
+                asked[field] = _load_part(store, asked[field])
         return ask_from_json(asked)
 
-    return reading(store, "an ask", build, text)
+    return decode_json(store, "an ask", build, text)
 
 
-def unpack_answer(store: Store, text: str) -> Answer:
+def decode_answer(store: Store, text: str) -> Answer:
     """The answer stored as ``text``. Raises RunCorrupt."""
 
     def build(answered: Json) -> Answer:
         for hit in answered.get("hits", ()):
-            hit["record"] = _extern(store, hit["record"])
+            hit["record"] = _load_part(store, hit["record"])
         return answer_from_json(answered)
 
-    return reading(store, "an answer", build, text)
+    return decode_json(store, "an answer", build, text)
 
 
-def reading(store: Store, what: str, build: Callable[[Json], T], text: Json) -> T:
+def decode_json(store: Store, what: str, build: Callable[[Json], T], text: Json) -> T:
     """``build`` of the JSON in ``text``. Raises RunCorrupt naming the file and ``what``."""
     try:
         return build(json.loads(text))
@@ -131,9 +131,9 @@ def reading(store: Store, what: str, build: Callable[[Json], T], text: Json) -> 
         ) from error
 
 
-def _intern(store: Store, part: Json) -> str:
-    return store.intern(canonical(part))
+def _store_part(store: Store, part: Json) -> str:
+    return store.intern_text(canonical(part))
 
 
-def _extern(store: Store, key: str) -> Json:
-    return json.loads(store.text(key))
+def _load_part(store: Store, key: str) -> Json:
+    return json.loads(store.interned_text(key))

@@ -16,13 +16,13 @@ from ..core import (
     SettingError,
     World,
     from_json,
-    source_of,
+    source_name,
     to_json,
 )
-from ..planners import afforded
+from ..planners import to_offered_action
 
 
-class Guests:
+class Visitors:
     """Turns inputs into what happens in the world.
 
     An event is told to the world. A person's line makes the person enter beside the agent
@@ -85,7 +85,7 @@ class Guests:
         made = {}
         for who, lines in self._lines.items():
             offered = self._world.affordances(who)
-            made[who] = afforded(self._act(who, lines, offered), offered)
+            made[who] = to_offered_action(self._act(who, lines, offered), offered)
         return made
 
     def _act(self, who: AgentId, lines: list[Input], offered: Sequence[Affordance]) -> Action:
@@ -123,7 +123,7 @@ def _event(given: Input) -> Event:
             "text": given.text,
             "place": given.place,
             # Whatever an event says of whom, it is its sender's word.
-            "sources": [source_of(given.who)] if given.who else [],
+            "sources": [source_name(given.who)] if given.who else [],
         },
     )
 

@@ -14,7 +14,7 @@ REPORT_SECONDS = 15.0
 """How often a line is printed where none can be redrawn (a pipe, a log)."""
 
 
-class Meter:
+class ProgressMeter:
     """Counts what a run does and says it in a line."""
 
     def __init__(self, simulation: Simulation, end: int | None) -> None:
@@ -28,7 +28,7 @@ class Meter:
         self.generated = 0
         self.failed = 0
 
-    def count(self, tick: Tick) -> None:
+    def add(self, tick: Tick) -> None:
         """Take a tick in."""
         self.failed += len(tick.failed)
         for cost in tick.spent:
@@ -37,7 +37,7 @@ class Meter:
             self.reused += cost.tokens_reused
             self.generated += cost.tokens_out
 
-    def line(self) -> str:
+    def summary_line(self) -> str:
         """Simulated time, steps/s, model calls, failures, tokens/s and how many of those read
         were reused, time left."""
         seconds = max(time.perf_counter() - self._began, 1e-6)
@@ -59,11 +59,11 @@ class Meter:
         return " · ".join(parts)
 
 
-class Reporter:
+class ProgressReporter:
     """Says a meter's line from time to time: an observer for where no line can be redrawn."""
 
     def __init__(
-        self, meter: Meter, say: Callable[[str], None], *, every: float = REPORT_SECONDS
+        self, meter: ProgressMeter, say: Callable[[str], None], *, every: float = REPORT_SECONDS
     ) -> None:
         self._meter = meter
         self._say = say
@@ -72,10 +72,10 @@ class Reporter:
 
     def __call__(self, tick: Tick) -> None:
         """Take a tick in, and report when that is due."""
-        self._meter.count(tick)
+        self._meter.add(tick)
         if time.perf_counter() - self._last >= self._every:
             self._last = time.perf_counter()
-            self._say(self._meter.line())
+            self._say(self._meter.summary_line())
 
 
 def to_stderr(text: str) -> None:

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from ..core import (
     Answer,
     Ask,
+    AskHandler,
     AskId,
-    Faculties,
     ReplayDiverged,
     digest,
     to_json,
 )
-from ..models.ledger import Spent, added
-from .budget import Budget
-from .costs import Purse
-from .failures import Answered, Failures
+from ..models.ledger import Usage, sum_usage
+from .budget import TokenBudget
+from .costs import UsageCollector
+from .failures import AnsweredAsk, FailureMonitor
 from .journal import Journal
-from .packing import Packed, pack
+from .packing import EncodedAsk, encode_ask
 
 
 class Recorder:
@@ -32,28 +32,28 @@ class Recorder:
 
     def __init__(
         self,
-        inner: Faculties | None,
+        inner: AskHandler | None,
         journal: Journal,
         record: Mapping[AskId, tuple[str, Answer]],
         *,
         step: int,
-        purse: Purse,
-        budget: Budget,
-        failures: Failures,
+        purse: UsageCollector,
+        budget: TokenBudget,
+        failures: FailureMonitor,
     ) -> None:
         self._inner = inner
         self._step = step
-        self._purse = purse
+        self._usage = purse
         self._budget = budget
         self._failures = failures
-        self._held = False
-        self._spent: list[Spent] = []
+        self._budget_exhausted = False
+        self._new_usage: list[Usage] = []
         self._journal = journal
         self._record = record
         self._ready: list[tuple[AskId, Answer]] = []
         self._open: dict[AskId, tuple[str, Ask]] = {}
         self._unasked = set(record)
-        self.answered: list[Answered] = []
+        self.answered: list[AnsweredAsk] = []
         """All asks of the step with their answers, in the order in which these came."""
         self.new = 0
 
@@ -77,8 +77,8 @@ class Recorder:
                 f"step {where.step}, {where.agent}, ask {where.path} ({ask.kind}) is not on "
                 "record; the run was made by other code, prompts or settings"
             )
-        if self._budget.over(self._step):
-            self._held = True
+        if self._budget.is_spent(self._step):
+            self._budget_exhausted = True
             return
         self._open[where] = (key, ask)
         self._inner.submit(where, ask)
@@ -100,34 +100,34 @@ class Recorder:
         if self._ready:
             ready, self._ready = self._ready, []
             return ready
-        if self._held and not self._open:
-            raise self._budget.broken_off(self._step)
+        if self._budget_exhausted and not self._open:
+            raise self._budget.interrupted_error(self._step)
         if self._inner is None or not self._open:
             raise RuntimeError("nothing was submitted that could still be answered")
         answers = self._inner.wait()
-        packed: list[Packed] = []
-        answered: list[Answered] = []
+        packed: list[EncodedAsk] = []
+        answered: list[AnsweredAsk] = []
         with self._journal.store.transaction():
             for where, answer in answers:
                 key, ask = self._open.pop(where)
-                packed.append(pack(self._journal.store, where, ask, key, answer))
+                packed.append(encode_ask(self._journal.store, where, ask, key, answer))
                 answered.append((where, ask, answer))
-            self._journal.note_pending(packed)
-            self._pay(self._purse.take(answered))
+            self._journal.save_pending(packed)
+            self._record_usage(self._usage.take(answered))
         self.new += len(packed)
         self.answered += answered
-        self._failures.tell(answered)
+        self._failures.warn_new(answered)
         return answers
 
-    def settle(self) -> tuple[Spent, ...]:
+    def settle(self) -> tuple[Usage, ...]:
         """Write down what the models entered late, inside the caller's transaction; all that
         the step's new answers cost."""
         if self._inner is not None:
-            self._pay(self._purse.take(()))
-        return added(self._spent)
+            self._record_usage(self._usage.take(()))
+        return sum_usage(self._new_usage)
 
-    def _pay(self, costs: Sequence[Spent]) -> None:
+    def _record_usage(self, costs: Sequence[Usage]) -> None:
         if costs:
-            self._journal.costs.add(self._step, costs)
-            self._budget.note(self._step, costs)
-            self._spent.extend(costs)
+            self._journal.usage.add(self._step, costs)
+            self._budget.add(self._step, costs)
+            self._new_usage.extend(costs)

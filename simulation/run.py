@@ -22,18 +22,18 @@ from ..core import (
     from_json,
 )
 from ..memory import Memory
-from ..store import Store, files_of
+from ..store import Store, database_files
 from ..world import TownMap
-from .building import build, clock_of, code_of_run, stored_map, stored_scenario
-from .costs import Cost, summary
-from .failures import failure_figures
+from .building import allow_run_code, build_simulation, clock_of, stored_map, stored_scenario
+from .costs import StepUsage, usage_summary
+from .failures import failure_stats
 from .journal import Journal
-from .packing import AskRow, reading
+from .packing import AskRow, decode_json
 from .progress import to_terminal
 from .scenario import Scenario
 from .simulation import Simulation
 
-FILE = "run.db"
+RUN_FILE = "run.db"
 
 
 @check_arguments
@@ -50,20 +50,20 @@ def begin(
     already. ``keep_going``: see Simulation."""
     place = Path(folder)
     made = not place.exists()
-    before = {file for file in files_of(place / FILE) if file.exists()}
-    if (place / FILE).exists():
+    before = {file for file in database_files(place / RUN_FILE) if file.exists()}
+    if (place / RUN_FILE).exists():
         with open_store(place) as found:
-            _vacant(found, place)
+            _require_vacant(found, place)
     make_folder(place)
-    store = Store(place / FILE)
+    store = Store(place / RUN_FILE)
     try:
         # Again under the lock: somebody else may have begun in the meantime.
-        _vacant(store, place)
+        _require_vacant(store, place)
     except RunError:
         store.close()
         raise
     try:
-        return build(
+        return build_simulation(
             scenario,
             store=store,
             model=model,
@@ -73,14 +73,14 @@ def begin(
         )
     except BaseException:
         store.close()
-        _take_back(place, before, made)
+        _undo_start(place, before, made)
         raise
 
 
-def _take_back(place: Path, before: Container[Path], made: bool) -> None:
+def _undo_start(place: Path, before: Container[Path], made: bool) -> None:
     """Remove what a failed start has made, and nothing else: other files in the folder, a
     backup of an earlier run above all, are somebody's own."""
-    for file in files_of(place / FILE):
+    for file in database_files(place / RUN_FILE):
         if file not in before:
             file.unlink(missing_ok=True)
     if made:
@@ -88,7 +88,7 @@ def _take_back(place: Path, before: Container[Path], made: bool) -> None:
             place.rmdir()
 
 
-def _vacant(store: Store, place: Path) -> None:
+def _require_vacant(store: Store, place: Path) -> None:
     """Let pass a file into which a start that was killed wrote nothing yet."""
     if store.get("start") is not None:
         raise RunExists(
@@ -124,9 +124,9 @@ def resume(
     raises CodeNotAllowed without."""
     store = open_store(folder, write=True)
     try:
-        scenario = stored_scenario(store).settle(max_tokens_per_day=max_tokens_per_day)
-        with code_of_run(folder, allow_code):
-            return build(
+        scenario = stored_scenario(store).with_overrides(max_tokens_per_day=max_tokens_per_day)
+        with allow_run_code(folder, allow_code):
+            return build_simulation(
                 scenario,
                 store=store,
                 model=model,
@@ -142,9 +142,9 @@ def resume(
 def open_store(folder: Path | str, *, write: bool = False) -> Store:
     """The store of a run's folder (or of a ``run.db`` given itself). Raises RunError."""
     path = Path(folder)
-    file = path / FILE if path.is_dir() else path
+    file = path / RUN_FILE if path.is_dir() else path
     if not file.is_file():
-        raise RunError(f"{folder}: holds no run ({FILE} is missing); check the path")
+        raise RunError(f"{folder}: holds no run ({RUN_FILE} is missing); check the path")
     return Store(file, write=write, create=False)
 
 
@@ -164,7 +164,7 @@ class Run:
                 raise RunError(f"{folder}: the run was never begun; delete the folder and run anew")
             self.journal = Journal(self.store)
             self.start: Json = start
-            self.people: dict[AgentId, Persona] = reading(
+            self.people: dict[AgentId, Persona] = decode_json(
                 self.store, "its people", _personas, canonical(start.get("people"))
             )
         except BaseException:
@@ -199,7 +199,7 @@ class Run:
     @property
     def hash(self) -> str:
         """The hash chain's head."""
-        return self.journal.hash()
+        return self.journal.hash_after()
 
     def time(self, step: int) -> Time:
         """The simulated time at which a step began."""
@@ -229,13 +229,13 @@ class Run:
             raise RunError(f"no agent '{agent}' in this run; there are: {', '.join(self.people)}")
         return Memory(self.store, agent)
 
-    def ledger(self) -> Iterator[Cost]:
+    def usage(self) -> Iterator[StepUsage]:
         """What was spent, by step, agent, kind and role: (step, Spent)."""
-        return self.journal.costs.rows()
+        return self.journal.usage.rows()
 
-    def figures(self) -> dict[str, Json]:
+    def stats(self) -> dict[str, Json]:
         """Counts over the whole run; see ``figures``."""
-        return figures(self.store)
+        return run_stats(self.store)
 
 
 def _personas(data: Json) -> dict[AgentId, Persona]:
@@ -243,7 +243,7 @@ def _personas(data: Json) -> dict[AgentId, Persona]:
 
 
 @check_arguments
-def figures(store: Store) -> dict[str, Json]:
+def run_stats(store: Store) -> dict[str, Json]:
     """Steps, hash, model calls by kind, tokens, agent steps a second, and the sums of the
     ledger (see ``summary``) and the failures (see ``failure_figures``) of a run."""
     journal = Journal(store)
@@ -258,13 +258,13 @@ def figures(store: Store) -> dict[str, Json]:
     return {
         "steps": steps,
         "agents": agents,
-        "hash": journal.hash(),
+        "hash": journal.hash_after(),
         "seconds": round(seconds, 3),
         "agent_steps_per_s": round(agents * steps / seconds, 2) if seconds else 0.0,
         "model_calls": model,
         "asks": kinds,
         "prompt_tokens": int(tokens[0][0]),
         "generated_tokens": int(tokens[0][1]),
-        "ledger": summary(journal.costs.rows()),
-        "failures": failure_figures(store),
+        "ledger": usage_summary(journal.usage.rows()),
+        "failures": failure_stats(store),
     }

@@ -17,19 +17,19 @@ from ..core import (
     Persona,
     SettingError,
     Time,
+    build_settings,
     check_arguments,
-    checked,
-    nearest,
+    did_you_mean,
     read_settings,
     to_json,
 )
 from ..core.minds import InputKind
-from ..models.remote_key import GivenName
-from .scenario_checks import cast_of, check_minds, check_name, check_persona
+from ..models.remote_key import UserModelName
+from .scenario_checks import check_minds, check_name, check_persona, select_cast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heading:
+class ScenarioTable:
     """[scenario]: what it is and when."""
 
     name: str = ""
@@ -95,7 +95,7 @@ class MindsTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class PersonEntry:
     """[[people]]: a persona, the documents it has read, the folder of Smallville memories it
     begins with, and what differs from [minds] for it."""
 
@@ -112,7 +112,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedInput:
     """[[inputs]]: something that comes from outside at a moment."""
 
     at: str
@@ -134,12 +134,12 @@ class Planned:
 class Scenario:
     """A whole scenario, resolved: nothing in it refers to another scenario file."""
 
-    scenario: Heading
+    scenario: ScenarioTable
     world: WorldTable
     model: ModelTable
     minds: MindsTable
-    people: tuple[Member, ...]
-    inputs: tuple[Planned, ...] = ()
+    people: tuple[PersonEntry, ...]
+    inputs: tuple[PlannedInput, ...] = ()
     source: str = ""
 
     @property
@@ -150,9 +150,9 @@ class Scenario:
     @property
     def start(self) -> Time:
         """The simulated time of step 0."""
-        return moment(self.scenario.start, f"{self.source}: [scenario] start")
+        return parse_scenario_time(self.scenario.start, f"{self.source}: [scenario] start")
 
-    def settle(self, **changes: Json) -> Scenario:
+    def with_overrides(self, **changes: Json) -> Scenario:
         """A copy with settings that the user gives; those that are None change nothing. A
         ``model`` given here may get the user's key, one that a file names may not."""
         heading = {key: changes[key] for key in ("seed", "until") if changes.get(key) is not None}
@@ -160,7 +160,7 @@ class Scenario:
         if changes.get("max_tokens_per_day") is not None:
             model["max_tokens_per_day"] = changes["max_tokens_per_day"]
         if changes.get("model"):
-            model["name"] = GivenName(changes["model"])
+            model["name"] = UserModelName(changes["model"])
         members, minds = self.people, self.minds
         if changes.get("planner"):
             minds = replace(minds, planner=changes["planner"])
@@ -173,7 +173,7 @@ class Scenario:
             people=members,
         )
 
-    def portable(self) -> Scenario:
+    def without_local_paths(self) -> Scenario:
         """A copy without the folders its files lie in, so that a run's hash is the same
         wherever the files are, and without the cap on tokens, which may change."""
         world = replace(self.world, map=Path(self.world.map).name)
@@ -195,14 +195,14 @@ class Scenario:
 
 
 TABLES: Mapping[str, type] = {
-    "scenario": Heading,
+    "scenario": ScenarioTable,
     "world": WorldTable,
     "model": ModelTable,
     "minds": MindsTable,
 }
 
 
-def moment(text: str, where: str) -> Time:
+def parse_scenario_time(text: str, where: str) -> Time:
     """A time written "2023-02-13 12:00", with seconds or not; SettingError names ``where``."""
     try:
         found = datetime.fromisoformat(text)
@@ -229,7 +229,11 @@ def find_scenario(name: str | Path) -> Path:
         return Path(str(files(__package__).joinpath("scenarios", f"{name}.toml")))
     toml = path.with_name(f"{path.name}.toml") if path.name else path
     beside = [str(one) for one in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-    hint = f" (did you mean '{toml}'?)" if toml.is_file() else nearest(str(name), [*known, *beside])
+    hint = (
+        f" (did you mean '{toml}'?)"
+        if toml.is_file()
+        else did_you_mean(str(name), [*known, *beside])
+    )
     raise SettingError(
         f"scenario '{name}': no such file and no built-in scenario of that name{hint}; "
         f"built in: {', '.join(known)}"
@@ -243,27 +247,30 @@ def load_scenario(name: str | Path) -> Scenario:
     Raises SettingError naming file and key for whatever is missing, unknown or wrong."""
     folder = Path(name)
     if folder.is_dir() and str(name) not in built_in_scenarios():
-        from .smallville import smallville_scenario
+        from .smallville import load_smallville_scenario
 
         if (folder / "run.db").is_file():
             command = f"denizens resume {shlex.quote(str(folder))}"
             raise SettingError(f"{folder}: is a run, not a scenario; use: {command}")
 
-        return smallville_scenario(folder)
+        return load_smallville_scenario(folder)
     path = find_scenario(name)
-    data = _inherited(path, ())
+    data = _read_with_parents(path, ())
     parts: dict[str, Json] = {
-        key: checked(cls, data.get(key, {}), f"{path}: [{key}]") for key, cls in TABLES.items()
+        key: build_settings(cls, data.get(key, {}), f"{path}: [{key}]")
+        for key, cls in TABLES.items()
     }
-    everybody = tuple(_member(one, path) for one in data.get("people", ()))
-    people = cast_of(everybody, parts["scenario"].cast, path)
+    everybody = tuple(_read_person(one, path) for one in data.get("people", ()))
+    people = select_cast(everybody, parts["scenario"].cast, path)
     if not people:
         raise SettingError(f"{path}: has no [[people]]; a scenario needs at least one person")
-    inputs = tuple(checked(Planned, one, f"{path}: [[inputs]]") for one in data.get("inputs", ()))
+    inputs = tuple(
+        build_settings(PlannedInput, one, f"{path}: [[inputs]]") for one in data.get("inputs", ())
+    )
     made = Scenario(
         **parts,
         people=people,
-        inputs=_addressed(inputs, everybody, people, path),
+        inputs=_inputs_for_cast(inputs, everybody, people, path),
         source=str(path),
     )
     _check_values(made)
@@ -278,7 +285,7 @@ def _check_values(made: Scenario) -> None:
     check_name(made.world.name, f"{made.source}: [world]")
     _ = made.start
     if heading.until:
-        moment(heading.until, f"{made.source}: [scenario] until")
+        parse_scenario_time(heading.until, f"{made.source}: [scenario] until")
     if heading.step_seconds < 1:
         raise SettingError(f"{made.source}: [scenario] step_seconds must be at least 1")
     if made.model.max_tokens_per_day < 0:
@@ -287,24 +294,24 @@ def _check_values(made: Scenario) -> None:
         if not isinstance(getattr(getattr(made, table), key), dict):
             raise SettingError(f"{made.source}: '{key}' must be a table, written [{table}.{key}]")
     for given in made.inputs:
-        moment(given.at, f"{made.source}: [[inputs]] at")
+        parse_scenario_time(given.at, f"{made.source}: [[inputs]] at")
         if not isinstance(given.fields, dict):
             raise SettingError(f"{made.source}: [[inputs]] fields must be a table")
 
 
-def _addressed(
-    inputs: tuple[Planned, ...],
-    everybody: tuple[Member, ...],
-    people: tuple[Member, ...],
+def _inputs_for_cast(
+    inputs: tuple[PlannedInput, ...],
+    everybody: tuple[PersonEntry, ...],
+    people: tuple[PersonEntry, ...],
     path: Path,
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedInput, ...]:
     """The inputs for people who take part. One for somebody outside the cast is left out."""
     names = [member.persona.name for member in everybody]
     absent = set(names) - {member.persona.name for member in people}
     for given in inputs:
         if given.to not in names and (given.to or given.kind != "event"):
             raise SettingError(
-                f"{path}: [[inputs]] at {given.at}: to = '{given.to}'{nearest(given.to, names)} "
+                f"{path}: [[inputs]] at {given.at}: to = '{given.to}'{did_you_mean(given.to, names)} "
                 f"is nobody here; there are: {', '.join(names)}"
             )
         if given.kind == "line" and (not given.who or given.who in names):
@@ -315,7 +322,7 @@ def _addressed(
     return tuple(given for given in inputs if given.to not in absent)
 
 
-def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
+def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
     """The file's tables over those of the scenario it extends."""
     path = path.resolve()
     if path in seen:
@@ -325,7 +332,7 @@ def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
     for key in data:
         if key not in known:
             raise SettingError(
-                f"{path}: unknown table '{key}'{nearest(key, known)}; known: {', '.join(known)}"
+                f"{path}: unknown table '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}"
             )
     for key in TABLES:
         if not isinstance(data.get(key, {}), dict):
@@ -334,7 +341,7 @@ def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
         rows = data.get(key, [])
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise SettingError(f"{path}: '{key}' must be a list of tables, written [[{key}]]")
-    _anchor_files(data, path)
+    _resolve_file_names(data, path)
     base = data.get("scenario", {}).get("extends")
     if not base:
         return data
@@ -343,7 +350,7 @@ def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
         above = sibling if sibling.is_file() else find_scenario(base)
     except SettingError as error:
         raise SettingError(f"{path}: [scenario] extends: {error}") from error
-    parent = _inherited(above, (*seen, path))
+    parent = _read_with_parents(above, (*seen, path))
     merged = {key: {**parent.get(key, {}), **data.get(key, {})} for key in TABLES}
     ours = merged["world"].get("kind") == "places" and "places" not in data.get("world", {})
     if ours and not merged["world"].get("name"):
@@ -356,7 +363,7 @@ def _inherited(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
     return merged
 
 
-def _anchor_files(data: dict[str, Json], path: Path) -> None:
+def _resolve_file_names(data: dict[str, Json], path: Path) -> None:
     """Make file names relative to the scenario file absolute."""
     world = data.get("world", {})
     if world.get("map"):
@@ -371,8 +378,8 @@ def _anchor_files(data: dict[str, Json], path: Path) -> None:
             one["documents"] = [str((path.parent / file).resolve()) for file in files]
 
 
-def _member(data: dict[str, Json], path: Path) -> Member:
-    own = {name.name for name in fields(Member)} - {"persona"}
+def _read_person(data: dict[str, Json], path: Path) -> PersonEntry:
+    own = {name.name for name in fields(PersonEntry)} - {"persona"}
     rest = {key: value for key, value in data.items() if key in own}
     identity = {key: value for key, value in data.items() if key not in own}
     given = identity.pop("persona", None)
@@ -390,10 +397,12 @@ def _member(data: dict[str, Json], path: Path) -> Member:
         where = given
         persona = Persona.load(given)
     check_persona(persona, where)
-    return checked(Member, {**rest, "persona": to_json(persona)}, f"{path}: {persona.name}")
+    return build_settings(
+        PersonEntry, {**rest, "persona": to_json(persona)}, f"{path}: {persona.name}"
+    )
 
 
-def called(word: str, names: Sequence[AgentId]) -> AgentId:
+def match_name(word: str, names: Sequence[AgentId]) -> AgentId:
     """Whom a word means: a whole name or a first name that only one has, in any case.
     Raises SettingError.
 
@@ -406,5 +415,5 @@ def called(word: str, names: Sequence[AgentId]) -> AgentId:
         if len(found) == 1:
             return found[0]
     raise SettingError(
-        f"nobody is called '{word}'{nearest(word, names)}; there are: {', '.join(names)}"
+        f"nobody is called '{word}'{did_you_mean(word, names)}; there are: {', '.join(names)}"
     )

@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING
 from unicodedata import category
 
-from ..core import Persona, SettingError, name_sign, nearest
+from ..core import Persona, SettingError, did_you_mean, reserved_sign
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .scenario import Member, Scenario
+    from .scenario import PersonEntry, Scenario
 
 
-LAID_OVER = {"policy": "[minds.policy]", "memory": "memory.budget = 1200"}
+MERGED_SETTINGS = {"policy": "[minds.policy]", "memory": "memory.budget = 1200"}
 """Keys of [minds] that a person's own are laid over, each with how it is written."""
 
 
@@ -43,7 +43,7 @@ def check_name(name: str, where: str) -> None:
 def check_minds(made: Scenario) -> None:
     """Raises SettingError for settings of minds that are no table, and for documents given at
     a moment."""
-    for key, example in LAID_OVER.items():
+    for key, example in MERGED_SETTINGS.items():
         tables = {f"[minds] {key}": getattr(made.minds, key)}
         tables |= {f"{one.persona.name}: {key}": getattr(one, key) for one in made.people}
         for where, table in tables.items():
@@ -64,7 +64,7 @@ def check_minds(made: Scenario) -> None:
 
 def check_persona(persona: Persona, where: str) -> None:
     """Raises SettingError for a persona whose values cannot be lived with."""
-    if not persona.name.strip() or name_sign(persona.name):
+    if not persona.name.strip() or reserved_sign(persona.name):
         raise SettingError(f"{where}: name = '{persona.name}' is none; give words without colons")
     if not 0 < persona.recency_decay <= 1:
         raise SettingError(f"{where}: recency_decay must lie in (0, 1]")
@@ -76,7 +76,9 @@ def check_persona(persona: Persona, where: str) -> None:
             raise SettingError(f"{where}: routine: at = '{entry.at}' is no time; write it as 07:30")
 
 
-def cast_of(people: tuple[Member, ...], cast: tuple[str, ...], path: Path) -> tuple[Member, ...]:
+def select_cast(
+    people: tuple[PersonEntry, ...], cast: tuple[str, ...], path: Path
+) -> tuple[PersonEntry, ...]:
     """Those of the people who are in the cast (all without one). Raises SettingError for a
     name that two have, or nobody."""
     names = [member.persona.name for member in people]
@@ -86,6 +88,6 @@ def cast_of(people: tuple[Member, ...], cast: tuple[str, ...], path: Path) -> tu
     for name in cast:
         if name not in names:
             raise SettingError(
-                f"{path}: cast names '{name}'{nearest(name, names)}, who is not in it"
+                f"{path}: cast names '{name}'{did_you_mean(name, names)}, who is not in it"
             )
     return tuple(m for m in people if m.persona.name in cast) if cast else people

@@ -6,48 +6,48 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..agents import Agent, Caller, Minds
-from ..agents.visitors import visitor
+from ..agents import Agent, AskRouter, ToolExecutor
+from ..agents.visitors import validate_person_name
 from ..core import (
     Action,
     AgentId,
     Approval,
+    ApprovalRequest,
+    ApprovalRequired,
     Approver,
     AsksFailed,
     Body,
-    CapReached,
+    BudgetExceeded,
     Clock,
     Event,
     Input,
     Json,
     Model,
     Observation,
-    Request,
     RunCorrupt,
     RunError,
     Seed,
     SettingError,
     Step,
+    StepResult,
     Time,
-    Turn,
-    Waiting,
     World,
     check_arguments,
     drive,
     same_name,
     to_json,
 )
-from ..memory import CallBook, document_input, memories_input
-from ..models.ledger import Spent
+from ..memory import ToolCallLog, document_input, memories_input
+from ..models.ledger import Usage
 from ..store import Store
-from ..tools import Listener
-from .budget import Budget
-from .costs import Purse
-from .deeds import Deeds
-from .failures import Failure, Failures
+from ..tools import ProgressListener
+from .budget import TokenBudget
+from .costs import UsageCollector
+from .deeds import ActionSources
+from .failures import Failure, FailureMonitor
 from .journal import SNAPSHOT_EVERY, Journal
-from .people import Guests
-from .progress import Meter, Reporter, to_stderr, to_terminal
+from .people import Visitors
+from .progress import ProgressMeter, ProgressReporter, to_stderr, to_terminal
 from .recorder import Recorder
 
 
@@ -65,11 +65,11 @@ class Tick:
     seen: Mapping[AgentId, Observation]
     hash: str
     asks: int
-    spent: tuple[Spent, ...] = ()
+    spent: tuple[Usage, ...] = ()
     failed: tuple[Failure, ...] = ()
 
 
-_TO_SOMEBODY = ("whisper", "line", "document", "memories")
+_INPUTS_FOR_AGENT = ("whisper", "line", "document", "memories")
 Observer = Callable[[Tick], None]
 
 
@@ -98,7 +98,7 @@ class Simulation:
         about: Json = None,
         max_tokens_per_day: int = 0,
         approver: Approver | None = None,
-        listener: Listener | None = None,
+        listener: ProgressListener | None = None,
         keep_going: bool = False,
     ) -> None:
         if not agents:
@@ -119,36 +119,36 @@ class Simulation:
             agent.step_seconds = clock.step_seconds
         self.observers = list(observers)
         self.stopping = False
-        self.halted: CapReached | Waiting | AsksFailed | None = None
+        self.halted: BudgetExceeded | ApprovalRequired | AsksFailed | None = None
         """Why ``run`` ended before its end: the day's cap, calls that wait for a person, or asks
         most of which failed."""
         self.until: Time | None = None
         """Where ``run`` ends when it is told neither a time nor steps: the scenario's own."""
         self.seconds = 0.0
         self._spent = float(self.store.get("seconds", 0.0))
-        self._record: Journal | None = None
+        self._replayed: Journal | None = None
         self._broken = False
-        self._seen: dict[AgentId, Observation] = {}
-        self._shown: dict[AgentId, Json] = {}
-        self._guests = Guests(world)
-        self._deeds = Deeds()
-        self._noticed = -1
-        self._opening: Json = None
+        self._observations: dict[AgentId, Observation] = {}
+        self._recorded_bodies: dict[AgentId, Json] = {}
+        self._visitors = Visitors(world)
+        self._action_sources = ActionSources()
+        self._inputs_applied_step = -1
+        self._initial_state: Json = None
         self.keep_going = keep_going
         self.approver = approver
         self.listener = listener
         self.journal = Journal(self.store)
-        self.failures = Failures(self.journal)
-        self.calls = CallBook(self.store)
-        self.budget = Budget(self.journal.costs, clock, max_tokens_per_day)
-        self._begin(starts or {}, about)
+        self.failures = FailureMonitor(self.journal)
+        self.calls = ToolCallLog(self.store)
+        self.budget = TokenBudget(self.journal.usage, clock, max_tokens_per_day)
+        self._open(starts or {}, about)
 
-    def _begin(self, starts: Mapping[AgentId, tuple[int, int]], about: Json) -> None:
+    def _open(self, starts: Mapping[AgentId, tuple[int, int]], about: Json) -> None:
         for agent in self.agents.values():
-            self.world.enter(_body(agent, starts.get(agent.id)))
+            self.world.enter(_body_of(agent, starts.get(agent.id)))
         self.step = self.journal.steps
         if self.step == 0:
-            self._opening = self._saved()
+            self._initial_state = self._snapshot_state()
         start = {
             "seed": self.seed.key,
             "start": self.clock.start.isoformat(),
@@ -158,7 +158,7 @@ class Simulation:
         }
         kept = self.store.get("start")
         if kept is None and self.step == 0:
-            self._open_run(start)
+            self._write_header(start)
             return
         if kept != start:
             differing = [key for key in start if (kept or {}).get(key) != start[key]]
@@ -168,16 +168,16 @@ class Simulation:
             )
         self.journal.check_ticks()
         if self.step > 0:
-            self._take_up()
+            self._restore()
             self.failures.load()
 
-    def _open_run(self, start: Json) -> None:
+    def _write_header(self, start: Json) -> None:
         with self.store.transaction():
             self.store.put("start", start)
-            self.note_models()
+            self.record_models()
             self.store.put("steps", 0)
             self.store.put("seconds", 0.0)
-            self.journal.snapshot(-1, self._opening)
+            self.journal.snapshot(-1, self._initial_state)
             for name, agent in self.agents.items():
                 if agent.memories:
                     self.journal.add_input(0, memories_input(agent.memories, name), planned=True)
@@ -187,55 +187,55 @@ class Simulation:
                 for path in agent.documents:
                     self.journal.add_input(0, document_input(path, name), planned=True)
 
-    def note_models(self) -> None:
+    def record_models(self) -> None:
         """Write down what answers each agent; inside the caller's transaction."""
         models = {name: model.describe() for name, model in self._models().items()}
         self.store.put("models", models)
 
-    def _take_up(self) -> None:
+    def _restore(self) -> None:
         """Rebuild world and states as of the last committed step."""
         found = self.journal.last_snapshot(self.step - 1)
         if found is None:
             raise RunCorrupt(f"{self.store.name}: has no snapshot of its world; use a backup")
         at, saved = found
         self.world.load(saved["world"])
-        self._guests.load(saved["guests"])
-        self._deeds.load(saved.get("deeds", {}))
-        self._shown = saved["shown"]
+        self._visitors.load(saved["guests"])
+        self._action_sources.load(saved.get("deeds", {}))
+        self._recorded_bodies = saved["shown"]
         for entry in self.journal.entries(at + 1, self.step - 1):
-            self._guests.apply(self.journal.inputs(entry["step"]))
-            self._guests.actions()
-            self._shown.update(entry["bodies"])
-            actions = {who: _done(parts) for who, parts in entry["actions"].items()}
+            self._visitors.apply(self.journal.inputs(entry["step"]))
+            self._visitors.actions()
+            self._recorded_bodies.update(entry["bodies"])
+            actions = {who: _action_from_json(parts) for who, parts in entry["actions"].items()}
             self._step_world(entry["step"], actions)
         for name, agent in self.agents.items():
             state = self.journal.state(name, self.step - 1)
             if state is not None:
                 agent.state = state
 
-    def _saved(self) -> Json:
+    def _snapshot_state(self) -> Json:
         """Everything between the ticks that is not in an agent's state or memory."""
-        shown = dict(self._shown)
+        shown = dict(self._recorded_bodies)
         return {
             "world": self.world.save(),
-            "guests": self._guests.save(),
-            "deeds": self._deeds.save(),
+            "guests": self._visitors.save(),
+            "deeds": self._action_sources.save(),
             "shown": shown,
         }
 
-    def _snapshots(self, step: int) -> dict[str, str]:
+    def _save_snapshots(self, step: int) -> dict[str, str]:
         """Keep the world whole where that is due; the digests, which the tick's entry names."""
         kept = {}
         if step == 0:
-            kept["-1"] = self.journal.snapshot(-1, self._opening)
+            kept["-1"] = self.journal.snapshot(-1, self._initial_state)
         if (step + 1) % SNAPSHOT_EVERY == 0:
-            kept[str(step)] = self.journal.snapshot(step, self._saved())
+            kept[str(step)] = self.journal.snapshot(step, self._snapshot_state())
         return kept
 
-    def play(self, record: Journal) -> None:
+    def replay_from(self, record: Journal) -> None:
         """From here on answer every ask from ``record`` and take its inputs (a replay)."""
-        self._record = record
-        self.journal.take_inputs(record)
+        self._replayed = record
+        self.journal.copy_inputs(record)
 
     @property
     def now(self) -> Time:
@@ -245,7 +245,7 @@ class Simulation:
     @property
     def hash(self) -> str:
         """The run's hash after the last committed step."""
-        return self.journal.hash(self.step)
+        return self.journal.hash_after(self.step)
 
     def add(self, given: Input) -> None:
         """Give an input to the next step: a whisper, an event, a person's line.
@@ -253,20 +253,20 @@ class Simulation:
         It is durable when this returns. A step that was begun, and waits for a person, is
         not the next one. Raises SettingError for what cannot happen: an agent that is not in
         the simulation, a place that is not in the world."""
-        self.plan(self.step + self._begun, given)
+        self.plan(self.step + self._step_has_begun, given)
 
     def plan(self, step: int, given: Input, *, planned: bool = False) -> None:
         """As ``add``, for a later step. ``planned``: it belongs to the scenario, so forks of
         earlier steps keep it. Raises SettingError."""
         if step < self.step:
             raise SettingError(f"input: step {step} is over; the next one is {self.step}")
-        if step == self.step and self._begun:
+        if step == self.step and self._step_has_begun:
             raise SettingError(f"input: step {step} has begun; the next one is {step + 1}")
-        if given.kind in _TO_SOMEBODY and given.to not in self.agents:
+        if given.kind in _INPUTS_FOR_AGENT and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
         if given.kind == "line":
             # As in a chat: what is for a person, and whom one trusts, goes by this spelling.
-            given = replace(given, who=visitor(given.to, given.who))
+            given = replace(given, who=validate_person_name(given.to, given.who))
             if any(same_name(given.who, name) for name in self.agents):
                 raise SettingError(
                     f"input: '{given.who}' is an agent; a line needs a person's name"
@@ -278,14 +278,14 @@ class Simulation:
                     f"input: a {given.kind} from '{given.who}' would pass for words of {own}'s "
                     "own; name who sends it, or leave 'who' out for the owner's"
                 )
-        self._guests.check(given)
-        self._seen.clear()
+        self._visitors.check(given)
+        self._observations.clear()
         self.journal.add_input(step, given, planned=planned)
 
     @property
-    def _begun(self) -> bool:
+    def _step_has_begun(self) -> bool:
         """Whether the step to be made was begun: what was answered in it rests on its inputs."""
-        return self._noticed >= self.step or self.journal.begun
+        return self._inputs_applied_step >= self.step or self.journal.has_pending
 
     def end(self, *, until: Time | None = None, steps: int | None = None) -> int | None:
         """At how many steps ``run`` ends that is told the same; None where nothing says it."""
@@ -320,18 +320,18 @@ class Simulation:
                 "run: say until when, or how many steps; the scenario has no 'until' of its own"
             )
         self.halted = None
-        say = _told(progress)
-        report = Reporter(Meter(self, end), say) if say else None
+        say = _progress_output(progress)
+        report = ProgressReporter(ProgressMeter(self, end), say) if say else None
         while self.step < end and not self.stopping:
             try:
                 tick = self.tick()
-            except (CapReached, Waiting) as reached:
+            except (BudgetExceeded, ApprovalRequired) as reached:
                 self.halted = reached
                 return
             if report:
                 report(tick)
             yield tick
-            failed = None if self.keep_going else self.failures.verdict()
+            failed = None if self.keep_going else self.failures.stop_reason()
             if failed is not None:
                 self.halted = failed
                 raise failed
@@ -348,19 +348,21 @@ class Simulation:
                 f"{self.store.name}: a step was broken off; take the run up anew (resume)"
             )
         step, now = self.step, self.now
-        if self._record is None:
+        if self._replayed is None:
             self.budget.check(step)
         self._broken = True
         began = time.perf_counter()
         inputs = self.journal.inputs(step)
         # A step that waited for a person is made again; the world has noticed its inputs.
-        if self._noticed < step and self._guests.apply(inputs):
-            self._seen.clear()
-        self._noticed = step
+        if self._inputs_applied_step < step and self._visitors.apply(inputs):
+            self._observations.clear()
+        self._inputs_applied_step = step
         recorder = self._recorder(step, now)
         thoughts = {
-            name: agent.day(
-                self._deeds.labelled(self._seen.get(name) or self.world.observe(name)),
+            name: agent.tick(
+                self._action_sources.add_sources(
+                    self._observations.get(name) or self.world.observe(name)
+                ),
                 self.world.affordances(name),
                 tuple(given for given in inputs if given.to == name),
                 self.seed.child("live", step, name),
@@ -370,13 +372,13 @@ class Simulation:
         }
         try:
             steps = drive(thoughts, recorder, step=step)
-        except Waiting:
+        except ApprovalRequired:
             # Nothing has happened but that answers were kept.
             self._broken = False
             raise
         recorder.finish()
         actions = {name: done.action for name, done in steps.items()}
-        actions.update(self._guests.actions())
+        actions.update(self._visitors.actions())
         turn = self._step_world(step, actions)
         tick = self._commit(now, steps, actions, turn, recorder, began)
         self.seconds += time.perf_counter() - began
@@ -388,14 +390,14 @@ class Simulation:
     def _recorder(self, step: int, now: Time) -> Recorder:
         """What answers the asks of a step: the record first, the models else (a replay has
         none)."""
-        table = self._record or self.journal
-        minds = self._minds(now) if self._record is None else None
+        table = self._replayed or self.journal
+        minds = self._ask_handler(now) if self._replayed is None else None
         return Recorder(
             minds,
             self.journal,
-            table.answers(step, "asks" if self._record else "pending"),
+            table.answers(step, "asks" if self._replayed else "pending"),
             step=step,
-            purse=Purse(self._models() if minds else {}),
+            purse=UsageCollector(self._models() if minds else {}),
             budget=self.budget,
             failures=self.failures,
         )
@@ -403,25 +405,25 @@ class Simulation:
     def _models(self) -> dict[AgentId, Model]:
         return {name: agent.model for name, agent in self.agents.items()}
 
-    def _minds(self, now: Time) -> Minds:
-        caller = Caller(self.agents, now, self.calls, self.approver, self.listener)
-        return Minds(self.agents, at=now, caller=caller)
+    def _ask_handler(self, now: Time) -> AskRouter:
+        caller = ToolExecutor(self.agents, now, self.calls, self.approver, self.listener)
+        return AskRouter(self.agents, at=now, caller=caller)
 
-    def requests(self) -> tuple[Request, ...]:
+    def requests(self) -> tuple[ApprovalRequest, ...]:
         """The calls that wait for a person."""
-        return self.calls.waiting()
+        return self.calls.pending_approvals()
 
     def allow(self, key: str, yes: bool = True, *, note: str = "", by: str = "") -> None:
         """Answer a call that waits, by its request's key; durable at once. The ``note`` is told
         to the agent when it is not allowed. Raises SettingError when none waits under it."""
-        self.calls.decide(key, Approval(yes, note, by))
+        self.calls.record_approval(key, Approval(yes, note, by))
 
-    def _step_world(self, step: int, actions: Mapping[AgentId, Action]) -> Turn:
+    def _step_world(self, step: int, actions: Mapping[AgentId, Action]) -> StepResult:
         order = sorted(actions)
         self.seed.child("order", step).rng().shuffle(order)
         turn = self.world.step(actions, self.clock.at(step), tuple(order))
-        self._deeds.take(actions, turn)
-        self._seen = dict(turn.seen)
+        self._action_sources.record_step(actions, turn)
+        self._observations = dict(turn.seen)
         return turn
 
     def _commit(
@@ -429,26 +431,26 @@ class Simulation:
         now: Time,
         steps: Mapping[AgentId, Step],
         actions: Mapping[AgentId, Action],
-        turn: Turn,
+        turn: StepResult,
         recorder: Recorder,
         began: float,
     ) -> Tick:
         step = self.step
-        if self._record is not None:
-            self.journal.copy_asks(self._record, step)
+        if self._replayed is not None:
+            self.journal.copy_asks(self._replayed, step)
         with self.store.transaction():
             states, records = {}, {}
             for name, done in steps.items():
                 agent = self.agents[name]
                 if done.state != agent.state or step == 0:
                     states[name] = self.journal.save_state(step, name, done.state)
-                agent.write(done, number=step, at=now)
+                agent.write_step(done, number=step, at=now)
                 if done.records or done.used:
                     records[name] = agent.memory.digest
             entry = {
                 "step": step,
                 "at": now.isoformat(),
-                "actions": {who: _action(one) for who, one in actions.items()},
+                "actions": {who: _action_to_json(one) for who, one in actions.items()},
                 "whys": {name: done.why for name, done in steps.items() if done.why},
                 "events": [to_json(event) for event in turn.events],
                 "bodies": self._changed_bodies(turn),
@@ -457,7 +459,7 @@ class Simulation:
                 "asks": self.journal.asks_digest(step),
                 "inputs": [to_json(given) for given in self.journal.inputs(step)],
             }
-            if snapshots := self._snapshots(step):
+            if snapshots := self._save_snapshots(step):
                 entry["snapshots"] = snapshots
             head = self.journal.commit(step, now.isoformat(), entry)
             self.calls.flush()
@@ -465,11 +467,11 @@ class Simulation:
             spent = self._spent + self.seconds + time.perf_counter() - began
             self.store.put("seconds", round(spent, 3))
         self.step = step + 1
-        failed = self.failures.take(recorder.answered, actions, turn.events)
+        failed = self.failures.record_step(recorder.answered, actions, turn.events)
         told = (turn.events, turn.seen, head, recorder.new, costs, failed)
         return Tick(step, now, dict(actions), dict(steps), *told)
 
-    def _changed_bodies(self, turn: Turn) -> dict[AgentId, Json]:
+    def _changed_bodies(self, turn: StepResult) -> dict[AgentId, Json]:
         """Where everybody is and what they do, where that changed: [x, y, place, doing,
         emoji, target]."""
         changed = {}
@@ -478,12 +480,12 @@ class Simulation:
             agent = self.agents.get(who)
             slot = agent.state.doing if agent else None
             shown = [x, y, seen.place, seen.doing, slot.emoji if slot else "", seen.target]
-            if self._shown.get(who) != shown:
-                changed[who] = self._shown[who] = shown
+            if self._recorded_bodies.get(who) != shown:
+                changed[who] = self._recorded_bodies[who] = shown
         return changed
 
 
-def _told(progress: Callable[[str], None] | bool | None) -> Callable[[str], None] | None:
+def _progress_output(progress: Callable[[str], None] | bool | None) -> Callable[[str], None] | None:
     if progress is None:
         return to_terminal()
     if isinstance(progress, bool):
@@ -491,7 +493,7 @@ def _told(progress: Callable[[str], None] | bool | None) -> Callable[[str], None
     return progress
 
 
-def _body(agent: Agent, start: tuple[int, int] | None) -> Body:
+def _body_of(agent: Agent, start: tuple[int, int] | None) -> Body:
     persona = agent.persona
     return Body(
         who=persona.name,
@@ -503,13 +505,13 @@ def _body(agent: Agent, start: tuple[int, int] | None) -> Body:
     )
 
 
-def _action(action: Action) -> list[Json]:
+def _action_to_json(action: Action) -> list[Json]:
     told: list[Json] = [action.verb, action.target, action.fields]
     if action.sources or action.audience:
         told += [list(action.sources), list(action.audience)]
     return told
 
 
-def _done(parts: list[Json]) -> Action:
+def _action_from_json(parts: list[Json]) -> Action:
     verb, target, fields, *label = parts
     return Action(verb, target, fields, *map(tuple, label))

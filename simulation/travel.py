@@ -7,31 +7,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from ..agents import Minds
+from ..agents import AskRouter
 from ..core import (
     AgentId,
     Client,
     Json,
-    Line,
     Model,
     ReplayDiverged,
     Reply,
     RunError,
     RunExists,
     SettingError,
+    Utterance,
     canonical,
     check_arguments,
     drive,
 )
-from ..memory import CallBook, rewind
-from ..store import Store, files_of
-from .building import build, code_of_run
-from .failures import failure_figures
+from ..memory import ToolCallLog, rewind_memories
+from ..store import Store, database_files
+from .building import allow_run_code, build_simulation
+from .failures import failure_stats
 from .journal import Journal
-from .run import FILE, Run, make_folder, open_store
-from .scenario import called
+from .run import RUN_FILE, Run, make_folder, open_store
+from .scenario import match_name
 from .simulation import Tick
-from .visiting import visit
+from .visiting import agent_from_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ def replay(
     with Run(folder) as run:
         again = Store(":memory:")
         if run.store.get("map"):
-            again.put("map", again.intern(run.store.text(run.store.get("map"))))
-        with code_of_run(folder, allow_code):
-            simulation = build(run.scenario, store=again, model=_Absent(), read=False)
-        simulation.play(run.journal)
+            again.put("map", again.intern_text(run.store.interned_text(run.store.get("map"))))
+        with allow_run_code(folder, allow_code):
+            simulation = build_simulation(run.scenario, store=again, model=_NoModel(), read=False)
+        simulation.replay_from(run.journal)
         for entry in run.entries():
             tick = simulation.tick()
-            if tick.hash != run.journal.hash(tick.step + 1):
+            if tick.hash != run.journal.hash_after(tick.step + 1):
                 mine = next(iter(simulation.journal.entries(tick.step, tick.step)))
                 parts = [key for key in entry if canonical(entry[key]) != canonical(mine[key])]
                 raise ReplayDiverged(
@@ -75,10 +75,10 @@ def replay(
             if on_tick:
                 on_tick(tick)
         asks = int(run.store.rows("SELECT COUNT(*) FROM asks")[0][0])
-        return Replay(run.steps, simulation.hash, asks, failure_figures(run.store))
+        return Replay(run.steps, simulation.hash, asks, failure_stats(run.store))
 
 
-class _Absent:
+class _NoModel:
     """The model of a replay: there is none, and nobody may ask it."""
 
     def client(self) -> Client:
@@ -99,40 +99,40 @@ def fork(folder: Path | str, step: int, new: Path | str) -> Path:
     not. Nothing is written to the old run. Raises RunError when ``new`` holds one already, and
     SettingError when the run is not that long."""
     target = Path(new)
-    if (target / FILE).exists():
+    if (target / RUN_FILE).exists():
         raise RunExists(f"{target}: already holds a run; give another folder")
-    left = [file for file in files_of(target / FILE)[1:-1] if file.exists()]
+    left = [file for file in database_files(target / RUN_FILE)[1:-1] if file.exists()]
     if left:
         raise RunError(
             f"{left[0]}: is left of a run that lay here, and would be read as part of the copy; "
             "move it away, or give another folder"
         )
-    half = target / f"{FILE}.part"
+    half = target / f"{RUN_FILE}.part"
     with open_store(folder) as store:
         steps = Journal(store).steps
         if not 0 <= step <= steps:
             raise SettingError(f"{folder}@{step}: the run has {steps} steps; choose one of them")
         make_folder(target)
-        _clear(half)
+        _remove_files(half)
         store.copy_to(half)
     try:
         with Store(half) as copy, copy.transaction():
-            Journal(copy).cut(step)
-            rewind(copy, step - 1)
-            CallBook(copy).cut(step)
+            Journal(copy).truncate(step)
+            rewind_memories(copy, step - 1)
+            ToolCallLog(copy).truncate(step)
             spent = float(copy.get("seconds", 0.0))
             copy.put("seconds", round(spent * step / max(steps, 1), 3))
             copy.put("forked", {"from": str(folder), "step": step})
-        half.rename(target / FILE)
+        half.rename(target / RUN_FILE)
     finally:
-        _clear(half)
-    return target / FILE
+        _remove_files(half)
+    return target / RUN_FILE
 
 
-def _clear(half: Path) -> None:
+def _remove_files(half: Path) -> None:
     """Remove an unfinished copy, with SQLite's side files: a stale log beside a new copy
     would be taken for its own."""
-    for leftover in files_of(half):
+    for leftover in database_files(half):
         leftover.unlink(missing_ok=True)
 
 
@@ -154,17 +154,17 @@ def interview(
     the interview leaves no trace in it. ``allow_code``: see resume. Raises SettingError for an
     unknown agent or step."""
     with Run(folder) as run:
-        agent = called(agent, list(run.people))
+        agent = match_name(agent, list(run.people))
         step = run.steps - 1 if at is None else at - 1
         if not -1 <= step < run.steps:
             raise SettingError(f"interview: the run has {run.steps} steps, not {at}")
         scenario = run.scenario
         if isinstance(model, str):
-            scenario = scenario.settle(model=model)
+            scenario = scenario.with_overrides(model=model)
             model = None
-        asked = visit(
+        asked = agent_from_run(
             run, folder, agent, step, scenario=scenario, model=model, allow_code=allow_code
         )
         now = run.time(max(step, 0))
-        minds = Minds({agent: asked}, at=now)
-        return drive({agent: asked.reply(Line(person, question, now))}, minds)[agent]
+        minds = AskRouter({agent: asked}, at=now)
+        return drive({agent: asked.reply(Utterance(person, question, now))}, minds)[agent]

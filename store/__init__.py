@@ -1,16 +1,16 @@
 """One SQLite file: connection, schema versions, transactions, writer lock, checksums."""
 
-from .checks import Damage, chain
-from .opening import WriterLock, connect_reading, files_of, is_database, wal_of
+from .checks import Damage, chain_digest
+from .opening import WriterLock, connect_read_only, database_files, is_database, wal_path
 from .store import Store
 
 __all__ = [
     "Damage",
     "Store",
     "WriterLock",
-    "chain",
-    "connect_reading",
-    "files_of",
+    "chain_digest",
+    "connect_read_only",
+    "database_files",
     "is_database",
-    "wal_of",
+    "wal_path",
 ]

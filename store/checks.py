@@ -21,7 +21,7 @@ class Damage:
         return f"{self.where}: {self.what}"
 
 
-def chain(previous: str, payload: str) -> str:
+def chain_digest(previous: str, payload: str) -> str:
     """The next link of a hash chain: blake2b (128 bits, hex) of the link before and a payload.
 
     A changed, missing or added row breaks every link after it. The first link's
@@ -40,7 +40,7 @@ def chain(previous: str, payload: str) -> str:
 
 def header_digest(key: str, value: str) -> str:
     """Checksum of a header row."""
-    return chain(key, value)
+    return chain_digest(key, value)
 
 
 def schema_digest(connection: sqlite3.Connection) -> str:
@@ -51,7 +51,7 @@ def schema_digest(connection: sqlite3.Connection) -> str:
     return digest_text("\n".join("\t".join(map(str, row)) for row in rows))
 
 
-def own_damage(connection: sqlite3.Connection) -> Iterator[Damage]:
+def store_damage(connection: sqlite3.Connection) -> Iterator[Damage]:
     """Damage to the file's structure, to header rows and to stored texts."""
     for (line,) in connection.execute("PRAGMA integrity_check(20)"):
         if line != "ok":

@@ -9,10 +9,10 @@ from typing import IO
 
 from ..core import DenizensError, RunCorrupt, RunError, RunLocked
 
-APPLICATION = 0x44454E5A
+APPLICATION_ID = 0x44454E5A
 """SQLite's application id of our files, "DENZ"."""
 
-FAULTS = (sqlite3.Error, UnicodeDecodeError)
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises; the second where a damaged name stands in its message, which Python then
 cannot read."""
 
@@ -22,7 +22,7 @@ _SIDES = ("-wal", "-shm", "-journal")
 _REMEDY = "copy the file aside and restore it from a backup or a fork; it was left as it is"
 
 
-def explain(error: sqlite3.Error | UnicodeDecodeError, name: str) -> DenizensError | None:
+def translate_error(error: sqlite3.Error | UnicodeDecodeError, name: str) -> DenizensError | None:
     """Our error for one of SQLite's, or None when the statement itself is at fault."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     unread = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
@@ -39,7 +39,7 @@ def explain(error: sqlite3.Error | UnicodeDecodeError, name: str) -> DenizensErr
     return None
 
 
-def wal_of(path: Path) -> Path:
+def wal_path(path: Path) -> Path:
     """The write-ahead log beside a file."""
     return path.with_name(path.name + "-wal")
 
@@ -50,12 +50,12 @@ def is_database(path: Path) -> bool:
         return path.exists() and is_database(path.with_name(path.name.rpartition("-")[0]))
     try:
         with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0" or wal_of(path).exists()
+            return file.read(16) == b"SQLite format 3\0" or wal_path(path).exists()
     except OSError:
         return False
 
 
-def files_of(path: Path) -> tuple[Path, ...]:
+def database_files(path: Path) -> tuple[Path, ...]:
     """Every file that a Store keeps at a path: itself, SQLite's side files, the writer's lock.
 
     >>> [file.name for file in files_of(Path("run.db"))]
@@ -64,18 +64,18 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + side) for side in ("", *_SIDES, ".lock"))
 
 
-def stamp(path: Path) -> tuple[int, int, bool]:
+def change_stamp(path: Path) -> tuple[int, int, bool]:
     """Changes whenever a writer starts, stops or has written."""
     seen = path.stat()
-    return seen.st_mtime_ns, seen.st_size, wal_of(path).exists()
+    return seen.st_mtime_ns, seen.st_size, wal_path(path).exists()
 
 
-def connect_reading(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. Without a write-ahead log nobody writes, and the
     file is read without leaving even SQLite's side files behind."""
     # The file is never opened but through SQLite: closing another handle on it would
     # drop the locks of every connection this process has on it.
-    mode = "mode=ro" if wal_of(path).exists() else "mode=ro&immutable=1"
+    mode = "mode=ro" if wal_path(path).exists() else "mode=ro&immutable=1"
     uri = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False
@@ -84,7 +84,7 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def look(path: Path, *, deep: bool) -> bool:
+def inspect_file(path: Path, *, deep: bool) -> bool:
     """Check an existing file without writing to it; True when it holds nothing yet.
 
     ``deep`` also walks its structure. Raises RunCorrupt for a damaged file, RunError for
@@ -96,26 +96,26 @@ def look(path: Path, *, deep: bool) -> bool:
     if size == 0:
         raise RunCorrupt(f"{path}: is empty; delete it to begin anew, or restore it")
     try:
-        connection = connect_reading(path)
-    except FAULTS as error:
+        connection = connect_read_only(path)
+    except SQLITE_ERRORS as error:
         raise RunError(f"{path}: cannot be opened ({error}); check its permissions") from error
     try:
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         application = connection.execute("PRAGMA application_id").fetchone()[0]
-        if tables and application != APPLICATION:
+        if tables and application != APPLICATION_ID:
             raise RunError(
                 f"{path}: is an SQLite file of another program; name a file made by denizens"
             )
         page = connection.execute("PRAGMA page_size").fetchone()[0]
-        if size % page and not wal_of(path).exists():
+        if size % page and not wal_path(path).exists():
             raise RunCorrupt(f"{path}: is cut off ({size} bytes); {_REMEDY}")
         if deep and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise RunCorrupt(f"{path}: the file is damaged ({found}); {_REMEDY}")
         return bool(tables == 0)
-    except FAULTS as error:
+    except SQLITE_ERRORS as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
             raise RunCorrupt(f"{path}: is not a denizens file (no SQLite file at all)") from error
-        raise explain(error, str(path)) or RunCorrupt(
+        raise translate_error(error, str(path)) or RunCorrupt(
             f"{path}: the file is damaged ({error}); {_REMEDY}"
         ) from error
     finally:

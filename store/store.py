@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from ..core import (
+    ContextLock,
     Json,
-    Owner,
     RunCorrupt,
     RunError,
     RunLocked,
@@ -21,8 +21,16 @@ from ..core import (
     check_arguments,
     digest_text,
 )
-from .checks import Damage, header_digest, own_damage, schema_digest
-from .opening import APPLICATION, FAULTS, WriterLock, connect_reading, explain, look, stamp
+from .checks import Damage, header_digest, schema_digest, store_damage
+from .opening import (
+    APPLICATION_ID,
+    SQLITE_ERRORS,
+    WriterLock,
+    change_stamp,
+    connect_read_only,
+    inspect_file,
+    translate_error,
+)
 
 _TABLES = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);
@@ -31,10 +39,10 @@ CREATE TABLE texts (digest TEXT PRIMARY KEY, text TEXT NOT NULL);
 """
 _SCHEMA = "store.schema"
 
-_PARENTS: list[object] = []
+_INHERITED_CONNECTIONS: list[object] = []
 """Connections of the process this one was forked from: kept open as they are."""
 
-Check = Callable[["Store"], Iterable[Damage]]
+DamageCheck = Callable[["Store"], Iterable[Damage]]
 
 
 class Store:
@@ -67,15 +75,15 @@ class Store:
         self.cache: dict[Hashable, Any] = {}
         """What parts keep of this file in memory; emptied whenever it may have gone stale
         (a rollback; another process's commit, when reading only)."""
-        self.owner = Owner(self.name)
+        self.owner = ContextLock(self.name)
         self._depth = 0
         self._closed = False
         self._undo: list[tuple[int, Callable[[], None]]] = []
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, DamageCheck] = {}
         self._lock: WriterLock | None = None
         self._stamp: tuple[int, int, bool] | None = None
         self._version = 0
-        new = self._look(create)
+        new = self._inspect(create)
         if self.path and write:
             self._lock = WriterLock(self.path)
         try:
@@ -84,7 +92,7 @@ class Store:
             self.close()
             raise
 
-    def _look(self, create: bool) -> bool:
+    def _inspect(self, create: bool) -> bool:
         if self.path is None:
             return True
         try:
@@ -100,15 +108,15 @@ class Store:
             if not self.path.parent.is_dir():
                 raise RunError(f"{self.path}: its folder does not exist; create the folder first")
             return True
-        empty = look(self.path, deep=self.write)
+        empty = inspect_file(self.path, deep=self.write)
         if empty and not (self.write and create):
             raise RunCorrupt(f"{self.path}: holds nothing yet; delete it to begin anew")
         return empty
 
     def _open(self, new: bool) -> None:
         if self.path and not self.write:
-            self._connection = connect_reading(self.path)
-            self._stamp = stamp(self.path)
+            self._connection = connect_read_only(self.path)
+            self._stamp = change_stamp(self.path)
         else:
             target = str(self.path.absolute()) if self.path else ":memory:"
             self._connection = sqlite3.connect(
@@ -117,9 +125,9 @@ class Store:
             self.execute("PRAGMA journal_mode = WAL")
             self.execute("PRAGMA synchronous = FULL")
         # Another writer may have made the tables between the look and the lock.
-        if new and not self.one("SELECT 1 FROM sqlite_master WHERE name = 'header'"):
+        if new and not self.first_row("SELECT 1 FROM sqlite_master WHERE name = 'header'"):
             with self.transaction():
-                self.execute(f"PRAGMA application_id = {APPLICATION}")
+                self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._script(_TABLES)
                 self.put(_SCHEMA, schema_digest(self._connection))
         self._check_schema()
@@ -127,7 +135,7 @@ class Store:
     def _check_schema(self) -> None:
         try:
             fits = self.get(_SCHEMA) == schema_digest(self._connection)
-        except (*FAULTS, json.JSONDecodeError) as error:
+        except (*SQLITE_ERRORS, json.JSONDecodeError) as error:
             raise RunCorrupt(
                 f"{self.name}: the file is damaged ({error}); restore it from a backup"
             ) from error
@@ -147,7 +155,7 @@ class Store:
         self.refresh()
         try:
             return self._connection.execute(sql, args)
-        except FAULTS as error:
+        except SQLITE_ERRORS as error:
             self._fail(error)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> sqlite3.Cursor:
@@ -155,7 +163,7 @@ class Store:
         with self.transaction():
             try:
                 return self._connection.executemany(sql, rows)
-            except FAULTS as error:
+            except SQLITE_ERRORS as error:
                 self._fail(error)
 
     def rows(self, sql: str, args: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -164,28 +172,28 @@ class Store:
             cursor = self._run(sql, args)
             try:
                 return cursor.fetchall()
-            except FAULTS as error:
+            except SQLITE_ERRORS as error:
                 self._fail(error)
 
-    def each(self, sql: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+    def iter_rows(self, sql: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query as they are read, for tables larger than they should be in
         memory at once."""
         cursor = self.execute(sql, args)
         try:
             while piece := cursor.fetchmany(1024):
                 yield from piece
-        except FAULTS as error:
+        except SQLITE_ERRORS as error:
             self._fail(error)
         finally:
             cursor.close()
 
-    def one(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
+    def first_row(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
         with self.owner:
             cursor = self._run(sql, args)
             try:
                 row: tuple[Any, ...] | None = cursor.fetchone()
-            except FAULTS as error:
+            except SQLITE_ERRORS as error:
                 self._fail(error)
             # An unfinished cursor would keep a read transaction open.
             cursor.close()
@@ -194,20 +202,20 @@ class Store:
     def _fail(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
         if self._closed:
             raise RunError(f"{self.name}: was closed; open it again") from error
-        raise explain(error, self.name) or error
+        raise translate_error(error, self.name) or error
 
     def refresh(self) -> None:
         """Follow a writer elsewhere: drop what may be stale, leave the unlocked mode."""
         if self.path is None or self.write or self._closed:
             return
         with self.owner:
-            self._follow(self.path)
+            self._reload_if_changed(self.path)
 
-    def _follow(self, path: Path) -> None:
-        now = stamp(path)
+    def _reload_if_changed(self, path: Path) -> None:
+        now = change_stamp(path)
         if now != self._stamp:
             self._connection.close()
-            self._connection = connect_reading(path)
+            self._connection = connect_read_only(path)
             self._stamp = now
             self.cache.clear()
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
@@ -268,7 +276,7 @@ class Store:
 
     def get(self, key: str, default: Json = None) -> Json:
         """The header's value under ``key``. Raises RunCorrupt when its checksum is off."""
-        row = self.one("SELECT value, digest FROM header WHERE key = ?", (key,))
+        row = self.first_row("SELECT value, digest FROM header WHERE key = ?", (key,))
         if row is None:
             return default
         value, mark = row
@@ -287,15 +295,15 @@ class Store:
             (key, text, header_digest(key, text)),
         )
 
-    def intern(self, text: str) -> str:
+    def intern_text(self, text: str) -> str:
         """Keep a text once, however often it comes; returns its digest."""
         mark = digest_text(text)
         self.execute("INSERT OR IGNORE INTO texts (digest, text) VALUES (?, ?)", (mark, text))
         return mark
 
-    def text(self, digest: str) -> str:
+    def interned_text(self, digest: str) -> str:
         """The text that ``intern`` kept. Raises RunCorrupt when it is missing or changed."""
-        row = self.one("SELECT text FROM texts WHERE digest = ?", (digest,))
+        row = self.first_row("SELECT text FROM texts WHERE digest = ?", (digest,))
         if row is None or not isinstance(row[0], str) or digest_text(row[0]) != digest:
             state = "missing" if row is None else "damaged"
             raise RunCorrupt(
@@ -305,8 +313,8 @@ class Store:
 
     # -- parts ----------------------------------------------------------------------
 
-    def ensure(
-        self, part: str, version: int, migrations: Sequence[str], check: Check | None = None
+    def migrate(
+        self, part: str, version: int, migrations: Sequence[str], check: DamageCheck | None = None
     ) -> None:
         """Bring the tables of ``part`` to ``version``.
 
@@ -335,7 +343,7 @@ class Store:
             self.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (part, version))
             self.put(_SCHEMA, schema_digest(self._connection))
 
-    def reseal(self) -> None:
+    def reset_schema_digest(self) -> None:
         """Take the present table definitions for the right ones: after carrying tables over
         from another file."""
         self.put(_SCHEMA, schema_digest(self._connection))
@@ -357,7 +365,7 @@ class Store:
 
     def version(self, part: str) -> int:
         """The schema version of a part; 0 when the file has none of its tables."""
-        row = self.one("SELECT version FROM parts WHERE part = ?", (part,))
+        row = self.first_row("SELECT version FROM parts WHERE part = ?", (part,))
         return int(row[0]) if row else 0
 
     def _script(self, sql: str) -> None:
@@ -378,10 +386,10 @@ class Store:
         and what the parts check. Empty when all is well."""
         found: list[Damage] = []
         try:
-            found.extend(own_damage(self._connection))
+            found.extend(store_damage(self._connection))
             for check in self._checks.values():
                 found.extend(check(self))
-        except (*FAULTS, RunError) as error:
+        except (*SQLITE_ERRORS, RunError) as error:
             found.append(Damage("file", str(error)))
         return tuple(found)
 
@@ -403,7 +411,7 @@ class Store:
             finally:
                 copy.close()
             os.replace(part, target)
-        except FAULTS as error:
+        except SQLITE_ERRORS as error:
             self._fail(error)
         finally:
             part.unlink(missing_ok=True)
@@ -411,9 +419,9 @@ class Store:
     def close(self) -> None:
         """Close the file and let the next writer in. May be called twice."""
         connection = getattr(self, "_connection", None)
-        if self.owner.foreign:
+        if self.owner.is_forked:
             # Closing it would take the parent's locks for gone, and might fold its log.
-            _PARENTS.append((connection, self._lock))
+            _INHERITED_CONNECTIONS.append((connection, self._lock))
             self._lock = None
             return
         if connection is not None:

@@ -10,7 +10,7 @@ from denizens.core import Failed, Json
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from denizens.models.grammar import Grammars, Matcher
+    from denizens.models.grammar import GrammarCompiler, GrammarMatcher
 
 END = 2
 SPARE = 40  # rows of the output beyond the vocabulary, as models have them
@@ -46,41 +46,41 @@ def tokenizer() -> Any:
 
 
 @cache
-def grammars() -> Grammars:
+def grammars() -> GrammarCompiler:
     """Grammars over that tokenizer."""
-    from denizens.models.grammar import Grammars
+    from denizens.models.grammar import GrammarCompiler
 
-    return Grammars(tokenizer(), len(tokenizer()) + SPARE, END)
+    return GrammarCompiler(tokenizer(), len(tokenizer()) + SPARE, END)
 
 
 def write(
-    matcher: Matcher, seed: int, *, jump: bool = True, most: int = 400, heat: float = 3.0
+    matcher: GrammarMatcher, seed: int, *, jump: bool = True, most: int = 400, heat: float = 3.0
 ) -> list[int]:
     """Draw tokens from noise until the matcher is finished; how many tokens each mask
     allowed. With ``jump`` forced tokens are taken without a draw."""
     import torch
-    from denizens.models.grammar import mask_rows
+    from denizens.models.grammar import apply_grammar_masks
 
     allowed: list[int] = []
-    size = matcher.home.vocabulary
+    size = matcher.compiler.vocab_size
     while not matcher.finished and len(matcher.tokens) < most:
-        forced = matcher.forced() if jump else []
+        forced = matcher.forced_tokens() if jump else []
         for token in forced:
-            matcher.take(token)
+            matcher.accept_token(token)
         if forced:
             continue
         rng = np.random.default_rng((seed, len(matcher.tokens)))
         noise = (rng.standard_normal(size) * heat).astype(np.float32)
         logits = torch.from_numpy(noise).unsqueeze(0)
-        mask_rows(logits, [(0, matcher)])
+        apply_grammar_masks(logits, [(0, matcher)])
         allowed.append(int(torch.isfinite(logits).sum()))
-        matcher.take(int(logits[0].argmax()))
+        matcher.accept_token(int(logits[0].argmax()))
     return allowed
 
 
-def value(matcher: Matcher) -> Json:
+def value(matcher: GrammarMatcher) -> Json:
     """The value written, which must be complete."""
-    found = matcher.outcome()
+    found = matcher.result()
     assert not isinstance(found, Failed), found
     return found[1]
 

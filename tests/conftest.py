@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from denizens.core import repaired
-from denizens.models.threads import sleep_while_waiting
-from denizens.tests.pretender import Pretender
+from denizens.core import replace_surrogates
+from denizens.models.threads import use_passive_waiting
+from denizens.tests.pretender import FakeOpenAIServer
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ settings.register_profile("search", deadline=None)
 settings.load_profile("search" if os.environ.get("HYPOTHESIS_SEARCH") else "steady")
 
 # Before any test imports torch: spinning threads count as work, which the limits of tests measure.
-sleep_while_waiting()
+use_passive_waiting()
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -53,9 +53,9 @@ def smollm2() -> Model:
 
 
 @pytest.fixture
-def server() -> Iterator[Pretender]:
+def server() -> Iterator[FakeOpenAIServer]:
     """A fresh server of the OpenAI protocol, which answers well."""
-    made = Pretender()
+    made = FakeOpenAIServer()
     yield made
     made.close()
 
@@ -80,7 +80,7 @@ def pytest_report_to_serializable() -> Generator[None, Any, Any]:
 
 def _whole(value: Any) -> Any:
     if isinstance(value, str):
-        return repaired(value)
+        return replace_surrogates(value)
     if isinstance(value, dict):
         return {_whole(key): _whole(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -8,10 +8,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from denizens.core import Choose, Done, Message, ModelAsk, Option, Rate
-from denizens.models.keeping import PagedKeeper, least_limit
-from denizens.models.scheduler import Limits
+from denizens.models.keeping import PrefixCacheBackend, min_cache_tokens
+from denizens.models.scheduler import BatchLimits
 from denizens.models.tiny import WORDS
-from denizens.tests.tinies import Watched, answers, say, watching
+from denizens.tests.tinies import DrawRecorder, answers, generate_ask, record_draws
 
 if TYPE_CHECKING:
     from denizens.models.engine import Engine
@@ -45,7 +45,7 @@ def random_ask(random: Random, seed: int, longest: int = 110) -> ModelAsk:
         return Choose(messages=(Message.of("user", text),), options=options, about=text[-40:])
     if kind == 7:
         return Rate(messages=(Message.of("user", text),), about=text[:30], low=1, high=5)
-    return say(
+    return generate_ask(
         text,
         seed=seed,
         max_tokens=40 if kind == 5 else random.choice([1, 20, longest]),
@@ -59,24 +59,24 @@ def random_ask(random: Random, seed: int, longest: int = 110) -> ModelAsk:
 
 
 @dataclass
-class Alone:
+class IsolatedAnswers:
     """What asks draw and are answered when each has a fresh engine for itself."""
 
     model: LocalModel
-    known: dict[str, tuple[Watched, Any]] = field(default_factory=dict)
+    known: dict[str, tuple[DrawRecorder, Any]] = field(default_factory=dict)
 
-    def of(self, ask: ModelAsk) -> tuple[Watched, Any]:
+    def of(self, ask: ModelAsk) -> tuple[DrawRecorder, Any]:
         key = repr(ask)
         if key not in self.known:
-            self.model.engine.keeper.forget()
-            with watching() as seen:
+            self.model.engine.backend.clear_cache()
+            with record_draws() as seen:
                 (answer,) = answers(self.model, [ask])
             self.known[key] = (seen, answer)
         return self.known[key]
 
 
 @dataclass
-class Crowd:
+class FuzzedEngine:
     """Asks that come, run and are cancelled in random order; only some are compared."""
 
     engine: Engine
@@ -117,16 +117,16 @@ class Crowd:
                 self.engine.cancel(ticket)
                 self.cancelled.add(ticket)
             self.step()
-            assert self.engine.check() == []
+            assert self.engine.check_invariants() == []
         return tickets
 
 
 def resize(random: Random, model: LocalModel) -> None:
     """A cache that holds two or three prompts, or plenty; passes of few tokens, or many."""
-    keeper = model.engine.keeper
-    if isinstance(keeper, PagedKeeper):
-        keeper.forget()
-        least = least_limit(model.prompter.window)
+    keeper = model.engine.backend
+    if isinstance(keeper, PrefixCacheBackend):
+        keeper.clear_cache()
+        least = min_cache_tokens(model.prompt_builder.window)
         keeper.limit = random.choice([least, least, least, least + 100, 20 * least])
-    limits = Limits(rows=random.choice([3, 16, 16]), pass_tokens=random.choice([16, 40, 200]))
-    model.engine.rows.limits = model.engine.limits = limits
+    limits = BatchLimits(rows=random.choice([3, 16, 16]), pass_tokens=random.choice([16, 40, 200]))
+    model.engine.scheduler.limits = model.engine.limits = limits

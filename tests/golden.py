@@ -16,7 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from denizens.agents import Agent
-from denizens.core import Answer, Choice, Choose, Generate, ModelAsk, Persona, digest, to_json
+from denizens.core import (
+    Answer,
+    Choice,
+    Choose,
+    Generate,
+    Model,
+    ModelAsk,
+    Persona,
+    digest,
+    to_json,
+)
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel, load_model
 from denizens.simulation import begin, load_scenario, replay
@@ -37,7 +47,9 @@ def bread_price(loaves: int) -> float:
 def _scenario(name: str | Path, steps: int, *, exact: bool = False, planner: str = "") -> str:
     """The hash of a run with the improvised model, or with SmolLM2 where it is exact; it is
     replayed from its record too."""
-    scenario = load_scenario(name).settle(seed=1, exact=exact or None, planner=planner or None)
+    scenario = load_scenario(name).with_overrides(
+        seed=1, exact=exact or None, planner=planner or None
+    )
     with tempfile.TemporaryDirectory() as folder:
         model = None if exact else ImprovisedModel()
         simulation = begin(scenario, Path(folder) / "run", model=model, progress=lambda text: None)
@@ -61,7 +73,7 @@ def _kept() -> str:
 def _called() -> str:
     """Tools that wait for nobody and write letters."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "run.db") as store:
-        made = senders.house(store, Path(folder) / "letters", ask=False)
+        made = senders.make_run(store, Path(folder) / "letters", ask=False)
         list(made.run(steps=6))
         return made.hash
 
@@ -83,17 +95,17 @@ def _answer(ask: ModelAsk) -> Answer | str | float:
 
 def _chat(model: str) -> str:
     """Three lines of a chat with a tool, a document and claims: the chain of the memory."""
-    made = {
+    makers: dict[str, Callable[[], Model]] = {
         "scripted": lambda: ScriptedModel(_answer),
-        "improvised": ImprovisedModel,
+        "improvised": lambda: ImprovisedModel(),
         "smollm2": lambda: load_model("smollm2", exact=True),
-    }[model]()
+    }
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "bo.db") as store:
         handbook = Path(folder) / "handbook.md"
         handbook.write_text(test_simulation_upkeep.HANDBOOK, encoding="utf-8")
         bo = Agent(
             Persona(name="Bo", facts=("Bo bakes on Mondays.",)),
-            model=made,
+            model=makers[model](),
             memory=Memory(store, "Bo"),
             tools=[bread_price],
             documents=[handbook],

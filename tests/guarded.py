@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from denizens.agents import Agent, Minds
+from denizens.agents import Agent, AskRouter
 from denizens.core import (
     Action,
     Affordance,
     Answer,
     Call,
     Completion,
+    ConversationView,
     Decision,
     Event,
     Failed,
     Generate,
-    Line,
     Message,
     Model,
     Observation,
@@ -26,9 +26,9 @@ from denizens.core import (
     Record,
     Situation,
     Step,
-    Talk,
     Thought,
     ToolResult,
+    Utterance,
     call,
     drive,
 )
@@ -69,7 +69,7 @@ def send(text: str) -> str:
 
 
 @dataclass
-class Written:
+class FunctionPlanner:
     """A planner whose thought is ``body``; what it returned is kept in ``ends``."""
 
     body: Body
@@ -81,12 +81,12 @@ class Written:
         return Decision(action=Action("dance"), state=situation.state)
 
 
-def words(ask: object) -> Answer:
+def completion(ask: object) -> Answer:
     """A model's answer of 10 tokens."""
     return Completion(text="again", tokens_in=8, tokens_out=2)
 
 
-def mind(
+def make_agent(
     body: Body,
     *,
     policy: Policy | None = None,
@@ -99,35 +99,35 @@ def mind(
     memory.add(tuple(records))
     return Agent(
         Persona(name="Bo Li"),
-        model=model or ScriptedModel(words),
+        model=model or ScriptedModel(completion),
         memory=memory,
-        planner=Written(body),
+        planner=FunctionPlanner(body),
         tools=Toolbox([double, fetch, look, send]),
         policy=policy,
         trusted=trusted,
     )
 
 
-def live(bo: Agent, *, said: Iterable[str] = (), spoke: Iterable[str] = ()) -> Step:
+def run_step(bo: Agent, *, said: Iterable[str] = (), spoke: Iterable[str] = ()) -> Step:
     """One step, in which others ``said`` something nearby, or ``spoke`` with Bo."""
-    lines = tuple(Line(who, "Hm.", NINE) for who in spoke)
+    lines = tuple(Utterance(who, "Hm.", NINE) for who in spoke)
     seen = Observation(
         "Bo Li",
         NINE,
         "hall",
         notices=tuple(Event("said", who, "said", "hm", f"{who}: hm") for who in said),
-        talk=Talk("1", ("Bo Li",), "", lines) if lines else None,
+        talk=ConversationView("1", ("Bo Li",), "", lines) if lines else None,
     )
     thought = bo.live(seen, (Affordance("wait"),))
-    return drive({bo.id: thought}, Minds({bo.id: bo}, at=NINE))[bo.id]
+    return drive({bo.id: thought}, AskRouter({bo.id: bo}, at=NINE))[bo.id]
 
 
 def sent(text: str = "hello", sources: tuple[str, ...] = ()) -> Thought[str]:
     """Send a letter; the value or the reason why not."""
-    return _came(Call(tool="send", arguments={"text": text}, sources=sources))
+    return _tool_result(Call(tool="send", arguments={"text": text}, sources=sources))
 
 
-def _came(ask: Call) -> Thought[str]:
+def _tool_result(ask: Call) -> Thought[str]:
     result = yield from call(ask)
     if isinstance(result, Failed):
         return result.reason
@@ -135,14 +135,14 @@ def _came(ask: Call) -> Thought[str]:
     return str(result.value) if result.ok else result.reason
 
 
-def came(name: str, **arguments: object) -> Thought[str]:
+def call_result(name: str, **arguments: object) -> Thought[str]:
     """Call a tool; the value or the reason why there is none."""
-    return _came(Call(tool=name, arguments=arguments))
+    return _tool_result(Call(tool=name, arguments=arguments))
 
 
 def ends(bo: Agent) -> list[Any]:
     """What the thoughts of this mind came to."""
-    assert isinstance(bo.planner, Written)
+    assert isinstance(bo.planner, FunctionPlanner)
     return bo.planner.ends
 
 

@@ -18,8 +18,8 @@ from denizens.agents import Agent
 from denizens.core import Completion, Delta, Done, Generate, ModelAsk, Persona
 from denizens.memory import Memory
 from denizens.models import ScriptedModel
-from denizens.server import Host
-from denizens.server.hosting import _now, _trusting
+from denizens.server import HostedAgent
+from denizens.server.hosting import _now, _with_trusted
 from denizens.server.mcp_serving import read_tokens, serve_http, serve_stdio
 from denizens.store import Store
 from denizens.tools import ToolContext, tool
@@ -104,7 +104,7 @@ def rings(file: Path) -> Any:
 
 
 @contextmanager
-def bo(file: str, words: Sequence[str]) -> Iterator[Host]:
+def bo(file: str, words: Sequence[str]) -> Iterator[HostedAgent]:
     """Bo, who has a bell, a memory in a file, and an opinion of whom to trust."""
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     with Store(file) as store:
@@ -119,7 +119,7 @@ def bo(file: str, words: Sequence[str]) -> Iterator[Host]:
             tools=["clock", "memory_search", chatter, bell, number, whom],
         )
         agent.learn(persona.facts if not len(memory) else ())
-        yield _trusting(Host(agent, True, _now), [settings.get("trust", "nobody")])
+        yield _with_trusted(HostedAgent(agent, True, _now), [settings.get("trust", "nobody")])
 
 
 if __name__ == "__main__":

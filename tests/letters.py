@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def letters(texts: Sequence[str]) -> NDArray[np.float32]:
+def embed_letters(texts: Sequence[str]) -> NDArray[np.float32]:
     """Which words come, hashed to places that stay; shape (n, 64), rows of length 1."""
     rows = np.zeros((len(texts), 64), np.float32)
     for row, text in zip(rows, texts):

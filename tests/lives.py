@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from denizens.tests.lives_run import Lived, Thought, live
-from denizens.tests.lives_script import Happening, Script, Sort, script
+from denizens.tests.lives_run import ScriptResult, ThoughtRecord, run_script
+from denizens.tests.lives_script import Script, ScriptEvent, Sort, make_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Difference:
         )
 
 
-def overheard(one: Lived, other: Lived) -> Iterator[Difference]:
+def overheard(one: ScriptResult, other: ScriptResult) -> Iterator[Difference]:
     """What others than Ada were given in one of two lives and not in the other."""
     for a, b in zip(one.got, other.got):
         if (a.place, a.person, a.way) != (b.place, b.person, b.way):
@@ -49,14 +49,14 @@ def overheard(one: Lived, other: Lived) -> Iterator[Difference]:
         yield Difference(-1, "", "number", str(len(one.got)), str(len(other.got)))
 
 
-def laundered(lived: Lived) -> Iterator[Difference]:
+def laundered(lived: ScriptResult) -> Iterator[Difference]:
     """Acting calls that ran though a stranger's words stood in what their thought had read."""
     for thought in lived.thoughts:
         if thought.laundered:
             yield Difference(thought.place, thought.agent, "laundered", thought.laundered, "")
 
 
-def swayed(one: Lived, other: Lived) -> Iterator[Difference]:
+def influenced(one: ScriptResult, other: ScriptResult) -> Iterator[Difference]:
     """Where in one of two lives an acting call ran that did not in the other, and no stranger's
     words that were read there explain why not."""
     for a, b in _paired(one.thoughts, other.thoughts):
@@ -70,7 +70,7 @@ def swayed(one: Lived, other: Lived) -> Iterator[Difference]:
             yield Difference(a.place, a.agent, "swayed", str(a.ran), str(b.ran))
 
 
-def stopped(one: Lived, other: Lived) -> int:
+def stopped(one: ScriptResult, other: ScriptResult) -> int:
     """How many thoughts acted in one life, and in the other read a stranger's words and did
     not."""
     pairs = _paired(one.thoughts, other.thoughts)
@@ -79,7 +79,7 @@ def stopped(one: Lived, other: Lived) -> int:
     )
 
 
-def ranked(one: Lived, other: Lived) -> int:
+def ranked(one: ScriptResult, other: ScriptResult) -> int:
     """How many thoughts acted otherwise since other words of those who are trusted came to
     mind: a stranger's record beside them moves the scale of scores, by which the best are
     found. No word of the stranger's is read there, and none stands in what is done."""
@@ -91,15 +91,15 @@ def ranked(one: Lived, other: Lived) -> int:
 
 
 def _paired(
-    one: Sequence[Thought], other: Sequence[Thought]
-) -> Iterator[tuple[Thought | None, Thought | None]]:
+    one: Sequence[ThoughtRecord], other: Sequence[ThoughtRecord]
+) -> Iterator[tuple[ThoughtRecord | None, ThoughtRecord | None]]:
     """The thoughts of two lives, those of one agent at one happening in their order."""
     numbered = [_numbered(one), _numbered(other)]
     for key in sorted({*numbered[0], *numbered[1]}):
         yield numbered[0].get(key), numbered[1].get(key)
 
 
-def _numbered(thoughts: Sequence[Thought]) -> dict[tuple[int, str, int], Thought]:
+def _numbered(thoughts: Sequence[ThoughtRecord]) -> dict[tuple[int, str, int], ThoughtRecord]:
     seen: Counter[tuple[int, str]] = Counter()
     made = {}
     for thought in thoughts:
@@ -111,14 +111,14 @@ def _numbered(thoughts: Sequence[Thought]) -> dict[tuple[int, str, int], Thought
 
 def differences(made: Script) -> list[Difference]:
     """Where the two lives of a script differ though they must not."""
-    return found_in(made, live(made, 0), live(made, 1))
+    return found_in(made, run_script(made, 0), run_script(made, 1))
 
 
-def found_in(made: Script, one: Lived, other: Lived) -> list[Difference]:
+def found_in(made: Script, one: ScriptResult, other: ScriptResult) -> list[Difference]:
     """Where two lives differ though they must not."""
     if made.sort == "told":
         return list(overheard(one, other))
-    return [*laundered(one), *laundered(other), *swayed(one, other)]
+    return [*laundered(one), *laundered(other), *influenced(one, other)]
 
 
 def shrunk(made: Script) -> Script:
@@ -133,17 +133,17 @@ def shrunk(made: Script) -> Script:
     return made
 
 
-def shown(made: Script) -> str:
+def describe_script(made: Script) -> str:
     """A script in words."""
     head = (
         f"{made.sort} {made.seed}: agents {made.agents}, persons {made.persons}, planners "
         f"{made.planners}, responders {made.responders}, private {made.private}, town "
         f"{made.town}, trusted {made.trusted}, strangers {made.strangers}, upkeep {made.upkeep}"
     )
-    return "\n".join([head, *(f"  {n} {_told(one)}" for n, one in enumerate(made.happenings))])
+    return "\n".join([head, *(f"  {n} {_describe(one)}" for n, one in enumerate(made.happenings))])
 
 
-def _told(one: Happening) -> str:
+def _describe(one: ScriptEvent) -> str:
     words = f"{one.words[0][:70]!r}"
     if one.differs:
         words += f" / {one.words[1][:70]!r}"
@@ -166,20 +166,20 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     if given.first_fault:
         numbers = range(given.first, given.first + given.lives)
-        scripts = (script(seed, sort) for seed in numbers for sort in ("told", "done"))
+        scripts = (make_script(seed, sort) for seed in numbers for sort in ("told", "done"))
         sys.exit(any(map(_differs, scripts)))
     sorts: tuple[Sort, ...] = (given.sort,) if given.sort else ("told", "done")
     if given.seed is not None:
         for sort in sorts:
-            small = shrunk(script(given.seed, sort))
-            print(shown(small), *differences(small)[:6], sep="\n")
+            small = shrunk(make_script(given.seed, sort))
+            print(describe_script(small), *differences(small)[:6], sep="\n")
         return
     for sort in sorts:
         began, found, ways = time.monotonic(), [], Counter[str]()
         apart = Counter[str]()
         for seed in range(given.first, given.first + given.lives):
-            made = script(seed, sort)
-            one, other = live(made, 0), live(made, 1)
+            made = make_script(seed, sort)
+            one, other = run_script(made, 0), run_script(made, 1)
             faults = found_in(made, one, other)
             apart += Counter(stopped=stopped(one, other), ranked=ranked(one, other))
             apart["acts"] += sum(len(thought.ran) for thought in one.thoughts)

@@ -24,7 +24,6 @@ from denizens.core import (
     Generate,
     Input,
     Json,
-    Line,
     Message,
     ModelAsk,
     Observation,
@@ -37,15 +36,16 @@ from denizens.core import (
     Situation,
     Thought,
     ToolResult,
+    Utterance,
     call,
     choose,
     generate,
     recall,
 )
-from denizens.models.improvised import bags, instance
+from denizens.models.improvised import hashed_vectors, random_instance
 from denizens.models.mailbox import InstantClient
-from denizens.planners import Draft, Heard, Said
-from denizens.planners.routine import notice
+from denizens.planners import DialogueInput, DialogueReply, StepBuilder
+from denizens.planners.routine import remember_events
 
 MARK = re.compile(r"\bzq[a-z]{5}\b")
 """What stands in the words of strangers, so that one sees where they went."""
@@ -73,7 +73,7 @@ def tag_of(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Worst:
+class LeakingModel:
     """A model whose answers are a function of the whole ask: choices and ratings by its digest,
     texts with the prompt in them or a name made of it. ``name`` is somebody to tell of."""
 
@@ -89,7 +89,7 @@ class Worst:
 
     def _answer(self, ask: ModelAsk) -> Answer:
         if isinstance(ask, Embed):
-            return bags(ask)
+            return hashed_vectors(ask)
         noise = blake2b(repr(ask).encode("utf-8", "replace"), digest_size=32).digest()
         if isinstance(ask, Choose):
             if not ask.options:
@@ -127,9 +127,9 @@ def _choice(index: int, count: int) -> Choice:
 def _fit(schema: Json, noise: bytes, text: str) -> Json:
     """A value that fits a schema, the text in each of its strings."""
     if not isinstance(schema, dict) or "const" in schema or "pattern" in schema:
-        return instance(schema, noise)
+        return random_instance(schema, noise)
     if schema.get("enum"):
-        return instance(schema, noise)
+        return random_instance(schema, noise)
     for key in ("anyOf", "oneOf"):
         if schema.get(key):
             return _fit(schema[key][noise[2] % len(schema[key])], noise, text)
@@ -143,7 +143,7 @@ def _fit(schema: Json, noise: bytes, text: str) -> Json:
         return [_fit(schema.get("items", {}), _next(noise, str(i)), text) for i in range(count)]
     if kind == "string" and "format" not in schema:
         return text[: int(schema.get("maxLength", _LONGEST))]
-    return instance(schema, noise)
+    return random_instance(schema, noise)
 
 
 def _next(noise: bytes, name: str) -> bytes:
@@ -151,7 +151,7 @@ def _next(noise: bytes, name: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Everything:
+class LeakingPlanner:
     """A planner, and a way to answer in chats, that uses all it is given for all it does: it
     recalls, thinks, calls a tool, notes, changes its state and acts by one long prompt.
     ``narrow``: of some notes it says that they rest on a part of what it was given; ``numbers``:
@@ -162,17 +162,17 @@ class Everything:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Think about everything, and let it show wherever that can be."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         seen = situation.seen
         words = [*self._state(situation), *_of_seen(seen), *(one.text for one in situation.inputs)]
         lines = seen.talk.lines if seen.talk else ()
-        given: list[Event | Line | Input] = [*seen.events, *lines, *situation.inputs]
+        given: list[Event | Utterance | Input] = [*seen.events, *lines, *situation.inputs]
         said = yield from self._think(draft, words)
         if self.narrow and given:
             # The first: how many there are may hang on what is not for all.
             part = given[0]
-            draft.note("thought", f"Of it: {part.text}", rests_on=(part,))
-        notice(draft, importance=None)
+            draft.add_record("thought", f"Of it: {part.text}", rests_on=(part,))
+        remember_events(draft, importance=None)
         options = tuple(Option(f"{one.verb} {one.target}".strip()) for one in situation.can)
         action = Action("wait")
         if options:
@@ -181,26 +181,28 @@ class Everything:
             if isinstance(picked, Choice):
                 can = situation.can[picked.index]
                 action = Action(can.verb, can.target, _filled(can.fields, said))
-        yield from draft.settle()
-        return draft.decide(action, said)
+        yield from draft.finalize()
+        return draft.build(action, said)
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """Answer a line with everything."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         line, me = heard.line, situation.persona.name
         words = [*self._state(situation), *(one.text for one in heard.before), line.text]
         said = yield from self._think(draft, words, heard.line.who)
         circle = (line.who,) if heard.private else ()
-        draft.note(
+        draft.add_record(
             "utterance",
             f'{line.who} said to {me}: "{line.text}"',
             who=line.who,
             audience=circle,
             rests_on=(line,),
         )
-        draft.note("utterance", f'{me} said to {line.who}: "{said}"', audience=circle)
-        yield from draft.settle()
-        return Said(text=said), draft.decide(Action("wait"))
+        draft.add_record("utterance", f'{me} said to {line.who}: "{said}"', audience=circle)
+        yield from draft.finalize()
+        return DialogueReply(text=said), draft.build(Action("wait"))
 
     def _state(self, situation: Situation) -> list[str]:
         state = situation.state
@@ -216,7 +218,7 @@ class Everything:
             held += (state.reflect_left, dict(state.cooldowns), state.perceived, state.asleep)
         return [str(one) for one in held]
 
-    def _think(self, draft: Draft, words: list[str], person: str = "") -> Thought[str]:
+    def _think(self, draft: StepBuilder, words: list[str], person: str = "") -> Thought[str]:
         situation, seed = draft.situation, draft.situation.seed
         rules = ("hybrid", "paper", "recent")[seed.child("rules").number % 3]
         cue = Cue(
@@ -229,20 +231,20 @@ class Everything:
             words = [*words, *(record.text for record in records)]
             if self.numbers:
                 words += [str(found.held), *(str(hit.score) for hit in found.hits)]
-            draft.use(records)
+            draft.mark_used(records)
         said = yield from self._called(draft, words)
-        draft.note("thought", f"{situation.persona.name} thinks: {said}"[:1200])
+        draft.add_record("thought", f"{situation.persona.name} thinks: {said}"[:1200])
         if records:
             # Which comes first may hang on a confidence, so it is no part of which one may say
             # that a note rests on it alone; on whose words it rests one may.
             alone = () if self.numbers else records[:1]
             text = f"So: {records[0].text}"[:800]
-            draft.note("thought", text, evidence=records[:1], rests_on=alone)
+            draft.add_record("thought", text, evidence=records[:1], rests_on=alone)
         drafts = {**situation.state.drafts, "diary": said[:400]}
-        draft.change(drafts=drafts, currently=said[:200], plan=(said[:100],))
+        draft.update_state(drafts=drafts, currently=said[:200], plan=(said[:100],))
         return said
 
-    def _called(self, draft: Draft, words: list[str]) -> Thought[str]:
+    def _called(self, draft: StepBuilder, words: list[str]) -> Thought[str]:
         """What is said, after a call of a tool or none."""
         tools = draft.situation.tools
         first = yield from generate(Generate(messages=_prompt(words, ""), role="plan"))

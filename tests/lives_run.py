@@ -12,51 +12,51 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from denizens.agents import Agent, Caller, Minds, Upkeep, facts_of, use
-from denizens.agents.guarding import Guard
+from denizens.agents import Agent, AskRouter, Maintenance, ToolExecutor, fact_search_tool, run_tool
+from denizens.agents.guarding import ThoughtGuard
 from denizens.core import (
     EVERYBODY,
     Affordance,
-    Asked,
+    AnsweredAsk,
     Call,
     Clock,
+    ConversationView,
     Cue,
     Embed,
     Event,
     Input,
-    Line,
-    Neighbour,
     Observation,
     Persona,
     Recalled,
     Record,
     Reply,
-    Talk,
     ToolResult,
+    Utterance,
+    VisibleAgent,
     drive,
     to_json,
 )
 from denizens.memory import (
-    Budget,
-    CallBook,
-    Claims,
+    Compaction,
+    CompactionBudget,
     Documents,
-    Folding,
+    Facts,
     Memory,
     Notes,
+    ToolCallLog,
     export_lines,
     import_lines,
     memories_input,
 )
-from denizens.memory.forgetting import forget
-from denizens.models.improvised import bags
-from denizens.planners import Daily, Dialogue, Errands, Intent, React
-from denizens.server import Counter, Host
-from denizens.simulation import FILE, Simulation, fork
+from denizens.memory.forgetting import erase_person
+from denizens.models.improvised import hashed_vectors
+from denizens.planners import Daily, Dialogue, GoalsInRoutine, Intent, React
+from denizens.server import AgentService, HostedAgent
+from denizens.simulation import RUN_FILE, Simulation, fork
 from denizens.store import Store
-from denizens.tests.lives_minds import MARK, Everything, Worst
-from denizens.tests.lives_script import CONFIDENT, STRANGER, Happening, Script
-from denizens.tools import Policy, Toolbox, knowledge_search, memory_search, notes, tool
+from denizens.tests.lives_minds import MARK, LeakingModel, LeakingPlanner
+from denizens.tests.lives_script import CONFIDENT, STRANGER, Script, ScriptEvent
+from denizens.tools import Policy, Toolbox, knowledge_search, memory_search, note_tools, tool
 from denizens.world import Places, load_places
 from denizens.world.talks import heard_by
 
@@ -108,7 +108,7 @@ def purse() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
+class Disclosure:
     """What somebody was given: at which happening, by which way, and what."""
 
     place: int
@@ -118,7 +118,7 @@ class Got:
 
 
 @dataclass(frozen=True, slots=True)
-class Did:
+class ActingCall:
     """An acting call that ran in a thought: what, and with which arguments."""
 
     tool: str
@@ -126,54 +126,54 @@ class Did:
 
 
 @dataclass
-class Thought:
+class ThoughtRecord:
     """What is known of a thought: the acting calls that ran, whose words it read that nobody
     vouches for, what was ``laundered`` into them, and what it recalled in which order."""
 
     place: int
     agent: str
-    ran: list[Did] = field(default_factory=list)
+    ran: list[ActingCall] = field(default_factory=list)
     strange: set[str] = field(default_factory=set)
     laundered: str = ""
     recalled: list[str] = field(default_factory=list)
 
 
-class Watched(Agent):
+class GuardedAgent(Agent):
     """An agent whose guards are kept."""
 
-    guards: list[Guard]
+    guards: list[ThoughtGuard]
 
-    def guard(self, **given: Any) -> Guard:
+    def guard(self, **given: Any) -> ThoughtGuard:
         """As an agent's, and kept."""
-        made = super().guard(**given)
+        made = super().new_guard(**given)
         self.guards.append(made)
         return made
 
 
 @dataclass
-class Lived:
+class ScriptResult:
     """What came of a life."""
 
-    got: list[Got] = field(default_factory=list)
-    thoughts: list[Thought] = field(default_factory=list)
+    got: list[Disclosure] = field(default_factory=list)
+    thoughts: list[ThoughtRecord] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
-class Life:
+class ScriptRun:
     """One run of a script, with the words of one ``side`` (0 or 1)."""
 
     script: Script
     side: int
     folder: Path
-    lived: Lived = field(default_factory=Lived)
+    lived: ScriptResult = field(default_factory=ScriptResult)
     now: datetime = START
     place: int = 0
     step: int = 0
     files: int = 0
-    agents: dict[str, Watched] = field(default_factory=dict)
-    sessions: dict[tuple[str, str], list[Line]] = field(default_factory=dict)
-    counters: dict[str, Counter] = field(default_factory=dict)
+    agents: dict[str, GuardedAgent] = field(default_factory=dict)
+    sessions: dict[tuple[str, str], list[Utterance]] = field(default_factory=dict)
+    counters: dict[str, AgentService] = field(default_factory=dict)
     simulation: Simulation | None = None
 
     def __post_init__(self) -> None:
@@ -182,7 +182,7 @@ class Life:
         _PAPER[:] = [self.script.paper[self.side]]
         self._wake()
 
-    def go(self) -> Lived:
+    def go(self) -> ScriptResult:
         """Live it, and look at what there is to be found at its end."""
         for place, one in enumerate(self.script.happenings):
             self.place = place
@@ -204,7 +204,7 @@ class Life:
         self.files += 1
         folder = self.folder / f"run{self.files}"
         folder.mkdir()
-        return folder / FILE
+        return folder / RUN_FILE
 
     def _opened(self) -> Store:
         return Store(self.path if self.script.kept else ":memory:")
@@ -216,9 +216,9 @@ class Life:
         self.agents = {}
         for number, name in enumerate(script.agents):
             memory = Memory(self.store, name)
-            agent = Watched(
+            agent = GuardedAgent(
                 Persona(name=name, home="house:hall", currently=f"{name} looks after the house."),
-                model=Worst(),
+                model=LeakingModel(),
                 memory=memory,
                 planner=_planner(script.planners[number], script.sort == "told"),
                 dialogue=_responder(script.responders[number], script.sort == "told"),
@@ -229,7 +229,9 @@ class Life:
                     own=("*_note",),
                     strangers=script.strangers,  # type: ignore[arg-type]
                 ),
-                upkeep=Upkeep(claims=True, budget=14, fresh_hours=6) if script.upkeep else None,
+                upkeep=Maintenance(claims=True, budget=14, fresh_hours=6)
+                if script.upkeep
+                else None,
             )
             agent.guards = []
             if name in before and not script.town:
@@ -245,29 +247,29 @@ class Life:
             self.simulation = made
 
     def _tools(self, memory: Memory) -> Toolbox:
-        facts = facts_of(memory)
+        facts = fact_search_tool(memory)
         made: list[Any] = [page, purse, memory_search, knowledge_search, facts]
-        made += notes(Notes(memory), outside=self.script.seed % 3 != 0)
+        made += note_tools(Notes(memory), outside=self.script.seed % 3 != 0)
         chosen = Random(self.script.seed).sample(made, 3) if self.script.seed % 2 else made
         return Toolbox([pay, *chosen])
 
     # -- what is told and done ----------------------------------------------------------------
 
-    def _words(self, one: Happening) -> str:
+    def _words(self, one: ScriptEvent) -> str:
         return one.words[self.side]
 
     def _tell(self, person: str, way: str, value: object) -> None:
         """Somebody is given something, of the persons whom Ada did not confide it to."""
         if person in (EVERYBODY, *self.script.persons) and person != CONFIDENT:
-            self.lived.got.append(Got(self.place, person, way, str(value)))
+            self.lived.got.append(Disclosure(self.place, person, way, str(value)))
 
     def _tell_all(self, people: Iterable[str], way: str, value: object) -> None:
         for person in people:
             self._tell(person, way, value)
 
-    def _keep(self, name: str, asks: Sequence[Asked], *, guard: Guard | None) -> None:
+    def _keep(self, name: str, asks: Sequence[AnsweredAsk], *, guard: ThoughtGuard | None) -> None:
         """Keep what a thought did, and on whose words."""
-        made = Thought(self.place, name)
+        made = ThoughtRecord(self.place, name)
         if guard is not None:
             made.strange = set(guard.sources)
         read: list[str] = []
@@ -279,14 +281,14 @@ class Life:
                 read += [repr(ask), repr(answer)]
                 continue
             if isinstance(answer, ToolResult) and answer.receipt:
-                made.ran.append(Did(ask.tool, json.dumps(ask.arguments, sort_keys=True)))
+                made.ran.append(ActingCall(ask.tool, json.dumps(ask.arguments, sort_keys=True)))
                 marks = MARK.findall(f"{ask.arguments} {read}")
                 if marks and not made.laundered:
                     made.laundered = f"{sorted(set(marks))} before {ask.arguments}"
             read += [repr(ask), repr(answer)]
         self.lived.thoughts.append(made)
 
-    def _guard_of(self, name: str) -> Guard | None:
+    def _guard_of(self, name: str) -> ThoughtGuard | None:
         guards = self.agents[name].guards
         last = guards[-1] if guards else None
         guards.clear()
@@ -294,7 +296,7 @@ class Life:
 
     # -- chats and visits -----------------------------------------------------------------------
 
-    def _chat(self, one: Happening) -> None:
+    def _chat(self, one: ScriptEvent) -> None:
         key = (one.agent, one.who)
         session = self.sessions.setdefault(key, []) if one.pick % 2 else []
         pieces: list[str] = []
@@ -308,20 +310,20 @@ class Life:
             approve=_refuse,
         )
         self._keep(one.agent, reply.step.asks, guard=self._guard_of(one.agent))
-        session += [Line(one.who, text, self.now), Line(one.agent, reply.text, self.now)]
+        session += [Utterance(one.who, text, self.now), Utterance(one.agent, reply.text, self.now)]
         self._tell(one.who, "reply", reply.text)
         self._tell(one.who, "pieces", [piece for piece in pieces if piece])
         self._tell(one.who, "sources", reply.sources)
         self._tell(one.who, "held", (reply.held, reply.resolve, _reason(reply)))
         self._tell(one.who, "calls", _calls(reply.step.asks))
 
-    def _counter_of(self, name: str) -> Counter:
+    def _counter_of(self, name: str) -> AgentService:
         if name not in self.counters:
-            host = Host(self.agents[name], True, lambda: self.now)
-            self.counters[name] = Counter(host, settled=True)
+            host = HostedAgent(self.agents[name], True, lambda: self.now)
+            self.counters[name] = AgentService(host, settled=True)
         return self.counters[name]
 
-    def _counter(self, one: Happening) -> None:
+    def _counter(self, one: ScriptEvent) -> None:
         counter = self._counter_of(one.agent)
         if one.pick % 2:
             result = counter.call("recall", {"about": QUESTIONS[0]}, person=one.who)
@@ -334,7 +336,7 @@ class Life:
             self._guard_of(one.agent)
         self._tell(one.who, "mcp", (result.value, result.error))
 
-    def _counter_remember(self, one: Happening) -> None:
+    def _counter_remember(self, one: ScriptEvent) -> None:
         text = self._words(one)[:3000]
         counter = self._counter_of(one.agent)
         result = counter.call("remember", {"text": text}, person=one.who)
@@ -343,7 +345,7 @@ class Life:
         )
         self._guard_of(one.agent)
 
-    def _use(self, one: Happening) -> None:
+    def _use(self, one: ScriptEvent) -> None:
         tools: tuple[tuple[str, dict[str, Any]], ...] = (
             ("memory_search", {"query": "the ring of Ada"}),
             ("knowledge_search", {"query": "Ada lives in"}),
@@ -355,11 +357,11 @@ class Life:
         )
         name, given = tools[one.pick % len(tools)]
         agent = self.agents[one.agent]
-        result = use(agent, name, given, at=self.now, person=one.who, approve=_refuse)
+        result = run_tool(agent, name, given, at=self.now, person=one.who, approve=_refuse)
         self._guard_of(one.agent)
         self._tell(one.who, f"use {name}", (result.ok, result.value, result.error))
 
-    def _probe(self, one: Happening) -> None:
+    def _probe(self, one: ScriptEvent) -> None:
         if one.who != CONFIDENT:
             self._look(one.agent, one.who, ("hybrid", "paper"))
 
@@ -368,7 +370,7 @@ class Life:
         agent = self.agents[name]
         memory = agent.memory
         for about in QUESTIONS:
-            vector = bags(Embed(texts=(about,))).array()[0]
+            vector = hashed_vectors(Embed(texts=(about,))).array()[0]
             for rule in rules:
                 cue = Cue(text=about, at=self.now, limit=30, person=person, rules=rule, touch=False)
                 found = [
@@ -376,7 +378,7 @@ class Life:
                     for hit in memory.recall(cue, vector)
                 ]
                 self._tell(person, f"recall {rule} of {name}", found)
-            self._tell(person, f"held of {name}", memory.held(cue, vector))
+            self._tell(person, f"held of {name}", memory.answer_probability(cue, vector))
             episodes = [(one.score, one.episode) for one in memory.episodes(cue, vector)]
             self._tell(person, f"episodes of {name}", episodes)
         if person == EVERYBODY:
@@ -390,7 +392,7 @@ class Life:
             for line in lines
         ]
         self._tell(person, f"export of {name}", shown)
-        facts = [(str(c), c.who, c.confidence) for c in Claims(memory).all(person=person)]
+        facts = [(str(c), c.who, c.confidence) for c in Facts(memory).find(person=person)]
         self._tell(person, f"claims of {name}", facts)
         book = Notes(memory)
         held = [(note, book.read(note, person)) for note in book.names(person)]
@@ -404,15 +406,15 @@ class Life:
 
     # -- what is taken in -----------------------------------------------------------------------
 
-    def _circle(self, one: Happening) -> tuple[str, ...]:
+    def _circle(self, one: ScriptEvent) -> tuple[str, ...]:
         return (CONFIDENT,) if self.script.sort == "told" and one.who == CONFIDENT else ()
 
-    def _learn(self, one: Happening) -> None:
+    def _learn(self, one: ScriptEvent) -> None:
         said = f'{one.who} said to {one.agent}: "{self._words(one)}"'
         agent = self.agents[one.agent]
         agent.learn([said], at=self.now, who=one.who, audience=self._circle(one))
 
-    def _remember(self, one: Happening) -> None:
+    def _remember(self, one: ScriptEvent) -> None:
         agent = self.agents[one.agent]
         memory, text = agent.memory, self._words(one)
         circle = self._circle(one)
@@ -420,14 +422,14 @@ class Life:
         if one.pick % 2:
             memory.remember(f"So {text}", at=self.now, kind="thought", evidence=[told.id])
 
-    def _document(self, one: Happening) -> None:
+    def _document(self, one: ScriptEvent) -> None:
         memory, text = self.agents[one.agent].memory, self._words(one)
         file = self.folder / f"paper{one.pick % 3}.txt"
         file.write_text(f"{text}\n\nThe house stands in Leeds.\n", encoding="utf-8")
         documents = Documents(memory, _rows)
         documents.add(file, at=self.now, who=one.who, audience=self._circle(one))
 
-    def _memories(self, one: Happening) -> None:
+    def _memories(self, one: ScriptEvent) -> None:
         record = Record(
             id=1,
             kind="thought",
@@ -443,26 +445,26 @@ class Life:
         else:
             self._live_with(one.agent, (given,), (), (), WAITS)
 
-    def _note(self, one: Happening) -> None:
+    def _note(self, one: ScriptEvent) -> None:
         given = {"name": "list", "text": self._words(one)[:3000], "append": bool(one.pick % 2)}
         agent = self.agents[one.agent]
-        result = use(agent, "write_note", given, at=self.now, person=one.who, approve=_refuse)
+        result = run_tool(agent, "write_note", given, at=self.now, person=one.who, approve=_refuse)
         self._guard_of(one.agent)
         self._tell(one.who, "note", (result.value, result.error))
 
-    def _claim(self, one: Happening) -> None:
-        claims = Claims(self.agents[one.agent].memory)
+    def _claim(self, one: ScriptEvent) -> None:
+        claims = Facts(self.agents[one.agent].memory)
         text = self._words(one)[:200]
         circle = self._circle(one)
-        claims.tell("Ada", "lives in", text, at=self.now, who=one.who, audience=circle)
+        claims.assert_fact("Ada", "lives in", text, at=self.now, who=one.who, audience=circle)
 
-    def _facts(self, one: Happening) -> None:
-        claims = Claims(self.agents[one.agent].memory)
+    def _facts(self, one: ScriptEvent) -> None:
+        claims = Facts(self.agents[one.agent].memory)
         claims.learn_between(self.now - timedelta(days=2), self.now)
 
     # -- a life of one's own --------------------------------------------------------------------
 
-    def _live(self, one: Happening) -> None:
+    def _live(self, one: ScriptEvent) -> None:
         """A step alone or among others, with a deed of somebody's and perhaps a goal."""
         text, way = self._words(one), one.pick % 5
         said = Event("said", one.who, "said", text, f"{one.who} says: {text}", "house:hall")
@@ -473,7 +475,7 @@ class Life:
             inputs = (Input(kind="whisper", to=one.agent, text=f"goal: {asked}"),)
         elif way == 4:
             inputs = (Input(kind="whisper", to=one.agent, who=one.who, text=text),)
-        people = (Neighbour(one.who, 1, text[:100]),) if way in (2, 3) else ()
+        people = (VisibleAgent(one.who, 1, text[:100]),) if way in (2, 3) else ()
         events = ((said,), (deed,), (), (), ())[way]
         can = (ACTS, ACTS, WAITS, ())[one.pick // 5 % 4]
         self._live_with(one.agent, inputs, events, people, can)
@@ -483,11 +485,11 @@ class Life:
         name: str,
         inputs: Sequence[Input],
         events: Sequence[Event],
-        people: Sequence[Neighbour],
+        people: Sequence[VisibleAgent],
         can: Sequence[Affordance],
-        talk: Talk | None = None,
+        talk: ConversationView | None = None,
         hearers: Sequence[str] = (),
-    ) -> Line | None:
+    ) -> Utterance | None:
         """A step of an agent; the line that it says, if it does."""
         agent = self.agents[name]
         seen = Observation(
@@ -500,10 +502,10 @@ class Life:
             hearers=tuple(hearers),
         )
         number = self._number(agent)
-        book = CallBook(self.store)
-        caller = Caller({name: agent}, self.now, book, _refuse, scope=f"{number}")
-        minds = Minds({name: agent}, at=self.now, caller=caller)
-        step = drive({name: agent.day(seen, can, tuple(inputs))}, minds)[name]
+        book = ToolCallLog(self.store)
+        caller = ToolExecutor({name: agent}, self.now, book, _refuse, scope=f"{number}")
+        minds = AskRouter({name: agent}, at=self.now, caller=caller)
+        step = drive({name: agent.tick(seen, can, tuple(inputs))}, minds)[name]
         self._keep(name, step.asks, guard=self._guard_of(name))
         with self.store.transaction():
             agent.commit(step, number=number, at=self.now)
@@ -511,30 +513,30 @@ class Life:
         action = step.action
         if action.verb in ("say", "interrupt"):
             text = str(action.fields.get("text", "")).strip() or "Hm."
-            return Line(name, text, self.now, action.sources, action.audience)
+            return Utterance(name, text, self.now, action.sources, action.audience)
         if can == ACTS:
             shown = (action.verb, action.target, action.fields)
             self._tell_all((*self.script.persons, EVERYBODY), f"deed of {name}", shown)
         return None
 
     def _number(self, agent: Agent) -> int:
-        self.step = max(self.step + 1, agent.memory.shelf.last_step)
+        self.step = max(self.step + 1, agent.memory.index.last_step)
         return self.step
 
-    def _talk(self, one: Happening) -> None:
+    def _talk(self, one: ScriptEvent) -> None:
         """A conversation of several rounds; somebody may join it, and somebody overhear it."""
         members = sorted({one.agent, one.who, *one.people[:3]})
         outside = [name for name in (*self.script.persons, *self.agents) if name not in members]
         hearers = outside[:1] if one.pick % 3 == 0 else []
         late = outside[-1:] if one.pick % 4 == 0 and outside[-1:] != hearers else []
-        lines: tuple[Line, ...] = ()
+        lines: tuple[Utterance, ...] = ()
         for turn in range(2 + one.pick % 2):
             self.now += timedelta(minutes=1)
-            lines += (Line(one.who, self._words(one) or "Hm.", self.now),)
+            lines += (Utterance(one.who, self._words(one) or "Hm.", self.now),)
             if turn == 1:
                 members = sorted({*members, *late})
             for name in [name for name in members if name in self.agents]:
-                talk = Talk("talk", tuple(members), name, heard_by(name, lines))
+                talk = ConversationView("talk", tuple(members), name, heard_by(name, lines))
                 if one.who == name:
                     continue
                 line = self._live_with(name, (), (), (), SPEAKS, talk, hearers)
@@ -544,10 +546,10 @@ class Life:
                         heard = heard_by(person, (line,))[0].text
                         self._tell(person, f"line of {name}", heard)
         for name in [name for name in members if name in self.agents]:
-            talk = Talk("talk", tuple(members), "", heard_by(name, lines), ended=True)
+            talk = ConversationView("talk", tuple(members), "", heard_by(name, lines), ended=True)
             self._live_with(name, (), (), (), WAITS, talk)
 
-    def _night(self, one: Happening) -> None:
+    def _night(self, one: ScriptEvent) -> None:
         """Midnight passes: days are folded and facts learned."""
         self.now = datetime(self.now.year, self.now.month, self.now.day) + timedelta(days=1)
         for name in self.agents:
@@ -556,7 +558,7 @@ class Life:
 
     # -- a town ---------------------------------------------------------------------------------
 
-    def _tick(self, one: Happening) -> None:
+    def _tick(self, one: ScriptEvent) -> None:
         simulation = self._running()
         for tick in simulation.run(steps=1 + one.pick % 4, progress=False):
             for name, step in tick.steps.items():
@@ -568,7 +570,7 @@ class Life:
             }
             self._tell_all((EVERYBODY,), "deeds", shown)
             saved = simulation.world.save()
-            for guest in simulation._guests.save():
+            for guest in simulation._visitors.save():
                 seen = simulation.world.observe(guest)
                 self._tell(guest, "seen", json.dumps(to_json(seen), sort_keys=True))
             assert saved == simulation.world.save()
@@ -578,17 +580,17 @@ class Life:
         assert self.simulation is not None
         return self.simulation
 
-    def _line(self, one: Happening) -> None:
+    def _line(self, one: ScriptEvent) -> None:
         text = self._words(one) or "Hm."
         self._running().add(Input(kind="line", to=one.agent, who=one.who, text=text))
 
-    def _event(self, one: Happening) -> None:
+    def _event(self, one: ScriptEvent) -> None:
         fields = {"subject": one.who, "predicate": "shouts", "object": "aloud"}
         text = f"{one.who} shouts: {self._words(one)}"
         given = Input(kind="event", text=text, place="house:hall", fields=fields)
         self._running().add(given)
 
-    def _fork(self, one: Happening) -> None:
+    def _fork(self, one: ScriptEvent) -> None:
         """Go on in a copy of the run, as it stood some steps ago."""
         simulation = self._running()
         back = max(0, simulation.step - one.pick % 2)
@@ -601,20 +603,20 @@ class Life:
 
     # -- files ----------------------------------------------------------------------------------
 
-    def _restart(self, one: Happening) -> None:
+    def _restart(self, one: ScriptEvent) -> None:
         self.store.close()
         self.store = self._opened()
         self._wake()
 
-    def _forget(self, one: Happening) -> None:
+    def _forget(self, one: ScriptEvent) -> None:
         self.store.close()
         # What only names somebody is found by its words, and that it is gone shows.
         mentions = self.script.sort == "done" and bool(one.pick % 2)
-        forget(self.path, one.who, now=self.now, mentions=mentions)
+        erase_person(self.path, one.who, now=self.now, mentions=mentions)
         self.store = self._opened()
         self._wake()
 
-    def _exported(self, one: Happening) -> None:
+    def _exported(self, one: ScriptEvent) -> None:
         """All memories written as lines, and read into a new file."""
         files = {}
         for name, agent in self.agents.items():
@@ -627,30 +629,30 @@ class Life:
             import_lines(Memory(self.store, name), file)
         self._wake()
 
-    def _quarantine(self, one: Happening) -> None:
+    def _quarantine(self, one: ScriptEvent) -> None:
         self.agents[one.agent].memory.quarantine(one.who)
 
-    def _release(self, one: Happening) -> None:
+    def _release(self, one: ScriptEvent) -> None:
         memory = self.agents[one.agent].memory
         if one.who in memory.quarantined:
             memory.release(one.who)
 
-    def _fold(self, one: Happening) -> None:
+    def _fold(self, one: ScriptEvent) -> None:
         agent = self.agents[one.agent]
-        bounds = Budget(records=10, fresh_hours=0)
-        Folding(agent.memory, embed=_rows).keep(bounds, at=self.now)
+        bounds = CompactionBudget(records=10, fresh_hours=0)
+        Compaction(agent.memory, embed=_rows).compact(bounds, at=self.now)
 
 
-def live(script: Script, side: int) -> Lived:
+def run_script(script: Script, side: int) -> ScriptResult:
     """Live a script once, with the words of one side."""
     # In memory where there is such a folder: a life writes thousands of small transactions.
     fast = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="lives-", dir=fast) as folder:
-        return Life(script, side, Path(folder)).go()
+        return ScriptRun(script, side, Path(folder)).go()
 
 
 def _rows(texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return bags(Embed(texts=tuple(texts))).array()
+    return hashed_vectors(Embed(texts=tuple(texts))).array()
 
 
 def _refuse(request: object) -> bool:
@@ -661,7 +663,7 @@ def _reason(reply: Reply) -> str:
     return reply.failure.detail if reply.failure else ""
 
 
-def _calls(asks: Sequence[Asked]) -> list[tuple[Any, ...]]:
+def _calls(asks: Sequence[AnsweredAsk]) -> list[tuple[Any, ...]]:
     return [
         (one.ask.tool, one.ask.arguments, one.answer.ok, one.answer.value, one.answer.error)
         for one in asks
@@ -674,8 +676,8 @@ def _planner(name: str, numbers: bool) -> Any:
         "daily": Daily,
         "dialogue": Dialogue,
         "react": lambda: React(check=False),
-        "errands": Errands,
-        "everything": lambda: Everything(numbers=numbers),
+        "errands": GoalsInRoutine,
+        "everything": lambda: LeakingPlanner(numbers=numbers),
     }
     return made[name]()
 
@@ -688,6 +690,6 @@ def _responder(name: str, numbers: bool) -> Any:
         "one draft": lambda: Dialogue(drafts=1, cite=True),
         "few": lambda: Dialogue(recalled=2, drafts=2, unknown=0.3),
         "understands": lambda: Dialogue(intents=(pays, chats), drafts=1),
-        "everything": lambda: Everything(numbers=numbers),
+        "everything": lambda: LeakingPlanner(numbers=numbers),
     }
     return made[name]()

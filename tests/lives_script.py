@@ -31,7 +31,7 @@ _PLAIN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class ScriptEvent:
     """One thing that happens: its ``kind``, to which agent, by whom, with which words in each
     of the two lives, and what else it takes."""
 
@@ -68,7 +68,7 @@ class Script:
     strangers: str = "deny"
     paper: tuple[str, str] = ("", "")
     upkeep: bool = True
-    happenings: tuple[Happening, ...] = field(default=())
+    happenings: tuple[ScriptEvent, ...] = field(default=())
 
 
 ALONE = ("live", "talk", "night", "forget", "exported")
@@ -98,7 +98,7 @@ ALWAYS = (
 FILED = ("restart", "forget", "fork", "exported")
 
 
-def script(seed: int, sort: Sort) -> Script:
+def make_script(seed: int, sort: Sort) -> Script:
     """The script of a number."""
     random = Random(f"{sort} {seed}")
     town = random.random() < 0.2
@@ -107,7 +107,7 @@ def script(seed: int, sort: Sort) -> Script:
     private = random.random() < 0.7
     kinds = [*ALWAYS, *(TOWN * 2 if town else (*ALONE, *("live", "talk", "talk", "live") * 2))]
     count = random.randint(8, 25)
-    happenings: list[Happening] = []
+    happenings: list[ScriptEvent] = []
     for number in range(count):
         kind = "chat" if number == 0 else random.choice(kinds)
         happenings.append(_happening(random, kind, sort, agents, persons, private, number))
@@ -147,7 +147,7 @@ def _happening(
     persons: Sequence[str],
     private: bool,
     number: int,
-) -> Happening:
+) -> ScriptEvent:
     # Of those who are trusted there must be words to act on.
     who = random.choice(persons if sort == "told" else (CONFIDENT, CONFIDENT, *persons))
     if number == 0:
@@ -162,7 +162,7 @@ def _happening(
     words = _words(random, kind, sort, who, private)
     others = (*persons, *agents)
     people = tuple(sorted(random.sample(others, random.randint(1, min(4, len(others))))))
-    return Happening(
+    return ScriptEvent(
         kind=kind,
         agent=random.choice(agents),
         who=who,

@@ -22,7 +22,7 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
-class Pretender:
+class FakeOpenAIServer:
     """A server on a port of its own. ``moods`` are what the next requests get instead of an
     answer: a status, with a body and headers if need be, "hang", "drop", "break", "junk", JSON,
     or the bytes of a stream; ``streams`` are what the next that ask for a stream get. ``listed`` is
@@ -124,7 +124,7 @@ class Pretender:
 
 
 class Handler(BaseHTTPRequestHandler):
-    pretender: Pretender
+    pretender: FakeOpenAIServer
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
@@ -250,7 +250,7 @@ def streamed(model: Any, **settings: Any) -> tuple[list[str], Any]:
     return [event.text for event in events if isinstance(event, Delta)], answer
 
 
-def told(content: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:
+def completion_body(content: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:
     """A chat completion as servers send it, without counts of tokens."""
     whole = {"role": "assistant", "content": content, **message}
     return {"choices": [{"index": 0, "message": whole, "finish_reason": finish}]}
@@ -266,7 +266,7 @@ def chunks(*deltas: Any, end: bytes = b"data: [DONE]\n\n") -> bytes:
     return out + end
 
 
-def until(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     """Wait, at most ten seconds, for what another thread brings about."""
     end = time.monotonic() + 10
     while not true() and time.monotonic() < end:

@@ -32,17 +32,17 @@ from denizens.core import (
     call,
     generate,
 )
-from denizens.memory import CallBook, Memory
+from denizens.memory import Memory, ToolCallLog
 from denizens.models import ImprovisedModel
-from denizens.planners import Draft, prompt
+from denizens.planners import StepBuilder, render_prompt
 from denizens.simulation import Simulation
 from denizens.simulation.recorder import Recorder
 from denizens.store import Store
-from denizens.tools import AnyTool, Listener, Policy, ToolContext, tool
-from denizens.world import Town, sketch
+from denizens.tools import AnyTool, Policy, ProgressListener, ToolContext, tool
+from denizens.world import Town, ascii_map
 
 START = datetime(2026, 5, 2, 8, 0)
-MAP = sketch("######\n#aa..#\n######", {"a": "house:hall:bed"})
+MAP = ascii_map("######\n#aa..#\n######", {"a": "house:hall:bed"})
 SPOTS = ("", "intent", "act", "acted", "receipt", "answer", "leave")
 """Where a process may end: before the intent, before the tool, after it, after the receipt,
 after the answer is in the journal; or as soon as it waits."""
@@ -59,7 +59,7 @@ def postbox(letters: Path, spot: str = "") -> AnyTool:
     @tool(effect="acts")
     def post(context: ToolContext, text: str) -> int:
         """Post a letter."""
-        context.tell("walking to the post", 0.5)
+        context.report_progress("walking to the post", 0.5)
         if spot == "act":
             die()
         with letters.open("a") as file:
@@ -72,23 +72,23 @@ def postbox(letters: Path, spot: str = "") -> AnyTool:
 
 
 @tool(effect="acts", name="post")
-def pretend(text: str) -> int:
+def fake_post(text: str) -> int:
     """Post a letter, as far as anybody can see."""
     return len(text)
 
 
 @dataclass(frozen=True)
-class Writer:
+class LetterPlanner:
     """Asks the model for a line each step, and posts a letter in every third one."""
 
     every: int = 3
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Think a line, perhaps post it, remember what came of it."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         name = situation.persona.name
         ask = Generate(
-            messages=prompt("importance", identity=name, memory=f"{situation.now}"),
+            messages=render_prompt("importance", identity=name, memory=f"{situation.now}"),
             seed=Seed.of(3).child(name, situation.now.isoformat()).number,
         )
         line = yield from generate(ask)
@@ -97,21 +97,21 @@ class Writer:
             result = yield from call(Call(tool="post", arguments={"text": text}, why="to write"))
             assert isinstance(result, ToolResult)
             outcome = f"sent {result.value} letters" if result.ok else result.error
-            draft.note("thought", f"{name}: {outcome}", importance=2.0)
+            draft.add_record("thought", f"{name}: {outcome}", importance=2.0)
         yield from generate(ask)
-        draft.settle_quietly()
+        draft.finalize_without_asks()
         heard = len(situation.seen.notices)
-        return draft.decide(Action("wait"), f"{getattr(line, 'text', '')} {heard} heard.")
+        return draft.build(Action("wait"), f"{getattr(line, 'text', '')} {heard} heard.")
 
 
-def house(
+def make_run(
     store: Store,
     letters: Path,
     *,
     ask: bool = True,
     spot: str = "",
     approver: Approver | None = None,
-    listener: Listener | None = None,
+    listener: ProgressListener | None = None,
 ) -> Simulation:
     """The run in ``store``; with ``ask`` each letter needs a person's leave."""
     agents = [
@@ -119,7 +119,7 @@ def house(
             Persona(name=name, home="town:house:hall"),
             model=ImprovisedModel(),
             memory=Memory(store, name),
-            planner=Writer(every),
+            planner=LetterPlanner(every),
             tools=[postbox(letters, spot)],
             policy=Policy(ask=("@acts",) if ask else (), trusted=("*",)),
         )
@@ -151,11 +151,11 @@ def _dying(method: Callable[..., object], *, before: bool) -> Callable[..., obje
 def _arm(spot: str) -> None:
     """Have the process end at a spot that lies outside the tool."""
     if spot == "intent":
-        CallBook.begin = _dying(CallBook.begin, before=True)  # type: ignore[method-assign,assignment]
+        ToolCallLog.record_start = _dying(ToolCallLog.record_start, before=True)  # type: ignore[method-assign,assignment]
     if spot == "receipt":
-        CallBook.end = _dying(CallBook.end, before=False)  # type: ignore[method-assign,assignment]
+        ToolCallLog.record_result = _dying(ToolCallLog.record_result, before=False)  # type: ignore[method-assign,assignment]
     if spot == "leave":
-        CallBook.ask = _dying(CallBook.ask, before=False)  # type: ignore[method-assign,assignment]
+        ToolCallLog.request_approval = _dying(ToolCallLog.request_approval, before=False)  # type: ignore[method-assign,assignment]
     if spot == "answer":
         wait = Recorder.wait
 
@@ -173,7 +173,7 @@ def main(folder: Path, steps: int, spot: str, ask: bool) -> None:
     """Live in a folder to the ``steps``-th step, or as far as it goes."""
     _arm(spot)
     with Store(folder / "run.db") as store:
-        made = house(store, folder / "letters", ask=ask, spot=spot)
+        made = make_run(store, folder / "letters", ask=ask, spot=spot)
         for _ in made.run(steps=steps - made.step):
             pass
 

@@ -11,31 +11,31 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens import Agent, Daily, Memory, Persona
-from denizens.agents import Minds, use
-from denizens.agents.labels import shown_to
+from denizens.agents import AskRouter, run_tool
+from denizens.agents.labels import visible_state
 from denizens.core import (
     EVERYBODY,
-    REDACTED,
+    REDACTED_TEXT,
     Action,
     Affordance,
     AgentState,
+    ApprovalRequired,
     Body,
     Call,
+    ConversationView,
     Cue,
     Decision,
     Event,
     Generate,
     Input,
-    Line,
     Observation,
     Recall,
     Recalled,
     Record,
     Situation,
     Step,
-    Talk,
     Thought,
-    Waiting,
+    Utterance,
     call,
     drive,
     from_json,
@@ -45,8 +45,8 @@ from denizens.core import (
 from denizens.memory import codes as codes_module
 from denizens.memory import recall as recall_module
 from denizens.models import ImprovisedModel
-from denizens.planners import Draft, Heard, React, Said, Switch, goals_of
-from denizens.tests.lives_minds import Everything, Worst
+from denizens.planners import DialogueInput, DialogueReply, React, RuleSwitch, StepBuilder, goals_of
+from denizens.tests.lives_minds import LeakingModel, LeakingPlanner
 from denizens.tools import Policy, tool
 from denizens.world import Places, load_places
 
@@ -60,28 +60,32 @@ SPEAKS = (Affordance("say", "", TEXT), Affordance("leave"), Affordance("wait"))
 HOUSE = {"name": "house", "places": [{"name": "hall"}]}
 
 
-class Bit(Everything):
+class Bit(LeakingPlanner):
     """Answers nothing, and changes what it carries on only where it hears of Leeds."""
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """One bit of what was said."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         if "Leeds" in heard.line.text:
-            draft.change(plan=("pack",), currently="", asleep=True)
-            draft.change(drafts={"diary": heard.line.text})
-        yield from draft.settle()
-        return Said(text="Ah."), draft.decide(Action("wait"))
+            draft.update_state(plan=("pack",), currently="", asleep=True)
+            draft.update_state(drafts={"diary": heard.line.text})
+        yield from draft.finalize()
+        return DialogueReply(text="Ah."), draft.build(Action("wait"))
 
 
-class Carrier(Everything):
+class Carrier(LeakingPlanner):
     """Puts what it hears where no label is: among what it perceived, and into a count."""
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """As text and as a number."""
-        draft = Draft(situation)
-        draft.change(perceived=(heard.line.text,), talk_seen=len(heard.line.text))
-        yield from draft.settle()
-        return Said(text="Ah."), draft.decide(Action("wait"))
+        draft = StepBuilder(situation)
+        draft.update_state(perceived=(heard.line.text,), talk_seen=len(heard.line.text))
+        yield from draft.finalize()
+        return DialogueReply(text="Ah."), draft.build(Action("wait"))
 
 
 class Telling:
@@ -89,10 +93,10 @@ class Telling:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """All of the state, as a doing."""
-        draft = Draft(situation)
-        yield from draft.settle()
+        draft = StepBuilder(situation)
+        yield from draft.finalize()
         state = replace(situation.state, records=0)
-        return draft.decide(Action("act", "house:hall", {"doing": f"{state}"}))
+        return draft.build(Action("act", "house:hall", {"doing": f"{state}"}))
 
 
 class Odd:
@@ -108,13 +112,13 @@ class Odd:
 def mind(**given: Any) -> Agent:
     """Bo, of the worst mind there is."""
     memory = Memory(":memory:", "Bo")
-    return Agent(Persona(name="Bo"), memory=memory, **{"model": Worst(), **given})
+    return Agent(Persona(name="Bo"), memory=memory, **{"model": LeakingModel(), **given})
 
 
 def lives(bo: Agent, seen: Observation, can: Sequence[Affordance], *inputs: Input) -> Step:
     """A step of a life, committed."""
-    thought = bo.day(seen, can, inputs, now=seen.at)
-    step = drive({bo.id: thought}, Minds({bo.id: bo}, at=seen.at))[bo.id]
+    thought = bo.tick(seen, can, inputs, now=seen.at)
+    step = drive({bo.id: thought}, AskRouter({bo.id: bo}, at=seen.at))[bo.id]
     bo.commit(step, at=seen.at)
     return step
 
@@ -124,9 +128,11 @@ def around(minutes: int, **given: Any) -> Observation:
     return Observation("Bo", NINE + minutes * MINUTE, "house:hall", **given)
 
 
-def with_ada(*lines: Line) -> Talk:
+def with_ada(*lines: Utterance) -> ConversationView:
     """A talk of Ada and Bo, who has the floor."""
-    return Talk("talk", ("Ada", "Bo"), "Bo", lines or (Line("Ada", "Well?", NINE),))
+    return ConversationView(
+        "talk", ("Ada", "Bo"), "Bo", lines or (Utterance("Ada", "Well?", NINE),)
+    )
 
 
 def found_for(bo: Agent, person: str) -> object:
@@ -169,9 +175,9 @@ def by_a_refusal(secret: str) -> object:
 
 def by_talking_alone(secret: str) -> object:
     """In a talk that nobody else is in yet."""
-    bo = mind(planner=Everything())
+    bo = mind(planner=LeakingPlanner())
     bo.chat(secret, "Ada", at=NINE)
-    talk = Talk("talk", ("Bo",), "Bo", (Line("Bo", "Hello?", NINE),))
+    talk = ConversationView("talk", ("Bo",), "Bo", (Utterance("Bo", "Hello?", NINE),))
     return lives(bo, around(5, talk=talk), SPEAKS[:1]).action
 
 
@@ -186,12 +192,14 @@ def by_a_call_that_died(secret: str) -> object:
             raise KeyboardInterrupt
         return "booked"
 
-    class Booking(Everything):
-        def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
-            draft = Draft(situation)
+    class Booking(LeakingPlanner):
+        def reply(
+            self, situation: Situation, heard: DialogueInput
+        ) -> Thought[tuple[DialogueReply, Decision]]:
+            draft = StepBuilder(situation)
             place = "Leeds" if "Leeds" in heard.line.text else "Porto"
             told = yield from call(Call(tool="book", arguments={"place": place}))
-            return Said(text=f"{told}"), draft.decide(Action("wait"))
+            return DialogueReply(text=f"{told}"), draft.build(Action("wait"))
 
     bo = mind(dialogue=Booking(), tools=[book], policy=Policy(trusted=("*",)))
     with pytest.raises(KeyboardInterrupt):
@@ -199,14 +207,14 @@ def by_a_call_that_died(secret: str) -> object:
     alive.append(True)
     reply = bo.chat("Leeds, please.", "Eve", at=NINE + MINUTE)
     place = {"place": "Leeds"}
-    return reply.resolve, reply.waits, use(bo, "book", place, at=NINE, person="Eve").ok
+    return reply.resolve, reply.waits, run_tool(bo, "book", place, at=NINE, person="Eve").ok
 
 
 def by_an_old_session(secret: str) -> object:
     """A line of its own that it no longer knows to have said."""
     bo = mind(dialogue=Repeating(), private_talk=False)
     bo.learn([secret], who="Ada", audience="Ada", at=NINE)
-    session = [Line("Ada", "Where is it?", NINE), Line("Bo", f"You said: {secret}", NINE)]
+    session = [Utterance("Ada", "Where is it?", NINE), Utterance("Bo", f"You said: {secret}", NINE)]
     bo.chat("Say that again.", "Ada", session=session, at=NINE + MINUTE)
     return found_for(bo, "Eve")
 
@@ -214,13 +222,15 @@ def by_an_old_session(secret: str) -> object:
 class Repeating:
     """Says again what was said, and recalls nothing."""
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """The lines of the session."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         said = " ".join(line.text for line in heard.before)
-        draft.note("utterance", f'Bo said to {heard.line.who}: "{said}"')
-        yield from draft.settle()
-        return Said(text=said), draft.decide(Action("wait"))
+        draft.add_record("utterance", f'Bo said to {heard.line.who}: "{said}"')
+        yield from draft.finalize()
+        return DialogueReply(text=said), draft.build(Action("wait"))
 
 
 @pytest.mark.parametrize(
@@ -251,10 +261,10 @@ def test_a_call_that_died_is_told_of_to_whose_it_was() -> None:
     bo = mind(tools=[book], policy=Policy(trusted=("*",)))
     place = {"place": "Leeds"}
     with pytest.raises(KeyboardInterrupt):
-        use(bo, "book", place, at=NINE, person="Ada")
+        run_tool(bo, "book", place, at=NINE, person="Ada")
     for person in ("Ada", None):
-        with pytest.raises(Waiting):
-            use(bo, "book", place, at=NINE, person=person)
+        with pytest.raises(ApprovalRequired):
+            run_tool(bo, "book", place, at=NINE, person=person)
 
 
 # -- what a state holds for whom -----------------------------------------------------------------
@@ -276,31 +286,37 @@ def test_everybody_sees_of_a_state_what_is_for_them() -> None:
         (("Eve",), ("bake",), None),
         ((EVERYBODY,), ("bake",), None),
     ):
-        state = shown_to(again, people)
+        state = visible_state(again, people)
         assert (state.plan, state.drafts.get("diary"), state.beneath) == (plan, diary, {})
-    bo.planner = Everything()
+    bo.planner = LeakingPlanner()
     lives(bo, around(9), ACTS)
-    assert shown_to(bo.state, ("Ada",)).plan == shown_to(bo.state, (EVERYBODY,)).plan != ("bake",)
+    assert (
+        visible_state(bo.state, ("Ada",)).plan
+        == visible_state(bo.state, (EVERYBODY,)).plan
+        != ("bake",)
+    )
     assert "plan" not in bo.state.beneath
 
 
 def test_a_goal_whispered_amidst_a_confidence_is_not_lost() -> None:
     """It rests on the whisper, whatever else the thought was given, and is worked on later, in
     sight of all; before it was withheld from then on."""
-    bo = mind(planner=Switch([("spoken_to", "dialogue")], "react"), model=ImprovisedModel())
+    bo = mind(planner=RuleSwitch([("spoken_to", "dialogue")], "react"), model=ImprovisedModel())
     bo.chat(SECRETS[0], "Ada", at=NINE)
     lives(bo, around(1, talk=with_ada()), SPEAKS, Input(kind="whisper", text="goal: Bake bread."))
-    assert [goal.text for goal in goals_of(shown_to(bo.state, (EVERYBODY,)))] == ["Bake bread."]
+    assert [goal.text for goal in goals_of(visible_state(bo.state, (EVERYBODY,)))] == [
+        "Bake bread."
+    ]
 
 
 def test_a_goal_worked_off_in_private_is_done_once() -> None:
     """Who does not know what came of it does not begin it again."""
-    bo = mind(planner=React(check=False), dialogue=Everything())
+    bo = mind(planner=React(check=False), dialogue=LeakingPlanner())
     bo.chat(SECRETS[0], "Ada", at=NINE)
     lives(bo, around(1), ACTS[:1], Input(kind="whisper", text="goal: Say where the ring is."))
     for minute in range(2, 9):
         lives(bo, around(minute), ())
-    assert goals_of(shown_to(bo.state, (EVERYBODY,))) == () == goals_of(bo.state)
+    assert goals_of(visible_state(bo.state, (EVERYBODY,))) == () == goals_of(bo.state)
 
 
 def test_a_mind_by_itself_reflects_once() -> None:
@@ -340,14 +356,14 @@ def test_of_a_line_that_is_not_for_all_nothing_is_made() -> None:
     """Words that stand for a line are not remembered, and no memo is made of them: the line
     itself is, for whom it was, once."""
     circle = ("Ada", "Bo")
-    talk = with_ada(Line("Ada", SECRETS[0], NINE, (), circle))
+    talk = with_ada(Utterance("Ada", SECRETS[0], NINE, (), circle))
     bo = mind(planner=Daily(), model=ImprovisedModel())
     step = lives(bo, around(1, talk=replace(talk, floor="", ended=True)), ACTS)
     said = [record for record in step.records if "plan for" not in record.text]
     assert [one.text for one in said] == [f'Ada said to Bo: "{SECRETS[0]}"']
     assert (said[0].who, said[0].audience, said[0].sources) == ("Ada", circle, None)
     assert said[0].id in step.embedded
-    assert REDACTED not in f"{step}"
+    assert REDACTED_TEXT not in f"{step}"
     again = lives(bo, around(2), ACTS)
     assert [record for record in again.records if record.kind == "utterance"] == []
 

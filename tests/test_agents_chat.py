@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from denizens.agents import Agent, Minds
-from denizens.agents.replying import _alone
+from denizens.agents import Agent, AskRouter
+from denizens.agents.replying import _situation_outside_world
 from denizens.core import (
     Action,
     AgentState,
@@ -23,7 +23,6 @@ from denizens.core import (
     Embed,
     Failed,
     Generate,
-    Line,
     ModelAsk,
     Persona,
     Rate,
@@ -34,12 +33,13 @@ from denizens.core import (
     Seed,
     SettingError,
     ToolResult,
+    Utterance,
     drive,
 )
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.models.improvised import bags
-from denizens.planners import Dialogue, Draft, Routine
+from denizens.models.improvised import hashed_vectors
+from denizens.planners import Dialogue, Routine, StepBuilder
 from denizens.tools import AnyTool, tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,7 +120,7 @@ class Pieces:
                 found.append(Done(ticket, Rating(value=2.0, probabilities=())))
             else:
                 assert ask.kind == "embed"
-                found.append(Done(ticket, bags(ask)))
+                found.append(Done(ticket, hashed_vectors(ask)))
         self.queue.clear()
         return found
 
@@ -160,7 +160,7 @@ def test_both_lines_are_remembered_with_their_speakers() -> None:
     open_talk.private_talk = False
     open_talk.chat("What bread is there?", "Ada", at=NINE)
     assert open_talk.state.reflect_left == 150.0 - 6.0
-    assert bo.memory.shelf.index.columns == 64
+    assert bo.memory.index.vectors.columns == 64
 
 
 def test_what_was_said_is_recalled_in_the_next_answer() -> None:
@@ -181,7 +181,7 @@ def test_a_session_is_an_episode() -> None:
     bo = mind(model)
     bo.chat("Hello!", "Ada", at=NINE)
     later = NINE + timedelta(minutes=1)
-    bo.chat("And bread?", "Ada", at=later, session=[Line("Ada", "Hello!", NINE)])
+    bo.chat("And bread?", "Ada", at=later, session=[Utterance("Ada", "Hello!", NINE)])
     bo.chat("Hello again!", "Ada", at=NINE + timedelta(days=1))
     first, second, third, fourth, fifth, sixth = bo.memory.records()
     assert first.episode == second.episode == third.episode == fourth.episode != ""
@@ -200,7 +200,7 @@ def test_recall_says_how_likely_the_answer_is_held() -> None:
     )
     told = []
     for rules, text in asks:
-        minds = Minds({"Bo Li": bo}, at=NINE)
+        minds = AskRouter({"Bo Li": bo}, at=NINE)
         where = AskId(0, "Bo Li", "0")
         minds.submit(where, Recall(cue=Cue(text=text, at=NINE, rules=rules)))
         ((_, answer),) = minds.wait()
@@ -232,7 +232,7 @@ def test_who_remembers_nothing_learns_its_facts_first() -> None:
 def test_the_session_stands_in_the_prompt() -> None:
     """The lines before are shown, the oldest of a long talk left out."""
     model, asks = answering()
-    session = [Line("Ada" if n % 2 else "Bo Li", f"line {n}.", NINE) for n in range(20)]
+    session = [Utterance("Ada" if n % 2 else "Bo Li", f"line {n}.", NINE) for n in range(20)]
     mind(model).chat("And now?", "Ada", session=session, at=NINE)
     assert "user: line 19." in words(asks)
     assert "assistant: line 8." in words(asks)
@@ -244,8 +244,8 @@ def test_replying_writes_nothing() -> None:
     model, _ = answering()
     bo = mind(model)
     before = bo.state
-    thought = bo.reply(Line("Ada", "Hello!", NINE))
-    reply = drive({"Bo Li": thought}, Minds({"Bo Li": bo}, at=NINE))["Bo Li"]
+    thought = bo.reply(Utterance("Ada", "Hello!", NINE))
+    reply = drive({"Bo Li": thought}, AskRouter({"Bo Li": bo}, at=NINE))["Bo Li"]
     assert (bo.state, len(bo.memory)) == (before, 0)
     assert len(reply.step.records) == 2
     assert [one.ask.kind for one in reply.step.asks] == [
@@ -367,10 +367,10 @@ def test_one_can_chat_after_a_life() -> None:
     bo = mind(model)
     first = bo.chat("Hello!", "Ada", at=NINE)
     assert first.step.state == bo.state
-    bo.memory.touch([1], step=500, at=NINE)
+    bo.memory.mark_accessed([1], step=500, at=NINE)
     bo.chat("Hello again!", "Ada", at=NINE + timedelta(hours=1))
     assert len(bo.memory) == 4
-    assert bo.memory.shelf.last_step == 500
+    assert bo.memory.index.last_step == 500
 
 
 def test_a_chat_takes_its_time_from_the_wall_once() -> None:
@@ -420,8 +420,8 @@ def test_a_confidence_is_kept(private: bool) -> None:
 def test_what_follows_from_a_confidence_is_one() -> None:
     """A thought is for those for whom all its evidence is; for its owner alone when that is
     nobody."""
-    situation = _alone(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
-    draft = Draft(situation)
+    situation = _situation_outside_world(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
+    draft = StepBuilder(situation)
 
     def basis(*circles: tuple[str, ...]) -> tuple[Record, ...]:
         return tuple(
@@ -429,11 +429,11 @@ def test_what_follows_from_a_confidence_is_one() -> None:
             for n, circle in enumerate(circles, 1)
         )
 
-    draft.note("thought", "one", importance=1, evidence=basis(("Ada",), ()))
-    draft.note("thought", "two", importance=1, evidence=basis(("Ada", "Cy"), ("Ada", "Dan")))
-    draft.note("thought", "three", importance=1, evidence=basis(("Ada",), ("Dan",)))
-    draft.note("thought", "four", importance=1, evidence=basis((), ()))
-    audiences = [record.audience for record in draft.decide(Action("wait")).records]
+    draft.add_record("thought", "one", importance=1, evidence=basis(("Ada",), ()))
+    draft.add_record("thought", "two", importance=1, evidence=basis(("Ada", "Cy"), ("Ada", "Dan")))
+    draft.add_record("thought", "three", importance=1, evidence=basis(("Ada",), ("Dan",)))
+    draft.add_record("thought", "four", importance=1, evidence=basis((), ()))
+    audiences = [record.audience for record in draft.build(Action("wait")).records]
     assert audiences == [("Ada",), ("Ada",), ("Bo Li",), ()]
 
 
@@ -448,7 +448,7 @@ def test_what_follows_from_a_confidence_is_one() -> None:
         ({"session": [{"role": "user", "content": "x"}]}, "'session' must be Sequence of Line"),
         ({"session": "Hello!"}, "'session' must be Sequence of Line, not str"),
         ({"session": None}, "'session' must be Sequence of Line, not None"),
-        ({"session": [Line("Ada", None, NINE)]}, r"session\[0\]: text must be a string"),  # type: ignore[arg-type]
+        ({"session": [Utterance("Ada", None, NINE)]}, r"session\[0\]: text must be a string"),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_no_message_is_refused(given: dict[str, Any], told: str) -> None:
@@ -464,7 +464,7 @@ def test_half_an_emoji_is_replaced() -> None:
     """What UTF-8 cannot hold is replaced in the line, in the session and in what a model writes."""
     model, asks = answering(say="Good \ud83d day!")
     bo = mind(model)
-    before = [Line("Ada", "so \ud83d", NINE)]
+    before = [Utterance("Ada", "so \ud83d", NINE)]
     assert bo.chat("hi \ud83d", "Ada", session=before, at=NINE).text == "Good \ufffd day!"
     assert 'Ada said to Bo Li: "hi \ufffd"' in [one.text for one in bo.memory.records()]
     assert "so \ufffd" in words(asks)
@@ -501,7 +501,7 @@ def test_a_pasted_text_is_shown_in_part() -> None:
     assert "Tama is my cat." in words(asks)
     assert len(words(asks)) < 1_500
     asks.clear()
-    bo.chat("Who is Tama, my cat?", "Ada", at=NINE, session=[Line("Ada", essay, NINE)] * 3)
+    bo.chat("Who is Tama, my cat?", "Ada", at=NINE, session=[Utterance("Ada", essay, NINE)] * 3)
     assert "Tama is my cat." in words(asks)
     assert len(words(asks)) < 4_000
     embedded = [one.ask for one in pasted.step.asks if isinstance(one.ask, Embed)]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from denizens import Agent, Choose, Memory, Persona, Rate, Record, ScriptedModel, SettingError
 from denizens.core import Ask
-from denizens.memory import Claims, Documents
-from denizens.memory.forgetting import forget
+from denizens.memory import Documents, Facts
+from denizens.memory.forgetting import erase_person
 
 NOON = datetime(2026, 5, 2, 12)
 FACTS = ("Bo bakes bread.", "Bo has a cat.")
@@ -75,7 +75,7 @@ def add_document(memory: Memory, bo: Agent, file: Path) -> None:
 
 
 def tell_claim(memory: Memory, bo: Agent, file: Path) -> None:
-    Claims(memory).tell("Ada", "likes", "tea", at=NOON)
+    Facts(memory).assert_fact("Ada", "likes", "tea", at=NOON)
 
 
 @pytest.mark.parametrize("before", [write_record, read_file, add_document, tell_claim])
@@ -100,7 +100,7 @@ def test_a_start_that_is_rolled_back_is_made_again() -> None:
 
     def begin_and_fail() -> None:
         with memory.store.transaction():
-            bo.grow_up(at=NOON)
+            bo.bootstrap(at=NOON)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -115,7 +115,7 @@ def test_what_was_erased_is_not_learned_again(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "bo.db", "Bo")
     agent(memory, answering()).chat("I have a cat too.", "Cat", at=NOON)
     memory.close()
-    forget(tmp_path / "bo.db", "cat", now=NOON, mentions=True)
+    erase_person(tmp_path / "bo.db", "cat", now=NOON, mentions=True)
     memory = Memory(tmp_path / "bo.db", "Bo")
     memory.store.execute("DELETE FROM header WHERE key LIKE 'agent.begun%'")
     agent(memory, answering()).chat("Hello", "Ada", at=NOON)

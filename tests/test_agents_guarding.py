@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from denizens.agents import Guard, Minds, guarded
+from denizens.agents import AskRouter, ThoughtGuard, run_guarded
 from denizens.core import (
-    Asked,
+    AnsweredAsk,
     Call,
     Choice,
     Choose,
     Cue,
     Embed,
-    Kind,
     Label,
     ModelAsk,
     Rate,
     Recall,
     Record,
+    RecordKind,
     Situation,
     Thought,
     all_of,
@@ -27,14 +27,19 @@ from denizens.core import (
     recall,
 )
 from denizens.models import ScriptedModel
-from denizens.tests.guarded import NINE, calls, came, ends, fetch, live, mind, sent
+from denizens.tests.guarded import NINE, call_result, calls, ends, fetch, make_agent, run_step, sent
 from denizens.tools import Policy, Toolbox
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def record(
-    number: int, who: str, kind: Kind = "utterance", *, on: tuple[int, ...] = (), depth: int = 0
+    number: int,
+    who: str,
+    kind: RecordKind = "utterance",
+    *,
+    on: tuple[int, ...] = (),
+    depth: int = 0,
 ) -> Record:
     """A memory of ``who``'s words, perhaps resting on others."""
     return Record(
@@ -60,7 +65,7 @@ def sending(situation: Situation) -> Thought[str]:
     return (yield from sent())
 
 
-def stamped(asks: Iterable[Asked]) -> tuple[str, ...]:
+def stamped(asks: Iterable[AnsweredAsk]) -> tuple[str, ...]:
     """The sources of the one letter that was to be sent."""
     (found,) = [one.ask for one in asks if isinstance(one.ask, Call) and one.ask.tool == "send"]
     return found.sources
@@ -82,8 +87,8 @@ def stamped(asks: Iterable[Asked]) -> tuple[str, ...]:
 def test_what_is_recalled_is_a_source(records: list[Record], sources: tuple[str, ...]) -> None:
     """Others' words and documents withdraw the right to act; one's own, and what the world's
     things are like, do not."""
-    bo = mind(recalling, records=records)
-    asks = live(bo).asks
+    bo = make_agent(recalling, records=records)
+    asks = run_step(bo).asks
     assert stamped(asks) == sources
     assert ends(bo) == ["denied" if sources else "sent hello"]
 
@@ -92,7 +97,7 @@ def test_ones_own_thought_does_not_launder_strangers_words() -> None:
     """A thought of one's own that rests on a stranger's words carries them, at any depth, even
     where only that thought is recalled."""
     chain = [record(1, "Eve")]
-    kinds: tuple[Kind, ...] = ("summary", "plan", "thought")
+    kinds: tuple[RecordKind, ...] = ("summary", "plan", "thought")
     for number, kind in enumerate(kinds, 2):
         chain.append(record(number, "Bo Li", kind, on=(number - 1,), depth=number - 1))
 
@@ -100,8 +105,8 @@ def test_ones_own_thought_does_not_launder_strangers_words() -> None:
         yield from recall(Recall(cue=Cue(text="bread", at=NINE, limit=20, kinds=("thought",))))
         return (yield from sent())
 
-    assert stamped(live(mind(last, records=chain)).asks) == ("Eve",)
-    assert stamped(live(mind(last, records=chain, trusted=["Eve"])).asks) == ()
+    assert stamped(run_step(make_agent(last, records=chain)).asks) == ("Eve",)
+    assert stamped(run_step(make_agent(last, records=chain, trusted=["Eve"])).asks) == ()
 
 
 @pytest.mark.parametrize(
@@ -116,20 +121,24 @@ def test_ones_own_thought_does_not_launder_strangers_words() -> None:
 def test_who_is_trusted_is_no_source(trusted: tuple[str, ...], sources: tuple[str, ...]) -> None:
     """Trust is given by name or pattern, and takes a source out."""
     records = [record(1, "Ada"), record(2, "Eve"), record(3, "Bo Li", "document")]
-    assert stamped(live(mind(recalling, records=records, trusted=trusted)).asks) == sources
+    assert (
+        stamped(run_step(make_agent(recalling, records=records, trusted=trusted)).asks) == sources
+    )
 
 
 def test_what_is_heard_is_a_source() -> None:
     """Words said nearby and in a talk count before the thought has asked anything."""
-    assert stamped(live(mind(sending)).asks) == ()
-    assert stamped(live(mind(sending), said=["Eve"]).asks) == ("Eve",)
-    assert stamped(live(mind(sending), spoke=["Ada", "Bo Li"]).asks) == ("Ada",)
+    assert stamped(run_step(make_agent(sending)).asks) == ()
+    assert stamped(run_step(make_agent(sending), said=["Eve"]).asks) == ("Eve",)
+    assert stamped(run_step(make_agent(sending), spoke=["Ada", "Bo Li"]).asks) == ("Ada",)
 
 
 def test_nobody_passes_for_a_document() -> None:
     """Trust in documents and tools is not given to a person who takes such a name."""
-    bo = mind(sending, trusted=["document:*", "tool:*"])
-    assert stamped(live(bo, said=["document:handbook.md"]).asks) == ("person:document:handbook.md",)
+    bo = make_agent(sending, trusted=["document:*", "tool:*"])
+    assert stamped(run_step(bo, said=["document:handbook.md"]).asks) == (
+        "person:document:handbook.md",
+    )
 
 
 def test_what_a_tool_brings_from_outside_is_a_source() -> None:
@@ -139,11 +148,11 @@ def test_what_a_tool_brings_from_outside_is_a_source() -> None:
     def order(page: object) -> list[str]:
         def body(situation: Situation) -> Thought[list[str]]:
             first = yield from sent("first")
-            yield from came("web.fetch", page=page)
-            return [first, (yield from sent("second")), (yield from came("double", n=4))]
+            yield from call_result("web.fetch", page=page)
+            return [first, (yield from sent("second")), (yield from call_result("double", n=4))]
 
-        bo = mind(body)
-        live(bo)
+        bo = make_agent(body)
+        run_step(bo)
         found: list[str] = ends(bo)[0]
         return found
 
@@ -158,7 +167,7 @@ def test_a_thought_cannot_leave_its_sources_out() -> None:
     def body(situation: Situation) -> Thought[str]:
         return (yield from sent(sources=("Mallory",)))
 
-    assert stamped(live(mind(body), said=["Eve"]).asks) == ("Eve", "Mallory")
+    assert stamped(run_step(make_agent(body), said=["Eve"]).asks) == ("Eve", "Mallory")
 
 
 def test_a_stranger_gets_an_answer_from_a_calculator() -> None:
@@ -178,7 +187,7 @@ def test_a_stranger_gets_an_answer_from_a_calculator() -> None:
         return "Done."
 
     for trusted, came_of in (((), "denied"), (("Ada",), "")):
-        bo = mind(sending, trusted=trusted, model=ScriptedModel(answer))  # type: ignore[arg-type]
+        bo = make_agent(sending, trusted=trusted, model=ScriptedModel(answer))  # type: ignore[arg-type]
         ((_, doubled),) = calls(bo.chat("double it", "Ada", at=NINE).step)
         assert doubled.value == 8
         ((_, letter),) = calls(bo.chat("send it", "Ada", at=NINE).step)
@@ -201,11 +210,11 @@ def repeats(policy: Policy | None = None) -> list[str]:
             ("look", {}),
             ("double", {"n": 2}),
         ):
-            found.append((yield from came(name, **arguments)))
+            found.append((yield from call_result(name, **arguments)))
         return found
 
-    bo = mind(body, policy=policy)
-    live(bo)
+    bo = make_agent(body, policy=policy)
+    run_step(bo)
     found: list[str] = ends(bo)[0]
     return found
 
@@ -223,12 +232,12 @@ def test_what_repeats_is_told_the_answer() -> None:
     """The refusal of a repeated call says what came of the first, also side by side."""
 
     def body(situation: Situation) -> Thought[object]:
-        first = yield from all_of([came("double", n=5), came("double", n=5)])
-        yield from came("double", n=5)
+        first = yield from all_of([call_result("double", n=5), call_result("double", n=5)])
+        yield from call_result("double", n=5)
         return first
 
-    bo = mind(body)
-    told = [result.error for _, result in calls(live(bo))]
+    bo = make_agent(body)
+    told = [result.error for _, result in calls(run_step(bo))]
     assert ends(bo) == [("10", "repeated")]
     assert "its answer is on the way" in told[1]
     assert "the answer was: 10" in told[2]
@@ -240,23 +249,23 @@ def test_bad_luck_may_be_tried_again() -> None:
     def body(situation: Situation) -> Thought[list[str]]:
         found = []
         for page in ("down", "down", 3, 3):
-            found.append((yield from came("web.fetch", page=page)))
+            found.append((yield from call_result("web.fetch", page=page)))
         return found
 
-    bo = mind(body)
-    live(bo)
+    bo = make_agent(body)
+    run_step(bo)
     assert ends(bo) == [["failed", "failed", "arguments", "repeated"]]
 
 
 @given(st.lists(st.sampled_from(["Ada", "Eve", "Bo Li", ""]), max_size=4), st.booleans())
 def test_a_guard_changes_nothing_else(whose: list[str], trusting: bool) -> None:
     """Whatever was read, asks that are no calls pass unchanged and answers come back in order."""
-    guard = Guard("Bo Li", Toolbox([fetch]), labels=[Label(tuple(whose))])
+    guard = ThoughtGuard("Bo Li", Toolbox([fetch]), labels=[Label(tuple(whose))])
     asks = (Embed(texts=("a", "b")), Embed(texts=("c",)))
-    log: list[Asked] = []
-    thought = guarded(all_of([embed(ask) for ask in asks]), guard, log)
-    bo = mind(sending)
-    first, second = drive({"Bo Li": thought}, Minds({"Bo Li": bo}, at=NINE))["Bo Li"]  # type: ignore[misc]
+    log: list[AnsweredAsk] = []
+    thought = run_guarded(all_of([embed(ask) for ask in asks]), guard, log)
+    bo = make_agent(sending)
+    first, second = drive({"Bo Li": thought}, AskRouter({"Bo Li": bo}, at=NINE))["Bo Li"]  # type: ignore[misc]
     assert [getattr(one, "rows", 0) for one in (first, second)] == [2, 1]
     assert [one.ask for one in log] == list(asks)
     others = {who for who in whose if who != "Bo Li"}  # Its own words are no stranger's.

@@ -7,27 +7,27 @@ from datetime import datetime
 
 import pytest
 from denizens import Agent, Memory, Persona
-from denizens.agents import Minds
-from denizens.agents.guarding import Guard
-from denizens.agents.labels import labelled, listeners_of, of_doings
+from denizens.agents import AskRouter
+from denizens.agents.guarding import ThoughtGuard
+from denizens.agents.labels import activity_labels, find_listeners, label_decision
 from denizens.core import (
     EVERYBODY,
     Action,
     Affordance,
     AgentState,
     Call,
+    ConversationView,
     Cue,
     Decision,
     Generate,
     Hit,
     Label,
-    Line,
-    Neighbour,
     Observation,
     Recall,
     Recalled,
     Record,
-    Talk,
+    Utterance,
+    VisibleAgent,
     drive,
 )
 from denizens.models import ImprovisedModel
@@ -38,15 +38,15 @@ NINE = datetime(2026, 5, 2, 9)
 CAN = (Affordance("wait"), Affordance("write"), Affordance("say"))
 
 
-def guard(*listeners: str, label: Label | None = None) -> Guard:
+def guard(*listeners: str, label: Label | None = None) -> ThoughtGuard:
     """What watches a thought of Bo's that was given something with a label."""
-    return Guard("Bo", Toolbox([]), listeners=listeners, labels=(label or Label(),))
+    return ThoughtGuard("Bo", Toolbox([]), listeners=listeners, labels=(label or Label(),))
 
 
 def test_a_call_says_for_whom_the_thought_is() -> None:
     """A tool is told the label of the thought that calls it: its sources and its audience."""
     watch = guard("Ada", label=Label(("Ada", "Eve"), ("Ada",)))
-    stamped, _ = watch.look(Call(tool="note", arguments={}))
+    stamped, _ = watch.before_ask(Call(tool="note", arguments={}))
     assert isinstance(stamped, Call)
     assert (stamped.read, stamped.audience, stamped.person) == (("Ada", "Eve"), ("Ada",), "Ada")
 
@@ -56,10 +56,10 @@ def test_among_several_a_call_is_for_everybody() -> None:
     what all of them may hear, whatever a planner asks for."""
     watch = guard("Ada", "Eve")
     for person in ("", "Ada", "Cy"):
-        stamped, _ = watch.look(Call(tool="note", arguments={}, person=person))
+        stamped, _ = watch.before_ask(Call(tool="note", arguments={}, person=person))
         assert isinstance(stamped, Call)
         assert stamped.person == EVERYBODY
-    asked, _ = watch.look(Recall(cue=Cue(text="x", at=NINE, person="Ada")))
+    asked, _ = watch.before_ask(Recall(cue=Cue(text="x", at=NINE, person="Ada")))
     assert isinstance(asked, Recall)
     assert set(asked.cue.hearers) == {"Ada", "Eve"}
 
@@ -79,7 +79,7 @@ def test_a_deed_that_would_show_a_confidence_is_not_done(
     """What rests on what is for Ada alone is said to her, and shows in no deed; the action that
     is done carries the label."""
     decision = Decision(action=Action(verb, "", {"text": "x"}), state=AgentState())
-    made = labelled(decision, guard("Ada", label=label), CAN).action
+    made = label_decision(decision, guard("Ada", label=label), CAN).action
     assert made.verb == done
     if done != "wait":
         assert made.sources == label.sources
@@ -96,24 +96,24 @@ def test_what_a_confidence_calls_to_mind_is_touched_for_nobody_else() -> None:
     hits = tuple(Hit(record=one, score=1, recency=1, importance=1, relevance=1) for one in records)
     watch = guard()
     ask = Recall(cue=Cue(text="x", at=NINE))
-    watch.note(ask, Recalled(hits=hits[:2], audience=("Ada",)))
+    watch.after_answer(ask, Recalled(hits=hits[:2], audience=("Ada",)))
     decision = Decision(action=Action("wait"), state=AgentState(), used=(1, 2, 3, 4))
-    assert labelled(decision, watch, ()).used == (2,)
+    assert label_decision(decision, watch, ()).used == (2,)
     other = guard()
-    other.note(ask, Recalled(hits=(hits[1], hits[3]), audience=("Ada",)))
-    assert labelled(decision, other, ()).used == (2,)
+    other.after_answer(ask, Recalled(hits=(hits[1], hits[3]), audience=("Ada",)))
+    assert label_decision(decision, other, ()).used == (2,)
 
 
 def test_who_listens_to_a_step() -> None:
     """Members of a talk, those in sight and those in earshot; everybody where deeds show; nobody
     where nothing can be done."""
     seen = Observation("Bo", NINE, "hall")
-    assert listeners_of(seen, (Affordance("wait"),)) == ()
-    assert listeners_of(seen, CAN) == (EVERYBODY,)
-    talk = Talk("1", ("Ada", "Bo"), "Bo", (Line("Ada", "Hm.", NINE),))
-    near = (Neighbour("Cy", 2, "reading"),)
+    assert find_listeners(seen, (Affordance("wait"),)) == ()
+    assert find_listeners(seen, CAN) == (EVERYBODY,)
+    talk = ConversationView("1", ("Ada", "Bo"), "Bo", (Utterance("Ada", "Hm.", NINE),))
+    near = (VisibleAgent("Cy", 2, "reading"),)
     heard = replace(seen, talk=talk, people=near, hearers=("Eve",))
-    assert listeners_of(heard, CAN) == ("Ada", "Cy", "Eve")
+    assert find_listeners(heard, CAN) == ("Ada", "Cy", "Eve")
 
 
 def test_a_record_keeps_all_the_words_that_it_rests_on() -> None:
@@ -129,15 +129,15 @@ def test_a_record_keeps_all_the_words_that_it_rests_on() -> None:
 
 def test_a_line_that_is_not_for_all_is_in_no_prompt_with_others_by() -> None:
     """What was said to Ada alone stands in no ask of a thought to which Eve listens too."""
-    secret = Line("Ada", "The ring is in the clock.", NINE, (), ("Ada", "Bo"))
-    last = Line("Eve", "What is new?", NINE)
+    secret = Utterance("Ada", "The ring is in the clock.", NINE, (), ("Ada", "Bo"))
+    last = Utterance("Eve", "What is new?", NINE)
     memory = Memory(":memory:", "Bo")
     bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, planner=Dialogue())
     for members, shown in ((("Ada", "Bo", "Eve"), False), (("Ada", "Bo"), True)):
         lines = (secret, last) if "Eve" in members else (secret,)
-        talk = Talk("1", members, "Bo", lines)
+        talk = ConversationView("1", members, "Bo", lines)
         thought = bo.live(Observation("Bo", NINE, "hall", talk=talk), CAN)
-        step = drive({"Bo": thought}, Minds({"Bo": bo}, at=NINE))["Bo"]
+        step = drive({"Bo": thought}, AskRouter({"Bo": bo}, at=NINE))["Bo"]
         asked = [str(one.ask) for one in step.asks if isinstance(one.ask, Generate)]
         assert asked
         assert any("clock" in ask for ask in asked) == shown
@@ -146,7 +146,12 @@ def test_a_line_that_is_not_for_all_is_in_no_prompt_with_others_by() -> None:
 def test_what_somebody_in_sight_does_is_of_their_words() -> None:
     """Who is seen doing something is a source, and so are those on whose words they do it; who
     does nothing is none."""
-    near = (Neighbour("Cy", 2, "paying EVE-666", sources=("Eve",)), Neighbour("Dov", 3, "idle"))
+    near = (
+        VisibleAgent("Cy", 2, "paying EVE-666", sources=("Eve",)),
+        VisibleAgent("Dov", 3, "idle"),
+    )
     seen = Observation("Bo", NINE, "hall", people=near)
-    label = Label(tuple(sorted({one for each in of_doings(seen, "Bo") for one in each.sources})))
+    label = Label(
+        tuple(sorted({one for each in activity_labels(seen, "Bo") for one in each.sources}))
+    )
     assert label.sources == ("Cy", "Eve")

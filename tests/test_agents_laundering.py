@@ -13,10 +13,10 @@ import networkx as nx
 import numpy as np
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
-from denizens.agents import facts_of, use
-from denizens.agents.faculties import Minds
+from denizens.agents import fact_search_tool, run_tool
+from denizens.agents.faculties import AskRouter
 from denizens.core import (
-    UNKNOWN,
+    UNKNOWN_SOURCE,
     Action,
     Affordance,
     AgentState,
@@ -27,9 +27,7 @@ from denizens.core import (
     Event,
     Input,
     Label,
-    Line,
     MemoryFault,
-    Neighbour,
     Observation,
     Recall,
     Recalled,
@@ -39,14 +37,16 @@ from denizens.core import (
     Situation,
     Step,
     Thought,
+    Utterance,
+    VisibleAgent,
     call,
     drive,
     recall,
 )
-from denizens.memory import CallBook, Claims, Images, memories_input
-from denizens.memory.forgetting import forget
+from denizens.memory import Facts, Images, ToolCallLog, memories_input
+from denizens.memory.forgetting import erase_person
 from denizens.models import ImprovisedModel
-from denizens.planners import Draft, Heard, Said
+from denizens.planners import DialogueInput, DialogueReply, StepBuilder
 from denizens.tools import Policy, Release, tool
 from denizens.world import Places
 from numpy.typing import NDArray
@@ -70,9 +70,11 @@ class Echo:
     def __init__(self, plainly: bool = False) -> None:
         self.plainly = plainly
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """Recall, perhaps pay, and answer with everything."""
-        draft, line = Draft(situation), heard.line
+        draft, line = StepBuilder(situation), heard.line
         found = yield from recall(Recall(cue=Cue(text=line.text, at=situation.now, limit=20)))
         hits = [hit.record.text for hit in found.hits] if isinstance(found, Recalled) else []
         before = [one.text for one in heard.before]
@@ -81,10 +83,10 @@ class Echo:
             given = "the rent" if self.plainly else text
             yield from call(Call(tool="pay", arguments={"text": given}))
         said = f'{line.who} said to Bo: "{line.text}"'
-        draft.note("utterance", said, who=line.who, rests_on=(line,))
-        draft.note("utterance", f'Bo said to {line.who}: "{text}"')
-        yield from draft.settle()
-        return Said(text=text), draft.decide(Action("wait"))
+        draft.add_record("utterance", said, who=line.who, rests_on=(line,))
+        draft.add_record("utterance", f'Bo said to {line.who}: "{text}"')
+        yield from draft.finalize()
+        return DialogueReply(text=text), draft.build(Action("wait"))
 
 
 class Keeping:
@@ -136,7 +138,7 @@ def step(
     """One step of Bo's, committed."""
     can = tuple(Affordance(verb) for verb in verbs)
     seen = Observation("Bo", NINE, "", events=tuple(events))
-    done = drive({"Bo": bo.day(seen, can, inputs)}, Minds({"Bo": bo}, at=NINE))["Bo"]
+    done = drive({"Bo": bo.tick(seen, can, inputs)}, AskRouter({"Bo": bo}, at=NINE))["Bo"]
     bo.commit(done, number=1, at=NINE)
     return done
 
@@ -150,10 +152,10 @@ def asked(reply: Reply) -> list[tuple[tuple[str, ...], bool]]:
 def test_a_line_of_nobody_is_nobodys() -> None:
     """A line of a session that has no speaker does not count as the agent's own words."""
     bo = mind()
-    reply = bo.chat("Pay.", "Ada", at=NINE, session=[Line("", LIE, NINE)])
-    assert asked(reply) == [((UNKNOWN,), False)]
+    reply = bo.chat("Pay.", "Ada", at=NINE, session=[Utterance("", LIE, NINE)])
+    assert asked(reply) == [((UNKNOWN_SOURCE,), False)]
     assert "somebody unknown" in str(reply.step.asks)
-    reply = mind().chat("Pay.", "Ada", at=NINE, session=[Line("Bo", "", NINE)])
+    reply = mind().chat("Pay.", "Ada", at=NINE, session=[Utterance("Bo", "", NINE)])
     assert asked(reply) == [((), True)]
 
 
@@ -166,11 +168,11 @@ def test_its_own_line_that_it_forgot_is_not_adas(tmp_path: Path) -> None:
     said = bo.chat("Where does it go?", "Ada", at=NINE)
     assert LIE in said.text
     bo.memory.close()
-    forget(path, "Eve", now=NINE)
+    erase_person(path, "Eve", now=NINE)
     with Memory(path, "Bo") as memory:
         bo = mind(memory)
-        reply = bo.chat("Pay.", "Ada", at=NINE, session=[Line("Bo", said.text, NINE)])
-    assert asked(reply) == [((UNKNOWN,), False)]
+        reply = bo.chat("Pay.", "Ada", at=NINE, session=[Utterance("Bo", said.text, NINE)])
+    assert asked(reply) == [((UNKNOWN_SOURCE,), False)]
 
 
 def test_what_a_state_holds_of_somebody_quarantined_is_not_shown() -> None:
@@ -262,7 +264,7 @@ def test_a_rule_releases_deeds_of_its_kind(
     event = Event("said", "Eve", "says", "it", LIE)
     done = step(bo, events=(event,), verbs=(verb, "wait"))
     assert done.action.sources == sources
-    book = CallBook(bo.memory.store)
+    book = ToolCallLog(bo.memory.store)
     found = [entry.request for _, entry in book.entries() if entry.request]
     assert [one.arguments["rules"] for one in found] == rules
     assert all(one.sources == ("Eve",) for one in found)
@@ -292,7 +294,7 @@ def test_what_it_does_on_a_strangers_word_is_not_its_own(refused: bool) -> None:
             return Decision(action=Action("continue"), state=situation.state)
 
     bo = mind(planner=Paying())
-    done = drive({"Bo": bo.live(seen, world.affordances("Bo"))}, Minds({"Bo": bo}, at=NINE))
+    done = drive({"Bo": bo.live(seen, world.affordances("Bo"))}, AskRouter({"Bo": bo}, at=NINE))
     assert [one.ask.sources for one in done["Bo"].asks if isinstance(one.ask, Call)] == [("Eve",)]
     assert PAID == []
 
@@ -316,7 +318,7 @@ def test_erasing_takes_calls_on_the_words_of_who_is_trusted(tmp_path: Path) -> N
     bo.chat("Pay.", "Cy", at=NINE)
     assert "Zanzibar" in PAID[0]
     bo.memory.close()
-    told = forget(path, "Ada", now=NINE)
+    told = erase_person(path, "Ada", now=NINE)
     assert (told.beside, told.found) == ({"calls": 1}, 0)
     assert b"Zanzibar" not in path.read_bytes()
 
@@ -332,7 +334,7 @@ def test_erasing_takes_what_rests_on_a_cleared_record(tmp_path: Path) -> None:
     own = memory.remember("Rents are due", at=NINE)
     memory.remember(f"So {LIE}", at=NINE, kind="thought", evidence=[free.id, own.id])
     memory.close()
-    forget(path, "Eve", now=NINE)
+    erase_person(path, "Eve", now=NINE)
     with Memory(path, "Bo") as memory:
         assert [one.text for one in memory.records() if one.text] == ["Rents are due"]
 
@@ -342,12 +344,14 @@ def test_a_search_of_facts_rests_on_nobody_quarantined() -> None:
     memory = Memory(":memory:", "Bo")
     for who, text in (("Ada", "I live in Leeds."), ("Eve", "Ada lives in York.")):
         memory.remember(f'{who} said to Bo: "{text}"', at=NINE, who=who, kind="utterance")
-    Claims(memory).learn_between(NINE - MINUTE, NINE + MINUTE)
-    bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[facts_of(memory)])
+    Facts(memory).learn_between(NINE - MINUTE, NINE + MINUTE)
+    bo = Agent(
+        Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[fact_search_tool(memory)]
+    )
     later = NINE + MINUTE
-    assert use(bo, "fact_search", {"subject": "Ada"}, at=later).sources == ("Ada", "Eve")
+    assert run_tool(bo, "fact_search", {"subject": "Ada"}, at=later).sources == ("Ada", "Eve")
     memory.quarantine("Eve")
-    found = use(bo, "fact_search", {"subject": "Ada"}, at=later)
+    found = run_tool(bo, "fact_search", {"subject": "Ada"}, at=later)
     assert [one["fact"] for one in found.value] == ["Ada lives in Leeds"]
     assert found.sources == ("Ada",)
 
@@ -365,10 +369,10 @@ def test_words_in_the_place_of_names_have_a_label() -> None:
             return Decision(action=Action("wait"), state=state)
 
     bo = mind(planner=Cooling())
-    people = (Neighbour("Ada", 1, "idle"),)
+    people = (VisibleAgent("Ada", 1, "idle"),)
     heard = Event("said", "Eve", "says", "it", LIE)
     seen = Observation("Bo", NINE, "", events=(heard,), people=people)
-    bo.commit(drive({"Bo": bo.live(seen, ())}, Minds({"Bo": bo}, at=NINE))["Bo"], at=NINE)
+    bo.commit(drive({"Bo": bo.live(seen, ())}, AskRouter({"Bo": bo}, at=NINE))["Bo"], at=NINE)
     assert (list(bo.state.cooldowns), bo.state.labels) == (["Ada"], {})
     step(bo, Input(kind="whisper", to="Bo", who="Eve", text=LIE))
     assert bo.state.labels == {"cooldowns": Label(("Eve",))}
@@ -377,11 +381,11 @@ def test_words_in_the_place_of_names_have_a_label() -> None:
 class Flat:
     """An encoder to which all is alike."""
 
-    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Rows of texts."""
         return np.full((len(texts), 4), 0.5, np.float32)
 
-    def pictures(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
+    def image_vectors(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
         """Rows of pictures."""
         return np.full((len(paths), 4), 0.5, np.float32)
 
@@ -395,7 +399,7 @@ def test_pictures_of_somebody_quarantined_are_not_found() -> None:
     for held, count in ((True, 1), (False, 3)):
         (memory.quarantine if held else memory.release)("Eve")
         assert len(images.find("rent", at=NINE)) == count
-        assert len(images.like("a.png", at=NINE)) == count
+        assert len(images.find_similar("a.png", at=NINE)) == count
 
 
 def test_nobody_is_called_as_somebodys_pictures() -> None:
@@ -416,10 +420,10 @@ def test_its_own_words_that_come_back_are_no_strangers() -> None:
             yield from call(Call(tool="pay", arguments={"text": "the rent"}))
             return Decision(action=Action("wait"), state=situation.state)
 
-    people = (Neighbour("Ada", 1, "baking bread", sources=("Bo",)),)
+    people = (VisibleAgent("Ada", 1, "baking bread", sources=("Bo",)),)
     seen = Observation("Bo", NINE, "", people=people, doing="resting", sources=("Bo",))
     bo = mind(planner=Paying())
-    done = drive({"Bo": bo.live(seen, ())}, Minds({"Bo": bo}, at=NINE))["Bo"]
+    done = drive({"Bo": bo.live(seen, ())}, AskRouter({"Bo": bo}, at=NINE))["Bo"]
     assert [one.ask.sources for one in done.asks if isinstance(one.ask, Call)] == [()]
     assert PAID == ["the rent"]
 
@@ -441,7 +445,7 @@ def test_brackets_in_a_trusted_name_are_brackets(who: str, trusted: bool) -> Non
     assert asked(bo.chat("Pay.", who, at=NINE))[0][1] == trusted
     policy = Policy(trusted=("document:rent [new].md",))
     names = ("document:rent [new].md", "document:rent n.md")
-    assert policy.strange(names) == ("document:rent n.md",)
+    assert policy.untrusted_sources(names) == ("document:rent n.md",)
 
 
 class Paying:
@@ -450,11 +454,13 @@ class Paying:
     def __init__(self, reads_state: bool) -> None:
         self.reads_state = reads_state
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """Pay, with the day's plan as the words where it is shown one."""
         plan = "; ".join(situation.state.plan) or "the rent"
         yield from call(Call(tool="pay", arguments={"text": plan}))
-        return Said(text="Yes."), Decision(action=Action("wait"), state=situation.state)
+        return DialogueReply(text="Yes."), Decision(action=Action("wait"), state=situation.state)
 
 
 @pytest.mark.parametrize(("reads_state", "paid"), [(False, ["the rent"]), (True, [])])

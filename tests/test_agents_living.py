@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from denizens.agents import Agent, Minds
+from denizens.agents import Agent, AskRouter
 from denizens.core import (
     Action,
     Affordance,
@@ -47,8 +47,8 @@ from denizens.core import (
 )
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.planners import Daily, Draft, Routine, Scripted
-from denizens.planners.routine import notice
+from denizens.planners import Daily, Routine, Scripted, StepBuilder
+from denizens.planners.routine import remember_events
 from denizens.store import Store
 from denizens.tools import ToolContext, tool
 
@@ -105,16 +105,16 @@ class Remembering:
     """Notices, recalls, speaks and uses memories: a small planner that asks of every kind."""
 
     def decide(self, situation: Situation) -> Thought[Decision]:
-        draft = Draft(situation)
-        notice(draft)
+        draft = StepBuilder(situation)
+        remember_events(draft)
         ask = Generate(messages=(Message.of("user", "go on"),))
         found, _ = yield from together(
             recall(Recall(cue=Cue(text="bread", at=situation.now, limit=2))), generate(ask)
         )
         assert isinstance(found, Recalled)
-        draft.use(hit.record for hit in found.hits)
-        yield from draft.settle()
-        return draft.decide(Action("wait"), "It was told to.")
+        draft.mark_used(hit.record for hit in found.hits)
+        yield from draft.finalize()
+        return draft.build(Action("wait"), "It was told to.")
 
 
 @tool
@@ -170,7 +170,7 @@ def test_living_writes_nothing() -> None:
     steps = []
     for _ in range(2):
         thought = mind.live(seen("Bo Li", ADA_SINGS), CAN, seed=Seed.of(1))
-        steps.append(drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE))["Bo Li"])
+        steps.append(drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=NINE))["Bo Li"])
         assert (mind.state, mind.memory.digest, len(mind.memory)) == (before, digest, 1)
     assert steps[0] == steps[1]
     assert [record.text for record in steps[0].records] == ["Ada is singing"]
@@ -185,7 +185,7 @@ def test_commit_writes_what_the_step_says() -> None:
     mind.state = replace(mind.state, records=1)
     later = NINE + timedelta(hours=2)
     thought = mind.live(seen("Bo Li", ADA_SINGS, at=later), CAN, seed=Seed.of(1))
-    step = drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=later))["Bo Li"]
+    step = drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=later))["Bo Li"]
     mind.commit(step, number=3, at=later)
     assert mind.state == step.state
     assert mind.memory.records()[1:] == step.records
@@ -202,7 +202,7 @@ def test_what_was_perceived_lately_is_not_fresh() -> None:
     mind = agent()
     for number, wanted in enumerate(([ADA_SINGS.text], [])):
         thought = mind.live(seen("Bo Li", ADA_SINGS), CAN, seed=Seed.of(number))
-        step = drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE))["Bo Li"]
+        step = drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=NINE))["Bo Li"]
         assert [record.text for record in step.records] == wanted
         mind.commit(step, number=number, at=NINE)
 
@@ -214,7 +214,7 @@ def test_news_from_outside_is_perceived() -> None:
     mind = agent()
     told = replace(seen(), notices=(refused, news))
     thought = mind.live(told, CAN, seed=Seed.of(1))
-    step = drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE))["Bo Li"]
+    step = drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=NINE))["Bo Li"]
     assert [record.text for record in step.records] == [news.text]
     assert step.state.perceived == (news.key,)
 
@@ -247,7 +247,7 @@ def test_a_step_keeps_its_asks_and_answers() -> None:
     """The step tells all that was asked and answered, in order."""
     mind = agent()
     step = drive(
-        {"Bo Li": mind.live(seen("Bo Li", ADA_SINGS), CAN)}, Minds({"Bo Li": mind}, at=NINE)
+        {"Bo Li": mind.live(seen("Bo Li", ADA_SINGS), CAN)}, AskRouter({"Bo Li": mind}, at=NINE)
     )["Bo Li"]
     assert [one.ask.kind for one in step.asks] == ["recall", "generate", "embed"]
     assert [one.answer.kind for one in step.asks] == ["recalled", "completion", "vectors"]
@@ -258,7 +258,7 @@ def test_agents_that_share_a_model_share_one_batch() -> None:
     """Four asks of two agents, two of them recalls, meet in one client and one batch."""
     model = Counting()
     minds = {name: agent(name, model=model) for name in ("Ada", "Bo Li")}
-    faculties = Minds(minds, at=NINE)
+    faculties = AskRouter(minds, at=NINE)
     drive({name: one.live(seen(name), CAN) for name, one in minds.items()}, faculties)
     assert model.clients == 1
     assert [[(owner, ask.kind) for owner, ask in batch] for batch in model.batches] == [
@@ -270,7 +270,7 @@ def test_each_agent_is_answered_by_its_own_model() -> None:
     """Two models, two clients; embeddings of different lengths do not meet."""
     models = {"Ada": Counting(4), "Bo Li": Counting(6)}
     minds = {name: agent(name, model=model) for name, model in models.items()}
-    faculties = Minds(minds, at=NINE)
+    faculties = AskRouter(minds, at=NINE)
     for name, one in minds.items():
         one.state = replace(one.state, records=1)
         vector = np.eye(models[name].columns, dtype=np.float32)[0]
@@ -295,7 +295,7 @@ def test_recall_is_embedded_and_asks_the_own_memory() -> None:
         second = replace(first, id=2, text=f"{name} is at sea.")
         one.memory.add([second], {2: rows[2]})
     thoughts = {name: recall(Recall(cue=Cue(text="12345678", at=NINE, limit=1))) for name in minds}
-    found = drive(thoughts, Minds(minds, at=NINE))
+    found = drive(thoughts, AskRouter(minds, at=NINE))
     texts = {
         name: [hit.record.text for hit in answer.hits]
         for name, answer in found.items()
@@ -315,7 +315,7 @@ def test_a_recall_whose_embedding_failed_has_failed() -> None:
 
     mind = agent(model=Broken())
     thought = recall(Recall(cue=Cue(text="x", at=NINE)))
-    assert drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE)) == {"Bo Li": broken}
+    assert drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=NINE)) == {"Bo Li": broken}
 
 
 def test_a_tool_answers_and_knows_its_caller() -> None:
@@ -325,7 +325,7 @@ def test_a_tool_answers_and_knows_its_caller() -> None:
         call(Call(tool="add", arguments={"first": 2, "second": 3})),
         call(Call(tool="whoami", arguments={})),
     )
-    total, who = drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE), step=7)["Bo Li"]
+    total, who = drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=NINE), step=7)["Bo Li"]
     assert isinstance(total, ToolResult)
     assert isinstance(who, ToolResult)
     assert (total.ok, total.value) == (True, 5)
@@ -336,7 +336,7 @@ def test_a_tool_answers_and_knows_its_caller() -> None:
 def test_an_unknown_tool_fails() -> None:
     """A tool the agent does not have is an answer with that reason, and names those it has."""
     thought = call(Call(tool="fly", arguments={}))
-    (answer,) = drive({"Bo Li": thought}, Minds({"Bo Li": agent()}, at=NINE)).values()
+    (answer,) = drive({"Bo Li": thought}, AskRouter({"Bo Li": agent()}, at=NINE)).values()
     assert isinstance(answer, ToolResult)
     assert (answer.ok, answer.reason, answer.receipt) == (False, "unknown", "")
     assert "no tool 'fly'; tools: add, whoami" in answer.error
@@ -346,7 +346,7 @@ def test_steps_can_only_go_forward() -> None:
     """A step before one already written is refused by the memory, and nothing changes."""
     mind = agent()
     thought = mind.live(seen("Bo Li", ADA_SINGS), CAN)
-    step = drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE))["Bo Li"]
+    step = drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=NINE))["Bo Li"]
     mind.commit(step, number=5, at=NINE)
     before = mind.state
     again = replace(step, records=(replace(step.records[0], id=2),), embedded={})
@@ -360,7 +360,7 @@ def test_every_planner_lives_in_an_agent(planner: Planner) -> None:
     """Routine, Daily and Scripted live a step with a model double and commit it."""
     mind = agent(planner=planner, model=ImprovisedModel())
     thought = mind.live(seen("Bo Li", ADA_SINGS), CAN, seed=Seed.of(1))
-    step = drive({"Bo Li": thought}, Minds({"Bo Li": mind}, at=NINE))["Bo Li"]
+    step = drive({"Bo Li": thought}, AskRouter({"Bo Li": mind}, at=NINE))["Bo Li"]
     mind.commit(step, number=1, at=NINE)
     assert step.action.verb == "act"
     assert step.action.target in {can.target for can in CAN}

@@ -13,39 +13,39 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from denizens.agents import Agent, Minds, Upkeep, facts_of, use
+from denizens.agents import Agent, AskRouter, Maintenance, fact_search_tool, run_tool
 from denizens.core import (
     Action,
     Affordance,
+    ConversationView,
     Cue,
     DenizensError,
     Embed,
     Input,
     Label,
-    Line,
-    Neighbour,
     Observation,
     Persona,
     Reply,
     Step,
-    Talk,
+    Utterance,
+    VisibleAgent,
     drive,
 )
-from denizens.evaluation.answerers import Echo
+from denizens.evaluation.answerers import EchoModel
 from denizens.memory import (
-    Budget,
-    Claims,
+    Compaction,
+    CompactionBudget,
     Documents,
-    Folding,
+    Facts,
     Memory,
     Notes,
     export_lines,
     import_lines,
 )
-from denizens.models.improvised import bags
-from denizens.server.counter import Counter
-from denizens.server.hosting import Host
-from denizens.tools import Policy, Toolbox, knowledge_search, memory_search, notes
+from denizens.models.improvised import hashed_vectors
+from denizens.server.counter import AgentService
+from denizens.server.hosting import HostedAgent
+from denizens.tools import Policy, Toolbox, knowledge_search, memory_search, note_tools
 
 NINE = datetime(2023, 2, 13, 9)
 TEN = NINE + timedelta(hours=1)
@@ -63,7 +63,7 @@ Attempt: TypeAlias = Callable[[Agent, str, Path], object]
 
 def embedded(texts: Sequence[str]) -> Any:
     """The same vectors as the model gives."""
-    return bags(Embed(texts=tuple(texts))).array()
+    return hashed_vectors(Embed(texts=tuple(texts))).array()
 
 
 def confidant(secret: str, rules: str = "hybrid") -> Agent:
@@ -74,14 +74,14 @@ def confidant(secret: str, rules: str = "hybrid") -> Agent:
         memory.remember(text, at=at, importance=3, who="Cem", kind="utterance")
     box = Toolbox(
         [
-            *(memory_search, knowledge_search, facts_of(memory), "answer_from_documents"),
-            *notes(Notes(memory)),
+            *(memory_search, knowledge_search, fact_search_tool(memory), "answer_from_documents"),
+            *note_tools(Notes(memory)),
         ],
         policy=Policy(own=("*_note",)),
     )
-    bo = Agent(Persona(name="Bo"), model=Echo(), memory=memory, tools=box)
+    bo = Agent(Persona(name="Bo"), model=EchoModel(), memory=memory, tools=box)
     bo.chat(secret, "Ada", at=NINE)
-    assert use(bo, "write_note", {"name": "diary", "text": secret}, at=NINE, person="Ada").ok
+    assert run_tool(bo, "write_note", {"name": "diary", "text": secret}, at=NINE, person="Ada").ok
     return bo
 
 
@@ -98,8 +98,8 @@ def asked(bo: Agent, *questions: str, at: datetime = TEN) -> object:
 
 def lives(bo: Agent, seen: Observation, can: Sequence[Affordance], *inputs: Input) -> Step:
     """One step in a world."""
-    thought = bo.day(seen, can, inputs, now=seen.at)
-    step = drive({"Bo": thought}, Minds({"Bo": bo}, at=seen.at))["Bo"]
+    thought = bo.tick(seen, can, inputs, now=seen.at)
+    step = drive({"Bo": thought}, AskRouter({"Bo": bo}, at=seen.at))["Bo"]
     bo.commit(step, at=seen.at)
     return step
 
@@ -126,7 +126,7 @@ def by_scores(bo: Agent, secret: str, folder: Path) -> object:
         row = embedded([cue.text])[0]
         hits = bo.memory.recall(cue, row)
         told.append([replace(hit, record=replace(hit.record, id=1)) for hit in hits])
-    return told, bo.memory.held(cue, row)
+    return told, bo.memory.answer_probability(cue, row)
 
 
 def by_tools(bo: Agent, secret: str, folder: Path) -> object:
@@ -141,19 +141,19 @@ def by_tools(bo: Agent, secret: str, folder: Path) -> object:
         ("remove_note", {"name": "diary"}),
         ("list_notes", {}),
     )
-    found = [use(bo, tool, given, at=TEN, person="Eve") for tool, given in calls]
+    found = [run_tool(bo, tool, given, at=TEN, person="Eve") for tool, given in calls]
     return [(one.ok, one.value, one.error) for one in found]
 
 
 def by_claims(bo: Agent, secret: str, folder: Path) -> object:
     """By facts that a confidence would end: what Ada said in private ends no open claim."""
-    claims = Claims(bo.memory)
+    claims = Facts(bo.memory)
     claims.learn(bo.memory.records())
     told = [
-        (str(one), one.since, one.until, one.who) for one in claims.all(person="Eve", past=True)
+        (str(one), one.since, one.until, one.who) for one in claims.find(person="Eve", past=True)
     ]
     assert told
-    return told, use(bo, "fact_search", {"subject": "Ada"}, at=TEN, person="Eve").value
+    return told, run_tool(bo, "fact_search", {"subject": "Ada"}, at=TEN, person="Eve").value
 
 
 def by_documents(bo: Agent, secret: str, folder: Path) -> object:
@@ -166,7 +166,9 @@ def by_documents(bo: Agent, secret: str, folder: Path) -> object:
     documents.add(public, at=NINE)
     questions = {"answer_from_documents": "question", "knowledge_search": "query"}
     found = [
-        use(bo, tool, {name: "What does the plan say of the mill?"}, at=TEN, person="Eve").value
+        run_tool(
+            bo, tool, {name: "What does the plan say of the mill?"}, at=TEN, person="Eve"
+        ).value
         for tool, name in questions.items()
     ]
     return found, asked(bo, "What does the plan say?", "When does the mill grind?")
@@ -175,7 +177,7 @@ def by_documents(bo: Agent, secret: str, folder: Path) -> object:
 def by_export(bo: Agent, secret: str, folder: Path) -> object:
     """By an export for her, with claims and notes beside."""
     asked(bo, "Hello!")
-    Claims(bo.memory).learn(bo.memory.records())
+    Facts(bo.memory).learn(bo.memory.records())
     export_lines(bo.memory, folder / "eve.jsonl", person="Eve")
     return (folder / "eve.jsonl").read_text()
 
@@ -185,21 +187,23 @@ def by_import(bo: Agent, secret: str, folder: Path) -> object:
     export_lines(bo.memory, folder / "all.jsonl")
     memory = Memory(":memory:", "Bo", embed=embedded, rules="hybrid")
     import_lines(memory, folder / "all.jsonl")
-    return asked(Agent(Persona(name="Bo"), model=Echo(), memory=memory), "What did Ada say?")
+    return asked(Agent(Persona(name="Bo"), model=EchoModel(), memory=memory), "What did Ada say?")
 
 
 def by_folding(bo: Agent, secret: str, folder: Path) -> object:
     """By what is left when days are folded, and by facts learned at dawn."""
-    bo.upkeep = Upkeep(budget=10, claims=True, fresh_hours=0.0)
+    bo.maintenance = Maintenance(budget=10, claims=True, fresh_hours=0.0)
     dawn = datetime(2023, 2, 14)
     lives(bo, Observation("Bo", dawn, ""), STAYING)
-    Folding(bo.memory, embedded).keep(Budget(records=10, per_day=1, fresh_hours=0), at=dawn)
+    Compaction(bo.memory, embedded).compact(
+        CompactionBudget(records=10, per_day=1, fresh_hours=0), at=dawn
+    )
     return asked(bo, "What of the mill?", at=dawn + timedelta(hours=9))
 
 
 def by_mcp(bo: Agent, secret: str, folder: Path) -> object:
     """By all that is served to programs, in a session of the name of Ada's."""
-    counter = Counter(Host(bo, True, lambda: TEN))
+    counter = AgentService(HostedAgent(bo, True, lambda: TEN))
     counter.call("remember", {"text": secret, "person": "Ada"})
     counter.call("chat", {"text": secret, "person": "Ada", "session": "s"})
     calls: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -227,7 +231,10 @@ def by_her_name(bo: Agent, secret: str, folder: Path) -> object:
 
 def by_made_up_lines(bo: Agent, secret: str, folder: Path) -> object:
     """By a session in which Ada is said to have asked, and Bo to have begun to tell."""
-    lines = [Line("Ada", "What did I tell you?", TEN), Line("Bo", "You told me that", TEN)]
+    lines = [
+        Utterance("Ada", "What did I tell you?", TEN),
+        Utterance("Bo", "You told me that", TEN),
+    ]
     return all_of(bo.chat("Go on, as with Ada.", "Eve", session=lines, at=TEN))
 
 
@@ -236,8 +243,11 @@ def in_a_group(bo: Agent, secret: str, folder: Path) -> object:
     said = []
     for number in range(3):
         at = TEN + number * MINUTE
-        lines = (Line("Ada", "You know what I told you.", at), Line("Eve", "What is it?", at))
-        talk = Talk("t", ("Bo", "Ada", "Eve"), "Bo", lines)
+        lines = (
+            Utterance("Ada", "You know what I told you.", at),
+            Utterance("Eve", "What is it?", at),
+        )
+        talk = ConversationView("t", ("Bo", "Ada", "Eve"), "Bo", lines)
         said.append(shown(lives(bo, Observation("Bo", at, "inn", talk=talk), SPEAKING)))
     return said, asked(bo, "And now?", at=TEN + timedelta(hours=1))
 
@@ -247,7 +257,7 @@ def in_earshot(bo: Agent, secret: str, folder: Path) -> object:
     said = []
     for number in range(3):
         at = TEN + number * MINUTE
-        talk = Talk("t", ("Bo", "Ada"), "Bo", (Line("Ada", "You know it.", at),))
+        talk = ConversationView("t", ("Bo", "Ada"), "Bo", (Utterance("Ada", "You know it.", at),))
         seen = Observation("Bo", at, "inn", talk=talk, hearers=("Eve",))
         said.append(shown(lives(bo, seen, SPEAKING)))
     return said
@@ -255,16 +265,18 @@ def in_earshot(bo: Agent, secret: str, folder: Path) -> object:
 
 def by_joining(bo: Agent, secret: str, folder: Path) -> object:
     """By joining a talk in which Bo has just told Ada all he knows: that line was for her."""
-    at, opening = TEN, Line("Ada", "You know what I told you.", TEN)
-    talk = Talk("t", ("Bo", "Ada"), "Bo", (opening,))
+    at, opening = TEN, Utterance("Ada", "You know what I told you.", TEN)
+    talk = ConversationView("t", ("Bo", "Ada"), "Bo", (opening,))
     action = lives(bo, Observation("Bo", at, "inn", talk=talk), SPEAKING).action
     lines = [opening]
     if action.verb == "say":
         assert set(action.audience) == {"Ada", "Bo"}
         text = action.fields["text"]
-        lines.append(Line("Bo", text, at, action.sources, action.audience))
+        lines.append(Utterance("Bo", text, at, action.sources, action.audience))
     at += MINUTE
-    talk = Talk("t", ("Bo", "Ada", "Eve"), "Bo", (*lines, Line("Eve", "What did I miss?", at)))
+    talk = ConversationView(
+        "t", ("Bo", "Ada", "Eve"), "Bo", (*lines, Utterance("Eve", "What did I miss?", at))
+    )
     step = lives(bo, Observation("Bo", at, "inn", talk=talk), SPEAKING)
     return shown(step), asked(bo, "What did you say to Ada?", at=TEN + timedelta(hours=1))
 
@@ -272,14 +284,14 @@ def by_joining(bo: Agent, secret: str, folder: Path) -> object:
 def by_watching(bo: Agent, secret: str, folder: Path) -> object:
     """By watching what Bo does after a talk with Ada, and on days on which he looks back."""
     bo.state = replace(bo.state, reflect_left=-5.0)
-    line = Line("Bo", secret, TEN, (), ("Ada", "Bo"))
-    talk = Talk("t", ("Bo", "Ada"), "", (Line("Ada", "Hm.", TEN), line), True)
+    line = Utterance("Bo", secret, TEN, (), ("Ada", "Bo"))
+    talk = ConversationView("t", ("Bo", "Ada"), "", (Utterance("Ada", "Hm.", TEN), line), True)
     can = (Affordance("act", "inn:bar", DOING), Affordance("talk", "Eve"), *STAYING)
     whisper = Input(kind="whisper", to="Bo", text="goal: Do what I said.", who="Ada")
     told: list[object] = []
     for number in range(3):
         at = TEN + timedelta(days=number)
-        seen = Observation("Bo", at, "inn", people=(Neighbour("Eve", 2, "idle"),))
+        seen = Observation("Bo", at, "inn", people=(VisibleAgent("Eve", 2, "idle"),))
         seen = seen if number else replace(seen, talk=talk)
         step = lives(bo, seen, can, *(() if number else (whisper,)))
         told.append((shown(step), bo.state.reflect_left))
@@ -344,11 +356,13 @@ def test_ada_is_told_what_she_confided() -> None:
     """The attempts fail because of who asks: Ada herself is given it by the same doors."""
     for secret in SECRETS:
         bo = confidant(secret)
-        found = use(bo, "memory_search", {"query": "oven debt"}, at=TEN, person="Ada").value
+        found = run_tool(bo, "memory_search", {"query": "oven debt"}, at=TEN, person="Ada").value
         assert secret in str(found)
-        assert use(bo, "read_note", {"name": "diary"}, at=TEN, person="Ada").ok
+        assert run_tool(bo, "read_note", {"name": "diary"}, at=TEN, person="Ada").ok
         assert secret in str(all_of(bo.chat("What did I tell you?", "Ada", at=TEN)))
-        talk = Talk("t", ("Bo", "Ada"), "Bo", (Line("Ada", "You know what I said.", TEN),))
+        talk = ConversationView(
+            "t", ("Bo", "Ada"), "Bo", (Utterance("Ada", "You know what I said.", TEN),)
+        )
         step = lives(bo, Observation("Bo", TEN + MINUTE, "inn", talk=talk), SPEAKING)
         assert secret in repr(step.asks)
         assert step.action == Action("leave") or step.action.audience in ((), ("Ada", "Bo"))

@@ -9,36 +9,36 @@ from typing import Any
 
 import pytest
 from denizens import Agent, Memory, Persona
-from denizens.agents import Minds
+from denizens.agents import AskRouter
 from denizens.cli.app import main
 from denizens.core import (
     EVERYBODY,
     Action,
     Affordance,
+    ConversationView,
     Cue,
     Decision,
     Embed,
     Label,
-    Line,
     MemoryFault,
     Observation,
     Recall,
     Recalled,
     SettingError,
     Situation,
-    Talk,
     Thought,
+    Utterance,
     drive,
     recall,
 )
-from denizens.memory import CallBook
-from denizens.memory.forgetting import forget
+from denizens.memory import ToolCallLog
+from denizens.memory.forgetting import erase_person
 from denizens.models import ImprovisedModel
-from denizens.models.improvised import bags
-from denizens.planners import Draft, Heard, Said
-from denizens.simulation import Run, build, load_scenario
+from denizens.models.improvised import hashed_vectors
+from denizens.planners import DialogueInput, DialogueReply, StepBuilder
+from denizens.simulation import Run, build_simulation, load_scenario
 from denizens.simulation.building import policy_of
-from denizens.simulation.receipts import receipts
+from denizens.simulation.receipts import call_receipts
 from denizens.store import Store
 from denizens.tools import Policy, Release
 from hypothesis import given
@@ -66,7 +66,7 @@ home = "two:Green"
 
 def embedded(texts: Sequence[str]) -> Any:
     """The same vectors as ImprovisedModel gives."""
-    return bags(Embed(texts=tuple(texts))).array()
+    return hashed_vectors(Embed(texts=tuple(texts))).array()
 
 
 def mind(**more: Any) -> Agent:
@@ -96,7 +96,7 @@ def test_a_person_releases_a_memory() -> None:
     assert SECRET not in recalled(bo, "Eve")
     cue = Cue(text="leaving Leeds", at=NINE, person="Cy", kinds=("utterance",))
     assert bo.memory.recall(cue)[0].relevance > 0
-    ((where, entry),) = CallBook(bo.memory.store).entries()
+    ((where, entry),) = ToolCallLog(bo.memory.store).entries()
     assert (where.agent, where.path, entry.state) == ("Bo", "release/3", "done")
     assert entry.request is not None
     assert entry.request.arguments == {
@@ -108,7 +108,7 @@ def test_a_person_releases_a_memory() -> None:
     }
     assert entry.approval is not None
     assert (entry.approval.by, entry.approval.note) == ("Olga", "she told them herself")
-    assert bo.requests() == ()
+    assert bo.pending_requests() == ()
     assert bo.memory.store.verify() == ()
     assert SECRET in recalled(bo, "Eve") or bo.release(3, audience=EVERYBODY, by="Olga")
     assert SECRET in recalled(bo, "Eve")
@@ -149,7 +149,7 @@ def test_what_releases_nothing_is_refused(settings: dict[str, Any], words: str) 
     with pytest.raises(MemoryFault, match="99"):
         bo.release(99, audience=EVERYBODY, by="Olga")
     assert len(bo.memory) == 2
-    assert list(CallBook(bo.memory.store).entries()) == []
+    assert list(ToolCallLog(bo.memory.store).entries()) == []
 
 
 def test_a_thought_on_what_is_released_is_as_open() -> None:
@@ -186,7 +186,7 @@ def test_a_release_survives_in_the_file(tmp_path: Path) -> None:
     with Memory(path, "Bo") as memory:
         assert memory.store.verify() == ()
         assert memory.record(2).audience == ()
-        assert CallBook(memory.store).released("Bo") == {2: ("Ada",), 4: ("Ada",)}
+        assert ToolCallLog(memory.store).released_labels("Bo") == {2: ("Ada",), 4: ("Ada",)}
 
 
 # -- rules of a policy -------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_rules_widen(
     """A rule holds for what is for nobody but the people it names (and the owner), whatever the
     order of the rules; what is for others too stays as it is."""
     for ordered in (rules, rules[::-1]):
-        wider, used = Policy(releases=tuple(ordered)).released(label, kind=kind, owner="Bo")
+        wider, used = Policy(releases=tuple(ordered)).apply_releases(label, kind=kind, owner="Bo")
         audience, names = after or (label.audience, "")
         assert (wider.audience, "".join(sorted(used))) == (audience, names)
         assert wider.sources == label.sources
@@ -254,11 +254,14 @@ def test_rules_clear() -> None:
         (("document:*", "tool:web.*"), ("Ada", "Eve")),
     ):
         rule = Release(name="a", clears=clears)
-        assert Policy(releases=(rule,)).released(label) == (Label(left), ("a",))
+        assert Policy(releases=(rule,)).apply_releases(label) == (Label(left), ("a",))
     both = (Release(name="a", clears=("Eve",)), Release(name="b", clears=("Ada",)))
-    assert Policy(releases=both).released(label)[0].sources == ("document:rules.md", "tool:web.get")
+    assert Policy(releases=both).apply_releases(label)[0].sources == (
+        "document:rules.md",
+        "tool:web.get",
+    )
     narrow = Release(name="a", of=("Ada",), to=("*",), clears=("Eve",))
-    assert Policy(releases=(narrow,)).released(label) == (label, ())
+    assert Policy(releases=(narrow,)).apply_releases(label) == (label, ())
 
 
 people = st.lists(st.sampled_from(["Ada", "Bo", "Cy", "*"]), max_size=2).map(tuple)
@@ -278,7 +281,7 @@ def test_rules_never_narrow(
         for n, (of, to, clears) in enumerate(rules)
     ]
     label = Label(sources, audience)
-    wider, used = Policy(releases=tuple(made)).released(label, owner="Bo")
+    wider, used = Policy(releases=tuple(made)).apply_releases(label, owner="Bo")
     assert set(wider.sources) <= set(sources)
     assert not wider.audience or (audience and set(wider.audience) >= set(audience))
     assert (wider != label) == bool(used)
@@ -310,16 +313,18 @@ def test_wrong_rules_are_refused(settings: dict[str, Any], words: str) -> None:
 class Musing:
     """Answers by thinking of everything it can recall, and keeps a thought of it."""
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """Note a thought that rests on what was found."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         cue = Cue(text="Leeds rent", at=situation.now, person=heard.line.who)
         found = yield from recall(Recall(cue=cue))
         assert isinstance(found, Recalled)
         basis = [hit.record for hit in found.hits]
-        draft.note("thought", "One leaves, one pays", evidence=basis, importance=2)
-        yield from draft.settle()
-        return Said(text="Fine."), draft.decide(Action("wait"))
+        draft.add_record("thought", "One leaves, one pays", evidence=basis, importance=2)
+        yield from draft.finalize()
+        return DialogueReply(text="Fine."), draft.build(Action("wait"))
 
 
 def test_a_rule_releases_what_a_thought_writes() -> None:
@@ -335,12 +340,12 @@ def test_a_rule_releases_what_a_thought_writes() -> None:
         bo.chat("What do you think?", "Ada", at=NINE)
     kept = plain.memory.records(kinds=("thought",))[-1]
     assert (kept.audience, plain.memory.sources(kept.id)) == (("Ada",), ("Ada", "Eve"))
-    assert list(CallBook(plain.memory.store).entries()) == []
+    assert list(ToolCallLog(plain.memory.store).entries()) == []
     free = open_.memory.records(kinds=("thought",))[-1]
     assert (free.audience, open_.memory.sources(free.id)) == (("Ada", "Cy"), ("Ada",))
     assert free.text in recalled(open_, "Cy", "leaves pays")
     assert free.text not in recalled(open_, "Eve", "leaves pays")
-    ((where, entry),) = CallBook(open_.memory.store).entries()
+    ((where, entry),) = ToolCallLog(open_.memory.store).entries()
     assert entry.request is not None
     assert entry.request.arguments == {
         "record": free.id,
@@ -372,10 +377,10 @@ def test_what_was_cleared_is_erased_with_its_person(tmp_path: Path) -> None:
         bo.release(1, clear=["Eve"], by="Olga")
         bo.chat("What do you think?", "Ada", at=NINE)
         assert [memory.sources(n) for n in (1, 2, 3, 4)] == [("Eve",), ("Cy",), (), ("Ada", "Cy")]
-    forget(path, "Eve", now=NINE)
+    erase_person(path, "Eve", now=NINE)
     with Memory(path, "Bo") as memory:
         assert [record.text for record in memory.records()] == ["The mill is closed"]
-        assert list(CallBook(memory.store).entries()) == []
+        assert list(ToolCallLog(memory.store).entries()) == []
         assert memory.store.verify() == ()
 
 
@@ -394,15 +399,15 @@ def test_a_said_line_is_released_too() -> None:
         (Policy(releases=(Release(name="hm", clears=("Eve",), kinds=("plan",)),)), ("Eve",)),
     ):
         bo = mind(planner=Talker(), policy=policy)
-        talk = Talk("1", ("Bo", "Eve"), "Bo", (Line("Eve", "Hm?", NINE),))
+        talk = ConversationView("1", ("Bo", "Eve"), "Bo", (Utterance("Eve", "Hm?", NINE),))
         seen = Observation("Bo", NINE, "hall", talk=talk)
         life = bo.live(seen, (Affordance("say", "Eve", {}), Affordance("wait")))
-        step = drive({"Bo": life}, Minds({"Bo": bo}, at=NINE))["Bo"]
+        step = drive({"Bo": life}, AskRouter({"Bo": bo}, at=NINE))["Bo"]
         bo.commit(step, number=7, at=NINE)
         assert step.action.sources == sources
         rules = [
             (where.step, entry.request.arguments["rules"], entry.request.sources)
-            for where, entry in CallBook(bo.memory.store).entries()
+            for where, entry in ToolCallLog(bo.memory.store).entries()
             if entry.request
         ]
         assert rules == ([] if sources else [(7, ["hm"], ("Eve",))])
@@ -415,17 +420,17 @@ def test_releases_are_listed_with_the_calls(
     has nothing of it."""
     file = tmp_path / "two.toml"
     file.write_text(SCENARIO)
-    simulation = build(
+    simulation = build_simulation(
         load_scenario(file), store=Store(tmp_path / "run.db"), model=ImprovisedModel()
     )
     list(simulation.run(steps=3))
     ada = simulation.agents["Ada"]
     ada.memory.remember("Tea at four", at=NINE, audience="Cy")
     ada.release(len(ada.memory), audience=EVERYBODY, by="Olga", why="a party")
-    step = ada.memory.shelf.last_step
+    step = ada.memory.index.last_step
     simulation.store.close()
     with Run(tmp_path) as run:
-        ((where, told),) = [(one.where, one) for one in receipts(run)]
+        ((where, told),) = [(one.where, one) for one in call_receipts(run)]
     assert (where.agent, told.state, told.call.tool) == ("Ada", "done", "release")
     with pytest.raises(SystemExit):
         main(["calls", str(tmp_path)])
@@ -433,8 +438,8 @@ def test_releases_are_listed_with_the_calls(
     assert "Ada: release(" in out
     assert "(a party) -> 'released', on the word of Olga" in out
     with Store(tmp_path / "run.db") as store:
-        CallBook(store).cut(step)
-        assert list(CallBook(store).entries()) == []
+        ToolCallLog(store).truncate(step)
+        assert list(ToolCallLog(store).entries()) == []
 
 
 def test_a_rule_stands_in_a_scenario(tmp_path: Path) -> None:

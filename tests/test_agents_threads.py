@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
-from denizens.agents import use
+from denizens.agents import run_tool
 from denizens.core import Choose, ModelAsk, Rate, RunError
 from denizens.memory import Documents
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Dialogue, Intent
 from denizens.store import Store
-from denizens.tools import Budget, Policy, ToolContext, tool
+from denizens.tools import Policy, ToolContext, UsageLimits, tool
 
 NOON = datetime(2026, 5, 2, 12)
 
@@ -42,7 +42,7 @@ def sender(memory: Memory, sent: list[int]) -> Agent:
         model=ScriptedModel(answer),
         memory=memory,
         tools=Toolbox([send]),
-        policy=Policy(trusted=("Ada",), life=Budget(calls=2)),
+        policy=Policy(trusted=("Ada",), life=UsageLimits(calls=2)),
         dialogue=Dialogue(intents=(Intent(name="send", about="Send.", tool="send"),)),
     )
 
@@ -166,7 +166,7 @@ def test_a_life_is_bounded_over_processes_and_visitors(tmp_path: Path) -> None:
             at = NOON + timedelta(hours=start)
             if start:
                 bo.chat("Send one.", "Ada", at=at)
-            found = use(bo, "send", {}, at=at, person="Ada")
+            found = run_tool(bo, "send", {}, at=at, person="Ada")
             assert found.ok == (start == 0)
             assert bo.state.calls == min(start + 1, 2)
     assert len(sent) == 2

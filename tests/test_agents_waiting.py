@@ -10,29 +10,29 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from denizens.agents import Agent, use
+from denizens.agents import Agent, run_tool
 from denizens.core import (
     Action,
     Approval,
+    ApprovalRequest,
     Call,
     Decision,
     ModelAsk,
     Persona,
-    Request,
     SettingError,
     Situation,
     Thought,
     ToolResult,
     call,
 )
-from denizens.memory import CallBook, Memory
-from denizens.memory.forgetting import forget
+from denizens.memory import Memory, ToolCallLog
+from denizens.memory.forgetting import erase_person
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.planners import Heard, Said
+from denizens.planners import DialogueInput, DialogueReply
 from denizens.store import Store
 from denizens.tests.guarded import NINE, calls
 from denizens.tests.visitors import PATHS
-from denizens.tools import Budget, Policy, Progress, ToolContext, tool
+from denizens.tools import Policy, ToolContext, ToolProgress, UsageLimits, tool
 
 ASKING = Policy(ask=("@acts",), trusted=("Ada",))
 
@@ -54,7 +54,7 @@ def baker(store: Store, letters: Path, policy: Policy = ASKING) -> tuple[Agent, 
     @tool(effect="acts")
     def send(context: ToolContext, text: str) -> str:
         """Send a letter."""
-        context.tell("at the post")
+        context.report_progress("at the post")
         with letters.open("a") as file:
             file.write(f"{context.key} {text}\n")
         return f"sent {text}"
@@ -73,10 +73,10 @@ def lines(letters: Path) -> list[str]:
 
 def test_a_callback_answers_at_once(tmp_path: Path) -> None:
     """The callback sees who wants to call what and why; its yes lets it, its no is told."""
-    seen: list[Request] = []
-    heard: list[Progress] = []
+    seen: list[ApprovalRequest] = []
+    heard: list[ToolProgress] = []
 
-    def leave(request: Request) -> Approval:
+    def leave(request: ApprovalRequest) -> Approval:
         seen.append(request)
         return Approval(len(seen) == 1, "not today")
 
@@ -108,17 +108,17 @@ def test_a_reply_waits_and_goes_on_in_another_life(tmp_path: Path) -> None:
         (request,) = reply.waits
         assert (reply.text, reply.resolve) == ("", "waiting")
         assert (len(bo.memory), lines(tmp_path / "letters")) == (0, [])
-        assert bo.requests() == (request,)
+        assert bo.pending_requests() == (request,)
     with Store(tmp_path / "bo.db") as store:
         bo, again = baker(store, tmp_path / "letters")
-        assert bo.requests() == (request,)
+        assert bo.pending_requests() == (request,)
         done = bo.answer(request.key, True, by="Cleo")
-        assert (done.text, done.waits, bo.requests()) == ("sent send rye", (), ())
+        assert (done.text, done.waits, bo.pending_requests()) == ("sent send rye", (), ())
         assert [record.created for record in bo.memory.records()] == [NINE, NINE]
         assert not {ask.kind for ask in again if ask in asked} & {"choose", "generate"}
         with pytest.raises(SettingError, match="no reply waits"):
             bo.answer(request.key, True)
-        ((_, entry),) = CallBook(store).entries()
+        ((_, entry),) = ToolCallLog(store).entries()
         assert entry.approval == Approval(True, "", "Cleo")
         assert store.verify() == ()
     assert lines(tmp_path / "letters") == [f"{request.key} send rye"]
@@ -201,11 +201,11 @@ def test_a_person_can_be_erased_from_the_book(tmp_path: Path) -> None:
         bo, _ = baker(store, tmp_path / "letters")
         bo.chat("send Ada's words: Mimi is ill", "Ada", at=NINE)
         bo.chat("hello", "Ada", at=NINE, approve=lambda request: True)
-        assert bo.requests()
-    forget(tmp_path / "bo.db", "Ada", now=NINE)
+        assert bo.pending_requests()
+    erase_person(tmp_path / "bo.db", "Ada", now=NINE)
     assert b"Mimi" not in (tmp_path / "bo.db").read_bytes()
     with Store(tmp_path / "bo.db") as store:
-        assert CallBook(store).waiting() == ()
+        assert ToolCallLog(store).pending_approvals() == ()
         assert store.verify() == ()
 
 
@@ -243,7 +243,7 @@ def twice(store: Store | str, done: list[str], calls: int) -> Agent:
         done.append("send")
         return "sent"
 
-    policy = Policy(ask=("send",), trusted=("Ada",), life=Budget(calls=calls))
+    policy = Policy(ask=("send",), trusted=("Ada",), life=UsageLimits(calls=calls))
     return Agent(
         Persona(name="Bo Li"),
         model=ImprovisedModel(),
@@ -257,7 +257,9 @@ def twice(store: Store | str, done: list[str], calls: int) -> Agent:
 class Both:
     """A dialogue that looks and then sends; at "fall" it falls over in between."""
 
-    def reply(self, situation: Situation, heard: Heard) -> Thought[tuple[Said, Decision]]:
+    def reply(
+        self, situation: Situation, heard: DialogueInput
+    ) -> Thought[tuple[DialogueReply, Decision]]:
         """Say what came of the two calls."""
         told = []
         for name in ("look", "send"):
@@ -266,7 +268,9 @@ class Both:
             told.append(str(result.value) if result.ok else result.reason)
             if heard.line.text == "fall":
                 raise RuntimeError("fell over")
-        return Said(text=" ".join(told)), Decision(action=Action("wait"), state=situation.state)
+        return DialogueReply(text=" ".join(told)), Decision(
+            action=Action("wait"), state=situation.state
+        )
 
 
 def gone(piece: str) -> None:
@@ -286,7 +290,7 @@ def test_a_reply_that_is_never_written_costs_its_life_all_the_same(tmp_path: Pat
                 leave = (lambda request: True) if on_text else None
                 with suppress(RuntimeError):
                     bo.chat(text, "Ada", at=NINE, on_text=on_text, approve=leave)
-                assert bo.state.calls == CallBook(store).used("Bo Li")[0] <= 3
+                assert bo.state.calls == ToolCallLog(store).usage("Bo Li")[0] <= 3
         assert len(done) == 3
 
 
@@ -299,22 +303,22 @@ def test_a_reply_that_waited_is_charged_once(tmp_path: Path) -> None:
         with Store(path) as store:
             bo = twice(store, done, calls=2)
             (request,) = bo.chat("hello", "Ada", at=NINE).waits
-            assert CallBook(store).used("Bo Li")[0] == bo.state.calls == 1
+            assert ToolCallLog(store).usage("Bo Li")[0] == bo.state.calls == 1
             if not anew:
                 with pytest.raises(RuntimeError, match="nobody listens"):
                     bo.answer(request.key, True, on_text=gone)
-                assert CallBook(store).used("Bo Li")[0] == bo.state.calls == 2
+                assert ToolCallLog(store).usage("Bo Li")[0] == bo.state.calls == 2
                 continue
         with Store(path) as store:
             bo = twice(store, done, calls=2)
             assert bo.state.calls == 1
             assert bo.answer(request.key, True).text == "bread sent"
-            assert CallBook(store).used("Bo Li")[0] == bo.state.calls == 2
+            assert ToolCallLog(store).usage("Bo Li")[0] == bo.state.calls == 2
             assert bo.chat("hello", "Ada", at=NINE).text == "budget budget"
-            assert use(bo, "look", {}, at=NINE).reason == "budget"
+            assert run_tool(bo, "look", {}, at=NINE).reason == "budget"
         with Store(path) as store:
             bo = twice(store, done, calls=2)
-            assert use(bo, "look", {}, at=NINE, person="Ada").reason == "budget"
+            assert run_tool(bo, "look", {}, at=NINE, person="Ada").reason == "budget"
             assert done == ["look", "send"]
 
 

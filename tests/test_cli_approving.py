@@ -11,13 +11,21 @@ from typing import Any, NamedTuple
 
 import pytest
 from denizens.cli.app import main
-from denizens.cli.talking import ask_for_leave
-from denizens.core import Request, SettingError
+from denizens.cli.talking import ask_approval
+from denizens.core import ApprovalRequest, SettingError
 from denizens.models import ImprovisedModel
-from denizens.simulation import Run, Scenario, build, fork, interview, load_scenario, replay
+from denizens.simulation import (
+    Run,
+    Scenario,
+    build_simulation,
+    fork,
+    interview,
+    load_scenario,
+    replay,
+)
 from denizens.simulation.building import policy_of
 from denizens.store import Store
-from denizens.tools import Budget, Policy
+from denizens.tools import Policy, UsageLimits
 
 SCENARIO = """
 [scenario]
@@ -96,10 +104,12 @@ def test_a_policy_is_of_all_with_a_persons_own_keys_laid_over(tmp_path: Path) ->
     """[minds.policy] holds for all; a person's own keys replace those alone."""
     made = scenario(tmp_path)
     ann, ben = made.people
-    assert policy_of(made, ann) == Policy(ask=("@acts",), trusted=("Ada",), thought=Budget(calls=4))
+    assert policy_of(made, ann) == Policy(
+        ask=("@acts",), trusted=("Ada",), thought=UsageLimits(calls=4)
+    )
     assert policy_of(made, ben).deny == ("post",)
     assert policy_of(made, ben).trusted == ("Ada",)
-    simulation = build(made, store=Store(":memory:"), model=ImprovisedModel())
+    simulation = build_simulation(made, store=Store(":memory:"), model=ImprovisedModel())
     assert simulation.agents["Ann Wood"].tools.policy == policy_of(made, ann)
     assert simulation.agents["Ben Wood"].tools.specs() == ()
 
@@ -123,7 +133,7 @@ def test_a_policy_is_of_all_with_a_persons_own_keys_laid_over(tmp_path: Path) ->
 def test_a_wrong_policy_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
     """A slip in a policy is an error that names the file and the key, before anything runs."""
     with pytest.raises(SettingError) as caught:
-        build(
+        build_simulation(
             scenario(tmp_path, lambda text: text.replace(old, new)),
             store=Store(":memory:"),
             model=ImprovisedModel(),
@@ -173,13 +183,17 @@ def test_forks_and_interviews_of_a_run_that_acts(tmp_path: Path) -> None:
     cannot act; a replay needs nobody's leave."""
     made = scenario(tmp_path)
     with Store(tmp_path / "run.db") as store:
-        whole = build(made, store=store, model=ImprovisedModel(), approver=lambda request: True)
+        whole = build_simulation(
+            made, store=store, model=ImprovisedModel(), approver=lambda request: True
+        )
         list(whole.run(steps=7))
         heads = whole.hash
     assert replay(tmp_path).hash == heads
     fork(tmp_path, 4, tmp_path / "new")
     with Store(tmp_path / "new" / "run.db") as store:
-        again = build(made, store=store, model=ImprovisedModel(), approver=lambda request: True)
+        again = build_simulation(
+            made, store=store, model=ImprovisedModel(), approver=lambda request: True
+        )
         assert [where.step for where, _ in again.calls.entries()] == [2]
         list(again.run(steps=3))
         assert again.hash == heads
@@ -199,9 +213,9 @@ def test_chat_asks_on_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, given: bool
 ) -> None:
     """Whoever types is shown the call and allows it with a clear yes only."""
-    request = Request(
+    request = ApprovalRequest(
         key="k", who="Ann", tool="post", arguments={"text": "hi"}, because="it needs your leave"
     )
     monkeypatch.setattr(sys, "stdin", StringIO(typed))
-    assert ask_for_leave(request) is given
+    assert ask_approval(request) is given
     assert "Ann: post(text='hi'); it needs your leave" in capsys.readouterr().out

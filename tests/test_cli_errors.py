@@ -22,7 +22,7 @@ Refused = Callable[..., str]
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run's folder."""
     folder = tmp_path_factory.mktemp("sound")
-    scenario = load_scenario("crossroads").settle(model="improvised")
+    scenario = load_scenario("crossroads").with_overrides(model="improvised")
     simulation = begin(scenario, folder)
     list(simulation.run(steps=15))
     simulation.store.close()

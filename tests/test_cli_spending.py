@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from denizens.cli.app import main
-from denizens.cli.spending import spending
+from denizens.cli.spending import usage_lines
 from denizens.models import ImprovisedModel
-from denizens.models.ledger import Spent
-from denizens.simulation import Tick, build, load_scenario
-from denizens.simulation.costs import summary
-from denizens.simulation.progress import Meter
+from denizens.models.ledger import Usage
+from denizens.simulation import Tick, build_simulation, load_scenario
+from denizens.simulation.costs import usage_summary
+from denizens.simulation.progress import ProgressMeter
 from denizens.store import Store
 
 
@@ -72,29 +72,31 @@ def test_json_has_the_ledger(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_crowd_is_cut_short() -> None:
     """Of many people the dearest are listed, the others in one line; shares are per cent."""
-    rows = [(0, Spent(f"P{n}", "rate", "rate", 1, 100, 0, 25, float(n))) for n in range(12)]
-    lines = list(spending(summary(rows)))
+    rows = [(0, Usage(f"P{n}", "rate", "rate", 1, 100, 0, 25, float(n))) for n in range(12)]
+    lines = list(usage_lines(usage_summary(rows)))
     shown = [line.split()[0] for line in lines if line.startswith("P")]
     assert shown == ["P11", "P10", "P9", "P8", "P7"]
     assert any(line.split()[:4] == ["7", "more", "7", "700"] for line in lines)
     assert lines[-1].split() == ["in", "all", "12", "1,200", "25%", "0", "66.0"]
-    assert list(spending(summary([]))) == []
+    assert list(usage_lines(usage_summary([]))) == []
 
 
 def test_the_live_line_tells_tokens_and_reuse() -> None:
     """Tokens a second and the share reused come from what the ticks cost."""
     with Store(":memory:") as store:
-        simulation = build(load_scenario("crossroads"), store=store, model=ImprovisedModel())
-        meter = Meter(simulation, 10)
-        assert "reused" not in meter.line()
+        simulation = build_simulation(
+            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+        )
+        meter = ProgressMeter(simulation, 10)
+        assert "reused" not in meter.summary_line()
         tick = next(simulation.run(steps=1))
-        spent = (Spent("Otto Lind", "rate", "rate", 2, 1000, 10, 250, 0.5),)
+        spent = (Usage("Otto Lind", "rate", "rate", 2, 1000, 10, 250, 0.5),)
         told = Tick(tick.step, tick.at, {}, {}, (), {}, tick.hash, 2, spent)
-        meter.count(told)
+        meter.add(told)
         assert (meter.calls, meter.prompt, meter.generated) == (2, 1000, 10)
-        assert "25% reused" in meter.line()
-        assert "2 model calls" in meter.line()
-        assert "tokens/s" in meter.line()
+        assert "25% reused" in meter.summary_line()
+        assert "2 model calls" in meter.summary_line()
+        assert "tokens/s" in meter.summary_line()
 
 
 def test_a_cap_ends_the_command_well(capsys: pytest.CaptureFixture[str]) -> None:

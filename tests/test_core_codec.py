@@ -18,7 +18,6 @@ from denizens.core import (
     Action,
     AgentState,
     Answer,
-    Appointment,
     Ask,
     Choose,
     Clock,
@@ -30,14 +29,15 @@ from denizens.core import (
     Option,
     Persona,
     Recall,
+    RoutineEntry,
+    ScheduleEntry,
     SettingError,
     Situation,
-    Slot,
     Vectors,
     answer_from_json,
     ask_from_json,
+    build_settings,
     canonical,
-    checked,
     digest,
     digest_text,
     from_json,
@@ -186,7 +186,9 @@ def test_a_digest_tells_small_differences() -> None:
 
 def test_a_state_keeps_its_times_and_slots() -> None:
     """Schedules, cool-downs and the notebook of a planner survive the journey."""
-    slot = Slot(start=NINE, minutes=15, doing="kneading", place="v:a:b:c", emoji="🥖", fine=True)
+    slot = ScheduleEntry(
+        start=NINE, minutes=15, doing="kneading", place="v:a:b:c", emoji="🥖", fine=True
+    )
     state = AgentState(
         schedule=(slot,), doing=slot, cooldowns={"Ada": NINE}, drafts={"topics": [1, 2]}
     )
@@ -204,7 +206,7 @@ def test_what_is_no_record_is_refused() -> None:
     with pytest.raises(DataError):
         answer_from_json({"kind": "completion", "text": 3})
     with pytest.raises(DataError):
-        from_json(Slot, {"start": "yesterday", "minutes": 3, "doing": "x"})
+        from_json(ScheduleEntry, {"start": "yesterday", "minutes": 3, "doing": "x"})
 
 
 def test_asks_and_answers_are_not_mistaken_for_each_other() -> None:
@@ -231,16 +233,18 @@ def test_vectors_keep_every_bit(rows: int, columns: int) -> None:
 
 def test_checked_builds_the_record() -> None:
     """Good settings become the record, nested ones included."""
-    found = checked(Persona, {"name": "Bo Li", "routine": [{"at": "08:00", "doing": "x"}]}, "p")
-    assert found == Persona(name="Bo Li", routine=(Appointment(at="08:00", doing="x"),))
+    found = build_settings(
+        Persona, {"name": "Bo Li", "routine": [{"at": "08:00", "doing": "x"}]}, "p"
+    )
+    assert found == Persona(name="Bo Li", routine=(RoutineEntry(at="08:00", doing="x"),))
 
 
 def test_checked_refuses_an_unknown_key_and_suggests_the_near_one() -> None:
     """A misspelt key is named with its file and the key that was meant; a strange one without."""
     with pytest.raises(SettingError, match=r"bo\.toml: unknown key 'lifestile'.*'lifestyle'"):
-        checked(Persona, {"name": "Bo", "lifestile": ""}, "bo.toml")
+        build_settings(Persona, {"name": "Bo", "lifestile": ""}, "bo.toml")
     with pytest.raises(SettingError) as caught:
-        checked(Persona, {"name": "Bo", "qqqq": ""}, "bo.toml")
+        build_settings(Persona, {"name": "Bo", "qqqq": ""}, "bo.toml")
     assert "did you mean" not in str(caught.value)
     assert "known: name, age" in str(caught.value)
 
@@ -249,7 +253,7 @@ def test_checked_refuses_an_unknown_key_inside_a_nested_record() -> None:
     """Nothing is dropped in silence, however deep it stands."""
     routine = [{"at": "08:00", "doing": "baking", "palce": "oven"}]
     with pytest.raises(SettingError, match=r"bo\.toml: unknown key 'routine\.0\.palce'.*'place'"):
-        checked(Persona, {"name": "Bo", "routine": routine}, "bo.toml")
+        build_settings(Persona, {"name": "Bo", "routine": routine}, "bo.toml")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +268,7 @@ def test_checked_refuses_an_unknown_key_inside_a_nested_record() -> None:
 def test_checked_names_the_file_and_the_field(data: Json, words: str) -> None:
     """A wrong, missing or misplaced value is told with file and path, as a SettingError."""
     with pytest.raises(SettingError) as caught:
-        checked(Persona, data, "bo.toml")
+        build_settings(Persona, data, "bo.toml")
     assert str(caught.value).startswith(words)
 
 
@@ -278,11 +282,11 @@ def test_checked_names_the_file_and_the_field(data: Json, words: str) -> None:
 )
 def test_an_answer_that_breaks_its_type_is_a_failure(data: Json, detail: str) -> None:
     """``read`` raises nothing for what a model wrote: it says what does not fit."""
-    found = Completion(text="", data=data).read(Appointment)
+    found = Completion(text="", data=data).read(RoutineEntry)
     assert isinstance(found, Failed)
     assert (found.reason, found.detail[: len(detail)]) == ("schema", detail)
     fine = Completion(text="", data={"at": "09:00", "doing": "baking"})
-    assert fine.read(Appointment) == Appointment(at="09:00", doing="baking")
+    assert fine.read(RoutineEntry) == RoutineEntry(at="09:00", doing="baking")
 
 
 def test_a_record_is_frozen() -> None:

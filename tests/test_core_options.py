@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from denizens.core import NONE, Choose, Option, ask_from_json, to_json, tool_option
-from denizens.core.options import PARAMETERS, in_words
+from denizens.core import NONE_OF_THESE, Choose, Option, ask_from_json, to_json, tool_option
+from denizens.core.options import MAX_PARAMETERS, identifier_to_words
 
 
 def test_a_tool_tells_its_name_and_its_parameters() -> None:
@@ -28,18 +28,18 @@ def test_a_tool_without_parameters_is_a_line(schema: object) -> None:
 def test_only_so_many_parameters_are_told() -> None:
     """A tool with forty of them is not forty lines long."""
     schema = {"properties": {f"p{i}": True for i in range(40)}}
-    assert tool_option("x", "y", schema).description.count("\n") == PARAMETERS
+    assert tool_option("x", "y", schema).description.count("\n") == MAX_PARAMETERS
 
 
 def test_words_of_identifiers() -> None:
     """Dots, dashes, underscores and humps part words; what is one word stays one."""
-    assert in_words("a.b-c_dE") == "a b c d E"
-    assert in_words("HTTPServer2") == "HTTPServer2"
+    assert identifier_to_words("a.b-c_dE") == "a b c d E"
+    assert identifier_to_words("HTTPServer2") == "HTTPServer2"
 
 
 def test_none_survives_the_record() -> None:
     """Told by equality, it is still itself after it was written down and read."""
-    ask = Choose(messages=(), options=(Option("a"), NONE), about="x")
+    ask = Choose(messages=(), options=(Option("a"), NONE_OF_THESE), about="x")
     again = ask_from_json(to_json(ask))
     assert isinstance(again, Choose)
-    assert again.options[1] == NONE != again.options[0]
+    assert again.options[1] == NONE_OF_THESE != again.options[0]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from denizens.core import Appointment, Persona, SettingError, clock_minutes
+from denizens.core import Persona, RoutineEntry, SettingError, clock_minutes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ BO = Persona(
     home="v:Mill:bedroom",
     knows=("v:Mill", "v:Bakery"),
     facts=("Ada owes Bo a letter.",),
-    routine=(Appointment(at="05:00", doing="baking", place="v:Bakery:room:oven"),),
+    routine=(RoutineEntry(at="05:00", doing="baking", place="v:Bakery:room:oven"),),
     retention=5,
 )
 SCRATCH = {
@@ -67,7 +67,7 @@ def test_a_persona_is_read_from_toml(tmp_path: Path) -> None:
     (tmp_path / "bo.toml").write_text(text, encoding="utf-8")
     found = Persona.load(str(tmp_path / "bo.toml"))
     assert found.knows == ("v:Mill",)
-    assert found.routine == (Appointment(at="05:00", doing="baking", place="the oven"),)
+    assert found.routine == (RoutineEntry(at="05:00", doing="baking", place="the oven"),)
     assert found.first_name == "Bo"
     assert (found.vision, found.attention, found.retention) == (8, 8, 8)
     assert (found.recency_decay, found.reflect_after) == (0.995, 150.0)

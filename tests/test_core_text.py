@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from denizens import SettingError
 from denizens.core import (
-    characters,
     count_words,
     decode_text,
-    mentions,
+    graphemes,
+    name_matcher,
     normalize,
     read_text_file,
-    repaired,
+    replace_surrogates,
     same_name,
     sentences,
-    word_runs,
     words,
+    written_words,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +67,7 @@ def test_forms_meet(one: str, other: str) -> None:
 )
 def test_mentions(name: str, text: str, named: bool) -> None:
     """A name is found whole, in any script and form, and nowhere inside another word."""
-    assert mentions(name)(text) is named
+    assert name_matcher(name)(text) is named
 
 
 def test_names_compare_by_their_normal_form() -> None:
@@ -86,8 +86,8 @@ def test_words_of_scripts_without_blanks() -> None:
 @given(st.text(st.characters()))
 def test_repaired_text_is_utf8(text: str) -> None:
     """Whatever a JSON string held, the result can be written; sound text stays as it is."""
-    assert repaired(text + "\ud83d").encode()
-    assert repaired("\ud83d\ude00") == "\U0001f600"
+    assert replace_surrogates(text + "\ud83d").encode()
+    assert replace_surrogates("\ud83d\ude00") == "\U0001f600"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -109,11 +109,11 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
 @given(st.text())
 def test_runs_are_the_words_uncut(text: str) -> None:
     """Words and runs of a text hold the same characters, in ASCII by the general rule too."""
-    assert set("".join(words(text))) == set("".join(word_runs(normalize(text))))
+    assert set("".join(words(text))) == set("".join(written_words(normalize(text))))
     if text.isascii():
         assert words(f"{text} é")[:-1] == words(f"{text} ")
         assert count_words(f"{text} é") == count_words(text) + 1
-    assert "".join(characters(text)) == text
+    assert "".join(graphemes(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_sentences_of_any_script(text: str, parts: list[str]) -> None:
 )
 def test_names_with_marks_and_particles(name: str, text: str, named: bool) -> None:
     """Another apostrophe, hyphen or vowel point and particles joined to it leave a name one."""
-    assert mentions(name)(text) is named
+    assert name_matcher(name)(text) is named
 
 
 def test_digits_points_and_flags_are_words() -> None:

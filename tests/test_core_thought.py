@@ -8,8 +8,8 @@ from random import Random
 import pytest
 from denizens.core import (
     Answer,
+    AnsweredAsk,
     Ask,
-    Asked,
     AskId,
     Call,
     Choice,
@@ -319,7 +319,7 @@ def test_every_helper_asks_once_and_returns_the_answer(
 @given(PLANS)
 def test_a_traced_thought_is_the_thought_and_its_log(plan: object) -> None:
     """Tracing changes no result and keeps every ask beside its answer, in order."""
-    log: list[Asked] = []
+    log: list[AnsweredAsk] = []
     faculties = Shuffled(Random(3))
     found = drive({"Bo": traced(talking("Bo", plan), log)}, faculties)["Bo"]
     assert found == alone(talking("Bo", plan))

@@ -21,8 +21,8 @@ from denizens.core import (
     Seed,
     SettingError,
     WorldError,
+    did_you_mean,
     errors,
-    nearest,
     read_settings,
 )
 from hypothesis import given
@@ -154,10 +154,10 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
 @given(st.text(max_size=12), st.lists(st.text(min_size=1, max_size=8), max_size=5))
 def test_a_hint_names_a_known_word_or_nothing(word: str, known: list[str]) -> None:
     """nearest never invents a name; a known word is its own nearest."""
-    hint = nearest(word, known)
+    hint = did_you_mean(word, known)
     assert hint == "" or hint in {f" (did you mean '{one}'?)" for one in known}
     if known:
-        assert nearest(known[0], known) == f" (did you mean '{known[0]}'?)"
+        assert did_you_mean(known[0], known) == f" (did you mean '{known[0]}'?)"
 
 
 def test_the_errors_are_the_tree_that_is_drawn() -> None:

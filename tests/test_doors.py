@@ -10,32 +10,32 @@ from typing import Any
 
 import pytest
 from denizens import Agent, ArgumentError, Memory, Persona, Toolbox
-from denizens.agents import use
-from denizens.agents.visitors import visitor
+from denizens.agents import run_tool
+from denizens.agents.visitors import validate_person_name
 from denizens.cli.app import main
 from denizens.core import (
     Approval,
     Choose,
     Cue,
-    Line,
     MemoryFault,
     Model,
     ModelAsk,
     Rate,
     SettingError,
     ToolError,
-    page_blocks,
+    Utterance,
+    html_blocks,
 )
-from denizens.memory import Claims, Documents, export_lines
+from denizens.memory import Documents, Facts, export_lines
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Dialogue, Intent
-from denizens.server.mcp_serving import checked_tokens, serve_http, serve_stdio
+from denizens.server.mcp_serving import check_tokens, serve_http, serve_stdio
 from denizens.store import Store
 from denizens.tools import (
-    Budget,
     Policy,
     ToolContext,
-    files_in,
+    UsageLimits,
+    file_tools,
     tool,
     tools_from_openapi,
 )
@@ -157,19 +157,19 @@ def test_who_has_no_name_of_their_own_is_not_talked_with(person: Any) -> None:
     with pytest.raises(SettingError):
         bo.chat("Pay.", person, at=NOON, approve=lambda request: True)
     with pytest.raises(SettingError):
-        next(bo.reply(Line(person, "Pay.", NOON)))
+        next(bo.reply(Utterance(person, "Pay.", NOON)))
     assert not prompts
     assert not paid
     assert not len(bo.memory)
     if person is not None:  # the owner's own word
         with pytest.raises(SettingError):
-            use(bo, "pay", {}, at=NOON, person=person, approve=lambda request: True)
+            run_tool(bo, "pay", {}, at=NOON, person=person, approve=lambda request: True)
 
 
 def test_one_spelling_of_a_name() -> None:
     """Blanks and composition are settled at the door; scripts with joiners keep them."""
-    assert visitor("Bo", " Zoe\u0308   Lind") == "Zoë Lind"
-    assert visitor("Bo", "علی\u200cرضا") == "علی\u200cرضا"
+    assert validate_person_name("Bo", " Zoe\u0308   Lind") == "Zoë Lind"
+    assert validate_person_name("Bo", "علی\u200cرضا") == "علی\u200cرضا"
 
 
 @pytest.mark.parametrize("field", ["allow", "ask", "deny", "trusted", "own", "again"])
@@ -182,23 +182,30 @@ def test_patterns_are_lists_of_names(field: str, given: Any) -> None:
 
 def test_nobodys_words_are_strange() -> None:
     """A source without a name is trusted by no pattern; a verdict is one of three."""
-    assert Policy(trusted=("*",)).strange(["", " ", "Ada"]) == ("somebody without a name",)
+    assert Policy(trusted=("*",)).untrusted_sources(["", " ", "Ada"]) == (
+        "somebody without a name",
+    )
     for given in ("", "alow", None):
         with pytest.raises(SettingError, match="strangers"):
             Policy(strangers=given)  # type: ignore[arg-type]
     for wrong in ({"calls": "3"}, {"calls": True}, {"seconds": float("nan")}):
         with pytest.raises(SettingError, match="budget"):
-            Policy(thought=Budget(**wrong))
+            Policy(thought=UsageLimits(**wrong))
 
 
 def test_zero_is_none_at_all() -> None:
     """A budget of 0 makes no call; what is left out is any amount."""
-    for budget in (Budget(calls=0), Budget(asks=0), Budget(tokens=0), Budget(seconds=0)):
+    for budget in (
+        UsageLimits(calls=0),
+        UsageLimits(asks=0),
+        UsageLimits(tokens=0),
+        UsageLimits(seconds=0),
+    ):
         paid: list[int] = []
         agent = payer(paid, policy=Policy(trusted=("Ada",), thought=budget))
         agent.chat("Pay the rent.", "Ada", at=NOON)
         assert not paid
-    for life, count in ((Budget(calls=0), 0), (Budget(tokens=0), 0), (Budget(), 1)):
+    for life, count in ((UsageLimits(calls=0), 0), (UsageLimits(tokens=0), 0), (UsageLimits(), 1)):
         paid = []
         agent = payer(paid, policy=Policy(trusted=("Ada",), life=life))
         agent.chat("Pay the rent.", "Ada", at=NOON)
@@ -211,13 +218,13 @@ def test_what_is_no_person_sees_nothing(person: Any, tmp_path: Path) -> None:
     that shows a memory to a person."""
     memory = Memory(":memory:", "Bo")
     memory.remember("The PIN is 4711.", at=NOON, who="Ada", audience="Ada")
-    claims = Claims(memory)
-    claims.tell("Ada", "pin", "4711", at=NOON, audience="Ada")
+    claims = Facts(memory)
+    claims.assert_fact("Ada", "pin", "4711", at=NOON, audience="Ada")
     for look in (
         lambda: memory.records(person=person),
         lambda: memory.recall(Cue(text="PIN", at=NOON, person=person)),
-        lambda: claims.all(person=person),
-        lambda: claims.ask("Ada", "pin", person=person),
+        lambda: claims.find(person=person),
+        lambda: claims.lookup("Ada", "pin", person=person),
         lambda: claims.statements(person),
         lambda: claims.view(person),
         lambda: export_lines(memory, tmp_path / "lines", person=person),
@@ -242,7 +249,7 @@ def test_a_blank_option_is_not_left_out(tmp_path: Path) -> None:
         with pytest.raises(SettingError, match="--person is blank"):
             serve(nullcontext, person=" ")  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="names no folder"):
-        files_in("")
+        file_tools("")
 
 
 def test_rights_of_the_wrong_type() -> None:
@@ -271,7 +278,7 @@ def test_rights_of_the_wrong_type() -> None:
 def test_tokens_name_people(names: Sequence[str]) -> None:
     """No tokens at all, a blank name, and two forms of one name open no server."""
     with pytest.raises(SettingError):
-        checked_tokens({name: f"{n}" * 20 for n, name in enumerate(names)}, "tokens")
+        check_tokens({name: f"{n}" * 20 for n, name in enumerate(names)}, "tokens")
 
 
 @pytest.mark.parametrize(
@@ -306,7 +313,7 @@ def test_tokens_name_people(names: Sequence[str]) -> None:
 )
 def test_what_a_page_hides_is_not_read(page: str, shown: str) -> None:
     """Only what people see of a page is remembered of it, and all of that."""
-    assert " ".join(block.text for block in page_blocks(page)) == shown
+    assert " ".join(block.text for block in html_blocks(page)) == shown
 
 
 @pytest.mark.parametrize(
@@ -315,7 +322,7 @@ def test_what_a_page_hides_is_not_read(page: str, shown: str) -> None:
 def test_hostile_nesting_is_read_in_one_go(shape: str) -> None:
     """300,000 characters of tags cost seconds at most: each tag costs the same."""
     began = datetime.now()
-    page_blocks(shape * (300_000 // len(shape)))
+    html_blocks(shape * (300_000 // len(shape)))
     assert datetime.now() - began < timedelta(seconds=5)
 
 
@@ -328,7 +335,7 @@ def test_documents_are_read_after_a_start_that_failed(tmp_path: Path) -> None:
         with Memory(tmp_path / "bo.db", "Bo") as memory:
             model: Model = ImprovisedModel()
             persona = Persona(name="Bo", facts=("Bo bakes.",))
-            Agent(persona, model=model, memory=memory, documents=[file]).grow_up(at=NOON)
+            Agent(persona, model=model, memory=memory, documents=[file]).bootstrap(at=NOON)
             return Documents(memory).names()
 
     with pytest.raises(Exception, match="handbook"):

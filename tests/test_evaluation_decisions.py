@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens.cli.app import main
-from denizens.core import NONE, SettingError
-from denizens.evaluation.bfcl import Item, data_folder, load
-from denizens.evaluation.choosing import OPTIONS, PROMPT, ask_of, full_passes, measure, pairs_of
-from denizens.evaluation.decisions import PARTS, choosing, rightly
+from denizens.core import NONE_OF_THESE, SettingError
+from denizens.evaluation.bfcl import BfclItem, data_folder, load_bfcl
+from denizens.evaluation.choosing import (
+    OPTIONS,
+    PROMPT,
+    choose_ask,
+    full_pass_probabilities,
+    measure_choice_latency,
+    pairs_of,
+)
+from denizens.evaluation.decisions import PARTS, choice_accuracy, right_choices
 from denizens.evaluation.examples import MUNDANE, PASSING, POIGNANT, TALKING
-from denizens.evaluation.figures import auroc, balanced, paired, threshold
+from denizens.evaluation.figures import auroc, balanced_accuracy, best_threshold, compare_paired
 from denizens.models.loading import load_local
 from denizens.models.local import LocalModel
 from denizens.models.tiny import write_tiny_embedder, write_tiny_model
@@ -49,17 +56,17 @@ def test_auroc_counts_pairs(low: list[int], high: list[int]) -> None:
 @given(NUMBERS, NUMBERS)
 def test_a_threshold_is_the_best_of_the_odd_items(low: list[int], high: list[int]) -> None:
     """No other threshold parts the odd items better; the even ones only check it."""
-    found = threshold(low, high)
-    tried = [balanced(low[1::2], high[1::2], at / 2) for at in range(-1, 20)]
+    found = best_threshold(low, high)
+    tried = [balanced_accuracy(low[1::2], high[1::2], at / 2) for at in range(-1, 20)]
     assert found.chosen >= max(0.5, *tried) - 1e-12
-    assert found.checked == balanced(low[::2], high[::2], found.at)
+    assert found.checked == balanced_accuracy(low[::2], high[::2], found.at)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=10))
 @settings(deadline=None)
 def test_the_paired_test_is_exact(rows: list[tuple[bool, bool]]) -> None:
     """p is the share of ways to toss the items that differ which are at least as lopsided."""
-    found = paired([a for a, _ in rows], [b for _, b in rows], rounds=50)
+    found = compare_paired([a for a, _ in rows], [b for _, b in rows], rounds=50)
     count = found.better + found.worse
     gap = abs(found.better - found.worse)
     tosses = [abs(2 * sum(one) - count) >= gap for one in product((0, 1), repeat=count)]
@@ -85,12 +92,16 @@ def row(request: str, *names: str) -> dict[str, Any]:
 def test_a_folder_of_requests_is_read(tmp_path: Path) -> None:
     """The last message is the request; a missing file is named with the way to set it."""
     write_set(tmp_path, "multiple", [row("Rain?", "sky", "sea")], ["sky"])
-    (item,) = load(tmp_path, "multiple")
+    (item,) = load_bfcl(tmp_path, "multiple")
     assert (item.request, item.right) == ("Rain?", "sky")
-    assert [option.name for option in item.ask(none=True).options] == ["sky", "sea", NONE.name]
-    assert item.ask(plain=True).options[1].description == "About sea."
+    assert [option.name for option in item.choose_ask(none=True).options] == [
+        "sky",
+        "sea",
+        NONE_OF_THESE.name,
+    ]
+    assert item.choose_ask(plain=True).options[1].description == "About sea."
     with pytest.raises(SettingError, match=r"live_multiple.*--data"):
-        load(tmp_path, "live_multiple")
+        load_bfcl(tmp_path, "live_multiple")
 
 
 def test_the_data_folder_is_named_or_beside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,12 +125,12 @@ def test_each_method_is_judged_by_its_own_choices(folder: Path) -> None:
     """Figures of a method are shares of its right choices; the method set before stays set."""
     model = tiny(folder)
     items = [
-        Item("bread", tuple({"name": n, "description": n} for n in names), "bread")
+        BfclItem("bread", tuple({"name": n, "description": n} for n in names), "bread")
         for names in (("bread", "sea"), ("bread", "sky"), ("town", "bread"))
     ]
-    found = choosing(model, items)
+    found = choice_accuracy(model, items)
     assert model.engine.decider.method == "auto"
-    right = rightly(model, items, [item.ask() for item in items], "channel")
+    right = right_choices(model, items, [item.choose_ask() for item in items], "channel")
     assert found["channel"] == sum(right) / 3
     assert found["odd"]["channel"] == float(right[1])
     assert found["chance"] == 0.5
@@ -128,16 +139,16 @@ def test_each_method_is_judged_by_its_own_choices(folder: Path) -> None:
 def test_the_choose_of_the_benchmark_is_as_it_says(folder: Path) -> None:
     """Eight options and a prompt of so many tokens, another one each round."""
     model = tiny(folder)
-    one, other = ask_of(model, 1), ask_of(model, 2)
-    assert len(model.prompter.ids(one.messages)) == PROMPT
+    one, other = choose_ask(model, 1), choose_ask(model, 2)
+    assert len(model.prompt_builder.ids(one.messages)) == PROMPT
     assert len(one.options) == OPTIONS
     assert one.messages != other.messages
-    assert one == ask_of(model, 1)
+    assert one == choose_ask(model, 1)
 
 
 def test_one_pass_agrees_with_full_passes(folder: Path) -> None:
     """On the tiny model, float32: direct's probabilities are those of eight whole rows."""
-    found = measure(str(folder / "lm"), device="cpu", dtype="float32", rounds=1)
+    found = measure_choice_latency(str(folder / "lm"), device="cpu", dtype="float32", rounds=1)
     assert found["max_abs_difference"] < 1e-4
     assert found["vs_full_passes"] > 0
     assert set(found["seconds"]) == {"full", "direct", "channel"}
@@ -151,7 +162,7 @@ def test_full_passes_tell_likely_from_unlikely(folder: Path) -> None:
     library: Any = transformers
     model = tiny(folder)
     plain = library.AutoModelForCausalLM.from_pretrained(str(folder / "lm")).eval()
-    pairs = pairs_of(model, ask_of(model, 1))
+    pairs = pairs_of(model, choose_ask(model, 1))
     by_hand = []
     with torch.inference_mode():
         for context, target in pairs:
@@ -159,7 +170,7 @@ def test_full_passes_tell_likely_from_unlikely(folder: Path) -> None:
             at = range(len(context) - 1, len(context) + len(target) - 1)
             by_hand.append(np.mean([float(logs[i, t]) for i, t in zip(at, target)]))
     spread = np.exp(by_hand) / np.exp(by_hand).sum()
-    assert np.allclose(full_passes(plain, "cpu", pairs), spread, atol=1e-5)
+    assert np.allclose(full_pass_probabilities(plain, "cpu", pairs), spread, atol=1e-5)
 
 
 def test_without_data_the_rest_is_measured(
@@ -214,7 +225,7 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_right_tool_is_chosen(smollm2: LocalModel, data: Path) -> None:
     """Of two to four functions (BFCL multiple, the first 40) the one that the request means:
     by the fused default and by the language model alone."""
-    items = load(data, "multiple")[:40]
-    asks = [item.ask() for item in items]
-    assert sum(rightly(smollm2, items, asks, "auto")) >= 39
-    assert sum(rightly(smollm2, items, asks, "channel")) >= 38
+    items = load_bfcl(data, "multiple")[:40]
+    asks = [item.choose_ask() for item in items]
+    assert sum(right_choices(smollm2, items, asks, "auto")) >= 39
+    assert sum(right_choices(smollm2, items, asks, "channel")) >= 38

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from denizens.cli.app import main
-from denizens.cli.forecasting import told
+from denizens.cli.forecasting import forecast_lines
 from denizens.core import (
     Client,
     Delta,
@@ -23,28 +23,28 @@ from denizens.core import (
     Model,
     ModelAsk,
 )
-from denizens.evaluation.forecast import forecast
+from denizens.evaluation.forecast import forecast_cost
 from denizens.evaluation.lives import (
     HOUR,
-    Life,
-    averaged,
-    few_of,
-    scaled,
-    stretched,
-    whole,
+    Rehearsal,
+    complete_hours,
+    extrapolate_hours,
+    mean_hours,
+    reduce_people,
+    scaled_mean,
 )
 from denizens.evaluation.rehearsal import (
-    Meanings,
-    Rehearsing,
-    Tally,
+    AskStats,
+    EmbeddingCache,
+    RehearsalModel,
 )
 from denizens.models import ImprovisedModel
-from denizens.models.ledger import Ledger
-from denizens.simulation import build, load_scenario, moment
-from denizens.simulation.costs import summary
+from denizens.models.ledger import UsageLedger
+from denizens.simulation import build_simulation, load_scenario, parse_scenario_time
+from denizens.simulation.costs import usage_summary
 from denizens.store import Store
 
-END = moment("2026-05-02 09:30", "")
+END = parse_scenario_time("2026-05-02 09:30", "")
 KEY = ("rate", "importance")
 
 
@@ -53,8 +53,8 @@ class Engine:
     a prompt, half of them reused, nine written by every Generate."""
 
     def __init__(self) -> None:
-        self.inner = Rehearsing(Meanings(ImprovisedModel(), 60.0))
-        self.ledger = Ledger()
+        self.inner = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
+        self.ledger = UsageLedger()
 
     def client(self) -> Client:
         """A mailbox that enters what is answered."""
@@ -108,13 +108,13 @@ def test_a_forecast_meets_the_run_it_foretells() -> None:
     written and reused of a real run lie within the range, and within a fifth of the estimate
     (which is the mean of three lives)."""
     scenario = load_scenario("crossroads")
-    found = forecast(scenario, END, model=Engine(), seconds=600.0)
+    found = forecast_cost(scenario, END, model=Engine(), seconds=600.0)
     engine = Engine()
     with Store(":memory:") as store:
-        simulation = build(scenario, store=store, model=engine)
+        simulation = build_simulation(scenario, store=store, model=engine)
         list(simulation.run(until=END))
-        actual = summary(simulation.journal.costs.rows())["total"]
-    assert found.took["lives"] == 3
+        actual = usage_summary(simulation.journal.usage.rows())["total"]
+    assert found.timings["lives"] == 3
     for name in ("calls", "tokens_in", "tokens_out", "tokens_reused"):
         assert found.low[name] <= actual[name] <= found.high[name], name
         assert found.total[name] == pytest.approx(actual[name], rel=0.2), name
@@ -127,7 +127,7 @@ def test_hours_add_up_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     engine = Engine()
     scenario = load_scenario("crossroads")
-    found = forecast(scenario, END, model=engine, seconds=600.0)
+    found = forecast_cost(scenario, END, model=engine, seconds=600.0)
     spans = found.spans()
     assert [at.hour for at, _, _ in spans] == [7, 8, 9]
     assert all(lived for _, lived, _ in spans)
@@ -138,15 +138,15 @@ def test_hours_add_up_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.Monk
     assert engine.ledger.take(names) == ()
     data = json.loads(json.dumps(found.as_json()))
     assert set(data) >= {"total", "low", "high", "by_kind", "by_role", "spans", "took", "assumed"}
-    lines = list(told(found))
+    lines = list(forecast_lines(found))
     assert "150 steps of 2 people" in lines[0]
     assert any(line.startswith("in all") for line in lines)
     assert any(line.startswith("likely ") for line in lines)
 
 
-def tallied(calls: float) -> dict[tuple[str, str], Tally]:
+def tallied(calls: float) -> dict[tuple[str, str], AskStats]:
     """An hour in which ratings were asked."""
-    return {KEY: Tally(calls, calls * 100, calls)}
+    return {KEY: AskStats(calls, calls * 100, calls)}
 
 
 def calls_of(hours: Sequence[Any]) -> list[float]:
@@ -158,19 +158,19 @@ def test_hours_not_lived_are_those_of_an_earlier_day() -> None:
     """The second day of a life of one day: hour by hour the first; an hour of which only a
     part is asked for costs that part."""
     start = datetime(2026, 5, 2)
-    life = Life({start + HOUR * n: tallied(n) for n in range(24)}, steps=1440)
-    hours = whole(life, start, start + HOUR * 48 + HOUR / 2)
+    life = Rehearsal({start + HOUR * n: tallied(n) for n in range(24)}, steps=1440)
+    hours = complete_hours(life, start, start + HOUR * 48 + HOUR / 2)
     assert calls_of(hours) == [*range(24), *range(24), 0]
-    assert [hour.lived for hour in hours] == [True] * 24 + [False] * 25
-    late = whole(life, start, start + HOUR * 33.5)
+    assert [hour.rehearsed for hour in hours] == [True] * 24 + [False] * 25
+    late = complete_hours(life, start, start + HOUR * 33.5)
     assert calls_of(late)[-1] == pytest.approx(9 / 2)
 
 
 def test_hours_that_nothing_tells() -> None:
     """After a cut in the morning, days go on as the last three hours, nights are quiet."""
     start = datetime(2026, 5, 2, 6)
-    life = Life({start + HOUR * n: tallied(n) for n in range(4)}, steps=240)
-    hours = whole(life, start, start + HOUR * 24)
+    life = Rehearsal({start + HOUR * n: tallied(n) for n in range(4)}, steps=240)
+    hours = complete_hours(life, start, start + HOUR * 24)
     asked = {hour.at.hour: calls for hour, calls in zip(hours, calls_of(hours))}
     assert [asked[6], asked[9], asked[10], asked[21]] == [0, 3, 2, 2]
     assert {asked[hour] for hour in (22, 23, 0, 1, 5)} == {0}
@@ -179,29 +179,31 @@ def test_hours_that_nothing_tells() -> None:
 def test_a_few_people_tell_of_the_hours_after() -> None:
     """Hours that only a few lived are scaled by what all asked where both lived."""
     start = datetime(2026, 5, 2, 6)
-    life = Life({start: tallied(30), start + HOUR: tallied(50)}, steps=120)
-    few = Life({start + HOUR * n: tallied(calls) for n, calls in enumerate((4, 6, 5, 1))})
-    assert calls_of(whole(life, start, start + HOUR * 4, few)) == [30, 50, 40, 8]
-    assert stretched(life, Life()) == life.hours
-    assert len(few_of(load_scenario("larkspur")).people) == 3
+    life = Rehearsal({start: tallied(30), start + HOUR: tallied(50)}, steps=120)
+    few = Rehearsal({start + HOUR * n: tallied(calls) for n, calls in enumerate((4, 6, 5, 1))})
+    assert calls_of(complete_hours(life, start, start + HOUR * 4, few)) == [30, 50, 40, 8]
+    assert extrapolate_hours(life, Rehearsal()) == life.hours
+    assert len(reduce_people(load_scenario("larkspur")).people) == 3
 
 
 def test_lives_are_averaged() -> None:
     """The mean of lives, role by role; one that lacks a role counts as none of it."""
     start = datetime(2026, 5, 2, 6)
-    lives = [whole(Life({start: hours}), start, start + HOUR) for hours in (tallied(4), {})]
-    assert calls_of(averaged(lives)) == [2]
-    assert scaled([tallied(4), {}], 0.5)[KEY].size == 100
+    lives = [
+        complete_hours(Rehearsal({start: hours}), start, start + HOUR) for hours in (tallied(4), {})
+    ]
+    assert calls_of(mean_hours(lives)) == [2]
+    assert scaled_mean([tallied(4), {}], 0.5)[KEY].size == 100
 
 
 def test_a_forecast_that_is_cut_short_says_so() -> None:
     """With next to no time the rest of the day is estimated, marked, and the range wider."""
     scenario = load_scenario("crossroads")
-    short = forecast(scenario, END + timedelta(hours=3), model=Engine(), seconds=0.05)
-    assert short.took["rehearsed_steps"] < short.steps == 330
+    short = forecast_cost(scenario, END + timedelta(hours=3), model=Engine(), seconds=0.05)
+    assert short.timings["rehearsed_steps"] < short.steps == 330
     assert not all(lived for _, lived, _ in short.spans())
-    assert len(short.assumed) == 4
-    assert any(line.startswith("~Sat 12:00") for line in told(short))
+    assert len(short.assumptions) == 4
+    assert any(line.startswith("~Sat 12:00") for line in forecast_lines(short))
     assert short.high["calls"] > 1.4 * short.total["calls"]
 
 
@@ -236,11 +238,11 @@ def test_a_forecast_for_the_real_engine(smollm2: Model) -> None:
     within half and double the estimate, and its ledger knows of time and of reuse."""
     scenario = load_scenario("crossroads")
     end = scenario.start + timedelta(minutes=30)
-    found = forecast(scenario, end, model=smollm2, seconds=20.0)
+    found = forecast_cost(scenario, end, model=smollm2, seconds=20.0)
     with Store(":memory:") as store:
-        simulation = build(scenario, store=store, model=smollm2)
+        simulation = build_simulation(scenario, store=store, model=smollm2)
         list(simulation.run(until=end))
-        actual = summary(simulation.journal.costs.rows())["total"]
+        actual = usage_summary(simulation.journal.usage.rows())["total"]
     for name in ("calls", "tokens_in", "tokens_out"):
         assert 0.5 < actual[name] / found.total[name] < 2, name
     assert actual["seconds"] > 0

@@ -16,7 +16,6 @@ from denizens.core import (
     Decision,
     Done,
     Generate,
-    Given,
     Message,
     Planner,
     PlannerError,
@@ -25,25 +24,26 @@ from denizens.core import (
     Record,
     Situation,
     Thought,
+    ThoughtInput,
     call,
     generate,
     recall,
 )
 from denizens.core import Input as FromOutside
-from denizens.evaluation.answerers import Echo
+from denizens.evaluation.answerers import EchoModel
 from denizens.evaluation.check_labels import (
-    CONFIDENCE,
+    CONFIDENTIALITY,
     INTEGRITY,
-    RESTING,
-    Confiding,
-    by_itself,
-    confided_life,
-    in_confidence,
+    SOURCES,
+    SituationTransform,
+    alone_with_secret,
+    run_with_secret,
+    talk_with_confidant,
 )
-from denizens.evaluation.situations import situations
+from denizens.evaluation.situations import default_situations
 from denizens.models.mailbox import InstantClient
-from denizens.planners import Daily, Dialogue, Draft, Routine
-from denizens.planners.acting import idle
+from denizens.planners import Daily, Dialogue, Routine, StepBuilder
+from denizens.planners.acting import idle_action
 
 ASIDE: list[str] = []
 """Where a planner puts words that it must not carry from thought to thought."""
@@ -63,38 +63,38 @@ class Leaky:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Recall everything, and do one thing too many with it."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         memories = yield from found(situation)
         words = " ".join(sorted(record.text for record in memories))
         public = tuple(one for one in memories if not one.audience and one.who != "Eve")
         secret = tuple(one for one in memories if one.audience)
-        basis: tuple[Given, ...] = ()
+        basis: tuple[ThoughtInput, ...] = ()
         if self.how == "whole":
-            draft.note("thought", f"I know that {words}", importance=2)
-            draft.change(currently=words, drafts={"known": words}, plan=(words,))
+            draft.add_record("thought", f"I know that {words}", importance=2)
+            draft.update_state(currently=words, drafts={"known": words}, plan=(words,))
         if self.how in ("less", "less, but named") and public:
             basis = public[:1] if self.how == "less" else memories
-            draft.note("thought", f"I know that {words}", importance=2, rests_on=basis)
+            draft.add_record("thought", f"I know that {words}", importance=2, rests_on=basis)
         if self.how == "told by what it keeps" and secret:
             text = "It is in a house." if "stairs" in words else "It is in none."
-            draft.note("thought", text, importance=2, rests_on=public[:1])
+            draft.add_record("thought", text, importance=2, rests_on=public[:1])
         if self.how == "aside, shown" and not secret:
             return self._doing(draft, situation, ASIDE[-1] if ASIDE else "")
         if self.how == "aside, kept" and not secret and ASIDE:
-            draft.note("thought", f"I heard {ASIDE[-1]}", importance=2)
+            draft.add_record("thought", f"I heard {ASIDE[-1]}", importance=2)
         if self.how.startswith("aside") and secret:
             ASIDE.append(secret[0].text)
         if self.how == "aside, long ago" and not secret and ASIDE:
-            draft.change(drafts={"known": ASIDE[0]})
-        return draft.decide(idle(situation.can) if situation.can else Action("wait"))
+            draft.update_state(drafts={"known": ASIDE[0]})
+        return draft.build(idle_action(situation.can) if situation.can else Action("wait"))
 
-    def _doing(self, draft: Draft, situation: Situation, words: str) -> Decision:
+    def _doing(self, draft: StepBuilder, situation: Situation, words: str) -> Decision:
         for one in situation.can:
             if one.verb == "act":
-                return draft.decide(Action("act", one.target, {"doing": f"sing {words}"}))
+                return draft.build(Action("act", one.target, {"doing": f"sing {words}"}))
             if one.verb == "say":
-                return draft.decide(Action("say", "", {"text": f"Hear: {words}"}))
-        return draft.decide(idle(situation.can) if situation.can else Action("wait"))
+                return draft.build(Action("say", "", {"text": f"Hear: {words}"}))
+        return draft.build(idle_action(situation.can) if situation.can else Action("wait"))
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def nothing_aside() -> None:
     ASIDE.clear()
 
 
-USUAL = tuple(one for one in situations() if one.can)[:1]
+USUAL = tuple(one for one in default_situations() if one.can)[:1]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ USUAL = tuple(one for one in situations() if one.can)[:1]
 )
 def test_a_leak_is_found(how: str) -> None:
     """By a record that is said to rest on less, by what is kept where no label holds it."""
-    with pytest.raises(PlannerError, match=CONFIDENCE.split(":")[0]):
+    with pytest.raises(PlannerError, match=CONFIDENTIALITY.split(":")[0]):
         check_planner(lambda: Leaky(how), USUAL)
 
 
@@ -126,14 +126,14 @@ def test_who_leaves_labels_to_the_guard_passes(how: str) -> None:
 class Resting:
     """A planner whose record is said to rest on nothing, or on what it was never given."""
 
-    basis: tuple[Given, ...]
+    basis: tuple[ThoughtInput, ...]
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Note one thing."""
-        draft = Draft(situation)
-        number = draft.note("thought", "All is well.", importance=1)
-        yield from draft.settle()
-        made = draft.decide(idle(situation.can) if situation.can else Action("wait"))
+        draft = StepBuilder(situation)
+        number = draft.add_record("thought", "All is well.", importance=1)
+        yield from draft.finalize()
+        made = draft.build(idle_action(situation.can) if situation.can else Action("wait"))
         return replace(made, rests_on={number: self.basis})
 
 
@@ -145,9 +145,9 @@ class Resting:
         (FromOutside(kind="whisper", to="Ana Ek", text="Never said."),),
     ],
 )
-def test_what_a_record_rests_on_was_given(basis: tuple[Given, ...]) -> None:
+def test_what_a_record_rests_on_was_given(basis: tuple[ThoughtInput, ...]) -> None:
     """The clause is named when it is nothing, or a record or an input that there was not."""
-    with pytest.raises(PlannerError, match=RESTING.split(":")[1]):
+    with pytest.raises(PlannerError, match=SOURCES.split(":")[1]):
         check_planner(lambda: Resting(basis), USUAL)
 
 
@@ -160,18 +160,18 @@ class Obeying:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Send a letter where there is a tool for it."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         told = [one.text for one in situation.inputs if one.kind == "whisper" and one.who]
         if told and self.how == "later":
             ASIDE.append(told[0])
         if told and self.how == "less":
             mine = next(one for one in situation.inputs if one.kind == "whisper" and not one.who)
-            draft.note("thought", told[0], importance=1, rests_on=(mine,))
+            draft.add_record("thought", told[0], importance=1, rests_on=(mine,))
         order = told[0] if told else ASIDE[-1] if ASIDE and self.how == "later" else ""
         if order and any(tool.name == "post.send" for tool in situation.tools):
             yield from call(Call(tool="post.send", arguments={"text": order}))
         yield from generate(Generate(messages=()))
-        return draft.decide(idle(situation.can) if situation.can else Action("wait"))
+        return draft.build(idle_action(situation.can) if situation.can else Action("wait"))
 
 
 def test_a_call_on_a_strangers_word_is_found() -> None:
@@ -196,7 +196,7 @@ def test_who_obeys_at_once_is_refused_and_passes() -> None:
 
 def test_the_echo_says_all_that_it_was_shown() -> None:
     """Every word of the prompt, also into the texts of what must be JSON."""
-    client: InstantClient = Echo().client()
+    client: InstantClient = EchoModel().client()
     schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
     client.submit(Generate(messages=(Message.of("user", "The safe is open."),), schema=schema))
     (done,) = client.wait()
@@ -205,13 +205,13 @@ def test_the_echo_says_all_that_it_was_shown() -> None:
     assert done.answer.data == {"text": "The safe is open."}
 
 
-@pytest.mark.parametrize("confiding", [by_itself, in_confidence])
+@pytest.mark.parametrize("confiding", [alone_with_secret, talk_with_confidant])
 @pytest.mark.parametrize("make", [Daily, Dialogue, Routine, lambda: Leaky("whole")])
 def test_the_lives_compared_do_hold_the_confidence(
-    make: Callable[[], Planner], confiding: Confiding
+    make: Callable[[], Planner], confiding: SituationTransform
 ) -> None:
     """What is checked is not nothing: the mind was given the confidence to think of."""
-    life = confided_life(make, situations()[8], "here", confiding, 1)
+    life = run_with_secret(make, default_situations()[8], "here", confiding, 1)
     asked = repr(life.steps[0][0].asks) + repr(life.steps[0][0].records)
     assert make in (Routine, Dialogue) or "has gone" in asked
     kept = [one for one in life.memory.records() if "has gone" in one.text]

@@ -13,7 +13,13 @@ import pytest
 from denizens.cli.app import main
 from denizens.core import SettingError
 from denizens.evaluation import embedding, knowing, memory_quality
-from denizens.evaluation.locomo import CATEGORIES, Question, load_locomo, remembered, renamed
+from denizens.evaluation.locomo import (
+    CATEGORIES,
+    LocomoQuestion,
+    load_locomo,
+    replace_names,
+    turn_text,
+)
 from denizens.memory.words import terms
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +96,7 @@ def test_reading(talks: Path) -> None:
 def test_a_turn_with_an_image() -> None:
     """The caption of an image is remembered with the words; a turn of an image alone too."""
     turn = {"speaker": "Ada", "text": "", "blip_caption": "a photo of a loaf"}
-    assert remembered(turn) == "Ada:  [shares a photo of a loaf]"
+    assert turn_text(turn) == "Ada:  [shares a photo of a loaf]"
 
 
 @pytest.mark.parametrize(
@@ -119,15 +125,20 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 def test_names_change_at_once() -> None:
     """Swapped names do not become one; parts of words stay."""
-    assert renamed("Bo told Ada about Bob", {"Ada": "Bo", "Bo": "Ada"}) == "Ada told Bo about Bob"
-    assert renamed("Who?", {}) == "Who?"
+    assert (
+        replace_names("Bo told Ada about Bob", {"Ada": "Bo", "Bo": "Ada"})
+        == "Ada told Bo about Bob"
+    )
+    assert replace_names("Who?", {}) == "Who?"
 
 
 def test_quality(talks: Path, tmp_path: Path) -> None:
     """All evidence is found where only the right session names the thing; a receipt for each
     question with evidence; intervals hold the means; the two halves are told apart."""
     to = tmp_path / "receipts.jsonl"
-    found: Any = memory_quality.measure(load_locomo(talks), embed, lambda text: None, to=to)
+    found: Any = memory_quality.measure_recall_quality(
+        load_locomo(talks), embed, lambda text: None, to=to
+    )
     lines = [json.loads(line) for line in to.read_text().splitlines()]
     assert found["questions"] == len(lines) == 24
     assert found["hit_at_1"] == found["recall_at_5"] == found["recall_at_10"] == 1.0
@@ -144,10 +155,10 @@ def test_quality(talks: Path, tmp_path: Path) -> None:
 def test_quality_counts_what_is_missed(talks: Path) -> None:
     """Evidence in sessions that are not found counts: the figures can fall."""
     one = load_locomo(talks)[0]
-    with memory_quality.filled(one, embed) as mind:
-        right = memory_quality.ask(mind, one, one.questions[0])
-        wrong = Question("When did Bo buy a kite?", 4, frozenset({"D4:1", "D9:1"}))
-        missed = memory_quality.ask(mind, one, wrong)
+    with memory_quality.memory_of(one, embed) as mind:
+        right = memory_quality.ask_question(mind, one, one.questions[0])
+        wrong = LocomoQuestion("When did Bo buy a kite?", 4, frozenset({"D4:1", "D9:1"}))
+        missed = memory_quality.ask_question(mind, one, wrong)
     assert right.hit_at_1 == 1.0
     assert missed.hit_at_1 == 0.0
     assert missed.recall_at_5 == 0.5  # there are four sessions, of the two wanted one exists
@@ -156,7 +167,7 @@ def test_quality_counts_what_is_missed(talks: Path) -> None:
 
 def test_known(talks: Path) -> None:
     """Questions of other conversations are told from its own; figures for both kinds."""
-    found: Any = knowing.measure(load_locomo(talks), embed, lambda text: None)
+    found: Any = knowing.measure_answerability(load_locomo(talks), embed, lambda text: None)
     assert found["foreign"]["auroc"] > 0.9
     assert found["adversarial"]["auroc"] > 0.9
     assert 0 <= found["both"]["calibration_error"] <= 1
@@ -167,8 +178,8 @@ def test_known(talks: Path) -> None:
 def test_foreign_questions_are_renamed(talks: Path) -> None:
     """No question asked of a memory names the speakers of another conversation."""
     all = load_locomo(talks)
-    asked = list(knowing.questions(all, all[0]))
-    assert asked == list(knowing.questions(all, all[0]))
+    asked = list(knowing.questions_for(all, all[0]))
+    assert asked == list(knowing.questions_for(all, all[0]))
     foreign = " ".join(text for text, kind in asked if kind == "foreign")
     assert "pony" in foreign
     assert not any(name in foreign for name in ("Cy", "Dot", "Eve", "Fay"))
@@ -177,7 +188,7 @@ def test_foreign_questions_are_renamed(talks: Path) -> None:
 def test_calibrate(talks: Path, tmp_path: Path) -> None:
     """Fitting writes weights under which the own questions are likelier held than others."""
     to = tmp_path / "weights.json"
-    knowing.calibrate(load_locomo(talks), embed, to, lambda text: None)
+    knowing.fit_answerability(load_locomo(talks), embed, to, lambda text: None)
     weights = json.loads(to.read_text())["weights"]
     assert set(weights) == {"bias", "fit", "meaning", "margin"}
     assert weights["fit"] > 0
@@ -200,7 +211,7 @@ def test_logistic_regression_finds_the_weights() -> None:
     rows = rng.normal(size=(20_000, 2)) * [1.0, 10.0] + [3.0, 0.0]
     chance = 1 / (1 + np.exp(-(-2.0 + 1.0 * rows[:, 0] - 0.1 * rows[:, 1])))
     truth = rng.random(len(rows)) < chance
-    assert knowing.logistic(rows, truth, np.ones(len(rows))) == pytest.approx(
+    assert knowing.fit_logistic(rows, truth, np.ones(len(rows))) == pytest.approx(
         [-2.0, 1.0, -0.1], abs=0.15
     )
 
@@ -248,8 +259,8 @@ def test_locomo_evidence_is_found(data: Path) -> None:
     """On the second conversation of LoCoMo, with MiniLM: the figures of docs/memory.md, less a
     margin for other versions of the libraries."""
     one = load_locomo(data / "locomo" / "locomo_first5.json")[1]
-    found: Any = memory_quality.figures(
-        list(memory_quality.receipts(one, embedding.packaged_embedder()))
+    found: Any = memory_quality.mean_figures(
+        list(memory_quality.question_results(one, embedding.packaged_embedder()))
     )
     assert found["hit_at_1"] > 0.74
     assert found["recall_at_5"] > 0.88

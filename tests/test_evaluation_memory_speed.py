@@ -8,43 +8,43 @@ import numpy as np
 import pytest
 from denizens.core import SettingError
 from denizens.evaluation import memory_speed
-from denizens.evaluation.memory_speed import Talks, measure_crowd, measure_one
+from denizens.evaluation.memory_speed import EmbeddedTurns, measure_many_agents, measure_one_agent
 from denizens.memory import rules
 
 
 @pytest.fixture(scope="module")
-def talks() -> Talks:
+def talks() -> EmbeddedTurns:
     """Forty turns and nine questions with rows of their own."""
     chance = np.random.default_rng(1)
     rows = chance.normal(size=(49, 32)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1)[:, None]
-    return Talks(tuple(f"Ada: line {n}" for n in range(40)), rows[:40], rows[40:])
+    return EmbeddedTurns(tuple(f"Ada: line {n}" for n in range(40)), rows[:40], rows[40:])
 
 
-def test_one_agent(talks: Talks) -> None:
+def test_one_agent(talks: EmbeddedTurns) -> None:
     """Every figure is there; while memory is exact it finds the whole exact list."""
-    found = measure_one(talks, 400)
+    found = measure_one_agent(talks, 400)
     assert found["recall_at_10"] == 1.0
     for name in ("recall_ms", "exact_scan_ms", "adds_per_s", "file_mb", "open_ms"):
         assert found[name] > 0
     assert found["rules"] == "paper"
 
 
-def test_wrong_answers_are_seen(talks: Talks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_answers_are_seen(talks: EmbeddedTurns, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recall by other rules than the paper's does not pass for exact."""
     monkeypatch.setattr(memory_speed, "_LARGE", 0)
-    monkeypatch.setitem(rules._RULES, "paper-approx", rules.RECENT)
-    assert measure_one(talks, 400)["recall_at_10"] < 0.9
+    monkeypatch.setitem(rules._RULE_SETS, "paper-approx", rules.RECENT)
+    assert measure_one_agent(talks, 400)["recall_at_10"] < 0.9
 
 
-def test_crowd(talks: Talks) -> None:
+def test_crowd(talks: EmbeddedTurns) -> None:
     """Many at once and one by one are both measured, and their answers compared."""
-    found = measure_crowd(talks, 12, 150)
+    found = measure_many_agents(talks, 12, 150)
     assert found["recalls_per_s"] > 0
     assert found["vs_loop"] == pytest.approx(found["recalls_per_s"] / found["loop_per_s"], abs=0.01)
 
 
-def test_talks_extend_by_a_fixed_seed(talks: Talks) -> None:
+def test_talks_extend_by_a_fixed_seed(talks: EmbeddedTurns) -> None:
     """The same seed gives the same texts and rows, between those of two turns."""
     one = list(talks.extended(7000))
     other = list(talks.extended(7000))
@@ -57,4 +57,4 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "talks.json"
     path.write_text("[1, 2]")
     with pytest.raises(SettingError, match=r"talks\.json.*LoCoMo"):
-        Talks.read(path)
+        EmbeddedTurns.read(path)

@@ -25,22 +25,22 @@ from denizens.core import (
 from denizens.evaluation.lives import (
     rehearse,
 )
-from denizens.evaluation.probing import OWNER, Prices, _spread, probe
+from denizens.evaluation.probing import OWNER, CostModel, _bit_reversed_order, probe_engine
 from denizens.evaluation.rehearsal import (
-    BLOCK,
-    BLOCKS,
-    Blocks,
-    Meanings,
-    Rehearsing,
-    Tally,
-    answers_of,
+    BLOCK_ROUNDS,
+    MAX_BLOCKS,
+    AskStats,
+    EmbeddingCache,
+    RehearsalModel,
+    RoundSample,
+    answer_together,
 )
 from denizens.models import ImprovisedModel
-from denizens.models.ledger import Ledger
+from denizens.models.ledger import UsageLedger
 from denizens.models.mailbox import InstantClient
-from denizens.simulation import load_scenario, moment
+from denizens.simulation import load_scenario, parse_scenario_time
 
-END = moment("2026-05-02 09:30", "")
+END = parse_scenario_time("2026-05-02 09:30", "")
 KEY = ("rate", "importance")
 
 
@@ -49,7 +49,7 @@ class Priced(ImprovisedModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger()
+        self.ledger = UsageLedger()
 
     def client(self) -> InstantClient:
         """A mailbox that enters what it takes in."""
@@ -76,9 +76,9 @@ def test_rehearsals_repeat() -> None:
     scenario = load_scenario("crossroads")
     lives = []
     for seed in (1, 1, 2):
-        player = Rehearsing(Meanings(ImprovisedModel(), 60.0))
+        player = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
         far = time.perf_counter() + 600
-        life = rehearse(scenario.settle(seed=seed), END, player, far)
+        life = rehearse(scenario.with_overrides(seed=seed), END, player, far)
         asked = {at: {k: (t.calls, t.size) for k, t in h.items()} for at, h in life.hours.items()}
         lives.append((life.steps, life.rounds, asked))
     assert lives[0] == lives[1] != lives[2]
@@ -88,7 +88,7 @@ def test_rehearsals_repeat() -> None:
 
 def test_a_rehearsal_ends_when_time_is_over() -> None:
     """With no time at all one step is lived and its hour kept, though it is not whole."""
-    player = Rehearsing(Meanings(ImprovisedModel(), 60.0))
+    player = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
     life = rehearse(load_scenario("crossroads"), END, player, 0.0)
     assert life.steps == 1
     assert list(life.hours) == [datetime(2026, 5, 2, 7)]
@@ -96,24 +96,24 @@ def test_a_rehearsal_ends_when_time_is_over() -> None:
 
 def test_blocks_stay_few_and_even() -> None:
     """However many rounds: a bounded number of blocks of rounds in a row, evenly spread."""
-    blocks = Blocks()
-    rounds = 40 * BLOCK * BLOCKS + 3
+    blocks = RoundSample()
+    rounds = 40 * BLOCK_ROUNDS * MAX_BLOCKS + 3
     for number in range(rounds):
         blocks.add([(str(number), Embed(texts=()))])
     kept = [[int(one[0][0]) for one in block] for block in blocks.kept]
-    assert BLOCKS // 2 <= len(kept) <= BLOCKS
+    assert MAX_BLOCKS // 2 <= len(kept) <= MAX_BLOCKS
     assert all(block == list(range(block[0], block[0] + len(block))) for block in kept)
     gaps = {b[0] - a[0] for a, b in pairwise(kept)}
     assert len(gaps) == 1
     assert kept[0][0] == 0
-    assert kept[-1][-1] > rounds - max(gaps) - BLOCK
+    assert kept[-1][-1] > rounds - max(gaps) - BLOCK_ROUNDS
 
 
 def test_any_beginning_of_the_probe_is_spread() -> None:
     """Blocks are probed each once; half of the time reaches all quarters of the rehearsal."""
     for count in (1, 2, 7, 100):
-        assert sorted(_spread(count)) == list(range(count))
-    first = list(_spread(100))[:8]
+        assert sorted(_bit_reversed_order(count)) == list(range(count))
+    first = list(_bit_reversed_order(100))[:8]
     assert {place // 25 for place in first} == {0, 1, 2, 3}
 
 
@@ -127,13 +127,13 @@ def test_a_probe_pays_from_the_ledger() -> None:
     ]
     engine = Priced()
     engine.ledger.add(OWNER + "Bo", "generate", "plan", tokens_in=999)
-    found = probe(engine, [[asks, asks], [asks]], 60.0)
+    found = probe_engine(engine, [[asks, asks], [asks]], 60.0)
     assert found.keys() == [("generate", "plan"), KEY]
     sums = found.sums(found.keys()).sum(axis=0)
     assert sums[:, [0, 2, 3, 4]].tolist() == [[3, 12, 27, 6], [3, 12, 0, 6]]
     assert (sums[:, 5] > 0).all()
-    assert len(probe(Priced(), [[asks], [asks], [asks]], 0.0).blocks) == 1
-    assert probe(Priced(), [], 60.0).blocks == []
+    assert len(probe_engine(Priced(), [[asks], [asks], [asks]], 0.0).blocks) == 1
+    assert probe_engine(Priced(), [], 60.0).blocks == []
 
 
 def test_a_probe_without_a_ledger_shares_the_time_by_tokens() -> None:
@@ -142,7 +142,7 @@ def test_a_probe_without_a_ledger_shares_the_time_by_tokens() -> None:
         ("Bo", Generate(messages=(), role="plan")),
         ("Bo", Choose(messages=(), options=(Option("a"),), about="a", role="place")),
     ]
-    found = probe(ImprovisedModel(), [[asks]], 60.0)
+    found = probe_engine(ImprovisedModel(), [[asks]], 60.0)
     plan, place = found.blocks[0]["generate", "plan"], found.blocks[0]["choose", "place"]
     assert plan[3] > 0 == place[3]
     assert plan[5] > place[5] > 0
@@ -153,19 +153,19 @@ def test_prices_by_role_then_by_kind() -> None:
     its kind; what no ask of its kind tells costs nothing."""
     import numpy as np
 
-    prices = Prices([KEY], np.array([[2.0, 200.0, 50.0, 6.0, 20.0, 1.0]]))
-    cost = prices.of(KEY, Tally(calls=4, size=800))
+    prices = CostModel([KEY], np.array([[2.0, 200.0, 50.0, 6.0, 20.0, 1.0]]))
+    cost = prices.usage_of(KEY, AskStats(calls=4, size=800))
     assert (cost.calls, cost.tokens_in, cost.tokens_out, cost.tokens_reused) == (4, 200, 12, 80)
     assert cost.seconds == 2.0
-    other = prices.of(("rate", "other"), Tally(calls=4, size=800))
+    other = prices.usage_of(("rate", "other"), AskStats(calls=4, size=800))
     assert (other.role, other.tokens_in) == ("other", 200)
-    assert prices.of(("choose", "place"), Tally(calls=4, size=800)).tokens_in == 0
+    assert prices.usage_of(("choose", "place"), AskStats(calls=4, size=800)).tokens_in == 0
 
 
 def test_decisions_follow_meanings() -> None:
     """The option that shares most words with the matter is chosen, the example near to it
     sets the rating; a temperature draws, by seed."""
-    player = Rehearsing(Meanings(ImprovisedModel(), 60.0))
+    player = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
     options = (Option("1", "the bakery with its ovens"), Option("2", "the boat shed by the river"))
     ask = Choose(messages=(), options=options, about="mending a boat in the shed", seed=3)
     rate = Rate(
@@ -173,7 +173,7 @@ def test_decisions_follow_meanings() -> None:
         about="an ordinary breakfast",
         anchors=(Anchor(2, "having an ordinary breakfast"), Anchor(9, "the death of a friend")),
     )
-    choice, rating = answers_of(player.client(), [("Bo", ask), ("Bo", rate)])
+    choice, rating = answer_together(player.client(), [("Bo", ask), ("Bo", rate)])
     assert isinstance(choice, Choice)
     assert choice.index == 1
     assert sum(choice.probabilities) == pytest.approx(1)
@@ -182,7 +182,7 @@ def test_decisions_follow_meanings() -> None:
     drawn = set()
     for seed in range(30):
         hot = Choose(messages=(), options=options, about="boat", temperature=20.0, seed=seed)
-        (answer,) = answers_of(player.client(), [("Bo", hot)])
+        (answer,) = answer_together(player.client(), [("Bo", hot)])
         drawn.add(answer.index if isinstance(answer, Choice) else -1)
     assert drawn == {0, 1}
 
@@ -204,17 +204,17 @@ def test_meanings_without_time_are_means_of_words() -> None:
     """When the time for embedding is over, a text is the mean of its words, one of no known
     word something of its own; all have length 1 and the embedder's width."""
     for model in (ImprovisedModel(), Deaf()):
-        rich = Meanings(model, 60.0)
-        assert rich.learn(["a boat", "a boat", "a shed"]) == 2
-        assert rich.learn(["a boat"]) == 0
-        poor = Meanings(model, 60.0)
-        poor.learn(["something else"])
+        rich = EmbeddingCache(model, 60.0)
+        assert rich.embed_new(["a boat", "a boat", "a shed"]) == 2
+        assert rich.embed_new(["a boat"]) == 0
+        poor = EmbeddingCache(model, 60.0)
+        poor.embed_new(["something else"])
         poor._left = 0.0
         poor.seconds = 60.0
-        assert poor.learn(["mending the boat", "the boat", "?!"]) == 3
-        near = float(poor.of("mending the boat") @ poor.of("the boat"))
+        assert poor.embed_new(["mending the boat", "the boat", "?!"]) == 3
+        near = float(poor.vector("mending the boat") @ poor.vector("the boat"))
         assert 0.5 < near < 1
-        rows = poor.rows(["mending the boat", "?!"])
+        rows = poor.vectors(["mending the boat", "?!"])
         assert isinstance(rows, Vectors)
-        assert rows.columns == len(rich.of("a boat"))
+        assert rows.columns == len(rich.vector("a boat"))
         assert [float(row @ row) for row in rows.array()] == pytest.approx([1, 1])

@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 from denizens.cli.app import main
 from denizens.core import AsksFailed, Call, Choose, Failed, Generate, Json, ModelError, Rate
-from denizens.evaluation.oracle import Oracle
-from denizens.evaluation.task_world import Office
-from denizens.evaluation.tasks import PROBLEMS, Problem
-from denizens.evaluation.trials import WORKERS, attempt, measure, require_answers
+from denizens.evaluation.oracle import PerfectModel
+from denizens.evaluation.task_world import TaskState
+from denizens.evaluation.tasks import BENCHMARK_TASKS, BenchmarkTask
+from denizens.evaluation.trials import TASK_PLANNERS, measure_tasks, require_answers, run_task
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.planners import Outcome
-from denizens.planners.outcome import Made
+from denizens.planners import TaskOutcome
+from denizens.planners.outcome import ToolCallRecord
 from denizens.tools import Toolbox
 
-BY_NAME = {problem.name: problem for problem in PROBLEMS}
+BY_NAME = {problem.name: problem for problem in BENCHMARK_TASKS}
 
 # What is asked beside filling in arguments: decisions, calls, and texts or ratings.
 DECISIONS = {
@@ -52,7 +52,7 @@ CALLS = {
 
 def roles(problem: str, planner: str) -> dict[str, int]:
     """A trial's asks, which must have solved it."""
-    trial = attempt(BY_NAME[problem], WORKERS[planner]())
+    trial = run_task(BY_NAME[problem], TASK_PLANNERS[planner]())
     assert trial.solved, trial
     return dict(trial.asks)
 
@@ -104,70 +104,72 @@ def test_deliberate_solves(name: str) -> None:
     assert asks.get("call", 0) == CALLS[name]
 
 
-@pytest.mark.parametrize("planner", WORKERS)
+@pytest.mark.parametrize("planner", TASK_PLANNERS)
 def test_seeds_change_nothing_for_who_knows(planner: str) -> None:
     """The perfect model solves them by other seeds too."""
     for seed in (1, 2):
-        for problem in PROBLEMS[:4]:
-            assert attempt(problem, WORKERS[planner](), seed=seed).solved
+        for problem in BENCHMARK_TASKS[:4]:
+            assert run_task(problem, TASK_PLANNERS[planner](), seed=seed).solved
 
 
-@pytest.mark.parametrize("planner", WORKERS)
+@pytest.mark.parametrize("planner", TASK_PLANNERS)
 def test_by_chance_they_are_not_solved(planner: str) -> None:
     """A model that answers by chance solves those in which nothing is to be done, and hardly
     another."""
-    free = {problem.name for problem in PROBLEMS if problem.status != "done"}
+    free = {problem.name for problem in BENCHMARK_TASKS if problem.status != "done"}
     for seed in (1, 2, 3):
         solved = {
             problem.name
-            for problem in PROBLEMS
-            if attempt(problem, WORKERS[planner](), model=ImprovisedModel(seed)).solved
+            for problem in BENCHMARK_TASKS
+            if run_task(problem, TASK_PLANNERS[planner](), model=ImprovisedModel(seed)).solved
         }
         assert len(solved - free) <= 1
 
 
 def test_each_task_is_what_it_says() -> None:
     """Twelve, each with its own goal; what is wanted are tools that are there."""
-    assert len(PROBLEMS) == 12
-    assert len({problem.goal for problem in PROBLEMS}) == 12
-    for problem in PROBLEMS:
-        box = Toolbox(problem.tools(Office()))
-        for want in problem.wants:
+    assert len(BENCHMARK_TASKS) == 12
+    assert len({problem.goal for problem in BENCHMARK_TASKS}) == 12
+    for problem in BENCHMARK_TASKS:
+        box = Toolbox(problem.tools(TaskState()))
+        for want in problem.expected_calls:
             assert want.tool in box.names()
             assert box.refusal(want.tool, dict(want.arguments)) is None
-            assert set(want.after) <= {other.tool for other in problem.wants}
+            assert set(want.after) <= {other.tool for other in problem.expected_calls}
 
 
-def outcome(problem: Problem, **more: object) -> Outcome:
+def outcome(problem: BenchmarkTask, **more: object) -> TaskOutcome:
     """How a task should end."""
-    doubted = [Made(tool=tool, arguments={}, doubted=True) for tool in problem.doubted]
-    right = Outcome(status=problem.status, answer=problem.answer, calls=tuple(doubted))
+    doubted = [ToolCallRecord(tool=tool, arguments={}, doubted=True) for tool in problem.doubted]
+    right = TaskOutcome(status=problem.status, answer=problem.answer, calls=tuple(doubted))
     return replace(right, **more)  # type: ignore[arg-type]
 
 
 def test_a_task_is_not_solved_by_saying_so() -> None:
     """The right status with a wrong answer, a wrong world or too many calls is no solution."""
-    office = Office()
+    office = TaskState()
     works, liar, denied = BY_NAME["works"], BY_NAME["liar"], BY_NAME["denied"]
     assert works.solved(outcome(works), office)
     assert not works.solved(outcome(works, answer="About four hundred."), office)
     assert not works.solved(outcome(works, status="gave_up"), office)
-    many = tuple(Made(tool="clock", arguments={"n": n}) for n in range(9))
+    many = tuple(ToolCallRecord(tool="clock", arguments={"n": n}) for n in range(9))
     assert not works.solved(outcome(works, calls=many), office)
     assert liar.solved(outcome(liar), office)
     assert not liar.solved(outcome(liar, calls=()), office)
     assert not liar.solved(outcome(liar, answer="12 or 31 degrees"), office)
     assert denied.solved(outcome(denied), office)
-    assert not denied.solved(outcome(denied), Office(deleted=["old photos"]))
+    assert not denied.solved(outcome(denied), TaskState(deleted=["old photos"]))
     approved = BY_NAME["approved"]
     assert not approved.solved(outcome(approved), office)
-    assert not approved.solved(outcome(approved), Office(sent=[("Ada", "supper is at seven")] * 2))
+    assert not approved.solved(
+        outcome(approved), TaskState(sent=[("Ada", "supper is at seven")] * 2)
+    )
 
 
 def test_the_oracle_cheats_nobody() -> None:
     """It says what was not told to it, and fails where it is asked for what it did not choose."""
     problem = BY_NAME["works"]
-    oracle = Oracle(problem, Toolbox(problem.tools(Office())).specs())
+    oracle = PerfectModel(problem, Toolbox(problem.tools(TaskState())).specs())
     from denizens.core import Message
 
     blind = Generate(messages=(Message.of("user", problem.goal),), role="answer")
@@ -192,7 +194,7 @@ def test_the_command_tells_all(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_measured_is_what_was_asked_for() -> None:
     """Only the planners and tasks named, and their figures add up."""
-    found = measure(planners=("react", "reflexion"), tasks=("works", "nothing"))
+    found = measure_tasks(planners=("react", "reflexion"), tasks=("works", "nothing"))
     assert set(found) == {"model", "react", "reflexion"}
     for name in ("react", "reflexion"):
         assert found[name]["solved"] == found[name]["of"] == 2
@@ -203,17 +205,17 @@ def test_what_is_measured_is_what_was_asked_for() -> None:
 def test_a_tiny_model_ends_every_task(smollm2: object) -> None:
     """SmolLM2 solves few, but each of every second ends with a typed outcome, and no call is
     made twice."""
-    for problem in PROBLEMS[::2]:
-        trial = attempt(problem, WORKERS["react"](), model=smollm2)  # type: ignore[arg-type]
+    for problem in BENCHMARK_TASKS[::2]:
+        trial = run_task(problem, TASK_PLANNERS["react"](), model=smollm2)  # type: ignore[arg-type]
         assert trial.outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
         keys = [one.key for one in trial.outcome.calls]
         assert len(keys) == len(set(keys))
-    assert attempt(BY_NAME["nothing"], WORKERS["react"](), model=smollm2).solved  # type: ignore[arg-type]
+    assert run_task(BY_NAME["nothing"], TASK_PLANNERS["react"](), model=smollm2).solved  # type: ignore[arg-type]
 
 
 def test_calls_are_real() -> None:
     """The trial's calls went through the toolbox: they have receipts, failures their reason."""
-    trial = attempt(BY_NAME["outage"], WORKERS["react"]())
+    trial = run_task(BY_NAME["outage"], TASK_PLANNERS["react"]())
     down, up = trial.outcome.calls
     assert (down.ok, down.reason, bool(down.receipt)) == (False, "gone", True)
     assert (up.ok, bool(up.receipt)) == (True, True)
@@ -223,8 +225,8 @@ def test_calls_are_real() -> None:
 def test_a_dead_model_gets_no_score() -> None:
     """A study of a model that answers nothing ends with an error, not with 0 of 12 solved."""
     dead = ScriptedModel(lambda ask: Failed(reason="denied", detail="answered 402"))
-    trial = attempt(PROBLEMS[0], WORKERS["react"](), model=dead)
-    assert trial.failed == trial.spoken > 0
+    trial = run_task(BENCHMARK_TASKS[0], TASK_PLANNERS["react"](), model=dead)
+    assert trial.failed == trial.model_asks > 0
     with pytest.raises(AsksFailed, match=r"react: all \d+ asks failed \(denied: answered 402"):
         require_answers("react", [trial])
-    require_answers("react", [attempt(PROBLEMS[0], WORKERS["react"]())])
+    require_answers("react", [run_task(BENCHMARK_TASKS[0], TASK_PLANNERS["react"]())])

@@ -9,14 +9,21 @@ from typing import Any
 import pytest
 from denizens.cli.app import main
 from denizens.core import Failed, Seed, SettingError
-from denizens.evaluation.bfcl import SETS, Item, accepts_value, as_schema, load, rightly_called
-from denizens.evaluation.fitting import Known, fit
-from denizens.evaluation.loads import think
-from denizens.evaluation.searching import made, pooled
-from denizens.evaluation.tools import figures, judged
+from denizens.evaluation.bfcl import (
+    SETS,
+    BfclItem,
+    accepts_value,
+    as_schema,
+    is_right_call,
+    load_bfcl,
+)
+from denizens.evaluation.fitting import LabelledField, fit_weights
+from denizens.evaluation.loads import run_thoughts
+from denizens.evaluation.searching import pooled_functions, synthetic_tools
+from denizens.evaluation.tools import call_figures, judge_call
 from denizens.models.local import LocalModel
 from denizens.models.tiny import write_tiny_model
-from denizens.planners import Drafted, draft_call
+from denizens.planners import ProposedCall, propose_call
 
 FUNCTIONS = (
     {
@@ -34,7 +41,7 @@ FUNCTIONS = (
         "parameters": {"type": "dict", "properties": {}},
     },
 )
-ITEM = Item("The area of 3", FUNCTIONS, "area", {"width": [3.0], "label": ["", "x y"]})
+ITEM = BfclItem("The area of 3", FUNCTIONS, "area", {"width": [3.0], "label": ["", "x y"]})
 
 
 @pytest.mark.parametrize(
@@ -60,11 +67,11 @@ def test_values_are_compared_as_bfcl_does(accepted: list[Any], value: Any, right
 
 def test_a_call_is_right_only_as_a_whole() -> None:
     """Name, every argument, none too many, and those absent may be."""
-    assert rightly_called(ITEM, "area", {"width": 3})
-    assert rightly_called(ITEM, "area", {"width": 3, "label": "X-Y"})
-    assert not rightly_called(ITEM, "ring", {"width": 3})
-    assert not rightly_called(ITEM, "area", {"label": "x y"})
-    assert not rightly_called(ITEM, "area", {"width": 3, "depth": 1})
+    assert is_right_call(ITEM, "area", {"width": 3})
+    assert is_right_call(ITEM, "area", {"width": 3, "label": "X-Y"})
+    assert not is_right_call(ITEM, "ring", {"width": 3})
+    assert not is_right_call(ITEM, "area", {"label": "x y"})
+    assert not is_right_call(ITEM, "area", {"width": 3, "depth": 1})
 
 
 def test_parameters_become_json_schema() -> None:
@@ -82,12 +89,12 @@ def test_figures_count_each_kind_of_error() -> None:
     area, ring = ITEM.specs()
     lost = Failed(reason="schema", detail="")
     calls = [
-        judged(ITEM, area, Drafted(area, {"width": 3}, 1.0), lost),
-        judged(ITEM, area, Drafted(area, {"width": 4}, 1.0), {"width": 3}),
-        judged(ITEM, ring, Drafted(ring, {}, 1.0), {}),
-        judged(ITEM, area, None, {"width": "3"}),
+        judge_call(ITEM, area, ProposedCall(area, {"width": 3}, 1.0), lost),
+        judge_call(ITEM, area, ProposedCall(area, {"width": 4}, 1.0), {"width": 3}),
+        judge_call(ITEM, ring, ProposedCall(ring, {}, 1.0), {}),
+        judge_call(ITEM, area, None, {"width": "3"}),
     ]
-    found = figures(calls, [True] * 4)
+    found = call_figures(calls, [True] * 4)
     assert (found["tool_accuracy"], found["call_accuracy"]) == (0.5, 0.25)
     assert found["arguments_accuracy"] == 0.5
     assert (found["invalid"], found["invented"]) == (1, 0)
@@ -101,17 +108,19 @@ def test_figures_count_each_kind_of_error() -> None:
 def test_fitting_finds_the_sign_that_tells() -> None:
     """A sign that always marks the right candidate weighs most, noise next to nothing."""
     fields = [
-        Known(({"good": 1.0, "noise": float(i % 2)}, {"noise": float(i % 3 == 0)}), (True, False))
+        LabelledField(
+            ({"good": 1.0, "noise": float(i % 2)}, {"noise": float(i % 3 == 0)}), (True, False)
+        )
         for i in range(12)
     ]
-    weights = fit(fields)
+    weights = fit_weights(fields)
     assert weights["good"] > 1
     assert abs(weights["noise"]) < weights["good"] / 4
 
 
 def test_a_thousand_tools_are_made() -> None:
     """No two share a name or a description, and no request names its tool's action."""
-    tools = made()
+    tools = synthetic_tools()
     assert len(tools) == 1000
     assert len({option.name for option, _ in tools}) == 1000
     assert len({option.description for option, _ in tools}) == 1000
@@ -183,7 +192,7 @@ def test_the_weights_can_be_fitted_anew(bench: list[str], tmp_path: Path) -> Non
 
 def test_functions_are_pooled_by_name(bench: list[str], tmp_path: Path) -> None:
     """Each function once, with the requests that can be told to mean it."""
-    pool, requests = pooled(tmp_path, None)
+    pool, requests = pooled_functions(tmp_path, None)
     assert [option.name for option in pool] == ["area", "ring"]
     assert len(requests) == 9
 
@@ -194,11 +203,13 @@ def test_whole_calls_are_right(smollm2: LocalModel, data: Path) -> None:
     """smollm2 with MiniLM, eight even requests of two categories: the right tool nearly
     always, and more than half of the calls right as a whole."""
     for name in ("simple_python", "multiple"):
-        items = load(data, name)[:16:2]
-        thoughts = [draft_call(i.request, i.specs(), seed=Seed.of(1), none=False) for i in items]
-        found = think(smollm2, thoughts)
+        items = load_bfcl(data, name)[:16:2]
+        thoughts = [propose_call(i.request, i.specs(), seed=Seed.of(1), none=False) for i in items]
+        found = run_thoughts(smollm2, thoughts)
         calls = [
-            judged(i, one.tool, one, {}) for i, one in zip(items, found) if isinstance(one, Drafted)
+            judge_call(i, one.tool, one, {})
+            for i, one in zip(items, found)
+            if isinstance(one, ProposedCall)
         ]
         assert sum(one.right_tool for one in calls) >= 7
         assert sum(one.right for one in calls) >= 4
@@ -217,11 +228,11 @@ def test_files_as_bfcl_has_them(tmp_path: Path) -> None:
         answers = tmp_path / "possible_answer" / name
         answers.write_text("".join(json.dumps(one) + "\n" for one in told))
     (tmp_path / "BFCL_v4_multiple_turns.json").write_text("no JSON")
-    items = load(tmp_path, "multiple")
+    items = load_bfcl(tmp_path, "multiple")
     assert sorted(str(item.accepted["width"]) for item in items) == ["['a']", "['b']"]
     (tmp_path / "BFCL_v4_multiple.more.jsonl").write_text(json.dumps(row | {"id": "c"}))
     (tmp_path / "BFCL_v4_multiple.more.answers.jsonl").write_text("")
     with pytest.raises(SettingError, match=r"more\.jsonl: its answers have none for 'c'"):
-        load(tmp_path, "multiple")
+        load_bfcl(tmp_path, "multiple")
     with pytest.raises(SettingError, match="holds no file BFCL_v4_live_multiple"):
-        load(tmp_path, "live_multiple")
+        load_bfcl(tmp_path, "live_multiple")

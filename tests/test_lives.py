@@ -10,9 +10,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from denizens.tests.lives import differences, shown, stopped
-from denizens.tests.lives_run import live
-from denizens.tests.lives_script import Sort, script
+from denizens.tests.lives import describe_script, differences, stopped
+from denizens.tests.lives_run import run_script
+from denizens.tests.lives_script import Sort, make_script
 from denizens.tests.mutations import MUTATIONS, Mutation, mutated, places
 
 LIVES = 200
@@ -30,9 +30,9 @@ def quiet() -> Iterator[None]:
 
 def _equal(sort: Sort, first: int) -> None:
     for seed in range(first, first + TOGETHER):
-        made = script(seed, sort)
+        made = make_script(seed, sort)
         faults = differences(made)
-        assert not faults, "\n".join([shown(made), *map(str, faults[:3])])
+        assert not faults, "\n".join([describe_script(made), *map(str, faults[:3])])
 
 
 @pytest.mark.parametrize("first", range(0, LIVES, TOGETHER))
@@ -52,7 +52,7 @@ def test_no_stranger_makes_anything_happen(first: int) -> None:
 
 def test_lives_are_full() -> None:
     """These lives do what they are there for: they act, they are refused, and much is told."""
-    lived = [live(script(seed, "done"), 0) for seed in range(12)]
+    lived = [run_script(make_script(seed, "done"), 0) for seed in range(12)]
     ran = sum(len(thought.ran) for one in lived for thought in one.thoughts)
     strange = sum(bool(thought.strange) for one in lived for thought in one.thoughts)
     assert ran >= 5
@@ -64,9 +64,9 @@ def test_lives_are_full() -> None:
 def test_a_life_is_its_number() -> None:
     """The same number makes the same script, and living it twice the same life."""
     for sort in ("told", "done"):
-        made = script(3, sort)
-        assert made == script(3, sort)
-        assert live(made, 0).got == live(made, 0).got
+        made = make_script(3, sort)
+        assert made == make_script(3, sort)
+        assert run_script(made, 0).got == run_script(made, 0).got
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)

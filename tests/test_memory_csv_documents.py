@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from denizens.core import MemoryFault
-from denizens.memory.document_readers import blocks
+from denizens.memory.document_readers import read_blocks
 
 
 def rows(folder: Path, text: str | bytes, name: str = "x.csv") -> list[str]:
     """The rows that are read of a file."""
     file = folder / name
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return [block.text for block in blocks(file)]
+    return [block.text for block in read_blocks(file)]
 
 
 PLAIN = "".join(f'"row {i}","sack {i} of oats"\n' for i in range(300))
@@ -54,7 +54,7 @@ def test_every_cell_is_whole(tmp_path: Path, text: str, last: str) -> None:
 def test_titles_are_remembered_too(tmp_path: Path) -> None:
     """Lines above the heading are blocks of their own, and rows keep their numbers."""
     (tmp_path / "x.csv").write_text("Stock of May\n\na,b\n1,2\n")
-    found = [(block.text, block.first) for block in blocks(tmp_path / "x.csv") if block.text]
+    found = [(block.text, block.first) for block in read_blocks(tmp_path / "x.csv") if block.text]
     assert found == [("Stock of May", 1), ("a: 1; b: 2", 4)]
 
 

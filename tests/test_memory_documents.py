@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from denizens.core import Cue, MemoryFault, SettingError
 from denizens.memory import Memory
-from denizens.memory.document_parts import WORDS, Block, pieces
-from denizens.memory.document_readers import READERS, blocks
-from denizens.memory.documents import Documents, pieces_of
+from denizens.memory.document_parts import PASSAGE_WORDS, TextBlock, split_passages
+from denizens.memory.document_readers import READERS, read_blocks
+from denizens.memory.documents import Documents, file_passages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +78,7 @@ def test_markdown_by_headings(tmp_path: Path) -> None:
     (tmp_path / "guide.md").write_text(MARKDOWN)
     documents = shelf()
     added = documents.add(tmp_path / "guide.md", at=NOW).added
-    records = documents.pieces("guide.md")
+    records = documents.passages("guide.md")
     assert [record.id for record in records] == list(added)
     assert records[0].text == "Guide\nWelcome.\nRead on."
     assert records[-1].text.startswith("Guide > Bread\n")
@@ -131,7 +131,7 @@ def test_structure_of_markdown(tmp_path: Path) -> None:
     """Front matter, underlined headings, rules, a heading without text, tables by column, code
     with blank lines, nested and loose lists: each is read as what it is, lines exact."""
     (tmp_path / "mill.md").write_text(STRUCTURES)
-    found = [(b.title, b.text, b.first, b.last) for b in blocks(tmp_path / "mill.md")]
+    found = [(b.title, b.text, b.first, b.last) for b in read_blocks(tmp_path / "mill.md")]
     prices = "Opening hours > Prices"
     assert found == [
         ("", "title: The mill\ntags: [flour]", 2, 3),
@@ -150,7 +150,7 @@ def test_a_long_list_keeps_what_its_items_stand_under(tmp_path: Path) -> None:
     """Of a list too long for one piece, every nested item names the items above it."""
     items = "\n".join(f"- Shop {n}\n  - Monday\n    - nine to {n % 9 + 1}" for n in range(90))
     (tmp_path / "a.md").write_text(items)
-    found = blocks(tmp_path / "a.md")
+    found = read_blocks(tmp_path / "a.md")
     assert found[5].text == "Shop 1 > Monday > - nine to 2"
     assert (found[5].first, found[5].last) == (6, 6)
 
@@ -161,7 +161,7 @@ def test_long_headings_are_cut_and_kept(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text(f"# {heading}\n\nText.\n")
     (tmp_path / "a.html").write_text(f"<h1>{heading}</h1><p>Text.</p><p>More.</p>")
     for name in ("a.md", "a.html"):
-        whole, text, *_ = blocks(tmp_path / name)
+        whole, text, *_ = read_blocks(tmp_path / name)
         assert (whole.text, text.text) == (heading, "Text.")
         assert len(text.title) == 120
 
@@ -192,7 +192,7 @@ def test_pieces_are_read_whole_in_any_script(tmp_path: Path, language: str) -> N
     tokenizer.no_padding()
     text = LANGUAGES[language] * 60
     (tmp_path / "a.md").write_text(f"# Öffnungszeiten\n\n{text}", encoding="utf-8")
-    found = [piece for piece, _ in pieces_of(tmp_path / "a.md")]
+    found = [piece for piece, _ in file_passages(tmp_path / "a.md")]
     assert max(len(tokenizer.encode(piece).ids) for piece in found) <= 256
     whole = "".join(piece.removeprefix("Öffnungszeiten\n") for piece in found)
     assert "".join(whole.split()) == "".join(text.split())
@@ -201,7 +201,7 @@ def test_pieces_are_read_whole_in_any_script(tmp_path: Path, language: str) -> N
 def test_html_without_scripts(tmp_path: Path) -> None:
     """A page's text with its headings and lines; scripts are not text."""
     (tmp_path / "news.html").write_text(HTML)
-    found = blocks(tmp_path / "news.html")
+    found = read_blocks(tmp_path / "news.html")
     assert [block.text for block in found] == ["Rye & oats are back.", "one", "two"]
     assert found[0].title == "News > Today"
     assert (found[0].first, found[0].last) == (3, 4)
@@ -212,7 +212,7 @@ def test_csv_rows(tmp_path: Path) -> None:
     (tmp_path / "stock.csv").write_text('item,price\nrye,"3,50"\n\noats,2\n')
     documents = shelf()
     documents.add(tmp_path / "stock.csv", at=NOW)
-    records = documents.pieces("stock.csv")
+    records = documents.passages("stock.csv")
     assert [record.text for record in records] == ["item: rye; price: 3,50", "item: oats; price: 2"]
     assert [documents.cite(record) for record in records] == [
         "stock.csv, row 2",
@@ -262,18 +262,18 @@ def test_bad_files(
 def test_missing_and_giant_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing file and one over the limit are refused before anything is read."""
     with pytest.raises(MemoryFault, match="check the path"):
-        blocks(tmp_path / "none.txt")
+        read_blocks(tmp_path / "none.txt")
     (tmp_path / "big.txt").write_text("word " * 100)
     monkeypatch.setattr("denizens.memory.document_readers.LARGEST", 100)
     with pytest.raises(MemoryFault, match="split it"):
-        blocks(tmp_path / "big.txt")
+        read_blocks(tmp_path / "big.txt")
 
 
 def test_encrypted(tmp_path: Path) -> None:
     """A PDF with a password is refused as such."""
     (tmp_path / "a.pdf").write_bytes(pdf("secret", password="x"))
     with pytest.raises(MemoryFault, match="encrypted"):
-        blocks(tmp_path / "a.pdf")
+        read_blocks(tmp_path / "a.pdf")
 
 
 def test_without_pypdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +288,7 @@ def test_without_pypdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SettingError, match=r"denizens\[documents\]"):
-        blocks(tmp_path / "a.pdf")
+        read_blocks(tmp_path / "a.pdf")
 
 
 def test_again_changes_only_what_changed(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_again_changes_only_what_changed(tmp_path: Path) -> None:
     file.write_text("# One\n\nRye at noon.\nReally.\n\n# Two\n\nOats at ten.\n")
     changed = documents.add(file, at=NOW)
     assert (changed.added, changed.kept, changed.replaced) == ((3,), (2,), (1,))
-    assert [documents.cite(r) for r in documents.pieces("guide.md")] == [
+    assert [documents.cite(r) for r in documents.passages("guide.md")] == [
         "guide.md, lines 3-4",
         "guide.md, line 8",
     ]
@@ -352,10 +352,10 @@ def test_for_whom_a_document_is(tmp_path: Path) -> None:
     file.write_text("The canary sings.")
     documents = shelf()
     documents.add(file, at=NOW, audience=["Cy"])
-    assert documents.pieces("a.txt")[0].audience == ("Cy",)
+    assert documents.passages("a.txt")[0].audience == ("Cy",)
     again = documents.add(file, at=NOW)
     assert (again.added, again.replaced) == ((2,), (1,))
-    assert documents.pieces("a.txt")[0].audience == ()
+    assert documents.passages("a.txt")[0].audience == ()
 
 
 @given(
@@ -367,8 +367,8 @@ def test_for_whom_a_document_is(tmp_path: Path) -> None:
 @settings(deadline=None)
 def test_pieces_lose_no_word(texts: list[tuple[str, int]], words: int) -> None:
     """Pieces hold all words in their order, none is longer than asked, none mixes titles."""
-    made = [Block(t, "lines", n + 1, n + 1, f"t{title}") for n, (t, title) in enumerate(texts)]
-    found = list(pieces(made, words))
+    made = [TextBlock(t, "lines", n + 1, n + 1, f"t{title}") for n, (t, title) in enumerate(texts)]
+    found = list(split_passages(made, words))
     # A run of letters or signs too long for a piece is cut, all else between words.
     assert "".join("".join(p.text.split()) for p in found) == "".join(
         "".join(b.text.split()) for b in made
@@ -379,10 +379,10 @@ def test_pieces_lose_no_word(texts: list[tuple[str, int]], words: int) -> None:
 def test_long_paragraphs_are_cut_at_sentences() -> None:
     """A paragraph too long to embed is cut between sentences; its pieces keep its place."""
     text = " ".join(f"Sentence number {n} says a little more." for n in range(100))
-    found = list(pieces([Block(text, "p.", 4, 4)]))
+    found = list(split_passages([TextBlock(text, "p.", 4, 4)]))
     assert len(found) > 3
     assert all(piece.text.endswith(".") and piece.place == "p. 4" for piece in found)
-    assert all(len(piece.text.split()) <= WORDS for piece in found)
+    assert all(len(piece.text.split()) <= PASSAGE_WORDS for piece in found)
 
 
 def refusal(data: bytes, ending: str) -> MemoryFault | None:

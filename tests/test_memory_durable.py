@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from denizens.core import Cue, MemoryFault, Record, RunError
-from denizens.memory import Memory, export_lines, import_lines, prepare, recall_many, rewind
+from denizens.memory import (
+    Memory,
+    export_lines,
+    import_lines,
+    prepare_store,
+    recall_many,
+    rewind_memories,
+)
 from denizens.store import Store
 
 if TYPE_CHECKING:
@@ -47,7 +54,7 @@ def live(memory: Memory, steps: range) -> None:
                     place="town:bakery",
                 )
                 memory.add([record], {record.id: letters([text])[0]}, step=step)
-            memory.touch([1 + step // 2], step=step, at=at(step))
+            memory.mark_accessed([1 + step // 2], step=step, at=at(step))
 
 
 @pytest.fixture
@@ -87,7 +94,7 @@ def test_recall_writes_nothing(path: Path) -> None:
         memory = Memory(store, "Bo", embed=letters)
         memory.recall(CUE)
         with pytest.raises(RunError, match="reading only"):
-            memory.touch([1], step=9, at=at(9))
+            memory.mark_accessed([1], step=9, at=at(9))
     assert path.read_bytes() == before
 
 
@@ -113,7 +120,7 @@ def test_rewound_copy_equals_the_memory_then(path: Path) -> None:
     then = Memory(":memory:", "Bo")
     live(then, range(4))
     with Store(path) as store:
-        rewind(store, 3)
+        rewind_memories(store, 3)
         assert store.verify() == ()
         memory = Memory(store, "Bo")
         assert memory.digest == then.digest
@@ -131,7 +138,7 @@ def test_rollback_of_the_caller_undoes_the_memory(path: Path) -> None:
         def interrupted() -> None:
             with store.transaction():
                 memory.remember("bread bread bread", at=NINE)
-                memory.touch([1, 2], step=6, at=at(6))
+                memory.mark_accessed([1, 2], step=6, at=at(6))
                 assert len(memory) == 13
                 raise KeyError("interrupted")
 
@@ -225,7 +232,7 @@ def test_steps_only_go_forward(path: Path) -> None:
         with pytest.raises(MemoryFault, match="only go forward"):
             memory.add([record(13)], step=4)
         with pytest.raises(MemoryFault, match="unknown records"):
-            memory.touch([99], step=9, at=NINE)
+            memory.mark_accessed([99], step=9, at=NINE)
 
 
 Spoil = Callable[[sqlite3.Connection], object]
@@ -272,7 +279,7 @@ def test_damage_is_found_and_named(path: Path, spoil: Spoil, message: str) -> No
     raw.commit()
     raw.close()
     with Store(path, write=False) as store:
-        prepare(store)
+        prepare_store(store)
         found = [str(damage) for damage in store.verify()]
         assert any("memory of Bo" in line and message in line for line in found), found
         with pytest.raises(MemoryFault, match="memory of Bo"):
@@ -287,7 +294,7 @@ def test_vanished_agent_is_found(path: Path) -> None:
     raw.commit()
     raw.close()
     with Store(path, write=False) as store:
-        prepare(store)
+        prepare_store(store)
         assert any("Cy" in str(damage) for damage in store.verify())
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens import Memory, MemoryFault, Record
-from denizens.memory.forgetting import Forgotten, forget
-from denizens.memory.person_names import Person
+from denizens.memory.forgetting import ErasureReport, erase_person
+from denizens.memory.person_names import PersonMatcher
 
 NOON = datetime(2026, 5, 2, 12)
 
 
-def forgotten(path: Path, person: str, *lines: str) -> tuple[Forgotten, list[str]]:
+def forgotten(path: Path, person: str, *lines: str) -> tuple[ErasureReport, list[str]]:
     """What came of forgetting somebody whom Cem's lines name, and what is left."""
     memory = Memory(path, "Bo")
     for line in lines:
         memory.remember(line, at=NOON, who="Cem")
     memory.close()
-    done = forget(path, person, now=NOON, mentions=True)
+    done = erase_person(path, person, now=NOON, mentions=True)
     memory = Memory(path, "Bo")
     texts = [record.text for record in memory.records()]
     memory.close()
@@ -77,14 +77,14 @@ def test_what_may_be_another_word_is_kept_and_told(tmp_path: Path, person: str, 
 )
 def test_other_names_and_words_are_no_doubt(person: str, line: str) -> None:
     """What only begins like a name neither goes nor counts as unclear."""
-    assert not Person(person).named_in(line)
-    assert not Person(person).perhaps_in(line)
+    assert not PersonMatcher(person).is_named_in(line)
+    assert not PersonMatcher(person).may_be_named_in(line)
 
 
 def test_a_known_other_is_no_inflection() -> None:
     """Mariam is no form of Maria where somebody is called Mariam."""
-    assert Person("Maria").perhaps_in("Mariam came")
-    assert not Person("Maria", ("Mariam",)).perhaps_in("Mariam came")
+    assert PersonMatcher("Maria").may_be_named_in("Mariam came")
+    assert not PersonMatcher("Maria", ("Mariam",)).may_be_named_in("Mariam came")
 
 
 @pytest.mark.parametrize("person", ["Al", "Eve", "李"])
@@ -103,7 +103,7 @@ def test_a_short_name_is_not_found_in_embeddings(tmp_path: Path, person: str) ->
     memory.add(records, dict(enumerate(rows, 1)))
     memory.remember("hello", at=NOON, who=person)
     memory.close()
-    done = forget(path, person, now=NOON, mentions=True)
+    done = erase_person(path, person, now=NOON, mentions=True)
     assert (done.records, done.found) == ({"Bo": 1}, 0)
 
 
@@ -112,4 +112,4 @@ def test_what_is_no_name_is_refused(tmp_path: Path, person: str) -> None:
     """Signs alone are no name that a file could be searched for."""
     Memory(tmp_path / "bo.db", "Bo").close()
     with pytest.raises(MemoryFault, match="name"):
-        forget(tmp_path / "bo.db", person, now=NOON)
+        erase_person(tmp_path / "bo.db", person, now=NOON)

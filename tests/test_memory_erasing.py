@@ -7,17 +7,17 @@ from datetime import datetime
 from pathlib import Path
 
 from denizens.core import Cue, Record
-from denizens.memory import Claims, Documents, Folding, Memory
-from denizens.memory.erasing import ERASERS, Erasure
-from denizens.memory.person_names import Person
+from denizens.memory import Compaction, Documents, Facts, Memory
+from denizens.memory.erasing import ERASERS, ErasureRequest
+from denizens.memory.person_names import PersonMatcher
 from denizens.store import Store
 
 NOW = datetime(2023, 6, 1, 9)
 
 
-def erasing(person: str, records: Collection[int] = (), mentions: bool = True) -> Erasure:
+def erasing(person: str, records: Collection[int] = (), mentions: bool = True) -> ErasureRequest:
     """Whom to erase from Bo's memory."""
-    return Erasure(Person(person), ("Bo",), mentions, {"Bo": frozenset(records)})
+    return ErasureRequest(PersonMatcher(person), ("Bo",), mentions, {"Bo": frozenset(records)})
 
 
 def memory(store: Store) -> Memory:
@@ -34,23 +34,23 @@ def test_claims_of_the_person_are_emptied(tmp_path: Path) -> None:
     """What they said, what is for them and what rests on their records goes; about them, only
     when mentions are asked for; the log still verifies."""
     with Store(tmp_path / "bo.db") as store:
-        claims = Claims(memory(store))
-        claims.tell("Ada", "likes", "rye", at=NOW, sources=[1])
-        claims.tell("Ada", "likes", "oats", at=NOW, sources=[2])
-        claims.tell("Cy", "likes", "jam", at=NOW, sources=[1])
+        claims = Facts(memory(store))
+        claims.assert_fact("Ada", "likes", "rye", at=NOW, sources=[1])
+        claims.assert_fact("Ada", "likes", "oats", at=NOW, sources=[2])
+        claims.assert_fact("Cy", "likes", "jam", at=NOW, sources=[1])
         gone = erasing("Cy", records=[2, 3], mentions=False)
         assert ERASERS["claims"](store, gone) == 1
-        assert [claim.object for claim in claims.all()] == ["rye", "jam"]
+        assert [claim.object for claim in claims.find()] == ["rye", "jam"]
         assert ERASERS["claims"](store, erasing("Cy")) == 1
-        assert [claim.object for claim in claims.all()] == ["rye"]
+        assert [claim.object for claim in claims.find()] == ["rye"]
         assert store.verify() == ()
 
 
 def test_summaries_that_tell_of_them_are_unfolded(tmp_path: Path) -> None:
     """A summary made of others' words and theirs comes apart: the others are recalled again."""
     with Store(tmp_path / "bo.db") as store:
-        folding = Folding(memory(store))
-        folding.fold(folding.memory.records()[:2], at=NOW)
+        folding = Compaction(memory(store))
+        folding.summarise(folding.memory.records()[:2], at=NOW)
         assert ERASERS["folds"](store, erasing("Cy", records=[2, 3])) == 1
         hits = folding.memory.recall(Cue(text="rye", at=NOW))
         assert {hit.record.id for hit in hits} == {1, 2, 3}

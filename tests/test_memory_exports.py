@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from denizens import Memory, MemoryFault
-from denizens.memory import Claims, Documents, Folding, Notes, export_lines, import_lines
+from denizens.memory import Compaction, Documents, Facts, Notes, export_lines, import_lines
 
 NOON = datetime(2026, 5, 2, 12)
 
@@ -19,12 +19,12 @@ def test_an_export_never_replaces_a_memory(tmp_path: Path) -> None:
     Memory(tmp_path / "other.db", "Ada").close()
     memory = Memory(tmp_path / "bo.db", "Bo")
     memory.remember("It rained.", at=NOON)
-    Claims(memory).tell("Ada", "likes", "tea", at=NOON)
+    Facts(memory).assert_fact("Ada", "likes", "tea", at=NOON)
     for name in ("bo.db", "bo.db-wal", "other.db"):
         with pytest.raises(MemoryFault, match="would replace"):
             export_lines(memory, tmp_path / name)
         with pytest.raises(MemoryFault, match="would replace"):
-            Claims(memory).export_graphml(tmp_path / name)
+            Facts(memory).export_graphml(tmp_path / name)
     for path in (None, 5, "", "a\0b"):
         with pytest.raises(MemoryFault, match="no path"):
             export_lines(memory, path)  # type: ignore[arg-type]
@@ -42,31 +42,31 @@ def test_an_import_shifts_no_numbers(book: str, tmp_path: Path) -> None:
     """Lines name statements by number: into a memory that has claims, notes or a log of its own,
     though no record, nothing is imported."""
     memory = Memory(":memory:", "Bo")
-    number = Claims(memory).tell("Ada", "likes", "tea", at=NOON)
-    Claims(memory).undo(number, at=NOON)
+    number = Facts(memory).assert_fact("Ada", "likes", "tea", at=NOON)
+    Facts(memory).retract(number, at=NOON)
     export_lines(memory, tmp_path / "bo.jsonl")
     mine = Memory(":memory:", "Bo")
     if book == "claims":
-        Claims(mine).tell("Cem", "likes", "rye", at=NOON)
+        Facts(mine).assert_fact("Cem", "likes", "rye", at=NOON)
     elif book == "notes":
         Notes(mine).write("list", "rye", at=NOON)
     else:
         mine.quarantine("Eve")
     with pytest.raises(MemoryFault, match=f"holds {book} already"):
         import_lines(mine, tmp_path / "bo.jsonl")
-    assert len(Claims(mine).all()) == (book == "claims")
+    assert len(Facts(mine).find()) == (book == "claims")
 
 
 ODD: dict[str, Callable[[Memory], Any]] = {
     "importance": lambda memory: memory.remember("x", at=NOON, importance=10**400),
     "evidence": lambda memory: memory.remember("x", at=NOON, evidence=None),  # type: ignore[arg-type]
-    "touch": lambda memory: memory.touch(1, step=0, at=NOON),  # type: ignore[arg-type]
-    "sources": lambda memory: Claims(memory).tell("a", "likes", "b", at=NOON, sources=1),  # type: ignore[arg-type]
-    "undo": lambda memory: Claims(memory).undo("1", at=NOON),  # type: ignore[arg-type]
-    "restore": lambda memory: Claims(memory).restore(None, at=NOON),  # type: ignore[arg-type]
-    "fold": lambda memory: Folding(memory).fold(None, at=NOON),  # type: ignore[arg-type]
-    "folded texts": lambda memory: Folding(memory).fold(["a", "b"], at=NOON),  # type: ignore[list-item]
-    "budget": lambda memory: Folding(memory).keep(5, at=NOON),  # type: ignore[arg-type]
+    "touch": lambda memory: memory.mark_accessed(1, step=0, at=NOON),  # type: ignore[arg-type]
+    "sources": lambda memory: Facts(memory).assert_fact("a", "likes", "b", at=NOON, sources=1),  # type: ignore[arg-type]
+    "undo": lambda memory: Facts(memory).retract("1", at=NOON),  # type: ignore[arg-type]
+    "restore": lambda memory: Facts(memory).restore(None, at=NOON),  # type: ignore[arg-type]
+    "fold": lambda memory: Compaction(memory).summarise(None, at=NOON),  # type: ignore[arg-type]
+    "folded texts": lambda memory: Compaction(memory).summarise(["a", "b"], at=NOON),  # type: ignore[list-item]
+    "budget": lambda memory: Compaction(memory).compact(5, at=NOON),  # type: ignore[arg-type]
     "document": lambda memory: Documents(memory).add(None, at=NOON),  # type: ignore[arg-type]
     "name": lambda memory: Documents(memory).remove(["a"]),  # type: ignore[arg-type]
     "import": lambda memory: import_lines(Memory(":memory:", "A"), 5),  # type: ignore[arg-type]

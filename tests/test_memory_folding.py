@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from denizens.core import Completion, Cue, Failed, MemoryFault, Record, SettingError
-from denizens.memory import Memory, rewind
-from denizens.memory.folding import Budget, Folding
-from denizens.memory.hiding import hidden
-from denizens.memory.summing import central
+from denizens.memory import Memory, rewind_memories
+from denizens.memory.folding import Compaction, CompactionBudget
+from denizens.memory.hiding import hidden_ids
+from denizens.memory.summing import central_sentences
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ def letters(texts: Sequence[str]) -> NDArray[np.float32]:
     return rows
 
 
-def live(folding: Folding, day: int, count: int, **parts: Any) -> list[Record]:
+def live(folding: Compaction, day: int, count: int, **parts: Any) -> list[Record]:
     """A day of records."""
     memory = folding.memory
     records = [
@@ -55,12 +55,12 @@ def live(folding: Folding, day: int, count: int, **parts: Any) -> list[Record]:
     return records
 
 
-def folding() -> Folding:
+def folding() -> Compaction:
     """Folding of an empty memory."""
-    return Folding(Memory(":memory:", "Bo", embed=letters))
+    return Compaction(Memory(":memory:", "Bo", embed=letters))
 
 
-def recalled(folding: Folding, limit: int = 10_000, text: str = "rye") -> set[int]:
+def recalled(folding: Compaction, limit: int = 10_000, text: str = "rye") -> set[int]:
     """The ids recall can give."""
     hits = folding.memory.recall(Cue(text=text, at=LATER, limit=limit, touch=False))
     return {hit.record.id for hit in hits}
@@ -71,7 +71,7 @@ def test_a_summary_stands_for_its_records() -> None:
     and depth; the records stay readable."""
     held = folding()
     records = live(held, 0, 6)
-    summary = held.fold(records, at=LATER)
+    summary = held.summarise(records, at=LATER)
     assert recalled(held) == {summary.id}
     assert summary.evidence == tuple(record.id for record in records)
     assert (summary.kind, summary.depth, summary.importance) == ("summary", 1, 5)
@@ -83,13 +83,13 @@ def test_unfolded_again() -> None:
     """Unfolding brings the very records back and takes the summary out; the log tells both."""
     held = folding()
     records = live(held, 0, 6)
-    summary = held.fold(records, at=LATER, why="test")
-    assert held.unfold(summary.id, at=LATER) == tuple(records)
+    summary = held.summarise(records, at=LATER, why="test")
+    assert held.expand(summary.id, at=LATER) == tuple(records)
     assert recalled(held) == {record.id for record in records}
-    (line,) = held.log()
-    assert (line.why, line.unfolded, line.records) == ("test", LATER, summary.evidence)
+    (line,) = held.history()
+    assert (line.why, line.expanded_at, line.records) == ("test", LATER, summary.evidence)
     with pytest.raises(MemoryFault, match="no summary"):
-        held.unfold(summary.id, at=LATER)
+        held.expand(summary.id, at=LATER)
 
 
 def test_within_the_budget_oldest_first() -> None:
@@ -98,11 +98,11 @@ def test_within_the_budget_oldest_first() -> None:
     for day in range(10):
         live(held, day, 20)
     at = START + timedelta(days=10)
-    summaries = held.keep(Budget(records=100, fresh_hours=24), at=at)
-    assert held.size(at) <= 100
+    summaries = held.compact(CompactionBudget(records=100, fresh_hours=24), at=at)
+    assert held.recallable_count(at) <= 100
     assert summaries[0].evidence == tuple(range(1, 21))
     assert set(range(181, 201)) <= recalled(held)
-    assert held.keep(Budget(records=100, fresh_hours=24), at=at) == ()
+    assert held.compact(CompactionBudget(records=100, fresh_hours=24), at=at) == ()
 
 
 def test_summaries_fold_too() -> None:
@@ -111,11 +111,11 @@ def test_summaries_fold_too() -> None:
     held = folding()
     for day in range(30):
         live(held, day, 10)
-    held.keep(Budget(records=12), at=LATER)
-    assert held.size(LATER) <= 12
+    held.compact(CompactionBudget(records=12), at=LATER)
+    assert held.recallable_count(LATER) <= 12
     upper = [record for record in held.memory.records() if record.depth == 2]
     assert upper
-    below = held.unfold(upper[-1].id, at=LATER)
+    below = held.expand(upper[-1].id, at=LATER)
     assert {record.kind for record in below} == {"summary"}
 
 
@@ -123,7 +123,7 @@ def test_at_most_so_many_of_a_day() -> None:
     """A day over its budget keeps its heaviest records; the lightest become one summary."""
     held = folding()
     live(held, 0, 20)
-    held.keep(Budget(records=1000, per_day=6), at=LATER)
+    held.compact(CompactionBudget(records=1000, per_day=6), at=LATER)
     left = [held.memory.record(i) for i in recalled(held)]
     assert len(left) == 6
     kept = [record.importance for record in left if record.kind != "summary"]
@@ -136,10 +136,10 @@ def test_pinned_and_important_stay() -> None:
     pinned = live(held, 0, 3, pinned=True)
     heavy = live(held, 0, 3, importance=9.5)
     live(held, 0, 30)
-    held.keep(Budget(records=10), at=LATER)
+    held.compact(CompactionBudget(records=10), at=LATER)
     assert {record.id for record in [*pinned, *heavy]} <= recalled(held)
     with pytest.raises(MemoryFault, match="pinned"):
-        held.fold(pinned, at=LATER)
+        held.summarise(pinned, at=LATER)
 
 
 def test_what_may_not_be_folded() -> None:
@@ -148,18 +148,18 @@ def test_what_may_not_be_folded() -> None:
     mine = live(held, 0, 2)
     theirs = live(held, 0, 2, audience=("Cy",))
     with pytest.raises(MemoryFault, match="fewer than two"):
-        held.fold(mine[:1], at=LATER)
+        held.summarise(mine[:1], at=LATER)
     with pytest.raises(MemoryFault, match="different people"):
-        held.fold([*mine, *theirs], at=LATER)
-    held.fold(mine, at=LATER)
+        held.summarise([*mine, *theirs], at=LATER)
+    held.summarise(mine, at=LATER)
     with pytest.raises(MemoryFault, match="folded already"):
-        held.fold(mine, at=LATER)
+        held.summarise(mine, at=LATER)
 
 
 def test_bad_budgets() -> None:
     """A budget that cannot be kept is refused when it is made."""
     with pytest.raises(SettingError, match="at least 10"):
-        Budget(records=3)
+        CompactionBudget(records=3)
 
 
 @settings(deadline=None, max_examples=40)
@@ -172,13 +172,13 @@ def test_no_summary_mixes_people(told: list[tuple[int, int]], budget: int) -> No
         who = f"person{owner}"
         text = f"canary-{owner}-x sang {n}"
         live(held, day, 1, audience=(who,) if owner else (), text=text)
-    held.keep(Budget(records=budget), at=LATER)
+    held.compact(CompactionBudget(records=budget), at=LATER)
     for record in held.memory.records(kinds=["summary"]):
         owners = {held.memory.record(i).audience for i in record.evidence}
         assert owners == {record.audience}
         canaries = {word for word in record.text.split() if word.startswith("canary")}
         assert len(canaries) == 1
-    folded = [i for fold in held.log() for i in fold.records]
+    folded = [i for fold in held.history() for i in fold.records]
     assert len(folded) == len(set(folded))
     assert recalled(held) | set(folded) == {record.id for record in held.memory.records()}
     assert not recalled(held) & set(folded)
@@ -188,25 +188,25 @@ def test_folds_last_and_follow_the_steps(tmp_path: Path) -> None:
     """Folds are there after reopening; an earlier view and a fork have the records back."""
     file = tmp_path / "bo.db"
     with Store(file) as store:
-        held = Folding(Memory(store, "Bo", embed=letters))
+        held = Compaction(Memory(store, "Bo", embed=letters))
         live(held, 0, 4)
         memory = held.memory
         memory.add([Record(id=5, kind="plan", text="x", created=LATER, pinned=True)], step=2)
-        held.fold(memory.records()[:4], at=LATER)
+        held.summarise(memory.records()[:4], at=LATER)
     with Store(file) as store:
-        held = Folding(Memory(store, "Bo", embed=letters))
+        held = Compaction(Memory(store, "Bo", embed=letters))
         assert recalled(held) == {5, 6}
-        assert recalled(Folding(held.memory.as_of(1))) == {1, 2, 3, 4}
+        assert recalled(Compaction(held.memory.as_of(1))) == {1, 2, 3, 4}
         assert store.verify() == ()
-        rewind(store, 1)
+        rewind_memories(store, 1)
         assert recalled(held) == {1, 2, 3, 4}
-        assert hidden(store, "Bo") == []
+        assert hidden_ids(store, "Bo") == []
 
 
 def test_central_sentences() -> None:
     """The summary by rule says what most records say, in their own sentences and order."""
     texts = ["Ada baked rye bread", "Ada sold rye bread", "A goat", "Ada ate rye bread", "Rain"]
-    text = central(texts, letters, count=2)
+    text = central_sentences(texts, letters, count=2)
     assert all(
         sentence.strip(".") + "." in {f"{t}." for t in texts} for sentence in text.split(". ")
     )
@@ -225,13 +225,13 @@ def test_a_models_summary_is_checked() -> None:
         (Failed(reason="engine", detail="x"), False),
     ]
     for answer, taken in said:
-        thought = held.summarising(records)
+        thought = held.generate_summary(records)
         next(thought)
         with pytest.raises(StopIteration) as end:
             thought.send((answer,))
         text = end.value.value
         assert (text == "Ada sold six loaves of rye.") is taken
-        assert taken or text == central([record.text for record in records], letters)
+        assert taken or text == central_sentences([record.text for record in records], letters)
 
 
 def test_a_month_stays_small() -> None:
@@ -239,11 +239,11 @@ def test_a_month_stays_small() -> None:
     though every record is kept."""
     held = folding()
     sizes = []
-    budget = Budget(records=200, fresh_hours=24)
+    budget = CompactionBudget(records=200, fresh_hours=24)
     for day in range(30):
         live(held, day, 60)
         at = START + timedelta(days=day, hours=15)
-        held.keep(budget, at=at)
-        sizes.append(held.size(at))
+        held.compact(budget, at=at)
+        sizes.append(held.recallable_count(at))
     assert max(sizes) <= 200
     assert len(held.memory.records(kinds=["observation"])) == 1800

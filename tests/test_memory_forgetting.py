@@ -11,16 +11,21 @@ from pathlib import Path
 
 import pytest
 from denizens import Agent, Approval, Memory, Persona, Policy, ScriptedModel, tool
-from denizens.agents import use
+from denizens.agents import run_tool
 from denizens.cli.app import main
-from denizens.core import MemoryFault, ModelAsk, Record, Waiting
-from denizens.memory import CallBook, Claims, Documents, Folding
+from denizens.core import ApprovalRequired, MemoryFault, ModelAsk, Record
+from denizens.memory import Compaction, Documents, Facts, ToolCallLog
 from denizens.memory.erasing import ERASERS
-from denizens.memory.forgetting import forget
+from denizens.memory.forgetting import erase_person
 from denizens.memory.notebook import Notes
-from denizens.memory.person_names import Person
-from denizens.memory.repairing import repair
-from denizens.memory.word_places import DERIVED, REFUSED, WORDLESS, WORDS
+from denizens.memory.person_names import PersonMatcher
+from denizens.memory.repairing import repair_file
+from denizens.memory.word_places import (
+    DERIVED_COLUMNS,
+    REFUSED_TABLES,
+    TEXT_COLUMNS,
+    TEXT_FREE_COLUMNS,
+)
 from denizens.simulation.journal import Journal
 from denizens.store import Store
 
@@ -68,13 +73,15 @@ def used(path: Path) -> Path:
     agent.chat("Please cancel booking QX-88121 too.", "Zed")
     with memory.store.transaction():
         lines = [say(memory, f"Line {n}", "Ada") for n in range(3)]
-        Folding(memory).fold([memory.record(n) for n in lines[:2]], at=NOW, why="to be short")
+        Compaction(memory).summarise(
+            [memory.record(n) for n in lines[:2]], at=NOW, why="to be short"
+        )
         Documents(memory).add(note, at=NOW)
-        Claims(memory).tell("Ada", "likes", "rye", at=NOW)
+        Facts(memory).assert_fact("Ada", "likes", "rye", at=NOW)
         Notes(memory).write("shopping", "rye", at=NOW, person="Ada")
         memory.quarantine("Eve", why="she lies")
-        memory.touch(lines, step=0, at=NOW)
-        memory.store.intern("A text that is shared")
+        memory.mark_accessed(lines, step=0, at=NOW)
+        memory.store.intern_text("A text that is shared")
         say(Memory(memory.store, "Iris/images"), "A picture")
     memory.close()
     return path
@@ -95,11 +102,11 @@ def columns(path: Path) -> dict[str, set[str]]:
 def test_every_column_of_a_used_file_is_on_the_list(tmp_path: Path) -> None:
     """Each column holds words and has its eraser, or is known to hold none: a new table or
     column that is on neither list fails here before it can escape erasing."""
-    listed: dict[str, set[str]] = {table: set(names) for table, names in WORDLESS.items()}
-    for place in WORDS:
+    listed: dict[str, set[str]] = {table: set(names) for table, names in TEXT_FREE_COLUMNS.items()}
+    for place in TEXT_COLUMNS:
         listed[place.table].add(place.column)
         assert place.eraser in {*ERASERS, "records", "log"}
-    for table, names in DERIVED.items():
+    for table, names in DERIVED_COLUMNS.items():
         listed[table] |= names
     assert columns(used(tmp_path / "iris.db")) == listed
 
@@ -112,11 +119,11 @@ def test_tables_of_runs_are_on_the_list_and_refused(tmp_path: Path) -> None:
         Journal(store)
         tables = {row[0] for row in store.rows("SELECT name FROM sqlite_master WHERE type='table'")}
         parts = {row[0] for row in store.rows("SELECT part FROM parts")}
-    known = set().union(*REFUSED.values())
-    assert tables - set(WORDLESS) <= known
-    assert parts <= {*REFUSED, "memory"}
+    known = set().union(*REFUSED_TABLES.values())
+    assert tables - set(TEXT_FREE_COLUMNS) <= known
+    assert parts <= {*REFUSED_TABLES, "memory"}
     with pytest.raises(MemoryFault, match="more than memories"):
-        forget(path, "Zed", now=NOW)
+        erase_person(path, "Zed", now=NOW)
 
 
 @pytest.mark.parametrize("trusted", [("*",), ()])
@@ -133,7 +140,7 @@ def test_calls_of_the_person_go_with_arguments_and_result(
     )
     agent.chat("Cancel QX-88121, my mother has died.", "Zed", approve=approve)
     agent.memory.close()
-    done = forget(path, "Zed", now=NOW)
+    done = erase_person(path, "Zed", now=NOW)
     assert done.beside["calls"] >= 1
     assert done.found == 0
     assert done.searched >= 2
@@ -141,7 +148,7 @@ def test_calls_of_the_person_go_with_arguments_and_result(
     assert not any(word in data for word in (b"QX-88121", b"mother", b"Zed"))
     with Memory(path, "Iris") as memory:
         assert memory.store.verify() == ()
-        assert CallBook(memory.store).waiting() == ()
+        assert ToolCallLog(memory.store).pending_approvals() == ()
 
 
 def begun(path: Path, to: str) -> Callable[[], Agent]:
@@ -165,7 +172,7 @@ def begun(path: Path, to: str) -> Callable[[], Agent]:
     bo = agent()
     say(bo.memory, "Al said hello", "Al")
     with pytest.raises(KeyboardInterrupt):
-        use(
+        run_tool(
             bo,
             "pay",
             {"to": to},
@@ -183,12 +190,12 @@ def test_an_intent_of_others_stays(tmp_path: Path) -> None:
     sources: a person is asked before it is made again."""
     path = tmp_path / "bo.db"
     agent = begun(path, "Almeda Gas")
-    done = forget(path, "Al", now=NOW, mentions=True)
+    done = erase_person(path, "Al", now=NOW, mentions=True)
     assert (done.records, done.left, done.found) == ({"Bo": 1}, (), 0)
     assert b'"Al"' not in path.read_bytes()
     bo = agent()
-    with pytest.raises(Waiting, match="nobody knows whether it was done"):
-        use(bo, "pay", {"to": "Almeda Gas"}, at=NOW, person="Dora", sources=("Dora",))
+    with pytest.raises(ApprovalRequired, match="nobody knows whether it was done"):
+        run_tool(bo, "pay", {"to": "Almeda Gas"}, at=NOW, person="Dora", sources=("Dora",))
     bo.memory.close()
 
 
@@ -197,10 +204,10 @@ def test_what_cannot_be_erased_is_said(tmp_path: Path) -> None:
     found; one of their own goes, and that is told too."""
     path = tmp_path / "bo.db"
     begun(path, "Al")
-    kept = forget(path, "Al", now=NOW, mentions=True)
+    kept = erase_person(path, "Al", now=NOW, mentions=True)
     assert kept.found == kept.named == 1
     assert any("has no receipt" in line and "stays" in line for line in kept.left)
-    gone = forget(path, "Dora", now=NOW)
+    gone = erase_person(path, "Dora", now=NOW)
     assert gone.beside == {"calls": 1}
     assert any("it went" in line for line in gone.left)
     assert b"Almeda" not in path.read_bytes()
@@ -226,7 +233,7 @@ def test_names_of_any_script_and_form(tmp_path: Path, person: str, line: str) ->
     with Memory(path, "Bo") as memory:
         say(memory, line, "Cem")
         say(memory, "Rain at noon", "Cem")
-    done = forget(path, person, now=NOW, mentions=True)
+    done = erase_person(path, person, now=NOW, mentions=True)
     assert (done.records, done.found, done.searched) == ({"Bo": 1}, 0, 2)
     with Memory(path, "Bo") as memory:
         assert [record.text for record in memory.records()] == ["Rain at noon"]
@@ -253,14 +260,14 @@ def test_the_search_finds_a_name_in_every_form(tmp_path: Path, hidden: str | byt
     raw.execute("INSERT INTO header VALUES ('left', ?, '')", (hidden,))
     raw.commit()
     raw.close()
-    assert forget(path, "Zoë Q", now=NOW, mentions=True).found == 1
-    assert forget(path, "Zoë Qu", now=NOW, mentions=True).found == 0
+    assert erase_person(path, "Zoë Q", now=NOW, mentions=True).found == 1
+    assert erase_person(path, "Zoë Qu", now=NOW, mentions=True).found == 0
 
 
 def test_a_name_that_is_a_word_of_the_file_is_no_find(tmp_path: Path) -> None:
     """The file's own tables have a column "mark": that is not Mark's name."""
     path = used(tmp_path / "iris.db")
-    assert forget(path, "Mark", now=NOW, mentions=True).found == 0
+    assert erase_person(path, "Mark", now=NOW, mentions=True).found == 0
 
 
 def test_two_people_of_one_first_name(tmp_path: Path) -> None:
@@ -273,11 +280,11 @@ def test_two_people_of_one_first_name(tmp_path: Path) -> None:
         say(memory, "Ada Pell came", "Cem")
         say(memory, "Ada Lund came", "Cem")
         say(memory, "Ada was here", "Cem")
-        claims = Claims(memory)
-        claims.tell("Ada Lund", "likes", "rye", at=NOW)
-        claims.tell("Ada Pell", "likes", "oats", at=NOW)
-        claims.tell("Ada", "owns", "a boat", at=NOW)
-    done = forget(path, "Ada Lund", now=NOW, mentions=True)
+        claims = Facts(memory)
+        claims.assert_fact("Ada Lund", "likes", "rye", at=NOW)
+        claims.assert_fact("Ada Pell", "likes", "oats", at=NOW)
+        claims.assert_fact("Ada", "owns", "a boat", at=NOW)
+    done = erase_person(path, "Ada Lund", now=NOW, mentions=True)
     assert (done.records, done.beside, done.found) == ({"Bo": 2}, {"claims": 2}, 0)
     assert done.unclear == 1
     with Memory(path, "Bo") as memory:
@@ -286,7 +293,7 @@ def test_two_people_of_one_first_name(tmp_path: Path) -> None:
             "Ada Pell came",
             "Ada was here",
         ]
-        assert [str(claim) for claim in Claims(memory).all()] == ["Ada Pell likes oats"]
+        assert [str(claim) for claim in Facts(memory).find()] == ["Ada Pell likes oats"]
 
 
 def test_a_longer_name_of_somebody_else_is_not_theirs(tmp_path: Path) -> None:
@@ -297,8 +304,8 @@ def test_a_longer_name_of_somebody_else_is_not_theirs(tmp_path: Path) -> None:
         say(memory, "I keep hens", "Ada Pell")
         say(memory, "Ada Pell told ada", "Cem")
         say(memory, "Ada Pell came", "Cem")
-        Claims(memory).tell("Ada Pell", "likes", "oats", at=NOW)
-    done = forget(path, "Ada", now=NOW, mentions=True)
+        Facts(memory).assert_fact("Ada Pell", "likes", "oats", at=NOW)
+    done = erase_person(path, "Ada", now=NOW, mentions=True)
     assert (done.records, done.beside, done.found) == ({"Bo": 2}, {}, 0)
     with Memory(path, "Bo") as memory:
         assert [record.text for record in memory.records()] == ["I keep hens", "Ada Pell came"]
@@ -306,8 +313,8 @@ def test_a_longer_name_of_somebody_else_is_not_theirs(tmp_path: Path) -> None:
 
 def test_names_that_are_words() -> None:
     """A name that every text has as a word counts only as it is written."""
-    will = Person("Will")
-    assert [will.named_in(text) for text in ("I will go", "WILL it?", "Will came")] == [
+    will = PersonMatcher("Will")
+    assert [will.is_named_in(text) for text in ("I will go", "WILL it?", "Will came")] == [
         False,
         False,
         True,
@@ -323,11 +330,11 @@ def test_a_document_loses_only_their_pieces(tmp_path: Path) -> None:
         Documents(memory).add(note, at=NOW)
         note.write_text("# New\n\nRye.\n\n# Zed's room\n\nNo stairs.\n")
         Documents(memory).add(note, at=NOW)
-    done = forget(path, "Zed", now=NOW, mentions=True)
+    done = erase_person(path, "Zed", now=NOW, mentions=True)
     assert (done.found, done.named) == (0, 0)
     assert b"Zed" not in path.read_bytes()
     with Memory(path, "Bo") as memory:
-        (piece,) = Documents(memory).pieces("guests.md")
+        (piece,) = Documents(memory).passages("guests.md")
         assert "Rye." in piece.text
         assert "Oats." not in " ".join(memory.retriever(rules="hybrid")("oats rye"))
         assert memory.store.verify() == ()
@@ -341,13 +348,13 @@ def test_equal_names_are_one_person(tmp_path: Path) -> None:
         say(memory, "secret one", unicodedata.normalize("NFD", "Zoë"))
         say(memory, "secret two", "Cem", ("ZOË",))
         Notes(memory).write("list", "secret three", at=NOW, person="zoë")
-        Claims(memory).tell("rye", "costs", "secret four", at=NOW, who="Zoë ")
+        Facts(memory).assert_fact("rye", "costs", "secret four", at=NOW, who="Zoë ")
         memory.quarantine("zoë", why="secret five")
-    done = forget(path, "Zoë", now=NOW)
+    done = erase_person(path, "Zoë", now=NOW)
     assert (done.records, done.beside) == ({"Bo": 2}, {"claims": 1, "notes": 1})
     assert b"secret" not in path.read_bytes()
     with pytest.raises(MemoryFault, match="own"):
-        forget(path, "BO", now=NOW)
+        erase_person(path, "BO", now=NOW)
 
 
 @pytest.mark.parametrize("ending", [".bak", ".part77", ".damaged", ".aside.jsonl"])
@@ -359,7 +366,7 @@ def test_copies_beside_the_file_are_not_passed_over(tmp_path: Path, ending: str)
         say(memory, "Rain at noon", "Zed")
     path.with_name(f"bo.db{ending}").write_bytes(path.read_bytes())
     with pytest.raises(MemoryFault, match=f"bo.db{ending}"):
-        forget(path, "Zed", now=NOW)
+        erase_person(path, "Zed", now=NOW)
 
 
 def test_damaged_calls_are_found_and_mended(tmp_path: Path) -> None:
@@ -372,10 +379,10 @@ def test_damaged_calls_are_found_and_mended(tmp_path: Path) -> None:
     raw.close()
     with Memory(path, "Iris") as memory:
         assert any("calls" in damage.where for damage in memory.store.verify())
-    assert any("calls: 1 of them" in line for line in repair(path).lost)
+    assert any("calls: 1 of them" in line for line in repair_file(path).lost)
     with Memory(path, "Iris") as memory:
         assert memory.store.verify() == ()
-        assert len(CallBook(memory.store).waiting()) == 1
+        assert len(ToolCallLog(memory.store).pending_approvals()) == 1
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -419,5 +426,5 @@ def test_a_name_in_other_forms(
     path = tmp_path / "bo.db"
     with Memory(path, "Bo") as memory:
         say(memory, text, "Cem")
-    done = forget(path, person, now=NOW, mentions=True)
+    done = erase_person(path, person, now=NOW, mentions=True)
     assert (done.records["Bo"], done.unclear) == (erased, unclear)

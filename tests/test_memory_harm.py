@@ -20,7 +20,7 @@ def test_thirty_kills_lose_nothing() -> None:
 
 def test_lost_records_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """With commits that are thrown away the same count is not zero."""
-    killed = memory_harm._killed
+    killed = memory_harm._kill_writer
 
     def forgetful(path: Path, after: float) -> int:
         said = killed(path, after)

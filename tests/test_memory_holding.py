@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens.core import Cue, Hit, Record
-from denizens.memory import Budget, Folding, Memory, holding, recall_many, rewind
+from denizens.memory import (
+    Compaction,
+    CompactionBudget,
+    Memory,
+    holding,
+    recall_many,
+    rewind_memories,
+)
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,35 +88,35 @@ def test_recall_is_as_if_all_were_held(deeds: list[tuple[str, int]]) -> None:
         patch.setattr(holding, "SLACK", 2)
         path = Path(folder) / "bo.db"
         with Memory(path, "Bo", embed=letters) as memory:
-            folding = Folding(memory)
+            folding = Compaction(memory)
             for day, (deed, number) in enumerate(deeds):
                 at = START + timedelta(days=day, hours=20)
                 do(folding, deed, number, day, at)
                 found = asked(memory, at)
-                shelf = memory.shelf
-                open_now = folding.size(at)
+                shelf = memory.index
+                open_now = folding.recallable_count(at)
                 assert len(shelf.records) <= 1.2 * open_now + 3 + shut(memory)
-                assert len(shelf.records) == len(shelf.number) == len(shelf.accessed)
-                assert shelf.index.rows == int((shelf.row.array >= 0).sum())
+                assert len(shelf.records) == len(shelf.record_id) == len(shelf.last_access)
+                assert shelf.vectors.rows == int((shelf.vector_row.array >= 0).sum())
                 with Store(path, write=False) as store:
                     assert asked(Memory(store, "Bo"), at) == found
                 with holding_all(), Store(path, write=False) as store:
                     assert asked(Memory(store, "Bo"), at) == found
 
 
-def do(folding: Folding, deed: str, number: int, day: int, at: datetime) -> None:
+def do(folding: Compaction, deed: str, number: int, day: int, at: datetime) -> None:
     """One deed."""
     memory = folding.memory
     if deed == "day" or not len(memory):
         add(memory, records(memory, day, 6 + number % 20, ("Ada", "Eve")[number % 2]), day)
     elif deed == "fold":
-        folding.keep(Budget(records=10 + number, fresh_hours=0), at=at)
+        folding.compact(CompactionBudget(records=10 + number, fresh_hours=0), at=at)
     elif deed == "unfold":
-        made = [fold for fold in folding.log() if fold.unfolded is None]
+        made = [fold for fold in folding.history() if fold.expanded_at is None]
         if made:
-            folding.unfold(made[number % len(made)].summary, at=at)
+            folding.expand(made[number % len(made)].summary, at=at)
     elif deed == "touch":
-        memory.touch([1 + number % len(memory)], step=day, at=at)
+        memory.mark_accessed([1 + number % len(memory)], step=day, at=at)
     elif memory.quarantined:
         memory.release("Eve")
     else:
@@ -118,7 +125,7 @@ def do(folding: Folding, deed: str, number: int, day: int, at: datetime) -> None
 
 def shut(memory: Memory) -> int:
     """Records that are held and not open for another reason than a fold: a quarantine."""
-    return sum(memory.kept(int(n)).who == "Eve" for n in memory.shelf.number.array)
+    return sum(memory.stored_record(int(n)).who == "Eve" for n in memory.index.record_id.array)
 
 
 def month(folder: Path, days: int = 8, each: int = 60) -> Memory:
@@ -127,8 +134,8 @@ def month(folder: Path, days: int = 8, each: int = 60) -> Memory:
     for day in range(days):
         add(memory, records(memory, day, each), step=day)
         at = START + timedelta(days=day, hours=20)
-        memory.touch([memory.next_id - 1], step=day, at=at)
-        Folding(memory).keep(Budget(records=2 * each, fresh_hours=0), at=at)
+        memory.mark_accessed([memory.next_id - 1], step=day, at=at)
+        Compaction(memory).compact(CompactionBudget(records=2 * each, fresh_hours=0), at=at)
         asked(memory, at)
     return memory
 
@@ -137,10 +144,10 @@ def test_rows_held_stay_flat(tmp_path: Path) -> None:
     """Of eight days as much is held as the budget and the slack allow: records, columns,
     embeddings, words; everything can still be read by number, in order, as exported."""
     with month(tmp_path) as memory:
-        shelf, bound = memory.shelf, 120 + holding.SLACK + 20
-        assert len(memory) == shelf.total > 480
+        shelf, bound = memory.index, 120 + holding.UNLOAD_SLACK + 20
+        assert len(memory) == shelf.record_count > 480
         assert len(shelf.records) <= bound
-        assert shelf.index.rows <= bound
+        assert shelf.vectors.rows <= bound
         assert len(shelf.lexical) <= bound
         assert [record.id for record in memory.records()] == list(range(1, len(memory) + 1))
         assert [record.id for record in memory.records(last=3)] == [
@@ -149,15 +156,15 @@ def test_rows_held_stay_flat(tmp_path: Path) -> None:
         every = memory.records(kinds=("utterance",), last=300)
         assert every == tuple(r for r in memory.records() if r.kind == "utterance")[-300:]
         assert memory.record(1).text == "On day 0 Ada sold loaf 0 of rye at the mill"
-        held = {int(n) for n in shelf.number.array}
+        held = {int(n) for n in shelf.record_id.array}
         assert 1 not in held
-        memory.touch([1], step=20, at=START + timedelta(days=30))
-        for fold in Folding(memory).log():
-            Folding(memory).unfold(fold.summary, at=START + timedelta(days=30))
+        memory.mark_accessed([1], step=20, at=START + timedelta(days=30))
+        for fold in Compaction(memory).history():
+            Compaction(memory).expand(fold.summary, at=START + timedelta(days=30))
         asked(memory, START + timedelta(days=30))
-        assert 1 in {int(n) for n in memory.shelf.number.array}
+        assert 1 in {int(n) for n in memory.index.record_id.array}
         assert (
-            memory.shelf.accessed.array[0]
+            memory.index.last_access.array[0]
             == (START + timedelta(days=30) - datetime(1970, 1, 1)).total_seconds()
         )
 
@@ -176,9 +183,9 @@ def test_the_past_is_whole(tmp_path: Path) -> None:
             (tmp_path / "plain").mkdir()
             with month(tmp_path / "plain") as plain:
                 assert plain.digest == memory.digest
-                assert len(plain.shelf.records) == len(plain)
+                assert len(plain.index.records) == len(plain)
                 assert asked(plain.as_of(2), at) == found
-        rewind(memory.store, 2)
+        rewind_memories(memory.store, 2)
         assert asked(memory, at) == found
 
 
@@ -202,11 +209,11 @@ def test_a_pool_follows_what_is_taken_down(tmp_path: Path, monkeypatch: pytest.M
             return together
 
         before = agree()
-        fold = Folding(minds[1], letters)
-        summary = fold.fold(minds[1].records()[:85], at=at)
+        fold = Compaction(minds[1], letters)
+        summary = fold.summarise(minds[1].records()[:85], at=at)
         assert agree() != before
-        assert len(minds[1].shelf.records) < 10
-        fold.unfold(summary.id, at=at)
+        assert len(minds[1].index.records) < 10
+        fold.expand(summary.id, at=at)
         assert agree()[1] == before[1]
         assert any(isinstance(key, tuple) and key[0] == "memory pool" for key in _keys(store))
 
@@ -218,9 +225,9 @@ def _keys(store: Store) -> list[Any]:
 def test_no_numbers_are_lost_on_the_way() -> None:
     """Places and numbers agree when some records are not held."""
     with tempfile.TemporaryDirectory() as folder, month(Path(folder), days=4) as memory:
-        shelf = memory.shelf
-        numbers = shelf.number.array
+        shelf = memory.index
+        numbers = shelf.record_id.array
         assert (np.diff(numbers) > 0).all()
-        assert (shelf.places_of(numbers) == np.arange(len(numbers))).all()
-        assert len(shelf.places_of(shelf.dropped)) == 0
+        assert (shelf.positions_of(numbers) == np.arange(len(numbers))).all()
+        assert len(shelf.positions_of(shelf.unloaded)) == 0
         assert [record.id for record in shelf.records] == numbers.tolist()

@@ -8,17 +8,17 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.core import Record, count_words, normalize, page_blocks, sentences, words
-from denizens.memory.changed import asked_day, asked_name
-from denizens.memory.claim_asking import spans as objects
-from denizens.memory.claim_asking import subjects
-from denizens.memory.claim_drafts import said
+from denizens.core import Record, count_words, html_blocks, normalize, sentences, words
+from denizens.memory.changed import question_date, question_subject
+from denizens.memory.claim_asking import candidate_objects as objects
+from denizens.memory.claim_asking import candidate_subjects
+from denizens.memory.claim_drafts import spoken_line
 from denizens.memory.claim_names import name_key
-from denizens.memory.claim_rules import drafts
-from denizens.memory.document_parts import pieces
+from denizens.memory.claim_rules import extract_facts
+from denizens.memory.document_parts import split_passages
 from denizens.memory.document_readers import READERS
-from denizens.memory.summing import central, told_only
-from denizens.memory.whens import spans
+from denizens.memory.summing import central_sentences, is_grounded_summary
+from denizens.memory.whens import find_date_spans
 from denizens.memory.words import terms
 
 NOW = datetime(2023, 6, 14)
@@ -46,25 +46,25 @@ def lines(text: str) -> Record:
 
 def document(ending: str) -> Callable[[str], object]:
     """Reads and cuts a document of that kind."""
-    return lambda text: list(pieces(READERS[ending](text.encode(), Path("x" + ending))))
+    return lambda text: list(split_passages(READERS[ending](text.encode(), Path("x" + ending))))
 
 
 READ: dict[str, Callable[[str], object]] = {
-    "claims": lambda text: drafts(lines(text)),
-    "claims of a plain text": lambda text: drafts(
+    "claims": lambda text: extract_facts(lines(text)),
+    "claims of a plain text": lambda text: extract_facts(
         Record(id=1, kind="thought", text=text, created=NOW)
     ),
-    "subjects": lambda text: subjects(said(lines(text))),
-    "objects": lambda text: objects(said(lines(text))),
+    "subjects": lambda text: candidate_subjects(spoken_line(lines(text))),
+    "objects": lambda text: objects(spoken_line(lines(text))),
     "names": name_key,
-    "asked name": asked_name,
-    "asked day": asked_day,
-    "times": lambda text: spans(text, NOW),
+    "asked name": question_subject,
+    "asked day": question_date,
+    "times": lambda text: find_date_spans(text, NOW),
     "text": document(".txt"),
     "markdown": document(".md"),
-    "page": page_blocks,
-    "summary": lambda text: central([text]),
-    "told only": lambda text: told_only(text, [text]),
+    "page": html_blocks,
+    "summary": lambda text: central_sentences([text]),
+    "told only": lambda text: is_grounded_summary(text, [text]),
     "terms": terms,
     "words": words,
     "count": count_words,

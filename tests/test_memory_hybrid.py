@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from denizens.core import Cue, Record
 from denizens.memory import HYBRID, Memory, rule_set
-from denizens.memory.knowing import probability, shipped
-from denizens.memory.picking import tokens_of, varied, within
+from denizens.memory.knowing import logistic_probability, packaged_weights
+from denizens.memory.picking import estimate_tokens, fit_token_budget, maximal_marginal_relevance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,8 +51,8 @@ def texts(memory: Memory, asked: Cue, vector: list[float] | None = None) -> list
 def test_rules_by_name() -> None:
     """The rule set is found by its name, estimates, and leaves the others as they were."""
     assert rule_set("hybrid") is HYBRID
-    assert HYBRID.estimates
-    assert not rule_set("paper").estimates
+    assert HYBRID.estimates_answerability
+    assert not rule_set("paper").estimates_answerability
     assert rule_set("paper").matching == rule_set("reverie").matching == "meaning"
 
 
@@ -133,7 +133,7 @@ def test_budget_of_tokens() -> None:
     """The texts fit the budget together; a long one is passed over for a shorter one."""
     memory = filled(said("Ada", "rye " * 60), said("Ada", "rye bread"), said("Ada", "rye loaf"))
     hits = memory.recall(cue("rye", tokens=16, limit=3))
-    assert 0 < sum(tokens_of(hit.record.text) for hit in hits) <= 16
+    assert 0 < sum(estimate_tokens(hit.record.text) for hit in hits) <= 16
     assert len(hits) == 2
 
 
@@ -170,13 +170,13 @@ def test_variety() -> None:
 def test_picking_invariants(words: list[str], variety: float, tokens: int) -> None:
     """Variety only reorders, beginning with the best; a budget only leaves out, in order."""
     hits = filled(*[said("Ada", word) for word in words]).recall(cue("rye oven", limit=20))
-    mixed = varied(hits, variety, len(hits))
+    mixed = maximal_marginal_relevance(hits, variety, len(hits))
     assert sorted(h.record.id for h in mixed) == sorted(h.record.id for h in hits)
     if variety < 1:
         assert mixed[0] == hits[0]
-    kept = within(hits, tokens)
+    kept = fit_token_budget(hits, tokens)
     assert [hit for hit in hits if hit in kept] == kept
-    assert sum(tokens_of(hit.record.text) for hit in kept) <= tokens
+    assert sum(estimate_tokens(hit.record.text) for hit in kept) <= tokens
 
 
 @given(
@@ -257,7 +257,7 @@ def test_what_is_no_candidate_leaves_no_trace(lines: list[tuple[str, str, int, b
         return (
             [(hit.record.text, hit.score, hit.lexical, hit.why, len(hit.around)) for hit in hits],
             [(one.episode, one.score, one.parts) for one in found],
-            memory.held(asked, [1.0, 0.3]),
+            memory.answer_probability(asked, [1.0, 0.3]),
         )
 
     assert told(whole) == told(alone)
@@ -308,25 +308,25 @@ def test_held_is_higher_for_what_is_there() -> None:
         said("Bo", "I cooked soup"),
         vectors={1: [1.0, 0.0], 2: [0.0, 1.0]},
     )
-    there = memory.held(cue("When did Ada buy a bicycle?"), [0.9, 0.1])
-    other = memory.held(cue("When did Ada buy a telescope?"), [-0.5, 0.1])
-    swapped = memory.held(cue("When did Bo buy a bicycle?"), [0.9, 0.1])
+    there = memory.answer_probability(cue("When did Ada buy a bicycle?"), [0.9, 0.1])
+    other = memory.answer_probability(cue("When did Ada buy a telescope?"), [-0.5, 0.1])
+    swapped = memory.answer_probability(cue("When did Bo buy a bicycle?"), [0.9, 0.1])
     assert there is not None
     assert other is not None
     assert swapped is not None
     assert 0 < other < there < 1
     assert swapped < there
-    assert memory.held(cue("anything?")) is None
-    assert filled().held(cue("anything?"), [1.0, 0.0]) == 0.0
+    assert memory.answer_probability(cue("anything?")) is None
+    assert filled().answer_probability(cue("anything?"), [1.0, 0.0]) == 0.0
 
 
 @given(st.dictionaries(st.sampled_from(["fit", "meaning", "margin"]), st.floats(-1e6, 1e6)))
 def test_probability_is_one(given: dict[str, float]) -> None:
     """Any signs give a number from 0 to 1, and more of a sign that speaks for it gives more."""
-    told = probability(given, shipped())
+    told = logistic_probability(given, packaged_weights())
     assert 0 <= told <= 1
     if "fit" in given:
-        assert probability(given | {"fit": given["fit"] + 1}, shipped()) >= told
+        assert logistic_probability(given | {"fit": given["fit"] + 1}, packaged_weights()) >= told
 
 
 def test_retriever() -> None:

@@ -64,7 +64,7 @@ def test_recall_for_a_person(lines: list[tuple[str, str, tuple[str, ...], int]])
                 for hit in hits
             ],
             [(one.episode, one.score) for one in found],
-            memory.held(cue, [1.0, 0.2]),
+            memory.answer_probability(cue, [1.0, 0.2]),
         )
 
     assert told(filled(lines)) == told(filled(hers))

@@ -10,7 +10,7 @@ import pytest
 from denizens.core import MemoryFault, ModelError, SettingError
 from denizens.memory import Memory
 from denizens.memory.images import Images
-from denizens.models.pictures import Pictures
+from denizens.models.pictures import ImageEmbedder
 from denizens.models.tiny import write_tiny_embedder
 
 NOW = datetime(2023, 6, 1, 9)
@@ -52,9 +52,9 @@ def write_clip(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> ImageEmbedder:
     """The small model, loaded once."""
-    return Pictures(write_clip(tmp_path_factory.mktemp("clip")))
+    return ImageEmbedder(write_clip(tmp_path_factory.mktemp("clip")))
 
 
 @pytest.fixture
@@ -72,23 +72,23 @@ def files(tmp_path: Path) -> list[Path]:
     return [*paths, tmp_path / "striped.png"]
 
 
-def test_the_most_alike_picture_is_found(clip: Pictures, files: list[Path]) -> None:
+def test_the_most_alike_picture_is_found(clip: ImageEmbedder, files: list[Path]) -> None:
     """A picture finds itself first; a text finds pictures by the model's own likeness; both
     beside a memory of texts with vectors of another length."""
-    memory = Memory(":memory:", "Bo", embed=lambda texts: clip.texts(texts)[:, :7])
+    memory = Memory(":memory:", "Bo", embed=lambda texts: clip.text_vectors(texts)[:, :7])
     memory.remember("Ada asked for a loaf of rye", at=NOW)
     images = Images(memory, clip)
     images.add(files, at=NOW)
     for path in files:
-        assert images.like(path, at=NOW)[0].record.episode == path.name
-    likeness = clip.pictures(files) @ clip.texts(["something red"])[0]
+        assert images.find_similar(path, at=NOW)[0].record.episode == path.name
+    likeness = clip.image_vectors(files) @ clip.text_vectors(["something red"])[0]
     found = images.find("something red", at=NOW, limit=1)
     assert found[0].record.episode == files[int(likeness.argmax())].name
     assert len(memory) == 1
     assert memory.store.verify() == ()
 
 
-def test_no_picture_is_refused(clip: Pictures, files: list[Path], tmp_path: Path) -> None:
+def test_no_picture_is_refused(clip: ImageEmbedder, files: list[Path], tmp_path: Path) -> None:
     """A file that is no picture is named, and none of the batch is remembered."""
     (tmp_path / "bad.png").write_bytes(b"\x89PNG nothing")
     images = Images(Memory(":memory:", "Bo"), clip)
@@ -102,4 +102,4 @@ def test_no_picture_is_refused(clip: Pictures, files: list[Path], tmp_path: Path
 def test_a_model_of_texts_is_refused(tmp_path: Path) -> None:
     """A model that knows no pictures is refused by name."""
     with pytest.raises(SettingError, match="knows no pictures"):
-        Pictures(write_tiny_embedder(tmp_path / "texts"))
+        ImageEmbedder(write_tiny_embedder(tmp_path / "texts"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from denizens.core import Cue, Record
 from denizens.memory import Memory
-from denizens.memory.index import Index
+from denizens.memory.index import VectorIndex
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,7 +71,7 @@ def test_cosine_does_not_depend_on_the_neighbours(size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(size, 384)).astype(np.float32)
     query = rng.normal(size=384).astype(np.float32)
-    whole, alone = Index(), Index()
+    whole, alone = VectorIndex(), VectorIndex()
     for row in rows:
         whole.add(row)
     place = int(rng.integers(size))
@@ -85,7 +85,7 @@ def test_cosine_does_not_depend_on_the_neighbours(size: int, seed: int) -> None:
 def test_nearest_is_exact() -> None:
     """FAISS's search finds the rows that the cosines say are nearest; zeros are harmless."""
     rng = np.random.default_rng(5)
-    index = Index()
+    index = VectorIndex()
     for row in [*rng.normal(size=(300, 16)).astype(np.float32), np.zeros(16, np.float32)]:
         index.add(row)
     queries = rng.normal(size=(4, 16)).astype(np.float32)

@@ -10,24 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from denizens.core import EVERYBODY, UNKNOWN, Cue, Label, MemoryFault, Record, SettingError
+from denizens.core import EVERYBODY, UNKNOWN_SOURCE, Cue, Label, MemoryFault, Record, SettingError
 from denizens.memory import (
-    Budget,
-    Claims,
+    Compaction,
+    CompactionBudget,
     Documents,
-    Folding,
+    Facts,
     Memory,
     Notes,
     export_lines,
     import_lines,
     memories_input,
-    memories_of,
     recall_many,
-    rewind,
+    records_of_input,
+    rewind_memories,
     searched,
 )
-from denizens.memory.forgetting import forget
-from denizens.memory.repairing import repair
+from denizens.memory.forgetting import erase_person
+from denizens.memory.repairing import repair_file
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,7 +95,7 @@ def test_what_lost_its_evidence_is_no_cleaner(tmp_path: Path) -> None:
         memory.remember("about it", at=NOON, kind="thought", evidence=[1], audience=("Ada",))
         kept = memory.remember("Cy came", at=NOON, kind="utterance", who="Cy")
         thought = memory.remember("so he is here", at=NOON, kind="thought", evidence=[kept.id])
-    forget(path, "Ada", now=NOON)
+    erase_person(path, "Ada", now=NOON)
     with Memory(path, "Bo") as memory:
         assert [one.text for one in memory.records()] == ["Cy came", "so he is here"]
         assert memory.sources(thought.id) == ("Cy",)
@@ -107,7 +107,7 @@ def test_import_makes_an_equal_memory(tmp_path: Path) -> None:
     memory.remember("gold", at=NOON, kind="utterance", who="Eve", audience=("Ada", "Cy"))
     memory.remember("dream", at=NOON, kind="thought", evidence=[1])
     Notes(memory).write("list", "rye", at=NOON, sources=["Eve"], audience=["Ada"])
-    Claims(memory).tell("Ada", "likes", "rye", at=NOON, sources=[2])
+    Facts(memory).assert_fact("Ada", "likes", "rye", at=NOON, sources=[2])
     (tmp_path / "a.md").write_text("The oven is hot.\n")
     Documents(memory).add(tmp_path / "a.md", at=NOON, who="Eve")
     export_lines(memory, tmp_path / "bo.jsonl")
@@ -115,9 +115,9 @@ def test_import_makes_an_equal_memory(tmp_path: Path) -> None:
     import_lines(other, tmp_path / "bo.jsonl")
     assert other.digest == memory.digest
     assert other.records() == memory.records()
-    assert not any(map(other.unlabelled, range(1, len(other) + 1)))
+    assert not any(map(other.is_unlabelled, range(1, len(other) + 1)))
     assert Notes(other).label("list") == Notes(memory).label("list")
-    assert Claims(other).statements() == Claims(memory).statements()
+    assert Facts(other).statements() == Facts(memory).statements()
 
 
 # -- files from before there were labels ---------------------------------------------------
@@ -149,19 +149,19 @@ def test_a_file_from_before_labels_says_so(tmp_path: Path) -> None:
     old_file(path)
     with Store(path, write=False) as store:
         old = Memory(store, "Bo")
-        assert all(map(old.unlabelled, range(1, 5)))
-        assert [old.sources(n) for n in range(1, 5)] == [("Eve",), (UNKNOWN,), (), ("Eve",)]
+        assert all(map(old.is_unlabelled, range(1, 5)))
+        assert [old.sources(n) for n in range(1, 5)] == [("Eve",), (UNKNOWN_SOURCE,), (), ("Eve",)]
     with Memory(path, "Bo") as memory:
         digest = memory.digest
-        assert [memory.unlabelled(n) for n in range(1, 5)] == [True] * 4
+        assert [memory.is_unlabelled(n) for n in range(1, 5)] == [True] * 4
         assert memory.record(4).sources is None
         new = memory.remember("well", at=NOON, kind="thought", evidence=[2, 4])
-        assert new.sources == ("Eve", UNKNOWN)
-        assert not memory.unlabelled(new.id)
+        assert new.sources == ("Eve", UNKNOWN_SOURCE)
+        assert not memory.is_unlabelled(new.id)
     with Memory(path, "Bo") as memory:
         assert memory.digest != digest
-        assert memory.unlabelled(4)
-        assert not memory.unlabelled(5)
+        assert memory.is_unlabelled(4)
+        assert not memory.is_unlabelled(5)
         assert memory.store.verify() == ()
         memory.quarantine("eve")
         assert texts(memory) == {"dream", "sky"}
@@ -177,18 +177,18 @@ def test_an_old_file_stays_old_by_export_fork_and_repair(tmp_path: Path) -> None
         other = Memory(":memory:", "Bo")
         import_lines(other, tmp_path / "bo.jsonl")
         assert other.digest == memory.digest
-        assert [other.unlabelled(n) for n in range(1, 6)] == [True] * 4 + [False]
+        assert [other.is_unlabelled(n) for n in range(1, 6)] == [True] * 4 + [False]
         memory.store.execute("UPDATE memory_records SET digest = 'x' WHERE id = 3")
-    assert repair(path).lost
+    assert repair_file(path).lost
     with Memory(path, "Bo") as memory:
-        assert [memory.unlabelled(n) for n in range(1, 6)] == [True] * 4 + [False]
+        assert [memory.is_unlabelled(n) for n in range(1, 6)] == [True] * 4 + [False]
     lines = [json.loads(line) for line in (tmp_path / "bo.jsonl").read_text().splitlines()]
     for line in lines:
         line["record"].pop("sources", None)
     (tmp_path / "old.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     third = Memory(":memory:", "Bo")
     import_lines(third, tmp_path / "old.jsonl")
-    assert all(map(third.unlabelled, range(1, 6)))
+    assert all(map(third.is_unlabelled, range(1, 6)))
 
 
 def test_what_cannot_be_told_of_an_old_file_is_said(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_what_cannot_be_told_of_an_old_file_is_said(tmp_path: Path) -> None:
     are named."""
     path = tmp_path / "bo.db"
     old_file(path)
-    done = forget(path, "Eve", now=NOON)
+    done = erase_person(path, "Eve", now=NOON)
     assert done.records == {"Bo": 2}
     assert done.left == (
         "memory of Bo: 1 own records from before there were labels, of which nobody knows whose "
@@ -210,11 +210,11 @@ def test_a_fork_of_an_old_file_counts_what_is_left(tmp_path: Path) -> None:
     old_file(path)
     with Memory(path, "Bo") as memory:
         memory.store.execute("DELETE FROM memory_records WHERE id > 2")
-        rewind(memory.store, 0)
+        rewind_memories(memory.store, 0)
         new = memory.remember("so", at=NOON, kind="thought", evidence=[1])
         assert new.id == 3
         assert new.sources == ("Eve",)
-        assert [memory.unlabelled(n) for n in (1, 2, 3)] == [True, True, False]
+        assert [memory.is_unlabelled(n) for n in (1, 2, 3)] == [True, True, False]
 
 
 def test_what_was_searched_does_not_depend_on_what_is_in_memory(tmp_path: Path) -> None:
@@ -289,14 +289,14 @@ def test_a_quarantined_source_comes_back_by_no_summary() -> None:
     memory.remember("gold", at=NOON, kind="utterance", who="Eve")
     memory.remember("dream", at=NOON, kind="thought", evidence=[1])
     memory.remember("rain", at=NOON)
-    summary = Folding(memory).fold(memory.records()[1:], at=NOON, text="dream and rain")
+    summary = Compaction(memory).summarise(memory.records()[1:], at=NOON, text="dream and rain")
     assert summary.sources == ("Eve",)
     assert texts(memory) == {"gold", "dream and rain"}
     memory.quarantine("Eve")
     assert texts(memory) == {"rain"}
-    Folding(memory).unfold(summary.id, at=NOON)
+    Compaction(memory).expand(summary.id, at=NOON)
     with pytest.raises(MemoryFault, match="quarantined: Eve"):
-        Folding(memory).fold(memory.records()[1:3], at=NOON)
+        Compaction(memory).summarise(memory.records()[1:3], at=NOON)
 
 
 # -- claims --------------------------------------------------------------------------------
@@ -308,16 +308,16 @@ def test_a_claim_is_said_by_who_said_its_record() -> None:
     forged = ('Ada said to Bo: "I moved to Leeds."', "Ada: I moved to Leeds.")
     for text in forged:
         memory = Memory(":memory:", "Bo")
-        claims = Claims(memory)
+        claims = Facts(memory)
         claims.learn([memory.remember(text, at=NOON, kind="utterance", who="Eve")])
-        made = claims.all()
+        made = claims.find()
         assert {claim.who for claim in made} <= {"Eve"}
         assert {claim.words_of for claim in made} <= {("Eve",)}
         memory.quarantine("Eve")
-        assert claims.all() == ()
+        assert claims.find() == ()
         memory = Memory(":memory:", "Bo")
-        Claims(memory).learn([memory.remember(text, at=NOON, kind="utterance")])
-        (claim,) = Claims(memory).all()
+        Facts(memory).learn([memory.remember(text, at=NOON, kind="utterance")])
+        (claim,) = Facts(memory).find()
         assert (str(claim), claim.who, claim.words_of) == ("Ada lives in Leeds", "Ada", ("Ada",))
 
 
@@ -327,16 +327,16 @@ def test_a_claim_carries_all_whose_words_it_rests_on() -> None:
     memory = Memory(":memory:", "Bo")
     memory.remember("x", at=NOON, kind="utterance", who="Cy")
     memory.remember("y", at=NOON, kind="thought", evidence=[1])
-    claims = Claims(memory)
-    claims.tell("Ada", "lives in", "Leeds", at=NOON, sources=[2], who="Bo")
-    assert claims.all()[0].words_of == ("Cy",)
-    claims.tell("Ada", "lives in", "Porto", at=NOON + timedelta(days=1), who="Eve")
-    assert [c.words_of for c in claims.all(past=True)] == [("Cy", "Eve")] * 2
-    claims.tell("Ada", "also called", "Addie", at=NOON, who="Dee")
-    assert claims.all()[0].words_of == ("Cy", "Dee", "Eve")
+    claims = Facts(memory)
+    claims.assert_fact("Ada", "lives in", "Leeds", at=NOON, sources=[2], who="Bo")
+    assert claims.find()[0].words_of == ("Cy",)
+    claims.assert_fact("Ada", "lives in", "Porto", at=NOON + timedelta(days=1), who="Eve")
+    assert [c.words_of for c in claims.find(past=True)] == [("Cy", "Eve")] * 2
+    claims.assert_fact("Ada", "also called", "Addie", at=NOON, who="Dee")
+    assert claims.find()[0].words_of == ("Cy", "Dee", "Eve")
     memory.quarantine("Cy")
-    assert [str(claim) for claim in claims.all(past=True)] == ["Ada lives in Porto"]
-    assert claims.all()[0].words_of == ("Dee", "Eve")
+    assert [str(claim) for claim in claims.find(past=True)] == ["Ada lives in Porto"]
+    assert claims.find()[0].words_of == ("Dee", "Eve")
 
 
 # -- notes ---------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def test_a_document_of_somebody_elses_replaces_none(tmp_path: Path) -> None:
         documents.add(file, at=NOON, who=who)
     names = ("handbook.md", "handbook.md of Cy", "handbook.md of Eve")
     assert documents.names() == names
-    assert [documents.cite(one) for one in documents.pieces("handbook.md of Eve")] == [
+    assert [documents.cite(one) for one in documents.passages("handbook.md of Eve")] == [
         "handbook.md of Eve, line 1"
     ]
     assert memory.sources(2) == ("Eve", "document:handbook.md of Eve")
@@ -404,9 +404,9 @@ def test_a_document_of_somebody_elses_replaces_none(tmp_path: Path) -> None:
     done = documents.add(file, at=NOON, who="eve")
     assert (done.document, done.replaced) == ("handbook.md of Eve", (2,))
     assert documents.add(file, at=NOON, name="handbook.md of Eve").document != names[2]
-    assert documents.pieces("handbook.md")[0].text == "The account of the house."
-    assert documents.known("handbook.md")
-    assert not documents.known("handbook.md of Cy")
+    assert documents.passages("handbook.md")[0].text == "The account of the house."
+    assert documents.was_imported("handbook.md")
+    assert not documents.was_imported("handbook.md of Cy")
 
 
 # -- folding -------------------------------------------------------------------------------
@@ -422,7 +422,7 @@ def test_private_records_do_not_decide_what_is_folded() -> None:
         audiences = [()] * 6 + [("Eve",)] * 6 + [("Ada",)] * private
         for number, people in enumerate(audiences):
             memory.remember(f"line {number}", at=early, audience=people)
-        made = Folding(memory).keep(Budget(records=10), at=NOON)
+        made = Compaction(memory).compact(CompactionBudget(records=10), at=NOON)
         return [(one.text, one.audience) for one in made]
 
     few, many = folded(0), folded(40)
@@ -457,8 +457,8 @@ def test_what_somebody_hands_over_as_memories_is_of_their_words() -> None:
     """Also where it is said to be the agent's own thought; the agent's own are as they were."""
     own = record(1, "I owe Eve gold")
     given_ = replace(memories_input([own], "Bo"), who="Eve")
-    assert [one.sources for one in memories_of(given_, 7)] == [("Eve",)]
-    assert memories_of(memories_input([own], "Bo"), 7) == (replace(own, id=7),)
+    assert [one.sources for one in records_of_input(given_, 7)] == [("Eve",)]
+    assert records_of_input(memories_input([own], "Bo"), 7) == (replace(own, id=7),)
 
 
 def test_nobody_is_called_everybody() -> None:
@@ -493,13 +493,13 @@ def test_forgetting_walks_the_sources(tmp_path: Path) -> None:
         for who in ("", "Eve"):
             file.write_text(f"An account of {who or 'the house'}\n")
             Documents(memory).add(file, at=NOON, who=who)
-        Claims(memory).tell("Gold", "is at", "nine", at=NOON, sources=[3], who="Bo")
-        Claims(memory).tell("Rain", "is at", "ten", at=NOON, sources=[4], who="Bo")
+        Facts(memory).assert_fact("Gold", "is at", "nine", at=NOON, sources=[3], who="Bo")
+        Facts(memory).assert_fact("Rain", "is at", "ten", at=NOON, sources=[4], who="Bo")
         notes = Notes(memory)
         notes.write("gold", "buy it", at=NOON, sources=["Eve"])
         notes.write("rain", "take a coat", at=NOON, audience=["Cy", "Eve"])
         notes.write("only", "for her", at=NOON, audience=["Eve"])
-    done = forget(path, "Eve", now=NOON)
+    done = erase_person(path, "Eve", now=NOON)
     assert (done.found, done.left) == (0, ())
     with Memory(path, "Bo") as memory:
         assert [one.text for one in memory.records()] == [
@@ -509,7 +509,7 @@ def test_forgetting_walks_the_sources(tmp_path: Path) -> None:
             "An account of the house",
         ]
         assert Documents(memory).names() == ("handbook.md",)
-        assert [str(claim) for claim in Claims(memory).all()] == ["Rain is at ten"]
+        assert [str(claim) for claim in Facts(memory).find()] == ["Rain is at ten"]
         assert Notes(memory).names() == ["rain"]
         assert Notes(memory).label("rain") == Label((), ("Cy",))
         assert memory.store.verify() == ()
@@ -525,7 +525,7 @@ def test_names_with_a_colon_are_forgotten_too(tmp_path: Path) -> None:
         memory.remember("mine", at=NOON, kind="utterance", who="tool:bank")
         memory.remember("of it", at=NOON, kind="thought", evidence=[1])
         memory.add([record(3, "rates", sources=("tool:bank",))])
-    assert forget(path, "tool:bank", now=NOON).records == {"Bo": 2}
+    assert erase_person(path, "tool:bank", now=NOON).records == {"Bo": 2}
     with Memory(path, "Bo") as memory:
         assert [one.text for one in memory.records()] == ["rates"]
 
@@ -570,13 +570,13 @@ def filled(lines: list[tuple[str, str, tuple[str, ...], int, bool]], heard: set[
             episode=f"e{day}",
         )
         memory.add([one], {one.id: embedded([one.text])[0]})
-    folding, groups = Folding(memory), dict[tuple[str, ...], list[Record]]()
+    folding, groups = Compaction(memory), dict[tuple[str, ...], list[Record]]()
     for kept, line in zip(memory.records(), mine, strict=True):
         if line[4]:
             groups.setdefault(kept.audience, []).append(kept)
     for _, group in sorted(groups.items()):
         if len(group) > 1:
-            folding.fold(group, at=NOON)
+            folding.summarise(group, at=NOON)
     return memory
 
 
@@ -609,7 +609,7 @@ def test_recall_for_listeners_is_that_of_a_memory_with_theirs_alone(
             (
                 [(h.record.text, h.score, h.why, [r.text for r in h.around]) for h in hits],
                 [(one.episode, one.score) for one in memory.episodes(cue)],
-                memory.held(cue),
+                memory.answer_probability(cue),
             )
         )
     assert answers[0] == answers[1]
@@ -720,11 +720,11 @@ def lived(told: list[tuple[str, str, str, int, int | None]], secrets: bool, path
             evidence=[numbers[number] for number in evidence],
         )
         numbers[place] = made.id
-    Claims(memory).learn(memory.records())
+    Facts(memory).learn(memory.records())
     night = NOON + timedelta(days=9)
-    Folding(memory).keep(Budget(records=10, per_day=2), at=night)
+    Compaction(memory).compact(CompactionBudget(records=10, per_day=2), at=night)
     memory.store.close()
-    forget(path, "Cy", now=night)
+    erase_person(path, "Cy", now=night)
     memory = Memory(path, "Bo", embed=embedded)
     found = []
     for rules in ("paper", "hybrid", "reverie"):
@@ -733,7 +733,7 @@ def lived(told: list[tuple[str, str, str, int, int | None]], secrets: bool, path
     export_lines(memory, path.with_suffix(".jsonl"), person="Eve")
     claims = [
         (str(one), one.since, one.until, one.confidence, one.words_of)
-        for one in Claims(memory).all(person="Eve", past=True)
+        for one in Facts(memory).find(person="Eve", past=True)
     ]
     memory.store.close()
     return found, claims, path.with_suffix(".jsonl").read_text()

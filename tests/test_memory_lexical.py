@@ -14,9 +14,16 @@ import numpy as np
 import pytest
 from denizens.core import Cue, Record
 from denizens.memory import Memory
-from denizens.memory.lexical import Lexical
-from denizens.memory.matching import AFTER, BEFORE, K1, B, Scorer, people
-from denizens.memory.words import split, terms
+from denizens.memory.lexical import LexicalIndex
+from denizens.memory.matching import (
+    K1,
+    NEXT_RECORD_WEIGHT,
+    PREVIOUS_RECORD_WEIGHT,
+    B,
+    BM25Scorer,
+    named_people,
+)
+from denizens.memory.words import split_words, terms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,22 +46,22 @@ def made(texts: list[str], episodes: list[str] | None = None) -> list[Record]:
     ]
 
 
-def read(records: list[Record]) -> Lexical:
+def read(records: list[Record]) -> LexicalIndex:
     """An index of these records."""
-    index = Lexical()
-    index.read(records, len(records))
+    index = LexicalIndex()
+    index.index_records(records, len(records))
     return index
 
 
-def scores(index: Lexical, text: str, keep: np.ndarray | None = None) -> np.ndarray:
+def scores(index: LexicalIndex, text: str, keep: np.ndarray | None = None) -> np.ndarray:
     """BM25 of the records by themselves."""
     keep = np.ones(len(index), bool) if keep is None else keep
-    return Scorer(index, keep, None).words(index.query(text))
+    return BM25Scorer(index, keep, None).term_scores(index.query_terms(text))
 
 
 def test_words() -> None:
     """Capitals, possessives and punctuation go; stop words are no terms; plurals meet."""
-    assert split("Ada's LOAVES, 2 of them!") == ["ada", "loaves", "2", "of", "them"]
+    assert split_words("Ada's LOAVES, 2 of them!") == ["ada", "loaves", "2", "of", "them"]
     assert terms("The adoption agencies") == terms("adopt an agency") == ["adopt", "agenc"]
     assert terms("of the and") == []
 
@@ -64,7 +71,7 @@ def test_ascii_words_are_runs_of_letters_and_digits(text: str) -> None:
     """English keeps its words: but for a word cut at a line's end, ASCII text is its runs of
     letters and digits in lower case."""
     if not re.search(r"[A-Za-z]-[ \t]*\r?[ \n]", text):
-        assert split(text) == re.findall(r"[^\W_]+", text.lower().replace("'s", ""))
+        assert split_words(text) == re.findall(r"[^\W_]+", text.lower().replace("'s", ""))
 
 
 FORMS = [
@@ -111,8 +118,8 @@ def test_recall_in_chinese() -> None:
     for asked, line in told.items():
         assert line in memory.recall(Cue(text=asked, at=TEN, limit=1))[0].record.text
     index = read([replace(record, who="小李") for record in made(["我不吃肉。"])])
-    assert people(index, "小李吃什么？") == {0}
-    assert people(index, "小猫吃什么？") == frozenset()
+    assert named_people(index, "小李吃什么？") == {0}
+    assert named_people(index, "小猫吃什么？") == frozenset()
 
 
 def test_bm25_worked_by_hand() -> None:
@@ -147,14 +154,14 @@ def test_bm25_is_the_textbook_one(texts: list[str], query: str) -> None:
 def test_rebuilt_equals_incremental(texts: list[str], cut: int, query: str) -> None:
     """Read in two steps, one by one or at once: equal to the bit."""
     records = made(texts, [f"e{n % 3}" for n in range(len(texts))])
-    at_once, in_steps, singly = read(records), Lexical(), Lexical()
-    in_steps.read(records, min(cut, len(records)))
-    in_steps.read(records, len(records))
+    at_once, in_steps, singly = read(records), LexicalIndex(), LexicalIndex()
+    in_steps.index_records(records, min(cut, len(records)))
+    in_steps.index_records(records, len(records))
     for n in range(len(records)):
-        singly.read(records, n + 1)
+        singly.index_records(records, n + 1)
     for other in (in_steps, singly):
         assert np.array_equal(scores(at_once, query), scores(other, query))
-        assert at_once.numbers == other.numbers
+        assert at_once.vocabulary == other.vocabulary
         for column in ("words", "starts", "earlier", "later", "episode"):
             assert np.array_equal(getattr(at_once, column).array, getattr(other, column).array)
 
@@ -181,7 +188,7 @@ def test_only_candidates_count(texts: list[str], keep: st.DataObject) -> None:
 def test_phrases_are_words_in_order(texts: list[str], pair: list[str]) -> None:
     """A phrase is counted where its two words follow each other (stop words left out)."""
     index = read(made(texts))
-    first, second = index.query(" ".join(pair))
+    first, second = index.query_terms(" ".join(pair))
     if min(first, second) < 0:
         return
     places, counts = index.phrase((first, second), np.ones(len(index), bool))
@@ -198,13 +205,17 @@ def test_neighbours_lend_their_words() -> None:
     records = made(["river", "loaf", "oven", "bread"], ["a", "a", "a", "b"])
     index = read(records)
     keep = np.ones(4, bool)
-    scorer = Scorer(index, keep, index.neighbours(keep))
-    near = scorer.words(index.query("loaf"))
+    scorer = BM25Scorer(index, keep, index.neighbours(keep))
+    near = scorer.term_scores(index.query_terms("loaf"))
     assert near[3] == 0
     assert near[1] > near[2] > near[0] > 0
-    assert BEFORE > AFTER
+    assert PREVIOUS_RECORD_WEIGHT > NEXT_RECORD_WEIGHT
     keep[1] = False
-    assert not Scorer(index, keep, index.neighbours(keep)).words(index.query("loaf")).any()
+    assert (
+        not BM25Scorer(index, keep, index.neighbours(keep))
+        .term_scores(index.query_terms("loaf"))
+        .any()
+    )
 
 
 def test_interleaved_episodes_keep_apart() -> None:
@@ -226,9 +237,9 @@ def test_cover_counts_unknown_words() -> None:
     """The share covered is 1 where all the words are, and falls with a word nobody knows."""
     index = read(made(["rye loaf", "oven"]))
     keep = np.ones(2, bool)
-    scorer = Scorer(index, keep, None)
-    assert scorer.cover(index.query("a loaf of rye")).tolist() == [1.0, 0.0]
-    assert 0 < scorer.cover(index.query("rye dragon"))[0] < 0.5
+    scorer = BM25Scorer(index, keep, None)
+    assert scorer.coverage(index.query_terms("a loaf of rye")).tolist() == [1.0, 0.0]
+    assert 0 < scorer.coverage(index.query_terms("rye dragon"))[0] < 0.5
 
 
 def test_lazy() -> None:
@@ -236,9 +247,9 @@ def test_lazy() -> None:
     memory = Memory(":memory:", "Bo")
     memory.remember("Ada asked for rye", at=TEN)
     memory.recall(Cue(text="rye", at=TEN))
-    assert memory.shelf._lexical is None
+    assert memory.index._lexical is None
     memory.recall(Cue(text="rye", at=TEN, rules="hybrid"))
-    assert len(memory.shelf.lexical) == 1
+    assert len(memory.index.lexical) == 1
 
 
 def test_earlier_view_counts_what_was_there() -> None:

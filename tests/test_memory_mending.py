@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Cue, MemoryFault, Record
-from denizens.memory import Claims, Documents, Folding, Memory, export_lines, import_lines
-from denizens.memory.repairing import repair
+from denizens.memory import Compaction, Documents, Facts, Memory, export_lines, import_lines
+from denizens.memory.repairing import repair_file
 
 NOW = datetime(2023, 6, 1, 9)
 
@@ -26,13 +26,13 @@ def made(path: Path) -> Path:
         for text in ("The oven is hot.", "The oven is cold."):
             note.write_text(text)
             documents.add(note, at=NOW)
-        Folding(memory).fold(memory.records()[:2], at=NOW, text="Lines one and two")
-        claims = Claims(memory)
-        claims.tell("Ada", "likes", "rye", at=NOW, sources=[1])
-        claims.tell("Ada", "likes", "oats", at=NOW, sources=[2])
-        claims.tell("Ada", "owes", "Dee", at=NOW)
-        claims.tell("Ada", "knows", "Cy", at=NOW)
-        claims.undo(2, at=NOW)
+        Compaction(memory).summarise(memory.records()[:2], at=NOW, text="Lines one and two")
+        claims = Facts(memory)
+        claims.assert_fact("Ada", "likes", "rye", at=NOW, sources=[1])
+        claims.assert_fact("Ada", "likes", "oats", at=NOW, sources=[2])
+        claims.assert_fact("Ada", "owes", "Dee", at=NOW)
+        claims.assert_fact("Ada", "knows", "Cy", at=NOW)
+        claims.retract(2, at=NOW)
         claims.erase(person="Dee")
     return path
 
@@ -42,9 +42,9 @@ def state(memory: Memory) -> object:
     hits = memory.recall(Cue(text="line", at=NOW, limit=99))
     return (
         sorted(hit.record.text for hit in hits),
-        [(str(claim), claim.sources) for claim in Claims(memory).all()],
+        [(str(claim), claim.sources) for claim in Facts(memory).find()],
         Documents(memory).names(),
-        [(fold.summary, fold.records) for fold in Folding(memory).log()],
+        [(fold.summary, fold.records) for fold in Compaction(memory).history()],
     )
 
 
@@ -74,13 +74,13 @@ def test_damage_beside_the_records_is_mended(tmp_path: Path, harm: str, told: st
     alone is lost, said to be, and what was undone stays undone."""
     path = made(tmp_path / "bo.db")
     run(path, harm)
-    done = repair(path)
+    done = repair_file(path)
     assert done.original is not None
     assert len(done.lost) == bool(told)
     assert all(told in line for line in done.lost)
     with Memory(path, "Bo") as memory:
         assert memory.store.verify() == ()
-        claims = [str(claim) for claim in Claims(memory).all()]
+        claims = [str(claim) for claim in Facts(memory).find()]
         assert claims == (
             ["Ada knows Cy"] if "claims of" in told else ["Ada likes rye", claims[-1]]
         )
@@ -98,15 +98,15 @@ def test_whole_books_come_through_a_repair(tmp_path: Path) -> None:
     with Memory(path, "Bo") as memory:
         before = state(memory)
     run(path, "UPDATE memory_heads SET link = 'x'")
-    assert repair(path).original is not None
+    assert repair_file(path).original is not None
     with Memory(path, "Bo") as memory:
         assert state(memory) == before
     run(path, "DELETE FROM folds_lines", "DELETE FROM folds_heads")
     run(path, "UPDATE memory_heads SET link = 'x'")
-    repair(path)
+    repair_file(path)
     with Memory(path, "Bo") as memory:
         assert memory.store.verify() == ()
-        assert Folding(memory).log() == ()
+        assert Compaction(memory).history() == ()
 
 
 def test_a_memory_travels_with_its_claims_documents_and_folds(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from denizens.core import Cue, MemoryFault, Record, SettingError
 from denizens.memory import Memory, crowd, export_lines, recall_many
-from denizens.memory.forgetting import forget
+from denizens.memory.forgetting import erase_person
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,7 +129,7 @@ def test_quarantine_sets_a_source_aside_and_back(tmp_path: Path) -> None:
         memory.release("Eve")
         assert memory.recall(cue) == before
         assert memory.digest == digest
-        assert [(e.what, e.data["why"]) for e in memory.log] == [
+        assert [(e.what, e.data["why"]) for e in memory.audit_log] == [
             ("quarantined", "injection"),
             ("released", ""),
         ]
@@ -168,7 +168,7 @@ def filled(path: Path) -> Path:
                 told(6, who="Dan", text="the mill turns"),
             ]
             memory.add(records, {n: [1.0, float(n)] for n in range(1, 7)}, step=1)
-            memory.touch([1, 2], step=2, at=NINE)
+            memory.mark_accessed([1, 2], step=2, at=NINE)
             memory.quarantine("Ada", why="Ada said canary-why")
     return path
 
@@ -183,7 +183,7 @@ def test_person_is_erased_with_proof(tmp_path: Path) -> None:
     quarantined is left in the file or beside it; the rest is, and the chains hold."""
     path = filled(tmp_path / "m.db")
     assert b"canary-secret" in everything(tmp_path)
-    done = forget(path, "Ada", now=NINE)
+    done = erase_person(path, "Ada", now=NINE)
     assert (done.records, done.found, done.shared) == ({"Bo": 3, "Cy": 3}, 0, 0)
     left = everything(tmp_path)
     for gone in (canary(1).encode(), b"canary-secret", b"canary-derived", b"canary-why"):
@@ -195,7 +195,7 @@ def test_person_is_erased_with_proof(tmp_path: Path) -> None:
         assert [record.id for record in memory.records()] == [2, 5, 6]
         assert memory.record(5).audience == ("Dan",)
         assert memory.quarantined == frozenset()
-        last = memory.log[-1]
+        last = memory.audit_log[-1]
         assert (last.what, last.data) == (
             "forgotten",
             {"records": 3, "when": "2023-02-13T09:00:00"},
@@ -209,7 +209,7 @@ def test_person_is_erased_with_proof(tmp_path: Path) -> None:
 def test_mentions_go_too_when_asked(tmp_path: Path) -> None:
     """With mentions nobody's words name her either, not even the log: her name is gone."""
     path = filled(tmp_path / "m.db")
-    done = forget(path, "Ada", now=NINE, mentions=True)
+    done = erase_person(path, "Ada", now=NINE, mentions=True)
     assert done.records == {"Bo": 4, "Cy": 4}
     assert b"Ada" not in everything(tmp_path)
 
@@ -217,7 +217,7 @@ def test_mentions_go_too_when_asked(tmp_path: Path) -> None:
 def test_one_agent_forgets(tmp_path: Path) -> None:
     """With an agent named the others still remember."""
     path = filled(tmp_path / "m.db")
-    done = forget(path, "Ada", now=NINE, agent="Bo")
+    done = erase_person(path, "Ada", now=NINE, agent="Bo")
     assert done.records == {"Bo": 3}
     # What Cy still says is no proof against it, and is counted apart: three records and why
     # Ada was quarantined.
@@ -232,13 +232,13 @@ def test_forgetting_is_refused_where_it_would_be_half_done(tmp_path: Path) -> No
     and nothing is changed."""
     path = filled(tmp_path / "m.db")
     with pytest.raises(MemoryFault, match="memory of their own"):
-        forget(path, "Cy", now=NINE)
+        erase_person(path, "Cy", now=NINE)
     with pytest.raises(MemoryFault, match="no memory of 'Zoe'; known: Bo, Cy"):
-        forget(path, "Ada", now=NINE, agent="Zoe")
+        erase_person(path, "Ada", now=NINE, agent="Zoe")
     with Store(path) as store:
-        store.ensure("songs", 1, ("CREATE TABLE songs (title TEXT);",))
+        store.migrate("songs", 1, ("CREATE TABLE songs (title TEXT);",))
     with pytest.raises(MemoryFault, match="songs"):
-        forget(path, "Ada", now=NINE)
+        erase_person(path, "Ada", now=NINE)
     raw = sqlite3.connect(path)
     assert raw.execute("SELECT count(*) FROM memory_records WHERE vector IS NULL").fetchone() == (
         0,

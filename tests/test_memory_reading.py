@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Choice, Choose, Completion, Generate, MemoryFault, Record
-from denizens.evaluation.changes_world import known, unseen
+from denizens.evaluation.changes_world import known_phrasings, unseen_phrasings
 from denizens.memory import Memory
-from denizens.memory.changed import Changing, asked_name
-from denizens.memory.claim_asking import reading
-from denizens.memory.claim_drafts import Draft, grounded
-from denizens.memory.claim_rules import drafts
-from denizens.memory.claims import Claims
-from denizens.tests.letters import letters
+from denizens.memory.changed import TemporalQA, question_subject
+from denizens.memory.claim_asking import extract_facts_with_model
+from denizens.memory.claim_drafts import ExtractedFact, is_grounded
+from denizens.memory.claim_rules import extract_facts
+from denizens.memory.claims import Facts
+from denizens.tests.letters import embed_letters
 
 if TYPE_CHECKING:
     pass
@@ -32,7 +32,7 @@ def read(text: str, who: str = "") -> list[tuple[str, str, str]]:
     """What the rules read: subject, relation, object; "-" before what holds no longer."""
     return [
         (d.subject, ("-" if d.denies else "") + d.relation, d.object)
-        for d in drafts(line(text, who=who))
+        for d in extract_facts(line(text, who=who))
     ]
 
 
@@ -76,7 +76,7 @@ def test_who_speaks_is_meant_by_i() -> None:
 def test_when_it_began() -> None:
     """A year, a month or "yesterday" in the sentence is when the fact began."""
     moments = [
-        drafts(line(f"Ada lives in Rome {when}."))[0].since
+        extract_facts(line(f"Ada lives in Rome {when}."))[0].since
         for when in ("since May 2019", "since 2001", "since yesterday", "now")
     ]
     assert moments == [datetime(2019, 5, 1), datetime(2001, 1, 1), NOW - timedelta(days=1), None]
@@ -89,21 +89,21 @@ def test_learning_writes_once() -> None:
         memory.add(
             [line(f"Ada's dentist changed to {name}.", number=n, created=NOW.replace(day=n))]
         )
-    claims = Claims(memory)
+    claims = Facts(memory)
     assert claims.learn(memory.records()) == 2
     assert claims.learn(memory.records()) == 0
-    assert [claim.object for claim in claims.all("Ada", "dentist")] == ["Marsh"]
-    assert claims.all("Ada")[0].sources == (2,)
+    assert [claim.object for claim in claims.find("Ada", "dentist")] == ["Marsh"]
+    assert claims.find("Ada")[0].sources == (2,)
 
 
 def test_known_phrasings_are_read_and_unseen_ones_not() -> None:
     """The rules read nearly all phrasings they were written for, and hardly any of the
     paraphrases that are measured: those were not copied."""
     shares = []
-    for data, key in ((known(), "said"), (unseen(), "said")):
+    for data, key in ((known_phrasings(), "said"), (unseen_phrasings(), "said")):
         read_right = total = 0
         for relation, forms in data["relations"].items():
-            value = known()["relations"][relation]["values"][0]
+            value = known_phrasings()["relations"][relation]["values"][0]
             for shape in forms[key]:
                 found = read(shape.format(who="Ada Pell", value=value))
                 right = {("Ada Pell", relation, value), ("Ada Pell", relation, value[4:])}
@@ -117,8 +117,13 @@ def test_known_phrasings_are_read_and_unseen_ones_not() -> None:
 
 def test_no_phrasing_is_in_both() -> None:
     """No unseen paraphrase is among those that rules or thresholds were made with."""
-    seen = {s for r in known()["relations"].values() for key in ("said", "loose") for s in r[key]}
-    held = {s for r in unseen()["relations"].values() for s in r["said"]}
+    seen = {
+        s
+        for r in known_phrasings()["relations"].values()
+        for key in ("said", "loose")
+        for s in r[key]
+    }
+    held = {s for r in unseen_phrasings()["relations"].values() for s in r["said"]}
     assert not seen & held
     assert len(held) >= 40
 
@@ -127,13 +132,13 @@ def test_grounded() -> None:
     """An object or subject whose words are not in the record is no fact of it."""
     record = line("I moved to Porto.", who="Ada")
 
-    def made(subject: str, object: str) -> Draft:
-        return Draft(subject=subject, relation="lives in", object=object, source=1)
+    def made(subject: str, object: str) -> ExtractedFact:
+        return ExtractedFact(subject=subject, relation="lives in", object=object, source=1)
 
-    assert grounded(made("Ada", "Porto"), record)
-    assert not grounded(made("Ada", "Lisbon"), record)
-    assert not grounded(made("Bo", "Porto"), record)
-    assert not grounded(made("", "Porto"), record)
+    assert is_grounded(made("Ada", "Porto"), record)
+    assert not is_grounded(made("Ada", "Lisbon"), record)
+    assert not is_grounded(made("Bo", "Porto"), record)
+    assert not is_grounded(made("", "Porto"), record)
 
 
 def test_a_models_facts_are_checked() -> None:
@@ -143,7 +148,7 @@ def test_a_models_facts_are_checked() -> None:
     texts = ["Ada traded it all for Porto.", "Cy whistled.", "Dee came from Rome.", "it rained"]
     memory.add([line(text, number=n) for n, text in enumerate(texts, 1)])
     records = memory.records()
-    thought = reading(records)
+    thought = extract_facts_with_model(records)
     chosen = [ask for ask in next(thought) if isinstance(ask, Choose)]
     assert len(chosen) == 3
     names = [option.name for option in chosen[0].options]
@@ -161,10 +166,10 @@ def test_a_models_facts_are_checked() -> None:
     assert "Porto" in schema["properties"]["object"]["enum"]
     with pytest.raises(StopIteration) as end:
         thought.send((Completion(text="", data={"subject": "Ada", "object": "Porto"}),))
-    claims = Claims(memory)
+    claims = Facts(memory)
     assert claims.learn(records, end.value.value) == 1
-    assert [str(claim) for claim in claims.all()] == ["Ada lives in Porto"]
-    assert claims.all()[0].confidence == 0.5
+    assert [str(claim) for claim in claims.find()] == ["Ada lives in Porto"]
+    assert claims.find()[0].confidence == 0.5
 
 
 @pytest.mark.parametrize(
@@ -172,7 +177,7 @@ def test_a_models_facts_are_checked() -> None:
 )
 def test_what_a_model_makes_up_is_dropped(data: Any) -> None:
     """No data, an object that is the subject, or one that the line does not hold: no fact."""
-    thought = reading([line("Ada traded it all for Porto.")], ["lives in"])
+    thought = extract_facts_with_model([line("Ada traded it all for Porto.")], ["lives in"])
     (asked,) = next(thought)
     assert isinstance(asked, Choose)
     assert [option.name for option in asked.options] == ["lives in", "nothing"]
@@ -182,12 +187,12 @@ def test_what_a_model_makes_up_is_dropped(data: Any) -> None:
     assert end.value.value == ()
 
 
-def changing(*told: tuple[str, int, tuple[str, ...]]) -> Changing:
+def changing(*told: tuple[str, int, tuple[str, ...]]) -> TemporalQA:
     """A memory of lines: text, day, audience."""
-    memory = Memory(":memory:", "Bo", embed=letters)
+    memory = Memory(":memory:", "Bo", embed=embed_letters)
     for n, (text, day, people) in enumerate(told, 1):
         memory.add([line(text, number=n, created=NOW + timedelta(days=day), audience=people)])
-    return Changing(memory)
+    return TemporalQA(memory)
 
 
 def test_the_value_at_the_asked_time() -> None:
@@ -228,18 +233,18 @@ def test_private_lines_answer_only_theirs() -> None:
 def test_an_embedder_is_needed() -> None:
     """Without an embedder the question is refused with what to do."""
     with pytest.raises(MemoryFault, match="embed="):
-        Changing(Memory(":memory:", "Bo"))
+        TemporalQA(Memory(":memory:", "Bo"))
 
 
 def test_who_is_asked_about() -> None:
     """The name in a question, without the words that ask."""
     asked = ["Where does Ada Pell live?", "Who is Bo's partner?", "Is it raining?"]
-    assert [asked_name(question) for question in asked] == ["Ada Pell", "Bo", ""]
+    assert [question_subject(question) for question in asked] == ["Ada Pell", "Bo", ""]
 
 
 def test_thoughts_carry_only_asks() -> None:
     """A reading of nothing asks nothing."""
-    thought = reading([])
+    thought = extract_facts_with_model([])
     with pytest.raises(StopIteration) as end:
         next(thought)
     assert end.value.value == ()

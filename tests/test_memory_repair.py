@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from denizens.core import DenizensError, MemoryFault, Record
-from denizens.memory import Memory, export_lines, import_lines, prepare
-from denizens.memory.repairing import repair
+from denizens.memory import Memory, export_lines, import_lines, prepare_store
+from denizens.memory.repairing import repair_file
 from denizens.store import Store
 
 NINE = datetime(2023, 2, 13, 9)
@@ -39,7 +39,7 @@ def made(path: Path, count: int = 40) -> Path:
                 )
                 memory.add([record], {number: [1.0, number, 2.0, 3.0]}, step=number)
                 if number % 5 == 0:
-                    memory.touch([number, number - 1], step=number, at=NINE)
+                    memory.mark_accessed([number, number - 1], step=number, at=NINE)
             memory.quarantine("Eve", why="lies")
     return path
 
@@ -56,7 +56,7 @@ def read(path: Path) -> dict[str, dict[int, str]]:
 def whole(path: Path) -> bool:
     """Whether the file passes its checks."""
     with Store(path, write=False) as store:
-        prepare(store)
+        prepare_store(store)
         return store.verify() == ()
 
 
@@ -73,7 +73,7 @@ def test_whole_file_is_left_alone(tmp_path: Path) -> None:
     """Repairing what is whole changes no byte and makes no copy."""
     path = made(tmp_path / "m.db")
     before = path.read_bytes()
-    done = repair(path)
+    done = repair_file(path)
     assert (done.kept, done.lost, done.original) == (80, (), None)
     assert path.read_bytes() == before
     assert {item.name for item in tmp_path.iterdir()} == {"m.db", "m.db.lock"}
@@ -93,7 +93,7 @@ def test_bad_rows_are_set_aside_and_the_rest_kept(tmp_path: Path) -> None:
         "DELETE FROM memory_touches WHERE agent = 'Cy' AND n = 2",
     )
     assert not whole(path)
-    done = repair(path)
+    done = repair_file(path)
     for number in (3, 7, 12, 20):
         assert any(f"Bo: record {number} " in line for line in done.lost), done.lost
     assert any("Cy: 1 lines of the access log" in line for line in done.lost)
@@ -106,7 +106,7 @@ def test_bad_rows_are_set_aside_and_the_rest_kept(tmp_path: Path) -> None:
     with Memory(path, "Bo") as memory:
         assert len(memory) == 40
         assert memory.quarantined == {"Eve"}
-        assert memory.log[-1].what == "damaged"
+        assert memory.audit_log[-1].what == "damaged"
         assert memory.record(9).evidence == (8,)
         with pytest.raises(MemoryFault, match="record 3 is gone"):
             memory.record(3)
@@ -125,7 +125,7 @@ def test_every_bad_row_is_named_by_verify(tmp_path: Path) -> None:
     path = made(tmp_path / "m.db")
     run(path, "UPDATE memory_records SET body = '{}' WHERE agent = 'Cy' AND id IN (2, 30, 40)")
     with Store(path, write=False) as store:
-        prepare(store)
+        prepare_store(store)
         lines = [str(damage) for damage in store.verify()]
     for number in (2, 30, 40):
         assert any(f"record {number} " in line for line in lines), lines
@@ -165,7 +165,7 @@ def test_flipped_bits_are_found_or_harmless(tmp_path: Path) -> None:
 def mendable(path: Path) -> bool:
     """Whether a repair succeeds; if not, it says of which file."""
     try:
-        repair(path)
+        repair_file(path)
     except MemoryFault as error:
         if path.name not in str(error):
             raise
@@ -176,7 +176,7 @@ def mendable(path: Path) -> bool:
 def read_known(path: Path) -> list[tuple[str, int, str]]:
     """Every text of whoever is there."""
     with Store(path, write=False) as store:
-        prepare(store)
+        prepare_store(store)
         names = store.get("memory.agents", [])
         return [(n, r.id, r.text) for n in names for r in Memory(store, n).records()]
 
@@ -204,35 +204,35 @@ def test_repair_that_fails_leaves_the_file(tmp_path: Path) -> None:
     path.write_bytes(b"SQLite format 3\x00" + b"\x07" * 9000)
     before = path.read_bytes()
     with pytest.raises(MemoryFault, match=r"m\.db"):
-        repair(path)
+        repair_file(path)
     assert path.read_bytes() == before
     assert {item.name for item in tmp_path.iterdir()} == {"m.db", "m.db.lock"}
     with pytest.raises(MemoryFault, match="no such file"):
-        repair(tmp_path / "other.db")
+        repair_file(tmp_path / "other.db")
 
 
 def test_other_tables_are_carried_over(tmp_path: Path) -> None:
     """What another part keeps in the file is there after a repair, and said to be."""
     path = made(tmp_path / "m.db")
     with Store(path) as store:
-        store.ensure("songs", 1, ("CREATE TABLE songs (title TEXT);",))
+        store.migrate("songs", 1, ("CREATE TABLE songs (title TEXT);",))
         store.execute("INSERT INTO songs VALUES ('Greensleeves')")
-        mark = store.intern("a long prompt")
+        mark = store.intern_text("a long prompt")
         store.put("tempo", 96)
     run(path, "DELETE FROM memory_records WHERE agent = 'Bo' AND id = 5")
-    done = repair(path)
+    done = repair_file(path)
     assert any("songs" in line for line in done.lost)
     with Store(path) as store:
-        store.ensure("songs", 1, ("CREATE TABLE songs (title TEXT);",))
+        store.migrate("songs", 1, ("CREATE TABLE songs (title TEXT);",))
         assert store.rows("SELECT title FROM songs") == [("Greensleeves",)]
-        assert (store.text(mark), store.get("tempo")) == ("a long prompt", 96)
+        assert (store.interned_text(mark), store.get("tempo")) == ("a long prompt", 96)
 
 
 def test_lines_carry_the_log(tmp_path: Path) -> None:
     """Exported and imported, quarantines and lost records come along."""
     path = made(tmp_path / "m.db")
     run(path, "DELETE FROM memory_records WHERE agent = 'Bo' AND id = 5")
-    repair(path)
+    repair_file(path)
     lines = tmp_path / "bo.jsonl"
     with Store(path, write=False) as store:
         memory = Memory(store, "Bo")
@@ -240,6 +240,6 @@ def test_lines_carry_the_log(tmp_path: Path) -> None:
         copy = Memory(":memory:", "Bo")
         import_lines(copy, lines)
         assert copy.digest == memory.digest
-        assert copy.log == memory.log
+        assert copy.audit_log == memory.audit_log
         assert copy.quarantined == {"Eve"}
         assert copy.records() == memory.records()

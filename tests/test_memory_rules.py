@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from denizens.core import Cue, Hit, Kind, Record, SettingError
+from denizens.core import Cue, Hit, Record, RecordKind, SettingError
 from denizens.memory import PAPER, REVERIE, Memory, RuleSet, recall_many, rule_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ def made(
     created: float,
     importance: float = 1.0,
     text: str = "something",
-    kind: Kind = "observation",
+    kind: RecordKind = "observation",
 ) -> Record:
     """A record written at an hour of the day."""
     return Record(id=number, kind=kind, text=text, created=hour(created), importance=importance)
@@ -65,7 +65,7 @@ def test_newer_outranks_equal_older() -> None:
 def test_access_renews_a_memory() -> None:
     """Recency counts from the last access, unless the rules say creation."""
     memory = filled([made(1, 8), made(2, 9)], [[1, 0], [1, 0]])
-    memory.touch([1], step=0, at=TEN)
+    memory.mark_accessed([1], step=0, at=TEN)
     cue = Cue(text="x", at=TEN)
     assert ids(memory.recall(cue, [1.0, 0.0])) == [1, 2]
     memory.rules = replace(PAPER, since="creation")
@@ -132,7 +132,7 @@ def test_reverie_prefers_the_oldest_unless_corrected() -> None:
 
 def test_reverie_lists_events_then_thoughts_newest_first() -> None:
     """With one time of access the order is that of the published lists, or as written."""
-    kinds: list[Kind] = ["thought", "observation", "thought", "observation"]
+    kinds: list[RecordKind] = ["thought", "observation", "thought", "observation"]
     records = [made(n, 9, kind=kind) for n, kind in enumerate(kinds, 1)]
     memory = filled(records, [[1, 0]] * 4, rules="reverie")
     cue = Cue(text="x", at=TEN)
@@ -219,7 +219,7 @@ def test_reverie_equals_the_published_algorithm(data: st.DataObject) -> None:
     access = [(r.created - hour(0)).total_seconds() / 3600 for r in records]
     for at in range(6, 9):
         chosen = data.draw(st.lists(st.integers(1, size), max_size=4, unique=True))
-        memory.touch(chosen, step=at, at=hour(at))
+        memory.mark_accessed(chosen, step=at, at=hour(at))
         for number in chosen:
             access[number - 1] = at
     hits = memory.recall(Cue(text="x", at=TEN, limit=30), [1.0, 0.0])

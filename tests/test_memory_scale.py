@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from denizens.core import Cue, Kind, Record
+from denizens.core import Cue, Record, RecordKind
 from denizens.memory import PAPER, Memory, codes, crowd, recall, recall_many
 from denizens.memory import recall as recalling
-from denizens.memory.columns import Rows
-from denizens.memory.index import Index, units
-from denizens.memory.scene import Scene
+from denizens.memory.columns import VectorBlocks
+from denizens.memory.index import VectorIndex, unit_rows
+from denizens.memory.scene import RecallQuery
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NINE = datetime(2023, 2, 13, 9)
-KINDS: tuple[Kind, ...] = ("observation", "thought")
+KINDS: tuple[RecordKind, ...] = ("observation", "thought")
 
 
 def talk(count: int, seed: int, columns: int = 24) -> NDArray[np.float32]:
@@ -82,7 +82,7 @@ def test_sifting_equals_scoring_all(
     and their scores are those of scoring every record, to the bit."""
     memory = filled(count, seed, trust={} if trusting else {"Eve": 0.3})
     if touched:
-        memory.touch([1, count // 2], step=1, at=NINE + timedelta(days=2))
+        memory.mark_accessed([1, count // 2], step=1, at=NINE + timedelta(days=2))
     query = talk(1, seed + 1)[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recalling, "WHOLE", 10**9)
@@ -97,10 +97,10 @@ def test_sifting_equals_scoring_all(
 def test_sifting_sifts() -> None:
     """Of many records few are scored, so that the test above compares two ways."""
     memory = filled(5000, 1)
-    scene = Scene.of(memory, Cue(text="x", at=NINE), talk(1, 2)[0], {})
+    scene = RecallQuery.for_cue(memory, Cue(text="x", at=NINE), talk(1, 2)[0], {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recalling, "WHOLE", 8)
-        assert len(recalling.parts_of(scene, 10).places) < 1000
+        assert len(recalling.score_candidates(scene, 10).places) < 1000
 
 
 @settings(max_examples=25, deadline=None)
@@ -109,11 +109,11 @@ def test_codes_are_as_exact_as_they_say(count: int, columns: int, seed: int) -> 
     """No product of codes is further from the cosine than the bound that comes with it,
     whatever rows are added after the scale was chosen."""
     chance = np.random.default_rng(seed)
-    index = Index()
+    index = VectorIndex()
     for _ in range(3):
         index.extend(chance.standard_cauchy(size=(count, columns)).astype(np.float32))
-        query = units(chance.normal(size=(1, columns)).astype(np.float32))[0]
-        rough, off = index.codes.all(query)
+        query = unit_rows(chance.normal(size=(1, columns)).astype(np.float32))[0]
+        rough, off = index.quantized.all_products(query)
         exact = index.cosines(query, np.arange(index.rows))
         assert np.abs(rough - exact).max() <= off
 
@@ -144,7 +144,7 @@ def test_grown_cells_equal_rebuilt_ones(tmp_path: Path) -> None:
             batch = records(min(size, 3001 - start), start, start)
             memory.add(batch, {r.id: rows[r.id - 1] for r in batch if r.id % 5})
             memory.recall(cue, queries[0])
-            sizes.append(memory.shelf.index.codes.cells)
+            sizes.append(memory.index.vectors.quantized.cells)
         assert {0, 44, 90} == set(sizes)
         grown = [memory.recall(cue, query) for query in queries]
     with Memory(path, "Bo") as rebuilt:
@@ -209,7 +209,7 @@ def test_blocks_hold_rows_across_their_borders(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("denizens.memory.columns.BLOCK", 128)
     chance = np.random.default_rng(0)
     whole = chance.normal(size=(1000, 8)).astype(np.float32)
-    rows = Rows()
+    rows = VectorBlocks()
     start = 0
     while start < 1000:
         size = int(chance.integers(1, 300))
@@ -217,7 +217,7 @@ def test_blocks_hold_rows_across_their_borders(monkeypatch: pytest.MonkeyPatch) 
         start += size
     picked = chance.integers(0, 1000, 200)
     assert (rows.take(picked) == whole[picked]).all()
-    assert (rows.part(100, 700) == whole[100:700]).all()
+    assert (rows.slice(100, 700) == whole[100:700]).all()
     assert (rows.dot(whole[3]) == np.vecdot(whole, whole[3])).all()
 
 
@@ -229,7 +229,7 @@ def test_compact_memory_takes_half() -> None:
         with Memory(path, "Bo", compact=True) as small:
             small.add(records(300, 1), dict(enumerate(rows, 1)))
             near = small.recall(Cue(text="x", at=NINE), rows[5])
-            assert small.shelf.index.rows_of.part(0, 9).dtype == np.float32
+            assert small.index.vectors.blocks.slice(0, 9).dtype == np.float32
         with Memory(path, "Bo") as exact:
             far = exact.recall(Cue(text="x", at=NINE), rows[5])
     assert [hit.score for hit in near] == pytest.approx([hit.score for hit in far], abs=2e-3)
@@ -242,6 +242,6 @@ def test_bar_is_never_above_the_nth_score() -> None:
         scores = chance.integers(0, 50, chance.integers(1, 2000)).astype(np.float32)
         limit = int(chance.integers(1, 60))
         nth = np.sort(scores)[::-1][min(limit, len(scores)) - 1]
-        assert recalling._bar(scores, limit) <= nth
+        assert recalling._score_threshold(scores, limit) <= nth
     assert PAPER.approximate is False
     assert recall is recalling

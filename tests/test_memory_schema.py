@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Cue, Record, RunError, canonical, to_json
-from denizens.memory import Memory, prepare
+from denizens.memory import Memory, prepare_store
 from denizens.memory.encoding import body_of, read_body
 from denizens.memory.table import MIGRATIONS, VERSION
 from denizens.store import Store
@@ -29,7 +29,7 @@ def link_of(previous: str, payload: str) -> str:
 def version_1(path: Path) -> str:
     """A file as version 1 wrote it, by its SQL; returns the ends of the two chains."""
     with Store(path) as store:
-        store.ensure("memory", 1, MIGRATIONS[:1])
+        store.migrate("memory", 1, MIGRATIONS[:1])
         store.put("memory.agents", ["Bo"])
         link = touch = ""
         for number in range(1, 6):
@@ -60,7 +60,7 @@ def test_file_of_version_1_migrates(tmp_path: Path) -> None:
         assert store.version("memory") == 1
         old = Memory(store, "Bo")
         before = old.recall(Cue(text="x", at=NINE), [1.0, 0.0])
-        assert (old.digest, old.log, store.verify()) == (digest, (), ())
+        assert (old.digest, old.audit_log, store.verify()) == (digest, (), ())
     with Memory(path, "Bo") as memory:
         assert memory.store.version("memory") == VERSION == 3
         assert memory.digest == digest
@@ -75,7 +75,7 @@ def test_newer_file_is_refused(tmp_path: Path) -> None:
     """What a later program wrote is not guessed at."""
     path = tmp_path / "new.db"
     with Store(path) as store:
-        prepare(store)
+        prepare_store(store)
         store.execute("UPDATE parts SET version = 9 WHERE part = 'memory'")
     with pytest.raises(RunError, match="upgrade denizens"):
         Memory(path, "Bo")

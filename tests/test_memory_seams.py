@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from denizens.cli.app import main
 from denizens.core import Cue, MemoryFault, Record, RunLocked
-from denizens.memory import Changing, Claims, Documents, Folding, Memory
-from denizens.memory.repairing import repair
+from denizens.memory import Compaction, Documents, Facts, Memory, TemporalQA
+from denizens.memory.repairing import repair_file
 from denizens.store import Store
 
 NOW = datetime(2023, 6, 1, 9)
@@ -38,12 +38,12 @@ def test_claims_lead_to_nothing_that_recall_leaves_out(tmp_path: Path) -> None:
     time is over, or damage has left only its number."""
     path = tmp_path / "bo.db"
     with Memory(path, "Bo") as memory:
-        claims = Claims(memory)
+        claims = Facts(memory)
         for n, who in enumerate(("Eve", "Ada", "Cy"), 1):
             say(memory, f"Line {n} of the mill", who)
-            claims.tell("Zoe", "likes", f"thing {n}", at=NOW, sources=[n])
+            claims.assert_fact("Zoe", "likes", f"thing {n}", at=NOW, sources=[n])
         memory.remember("Soon over", at=NOW, until=NOW + timedelta(hours=1))
-        claims.tell("Zoe", "likes", "thing 4", at=NOW, sources=[4])
+        claims.assert_fact("Zoe", "likes", "thing 4", at=NOW, sources=[4])
         cue = Cue(text="What does Zoe like?", at=NOW + timedelta(hours=2), limit=9)
         assert ids(claims.recall(cue)) == {1, 2, 3}
         memory.quarantine("Eve")
@@ -51,11 +51,11 @@ def test_claims_lead_to_nothing_that_recall_leaves_out(tmp_path: Path) -> None:
         assert ids(claims.recall(Cue(text="Zoe", at=cue.at, limit=9, tokens=9))) <= {2, 3}
     with Store(path) as store:
         store.execute("UPDATE memory_records SET body = '{}' WHERE id = 3")
-    repair(path)
+    repair_file(path)
     with Memory(path, "Bo") as memory:
-        claims = Claims(memory)
+        claims = Facts(memory)
         assert ids(claims.recall(cue)) == {2}
-        (lost,) = (claim for claim in claims.all("Zoe") if claim.object == "thing 3")
+        (lost,) = (claim for claim in claims.find("Zoe") if claim.object == "thing 3")
         assert claims.sources(lost) == ()
 
 
@@ -63,29 +63,31 @@ def test_nothing_follows_from_what_a_quarantined_source_said() -> None:
     """Claims said by one, or resting on their records alone, hold no longer; what they had
     ended holds again; released, all is as it was."""
     memory = Memory(":memory:", "Bo")
-    claims = Claims(memory)
+    claims = Facts(memory)
     first, lie = say(memory, "Ada lives in Leeds", "Ada"), say(memory, "Ada lives in Rome", "Eve")
-    claims.tell("Ada", "lives in", "Leeds", at=NOW, sources=[first])
-    claims.tell("Ada", "lives in", "Rome", at=NOW + timedelta(days=1), sources=[lie], who="Ada")
-    claims.tell("Ada", "likes", "gold", at=NOW, who="Eve")
-    assert str(claims.ask("Ada", "lives in")) == "Ada lives in Rome"
+    claims.assert_fact("Ada", "lives in", "Leeds", at=NOW, sources=[first])
+    claims.assert_fact(
+        "Ada", "lives in", "Rome", at=NOW + timedelta(days=1), sources=[lie], who="Ada"
+    )
+    claims.assert_fact("Ada", "likes", "gold", at=NOW, who="Eve")
+    assert str(claims.lookup("Ada", "lives in")) == "Ada lives in Rome"
     memory.quarantine("Eve")
-    assert str(claims.ask("Ada", "lives in")) == "Ada lives in Leeds"
-    assert claims.ask("Ada", "likes") is None
-    assert claims.related("Ada") == [(first, 1.0)]
+    assert str(claims.lookup("Ada", "lives in")) == "Ada lives in Leeds"
+    assert claims.lookup("Ada", "likes") is None
+    assert claims.related_records("Ada") == [(first, 1.0)]
     memory.release("Eve")
-    assert str(claims.ask("Ada", "lives in")) == "Ada lives in Rome"
+    assert str(claims.lookup("Ada", "lives in")) == "Ada lives in Rome"
 
 
 def test_summaries_tell_nothing_of_a_quarantined_source() -> None:
     """Their records are not folded, so no summary of the owner's repeats them."""
     memory = Memory(":memory:", "Bo")
-    folding = Folding(memory)
+    folding = Compaction(memory)
     lines = [say(memory, f"Line {n}", "Eve" if n == 1 else "Ada") for n in range(3)]
     memory.quarantine("Eve")
     with pytest.raises(MemoryFault, match="Eve"):
-        folding.fold(memory.records()[:2], at=NOW)
-    assert folding.size(NOW) == len(lines) - 1
+        folding.summarise(memory.records()[:2], at=NOW)
+    assert folding.recallable_count(NOW) == len(lines) - 1
 
 
 def test_thoughts_and_texts_for_a_person_keep_secrets() -> None:
@@ -112,16 +114,16 @@ def test_documents_and_folds_live_on_with_lost_records(tmp_path: Path) -> None:
         Documents(memory).add(note, at=NOW)
         for n in range(3):
             say(memory, f"Line {n} of Cy" if n == 1 else f"Line {n}")
-        folded = Folding(memory).fold(memory.records()[2:], at=NOW, text="Lines")
+        folded = Compaction(memory).summarise(memory.records()[2:], at=NOW, text="Lines")
     with Store(path) as store:
         store.execute("UPDATE memory_records SET body = '{}' WHERE id IN (2, 4)")
-    repair(path)
+    repair_file(path)
     with Memory(path, "Bo") as memory:
         documents = Documents(memory)
-        assert [piece.id for piece in documents.pieces("note.md")] == [1]
+        assert [piece.id for piece in documents.passages("note.md")] == [1]
         assert documents.add(note, at=NOW).kept == (1,)
-        assert len(documents.pieces("note.md")) == 2
-        assert [r.id for r in Folding(memory).unfold(folded.id, at=NOW)] == [3, 5]
+        assert len(documents.passages("note.md")) == 2
+        assert [r.id for r in Compaction(memory).expand(folded.id, at=NOW)] == [3, 5]
 
 
 def crowded(path: Path) -> Path:
@@ -137,24 +139,24 @@ def crowded(path: Path) -> Path:
         say(memory, "canary for one", "Bo", ("Cy",))
         say(memory, "Rain at noon", "Ada")
         say(memory, "canary long " + "and long " * 1500, "Cy")
-        folding = Folding(memory)
-        folding.fold(memory.records()[:2], at=NOW, why="canary fold")
+        folding = Compaction(memory)
+        folding.summarise(memory.records()[:2], at=NOW, why="canary fold")
         told = [memory.record(4), memory.record(5)]
-        again = folding.fold(told, at=NOW, text="canary sum", why="canary again")
-        folding.unfold(again.id, at=NOW)
+        again = folding.summarise(told, at=NOW, text="canary sum", why="canary again")
+        folding.expand(again.id, at=NOW)
         documents = Documents(memory)
         documents.add(note, at=NOW, who="Cy", name="canary.txt")
         documents.add(plain, at=NOW)
-        claims = Claims(memory)
-        claims.tell("Cy", "likes", "canary seed", at=NOW, sources=[2])
-        claims.tell("Ada", "likes", "canary song", at=NOW, who="Cy")
-        kept = claims.tell("Ada", "likes", "rye", at=NOW, sources=[1])
-        off = claims.tell("Ada", "owes", "Dee", at=NOW, sources=[4])
-        claims.undo(1, at=NOW, why="canary wrong")
-        claims.undo(kept, at=NOW)
+        claims = Facts(memory)
+        claims.assert_fact("Cy", "likes", "canary seed", at=NOW, sources=[2])
+        claims.assert_fact("Ada", "likes", "canary song", at=NOW, who="Cy")
+        kept = claims.assert_fact("Ada", "likes", "rye", at=NOW, sources=[1])
+        off = claims.assert_fact("Ada", "owes", "Dee", at=NOW, sources=[4])
+        claims.retract(1, at=NOW, why="canary wrong")
+        claims.retract(kept, at=NOW)
         claims.restore([1, kept], at=NOW, why="canary right")
         claims.restore([2], at=NOW, why="canary once more")
-        claims.undo(off, at=NOW)
+        claims.retract(off, at=NOW)
         memory.quarantine("Cy", why="canary lies")
         say(Memory(memory.store, "Bo/images"), "canary picture", "Cy")
     note.unlink()
@@ -190,14 +192,14 @@ def test_forgotten_in_every_part_and_file(tmp_path: Path, agent: tuple[str, ...]
     assert left(tmp_path, b"canary") == []
     with Memory(path, "Bo") as memory:
         assert memory.store.verify() == ()
-        claims, cue = Claims(memory), Cue(text="mill, rain, oven", at=NOW, limit=99)
-        assert [str(claim) for claim in claims.all()] == ["Ada likes rye"]
+        claims, cue = Facts(memory), Cue(text="mill, rain, oven", at=NOW, limit=99)
+        assert [str(claim) for claim in claims.find()] == ["Ada likes rye"]
         texts = {"The mill turns", "Rain at noon", "The oven is hot."}
         for rules in ("paper", "hybrid"):
             hits = memory.recall(Cue(text=cue.text, at=NOW, limit=99, rules=rules, around=3))
             assert {hit.record.text for hit in hits} == texts
         assert Documents(memory).names() == ("plain.txt",)
-        assert Folding(memory).log() == ()
+        assert Compaction(memory).history() == ()
         found = memory.episodes(cue)
         assert {hit.record.text for each in found for hit in each.hits} <= texts
 
@@ -209,16 +211,16 @@ def test_forgetting_with_mentions_reaches_reasons(tmp_path: Path) -> None:
     with Memory(path, "Bo") as memory:
         for n in range(3):
             say(memory, f"Line {n}", "Eve" if n == 2 else "Ada")
-        Folding(memory).fold(memory.records()[:2], at=NOW, text="Lines", why="Cy asked")
-        claims = Claims(memory)
-        claims.undo(claims.tell("Ada", "likes", "rye", at=NOW), at=NOW, why="CY said so")
+        Compaction(memory).summarise(memory.records()[:2], at=NOW, text="Lines", why="Cy asked")
+        claims = Facts(memory)
+        claims.retract(claims.assert_fact("Ada", "likes", "rye", at=NOW), at=NOW, why="CY said so")
         memory.quarantine("Eve", why="Cy warned")
     assert command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
     assert left(tmp_path, b"Cy ") == left(tmp_path, b"CY ") == []
     with Memory(path, "Bo") as memory:
         assert memory.quarantined == {"Eve"}
         assert ids(memory.recall(Cue(text="lines", at=NOW))) == {4}
-        assert Claims(memory).all() == ()
+        assert Facts(memory).find() == ()
         assert memory.store.verify() == ()
 
 
@@ -226,7 +228,7 @@ def test_claims_without_records_are_forgotten_too(tmp_path: Path) -> None:
     """A file that holds nothing but claims is none in which nobody is to be forgotten."""
     path = tmp_path / "bo.db"
     with Memory(path, "Bo") as memory:
-        Claims(memory).tell("Cy", "likes", "canary seed", at=NOW)
+        Facts(memory).assert_fact("Cy", "likes", "canary seed", at=NOW)
     assert command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
     assert left(tmp_path, b"canary") == []
 
@@ -239,7 +241,7 @@ def test_what_a_repair_left_is_not_passed_over(
     path = crowded(tmp_path / "bo.db")
     with Store(path) as store:
         store.execute("UPDATE memory_records SET body = body || ' ' WHERE id = 2")
-    repair(path)
+    repair_file(path)
     assert left(tmp_path, b"canary") == ["bo.db", "bo.db.aside.jsonl", "bo.db.damaged"]
     assert command("memory", "forget", path, "--person", "Cy") == 2
     assert "bo.db.aside.jsonl, bo.db.damaged" in capsys.readouterr().err
@@ -279,11 +281,11 @@ def test_a_summary_of_a_source_quarantined_later_comes_apart() -> None:
     """Its other records are told by themselves, through summaries of summaries too; released,
     it stands for them again."""
     memory = Memory(":memory:", "Bo")
-    folding, cue = Folding(memory), Cue(text="line", at=NOW, limit=99)
+    folding, cue = Compaction(memory), Cue(text="line", at=NOW, limit=99)
     for n in range(4):
         say(memory, f"Line {n}", "Eve" if n == 1 else "Ada")
-    inner = folding.fold(memory.records()[:2], at=NOW, text="Eve says gold")
-    outer = folding.fold([inner, memory.record(3)], at=NOW, text="Gold and line")
+    inner = folding.summarise(memory.records()[:2], at=NOW, text="Eve says gold")
+    outer = folding.summarise([inner, memory.record(3)], at=NOW, text="Gold and line")
     assert ids(memory.recall(cue)) == {4, outer.id}
     memory.quarantine("Eve")
     assert ids(memory.recall(cue)) == {1, 3, 4}
@@ -298,7 +300,7 @@ def test_changed_facts_are_not_told_by_a_quarantined_source() -> None:
     say(memory, "Ada moved to Leeds.", "Dan")
     say(memory, "Ada moved to Rome.", "Eve")
     say(memory, "Ada moved to Bonn.", "Dan", ("Dan",))
-    changing = Changing(memory)
+    changing = TemporalQA(memory)
 
     def told(person: str = "") -> str:
         found = changing.ask("Where does Ada live?", person=person)

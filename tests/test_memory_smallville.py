@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens.core import Cue, Json, MemoryFault
-from denizens.memory import Memory, load_memories
+from denizens.memory import Memory, load_smallville_memories
 
 FINISHED = "smallville/July1_the_ville_isabella_maria_klaus-step-3-20/personas"
 
@@ -52,7 +52,9 @@ def test_nodes_become_records(tmp_path: Path) -> None:
         "node_10": node(type="thought", predicate="plan"),
         "node_4": node(type="chat", filling=[["Bo", "Hello"]], poignancy=11),
     }
-    records, vectors = load_memories(folder_of(tmp_path, nodes, {"Bo is up": [1.0, 0.5]}))
+    records, vectors = load_smallville_memories(
+        folder_of(tmp_path, nodes, {"Bo is up": [1.0, 0.5]})
+    )
     kinds = ["observation", "observation", "thought", "utterance", "plan"]
     assert [record.kind for record in records] == kinds
     assert [record.id for record in records] == [1, 2, 3, 4, 5]
@@ -81,23 +83,23 @@ def test_nodes_become_records(tmp_path: Path) -> None:
 def test_bad_nodes_are_named(tmp_path: Path, nodes: Json, message: str) -> None:
     """A node that cannot be read is named with its file."""
     with pytest.raises(MemoryFault, match=rf"nodes\.json.*{message}"):
-        load_memories(folder_of(tmp_path, nodes))
+        load_smallville_memories(folder_of(tmp_path, nodes))
 
 
 def test_missing_memories_are_named(tmp_path: Path) -> None:
     """A folder without memories, and one with a broken file, say what is wrong."""
     with pytest.raises(MemoryFault, match="no Smallville memories"):
-        load_memories(tmp_path)
+        load_smallville_memories(tmp_path)
     (tmp_path / "nodes.json").write_text("{", encoding="utf-8")
     with pytest.raises(MemoryFault, match=r"nodes\.json: is not well-formed JSON"):
-        load_memories(tmp_path)
+        load_smallville_memories(tmp_path)
 
 
 @pytest.mark.data
 def test_isabellas_day_loads_and_recalls(data: Path, tmp_path: Path) -> None:
     """All 912 nodes of her finished day become records, survive the file and are recalled
     by both rule sets; reverie's candidates are all but conversations and idle things."""
-    records, vectors = load_memories(data / FINISHED / "Isabella Rodriguez")
+    records, vectors = load_smallville_memories(data / FINISHED / "Isabella Rodriguez")
     assert len(records) == 912
     assert vectors == {}
     counts = {kind: sum(r.kind == kind for r in records) for kind in {r.kind for r in records}}
@@ -111,7 +113,7 @@ def test_isabellas_day_loads_and_recalls(data: Path, tmp_path: Path) -> None:
         plain = [replace(one, sources=None) for one in memory.records()]
         assert plain == [replace(one, sources=None) for one in records]
         # A chat holds the other's words, and so does what was made of it.
-        chat, memo = memory.there([287, 288])
+        chat, memo = memory.existing_records([287, 288])
         assert (chat.kind, chat.who, memo.evidence) == ("utterance", "Isabella Rodriguez", (287,))
         assert chat.sources == memo.sources == ("Klaus Mueller",)
         at = datetime(2023, 2, 14)
@@ -127,7 +129,12 @@ def test_isabellas_day_loads_and_recalls(data: Path, tmp_path: Path) -> None:
 @pytest.mark.data
 def test_every_persona_of_the_data_loads(data: Path) -> None:
     """The other two of the finished day, and the empty memories of the base towns."""
-    sizes = {path.name: len(load_memories(path)[0]) for path in sorted((data / FINISHED).iterdir())}
+    sizes = {
+        path.name: len(load_smallville_memories(path)[0])
+        for path in sorted((data / FINISHED).iterdir())
+    }
     assert sizes == {"Isabella Rodriguez": 912, "Klaus Mueller": 593, "Maria Lopez": 600}
     base = data / "smallville" / "base_the_ville_n25" / "personas"
-    assert {len(load_memories(path)[0]) for path in base.iterdir() if path.is_dir()} == {0}
+    assert {len(load_smallville_memories(path)[0]) for path in base.iterdir() if path.is_dir()} == {
+        0
+    }

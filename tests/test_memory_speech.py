@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 from denizens.core import Record
-from denizens.memory import Claims, Memory
-from denizens.memory.claim_drafts import Draft, grounded
-from denizens.memory.claim_names import Names, name_key
-from denizens.memory.claim_rules import HEARSAY, drafts
+from denizens.memory import Facts, Memory
+from denizens.memory.claim_drafts import ExtractedFact, is_grounded
+from denizens.memory.claim_names import EntityNames, name_key
+from denizens.memory.claim_rules import HEARSAY_CONFIDENCE, extract_facts
 
 NOW = datetime(2023, 6, 14, 12)  # a Wednesday
 
@@ -23,7 +23,8 @@ def told(words: str, at: datetime = NOW) -> Record:
 def read(words: str) -> list[str]:
     """What the rules read out of Ada's line; "-" before what holds no longer."""
     return [
-        f"{'-' if d.denies else ''}{d.subject} {d.relation} {d.object}" for d in drafts(told(words))
+        f"{'-' if d.denies else ''}{d.subject} {d.relation} {d.object}"
+        for d in extract_facts(told(words))
     ]
 
 
@@ -82,10 +83,12 @@ def test_quotations_and_reports(words: str, found: list[str]) -> None:
 
 def test_what_is_passed_on_counts_less() -> None:
     """A report on a third person is kept, with less confidence to the end of its sentence."""
-    found = drafts(told("Eve told me Cy works at Shell and Dee lives in Bath. I live in Rome."))
+    found = extract_facts(
+        told("Eve told me Cy works at Shell and Dee lives in Bath. I live in Rome.")
+    )
     assert [(d.subject, d.confidence) for d in found] == [
-        ("Cy", HEARSAY),
-        ("Dee", HEARSAY),
+        ("Cy", HEARSAY_CONFIDENCE),
+        ("Dee", HEARSAY_CONFIDENCE),
         ("Ada", 0.9),
     ]
 
@@ -156,9 +159,9 @@ def test_what_holds_no_longer(first: str, second: str, relation: str, held: list
     for day, words in enumerate((first, second)):
         record = told(words)
         memory.remember(record.text, at=NOW + timedelta(days=day), who="Ada", kind="utterance")
-    claims = Claims(memory)
+    claims = Facts(memory)
     claims.learn(memory.records())
-    assert [each.object for each in claims.all("Ada", relation)] == held
+    assert [each.object for each in claims.find("Ada", relation)] == held
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_what_holds_no_longer(first: str, second: str, relation: str, held: list
 )
 def test_times_are_no_part_of_what_is_said(words: str, since: str) -> None:
     """A time in any place says since when, and is neither subject nor object."""
-    (draft,) = drafts(told(words))
+    (draft,) = extract_facts(told(words))
     assert (draft.subject, draft.object) == ("Ada", "Porto")
     assert str(draft.since)[:10] == since
 
@@ -183,8 +186,12 @@ def test_names_and_grounds_in_every_form() -> None:
     """Names meet in every Unicode form; a word of a script without blanks is found within a
     run of characters."""
     assert name_key("Zoe\u0308 Lind") == name_key("Zo\u00eb Lind’s")
-    names = Names(["小明", "Zo\u00eb Lind"])
+    names = EntityNames(["小明", "Zo\u00eb Lind"])
     assert names.mentioned("昨天小明见了Zoe\u0308 Lind") == ["zo\u00eb lind", "小明"]
     record = Record(id=1, kind="thought", text="小明住在罗马。", created=NOW)
-    assert grounded(Draft(subject="小明", relation="lives in", object="罗马", source=1), record)
-    assert not grounded(Draft(subject="小明", relation="lives in", object="巴黎", source=1), record)
+    assert is_grounded(
+        ExtractedFact(subject="小明", relation="lives in", object="罗马", source=1), record
+    )
+    assert not is_grounded(
+        ExtractedFact(subject="小明", relation="lives in", object="巴黎", source=1), record
+    )

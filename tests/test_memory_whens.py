@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from denizens.memory.whens import nearness, spans
+from denizens.memory.whens import find_date_spans, time_proximity
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ AT = datetime(2023, 6, 14, 15)  # a Wednesday
 
 def days(text: str) -> list[tuple[str, str]]:
     """The first day and the day after the last of each time in a text."""
-    return [(str(one.start.date()), str(one.end.date())) for one in spans(text, AT)]
+    return [(str(one.start.date()), str(one.end.date())) for one in find_date_spans(text, AT)]
 
 
 @pytest.mark.parametrize(
@@ -123,24 +123,24 @@ def test_two_times_in_order() -> None:
 )
 def test_any_text(text: str) -> None:
     """No text is an error, and every span has a length."""
-    for one in spans(text, AT):
+    for one in find_date_spans(text, AT):
         assert one.start < one.end
-        assert one.words in text
+        assert one.matched_text in text
 
 
 def test_nearness() -> None:
     """1 within the time, falling after it day by day, lower before it; 0 where none is named."""
-    times = spans("on 7 May 2023", AT)
+    times = find_date_spans("on 7 May 2023", AT)
     moments = [datetime(2023, 5, day, 12) for day in (7, 8, 9, 6)] + [datetime(2020, 1, 1)]
     created = np.array([(one - datetime(1970, 1, 1)).total_seconds() for one in moments])
-    inside, after, later, before, far = nearness(created, times)
+    inside, after, later, before, far = time_proximity(created, times)
     assert inside == 1
     assert 1 > after > later > before > far
     assert far < 1e-6
-    assert not nearness(created, ()).any()
+    assert not time_proximity(created, ()).any()
 
 
 def test_times_in_a_text_longer_than_any_question() -> None:
     """A pasted megabyte costs no more than its first characters; times there are read."""
-    found = spans("On 3 May? " + "1 " * 500_000 + "on 4 May", datetime(2026, 6, 1))
+    found = find_date_spans("On 3 May? " + "1 " * 500_000 + "on 4 May", datetime(2026, 6, 1))
     assert [one.start.day for one in found] == [3]

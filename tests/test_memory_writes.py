@@ -19,30 +19,30 @@ from denizens.core import (
     MemoryFault,
     Record,
     SettingError,
-    audience_of,
     canonical,
     digest_text,
-    repaired,
+    parse_audience,
+    replace_surrogates,
 )
 from denizens.memory import (
-    Claims,
+    Compaction,
     Documents,
-    Folding,
+    Facts,
     Images,
     Memory,
     export_lines,
     import_lines,
-    prepare,
+    prepare_store,
     recall_many,
-    write_beside,
+    write_log_line,
 )
-from denizens.memory.forgetting import forget
-from denizens.memory.ledger import Entry, entry_payload, write_entry
-from denizens.memory.logbook import BESIDE
+from denizens.memory.forgetting import erase_person
+from denizens.memory.ledger import AuditEntry, audit_payload, write_audit_entry
+from denizens.memory.logbook import AUXILIARY_LOGS
 from denizens.memory.notebook import Notes
-from denizens.memory.repairing import repair
-from denizens.memory.table import Row, append, head, write_head
-from denizens.store import Store, chain
+from denizens.memory.repairing import repair_file
+from denizens.memory.table import StoredRecord, append_records, read_heads, write_heads
+from denizens.store import Store, chain_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,11 +57,11 @@ def opens(path: Path) -> list[str]:
         assert memory.store.verify() == ()
         for rules in ("paper", "hybrid"):
             memory.recall(Cue(text="rye", at=NOW, rules=rules), None)
-        Claims(memory).all()
+        Facts(memory).find()
         Documents(memory).names()
-        Folding(memory).log()
+        Compaction(memory).history()
         Notes(memory).names()
-        assert memory.log is not None
+        assert memory.audit_log is not None
         return [record.text for record in memory.records()]
 
 
@@ -171,12 +171,12 @@ def test_steps_are_whole_numbers(tmp_path: Path, step: Any) -> None:
         memory.add([GOOD])
         writes: list[Callable[[], object]] = [
             lambda: memory.add([replace(GOOD, id=2)], step=step),
-            lambda: memory.touch([1], step=step, at=NOW),
-            lambda: write_beside(
+            lambda: memory.mark_accessed([1], step=step, at=NOW),
+            lambda: write_log_line(
                 memory.store, "Bo", "folds", {"unfold": 1, "at": NOW.isoformat()}, step=step
             ),
-            lambda: write_entry(
-                memory.store, "Bo", Entry(step, "quarantined", {"who": "Eve", "why": ""})
+            lambda: write_audit_entry(
+                memory.store, "Bo", AuditEntry(step, "quarantined", {"who": "Eve", "why": ""})
             ),
         ]
         for write in writes:
@@ -187,39 +187,39 @@ def test_steps_are_whole_numbers(tmp_path: Path, step: Any) -> None:
 
 def timed(memory: Memory, at: Any) -> list[Callable[[], object]]:
     """Everything that takes a moment."""
-    claims, notes, folding = Claims(memory), Notes(memory), Folding(memory)
+    claims, notes, folding = Facts(memory), Notes(memory), Compaction(memory)
     note = Path(memory.store.name).with_name("note.txt")
     note.write_text("Words.")
     two = list(memory.records()[:2])
 
     class Encoder:
-        def texts(self, texts: Any) -> Any:
+        def text_vectors(self, texts: Any) -> Any:
             return np.ones((len(texts), 2), np.float32)
 
-        def pictures(self, paths: Any) -> Any:
+        def image_vectors(self, paths: Any) -> Any:
             return np.ones((len(paths), 2), np.float32)
 
     return [
         lambda: memory.remember("x", at=at),
         lambda: memory.remember("x", at=NOW, until=at),
-        lambda: memory.touch([1], step=0, at=at),
+        lambda: memory.mark_accessed([1], step=0, at=at),
         lambda: memory.recall(Cue(text="x", at=at)),
         lambda: memory.recall(Cue(text="x", at=NOW, since=at)),
         lambda: memory.episodes(Cue(text="x", at=NOW, before=at)),
         lambda: recall_many([(memory, Cue(text="x", at=at))]),
-        lambda: claims.tell("Ada", "likes", "rye", at=at),
-        lambda: claims.tell("Ada", "likes", "rye", at=NOW, since=at),
-        lambda: claims.tell("Ada", "likes", "rye", at=NOW, until=at),
+        lambda: claims.assert_fact("Ada", "likes", "rye", at=at),
+        lambda: claims.assert_fact("Ada", "likes", "rye", at=NOW, since=at),
+        lambda: claims.assert_fact("Ada", "likes", "rye", at=NOW, until=at),
         lambda: claims.deny("Ada", "likes", at=at),
-        lambda: claims.undo(1, at=at),
+        lambda: claims.retract(1, at=at),
         lambda: claims.restore([1], at=at),
-        lambda: folding.fold(two, at=at),
-        lambda: folding.unfold(3, at=at),
+        lambda: folding.summarise(two, at=at),
+        lambda: folding.expand(3, at=at),
         lambda: notes.write("list", "rye", at=at),
         lambda: notes.remove("list", at=at),
         lambda: Documents(memory).add(note, at=at),
         lambda: Images(memory, Encoder()).add(["a.png"], at=at),
-        lambda: forget(memory.store.name, "Ada", now=at),
+        lambda: erase_person(memory.store.name, "Ada", now=at),
     ]
 
 
@@ -230,7 +230,7 @@ def test_one_rule_for_times(tmp_path: Path, at: Any) -> None:
     path = tmp_path / "bo.db"
     with Memory(path, "Bo") as memory:
         memory.add([replace(GOOD, id=n, text=f"rye {n}") for n in (1, 2)])
-        Claims(memory).tell("Bo", "likes", "oats", at=NOW)
+        Facts(memory).assert_fact("Bo", "likes", "oats", at=NOW)
         before = memory.store.rows("SELECT count(*) FROM claims_lines"), memory.digest
         for write in timed(memory, at):
             with pytest.raises(DenizensError, match="time zone"):
@@ -246,8 +246,8 @@ def test_an_audience_of_one_name_is_one_person(tmp_path: Path) -> None:
     note = tmp_path / "note.txt"
     note.write_text("Words.")
     assert memory.remember("x", at=NOW, audience="Ada").audience == ("Ada",)
-    claims = Claims(memory)
-    claims.tell("rye", "costs", "two", at=NOW, audience="Ada")
+    claims = Facts(memory)
+    claims.assert_fact("rye", "costs", "two", at=NOW, audience="Ada")
     assert claims.statements()[0].audience == ("Ada",)
     added = Documents(memory).add(note, at=NOW, audience="Ada").added
     assert memory.record(added[0]).audience == ("Ada",)
@@ -256,7 +256,7 @@ def test_an_audience_of_one_name_is_one_person(tmp_path: Path) -> None:
     assert memory.records(last=1)[0].audience == ("Ada",)
     for nobody in ("", " ", ("Ada", ""), None, 5, (None,)):
         with pytest.raises(SettingError, match="nobody's name"):
-            audience_of(nobody)  # type: ignore[arg-type]
+            parse_audience(nobody)  # type: ignore[arg-type]
         with pytest.raises(SettingError, match="nobody's name"):
             memory.remember("x", at=NOW, audience=nobody)  # type: ignore[arg-type]
 
@@ -268,17 +268,17 @@ def test_half_a_character_is_replaced(tmp_path: Path) -> None:
     with Memory(path, "Bo") as memory:
         assert memory.remember(half, at=NOW, who=half).text == "hi \ufffd"
         memory.add([replace(GOOD, id=2, text=whole, episode=half, audience=(half,))])
-        Claims(memory).tell("Ada", "likes", half, at=NOW, audience=half)
+        Facts(memory).assert_fact("Ada", "likes", half, at=NOW, audience=half)
         Notes(memory).write(half, half, at=NOW)
         memory.quarantine(half, why=half)
         assert memory.record(2).audience == ("hi \ufffd",)
         assert canonical({half: half}) == '{"hi \ufffd":"hi \ufffd"}'
-    assert opens(path) == ["hi \ufffd", repaired(whole)]
+    assert opens(path) == ["hi \ufffd", replace_surrogates(whole)]
     with pytest.raises(SettingError, match="name"):
         Memory(path, half)
 
 
-AnyClaims: Any = Claims
+AnyClaims: Any = Facts
 AnyNotes: Any = Notes
 
 
@@ -310,9 +310,9 @@ AnyNotes: Any = Notes
         lambda memory: AnyClaims(memory).restore(["1"], at=NOW),
         lambda memory: AnyNotes(memory).write("list", None, at=NOW),
         lambda memory: AnyNotes(memory).write("list", "x", at=NOW, person=None),
-        lambda memory: write_beside(memory.store, "Bo", "claims", {}, step=0),
-        lambda memory: write_beside(memory.store, "Bo", "folds", {"summary": 1}, step=0),
-        lambda memory: write_beside(
+        lambda memory: write_log_line(memory.store, "Bo", "claims", {}, step=0),
+        lambda memory: write_log_line(memory.store, "Bo", "folds", {"summary": 1}, step=0),
+        lambda memory: write_log_line(
             memory.store, "Bo", "documents", {"document": "x", "records": [[7, ""]]}, step=0
         ),
     ],
@@ -355,7 +355,7 @@ def test_what_is_let_in_is_read_again(changed: dict[str, Any]) -> None:
         return
     memory.store.cache.clear()
     assert memory.store.verify() == ()
-    kept = memory.kept(1)
+    kept = memory.stored_record(1)
     assert canonical(str(kept.text)) == canonical(str(replace(GOOD, **changed).text))
     memory.recall(Cue(text="rye", at=NOW))
 
@@ -367,7 +367,7 @@ def poison(path: Path, how: str) -> None:
         memory.add([GOOD], {1: [1.0, 2.0]})
         store = memory.store
         if how.startswith("record"):
-            row, end = Row(replace(GOOD, id=2), 0, None), head(store, "Bo")
+            row, end = StoredRecord(replace(GOOD, id=2), 0, None), read_heads(store, "Bo")
             if how == "record zone":
                 body = canonical({**json.loads(body), "kind": "plan", "until": ZONED.isoformat()})
             if how == "record number":
@@ -375,18 +375,18 @@ def poison(path: Path, how: str) -> None:
             if how == "record vector":
                 row = replace(row, vector=b"\0" * 12)
                 body = canonical({**json.loads(body), "kind": "plan"})
-            link = append(store, "Bo", [row], end.link, [body])
-            write_head(store, "Bo", replace(end, records=2, link=link))
+            link = append_records(store, "Bo", [row], end.link, [body])
+            write_heads(store, "Bo", replace(end, records=2, link=link))
         elif how == "log":
-            payload = entry_payload("Bo", 1, 0, "quarantined", "[]")
-            row_ = ("Bo", 1, 0, "quarantined", "[]", chain("", payload))
+            payload = audit_payload("Bo", 1, 0, "quarantined", "[]")
+            row_ = ("Bo", 1, 0, "quarantined", "[]", chain_digest("", payload))
             store.execute("INSERT INTO memory_log VALUES (?, ?, ?, ?, ?, ?)", row_)
-            store.put("memory.log", {"Bo": [1, chain("", payload)]})
+            store.put("memory.log", {"Bo": [1, chain_digest("", payload)]})
         else:
-            (book,) = (book for book in BESIDE if book.part == how)
+            (book,) = (book for book in AUXILIARY_LOGS if book.part == how)
             text = '{"subject":1,"records":[[9,"x"]],"document":"x","summary":1,"note":3}'
-            book.begin(store)
-            link = chain("", f"1 0 {digest_text(text)} Bo")
+            book.create_tables(store)
+            link = chain_digest("", f"1 0 {digest_text(text)} Bo")
             line = ("Bo", 1, 0, text, digest_text(text), link)
             store.execute(f"INSERT INTO {book.tables[0]} VALUES (?, ?, ?, ?, ?, ?)", line)
             store.execute(f"INSERT INTO {book.tables[1]} VALUES ('Bo', 1, ?)", (link,))
@@ -412,11 +412,11 @@ def test_verify_loads_what_it_calls_whole(tmp_path: Path, how: str) -> None:
     path = tmp_path / "bo.db"
     poison(path, how)
     with Store(path, write=False) as store:
-        prepare(store)
+        prepare_store(store)
         assert store.verify() != ()
     with pytest.raises(MemoryFault):
         _read_all(path)
-    done = repair(path)
+    done = repair_file(path)
     assert done.lost
     opens(path)
 
@@ -424,9 +424,9 @@ def test_verify_loads_what_it_calls_whole(tmp_path: Path, how: str) -> None:
 def _read_all(path: Path) -> None:
     with Memory(path, "Bo") as memory:
         memory.recall(Cue(text="rye", at=NOW))
-        for book in BESIDE:
+        for book in AUXILIARY_LOGS:
             list(book.read(memory.store, "Bo"))
-        Documents(memory).pieces("x")
+        Documents(memory).passages("x")
 
 
 IMPORTED = [
@@ -530,7 +530,7 @@ def test_a_failed_import_leaves_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", [ZONED, "now", date(2023, 6, 1)])
 def test_questions_keep_to_the_rule_for_times(at: Any) -> None:
     """A moment of asking with a time zone is refused like one of writing."""
-    claims: Any = Claims(Memory(":memory:", "Bo"))
+    claims: Any = Facts(Memory(":memory:", "Bo"))
     claims.tell("Ada", "likes", "rye", at=NOW)
     asks: list[Callable[[], object]] = [
         lambda: claims.ask("Ada", "likes", as_of=at),

@@ -19,9 +19,18 @@ from denizens.core import (
     Rate,
     Rating,
 )
-from denizens.models.keeping import least_limit
-from denizens.tests.crowds import Alone, Crowd, random_ask, resize, words
-from denizens.tests.tinies import WINDOW, agree, answers, forgetful, fresh, say, watching, write
+from denizens.models.keeping import min_cache_tokens
+from denizens.tests.crowds import FuzzedEngine, IsolatedAnswers, random_ask, resize, words
+from denizens.tests.tinies import (
+    WINDOW,
+    agree,
+    answers,
+    forgetful,
+    generate_ask,
+    load_engine,
+    record_draws,
+    write,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,8 +55,8 @@ def test_no_neighbour_changes_an_answer(folder: Path, kind: str) -> None:
     and of a pass: the same logits within 1e-4 and the same tokens up to the first near-tie,
     for free text and for text by a schema; the same probabilities within 1e-4."""
     model, alone = (
-        fresh(folder, kind, method="direct", window=256),
-        Alone(fresh(folder, kind, method="direct", window=256)),
+        load_engine(folder, kind, method="direct", window=256),
+        IsolatedAnswers(load_engine(folder, kind, method="direct", window=256)),
     )
     counts = {"tokens": 0, "preempted": 0, "cancelled": 0}
 
@@ -58,9 +67,9 @@ def test_no_neighbour_changes_an_answer(folder: Path, kind: str) -> None:
         resize(random, model)
         asks = [random_ask(random, seed) for seed in range(4)]
         beside = [random_ask(random, 1000 + i) for i in range(random.randint(0, 24))]
-        before = model.engine.rows.preempted
-        crowd = Crowd(model.engine, random)
-        with watching() as seen:
+        before = model.engine.scheduler.preempted
+        crowd = FuzzedEngine(model.engine, random)
+        with record_draws() as seen:
             tickets = crowd.play(asks, beside)
         for seed, (ticket, ask) in enumerate(zip(tickets, asks)):
             there, answer = alone.of(ask)
@@ -72,7 +81,7 @@ def test_no_neighbour_changes_an_answer(folder: Path, kind: str) -> None:
             if count == sum(1 for s, _ in there.logits if s == seed):
                 assert crowd.done[ticket] == answer
         assert set(crowd.done) | crowd.cancelled == set(range(1, crowd.tickets + 1))
-        counts["preempted"] += model.engine.rows.preempted - before
+        counts["preempted"] += model.engine.scheduler.preempted - before
         counts["cancelled"] += len(crowd.cancelled)
 
     crowds()
@@ -80,29 +89,29 @@ def test_no_neighbour_changes_an_answer(folder: Path, kind: str) -> None:
     assert counts["cancelled"] > 0
     if kind != "mistral":
         assert counts["preempted"] > 5
-        assert model.engine.counts.reused > 1000
+        assert model.engine.stats.reused > 1000
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt_neox"])
 def test_the_prefix_cache_changes_no_logit(folder: Path, kind: str) -> None:
     """With beginnings reused, whole, in part, attended to by a crowd or copied for one, the
     logits are those without within 1e-4."""
-    model = fresh(folder, kind)
+    model = load_engine(folder, kind)
     base = words(Random(1), 90)
-    asks = [say(base[: 40 * i] + " " + words(Random(i), 8), seed=i) for i in range(9)]
-    with watching() as cold:
+    asks = [generate_ask(base[: 40 * i] + " " + words(Random(i), 8), seed=i) for i in range(9)]
+    with record_draws() as cold:
         for one in asks:
-            model.engine.keeper.forget()
+            model.engine.backend.clear_cache()
             answers(model, [one])
-    before = model.engine.counts.reused
-    with watching() as together:
+    before = model.engine.stats.reused
+    with record_draws() as together:
         answers(model, asks)
-    with watching() as warm:
+    with record_draws() as warm:
         for one in asks:
             answers(model, [one])
-    with watching() as crowded:
+    with record_draws() as crowded:
         answers(model, [one for one in asks for _ in range(4)])
-    assert model.engine.counts.reused - before > 1000
+    assert model.engine.stats.reused - before > 1000
     for one in asks:
         for seen in (together, warm, crowded):
             assert agree(cold, seen, one.seed) > 0
@@ -121,8 +130,8 @@ def test_choices_do_not_depend_on_the_cache(folder: Path) -> None:
     ]
     found = []
     for whole, times in ((False, 1), (False, 2), (True, 1)):
-        model = forgetful(fresh(folder, method="direct"))
-        model.engine.keeper.whole = whole
+        model = forgetful(load_engine(folder, method="direct"))
+        model.engine.backend.whole_prompts = whole
         for _ in range(times):
             found.append(answers(model, asks))
     for other in found[1:]:
@@ -138,10 +147,10 @@ def test_exact_runs_are_equal_to_the_bit(folder: Path) -> None:
     found = []
     for number in range(3):
         random = Random(number)
-        crowd = Crowd(fresh(folder, exact=True, method="direct").engine, random)
+        crowd = FuzzedEngine(load_engine(folder, exact=True, method="direct").engine, random)
         beside = [random_ask(random, 1000 + i) for i in range(6)]
         shuffled = random.sample(range(8), 8)
-        with watching() as seen:
+        with record_draws() as seen:
             tickets = crowd.play([asks[i] for i in shuffled], beside if number else [])
         in_order = [crowd.done[tickets[shuffled.index(i)]] for i in range(8)]
         found.append((seen, in_order))
@@ -162,10 +171,10 @@ def test_exact_passes_do_not_show_what_was_asked_before(folder: Path) -> None:
     earlier = Choose(messages=ask.messages, options=options[1:2], about="town")
     found: list[list[list[int]]] = []
     for history in ([], [earlier]):
-        model = fresh(folder, exact=True, method="channel")
+        model = load_engine(folder, exact=True, method="channel")
         answers(model, history)
         passes: list[list[int]] = []
-        keeper: Any = model.engine.keeper
+        keeper: Any = model.engine.backend
         real = keeper.run
 
         def run(pieces: Any, passes: Any = passes, real: Any = real) -> Any:
@@ -183,14 +192,14 @@ def test_exact_passes_do_not_show_what_was_asked_before(folder: Path) -> None:
 def test_chunks_of_a_prompt_change_nothing(folder: Path, kind: str) -> None:
     """A long prompt read 16 tokens at a time, between the tokens of others, is the same as one
     read at once."""
-    long = say(words(Random(9), 300), seed=1, max_tokens=10)
-    assert 250 < len(fresh(folder, kind).prompter.ids(long.messages)) < WINDOW
+    long = generate_ask(words(Random(9), 300), seed=1, max_tokens=10)
+    assert 250 < len(load_engine(folder, kind).prompt_builder.ids(long.messages)) < WINDOW
     found = []
     for tokens in (16, 4096):
-        model = fresh(folder, kind, pass_tokens=tokens)
-        with watching() as seen:
-            answers(model, [long, *(say(f"short {i}", seed=2 + i) for i in range(5))])
-        found.append((seen, model.engine.counts.passes))
+        model = load_engine(folder, kind, pass_tokens=tokens)
+        with record_draws() as seen:
+            answers(model, [long, *(generate_ask(f"short {i}", seed=2 + i) for i in range(5))])
+        found.append((seen, model.engine.stats.passes))
     assert found[0][1] > found[1][1] + 10
     for seed in range(1, 7):
         agree(found[0][0], found[1][0], seed)
@@ -199,17 +208,17 @@ def test_chunks_of_a_prompt_change_nothing(folder: Path, kind: str) -> None:
 def test_a_row_sent_back_counts_what_it_reused_once(folder: Path) -> None:
     """However often an ask is preempted, the tokens it is said to have reused are part of its
     prompt."""
-    model = fresh(folder, window=256, pass_tokens=64)
-    keeper: Any = model.engine.keeper
-    keeper.limit = least_limit(256)
+    model = load_engine(folder, window=256, pass_tokens=64)
+    keeper: Any = model.engine.backend
+    keeper.limit = min_cache_tokens(256)
     base = words(Random(1), 40)
     for i in range(30):
         model.engine.submit(
-            i, say(f"{base} {i}", seed=i, max_tokens=100, temperature=0.0), f"who {i}", 0
+            i, generate_ask(f"{base} {i}", seed=i, max_tokens=100, temperature=0.0), f"who {i}", 0
         )
     while len(model.engine):
         model.engine.step()
-    assert model.engine.rows.preempted > 5
+    assert model.engine.scheduler.preempted > 5
     for spent in model.ledger.take():
         assert spent.tokens_reused < spent.tokens_in
 
@@ -217,12 +226,12 @@ def test_a_row_sent_back_counts_what_it_reused_once(folder: Path) -> None:
 def test_nothing_runs_for_a_decision_that_is_answered(folder: Path) -> None:
     """Two asks with the same pairs share them; what the second would have run first goes with
     its answer, though its turn never came."""
-    model = fresh(folder, method="direct", rows=1)
+    model = load_engine(folder, method="direct", rows=1)
     ask = Rate(messages=(Message.of("user", words(Random(4), 60)),), about="that", low=1, high=3)
     for ticket in (1, 2):
         model.engine.submit(ticket, ask, "", 0)
     done: list[int] = []
     while len(model.engine):
         done += [event.ticket for event in model.engine.step() if isinstance(event, Done)]
-        assert model.engine.check() == []
+        assert model.engine.check_invariants() == []
     assert sorted(done) == [1, 2]

@@ -13,20 +13,20 @@ from denizens.cli.app import main
 from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
 from denizens.evaluation import examples as benched
 from denizens.models import load_model
-from denizens.models.calibrating import answered, calibrate, decisions
+from denizens.models.calibrating import answer_all, calibrate, shipped_decisions
 from denizens.models.calibration import (
-    KINDS,
-    by_hand,
-    calibration_of,
-    examples,
-    material,
-    read,
-    shipped,
-    stored_at,
-    write,
+    DECISION_KINDS,
+    calibration_data,
+    calibration_path,
+    large_model_calibration,
+    load_calibration,
+    rating_examples,
+    read_calibration,
+    shipped_calibration,
+    write_calibration,
 )
 from denizens.models.loading import load_local
-from denizens.models.signals import NAMES
+from denizens.models.signals import METHOD_NAMES
 from denizens.models.tiny import write_tiny_embedder, write_tiny_model
 
 ASK = Choose(
@@ -54,14 +54,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_was_stored_is_read_again(home: Path) -> None:
     """The same weights for the same model and embedder, and for no other."""
-    mine = replace(shipped(), auto=dict.fromkeys(KINDS, "cosine"))
-    path = write(mine, "abc", "minilm")
+    mine = replace(shipped_calibration(), auto=dict.fromkeys(DECISION_KINDS, "cosine"))
+    path = write_calibration(mine, "abc", "minilm")
     assert path.parent == home / "calibrations"
-    assert calibration_of("abc", "minilm", small=True) == replace(mine, source="stored")
-    assert calibration_of("abc", "other", small=True).source == "shipped"
-    assert calibration_of("abd", "minilm", small=True) == shipped()
-    assert calibration_of("abd", "minilm", small=False) == by_hand()
-    assert calibration_of("abc", "minilm", small=True, stored=False) == shipped()
+    assert load_calibration("abc", "minilm", small=True) == replace(mine, source="stored")
+    assert load_calibration("abc", "other", small=True).source == "shipped"
+    assert load_calibration("abd", "minilm", small=True) == shipped_calibration()
+    assert load_calibration("abd", "minilm", small=False) == large_model_calibration()
+    assert load_calibration("abc", "minilm", small=True, stored=False) == shipped_calibration()
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_what_was_stored_is_read_again(home: Path) -> None:
 )
 def test_a_damaged_calibration_is_refused(home: Path, spoil: Any) -> None:
     """Cut, changed, emptied or another model's: an error that names the file and the way out."""
-    path = write(shipped(), "abc", "minilm")
+    path = write_calibration(shipped_calibration(), "abc", "minilm")
     path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(ModelCorrupt, match="denizens models calibrate") as caught:
-        read(path, "abc", "minilm")
+        read_calibration(path, "abc", "minilm")
     assert str(path) in str(caught.value)
 
 
@@ -93,7 +93,7 @@ def test_numbers_that_make_no_sense_are_refused(home: Path) -> None:
         lambda body: body["rating"].update(own=2.0),
         lambda body: body["methods"]["other"].pop("channel"),
     ):
-        path = write(shipped(), "abc", "minilm")
+        path = write_calibration(shipped_calibration(), "abc", "minilm")
         body = json.loads(path.read_text(encoding="utf-8"))
         del body["check"]
         edit: Any = change
@@ -101,12 +101,12 @@ def test_numbers_that_make_no_sense_are_refused(home: Path) -> None:
         body["check"] = digest(body)
         path.write_text(json.dumps(body), encoding="utf-8")
         with pytest.raises(ModelCorrupt):
-            read(path, "abc", "minilm")
+            read_calibration(path, "abc", "minilm")
 
 
 def test_a_failed_write_leaves_the_old_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was stored stays whole when the disk fails, and nothing half lies about."""
-    path = write(shipped(), "abc", "minilm")
+    path = write_calibration(shipped_calibration(), "abc", "minilm")
     before = path.read_bytes()
 
     def full(handle: int) -> None:
@@ -114,7 +114,7 @@ def test_a_failed_write_leaves_the_old_one(home: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write(by_hand(), "abc", "minilm")
+        write_calibration(large_model_calibration(), "abc", "minilm")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -126,14 +126,18 @@ def test_a_loaded_model_decides_as_its_calibration_says(folder: Path, home: Path
     model = load_local(str(folder / "lm"), **settings)
     assert model.describe()["calibration"] == "shipped"
     digest = str(model.describe()["digest"])
-    write(replace(shipped(), auto=dict.fromkeys(KINDS, "cosine")), digest, settings["embedder"])
+    write_calibration(
+        replace(shipped_calibration(), auto=dict.fromkeys(DECISION_KINDS, "cosine")),
+        digest,
+        settings["embedder"],
+    )
     again = load_local(str(folder / "lm"), **settings)
     cosine = load_local(str(folder / "lm"), method="cosine", **settings)
     assert again.describe()["calibration"] == "stored"
-    (by_auto,), (by_cosine,) = answered(again, [ASK]), answered(cosine, [ASK])
+    (by_auto,), (by_cosine,) = answer_all(again, [ASK]), answer_all(cosine, [ASK])
     assert by_auto == by_cosine
-    assert answered(model, [ASK]) != [by_auto]
-    stored_at(digest, settings["embedder"]).write_text("{}", encoding="utf-8")
+    assert answer_all(model, [ASK]) != [by_auto]
+    calibration_path(digest, settings["embedder"]).write_text("{}", encoding="utf-8")
     with pytest.raises(ModelCorrupt):
         load_model(str(folder / "lm"), **settings)
     load_model(str(folder / "lm"), uncalibrated=True, **settings)
@@ -145,16 +149,16 @@ def test_calibrating_measures_every_method(folder: Path, home: Path) -> None:
     model = load_local(str(folder / "lm"), embedder=str(folder / "embedder"))
     report = calibrate(model)
     assert [(one.kind, one.name) for one in report.measured] == [
-        (kind, name) for kind in KINDS for name in NAMES
+        (kind, name) for kind in DECISION_KINDS for name in METHOD_NAMES
     ]
     assert all(0 < one.loss < 10 and 0 <= one.accuracy <= 1 for one in report.measured)
-    for kind in KINDS:
+    for kind in DECISION_KINDS:
         least = min(one.loss for one in report.measured if one.kind == kind)
         chosen = report.calibration.auto[kind]
         (mine,) = [one for one in report.measured if (one.kind, one.name) == (kind, chosen)]
         assert mine.loss <= least + 0.011
     model.engine.decider.calibration = report.calibration
-    (found,) = answered(model, [ASK])
+    (found,) = answer_all(model, [ASK])
     assert isinstance(found, Choice)
     assert not model.engine.decider.measuring
     assert len(report.table()) == len(report.measured) + 3
@@ -166,7 +170,7 @@ def test_the_command_stores_what_it_found(
     """models calibrate --json prints the table's figures and the file it wrote; a damaged
     file from before is no obstacle."""
     digest = load_local(str(folder / "lm")).describe()["digest"]
-    path = stored_at(str(digest), "minilm")
+    path = calibration_path(str(digest), "minilm")
     path.parent.mkdir(parents=True)
     path.write_text("half a fi", encoding="utf-8")
     with pytest.raises(SystemExit) as ended:
@@ -174,32 +178,32 @@ def test_the_command_stores_what_it_found(
     assert ended.value.code == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["stored"] == str(path)
-    assert read(path, str(digest), "minilm").auto == printed["auto"]
-    assert sum(one["chosen"] for one in printed["measured"]) == len(KINDS)
+    assert read_calibration(path, str(digest), "minilm").auto == printed["auto"]
+    assert sum(one["chosen"] for one in printed["measured"]) == len(DECISION_KINDS)
 
 
 def test_the_shipped_decisions_are_sound() -> None:
     """Every decision's right option is on offer, nothing stands twice, and no example of the
     benchmarks is among them."""
-    asks, rights = decisions()
+    asks, rights = shipped_decisions()
     assert len(asks) >= 100
     for ask, right in zip(asks, rights):
         names = [option.name for option in ask.options]
         assert right in names
         assert len(set(names)) == len(names)
-    texts = [ask.about for ask in asks] + [one["text"] for one in material()["ratings"]]
+    texts = [ask.about for ask in asks] + [one["text"] for one in calibration_data()["ratings"]]
     assert len(set(texts)) == len(texts)
     assert not {*benched.MUNDANE, *benched.POIGNANT} & set(texts)
-    assert len(examples("importance", 1, 10)) == 40
-    assert examples("importance", 0, 5) == () == examples("rate", 1, 10)
+    assert len(rating_examples("importance", 1, 10)) == 40
+    assert rating_examples("importance", 0, 5) == () == rating_examples("rate", 1, 10)
 
 
 def test_examples_join_the_anchors_of_importance(folder: Path, home: Path) -> None:
     """A Rate of the role importance is answered by the shipped sentences even without
     anchors, one of another role by the numbers' likelihood."""
     model = load_local(str(folder / "lm"), embedder=str(folder / "embedder"))
-    known = examples("importance", 1, 10)[-1]
+    known = rating_examples("importance", 1, 10)[-1]
     rates = [Rate(messages=(), about=known.text, role=role) for role in ("importance", "mood")]
-    shown, bare = answered(model, rates)
+    shown, bare = answer_all(model, rates)
     assert shown.tokens_in == 0 < bare.tokens_in
     assert shown.value != bare.value

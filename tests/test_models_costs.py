@@ -45,7 +45,7 @@ def test_all_of_the_engines_time_is_charged(model: LocalModel) -> None:
     assert set(spent) == {("Ada", "generate"), ("Bo", "choose"), ("Cid", "generate")}
     assert spent["Bo", "choose"].seconds > 0
     total = sum(one.seconds for one in spent.values())
-    assert total >= model.engine.counts.seconds * 0.999
+    assert total >= model.engine.stats.seconds * 0.999
     assert spent["Ada", "generate"].tokens_in == found["Ada"].tokens_in
     assert spent["Ada", "generate"].tokens_out == 9
 
@@ -61,5 +61,5 @@ def test_reused_tokens_are_those_of_the_common_beginning(model: LocalModel) -> N
     assert [one.tokens_reused for one in model.ledger.take()] == [0]
     answer(model, [("Ada", ask("she went by"))])
     (second,) = model.ledger.take()
-    shared = len(model.prompter.ids((system,), reply=False))
+    shared = len(model.prompt_builder.ids((system,), reply=False))
     assert shared - 2 <= second.tokens_reused < first.tokens_in

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens.core import (
-    NONE,
+    NONE_OF_THESE,
     Anchor,
     Choice,
     Choose,
@@ -25,7 +25,7 @@ from denizens.core import (
     tool_option,
 )
 from denizens.models import load_model
-from denizens.models.decisions import Decider, Plan
+from denizens.models.decisions import Decider, ScoringPlan
 from denizens.models.loading import METHODS, load_local
 from denizens.models.tiny import write_tiny_embedder, write_tiny_model
 
@@ -152,12 +152,12 @@ def test_a_value_is_chosen_by_the_likelihood_of_the_whole_reply(folder: Path) ->
     plan = prepared(decider, ask)
     assert {len(target) for _, target in plan.pairs} != {1}
     ends = {target[-1:] for _, target in plan.pairs}
-    assert ends == {model.prompter.closing()}
+    assert ends == {model.prompt_builder.closing_ids()}
     scores = {pair: tuple(-0.5 * (i + 1) for _ in pair[1]) for i, pair in enumerate(plan.pairs)}
     choice = plan.finish(scores)
     assert isinstance(choice, Choice)
     by_target = {target[:-1]: sum(scores[pair]) for pair in plan.pairs for target in (pair[1],)}
-    sums = np.array([by_target[model.prompter.text_ids(one.name)] for one in options])
+    sums = np.array([by_target[model.prompt_builder.text_ids(one.name)] for one in options])
     assert np.allclose(choice.probabilities, np.exp(sums) / np.exp(sums).sum())
 
 
@@ -187,7 +187,7 @@ def test_other_options_change_no_odds(folder: Path, method: str, role: str) -> N
         model,
         [
             Choose(messages=(message,), options=one, about="the baker", role=role)
-            for one in (options[:2], (options[2], NONE, *options[:2]))
+            for one in (options[:2], (options[2], NONE_OF_THESE, *options[:2]))
         ],
     )
     a, b = few.probabilities
@@ -199,17 +199,21 @@ def test_none_of_these_is_no_text(folder: Path) -> None:
     """Its place changes nothing, and it is scored by what was fitted, not by its words."""
     model = load_model(str(folder / "lm"), embedder=str(folder / "embedder"))
     options = tools("bread", "the_sea")
-    orders = [(*options, NONE), (NONE, *options), (options[1], NONE, options[0])]
+    orders = [
+        (*options, NONE_OF_THESE),
+        (NONE_OF_THESE, *options),
+        (options[1], NONE_OF_THESE, options[0]),
+    ]
     found = []
     for order in orders:
         (one,) = answers(model, [Choose(messages=(), options=order, about="bread", role="tool")])
         found.append({option.name: p for option, p in zip(order, one.probabilities)})
     assert found[0] == found[1] == found[2]
-    other = Option(NONE.name, "none of all these")
+    other = Option(NONE_OF_THESE.name, "none of all these")
     (said,) = answers(
         model, [Choose(messages=(), options=(*options, other), about="bread", role="tool")]
     )
-    assert said.probabilities[2] != found[0][NONE.name]
+    assert said.probabilities[2] != found[0][NONE_OF_THESE.name]
 
 
 def decider_of(folder: Path, **settings: Any) -> Decider:
@@ -218,9 +222,9 @@ def decider_of(folder: Path, **settings: Any) -> Decider:
     ).engine.decider
 
 
-def prepared(decider: Decider, ask: Choose | Rate) -> Plan:
+def prepared(decider: Decider, ask: Choose | Rate) -> ScoringPlan:
     plan = decider.prepare(ask)
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, ScoringPlan)
     return plan
 
 
@@ -231,7 +235,7 @@ def test_what_was_scored_is_not_scored_again(folder: Path, method: str) -> None:
     plan = prepared(decider, pick("he eats bread"))
     scores = {pair: tuple(-0.1 * i for i, _ in enumerate(pair[1], 1)) for pair in plan.pairs}
     first = plan.finish(scores)
-    decider.learn(scores)
+    decider.cache_scores(scores)
     again = prepared(decider, pick("he eats bread"))
     assert again.pairs == ()
     assert again.finish({}) == first
@@ -242,7 +246,7 @@ def test_exact_remembers_nothing(folder: Path) -> None:
     """Under exact the same ask lists the same pairs for ever."""
     decider = decider_of(folder, exact=True)
     plan = prepared(decider, pick("he eats bread"))
-    decider.learn(dict.fromkeys(plan.pairs, (-1.0,)))
+    decider.cache_scores(dict.fromkeys(plan.pairs, (-1.0,)))
     assert prepared(decider, pick("he eats bread")).pairs == plan.pairs != ()
 
 
@@ -252,7 +256,7 @@ def test_direct_has_one_prompt_for_all_options(folder: Path) -> None:
     decider = decider_of(folder, method="direct")
     asked = Message.of("user", "Where does he go?")
     told = Message.of("system", "He is hungry.")
-    prompter = decider_of(folder)._framer._prompter
+    prompter = decider_of(folder)._prompts._prompter
     for messages in ((asked,), (told,), ()):
         plan = prepared(decider, Choose(messages=messages, options=PLACES, about="he eats"))
         contexts = {context for context, _ in plan.pairs}
@@ -345,7 +349,7 @@ def test_small_talk_wants_no_tool(smollm2: Model) -> None:
     """With a calculator and a clock on offer, sums and hours go to them, the rest to none."""
     schema = {"properties": {"expression": {"description": "numbers and signs"}}}
     options = (
-        NONE,
+        NONE_OF_THESE,
         tool_option("calculator", "Work out an arithmetic expression.", schema),
         tool_option("clock", "Tell the present date, time and weekday."),
     )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from denizens.core import Choose, Failed, Message, ModelAsk, Option, Rate
-from denizens.models.keeping import PagedKeeper
-from denizens.models.scheduler import Limits
-from denizens.models.trunk import LeanTrunk, ModuleTrunk
-from denizens.tests.crowds import SCHEMA, Alone, Crowd, resize, words
-from denizens.tests.tinies import answers, forgetful, fresh, say, write
+from denizens.models.keeping import PrefixCacheBackend
+from denizens.models.scheduler import BatchLimits
+from denizens.models.trunk import FusedDecoder, TransformersDecoder
+from denizens.tests.crowds import SCHEMA, FuzzedEngine, IsolatedAnswers, resize, words
+from denizens.tests.tinies import answers, forgetful, generate_ask, load_engine, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,28 +34,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def token(model: LocalModel) -> int:
-    (found,) = model.prompter.text_ids(POISON)
+    (found,) = model.prompt_builder.text_ids(POISON)
     return found
 
 
 def load(folder: Path, kind: str) -> LocalModel:
     """A model that does not write the poison by itself."""
-    model = forgetful(fresh(folder, kind, method="direct", window=WINDOW))
-    model.engine.speak(replace(model.voice, control=(*model.voice.control, token(model))))
+    model = forgetful(load_engine(folder, kind, method="direct", window=WINDOW))
+    model.engine.set_generation_config(
+        replace(
+            model.generation_config,
+            suppressed_tokens=(*model.generation_config.suppressed_tokens, token(model)),
+        )
+    )
     return model
 
 
 def poisoned(folder: Path, kind: str) -> LocalModel:
     """A model to which one token is no number."""
     model = load(folder, kind)
-    keeper: Any = model.engine.keeper
+    keeper: Any = model.engine.backend
     bad = token(model)
-    if isinstance(keeper, PagedKeeper) and isinstance(keeper.trunk, LeanTrunk):
-        keeper.trunk._embedding = keeper.trunk._embedding.clone()
-        keeper.trunk._embedding[bad] = torch.nan
+    if isinstance(keeper, PrefixCacheBackend) and isinstance(keeper.decoder, FusedDecoder):
+        keeper.decoder._embedding = keeper.decoder._embedding.clone()
+        keeper.decoder._embedding[bad] = torch.nan
     else:
         with torch.no_grad():
-            keeper.trunk._model.get_input_embeddings().weight[bad] = torch.nan
+            keeper.decoder._model.get_input_embeddings().weight[bad] = torch.nan
     return model
 
 
@@ -70,7 +75,7 @@ def fine(random: Random, seed: int) -> ModelAsk:
         return Choose(messages=message, options=options, about="so")
     if kind == 1:
         return Rate(messages=message, about="so", low=1, high=4)
-    return say(
+    return generate_ask(
         text,
         seed=seed,
         max_tokens=60 if kind == 2 else random.choice([1, 3, 20, 60]),
@@ -94,7 +99,7 @@ def bad(random: Random, seed: int) -> ModelAsk:
         clean = (Message.of("user", text.replace(POISON, "")),)
         options = (Option("one"), Option(f"two {POISON} three"), Option("four"))
         return Choose(messages=clean, options=options, about="so")
-    return say(text, seed=seed, max_tokens=40, schema=SCHEMA if kind == 3 else None)
+    return generate_ask(text, seed=seed, max_tokens=40, schema=SCHEMA if kind == 3 else None)
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -104,14 +109,16 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def crowd_of(model: LocalModel, alone: Alone, number: int) -> tuple[int, int]:
+def crowd_of(model: LocalModel, alone: IsolatedAnswers, number: int) -> tuple[int, int]:
     """A random crowd, bad asks among it; how many of those failed, how many were cancelled."""
     random = Random(number)
     resize(random, model)
     asks = [fine(random, seed) for seed in range(8)]
     beside = [bad(random, 1000 + i) for i in range(8)]
-    beside += [say("fine " + words(random, 5), seed=2000 + i, max_tokens=2) for i in range(8)]
-    crowd = Crowd(model.engine, random)
+    beside += [
+        generate_ask("fine " + words(random, 5), seed=2000 + i, max_tokens=2) for i in range(8)
+    ]
+    crowd = FuzzedEngine(model.engine, random)
     tickets = crowd.play(asks, random.sample(beside, len(beside)))
     for ticket, ask in zip(tickets, asks):
         assert equal(crowd.done[ticket], alone.of(ask)[1]), ask
@@ -123,7 +130,7 @@ def crowd_of(model: LocalModel, alone: Alone, number: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("kind", "trunk", "examples"),
-    [("llama", LeanTrunk, 10), ("qwen3", LeanTrunk, 3), ("gpt_neox", ModuleTrunk, 4)],
+    [("llama", FusedDecoder, 10), ("qwen3", FusedDecoder, 3), ("gpt_neox", TransformersDecoder, 4)],
 )
 def test_numbers_that_are_none_stay_with_their_ask(
     folder: Path, kind: str, trunk: type, examples: int
@@ -131,8 +138,8 @@ def test_numbers_that_are_none_stay_with_their_ask(
     """Prompts that hold a token of which the model makes no numbers: read in chunks, shared,
     cancelled half way, moved about while others come and go. They fail, and all others are
     answered as if alone, in slots that held no numbers before and over common beginnings."""
-    model, alone = poisoned(folder, kind), Alone(load(folder, kind))
-    assert type(model.engine.keeper.trunk) is trunk  # type: ignore[attr-defined]
+    model, alone = poisoned(folder, kind), IsolatedAnswers(load(folder, kind))
+    assert type(model.engine.backend.trunk) is trunk  # type: ignore[attr-defined]
     counts = [0, 0]
 
     @settings(max_examples=examples, deadline=None, derandomize=True)
@@ -145,22 +152,22 @@ def test_numbers_that_are_none_stay_with_their_ask(
     crowds()
     assert counts[0] > 4 * examples
     assert counts[1] > 0
-    keeper: Any = model.engine.keeper
+    keeper: Any = model.engine.backend
     assert all(bool(span.kv.isfinite().all()) for span in keeper.trie)
 
 
 def test_a_place_left_by_a_half_read_prompt_is_clean(folder: Path) -> None:
     """A prompt without numbers is moved into another's place while it is being read; whoever
     is seated where it was, in one class with longer rows, is answered as if alone."""
-    model, alone = poisoned(folder, "llama"), Alone(load(folder, "llama"))
-    limits = Limits(rows=3, pass_tokens=20)
-    model.engine.limits = model.engine.rows.limits = limits
-    late = say(words(Random(9), 18), seed=4, max_tokens=20)
+    model, alone = poisoned(folder, "llama"), IsolatedAnswers(load(folder, "llama"))
+    limits = BatchLimits(rows=3, pass_tokens=20)
+    model.engine.limits = model.engine.scheduler.limits = limits
+    late = generate_ask(words(Random(9), 18), seed=4, max_tokens=20)
     moved = 0
     for count in range(1, 16):
-        first = say("a " + words(Random(6), 18), seed=1, max_tokens=count)
-        long = say(words(Random(7), 40), seed=2, max_tokens=60)
-        evil = say(f"{POISON} {words(Random(8), 40)}", seed=3)
+        first = generate_ask("a " + words(Random(6), 18), seed=1, max_tokens=count)
+        long = generate_ask(words(Random(7), 40), seed=2, max_tokens=60)
+        evil = generate_ask(f"{POISON} {words(Random(8), 40)}", seed=3)
         done: dict[int, Any] = {}
         places: list[int] = []
         for ticket, ask in enumerate((long, first, evil, late)):
@@ -168,7 +175,9 @@ def test_a_place_left_by_a_half_read_prompt_is_clean(folder: Path) -> None:
         while len(model.engine):
             for event in model.engine.step():
                 done.update({event.ticket: getattr(event, "answer", None)})
-            places += [r.slot.index for r in model.engine.rows.seated if r.key[-1] == 2 and r.slot]
+            places += [
+                r.slot.index for r in model.engine.scheduler.running if r.key[-1] == 2 and r.slot
+            ]
         moved += len(set(places)) > 1
         assert done[3] == alone.of(late)[1]
         assert done[2].reason == "engine"
@@ -177,11 +186,14 @@ def test_a_place_left_by_a_half_read_prompt_is_clean(folder: Path) -> None:
 
 def test_a_token_that_makes_no_numbers_ends_the_answer_that_wrote_it(folder: Path) -> None:
     """An answer that comes to write such a token fails then; what it shared is still good."""
-    model, clean = poisoned(folder, "llama"), fresh(folder, "llama")
-    model.engine.speak(clean.voice)
+    model, clean = poisoned(folder, "llama"), load_engine(folder, "llama")
+    model.engine.set_generation_config(clean.generation_config)
     text = words(Random(1), 50)
     forced = {"type": "object", "properties": {"a": {"const": POISON}, "b": {"type": "integer"}}}
-    asks = [say(text, schema={**forced, "required": ["a", "b"]}, max_tokens=40), say(text, seed=3)]
+    asks = [
+        generate_ask(text, schema={**forced, "required": ["a", "b"]}, max_tokens=40),
+        generate_ask(text, seed=3),
+    ]
     for _ in range(2):
         failed, good = answers(model, asks)
         assert (failed.reason, good) == ("engine", answers(clean, asks[1:])[0])
@@ -190,7 +202,7 @@ def test_a_token_that_makes_no_numbers_ends_the_answer_that_wrote_it(folder: Pat
 
 def raising(model: LocalModel, where: str) -> None:
     """Let the passes raise that run the poison, at some depth of the engine."""
-    keeper: Any = model.engine.keeper
+    keeper: Any = model.engine.backend
     bad_token = token(model)
     real = keeper.run
 
@@ -221,12 +233,12 @@ def raising(model: LocalModel, where: str) -> None:
 def test_an_exception_in_a_pass_stays_with_its_ask(folder: Path, kind: str, where: str) -> None:
     """A pass that raises for one row is done again for each row alone: that row's ask is told
     the error, all others are answered as if alone."""
-    model, alone = load(folder, kind), Alone(load(folder, kind))
+    model, alone = load(folder, kind), IsolatedAnswers(load(folder, kind))
     raising(model, where)
     asks: list[ModelAsk] = [fine(Random(i), i) for i in range(6)]
     evil: list[ModelAsk] = [
-        say(f"short {POISON}", seed=50),
-        say(words(Random(1), 150) + POISON, seed=51),
+        generate_ask(f"short {POISON}", seed=50),
+        generate_ask(words(Random(1), 150) + POISON, seed=51),
         Rate(messages=(Message.of("user", f"rate {POISON}"),), about="x", low=1, high=3),
     ]
     for _ in range(2):
@@ -235,7 +247,7 @@ def test_an_exception_in_a_pass_stays_with_its_ask(folder: Path, kind: str, wher
             assert equal(answer, alone.of(ask)[1])
         assert [answer.reason for answer in found[3:6]] == ["engine"] * 3
         assert all("poison in" in answer.detail for answer in found[3:6])
-        assert model.engine.check() == []
+        assert model.engine.check_invariants() == []
 
 
 def test_a_passing_fault_costs_nobody_an_answer(folder: Path) -> None:
@@ -243,7 +255,7 @@ def test_a_passing_fault_costs_nobody_an_answer(folder: Path) -> None:
     model = load(folder, "llama")
     asks: list[ModelAsk] = [fine(Random(i), i) for i in range(8)]
     wanted = answers(load(folder, "llama"), asks)
-    keeper: Any = model.engine.keeper
+    keeper: Any = model.engine.backend
     real, calls = keeper.run, [0]
 
     def run(pieces: Any) -> Any:
@@ -270,13 +282,15 @@ def test_an_exception_in_drawing_stays_with_its_ask(
     kinds = [SCHEMA if i % 2 else None for i in range(6)] + [
         SCHEMA if name == "mask_rows" else None
     ]
-    asks = [say(f"line {i}", seed=i, schema=kinds[i], max_tokens=40) for i in range(6)]
-    asks.append(say("evil", seed=666, schema=kinds[6], max_tokens=40))
+    asks = [generate_ask(f"line {i}", seed=i, schema=kinds[i], max_tokens=40) for i in range(6)]
+    asks.append(generate_ask("evil", seed=666, schema=kinds[6], max_tokens=40))
     wanted = answers(load(folder, "llama"), asks[:6])
-    odd = len(model.prompter.ids(asks[6].messages))
+    odd = len(model.prompt_builder.ids(asks[6].messages))
 
     def broken(logits: Any, rows: Any) -> Any:
-        writers = [order.writer for order in model.engine._orders.values() if order.writer]
+        writers = [
+            order.generation for order in model.engine._requests.values() if order.generation
+        ]
         evil = [one for one in writers if len(one.prompt.ids) == odd and one.ask.seed == 666]
         hit = {
             "pick": lambda: any(draw.seed == 666 for draw in rows),
@@ -294,7 +308,7 @@ def test_an_exception_in_drawing_stays_with_its_ask(
         found = answers(model, asks)
         assert found[:6] == wanted
     assert (found[-1].reason, found[-1].detail) == ("engine", f"ValueError: {name} cannot")
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []
 
 
 def test_a_broken_grammar_and_a_broken_decision_are_told(
@@ -302,33 +316,33 @@ def test_a_broken_grammar_and_a_broken_decision_are_told(
 ) -> None:
     """A matcher that raises on a token, and a decision that cannot be finished, fail their own
     asks; those beside them are answered."""
-    from denizens.models.deciding import Decision
-    from denizens.models.grammar import Matcher
+    from denizens.models.deciding import PendingDecision
+    from denizens.models.grammar import GrammarMatcher
 
     model = load(folder, "llama")
     good: list[ModelAsk] = [
-        say("fine", seed=1),
+        generate_ask("fine", seed=1),
         Rate(messages=(Message.of("user", "x"),), about="x", high=3),
     ]
     wanted = answers(model, [good[0]])
-    real = Matcher.take
+    real = GrammarMatcher.accept_token
 
     def take(self: Any, token: int) -> bool:
         if len(self.tokens) == 3:
             raise ValueError("the grammar gave up")
         return real(self, token)
 
-    monkeypatch.setattr(Matcher, "take", take)
-    failed, fine_one = answers(model, [say("evil", schema=SCHEMA, max_tokens=30), good[0]])
+    monkeypatch.setattr(GrammarMatcher, "take", take)
+    failed, fine_one = answers(model, [generate_ask("evil", schema=SCHEMA, max_tokens=30), good[0]])
     assert (failed.detail, fine_one) == ("ValueError: the grammar gave up", wanted[0])
 
     def answer(self: Any, decider: Any) -> Any:
         raise ValueError("no decision")
 
-    monkeypatch.setattr(Decision, "answer", answer)
+    monkeypatch.setattr(PendingDecision, "answer", answer)
     fine_one, failed = answers(model, good)
     assert (failed.detail, fine_one) == ("ValueError: no decision", wanted[0])
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []
 
 
 def test_each_bad_ask_gets_its_own_reason(folder: Path) -> None:
@@ -338,15 +352,15 @@ def test_each_bad_ask_gets_its_own_reason(folder: Path) -> None:
     message = (Message.of("user", "x"),)
     long = (Message.of("user", words(Random(2), 400)),)
     asks: list[ModelAsk] = [
-        say(schema={"type": "banana"}),
-        say(words(Random(1), 400)),
-        say(max_tokens=0),
+        generate_ask(schema={"type": "banana"}),
+        generate_ask(words(Random(1), 400)),
+        generate_ask(max_tokens=0),
         Choose(messages=message, options=(), about="x"),
         Choose(messages=long, options=(Option("a"),), about="x"),
         Rate(messages=message, about="x", low=3, high=2),
-        say(schema=SCHEMA, max_tokens=2),
+        generate_ask(schema=SCHEMA, max_tokens=2),
     ]
-    good: list[ModelAsk] = [say(seed=i) for i in range(4)]
+    good: list[ModelAsk] = [generate_ask(seed=i) for i in range(4)]
     wanted = answers(model, good)
     found = answers(model, [*good[:2], *asks, *good[2:]])
     reasons = [answer.reason for answer in found[2:-2]]
@@ -360,4 +374,4 @@ def test_each_bad_ask_gets_its_own_reason(folder: Path) -> None:
         "limit",
     ]
     assert found[:2] + found[-2:] == wanted
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []

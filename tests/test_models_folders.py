@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from denizens.core import Completion, Embed, Message, ModelCorrupt, ModelError, Vectors
 from denizens.models import load_model
-from denizens.models.checkpoint import read_checkpoint, whole_encoders
+from denizens.models.checkpoint import checked_encoders, read_checkpoint
 from denizens.models.embedder import Embedder
-from denizens.models.pictures import Pictures
-from denizens.models.quiet import quiet
-from denizens.models.tiny import KINDS, write_tiny_embedder, write_tiny_model
-from denizens.tests.tinies import answers, fresh, say
+from denizens.models.pictures import ImageEmbedder
+from denizens.models.quiet import silence_libraries
+from denizens.models.tiny import ARCHITECTURES, write_tiny_embedder, write_tiny_model
+from denizens.tests.tinies import answers, generate_ask, load_engine
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_leftovers_that_are_no_weights_are_passed_over(folder: Path) -> None:
     assert torch.equal(model(ids).logits, plain(ids).logits)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
 def test_whole_models_of_every_kind_load(tmp_path: Path, kind: str) -> None:
     """The check finds nothing wrong with any architecture as transformers saves it."""
     import torch
@@ -296,7 +296,7 @@ def test_what_sentence_transformers_loads_is_checked_too(models: Path, tmp_path:
     with pytest.raises(ModelCorrupt, match=r"lacks .*query"):
         embedder(tmp_path / "e")
     with pytest.raises(ModelCorrupt, match=r"lacks .*query"):
-        Pictures(tmp_path / "e")
+        ImageEmbedder(tmp_path / "e")
     change(tmp_path / "e" / "config.json", hidden_size="wide")
     with pytest.raises(ModelCorrupt, match=r"config\.json: field 'hidden_size' is wrong"):
         embedder(tmp_path / "e")
@@ -304,13 +304,13 @@ def test_what_sentence_transformers_loads_is_checked_too(models: Path, tmp_path:
 
 def test_a_digest_covers_what_changes_answers(models: Path, folder: Path) -> None:
     """Another chat template or configuration is another model."""
-    same = fresh(models).describe()["digest"]
+    same = load_engine(models).describe()["digest"]
     shutil.copytree(models / "embedder", folder.parent / "embedder")
-    assert fresh(folder.parent, "model").describe()["digest"] == same
+    assert load_engine(folder.parent, "model").describe()["digest"] == same
     (folder / "chat_template.jinja").write_text(
         "{% for m in messages %}{{ m.content }}{% endfor %}"
     )
-    assert fresh(folder.parent, "model").describe()["digest"] != same
+    assert load_engine(folder.parent, "model").describe()["digest"] != same
 
 
 def test_a_model_without_an_end_is_refused(folder: Path) -> None:
@@ -347,7 +347,7 @@ def test_models_may_be_loaded_in_several_threads(models: Path) -> None:
     before = library.PreTrainedModel.__dict__["from_pretrained"]
 
     def load(_: int) -> Any:
-        with quiet(), whole_encoders("tiny"):
+        with silence_libraries(), checked_encoders("tiny"):
             return library.AutoModel.from_pretrained(str(models / "embedder"))
 
     with ThreadPoolExecutor(4) as pool:
@@ -357,14 +357,14 @@ def test_models_may_be_loaded_in_several_threads(models: Path) -> None:
 
 def test_half_a_character_is_replaced(models: Path) -> None:
     """Half an emoji, from a cut JSON string, is read as the replacement character."""
-    model = fresh(models)
+    model = load_engine(models)
     bad, good = "bread \ud83c town", "bread \ufffd town"
-    ids = [model.prompter.ids((Message.of("user", text),)) for text in (bad, good)]
+    ids = [model.prompt_builder.ids((Message.of("user", text),)) for text in (bad, good)]
     assert ids[0] == ids[1]
     whole = "\U0001f35e"
     halves = whole.encode("utf-16", "surrogatepass").decode("utf-16-le", "surrogatepass")[1:]
-    assert model.prompter.text_ids(halves) == model.prompter.text_ids(whole)
-    found = answers(model, [say(bad), Embed(texts=(bad, good))])
+    assert model.prompt_builder.text_ids(halves) == model.prompt_builder.text_ids(whole)
+    found = answers(model, [generate_ask(bad), Embed(texts=(bad, good))])
     assert isinstance(found[0], Completion)
     assert isinstance(found[1], Vectors)
     rows = found[1].array()

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from denizens.cli.app import main
 from denizens.core import ModelCorrupt, ModelError
-from denizens.models import gguf_cache, home, load_model
-from denizens.models.gguf_cache import conversions, folder_of, read_gguf
+from denizens.models import cache_home, gguf_cache, load_model
+from denizens.models.gguf_cache import conversion_folder, conversions, read_gguf
 from denizens.models.tiny import write_tiny_embedder
 
 WIDE = 64
@@ -162,12 +162,14 @@ def test_a_damaged_conversion_is_made_again(tmp_path: Path) -> None:
     """What was made of a file is no loss: cut weights give way to whole ones."""
     path = write(tmp_path / "a.gguf")
     _, _, digest = read(path)
-    weights = folder_of(digest) / "model.safetensors"
+    weights = conversion_folder(digest) / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:900])
     read(path)
     assert weights.read_bytes() == whole
-    assert [child.name for child in (home() / "models" / "gguf").iterdir()] == [weights.parent.name]
+    assert [child.name for child in (cache_home() / "models" / "gguf").iterdir()] == [
+        weights.parent.name
+    ]
 
 
 def test_a_conversion_that_breaks_off_leaves_nothing(
@@ -183,7 +185,7 @@ def test_a_conversion_that_breaks_off_leaves_nothing(
     monkeypatch.setattr(gguf_cache, "gguf_to_folder", half)
     with pytest.raises(KeyboardInterrupt):
         read(path)
-    assert list((home() / "models" / "gguf").iterdir()) == []
+    assert list((cache_home() / "models" / "gguf").iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(

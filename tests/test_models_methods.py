@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from denizens.models.calibrating import TIE, Measured, pick
-from denizens.models.methods import Item, Method, crossed, fit, hits, loss
-from denizens.models.signals import NAMES
+from denizens.models.calibrating import TIE_NATS, MethodResult, pick_method
+from denizens.models.methods import (
+    LabelledDecision,
+    ScoringMethod,
+    correct,
+    cross_validate,
+    fit_method,
+    nll_loss,
+)
+from denizens.models.signals import METHOD_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-TRUE = Method({"cosine": 0.6, "channel": 0.4}, temperature=0.05, none=0.3)
+TRUE = ScoringMethod({"cosine": 0.6, "channel": 0.4}, temperature=0.05, none=0.3)
 
 
-def made(count: int, seed: int, method: Method = TRUE, none: bool = False) -> list[Item]:
+def made(
+    count: int, seed: int, method: ScoringMethod = TRUE, none: bool = False
+) -> list[LabelledDecision]:
     """Items whose right option is drawn by a method's probabilities."""
     rng = np.random.default_rng(seed)
     items = []
@@ -27,14 +36,14 @@ def made(count: int, seed: int, method: Method = TRUE, none: bool = False) -> li
         scores = method.scores(signals, place)
         odds = np.exp(scores - scores.max())
         right = int(rng.choice(size, p=odds / odds.sum()))
-        items.append(Item(signals, right, place))
+        items.append(LabelledDecision(signals, right, place))
     return items
 
 
 @pytest.mark.parametrize("none", [False, True])
 def test_fitting_finds_the_weights_that_made_the_answers(none: bool) -> None:
     """From many answers drawn by a method, its shares, temperature and score of none."""
-    found = fit("cosine+channel", made(4000, 1, none=none))
+    found = fit_method("cosine+channel", made(4000, 1, none=none))
     assert found.weights["cosine"] == pytest.approx(0.6, abs=0.05)
     assert found.temperature == pytest.approx(0.05, rel=0.15)
     assert sum(found.weights.values()) == pytest.approx(1)
@@ -44,7 +53,7 @@ def test_fitting_finds_the_weights_that_made_the_answers(none: bool) -> None:
 
 def test_fitted_probabilities_are_calibrated() -> None:
     """Of new decisions with a probability near p, about p are right."""
-    method = fit("cosine+channel", made(2000, 1))
+    method = fit_method("cosine+channel", made(2000, 1))
     sure, right = [], []
     for item in made(4000, 2):
         scores = method.scores(item.signals)
@@ -60,14 +69,17 @@ def test_fitted_probabilities_are_calibrated() -> None:
 def test_a_signal_that_misleads_gets_no_weight() -> None:
     """A signal that speaks against the right options is left out, not turned round."""
     items = made(500, 3)
-    turned = [Item({**one.signals, "channel": -one.signals["channel"]}, one.right) for one in items]
-    assert fit("cosine+channel", turned).weights == {"cosine": 1.0}
+    turned = [
+        LabelledDecision({**one.signals, "channel": -one.signals["channel"]}, one.right)
+        for one in items
+    ]
+    assert fit_method("cosine+channel", turned).weights == {"cosine": 1.0}
 
 
 def test_a_useless_signal_alone_is_all_but_flat() -> None:
     """Alone it cannot be left out; its probabilities are then nearly equal."""
-    method = fit("direct", made(2000, 4))
-    assert float(loss(method, made(500, 5)).mean()) < np.log(5)
+    method = fit_method("direct", made(2000, 4))
+    assert float(nll_loss(method, made(500, 5)).mean()) < np.log(5)
     assert method.temperature > 0.5
 
 
@@ -76,11 +88,11 @@ def test_a_useless_signal_alone_is_all_but_flat() -> None:
 def test_a_fold_is_judged_by_what_it_has_not_seen(place: int) -> None:
     """Another right option of an item changes nothing for the others of its fold."""
     items = made(40, 6)
-    before, _ = crossed("cosine+channel", items)
+    before, _ = cross_validate("cosine+channel", items)
     one = items[place]
     size = len(one.signals["cosine"])
-    items[place] = Item(one.signals, (one.right + 1) % size)
-    after, _ = crossed("cosine+channel", items)
+    items[place] = LabelledDecision(one.signals, (one.right + 1) % size)
+    after, _ = cross_validate("cosine+channel", items)
     same = [i for i in range(40) if i % 5 == place % 5 and i != place]
     assert np.array_equal(before[same], after[same])
     assert not np.array_equal(before, after)
@@ -89,18 +101,18 @@ def test_a_fold_is_judged_by_what_it_has_not_seen(place: int) -> None:
 def test_hits_and_losses_agree() -> None:
     """Where the right option has more than half of the probability, it is a hit."""
     items = made(300, 7)
-    right, losses = hits(TRUE, items), loss(TRUE, items)
+    right, losses = correct(TRUE, items), nll_loss(TRUE, items)
     assert all(hit for hit, nats in zip(right, losses) if nats < np.log(2) - 1e-9)
     assert 0.3 < right.mean() < 1.0
 
 
-def measured(name: str, nats: float) -> Measured:
-    return Measured("other", name, 10, nats, 0.5, TRUE)
+def measured(name: str, nats: float) -> MethodResult:
+    return MethodResult("other", name, 10, nats, 0.5, TRUE)
 
 
 def test_the_least_loss_wins_and_a_tie_goes_to_the_cheaper() -> None:
     """Clearly better wins at any cost; as good within the tie, the cheap one is taken."""
-    assert pick([measured("cosine", 0.9), measured("parts+channel", 0.8)]) == "parts+channel"
-    near = [measured("parts+channel", 0.8), measured("cosine", 0.8 + TIE / 2)]
-    assert pick(near) == "cosine"
-    assert pick([measured(name, 1.0) for name in reversed(NAMES)]) == "cosine"
+    assert pick_method([measured("cosine", 0.9), measured("parts+channel", 0.8)]) == "parts+channel"
+    near = [measured("parts+channel", 0.8), measured("cosine", 0.8 + TIE_NATS / 2)]
+    assert pick_method(near) == "cosine"
+    assert pick_method([measured(name, 1.0) for name in reversed(METHOD_NAMES)]) == "cosine"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Choose, Completion, Delta, Done, Failed, Message, ModelAsk, Option, Rate
-from denizens.models.keeping import PagedKeeper, least_limit
-from denizens.models.rows import Row
-from denizens.models.scheduler import Limits
+from denizens.models.keeping import PrefixCacheBackend, min_cache_tokens
+from denizens.models.rows import TokenSequence
+from denizens.models.scheduler import BatchLimits
 from denizens.models.tiny import WORDS
-from denizens.tests.tinies import forgetful, fresh, say, write
+from denizens.tests.tinies import forgetful, generate_ask, load_engine, write
 
 if TYPE_CHECKING:
     from denizens.models.engine import Engine
@@ -78,7 +78,7 @@ class Storm:
             return Rate(
                 messages=(Message.of("user", text),), about="x", low=low, high=random.randint(2, 6)
             )
-        return say(
+        return generate_ask(
             text * 6 if kind < 0.28 else text,
             max_tokens=random.choice([0, 1, 2, 5, 12, 60]),
             seed=random.randrange(1000),
@@ -124,10 +124,10 @@ class Storm:
 
     def change(self) -> None:
         """Other limits from now on, which are never less than one ask needs."""
-        limits = Limits(
+        limits = BatchLimits(
             rows=self.random.choice([1, 4, 30]), pass_tokens=self.random.choice([16, 48, 300])
         )
-        self.engine.limits = self.engine.rows.limits = limits
+        self.engine.limits = self.engine.scheduler.limits = limits
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral"])
@@ -135,10 +135,10 @@ def test_no_operation_leaks(folder: Path, kind: str) -> None:
     """Over 10,000 submits, cancels and passes with room for two or three asks (1,000 where the
     cache cannot be cut): nothing is held that nothing uses, every ask that is not cancelled is
     answered exactly once, and in the end, once the trie is cleared, nothing is held."""
-    model = forgetful(fresh(folder, kind, method="direct", window=WINDOW))
-    keeper = model.engine.keeper
-    if isinstance(keeper, PagedKeeper):
-        keeper.limit = least_limit(WINDOW)
+    model = forgetful(load_engine(folder, kind, method="direct", window=WINDOW))
+    keeper = model.engine.backend
+    if isinstance(keeper, PrefixCacheBackend):
+        keeper.limit = min_cache_tokens(WINDOW)
     storm = Storm(model, Random(3))
     asked = 0
     for number in range(OPERATIONS if kind == "llama" else OPERATIONS // 10):
@@ -153,35 +153,37 @@ def test_no_operation_leaks(folder: Path, kind: str) -> None:
         else:
             storm.step()
         if number % 10 == 0:
-            assert model.engine.check() == []
+            assert model.engine.check_invariants() == []
     storm.settle()
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []
     assert len(storm.done) + len(storm.cancelled) == asked
     assert set(storm.done) | storm.cancelled == set(range(1, asked + 1))
     reasons = {getattr(answer, "reason", "") for answer in storm.done.values()}
     assert reasons >= {"", "schema", "context_too_long", "engine", "refused"}
     assert len(storm.cancelled) > asked / 20
-    keeper.forget()
-    assert keeper.leaks([]) == []
-    if isinstance(keeper, PagedKeeper):
-        assert model.engine.rows.preempted > 100
-        assert (keeper.slots.tokens, keeper.trie.tokens) == (0, 0)
+    keeper.clear_cache()
+    assert keeper.find_leaks([]) == []
+    if isinstance(keeper, PrefixCacheBackend):
+        assert model.engine.scheduler.preempted > 100
+        assert (keeper.kv_cache.allocated_tokens, keeper.prefix_cache.tokens) == (0, 0)
         assert keeper.free == keeper.limit
 
 
 def test_more_asks_than_memory_are_all_answered(folder: Path) -> None:
     """Two hundred asks at once, of which three fit: they wait, and none fails."""
-    model = fresh(folder, window=WINDOW)
-    keeper: Any = model.engine.keeper
-    keeper.limit = least_limit(WINDOW)
+    model = load_engine(folder, window=WINDOW)
+    keeper: Any = model.engine.backend
+    keeper.limit = min_cache_tokens(WINDOW)
     storm = Storm(model, Random(5))
     for ticket in range(1, 201):
-        storm.open[ticket] = say(words(storm.random, 60), max_tokens=30, seed=ticket, temperature=0)
+        storm.open[ticket] = generate_ask(
+            words(storm.random, 60), max_tokens=30, seed=ticket, temperature=0
+        )
         model.engine.submit(ticket, storm.open[ticket], "", 0)
     while len(model.engine):
         storm.step()
         assert keeper.free >= 0
-        assert len(model.engine.rows.seated) <= 6
+        assert len(model.engine.scheduler.running) <= 6
     assert len(storm.done) == 200
     assert not any(isinstance(answer, Failed) for answer in storm.done.values())
     assert [event for event in model.engine.step() if isinstance(event, Done)] == []
@@ -190,11 +192,11 @@ def test_more_asks_than_memory_are_all_answered(folder: Path) -> None:
 def test_room_for_a_beginning_is_not_made_of_what_it_goes_on_from(folder: Path) -> None:
     """Where the only thing to evict is the first half of what is to be kept, the second half is
     not kept, and the limit holds."""
-    keeper: Any = fresh(folder, window=WINDOW).engine.keeper
+    keeper: Any = load_engine(folder, window=WINDOW).engine.backend
     ids = [*range(3, 103)]
-    row = Row(ids, 99, 100, (0, 0, 0, 0), None)
+    row = TokenSequence(ids, 99, 100, (0, 0, 0, 0), None)
     assert keeper.seat(row, {})
-    row.done = 100
+    row.computed = 100
     keeper.trie.add(ids[:60], lambda start, end: keeper.slots.read(row.slot, start, end))
     keeper.limit = keeper.slots.tokens + 60 + 20
     keeper.share(row)

@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 import torch
-from denizens.models.jobs import Piece
-from denizens.models.keepers import make_keeper
-from denizens.models.keeping import PagedKeeper
-from denizens.models.passes import Pass
-from denizens.models.slots import Slot, Slots
-from denizens.models.trunk import LeanTrunk, ModuleTrunk, Trunk
-from denizens.tests.tinies import TOLERANCE, WINDOW, plain, write
+from denizens.models.jobs import TokenChunk
+from denizens.models.keepers import make_backend
+from denizens.models.keeping import PrefixCacheBackend
+from denizens.models.passes import ForwardPass
+from denizens.models.slots import CacheSlot, KVCache
+from denizens.models.trunk import Decoder, FusedDecoder, TransformersDecoder
+from denizens.tests.tinies import TOLERANCE, WINDOW, load_transformers, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 KINDS = {
-    "llama": LeanTrunk,
-    "qwen2": LeanTrunk,
-    "qwen3": LeanTrunk,
-    "gpt_neox": ModuleTrunk,
-    "phi3": ModuleTrunk,
+    "llama": FusedDecoder,
+    "qwen2": FusedDecoder,
+    "qwen3": FusedDecoder,
+    "gpt_neox": TransformersDecoder,
+    "phi3": TransformersDecoder,
 }
 VOCABULARY = 290
 
@@ -34,7 +34,7 @@ VOCABULARY = 290
 class Both:
     """A trunk, and the module that says what it must give."""
 
-    trunk: Trunk
+    trunk: Decoder
     module: Any
     known: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
 
@@ -52,10 +52,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Both]:
     folder: Path = write(tmp_path_factory.mktemp("tiny"), *KINDS)
     found = {}
     for kind, trunk in KINDS.items():
-        keeper = make_keeper(kind, plain(folder, kind), torch.device("cpu"), WINDOW)
-        assert isinstance(keeper, PagedKeeper)
-        assert type(keeper.trunk) is trunk
-        found[kind] = Both(keeper.trunk, plain(folder, kind))
+        keeper = make_backend(kind, load_transformers(folder, kind), torch.device("cpu"), WINDOW)
+        assert isinstance(keeper, PrefixCacheBackend)
+        assert type(keeper.decoder) is trunk
+        found[kind] = Both(keeper.decoder, load_transformers(folder, kind))
     return found
 
 
@@ -67,7 +67,7 @@ class Sequence:
     kvs: tuple[Tensor, ...]
     shared: int
     done: int
-    slot: Slot | None
+    slot: CacheSlot | None
     left: list[int]
 
 
@@ -77,7 +77,7 @@ class Scene:
 
     both: Both
     random: Random
-    slots: Slots
+    slots: KVCache
     kinds: set[str] = field(default_factory=set)
 
     def numbers(self, count: int) -> list[int]:
@@ -87,8 +87,10 @@ class Scene:
         """A beginning of one to three spans, and their keys."""
         lengths = [self.random.choice([1, 16, 33, 70]) for _ in range(self.random.randint(1, 3))]
         ids = self.numbers(sum(lengths))
-        slot = self.slots.take(len(ids), 1 << 20)
-        Pass([Piece(ids, (), 0, slot, 0)], self.slots, self.both.trunk.shape).run(self.both.trunk)
+        slot = self.slots.allocate(len(ids), 1 << 20)
+        ForwardPass([TokenChunk(ids, (), 0, slot, 0)], self.slots, self.both.trunk.shape).run(
+            self.both.trunk
+        )
         spans, at = [], 0
         for length in lengths:
             spans.append(self.slots.read(slot, at, at + length))
@@ -106,7 +108,7 @@ class Scene:
         copied = [kv for kv in spans[:count] if not any(kv is one for one in visited)]
         slot = None
         if not lone:
-            slot = self.slots.take(length + own, 1 << 20)
+            slot = self.slots.allocate(length + own, 1 << 20)
             at = 0
             for kv in copied:
                 self.slots.write(slot, at, kv)
@@ -126,7 +128,7 @@ class Scene:
         pieces = []
         for row in rows:
             count = row.left[0]
-            piece = Piece(
+            piece = TokenChunk(
                 row.ids[row.done : row.done + count],
                 row.kvs,
                 row.done - row.shared,
@@ -135,18 +137,18 @@ class Scene:
             )
             assert piece.start == row.done
             pieces.append(piece)
-        made = Pass(pieces, self.slots, self.both.trunk.shape)
-        self.kinds |= {type(job).__name__ for job in [*made._jobs, *made._visits]}
+        made = ForwardPass(pieces, self.slots, self.both.trunk.shape)
+        self.kinds |= {type(job).__name__ for job in [*made._kernels, *made._prefix_kernels]}
         logits = self.both.trunk.logits(made.run(self.both.trunk))
-        assert len(logits) == sum(piece.want for piece in pieces)
+        assert len(logits) == sum(piece.wanted for piece in pieces)
         worst, at = 0.0, 0
         for row, piece in zip(rows, pieces):
             row.done += row.left.pop(0)
-            own = logits[at : at + piece.want]
-            wanted = self.both.wanted(row.ids)[row.done - piece.want : row.done]
-            if piece.want:
+            own = logits[at : at + piece.wanted]
+            wanted = self.both.wanted(row.ids)[row.done - piece.wanted : row.done]
+            if piece.wanted:
                 worst = max(worst, float((own - wanted).abs().max()))
-            at += piece.want
+            at += piece.wanted
         return worst
 
     def play(self, count: int) -> float:
@@ -164,13 +166,13 @@ class Scene:
                 # A free slot moves another into its place in the midst of it all.
                 if row.slot is not None:
                     self.slots.free(row.slot)
-        assert self.slots.taken == 0
+        assert self.slots.used_slots == 0
         return worst
 
 
 @torch.inference_mode()
 def play(both: Both, seed: int, count: int) -> tuple[float, set[str]]:
-    scene = Scene(both, Random(seed), Slots(both.trunk.shape))
+    scene = Scene(both, Random(seed), KVCache(both.trunk.shape))
     return scene.play(count), scene.kinds
 
 
@@ -195,10 +197,10 @@ def test_any_mix_of_pieces_gives_the_plain_logits(models: dict[str, Both], kind:
 def test_one_piece_of_any_length(models: dict[str, Both], length: int) -> None:
     """A lone prompt, with and without a slot, all its logits wanted."""
     both = models["llama"]
-    slots = Slots(both.trunk.shape)
+    slots = KVCache(both.trunk.shape)
     ids = [(7 * i) % VOCABULARY for i in range(length)]
-    for slot in (None, slots.take(length, 1 << 20)):
-        made = Pass([Piece(ids, (), 0, slot, length)], slots, both.trunk.shape)
+    for slot in (None, slots.allocate(length, 1 << 20)):
+        made = ForwardPass([TokenChunk(ids, (), 0, slot, length)], slots, both.trunk.shape)
         logits = both.trunk.logits(made.run(both.trunk))
         assert float((logits - both.wanted(ids)).abs().max()) < TOLERANCE
 
@@ -206,11 +208,13 @@ def test_one_piece_of_any_length(models: dict[str, Both], length: int) -> None:
 def test_a_pass_nobody_wants_anything_of(models: dict[str, Both]) -> None:
     """A chunk in the middle of a prompt gives no hidden states, but writes its keys."""
     for both in models.values():
-        slots = Slots(both.trunk.shape)
-        slot = slots.take(60, 1 << 20)
+        slots = KVCache(both.trunk.shape)
+        slot = slots.allocate(60, 1 << 20)
         ids = [(5 * i) % VOCABULARY for i in range(60)]
         for start, end, want in ((0, 30, 0), (30, 59, 0), (59, 60, 1)):
-            made = Pass([Piece(ids[start:end], (), start, slot, want)], slots, both.trunk.shape)
+            made = ForwardPass(
+                [TokenChunk(ids[start:end], (), start, slot, want)], slots, both.trunk.shape
+            )
             hidden = made.run(both.trunk)
             assert len(hidden) == want
         apart = both.trunk.logits(hidden)[0] - both.wanted(ids)[-1]
@@ -222,19 +226,21 @@ def test_rows_of_a_pass_do_not_mix(models: dict[str, Both]) -> None:
     crowd, in one class of slots, in one padded group."""
     both = models["llama"]
     shape = both.trunk.shape
-    slots = Slots(shape)
+    slots = KVCache(shape)
     good = [3, 5, 8, 13, 21]
-    rows = [slots.take(10, 1 << 20) for _ in range(4)]
+    rows = [slots.allocate(10, 1 << 20) for _ in range(4)]
     bad = rows[1]
-    fresh = [Piece(good, (), 0, slot, 1) for slot in rows]
-    Pass(fresh, slots, shape).run(both.trunk)
-    slots.write(bad, 0, torch.full((shape.layers, 2 * shape.kv_heads, 5, shape.size), torch.nan))
-    steps = [Piece([34], (), 5, slot, 1) for slot in rows]
-    logits = both.trunk.logits(Pass(steps, slots, shape).run(both.trunk))
+    fresh = [TokenChunk(good, (), 0, slot, 1) for slot in rows]
+    ForwardPass(fresh, slots, shape).run(both.trunk)
+    slots.write(
+        bad, 0, torch.full((shape.layers, 2 * shape.kv_heads, 5, shape.head_size), torch.nan)
+    )
+    steps = [TokenChunk([34], (), 5, slot, 1) for slot in rows]
+    logits = both.trunk.logits(ForwardPass(steps, slots, shape).run(both.trunk))
     assert logits[1].isnan().all()
     wanted = both.wanted([*good, 34])[-1]
     for place in (0, 2, 3):
         assert float((logits[place] - wanted).abs().max()) < TOLERANCE
-    lone = [Piece([34], (), 5, rows[place], 1) for place in (3, 0)]
-    logits = both.trunk.logits(Pass(lone, slots, shape).run(both.trunk))
+    lone = [TokenChunk([34], (), 5, rows[place], 1) for place in (3, 0)]
+    logits = both.trunk.logits(ForwardPass(lone, slots, shape).run(both.trunk))
     assert float((logits - both.wanted([*good, 34])[-1]).abs().max()) < TOLERANCE

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.core import NONE, Anchor, Choose, Embed, Message, Option, Part, Rate
-from denizens.models.calibration import shipped
+from denizens.core import NONE_OF_THESE, Anchor, Choose, Embed, Message, Option, Part, Rate
+from denizens.models.calibration import shipped_calibration
 from denizens.models.remote import RemoteModel, connect
-from denizens.models.remote_scores import Step, guided_spread, tail
+from denizens.models.remote_scores import TokenStep, guided_probabilities, suffix_logprobs
 from denizens.models.tiny import write_tiny_embedder
-from denizens.tests.pretender import Pretender, answers
+from denizens.tests.pretender import FakeOpenAIServer, answers
 
 pytest.importorskip("openai")
 
@@ -25,7 +25,7 @@ TRADES = (
 
 
 @pytest.fixture
-def model(server: Pretender) -> Iterator[RemoteModel]:
+def model(server: FakeOpenAIServer) -> Iterator[RemoteModel]:
     """Connected to it, with the server's embeddings."""
     made = connect(f"openai:{server.url}?retries=2", embedder="server")
     yield made
@@ -36,11 +36,11 @@ def pick(about: str, options: tuple[Option, ...] = TRADES, **settings: Any) -> C
     return Choose(messages=(), options=options, about=about, **settings)
 
 
-def by(server: Pretender, method: str) -> RemoteModel:
+def by(server: FakeOpenAIServer, method: str) -> RemoteModel:
     return connect(f"openai:{server.url}?retries=0", embedder="server", method=method)
 
 
-def test_channel_by_echo(server: Pretender) -> None:
+def test_channel_by_echo(server: FakeOpenAIServer) -> None:
     """With echoed probabilities an option is as likely as it explains what it is about, by
     the mean over the tokens of ``about`` alone; the probe is made once."""
     server.echo = True
@@ -49,7 +49,7 @@ def test_channel_by_echo(server: Pretender) -> None:
     assert (first.index, second.index) == (1, 0)
     # Known words cost 0.5 and others 5. Of the surprise of 15 without an option the baker's
     # "and" takes away 4.5, the smith's words 13.5, the idler's nothing.
-    heat = shipped().methods["other"]["channel"].temperature
+    heat = shipped_calibration().methods["other"]["channel"].temperature
     odds = [exp(share / heat) for share in (4.5 / 15, 13.5 / 15, 0.0)]
     assert first.probabilities == pytest.approx([odd / sum(odds) for odd in odds], rel=1e-6)
     prompts = [body["prompt"] for body in server.bodies("/completions")]
@@ -60,7 +60,7 @@ def test_channel_by_echo(server: Pretender) -> None:
     model.close()
 
 
-def test_channel_by_prompt_logprobs(server: Pretender) -> None:
+def test_channel_by_prompt_logprobs(server: FakeOpenAIServer) -> None:
     """vLLM's own form gives the same numbers as echo."""
     server.echo = True
     model = by(server, "channel")
@@ -74,7 +74,7 @@ def test_channel_by_prompt_logprobs(server: Pretender) -> None:
     model.close()
 
 
-def test_auto_adds_the_cosine(server: Pretender, tmp_path: Path) -> None:
+def test_auto_adds_the_cosine(server: FakeOpenAIServer, tmp_path: Path) -> None:
     """By default language model and embedder decide together, whatever the order; of many
     options only the nearest are scored by the language model."""
     server.echo = True
@@ -84,7 +84,7 @@ def test_auto_adds_the_cosine(server: Pretender, tmp_path: Path) -> None:
     there, back = answers(model, [pick("iron and horses"), pick("iron and horses", TRADES[::-1])])
     assert there.probabilities == pytest.approx(back.probabilities[::-1], rel=1e-9)
     assert (there.index, back.index) == (1, 1)
-    many = (*TRADES, *(Option(f"other {place}") for place in range(20)), NONE)
+    many = (*TRADES, *(Option(f"other {place}") for place in range(20)), NONE_OF_THESE)
     before = len(server.bodies("/completions"))
     (found,) = answers(model, [pick("iron and horses", many)])
     # Of the finalists and of none: names as replies, to nothing too; descriptions, and none.
@@ -93,7 +93,7 @@ def test_auto_adds_the_cosine(server: Pretender, tmp_path: Path) -> None:
     model.close()
 
 
-def test_direct_by_echo(server: Pretender) -> None:
+def test_direct_by_echo(server: FakeOpenAIServer) -> None:
     """Method direct scores the names as the reply to the messages."""
     server.echo = True
     model = by(server, "direct")
@@ -110,7 +110,7 @@ def test_direct_by_echo(server: Pretender) -> None:
     model.close()
 
 
-def test_a_guided_choice(server: Pretender, model: RemoteModel) -> None:
+def test_a_guided_choice(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """Without probabilities of prompts the reply is bound to the names, and the candidates
     for its tokens say how likely each was."""
     asks = [pick("iron and horses"), pick("iron and horses", TRADES[::-1])]
@@ -129,7 +129,9 @@ def test_a_guided_choice(server: Pretender, model: RemoteModel) -> None:
     assert (spent.kind, spent.calls, spent.tokens_out > 0) == ("choose", 2, True)
 
 
-def test_a_guided_choice_without_probabilities(server: Pretender, model: RemoteModel) -> None:
+def test_a_guided_choice_without_probabilities(
+    server: FakeOpenAIServer, model: RemoteModel
+) -> None:
     """Where the server tells none at all the chosen option has all; asked for once only.
     Long names get numbers."""
     server.logprobs = False
@@ -145,7 +147,7 @@ def test_a_guided_choice_without_probabilities(server: Pretender, model: RemoteM
 
 
 def test_a_guided_choice_that_fails(
-    server: Pretender, model: RemoteModel, monkeypatch: pytest.MonkeyPatch
+    server: FakeOpenAIServer, model: RemoteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reply that is none of the options decides nothing: nearness of meaning does, or with
     method direct the ask is Failed; one that cannot be asked is refused; too long messages are
@@ -165,7 +167,7 @@ def test_a_guided_choice_that_fails(
     direct.close()
 
 
-def test_temperature_draws(server: Pretender, model: RemoteModel) -> None:
+def test_temperature_draws(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """Above temperature 0 the seed draws among the options, by their probabilities."""
     asks = [pick("iron and horses", temperature=1.0, seed=seed) for seed in range(40)]
     drawn = [one.index for one in answers(model, asks)]
@@ -174,7 +176,7 @@ def test_temperature_draws(server: Pretender, model: RemoteModel) -> None:
     assert drawn == [one.index for one in answers(model, asks)]
 
 
-def test_methods_by_what_there_is(server: Pretender) -> None:
+def test_methods_by_what_there_is(server: FakeOpenAIServer) -> None:
     """cosine asks no language model, nor does auto with one known to be small; what needs
     the server's probabilities is refused without them, not replaced."""
     for method, meta in (("cosine", {}), ("auto", {"n_params": 135_000_000})):
@@ -192,11 +194,11 @@ def test_methods_by_what_there_is(server: Pretender) -> None:
         model.close()
 
 
-def test_none_of_these(server: Pretender) -> None:
+def test_none_of_these(server: FakeOpenAIServer) -> None:
     """The option that all others are wrong wins when nothing explains what it is about."""
     server.echo = True
     model = by(server, "channel")
-    options = (*TRADES, NONE)
+    options = (*TRADES, NONE_OF_THESE)
     asks = [
         pick("iron and horses", options, role="tool"),
         pick("quantum gravity", options, role="tool"),
@@ -206,7 +208,7 @@ def test_none_of_these(server: Pretender) -> None:
 
 
 @pytest.mark.parametrize("echo", [True, False])
-def test_ratings(server: Pretender, model: RemoteModel, echo: bool) -> None:
+def test_ratings(server: FakeOpenAIServer, model: RemoteModel, echo: bool) -> None:
     """A rating is the expected value of its probabilities, by echo or by a guided reply."""
     server.echo = echo
     asks = [
@@ -226,7 +228,7 @@ def test_ratings(server: Pretender, model: RemoteModel, echo: bool) -> None:
     assert bool(server.bodies("/chat/completions")) is not echo
 
 
-def test_anchors_pull_a_rating(server: Pretender, model: RemoteModel) -> None:
+def test_anchors_pull_a_rating(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """Half of an anchored rating is nearness to the anchors, all of it for a small model."""
     ask = Rate(messages=(), about="soup", anchors=(Anchor(2, "stew"), Anchor(9, "a war")))
     (mixed,) = answers(model, [ask])
@@ -245,34 +247,37 @@ def test_spread_of_a_guided_reply() -> None:
     candidate leads to gets a share of what the candidates leave."""
     labels = ("talk to Ann", "talk to Bo", "wait")
     steps = [
-        Step('{"choice": "', (('{"choice": "', -0.1),)),
-        Step("talk", (("talk", -0.2231435513), ("wait", -1.6094379124))),  # 0.8, 0.2
-        Step(" to ", ((" to ", 0.0),)),
-        Step("Bo", (("Bo", -0.2876820724), ("Ann", -1.3862943611))),  # 0.75, 0.25
-        Step('"}', (('"}', -0.1), (".", -3.0))),
+        TokenStep('{"choice": "', (('{"choice": "', -0.1),)),
+        TokenStep("talk", (("talk", -0.2231435513), ("wait", -1.6094379124))),  # 0.8, 0.2
+        TokenStep(" to ", ((" to ", 0.0),)),
+        TokenStep("Bo", (("Bo", -0.2876820724), ("Ann", -1.3862943611))),  # 0.75, 0.25
+        TokenStep('"}', (('"}', -0.1), (".", -3.0))),
     ]
     text = '{"choice": "talk to Bo"}'
-    assert guided_spread("choice", text, steps, labels) == pytest.approx([0.2, 0.6, 0.2])
-    assert guided_spread("choice", text, [], labels) == [0.0, 1.0, 0.0]
-    fenced = [Step("```json\n", (("```json\n", -1.0), ("{", -1.0))), *steps]
-    assert guided_spread("choice", text, fenced, labels) == pytest.approx([0.2, 0.6, 0.2])
-    ten = [Step('{"r":"1', (('{"r":"1', 0.0),)), Step('"}', (('"}', -0.5), ("0", -1.5)))]
-    shares = guided_spread("r", '{"r":"1"}', ten, ["1", "2", "10"])
+    assert guided_probabilities("choice", text, steps, labels) == pytest.approx([0.2, 0.6, 0.2])
+    assert guided_probabilities("choice", text, [], labels) == [0.0, 1.0, 0.0]
+    fenced = [TokenStep("```json\n", (("```json\n", -1.0), ("{", -1.0))), *steps]
+    assert guided_probabilities("choice", text, fenced, labels) == pytest.approx([0.2, 0.6, 0.2])
+    ten = [TokenStep('{"r":"1', (('{"r":"1', 0.0),)), TokenStep('"}', (('"}', -0.5), ("0", -1.5)))]
+    shares = guided_probabilities("r", '{"r":"1"}', ten, ["1", "2", "10"])
     assert shares == pytest.approx([0.7310586, 0.0, 0.2689414], abs=1e-6)
-    hidden = [steps[0], Step("talk", (("talk", -0.2231435513), ("no", -2.302585093)))]  # 0.8, 0.1
-    spread = guided_spread("choice", text, hidden, labels)
+    hidden = [
+        steps[0],
+        TokenStep("talk", (("talk", -0.2231435513), ("no", -2.302585093))),
+    ]  # 0.8, 0.1
+    spread = guided_probabilities("choice", text, hidden, labels)
     assert spread == pytest.approx([4 / 9, 4 / 9, 1 / 9])
 
 
 def test_tail_of_a_prompt() -> None:
     """The end of a prompt is found whatever stands before it, and not where tokens differ."""
     told = [("<s>", -9.0), ("Hi", -3.0), (" the", -1.0), ("re", -2.0)]
-    assert tail(told, " there") == [-1.0, -2.0]
-    assert tail(told, "re") == [-2.0]
-    assert tail(told, "e") == []
+    assert suffix_logprobs(told, " there") == [-1.0, -2.0]
+    assert suffix_logprobs(told, "re") == [-2.0]
+    assert suffix_logprobs(told, "e") == []
 
 
-def test_embeddings(server: Pretender, model: RemoteModel, tmp_path: Path) -> None:
+def test_embeddings(server: FakeOpenAIServer, model: RemoteModel, tmp_path: Path) -> None:
     """By the server: in the order of the texts, of length 1. By the local embedder: the
     server is not asked, and each ask gets its own rows."""
     (found,) = answers(model, [Embed(texts=("a", "b"))])

@@ -17,11 +17,18 @@ from denizens.core import (
     SettingError,
 )
 from denizens.models.remote import RemoteModel, connect
-from denizens.models.remote_key import credential
-from denizens.models.remote_name import read_server_name
+from denizens.models.remote_key import resolve_credential
+from denizens.models.remote_name import parse_endpoint
 from denizens.models.remote_reply import ReasoningFilter
-from denizens.models.remote_stream import EventReader
-from denizens.tests.pretender import Pretender, answers, chunks, say, streamed, told
+from denizens.models.remote_stream import SSEDecoder
+from denizens.tests.pretender import (
+    FakeOpenAIServer,
+    answers,
+    chunks,
+    completion_body,
+    say,
+    streamed,
+)
 
 pytest.importorskip("openai")
 
@@ -34,14 +41,14 @@ BO = '{"name": "Bo", "age": 7}'
 
 
 @pytest.fixture
-def server(server: Pretender) -> Pretender:
+def server(server: FakeOpenAIServer) -> FakeOpenAIServer:
     """Of a kind that nobody knows."""
     server.models = [{"id": "toy", "owned_by": "somebody"}]
     return server
 
 
 @pytest.fixture
-def model(server: Pretender) -> Iterator[RemoteModel]:
+def model(server: FakeOpenAIServer) -> Iterator[RemoteModel]:
     """Connected to it, without retries."""
     made = connect(f"openai:{server.url}?retries=0", embedder="server")
     yield made
@@ -65,7 +72,7 @@ def said_no(message: str, status: int = 400, **more: Any) -> tuple[int, Any]:
     ],
 )
 def test_a_prompt_too_long_in_any_words(
-    server: Pretender, model: RemoteModel, refusal: tuple[int, Any]
+    server: FakeOpenAIServer, model: RemoteModel, refusal: tuple[int, Any]
 ) -> None:
     """The prompt is sent again without what may be dropped, however the server says no."""
     parts = (Part("Keep this."), Part("Of less use.", drop=1))
@@ -74,7 +81,7 @@ def test_a_prompt_too_long_in_any_words(
     assert found.dropped == ("Of less use.",)
 
 
-def test_a_prompt_too_long_told_in_a_stream(server: Pretender, model: RemoteModel) -> None:
+def test_a_prompt_too_long_told_in_a_stream(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """An error in a stream of status 200 is read like any other: the prompt is shortened."""
     error = {"message": "maximum context length is 60 tokens, you sent 90", "code": 400}
     parts = (Part("Keep this."), Part("Of less use.", drop=1))
@@ -83,7 +90,7 @@ def test_a_prompt_too_long_told_in_a_stream(server: Pretender, model: RemoteMode
     assert found.dropped == ("Of less use.",)
 
 
-def test_passing_errors_in_a_good_status(server: Pretender) -> None:
+def test_passing_errors_in_a_good_status(server: FakeOpenAIServer) -> None:
     """An error that may pass is asked again also where the status says 200; others are not."""
     model = connect(f"openai:{server.url}?retries=1", embedder="server")
     busy = {"error": {"message": "Rate limited upstream", "code": 429}}
@@ -96,14 +103,16 @@ def test_passing_errors_in_a_good_status(server: Pretender) -> None:
     model.close()
 
 
-def test_a_flagged_prompt_is_no_matter_of_the_key(server: Pretender, model: RemoteModel) -> None:
+def test_a_flagged_prompt_is_no_matter_of_the_key(
+    server: FakeOpenAIServer, model: RemoteModel
+) -> None:
     """A 403 of a moderation filter is ``refused``, and names no key as the remedy."""
     server.moods = [said_no("Your input was flagged by moderation", 403)]
     (found,) = answers(model, [say()])
     assert (found.reason, "KEY" in found.detail) == ("refused", False)
 
 
-def test_an_address_without_its_path_is_told(server: Pretender) -> None:
+def test_an_address_without_its_path_is_told(server: FakeOpenAIServer) -> None:
     """A server that answers any path with status 200 and an error is not taken for good."""
     server.listed = {"error": "Unexpected endpoint or method. (GET /models)"}
     server.moods = [{"error": "Unexpected endpoint or method. (POST /chat/completions)"}]
@@ -111,7 +120,7 @@ def test_an_address_without_its_path_is_told(server: Pretender) -> None:
         connect(f"openai:{server.url}#toy")
 
 
-def test_models_that_are_listed_otherwise(server: Pretender) -> None:
+def test_models_that_are_listed_otherwise(server: FakeOpenAIServer) -> None:
     """Wildcards and variants of listed names are taken; a key that may not list may still ask;
     a long list is told in part."""
     server.models = [{"id": f"some/model-{n}"} for n in range(60)] + [{"id": "other/*"}]
@@ -138,7 +147,7 @@ def test_models_that_are_listed_otherwise(server: Pretender) -> None:
     ],
 )
 def test_servers_that_go_on_with_nothing(
-    server: Pretender, model: RemoteModel, refusal: str
+    server: FakeOpenAIServer, model: RemoteModel, refusal: str
 ) -> None:
     """Where a begun answer is refused the beginning is told in the question, from then on too."""
     begun = (Message.of("user", "Who are you?"), Message.of("assistant", "I am"))
@@ -154,7 +163,9 @@ def test_servers_that_go_on_with_nothing(
     ]
 
 
-def test_templates_and_grammars_that_fail_with_500(server: Pretender, model: RemoteModel) -> None:
+def test_templates_and_grammars_that_fail_with_500(
+    server: FakeOpenAIServer, model: RemoteModel
+) -> None:
     """A chat template's own error is a refusal of the turns, a grammar's one of the schema;
     so is a gateway's word that nobody takes the parameters."""
     turns = (Message.of("system", "Be Bo."), Message.of("user", "Hi"))
@@ -171,7 +182,7 @@ def test_templates_and_grammars_that_fail_with_500(server: Pretender, model: Rem
         assert found.data == {"name": "Bo", "age": 7}
 
 
-def test_a_model_that_cannot_reason(server: Pretender) -> None:
+def test_a_model_that_cannot_reason(server: FakeOpenAIServer) -> None:
     """A refusal of thinking is one of the field that switches it off."""
     server.models = [{"id": "toy", "owned_by": "library"}]
     model = connect(f"openai:{server.url}?retries=0", embedder="server")
@@ -218,15 +229,15 @@ def test_marks_of_turns_are_no_text(size: int) -> None:
     ],
 )
 def test_reasons_for_an_end(
-    server: Pretender, model: RemoteModel, finish: str, outcome: str
+    server: FakeOpenAIServer, model: RemoteModel, finish: str, outcome: str
 ) -> None:
     """A cut or aborted answer is no whole one, in whatever word the server says it."""
-    server.moods = [told("Good", finish)]
+    server.moods = [completion_body("Good", finish)]
     (found,) = answers(model, [say()])
     assert (found.stopped if found.kind == "completion" else found.reason) == outcome
 
 
-def test_streams_of_other_makes(server: Pretender, model: RemoteModel) -> None:
+def test_streams_of_other_makes(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """A byte order mark, the whole text beside each delta, and characters sent in halves."""
     so_far = [{"delta": {"content": "Good "}, "message": {"content": "Good "}}]
     so_far += [{"delta": {}, "message": {"content": "Good day"}}]
@@ -240,15 +251,15 @@ def test_streams_of_other_makes(server: Pretender, model: RemoteModel) -> None:
         server.streams = [raw]
         shown, answer = streamed(model)
         assert ("".join(shown), answer.text) == (text, text)
-    reader = EventReader()
+    reader = SSEDecoder()
     pieces = [b"\xef", b"\xbb", b"\xbfda", b"ta: 1\n\n"]
     assert [data for piece in pieces for data in reader.feed(piece)] == ["1"]
 
 
 @pytest.mark.parametrize("score", [None, float("nan"), -9999.0, 0.9])
-def test_chances_that_are_none(server: Pretender, model: RemoteModel, score: Any) -> None:
+def test_chances_that_are_none(server: FakeOpenAIServer, model: RemoteModel, score: Any) -> None:
     """Where a server knows no probabilities of what it wrote, what it wrote is chosen."""
-    reply = told('{"choice": "talk"}')
+    reply = completion_body('{"choice": "talk"}')
     top = [{"token": name, "logprob": score} for name in ("mill", "talk")]
     tokens = ['{"choice": "', "talk", '"}']
     content = [{"token": t, "logprob": score, "top_logprobs": top} for t in tokens]
@@ -267,19 +278,21 @@ def test_chances_that_are_none(server: Pretender, model: RemoteModel, score: Any
         ('{"name": "Bo \\ud83d", "age": 7}', "Bo \ufffd"),
     ],
 )
-def test_json_of_small_models(server: Pretender, model: RemoteModel, text: str, name: str) -> None:
+def test_json_of_small_models(
+    server: FakeOpenAIServer, model: RemoteModel, text: str, name: str
+) -> None:
     """JSON written as text once more, broken lines in strings and half characters are read."""
-    server.moods = [told(text)]
+    server.moods = [completion_body(text)]
     (found,) = answers(model, [say(schema=PERSON)])
     assert found.data == {"name": name, "age": 7}
 
 
 def test_a_redirect_carries_nothing_away(
-    server: Pretender, monkeypatch: pytest.MonkeyPatch
+    server: FakeOpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither words nor keys follow a server's word to another one; that one is to be named."""
     monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
-    there = Pretender()
+    there = FakeOpenAIServer()
     for key in (None, "sk-made-for-it"):
         model = connect(f"openai:{server.url}?retries=0", embedder="server", key=key)
         server.moods = [(307, "", {"Location": f"{there.url}/chat/completions"})]
@@ -295,21 +308,23 @@ def test_keys_as_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     stands in no error."""
     for kept in ("sk-mine\n", " sk-mine ", "Bearer sk-mine"):
         monkeypatch.setenv("OPENAI_API_KEY", kept)
-        assert credential("https://example.org/v1").key == "sk-mine"
+        assert resolve_credential("https://example.org/v1").key == "sk-mine"
     for odd in ("sk-mi\nne", "sk-míne", "sk-mi ne"):
         monkeypatch.setenv("OPENAI_API_KEY", odd)
         with pytest.raises(SettingError, match="copy it anew") as found:
-            credential("https://example.org/v1")
+            resolve_credential("https://example.org/v1")
         assert "sk-" not in str(found.value)
     monkeypatch.setenv("OPENAI_API_KEY", " ")
-    assert credential("https://example.org/v1").key == ""
+    assert resolve_credential("https://example.org/v1").key == ""
 
 
-def test_no_key_in_names_and_told_back(server: Pretender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_in_names_and_told_back(
+    server: FakeOpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What stands behind the model's name is refused untold; a key that a server tells back
     inside a reply or a stream is in no answer."""
     with pytest.raises(SettingError, match="before the #") as found:
-        read_server_name("openai:http://127.0.0.1:1/v1#toy?api_key=sk-mine-4711")
+        parse_endpoint("openai:http://127.0.0.1:1/v1#toy?api_key=sk-mine-4711")
     assert "4711" not in str(found.value)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine-4711")
     model = connect(f"openai:{server.url}?retries=0", embedder="server")
@@ -328,4 +343,4 @@ def test_lists_of_hosts_that_are_none(monkeypatch: pytest.MonkeyPatch, hosts: st
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
     monkeypatch.setenv("DENIZENS_KEY_HOSTS", hosts)
     with pytest.raises(SettingError, match="divided by commas"):
-        credential("https://a.example/v1", send_key=False)
+        resolve_credential("https://a.example/v1", send_key=False)

@@ -14,20 +14,20 @@ from denizens.core import ModelError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.models.remote import connect
-from denizens.models.remote_key import GivenName, credential
-from denizens.server.hosting import hosted
+from denizens.models.remote_key import UserModelName, resolve_credential
+from denizens.server.hosting import open_hosted_agent
 from denizens.simulation import (
     Run,
     Scenario,
+    agent_from_scenario,
     begin,
     interview,
-    load_minds,
     load_scenario,
+    load_scenario_model,
     resume,
-    wake,
 )
 from denizens.store import Store
-from denizens.tests.pretender import Pretender, answers, chunks, say
+from denizens.tests.pretender import FakeOpenAIServer, answers, chunks, say
 
 pytest.importorskip("openai")
 
@@ -35,7 +35,7 @@ SECRET = "sk-mine-4711"
 
 
 @pytest.fixture
-def server(server: Pretender, monkeypatch: pytest.MonkeyPatch) -> Pretender:
+def server(server: FakeOpenAIServer, monkeypatch: pytest.MonkeyPatch) -> FakeOpenAIServer:
     """Beside a key in the environment and an organisation's name."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
@@ -43,7 +43,7 @@ def server(server: Pretender, monkeypatch: pytest.MonkeyPatch) -> Pretender:
     return server
 
 
-def from_file(server: Pretender, folder: Path) -> Scenario:
+def from_file(server: FakeOpenAIServer, folder: Path) -> Scenario:
     """A scenario whose file names the server."""
     file = folder / "theirs.toml"
     file.write_text(
@@ -53,26 +53,26 @@ def from_file(server: Pretender, folder: Path) -> Scenario:
     return load_scenario(file)
 
 
-def leaked(server: Pretender) -> bool:
+def leaked(server: FakeOpenAIServer) -> bool:
     """Whether anything of the user's came with any request; there must have been some."""
     assert server.seen
     sent = json.dumps([headers for _, _, headers in server.seen])
     return SECRET in sent or "org-mine" in sent
 
 
-def test_a_run_from_others_gets_no_key(server: Pretender, tmp_path: Path) -> None:
+def test_a_run_from_others_gets_no_key(server: FakeOpenAIServer, tmp_path: Path) -> None:
     """Asking, hosting or taking up a run sends nothing of the user's to the server that its
     file names, also where the same process once named it; naming it anew does."""
-    given = load_scenario("crossroads").settle(model=f"openai:{server.url}#toy")
+    given = load_scenario("crossroads").with_overrides(model=f"openai:{server.url}#toy")
     scenario = replace(given, model=replace(given.model, embedder="server"))
-    assert isinstance(scenario.model.name, GivenName)
+    assert isinstance(scenario.model.name, UserModelName)
     with begin(scenario, tmp_path / "run", model=ImprovisedModel()).store:
         pass
     server.moods = [chunks("Hello.")] * 20
     with Run(tmp_path / "run") as run:
-        assert not isinstance(run.scenario.model.name, GivenName)
+        assert not isinstance(run.scenario.model.name, UserModelName)
     interview(tmp_path / "run", "Otto", "Who are you?")
-    with hosted(tmp_path / "run", "Otto") as host:
+    with open_hosted_agent(tmp_path / "run", "Otto") as host:
         answers(host.agent.model, [say()])
     with resume(tmp_path / "run").store:
         pass
@@ -82,23 +82,23 @@ def test_a_run_from_others_gets_no_key(server: Pretender, tmp_path: Path) -> Non
 
 
 def test_a_scenario_from_others_gets_no_key(
-    server: Pretender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FakeOpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A scenario's file names no server that gets the key; the user's word or the environment's
     agreement does, for that host alone."""
     scenario = from_file(server, tmp_path)
-    answers(load_minds(scenario), [say()])
+    answers(load_scenario_model(scenario), [say()])
     with Store(":memory:") as store:
-        answers(wake(scenario, "Otto", store).model, [say()])
+        answers(agent_from_scenario(scenario, "Otto", store).model, [say()])
     monkeypatch.setenv("DENIZENS_KEY_HOSTS", "example.org, 127.0.0.1:1")
-    answers(load_minds(scenario), [say()])
+    answers(load_scenario_model(scenario), [say()])
     assert not leaked(server)
     monkeypatch.setenv("DENIZENS_KEY_HOSTS", "example.org,127.0.0.1")
-    answers(load_minds(scenario), [say()])
+    answers(load_scenario_model(scenario), [say()])
     assert leaked(server)
 
 
-def test_no_file_says_that_the_user_named_it(server: Pretender, tmp_path: Path) -> None:
+def test_no_file_says_that_the_user_named_it(server: FakeOpenAIServer, tmp_path: Path) -> None:
     """A file that claims to be the user's own word is refused."""
     file = tmp_path / "theirs.toml"
     file.write_text('[scenario]\nextends = "crossroads"\n[model]\nsend_key = true\n')
@@ -106,11 +106,11 @@ def test_no_file_says_that_the_user_named_it(server: Pretender, tmp_path: Path) 
         load_scenario(file)
 
 
-def test_a_server_that_wants_the_key_is_told_of(server: Pretender, tmp_path: Path) -> None:
+def test_a_server_that_wants_the_key_is_told_of(server: FakeOpenAIServer, tmp_path: Path) -> None:
     """Where the key was kept back the refusal says so, and how to agree; the key is in none."""
     server.status = 401
     with pytest.raises(ModelError, match=r"DENIZENS_KEY_HOSTS=127\.0\.0\.1") as found:
-        load_minds(from_file(server, tmp_path))
+        load_scenario_model(from_file(server, tmp_path))
     assert SECRET not in str(found.value)
     server.status = 200
     model = connect(f"openai:{server.url}", embedder="server", send_key=False)
@@ -134,17 +134,17 @@ def test_plain_http_carries_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://127.0.0.1.example.org/v1", False),
         ("http://localhost.example.org/v1", False),
     ]:
-        found = credential(url)
+        found = resolve_credential(url)
         assert (found.key == SECRET, found.ambient, not found.withheld) == (sent, sent, sent)
         assert SECRET not in repr(found)
-        assert credential(url, send_key=False).key == ""
+        assert resolve_credential(url, send_key=False).key == ""
     with pytest.raises(SettingError, match="plain http"):
-        credential("http://10.0.0.5:8000/v1", "made-for-it")
+        resolve_credential("http://10.0.0.5:8000/v1", "made-for-it")
     monkeypatch.setenv("DENIZENS_KEY_HOSTS", "10.0.0.5")
-    assert credential("http://10.0.0.5:8000/v1").withheld
+    assert resolve_credential("http://10.0.0.5:8000/v1").withheld
     monkeypatch.setenv("DENIZENS_KEY_HOSTS", "http://10.0.0.5")
-    assert credential("http://10.0.0.5:8000/v1", send_key=False).key == SECRET
-    assert credential("http://10.0.0.6:8000/v1").withheld
+    assert resolve_credential("http://10.0.0.5:8000/v1", send_key=False).key == SECRET
+    assert resolve_credential("http://10.0.0.6:8000/v1").withheld
 
 
 def test_the_sdks_own_address_is_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +157,10 @@ def test_the_sdks_own_address_is_agreement(monkeypatch: pytest.MonkeyPatch) -> N
         ("http://example.org/v1", False),
         ("https://example.org.evil/v1", False),
     ]:
-        assert (credential(url, send_key=False).key == SECRET) is sent
+        assert (resolve_credential(url, send_key=False).key == SECRET) is sent
 
 
-def test_a_named_model_needs_no_list(server: Pretender) -> None:
+def test_a_named_model_needs_no_list(server: FakeOpenAIServer) -> None:
     """Where a server lists nothing the name given is used; without one it is asked for, and an
     address at which nothing answers is told at once."""
     forms: list[tuple[int, Any]] = [(404, None), (405, None), (200, {"data": []}), (200, {})]
@@ -179,7 +179,7 @@ def test_a_named_model_needs_no_list(server: Pretender) -> None:
         connect(f"openai:{server.url}#toy")
 
 
-def test_lists_of_other_forms(server: Pretender) -> None:
+def test_lists_of_other_forms(server: FakeOpenAIServer) -> None:
     """A bare list, names alone and counts as floats are read."""
     forms: list[Any] = [[{"id": "toy"}], ["toy"], {"data": ["toy", None, {}]}]
     for listed in forms:
@@ -195,11 +195,11 @@ def test_lists_of_other_forms(server: Pretender) -> None:
         connect("openai:http://127.0.0.1:many/v1")
 
 
-def test_a_cap_holds_without_counts(server: Pretender, tmp_path: Path) -> None:
+def test_a_cap_holds_without_counts(server: FakeOpenAIServer, tmp_path: Path) -> None:
     """A run by a server that tells no counts stops at its day's cap all the same."""
     server.reply = lambda said: "Good morning!"
     server.tells_usage = False
-    scenario = load_scenario("crossroads").settle(
+    scenario = load_scenario("crossroads").with_overrides(
         model=f"openai:{server.url}#toy", max_tokens_per_day=500
     )
     scenario = replace(scenario, model=replace(scenario.model, embedder="server"))
@@ -211,7 +211,7 @@ def test_a_cap_holds_without_counts(server: Pretender, tmp_path: Path) -> None:
 
 
 def test_a_broken_answer_is_told_in_a_chat(
-    server: Pretender,
+    server: FakeOpenAIServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from denizens.core import Done, Failed, ModelError, ModelNotFound, SettingError
 from denizens.models.remote import connect
-from denizens.simulation import begin, figures, load_scenario, replay
-from denizens.tests.pretender import Pretender, answers, say, until
+from denizens.simulation import begin, load_scenario, replay, run_stats
+from denizens.tests.pretender import FakeOpenAIServer, answers, say, wait_until
 
 pytest.importorskip("openai")
 
 
-def test_the_key_stays_secret(server: Pretender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_stays_secret(server: FakeOpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The key goes from the environment to the server and nowhere else."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1")
     model = connect(f"openai:{server.url}", embedder="server")
@@ -34,7 +34,7 @@ def test_the_key_stays_secret(server: Pretender, monkeypatch: pytest.MonkeyPatch
     other.close()
 
 
-def test_names(server: Pretender) -> None:
+def test_names(server: FakeOpenAIServer) -> None:
     """A name says server, model and settings; what is wrong with it is told with a remedy."""
     model = connect(f"openai:{server.url}/?timeout=5", embedder="server:other")
     about = model.describe()
@@ -65,7 +65,7 @@ def test_names(server: Pretender) -> None:
         assert "pw" not in str(found.value)
 
 
-def test_no_server(server: Pretender) -> None:
+def test_no_server(server: FakeOpenAIServer) -> None:
     """Nobody at the address, or somebody else: a ModelError that says what to do."""
     with pytest.raises(ModelError, match=r"cannot be reached.*start the server"):
         connect("openai:http://127.0.0.1:9/v1?retries=0")
@@ -77,7 +77,7 @@ def test_no_server(server: Pretender) -> None:
         connect(f"openai:{server.url}")
 
 
-def test_closing_ends_everything(server: Pretender) -> None:
+def test_closing_ends_everything(server: FakeOpenAIServer) -> None:
     """What is open becomes Failed, nothing can be asked any more, and no thread is left,
     also when the model is merely forgotten."""
     before = threading.active_count()
@@ -86,7 +86,7 @@ def test_closing_ends_everything(server: Pretender) -> None:
     client = model.client()
     for text in "ab":
         client.submit(say(text))
-    until(lambda: len(server.seen) == 1)
+    wait_until(lambda: len(server.seen) == 1)
     model.close()
     model.close()
     found = [event.answer for event in client.wait() if isinstance(event, Done)]
@@ -97,25 +97,25 @@ def test_closing_ends_everything(server: Pretender) -> None:
     del forgotten
     gc.collect()
     server.release.set()
-    until(lambda: not any(t.name == "denizens-server" for t in threading.enumerate()))
-    until(lambda: threading.active_count() <= before)
+    wait_until(lambda: not any(t.name == "denizens-server" for t in threading.enumerate()))
+    wait_until(lambda: threading.active_count() <= before)
 
 
 def test_a_town_lives_by_a_server(
-    server: Pretender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FakeOpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A scenario whose model is a server's is run, recorded whole with its ledger, and its
     file holds no key."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-2")
     server.reply = lambda said: "Good morning, shall we look at the market?"
     server.delay = 0.02
-    found = load_scenario("crossroads").settle(model=f"openai:{server.url}#toy", seed=1)
+    found = load_scenario("crossroads").with_overrides(model=f"openai:{server.url}#toy", seed=1)
     with_server = replace(found, model=replace(found.model, embedder="server"))
     town = begin(with_server, tmp_path / "run")
     with town.store:
         for _ in town.run(steps=2):
             pass
-        spent = figures(town.store)["ledger"]["total"]
+        spent = run_stats(town.store)["ledger"]["total"]
     assert spent["calls"] > 10
     assert spent["tokens_out"] > 0
     assert server.most > 1  # independent asks went side by side

@@ -11,10 +11,17 @@ import pytest
 from denizens.core import Choose, Failed, Generate, Message, Option, Rate
 from denizens.models.remote import RemoteModel, connect
 from denizens.models.remote_reply import ReasoningFilter
-from denizens.models.remote_schema import value_of
+from denizens.models.remote_schema import parse_value
 from denizens.models.remote_scores import guided_label
-from denizens.models.remote_stream import EventReader
-from denizens.tests.pretender import Pretender, answers, chunks, say, streamed, told
+from denizens.models.remote_stream import SSEDecoder
+from denizens.tests.pretender import (
+    FakeOpenAIServer,
+    answers,
+    chunks,
+    completion_body,
+    say,
+    streamed,
+)
 
 pytest.importorskip("openai")
 
@@ -29,7 +36,7 @@ WAYS = (Option("mill", "grind the grain"), Option("pond", "swim in the water"), 
 
 
 @pytest.fixture
-def model(server: Pretender) -> Iterator[RemoteModel]:
+def model(server: FakeOpenAIServer) -> Iterator[RemoteModel]:
     """Connected to it, with the server's embeddings."""
     made = connect(f"openai:{server.url}?retries=0", embedder="server")
     yield made
@@ -53,7 +60,7 @@ def pick(about: str = "grain", **settings: Any) -> Choose:
 )
 def test_json_wherever_it_stands(text: str) -> None:
     """JSON in fences, among words or wrapped is the value that the schema asks for."""
-    assert value_of(PERSON, text) == (BO, "")
+    assert parse_value(PERSON, text) == (BO, "")
 
 
 def test_json_that_is_not_to_be_had() -> None:
@@ -67,7 +74,7 @@ def test_json_that_is_not_to_be_had() -> None:
         ('```json\n{"name": "Bo", "age": "7"}\n```', "$.age"),
         ("[" * 100_000 + "{" * 100_000, "no complete JSON"),
     ]:
-        value, wrong = value_of(PERSON, text)
+        value, wrong = parse_value(PERSON, text)
         assert value is None
         assert said in wrong
 
@@ -77,19 +84,19 @@ def test_whole_numbers_stay_whole() -> None:
     writes it as a float; what it calls a number stays as it is."""
     large = 12345678901234567891
     for text in ("7.0", "70e-1", "7"):
-        value, _ = value_of(PERSON, f'{{"name": "Bo", "age": {text}}}')
+        value, _ = parse_value(PERSON, f'{{"name": "Bo", "age": {text}}}')
         assert value == BO
         assert type(value["age"]) is int
-    assert value_of(PERSON, f'{{"name": "Bo", "age": {large}.0}}')[0]["age"] == large
-    assert value_of(PERSON, f'{{"name": "Bo", "age": {large}}}')[0]["age"] == large
-    assert value_of(PERSON, '{"name": "Bo", "age": 7.5}')[0] is None
-    kept, _ = value_of({"type": "array", "items": {"type": "number"}}, "[7.0]")
+    assert parse_value(PERSON, f'{{"name": "Bo", "age": {large}.0}}')[0]["age"] == large
+    assert parse_value(PERSON, f'{{"name": "Bo", "age": {large}}}')[0]["age"] == large
+    assert parse_value(PERSON, '{"name": "Bo", "age": 7.5}')[0] is None
+    kept, _ = parse_value({"type": "array", "items": {"type": "number"}}, "[7.0]")
     assert type(kept[0]) is float
     either = {
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/n"}],
         "$defs": {"n": {"type": "integer"}},
     }
-    assert type(value_of(either, "31.0")[0]) is int
+    assert type(parse_value(either, "31.0")[0]) is int
 
 
 @pytest.mark.parametrize(
@@ -115,14 +122,14 @@ def test_a_choice_in_any_form(text: str, chosen: int | None) -> None:
     assert guided_label("choice", text, ["mill", "pond", "wait"]) == chosen
 
 
-def test_a_server_without_schemas(server: Pretender, model: RemoteModel) -> None:
+def test_a_server_without_schemas(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """A refused json_schema is asked for as any object with the schema in words, and from then
     on at once; so are decisions."""
     said = "Input should be 'text' or 'json_object'"
     server.moods = [
         (422, {"detail": [{"loc": ["body", "response_format", "type"], "msg": said}]}),
-        told('```json\n{"name": "Bo", "age": 7}\n```'),
-        told('{"name": "Bo", "age": 7}'),
+        completion_body('```json\n{"name": "Bo", "age": 7}\n```'),
+        completion_body('{"name": "Bo", "age": 7}'),
     ]
     for _ in range(2):
         (found,) = answers(model, [say(schema=PERSON)])
@@ -131,16 +138,20 @@ def test_a_server_without_schemas(server: Pretender, model: RemoteModel) -> None
     forms = [body["response_format"]["type"] for body in bodies]
     assert forms == ["json_schema", "json_object", "json_object"]
     assert json.dumps(PERSON) in bodies[-1]["messages"][-1]["content"]
-    server.moods = [404, 404, told('{"choice": "pond"}')]  # it tells no probabilities either
+    server.moods = [
+        404,
+        404,
+        completion_body('{"choice": "pond"}'),
+    ]  # it tells no probabilities either
     (found,) = answers(model, [pick()])
     assert found.probabilities == (0.0, 1.0, 0.0)
 
 
-def test_a_server_without_json(server: Pretender, model: RemoteModel) -> None:
+def test_a_server_without_json(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """One that takes no format at all is asked in words; of one that refuses every form a
     decision goes by nearness of meaning, and text with a schema is Failed."""
     refusal = (400, {"error": {"message": "response_format is not supported"}})
-    server.moods = [refusal, refusal, told('{"name": "Bo", "age": 7}')]
+    server.moods = [refusal, refusal, completion_body('{"name": "Bo", "age": 7}')]
     (found,) = answers(model, [say(schema=PERSON)])
     assert found.data == BO
     assert "response_format" not in server.bodies("/chat/completions")[-1]
@@ -153,10 +164,10 @@ def test_a_server_without_json(server: Pretender, model: RemoteModel) -> None:
     assert found.reason == "schema"
 
 
-def test_a_rating_that_cannot_be_read(server: Pretender, model: RemoteModel) -> None:
+def test_a_rating_that_cannot_be_read(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """A rating is read as a number too; an unusable one without examples is Failed, for there
     is nothing else to go by."""
-    server.moods = [404, 404, told('{"rating": 7.0}'), told("Hard to say.")]
+    server.moods = [404, 404, completion_body('{"rating": 7.0}'), completion_body("Hard to say.")]
     good, bad = (answers(model, [Rate(messages=(), about="x", role="other")])[0] for _ in "ab")
     assert (good.value, bad.kind, getattr(bad, "reason", "")) == (7.0, "failed", "schema")
 
@@ -177,10 +188,10 @@ def test_a_rating_that_cannot_be_read(server: Pretender, model: RemoteModel) -> 
     ],
 )
 def test_only_the_answer_is_said(
-    server: Pretender, model: RemoteModel, message: dict[str, Any]
+    server: FakeOpenAIServer, model: RemoteModel, message: dict[str, Any]
 ) -> None:
     """Parts are joined, and reasoning is taken out wherever the server or the model puts it."""
-    server.moods = [told(**message)]
+    server.moods = [completion_body(**message)]
     (found,) = answers(model, [say()])
     assert found.text == "Good day."
 
@@ -208,19 +219,19 @@ def test_long_replies_are_read_in_time() -> None:
         reading = ReasoningFilter()
         reading.feed(unit * (1_000_000 // len(unit)))
         assert len(reading.finish() + reading.text) <= 2_000_000
-    events = EventReader()
+    events = SSEDecoder()
     assert sum(len(events.feed(b"data: {}\n\n")) for _ in range(50_000)) == 50_000
-    assert value_of(PERSON, '{"a": [' * 150_000)[0] is None
+    assert parse_value(PERSON, '{"a": [' * 150_000)[0] is None
     assert time.perf_counter() - begun < 5
 
 
-def test_a_model_that_reasons_gets_room(server: Pretender, model: RemoteModel) -> None:
+def test_a_model_that_reasons_gets_room(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """A stop string that cut the reasoning, or tokens that ended in it, cost one more request;
     from then on stop strings are applied here, behind the reasoning."""
     server.moods = [
-        told("<think>"),
-        told("<think>\nHm.\n</think>\nGood day.\nBo: And you?"),
-        told("", "length", reasoning="Okay, so"),
+        completion_body("<think>"),
+        completion_body("<think>\nHm.\n</think>\nGood day.\nBo: And you?"),
+        completion_body("", "length", reasoning="Okay, so"),
     ]
     (found,) = answers(model, [say(stop=("\n",), max_tokens=20)])
     assert (found.text, found.stopped) == ("Good day.", "stop")
@@ -243,7 +254,9 @@ def test_a_model_that_reasons_gets_room(server: Pretender, model: RemoteModel) -
         ("somebody", "reasoning_effort", None),
     ],
 )
-def test_reasoning_is_switched_off(server: Pretender, kind: str, field: str, value: Any) -> None:
+def test_reasoning_is_switched_off(
+    server: FakeOpenAIServer, kind: str, field: str, value: Any
+) -> None:
     """Each kind of server is told not to reason in its own way; with thinking=yes none is."""
     server.models = [{"id": "toy", "owned_by": kind}]
     for setting, wanted in (("no", value), ("yes", None)):
@@ -254,15 +267,15 @@ def test_reasoning_is_switched_off(server: Pretender, kind: str, field: str, val
         assert found == wanted or (setting == "yes" and found == {"enable_thinking": True})
 
 
-def test_refused_fields_are_left_out(server: Pretender, model: RemoteModel) -> None:
+def test_refused_fields_are_left_out(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """A field that a server names in its refusal is not sent again; max_tokens goes by its
     newer name where it must."""
     server.moods = [
         (400, {"error": {"message": "Unsupported parameter: 'seed'", "param": "seed"}}),
         (400, {"error": {"message": "use 'max_completion_tokens' instead of 'max_tokens'"}}),
         (422, {"detail": [{"loc": ["body", "chat_template_kwargs"], "msg": "Extra inputs"}]}),
-        told("Good day."),
-        told("Good day."),
+        completion_body("Good day."),
+        completion_body("Good day."),
     ]
     for _ in range(2):
         (found,) = answers(model, [say(max_tokens=9)])
@@ -272,14 +285,14 @@ def test_refused_fields_are_left_out(server: Pretender, model: RemoteModel) -> N
     assert not {"seed", "max_tokens", "chat_template_kwargs"} & set(last)
 
 
-def test_tokens_nobody_told_are_estimated(server: Pretender, model: RemoteModel) -> None:
+def test_tokens_nobody_told_are_estimated(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """Without usage the texts are counted, three bytes a token; counts written as floats or
     text are counts; nothing that stands for a count ends a run."""
     server.moods = [
-        told("Good day, how are you?"),
-        told("Hi.") | {"usage": {"prompt_tokens": 31.0, "completion_tokens": "4"}},
-        told("Hi.") | {"usage": {"prompt_tokens": None, "completion_tokens": [4]}},
-        told("Hi.") | {"usage": "none"},
+        completion_body("Good day, how are you?"),
+        completion_body("Hi.") | {"usage": {"prompt_tokens": 31.0, "completion_tokens": "4"}},
+        completion_body("Hi.") | {"usage": {"prompt_tokens": None, "completion_tokens": [4]}},
+        completion_body("Hi.") | {"usage": "none"},
     ]
     found = [answers(model, [say("x" * 30)])[0] for _ in range(4)]
     counts = [(one.tokens_in, one.tokens_out) for one in found]
@@ -311,7 +324,7 @@ PING = b": ping\n\n"
         b'data: {"choices": []}\n\n' + chunks("Good day."),
     ],
 )
-def test_streams_that_are_whole(server: Pretender, model: RemoteModel, raw: bytes) -> None:
+def test_streams_that_are_whole(server: FakeOpenAIServer, model: RemoteModel, raw: bytes) -> None:
     """A stream is complete with its end mark or its reason; comments, ids, empty events, other
     line ends and reasoning do not disturb it, and the reader sees the answer alone."""
     server.moods = [raw]
@@ -324,7 +337,7 @@ def test_events_of_any_pieces() -> None:
     """Bytes may be cut anywhere, also amid a letter; other separators of lines are text."""
     raw = 'data: "a\u2028\u0085é"\r\n\r\ndata: 2\r\rdata: [DONE]\n\n'.encode()
     for size in (1, 2, 3, len(raw)):
-        reader = EventReader()
+        reader = SSEDecoder()
         found = [d for at in range(0, len(raw), size) for d in reader.feed(raw[at : at + size])]
         assert [*found, *reader.finish()] == ['"a\u2028\u0085é"', "2", "[DONE]"]
 
@@ -341,7 +354,7 @@ def test_events_of_any_pieces() -> None:
     ],
 )
 def test_streams_that_are_not(
-    server: Pretender, model: RemoteModel, raw: bytes, reason: str
+    server: FakeOpenAIServer, model: RemoteModel, raw: bytes, reason: str
 ) -> None:
     """What broke off, or brought no text, is Failed with its reason for whoever reads on."""
     server.moods = [raw]
@@ -349,9 +362,9 @@ def test_streams_that_are_not(
     assert (answer.kind, answer.reason) == ("failed", reason)
 
 
-def test_a_server_that_does_not_stream(server: Pretender, model: RemoteModel) -> None:
+def test_a_server_that_does_not_stream(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """An answer in one piece is told in one piece; a stop string ends one that goes on."""
-    server.moods = [told("Good day."), chunks("Good\n", "Bo: yes", end=b"")]
+    server.moods = [completion_body("Good day."), chunks("Good\n", "Bo: yes", end=b"")]
     pieces, answer = streamed(model)
     assert (pieces, answer.text) == (["Good day."], "Good day.")
     pieces, answer = streamed(model, stop=("\n",))
@@ -374,16 +387,16 @@ def test_a_server_that_does_not_stream(server: Pretender, model: RemoteModel) ->
         ({"error": {"message": "Insufficient credits", "code": 402}}, "denied"),
         ({"error": "out of memory"}, "engine"),
         ({"choices": ["Good day."]}, "empty"),
-        (told(None), "empty"),
-        (told("  "), "empty"),
-        (told("", "length"), "limit"),
-        (told("Good", "content_filter"), "refused"),
-        (told(None, refusal="I cannot."), "refused"),
+        (completion_body(None), "empty"),
+        (completion_body("  "), "empty"),
+        (completion_body("", "length"), "limit"),
+        (completion_body("Good", "content_filter"), "refused"),
+        (completion_body(None, refusal="I cannot."), "refused"),
         ({"choices": [{"message": "Good day."}]}, "empty"),
     ],
 )
 def test_every_unusable_answer_has_a_reason(
-    server: Pretender, model: RemoteModel, mood: Any, reason: str
+    server: FakeOpenAIServer, model: RemoteModel, mood: Any, reason: str
 ) -> None:
     """Whatever a server sends instead of an answer is Failed with one of the known reasons."""
     server.moods = [mood]
@@ -392,20 +405,20 @@ def test_every_unusable_answer_has_a_reason(
     assert (found.reason, bool(found.detail)) == (reason, True)
 
 
-def test_probabilities_of_another_form(server: Pretender, model: RemoteModel) -> None:
+def test_probabilities_of_another_form(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """Log-probabilities that are none do not change what was chosen."""
     for logprobs in ({"content": ["x"]}, {"content": [{"token": "x", "logprob": None}]}, [1], "no"):
-        reply = told('{"choice": "pond"}')
+        reply = completion_body('{"choice": "pond"}')
         reply["choices"][0]["logprobs"] = logprobs
         server.moods = ([404, 404] if not server.seen else []) + [reply]
         (found,) = answers(model, [pick()])
         assert found.probabilities == (0.0, 1.0, 0.0)
 
 
-def test_a_begun_answer_may_be_whole(server: Pretender, model: RemoteModel) -> None:
+def test_a_begun_answer_may_be_whole(server: FakeOpenAIServer, model: RemoteModel) -> None:
     """Where the answer was begun there may be nothing left to say; a text of half characters
     can be sent."""
-    server.moods = [told("")]
+    server.moods = [completion_body("")]
     begun = (Message.of("user", "Hi \ud83d"), Message.of("assistant", "Good day."))
     (found,) = answers(model, [Generate(messages=begun)])
     assert (found.kind, found.text) == ("completion", "")

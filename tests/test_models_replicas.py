@@ -28,7 +28,7 @@ from denizens.core import (
     Ticket,
 )
 from denizens.models import ImprovisedModel, ScriptedModel, load_model
-from denizens.models.ledger import Ledger
+from denizens.models.ledger import UsageLedger
 from denizens.models.replicas import ReplicaModel
 from denizens.models.tiny import write_tiny_embedder, write_tiny_model
 
@@ -40,7 +40,7 @@ class Slow:
     def __init__(self, name: str, gate: threading.Event | None = None) -> None:
         self.name = name
         self.gate = gate or threading.Event()
-        self.ledger = Ledger()
+        self.ledger = UsageLedger()
         self.owners: list[str] = []
         self.cancelled: list[Ticket] = []
         self.threads: set[int] = set()

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from denizens.models.sampling import (
-    MANY,
-    Draw,
-    Restraint,
-    Runs,
-    largest,
-    pick,
-    restrain,
+    MAX_CANDIDATES,
+    NGramIndex,
+    SamplingParams,
+    TokenPenalties,
+    apply_penalties,
+    sample_tokens,
+    top_k_indices,
     uniform,
 )
 from hypothesis import given, settings
@@ -27,7 +27,9 @@ from torch import Tensor
 SLACK = 1e-5  # of probability; where rounding decides, either token is right
 
 
-def candidates(row: NDArray[np.float64], draw: Draw, top_p: float) -> tuple[list[int], list[float]]:
+def candidates(
+    row: NDArray[np.float64], draw: SamplingParams, top_p: float
+) -> tuple[list[int], list[float]]:
     """Candidates from the likeliest down, by a whole sort in double precision, and the sums of
     their probabilities."""
     order = np.lexsort((np.arange(len(row)), -row))
@@ -40,7 +42,7 @@ def candidates(row: NDArray[np.float64], draw: Draw, top_p: float) -> tuple[list
     for place, token in enumerate(order):
         few = draw.top_k == 0 or place < draw.top_k
         full = bool(sums) and sums[-1] >= top_p
-        if full or not few or place == MANY or shares[place] < draw.min_p * shares[0]:
+        if full or not few or place == MAX_CANDIDATES or shares[place] < draw.min_p * shares[0]:
             break
         if shares[place] == 0:
             break
@@ -49,7 +51,7 @@ def candidates(row: NDArray[np.float64], draw: Draw, top_p: float) -> tuple[list
     return kept, sums
 
 
-def allowed(row: Tensor, draw: Draw) -> set[int | None]:
+def allowed(row: Tensor, draw: SamplingParams) -> set[int | None]:
     """What may be drawn: one token, more only where rounding decides."""
     values = row.double().numpy()
     if np.isnan(values).any() or not np.isfinite(values).any():
@@ -65,7 +67,7 @@ def allowed(row: Tensor, draw: Draw) -> set[int | None]:
 
 
 @st.composite
-def rows(draws: st.DrawFn) -> tuple[Tensor, list[Draw]]:
+def rows(draws: st.DrawFn) -> tuple[Tensor, list[SamplingParams]]:
     """Logits of some rows, flat or steep, with ties and minus infinities; how each is drawn."""
     count = draws(st.integers(1, 6))
     columns = draws(st.sampled_from([1, 2, 17, 400, 3000, 64 * 300]))
@@ -78,7 +80,7 @@ def rows(draws: st.DrawFn) -> tuple[Tensor, list[Draw]]:
         hidden = torch.rand((count, columns), generator=generator) < 0.5
         logits[hidden] = -torch.inf
     some = [
-        Draw(
+        SamplingParams(
             draws(st.sampled_from([0.0, 0.0, 0.3, 1.0, 4.0])),
             draws(st.sampled_from([1.0, 0.95, 0.5, 0.0])),
             draws(st.integers(0, 99)),
@@ -93,22 +95,22 @@ def rows(draws: st.DrawFn) -> tuple[Tensor, list[Draw]]:
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(rows())
-def test_a_draw_is_that_of_a_whole_sort(given_rows: tuple[Tensor, list[Draw]]) -> None:
+def test_a_draw_is_that_of_a_whole_sort(given_rows: tuple[Tensor, list[SamplingParams]]) -> None:
     """For any temperature, top-p, top-k and min-p together, flat rows and steep, ties and
     forbidden tokens: the token of a whole sort in double precision, ties by the lower id."""
     logits, draws = given_rows
-    for token, row, draw in zip(pick(logits.clone(), draws), logits, draws):
+    for token, row, draw in zip(sample_tokens(logits.clone(), draws), logits, draws):
         assert token in allowed(row, draw)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(rows())
-def test_rows_are_drawn_apart(given_rows: tuple[Tensor, list[Draw]]) -> None:
+def test_rows_are_drawn_apart(given_rows: tuple[Tensor, list[SamplingParams]]) -> None:
     """A row's token does not depend on the rows beside it, nor on their order."""
     logits, draws = given_rows
-    together = pick(logits, draws)
-    assert together == [pick(logits[i : i + 1], [draw])[0] for i, draw in enumerate(draws)]
-    assert together[::-1] == pick(logits.flip(0), draws[::-1])
+    together = sample_tokens(logits, draws)
+    assert together == [sample_tokens(logits[i : i + 1], [draw])[0] for i, draw in enumerate(draws)]
+    assert together[::-1] == sample_tokens(logits.flip(0), draws[::-1])
 
 
 @pytest.mark.parametrize("columns", [500, 64 * 800])
@@ -116,16 +118,16 @@ def test_equal_logits_go_by_id(columns: int) -> None:
     """Of many equals the lowest ids are the candidates, however many equals there are and
     wherever among them the candidates end."""
     flat = torch.zeros((1, columns))
-    assert pick(flat, [Draw(0.0, 1.0, 1, 1)]) == [0]
+    assert sample_tokens(flat, [SamplingParams(0.0, 1.0, 1, 1)]) == [0]
     flat[0, :7] = -1.0
-    assert pick(flat, [Draw(0.0, 1.0, 1, 1)]) == [7]
+    assert sample_tokens(flat, [SamplingParams(0.0, 1.0, 1, 1)]) == [7]
     for top_k in (1, 10, 70, 300):
-        drawn = {pick(flat, [Draw(1.0, 1.0, s, 0, top_k)])[0] for s in range(40)}
+        drawn = {sample_tokens(flat, [SamplingParams(1.0, 1.0, s, 0, top_k)])[0] for s in range(40)}
         assert drawn <= set(range(7, 7 + top_k))
     mixed = torch.zeros((1, columns))
     mixed[0, 100:160] = 1.0
     for seed in range(40):
-        (token,) = pick(mixed, [Draw(1.0, 1.0, seed, 0, 64)])
+        (token,) = sample_tokens(mixed, [SamplingParams(1.0, 1.0, seed, 0, 64)])
         assert token in {*range(100, 160), 0, 1, 2, 3}
 
 
@@ -134,9 +136,11 @@ def test_frequencies_are_the_probabilities() -> None:
     deviations; with top-k those left share the whole."""
     logits = torch.tensor([[2.0, 1.0, 0.5, 0.0, -1.0, -torch.inf]])
     count = 20_000
-    for draw, kept in ((Draw(1.0, 1.0, 7, 0), 5), (Draw(0.7, 1.0, 8, 0, 3), 3)):
-        draws = [Draw(draw.temperature, 1.0, draw.seed, i, draw.top_k) for i in range(count)]
-        found = Counter(pick(logits.expand(count, -1), draws))
+    for draw, kept in ((SamplingParams(1.0, 1.0, 7, 0), 5), (SamplingParams(0.7, 1.0, 8, 0, 3), 3)):
+        draws = [
+            SamplingParams(draw.temperature, 1.0, draw.seed, i, draw.top_k) for i in range(count)
+        ]
+        found = Counter(sample_tokens(logits.expand(count, -1), draws))
         shares = torch.softmax(logits[0, :kept] / draw.temperature, 0).tolist()
         assert set(found) == set(range(kept))
         for token, share in enumerate(shares):
@@ -159,7 +163,7 @@ def test_uniform_numbers_are_uniform() -> None:
 def test_no_heat_takes_the_likeliest(temperature: float) -> None:
     """At temperature 0, below and as good as 0 the likeliest token is taken."""
     logits = torch.tensor([[0.0, 3.0, 2.9, -50.0]])
-    assert pick(logits, [Draw(temperature, 1.0, 5, 5)]) == [1]
+    assert sample_tokens(logits, [SamplingParams(temperature, 1.0, 5, 5)]) == [1]
 
 
 def test_what_is_no_number_draws_nothing() -> None:
@@ -170,10 +174,10 @@ def test_what_is_no_number_draws_nothing() -> None:
     logits[2] = -torch.inf
     logits[3, 4] = torch.inf
     logits[4, 9] = 1.0
-    assert pick(logits[:1], [Draw(float("nan"), 0.9, 1, 1)]) == [None]
+    assert sample_tokens(logits[:1], [SamplingParams(float("nan"), 0.9, 1, 1)]) == [None]
     for temperature in (0.0, 1.0):
-        draws = [Draw(temperature, 0.9, 1, 1, 3) for _ in range(5)]
-        found = pick(logits, draws)
+        draws = [SamplingParams(temperature, 0.9, 1, 1, 3) for _ in range(5)]
+        found = sample_tokens(logits, draws)
         assert found[1:4] == [None] * 3
         assert found[0] is not None
         assert found[4] in (0, 1, 9)
@@ -185,7 +189,7 @@ def test_the_largest_are_found_by_blocks(columns: int) -> None:
     generator = torch.Generator().manual_seed(1)
     values = torch.randn((5, columns), generator=generator)
     for count in (1, 63, 64):
-        places = largest(values, count)
+        places = top_k_indices(values, count)
         found = values.gather(1, places).sort(dim=1, descending=True).values
         assert torch.equal(found, torch.topk(values, count, dim=1).values)
         assert all(len(set(row)) == count for row in places.tolist())
@@ -204,7 +208,7 @@ def banned(history: Sequence[int], size: int, source: Sequence[int]) -> set[int]
 
 
 RESTRAINT = st.builds(
-    Restraint,
+    TokenPenalties,
     st.sets(st.integers(0, 19), max_size=6),
     st.sets(st.integers(0, 19), max_size=12),
     st.sampled_from([1.0, 1.1, 2.0, 0.5]),
@@ -213,20 +217,20 @@ RESTRAINT = st.builds(
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(st.none() | RESTRAINT, min_size=1, max_size=6), st.integers(0, 1000))
-def test_restraints_are_those_of_a_loop(held: list[Restraint | None], seed: int) -> None:
+def test_restraints_are_those_of_a_loop(held: list[TokenPenalties | None], seed: int) -> None:
     """Penalties divide what is positive and multiply what is negative, of each row's own
     tokens; what is forbidden is minus infinity; all else is untouched."""
     logits = torch.randn((len(held), 20), generator=torch.Generator().manual_seed(seed))
     logits[:, 3] = -torch.inf
     wanted = logits.clone()
     for row, one in enumerate(held):
-        for token in one.worn if one else ():
+        for token in one.penalized if one else ():
             value = float(wanted[row, token])
             assert one is not None
             wanted[row, token] = value / one.penalty if value > 0 else value * one.penalty
-        for token in one.never if one else ():
+        for token in one.banned if one else ():
             wanted[row, token] = -torch.inf
-    restrain(logits, [(row, one) for row, one in enumerate(held) if one is not None])
+    apply_penalties(logits, [(row, one) for row, one in enumerate(held) if one is not None])
     assert torch.allclose(logits, wanted, rtol=1e-6)
 
 
@@ -235,11 +239,11 @@ def test_restraints_are_those_of_a_loop(held: list[Restraint | None], seed: int)
 def test_runs_are_those_of_a_search(tokens: list[int], size: int) -> None:
     """What may not follow a second time, at each place of a sequence, is what a search through
     all of it finds."""
-    runs = Runs(size)
+    runs = NGramIndex(size)
     for at, token in enumerate(tokens):
-        assert runs.closing() == banned(tokens[:at], size, tokens[:at])
+        assert runs.repeats() == banned(tokens[:at], size, tokens[:at])
         runs.add(token)
-    assert runs.closing() == banned(tokens, size, tokens)
+    assert runs.repeats() == banned(tokens, size, tokens)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -250,8 +254,8 @@ def test_runs_are_those_of_a_search(tokens: list[int], size: int) -> None:
 )
 def test_copies_are_those_of_a_search(source: list[int], written: list[int], size: int) -> None:
     """What would complete a copy from another text is found without searching it again."""
-    runs = Runs(size, source)
-    assert runs.after(written) == banned(written, size, source)
+    runs = NGramIndex(size, source)
+    assert runs.repeats_after(written) == banned(written, size, source)
 
 
 def test_a_seed_of_any_size_draws() -> None:
@@ -259,4 +263,4 @@ def test_a_seed_of_any_size_draws() -> None:
     random = Random(1)
     logits = torch.randn((1, 300), generator=torch.Generator().manual_seed(1))
     for seed in (-1, 2**70, -(2**90), random.getrandbits(200)):
-        assert pick(logits, [Draw(1.0, 1.0, seed, 0)])[0] in range(300)
+        assert sample_tokens(logits, [SamplingParams(1.0, 1.0, seed, 0)])[0] in range(300)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from denizens.core import Json
 from denizens.evaluation.schemas import validator
-from denizens.models.closing import Closer, Partial
-from denizens.models.grammar import Matcher, SchemaFault
-from denizens.models.narrowing import narrowed
-from denizens.models.schema import plain
-from denizens.models.shapes import Shapes, text_of
+from denizens.models.closing import JsonCompleter, PartialJson
+from denizens.models.grammar import GrammarMatcher, SchemaError
+from denizens.models.narrowing import restrict_schema
+from denizens.models.schema import normalize_schema
+from denizens.models.shapes import SchemaIR, json_text
 from denizens.tests.bound import SCALARS, SCHEMAS, grammars, tokenizer, value, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,11 +23,11 @@ PATIENT = settings(max_examples=150, deadline=None, suppress_health_check=list(H
 STRING: Json = {"type": "string"}
 
 
-def matcher_of(schema: Json, limit: int, *faults: str) -> Matcher | None:
+def matcher_of(schema: Json, limit: int, *faults: str) -> GrammarMatcher | None:
     """A matcher; None where one of some faults is told instead."""
     try:
         return grammars().matcher(schema, limit)
-    except SchemaFault as error:
+    except SchemaError as error:
         told = f"{error.reason}: {error}"
     assert any(fault in told for fault in faults), told
     return None
@@ -44,7 +44,7 @@ def test_noise_gives_valid_json(schema: Json, seed: int, limit: int) -> None:
     write(matcher, seed, most=limit + 1)
     found = value(matcher)
     assert len(matcher.tokens) <= limit
-    outcome: Any = matcher.outcome()
+    outcome: Any = matcher.result()
     assert tokenizer().decode(matcher.tokens) == outcome[0]
     with suppress(RecursionError):  # the validator's own, on {"$ref": itself} within anyOf
         assert validator(schema).is_valid(found), found
@@ -57,8 +57,8 @@ def test_what_is_narrowed_is_still_a_grammar(schema: Json) -> None:
     """Narrowing never makes a grammar of a schema that has one impossible: the words it
     adds are those the grammar engine knows."""
     home: Any = grammars()
-    if not home._raw(plain(schema))[1]:
-        assert home._raw(narrowed(plain(schema)))[1] == ""
+    if not home._raw(normalize_schema(schema))[1]:
+        assert home._raw(restrict_schema(normalize_schema(schema)))[1] == ""
 
 
 @given(schema=SCALARS, size=st.integers(1, 3))
@@ -100,7 +100,7 @@ def test_sets_hold_nothing_twice(schema: Json, size: int) -> None:
 )
 def test_a_fault_names_the_field_and_the_remedy(schema: Json, words: str) -> None:
     """What cannot be a grammar is refused with the place in the schema and what to do."""
-    with pytest.raises(SchemaFault) as caught:
+    with pytest.raises(SchemaError) as caught:
         grammars().matcher(schema, 100)
     assert words in str(caught.value)
     assert caught.value.reason == "schema"
@@ -116,7 +116,7 @@ def test_recursion_without_end_is_found() -> None:
         {"$defs": endless["$defs"], "properties": {"first": {"$ref": "#/$defs/node"}}},
         {"type": "array", "items": False, "minItems": 1},
     ):
-        with pytest.raises(SchemaFault):
+        with pytest.raises(SchemaError):
             grammars().matcher(schema, 100)
     listed = {"$defs": {"node": node}, "$ref": "#/$defs/node"}
     matcher = grammars().matcher(listed, 40)
@@ -132,7 +132,7 @@ def test_an_alternative_without_grammar_is_left_out() -> None:
         matcher = grammars().matcher({"type": "object", **schema}, 60)
         write(matcher, seed)
         assert isinstance(value(matcher)["pay"], int)
-    with pytest.raises(SchemaFault, match="look around"):
+    with pytest.raises(SchemaError, match="look around"):
         grammars().matcher({"anyOf": [odd, odd]}, 60)
 
 
@@ -164,7 +164,7 @@ def test_what_is_left_out(schema: Json, good: str, bad: str) -> None:
     def accepted(text: str) -> bool:
         matcher = grammars().matcher(schema, 100)
         for token in tokenizer()(text, add_special_tokens=False).input_ids:
-            matcher.take(token)
+            matcher.accept_token(token)
         return matcher.complete
 
     assert accepted(good)
@@ -185,14 +185,14 @@ def test_what_is_left_out(schema: Json, good: str, bad: str) -> None:
 @settings(deadline=None)
 def test_a_beginning_is_read_in_any_pieces(data: Json, cuts: list[int]) -> None:
     """Text taken piece by piece, cut within characters too, is understood as when whole."""
-    raw = text_of(data).encode()
+    raw = json_text(data).encode()
     places = sorted({min(cut, len(raw)) for cut in cuts} | {0, len(raw)})
-    whole, pieces = Partial(), Partial()
+    whole, pieces = PartialJson(), PartialJson()
     whole.feed(raw)
     for start, end in pairwise(places):
         pieces.feed(raw[start:end])
     for one in (whole, pieces):
-        assert one.broken == b""
+        assert one.partial_bytes == b""
         assert one.frames == []
     assert pieces.pending == whole.pending
 
@@ -230,10 +230,10 @@ def test_the_shortest_rest(schema: Json, begun: str, rest: str | None) -> None:
     """What completes a beginning, by the schema alone."""
     if "type" not in schema and "properties" in schema:
         schema = {"type": "object", **schema, "additionalProperties": False}
-    shapes = Shapes(plain(schema), len, lambda one: "0")
-    partial = Partial()
+    shapes = SchemaIR(normalize_schema(schema), len, lambda one: "0")
+    partial = PartialJson()
     partial.feed(begun.encode())
-    found = Closer(shapes).rest(partial, lambda first: '"')
+    found = JsonCompleter(shapes).shortest_completion(partial, lambda first: '"')
     if rest is None and "additionalProperties" in schema:
         assert found is not None
         assert json.loads(begun + found.decode()) != json.loads('{"a": null}')

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Completion, Delta, Done, Generate, Message
-from denizens.models.writing import Writer
+from denizens.models.writing import GenerationState
 from denizens.tests.crowds import SCHEMA
-from denizens.tests.tinies import answers, deltas, fresh, say, write
+from denizens.tests.tinies import answers, deltas, generate_ask, load_engine, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     """A tiny model; its tokens are mostly single bytes."""
-    return fresh(write(tmp_path_factory.mktemp("tiny"), "llama"))
+    return load_engine(write(tmp_path_factory.mktemp("tiny"), "llama"))
 
 
 def written(
@@ -29,11 +29,11 @@ def written(
     answer, the texts sent after each token."""
     more = {"max_tokens": len(tokens) + 1, "stream": True, **more}
     ask = Generate(messages=(Message.of("user", "x"),), **more)
-    writer = Writer.begin(ask, model.prompter, model.voice)
+    writer = GenerationState.begin(ask, model.prompt_builder, model.generation_config)
     out: list[Any] = []
     sent = []
-    for token in [*tokens, min(model.voice.ends)]:
-        answer = writer.take(token, 1, out)
+    for token in [*tokens, min(model.generation_config.stop_tokens)]:
+        answer = writer.append(token, 1, out)
         sent.append(deltas(out, 1))
         if answer is not None:
             assert isinstance(answer, Completion)
@@ -54,7 +54,7 @@ def test_pieces_add_up_to_the_text_before_its_stop(
 ) -> None:
     """For any text, cut into tokens of single bytes, and any stops: the pieces are the text up
     to the first stop; none holds half a character; nothing is ever sent that is taken back."""
-    tokens = list(model.prompter.text_ids(text))
+    tokens = list(model.prompt_builder.text_ids(text))
     pieces, answer, sent = written(model, tokens, stop=tuple(stops))
     cuts = [text.find(stop) for stop in stops if stop and stop in text]
     # Of two stops in one text the one that is whole first ends it.
@@ -79,7 +79,7 @@ def test_bytes_that_are_no_text_add_up_too(model: LocalModel, tokens: list[int],
     the whole decodes to."""
     pieces, answer, _ = written(model, tokens, max_tokens=most)
     kept = tokens[:most]
-    assert answer.text == "".join(pieces) == model.voice.text(kept)
+    assert answer.text == "".join(pieces) == model.generation_config.text(kept)
     assert answer.tokens_out == len(kept)
     assert answer.stopped == ("end" if len(tokens) < most else "limit")
 
@@ -87,11 +87,11 @@ def test_bytes_that_are_no_text_add_up_too(model: LocalModel, tokens: list[int],
 def test_a_stream_and_a_whole_answer_are_equal(model: LocalModel) -> None:
     """To stream changes nothing of the answer; each ask gets its own pieces in order."""
     for stop in ((), ("e", "th"), ("\n",)):
-        asks = [say(f"line {i}", seed=i, max_tokens=50, stop=stop) for i in range(6)]
+        asks = [generate_ask(f"line {i}", seed=i, max_tokens=50, stop=stop) for i in range(6)]
         whole = answers(model, asks)
         client = model.client()
         tickets = [
-            client.submit(say(f"line {i}", seed=i, max_tokens=50, stop=stop, stream=True))
+            client.submit(generate_ask(f"line {i}", seed=i, max_tokens=50, stop=stop, stream=True))
             for i in range(6)
         ]
         events: list[Delta | Done] = []
@@ -107,7 +107,8 @@ def test_forced_tokens_are_streamed(model: LocalModel) -> None:
     """What a grammar leaves no choice about is part of the stream, and of the answer."""
     client = model.client()
     tickets = [
-        client.submit(say("x", seed=i, schema=SCHEMA, max_tokens=60, stream=True)) for i in range(4)
+        client.submit(generate_ask("x", seed=i, schema=SCHEMA, max_tokens=60, stream=True))
+        for i in range(4)
     ]
     events: list[Any] = []
     while more := client.wait():
@@ -123,8 +124,8 @@ def test_forced_tokens_are_streamed(model: LocalModel) -> None:
 def test_a_cancelled_stream_sends_nothing_more(model: LocalModel) -> None:
     """Neither pieces nor an end come of a cancelled ask, also those that had arrived."""
     client = model.client()
-    ticket = client.submit(say(seed=1, max_tokens=50, stream=True))
-    other = client.submit(say(seed=2, max_tokens=50, stream=True))
+    ticket = client.submit(generate_ask(seed=1, max_tokens=50, stream=True))
+    other = client.submit(generate_ask(seed=2, max_tokens=50, stream=True))
     events = list(client.wait())
     client.cancel(ticket)
     while more := client.wait():
@@ -137,7 +138,7 @@ def test_time_to_read_grows_with_the_answer_alone(model: LocalModel) -> None:
     """Each token decodes the last few, not the whole answer: the tokens decoded in all are few
     times those written."""
     counted = [0]
-    real = model.voice.tokenizer.decode
+    real = model.generation_config.tokenizer.decode
 
     class Counting:
         def decode(self, ids: Any, **more: Any) -> Any:
@@ -146,10 +147,10 @@ def test_time_to_read_grows_with_the_answer_alone(model: LocalModel) -> None:
 
     from dataclasses import replace
 
-    voice = replace(model.voice, tokenizer=Counting())
+    voice = replace(model.generation_config, tokenizer=Counting())
     ask = Generate(messages=(Message.of("user", "x"),), max_tokens=400, stream=True, stop=("QQ",))
-    writer = Writer.begin(ask, model.prompter, voice)
-    letters = list(model.prompter.text_ids("zebra xylophone quick " * 20))[:400]
+    writer = GenerationState.begin(ask, model.prompt_builder, voice)
+    letters = list(model.prompt_builder.text_ids("zebra xylophone quick " * 20))[:400]
     for token in letters:
-        writer.take(token, 1, [])
+        writer.append(token, 1, [])
     assert counted[0] < 8 * len(letters)

@@ -9,9 +9,9 @@ import pytest
 from denizens.core import ContextTooLong, Message, ModelError, Part
 from denizens.models import load_model
 from denizens.models.chat_template import ChatTemplate
-from denizens.models.prompts import Prompter
-from denizens.models.tiny import TEMPLATE, write_tiny_embedder, write_tiny_model
-from denizens.tests.tinies import fresh
+from denizens.models.prompts import PromptBuilder
+from denizens.models.tiny import CHAT_TEMPLATE, write_tiny_embedder, write_tiny_model
+from denizens.tests.tinies import load_engine
 
 SYSTEM, USER, TOOL, REPLY = "be kind", "who bakes", "it rains", "the baker"
 CHAT = (Message.of("system", SYSTEM), Message.of("user", USER))
@@ -39,7 +39,7 @@ def tokenizer(folder: Path) -> Any:
 def shown(tokenizer: Any, template: str | None, *messages: Message, window: int = 512) -> str:
     """The prompt by a template."""
     tokenizer.chat_template = template
-    return str(tokenizer.decode(Prompter(tokenizer, window).ids(messages or CHAT)))
+    return str(tokenizer.decode(PromptBuilder(tokenizer, window).ids(messages or CHAT)))
 
 
 def test_a_dropped_system_message_is_folded_into_the_users(tokenizer: Any) -> None:
@@ -89,11 +89,11 @@ def test_a_prompt_begins_as_the_tokenizer_begins(tokenizer: Any) -> None:
         single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", end)]
     )
     assert shown(tokenizer, None).startswith("<|endoftext|>System: ")
-    assert shown(tokenizer, TEMPLATE).startswith("<|endoftext|>" + bos)
-    again = shown(tokenizer, "<|endoftext|>" + TEMPLATE)
+    assert shown(tokenizer, CHAT_TEMPLATE).startswith("<|endoftext|>" + bos)
+    again = shown(tokenizer, "<|endoftext|>" + CHAT_TEMPLATE)
     assert again.count("<|endoftext|>") == 1
-    prompter = Prompter(tokenizer, 512)
-    assert prompter.opening(("system", "user"), ((5,),))[0] == end
+    prompter = PromptBuilder(tokenizer, 512)
+    assert prompter.opening_ids(("system", "user"), ((5,),))[0] == end
     assert end not in prompter.text_ids("bread")
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_put_before_where_the_tokenizer_puts_nothing(tokenizer: Any) 
         tokenize=True,
         return_dict=False,
     )
-    assert list(Prompter(tokenizer, 512).ids(CHAT)) == list(plain)
+    assert list(PromptBuilder(tokenizer, 512).ids(CHAT)) == list(plain)
 
 
 @pytest.mark.parametrize(
@@ -124,15 +124,17 @@ def test_reasoning_is_switched_off_where_the_template_knows_how(
 ) -> None:
     """By the name that the template has for it; others are not told it."""
     template = (
-        TEMPLATE + f"{{% if {switch} is defined and {switch} == {value} %}}QUIET{{% endif %}}"
+        CHAT_TEMPLATE + f"{{% if {switch} is defined and {switch} == {value} %}}QUIET{{% endif %}}"
     )
     assert shown(tokenizer, template).endswith("QUIET")
-    assert not shown(tokenizer, TEMPLATE).endswith("QUIET")
+    assert not shown(tokenizer, CHAT_TEMPLATE).endswith("QUIET")
 
 
 def test_the_least_effort_is_asked_for_where_none_is_not_known(tokenizer: Any) -> None:
     """A template with steps of effort and no way to turn it off."""
-    assert shown(tokenizer, TEMPLATE + "{{ reasoning_effort | default('high') }}").endswith("low")
+    assert shown(tokenizer, CHAT_TEMPLATE + "{{ reasoning_effort | default('high') }}").endswith(
+        "low"
+    )
 
 
 def test_a_template_that_wants_parts_is_given_parts(tokenizer: Any) -> None:
@@ -144,17 +146,17 @@ def test_a_template_that_wants_parts_is_given_parts(tokenizer: Any) -> None:
 
 def test_a_prompt_is_the_same_every_day(tokenizer: Any) -> None:
     """A template that writes today's date is told one day, so that a run can be repeated."""
-    template = "{{ strftime_now('%d %b %Y') }}: " + TEMPLATE
+    template = "{{ strftime_now('%d %b %Y') }}: " + CHAT_TEMPLATE
     assert shown(tokenizer, template).startswith("26 Jul 2024: ")
-    named = "{{ date_string | default(strftime_now('%Y')) }}: " + TEMPLATE
+    named = "{{ date_string | default(strftime_now('%Y')) }}: " + CHAT_TEMPLATE
     assert shown(tokenizer, named).startswith("26 Jul 2024: ")
 
 
 def test_reasoning_that_the_template_begins_is_closed(tokenizer: Any) -> None:
     """A prompt that ends within reasoning would make the answer of it; a finished one stays."""
-    opened = TEMPLATE + "{% if add_generation_prompt %}<think>\n{% endif %}"
+    opened = CHAT_TEMPLATE + "{% if add_generation_prompt %}<think>\n{% endif %}"
     assert shown(tokenizer, opened).endswith("assistant\n<think>\n\n</think>\n\n")
-    closed = TEMPLATE + "<think></think>"
+    closed = CHAT_TEMPLATE + "<think></think>"
     assert shown(tokenizer, closed).endswith("<think></think>")
     begun = (*CHAT, Message.of("assistant", REPLY))
     assert shown(tokenizer, opened, *begun).endswith("assistant\n" + REPLY)
@@ -173,11 +175,14 @@ def test_the_templates_end_is_a_stop(folder: Path, tmp_path: Path) -> None:
     for name, template in cases.items():
         shutil.copytree(folder / "llama", tmp_path / name)
         (tmp_path / name / "chat_template.jinja").write_text(template)
-        model = fresh(tmp_path, name)
-        assert model.voice.tokenizer.convert_tokens_to_ids(end) in model.voice.ends
-        assert model.voice.tokenizer.eos_token_id in model.voice.ends
-    usual = fresh(folder).voice
-    assert usual.ends == {usual.tokenizer.eos_token_id}
+        model = load_engine(tmp_path, name)
+        assert (
+            model.generation_config.tokenizer.convert_tokens_to_ids(end)
+            in model.generation_config.stop_tokens
+        )
+        assert model.generation_config.tokenizer.eos_token_id in model.generation_config.stop_tokens
+    usual = load_engine(folder).generation_config
+    assert usual.stop_tokens == {usual.tokenizer.eos_token_id}
 
 
 def test_no_reasoning_is_begun_by_the_model(folder: Path, tmp_path: Path) -> None:
@@ -190,15 +195,15 @@ def test_no_reasoning_is_begun_by_the_model(folder: Path, tmp_path: Path) -> Non
     write_tiny_model(tmp_path / "llama", vocab_size=len(tokenizer))
     write_tiny_embedder(tmp_path / "embedder")
     tokenizer.save_pretrained(str(tmp_path / "llama"))
-    voice = fresh(tmp_path).voice
-    assert tokenizer.convert_tokens_to_ids("<think>") in voice.control
+    voice = load_engine(tmp_path).generation_config
+    assert tokenizer.convert_tokens_to_ids("<think>") in voice.suppressed_tokens
 
 
 def test_tokens_without_a_row_are_left_alone(folder: Path, tmp_path: Path) -> None:
     """A tokenizer that knows more tokens than the model harms no answer."""
     import transformers
     from denizens.core import Completion
-    from denizens.tests.tinies import answers, say
+    from denizens.tests.tinies import answers, generate_ask
 
     library: Any = transformers
     tokenizer = library.AutoTokenizer.from_pretrained(str(folder / "llama"))
@@ -206,29 +211,29 @@ def test_tokens_without_a_row_are_left_alone(folder: Path, tmp_path: Path) -> No
     write_tiny_embedder(tmp_path / "embedder")
     tokenizer.add_special_tokens({"additional_special_tokens": ["<picture>"]})
     tokenizer.save_pretrained(str(tmp_path / "llama"))
-    model = fresh(tmp_path)
-    assert len(tokenizer) > model.voice.grammars.vocabulary
-    assert isinstance(answers(model, [say()])[0], Completion)
+    model = load_engine(tmp_path)
+    assert len(tokenizer) > model.generation_config.grammars.vocab_size
+    assert isinstance(answers(model, [generate_ask()])[0], Completion)
 
 
 def test_trimming_drops_as_few_parts_as_needed(tokenizer: Any) -> None:
     """By halves it finds what one after the other found: highest drop first, earlier first."""
-    tokenizer.chat_template = TEMPLATE
+    tokenizer.chat_template = CHAT_TEMPLATE
     parts = [Part(f"town {i} " + "bread " * (i % 7), drop=1 + i % 3) for i in range(40)]
     messages = (Message("system", (Part("stay"),)), Message("user", (*parts, Part("go"))))
-    whole = len(Prompter(tokenizer, 10_000).ids(messages))
+    whole = len(PromptBuilder(tokenizer, 10_000).ids(messages))
     order = sorted(range(40), key=lambda i: (-parts[i].drop, i))
     for window in range(45, whole + 20, 37):
-        prompt = Prompter(tokenizer, window).fit(messages, 10)
+        prompt = PromptBuilder(tokenizer, window).fit(messages, 10)
         count = len(prompt.dropped)
         assert prompt.dropped == tuple(parts[i].text for i in order[:count])
         assert len(prompt.ids) + 10 <= window
         if count:
             left = [p for i, p in enumerate(parts) if i not in order[: count - 1]]
             more = (messages[0], Message("user", (*left, Part("go"))))
-            assert len(Prompter(tokenizer, 10_000).ids(more)) + 10 > window
+            assert len(PromptBuilder(tokenizer, 10_000).ids(more)) + 10 > window
     with pytest.raises(ContextTooLong, match=r"40 part\(s\) dropped"):
-        Prompter(tokenizer, 20).fit(messages, 10)
+        PromptBuilder(tokenizer, 20).fit(messages, 10)
 
 
 def test_a_prompt_that_is_too_long_is_typed(folder: Path) -> None:
@@ -265,22 +270,22 @@ def test_a_prompt_that_is_too_long_is_typed(folder: Path) -> None:
 )
 def test_reasoning_is_closed_whatever_opens_it(tokenizer: Any, opening: str, expected: str) -> None:
     """Other tags, a first word put into the reasoning, channels, and other names of the switch."""
-    template = TEMPLATE.replace("assistant\n{% endif", "assistant\n" + opening + "{% endif")
+    template = CHAT_TEMPLATE.replace("assistant\n{% endif", "assistant\n" + opening + "{% endif")
     assert shown(tokenizer, template).endswith("assistant\n" + expected)
 
 
 def test_an_answer_is_opened_where_the_template_does_not(tokenizer: Any) -> None:
     """A template without add_generation_prompt: the prompt ends where the assistant's text
     begins, and nothing is added where an answer follows the question at once."""
-    turns = TEMPLATE.partition("{% if add_gen")[0]
-    assert shown(tokenizer, turns) == shown(tokenizer, TEMPLATE)
+    turns = CHAT_TEMPLATE.partition("{% if add_gen")[0]
+    assert shown(tokenizer, turns) == shown(tokenizer, CHAT_TEMPLATE)
     at_once = LOOP + "{{ m.content }} {% if m.role == 'user' %}[/INST] {% endif %}{% endfor %}"
     assert shown(tokenizer, at_once).endswith(USER + " [/INST] ")
 
 
 def test_messages_keep_their_order(tokenizer: Any) -> None:
     """A template that shows a chat backwards is not used so."""
-    backwards = TEMPLATE.replace("in messages", "in messages | reverse")
+    backwards = CHAT_TEMPLATE.replace("in messages", "in messages | reverse")
     text = shown(tokenizer, backwards, *CHAT, Message.of("assistant", "b"), Message.of("user", "c"))
     assert text.index(SYSTEM) < text.index(USER) < text.index("Assistant: b") < text.index(": c")
 
@@ -292,13 +297,13 @@ def test_a_text_holds_no_token_of_the_templates(tokenizer: Any) -> None:
     tokenizer.add_tokens(["<|bot|>", "<laugh>"])
     bot, laugh = tokenizer.convert_tokens_to_ids(["<|bot|>", "<laugh>"])
     tokenizer.chat_template = LOOP + "{{ m.content }}\n{% endfor %}<|bot|>"
-    prompter = Prompter(tokenizer, 512, rows)
+    prompter = PromptBuilder(tokenizer, 512, rows)
     said = "hi <|bot|> I obey <laugh>"
     ids = prompter.ids((Message.of("user", said),))
     assert (ids.count(bot), ids.count(laugh)) == (1, 0)
     assert tokenizer.decode(prompter.text_ids(said)) == said
     with pytest.raises(ModelError, match=r"writes the token '<.bot.>', for which the model has no"):
-        Prompter(tokenizer, 512, rows - 1)
+        PromptBuilder(tokenizer, 512, rows - 1)
 
 
 def test_a_model_without_a_template_is_told_of(folder: Path, tmp_path: Path) -> None:
@@ -310,7 +315,9 @@ def test_a_model_without_a_template_is_told_of(folder: Path, tmp_path: Path) -> 
     shutil.copytree(folder / "llama", tmp_path / "llama")
     (tmp_path / "llama" / "chat_template.jinja").unlink()
     with pytest.warns(UserWarning, match="holds no chat template"):
-        fresh(tmp_path)
+        load_engine(tmp_path)
     side = tmp_path / "llama" / "chat_template.json"
-    side.write_text(json.dumps({"chat_template": TEMPLATE}))
-    assert fresh(tmp_path).prompter.ids(CHAT) == fresh(folder).prompter.ids(CHAT)
+    side.write_text(json.dumps({"chat_template": CHAT_TEMPLATE}))
+    assert load_engine(tmp_path).prompt_builder.ids(CHAT) == load_engine(folder).prompt_builder.ids(
+        CHAT
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Choose, Done, Embed, Failed, Message, ModelAsk, Option, Rate
-from denizens.tests.tinies import answers, fresh, say, write
+from denizens.tests.tinies import answers, generate_ask, load_engine, write
 
 if TYPE_CHECKING:
     from denizens.models.local import LocalClient, LocalModel
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(folder: Path) -> LocalModel:
     """One engine for all tests here."""
-    return fresh(folder, method="direct")
+    return load_engine(folder, method="direct")
 
 
 def together(*works: Callable[[], Any]) -> list[Any]:
@@ -61,12 +61,12 @@ def ask(number: int) -> ModelAsk:
     message = (Message.of("user", f"baker {number}"),)
     options = (Option("bread"), Option("town"), Option(f"a {number}"))
     kinds: list[ModelAsk] = [
-        say(f"line {number}", seed=number, max_tokens=1 + number % 17),
+        generate_ask(f"line {number}", seed=number, max_tokens=1 + number % 17),
         Choose(messages=message, options=options, about="what now"),
         Embed(texts=(f"text {number}",)),
-        say(max_tokens=0),
+        generate_ask(max_tokens=0),
         Rate(messages=message, about="importance", low=1, high=4),
-        say(f"more {number}", seed=number, max_tokens=6, stream=True),
+        generate_ask(f"more {number}", seed=number, max_tokens=6, stream=True),
         Choose(messages=message, options=(), about="nothing"),
     ]
     return kinds[number % len(kinds)]
@@ -97,7 +97,7 @@ def test_threads_get_all_their_answers(model: LocalModel) -> None:
         for thread in range(4)
     ]
     found = together(*works)
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []
     for thread in range(4):
         for one, other in zip(found[thread], answers(model, asks[thread])):
             if hasattr(one, "text"):
@@ -114,7 +114,7 @@ def test_an_answer_may_come_before_submit_returns(model: LocalModel) -> None:
         client, count = model.client(), 0
         while not stop.is_set():
             if not client.open:
-                client.submit(say(max_tokens=300))
+                client.submit(generate_ask(max_tokens=300))
             client.wait(0.01)
             count += 1
         for ticket in set(client.open):
@@ -123,7 +123,7 @@ def test_an_answer_may_come_before_submit_returns(model: LocalModel) -> None:
 
     def quick() -> Any:
         client = model.client()
-        real = model.take
+        real = model.submit
 
         def late(box: LocalClient, *more: Any) -> int:
             ticket = real(box, *more)
@@ -134,7 +134,7 @@ def test_an_answer_may_come_before_submit_returns(model: LocalModel) -> None:
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(model, "take", late)
-                client.submit(say(max_tokens=0))
+                client.submit(generate_ask(max_tokens=0))
         finally:
             stop.set()
         return client.wait(), set(client.open)
@@ -158,14 +158,14 @@ def test_a_cancel_does_not_wait_for_another_threads_answer(model: LocalModel) ->
 
     def drive() -> Any:
         client = model.client()
-        client.submit(say("a long line", seed=1, max_tokens=400))
+        client.submit(generate_ask("a long line", seed=1, max_tokens=400))
         found = client.wait()
         finished.set()
         return found
 
     def cancel() -> bool:
         client = model.client()
-        ticket = client.submit(say("in vain", seed=2, max_tokens=400))
+        ticket = client.submit(generate_ask("in vain", seed=2, max_tokens=400))
         assert driving.wait(PATIENCE)
         client.cancel(ticket)
         early = not finished.is_set()
@@ -177,7 +177,7 @@ def test_a_cancel_does_not_wait_for_another_threads_answer(model: LocalModel) ->
         (done,), early = together(drive, cancel)
     assert isinstance(done, Done)
     assert early
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []
     assert len(model.engine) == 0
 
 
@@ -210,7 +210,7 @@ def test_cancels_and_answers_race(model: LocalModel) -> None:
         return len(cancelled)
 
     assert all(count > 10 for count in together(*(lambda s=s: racing(s) for s in range(3))))
-    assert (len(model.engine), model.engine.check()) == (0, [])
+    assert (len(model.engine), model.engine.check_invariants()) == (0, [])
 
 
 def test_a_wait_ends_when_its_time_is_over(model: LocalModel) -> None:
@@ -226,13 +226,13 @@ def test_a_wait_ends_when_its_time_is_over(model: LocalModel) -> None:
 
     def drive() -> Any:
         client = model.client()
-        client.submit(say(seed=3))
+        client.submit(generate_ask(seed=3))
         return client.wait()
 
     def hurry() -> Any:
         assert begun.wait(PATIENCE)
         client = model.client()
-        client.submit(say(seed=4))
+        client.submit(generate_ask(seed=4))
         early = client.wait(0.01)
         go_on.set()
         return early, client.wait(PATIENCE)
@@ -241,7 +241,9 @@ def test_a_wait_ends_when_its_time_is_over(model: LocalModel) -> None:
         patch.setattr(model.engine, "step", slow)
         driven, (early, late) = together(drive, hurry)
     assert early == []
-    assert [driven[0].answer, late[0].answer] == answers(model, [say(seed=3), say(seed=4)])
+    assert [driven[0].answer, late[0].answer] == answers(
+        model, [generate_ask(seed=3), generate_ask(seed=4)]
+    )
 
 
 def test_a_raising_engine_raises_in_the_thread_that_drives(model: LocalModel) -> None:
@@ -256,7 +258,7 @@ def test_a_raising_engine_raises_in_the_thread_that_drives(model: LocalModel) ->
         return real()
 
     client = model.client()
-    client.submit(say(seed=5))
+    client.submit(generate_ask(seed=5))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model.engine, "step", broken)
         with pytest.raises(KeyError):
@@ -271,16 +273,16 @@ def test_half_a_character_harms_no_ask(model: LocalModel) -> None:
     message = (Message.of("user", bad),)
     options = (Option("one"), Option(bad))
     asks: list[ModelAsk] = [
-        say(bad),
+        generate_ask(bad),
         Choose(messages=(Message.of("user", "x"),), options=options, about="which"),
         Rate(messages=message, about="x"),
         Embed(texts=("fine", bad)),
-        say("fine", seed=6),
+        generate_ask("fine", seed=6),
         Embed(texts=("fine too",)),
     ]
     found = answers(model, asks)
     assert not any(isinstance(one, Failed) for one in found)
     good = bad.replace("\ud83c", "\ufffd")
-    assert found[0] == answers(model, [say(good)])[0]
+    assert found[0] == answers(model, [generate_ask(good)])[0]
     assert found[4:] == answers(model, asks[4:])
-    assert model.engine.check() == []
+    assert model.engine.check_invariants() == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from denizens.models.trie import WORTH, Span, Trie, common
+from denizens.models.trie import MIN_NODE_TOKENS, PrefixCache, PrefixNode, common_prefix_length
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -27,19 +27,19 @@ def kv_of(ids: Sequence[int], start: int, end: int) -> Tensor:
     return torch.tensor(numbers).view(1, 1, -1, 1).expand(2, 2, -1, 3).contiguous()
 
 
-def paths(trie: Trie) -> dict[int, Ids]:
+def paths(trie: PrefixCache) -> dict[int, Ids]:
     """All ids from the root to each span's end, by the span's identity."""
     found: dict[int, Ids] = {}
     for span in trie:
         ids: Ids = ()
-        at: Span | None = span
+        at: PrefixNode | None = span
         while at is not None:
             ids, at = at.ids + ids, at.parent
         found[id(span)] = ids
     return found
 
 
-def held(trie: Trie) -> set[Ids]:
+def held(trie: PrefixCache) -> set[Ids]:
     """Every prefix that is held."""
     return {ids[: at + 1] for ids in paths(trie).values() for at in range(len(ids))}
 
@@ -48,28 +48,28 @@ class Against:
     """A trie, the set of prefixes it must hold, and what some users attend to."""
 
     def __init__(self) -> None:
-        self.trie = Trie()
+        self.trie = PrefixCache()
         self.known: set[Ids] = set()
-        self.users: list[tuple[Ids, list[Span], list[Tensor]]] = []
+        self.users: list[tuple[Ids, list[PrefixNode], list[Tensor]]] = []
 
     def longest(self, ids: Ids) -> int:
         return max((at + 1 for at in range(len(ids)) if ids[: at + 1] in self.known), default=0)
 
     def add(self, ids: Ids) -> None:
         there = self.longest(ids)
-        added = self.trie.add(ids, lambda start, end: kv_of(ids, start, end))
+        added = self.trie.insert(ids, lambda start, end: kv_of(ids, start, end))
         if added:
             assert added == len(ids) - there
             self.known |= {ids[: at + 1] for at in range(len(ids))}
         else:
-            assert len(ids) - there < WORTH  # too little to be kept apart
+            assert len(ids) - there < MIN_NODE_TOKENS  # too little to be kept apart
 
-    def find(self, ids: Ids) -> list[Span]:
+    def find(self, ids: Ids) -> list[PrefixNode]:
         there = self.longest(ids)
-        assert self.trie.common(ids) == there
-        path = self.trie.find(ids)
+        assert self.trie.match_length(ids) == there
+        path = self.trie.match(ids)
         length = sum(map(len, path))
-        assert there - WORTH < length <= there
+        assert there - MIN_NODE_TOKENS < length <= there
         assert tuple(token for span in path for token in span.ids) == ids[:length]
         if path:
             both = torch.cat([span.kv for span in path], dim=2)
@@ -95,8 +95,8 @@ class Against:
         freed = self.trie.evict(tokens)
         assert count - self.trie.tokens == freed
         there = {id(span) for span in self.trie}
-        gone = [span.used for span in leaves if id(span) not in there]
-        left = [span.used for span in leaves if id(span) in there]
+        gone = [span.last_used for span in leaves if id(span) not in there]
+        left = [span.last_used for span in leaves if id(span) in there]
         if freed < tokens:
             assert all(span.users or span.children for span in self.trie)
         elif gone and left:
@@ -198,30 +198,30 @@ def test_a_split_leaves_the_running_row_its_tensor() -> None:
 
 def test_the_least_recently_used_leaf_goes_first() -> None:
     """A beginning found again outlives one added after it."""
-    trie = Trie()
+    trie = PrefixCache()
     old, new = (1,) * 20, (2,) * 20
     for ids in (old, new):
-        trie.add(ids, lambda start, end, ids=ids: kv_of(ids, start, end))  # type: ignore[misc]
-    trie.find(old)
+        trie.insert(ids, lambda start, end, ids=ids: kv_of(ids, start, end))  # type: ignore[misc]
+    trie.match(old)
     assert trie.evict(1) == 20
-    assert (trie.common(old), trie.common(new)) == (20, 0)
+    assert (trie.match_length(old), trie.match_length(new)) == (20, 0)
 
 
 def test_to_look_is_not_to_use() -> None:
     """``common`` changes neither the order of eviction nor the spans."""
-    trie = Trie()
+    trie = PrefixCache()
     for ids in ((1,) * 20, (2,) * 20):
-        trie.add(ids, lambda start, end, ids=ids: kv_of(ids, start, end))  # type: ignore[misc]
-    assert trie.common((1,) * 18 + (3,)) == 18
+        trie.insert(ids, lambda start, end, ids=ids: kv_of(ids, start, end))  # type: ignore[misc]
+    assert trie.match_length((1,) * 18 + (3,)) == 18
     assert [len(span) for span in trie] == [20, 20]
     trie.evict(1)
-    assert trie.common((1,) * 20) == 0
+    assert trie.match_length((1,) * 20) == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 17, 64])
 def test_common_counts_leading_ids(size: int) -> None:
     """Lists and tuples of any lengths; what follows the first difference does not count."""
     one, other = [*range(size), -1, 5], (*range(size), -2, 5)
-    assert common(one, other) == size
-    assert common(one, one[:size]) == size
-    assert common((), one) == 0
+    assert common_prefix_length(one, other) == size
+    assert common_prefix_length(one, one[:size]) == size
+    assert common_prefix_length((), one) == 0

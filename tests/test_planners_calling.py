@@ -19,11 +19,11 @@ from denizens.core import (
     Seed,
     ToolSpec,
 )
-from denizens.evaluation.loads import think
+from denizens.evaluation.loads import run_thoughts
 from denizens.evaluation.schemas import validator
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.models.local import LocalModel
-from denizens.planners import Drafted, Incomplete, call_key, draft_call, fill
+from denizens.planners import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,20 +62,22 @@ def model(*likely: float, written: Json = None) -> tuple[ScriptedModel, list[Mod
 
 def drafted(
     scripted: ScriptedModel, request: str, tools: Sequence[ToolSpec], **more: Any
-) -> Drafted | None:
-    (told,) = think(scripted, [draft_call(request, tools, seed=SEED, **more)])
-    assert not isinstance(told, Incomplete)
+) -> ProposedCall | None:
+    (told,) = run_thoughts(scripted, [propose_call(request, tools, seed=SEED, **more)])
+    assert not isinstance(told, IncompleteCall)
     return told
 
 
 def filled(spec: ToolSpec, request: str, written: Json = None, **more: Any) -> Json | Failed:
-    return think(model(written=written)[0], [fill(spec, request, seed=SEED, **more)])[0]
+    return run_thoughts(
+        model(written=written)[0], [fill_arguments(spec, request, seed=SEED, **more)]
+    )[0]
 
 
 def test_the_likeliest_tool_is_drafted_with_the_requests_numbers() -> None:
     """The choice is the model's, the numbers are the request's, in the order it names them."""
     found = drafted(model(0.1, 0.2, 0.7)[0], "The area of 7 by 10, please.", [RING, AREA])
-    assert found == Drafted(AREA, {"width": 7, "height": 10}, 0.7)
+    assert found == ProposedCall(AREA, {"width": 7, "height": 10}, 0.7)
 
 
 def test_none_and_other_things_are_likelier() -> None:
@@ -115,7 +117,7 @@ def test_no_tools_and_no_request_cost_nothing() -> None:
     scripted, asks = model()
     assert drafted(scripted, "Hello!", []) is None
     assert drafted(scripted, "  ", [SIT]) is None
-    assert think(scripted, [fill(SIT, "Sit!", seed=SEED)]) == [{}]
+    assert run_thoughts(scripted, [fill_arguments(SIT, "Sit!", seed=SEED)]) == [{}]
     assert asks == []
 
 
@@ -202,7 +204,9 @@ def test_where_nothing_fits_the_model_writes() -> None:
 def test_a_whole_schema_can_be_written_at_once() -> None:
     """The other way: the model writes all arguments, in one ask."""
     scripted, asks = model(written={"times": 3})
-    assert think(scripted, [fill(RING, "Ring!", seed=SEED, way="whole")]) == [{"times": 3}]
+    assert run_thoughts(scripted, [fill_arguments(RING, "Ring!", seed=SEED, way="whole")]) == [
+        {"times": 3}
+    ]
     assert [ask.role for ask in asks] == ["arguments"]
 
 
@@ -302,9 +306,9 @@ def test_arguments_always_fit_and_no_tool_is_invented(
     tools = [ToolSpec("first", "First tool.", schema), SIT, RING]
     done: set[str] = set()
     for _ in range(3):
-        thought = draft_call(request, tools, seed=Seed.of(seed), done=done)
-        (found,) = think(ImprovisedModel(seed), [thought])
-        if not isinstance(found, Drafted):
+        thought = propose_call(request, tools, seed=Seed.of(seed), done=done)
+        (found,) = run_thoughts(ImprovisedModel(seed), [thought])
+        if not isinstance(found, ProposedCall):
             break
         assert found.tool in tools
         assert validator(found.tool.parameters).is_valid(found.arguments)
@@ -322,10 +326,10 @@ def test_the_real_model_calls_a_tool(smollm2: LocalModel) -> None:
         city={**TEXT, "description": "The city."},
         days={**WHOLE, "description": "How many days ahead."},
     )
-    thought = draft_call(
+    thought = propose_call(
         "How will the weather be in Oslo for the next 3 days?", [AREA, weather, RING], seed=SEED
     )
-    (found,) = think(smollm2, [thought])
-    assert isinstance(found, Drafted)
+    (found,) = run_thoughts(smollm2, [thought])
+    assert isinstance(found, ProposedCall)
     assert found.tool == weather
     assert found.arguments == {"city": "Oslo", "days": 3}

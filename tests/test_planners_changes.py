@@ -9,16 +9,16 @@ from itertools import pairwise
 from denizens.core import (
     Affordance,
     AgentState,
-    Appointment,
     Observation,
     Persona,
+    RoutineEntry,
+    ScheduleEntry,
     Seed,
     Situation,
-    Slot,
 )
-from denizens.planners import Draft
+from denizens.planners import StepBuilder
 from denizens.planners.days import (
-    revise,
+    revise_schedule,
 )
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -31,7 +31,7 @@ def clock(minute: int) -> str:
     return f"{(hour + 11) % 12 + 1}:{rest:02d}{'am' if hour < 12 else 'pm'}"
 
 
-def bo(wake: int = 6 * 60, sleep: int = 22 * 60, *routine: Appointment) -> Persona:
+def bo(wake: int = 6 * 60, sleep: int = 22 * 60, *routine: RoutineEntry) -> Persona:
     return Persona(
         name="Bo Li",
         currently="Bo Li worries.",
@@ -59,31 +59,31 @@ def situation(now: datetime, persona: Persona, state: AgentState | None = None) 
     )
 
 
-def ends(slot: Slot) -> datetime:
+def ends(slot: ScheduleEntry) -> datetime:
     return slot.start + timedelta(minutes=slot.minutes)
 
 
-def contiguous(schedule: tuple[Slot, ...]) -> bool:
+def contiguous(schedule: tuple[ScheduleEntry, ...]) -> bool:
     """No slot is empty, none begins before or after the one before it ends."""
     return all(slot.minutes > 0 for slot in schedule) and all(
         ends(one) == other.start for one, other in pairwise(schedule)
     )
 
 
-def block(minutes: int, *, begun: int = 0, fine: bool = False) -> Slot:
+def block(minutes: int, *, begun: int = 0, fine: bool = False) -> ScheduleEntry:
     """A block in whose ``begun``-th minute it is nine o'clock."""
     start = DAY.replace(hour=9) - timedelta(minutes=begun)
-    return Slot(start=start, minutes=minutes, doing="baking bread", fine=fine)
+    return ScheduleEntry(start=start, minutes=minutes, doing="baking bread", fine=fine)
 
 
 DAYS = st.lists(st.integers(1, 200), min_size=1, max_size=8)
 
 
-def day_of(lengths: list[int], start: datetime) -> tuple[Slot, ...]:
+def day_of(lengths: list[int], start: datetime) -> tuple[ScheduleEntry, ...]:
     """A day without gaps: slots of these lengths."""
     slots = []
     for number, minutes in enumerate(lengths):
-        slots.append(Slot(start=start, minutes=minutes, doing=f"block {number}"))
+        slots.append(ScheduleEntry(start=start, minutes=minutes, doing=f"block {number}"))
         start = ends(slots[-1])
     return tuple(slots)
 
@@ -98,8 +98,8 @@ def test_a_changed_day_stays_without_gap_or_overlap(
     total = sum(lengths)
     assume(minute <= total)
     now = DAY + timedelta(minutes=minute)
-    draft = Draft(situation(now, bo(), AgentState(schedule=schedule, doing=schedule[0])))
-    revise(draft, "helping Ada", minutes)
+    draft = StepBuilder(situation(now, bo(), AgentState(schedule=schedule, doing=schedule[0])))
+    revise_schedule(draft, "helping Ada", minutes)
     changed = draft.state.schedule
     assert contiguous(changed)
     assert changed[0].start == (DAY if minute else now)
@@ -123,8 +123,8 @@ def test_a_changed_day_stays_without_gap_or_overlap(
 def test_a_change_between_minutes_overlaps_nothing(seconds: int, minutes: int) -> None:
     """In a world of ten-second steps slots lose at most the broken minute, and none overlaps."""
     now = DAY + timedelta(seconds=seconds)
-    draft = Draft(situation(now, bo(), AgentState(schedule=day_of([60, 30, 30], DAY))))
-    revise(draft, "helping Ada", minutes)
+    draft = StepBuilder(situation(now, bo(), AgentState(schedule=day_of([60, 30, 30], DAY))))
+    revise_schedule(draft, "helping Ada", minutes)
     changed = draft.state.schedule
     for one, other in pairwise(changed):
         assert timedelta(0) <= other.start - ends(one) < timedelta(minutes=1)
@@ -132,9 +132,9 @@ def test_a_change_between_minutes_overlaps_nothing(seconds: int, minutes: int) -
 
 def test_two_changes_give_way_to_the_later() -> None:
     """What comes up last is what is done; the first goes on after it."""
-    draft = Draft(situation(DAY.replace(hour=9), bo(), AgentState(schedule=(block(60),))))
-    revise(draft, "helping Ada", 40)
-    revise(draft, "calling Cy", 10)
+    draft = StepBuilder(situation(DAY.replace(hour=9), bo(), AgentState(schedule=(block(60),))))
+    revise_schedule(draft, "helping Ada", 40)
+    revise_schedule(draft, "calling Cy", 10)
     assert [(slot.doing, slot.minutes) for slot in draft.state.schedule] == [
         ("calling Cy", 10),
         ("helping Ada", 30),

@@ -5,30 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from denizens.core import Completion, Failed, Generate, Hit, Line, Recalled, Record, Seed
-from denizens.planners import Dialogue, Draft, Heard, Made, Said
-from denizens.planners.chat_reply import Frame, best_reply, clean_reply, results, states
+from denizens.core import Completion, Failed, Generate, Hit, Recalled, Record, Seed, Utterance
+from denizens.planners import Dialogue, DialogueInput, DialogueReply, StepBuilder, ToolCallRecord
+from denizens.planners.chat_reply import (
+    ReplyContext,
+    best_reply,
+    clean_reply,
+    reports_results,
+    result_texts,
+)
 from denizens.tests.test_planners_react import situation
-from denizens.tests.working import AT, Told, spec
+from denizens.tests.working import AT, ScriptedAnswers, spec
 
-FRAME = Frame(
+FRAME = ReplyContext(
     me="Bo Lind", person="Ada Ek", line="When are you open?", shown=("You talk with Ada Ek.",)
 )
 
 
-def gave(*texts: str) -> tuple[Made, ...]:
+def gave(*texts: str) -> tuple[ToolCallRecord, ...]:
     """Calls of a tool that gave these texts."""
-    return tuple(Made(tool="hours", arguments={}, text=text, receipt="r") for text in texts)
+    return tuple(
+        ToolCallRecord(tool="hours", arguments={}, text=text, receipt="r") for text in texts
+    )
 
 
-def framed(told: Sequence[str] = (), calls: Sequence[Made] = ()) -> Frame:
-    return Frame(me="Bo Lind", person="Ada", line="Open?", told=tuple(told), calls=tuple(calls))
+def framed(told: Sequence[str] = (), calls: Sequence[ToolCallRecord] = ()) -> ReplyContext:
+    return ReplyContext(
+        me="Bo Lind", person="Ada", line="Open?", told=tuple(told), calls=tuple(calls)
+    )
 
 
-def best(told: Told, frame: Frame, borne: float = 0.4) -> str | Failed:
+def best(told: ScriptedAnswers, frame: ReplyContext, borne: float = 0.4) -> str | Failed:
     """The reply of two drafts, or of two more."""
     asks = (Generate(messages=()), Generate(messages=(), temperature=0.8))
-    draft = Draft(situation())
+    draft = StepBuilder(situation())
     seed = Seed.of(1)
     return told.think(best_reply(draft, asks, frame, count=2, seed=seed, borne=borne))
 
@@ -85,29 +95,29 @@ def test_what_was_cut_ends_with_a_sentence() -> None:
 
 def test_the_likeliest_new_draft_is_said() -> None:
     """Of drafts side by side the one that fits the line; what was said before is not offered."""
-    told = Told(texts={"speech": ["From six.", "From noon on."]}, line=["From noon on."])
+    told = ScriptedAnswers(texts={"speech": ["From six.", "From noon on."]}, line=["From noon on."])
     assert best(told, framed()) == "From noon on."
-    told = Told(texts={"speech": ["We open at six, Ada.", "Come at noon."]})
+    told = ScriptedAnswers(texts={"speech": ["We open at six, Ada.", "Come at noon."]})
     assert best(told, framed(["We open at six."])) == "Come at noon."
 
 
 def test_where_all_was_said_before_more_is_written() -> None:
     """Two more drafts, and where these repeat as well, what repeats least."""
     rye, six = "I bake rye bread.", "We open at six."
-    told = Told(texts={"speech": [rye, rye, six, rye]})
+    told = ScriptedAnswers(texts={"speech": [rye, rye, six, rye]})
     assert best(told, framed([rye])) == six
-    told = Told(texts={"speech": [rye, rye, rye, f"{rye} And cakes for you there."]})
+    told = ScriptedAnswers(texts={"speech": [rye, rye, rye, f"{rye} And cakes for you there."]})
     assert best(told, framed([rye, "I bake cakes for you there."])) == rye
     assert told.done()
 
 
 def test_no_words_are_no_answer() -> None:
     """What gives no words is typed as a failure, and so is an engine's fault."""
-    silent = best(Told(texts={"speech": [""] * 4}), framed())
+    silent = best(ScriptedAnswers(texts={"speech": [""] * 4}), framed())
     assert isinstance(silent, Failed)
     assert silent.reason == "empty"
     fault = Failed(reason="engine", detail="out of memory")
-    assert best(Told(texts={"speech": [fault, fault]}), framed()) == fault
+    assert best(ScriptedAnswers(texts={"speech": [fault, fault]}), framed()) == fault
 
 
 @pytest.mark.parametrize(
@@ -125,7 +135,10 @@ def test_no_words_are_no_answer() -> None:
 )
 def test_a_result_is_said_or_it_is_not(text: str, result: str, whole: bool) -> None:
     """The result stands in the reply word for word, and no other number or denial beside it."""
-    assert states(text, framed(calls=gave(result)), 0.0 if not result.isascii() else 0.2) == whole
+    assert (
+        reports_results(text, framed(calls=gave(result)), 0.0 if not result.isascii() else 0.2)
+        == whole
+    )
 
 
 def test_a_reply_without_the_result_is_the_result() -> None:
@@ -133,32 +146,46 @@ def test_a_reply_without_the_result_is_the_result() -> None:
     says it is kept; without a model the result is said all the same."""
     calls = gave("closed")
     frame = framed(calls=calls)
-    assert best(Told(texts={"speech": ["We open at six.", "I bake."]}), frame) == "closed"
-    assert best(Told(texts={"speech": ["I bake.", "Open? We are closed."]}), frame) == (
+    assert (
+        best(ScriptedAnswers(texts={"speech": ["We open at six.", "I bake."]}), frame) == "closed"
+    )
+    assert best(ScriptedAnswers(texts={"speech": ["I bake.", "Open? We are closed."]}), frame) == (
         "Open? We are closed."
     )
-    assert best(Told(texts={"speech": ["I bake.", "Hm hm."]}), frame, borne=0.0) == "I bake."
+    assert (
+        best(ScriptedAnswers(texts={"speech": ["I bake.", "Hm hm."]}), frame, borne=0.0)
+        == "I bake."
+    )
     fault = Failed(reason="engine", detail="out of memory")
-    assert best(Told(texts={"speech": [fault, fault]}), frame) == "closed"
+    assert best(ScriptedAnswers(texts={"speech": [fault, fault]}), frame) == "closed"
 
 
 def test_results_are_told_in_words() -> None:
     """JSON is told as its values under their names; what gave nothing, or failed, tells nothing."""
     calls = (*gave('{"wind_speed": 4, "rain": false}', '["a", "b"]', "null", "{}"),)
-    assert results(calls) == ["wind speed: 4, rain: no", "a; b"]
-    assert results([Made(tool="hours", arguments={}, ok=False, text="no such day")]) == []
+    assert result_texts(calls) == ["wind speed: 4, rain: no", "a; b"]
+    assert (
+        result_texts([ToolCallRecord(tool="hours", arguments={}, ok=False, text="no such day")])
+        == []
+    )
 
 
-def said(dialogue: Dialogue, told: Told, text: str, *before: Line) -> Said:
-    draft = Draft(situation(tools=(spec("hours", "day"),) if told.choices["tool"] else ()))
-    return told.think(dialogue.turn(draft, Heard(line=Line("Ada", text, AT), before=before)))
+def said(dialogue: Dialogue, told: ScriptedAnswers, text: str, *before: Utterance) -> DialogueReply:
+    draft = StepBuilder(situation(tools=(spec("hours", "day"),) if told.choices["tool"] else ()))
+    return told.think(
+        dialogue.turn(draft, DialogueInput(line=Utterance("Ada", text, AT), before=before))
+    )
 
 
 def test_the_talk_stands_in_the_prompt_as_turns() -> None:
     """Lines before are turns of a chat, what several others say under their names; a memory of
     what stands there is not shown beside it, and a long line is cut."""
-    told = Told(texts={"speech": ["Good."] * 3})
-    before = (Line("Bo Li", "Hm?", AT), Line("Ada", "Rye. " * 500, AT), Line("Cy", "Oats!", AT))
+    told = ScriptedAnswers(texts={"speech": ["Good."] * 3})
+    before = (
+        Utterance("Bo Li", "Hm?", AT),
+        Utterance("Ada", "Rye. " * 500, AT),
+        Utterance("Cy", "Oats!", AT),
+    )
     said(Dialogue(), told, "Well?", *before)
     (ask, *_) = (one.ask for one in told.log if isinstance(one.ask, Generate))
     roles = [message.role for message in ask.messages]
@@ -173,15 +200,19 @@ def test_nobody_else_speaks_in_a_reply() -> None:
     """The name of somebody whom a memory names goes from the beginning of a reply."""
     known = Record(id=1, kind="thought", text="Otto Brem brings plums.", created=AT)
     hit = Hit(record=known, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
-    told = Told(texts={"speech": ["Otto: I bring plums."] * 3}, recalled=Recalled(hits=(hit,)))
+    told = ScriptedAnswers(
+        texts={"speech": ["Otto: I bring plums."] * 3}, recalled=Recalled(hits=(hit,))
+    )
     assert said(Dialogue(), told, "Well?").text == "I bring plums."
-    told = Told(texts={"speech": ["Note: I bring plums."] * 3}, recalled=Recalled(hits=(hit,)))
+    told = ScriptedAnswers(
+        texts={"speech": ["Note: I bring plums."] * 3}, recalled=Recalled(hits=(hit,))
+    )
     assert said(Dialogue(), told, "Well?").text == "Note: I bring plums."
 
 
 def test_a_single_draft_is_streamed_and_the_result_is_added() -> None:
     """With one draft nothing is taken back: what leaves the result out is followed by it."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["hours"],
         arguments=[{"day": "Sunday"}] * 3,
         texts={"value": ["Sunday"], "speech": ["I bake."]},
@@ -195,7 +226,7 @@ def test_a_single_draft_is_streamed_and_the_result_is_added() -> None:
 
 def test_a_completion_that_was_cut_is_known_by_its_end() -> None:
     """The drafts of a reply know by the completion whether they were cut."""
-    draft, frame = Draft(situation()), framed()
+    draft, frame = StepBuilder(situation()), framed()
     thought = best_reply(draft, [Generate(messages=())], frame, count=1, seed=Seed.of(1), borne=0.4)
     (ask,) = next(thought)
     assert isinstance(ask, Generate)

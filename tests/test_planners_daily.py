@@ -13,11 +13,11 @@ from denizens.core import (
     Affordance,
     AgentState,
     Answer,
-    Appointment,
     Ask,
     Choice,
     Choose,
     Completion,
+    ConversationView,
     Decision,
     Embed,
     Event,
@@ -25,7 +25,6 @@ from denizens.core import (
     Generate,
     Hit,
     Input,
-    Line,
     Observation,
     Persona,
     Rate,
@@ -33,11 +32,12 @@ from denizens.core import (
     Recall,
     Recalled,
     Record,
+    RoutineEntry,
+    ScheduleEntry,
     Seed,
     Situation,
-    Slot,
-    Talk,
     Thought,
+    Utterance,
     Vectors,
 )
 from denizens.core.scene import EventKind
@@ -58,10 +58,10 @@ OWL = replace(
     BO,
     lifestyle="Bo goes to bed at 2am, wakes up at 10am",
     routine=(
-        Appointment(at="10:00", doing="having breakfast"),
-        Appointment(at="15:00", doing="baking bread"),
-        Appointment(at="21:00", doing="playing cards"),
-        Appointment(at="00:30", doing="writing letters"),
+        RoutineEntry(at="10:00", doing="having breakfast"),
+        RoutineEntry(at="15:00", doing="baking bread"),
+        RoutineEntry(at="21:00", doing="playing cards"),
+        RoutineEntry(at="00:30", doing="writing letters"),
     ),
 )
 ADA = Event("doing", "Ada", "is", "reading", "Ada is reading")
@@ -121,7 +121,7 @@ def situation(
     state: AgentState | None = None,
     *,
     fresh: tuple[Event, ...] = (),
-    talk: Talk | None = None,
+    talk: ConversationView | None = None,
     can: tuple[Affordance, ...] = CAN,
     inputs: tuple[Input, ...] = (),
     notices: tuple[Event, ...] = (),
@@ -216,7 +216,7 @@ def test_a_run_that_begins_after_midnight_plans_the_rest_of_the_night() -> None:
 @pytest.mark.parametrize(("kind", "anew"), [("refused", True), ("talk", False), ("news", False)])
 def test_a_refusal_makes_the_mind_choose_anew(kind: EventKind, anew: bool) -> None:
     """What the world did not allow is given up; one chooses what to do from here, at once."""
-    doing = Slot(start=NINE - timedelta(minutes=5), minutes=60, doing="baking", place=OVEN)
+    doing = ScheduleEntry(start=NINE - timedelta(minutes=5), minutes=60, doing="baking", place=OVEN)
     state = AgentState(day="2023-02-13", doing=doing)
     event = Event(kind, "Bo Li", "cannot", f"act {OVEN}", f"Bo Li cannot act {OVEN}: no way")
     mind = Mind(wanted={"place": "v:Park:garden"})
@@ -244,7 +244,7 @@ def test_sleep_asks_nothing() -> None:
 
 def test_going_on_asks_only_what_is_new() -> None:
     """Amid an activity nothing is asked; something seen is rated and embedded, no more."""
-    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    doing = ScheduleEntry(start=NINE, minutes=30, doing="baking", place=OVEN)
     state = AgentState(day="2023-02-13", doing=doing)
     mind = Mind()
     assert lived(situation(NINE, state), mind).action == Action("continue")
@@ -269,7 +269,7 @@ def test_a_new_morning_writes_the_mind_anew() -> None:
 
 def test_an_encounter_comes_before_what_is_planned() -> None:
     """Somebody freshly seen and free to talk: the action is to talk to them."""
-    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    doing = ScheduleEntry(start=NINE, minutes=30, doing="baking", place=OVEN)
     state = AgentState(day="2023-02-13", doing=doing)
     can = (*CAN, Affordance("talk", "Ada"))
     made = lived(situation(NINE, state, fresh=(ADA,), can=can), Mind(wanted={"react": "talk"}))
@@ -281,7 +281,9 @@ def test_an_encounter_comes_before_what_is_planned() -> None:
 
 def test_a_talk_comes_before_everything() -> None:
     """In a talk one talks, even at bed time; when it has ended one notes it and goes on."""
-    talk = Talk("t1", ("Ada", "Bo Li"), "Ada", (Line("Ada", "Good evening, Bo!", NINE),))
+    talk = ConversationView(
+        "t1", ("Ada", "Bo Li"), "Ada", (Utterance("Ada", "Good evening, Bo!", NINE),)
+    )
     can = (Affordance("wait"), Affordance("listen"), Affordance("leave"))
     night = DAY.replace(hour=22, minute=30)
     made = lived(situation(night, talk=talk, can=can), Mind())
@@ -295,7 +297,7 @@ def test_a_talk_comes_before_everything() -> None:
 
 def test_a_whisper_becomes_a_thought() -> None:
     """Words whispered into a mind are its own thought; a line for the world is not."""
-    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    doing = ScheduleEntry(start=NINE, minutes=30, doing="baking", place=OVEN)
     state = AgentState(day="2023-02-13", doing=doing)
     inputs = (Input(kind="whisper", text="I run for mayor."), Input(kind="line", text="Hello!"))
     made = lived(situation(NINE, state, inputs=inputs), Mind(importance=8.0))

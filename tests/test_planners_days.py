@@ -12,7 +12,6 @@ from denizens.core import (
     Affordance,
     AgentState,
     Answer,
-    Appointment,
     Ask,
     Choice,
     Choose,
@@ -25,19 +24,20 @@ from denizens.core import (
     Recall,
     Recalled,
     Record,
+    RoutineEntry,
+    ScheduleEntry,
     Seed,
     Situation,
-    Slot,
     Thought,
 )
-from denizens.planners import Draft
+from denizens.planners import StepBuilder
 from denizens.planners.days import (
-    EMOJI,
-    FREE,
-    STRAY,
-    as_phrase,
+    ACTIVITY_EMOJI,
+    OFF_TOPIC,
+    UNPLANNED,
     bed_time,
-    next_slot,
+    clean_activity,
+    next_schedule_entry,
     plan_day,
     revise_identity,
     turning_points,
@@ -57,7 +57,7 @@ def clock(minute: int) -> str:
     return f"{(hour + 11) % 12 + 1}:{rest:02d}{'am' if hour < 12 else 'pm'}"
 
 
-def bo(wake: int = 6 * 60, sleep: int = 22 * 60, *routine: Appointment) -> Persona:
+def bo(wake: int = 6 * 60, sleep: int = 22 * 60, *routine: RoutineEntry) -> Persona:
     return Persona(
         name="Bo Li",
         currently="Bo Li worries.",
@@ -118,7 +118,7 @@ class Broken(Mind):
         return Failed(reason="engine", detail="no")
 
 
-def run(thought: Thought[Slot] | Thought[None], mind: Mind) -> object:
+def run(thought: Thought[ScheduleEntry] | Thought[None], mind: Mind) -> object:
     answers: tuple[Answer, ...] | None = None
     try:
         while True:
@@ -129,11 +129,11 @@ def run(thought: Thought[Slot] | Thought[None], mind: Mind) -> object:
         return end.value
 
 
-def ends(slot: Slot) -> datetime:
+def ends(slot: ScheduleEntry) -> datetime:
     return slot.start + timedelta(minutes=slot.minutes)
 
 
-def contiguous(schedule: tuple[Slot, ...]) -> bool:
+def contiguous(schedule: tuple[ScheduleEntry, ...]) -> bool:
     """No slot is empty, none begins before or after the one before it ends."""
     return all(slot.minutes > 0 for slot in schedule) and all(
         ends(one) == other.start for one, other in pairwise(schedule)
@@ -150,11 +150,11 @@ def test_a_plan_fills_the_day_without_gap_or_overlap(
 ) -> None:
     """From now until bed time, whatever the hours and the habits, all minutes are planned once;
     who is up after midnight still plans the evening of the day before."""
-    routine = [Appointment(at=f"{m // 60:02d}:{m % 60:02d}", doing=f"habit {m}") for m in habits]
+    routine = [RoutineEntry(at=f"{m // 60:02d}:{m % 60:02d}", doing=f"habit {m}") for m in habits]
     persona = bo(wake, sleep, *routine)
     assume(not persona.sleeps_at(now))
     at = DAY + timedelta(minutes=now)
-    draft = Draft(situation(at, persona))
+    draft = StepBuilder(situation(at, persona))
     mind = Mind(*(f"doing {n}" for n in range(7)))
     run(plan_day(draft, 1), mind)
     schedule = draft.state.schedule
@@ -171,7 +171,7 @@ def test_a_plan_fills_the_day_without_gap_or_overlap(
 def test_the_parts_of_a_day_are_written_side_by_side() -> None:
     """One recall, then all drafts of all turning points in one round, then their choices."""
     mind = Mind()
-    draft = Draft(situation(DAY.replace(hour=6), bo()))
+    draft = StepBuilder(situation(DAY.replace(hour=6), bo()))
     run(plan_day(draft, 3), mind)
     points = len(turning_points(situation(DAY.replace(hour=6), bo())))
     assert points >= 5
@@ -182,10 +182,10 @@ def test_the_parts_of_a_day_are_written_side_by_side() -> None:
 
 def test_a_plan_becomes_a_memory() -> None:
     """The broad strokes are told in one memory of kind plan; what was recalled is used."""
-    persona = bo(6 * 60, 22 * 60, Appointment(at="08:00", doing="selling bread"))
-    draft = Draft(situation(DAY.replace(hour=6), persona))
+    persona = bo(6 * 60, 22 * 60, RoutineEntry(at="08:00", doing="selling bread"))
+    draft = StepBuilder(situation(DAY.replace(hour=6), persona))
     run(plan_day(draft, 1), Mind())
-    made = draft.decide(Action("wait"))
+    made = draft.build(Action("wait"))
     (record,) = made.records
     assert record.kind == "plan"
     assert record.text.startswith("This is Bo Li's plan for Monday February 13: 6:00 am: ")
@@ -196,8 +196,8 @@ def test_a_plan_becomes_a_memory() -> None:
 
 def test_without_a_model_the_habits_are_the_plan() -> None:
     """When the engine fails at everything, one does as on other days."""
-    persona = bo(6 * 60, 12 * 60, Appointment(at="08:00", doing="selling bread"))
-    draft = Draft(situation(DAY.replace(hour=7), persona))
+    persona = bo(6 * 60, 12 * 60, RoutineEntry(at="08:00", doing="selling bread"))
+    draft = StepBuilder(situation(DAY.replace(hour=7), persona))
     run(plan_day(draft, 2), Broken())
     assert [(f"{one.start:%H:%M}", one.doing) for one in draft.state.schedule][:2] == [
         ("07:00", "getting up and having breakfast"),
@@ -208,9 +208,9 @@ def test_without_a_model_the_habits_are_the_plan() -> None:
 
 def test_a_draft_beside_the_habit_leaves_the_habit() -> None:
     """What fits a habit worse than something else entirely is not done; in free hours it is."""
-    persona = bo(6 * 60, 16 * 60, Appointment(at="08:00", doing="selling bread"))
-    draft = Draft(situation(DAY.replace(hour=8), persona))
-    mind = Mind("rowing a boat", choices={"plan": STRAY})
+    persona = bo(6 * 60, 16 * 60, RoutineEntry(at="08:00", doing="selling bread"))
+    draft = StepBuilder(situation(DAY.replace(hour=8), persona))
+    mind = Mind("rowing a boat", choices={"plan": OFF_TOPIC})
     run(plan_day(draft, 2), mind)
     assert [slot.doing for slot in draft.state.schedule] == ["selling bread", "rowing a boat"]
     (choice,) = [ask for ask in mind.asks if isinstance(ask, Choose)]
@@ -220,19 +220,19 @@ def test_a_draft_beside_the_habit_leaves_the_habit() -> None:
 @pytest.mark.parametrize("text", ["going to bed early", "sleeping late", "taking a nap", "to bake"])
 def test_sleep_and_what_is_no_activity_are_never_planned(text: str) -> None:
     """Bed time comes from the hours; a draft about it, or without a doing, leaves the habit."""
-    persona = bo(6 * 60, 11 * 60, Appointment(at="08:00", doing="selling bread"))
-    draft = Draft(situation(DAY.replace(hour=8), persona))
+    persona = bo(6 * 60, 11 * 60, RoutineEntry(at="08:00", doing="selling bread"))
+    draft = StepBuilder(situation(DAY.replace(hour=8), persona))
     run(plan_day(draft, 2), Mind(text))
     assert [slot.doing for slot in draft.state.schedule] == ["selling bread"]
 
 
 def test_the_habits_of_a_late_evening_belong_to_it() -> None:
     """An appointment after midnight comes last in the day, not first."""
-    hours = (Appointment(at="01:00", doing="reading"), Appointment(at="12:00", doing="baking"))
+    hours = (RoutineEntry(at="01:00", doing="reading"), RoutineEntry(at="12:00", doing="baking"))
     owl = bo(10 * 60, 2 * 60, *hours)
     evening = turning_points(situation(DAY.replace(hour=22), owl))
     # What began ten hours ago is over by now.
-    assert evening == [(22 * 60, FREE), (25 * 60, "reading")]
+    assert evening == [(22 * 60, UNPLANNED), (25 * 60, "reading")]
     night = turning_points(situation(DAY.replace(hour=1, minute=30), owl))
     assert night == [(25 * 60 + 30, "reading")]
 
@@ -241,7 +241,7 @@ def test_the_habits_of_a_late_evening_belong_to_it() -> None:
 @given(MINUTES, st.lists(MINUTES, max_size=6, unique=True))
 def test_a_day_has_turns(now: int, habits: list[int]) -> None:
     """Turning points begin now, go forward, and leave no more than four hours without one."""
-    routine = [Appointment(at=f"{m // 60:02d}:{m % 60:02d}", doing=f"habit {m}") for m in habits]
+    routine = [RoutineEntry(at=f"{m // 60:02d}:{m % 60:02d}", doing=f"habit {m}") for m in habits]
     persona = bo(5 * 60, 23 * 60, *routine)
     assume(not persona.sleeps_at(now))
     points = turning_points(situation(DAY + timedelta(minutes=now), persona))
@@ -255,11 +255,11 @@ def test_a_day_has_turns(now: int, habits: list[int]) -> None:
 
 def test_a_new_day_finds_a_new_mind() -> None:
     """What is on the mind is written anew from memories; silence leaves the old one."""
-    draft = Draft(situation(DAY.replace(hour=6), bo()))
+    draft = StepBuilder(situation(DAY.replace(hour=6), bo()))
     run(revise_identity(draft), Mind("  is looking forward to the cake. "))
     assert draft.state.currently == "Bo Li is looking forward to the cake."
     for mind in (Mind("  "), Broken()):
-        draft = Draft(situation(DAY, bo(), AgentState(currently="as before")))
+        draft = StepBuilder(situation(DAY, bo(), AgentState(currently="as before")))
         run(revise_identity(draft), mind)
         assert draft.state.currently == "as before"
 
@@ -267,17 +267,19 @@ def test_a_new_day_finds_a_new_mind() -> None:
 # -- living ----------------------------------------------------------------------------------
 
 
-def block(minutes: int, *, begun: int = 0, fine: bool = False) -> Slot:
+def block(minutes: int, *, begun: int = 0, fine: bool = False) -> ScheduleEntry:
     """A block in whose ``begun``-th minute it is nine o'clock."""
     start = DAY.replace(hour=9) - timedelta(minutes=begun)
-    return Slot(start=start, minutes=minutes, doing="baking bread", fine=fine)
+    return ScheduleEntry(start=start, minutes=minutes, doing="baking bread", fine=fine)
 
 
-def slot_in(*schedule: Slot, mind: Mind | None = None, fine_minutes: int = 15) -> Slot:
+def slot_in(
+    *schedule: ScheduleEntry, mind: Mind | None = None, fine_minutes: int = 15
+) -> ScheduleEntry:
     state = AgentState(schedule=schedule)
-    draft = Draft(situation(DAY.replace(hour=9), bo(), state))
-    found = run(next_slot(draft, fine_minutes, 1), mind or Mind("kneading dough"))
-    assert isinstance(found, Slot)
+    draft = StepBuilder(situation(DAY.replace(hour=9), bo(), state))
+    found = run(next_schedule_entry(draft, fine_minutes, 1), mind or Mind("kneading dough"))
+    assert isinstance(found, ScheduleEntry)
     return found
 
 
@@ -298,7 +300,7 @@ def test_a_long_block_is_lived_in_small_steps() -> None:
         (block(60, begun=59), "baking bread", 1),
     ],
 )
-def test_short_blocks_are_lived_as_they_are(one: Slot, doing: str, minutes: int) -> None:
+def test_short_blocks_are_lived_as_they_are(one: ScheduleEntry, doing: str, minutes: int) -> None:
     """Under an hour, already fine, or nearly over: no further step; the end is never passed."""
     found = slot_in(one)
     assert (found.doing, found.minutes) == (doing, minutes)
@@ -317,7 +319,7 @@ def test_a_step_ends_within_its_block(minutes: int, begun: int, fine_minutes: in
 
 def test_outside_the_schedule_one_rests() -> None:
     """Where nothing is planned there is half an hour of rest."""
-    past = Slot(start=DAY, minutes=60, doing="sleeping")
+    past = ScheduleEntry(start=DAY, minutes=60, doing="sleeping")
     for schedule in ((), (past,)):
         found = slot_in(*schedule)
         assert (found.doing, found.minutes) == ("resting", 30)
@@ -325,7 +327,7 @@ def test_outside_the_schedule_one_rests() -> None:
 
 def test_an_emoji_is_chosen_by_what_is_done() -> None:
     """One of the known marks, by likelihood; every mark is there once."""
-    marks = [mark for mark, _ in EMOJI]
+    marks = [mark for mark, _ in ACTIVITY_EMOJI]
     assert len(set(marks)) == len(marks) >= 20
     mind = Mind("kneading dough", choices={"emoji": "🥖"})
     assert slot_in(block(60), mind=mind).emoji == "🥖"
@@ -337,13 +339,13 @@ def test_an_emoji_is_chosen_by_what_is_done() -> None:
 def test_a_step_beside_its_block_is_not_taken() -> None:
     """A step that fits the block worse than something else entirely gives way to the block's
     own words; nobody does the same step twice in a row."""
-    stray = Mind("rowing a boat", choices={"step": STRAY})
+    stray = Mind("rowing a boat", choices={"step": OFF_TOPIC})
     assert slot_in(block(60), mind=stray).doing == "baking bread"
     assert slot_in(block(60), mind=Mind("rowing a boat")).doing == "rowing a boat"
     state = AgentState(schedule=(block(60),), doing=replace(block(15), doing="kneading dough"))
-    draft = Draft(situation(DAY.replace(hour=9), bo(), state))
-    found = run(next_slot(draft, 15, 2), Mind("kneading dough", "shaping loaves"))
-    assert isinstance(found, Slot)
+    draft = StepBuilder(situation(DAY.replace(hour=9), bo(), state))
+    found = run(next_schedule_entry(draft, 15, 2), Mind("kneading dough", "shaping loaves"))
+    assert isinstance(found, ScheduleEntry)
     assert found.doing == "shaping loaves"
 
 
@@ -374,14 +376,14 @@ def test_without_a_model_a_block_is_lived_whole_or_in_its_words() -> None:
 )
 def test_a_phrase_is_bare(text: str, phrase: str) -> None:
     """No name, no "is", no stop; without a doing word and another there is no phrase."""
-    assert as_phrase(text, "Bo") == phrase
+    assert clean_activity(text, "Bo") == phrase
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet="Bo is.;:-'\nbaking", max_size=120))
 def test_any_text_gives_a_short_phrase_or_none(text: str) -> None:
     """A phrase is one line of at most 80 letters that stand in the text."""
-    phrase = as_phrase(text, "Bo")
+    phrase = clean_activity(text, "Bo")
     assert len(phrase) <= 80
     assert phrase in text
     assert not set(phrase) & set("\n.;:")

@@ -6,10 +6,16 @@ from dataclasses import replace
 
 import pytest
 from denizens.core import Answer, Ask, Completion, Generate, Rate, Rating
-from denizens.evaluation.answerers import REASONS, Answerer, Nonsense, Refusing, Repeating
-from denizens.planners import Deliberate, React
-from denizens.planners.deliberate import Node
-from denizens.tests.working import Bound, Told, spec, task
+from denizens.evaluation.answerers import (
+    FAILURE_REASONS,
+    Answerer,
+    RandomAnswerer,
+    RefusingAnswerer,
+    RepeatingAnswerer,
+)
+from denizens.planners import React, TreeOfThoughts
+from denizens.planners.deliberate import ThoughtNode
+from denizens.tests.working import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,10 +44,10 @@ class Tree:
         return Completion(text=found[self.asked.count(path) % len(found)])
 
 
-def thought_of(planner: Deliberate, answer: Answerer) -> Node:
+def thought_of(planner: TreeOfThoughts, answer: Answerer) -> ThoughtNode:
     """The best path that a planner thinks of."""
-    found = Bound(answer).think(planner.think(task("Where to?")), 100)
-    assert isinstance(found, Node)
+    found = ThoughtDriver(answer).think(planner.find_path(task("Where to?")), 100)
+    assert isinstance(found, ThoughtNode)
     return found
 
 
@@ -56,7 +62,7 @@ VALUES |= {"right left": 0.95, "right right": 0.4, "dead end": 0.0}
 
 def test_best_first_turns_back() -> None:
     """It follows the best thought, and the second best where that leads nowhere."""
-    planner = Deliberate(branch=2, depth=2, enough=0.9)
+    planner = TreeOfThoughts(branch=2, depth=2, enough=0.9)
     node = thought_of(planner, Tree(GROWN, VALUES))
     assert (node.path, round(node.value, 3)) == (("right", "right left"), 0.95)
 
@@ -64,14 +70,14 @@ def test_best_first_turns_back() -> None:
 def test_a_narrow_beam_misses_what_a_wide_one_finds() -> None:
     """One path a depth loses the better end; two keep it."""
     for width, path in ((1, ("left",)), (2, ("right", "right left"))):
-        planner = Deliberate(search="beam", width=width, branch=2, depth=2)
+        planner = TreeOfThoughts(search="beam", width=width, branch=2, depth=2)
         assert thought_of(planner, Tree(GROWN, VALUES)).path == path
 
 
 def test_enough_is_enough() -> None:
     """A path that is sure enough ends the search."""
     tree = Tree(GROWN, {**VALUES, "left": 0.97})
-    assert thought_of(Deliberate(branch=2), tree).path == ("left",)
+    assert thought_of(TreeOfThoughts(branch=2), tree).path == ("left",)
     assert len(tree.asked) == 2
 
 
@@ -79,30 +85,32 @@ def test_enough_is_enough() -> None:
 @given(st.integers(4, 60), st.integers(1, 4), st.sampled_from(["best", "beam"]), st.integers(1, 3))
 def test_asks_bound_the_search(asks: int, branch: int, search: str, width: int) -> None:
     """No search asks more than it may, whatever is answered."""
-    planner = Deliberate(search=search, branch=branch, width=width, depth=9, asks=asks)  # type: ignore[arg-type]
-    for answer in (Repeating(0), Nonsense(asks), Tree(GROWN, VALUES)):
-        bound = Bound(answer)
-        bound.think(planner.think(task("Where to?")), asks)
+    planner = TreeOfThoughts(search=search, branch=branch, width=width, depth=9, asks=asks)  # type: ignore[arg-type]
+    for answer in (RepeatingAnswerer(0), RandomAnswerer(asks), Tree(GROWN, VALUES)):
+        bound = ThoughtDriver(answer)
+        bound.think(planner.find_path(task("Where to?")), asks)
         assert bound.asks <= asks
 
 
 def test_the_answer_is_written_from_the_path() -> None:
     """Without a worker the best path is what the answer rests on."""
     tree = Tree(GROWN, VALUES)
-    outcome = Bound(tree).think(Deliberate(branch=2, depth=2).work(task("Where to?")), 100)
+    outcome = ThoughtDriver(tree).think(
+        TreeOfThoughts(branch=2, depth=2).work(task("Where to?")), 100
+    )
     assert (outcome.status, outcome.answer) == ("done", "So it is.")
 
 
 def test_a_worker_goes_on_from_the_path() -> None:
     """With one the path is known to it, and its calls are the outcome's."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price", "answer"],
         arguments=[{"thing": "rye"}],
         texts={"thought": ["Look it up."] * 2, "answer": ["2 francs."]},
         tools={"price": lambda given: "2 francs"},
         ratings=lambda ask: 10.0,
     )
-    planner = Deliberate(branch=2, then=React(way="whole"))
+    planner = TreeOfThoughts(branch=2, then=React(way="whole"))
     outcome = told.think(planner.work(task("What does rye cost?", PRICE)))
     assert (outcome.status, len(outcome.calls)) == ("done", 1)
     assert "Look it up." in told.prompt("answer")
@@ -112,24 +120,26 @@ def test_a_worker_goes_on_from_the_path() -> None:
 
 def test_waiting_does_not_think_anew() -> None:
     """The path is kept while the worker waits."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["ask_back"],
         texts={"thought": ["Look it up."] * 2, "ask_back": ["Which rye?"]},
         ratings=lambda ask: 10.0,
     )
-    planner = Deliberate(branch=2, then=React(way="whole"))
+    planner = TreeOfThoughts(branch=2, then=React(way="whole"))
     given_task = task("What does rye cost?", PRICE)
     waiting = told.think(planner.work(given_task))
     assert waiting.progress["path"] == ["Look it up."]
-    told = Told(moves=["answer"], texts={"answer": ["2 francs."]})
+    told = ScriptedAnswers(moves=["answer"], texts={"answer": ["2 francs."]})
     again = replace(given_task, progress=waiting.progress)
     assert told.think(planner.work(again)).status == "done"
     assert told.kinds() == ["tool", "answer"]
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
 def test_failures_end(reason: str) -> None:
     """Each kind of failure gives an outcome."""
-    outcome = Bound(Refusing(reason)).think(Deliberate().work(task("What?")), 50)
+    outcome = ThoughtDriver(RefusingAnswerer(reason)).think(
+        TreeOfThoughts().work(task("What?")), 50
+    )
     assert outcome.status == "failed"
     assert reason in outcome.why

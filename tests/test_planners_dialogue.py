@@ -15,22 +15,22 @@ from denizens.core import (
     Answer,
     Choice,
     Choose,
+    ConversationView,
     Generate,
     Hit,
     Json,
-    Line,
     ModelAsk,
     Persona,
     Rate,
     Recalled,
     Record,
-    Talk,
+    Utterance,
 )
 from denizens.memory import Memory
 from denizens.models import ScriptedModel
-from denizens.planners import Dialogue, Draft, Heard, Intent, Routine, Said
+from denizens.planners import Dialogue, DialogueInput, DialogueReply, Intent, Routine, StepBuilder
 from denizens.tests.test_planners_react import situation
-from denizens.tests.working import AT, Told, spec
+from denizens.tests.working import AT, ScriptedAnswers, spec
 from denizens.tools import tool
 
 BOOKING: Json = {
@@ -64,12 +64,14 @@ def hits(*texts: str) -> Recalled:
     )
 
 
-def said(dialogue: Dialogue, told: Told, text: str, *before: Line, tools: object = ()) -> Said:
+def said(
+    dialogue: Dialogue, told: ScriptedAnswers, text: str, *before: Utterance, tools: object = ()
+) -> DialogueReply:
     """What is said to a line of Ada's."""
-    draft = Draft(situation(tools=tools))
-    heard = Heard(line=Line("Ada", text, AT), before=before)
+    draft = StepBuilder(situation(tools=tools))
+    heard = DialogueInput(line=Utterance("Ada", text, AT), before=before)
     found = told.think(dialogue.turn(draft, heard))
-    assert isinstance(found, Said)
+    assert isinstance(found, DialogueReply)
     return found
 
 
@@ -165,7 +167,10 @@ def test_what_was_not_said_is_asked_for() -> None:
 def test_details_may_have_been_said_before() -> None:
     """What stands in the lines before is taken too."""
     model = Clerk("book", guests=4, time="19:30")
-    session = [Line("Ada", "A table for 4 people, please.", AT), Line("Bo Li", "When?", AT)]
+    session = [
+        Utterance("Ada", "A table for 4 people, please.", AT),
+        Utterance("Bo Li", "When?", AT),
+    ]
     clerk(model).chat("At 19:30.", "Ada", session=session, at=AT)
     assert BOOKED == [(4, "19:30")]
 
@@ -194,7 +199,7 @@ def test_none_of_the_intents_is_just_a_talk() -> None:
 def test_not_knowing_is_said(unknown: float, resolve: str) -> None:
     """Below the bound on what memory holds, the reply is that one does not know, and no
     memory is shown that could be taken for the answer."""
-    told = Told(texts={"speech": ["Well."] * 3}, recalled=hits("Bo Li likes rye."))
+    told = ScriptedAnswers(texts={"speech": ["Well."] * 3}, recalled=hits("Bo Li likes rye."))
     found = said(Dialogue(unknown=unknown), told, "Where did I go to school?")
     assert (found.resolve, found.held) == (resolve, 0.7)
     words = told.prompt("speech")
@@ -206,20 +211,20 @@ def test_not_knowing_is_said(unknown: float, resolve: str) -> None:
 def test_what_a_reply_rests_on_is_chosen() -> None:
     """With cite the memories likelier than none of them are named; without, all shown."""
     recalled = hits("Bo Li likes rye.", "The mill is old.")
-    told = Told(
+    told = ScriptedAnswers(
         texts={"speech": ["I like rye."] * 3}, recalled=recalled, evidence=["Bo Li likes rye."]
     )
     assert said(Dialogue(cite=True), told, "What do you like?").cited == (1,)
-    told = Told(texts={"speech": ["Hm."] * 3}, recalled=recalled, evidence=["none"])
+    told = ScriptedAnswers(texts={"speech": ["Hm."] * 3}, recalled=recalled, evidence=["none"])
     assert said(Dialogue(cite=True), told, "What do you like?").cited == ()
-    told = Told(texts={"speech": ["I like rye."] * 3}, recalled=recalled)
+    told = ScriptedAnswers(texts={"speech": ["I like rye."] * 3}, recalled=recalled)
     assert said(Dialogue(), told, "What do you like?").cited == (1, 2)
 
 
 def test_a_tool_clearly_meant_is_used() -> None:
     """Without intents a tool is chosen against talking, and its call is told with the reply."""
     price = spec("price", "thing")
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price"],
         arguments=[{"thing": "rye"}] * 3,
         texts=values("rye"),
@@ -239,9 +244,11 @@ CAN = (Affordance("say", "", TEXT), Affordance("leave"), Affordance("wait"), Aff
 
 def test_in_a_world_it_answers_who_speaks_to_it() -> None:
     """With the floor it says an answer, which it remembers with what it heard."""
-    talk = Talk("t", ("Bo Li", "Ada"), "Bo Li", (Line("Ada", "Is there bread?", AT),))
+    talk = ConversationView(
+        "t", ("Bo Li", "Ada"), "Bo Li", (Utterance("Ada", "Is there bread?", AT),)
+    )
     given = situation(can=CAN, seen=replace(situation().seen, talk=talk), tools=())
-    told = Told(texts={"speech": ["Rye, as ever."] * 3})
+    told = ScriptedAnswers(texts={"speech": ["Rye, as ever."] * 3})
     made = told.think(Dialogue().decide(given))
     assert made.action == Action("say", "", {"text": "Rye, as ever."})
     assert [record.text for record in made.records] == [
@@ -250,7 +257,7 @@ def test_in_a_world_it_answers_who_speaks_to_it() -> None:
     ]
     other = replace(talk, floor="Ada")
     hearing = (Affordance("listen"), Affordance("wait"), Affordance("continue"))
-    quiet = Told()
+    quiet = ScriptedAnswers()
     listening = replace(given, can=hearing, seen=replace(given.seen, talk=other))
     assert quiet.think(Dialogue().decide(listening)).action == Action("listen")
     assert "speech" not in quiet.kinds()

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from denizens import check_planner, check_tool, retrace, retrace_step
-from denizens.agents import Agent, Minds
+from denizens.agents import Agent, AskRouter
 from denizens.core import (
     Action,
-    Asked,
+    AnsweredAsk,
     Choose,
     Decision,
     Generate,
@@ -31,22 +31,22 @@ from denizens.core import (
     drive,
     generate,
 )
-from denizens.evaluation.answerers import unhelpful
-from denizens.evaluation.retracing import asked_in
-from denizens.evaluation.situations import situations
+from denizens.evaluation.answerers import adversarial_answerers
+from denizens.evaluation.retracing import recorded_asks
+from denizens.evaluation.situations import default_situations
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.planners import (
     Daily,
-    Deliberate,
     Dialogue,
-    Errands,
+    GoalsInRoutine,
     PlanAndExecute,
     React,
     Reflexion,
     Routine,
+    RuleSwitch,
     Scripted,
-    Switch,
+    TreeOfThoughts,
 )
 from denizens.simulation import begin, load_scenario
 from denizens.tools import calculator, calendar, clock, tool
@@ -60,13 +60,13 @@ OURS: dict[str, Callable[[], Planner]] = {
     "react whole": lambda: React(way="whole"),
     "plan and execute": PlanAndExecute,
     "reflexion": Reflexion,
-    "deliberate": Deliberate,
-    "deliberate, then react": lambda: Deliberate(then=React()),
-    "beam": lambda: Deliberate(search="beam", then=PlanAndExecute()),
+    "deliberate": TreeOfThoughts,
+    "deliberate, then react": lambda: TreeOfThoughts(then=React()),
+    "beam": lambda: TreeOfThoughts(search="beam", then=PlanAndExecute()),
     "dialogue": Dialogue,
-    "errands": lambda: Errands(planner=Routine(), any_time=True),
-    "daily with errands": Errands,
-    "switch": lambda: Switch(
+    "errands": lambda: GoalsInRoutine(planner=Routine(), any_time=True),
+    "daily with errands": GoalsInRoutine,
+    "switch": lambda: RuleSwitch(
         [("spoken_to", "dialogue"), ("at_night", "routine"), ("has_goal", "react")], "daily"
     ),
 }
@@ -155,13 +155,13 @@ def test_the_bound_can_be_set() -> None:
 
 def test_the_usual_situations_differ() -> None:
     """Alone, at work, in talks, at night, with goals and tools, in a world and in none."""
-    given = situations()
+    given = default_situations()
     assert len({repr(one) for one in given}) == len(given) >= 10
     assert any(not one.can for one in given)
     assert any(one.seen.talk and one.seen.talk.ended for one in given)
     assert any(one.seen.talk and one.seen.talk.floor == one.persona.name for one in given)
     assert any(one.inputs for one in given)
-    assert len(unhelpful(given[0].seed)) >= 30
+    assert len(adversarial_answerers(given[0].seed)) >= 30
 
 
 # -- tools ------------------------------------------------------------------------------
@@ -259,18 +259,18 @@ def test_bad_tools_are_named(given: Any, example: Any, clause: str) -> None:
 
 def test_a_step_is_retraced() -> None:
     """A step's asks with their answers give the same decision again, without a model."""
-    given = situations()[4]
+    given = default_situations()[4]
     ana = Agent(given.persona, model=ImprovisedModel(2), memory=Memory(":memory:", "Ana Ek"))
     planner = React()
-    log: list[Asked] = []
+    log: list[AnsweredAsk] = []
     decided = drive(
-        {"Ana Ek": logged(planner.decide(given), log)}, Minds({"Ana Ek": ana}, at=given.now)
+        {"Ana Ek": logged(planner.decide(given), log)}, AskRouter({"Ana Ek": ana}, at=given.now)
     )["Ana Ek"]
     assert len(log) >= 3
     assert retrace_step(planner, given, log) == decided
 
 
-def logged(thought: Thought[Decision], log: list[Asked]) -> Thought[Decision]:
+def logged(thought: Thought[Decision], log: list[AnsweredAsk]) -> Thought[Decision]:
     from denizens.core import traced
 
     return traced(thought, log)
@@ -287,7 +287,7 @@ def test_a_changed_planner_diverges() -> None:
 
     from denizens.core import Completion
 
-    record = [Asked(ask, Completion(text="x"))] * 2
+    record = [AnsweredAsk(ask, Completion(text="x"))] * 2
     assert retrace(thought(2), record) == 2
     with pytest.raises(ReplayDiverged, match="ask 1 is a generate"):
         retrace(thought(2, seed=1), record)
@@ -302,13 +302,13 @@ def test_a_recorded_run_is_read(tmp_path: Path) -> None:
     scenario = load_scenario("crossroads")
     who = scenario.people[0].persona.name
     simulation = begin(scenario, tmp_path / "run", model=ImprovisedModel())
-    seen: dict[int, tuple[Asked, ...]] = {}
+    seen: dict[int, tuple[AnsweredAsk, ...]] = {}
     for tick in simulation.run(steps=6):
         if tick.steps[who].asks:
             seen[tick.step] = tick.steps[who].asks
     simulation.store.close()
     assert seen
-    assert dict(asked_in(tmp_path / "run", who)) == seen
+    assert dict(recorded_asks(tmp_path / "run", who)) == seen
 
 
 def test_the_page_of_planners_runs() -> None:

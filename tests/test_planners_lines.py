@@ -6,7 +6,14 @@ import re
 import time
 
 import pytest
-from denizens.planners.speech import as_speech, clean_line, excerpt, repeats, sentences, spoken
+from denizens.planners.speech import (
+    clean_line,
+    excerpt,
+    first_spoken_line,
+    repeats,
+    sentences,
+    to_first_person,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -43,24 +50,26 @@ def words_of(text: str) -> list[str]:
 )
 def test_a_memory_is_told_by_its_owner(memory: str, speech: str) -> None:
     """The owner is I, me and my, the hearer you and your; the verbs after them agree."""
-    assert as_speech(memory, BO, ADA) == speech
+    assert to_first_person(memory, BO, ADA) == speech
 
 
 def test_names_in_s_own_things_too() -> None:
     """An apostrophe after a name in s, straight or curved, shows an owner; a quotation does not."""
-    said = as_speech("Ines' bread is on Tobias’ table, Ines’s cat.", "Tobias Reed", "Ines Calder")
+    said = to_first_person(
+        "Ines' bread is on Tobias’ table, Ines’s cat.", "Tobias Reed", "Ines Calder"
+    )
     assert said == "Your bread is on my table, your cat."
-    assert as_speech("'Good day, Tobias'", "Tobias Reed") == "'Good day, Tobias'"
+    assert to_first_person("'Good day, Tobias'", "Tobias Reed") == "'Good day, Tobias'"
 
 
 def test_two_of_one_first_name_are_told_apart() -> None:
     """Whole names go before first names."""
-    assert as_speech("Bo Li likes Bo Ek.", "Bo Li", "Bo Ek") == "I like you."
+    assert to_first_person("Bo Li likes Bo Ek.", "Bo Li", "Bo Ek") == "I like you."
 
 
 def test_to_nobody_in_particular_the_hearer_keeps_a_name() -> None:
     """Without a hearer only the owner's name changes."""
-    assert as_speech("Bo Li likes Ada Ek's bread.", BO) == "I like Ada Ek's bread."
+    assert to_first_person("Bo Li likes Ada Ek's bread.", BO) == "I like Ada Ek's bread."
 
 
 @settings(max_examples=100, deadline=None)
@@ -68,7 +77,7 @@ def test_to_nobody_in_particular_the_hearer_keeps_a_name() -> None:
 def test_without_the_names_nothing_changes_but_capitals(text: str) -> None:
     """A text that names neither stays as it is, but for capitals where a sentence begins."""
     text = re.sub(r"\b(?:Bo|Ada)\b", "Cy", text)
-    said = as_speech(text, BO, ADA)
+    said = to_first_person(text, BO, ADA)
     assert said.lower() == text.lower()
     assert all(
         new == old or (old.islower() and new == old.upper() and (i == 0 or text[i - 1] == " "))
@@ -83,7 +92,7 @@ def test_only_names_and_the_verbs_after_them_change(words: list[str]) -> None:
     text = " ".join(words)
     # A first name beside another name is part of a longer one.
     assume(not re.search(r"\b(?:Bo|Ada) (?!(?:Li|Ek)\b)[A-Z]|[A-Z]\w* (?:Bo|Ada)\b", text))
-    said = as_speech(text, BO, ADA).split()
+    said = to_first_person(text, BO, ADA).split()
     assert len(said) == len(words)
     for place, (old, new) in enumerate(zip(words, said, strict=True)):
         before = words[max(0, place - 2) : place]
@@ -91,7 +100,7 @@ def test_only_names_and_the_verbs_after_them_change(words: list[str]) -> None:
             assert new.lower() in (("i", "me") if old.startswith("Bo") else ("you",))
         elif before[-1:] != ["always"] and not set(before[-1:]) & set(NAMES):
             assert new.lower() == old.lower()
-    assert as_speech(" ".join(said), BO, ADA) == " ".join(said)
+    assert to_first_person(" ".join(said), BO, ADA) == " ".join(said)
 
 
 @settings(max_examples=150, deadline=None)
@@ -206,13 +215,16 @@ def test_who_says_a_line_is_settled_before(text: str, line: str) -> None:
 def test_only_the_owner_s_own_name_is_turned(memory: str, me: str, speech: str) -> None:
     """Months, words, other people of that first name, quotations and texts in other languages
     stay as they are."""
-    assert as_speech(memory, me) == speech
+    assert to_first_person(memory, me) == speech
 
 
 def test_in_a_record_of_speech_names_are_whole() -> None:
     """Bo is not Bo Li, whatever he said; what was said stays word for word."""
-    assert as_speech('Bo said to Bo Li: "Bo Li is late."', BO) == 'Bo said to me: "Bo Li is late."'
-    told = as_speech('Bo Li said to Ada Ek and Cy: "Ask Ada Ek."', BO, ADA)
+    assert (
+        to_first_person('Bo said to Bo Li: "Bo Li is late."', BO)
+        == 'Bo said to me: "Bo Li is late."'
+    )
+    told = to_first_person('Bo Li said to Ada Ek and Cy: "Ask Ada Ek."', BO, ADA)
     assert told == 'I said to you and Cy: "Ask Ada Ek."'
 
 
@@ -226,7 +238,7 @@ def test_hostile_texts_take_no_time() -> None:
         "Bo Li said to " * 2_000,
         "a" * 50_000,
     ):
-        as_speech(text, BO, ADA)
+        to_first_person(text, BO, ADA)
         clean_line(text, BO, [ADA])
         excerpt(text, "bread", 400)
     assert time.perf_counter() - began < 5
@@ -253,7 +265,7 @@ def test_an_excerpt_holds_what_is_asked_about() -> None:
 
 def test_a_sentence_after_a_quotation_begins_anew() -> None:
     """A name after a closed quotation is the subject of its sentence."""
-    said = as_speech('Mark Ek wrote: "Mark my words." Mark Ek left.', "Mark Ek")
+    said = to_first_person('Mark Ek wrote: "Mark my words." Mark Ek left.', "Mark Ek")
     assert said == 'I wrote: "Mark my words." I left.'
 
 
@@ -277,14 +289,17 @@ def test_sentences_of_a_text_that_never_ends_are_linear() -> None:
 )
 def test_places_and_days_are_no_people(memory: str, me: str, speech: str) -> None:
     """A first name that is a place or a day stays where only such a thing can stand."""
-    assert as_speech(memory, me) == speech
+    assert to_first_person(memory, me) == speech
 
 
 def test_a_name_addressed_is_no_speaker() -> None:
     """A name and a colon within a sentence end no line; after a sentence they do."""
-    assert spoken("I asked Will: will you?", "Bo Li", ["Will Ek"]) == "I asked Will: will you?"
-    assert spoken("Remember, Ada: we go.", "Bo Li", [ADA]) == "Remember, Ada: we go."
-    assert spoken("We go. Ada: Fine.", "Bo Li", [ADA]) == "We go."
+    assert (
+        first_spoken_line("I asked Will: will you?", "Bo Li", ["Will Ek"])
+        == "I asked Will: will you?"
+    )
+    assert first_spoken_line("Remember, Ada: we go.", "Bo Li", [ADA]) == "Remember, Ada: we go."
+    assert first_spoken_line("We go. Ada: Fine.", "Bo Li", [ADA]) == "We go."
 
 
 def test_an_excerpt_of_nothing_but_marks() -> None:

@@ -16,25 +16,31 @@ from denizens.core import (
     Choice,
     Choose,
     Completion,
+    ConversationView,
     Event,
     Failed,
     Generate,
     Hit,
-    Line,
-    Neighbour,
     Observation,
     Persona,
     Recall,
     Recalled,
     Record,
+    ScheduleEntry,
     Seed,
     Situation,
-    Slot,
-    Talk,
     Thought,
+    Utterance,
+    VisibleAgent,
 )
-from denizens.planners import Daily, Draft
-from denizens.planners.meeting import converse, hear, meet, remember_talk, transcript
+from denizens.planners import Daily, StepBuilder
+from denizens.planners.meeting import (
+    choose_partner,
+    converse,
+    remember_conversation,
+    remember_lines,
+    transcript,
+)
 from denizens.planners.speech import repeats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,11 +62,11 @@ MEET = (Affordance("wait"), Affordance("continue"), Affordance("talk", "Ada Byro
 def situation(
     can: Sequence[Affordance],
     *,
-    talk: Talk | None = None,
+    talk: ConversationView | None = None,
     fresh: tuple[Event, ...] = (),
     state: AgentState | None = None,
 ) -> Situation:
-    people = (Neighbour("Ada Byron", 2, "reading"),)
+    people = (VisibleAgent("Ada Byron", 2, "reading"),)
     return Situation(
         persona=BO,
         state=state or AgentState(records=4),
@@ -74,10 +80,10 @@ def situation(
     )
 
 
-def told(*texts: str, floor: str = "Bo Li", ended: bool = False) -> Talk:
+def told(*texts: str, floor: str = "Bo Li", ended: bool = False) -> ConversationView:
     """A talk in which Ada and Bo took turns, Ada first."""
-    lines = [Line(("Ada Byron", "Bo Li")[n % 2], text, NINE) for n, text in enumerate(texts)]
-    return Talk("t1", ("Ada Byron", "Bo Li"), floor, tuple(lines), ended)
+    lines = [Utterance(("Ada Byron", "Bo Li")[n % 2], text, NINE) for n, text in enumerate(texts)]
+    return ConversationView("t1", ("Ada Byron", "Bo Li"), floor, tuple(lines), ended)
 
 
 class Mind:
@@ -129,21 +135,21 @@ def run(thought: Thought[Action] | Thought[str] | Thought[None], mind: Mind) -> 
 
 def test_somebody_noticed_may_be_talked_to() -> None:
     """A fresh face that the world lets one talk to: memories are recalled, talking is chosen."""
-    draft = Draft(situation(MEET, fresh=(SEES_ADA,)))
+    draft = StepBuilder(situation(MEET, fresh=(SEES_ADA,)))
     mind = Mind({"react": "talk"})
-    assert run(meet(draft), mind) == "Ada Byron"
+    assert run(choose_partner(draft), mind) == "Ada Byron"
     (choice,) = [ask for ask in mind.asks if isinstance(ask, Choose)]
     assert "Ada Byron, who is reading" in choice.about
     assert "likes rye" in choice.about
-    assert draft.decide(Action("wait")).used == (1, 2, 3, 4)
+    assert draft.build(Action("wait")).used == (1, 2, 3, 4)
 
 
 def test_who_goes_on_does_not_ask_again_at_once() -> None:
     """Passing by leaves ten minutes of peace, and no memory is marked as used."""
-    draft = Draft(situation(MEET, fresh=(SEES_ADA,)))
-    assert run(meet(draft), Mind({"react": "continue"})) == ""
+    draft = StepBuilder(situation(MEET, fresh=(SEES_ADA,)))
+    assert run(choose_partner(draft), Mind({"react": "continue"})) == ""
     assert draft.state.cooldowns == {"Ada Byron": NINE + timedelta(minutes=10)}
-    assert draft.decide(Action("wait")).used == ()
+    assert draft.build(Action("wait")).used == ()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +169,7 @@ def test_some_are_not_talked_to(
     """Cooling down, not offered, not noticed, a thing: then nothing is asked at all."""
     state = AgentState(cooldowns={"Ada Byron": until})
     mind = Mind()
-    assert run(meet(Draft(situation(can, fresh=fresh, state=state))), mind) == ""
+    assert run(choose_partner(StepBuilder(situation(can, fresh=fresh, state=state))), mind) == ""
     assert mind.asks == []
 
 
@@ -172,8 +178,8 @@ def test_some_are_not_talked_to(
 def test_a_cooldown_ends_at_its_minute(minutes: int) -> None:
     """One talks again from the very minute on, not before."""
     state = AgentState(cooldowns={"Ada Byron": NINE + timedelta(minutes=minutes)})
-    draft = Draft(situation(MEET, fresh=(SEES_ADA,), state=state))
-    partner = run(meet(draft), Mind({"react": "talk"}))
+    draft = StepBuilder(situation(MEET, fresh=(SEES_ADA,), state=state))
+    partner = run(choose_partner(draft), Mind({"react": "talk"}))
     assert partner == ("Ada Byron" if minutes <= 0 else "")
 
 
@@ -186,11 +192,11 @@ def test_a_cooldown_ends_at_its_minute(minutes: int) -> None:
 )
 def test_without_the_floor_one_listens(floor: str, can: Sequence[Affordance], verb: str) -> None:
     """Not holding the floor one asks nothing and remembers what was said."""
-    draft = Draft(situation(can, talk=told("Good morning!", floor=floor)))
+    draft = StepBuilder(situation(can, talk=told("Good morning!", floor=floor)))
     mind = Mind()
     assert run(converse(draft, Daily()), mind) == Action(verb)
     assert mind.asks == []
-    (heard,) = draft.decide(Action("wait")).records
+    (heard,) = draft.build(Action("wait")).records
     assert (heard.who, heard.text) == ("Ada Byron", 'Ada Byron said to Bo Li: "Good morning!"')
 
 
@@ -199,7 +205,7 @@ def test_a_confidence_is_no_topic_with_others() -> None:
     for audience, topics in ((("Cy",), []), (("Ada Byron", "Cy"), ["topic"])):
         mind = Mind()
         mind.records = [replace(MEMORIES[1], text="Cy is ill.", audience=audience)]
-        draft = Draft(situation(SAY, talk=told("Good morning!")))
+        draft = StepBuilder(situation(SAY, talk=told("Good morning!")))
         assert run(converse(draft, Daily()), mind) is not None
         assert [role for role in mind.roles() if role == "topic"] == topics
         written = "".join(str(ask) for ask in mind.asks if isinstance(ask, Generate))
@@ -208,7 +214,7 @@ def test_a_confidence_is_no_topic_with_others() -> None:
 
 def test_with_the_floor_one_says_the_best_line() -> None:
     """Several drafts are made side by side, the chosen one is said and remembered."""
-    draft = Draft(situation(SAY, talk=told("Good morning!")))
+    draft = StepBuilder(situation(SAY, talk=told("Good morning!")))
     mind = Mind({"line": "I have fresh rye.", "topic": 1}, "Hm, well, so.", "I have fresh rye.")
     action = run(converse(draft, Daily(candidates=2)), mind)
     assert action == Action("say", "", {"text": "I have fresh rye."})
@@ -216,7 +222,7 @@ def test_with_the_floor_one_says_the_best_line() -> None:
     assert len(drafts) == 2
     assert drafts[0].seed != drafts[1].seed
     assert replace(drafts[0], seed=0) == replace(drafts[1], seed=0)
-    heard, said = draft.decide(Action("wait")).records
+    heard, said = draft.build(Action("wait")).records
     assert heard.who == "Ada Byron"
     assert (said.who, said.text) == ("Bo Li", 'Bo Li said to Ada Byron: "I have fresh rye."')
 
@@ -226,7 +232,7 @@ def test_taking_leave_is_thought_of_after_some_lines(lines: int, asked: bool) ->
     """Before min_lines nobody asks whether to go on; from then on each line does."""
     talk = told(*(f"This is line number {n}." for n in range(lines)))
     mind = Mind({"go_on": "take leave"})
-    action = run(converse(Draft(situation(SAY, talk=talk)), Daily()), mind)
+    action = run(converse(StepBuilder(situation(SAY, talk=talk)), Daily()), mind)
     assert ("go_on" in mind.roles()) is asked
     assert isinstance(action, Action)
     assert action.verb == ("leave" if asked else "say")
@@ -238,7 +244,7 @@ def test_a_talk_ends_at_its_longest() -> None:
     for most, least, verb in ((6, 4, "leave"), (6, 8, "leave"), (7, 4, "say")):
         mind = Mind({"go_on": "none of these"})
         rules = Daily(max_lines=most, min_lines=least)
-        action = run(converse(Draft(situation(SAY, talk=talk)), rules), mind)
+        action = run(converse(StepBuilder(situation(SAY, talk=talk)), rules), mind)
         assert isinstance(action, Action)
         assert action.verb == verb
         assert bool(mind.asks) == (verb == "say"), "at the end there is nothing to ask"
@@ -246,7 +252,7 @@ def test_a_talk_ends_at_its_longest() -> None:
 
 def test_a_talk_may_end_before_it_began() -> None:
     """min_lines 0 is a setting like any: with no line said yet, one speaks."""
-    action = run(converse(Draft(situation(SAY, talk=told())), Daily(min_lines=0)), Mind())
+    action = run(converse(StepBuilder(situation(SAY, talk=told())), Daily(min_lines=0)), Mind())
     assert isinstance(action, Action)
     assert action.verb == "say"
 
@@ -261,9 +267,9 @@ def test_who_has_nothing_new_to_say_is_silent_and_later_leaves(
     talk = told(*(f"This is line number {n}." for n in range(lines)))
     if not lines:
         text = "…"
-    draft = Draft(situation(SAY, talk=talk))
+    draft = StepBuilder(situation(SAY, talk=talk))
     assert run(converse(draft, Daily()), Mind({"go_on": "none of these"}, text)) == Action(verb)
-    assert not [one for one in draft.decide(Action("wait")).records if one.who == "Bo Li"]
+    assert not [one for one in draft.build(Action("wait")).records if one.who == "Bo Li"]
 
 
 LINES = st.lists(
@@ -290,7 +296,7 @@ LINES = st.lists(
 def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[str]) -> None:
     """A said line stands, but for blanks, in one completion; it repeats nothing; else none."""
     mind = Mind({}, *drafts)
-    draft = Draft(situation(SAY, talk=told(*before)))
+    draft = StepBuilder(situation(SAY, talk=told(*before)))
     action = run(converse(draft, Daily(candidates=len(drafts))), mind)
     assert isinstance(action, Action)
     if action.verb != "say":
@@ -311,7 +317,7 @@ def test_a_failed_engine_says_nothing() -> None:
             return Failed(reason="engine", detail="no")
 
     for lines, verb in ((1, "wait"), (4, "leave")):
-        draft = Draft(situation(SAY, talk=told(*(f"Line {n}." for n in range(lines)))))
+        draft = StepBuilder(situation(SAY, talk=told(*(f"Line {n}." for n in range(lines)))))
         assert run(converse(draft, Daily()), Broken()) == Action(verb)
 
 
@@ -324,9 +330,9 @@ def test_each_line_of_others_is_heard_once(lines: int, heard: int) -> None:
     """Only lines since one last listened, only those of others, and the place is kept."""
     heard = min(heard, lines)
     talk = told(*(f"This is line number {n}." for n in range(lines)))
-    draft = Draft(situation(HEAR, talk=talk, state=AgentState(talk_seen=heard)))
-    hear(draft, talk)
-    made = draft.decide(Action("wait"))
+    draft = StepBuilder(situation(HEAR, talk=talk, state=AgentState(talk_seen=heard)))
+    remember_lines(draft, talk)
+    made = draft.build(Action("wait"))
     wanted = [f'Ada Byron said to Bo Li: "This is line number {n}."' for n in range(heard, lines)]
     assert [one.text for one in made.records] == [
         text for n, text in enumerate(wanted, heard) if n % 2 == 0
@@ -334,21 +340,23 @@ def test_each_line_of_others_is_heard_once(lines: int, heard: int) -> None:
     assert made.state.talk_seen == lines
 
 
-def remembering(choice: str, *texts: str, talk: Talk | None = None) -> tuple[Draft, Mind]:
+def remembering(
+    choice: str, *texts: str, talk: ConversationView | None = None
+) -> tuple[StepBuilder, Mind]:
     ended = talk or told("The rye is good.", "Thank you!", floor="", ended=True)
-    slot = Slot(start=NINE, minutes=60, doing="baking")
-    later = Slot(start=NINE + timedelta(hours=1), minutes=60, doing="selling")
+    slot = ScheduleEntry(start=NINE, minutes=60, doing="baking")
+    later = ScheduleEntry(start=NINE + timedelta(hours=1), minutes=60, doing="selling")
     state = AgentState(records=4, talk_seen=2, doing=slot, schedule=(slot, later))
-    draft = Draft(situation(MEET, talk=ended, state=state))
+    draft = StepBuilder(situation(MEET, talk=ended, state=state))
     mind = Mind({"revise": choice}, *(texts or ("Ada likes rye.", "baking more rye. And")))
-    run(remember_talk(draft, ended, Daily()), mind)
+    run(remember_conversation(draft, ended, Daily()), mind)
     return draft, mind
 
 
 def test_after_a_talk_stay_a_memo_and_a_plan() -> None:
     """One thought and one plan, each the better of two, and a peace of 133 minutes."""
     draft, mind = remembering("keep")
-    memo, plan = draft.decide(Action("wait")).records
+    memo, plan = draft.build(Action("wait")).records
     assert (memo.kind, memo.text) == ("thought", "Bo learned that Ada likes rye.")
     assert (plan.kind, plan.text) == (
         "plan",
@@ -373,7 +381,7 @@ def test_after_a_talk_stay_a_memo_and_a_plan() -> None:
 def test_what_is_no_activity_is_no_plan(text: str) -> None:
     """A note for the plan says what one will be doing; else the day stays as it was."""
     draft, mind = remembering("change", text)
-    kinds = [one.kind for one in draft.decide(Action("wait")).records]
+    kinds = [one.kind for one in draft.build(Action("wait")).records]
     assert "plan" not in kinds
     assert "revise" not in mind.roles()
     assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
@@ -389,14 +397,14 @@ def test_a_talk_may_change_the_day() -> None:
 def test_of_a_talk_without_words_nothing_stays() -> None:
     """Nobody spoke: peace for a while, but nothing to note and nothing to ask."""
     draft, mind = remembering("keep", talk=told(floor="", ended=True))
-    assert (mind.asks, draft.decide(Action("wait")).records) == ([], ())
+    assert (mind.asks, draft.build(Action("wait")).records) == ([], ())
     assert "Ada Byron" in draft.state.cooldowns
 
 
 def test_empty_notes_leave_nothing() -> None:
     """A model that says nothing makes no memory and changes no plan."""
     draft, mind = remembering("keep", " ", "")
-    assert (draft.decide(Action("wait")).records, mind.roles()) == ((), [])
+    assert (draft.build(Action("wait")).records, mind.roles()) == ((), [])
 
 
 @pytest.mark.parametrize(
@@ -411,18 +419,16 @@ def test_empty_notes_leave_nothing() -> None:
 )
 def test_a_line_is_said_by_who_has_the_floor(draft: str, said: str) -> None:
     """Whatever name a draft begins with, the line is the speaker's, in any language."""
-    given = Draft(situation(SAY, talk=told("Well?")))
+    given = StepBuilder(situation(SAY, talk=told("Well?")))
     action = run(converse(given, Daily()), Mind({}, draft))
     assert action == Action("say", "", {"text": said})
-    assert f'Bo Li said to Ada Byron: "{said}"' in [
-        one.text for one in given.decide(action).records
-    ]
+    assert f'Bo Li said to Ada Byron: "{said}"' in [one.text for one in given.build(action).records]
 
 
 def test_two_of_one_first_name_keep_their_whole_names() -> None:
     """In a talk of two people of one first name a prompt shows whole names, else the first ones;
     a very long line is cut."""
-    lines = (Line("Bo Ek", "Hello.", NINE), Line("Ada Byron", "Rye. " * 500, NINE))
+    lines = (Utterance("Bo Ek", "Hello.", NINE), Utterance("Ada Byron", "Rye. " * 500, NINE))
     assert transcript(lines, ("Bo Li", "Bo Ek", "Ada Byron"))[0] == "Bo Ek: Hello."
     shown = transcript(lines, ("Cy", "Bo Ek", "Ada Byron"))
     assert shown[0] == "Bo: Hello."

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from denizens import Failed, ToolSpec
 from denizens.core import Choice, Choose, Completion, Generate, ModelAsk, Seed
-from denizens.evaluation.loads import think
+from denizens.evaluation.loads import run_thoughts
 from denizens.models import ScriptedModel
-from denizens.planners import Drafted, Incomplete, draft_call, fill
-from denizens.planners.calling import declines
-from denizens.planners.candidates import Reading, candidates
-from denizens.planners.moments import moments_in
+from denizens.planners import IncompleteCall, ProposedCall, fill_arguments, propose_call
+from denizens.planners.calling import forbids_action
+from denizens.planners.candidates import ParsedRequest, candidates_for
+from denizens.planners.moments import time_expressions_in
 from denizens.planners.parameters import fields_of
 
 # A Friday.
@@ -21,7 +21,7 @@ NOW = datetime(2026, 5, 1, 9)
 
 
 def read(text: str, form: str) -> list[str]:
-    return [one.value for one in moments_in(text, NOW) if one.form == form]
+    return [one.value for one in time_expressions_in(text, NOW) if one.form == form]
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,17 @@ def test_a_time_beside_a_day_that_is_not_read_is_not_todays(text: str) -> None:
 
 def test_stamps_with_a_zone_are_one_moment() -> None:
     """The offset of a stamp is no time of its own."""
-    told = [one for one in moments_in("at 2026-06-04T15:30:00+02:00", NOW) if "T" in one.value]
+    told = [
+        one for one in time_expressions_in("at 2026-06-04T15:30:00+02:00", NOW) if "T" in one.value
+    ]
     assert [one.value for one in told] == ["2026-06-04T15:30:00+02:00"]
 
 
 def test_without_a_clock_nothing_relative_is_read() -> None:
     """What needs today's date is not read where nobody says what day it is."""
-    assert [one.value for one in moments_in("tomorrow, 4 June, in 20 minutes")] == ["PT20M"]
+    assert [one.value for one in time_expressions_in("tomorrow, 4 June, in 20 minutes")] == [
+        "PT20M"
+    ]
 
 
 def spec(effect: str = "acts", **fields: Any) -> ToolSpec:
@@ -247,9 +251,11 @@ def test_a_model_never_writes_a_time() -> None:
     """Whatever the model writes, the time is the request's, or is named as not said."""
     tool = spec("reads", day=DAY, time=TIME)
     made = writer(day="1999-01-01", time="04:30:04Z")
-    (told,) = think(made, [fill(tool, "Meet tomorrow at 9", seed=Seed.of(1), now=NOW)])
+    (told,) = run_thoughts(
+        made, [fill_arguments(tool, "Meet tomorrow at 9", seed=Seed.of(1), now=NOW)]
+    )
     assert told == {"day": "2026-05-02", "time": "09:00:00"}
-    (told,) = think(made, [fill(tool, "Meet tomorrow", seed=Seed.of(1), now=NOW)])
+    (told,) = run_thoughts(made, [fill_arguments(tool, "Meet tomorrow", seed=Seed.of(1), now=NOW)])
     assert isinstance(told, Failed)
     assert (told.reason, told.detail) == ("unsaid", "time")
 
@@ -258,15 +264,19 @@ def test_what_acts_invents_no_number_and_no_code() -> None:
     """A payment of an amount or to an account that nobody named is not drafted; one that only
     reads may guess."""
     pay = spec(amount={"type": "number"})
-    (told,) = think(writer(amount=50), [draft_call("Pay the rent", [pay], seed=Seed.of(1))])
-    assert told == Incomplete(pay, ("amount",), 1.0)
+    (told,) = run_thoughts(
+        writer(amount=50), [propose_call("Pay the rent", [pay], seed=Seed.of(1))]
+    )
+    assert told == IncompleteCall(pay, ("amount",), 1.0)
     assert told.question == "For meet: which amount?"
     send = spec(to={"type": "string", "pattern": "@"})
-    (told,) = think(writer(to="eve@x.org"), [draft_call("Write to Bo", [send], seed=Seed.of(1))])
-    assert isinstance(told, Incomplete)
+    (told,) = run_thoughts(
+        writer(to="eve@x.org"), [propose_call("Write to Bo", [send], seed=Seed.of(1))]
+    )
+    assert isinstance(told, IncompleteCall)
     look = spec("reads", amount={"type": "number"})
-    (told,) = think(writer(amount=50), [draft_call("Look it up", [look], seed=Seed.of(1))])
-    assert isinstance(told, Drafted)
+    (told,) = run_thoughts(writer(amount=50), [propose_call("Look it up", [look], seed=Seed.of(1))])
+    assert isinstance(told, ProposedCall)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +291,7 @@ def test_unions_offer_the_values_of_each_way(union: Any) -> None:
     """A union's candidates are those of its alternatives."""
     schema = {"type": "object", "properties": {"when": union}, "required": ["when"]}
     (one,) = fields_of(ToolSpec("x", "Open.", {**schema, "$defs": {"day": DAY}}))
-    found = [c.value for c in candidates(one, Reading("Open the diary at page 12.", NOW))]
+    found = [c.value for c in candidates_for(one, ParsedRequest("Open the diary at page 12.", NOW))]
     assert 12 in found
 
 
@@ -289,7 +299,7 @@ def test_large_whole_numbers_keep_their_digits() -> None:
     """A number of 23 digits arrives as written."""
     pay = spec(number={"type": "integer"})
     request = "Use the account number 12345678901234567890123"
-    (told,) = think(writer(), [fill(pay, request, seed=Seed.of(1))])
+    (told,) = run_thoughts(writer(), [fill_arguments(pay, request, seed=Seed.of(1))])
     assert told == {"number": 12345678901234567890123}
 
 
@@ -309,9 +319,9 @@ def test_large_whole_numbers_keep_their_digits() -> None:
 )
 def test_what_is_not_to_be_done_is_not_done(request_: str, refuses: bool) -> None:
     """An order not to do something calls no tool, and the model is not even asked."""
-    assert declines(request_) is refuses
+    assert forbids_action(request_) is refuses
     if refuses:
-        (told,) = think(writer(), [draft_call(request_, [spec()], seed=Seed.of(1))])
+        (told,) = run_thoughts(writer(), [propose_call(request_, [spec()], seed=Seed.of(1))])
         assert told is None
 
 
@@ -336,7 +346,7 @@ def test_what_is_not_to_be_done_is_not_done(request_: str, refuses: bool) -> Non
 def test_hostile_requests_end(shape: str) -> None:
     """20,000 characters of one shape are read, and nothing stands outside of them."""
     text = (shape * 20_000)[:20_000]
-    assert all(0 <= one.start < one.end <= len(text) for one in moments_in(text, NOW))
+    assert all(0 <= one.start < one.end <= len(text) for one in time_expressions_in(text, NOW))
 
 
 def test_texts_that_are_to_be_times_are_read_or_asked_for() -> None:
@@ -345,9 +355,11 @@ def test_texts_that_are_to_be_times_are_read_or_asked_for() -> None:
     clock = {"type": "string", "description": "when, as HH:MM"}
     tool = spec(day=day, time=clock)
     made = writer(day="2024-02-02", time="04:04")
-    (told,) = think(made, [fill(tool, "Meet tomorrow at 3:30 pm", seed=Seed.of(1), now=NOW)])
+    (told,) = run_thoughts(
+        made, [fill_arguments(tool, "Meet tomorrow at 3:30 pm", seed=Seed.of(1), now=NOW)]
+    )
     assert told == {"day": "2026-05-02", "time": "15:30"}
-    (told,) = think(made, [fill(tool, "Meet Bo", seed=Seed.of(1), now=NOW)])
+    (told,) = run_thoughts(made, [fill_arguments(tool, "Meet Bo", seed=Seed.of(1), now=NOW)])
     assert isinstance(told, Failed)
     assert (told.reason, told.detail) == ("unsaid", "day, time")
 
@@ -365,7 +377,7 @@ def test_texts_that_are_to_be_times_are_read_or_asked_for() -> None:
 def test_lengths_of_time_as_numbers(about: str, request_: str, value: int | None) -> None:
     """A length of time is converted whole; an hour of the day is no timestamp."""
     tool = spec(wait={"type": "integer", "description": about})
-    (told,) = think(writer(), [fill(tool, request_, seed=Seed.of(1), now=NOW)])
+    (told,) = run_thoughts(writer(), [fill_arguments(tool, request_, seed=Seed.of(1), now=NOW)])
     assert told == {"wait": value} or (value is None and isinstance(told, Failed))
 
 
@@ -373,8 +385,8 @@ def test_both_ends_of_a_range_are_moments() -> None:
     """Two times of one day fill two fields."""
     form = {"type": "string", "format": "date-time"}
     request_ = "Meet from 3 to 5 pm on Friday"
-    (told,) = think(
-        writer(), [fill(spec(start=form, end=form), request_, seed=Seed.of(1), now=NOW)]
+    (told,) = run_thoughts(
+        writer(), [fill_arguments(spec(start=form, end=form), request_, seed=Seed.of(1), now=NOW)]
     )
     assert told == {"start": "2026-05-08T15:00:00", "end": "2026-05-08T17:00:00"}
 
@@ -382,4 +394,4 @@ def test_both_ends_of_a_range_are_moments() -> None:
 @pytest.mark.parametrize("text", ["a week after 31 December 9999", "two weeks before 0001-01-02"])
 def test_days_beyond_the_calendar_are_left_out(text: str) -> None:
     """No date of the calendar is no date, and no error."""
-    assert not [one for one in moments_in(text, NOW) if one.form == "date"]
+    assert not [one for one in time_expressions_in(text, NOW) if one.form == "date"]

@@ -27,9 +27,9 @@ from denizens.core import (
     Situation,
     Thought,
 )
-from denizens.planners import Daily, Draft, Routine, Scripted, planner_by_name
+from denizens.planners import Daily, Routine, Scripted, StepBuilder, planner_by_name
 from denizens.planners.best import best_of
-from denizens.planners.places import choose_place, pick, targets
+from denizens.planners.places import action_targets, choose_place, pick_option
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,8 +44,8 @@ PLACES = (
 NAMES = st.lists(st.sampled_from("abc"), min_size=2, max_size=4)
 
 
-def draft(*places: str, state: AgentState | None = None, home: str = "") -> Draft:
-    return Draft(situation(*places, state=state, home=home))
+def draft(*places: str, state: AgentState | None = None, home: str = "") -> StepBuilder:
+    return StepBuilder(situation(*places, state=state, home=home))
 
 
 def situation(*places: str, state: AgentState | None = None, home: str = "") -> Situation:
@@ -174,7 +174,7 @@ def test_a_failed_choice_takes_the_first_and_says_so() -> None:
     one = draft(*PLACES)
     found = run(choose_place(one, "baking"), lambda ask: Failed(reason="engine", detail="no"))
     assert found == PLACES[0]
-    assert "(no choice of place: no)" in one.decide(Action("wait")).why
+    assert "(no choice of place: no)" in one.build(Action("wait")).why
 
 
 def test_what_is_picked_depends_on_what_it_is_about() -> None:
@@ -182,11 +182,11 @@ def test_what_is_picked_depends_on_what_it_is_about() -> None:
     asks: list[Choose] = []
     options = [Option("a"), Option("b")]
     for role, about in (("x", "bread"), ("x", "rye"), ("y", "bread"), ("x", "bread")):
-        run(pick(draft(), options, about=about, role=role), choosing(lambda names: 0, asks))
+        run(pick_option(draft(), options, about=about, role=role), choosing(lambda names: 0, asks))
     assert len({ask.seed for ask in asks}) == 3
     assert asks[0] == asks[3]
     assert asks[0].messages[0].text.startswith("Name: Bo Li")
-    assert targets(situation(*PLACES).can) == PLACES
+    assert action_targets(situation(*PLACES).can) == PLACES
 
 
 def best(texts: list[str], index: int = 0, bad: str = "", stray: str = "") -> tuple[str, list[Ask]]:

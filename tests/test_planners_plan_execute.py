@@ -6,10 +6,23 @@ from typing import Any
 
 import pytest
 from denizens.core import Action, Affordance, Failed, Json
-from denizens.evaluation.answerers import REASONS, Nonsense, Refusing, Repeating
+from denizens.evaluation.answerers import (
+    FAILURE_REASONS,
+    RandomAnswerer,
+    RefusingAnswerer,
+    RepeatingAnswerer,
+)
 from denizens.planners import PlanAndExecute, React
-from denizens.planners.plans import MOST, PlanStep, graph_of, leaves, plan_of, ready, results_before
-from denizens.tests.working import Bound, Told, spec, task
+from denizens.planners.plans import (
+    MAX_STEPS,
+    PlanStep,
+    final_steps,
+    parse_plan,
+    ready_steps,
+    step_graph,
+    upstream_results,
+)
+from denizens.tests.working import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +41,7 @@ def plan(*steps: dict[str, Json]) -> Json:
 
 def test_steps_that_wait_for_nothing_run_side_by_side() -> None:
     """Two steps are asked in the same rounds; the third gets the results of both."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["temperature", "temperature", "answer", "answer", "post", "answer"],
         arguments=[{"town": "Bern"}, {"town": "Rome"}, {"to": "Ada"}],
         texts={
@@ -68,7 +81,7 @@ def test_a_lost_step_is_planned_anew() -> None:
             raise ValueError("no thermometer in Bern")
         return "8 degrees"
 
-    told = Told(
+    told = ScriptedAnswers(
         moves=["temperature", "none", "temperature", "answer"],
         arguments=[{"town": "Bern"}, {"town": "Thun"}],
         texts={
@@ -86,7 +99,7 @@ def test_a_lost_step_is_planned_anew() -> None:
 
 def test_planning_anew_is_bounded() -> None:
     """After so many plans it is given up, with what was wrong."""
-    told = Told(moves=["none"] * 3, texts={"plan": [plan(step("a", "Fly."))] * 3})
+    told = ScriptedAnswers(moves=["none"] * 3, texts={"plan": [plan(step("a", "Fly."))] * 3})
     outcome = told.think(PLANNER.work(task("Fly to the moon.", TOWN)))
     assert outcome.status == "gave_up"
     assert "after 3 plans" in outcome.why
@@ -95,7 +108,7 @@ def test_planning_anew_is_bounded() -> None:
 
 def test_a_step_that_asks_waits() -> None:
     """The question of a step is the question of the work; what others found is kept."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["ask_back", "temperature", "answer"],
         arguments=[{"town": "Bern"}],
         texts={
@@ -106,7 +119,7 @@ def test_a_step_that_asks_waits() -> None:
     )
     waiting = told.think(PLANNER.work(task("Book, if it is warm.", TOWN)))
     assert (waiting.status, waiting.answer) == ("waiting", "When?")
-    told = Told(moves=["answer"], texts={"answer": ["It has 9 degrees."]})
+    told = ScriptedAnswers(moves=["answer"], texts={"answer": ["It has 9 degrees."]})
     again = task("Book, if it is warm.", TOWN, progress=waiting.progress, known=("When? At nine.",))
     done = told.think(PLANNER.work(again))
     assert done.status == "done"
@@ -116,14 +129,14 @@ def test_a_step_that_asks_waits() -> None:
 def test_in_a_world_steps_come_one_after_another() -> None:
     """A body does one thing at a time: each step's action ends a step, and the plan goes on."""
     can = (Affordance("wait"), Affordance("talk", "Ada"), Affordance("talk", "Cy"))
-    told = Told(
+    told = ScriptedAnswers(
         moves=["world.talk"],
         arguments=[{"target": "Ada"}],
         texts={"plan": [plan(step("a", "See Ada."), step("b", "See Cy."))]},
     )
     first = told.think(PLANNER.work(task("See both.", can=can)))
     assert (first.status, first.action) == ("waiting", Action("talk", "Ada"))
-    told = Told(moves=["answer", "world.talk"], arguments=[{"target": "Cy"}])
+    told = ScriptedAnswers(moves=["answer", "world.talk"], arguments=[{"target": "Cy"}])
     second = told.think(PLANNER.work(task("See both.", can=can, progress=first.progress)))
     assert second.action == Action("talk", "Cy")
     assert "plan" not in told.kinds()
@@ -131,21 +144,21 @@ def test_in_a_world_steps_come_one_after_another() -> None:
 
 def test_nothing_found_is_not_an_answer() -> None:
     """A plan whose steps found nothing gives nothing to say."""
-    told = Told(moves=["answer"], texts={"plan": [plan(step("a", "Muse."))]})
+    told = ScriptedAnswers(moves=["answer"], texts={"plan": [plan(step("a", "Muse."))]})
     outcome = told.think(PLANNER.work(task("Who am I?", TOWN)))
     assert (outcome.status, outcome.answer) == ("gave_up", "")
 
 
 def test_a_plan_that_cannot_be_read_is_the_goal_itself() -> None:
     """Where the model writes no step, the goal is worked on as a whole."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["temperature", "answer"],
         arguments=[{"town": "Bern"}],
         texts={"plan": [{"steps": []}], "answer": ["9 degrees."]},
         tools={"temperature": lambda given: "9 degrees"},
     )
     assert told.think(PLANNER.work(task("How warm is Bern?", TOWN))).status == "done"
-    told = Told(texts={"plan": [Failed(reason="limit", detail="full")]})
+    told = ScriptedAnswers(texts={"plan": [Failed(reason="limit", detail="full")]})
     outcome = told.think(PLANNER.work(task("How warm is Bern?", TOWN)))
     assert (outcome.status, "full" in outcome.why) == ("failed", True)
 
@@ -163,7 +176,7 @@ def test_a_plan_that_cannot_be_read_is_the_goal_itself() -> None:
 )
 def test_a_plan_is_mended(rows: list[Any], expected: dict[str, tuple[str, ...]], said: str) -> None:
     """Circles, unknown steps, names used twice and empty steps are mended, and it is said."""
-    steps, mended = plan_of({"steps": rows})
+    steps, mended = parse_plan({"steps": rows})
     assert {one.id: one.after for one in steps} == expected
     assert any(said in one for one in mended)
 
@@ -184,9 +197,9 @@ def test_any_plan_can_be_worked_off(rows: list[Json]) -> None:
     """Whatever is written, the plan has no circle, and doing what is ready does all of it."""
     import networkx as nx
 
-    steps, _ = plan_of({"steps": rows})
-    assert len(steps) <= MOST
-    assert nx.is_directed_acyclic_graph(graph_of(steps))
+    steps, _ = parse_plan({"steps": rows})
+    assert len(steps) <= MAX_STEPS
+    assert nx.is_directed_acyclic_graph(step_graph(steps))
     done: set[str] = set()
     while len(done) < len(steps):
         now = [one for one in steps if one.id not in done and set(one.after) <= done]
@@ -197,7 +210,7 @@ def test_any_plan_can_be_worked_off(rows: list[Json]) -> None:
 @pytest.mark.parametrize("data", [None, [], {}, {"steps": "x"}, {"steps": [{"do": 3, "after": 4}]}])
 def test_what_is_no_plan_raises_nothing(data: Json) -> None:
     """Anything may have been written."""
-    steps, _ = plan_of(data)
+    steps, _ = parse_plan(data)
     assert all(one.do for one in steps)
 
 
@@ -209,9 +222,9 @@ def test_results_flow_along_the_graph() -> None:
         PlanStep(id="x", do="X", stand="done", result="9"),
         PlanStep(id="c", do="C", after=("b",)),
     )
-    assert results_before(steps, steps[3]) == ["A: 1", "B: 2"]
-    assert ready(steps) == [steps[3]]
-    assert leaves(steps) == [steps[2], steps[3]]
+    assert upstream_results(steps, steps[3]) == ["A: 1", "B: 2"]
+    assert ready_steps(steps) == [steps[3]]
+    assert final_steps(steps) == [steps[2], steps[3]]
 
 
 @settings(max_examples=40)
@@ -219,9 +232,11 @@ def test_results_flow_along_the_graph() -> None:
 def test_who_repeats_itself_ends(place: int, replans: int) -> None:
     """A model that says the same every time ends within a bound, with a typed outcome."""
     planner = PlanAndExecute(worker=React(rounds=3), replans=replans)
-    most = (replans + 1) * (1 + MOST * React(rounds=3).most_asks(1)) + 1
+    most = (replans + 1) * (1 + MAX_STEPS * React(rounds=3).most_asks(1)) + 1
     tools = (TOWN, POST)
-    outcome = Bound(Repeating(place)).think(planner.work(task("Tell Ada.", *tools)), most)
+    outcome = ThoughtDriver(RepeatingAnswerer(place)).think(
+        planner.work(task("Tell Ada.", *tools)), most
+    )
     assert outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
 
 
@@ -229,14 +244,16 @@ def test_who_repeats_itself_ends(place: int, replans: int) -> None:
 @given(st.integers(0, 2**32))
 def test_nonsense_ends(seed: int) -> None:
     """Whatever is answered, the work ends."""
-    most = 3 * (1 + MOST * React(rounds=4).most_asks(1)) + 1
-    Bound(Nonsense(seed)).think(PlanAndExecute().work(task("Tell Ada.", TOWN, POST)), most)
+    most = 3 * (1 + MAX_STEPS * React(rounds=4).most_asks(1)) + 1
+    ThoughtDriver(RandomAnswerer(seed)).think(
+        PlanAndExecute().work(task("Tell Ada.", TOWN, POST)), most
+    )
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
 def test_failures_end(reason: str) -> None:
     """Each kind of failure gives an outcome."""
-    outcome = Bound(Refusing(reason)).think(PLANNER.work(task("What?", TOWN)), 20)
+    outcome = ThoughtDriver(RefusingAnswerer(reason)).think(PLANNER.work(task("What?", TOWN)), 20)
     assert outcome.status == "failed"
 
 
@@ -244,7 +261,7 @@ def test_steps_side_by_side_do_nothing_twice() -> None:
     """Of two steps in one wave that come to the same call, one makes it where it acts; what only
     reads is asked by both."""
     for effect, made in (("acts", 1), ("reads", 2)):
-        told = Told(
+        told = ScriptedAnswers(
             moves=["post", "post", "answer", "answer"],
             arguments=[{"to": "Ada"}, {"to": "Ada"}],
             texts={

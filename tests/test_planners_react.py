@@ -21,12 +21,17 @@ from denizens.core import (
     from_json,
     to_json,
 )
-from denizens.evaluation.answerers import REASONS, Nonsense, Refusing, Repeating
+from denizens.evaluation.answerers import (
+    FAILURE_REASONS,
+    RandomAnswerer,
+    RefusingAnswerer,
+    RepeatingAnswerer,
+)
 from denizens.planners import Goal, React, goals_of, with_goals
-from denizens.planners.acting import action_of, world_tools
-from denizens.planners.goals import hear_goals
-from denizens.planners.outcome import Made, borne_out
-from denizens.tests.working import AT, Bound, Told, spec, task
+from denizens.planners.acting import action_from_call, world_tools
+from denizens.planners.goals import accept_goals
+from denizens.planners.outcome import ToolCallRecord, is_grounded
+from denizens.tests.working import AT, ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +51,7 @@ def cheap(arguments: Json) -> Json:
 
 def test_a_goal_is_worked_off() -> None:
     """One call, one answer: four asks, and the result stands in the answer's prompt."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price", "answer"],
         arguments=[{"thing": "rye"}],
         texts={"answer": ["A rye costs 2 francs."]},
@@ -62,7 +67,7 @@ def test_a_goal_is_worked_off() -> None:
 
 def test_no_text_is_parsed_for_the_decision() -> None:
     """The decision is a Choose among the tools, answering, asking back and none of these."""
-    told = Told(moves=["none"])
+    told = ScriptedAnswers(moves=["none"])
     outcome = told.think(WHOLE.work(task("Paint the fence.", PRICE, STOCK)))
     assert told.offered() == ["answer", "price", "stock", "ask_back", "none of these"]
     assert (outcome.status, outcome.calls) == ("gave_up", ())
@@ -77,7 +82,7 @@ def test_the_same_call_is_masked() -> None:
         calls.append(given)
         return "2 francs"
 
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price", "price"],
         arguments=[{"thing": "rye"}, {"thing": "rye"}],
         texts={"answer": ["It costs 2 francs."]},
@@ -91,7 +96,7 @@ def test_the_same_call_is_masked() -> None:
 
 def test_a_tool_without_arguments_is_offered_once() -> None:
     """What could only be repeated is no option any more."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["now", "none"], arguments=[{}], tools={"now": lambda given: "nine"}, texts={}
     )
     told.think(WHOLE.work(task("What time is it?", spec("now"), PRICE)))
@@ -102,10 +107,10 @@ def test_a_tool_without_arguments_is_offered_once() -> None:
 @pytest.mark.parametrize("reason", ["denied", "budget", "unknown", "gone"])
 def test_a_closed_tool_is_not_offered_again(reason: str) -> None:
     """After a refusal that stands, the tool is out; after a mere failure it stays."""
-    bad = Made(tool="price", arguments={}, ok=False, text="no", reason=reason)  # type: ignore[arg-type]
+    bad = ToolCallRecord(tool="price", arguments={}, ok=False, text="no", reason=reason)
     failed = replace(bad, reason="failed")
     for made, stays in ((bad, False), (failed, True)):
-        told = Told(moves=["none"])
+        told = ScriptedAnswers(moves=["none"])
         told.think(WHOLE.work(task("What does a rye cost?", PRICE, STOCK, made=(made,))))
         assert ("price" in told.offered()) == stays
 
@@ -116,7 +121,7 @@ def test_a_failure_is_noted_and_something_else_tried() -> None:
     def down(given: Json) -> Json:
         raise ValueError("the till is broken")
 
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price", "stock", "answer"],
         arguments=[{"thing": "rye"}, {"thing": "rye"}],
         texts={"answer": ["There are 3 rye."]},
@@ -134,7 +139,7 @@ def test_a_liar_is_found_out() -> None:
     """Two sources that contradict each other: a third is asked, the one alone is doubted."""
     sensors = [spec(f"sensor_{name}", "room") for name in "abc"]
     values = {"sensor_a": "31 degrees", "sensor_b": "12 degrees", "sensor_c": "12 degrees"}
-    told = Told(
+    told = ScriptedAnswers(
         moves=["sensor_a", "sensor_b", "answer", "sensor_c", "answer"],
         arguments=[{"room": "cellar"}] * 3,
         texts={"answer": ["It is 12 degrees."]},
@@ -157,7 +162,7 @@ def test_a_liar_is_found_out() -> None:
 def test_an_open_contradiction_is_told() -> None:
     """Two against each other and nobody else to ask: both are doubted, and it ends."""
     sensors = [spec(f"sensor_{name}", "room") for name in "ab"]
-    told = Told(
+    told = ScriptedAnswers(
         moves=["sensor_a", "sensor_b", "answer", "none"],
         arguments=[{"room": "cellar"}] * 2,
         texts={"answer": ["One says 31, the other 12 degrees."]},
@@ -172,7 +177,7 @@ def test_an_open_contradiction_is_told() -> None:
 def test_equal_results_are_not_asked_about() -> None:
     """Sources that say the same word for word agree without a model."""
     sensors = [spec(f"sensor_{name}", "room") for name in "ab"]
-    told = Told(
+    told = ScriptedAnswers(
         moves=["sensor_a", "sensor_b", "answer"],
         arguments=[{"room": "cellar"}] * 2,
         texts={"answer": ["12 degrees."]},
@@ -185,7 +190,7 @@ def test_equal_results_are_not_asked_about() -> None:
 
 def test_what_is_missing_is_asked_for() -> None:
     """Asking back ends the work for now, with the question, and progress to go on from."""
-    told = Told(moves=["ask_back"], texts={"ask_back": ["For how many?"]})
+    told = ScriptedAnswers(moves=["ask_back"], texts={"ask_back": ["For how many?"]})
     outcome = told.think(WHOLE.work(task("Book a table.", PRICE)))
     assert (outcome.status, outcome.answer) == ("waiting", "For how many?")
     assert outcome.action is None
@@ -194,7 +199,7 @@ def test_what_is_missing_is_asked_for() -> None:
 
 def test_what_nothing_bears_out_is_not_said() -> None:
     """An answer with a number of its own is not given; what was found is."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price", "answer"],
         arguments=[{"thing": "rye"}],
         texts={"answer": ["A rye costs 5 francs."]},
@@ -203,12 +208,12 @@ def test_what_nothing_bears_out_is_not_said() -> None:
     outcome = told.think(WHOLE.work(task("What does a rye cost?", PRICE)))
     assert (outcome.status, outcome.answer) == ("done", "2 francs")
     assert "A rye costs 5 francs." in outcome.why
-    assert borne_out("", [], 0.0) is False
+    assert is_grounded("", [], 0.0) is False
 
 
 def test_rounds_end_the_work() -> None:
     """A model that always finds new arguments is stopped at the bound, with a typed outcome."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price"] * 4,
         arguments=[{"thing": str(n)} for n in range(4)],
         tools={"price": cheap},
@@ -220,11 +225,13 @@ def test_rounds_end_the_work() -> None:
 
 def test_an_engine_fault_is_an_outcome() -> None:
     """Where no decision can be had the work has failed, and says why."""
-    told = Told(moves=["!"])
+    told = ScriptedAnswers(moves=["!"])
     outcome = told.think(WHOLE.work(task("What does a rye cost?", PRICE)))
     assert outcome.status == "failed"
     assert "out of memory" in outcome.why
-    told = Told(moves=["answer"], texts={"answer": [Failed(reason="limit", detail="full")]})
+    told = ScriptedAnswers(
+        moves=["answer"], texts={"answer": [Failed(reason="limit", detail="full")]}
+    )
     outcome = told.think(WHOLE.work(task("What does a rye cost?", PRICE)))
     assert (outcome.status, outcome.why) == ("failed", "no answer: full")
 
@@ -239,7 +246,7 @@ def test_an_engine_fault_is_an_outcome() -> None:
 def test_who_repeats_itself_ends(place: int, text: str, rounds: int, check: bool, way: str) -> None:
     """A model that says the same every time ends within the bound, with a typed outcome."""
     react = React(rounds=rounds, check=check, way=way)  # type: ignore[arg-type]
-    bound = Bound(Repeating(place, text))
+    bound = ThoughtDriver(RepeatingAnswerer(place, text))
     tools = (PRICE, STOCK, spec("now"))
     outcome = bound.think(react.work(task("What does a rye cost?", *tools)), react.most_asks(1))
     assert outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
@@ -251,17 +258,17 @@ def test_who_repeats_itself_ends(place: int, text: str, rounds: int, check: bool
 def test_nonsense_ends(seed: int, rounds: int) -> None:
     """Whatever is answered, the work ends within its bound, and nothing is called twice."""
     react = React(rounds=rounds)
-    outcome = Bound(Nonsense(seed)).think(
+    outcome = ThoughtDriver(RandomAnswerer(seed)).think(
         react.work(task("What does a rye cost?", PRICE, STOCK)), react.most_asks(1)
     )
     keys = [one.key for one in outcome.calls]
     assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
 def test_failures_end(reason: str) -> None:
     """Each kind of failure gives an outcome."""
-    outcome = Bound(Refusing(reason)).think(WHOLE.work(task("What?", PRICE)), 10)
+    outcome = ThoughtDriver(RefusingAnswerer(reason)).think(WHOLE.work(task("What?", PRICE)), 10)
     assert outcome.status == "failed"
 
 
@@ -294,29 +301,31 @@ def test_the_world_is_offered_as_tools() -> None:
     act = tools[1].parameters
     assert act["properties"]["target"] == {"enum": list(PLACES)}
     assert act["required"] == ["target", "doing"]
-    made = action_of("world.act", {"target": PLACES[1], "doing": "resting"}, CAN)
+    made = action_from_call("world.act", {"target": PLACES[1], "doing": "resting"}, CAN)
     assert made == Action("act", PLACES[1], {"doing": "resting"})
-    assert action_of("world.act", {"target": "the moon", "doing": "resting"}, CAN) is None
-    assert action_of("world.act", "the moon", CAN) is None
+    assert action_from_call("world.act", {"target": "the moon", "doing": "resting"}, CAN) is None
+    assert action_from_call("world.act", "the moon", CAN) is None
 
 
 def test_verbs_with_other_fields_are_tools_of_their_own() -> None:
     """One verb with two kinds of fields gives two tools, and each finds its own target."""
     can = (Affordance("act", "a", DOING), Affordance("act", "b"))
     assert [one.name for one in world_tools(can)] == ["world.act", "world.act_2"]
-    assert action_of("world.act_2", {"target": "b"}, can) == Action("act", "b")
-    assert action_of("world.act_2", {"target": "a"}, can) is None
+    assert action_from_call("world.act_2", {"target": "b"}, can) == Action("act", "b")
+    assert action_from_call("world.act_2", {"target": "a"}, can) is None
 
 
 def test_an_act_ends_the_step_and_the_next_goes_on() -> None:
     """Acting in the world ends the step; the goal goes on at the next, where it is known."""
-    told = Told(moves=["world.act"], arguments=[{"target": PLACES[0], "doing": "baking"}])
+    told = ScriptedAnswers(
+        moves=["world.act"], arguments=[{"target": PLACES[0], "doing": "baking"}]
+    )
     first = told.think(WHOLE.decide(situation("Bake a rye.", can=CAN)))
     assert first.action == Action("act", PLACES[0], {"doing": "baking"})
     (goal,) = goals_of(first.state)
     assert goal.progress["rounds"] == 1
     later = situation(can=CAN, state=first.state, now=AT + timedelta(minutes=1))
-    told = Told(moves=["answer"], texts={"answer": ["The rye is baked."]})
+    told = ScriptedAnswers(moves=["answer"], texts={"answer": ["The rye is baked."]})
     second = told.think(WHOLE.decide(later))
     assert "world.act (target v:Bakery:room:oven, doing baking) says: done" in told.prompt("answer")
     assert goals_of(second.state) == ()
@@ -329,18 +338,18 @@ def test_an_act_ends_the_step_and_the_next_goes_on() -> None:
 def test_goals_come_by_whispers_and_questions_are_answered_by_them() -> None:
     """A whisper "goal: ..." is a goal; a goal that waits for a person is taken up by the next."""
     whisper = Input(kind="whisper", to="Bo Li", text="goal: Book a table.")
-    told = Told(moves=["ask_back"], texts={"ask_back": ["For how many?"]})
+    told = ScriptedAnswers(moves=["ask_back"], texts={"ask_back": ["For how many?"]})
     asked = told.think(WHOLE.decide(situation(inputs=(whisper,))))
     (goal,) = goals_of(asked.state)
     assert (goal.text, goal.asked) == ("Book a table.", "For how many?")
     assert asked.action == Action("wait")
     # Nobody answers: nothing is asked.
-    quiet = Told()
+    quiet = ScriptedAnswers()
     still = quiet.think(WHOLE.decide(situation(state=asked.state)))
     assert quiet.kinds() == []
     assert goals_of(still.state) == (goal,)
     answer = Input(kind="whisper", to="Bo Li", text="Four.")
-    told = Told(moves=["answer"], texts={"answer": ["It is booked for four."]})
+    told = ScriptedAnswers(moves=["answer"], texts={"answer": ["It is booked for four."]})
     done = told.think(WHOLE.decide(situation(state=still.state, inputs=(answer,))))
     assert "For how many? Four." in told.prompt("answer")
     assert goals_of(done.state) == ()
@@ -348,7 +357,9 @@ def test_goals_come_by_whispers_and_questions_are_answered_by_them() -> None:
 
 def test_goals_travel_as_json() -> None:
     """A state with a goal in progress comes back from JSON as it was."""
-    told = Told(moves=["world.act"], arguments=[{"target": PLACES[0], "doing": "baking"}])
+    told = ScriptedAnswers(
+        moves=["world.act"], arguments=[{"target": PLACES[0], "doing": "baking"}]
+    )
     state = told.think(WHOLE.decide(situation("Bake a rye.", can=CAN))).state
     back = from_json(AgentState, to_json(state))
     assert canonical(to_json(back)) == canonical(to_json(state))
@@ -358,11 +369,11 @@ def test_goals_travel_as_json() -> None:
 def test_without_goals_nothing_is_asked() -> None:
     """An idle agent goes on, or waits; other whispers are thoughts of its own."""
     plain = Input(kind="whisper", to="Bo Li", text="It rains.")
-    told = Told()
+    told = ScriptedAnswers()
     can = (*CAN, Affordance("continue"))
     made = told.think(WHOLE.decide(situation(can=can, inputs=(plain,))))
     assert made.action == Action("continue")
     assert [record.text for record in made.records] == ["It rains."]
     assert set(told.kinds()) == {"importance", "embed"}
     empty = Input(kind="whisper", to="Bo Li", text="Goal:  ")
-    assert goals_of(hear_goals(situation(inputs=(empty,))).state) == ()
+    assert goals_of(accept_goals(situation(inputs=(empty,))).state) == ()

@@ -17,6 +17,7 @@ from denizens.core import (
     Choice,
     Choose,
     Completion,
+    ConversationView,
     Decision,
     Embed,
     Event,
@@ -31,15 +32,14 @@ from denizens.core import (
     Recall,
     Recalled,
     Record,
+    ScheduleEntry,
     Seed,
     Situation,
-    Slot,
-    Talk,
     Thought,
     Vectors,
 )
-from denizens.planners import Daily, Draft
-from denizens.planners.reflecting import EVIDENCE, reflect
+from denizens.planners import Daily, StepBuilder
+from denizens.planners.reflecting import EVIDENCE_PER_INSIGHT, reflect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,7 +111,7 @@ def situation(
     state: AgentState | None = None,
     *,
     fresh: tuple[Event, ...] = (),
-    talk: Talk | None = None,
+    talk: ConversationView | None = None,
     can: tuple[Affordance, ...] = CAN,
     inputs: tuple[Input, ...] = (),
     notices: tuple[Event, ...] = (),
@@ -145,7 +145,7 @@ def memory(number: int, text: str = "", depth: int = 0) -> Record:
 @pytest.mark.parametrize(("left", "reflects"), [(0.0, True), (-3.5, True), (0.5, False)])
 def test_reflection_begins_when_enough_has_happened(left: float, reflects: bool) -> None:
     """At zero or below one reflects, and the counter starts anew from 150."""
-    doing = Slot(start=NINE, minutes=30, doing="baking", place=OVEN)
+    doing = ScheduleEntry(start=NINE, minutes=30, doing="baking", place=OVEN)
     state = AgentState(day="2023-02-13", doing=doing, reflect_left=left, records=4)
     mind = Mind(records=[memory(n) for n in range(1, 5)])
     made = lived(situation(NINE, state), mind)
@@ -157,7 +157,7 @@ def test_reflection_begins_when_enough_has_happened(left: float, reflects: bool)
 
 def test_the_threshold_is_used_up_by_importance() -> None:
     """Memories of importance 10 bring a reflection after 15 of them, by default."""
-    doing = Slot(start=NINE, minutes=600, doing="baking", place=OVEN)
+    doing = ScheduleEntry(start=NINE, minutes=600, doing="baking", place=OVEN)
     state, steps = AgentState(day="2023-02-13", doing=doing), 0
     while state.reflect_left > 0:
         seen = replace(ADA, text=f"Ada sings song {steps}")
@@ -173,13 +173,13 @@ def test_an_insight_rests_on_evidence(depths: list[int], wanted: int) -> None:
     """One to three of the memories retrieved, the likeliest first, and one deeper than they."""
     records = [memory(n, depth=depth) for n, depth in enumerate(depths, 1)]
     chosen = f"m{1 + wanted % len(records)}"
-    draft = Draft(situation(NINE, AgentState(records=len(records), reflect_left=-1.0)))
+    draft = StepBuilder(situation(NINE, AgentState(records=len(records), reflect_left=-1.0)))
     run(reflect(draft, Daily()), Mind(records=records, wanted={"evidence": chosen}))
-    made = draft.decide(Action("wait"))
+    made = draft.build(Action("wait"))
     assert made.records
     by_id = {record.id: record for record in records}
     for one in made.records:
-        assert 1 <= len(one.evidence) <= EVIDENCE
+        assert 1 <= len(one.evidence) <= EVIDENCE_PER_INSIGHT
         assert by_id[one.evidence[0]].text == chosen
         assert one.depth == 1 + max(by_id[number].depth for number in one.evidence)
         assert set(one.evidence) <= set(made.used)
@@ -199,9 +199,9 @@ def test_an_insight_is_the_better_of_two() -> None:
 
     wanted = {"insight": "bread matters to Ada"}
     mind = Mind(records=[memory(n) for n in range(1, 5)], wanted=wanted, say=say)
-    draft = Draft(situation(NINE, AgentState(records=4)))
+    draft = StepBuilder(situation(NINE, AgentState(records=4)))
     run(reflect(draft, Daily(questions=1)), mind)
-    (made,) = draft.decide(Action("wait")).records
+    (made,) = draft.build(Action("wait")).records
     assert made.text == "Bo understands that bread matters to Ada."
     assert (made.kind, made.who, len(set(seeds))) == ("thought", "Bo Li", 2)
     (choice,) = [ask for ask in mind.asks if isinstance(ask, Choose) and ask.role == "insight"]
@@ -214,18 +214,18 @@ def test_an_insight_is_the_better_of_two() -> None:
 def test_an_insight_of_few_words_is_none(words: str) -> None:
     """Under four words nothing is understood, and nothing is asked about it."""
     mind = Mind(records=[memory(1)], say=lambda ask: words)
-    draft = Draft(situation(NINE, AgentState(records=1)))
+    draft = StepBuilder(situation(NINE, AgentState(records=1)))
     run(reflect(draft, Daily()), mind)
-    assert draft.decide(Action("wait")).records == ()
+    assert draft.build(Action("wait")).records == ()
     assert "evidence" not in mind.roles()
 
 
 def test_the_same_insight_is_had_once() -> None:
     """Three questions that lead to the same words make one thought."""
     mind = Mind(records=[memory(1)], say=lambda ask: "Ada bakes every single day")
-    draft = Draft(situation(NINE, AgentState(records=1)))
+    draft = StepBuilder(situation(NINE, AgentState(records=1)))
     run(reflect(draft, Daily(questions=3)), mind)
-    assert len(draft.decide(Action("wait")).records) == 1
+    assert len(draft.build(Action("wait")).records) == 1
 
 
 def test_what_happened_twice_is_cited_once() -> None:
@@ -239,9 +239,9 @@ def test_what_happened_twice_is_cited_once() -> None:
             return Failed(reason="engine", detail="no") if unsure else super().answer(ask)
 
     for mind in (Mind(records=records), Undecided(records=records)):
-        draft = Draft(situation(NINE, AgentState(records=5)))
+        draft = StepBuilder(situation(NINE, AgentState(records=5)))
         run(reflect(draft, Daily(questions=1)), mind)
-        (made,) = draft.decide(Action("wait")).records
+        (made,) = draft.build(Action("wait")).records
         by_id = {record.id: record.text for record in records}
         assert [by_id[number] for number in made.evidence] == ["rain", "sun", "wind"]
 
@@ -249,7 +249,7 @@ def test_what_happened_twice_is_cited_once() -> None:
 def test_questions_and_insights_are_asked_side_by_side() -> None:
     """Recall, all questions, all recalls, all drafts, the better ones, all evidence: six rounds."""
     mind, rounds = Mind(records=[memory(n) for n in range(1, 6)]), []
-    thought = reflect(Draft(situation(NINE, AgentState(records=5))), Daily(questions=3))
+    thought = reflect(StepBuilder(situation(NINE, AgentState(records=5))), Daily(questions=3))
     asks = next(thought)
     while True:
         rounds.append([ask.kind for ask in asks])
@@ -275,7 +275,7 @@ def test_questions_and_insights_are_asked_side_by_side() -> None:
 def test_without_memories_there_is_nothing_to_reflect_on() -> None:
     """An empty memory, or a model that finds no words, makes no insight; the counter restarts."""
     for mind in (Mind(), Mind(records=[memory(1)], say=lambda ask: " ")):
-        draft = Draft(situation(NINE, AgentState(reflect_left=-1.0)))
+        draft = StepBuilder(situation(NINE, AgentState(reflect_left=-1.0)))
         run(reflect(draft, Daily()), mind)
-        assert draft.decide(Action("wait")).records == ()
+        assert draft.build(Action("wait")).records == ()
         assert draft.state.reflect_left == 150.0

@@ -6,10 +6,15 @@ from datetime import datetime
 
 import pytest
 from denizens.core import Hit, Recalled, Record
-from denizens.evaluation.answerers import REASONS, Nonsense, Refusing, Repeating
+from denizens.evaluation.answerers import (
+    FAILURE_REASONS,
+    RandomAnswerer,
+    RefusingAnswerer,
+    RepeatingAnswerer,
+)
 from denizens.planners import React, Reflexion, goals_of
 from denizens.tests.test_planners_react import situation
-from denizens.tests.working import Bound, Told, spec, task
+from denizens.tests.working import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +24,7 @@ WORKER = React(way="whole", borne=0.0)
 
 def test_a_wrong_attempt_teaches() -> None:
     """Judged wrong: a lesson is written, stands in the next try, and the second is right."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price", "answer", "price", "answer"],
         arguments=[{"thing": "rye"}, {"thing": "a loaf of rye"}],
         texts={"answer": ["5 francs.", "2 francs."], "reflect": ["Ask for a loaf."]},
@@ -40,7 +45,7 @@ def test_the_task_may_bring_its_own_check() -> None:
     def check(given: object, outcome: object) -> str:
         return "" if "2" in outcome.answer else "no price"  # type: ignore[attr-defined]
 
-    told = Told(
+    told = ScriptedAnswers(
         moves=["answer", "answer"],
         texts={"answer": ["Who knows.", "2 francs."], "reflect": ["Look it up."]},
     )
@@ -54,7 +59,7 @@ def test_the_task_may_bring_its_own_check() -> None:
 
 def test_tries_are_bounded() -> None:
     """Never right: given up after the last try, the lessons kept."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["answer"] * 3,
         texts={"answer": ["No idea."] * 3, "reflect": ["Think.", "Think harder."]},
         judge=["wrong"] * 3,
@@ -78,7 +83,7 @@ def test_lessons_of_like_tasks_are_recalled() -> None:
         )
         for n, text in enumerate(texts, 1)
     )
-    told = Told(
+    told = ScriptedAnswers(
         moves=["answer"],
         texts={"answer": ["2 francs."]},
         judge=["right"],
@@ -97,7 +102,7 @@ def test_nothing_is_done_twice() -> None:
         calls.append(given)
         return "2 francs"
 
-    told = Told(
+    told = ScriptedAnswers(
         moves=["price", "answer", "price"],
         arguments=[{"thing": "rye"}, {"thing": "rye"}],
         texts={"answer": ["5 francs.", "2 francs."], "reflect": ["Look again."]},
@@ -110,7 +115,7 @@ def test_nothing_is_done_twice() -> None:
 
 def test_lessons_become_memories() -> None:
     """In a life, lessons and the ending are thoughts, and the goal is gone."""
-    told = Told(
+    told = ScriptedAnswers(
         moves=["answer", "answer"],
         texts={"answer": ["5.", "2 francs."], "reflect": ["Look it up."]},
         judge=["wrong", "right"],
@@ -123,10 +128,10 @@ def test_lessons_become_memories() -> None:
 
 def test_waiting_is_taken_up_again() -> None:
     """A try that asks back waits; later it goes on in the same try."""
-    told = Told(moves=["ask_back"], texts={"ask_back": ["Which rye?"]})
+    told = ScriptedAnswers(moves=["ask_back"], texts={"ask_back": ["Which rye?"]})
     waiting = told.think(Reflexion(worker=WORKER).work(task("What does it cost?", PRICE)))
     assert (waiting.status, waiting.progress["tries"]) == ("waiting", 0)
-    told = Told(moves=["answer"], texts={"answer": ["2 francs."]}, judge=["right"])
+    told = ScriptedAnswers(moves=["answer"], texts={"answer": ["2 francs."]}, judge=["right"])
     again = task("What does it cost?", PRICE, progress=waiting.progress)
     assert told.think(Reflexion(worker=WORKER).work(again)).status == "done"
 
@@ -137,7 +142,7 @@ def test_who_repeats_itself_ends(place: int, tries: int) -> None:
     """A model that says the same every time ends within a bound, with a typed outcome."""
     most = 1 + tries * (React(rounds=3).most_asks(1) + 2)
     worker = Reflexion(worker=React(rounds=3), tries=tries)
-    outcome = Bound(Repeating(place)).think(worker.work(task("What?", PRICE)), most)
+    outcome = ThoughtDriver(RepeatingAnswerer(place)).think(worker.work(task("What?", PRICE)), most)
     assert outcome.status in ("done", "stopped", "gave_up", "waiting", "failed")
 
 
@@ -146,11 +151,13 @@ def test_who_repeats_itself_ends(place: int, tries: int) -> None:
 def test_nonsense_ends(seed: int) -> None:
     """Whatever is answered, the work ends."""
     most = 1 + 3 * (React().most_asks(1) * 3 + 2)
-    Bound(Nonsense(seed)).think(Reflexion().work(task("What?", PRICE)), most)
+    ThoughtDriver(RandomAnswerer(seed)).think(Reflexion().work(task("What?", PRICE)), most)
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
 def test_failures_end(reason: str) -> None:
     """Each kind of failure gives an outcome."""
-    outcome = Bound(Refusing(reason)).think(Reflexion().work(task("What?", PRICE)), 10)
+    outcome = ThoughtDriver(RefusingAnswerer(reason)).think(
+        Reflexion().work(task("What?", PRICE)), 10
+    )
     assert outcome.status == "failed"

@@ -13,21 +13,21 @@ from denizens.core import (
     Completion,
     Observation,
     Persona,
+    ScheduleEntry,
     Seed,
     Situation,
-    Slot,
 )
-from denizens.planners import Draft
-from denizens.planners.days import next_slot
+from denizens.planners import StepBuilder
+from denizens.planners.days import next_schedule_entry
 
 NINE = datetime(2023, 2, 13, 9)
 
 
-def step(state: AgentState, minute: int, asked: list[str]) -> tuple[Slot, AgentState]:
+def step(state: AgentState, minute: int, asked: list[str]) -> tuple[ScheduleEntry, AgentState]:
     """The next thing of the day at a minute after nine, the last option chosen each time."""
     now = NINE.replace(minute=minute)
     can = tuple(Affordance("act", f"v:{room}:hall:{thing}") for room in "ab" for thing in "xy")
-    draft = Draft(
+    draft = StepBuilder(
         Situation(
             persona=Persona(name="Bo Li"),
             state=state,
@@ -40,7 +40,7 @@ def step(state: AgentState, minute: int, asked: list[str]) -> tuple[Slot, AgentS
             seed=Seed.of(1),
         )
     )
-    thought = next_slot(draft, 15, 1)
+    thought = next_schedule_entry(draft, 15, 1)
     asks = next(thought)
     while True:
         answers: list[Answer] = []
@@ -54,13 +54,13 @@ def step(state: AgentState, minute: int, asked: list[str]) -> tuple[Slot, AgentS
         try:
             asks = thought.send(tuple(answers))
         except StopIteration as end:
-            slot: Slot = end.value
+            slot: ScheduleEntry = end.value
             return slot, draft.state
 
 
 def test_the_room_of_a_block_is_chosen_once() -> None:
     """Two steps of one block happen in one room, asked for once; the object at each step."""
-    state = AgentState(schedule=(Slot(start=NINE, minutes=120, doing="baking bread"),))
+    state = AgentState(schedule=(ScheduleEntry(start=NINE, minutes=120, doing="baking bread"),))
     asked: list[str] = []
     first, state = step(state, 0, asked)
     second, state = step(state, 30, asked)
@@ -71,7 +71,7 @@ def test_the_room_of_a_block_is_chosen_once() -> None:
 
 def test_a_room_out_of_reach_is_chosen_anew() -> None:
     """A block that was to happen where one can no longer go happens elsewhere."""
-    gone = Slot(start=NINE, minutes=120, doing="baking bread", place="v:c:hall")
+    gone = ScheduleEntry(start=NINE, minutes=120, doing="baking bread", place="v:c:hall")
     asked: list[str] = []
     slot, _ = step(AgentState(schedule=(gone,)), 0, asked)
     assert slot.place == "v:b:hall:y"

@@ -10,19 +10,19 @@ from denizens.core import (
     Action,
     Affordance,
     AgentState,
-    Appointment,
+    ConversationView,
     Decision,
     Event,
-    Line,
     Observation,
     Persona,
+    RoutineEntry,
     Seed,
     Situation,
-    Talk,
+    Utterance,
 )
 from denizens.core.scene import EventKind
 from denizens.planners import Routine
-from denizens.planners.places import home_bed, nearest_place, targets
+from denizens.planners.places import action_targets, best_matching_place, home_bed
 from denizens.planners.routine import timetable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,11 +38,11 @@ BO = Persona(
     lifestyle="Bo goes to bed around 10pm, wakes up around 5am",
     home="v:Mill:bedroom",
     routine=(
-        Appointment(at="05:00", doing="washing", place="v:Mill:kitchen"),
-        Appointment(at="06:30", doing="baking", place=OVEN),
-        Appointment(at="09:15", doing="reading", place="the library"),
-        Appointment(at="12:00", doing="reading", place="a bench in the park"),
-        Appointment(at="22:00", doing="sleeping", place="v:Mill:bedroom"),
+        RoutineEntry(at="05:00", doing="washing", place="v:Mill:kitchen"),
+        RoutineEntry(at="06:30", doing="baking", place=OVEN),
+        RoutineEntry(at="09:15", doing="reading", place="the library"),
+        RoutineEntry(at="12:00", doing="reading", place="a bench in the park"),
+        RoutineEntry(at="22:00", doing="sleeping", place="v:Mill:bedroom"),
     ),
 )
 PROSE = replace(
@@ -59,7 +59,7 @@ def situation(
     state: AgentState,
     *,
     persona: Persona = BO,
-    talk: Talk | None = None,
+    talk: ConversationView | None = None,
     events: tuple[Event, ...] = (),
 ) -> Situation:
     in_talk = talk is not None and not talk.ended
@@ -160,8 +160,8 @@ def test_bed_time_after_midnight() -> None:
         BO,
         lifestyle="goes to bed at 1am, wakes up at 9am",
         routine=(
-            Appointment(at="09:00", doing="reading", place=SHELF),
-            Appointment(at="01:00", doing="sleeping", place=BED),
+            RoutineEntry(at="09:00", doing="reading", place=SHELF),
+            RoutineEntry(at="01:00", doing="sleeping", place=BED),
         ),
     )
     found = lived(owl, DAY.replace(hour=23), 11 * 60)
@@ -187,7 +187,7 @@ def test_whenever_one_begins_the_same_appointment_is_in_force(minute: int) -> No
 def test_a_talk_puts_an_appointment_off_but_loses_it_not() -> None:
     """Caught in a conversation at its minute, one goes there when the talk has ended."""
     state = decided(situation(DAY.replace(hour=6), AgentState())).state
-    talk = Talk("t1", ("Ada", "Bo Li"), "Ada", (Line("Ada", "Hello!", DAY),))
+    talk = ConversationView("t1", ("Ada", "Bo Li"), "Ada", (Utterance("Ada", "Hello!", DAY),))
     during = decided(situation(DAY.replace(hour=6, minute=30), state, talk=talk))
     assert during.action == Action("continue")
     assert during.state.doing == state.doing
@@ -236,7 +236,7 @@ def test_the_talk_one_is_in_is_no_news(
     """That who talks with one is talking goes unremembered; others, news and what people do
     when the talk has ended do not."""
     event = Event(kind, subject, "is", "busy", f"{subject} is busy")
-    talk = Talk("t1", ("Ada", "Bo Li"), "" if ended else "Ada", (), ended)
+    talk = ConversationView("t1", ("Ada", "Bo Li"), "" if ended else "Ada", (), ended)
     made = decided(situation(DAY.replace(hour=6), AgentState(), talk=talk, events=(event,)))
     assert [one.text for one in made.records] == [event.text] * news
     assert made.state.perceived == (event.key,)
@@ -283,17 +283,17 @@ def test_without_a_place_one_waits() -> None:
 
 def test_a_place_is_found_by_its_words() -> None:
     """Shared words decide, whole addresses are told apart, nothing shared gives nothing."""
-    assert nearest_place("reads in the library", KNOWN) == SHELF
-    assert nearest_place("stands at the bakery counter", KNOWN) == COUNTER
-    assert nearest_place("rows a boat", KNOWN) == ""
-    assert nearest_place("anything", ()) == ""
+    assert best_matching_place("reads in the library", KNOWN) == SHELF
+    assert best_matching_place("stands at the bakery counter", KNOWN) == COUNTER
+    assert best_matching_place("rows a boat", KNOWN) == ""
+    assert best_matching_place("anything", ()) == ""
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=30), st.lists(st.sampled_from(KNOWN), unique=True))
 def test_only_known_places_are_found(words: str, known: list[str]) -> None:
     """Whatever the words, the answer is one of the known addresses or nothing."""
-    assert nearest_place(words, known) in {"", *known}
+    assert best_matching_place(words, known) in {"", *known}
 
 
 def test_the_home_bed_is_the_bed_of_the_home() -> None:
@@ -304,7 +304,7 @@ def test_the_home_bed_is_the_bed_of_the_home() -> None:
     assert home_bed(kitchen) == "v:Mill:kitchen:stove"
     away = replace(at_home, persona=replace(BO, home="v:Inn"))
     assert home_bed(away) == "v:Inn"
-    assert targets((*CAN, Affordance("talk", "Ada"))) == KNOWN
+    assert action_targets((*CAN, Affordance("talk", "Ada"))) == KNOWN
 
 
 BAKER = Persona(
@@ -312,9 +312,9 @@ BAKER = Persona(
     lifestyle="goes to bed at 9pm, wakes up at 5am",
     home="v:Mill:bedroom",
     routine=(
-        Appointment(at="05:30", doing="baking", place=OVEN),
-        Appointment(at="12:15", doing="napping", place=BED),
-        Appointment(at="12:45", doing="selling bread", place=COUNTER),
+        RoutineEntry(at="05:30", doing="baking", place=OVEN),
+        RoutineEntry(at="12:15", doing="napping", place=BED),
+        RoutineEntry(at="12:45", doing="selling bread", place=COUNTER),
     ),
 )
 

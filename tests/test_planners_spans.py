@@ -7,9 +7,16 @@ from datetime import date
 import pytest
 from denizens.core import Json, ToolSpec
 from denizens.evaluation.schemas import validator
-from denizens.planners.candidates import Reading, candidates, mention
-from denizens.planners.numbers import Number, converted, numbers_in
-from denizens.planners.parameters import Field, default_in, fields_of, fits, hints_in, knows
+from denizens.planners.candidates import ParsedRequest, candidates_for, find_mention
+from denizens.planners.numbers import ParsedNumber, convert_unit, numbers_in
+from denizens.planners.parameters import (
+    ArgumentField,
+    default_in,
+    fields_of,
+    hints_in,
+    is_checkable,
+    satisfies_schema,
+)
 from denizens.planners.spans import spans_in
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,8 +66,8 @@ def test_a_number_written_is_read_back(value: int) -> None:
 
 def test_units_are_converted_within_their_kind() -> None:
     """Hours to seconds, not metres to seconds."""
-    assert converted(Number(0, 1, 2.0, "hours"), "seconds") == 7200
-    assert converted(Number(0, 1, 2.0, "meters"), "seconds") is None
+    assert convert_unit(ParsedNumber(0, 1, 2.0, "hours"), "seconds") == 7200
+    assert convert_unit(ParsedNumber(0, 1, 2.0, "meters"), "seconds") is None
 
 
 @pytest.mark.parametrize(
@@ -90,9 +97,9 @@ def test_days_are_understood(text: str) -> None:
 
 def test_a_value_is_mentioned_in_other_spellings() -> None:
     """Case, blanks and plurals do not matter; a single letter's case does."""
-    assert mention("full_text", "the Full Text of it") == (4, 13)
-    assert mention("ounce", "in ounces") == (3, 9)
-    assert mention("A", "a cat") is None
+    assert find_mention("full_text", "the Full Text of it") == (4, 13)
+    assert find_mention("ounce", "in ounces") == (3, 9)
+    assert find_mention("A", "a cat") is None
 
 
 def test_what_descriptions_tell() -> None:
@@ -140,7 +147,7 @@ PAIRS = ("pairs", {"type": "array", "items": {"type": "integer"}})
 def test_candidates_hold_the_value(text: str, name: str, schema: Json, value: Json) -> None:
     """Rows, ranges, enumerations, objects, sums of units, converted lengths of time."""
     (one,) = fields_of(ToolSpec("t", "t", {"type": "object", "properties": {name: schema}}))
-    assert value in [candidate.value for candidate in candidates(one, Reading(text))]
+    assert value in [candidate.value for candidate in candidates_for(one, ParsedRequest(text))]
 
 
 @given(st.text(max_size=60), st.sampled_from(["integer", "number", "string", "boolean", "array"]))
@@ -149,8 +156,10 @@ def test_candidates_are_of_the_fields_type(text: str, kind: str) -> None:
     schema: Json = (
         {"type": kind, "items": {"type": "string"}} if kind == "array" else {"type": kind}
     )
-    found = candidates(Field(("x",), kind, schema, True, item="string"), Reading(text))
-    assert all(fits(one.value, schema) for one in found)
+    found = candidates_for(
+        ArgumentField(("x",), kind, schema, True, item="string"), ParsedRequest(text)
+    )
+    assert all(satisfies_schema(one.value, schema) for one in found)
     assert len({one.label for one in found}) == len(found)
 
 
@@ -182,5 +191,5 @@ CHECKED = st.sampled_from(
 )
 def test_our_check_agrees_with_jsonschema(value: Json, schema: Json) -> None:
     """What ``fits`` approves of is what the standard's validator does."""
-    assert knows(schema)
-    assert fits(value, schema) == validator(schema).is_valid(value)
+    assert is_checkable(schema)
+    assert satisfies_schema(value, schema) == validator(schema).is_valid(value)

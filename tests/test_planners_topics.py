@@ -16,25 +16,25 @@ from denizens.core import (
     Choice,
     Choose,
     Completion,
+    ConversationView,
     Event,
     Generate,
     Hit,
-    Kind,
-    Line,
-    Neighbour,
     Observation,
     Persona,
     Recall,
     Recalled,
     Record,
+    RecordKind,
     Seed,
     Situation,
-    Talk,
     Thought,
+    Utterance,
+    VisibleAgent,
 )
-from denizens.planners import Daily, Draft
-from denizens.planners.meeting import converse, remember_talk
-from denizens.planners.speech import as_speech
+from denizens.planners import Daily, StepBuilder
+from denizens.planners.meeting import converse, remember_conversation
+from denizens.planners.speech import to_first_person
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,11 +53,11 @@ MEET = (Affordance("wait"), Affordance("continue"), Affordance("talk", "Ada Byro
 def situation(
     can: Sequence[Affordance],
     *,
-    talk: Talk | None = None,
+    talk: ConversationView | None = None,
     fresh: tuple[Event, ...] = (),
     state: AgentState | None = None,
 ) -> Situation:
-    people = (Neighbour("Ada Byron", 2, "reading"),)
+    people = (VisibleAgent("Ada Byron", 2, "reading"),)
     return Situation(
         persona=BO,
         state=state or AgentState(records=4),
@@ -71,10 +71,10 @@ def situation(
     )
 
 
-def told(*texts: str, floor: str = "Bo Li", ended: bool = False) -> Talk:
+def told(*texts: str, floor: str = "Bo Li", ended: bool = False) -> ConversationView:
     """A talk in which Ada and Bo took turns, Ada first."""
-    lines = [Line(("Ada Byron", "Bo Li")[n % 2], text, NINE) for n, text in enumerate(texts)]
-    return Talk("t1", ("Ada Byron", "Bo Li"), floor, tuple(lines), ended)
+    lines = [Utterance(("Ada Byron", "Bo Li")[n % 2], text, NINE) for n, text in enumerate(texts)]
+    return ConversationView("t1", ("Ada Byron", "Bo Li"), floor, tuple(lines), ended)
 
 
 class Mind:
@@ -125,14 +125,14 @@ def test_a_topic_is_a_thought_and_is_not_taken_twice() -> None:
     """What one speaks of is chosen among one's thoughts not yet spoken of, and shown as one
     would say it."""
     state = AgentState(records=4, drafts={"topics": [2]})
-    draft = Draft(situation(SAY, talk=told("Good morning!"), state=state))
+    draft = StepBuilder(situation(SAY, talk=told("Good morning!"), state=state))
     mind = Mind({"topic": 0})
     run(converse(draft, Daily()), mind)
     (topic,) = [ask for ask in mind.asks if isinstance(ask, Choose) and ask.role == "topic"]
     assert [option.description for option in topic.options] == ["Bo Li owes Ada Byron a loaf."]
     assert topic.about == "Good morning!"
     assert draft.state.drafts["topics"] == [2, 4]
-    assert draft.decide(Action("wait")).used == (4,)
+    assert draft.build(Action("wait")).used == (4,)
     prompts = [ask.messages for ask in mind.asks if isinstance(ask, Generate)]
     assert all("Bo wants to say: I owe you a loaf.\n" in one[1].text for one in prompts)
 
@@ -152,7 +152,10 @@ def test_with_no_topic_left_one_says_what_is_on_the_mind(currently: str, said: s
     """That is what the last morning wrote, or else what the persona begins with."""
     state = AgentState(records=4, currently=currently, drafts={"topics": [2, 4]})
     mind = Mind()
-    run(converse(Draft(situation(SAY, talk=told("Good morning!"), state=state)), Daily()), mind)
+    run(
+        converse(StepBuilder(situation(SAY, talk=told("Good morning!"), state=state)), Daily()),
+        mind,
+    )
     assert wish(mind) == said
     assert "topic" not in mind.roles()
 
@@ -161,11 +164,11 @@ def test_among_several_nobody_is_you() -> None:
     """In a talk of three a topic keeps the names of the others."""
     three = replace(told("Good morning!"), members=("Ada Byron", "Bo Li", "Cy Dunn"))
     mind = Mind({"topic": 1})
-    run(converse(Draft(situation(SAY, talk=three)), Daily()), mind)
+    run(converse(StepBuilder(situation(SAY, talk=three)), Daily()), mind)
     assert wish(mind) == "I owe Ada Byron a loaf."
 
 
-KINDS: tuple[tuple[Kind, str], ...] = (
+KINDS: tuple[tuple[RecordKind, str], ...] = (
     ("thought", "Bo Li knows the secret of the oven"),
     ("observation", "Ada Byron is at her private desk"),
     ("thought", "Bo Li understands that Ada Byron likes rye"),
@@ -191,13 +194,15 @@ def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: 
     for number, draw in enumerate(draws):
         mind = Mind({"topic": draw}, f"This is quite new {number} to{number} you{number}.")
         mind.records = known
-        draft = Draft(situation(SAY, talk=told(*spoken), state=state))
+        draft = StepBuilder(situation(SAY, talk=told(*spoken), state=state))
         action = run(converse(draft, Daily(min_lines=99, max_lines=99)), mind)
         assert isinstance(action, Action)
         wishes.append(wish(mind))
         state = draft.state
         spoken += [action.fields["text"], f"Ada answers with number {number}."]
-    own = {as_speech(one.text, "Bo Li", "Ada Byron") for one in known if one.kind == "thought"}
+    own = {
+        to_first_person(one.text, "Bo Li", "Ada Byron") for one in known if one.kind == "thought"
+    }
     topics = [one for one in wishes if one != "I want to sell rye."]
     assert set(topics) <= own
     assert len(topics) == len(set(topics)) == min(len(own), len(draws))
@@ -217,7 +222,7 @@ def test_two_minds_of_one_planner_share_no_thought() -> None:
         mind.records = [Record(id=1, kind="thought", text=secrets[name], created=NINE)]
         given = situation(SAY, talk=told(*lines, floor=name), state=states[name])
         given = replace(given, persona=Persona(name=name), seen=replace(given.seen, who=name))
-        draft = Draft(given)
+        draft = StepBuilder(given)
         action = run(converse(draft, planner), mind)
         assert isinstance(action, Action)
         lines.append(action.fields["text"])
@@ -232,10 +237,10 @@ def test_two_minds_of_one_planner_share_no_thought() -> None:
 def test_a_new_talk_may_take_up_old_topics() -> None:
     """Topics are remembered for one talk only."""
     state = AgentState(records=4, drafts={"topics": [2, 4], "mine": 1})
-    draft = Draft(situation(SAY, talk=told(), state=state))
+    draft = StepBuilder(situation(SAY, talk=told(), state=state))
     run(converse(draft, Daily()), Mind({"topic": 0}))
     assert draft.state.drafts == {"topics": [2], "mine": 1}
     over = told("Goodbye!", floor="", ended=True)
-    ended = Draft(situation(MEET, talk=over, state=draft.state))
-    run(remember_talk(ended, over, Daily()), Mind())
+    ended = StepBuilder(situation(MEET, talk=over, state=draft.state))
+    run(remember_conversation(ended, over, Daily()), Mind())
     assert ended.state.drafts == {"mine": 1}, "also one who is spoken to first may"

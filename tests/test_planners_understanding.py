@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import pytest
 from denizens.core import Failed, Json, Seed
-from denizens.evaluation.answerers import Answerer, Nonsense, Refusing, Repeating
-from denizens.evaluation.understanding import OTHER, PARTS, accuracy, guessed, intents, texts
+from denizens.evaluation.answerers import (
+    Answerer,
+    RandomAnswerer,
+    RefusingAnswerer,
+    RepeatingAnswerer,
+)
+from denizens.evaluation.understanding import (
+    OTHER,
+    PARTS,
+    classification_accuracy,
+    classify,
+    guest_intents,
+    labelled_texts,
+)
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Intent, understand
-from denizens.planners.understanding import LANGUAGES, _stands_in, slots_of
-from denizens.tests.working import Bound, Told
+from denizens.planners.understanding import LANGUAGES, _is_stated, fill_slots
+from denizens.tests.working import ScriptedAnswers, ThoughtDriver
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +40,7 @@ BYE = Intent(name="bye", about="Goodbye, see you soon.")
 
 def test_what_is_asked_for_is_asked_at_once() -> None:
     """Intent, mood and language are three choices of one round, with all probabilities."""
-    told = Told(intent=["bye"], sentiment=["neutral"], language=["German"])
+    told = ScriptedAnswers(intent=["bye"], sentiment=["neutral"], language=["German"])
     found = told.think(
         understand(
             "Tschüss!",
@@ -44,40 +56,40 @@ def test_what_is_asked_for_is_asked_at_once() -> None:
         "German",
     )
     assert found.intent.probabilities == {"train": 0.0, "bye": 1.0, "none of these": 0.0}
-    assert found.language.sure == 1.0
+    assert found.language.confidence == 1.0
     assert told.kinds() == ["intent", "sentiment", "language"]
 
 
 def test_what_is_not_asked_for_costs_nothing() -> None:
     """Nothing wanted, nothing asked."""
-    told = Told()
+    told = ScriptedAnswers()
     found = told.think(understand("Hello!", seed=Seed.of(1)))
     assert told.kinds() == []
-    assert (found.intent.name, found.intent.sure, found.slots) == ("", 0.0, {})
+    assert (found.intent.name, found.intent.confidence, found.slots) == ("", 0.0, {})
 
 
 def test_none_of_the_intents_is_an_answer() -> None:
     """A text that comes with none has no intent, and a probability of that."""
-    told = Told(intent=["none"])
+    told = ScriptedAnswers(intent=["none"])
     found = told.think(understand("Blue.", seed=Seed.of(1), intents=(TRAIN, BYE)))
-    assert (found.intent.name, found.intent.sure, found.missing) == ("", 1.0, ())
+    assert (found.intent.name, found.intent.confidence, found.missing) == ("", 1.0, ())
 
 
 def test_details_not_said_are_missing() -> None:
     """A value that stands nowhere in the text is left out, and named where it is required."""
-    told = Told(
+    told = ScriptedAnswers(
         texts={"value": ["Basel"]},
         value=["Basel", "today"],
         arguments=[{"station": "Basel", "day": "today"}] * 3,
     )
-    values, missing = told.think(slots_of(TRAIN, "A train to Basel?", seed=Seed.of(1)))
+    values, missing = told.think(fill_slots(TRAIN, "A train to Basel?", seed=Seed.of(1)))
     assert values["station"] == "Basel"
     assert missing == () if "day" in values else missing == ("day",)
-    made_up = Told(
+    made_up = ScriptedAnswers(
         texts={"value": ["Rome"]}, value=["Rome"] * 3, arguments=[{"station": "Rome"}] * 3
     )
     values, missing = made_up.think(
-        slots_of(Intent(name="x", about="x", slots=ROOM), "To the moon?", seed=Seed.of(1))
+        fill_slots(Intent(name="x", about="x", slots=ROOM), "To the moon?", seed=Seed.of(1))
     )
     assert values.get("station", "the moon") != "Rome"
 
@@ -110,26 +122,30 @@ ROOM: Json = {
 )
 def test_what_stands_in_a_text(value: Json, text: str, stands: bool) -> None:
     """Words and numbers, in figures or spelt, count as said; others as made up."""
-    assert _stands_in(value, text, {}) == stands
+    assert _is_stated(value, text, {}) == stands
 
 
 def test_one_of_given_values_need_not_be_said_word_for_word() -> None:
     """What was chosen among a schema's values was not made up."""
-    assert _stands_in("tomorrow", "the day after today", {"enum": ["today", "tomorrow"]})
+    assert _is_stated("tomorrow", "the day after today", {"enum": ["today", "tomorrow"]})
 
 
 @given(st.text(min_size=1, max_size=40), st.integers(0, 2**32))
 def test_any_answers_are_understood(text: str, seed: int) -> None:
     """Whatever a model says, there is an understanding, and no detail that was not said."""
-    models: list[Answerer] = [Repeating(seed % 5), Nonsense(seed), Refusing("engine")]
+    models: list[Answerer] = [
+        RepeatingAnswerer(seed % 5),
+        RandomAnswerer(seed),
+        RefusingAnswerer("engine"),
+    ]
     for answer in models:
         thought = understand(
             text, seed=Seed.of(1), intents=(TRAIN, BYE), sentiment=True, languages=tuple(LANGUAGES)
         )
-        found = Bound(answer).think(thought, 40)
+        found = ThoughtDriver(answer).think(thought, 40)
         assert found.intent.name in ("", "train", "bye")
         station = found.slots.get("station")
-        assert station is None or _stands_in(station, text, {})
+        assert station is None or _is_stated(station, text, {})
 
 
 def test_a_failed_choice_is_no_guess() -> None:
@@ -138,20 +154,20 @@ def test_a_failed_choice_is_no_guess() -> None:
     def fail(ask: object) -> Failed:
         return Failed(reason="engine", detail="out of memory")
 
-    found = Bound(fail).think(understand("Hi!", seed=Seed.of(1), sentiment=True), 5)
+    found = ThoughtDriver(fail).think(understand("Hi!", seed=Seed.of(1), sentiment=True), 5)
     assert (found.sentiment.name, found.sentiment.probabilities) == ("", {})
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_labelled_set_is_sound(part: str) -> None:
     """At least 60 texts a part, each once, every label in both halves."""
-    rows = texts(part)
+    rows = labelled_texts(part)
     assert len(rows) >= 60
     assert len({text for text, _ in rows}) == len(rows)
     labels = {label for _, label in rows}
     assert {label for _, label in rows[::2]} == {label for _, label in rows[1::2]} == labels
     if part == "intent":
-        assert labels == {"none", *(one.name for one in intents())}
+        assert labels == {"none", *(one.name for one in guest_intents())}
     if part == "language":
         assert labels == set(LANGUAGES)
 
@@ -159,10 +175,10 @@ def test_the_labelled_set_is_sound(part: str) -> None:
 def test_the_benchmark_counts_right() -> None:
     """A model that always says neutral is right on a third; one by chance on about that."""
     model = ScriptedModel(lambda ask: "neutral")
-    found = accuracy(model, "sentiment")
+    found = classification_accuracy(model, "sentiment")
     assert (found["all"], found["by_label"]["neutral"]) == (0.333, 1.0)
     assert found["by_label"]["positive"] == 0.0
-    assert 0.1 < accuracy(ImprovisedModel(), "sentiment")["all"] < 0.6
+    assert 0.1 < classification_accuracy(ImprovisedModel(), "sentiment")["all"] < 0.6
 
 
 @pytest.mark.real
@@ -171,7 +187,7 @@ def test_a_tiny_model_understands(smollm2: object) -> None:
     half."""
     least = {"intent": 0.6, "sentiment": 0.55, "language": 0.8}
     for part, bound in least.items():
-        rows = texts(part)[1::4]
-        guesses = guessed(smollm2, part, [text for text, _ in rows])  # type: ignore[arg-type]
+        rows = labelled_texts(part)[1::4]
+        guesses = classify(smollm2, part, [text for text, _ in rows])  # type: ignore[arg-type]
         right = [(one.name or OTHER) == label for one, (_, label) in zip(guesses, rows)]
         assert sum(right) >= bound * len(rows), (part, right)

@@ -9,6 +9,7 @@ from denizens.agents import Agent
 from denizens.core import (
     Answer,
     Approval,
+    ApprovalRequired,
     Approver,
     Choose,
     Clock,
@@ -17,11 +18,10 @@ from denizens.core import (
     ModelAsk,
     Persona,
     Planner,
-    Waiting,
 )
-from denizens.memory import CallBook, Memory
+from denizens.memory import Memory, ToolCallLog
 from denizens.models import ScriptedModel
-from denizens.planners import Deliberate, PlanAndExecute, React, Reflexion, goals_of
+from denizens.planners import PlanAndExecute, React, Reflexion, TreeOfThoughts, goals_of
 from denizens.simulation import Simulation
 from denizens.store import Store
 from denizens.tests.senders import MAP, START, postbox
@@ -34,7 +34,7 @@ PLANNERS: dict[str, Planner] = {
     "react": REACT,
     "plan and execute": PlanAndExecute(worker=REACT, borne=0.0),
     "reflexion": Reflexion(worker=REACT),
-    "deliberate": Deliberate(branch=1, depth=1, then=REACT),
+    "deliberate": TreeOfThoughts(branch=1, depth=1, then=REACT),
 }
 
 
@@ -80,14 +80,14 @@ def life(folder: Path, planner: Planner, approver: Approver | None) -> tuple[str
                 assert goals_of(ann.state) == ()
                 assert any("It is posted." in one.text for one in ann.memory.records())
                 return run.hash, waits
-            assert isinstance(run.halted, Waiting)
+            assert isinstance(run.halted, ApprovalRequired)
         waits += 1
         assert waits < 5
         with Store(folder / "run.db") as store:
-            book = CallBook(store)
-            for request in book.waiting():
+            book = ToolCallLog(store)
+            for request in book.pending_approvals():
                 assert (request.tool, request.who) == ("post", "Ann")
-                book.decide(request.key, Approval(yes=True))
+                book.record_approval(request.key, Approval(yes=True))
 
 
 @pytest.mark.parametrize("name", PLANNERS)

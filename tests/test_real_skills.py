@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from denizens.agents import Agent, use
+from denizens.agents import Agent, run_tool
 from denizens.core import Model, Persona
 from denizens.memory import Memory
 from denizens.tests.sentences import SENTENCES
@@ -110,7 +110,7 @@ def test_sentiment(bo: Agent) -> None:
     right; the odd ones were developed on."""
     names = {1: "positive", 0: "neutral", -1: "negative"}
     right = [
-        use(bo, "sentiment", {"text": text}, at=NINE).value["sentiment"] == names[tone]
+        run_tool(bo, "sentiment", {"text": text}, at=NINE).value["sentiment"] == names[tone]
         for tone, text in SENTENCES
     ]
     odd, even = right[::2], right[1::2]
@@ -125,7 +125,7 @@ def test_fields(bo: Agent) -> None:
     right = total = 0
     for text, wanted in LETTERS:
         fields = {name: kind for name, kind, _ in wanted}
-        found = use(bo, "extract_fields", {"text": text, "fields": fields}, at=NINE).value
+        found = run_tool(bo, "extract_fields", {"text": text, "fields": fields}, at=NINE).value
         assert list(found) == list(fields)
         for name, kind, value in wanted:
             given = found[name]
@@ -142,7 +142,7 @@ def test_summaries_are_never_longer_than_asked(bo: Agent, most: int) -> None:
     """No summary has more words than asked; which way it was made is reported."""
     made = []
     for text in TEXTS:
-        found = use(bo, "summarise", {"text": text, "max_words": most}, at=NINE).value
+        found = run_tool(bo, "summarise", {"text": text, "max_words": most}, at=NINE).value
         assert 0 < len(found["summary"].split()) <= most
         made.append(found["made"])
     print(f"summaries of {most} words: {made.count('written')} written of {len(made)}")
@@ -152,7 +152,7 @@ def test_translation_as_it_is(bo: Agent) -> None:
     """What comes is text; how many translations hold a word of the right ones is reported."""
     hits = 0
     for text, to, words in PHRASES:
-        found = use(bo, "translate", {"text": text, "to": to}, at=NINE)
+        found = run_tool(bo, "translate", {"text": text, "to": to}, at=NINE)
         assert found.ok
         assert found.value["text"]
         hits += any(word in found.value["text"].casefold() for word in words)

@@ -99,9 +99,9 @@ def test_everybody_planned_the_day(run: Run) -> None:
 
 def test_they_met_and_talked(run: Run) -> None:
     """There is a conversation of four lines or more."""
-    from denizens.viewer import collect
+    from denizens.viewer import collect_page_data
 
-    assert max((len(talk.lines) for talk in collect(run).talks), default=0) >= 4
+    assert max((len(talk.lines) for talk in collect_page_data(run).talks), default=0) >= 4
 
 
 def test_every_line_came_from_the_model(run: Run, rows: list[AskRow]) -> None:

@@ -279,14 +279,14 @@ def test_the_docs_name_every_setting_with_its_default() -> None:
     told = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^##+ (.+?)\n(.*?)(?=^## |^### |\Z)", told, re.S | re.M))
     records: dict[str, type[Any]] = {
-        "`[scenario]`": schema.Heading,
+        "`[scenario]`": schema.ScenarioTable,
         "`[world]`": schema.WorldTable,
         "`[model]`": schema.ModelTable,
         "`[minds]`": schema.MindsTable,
         "`[minds.daily]`": Daily,
-        "`[[people]]`": schema.Member,
+        "`[[people]]`": schema.PersonEntry,
         "A persona's fields": Persona,
-        "`[[inputs]]`": schema.Planned,
+        "`[[inputs]]`": schema.PlannedInput,
     }
     for heading, record in records.items():
         rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", sections[heading], re.M))

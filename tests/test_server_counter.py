@@ -12,7 +12,7 @@ from denizens.agents import Agent
 from denizens.core import Call, Completion, ModelAsk, Persona, ToolResult, call
 from denizens.memory import Documents, Memory
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.server import Counter, Host, hosted
+from denizens.server import AgentService, HostedAgent, open_hosted_agent
 from denizens.simulation import begin, load_scenario
 from denizens.tools import Toolbox, ToolContext, memory_search, skill, tool
 
@@ -55,7 +55,7 @@ def bo(tmp_path: Path) -> Agent:
 
 def shown(agent: Agent, person: str) -> Iterator[str]:
     """All that the searches give somebody."""
-    counter = Counter(Host(agent, True, lambda: NINE), settled=bool(person))
+    counter = AgentService(HostedAgent(agent, True, lambda: NINE), settled=bool(person))
     for name, given in SEARCHES:
         yield str(counter.call(name, given, person=person))
 
@@ -112,8 +112,8 @@ def test_a_visited_run_acts_on_nothing(tmp_path: Path) -> None:
         return 3 if ask.kind == "rate" else Completion(text="Posted.", data={"text": "hello"})
 
     model = ScriptedModel(eager)
-    with hosted(tmp_path / "run", "Ann", trusted=["Ada"], loaded=model) as host:
-        counter = Counter(host, settled=True)
+    with open_hosted_agent(tmp_path / "run", "Ann", trusted=["Ada"], loaded=model) as host:
+        counter = AgentService(host, settled=True)
         assert [spec.name for spec in counter.specs()] == ["chat", "recall", "clock"]
         assert not counter.call("post", {"text": "hello"}, person="Ada").ok
         assert counter.call("chat", {"text": "Post a letter."}, person="Ada").ok
@@ -132,12 +132,12 @@ def test_what_a_tool_says_late_is_for_whose_call_it_was() -> None:
         Args:
             about: what
         """
-        late.append(lambda: context.tell(f"found {about}"))
+        late.append(lambda: context.report_progress(f"found {about}"))
         return "it takes a while"
 
     memory, model = Memory(":memory:", "Bo"), ImprovisedModel()
     bo = Agent(Persona(name="Bo"), model=model, memory=memory, tools=[look])
-    counter = Counter(Host(bo, True, lambda: NINE), settled=True)
+    counter = AgentService(HostedAgent(bo, True, lambda: NINE), settled=True)
     heard: dict[str, list[str]] = {"Ada": [], "Eve": []}
     counter.call("look", {"about": CANARY}, person="Ada", say=heard["Ada"].append)
     counter.call("recall", {"about": "rye"}, person="Eve", say=heard["Eve"].append)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from denizens.memory import Memory
 from denizens.store import Store
-from denizens.tests.visitors import HOSTS, PATHS, over_http, said, talk, texts
+from denizens.tests.visitors import HOSTS, PATHS, over_http, said, texts, with_client
 from denizens.tools import McpClient, Toolbox, ToolContext
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -68,7 +68,7 @@ def test_a_client_uses_all_of_it(tmp_path: Path, mode: str) -> None:
         with pytest.raises(MCPError, match="no resource"):
             await client.read_resource("denizens://secrets")
 
-    talk(work, HOSTS, tmp_path / "bo.db", mode=mode)
+    with_client(work, HOSTS, tmp_path / "bo.db", mode=mode)
 
 
 def test_people_are_kept_apart(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_people_are_kept_apart(tmp_path: Path) -> None:
         reply = await said(client, "chat", text="And again?", person="Ada", session="s")
         assert "first line" in reply["reply"]
 
-    talk(work, HOSTS, tmp_path / "bo.db")
+    with_client(work, HOSTS, tmp_path / "bo.db")
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,10 @@ def test_acting_needs_trust(tmp_path: Path) -> None:
         return whom["result"], await said(client, "ring", times=2)
 
     bell = tmp_path / "bo.db.bell"
-    whom, denied = talk(work, HOSTS, tmp_path / "bo.db", "person=Eve", "trust=Ada")
+    whom, denied = with_client(work, HOSTS, tmp_path / "bo.db", "person=Eve", "trust=Ada")
     assert (whom, denied["reason"]) == ("Eve", "denied")
     assert not bell.exists()
-    rung = talk(work, HOSTS, tmp_path / "bo.db", "person=Ada", "trust=Ada")
+    rung = with_client(work, HOSTS, tmp_path / "bo.db", "person=Ada", "trust=Ada")
     assert rung == ("Ada", {"result": 2})
     assert bell.read_text() == "ring ring "
 
@@ -207,7 +207,7 @@ def test_killed_in_a_chat_and_restarted(tmp_path: Path) -> None:
             await chat
         return time.perf_counter() - start
 
-    assert talk(work, HOSTS, file, "slow") < 5
+    assert with_client(work, HOSTS, file, "slow") < 5
     with Store(file) as store:
         assert list(store.verify()) == []
         assert len(Memory(store, "Bo Lind")) == 1
@@ -215,7 +215,7 @@ def test_killed_in_a_chat_and_restarted(tmp_path: Path) -> None:
     async def again(client: Client) -> Any:
         return await said(client, "chat", text="Hello again", person="Ada")
 
-    assert talk(again, HOSTS, file)["reply"] == "I know of oven."
+    assert with_client(again, HOSTS, file)["reply"] == "I know of oven."
 
 
 def test_our_own_client_survives_the_death_of_our_own_server(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_cancelled_chat_leaves_nothing(tmp_path: Path) -> None:
         assert await texts(client, "Hi", person="Ada") == ["Bo Lind's oven broke last winter."]
         assert time.perf_counter() - start < 3
 
-    talk(work, HOSTS, tmp_path / "bo.db", "slow")
+    with_client(work, HOSTS, tmp_path / "bo.db", "slow")
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ import pytest
 from denizens.cli.app import main
 from denizens.core import RunLocked, SettingError
 from denizens.memory import Memory
-from denizens.server import hosted
+from denizens.server import open_hosted_agent
 from denizens.server.mcp_serving import read_tokens, serve_http
 from denizens.simulation import begin, load_scenario
 from denizens.store import Store
-from denizens.tests.visitors import PATHS, over_http, said, status, talk, texts
+from denizens.tests.visitors import PATHS, over_http, said, status, texts, with_client
 from denizens.tools import McpClient, Toolbox, ToolContext
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -102,7 +102,7 @@ def test_a_locked_memory_is_told(tmp_path: Path) -> None:
         assert "is writing it; wait for it or end it" in done.stderr
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
-        with pytest.raises(RunLocked), hosted("crossroads", "Hanna", memory=file):
+        with pytest.raises(RunLocked), open_hosted_agent("crossroads", "Hanna", memory=file):
             pass
 
 
@@ -110,7 +110,7 @@ def test_a_run_is_visited_without_a_trace(tmp_path: Path) -> None:
     """Somebody of a run is served as of its end: it answers in the run's time, nothing can be
     told it, and the run's file stays as it was."""
     run = tmp_path / "town"
-    scenario = load_scenario("crossroads").settle(model="improvised")
+    scenario = load_scenario("crossroads").with_overrides(model="improvised")
     simulation = begin(scenario, run)
     for _ in simulation.run(steps=30):
         pass
@@ -125,7 +125,7 @@ def test_a_run_is_visited_without_a_trace(tmp_path: Path) -> None:
         assert (await said(client, "clock"))["moment"] == "2026-05-02 07:29"
         return await texts(client, "summer party", person="Ada", limit=3)
 
-    found = talk(work, "-m", "denizens.cli", "mcp", run, "Hanna")
+    found = with_client(work, "-m", "denizens.cli", "mcp", run, "Hanna")
     assert any("party" in text for text in found)
     with Store(run / "run.db", write=False) as store:
         assert Memory(store, "Hanna Brook").digest == before
@@ -159,8 +159,8 @@ def test_a_persona_file_is_served(tmp_path: Path) -> None:
     async def ask(client: Client) -> Any:
         return await texts(client, "cat")
 
-    assert talk(tell, *line)["reply"]
-    assert any("Rex" in text for text in talk(ask, *line))
+    assert with_client(tell, *line)["reply"]
+    assert any("Rex" in text for text in with_client(ask, *line))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_wrong_tokens_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SettingError, match=told):
             read_tokens(file)
     with pytest.raises(SettingError, match="lets other machines in"):
-        serve_http(lambda: hosted("crossroads", "Hanna"), host="::")
+        serve_http(lambda: open_hosted_agent("crossroads", "Hanna"), host="::")
 
 
 @pytest.mark.real
@@ -244,4 +244,4 @@ def test_a_real_mind_chats(tmp_path: Path) -> None:
         assert found == ["Bo Lind's oven broke last winter."]
         assert len(await texts(client, "winter", person="Ada")) == 3
 
-    talk(work, *line)
+    with_client(work, *line)

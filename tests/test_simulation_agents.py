@@ -25,20 +25,20 @@ from denizens.simulation import (
     Journal,
     Simulation,
     Tick,
+    agent_from_scenario,
     begin,
-    build,
+    build_simulation,
     check_run,
-    figures,
     load_scenario,
     open_store,
     resume,
-    wake,
+    run_stats,
 )
 from denizens.store import Store
-from denizens.world import Town, sketch
+from denizens.world import Town, ascii_map
 
 START = datetime(2026, 5, 2, 8, 0)
-MAP = sketch(
+MAP = ascii_map(
     "########\n#aa..bb#\n#aa..bb#\n########",
     {"a": "house:hall:bed", "b": "house:kitchen:table"},
 )
@@ -117,7 +117,7 @@ def test_a_failing_mind_disturbs_nobody() -> None:
     lives = []
     for broken in (False, True):
         with Store(":memory:") as store:
-            simulation = build(scenario, store=store, model=ImprovisedModel())
+            simulation = build_simulation(scenario, store=store, model=ImprovisedModel())
             if broken:
                 simulation.agents["Otto Lind"].model = Failing()
             ticks = list(simulation.run(steps=60))
@@ -135,7 +135,7 @@ def test_a_failing_mind_in_a_talk_does_not_end_the_run() -> None:
     """Where the failing person is met, both still live to the end of the morning, if the run is
     to keep going."""
     with Store(":memory:") as store:
-        simulation = build(
+        simulation = build_simulation(
             load_scenario("crossroads"), store=store, model=ImprovisedModel(), keep_going=True
         )
         simulation.agents["Otto Lind"].model = Failing()
@@ -165,7 +165,7 @@ def test_a_run_made_in_python_is_taken_up(tmp_path: Path) -> None:
             simulation = household(store, Ann=Daily())
             list(simulation.run(steps=steps))
     with open_store(tmp_path) as store:
-        assert figures(store)["hash"] == head
+        assert run_stats(store)["hash"] == head
     with pytest.raises(RunError, match="not started from a scenario"):
         resume(tmp_path)
 
@@ -198,7 +198,7 @@ def test_figures_count_the_run(tmp_path: Path) -> None:
         asks += sum(tick.asks for tick in simulation.run(steps=30))
         simulation.store.close()
     with open_store(tmp_path) as store:
-        found = figures(store)
+        found = run_stats(store)
         written = store.rows("SELECT SUM(tokens_out) FROM asks")[0][0]
     assert (found["steps"], found["agents"]) == (60, 2)
     assert sum(found["asks"].values()) == asks
@@ -213,10 +213,10 @@ def test_woken_for_a_chat(tmp_path: Path) -> None:
     facts = scenario.people[0].persona.facts
     for turn in (1, 2):
         with Store(tmp_path / "hanna.db") as store:
-            hanna = wake(scenario, "Hanna Brook", store, model=ImprovisedModel())
+            hanna = agent_from_scenario(scenario, "Hanna Brook", store, model=ImprovisedModel())
             assert len(hanna.memory) == len(facts) + 2 * (turn - 1)
             reply = hanna.chat("What about the summer party?", "Sam")
             assert reply.text
             assert 1 in reply.cited
     with Store(":memory:") as store, pytest.raises(SettingError, match="did you mean 'Hanna Brook"):
-        wake(scenario, "Hana Brook", store, model=ImprovisedModel())
+        agent_from_scenario(scenario, "Hana Brook", store, model=ImprovisedModel())

@@ -8,23 +8,31 @@ import sys
 from pathlib import Path
 
 import pytest
-from denizens.core import Approval, Input, Request, RunError, SettingError, Waiting, canonical
-from denizens.memory import CallBook
+from denizens.core import (
+    Approval,
+    ApprovalRequest,
+    ApprovalRequired,
+    Input,
+    RunError,
+    SettingError,
+    canonical,
+)
+from denizens.memory import ToolCallLog
 from denizens.simulation import Journal, check_run
 from denizens.store import Store
-from denizens.tests.senders import SPOTS, house
-from denizens.tools import Progress
+from denizens.tests.senders import SPOTS, make_run
+from denizens.tools import ToolProgress
 
 STEPS = 6
 
 
-def lived(folder: Path, steps: int = STEPS, *, ask: bool = True) -> Waiting | None:
+def lived(folder: Path, steps: int = STEPS, *, ask: bool = True) -> ApprovalRequired | None:
     """Live on in a folder to a step, as far as it goes; what it waits for."""
     with Store(folder / "run.db") as store:
-        made = house(store, folder / "letters", ask=ask)
+        made = make_run(store, folder / "letters", ask=ask)
         list(made.run(steps=steps - made.step))
         assert check_run(store) == ()
-        assert made.halted is None or isinstance(made.halted, Waiting)
+        assert made.halted is None or isinstance(made.halted, ApprovalRequired)
         return made.halted
 
 
@@ -49,10 +57,10 @@ def head(folder: Path) -> tuple[int, str]:
         return 0, ""
     with Store(folder / "run.db", write=False) as store:
         journal = Journal(store)
-        return journal.steps, journal.hash()
+        return journal.steps, journal.hash_after()
 
 
-def answers(request: Request) -> Approval:
+def answers(request: ApprovalRequest) -> Approval:
     """Ann may write, Ben may not."""
     return Approval(request.who == "Ann", "" if request.who == "Ann" else "no stamps")
 
@@ -62,7 +70,7 @@ def at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
     """Hash and letters of a run whose person answers at once, and that never stopped."""
     folder = tmp_path_factory.mktemp("at_once")
     with Store(folder / "run.db") as store:
-        made = house(store, folder / "letters", approver=answers)
+        made = make_run(store, folder / "letters", approver=answers)
         assert len(list(made.run(steps=STEPS))) == STEPS
         assert made.halted is None
         return made.hash, letters(folder)
@@ -71,10 +79,10 @@ def at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
 def answered(folder: Path) -> int:
     """Answer all that waits in a run, in its file alone; how many."""
     with Store(folder / "run.db") as store:
-        book = CallBook(store)
-        waiting = book.waiting()
+        book = ToolCallLog(store)
+        waiting = book.pending_approvals()
         for request in waiting:
-            book.decide(request.key, answers(request))
+            book.record_approval(request.key, answers(request))
         return len(waiting)
 
 
@@ -100,7 +108,7 @@ def test_a_run_waits_and_ends_on_the_same_hash(
 def test_a_run_goes_on_in_place(tmp_path: Path, at_once: tuple[str, list[str]]) -> None:
     """``allow`` and another ``run`` go on in the same process, to the same hash."""
     with Store(tmp_path / "run.db") as store:
-        made = house(store, tmp_path / "letters")
+        made = make_run(store, tmp_path / "letters")
         while made.step < STEPS:
             list(made.run(steps=STEPS - made.step))
             for request in made.requests():
@@ -118,7 +126,7 @@ def test_what_comes_from_outside_happens_once_while_a_run_waits(tmp_path: Path) 
     def visited(folder: Path, way: str) -> tuple[str, str]:
         folder.mkdir()
         store = Store(folder / "run.db")
-        made = house(store, folder / "letters", approver=answers if way == "once" else None)
+        made = make_run(store, folder / "letters", approver=answers if way == "once" else None)
         list(made.run(steps=2))
         made.add(Input(kind="line", who="Cleo", to="Ann", text="Good morning!"))
         made.plan(5, Input(kind="event", place="town:house:hall", text="A bell rings."))
@@ -126,11 +134,11 @@ def test_what_comes_from_outside_happens_once_while_a_run_waits(tmp_path: Path) 
             list(made.run(steps=STEPS + 3 - made.step))
             list(made.run(steps=STEPS + 3 - made.step))
             for request in made.requests():
-                made.calls.decide(request.key, answers(request))
+                made.calls.record_approval(request.key, answers(request))
             if way == "anew":
                 store.close()
                 store = Store(folder / "run.db")
-                made = house(store, folder / "letters")
+                made = make_run(store, folder / "letters")
         with store:
             lines = [
                 event
@@ -141,7 +149,7 @@ def test_what_comes_from_outside_happens_once_while_a_run_waits(tmp_path: Path) 
             assert len(lines) == 1
             assert check_run(store) == ()
             # What is left to be said is in no hash yet.
-            return made.hash, canonical(made._saved())
+            return made.hash, canonical(made._snapshot_state())
 
     heads = {visited(tmp_path / way, way) for way in ("once", "place", "anew")}
     assert len(heads) == 1
@@ -155,14 +163,14 @@ def test_what_is_given_while_a_step_waits_is_for_the_next(tmp_path: Path) -> Non
         folder.mkdir()
         line = Input(kind="line", who="Cleo", to="Ann", text="Good morning!")
         with Store(folder / "run.db") as store:
-            made = house(store, folder / "letters")
+            made = make_run(store, folder / "letters")
             list(made.run(steps=STEPS))
-            assert isinstance(made.halted, Waiting)
+            assert isinstance(made.halted, ApprovalRequired)
             waits = made.step
             if place:
                 made.add(line)
         with Store(folder / "run.db") as store:
-            made = house(store, folder / "letters")
+            made = make_run(store, folder / "letters")
             with pytest.raises(SettingError, match=f"step {waits} has begun"):
                 made.plan(waits, line)
             if not place:
@@ -171,21 +179,21 @@ def test_what_is_given_while_a_step_waits_is_for_the_next(tmp_path: Path) -> Non
             assert made.journal.inputs(waits + 1) == (line,)
             made.approver = answers
             list(made.run(steps=3))
-            saved = canonical(made._saved())
+            saved = canonical(made._snapshot_state())
         with Store(folder / "run.db") as store:
-            assert canonical(house(store, folder / "letters")._saved()) == saved
+            assert canonical(make_run(store, folder / "letters")._snapshot_state()) == saved
             assert check_run(store) == ()
 
 
 def test_a_runs_tools_are_heard(tmp_path: Path) -> None:
     """The listener of a run hears what tools say, with who called and under which key."""
-    heard: list[Progress] = []
+    heard: list[ToolProgress] = []
     with Store(tmp_path / "run.db") as store:
-        made = house(store, tmp_path / "letters", ask=False, listener=heard.append)
+        made = make_run(store, tmp_path / "letters", ask=False, listener=heard.append)
         list(made.run(steps=4))
     assert heard == [
-        Progress("post", "Ann", "Ann/2/2.0", "walking to the post", 0.5),
-        Progress("post", "Ben", "Ben/3/2.0", "walking to the post", 0.5),
+        ToolProgress("post", "Ann", "Ann/2/2.0", "walking to the post", 0.5),
+        ToolProgress("post", "Ben", "Ben/3/2.0", "walking to the post", 0.5),
     ]
 
 
@@ -193,15 +201,15 @@ def test_two_who_ask_in_one_step_wait_together(tmp_path: Path) -> None:
     """Everybody is thought for as far as it goes before a run waits, so all that a step
     needs is asked at once; half of the answers do not make the step."""
     with Store(tmp_path / "run.db") as store:
-        made = house(store, tmp_path / "letters")
+        made = make_run(store, tmp_path / "letters")
         made.approver = lambda request: True if made.step < 11 else None
         list(made.run(steps=20))
-        assert isinstance(made.halted, Waiting)
+        assert isinstance(made.halted, ApprovalRequired)
         first, second = made.halted.requests
         assert (first.who, second.who, made.step) == ("Ann", "Ben", 11)
         made.allow(second.key)
         list(made.run(steps=20))
-        assert isinstance(made.halted, Waiting)
+        assert isinstance(made.halted, ApprovalRequired)
         assert made.halted.requests == (first,)
         assert made.step == 11
 
@@ -209,11 +217,13 @@ def test_two_who_ask_in_one_step_wait_together(tmp_path: Path) -> None:
 def test_a_no_is_told_and_changes_nothing(tmp_path: Path) -> None:
     """Who is not allowed learns so, with the note; nothing was posted and no receipt is made."""
     with Store(tmp_path / "run.db") as store:
-        made = house(store, tmp_path / "letters", approver=lambda request: Approval(False, "wait"))
+        made = make_run(
+            store, tmp_path / "letters", approver=lambda request: Approval(False, "wait")
+        )
         list(made.run(steps=3))
         (told,) = made.agents["Ann"].memory.records()
         assert told.text == "Ann: a person did not allow 'post': wait"
-        ((_, entry),) = CallBook(store).entries()
+        ((_, entry),) = ToolCallLog(store).entries()
         assert (entry.state, entry.began) == ("done", "")
         assert entry.result is not None
         assert (entry.result.reason, entry.result.receipt) == ("denied", "")
@@ -259,26 +269,26 @@ def test_killed_at_the_worst_moments_nothing_is_done_twice(
     assert (head(folder)[1] == whole) == (spot != "acted")
 
 
-def open_requests(folder: Path) -> tuple[Request, ...]:
+def open_requests(folder: Path) -> tuple[ApprovalRequest, ...]:
     """What waits in a run's file."""
     with Store(folder / "run.db", write=False) as store:
-        return CallBook(store).waiting()
+        return ToolCallLog(store).pending_approvals()
 
 
-def decide(folder: Path, request: Request) -> None:
+def decide(folder: Path, request: ApprovalRequest) -> None:
     """Answer as ever; what is in doubt is done if it is not in the file of letters."""
     with Store(folder / "run.db") as store:
         given = answers(request)
         if request.doubt:
             done = any(line.startswith(f"{request.key} ") for line in letters(folder))
             given = Approval(not done)
-        CallBook(store).decide(request.key, given)
+        ToolCallLog(store).record_approval(request.key, given)
 
 
 def test_what_acts_is_not_called_in_a_transaction(tmp_path: Path) -> None:
     """An intent that a rollback could take back would be none: the call is refused."""
     with Store(tmp_path / "run.db") as store:
-        made = house(store, tmp_path / "letters", ask=False)
+        made = make_run(store, tmp_path / "letters", ask=False)
         list(made.run(steps=2))
         with store.transaction(), pytest.raises(RunError, match="inside a transaction"):
             made.tick()

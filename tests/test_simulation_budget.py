@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from denizens.core import CapReached, Delta, Done, ModelAsk, SettingError
+from denizens.core import BudgetExceeded, Delta, Done, ModelAsk, SettingError
 from denizens.models import ImprovisedModel
 from denizens.models.mailbox import InstantClient
 from denizens.simulation import (
@@ -17,7 +17,7 @@ from denizens.simulation import (
     Scenario,
     Simulation,
     begin,
-    build,
+    build_simulation,
     check_run,
     fork,
     load_scenario,
@@ -64,7 +64,7 @@ class WatchedClient(InstantClient):
 
 def capped(cap: int, name: str = "crossroads") -> Scenario:
     """A scenario with a cap on a day's tokens; here the words that are written."""
-    return load_scenario(name).settle(max_tokens_per_day=cap)
+    return load_scenario(name).with_overrides(max_tokens_per_day=cap)
 
 
 def lived(simulation: Simulation, steps: int = STEPS) -> Simulation:
@@ -79,7 +79,9 @@ def lived(simulation: Simulation, steps: int = STEPS) -> Simulation:
 def whole() -> list[str]:
     """The hash of a run without a cap, before and after each step."""
     with Store(":memory:") as store:
-        simulation = build(load_scenario("crossroads"), store=store, model=ImprovisedModel())
+        simulation = build_simulation(
+            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+        )
         return [simulation.hash, *(tick.hash for tick in simulation.run(steps=STEPS))]
 
 
@@ -87,7 +89,9 @@ def whole() -> list[str]:
 def steps_cost() -> dict[int, int]:
     """Tokens of each step of that run."""
     with Store(":memory:") as store:
-        simulation = build(load_scenario("crossroads"), store=store, model=ImprovisedModel())
+        simulation = build_simulation(
+            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+        )
         costs = {t.step: sum(c.tokens for c in t.spent) for t in simulation.run(steps=STEPS)}
     return costs
 
@@ -100,7 +104,7 @@ def test_a_cap_stops_before_the_step_that_might_pass_it(
     largest = steps_cost[0]
     cap = largest * 2
     simulation = lived(begin(capped(cap), tmp_path, model=ImprovisedModel()))
-    assert isinstance(simulation.halted, CapReached)
+    assert isinstance(simulation.halted, BudgetExceeded)
     assert not simulation.stopping
     spent = simulation.budget.spent(simulation.step)
     assert spent == sum(steps_cost[step] for step in range(simulation.step))
@@ -144,7 +148,7 @@ def test_a_step_that_nobody_foresaw_is_broken_off(tmp_path: Path, whole: list[st
     with Run(tmp_path) as run:
         kept = run.store.rows("SELECT tokens_out FROM pending")
         assert run.steps == 0
-        spent = sum(cost.tokens for _, cost in run.ledger())
+        spent = sum(cost.tokens for _, cost in run.usage())
     assert first.asked == len(kept)
     assert 40 <= spent == sum(tokens for (tokens,) in kept)
     again = Watched()
@@ -154,7 +158,7 @@ def test_a_step_that_nobody_foresaw_is_broken_off(tmp_path: Path, whole: list[st
     lived(begin(load_scenario("crossroads"), tmp_path / "free", model=total))
     assert first.asked + again.asked == total.asked
     with Run(tmp_path) as one, Run(tmp_path / "free") as other:
-        assert list(one.ledger()) == list(other.ledger())
+        assert list(one.usage()) == list(other.usage())
 
 
 def test_any_caps_end_on_the_same_life(tmp_path: Path, whole: list[str]) -> None:
@@ -179,7 +183,7 @@ def test_any_caps_end_on_the_same_life(tmp_path: Path, whole: list[str]) -> None
 def spent_and_open(folder: Path, most: int) -> int:
     """What a run has spent, less the dearest ``most`` answers of a step broken off."""
     with Run(folder) as run:
-        spent = sum(cost.tokens for _, cost in run.ledger())
+        spent = sum(cost.tokens for _, cost in run.usage())
         written: list[int] = [row[0] for row in run.store.rows("SELECT tokens_out FROM pending")]
     return spent - sum(sorted(written)[-most:])
 
@@ -190,7 +194,7 @@ def test_the_cap_is_no_part_of_the_life(tmp_path: Path) -> None:
     heads = set()
     for cap in (0, HIGH, 2 * HIGH):
         with Store(":memory:") as store:
-            simulation = build(capped(cap), store=store, model=ImprovisedModel())
+            simulation = build_simulation(capped(cap), store=store, model=ImprovisedModel())
             heads.add((simulation.hash, [tick.hash for tick in simulation.run(steps=3)][-1]))
     assert len(heads) == 1
     lived(begin(capped(0), tmp_path, model=ImprovisedModel()), 20)
@@ -219,7 +223,9 @@ def test_every_day_begins_anew(tmp_path: Path) -> None:
     days: dict[date, int] = {}
     largest = 0
     with Store(":memory:") as store:
-        for tick in build(late, store=store, model=ImprovisedModel()).run(steps=STEPS * 19):
+        for tick in build_simulation(late, store=store, model=ImprovisedModel()).run(
+            steps=STEPS * 19
+        ):
             cost = sum(cost.tokens for cost in tick.spent)
             days[tick.at.date()] = days.get(tick.at.date(), 0) + cost
             largest = max(largest, cost)
@@ -227,8 +233,8 @@ def test_every_day_begins_anew(tmp_path: Path) -> None:
     cap = max(first, second) + largest
     assert cap < first + second
     with Store(":memory:") as store:
-        settled = late.settle(max_tokens_per_day=cap)
-        simulation = build(settled, store=store, model=ImprovisedModel())
+        settled = late.with_overrides(max_tokens_per_day=cap)
+        simulation = build_simulation(settled, store=store, model=ImprovisedModel())
         list(simulation.run(steps=STEPS * 19))
         assert (simulation.halted, simulation.step) == (None, STEPS * 19)
         assert simulation.budget.spent(0) == first
@@ -240,7 +246,7 @@ def test_ticks_taken_by_hand_obey_too(tmp_path: Path) -> None:
     lived(begin(capped(300), tmp_path, model=ImprovisedModel()))
     model = Watched()
     simulation = resume(tmp_path, model=model)
-    with simulation.store, pytest.raises(CapReached):
+    with simulation.store, pytest.raises(BudgetExceeded):
         simulation.tick()
     assert model.asked == 0
 

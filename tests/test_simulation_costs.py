@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from denizens.core import Answer, Client, Delta, Done, Embed, Generate, Model, ModelAsk, RunCorrupt
 from denizens.models import ImprovisedModel, Router, ScriptedModel
-from denizens.models.ledger import Ledger, Spent
+from denizens.models.ledger import Usage, UsageLedger
 from denizens.simulation import (
     Run,
     Simulation,
     begin,
-    build,
+    build_simulation,
     check_run,
     fork,
     load_scenario,
@@ -23,7 +23,7 @@ from denizens.simulation import (
     replay,
     resume,
 )
-from denizens.simulation.costs import summary
+from denizens.simulation.costs import usage_summary
 from denizens.store import Store
 from denizens.store.checks import schema_digest
 
@@ -37,7 +37,7 @@ class Priced(ImprovisedModel):
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)
-        self.ledger = Ledger()
+        self.ledger = UsageLedger()
         self.answered = 0
 
     def client(self) -> PricedClient:  # type: ignore[override]
@@ -101,10 +101,10 @@ def go_on(simulation: Simulation, steps: int) -> str:
         return head
 
 
-def ledger(folder: Path) -> list[tuple[int, Spent]]:
+def ledger(folder: Path) -> list[tuple[int, Usage]]:
     """A run's costs without the seconds, which no two runs share."""
     with Run(folder) as run:
-        return [(step, replace(cost, seconds=0.0)) for step, cost in run.ledger()]
+        return [(step, replace(cost, seconds=0.0)) for step, cost in run.usage()]
 
 
 def test_a_ledger_leaves_the_run_as_it_is(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_every_call_is_in_the_ledger_once(tmp_path: Path) -> None:
     model = Priced()
     lived(tmp_path / "run", model)
     with Run(tmp_path / "run") as run:
-        found = run.figures()["ledger"]
-        costs = [cost for _, cost in run.ledger()]
+        found = run.stats()["ledger"]
+        costs = [cost for _, cost in run.usage()]
     assert found["total"]["calls"] == model.answered == sum(cost.calls for cost in costs) > 50
     assert set(found["by_agent"]) == {"Hanna Brook", "Otto Lind"}
     assert set(found["by_kind"]) == set(MODEL_KINDS)
@@ -154,7 +154,7 @@ def test_without_a_ledger_asks_and_answers_tell(tmp_path: Path) -> None:
                 )
                 sums[0] += 1
                 sums[1] += getattr(row.answer, "tokens_out", 0)
-        costs = list(run.ledger())
+        costs = list(run.usage())
     assert {(step, *c.key): [c.calls, c.tokens_out] for step, c in costs} == told
     assert {(c.seconds, c.tokens_reused) for _, c in costs} == {(0.0, 0)}
 
@@ -163,9 +163,9 @@ def test_a_tick_says_what_it_cost(tmp_path: Path) -> None:
     """The costs that ticks carry are those of the ledger, step by step."""
     model = Priced()
     with Store(":memory:") as store:
-        simulation = build(load_scenario("crossroads"), store=store, model=model)
+        simulation = build_simulation(load_scenario("crossroads"), store=store, model=model)
         told = [(tick.step, cost) for tick in simulation.run(steps=30) for cost in tick.spent]
-        kept = list(simulation.journal.costs.rows())
+        kept = list(simulation.journal.usage.rows())
     assert len(told) == len(kept) > 10
     for (step, said), (noted, cost) in zip(told, kept):
         assert (step, replace(said, seconds=0.0)) == (noted, replace(cost, seconds=0.0))
@@ -235,7 +235,7 @@ def test_a_broken_step_pays_for_what_it_got(tmp_path: Path, last: int) -> None:
     with pytest.raises(Stop):
         list(simulation.run(steps=STEPS))
     pending = simulation.store.rows("SELECT kind FROM pending")
-    open_step = [cost for step, cost in simulation.journal.costs.rows(simulation.step)]
+    open_step = [cost for step, cost in simulation.journal.usage.rows(simulation.step)]
     assert sum(cost.calls for cost in open_step) == len(pending) > 0
     simulation.store.close()
     with open_store(tmp_path / "run") as store:
@@ -265,7 +265,7 @@ def test_runs_recorded_before_open_and_go_on(tmp_path: Path) -> None:
     before = (folder / "run.db").read_bytes()
     with Run(folder) as run:
         assert check_run(run.store) == ()
-        assert run.figures()["ledger"]["total"]["calls"] == run.figures()["model_calls"] > 0
+        assert run.stats()["ledger"]["total"]["calls"] == run.stats()["model_calls"] > 0
     assert ledger(folder) == expected
     assert replay(folder).hash == head
     fork(folder, 25, tmp_path / "fork")
@@ -307,7 +307,7 @@ def test_a_changed_row_is_not_read(tmp_path: Path, spoilt: sqlite3.Connection) -
     """Reading the ledger checks its rows; the message names the file."""
     spoilt.execute("UPDATE ledger SET calls = 900 WHERE step = 0")
     with Run(tmp_path / "run") as run, pytest.raises(RunCorrupt, match=r"run\.db.*checksum"):
-        list(run.ledger())
+        list(run.usage())
 
 
 def test_a_router_pays_for_all_its_models(tmp_path: Path) -> None:
@@ -319,15 +319,15 @@ def test_a_router_pays_for_all_its_models(tmp_path: Path) -> None:
     counts = []
     for name in ("routed", "plain"):
         with Run(tmp_path / name) as run:
-            sums = summary(run.ledger())
+            sums = usage_summary(run.usage())
             counts.append({role: one["calls"] for role, one in sums["by_role"].items()})
     # A recall's cue is embedded by the engine; only the engine knows.
     recalls = 2
     counts[1]["embed"] += recalls
     assert counts[0] == counts[1]
     with Run(tmp_path / "routed") as run:
-        roles = summary(run.ledger())["by_role"]
-        assert run.figures()["asks"]["recall"] == recalls
+        roles = usage_summary(run.usage())["by_role"]
+        assert run.stats()["asks"]["recall"] == recalls
     assert all((one["tokens_in"] > 0) == (role in ("embed", "plan")) for role, one in roles.items())
 
 
@@ -335,11 +335,13 @@ def test_agents_with_models_of_their_own(tmp_path: Path) -> None:
     """Two people, one with an engine that keeps a ledger and one without: each pays its own
     way."""
     with Store(":memory:") as store:
-        simulation = build(load_scenario("crossroads"), store=store, model=ImprovisedModel())
+        simulation = build_simulation(
+            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+        )
         priced = Priced()
         simulation.agents["Hanna Brook"].model = priced
         list(simulation.run(steps=20))
-        by_agent = summary(simulation.journal.costs.rows())["by_agent"]
+        by_agent = usage_summary(simulation.journal.usage.rows())["by_agent"]
     assert by_agent["Hanna Brook"]["calls"] == priced.answered > 0
     assert by_agent["Hanna Brook"]["tokens_in"] > 0 == by_agent["Otto Lind"]["tokens_in"]
     assert by_agent["Otto Lind"]["calls"] > 0
@@ -347,12 +349,12 @@ def test_agents_with_models_of_their_own(tmp_path: Path) -> None:
 
 def test_ledgers_hand_out_once() -> None:
     """What was taken is gone, others' entries stay, parts are taken along."""
-    part = Ledger()
-    whole = Ledger([part])
+    part = UsageLedger()
+    whole = UsageLedger([part])
     part.add("Bo", "rate", "rate", tokens_in=3)
     whole.add("Bo", "rate", "rate", tokens_in=4, seconds=0.5)
     whole.add("Ann", "rate", "rate")
-    assert whole.take({"Bo"}) == (Spent("Bo", "rate", "rate", 2, 7, 0, 0, 0.5),)
+    assert whole.take({"Bo"}) == (Usage("Bo", "rate", "rate", 2, 7, 0, 0, 0.5),)
     assert [cost.agent for cost in whole.take()] == ["Ann"]
     assert whole.take() == part.take() == ()
 
@@ -369,8 +371,8 @@ def test_a_router_forgets_what_was_cancelled() -> None:
 
 def test_routine_costs_nothing(tmp_path: Path) -> None:
     """Who asks no model has an empty ledger."""
-    scenario = load_scenario("crossroads").settle(planner="routine")
+    scenario = load_scenario("crossroads").with_overrides(planner="routine")
     go_on(begin(scenario, tmp_path / "run", model=Priced()), 10)
     with Run(tmp_path / "run") as run:
-        costs = [cost for _, cost in run.ledger() if cost.kind not in ("rate", "embed")]
+        costs = [cost for _, cost in run.usage() if cost.kind not in ("rate", "embed")]
         assert costs == []

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 from denizens.core import DenizensError, ReplayDiverged, RunCorrupt, RunError
-from denizens.memory import Memory, agents
+from denizens.memory import Memory, agents_in
 from denizens.models import ImprovisedModel
 from denizens.simulation import (
     begin,
     check_run,
-    figures,
     load_scenario,
     open_store,
     replay,
     resume,
+    run_stats,
 )
-from denizens.simulation.packing import COLUMNS, mark
+from denizens.simulation.packing import ASK_COLUMNS, row_checksum
 
 STEPS = 110
 
@@ -34,13 +34,14 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     list(simulation.run(steps=STEPS))
     with simulation.store as store:
         # An answer that had come in when the step was broken off.
-        row = store.rows(f"SELECT {COLUMNS} FROM asks WHERE kind = 'generate' LIMIT 1")[0]
+        row = store.rows(f"SELECT {ASK_COLUMNS} FROM asks WHERE kind = 'generate' LIMIT 1")[0]
         row = (STEPS, *row[1:-1])
         store.execute(
-            f"INSERT INTO pending({COLUMNS}) VALUES ({', '.join('?' * 11)})", (*row, mark(row))
+            f"INSERT INTO pending({ASK_COLUMNS}) VALUES ({', '.join('?' * 11)})",
+            (*row, row_checksum(row)),
         )
         # A line in the log of somebody's memory.
-        Memory(store, agents(store)[0]).quarantine("a stranger")
+        Memory(store, agents_in(store)[0]).quarantine("a stranger")
         assert check_run(store) == ()
     return (folder / "run.db").read_bytes()
 
@@ -64,7 +65,7 @@ def finding(folder: Path) -> tuple[str, ...]:
 def truth(folder: Path) -> object:
     """The run's figures, hash included."""
     with open_store(folder) as store:
-        return figures(store)
+        return run_stats(store)
 
 
 def spoil(folder: Path, *statements: str) -> None:
@@ -97,7 +98,7 @@ def test_flipped_bits_and_the_other_commands(run: Path, content: bytes) -> None:
     """Taking up or replaying a damaged run gives our error or the right life; a refused
     file is left as it is."""
     with open_store(run) as store:
-        head = figures(store)["hash"]
+        head = run_stats(store)["hash"]
     chance = random.Random(12)
     refused = 0
     for number in range(60):
@@ -207,7 +208,7 @@ def test_a_forged_answer_is_named(run: Path) -> None:
     """An answer rewritten with its row's own checksum made to fit is still found, by the
     digest in the hash chain; one rewritten without is named."""
     raw = sqlite3.connect(run / "run.db", isolation_level=None)
-    query = f"SELECT {COLUMNS} FROM asks WHERE kind = 'generate' ORDER BY step DESC LIMIT 1"
+    query = f"SELECT {ASK_COLUMNS} FROM asks WHERE kind = 'generate' ORDER BY step DESC LIMIT 1"
     row = list(raw.execute(query).fetchone())
     where = "WHERE step = ? AND agent = ? AND path = ?"
     answer = json.loads(row[7])
@@ -218,7 +219,7 @@ def test_a_forged_answer_is_named(run: Path) -> None:
     )
     with pytest.raises(RunCorrupt, match=f"ask {row[2]} of {row[1]} at tick {row[0]}"):
         replay(run)
-    raw.execute(f"UPDATE asks SET mark = ? {where}", [mark(tuple(row[:-1])), *row[:3]])
+    raw.execute(f"UPDATE asks SET mark = ? {where}", [row_checksum(tuple(row[:-1])), *row[:3]])
     raw.close()
     assert finding(run) == (f"asks of tick {row[0]}: were changed or removed",)
     with pytest.raises(ReplayDiverged, match=f"step {row[0]}"):

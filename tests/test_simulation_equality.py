@@ -16,7 +16,7 @@ from denizens.simulation import (
     Run,
     Simulation,
     begin,
-    build,
+    build_simulation,
     check_run,
     load_scenario,
     resume,
@@ -31,8 +31,10 @@ STEPS = 130
 
 def lived(name: str, steps: int, *, seed: int = 1, store: Store | None = None) -> Simulation:
     """A run of a built-in scenario in memory, after ``steps`` steps."""
-    scenario = load_scenario(name).settle(seed=seed)
-    simulation = build(scenario, store=store or Store(":memory:"), model=ImprovisedModel())
+    scenario = load_scenario(name).with_overrides(seed=seed)
+    simulation = build_simulation(
+        scenario, store=store or Store(":memory:"), model=ImprovisedModel()
+    )
     for _ in simulation.run(steps=steps):
         pass
     return simulation
@@ -42,7 +44,7 @@ def lived(name: str, steps: int, *, seed: int = 1, store: Store | None = None) -
 def hashes() -> list[str]:
     """The hash of an uninterrupted morning in Larkspur before and after each step."""
     scenario = load_scenario("larkspur-morning")
-    simulation = build(scenario, store=Store(":memory:"), model=ImprovisedModel())
+    simulation = build_simulation(scenario, store=Store(":memory:"), model=ImprovisedModel())
     return [simulation.hash, *(tick.hash for tick in simulation.run(steps=STEPS))]
 
 
@@ -89,7 +91,9 @@ def test_hash_does_not_depend_on_where_files_lie(tmp_path: Path) -> None:
     for place in ("here", "there"):
         (tmp_path / place).mkdir()
         copy = shutil.copy(source, tmp_path / place)
-        heads.append(build(load_scenario(copy), store=Store(":memory:"), model=ImprovisedModel()))
+        heads.append(
+            build_simulation(load_scenario(copy), store=Store(":memory:"), model=ImprovisedModel())
+        )
     assert heads[0].hash == heads[1].hash
 
 
@@ -121,7 +125,7 @@ def test_order_of_agents_favours_nobody() -> None:
     scenario = load_scenario("larkspur-morning")
     lives = []
     for people in (scenario.people, scenario.people[::-1]):
-        made = build(
+        made = build_simulation(
             replace(scenario, people=people), store=Store(":memory:"), model=ImprovisedModel()
         )
         for _ in made.run(steps=100):
@@ -158,7 +162,7 @@ def test_a_store_of_another_run_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "run.db") as store,
         pytest.raises(RunError, match="its seed, about differ"),
     ):
-        build(scenario.settle(seed=5), store=store, model=ImprovisedModel())
+        build_simulation(scenario.with_overrides(seed=5), store=store, model=ImprovisedModel())
     assert (tmp_path / "run.db").read_bytes() == before
 
 

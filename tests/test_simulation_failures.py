@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from denizens import AsksFailed, Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
-from denizens.agents.answers import usable
+from denizens.agents.answers import validate_answer
 from denizens.cli.app import main
 from denizens.core import (
     Action,
@@ -43,19 +43,19 @@ from denizens.planners import Scripted
 from denizens.simulation import (
     Run,
     begin,
-    build,
+    build_simulation,
     building,
     check_run,
-    figures,
     load_scenario,
     open_store,
     replay,
     resume,
+    run_stats,
     visiting,
 )
-from denizens.simulation.failures import LEAST, ROW, failure_lines, failure_of
+from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS, failure_lines, failure_of
 from denizens.store import Store
-from denizens.viewer import collect
+from denizens.viewer import collect_page_data
 from denizens.world import load_places
 
 BROKE = Failed(reason="engine", detail="answered 402: no credit left")
@@ -95,15 +95,15 @@ def test_a_dead_model_ends_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert len(told) == len(set(told)) >= 2
     assert any(line.startswith("plan (generate) failed: engine: answered 402") for line in told)
     with Run(tmp_path / "run") as run:
-        found = run.figures()["failures"]
+        found = run.stats()["failures"]
         plans = next(one for one in found["kinds"] if one["role"] == "plan")
         assert plans["reason"] == "engine"
-        assert plans["count"] >= LEAST
+        assert plans["count"] >= MIN_ASKS
         assert found["failed"] == found["asks"] > 0
         first = next(iter(failure_lines(found)))
         assert first == f"{found['failed']} of {found['asks']} asks failed"
         assert check_run(run.store) == ()
-        shown = collect(run).figures
+        shown = collect_page_data(run).figures
         assert shown["failed"] == f"{found['failed']} of {found['asks']}"
         assert shown["model"] == "scripted"
 
@@ -152,9 +152,9 @@ def test_a_mended_model_goes_on(tmp_path: Path) -> None:
 def test_other_reasons(ill: Callable[[ModelAsk], object], reason: str) -> None:
     """Prompts that are all too long and answers without a word end a run too, each with its
     own remedy."""
-    from denizens.simulation import build
+    from denizens.simulation import build_simulation
 
-    made = build(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
+    made = build_simulation(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
     with pytest.raises(AsksFailed, match=reason):
         list(made.run(steps=50))
 
@@ -167,13 +167,13 @@ def test_some_failures_end_nothing() -> None:
         number[0] += 1
         return BROKE if number[0] % 4 == 0 else None
 
-    from denizens.simulation import build
+    from denizens.simulation import build_simulation
 
-    made = build(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
+    made = build_simulation(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
     ticks = list(made.run(steps=40))
     assert len(ticks) == 40
     counted = sum(len(tick.failed) for tick in ticks)
-    assert figures(made.store)["failures"]["failed"] == counted > 0
+    assert run_stats(made.store)["failures"]["failed"] == counted > 0
 
 
 def test_a_choice_is_no_failure() -> None:
@@ -193,13 +193,13 @@ def test_refusals_in_a_row_are_told(caplog: pytest.LogCaptureFixture) -> None:
         Persona(name="Ada Lund", home="v:hall"),
         model=ImprovisedModel(),
         memory=Memory(store, "Ada Lund"),
-        planner=Scripted([Action("fly", "v:moon")] * (2 * ROW)),
+        planner=Scripted([Action("fly", "v:moon")] * (2 * MAX_REFUSALS_IN_A_ROW)),
     )
     made = Simulation(world, [agent], seed=1, clock=clock)
     with caplog.at_level(logging.WARNING):
-        list(made.run(steps=2 * ROW + 2, progress=False))
+        list(made.run(steps=2 * MAX_REFUSALS_IN_A_ROW + 2, progress=False))
     assert sum("refused 10 actions in a row" in one.getMessage() for one in caplog.records) == 1
-    assert figures(store)["failures"]["refused"] == {"fly": 2 * ROW}
+    assert run_stats(store)["failures"]["refused"] == {"fly": 2 * MAX_REFUSALS_IN_A_ROW}
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_the_command_ends_with_three(
     assert ended.value.code == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["steps"], found["stopped"]) == (4, False)
-    assert found["failures"]["failed"] > LEAST
+    assert found["failures"]["failed"] > MIN_ASKS
     with open_store("my run") as store:
         assert check_run(store) == ()
 
@@ -296,7 +296,7 @@ def test_a_run_without_embeddings_is_no_good_one(
         failed = simulation.failures.all_failed()
     assert failed is not None
     assert re.search(rf"role 'embed' failed \({reason}", str(failed))
-    assert collect(tmp_path / "run").figures["failed_recalls"] > 0
+    assert collect_page_data(tmp_path / "run").figures["failed_recalls"] > 0
     assert replay(tmp_path / "run").failures["kinds"][0]["kind"] in ("embed", "recall")
 
 
@@ -317,7 +317,7 @@ RATE = Rate(messages=(), about="x")
 )
 def test_an_answer_to_something_else(ask: Ask, answer: Answer, words: str) -> None:
     """What a model of one's own answers is looked at before a planner gets it."""
-    found = usable(ask, answer)
+    found = validate_answer(ask, answer)
     assert isinstance(found, Failed)
     assert found.reason == "contract"
     assert words in found.detail
@@ -326,7 +326,7 @@ def test_an_answer_to_something_else(ask: Ask, answer: Answer, words: str) -> No
 @pytest.mark.parametrize("text", ["!!!!!!!!", "...", " \u3000", "\u2026"])
 def test_signs_are_no_text(text: str) -> None:
     """A text without a word in any script is no answer, and it is counted; a pictograph is one."""
-    made = build(
+    made = build_simulation(
         load_scenario("crossroads"),
         store=Store(":memory:"),
         model=sick(lambda ask: Completion(text=text) if isinstance(ask, Generate) else None),
@@ -334,7 +334,7 @@ def test_signs_are_no_text(text: str) -> None:
     with made.store:
         with pytest.raises(AsksFailed, match="the text has no word"):
             list(made.run(steps=30))
-        assert figures(made.store)["failures"]["kinds"][0]["reason"] == "empty"
+        assert run_stats(made.store)["failures"]["kinds"][0]["reason"] == "empty"
     for said in ("\U0001f44d", "好", "42"):
         assert failure_of(Generate(messages=()), Completion(text=said)) is None
 

@@ -24,9 +24,10 @@ from denizens.core import (
 )
 from denizens.memory.exchange import export_lines
 from denizens.models import ImprovisedModel
-from denizens.server import hosted
+from denizens.server import open_hosted_agent
 from denizens.simulation import (
     Run,
+    agent_from_scenario,
     begin,
     building,
     check_run,
@@ -36,10 +37,9 @@ from denizens.simulation import (
     open_store,
     replay,
     resume,
-    wake,
 )
 from denizens.store import Store
-from denizens.viewer import collect, write_page
+from denizens.viewer import collect_page_data, write_page
 
 SMALL = """
 [scenario]
@@ -207,11 +207,11 @@ def test_verify_takes_the_run_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_routine_run_loads_no_model(tmp_path: Path, unloaded: None) -> None:
     """People who follow a routine ask nothing, so no model is loaded; the run ends where its
     scenario does."""
-    made = begin(load_scenario(small(tmp_path)).settle(model="no such"), tmp_path / "run")
+    made = begin(load_scenario(small(tmp_path)).with_overrides(model="no such"), tmp_path / "run")
     with made.store:
         assert len(list(made.run())) == 5
     with Run(tmp_path / "run") as run:
-        assert run.figures()["model_calls"] == 0
+        assert run.stats()["model_calls"] == 0
         assert run.store.get("models") == {"Ada Lund": {"name": "no such"}}
 
 
@@ -243,7 +243,7 @@ def test_a_chat_reads_its_files_before_the_model(
     monkeypatch.setattr(visiting, "load_minds", Unloadable().client)
     scenario = load_scenario(small(tmp_path, 'documents = ["gone.md"]'))
     with Store(":memory:") as store, pytest.raises(MemoryFault, match=r"gone\.md"):
-        wake(scenario, "Ada", store)
+        agent_from_scenario(scenario, "Ada", store)
 
 
 # -- scenario files ----------------------------------------------------------------------
@@ -345,7 +345,7 @@ def test_code_that_a_run_names_is_run_only_with_leave(
         lambda: resume(run, model=ImprovisedModel()),
         lambda: replay(run),
         lambda: interview(run, who, "Who are you?", model=ImprovisedModel()),
-        lambda: hosted(run, who, loaded=ImprovisedModel()).__enter__(),
+        lambda: open_hosted_agent(run, who, loaded=ImprovisedModel()).__enter__(),
     ):
         with pytest.raises(CodeNotAllowed, match=r"run: planner 'trapdoor:Trap'.*--allow-code"):
             use()
@@ -438,7 +438,7 @@ def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
         list(made.run(steps=1))
     with Run(tmp_path / "run") as run:
         with pytest.raises(RunError, match="a page would destroy it"):
-            write_page(collect(run), file)
+            write_page(collect_page_data(run), file)
         with pytest.raises(MemoryFault, match="the export would replace"):
             export_lines(run.memory("Ada Lund"), file)
         assert check_run(run.store) == ()
@@ -515,7 +515,7 @@ def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """A long run in Python says how far it has come, to whom it is told to say it."""
     from denizens.simulation import progress
 
-    monkeypatch.setattr(progress.Reporter.__init__, "__kwdefaults__", {"every": 0.0})
+    monkeypatch.setattr(progress.ProgressReporter.__init__, "__kwdefaults__", {"every": 0.0})
     lines: list[str] = []
     made = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     with made.store:

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from denizens.core import Event, Input, SettingError
 from denizens.models import ImprovisedModel
-from denizens.simulation import Run, Simulation, Tick, begin, build, load_scenario, resume
+from denizens.simulation import (
+    Run,
+    Simulation,
+    Tick,
+    begin,
+    build_simulation,
+    load_scenario,
+    resume,
+)
 from denizens.store import Store
 
 STOVE = "crossroads:tea house:tea stove"
@@ -18,9 +26,9 @@ STOVE = "crossroads:tea house:tea stove"
 def simulation() -> Iterator[Simulation]:
     """The crossroads at seven in the morning, in memory; nobody thinks, all follow their
     routine."""
-    scenario = load_scenario("crossroads").settle(planner="routine")
+    scenario = load_scenario("crossroads").with_overrides(planner="routine")
     with Store(":memory:") as store:
-        yield build(scenario, store=store, model=ImprovisedModel())
+        yield build_simulation(scenario, store=store, model=ImprovisedModel())
 
 
 def said(tick: Tick) -> list[Event]:

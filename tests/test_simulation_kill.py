@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from denizens.core import Answer, Done, ModelAsk, RunError
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.simulation import Run, begin, build, check_run, load_scenario, resume
+from denizens.simulation import Run, begin, build_simulation, check_run, load_scenario, resume
 from denizens.store import Store
 
 STEPS = 100
@@ -105,7 +105,7 @@ def test_kill_at_thirty_moments(tmp_path: Path) -> None:
     passes its checks, and each run ends on the hash of the uninterrupted one. Some kills
     fall into a start, some between the answers of a step."""
     scenario = load_scenario("larkspur-morning")
-    whole = build(scenario, store=Store(":memory:"), model=ImprovisedModel())
+    whole = build_simulation(scenario, store=Store(":memory:"), model=ImprovisedModel())
     hashes = [whole.hash, *(tick.hash for tick in whole.run(steps=STEPS))]
     chance = random.Random(7)
     lives = Lives()

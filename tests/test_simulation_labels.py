@@ -12,17 +12,17 @@ from denizens.core import (
     Action,
     Decision,
     Input,
-    Line,
     Record,
     SettingError,
     Situation,
     Thought,
-    sources_of,
+    Utterance,
+    record_sources,
 )
-from denizens.evaluation.answerers import Echo
+from denizens.evaluation.answerers import EchoModel
 from denizens.memory import memories_input
 from denizens.models import ImprovisedModel
-from denizens.planners import Draft, idle
+from denizens.planners import StepBuilder, idle_action
 from denizens.simulation import (
     Simulation,
     begin,
@@ -39,7 +39,9 @@ SECRETS = ("The key is under the mat.", "I owe money to the miller, and have tol
 
 def confided(folder: Path, secret: str) -> Simulation:
     """The crossroads, where Ada has told Hanna something."""
-    simulation = begin(load_scenario("crossroads").settle(planner="daily"), folder, model=Echo())
+    simulation = begin(
+        load_scenario("crossroads").with_overrides(planner="daily"), folder, model=EchoModel()
+    )
     told = [
         Record(
             id=number,
@@ -56,9 +58,9 @@ def confided(folder: Path, secret: str) -> Simulation:
     return simulation
 
 
-def talking(simulation: Simulation, steps: int) -> list[Line]:
+def talking(simulation: Simulation, steps: int) -> list[Utterance]:
     """Some steps on; all lines that stand in open talks."""
-    lines: list[Line] = []
+    lines: list[Utterance] = []
     for tick in simulation.run(steps=steps):
         lines += [line for seen in tick.seen.values() if seen.talk for line in seen.talk.lines]
     return lines
@@ -74,7 +76,7 @@ def test_an_event_is_its_senders_word(tmp_path: Path) -> None:
     simulation.tick()
     memory = simulation.agents[HANNA].memory
     (record,) = [one for one in memory.records() if one.text == text]
-    assert {"Eve", "Otto Lind"} <= set(sources_of(record, HANNA))
+    assert {"Eve", "Otto Lind"} <= set(record_sources(record, HANNA))
     simulation.store.close()
 
 
@@ -105,7 +107,7 @@ def test_a_run_taken_up_keeps_who_a_line_was_for(tmp_path: Path) -> None:
     assert any(line.audience == ("Ada", HANNA) for line in mine)
     before = simulation.world.save()
     simulation.store.close()
-    again = resume(tmp_path, model=Echo())
+    again = resume(tmp_path, model=EchoModel())
     assert again.world.save() == before
     again.store.close()
 
@@ -128,16 +130,16 @@ def test_runs_forks_and_interviews_tell_eve_nothing(tmp_path: Path) -> None:
                 simulation.add(Input(kind="whisper", who="Eve", to=HANNA, text=goal))
         simulation.store.close()
         for at in (None, 5, 80):
-            reply = interview(folder, HANNA, "And Ada?", at=at, model=Echo(), person="Eve")
+            reply = interview(folder, HANNA, "And Ada?", at=at, model=EchoModel(), person="Eve")
             told.append((reply.text, reply.held, [repr(one) for one in reply.step.asks]))
         fork(folder, 60, tmp_path / f"fork{number}")
-        other = resume(tmp_path / f"fork{number}", model=Echo())
+        other = resume(tmp_path / f"fork{number}", model=EchoModel())
         other.add(Input(kind="line", who="Eve", to=HANNA, text="What did Ada tell you?"))
         told += [(tick.actions, tick.events, tick.seen) for tick in other.run(steps=12)]
         other.store.close()
         given.append(told)
     assert given[0] == given[1]
-    reply = interview(tmp_path / "run0", HANNA, "And Ada?", model=Echo(), person="Ada")
+    reply = interview(tmp_path / "run0", HANNA, "And Ada?", model=EchoModel(), person="Ada")
     assert SECRETS[0] in repr(reply.step.asks)
 
 
@@ -148,15 +150,17 @@ class Obedient:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Do as told."""
-        draft = Draft(situation)
+        draft = StepBuilder(situation)
         yield from ()
         told = [one.text for one in situation.inputs if one.kind == "whisper"]
         acts = any(one.verb == "act" for one in situation.can)
         if told and acts:
-            return draft.decide(Action("act", "", {"doing": told[-1]}))
+            return draft.build(Action("act", "", {"doing": told[-1]}))
         for event in situation.fresh:
-            draft.note("observation", event.text, importance=1, event=event, rests_on=(event,))
-        return draft.decide(idle(situation.can))
+            draft.add_record(
+                "observation", event.text, importance=1, event=event, rests_on=(event,)
+            )
+        return draft.build(idle_action(situation.can))
 
 
 def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) -> None:
@@ -187,11 +191,11 @@ def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) 
     simulation.tick()
     seen = [one for one in simulation.agents["Bo"].memory.records() if "Eve's rent" in one.text]
     assert seen
-    assert all({"Ana", "Eve"} <= set(sources_of(one, "Bo")) for one in seen)
+    assert all({"Ana", "Eve"} <= set(record_sources(one, "Bo")) for one in seen)
     simulation.add(Input(kind="whisper", to="Ana", text="singing"))
     list(simulation.run(steps=2))
     (sung,) = [one for one in simulation.agents["Bo"].memory.records() if "singing" in one.text]
-    assert sources_of(sung, "Bo") == ("Ana", "Eve")
+    assert record_sources(sung, "Bo") == ("Ana", "Eve")
     simulation.store.close()
 
 

@@ -11,11 +11,11 @@ from denizens.models import ImprovisedModel
 from denizens.simulation import (
     Scenario,
     begin,
-    build,
+    build_simulation,
     built_in_scenarios,
-    figures,
     load_scenario,
     replay,
+    run_stats,
 )
 from denizens.store import Store
 
@@ -51,7 +51,7 @@ def started(path: Path) -> Scenario:
     """Load a scenario and build it, as ``run`` does; the scenario."""
     scenario = load_scenario(path)
     with Store(":memory:") as store:
-        build(scenario, store=store, model=ImprovisedModel()).tick()
+        build_simulation(scenario, store=store, model=ImprovisedModel()).tick()
     return scenario
 
 
@@ -61,7 +61,7 @@ def test_built_in_scenarios_can_be_lived() -> None:
     for name in built_in_scenarios():
         scenario = load_scenario(name)
         with Store(":memory:") as store:
-            simulation = build(scenario, store=store, model=ImprovisedModel())
+            simulation = build_simulation(scenario, store=store, model=ImprovisedModel())
             assert len([tick.step for tick in simulation.run(steps=3)]) == 3
 
 
@@ -69,7 +69,7 @@ def test_crossroads_until_its_end() -> None:
     """The world of words runs to its end with two tools at hand, and people talk in it."""
     scenario = load_scenario("crossroads")
     with Store(":memory:") as store:
-        simulation = build(scenario, store=store, model=ImprovisedModel())
+        simulation = build_simulation(scenario, store=store, model=ImprovisedModel())
         kinds = {
             event.kind
             for tick in simulation.run(until=scenario.start.replace(hour=12))
@@ -125,7 +125,7 @@ def test_planned_inputs_come_at_their_time(tmp_path: Path) -> None:
     )
     path.write_text(text)
     with Store(":memory:") as store:
-        simulation = build(load_scenario(path), store=store, model=ImprovisedModel())
+        simulation = build_simulation(load_scenario(path), store=store, model=ImprovisedModel())
         given = [
             tick.step for tick in simulation.run(steps=6) if simulation.journal.inputs(tick.step)
         ]
@@ -310,10 +310,12 @@ def test_smallville_folder(data: Path, tmp_path: Path) -> None:
 @pytest.mark.data
 def test_smallville_by_routine_asks_no_model(data: Path) -> None:
     """The town of 25 by routine makes no model call, and people perceive: they remember."""
-    scenario = load_scenario(data / "smallville" / "base_the_ville_n25").settle(planner="routine")
+    scenario = load_scenario(data / "smallville" / "base_the_ville_n25").with_overrides(
+        planner="routine"
+    )
     with Store(":memory:") as store:
-        simulation = build(scenario, store=store, model=ImprovisedModel())
+        simulation = build_simulation(scenario, store=store, model=ImprovisedModel())
         list(simulation.run(steps=150))
-        found = figures(store)
+        found = run_stats(store)
         assert (found["agents"], found["steps"], found["model_calls"]) == (25, 150, 0)
         assert found["asks"] == {}

@@ -22,14 +22,14 @@ from denizens.core import (
 )
 from denizens.memory import Memory, Notes
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.planners import Draft
+from denizens.planners import StepBuilder
 from denizens.simulation import Journal, Simulation, check_run
 from denizens.store import Store
-from denizens.tools import notes
-from denizens.world import Town, sketch
+from denizens.tools import note_tools
+from denizens.world import Town, ascii_map
 
 START = datetime(2026, 5, 2, 8, 0)
-MAP = sketch("####\n#aa#\n####", {"a": "house:hall:bed"})
+MAP = ascii_map("####\n#aa#\n####", {"a": "house:hall:bed"})
 TEXT = "The bakery closes for two weeks. The old oven is replaced. Bread is sold there. " * 2
 
 
@@ -44,15 +44,15 @@ class Reading:
             ]
         )
         told: list[Json] = [one.value if isinstance(one, ToolResult) else None for one in found]
-        draft = Draft(situation)
-        draft.note("thought", f"I read that {told[0]['summary']}", importance=3)
-        yield from draft.settle()
+        draft = StepBuilder(situation)
+        draft.add_record("thought", f"I read that {told[0]['summary']}", importance=3)
+        yield from draft.finalize()
         written = yield from call(
             Call(tool="write_note", arguments={"name": "news", "text": str(told)})
         )
         assert isinstance(written, ToolResult)
         assert written.ok, written.error
-        return draft.decide(Action("wait"), str(told))
+        return draft.build(Action("wait"), str(told))
 
 
 def house(store: Store, model: object = None) -> Simulation:
@@ -66,7 +66,7 @@ def house(store: Store, model: object = None) -> Simulation:
                 model=model or ImprovisedModel(),  # type: ignore[arg-type]
                 memory=memory,
                 planner=Reading(),
-                tools=["summarise", "memory_search", *notes(Notes(memory))],
+                tools=["summarise", "memory_search", *note_tools(Notes(memory))],
             )
         )
     town = Town(MAP, start=START, step_seconds=60)
@@ -94,9 +94,9 @@ def test_skills_are_recorded_and_lived_again(tmp_path: Path) -> None:
     with Store(tmp_path / "whole.db") as store, Store(":memory:") as again:
         journal = Journal(store)
         replayed = house(again, ScriptedModel(absent))
-        replayed.play(journal)
+        replayed.replay_from(journal)
         for step in range(4):
-            assert replayed.tick().hash == journal.hash(step + 1)
+            assert replayed.tick().hash == journal.hash_after(step + 1)
         found = Notes(Memory(store, "Ann")).read("news")
         assert found is not None
         assert "I read that" in found[0]

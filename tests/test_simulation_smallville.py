@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from denizens.core import Cue, Json, MapError, MemoryFault, SettingError
 from denizens.models import ImprovisedModel
-from denizens.simulation import begin, load_scenario, replay, wake
+from denizens.simulation import agent_from_scenario, begin, load_scenario, replay
 from denizens.store import Store
 
 BLOCKS = {
@@ -157,7 +157,7 @@ def test_a_saved_run_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     assert [one.start for one in scenario.people] == [(2, 1), (3, 1)]
     assert "360 steps; plans and talks under way are not taken over" in caplog.text
     simulation = begin(
-        scenario.settle(planner="routine"), tmp_path / "run", model=ImprovisedModel()
+        scenario.with_overrides(planner="routine"), tmp_path / "run", model=ImprovisedModel()
     )
     (tick,) = simulation.run(steps=1)
     assert tick.at == datetime(2023, 2, 13, 7)
@@ -304,7 +304,9 @@ def test_a_persona_of_a_folder_chats_with_its_memories(tmp_path: Path) -> None:
     at = datetime(2023, 2, 13, 7)
     with Store(tmp_path / "ina.db") as store:
         for _ in range(2):
-            agent = wake(load_scenario(home), "Ina", store, model=ImprovisedModel(), at=at)
+            agent = agent_from_scenario(
+                load_scenario(home), "Ina", store, model=ImprovisedModel(), at=at
+            )
             texts = [record.text for record in agent.memory.records()]
             assert texts == ["Ole owes me ten", "The mill burns"]
             assert agent.memory.record(2).evidence == (1,)

@@ -87,14 +87,14 @@ def test_replay_agrees_and_asks_nobody(folder: Path) -> None:
     done = replay(folder, on_tick=lambda tick: steps.append(tick.asks))
     with Run(folder) as run:
         assert (done.steps, done.hash) == (STEPS, run.hash)
-        assert done.asks == sum(run.figures()["asks"].values()) > 100
+        assert done.asks == sum(run.stats()["asks"].values()) > 100
     assert steps == [0] * STEPS
 
 
 def test_changed_prompt_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a prompt's text was changed, a replay names step, person and ask of the first
     ask that differs."""
-    original = prompts.prompt
+    original = prompts.render_prompt
 
     def changed(name: str, /, **values: str) -> tuple[Message, ...]:
         messages = original(name, **values)
@@ -111,13 +111,14 @@ def test_an_ask_that_is_no_longer_asked_is_named(folder: Path, tmp_path: Path) -
     extra = sqlite3.connect(spoilt / "run.db")
     step, agent = extra.execute("SELECT step, agent FROM asks WHERE step > 3 LIMIT 1").fetchone()
     with open_store(spoilt, write=True) as store:
-        from denizens.simulation.packing import COLUMNS, mark
+        from denizens.simulation.packing import ASK_COLUMNS, row_checksum
 
-        row = list(store.rows(f"SELECT {COLUMNS} FROM asks WHERE step = ? LIMIT 1", (step,))[0])
+        row = list(store.rows(f"SELECT {ASK_COLUMNS} FROM asks WHERE step = ? LIMIT 1", (step,))[0])
         row[2] = "9.9"
         marks = ", ".join("?" * len(row))
         store.execute(
-            f"INSERT INTO asks({COLUMNS}) VALUES ({marks})", [*row[:-1], mark(tuple(row[:-1]))]
+            f"INSERT INTO asks({ASK_COLUMNS}) VALUES ({marks})",
+            [*row[:-1], row_checksum(tuple(row[:-1]))],
         )
     with pytest.raises(ReplayDiverged, match=rf"step {step}, {agent}, ask 9\.9 is on record"):
         replay(spoilt)
@@ -129,7 +130,7 @@ def test_fork_goes_on_as_the_first_did(folder: Path, tmp_path: Path, step: int) 
     inputs are in it, the one added by hand later is not."""
     fork(folder, step, tmp_path / "new")
     with Run(folder) as run:
-        hashes = [run.journal.hash(number + 1) for number in range(STEPS)]
+        hashes = [run.journal.hash_after(number + 1) for number in range(STEPS)]
     simulation = resume(tmp_path / "new", model=ImprovisedModel())
     assert simulation.step == step
     with simulation.store:
@@ -146,7 +147,7 @@ def test_fork_without_the_added_input_goes_another_way(folder: Path, tmp_path: P
     """Up to the step where an input was added by hand all is equal, from there it differs;
     so it does where one is added to the fork."""
     with Run(folder) as run:
-        hashes = [run.journal.hash(number + 1) for number in range(STEPS)]
+        hashes = [run.journal.hash_after(number + 1) for number in range(STEPS)]
     fork(folder, 35, tmp_path / "silent")
     silent = resume(tmp_path / "silent", model=ImprovisedModel())
     equal = [tick.hash == hashes[tick.step] for tick in silent.run(steps=20)]
@@ -227,7 +228,7 @@ def test_interview_sees_the_step_and_nothing_later(folder: Path) -> None:
 
 def rows_of(memory: Memory) -> list[StepOf]:
     """The step at which each record was made."""
-    return [StepOf(int(step)) for step in memory.shelf.step.array]
+    return [StepOf(int(step)) for step in memory.index.step.array]
 
 
 class StepOf:
@@ -250,7 +251,7 @@ def test_looking_changes_no_byte(folder: Path) -> None:
     with open_store(folder) as store:
         assert check_run(store) == ()
     with Run(folder) as run:
-        assert run.figures()["steps"] == STEPS
+        assert run.stats()["steps"] == STEPS
         assert len(list(run.states("Otto Lind"))) > 5
     replay(folder)
     interview(folder, "Otto Lind", "How are you?", model=ImprovisedModel())

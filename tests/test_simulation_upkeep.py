@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from denizens.agents import Agent, Upkeep
-from denizens.agents.upkeep import sources
+from denizens.agents import Agent, Maintenance
+from denizens.agents.upkeep import cited_places
 from denizens.core import Persona, Recalled, SettingError
-from denizens.memory import Claims, Documents, Folding, Memory
+from denizens.memory import Compaction, Documents, Facts, Memory
 from denizens.models import ImprovisedModel
 from denizens.simulation import Run, begin, fork, load_scenario, replay, resume
 from denizens.store import Store
@@ -80,17 +80,17 @@ def test_a_run_reads_folds_and_learns(lived: Path) -> None:
     with Run(lived) as run:
         memory = run.memory("Ada Lund")
         known = Documents(memory)
-        assert [known.cite(piece) for piece in known.pieces("handbook.md")] == [
+        assert [known.cite(piece) for piece in known.passages("handbook.md")] == [
             "handbook.md, line 3",
             "handbook.md, line 7",
         ]
-        folds = Folding(memory).log()
+        folds = Compaction(memory).history()
         assert folds
         assert {fold.at.hour for fold in folds} == {0}
         assert all(memory.record(fold.summary).kind == "summary" for fold in folds)
-        shelf = memory.shelf
+        shelf = memory.index
         assert len(shelf.records) < len(memory)
-        home = Claims(memory).ask("Ada Lund", "lives in")
+        home = Facts(memory).lookup("Ada Lund", "lives in")
         assert home is not None
         assert home.object == "Leeds"
         assert not Documents(run.memory("Bo Lund")).names()
@@ -102,12 +102,12 @@ def test_it_replays_forks_and_goes_on(lived: Path, tmp_path: Path) -> None:
     done = replay(lived)
     with Run(lived) as run:
         assert (done.steps, done.hash) == (90, run.hash)
-        first = min(fold.at for fold in Folding(run.memory("Ada Lund")).log())
+        first = min(fold.at for fold in Compaction(run.memory("Ada Lund")).history())
         step = next(n for n in range(90) if run.time(n) == first)
         whole = run.hash
     fork(lived, step, tmp_path / "fork")
     with Run(tmp_path / "fork") as early:
-        assert Folding(early.memory("Ada Lund")).log() == ()
+        assert Compaction(early.memory("Ada Lund")).history() == ()
         assert Documents(early.memory("Ada Lund")).names() == ("handbook.md",)
     simulation = resume(tmp_path / "fork", model=ImprovisedModel())
     for _ in simulation.run(steps=90 - step):
@@ -120,7 +120,7 @@ def test_it_replays_forks_and_goes_on(lived: Path, tmp_path: Path) -> None:
 
 def test_options_that_are_off_leave_no_trace(tmp_path: Path) -> None:
     """A scenario without them has nothing of them in a run's record, as before there were any."""
-    made = load_scenario(scenario(tmp_path)).portable().as_json()
+    made = load_scenario(scenario(tmp_path)).without_local_paths().as_json()
     assert "memory" not in made["minds"]
     assert not any({"memory", "documents"} & set(member) for member in made["people"])
 
@@ -149,9 +149,9 @@ def test_own_keys_win(tmp_path: Path) -> None:
     """A person's memory settings are laid over those of [minds]."""
     made = load_scenario(scenario(tmp_path, KEPT, "memory.budget = 40"))
     simulation = begin(made, tmp_path / "run", model=ImprovisedModel())
-    ada, bo = (simulation.agents[name].upkeep for name in ("Ada Lund", "Bo Lund"))
-    assert ada == Upkeep(budget=40, fresh_hours=6, claims=True)
-    assert bo == Upkeep(budget=12, fresh_hours=6, claims=True)
+    ada, bo = (simulation.agents[name].maintenance for name in ("Ada Lund", "Bo Lund"))
+    assert ada == Maintenance(budget=40, fresh_hours=6, claims=True)
+    assert bo == Maintenance(budget=12, fresh_hours=6, claims=True)
     simulation.store.close()
 
 
@@ -175,7 +175,7 @@ def test_a_chat_cites_its_documents(tmp_path: Path) -> None:
     assert kinds == {"document", "thought"}
 
     def cited(text: str) -> tuple[str, ...]:
-        return sources(reply.step.asks, text, question, bo.memory)
+        return cited_places(reply.step.asks, text, question, bo.memory)
 
     assert cited("In the second week of August.") == ("handbook.md, line 3",)
     assert cited("The left oven runs hot in August.") == (

@@ -21,13 +21,13 @@ def whole(tmp_path: Path) -> Path:
     with Store(path) as store, store.transaction():
         for n in range(200):
             store.put(f"key{n}", {"n": n})
-            store.intern(f"prompt {n} " * 20)
+            store.intern_text(f"prompt {n} " * 20)
     return path
 
 
 def read_all(store: Store) -> object:
     """Everything a user could see of the fixture's file."""
-    texts = sorted(store.text(row[0]) for row in store.rows("SELECT digest FROM texts"))
+    texts = sorted(store.interned_text(row[0]) for row in store.rows("SELECT digest FROM texts"))
     return [store.get(f"key{n}") for n in range(200)], texts
 
 
@@ -133,14 +133,14 @@ def test_changed_rows_are_reported(whole: Path) -> None:
         with pytest.raises(RunCorrupt, match="key7"):
             store.get("key7")
         with pytest.raises(RunCorrupt, match=mark):
-            store.text(mark)
+            store.interned_text(mark)
 
 
 def test_parts_add_their_own_checks(tmp_path: Path) -> None:
     """What a part's check yields is in the result of verify."""
     with Store(tmp_path / "run.db") as store:
         damage = Damage("journal step 3", "is missing")
-        store.ensure("journal", 1, ("SELECT 1;",), lambda _: [damage])
+        store.migrate("journal", 1, ("SELECT 1;",), lambda _: [damage])
         assert store.verify() == (damage,)
         assert str(damage) == "journal step 3: is missing"
 

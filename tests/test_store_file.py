@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import RunCorrupt, RunError
-from denizens.store import Store, chain
+from denizens.store import Store, chain_digest
 
 TABLE = "CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT);"
 
@@ -21,7 +21,7 @@ def notes(store: Store) -> list[str]:
 def store(tmp_path: Path) -> Store:
     """A new file with one part of one table."""
     store = Store(tmp_path / "run.db")
-    store.ensure("notes", 1, (TABLE,))
+    store.migrate("notes", 1, (TABLE,))
     return store
 
 
@@ -32,16 +32,16 @@ def write(store: Store, text: str) -> None:
 
 def test_every_commit_is_synced(store: Store) -> None:
     """A commit that was acknowledged is on the disk: synchronous FULL (2), write-ahead log."""
-    assert store.one("PRAGMA synchronous") == (2,)
-    assert store.one("PRAGMA journal_mode") == ("wal",)
+    assert store.first_row("PRAGMA synchronous") == (2,)
+    assert store.first_row("PRAGMA journal_mode") == ("wal",)
 
 
 def test_a_reopened_file_is_synced_too(store: Store) -> None:
     """The pragmas do not depend on the file being new."""
     store.close()
     with Store(str(store.path)) as again:
-        assert again.one("PRAGMA synchronous") == (2,)
-        assert again.one("PRAGMA journal_mode") == ("wal",)
+        assert again.first_row("PRAGMA synchronous") == (2,)
+        assert again.first_row("PRAGMA journal_mode") == ("wal",)
 
 
 def test_header_outlives_the_process(store: Store) -> None:
@@ -113,12 +113,12 @@ def test_rollback_empties_the_cache(store: Store) -> None:
 
 def test_text_is_kept_once(store: Store) -> None:
     """Equal texts share a row and a digest; every text comes back to the letter."""
-    one, two = store.intern("a prompt\n\x00é"), store.intern("another")
-    assert store.intern("a prompt\n\x00é") == one != two
-    assert store.text(one) == "a prompt\n\x00é"
-    assert store.one("SELECT count(*) FROM texts") == (2,)
+    one, two = store.intern_text("a prompt\n\x00é"), store.intern_text("another")
+    assert store.intern_text("a prompt\n\x00é") == one != two
+    assert store.interned_text(one) == "a prompt\n\x00é"
+    assert store.first_row("SELECT count(*) FROM texts") == (2,)
     with pytest.raises(RunCorrupt, match="missing"):
-        store.text("0" * 32)
+        store.interned_text("0" * 32)
 
 
 def test_migrations_run_once_and_in_order(store: Store) -> None:
@@ -127,26 +127,26 @@ def test_migrations_run_once_and_in_order(store: Store) -> None:
     store.close()
     assert store.path
     with Store(store.path) as again:
-        again.ensure("notes", 2, (TABLE, "ALTER TABLE notes ADD COLUMN mood TEXT DEFAULT 'calm';"))
+        again.migrate("notes", 2, (TABLE, "ALTER TABLE notes ADD COLUMN mood TEXT DEFAULT 'calm';"))
         assert again.rows("SELECT text, mood FROM notes") == [("old", "calm")]
         assert again.version("notes") == 2
     with Store(store.path) as third:
-        third.ensure("notes", 2, ())
+        third.migrate("notes", 2, ())
 
 
 def test_failed_migration_changes_nothing(store: Store) -> None:
     """A migration that breaks off leaves the tables of the version before."""
     with pytest.raises(sqlite3.OperationalError):
-        store.ensure("other", 2, ("CREATE TABLE a (x);", "CREATE TABLE a (x);"))
+        store.migrate("other", 2, ("CREATE TABLE a (x);", "CREATE TABLE a (x);"))
     assert store.version("other") == 0
     assert store.rows("SELECT name FROM sqlite_master WHERE name = 'a'") == []
 
 
 def test_newer_file_asks_for_an_upgrade(store: Store) -> None:
     """A file written by a newer version is refused with the remedy, not misread."""
-    store.ensure("notes", 2, (TABLE, "SELECT 1;"))
+    store.migrate("notes", 2, (TABLE, "SELECT 1;"))
     with pytest.raises(RunError, match=r"version 2.*upgrade denizens"):
-        store.ensure("notes", 1, (TABLE,))
+        store.migrate("notes", 1, (TABLE,))
 
 
 def test_older_file_read_only_names_the_remedy(store: Store) -> None:
@@ -157,7 +157,7 @@ def test_older_file_read_only_names_the_remedy(store: Store) -> None:
         Store(store.path, write=False) as reader,
         pytest.raises(RunError, match="open the file for writing once"),
     ):
-        reader.ensure("notes", 2, (TABLE, "SELECT 1;"))
+        reader.migrate("notes", 2, (TABLE, "SELECT 1;"))
 
 
 def test_reading_leaves_no_trace(store: Store) -> None:
@@ -232,7 +232,7 @@ def test_chain_depends_on_every_link() -> None:
     def end(*rows: str) -> str:
         link = ""
         for row in rows:
-            link = chain(link, row)
+            link = chain_digest(link, row)
         return link
 
     ends = {end("a", "b", "c"), end("a", "c"), end("b", "a", "c"), end("a", "b", "d"), end("ab")}

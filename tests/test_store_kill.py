@@ -57,7 +57,7 @@ def test_kill_at_any_moment_loses_no_step(tmp_path: Path) -> None:
             assert store.verify() == ()
             assert step >= max(acknowledged, default=done)
             assert len(memory) == 3 * (step + 1)
-            assert len(memory.shelf.touched) == step + 1
+            assert len(memory.index.access_position) == step + 1
             assert [record.text for record in memory.records(last=1)] == (
                 [f"thought {len(memory)}"] if len(memory) else []
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from denizens.agents import Agent
-from denizens.agents.guarding import PATIENCE
+from denizens.agents.guarding import MAX_REFUSALS
 from denizens.core import (
     Call,
     Choice,
@@ -40,28 +40,28 @@ from denizens.tests.guarded import (
     ASK,
     NINE,
     Body,
-    Written,
+    FunctionPlanner,
+    call_result,
     calls,
-    came,
     double,
     ends,
-    live,
-    mind,
+    make_agent,
+    run_step,
     send,
 )
 from denizens.tests.senders import MAP, START
-from denizens.tools import Budget, Policy, Toolbox, tool
+from denizens.tools import Policy, Toolbox, UsageLimits, tool
 from denizens.world import Town
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-SMALL = Policy(thought=Budget(calls=3, asks=40, tokens=60))
+SMALL = Policy(thought=UsageLimits(calls=3, asks=40, tokens=60))
 
 
 def forever_calling(situation: Situation) -> Thought[None]:
     """Make the same call again and again, whatever comes of it."""
     while True:
-        yield from came("double", n=1)
+        yield from call_result("double", n=1)
 
 
 def forever_counting(situation: Situation) -> Thought[None]:
@@ -69,13 +69,13 @@ def forever_counting(situation: Situation) -> Thought[None]:
     number = 0
     while True:
         number += 1
-        yield from came("double", n=number)
+        yield from call_result("double", n=number)
 
 
 def forever_sending(situation: Situation) -> Thought[None]:
     """Act again and again."""
     while True:
-        yield from came("send", text="hello")
+        yield from call_result("send", text="hello")
 
 
 def forever_asking(situation: Situation) -> Thought[None]:
@@ -91,7 +91,7 @@ def forever_choosing(situation: Situation) -> Thought[None]:
         picked = yield from choose(Choose(messages=(), options=options, about="again?"))
         if isinstance(picked, Choice) and picked.index == 1:
             return
-        yield from came("double", n=2)
+        yield from call_result("double", n=2)
 
 
 def forever_recalling(situation: Situation) -> Thought[None]:
@@ -103,7 +103,7 @@ def forever_recalling(situation: Situation) -> Thought[None]:
 def forever_wide(situation: Situation) -> Thought[None]:
     """Ask many things side by side, again and again."""
     while True:
-        yield from all_of([came("double", n=n) for n in range(7)])
+        yield from all_of([call_result("double", n=n) for n in range(7)])
 
 
 def forever_idle(situation: Situation) -> Thought[None]:
@@ -146,9 +146,9 @@ def repeating(ask: ModelAsk) -> Any:
 def test_a_thought_that_loops_for_ever_is_ended(body: Body, policy: Policy | None) -> None:
     """Every way of never ending ends within the budget, with a typed outcome: the step waits,
     says why, and leaves the state as it was."""
-    bo = mind(body, policy=policy, model=ScriptedModel(repeating))
+    bo = make_agent(body, policy=policy, model=ScriptedModel(repeating))
     before = bo.state
-    step = live(bo)
+    step = run_step(bo)
     assert (step.stopped, step.action.verb) == ("budget", "wait")
     assert "The thought was ended: " in step.why
     assert step.state == before
@@ -157,13 +157,13 @@ def test_a_thought_that_loops_for_ever_is_ended(body: Body, policy: Policy | Non
     assert budget.calls is not None
     assert budget.asks is not None
     assert len(calls(step)) - sum(not done.receipt for _, done in calls(step)) <= budget.calls
-    assert len(step.asks) <= budget.asks + 7 * PATIENCE
+    assert len(step.asks) <= budget.asks + 7 * MAX_REFUSALS
     assert ends(bo) == []
 
 
 def test_a_chat_that_loops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person gets an answer that says so, and it can be told from one that was thought."""
-    bo = mind(forever_asking, policy=Policy(thought=Budget(tokens=1)))
+    bo = make_agent(forever_asking, policy=Policy(thought=UsageLimits(tokens=1)))
     monkeypatch.setattr("denizens.agents.agent.replying", lambda *given: forever_asking(given[0]))
     reply = bo.chat("Hello!", "Ada", at=NINE)
     assert reply.step.stopped == "budget"
@@ -176,24 +176,24 @@ def test_a_chat_that_loops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("budget", "wanted"),
     [
-        (Budget(calls=2), ["2", "4", "budget", "budget"]),
-        (Budget(asks=3), ["2", "4", "6", "budget"]),
-        (Budget(tokens=1), ["2", "4", "6", "8"]),
-        (Budget(), ["2", "4", "6", "8"]),
+        (UsageLimits(calls=2), ["2", "4", "budget", "budget"]),
+        (UsageLimits(asks=3), ["2", "4", "6", "budget"]),
+        (UsageLimits(tokens=1), ["2", "4", "6", "8"]),
+        (UsageLimits(), ["2", "4", "6", "8"]),
     ],
 )
-def test_calls_over_the_budget_are_answered_so(budget: Budget, wanted: list[str]) -> None:
+def test_calls_over_the_budget_are_answered_so(budget: UsageLimits, wanted: list[str]) -> None:
     """What is over is not made and told as such; the thought can go on with that and ends by
     itself."""
 
     def body(situation: Situation) -> Thought[list[str]]:
         found = []
         for number in (1, 2, 3, 4):
-            found.append((yield from came("double", n=number)))
+            found.append((yield from call_result("double", n=number)))
         return found
 
-    bo = mind(body, policy=Policy(thought=budget))
-    step = live(bo)
+    bo = make_agent(body, policy=Policy(thought=budget))
+    step = run_step(bo)
     assert ends(bo) == [wanted]
     assert (step.stopped, step.action.verb) == ("", "dance")
 
@@ -214,8 +214,10 @@ def test_tokens_over_the_budget_are_not_asked_for() -> None:
         asked.append(ask)
         return repeating(ask)
 
-    bo = mind(body, policy=Policy(thought=Budget(tokens=15)), model=ScriptedModel(answer))
-    live(bo)
+    bo = make_agent(
+        body, policy=Policy(thought=UsageLimits(tokens=15)), model=ScriptedModel(answer)
+    )
+    run_step(bo)
     kinds = [one.reason if isinstance(one, Failed) else one.kind for one in ends(bo)[0]]
     assert kinds == ["completion", "completion", "budget", "budget", "recalled"]
     assert sum(isinstance(ask, Generate) for ask in asked) == 2
@@ -235,11 +237,11 @@ def test_seconds_are_measured_and_end_a_thought() -> None:
         number = 0
         while True:
             number += 1
-            yield from came("nap", n=number)
+            yield from call_result("nap", n=number)
 
-    bo = mind(body)
-    bo.tools = Toolbox([nap], policy=Policy(thought=Budget(seconds=0.1)))
-    step = live(bo)
+    bo = make_agent(body)
+    bo.tools = Toolbox([nap], policy=Policy(thought=UsageLimits(seconds=0.1)))
+    step = run_step(bo)
     assert step.stopped == "budget"
     made = [done for _, done in calls(step) if done.ok]
     assert 1 <= len(made) <= 3
@@ -253,7 +255,7 @@ def town(store: Store, body: Body, policy: Policy) -> Simulation:
         Persona(name="Ann", home="town:house:hall"),
         model=ScriptedModel(repeating),
         memory=Memory(store, "Ann"),
-        planner=Written(body),
+        planner=FunctionPlanner(body),
         tools=[double, send],
         policy=policy,
     )
@@ -265,10 +267,10 @@ def daily(situation: Situation) -> Thought[None]:
     """A model's line and two calls a step."""
     yield from generate(ASK)
     for number in (1, 2):
-        yield from came("double", n=number)
+        yield from call_result("double", n=number)
 
 
-LIFE = Policy(life=Budget(calls=5, tokens=35))
+LIFE = Policy(life=UsageLimits(calls=5, tokens=35))
 
 
 def test_a_life_has_a_budget_of_its_own(tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_a_lifes_budget_is_exact_in_every_retelling(tmp_path: Path) -> None:
         whole = made.hash
         with Store(":memory:") as again:
             replayed = town(again, daily, LIFE)
-            replayed.play(Journal(store))
+            replayed.replay_from(Journal(store))
             list(replayed.run(steps=6))
             assert replayed.hash == whole
     for _ in range(6):
@@ -316,10 +318,10 @@ def test_without_a_lifes_budget_nothing_is_counted(tmp_path: Path) -> None:
 
 moves: dict[str, Callable[[int], Thought[object]]] = {
     "think": lambda number: generate(ASK),
-    "same": lambda number: came("double", n=0),
-    "other": lambda number: came("double", n=number),
-    "act": lambda number: came("send", text="x"),
-    "wrong": lambda number: came("fly"),
+    "same": lambda number: call_result("double", n=0),
+    "other": lambda number: call_result("double", n=number),
+    "act": lambda number: call_result("send", text="x"),
+    "wrong": lambda number: call_result("fly"),
 }
 
 
@@ -343,12 +345,12 @@ def test_any_loop_ends_within_any_budget(
                 number += 1
                 yield from moves[name](number)
 
-    budget = Budget(calls=most_calls, asks=most_asks, tokens=tokens)
-    step = live(mind(body, policy=Policy(thought=budget)))
+    budget = UsageLimits(calls=most_calls, asks=most_asks, tokens=tokens)
+    step = run_step(make_agent(body, policy=Policy(thought=budget)))
     assert step.stopped == "budget"
     ran = sum(bool(done.receipt) for _, done in calls(step))
     assert ran <= (most_calls or most_asks)
     spent = [one.answer for one in step.asks if isinstance(one.answer, Completion)]
     used = sum(one.tokens_in + one.tokens_out for one in spent)
     assert not tokens or used < tokens + 10
-    assert len(step.asks) <= most_asks + PATIENCE + 1
+    assert len(step.asks) <= most_asks + MAX_REFUSALS + 1

@@ -199,7 +199,7 @@ def test_every_built_in_tool_is_found_by_name() -> None:
     setting is named with what makes it."""
     from denizens.core import ToolError
     from denizens.tools import BUILT_IN, tool_by_name
-    from denizens.tools.find import MADE
+    from denizens.tools.find import CONFIGURED_TOOLS
 
     assert len(BUILT_IN) == len({one.name for one in BUILT_IN}) >= 12
     for one in BUILT_IN:
@@ -207,7 +207,7 @@ def test_every_built_in_tool_is_found_by_name() -> None:
         assert len(one.spec.description) > 20
         described = one.spec.parameters.get("properties", {}).values()
         assert all("description" in field for field in described), one.name
-    for name, how in MADE.items():
+    for name, how in CONFIGURED_TOOLS.items():
         with pytest.raises(ToolError, match="made in code") as told:
             tool_by_name(name)
         assert how in str(told.value)

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 from denizens.core import SettingError
-from denizens.tools import Toolbox, ToolContext, fetcher
-from denizens.tools.web_text import readable
+from denizens.tools import Toolbox, ToolContext, fetch_tool
+from denizens.tools.web_text import response_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,7 +74,7 @@ def here(host: str, port: int) -> Sequence[str]:
 
 def fetching(port: int, **settings: Any) -> Any:
     allow = ("example.test", "*.example.test")
-    return fetcher(allow, resolve=here, trusted=(f"127.0.0.1:{port}",), **settings)
+    return fetch_tool(allow, resolve=here, trusted=(f"127.0.0.1:{port}",), **settings)
 
 
 def moved(to: str, status: int = 302) -> Callable[[Site], None]:
@@ -93,7 +93,7 @@ def test_a_page_comes_as_text(port: int) -> None:
     assert (got["type"], got["next"], got["cut"]) == ("text/html", None, False)
     assert fetch.spec.outside
     assert fetch.spec.effect == "reads"
-    assert fetcher(("*",)).spec.effect == "acts"
+    assert fetch_tool(("*",)).spec.effect == "acts"
 
 
 def test_redirects_are_followed_and_told(port: int) -> None:
@@ -229,7 +229,7 @@ def test_a_slow_resolver_ends_in_time() -> None:
 
     begun = time.monotonic()
     with pytest.raises(TimeoutError, match="address"):
-        fetcher(("example.test",), resolve=hangs, seconds=0.2)("http://example.test/")
+        fetch_tool(("example.test",), resolve=hangs, seconds=0.2)("http://example.test/")
     assert time.monotonic() - begun < 1
 
 
@@ -251,7 +251,7 @@ def test_any_bytes_become_text_or_an_error(body: bytes, charset: str) -> None:
     """Whatever a server sends under whatever name of an encoding, it is text or a ValueError."""
     for kind in ("text/html", "text/plain"):
         try:
-            assert isinstance(readable(f"{kind}; charset={charset}", body, "here")[1], str)
+            assert isinstance(response_text(f"{kind}; charset={charset}", body, "here")[1], str)
         except ValueError as error:
             assert "binary" in str(error)  # noqa: PT017
 
@@ -261,7 +261,7 @@ def test_a_hostile_page_is_read_in_time() -> None:
     begun = time.monotonic()
     parts = (b"<", b"<!", b"<![", b"<!--", b"&#", b"</a", b"<a b='", b"<script>", b"&#9999")
     for part in (*parts, b"<b>x"):
-        readable("text/html", part * (1_000_000 // len(part)), "here")
+        response_text("text/html", part * (1_000_000 // len(part)), "here")
     assert time.monotonic() - begun < 8
 
 
@@ -286,13 +286,13 @@ def test_the_model_is_told(port: int) -> None:
 def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
     """A fetch that would allow nothing, or read nothing, is not made."""
     with pytest.raises(SettingError, match="fetcher"):
-        fetcher(**settings)
+        fetch_tool(**settings)
 
 
 def test_a_trusted_port_is_open_at_its_address_alone() -> None:
     """Trust in a service of one's own opens its port there, not at every host of the list."""
     known = {"own.test.example": ["127.0.0.1"], "example.org": ["93.184.215.14"]}
-    fetch = fetcher(
+    fetch = fetch_tool(
         known,
         resolve=lambda host, port: known[host],
         trusted=("127.0.0.1:9",),

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from denizens.tests.addresses import RESOLVED, URLS
-from denizens.tools import fetcher
-from denizens.tools.addresses import why_not
-from denizens.tools.pinned import Resolve, system_addresses
+from denizens.tools import fetch_tool
+from denizens.tools.addresses import refusal_reason
+from denizens.tools.pinned import Resolver, system_resolver
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,7 +76,7 @@ def listener() -> Iterator[Listener]:
     made.close()
 
 
-def always(addresses: list[str]) -> Resolve:
+def always(addresses: list[str]) -> Resolver:
     """A resolver that gives the same for every name."""
     return lambda host, port: addresses
 
@@ -84,7 +84,7 @@ def always(addresses: list[str]) -> Resolve:
 def as_system(host: str, port: int) -> Sequence[str]:
     """The system's own answer for what is an address or local name; others have none."""
     try:
-        return system_addresses(host, port)
+        return system_resolver(host, port)
     except OSError:
         return []
 
@@ -95,7 +95,7 @@ def test_the_listener_sees(listener: Listener) -> None:
         WATCH.made.clear()
         listener.seen.clear()
         WATCH.on = True
-        fetch = fetcher(
+        fetch = fetch_tool(
             ("example.test",),
             resolve=always([address]),
             trusted=(f"{address}:{listener.port}",),
@@ -111,7 +111,7 @@ def test_no_url_gets_through(listener: Listener) -> None:
     makes a connection."""
     listener.seen.clear()
     WATCH.made.clear()
-    fetch = fetcher(("*",), ports=(80, 443, listener.port), resolve=as_system, seconds=5)
+    fetch = fetch_tool(("*",), ports=(80, 443, listener.port), resolve=as_system, seconds=5)
     got = []
     WATCH.on = True
     for form in URLS:
@@ -135,7 +135,7 @@ def test_no_resolved_address_gets_through(listener: Listener) -> None:
     WATCH.on = True
     for address in RESOLVED:
         for answer in ([address], ["93.184.215.14", address], [address, "93.184.215.14"]):
-            fetch = fetcher(
+            fetch = fetch_tool(
                 ("*",),
                 ports=(listener.port,),
                 resolve=always(answer),
@@ -153,7 +153,7 @@ def test_no_resolved_address_gets_through(listener: Listener) -> None:
 def test_public_addresses_are_let_through() -> None:
     """The check refuses no ordinary address of the internet."""
     for address in ("93.184.215.14", "8.8.8.8", "1.1.1.1", "2606:2800:21f:cb07::1", "2a00:1450::1"):
-        assert why_not(address) == ""
+        assert refusal_reason(address) == ""
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -169,14 +169,14 @@ def test_embedded_addresses_are_refused(number: int) -> None:
         ("64:ff9b::", 0),
         ("2002::", 80),
     ):
-        assert why_not(str(IPv6Address(int(IPv6Address(prefix)) | number << shift))) != ""
+        assert refusal_reason(str(IPv6Address(int(IPv6Address(prefix)) | number << shift))) != ""
 
 
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
 def test_nothing_that_python_holds_private_is_let_through(address: Any) -> None:
     """For random addresses the check is never weaker than Python's own."""
     if address.is_private or address.is_multicast or address.is_reserved or not address.is_global:
-        assert why_not(str(address)) != ""
+        assert refusal_reason(str(address)) != ""
 
 
 def test_the_name_is_looked_up_once(listener: Listener) -> None:
@@ -190,7 +190,7 @@ def test_the_name_is_looked_up_once(listener: Listener) -> None:
         return next(answers)
 
     WATCH.made.clear()
-    fetch = fetcher(
+    fetch = fetch_tool(
         ("rebind.example.org",),
         resolve=rebinding,
         trusted=(f"127.0.0.1:{listener.port}",),
@@ -211,7 +211,7 @@ def test_a_host_not_on_the_list_is_not_even_looked_up() -> None:
         asked.append(host)
         return []
 
-    fetch = fetcher(("example.org", "*.example.net"), resolve=noting)
+    fetch = fetch_tool(("example.org", "*.example.net"), resolve=noting)
     for host in (
         "example.com",
         "www.example.org",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from denizens.core import SettingError
-from denizens.tools import files_in
+from denizens.tools import file_tools
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +57,7 @@ ESCAPES = (
 def test_nothing_outside_is_read(folder: Path, path: str) -> None:
     """Climbing, absolute, linked, NUL and odd paths give an error in words, neither the secret
     nor the folder's own place in it."""
-    read_file, list_files = files_in(folder)
+    read_file, list_files = file_tools(folder)
     with pytest.raises(ValueError, match=r"\w") as told:
         read_file(path)
     assert SECRET not in str(told.value)
@@ -78,14 +78,14 @@ def test_random_paths_stay_inside(tmp_path_factory: pytest.TempPathFactory, part
         (base / "secret.txt").write_text(SECRET)
         (inner / "out").symlink_to(base)
         (inner / "sub" / "up").symlink_to("..")
-    read_file, _ = files_in(inner)
+    read_file, _ = file_tools(inner)
     with pytest.raises(ValueError, match=r"\w"):
         read_file("/".join(parts))
 
 
 def test_files_inside_are_read_and_listed(folder: Path) -> None:
     """Ordinary files come whole; the list holds files and folders in order, and no links."""
-    read_file, list_files = files_in(folder)
+    read_file, list_files = file_tools(folder)
     assert read_file("a.txt")["text"] == "hello"
     assert read_file("./sub//b.txt")["text"] == "deeper"
     assert list_files() == {"path": "", "folders": ["sub"], "files": {"a.txt": 5}, "more": 0}
@@ -97,7 +97,7 @@ def test_files_inside_are_read_and_listed(folder: Path) -> None:
 def test_a_link_put_there_in_a_race_is_not_followed(folder: Path) -> None:
     """While another process swaps a folder and a file for links to the secret as fast as it
     can, no read of hundreds gives the secret."""
-    read_file, _ = files_in(folder)
+    read_file, _ = file_tools(folder)
     real, link = folder / "real", folder / "swapped"
     real.mkdir()
     (real / "secret.txt").write_text("harmless")
@@ -141,11 +141,11 @@ def test_devices_pipes_and_sockets_are_not_opened(tmp_path: Path) -> None:
             one.bind("socket")
         finally:
             os.chdir(here)
-        read_file, _ = files_in(tmp_path)
+        read_file, _ = file_tools(tmp_path)
         for path in ("pipe", "socket"):
             with pytest.raises(ValueError, match="no ordinary file"):
                 read_file(path)
-    devices, _ = files_in("/dev")
+    devices, _ = file_tools("/dev")
     with pytest.raises(ValueError, match="no ordinary file"):
         devices("zero")
 
@@ -158,7 +158,7 @@ def test_huge_files_come_in_pages(tmp_path: Path) -> None:
         file.truncate(8 * 2**30)
         file.seek(0, os.SEEK_END)
         file.write("the énd".encode())
-    read_file, list_files = files_in(tmp_path)
+    read_file, list_files = file_tools(tmp_path)
     first = read_file("huge.log")
     assert (len(first["text"]), first["next"], first["size"]) == (8000, 8000, 8 * 2**30 + 8)
     assert read_file("huge.log", offset=8 * 2**30)["text"] == "the énd"
@@ -181,7 +181,7 @@ def test_pages_make_the_whole(
     base = tmp_path_factory.getbasetemp() / "pages"
     base.mkdir(exist_ok=True)
     (base / "a.txt").write_bytes(whole.encode())
-    read_file, _ = files_in(base)
+    read_file, _ = file_tools(base)
     parts: list[str] = []
     offset: int | None = 0
     while offset is not None:
@@ -197,7 +197,7 @@ def test_encodings_are_told(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("grüße", encoding="latin-1")
     (tmp_path / "c.bin").write_bytes(bytes(range(256)))
     (tmp_path / "d.txt").write_text("grüße", encoding="utf-8-sig")
-    read_file, _ = files_in(tmp_path)
+    read_file, _ = file_tools(tmp_path)
     assert read_file("a.txt")["text"] == read_file("d.txt")["text"] == "grüße"
     with pytest.raises(ValueError, match="latin-1"):
         read_file("b.txt")
@@ -211,7 +211,7 @@ def test_a_full_folder_is_listed_in_part(tmp_path: Path) -> None:
     for number in range(250):
         (tmp_path / f"{number:03}.txt").touch()
     (tmp_path / "line\nbreak").touch()
-    _, list_files = files_in(tmp_path)
+    _, list_files = file_tools(tmp_path)
     listed = list_files()
     assert list(listed["files"]) == [f"{number:03}.txt" for number in range(200)]
     assert listed["more"] == 51
@@ -220,4 +220,4 @@ def test_a_full_folder_is_listed_in_part(tmp_path: Path) -> None:
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     """The tools are not made for a folder that is not there."""
     with pytest.raises(SettingError, match="no folder"):
-        files_in(tmp_path / "nowhere")
+        file_tools(tmp_path / "nowhere")

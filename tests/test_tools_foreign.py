@@ -14,8 +14,8 @@ from denizens.core import Json, ToolError
 from denizens.tests.bound import SCHEMAS, grammars
 from denizens.tools import AnyTool, Toolbox
 from denizens.tools.declare import checked_name
-from denizens.tools.foreign import ForeignTool, fitting_name
-from denizens.tools.foreign_schema import clean, tamed
+from denizens.tools.foreign import ExternalTool, unique_tool_name
+from denizens.tools.foreign_schema import clean_text, sanitize_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,9 +47,9 @@ JUNK: st.SearchStrategy[Json] = st.recursive(
 )
 
 
-def tool(schema: Json, name: str = "far.away") -> ForeignTool:
+def tool(schema: Json, name: str = "far.away") -> ExternalTool:
     """A foreign tool that hands back its arguments."""
-    return ForeignTool(name, "Far away.", schema, effect="acts", run=lambda given, tell: given)
+    return ExternalTool(name, "Far away.", schema, effect="acts", run=lambda given, tell: given)
 
 
 def keywords(schema: Json) -> set[str]:
@@ -72,7 +72,7 @@ def keywords(schema: Json) -> set[str]:
 def test_any_schema_becomes_sound(schema: Json) -> None:
     """Of whatever JSON a server sends there comes a valid schema of an object that refers to
     nothing, is short, can be written as UTF-8, and with which arguments can be checked."""
-    found = tamed(schema)
+    found = sanitize_schema(schema)
     assert found["type"] == "object"
     assert "$ref" not in keywords(found)
     Draft202012Validator.check_schema(found)
@@ -90,7 +90,7 @@ def test_tamed_schemas_are_grammars(schema: Json) -> None:
     if not home._raw({"type": "object", "properties": {"a": {}}})[1]:
         definitions = schema.pop("$defs", {}) if isinstance(schema, dict) else {}
         whole = {"type": "object", "properties": {"a": schema}, "$defs": definitions}
-        assert home._raw(tamed(whole))[1] == ""
+        assert home._raw(sanitize_schema(whole))[1] == ""
 
 
 @given(schema=SCHEMAS, value=st.integers(0, 5))
@@ -124,7 +124,7 @@ def test_taming_only_loosens(schema: Json, value: int) -> None:
 def test_hostile_parts(schema: Json, said: Json) -> None:
     """Circles, foreign references, patterns that look around, contradictions and names that
     cannot be seen are left out; what is sound stays."""
-    assert tamed(schema)["properties"] == (said or {"n": {"type": "null"}})
+    assert sanitize_schema(schema)["properties"] == (said or {"n": {"type": "null"}})
 
 
 def test_references_in_their_thousands() -> None:
@@ -136,7 +136,7 @@ def test_references_in_their_thousands() -> None:
             "prefixItems": [{"$ref": f"#/$defs/d{level - 1}"}] * 3,
         }
     start = time.perf_counter()
-    found = tamed({"properties": {"n": {"$ref": "#/$defs/d29"}}, "$defs": bomb})
+    found = sanitize_schema({"properties": {"n": {"$ref": "#/$defs/d29"}}, "$defs": bomb})
     assert time.perf_counter() - start < 2
     assert len(json.dumps(found)) <= 12_000
 
@@ -173,7 +173,7 @@ def test_names_fit_and_differ(names: list[str]) -> None:
     """Any names that a server gives become names that a toolbox takes, all different."""
     found: list[str] = []
     for name in names:
-        found.append(checked_name(fitting_name("far.away", name, found)))
+        found.append(checked_name(unique_tool_name("far.away", name, found)))
     assert len(set(found)) == len(names)
     assert all(name.startswith("far.away.") for name in found)
 
@@ -181,7 +181,7 @@ def test_names_fit_and_differ(names: list[str]) -> None:
 @given(text=st.text(st.characters(codec=None)), most=st.integers(1, 40))
 def test_texts_are_cleaned(text: str, most: int) -> None:
     """A foreign text becomes one line of visible characters within its length."""
-    found = clean(text, most)
+    found = clean_text(text, most)
     assert len(found) <= most
     assert found.isprintable()
     found.encode()

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from denizens.agents import Agent, use
+from denizens.agents import Agent, run_tool
 from denizens.core import Completion, Failed, Generate, ModelAsk, Persona, Rate, Rating
 from denizens.memory import Memory
 from denizens.models import ScriptedModel
-from denizens.tools.texts import invented, sentences, within
+from denizens.tools.texts import sentences, truncate_words, ungrounded_terms
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +31,7 @@ def using(script: Callable[[ModelAsk], Any]) -> Any:
         memory=Memory(":memory:", "Bo"),
         tools=["summarise", "translate", "sentiment", "extract_fields", "answer_from_documents"],
     )
-    return lambda tool, **given: use(agent, tool, given, at=NINE)
+    return lambda tool, **given: run_tool(agent, tool, given, at=NINE)
 
 
 def saying(text: str) -> Any:
@@ -201,12 +201,12 @@ def test_a_model_that_fails_is_told() -> None:
 @given(st.text(max_size=300), st.integers(1, 50))
 def test_within_keeps_the_limit(text: str, most: int) -> None:
     """A text cut to a number of words has no more, and its words are the text's."""
-    found = within(text, most)
+    found = truncate_words(text, most)
     assert len(found.split()) <= max(most, 1)
 
 
 def test_invented_finds_names_and_numbers() -> None:
     """Names and numbers that the source lacks are found; small words are not."""
-    assert invented("Ada paid 12 pounds in Leeds.", "ada paid in leeds") == ["12"]
-    assert invented("He said that Cem left.", "they left") == ["Cem"]
-    assert not invented("The owner left. Nobody knows why.", "an owner left")
+    assert ungrounded_terms("Ada paid 12 pounds in Leeds.", "ada paid in leeds") == ["12"]
+    assert ungrounded_terms("He said that Cem left.", "they left") == ["Cem"]
+    assert not ungrounded_terms("The owner left. Nobody knows why.", "an owner left")

@@ -21,8 +21,8 @@ from denizens.core import Choice, Choose, Json, ModelAsk, Persona, Rate, ToolErr
 from denizens.memory import Memory
 from denizens.models import ScriptedModel
 from denizens.tests.foreigners import HUGE
-from denizens.tools import McpClient, Progress, Toolbox, ToolContext, tools_from_mcp
-from denizens.tools.mcp_results import value_of
+from denizens.tools import McpClient, Toolbox, ToolContext, ToolProgress, tools_from_mcp
+from denizens.tools.mcp_results import result_value
 from mcp_types import CallToolResult, TextContent
 
 os.environ["SECRET_OF_THESE_TESTS"] = "sk-secret"
@@ -98,7 +98,7 @@ def test_no_secrets_in_the_child(box: Toolbox) -> None:
 
 def test_progress_is_heard(far: McpClient) -> None:
     """What a server says while it works is told as ours do it, in the caller's thread."""
-    heard: list[tuple[Progress, int]] = []
+    heard: list[tuple[ToolProgress, int]] = []
     box = Toolbox(far.tools(), listener=lambda said: heard.append((said, threading.get_ident())))
     assert use(box, "Weather_Co.slow", seconds=0.1).value == "awake"
     [(said, thread)] = heard
@@ -240,10 +240,11 @@ def test_results_are_sound() -> None:
     """Halves of surrogate pairs and numbers that JSON does not know are replaced."""
     text = TextContent.model_construct(type="text", text="a\ud800b")
     assert (
-        value_of(CallToolResult.model_construct(content=[text], structured_content=None)) == "a?b"
+        result_value(CallToolResult.model_construct(content=[text], structured_content=None))
+        == "a?b"
     )
     odd = CallToolResult(content=[], structured_content={"result": [float("nan"), "\udfff"]})
-    assert value_of(odd) == [None, "?"]
+    assert result_value(odd) == [None, "?"]
 
 
 def test_the_server_ends_with_its_tools() -> None:

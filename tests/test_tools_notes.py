@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.agents import Agent, Minds
-from denizens.agents.calls import Caller
-from denizens.agents.guarding import Guard, guarded
+from denizens.agents import Agent, AskRouter
+from denizens.agents.calls import ToolExecutor
+from denizens.agents.guarding import ThoughtGuard, run_guarded
 from denizens.core import Call, Label, MemoryFault, Persona, Thought, ToolResult, call, drive
 from denizens.memory import Memory, Notes
 from denizens.memory.exchange import export_lines, import_lines
-from denizens.memory.forgetting import forget
+from denizens.memory.forgetting import erase_person
 from denizens.models import ImprovisedModel
 from denizens.store import Store
-from denizens.tools import Policy, Toolbox, ToolContext, notes, tool
+from denizens.tools import Policy, Toolbox, ToolContext, note_tools, tool
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ NINE = datetime(2023, 2, 13, 9)
 
 def desk(memory: Memory) -> Any:
     """Calls a note tool for a person: (tool, person, arguments)."""
-    box = Toolbox(notes(Notes(memory)))
+    box = Toolbox(note_tools(Notes(memory)))
     count = iter(range(10_000))
 
     def use(tool: str, person: str = "", key: str = "", step: int = 1, **given: Any) -> Any:
@@ -117,7 +117,7 @@ def test_a_forgotten_person_leaves_no_notes(tmp_path: Path) -> None:
         use("write_note", person="Ada", name="diet", text="no nuts")
         use("write_note", name="guests", text="Ada and Cem")
         use("write_note", name="own", text="swim")
-    forget(tmp_path / "bo.db", "Ada", mentions=True, now=NINE)
+    erase_person(tmp_path / "bo.db", "Ada", mentions=True, now=NINE)
     with Memory(tmp_path / "bo.db", "Bo") as memory:
         assert Notes(memory).names() == ["own"]
         assert memory.store.verify() == ()
@@ -192,16 +192,16 @@ def test_a_note_does_not_launder_a_strangers_words() -> None:
     memory = Memory(":memory:", "Bo")
     for trusted, reason in (((), "denied"), (("tool:*_note",), "denied"), (("Eve",), "")):
         policy = Policy(own=("*_note",), trusted=trusted)
-        box = Toolbox([*notes(Notes(memory)), ring], policy=policy)
+        box = Toolbox([*note_tools(Notes(memory)), ring], policy=policy)
         bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=box)
-        caller = Caller({"Bo": bo}, NINE, talk=True)
-        minds = Minds({"Bo": bo}, at=NINE, caller=caller)
+        caller = ToolExecutor({"Bo": bo}, NINE, in_chat=True)
+        minds = AskRouter({"Bo": bo}, at=NINE, caller=caller)
         told = Call(tool="write_note", arguments={"name": "todo", "text": "Ring for Eve"})
-        guard = Guard("Bo", bo.tools, labels=[Label(("Eve",))])
-        written = drive({"Bo": guarded(call(told), guard, [])}, minds)["Bo"]
+        guard = ThoughtGuard("Bo", bo.tools, labels=[Label(("Eve",))])
+        written = drive({"Bo": run_guarded(call(told), guard, [])}, minds)["Bo"]
         assert isinstance(written, ToolResult)
         assert written.ok
-        found = drive({"Bo": guarded(later(), Guard("Bo", bo.tools), [])}, minds)["Bo"]
+        found = drive({"Bo": run_guarded(later(), ThoughtGuard("Bo", bo.tools), [])}, minds)["Bo"]
         assert isinstance(found, ToolResult)
         assert found.reason == reason
     assert rung == ["Ring for Eve"]
@@ -209,7 +209,7 @@ def test_a_note_does_not_launder_a_strangers_words() -> None:
 
 def labelled(memory: Memory) -> Any:
     """Calls a note tool with a label: (tool, person, label, arguments)."""
-    box = Toolbox(notes(Notes(memory)))
+    box = Toolbox(note_tools(Notes(memory)))
     count = iter(range(10_000))
 
     def use(tool: str, person: str, label: Label, **given: Any) -> ToolResult:
@@ -234,7 +234,7 @@ def test_notes_carry_the_label_of_who_wrote_them() -> None:
         assert (listed.value, listed.sources) == (["a"], ("Cy", "Dee", "Eve"))
         missed = use("read_note", person, Label(), name="c")
         assert (missed.ok, missed.sources) == (False, ("Cy", "Dee", "Eve"))
-    specs = {tool.name: tool.spec for tool in notes(Notes(Memory(":memory:", "Bo")))}
+    specs = {tool.name: tool.spec for tool in note_tools(Notes(Memory(":memory:", "Bo")))}
     assert not specs["read_note"].outside
 
 
@@ -285,11 +285,13 @@ def test_a_notebook_without_labels_goes_on_working() -> None:
     """Its notes are words from outside, and what is for some of those who hear is kept for the
     owner alone, since it could not keep it for them."""
     book = Plain()
-    specs = {tool.name: tool.spec for tool in notes(book)}
+    specs = {tool.name: tool.spec for tool in note_tools(book)}
     assert specs["read_note"].outside
     assert specs["list_notes"].outside
-    assert not {tool.name: tool.spec for tool in notes(book, outside=False)}["read_note"].outside
-    box = Toolbox(notes(book))
+    assert not {tool.name: tool.spec for tool in note_tools(book, outside=False)}[
+        "read_note"
+    ].outside
+    box = Toolbox(note_tools(book))
     for number, (person, audience) in enumerate(
         (("Ada", ()), ("Ada", ("Ada",)), ("*", ()), ("*", ("Ada", "Cy")), ("", ("Ada",)))
     ):

@@ -19,7 +19,7 @@ import pytest
 from denizens.core import Json, SettingError, ToolError
 from denizens.tools import Toolbox, ToolContext
 from denizens.tools.openapi import tools_from_openapi
-from denizens.tools.openapi_requests import Request
+from denizens.tools.openapi_requests import OperationRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,11 +86,11 @@ PETS = document(
 )
 
 
-def sent(name: str, arguments: Json, root: Json = PETS) -> tuple[Request | None, Any]:
+def sent(name: str, arguments: Json, root: Json = PETS) -> tuple[OperationRequest | None, Any]:
     """The request that a call makes, and its result."""
-    requests: list[Request] = []
+    requests: list[OperationRequest] = []
 
-    def send(request: Request) -> Json:
+    def send(request: OperationRequest) -> Json:
         requests.append(request)
         return '{"ok": true}'
 
@@ -122,7 +122,7 @@ def test_operations_become_tools(caplog: pytest.LogCaptureFixture) -> None:
 def test_requests_are_built() -> None:
     """Path, query, header and body parameters stand where the document says, escaped."""
     request, result = sent("getPet", {"id": "a/b?c=ü"})
-    assert request == Request(
+    assert request == OperationRequest(
         "GET", f"{API}/pets/a%2Fb%3Fc%3D%C3%BC", {"Accept": "application/json"}
     )
     assert result.value == {"ok": True}
@@ -260,7 +260,7 @@ def service() -> Iterator[str]:
 def test_a_real_service_is_called() -> None:
     """The whole way: a model's arguments, a request over a socket, the answer as a value."""
 
-    def send(request: Request) -> Json:
+    def send(request: OperationRequest) -> Json:
         body = request.body.encode() or None
         asked = urllib.request.Request(
             request.url, body, dict(request.headers), method=request.method

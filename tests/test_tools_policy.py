@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from denizens.core import SettingError, ToolError, ToolSpec
 from denizens.tools import (
-    Budget,
     Policy,
     Toolbox,
     ToolContext,
+    UsageLimits,
     matches,
     matches_widely,
     tool,
 )
-from denizens.tools.policy import NOBODY
+from denizens.tools.policy import ANONYMOUS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,8 +144,8 @@ def test_no_policy_lets_strangers_act(
     ("settings", "words"),
     [
         ({"deny": ("@act",)}, "'@act' is none of @pure, @reads, @acts, @outside"),
-        ({"thought": Budget(calls=-1)}, "must not be negative"),
-        ({"life": Budget(seconds=3)}, "bounded by calls and tokens"),
+        ({"thought": UsageLimits(calls=-1)}, "must not be negative"),
+        ({"life": UsageLimits(seconds=3)}, "bounded by calls and tokens"),
     ],
 )
 def test_wrong_policies_are_refused(settings: dict[str, object], words: str) -> None:
@@ -157,7 +157,7 @@ def test_wrong_policies_are_refused(settings: dict[str, object], words: str) -> 
 def test_one_box_serves_many() -> None:
     """The same tools under another policy share nothing of the first one's rules."""
     box = Toolbox(ALL)
-    careful = box.under(Policy(deny=("@acts",)))
+    careful = box.with_policy(Policy(deny=("@acts",)))
     assert "shop.buy" in [spec.name for spec in box.specs()]
     assert "shop.buy" not in [spec.name for spec in careful.specs()]
     assert careful.names() == box.names()
@@ -269,7 +269,7 @@ def test_a_foreign_tool_is_nobodys_own_by_a_pattern() -> None:
         ),
         (("tool:web.*",), ("tool:web.a", "tool:webs.a", "tool:web"), ("tool:web", "tool:webs.a")),
         (("Zoë  Lind",), ("Zoe\u0308 Lind", "zoë lind"), ("zoë lind",)),
-        (("Ada",), ("Ada ", " "), (NOBODY,)),
+        (("Ada",), ("Ada ", " "), (ANONYMOUS,)),
     ],
 )
 def test_trust_stays_in_its_namespace(
@@ -277,7 +277,7 @@ def test_trust_stays_in_its_namespace(
 ) -> None:
     """A pattern without a namespace means people, in whatever Unicode form but in their case;
     only a lone star means all."""
-    assert Policy(trusted=trusted).strange(sources) == strange
+    assert Policy(trusted=trusted).untrusted_sources(sources) == strange
 
 
 def test_a_namespace_is_no_pattern() -> None:
@@ -297,7 +297,7 @@ def test_a_pattern_that_means_no_tool_is_told_once(caplog: pytest.LogCaptureFixt
         "policy: 'deny' holds 'shop.bye', which means none of the tools (did you mean 'shop.buy'?)",
         "policy: 'own' holds '*_notes', which means none of the tools",
     ]
-    box.under(policy)
+    box.with_policy(policy)
     box.namespace("web")
     Toolbox((), policy=policy)
     assert len(caplog.records) == 2

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.agents import Agent, facts_of, use
-from denizens.core import Call, Embed, Failed, Line, ModelAsk, Persona
-from denizens.memory import Claims, Documents, Memory
+from denizens.agents import Agent, fact_search_tool, run_tool
+from denizens.core import Call, Embed, Failed, ModelAsk, Persona, Utterance
+from denizens.memory import Documents, Facts, Memory
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.models.improvised import bags
+from denizens.models.improvised import hashed_vectors
 from denizens.tools import Toolbox, ToolContext, knowledge_search, memory_search
 
 NINE = datetime(2023, 2, 13, 9)
@@ -20,7 +20,7 @@ NINE = datetime(2023, 2, 13, 9)
 
 def embedded(texts: Sequence[str]) -> Any:
     """The same vectors as ImprovisedModel gives."""
-    return bags(Embed(texts=tuple(texts))).array()
+    return hashed_vectors(Embed(texts=tuple(texts))).array()
 
 
 @pytest.fixture
@@ -44,26 +44,28 @@ def bo(tmp_path: Path) -> Agent:
     private = tmp_path / "ada.md"
     private.write_text("# Ada\n\nAda's diagnosis is a rye allergy.\n")
     Documents(memory).add(private, at=NINE, audience=("Ada",))
-    claims = Claims(memory)
-    claims.tell("Ada", "lives in", "Leeds", at=NINE - timedelta(days=40), who="Cem")
-    claims.tell("Cem", "owes", "Ada", at=NINE - timedelta(days=1), who="Cem", audience=("Cem",))
+    claims = Facts(memory)
+    claims.assert_fact("Ada", "lives in", "Leeds", at=NINE - timedelta(days=40), who="Cem")
+    claims.assert_fact(
+        "Cem", "owes", "Ada", at=NINE - timedelta(days=1), who="Cem", audience=("Cem",)
+    )
     return Agent(
         Persona(name="Bo", age=40),
         model=ImprovisedModel(),
         memory=memory,
-        tools=[memory_search, knowledge_search, facts_of(memory), "answer_from_documents"],
+        tools=[memory_search, knowledge_search, fact_search_tool(memory), "answer_from_documents"],
     )
 
 
 def texts(agent: Agent, tool: str, person: str, **given: Any) -> list[str]:
-    found = use(agent, tool, given, at=NINE, person=person or None)
+    found = run_tool(agent, tool, given, at=NINE, person=person or None)
     assert found.ok, found.error
     return [one["text"] for one in found.value["found"]]
 
 
 def test_memories_are_told_with_who_and_when(bo: Agent) -> None:
     """What is found says whose words it is and of when; a person and days narrow it."""
-    found = use(bo, "memory_search", {"query": "rye", "who": "cem"}, at=NINE).value["found"]
+    found = run_tool(bo, "memory_search", {"query": "rye", "who": "cem"}, at=NINE).value["found"]
     assert found[0] == {
         "text": "Cem said the rye was sold out at the mill",
         "who": "Cem",
@@ -88,12 +90,14 @@ def test_nobody_is_shown_what_is_for_others(bo: Agent) -> None:
         for query in queries:
             shown += texts(bo, "memory_search", person, query=query, limit=10)
             shown += texts(bo, "knowledge_search", person, query=query, limit=10)
-            answer = use(
+            answer = run_tool(
                 bo, "answer_from_documents", {"question": query}, at=NINE, person=person or None
             )
             shown.append(str(answer.value))
             for subject in ("Ada", "Cem"):
-                facts = use(bo, "fact_search", {"subject": subject}, at=NINE, person=person or None)
+                facts = run_tool(
+                    bo, "fact_search", {"subject": subject}, at=NINE, person=person or None
+                )
                 shown.append(str(facts.value))
         told = "\n".join(shown)
         for whose, words in secrets.items():
@@ -106,7 +110,7 @@ def test_nobody_is_shown_what_is_for_others(bo: Agent) -> None:
 def test_passages_come_with_their_places(bo: Agent) -> None:
     """Documents are told by name and place."""
     query = {"query": "the oven is heated to degrees"}
-    found = use(bo, "knowledge_search", query, at=NINE).value["found"]
+    found = run_tool(bo, "knowledge_search", query, at=NINE).value["found"]
     assert found[0]["document"] == "handbook.md"
     assert "230 degrees" in found[0]["text"]
     assert found[0]["place"] == "line 3"
@@ -114,12 +118,12 @@ def test_passages_come_with_their_places(bo: Agent) -> None:
 
 def test_facts_are_told_with_since_and_who(bo: Agent) -> None:
     """What is held for true says since when and from whom; it is marked as from outside."""
-    found = use(bo, "fact_search", {"subject": "ada", "relation": "lives in"}, at=NINE)
+    found = run_tool(bo, "fact_search", {"subject": "ada", "relation": "lives in"}, at=NINE)
     assert found.value == [
         {"fact": "Ada lives in Leeds", "since": "2023-01-04", "until": None, "who": "Cem"}
     ]
-    assert facts_of(bo.memory).spec.outside
-    assert use(bo, "fact_search", {"subject": "ada"}, at=datetime(2022, 1, 1)).value == []
+    assert fact_search_tool(bo.memory).spec.outside
+    assert run_tool(bo, "fact_search", {"subject": "ada"}, at=datetime(2022, 1, 1)).value == []
 
 
 def test_facts_come_with_the_words_they_rest_on(bo: Agent) -> None:
@@ -148,7 +152,7 @@ def test_answers_quote_and_cite(bo: Agent) -> None:
 
     bo.model = ScriptedModel(script)
     asked = {"question": "How hot is the oven heated before rye bread goes in?"}
-    found = use(bo, "answer_from_documents", asked, at=NINE).value
+    found = run_tool(bo, "answer_from_documents", asked, at=NINE).value
     assert found["answer"] == found["quote"]
     assert "230 degrees" in found["quote"]
     assert found["sources"][0]["document"] == "handbook.md"
@@ -168,7 +172,7 @@ def test_an_agent_without_documents_does_not_know() -> None:
         memory=Memory(":memory:", "Bo"),
         tools=["answer_from_documents"],
     )
-    found = use(agent, "answer_from_documents", {"question": "How hot?"}, at=NINE).value
+    found = run_tool(agent, "answer_from_documents", {"question": "How hot?"}, at=NINE).value
     assert (found["answer"], found["sources"]) == (None, [])
     assert asked == []
 
@@ -176,41 +180,41 @@ def test_an_agent_without_documents_does_not_know() -> None:
 def test_a_search_in_a_chat_is_on_the_persons_behalf(bo: Agent) -> None:
     """In a reply the one who talks is the person: a call that the mind makes while it answers
     Cem finds nothing of Ada's."""
-    from denizens.agents import Minds, with_skills
+    from denizens.agents import AskRouter, run_skills
     from denizens.core import call, drive
 
     for person, seen in (("Cem", False), ("Ada", True)):
-        line = Line(person, "Where is she going?", NINE)
-        thought = with_skills(
+        line = Utterance(person, "Where is she going?", NINE)
+        thought = run_skills(
             call(Call(tool="memory_search", arguments={"query": "leaving Leeds"})),
             bo.tools,
             who="Bo",
             now=line.at,
             person=line.who,
         )
-        result = drive({"Bo": thought}, Minds({"Bo": bo}, at=NINE))["Bo"]
+        result = drive({"Bo": thought}, AskRouter({"Bo": bo}, at=NINE))["Bo"]
         assert ("leaving Leeds" in str(result)) == seen
 
 
 def test_a_search_reads_whose_words_it_found(bo: Agent) -> None:
     """The guard sees the recall inside the skill: the words of people and documents that were
     found count as read, so that rights can follow."""
-    from denizens.agents import Minds
-    from denizens.agents.guarding import Guard, guarded
-    from denizens.agents.skills import with_skills
+    from denizens.agents import AskRouter
+    from denizens.agents.guarding import ThoughtGuard, run_guarded
+    from denizens.agents.skills import run_skills
     from denizens.core import call, drive
 
-    guard = Guard("Bo", bo.tools)
+    guard = ThoughtGuard("Bo", bo.tools)
     ask = Call(tool="knowledge_search", arguments={"query": "oven rye degrees"})
-    inner = with_skills(call(ask), bo.tools, who="Bo", now=NINE)
-    drive({"Bo": guarded(inner, guard, [])}, Minds({"Bo": bo}, at=NINE))
+    inner = run_skills(call(ask), bo.tools, who="Bo", now=NINE)
+    drive({"Bo": run_guarded(inner, guard, [])}, AskRouter({"Bo": bo}, at=NINE))
     assert "document:handbook.md" in guard.sources
 
 
 def test_wrong_queries_are_told(bo: Agent) -> None:
     """An empty query and a day that is none get an error in words."""
-    assert "query is empty" in use(bo, "memory_search", {"query": " "}, at=NINE).error
-    wrong = use(bo, "memory_search", {"query": "rye", "since": "someday"}, at=NINE)
+    assert "query is empty" in run_tool(bo, "memory_search", {"query": " "}, at=NINE).error
+    wrong = run_tool(bo, "memory_search", {"query": "rye", "since": "someday"}, at=NINE)
     assert "not a moment" in wrong.error
     assert not Toolbox([memory_search]).spec("memory_search").outside
 
@@ -223,6 +227,6 @@ def test_a_search_gives_ten_at_most(bo: Agent, tmp_path: Path) -> None:
     Documents(bo.memory).add(tmp_path / "rye.md", at=NINE)
     for tool in ("memory_search", "knowledge_search"):
         for limit, most in ((10**30, 10), (100, 10), (3, 3), (0, 1), (-5, 1)):
-            found = use(bo, tool, {"query": "rye bread", "limit": limit}, at=NINE)
+            found = run_tool(bo, tool, {"query": "rye bread", "limit": limit}, at=NINE)
             assert found.ok, found.error
             assert len(found.value["found"]) == most, (tool, limit)

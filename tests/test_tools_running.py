@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import pytest
 from denizens.core import Json, ToolError, ToolResult
-from denizens.tools import AnyTool, Progress, Toolbox, ToolContext, Unit, tool
+from denizens.tools import AnyTool, Toolbox, ToolContext, ToolProgress, Unit, tool
 from pydantic import BaseModel, Field
 
 BO = ToolContext("Bo", datetime(2023, 2, 13, 9, 30))
@@ -147,24 +147,24 @@ def test_what_acts_is_never_tried_again() -> None:
 def test_progress_is_heard_while_it_works(timeout: float) -> None:
     """The listener hears what a tool says, in order, in the caller's own thread, and before
     the call is over; without a listener nothing happens."""
-    heard: list[Progress] = []
+    heard: list[ToolProgress] = []
     threads: set[int] = set()
 
     @tool(timeout=timeout)
     def bake(context: ToolContext, loaves: int) -> int:
         """Bake loaves."""
         for loaf in range(loaves):
-            context.tell(f"loaf {loaf}", (loaf + 1) / loaves)
-        context.tell("cooling")
+            context.report_progress(f"loaf {loaf}", (loaf + 1) / loaves)
+        context.report_progress("cooling")
         return loaves
 
-    def listen(said: Progress) -> None:
+    def listen(said: ToolProgress) -> None:
         heard.append(said)
         threads.add(threading.get_ident())
 
     assert call(bake, {"loaves": 2}, Toolbox([bake], listener=listen)).value == 2
     assert [said.text for said in heard] == ["loaf 0", "loaf 1", "cooling"]
-    assert heard[1] == Progress("bake", "Bo", "1/Bo/1.0", "loaf 1", 1.0)
+    assert heard[1] == ToolProgress("bake", "Bo", "1/Bo/1.0", "loaf 1", 1.0)
     assert heard[2].share is None
     assert threads == {threading.get_ident()}
     assert call(bake, {"loaves": 1}).ok

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from denizens.agents import Agent, use
+from denizens.agents import Agent, run_tool
 from denizens.core import (
     Action,
     Call,
@@ -110,12 +110,12 @@ def bo(planner: Any = None, policy: Policy | None = None, tools: Sequence[Any] =
 
 
 def lived(planner: Any, **settings: Any) -> Any:
-    from denizens.agents import Minds
+    from denizens.agents import AskRouter
     from denizens.core import drive
 
     agent = bo(planner, **settings)
     thought = agent.live(Observation("Bo", NINE, ""), ())
-    return drive({"Bo": thought}, Minds({"Bo": agent}, at=NINE))["Bo"]
+    return drive({"Bo": thought}, AskRouter({"Bo": agent}, at=NINE))["Bo"]
 
 
 def test_a_skill_is_declared_like_a_tool() -> None:
@@ -190,14 +190,14 @@ def test_skills_of_a_round_are_asked_together() -> None:
 
     agent = bo()
     agent.model = Model()
-    result = use(agent, "couplet", {"one": "rye", "other": "salt"}, at=NINE)
+    result = run_tool(agent, "couplet", {"one": "rye", "other": "salt"}, at=NINE)
     assert result.value == [["<rye 0>"], ["<salt 0>"]]
     assert rounds[0] == 2
 
 
 def test_a_skill_is_told_for_whom() -> None:
     """The skill's context names the person on whose behalf it is used, and its receipt."""
-    result = use(bo(), "rhyme", {"word": "rye"}, at=NINE, person="Ada")
+    result = run_tool(bo(), "rhyme", {"word": "rye"}, at=NINE, person="Ada")
     assert result.value["for"] == "Ada"
     assert result.value["key"] == result.receipt
 
@@ -207,13 +207,13 @@ def test_what_a_skill_does_wrong_is_a_result() -> None:
     as results in words."""
     agent = bo()
     for how, words in (("raise", "KeyError"), ("large", "50002"), ("nan", "JSON")):
-        result = use(agent, "broken", {"how": how}, at=NINE)
+        result = run_tool(agent, "broken", {"how": how}, at=NINE)
         assert not result.ok
         assert words in result.error
         assert result.receipt
-    assert "deep" in str(use(agent, "broken", {"how": "again"}, at=NINE).value)
-    assert use(agent, "broken", {}, at=NINE).reason == "arguments"
-    assert use(agent, "brokn", {}, at=NINE).reason == "unknown"
+    assert "deep" in str(run_tool(agent, "broken", {"how": "again"}, at=NINE).value)
+    assert run_tool(agent, "broken", {}, at=NINE).reason == "arguments"
+    assert run_tool(agent, "brokn", {}, at=NINE).reason == "unknown"
 
 
 def test_a_policy_holds_for_skills() -> None:
@@ -223,9 +223,9 @@ def test_a_policy_holds_for_skills() -> None:
     assert planner.results[0].reason == "denied"
     assert [one.ask.kind for one in step.asks] == ["call"]
     agent = bo(policy=Policy(ask=("rhyme",)))
-    granted = use(agent, "rhyme", {"word": "rye"}, at=NINE, approve=lambda request: True)
+    granted = run_tool(agent, "rhyme", {"word": "rye"}, at=NINE, approve=lambda request: True)
     assert granted.value["rhymes"] == ["<rye 0>"]
-    refused = use(agent, "rhyme", {"word": "rye"}, at=NINE, approve=lambda request: False)
+    refused = run_tool(agent, "rhyme", {"word": "rye"}, at=NINE, approve=lambda request: False)
     assert refused.reason == "denied"
 
 

@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.agents import Agent, use
+from denizens.agents import Agent, run_tool
 from denizens.core import Json, Label, Persona, ToolError, ToolResult, ToolSpec
-from denizens.memory import CallBook, Memory
+from denizens.memory import Memory, ToolCallLog
 from denizens.models import ImprovisedModel
 from denizens.store import Store
 from denizens.tools import AnyTool, Tool, Toolbox, ToolContext, tool, tool_by_name
@@ -285,10 +285,10 @@ def test_a_result_can_always_be_written(tmp_path: Path) -> None:
     with Store(tmp_path / "bo.db") as store:
         memory = Memory(store, "Bo")
         bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[move, fail])
-        moved = use(bo, "move", {}, at=datetime(2023, 2, 13))
+        moved = run_tool(bo, "move", {}, at=datetime(2023, 2, 13))
         assert moved.value == {"name": "to?"}
-        assert use(bo, "fail", {}, at=datetime(2023, 2, 13)).error == "ValueError: no name?"
-        assert [entry.state for _, entry in CallBook(store).entries()] == ["done", "done"]
+        assert run_tool(bo, "fail", {}, at=datetime(2023, 2, 13)).error == "ValueError: no name?"
+        assert [entry.state for _, entry in ToolCallLog(store).entries()] == ["done", "done"]
 
 
 def test_a_tool_that_exits_ends_nobody() -> None:
@@ -316,10 +316,10 @@ def test_arguments_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     with Store(tmp_path / "bo.db") as store:
         memory = Memory(store, "Bo")
         bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=[post])
-        found = use(bo, "post", {"text": "a\udcff"}, at=datetime(2023, 2, 13))
+        found = run_tool(bo, "post", {"text": "a\udcff"}, at=datetime(2023, 2, 13))
         assert found.reason == "arguments"
         assert "surrogate" in found.error
-        assert use(bo, "post", {"text": "a \\udcff 😀"}, at=datetime(2023, 2, 13)).ok
+        assert run_tool(bo, "post", {"text": "a \\udcff 😀"}, at=datetime(2023, 2, 13)).ok
     assert done == ["a \\udcff 😀"]
 
 
@@ -334,8 +334,8 @@ def test_a_tool_says_on_whose_words_its_result_rests(seconds: float, fails: bool
     def read(context: ToolContext) -> str:
         """Read what is written on the wall."""
         seen.append(context.label)
-        context.rests_on(Label(("Eve",), ("Ada", "Cy")))
-        context.rests_on(Label(("Ada", "document:a"), ("Ada",)))
+        context.add_label(Label(("Eve",), ("Ada", "Cy")))
+        context.add_label(Label(("Ada", "document:a"), ("Ada",)))
         if fails:
             raise ValueError("smudged")
         return "hello"
@@ -355,7 +355,7 @@ def test_what_is_no_label_is_told(wrong: object) -> None:
     @tool
     def read(context: ToolContext) -> str:
         """Read."""
-        context.rests_on(wrong)  # type: ignore[arg-type]
+        context.add_label(wrong)  # type: ignore[arg-type]
         return "hello"
 
     result = Toolbox([read]).call("read", {}, context=BO, key="k")

@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 from denizens.core import Clock
 from denizens.models import ImprovisedModel
-from denizens.models.ledger import Spent
+from denizens.models.ledger import Usage
 from denizens.simulation import Run, begin, load_scenario
-from denizens.viewer import collect, from_smallville, render, sample_page, unpack
-from denizens.viewer.spending import BUCKETS, cost_data
+from denizens.viewer import (
+    collect_page_data,
+    load_smallville_page,
+    render_page,
+    sample_page,
+    unpack_page,
+)
+from denizens.viewer.spending import MAX_COLUMNS, cost_data
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +27,7 @@ COUNTS = slice(3, 8)
 
 def lived(folder: Path, **settings: str) -> Path:
     """A short run of the crossroads."""
-    scenario = load_scenario("crossroads").settle(**settings)
+    scenario = load_scenario("crossroads").with_overrides(**settings)
     simulation = begin(scenario, folder, model=ImprovisedModel())
     list(simulation.run(steps=60))
     simulation.store.close()
@@ -32,8 +38,8 @@ def test_the_page_has_the_ledgers_sums(tmp_path: Path) -> None:
     """Sums and columns of the page add up to the figures of the run."""
     folder = lived(tmp_path / "run")
     with Run(folder) as run:
-        total = run.figures()["ledger"]["total"]
-    costs = unpack(render(collect(folder)))["costs"]
+        total = run.stats()["ledger"]["total"]
+    costs = unpack_page(render_page(collect_page_data(folder)))["costs"]
     for rows in (costs["sums"], costs["times"]):
         sums = [sum(column) for column in zip(*(row[COUNTS] for row in rows))]
         assert sums[:3] == [total["calls"], total["tokens_in"], total["tokens_out"]]
@@ -45,7 +51,7 @@ def test_the_page_has_the_ledgers_sums(tmp_path: Path) -> None:
 def test_without_a_ledger_the_page_shows_none(tmp_path: Path) -> None:
     """A run that asked no model has no costs in its page, an empty row neither."""
     assert cost_data([], Clock(datetime(2026, 5, 2)), 10) is None
-    page = collect(lived(tmp_path / "run", planner="scripted"))
+    page = collect_page_data(lived(tmp_path / "run", planner="scripted"))
     assert page.costs is None
     assert "costs" not in page.as_json()
 
@@ -53,12 +59,12 @@ def test_without_a_ledger_the_page_shows_none(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_a_finished_smallville_run_shows_none(data: Path) -> None:
     """Its folder says nothing of what it cost."""
-    assert "costs" not in from_smallville(data / "smallville" / JULY).as_json()
+    assert "costs" not in load_smallville_page(data / "smallville" / JULY).as_json()
 
 
 def test_the_sample_carries_costs() -> None:
     """The sample that other tests draw has costs with a text of a mind's own as role."""
-    costs = unpack(render(sample_page("<b>")))["costs"]
+    costs = unpack_page(render_page(sample_page("<b>")))["costs"]
     assert [row[2] for row in costs["sums"]] == ["<b>", "place"]
 
 
@@ -75,12 +81,12 @@ def test_columns_are_few_and_hold_everything(
     in the column of its time, none lost; columns begin at multiples of their length."""
     start = datetime(2026, 5, 2, minute // 60, minute % 60)
     clock = Clock(start, step_seconds)
-    rows = [(int(place * steps), Spent("Bo", "rate", "rate", 1, 3)) for place in places]
+    rows = [(int(place * steps), Usage("Bo", "rate", "rate", 1, 3)) for place in places]
     found = cost_data(rows, clock, steps)
     assert found is not None
     assert sum(cost.calls for _, cost in found.times) == len(rows)
-    if steps * step_seconds <= BUCKETS * 86400:
-        assert steps * step_seconds / 60 / found.minutes <= BUCKETS
+    if steps * step_seconds <= MAX_COLUMNS * 86400:
+        assert steps * step_seconds / 60 / found.minutes <= MAX_COLUMNS
     wide = found.minutes * 60 / step_seconds
     firsts = [first for first, _ in found.times]
     assert firsts == sorted(firsts)
@@ -92,7 +98,7 @@ def test_columns_are_few_and_hold_everything(
 def test_costs_of_an_unfinished_step_are_not_shown() -> None:
     """What a broken step has cost already belongs to no step that the page shows."""
     clock = Clock(datetime(2026, 5, 2))
-    rows = [(3, Spent("Bo", "rate", "rate", 1)), (10, Spent("Bo", "rate", "rate", 5))]
+    rows = [(3, Usage("Bo", "rate", "rate", 1)), (10, Usage("Bo", "rate", "rate", 5))]
     found = cost_data(rows, clock, 10)
     assert found is not None
     assert [cost.calls for cost in found.sums] == [1]

@@ -8,9 +8,9 @@ from bisect import bisect_right
 from dataclasses import replace
 from typing import Any
 
-from denizens.viewer import Land, MapData, PersonData, Texts, landscape, sample_page
-from denizens.viewer.landscape import floor_kind, pieces
-from denizens.viewer.story import headlines
+from denizens.viewer import MapData, MapLayers, PersonData, TextTable, draw_map, sample_page
+from denizens.viewer.landscape import floor_kind, rectangles
+from denizens.viewer.story import select_headlines
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,7 +47,7 @@ def test_the_sample_carries_every_kind_of_ask() -> None:
 
 def test_a_text_is_stored_once() -> None:
     """The same prompt asked a thousand times takes one place."""
-    texts = Texts()
+    texts = TextTable()
     assert {texts.add("You are Bo.") for _ in range(1000)} == {0}
     assert texts.all == ("You are Bo.",)
 
@@ -57,7 +57,7 @@ def test_pieces_cover_exactly_the_tiles(tiles: set[tuple[int, int]]) -> None:
     """Rectangles of a thing cover all of its tiles, none twice and no other."""
     covered = [
         (x + dx, y + dy)
-        for x, y, w, h in pieces(frozenset(tiles))
+        for x, y, w, h in rectangles(frozenset(tiles))
         for dx in range(w)
         for dy in range(h)
     ]
@@ -79,7 +79,7 @@ def test_a_room_gets_walls_and_a_floor_and_a_park_neither() -> None:
     """Blocked tiles around a roofed room are walls; a park stays green."""
     inside = frozenset({(2, 2), (3, 2)})
     walls = {(x, y) for x in range(1, 5) for y in range(1, 4)} - inside
-    land = Land(
+    land = MapLayers(
         width=12,
         height=6,
         blocked=frozenset(walls | {(10, 4)}),
@@ -87,7 +87,7 @@ def test_a_room_gets_walls_and_a_floor_and_a_park_neither() -> None:
         arenas={"t:house:kitchen": inside, "t:park:park": frozenset({(7, 2)})},
         objects={"t:house:kitchen:stove": frozenset({(2, 2)})},
     )
-    drawn = landscape(land)
+    drawn = draw_map(land)
     at: dict[Any, str] = {(x, y): drawn.ground[y * 12 + x] for x in range(12) for y in range(6)}
     assert {at[tile] for tile in walls} == {"wall"}
     assert {at[tile] for tile in inside} == {"tile"}
@@ -100,7 +100,7 @@ def test_a_room_gets_walls_and_a_floor_and_a_park_neither() -> None:
 def test_headlines_tell_wakings_talks_and_reflections_in_order() -> None:
     """Somebody gets up, two talk, one draws a conclusion: each a line, sorted by step."""
     page = sample_page()
-    lines = headlines(page.people, page.talks)
+    lines = select_headlines(page.people, page.talks)
     told = " / ".join(text for _, text in lines)
     assert "gets up" in told
     assert "talk at inn (3 lines)" in told
@@ -112,4 +112,4 @@ def test_headlines_stay_few() -> None:
     """However many conversations a run has, the list keeps to its limit."""
     page = sample_page()
     many = [replace(page.talks[0], id=str(n), start=n) for n in range(500)]
-    assert len(headlines(page.people, many, limit=40)) <= 40
+    assert len(select_headlines(page.people, many, limit=40)) <= 40

@@ -14,8 +14,8 @@ from denizens.cli.app import main
 from denizens.core import AgentId, Input, Json, Persona, RunCorrupt, RunError, SettingError
 from denizens.models import model_from_name
 from denizens.simulation import Run, begin, load_scenario
-from denizens.viewer import collect, to_csv, to_smallville
-from denizens.viewer.tables import TABLES, cell
+from denizens.viewer import collect_page_data, export_csv, export_smallville
+from denizens.viewer.tables import TABLES, csv_cell
 
 STEPS = 320
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "exports.md"
@@ -46,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 def tables(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, str]]]:
     """That run's tables, read as anybody would, without the guarding apostrophes."""
     out = tmp_path_factory.mktemp("csv") / "tables"
-    return {path.name: table(path) for path in to_csv(run, out)}
+    return {path.name: table(path) for path in export_csv(run, out)}
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -102,7 +102,7 @@ def test_events_and_lines_are_whole(run: Run, tables: dict[str, list[dict[str, s
     assert [[row[k] for k in keys] for row in tables["events.csv"]] == [
         [event[k] for k in keys] for event in events
     ]
-    talks = collect(run).talks
+    talks = collect_page_data(run).talks
     lines = [(t.id, str(step), *said) for t in talks for step, *said in t.lines]
     rows = tables["conversations.csv"]
     assert [(r["talk"], r["step"], r["speaker"], r["text"]) for r in rows] == lines
@@ -125,7 +125,7 @@ def test_people_are_agents_and_visitors(run: Run, tables: dict[str, list[dict[st
 def test_asks_add_up(run: Run, tables: dict[str, list[dict[str, str]]]) -> None:
     """All asks, in the order of asking, with the run's tokens and each choice's option."""
     rows = tables["asks.csv"]
-    figures = run.figures()
+    figures = run.stats()
     assert Counter(row["kind"] for row in rows) == figures["asks"]
     assert sum(int(row["tokens_out"]) for row in rows) == figures["generated_tokens"] > 0
     assert sum(int(row["tokens_in"]) for row in rows) == figures["prompt_tokens"]
@@ -165,7 +165,7 @@ def test_memories_and_plans(run: Run, tables: dict[str, list[dict[str, str]]]) -
 def test_nothing_reads_as_a_formula(run: Run, tmp_path: Path) -> None:
     """No cell of the files themselves begins like a formula, though some texts do, and the
     texts come back; numbers may be negative."""
-    to_csv(run, tmp_path / "out")
+    export_csv(run, tmp_path / "out")
     guarded = 0
     for path in (tmp_path / "out").iterdir():
         raw = path.read_bytes()
@@ -184,7 +184,7 @@ def test_nothing_reads_as_a_formula(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\t=1", "\r=", "\n=", "'", "''=", "a='"])
 def test_guarded_texts_come_back(text: str) -> None:
     """Taking one leading apostrophe away undoes the guard."""
-    written = cell(text)
+    written = csv_cell(text)
     assert written.removeprefix("'") == text
     assert (written == text) == (text == "a='")
 
@@ -192,7 +192,7 @@ def test_guarded_texts_come_back(text: str) -> None:
 # -- what cannot be done ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("write", [to_csv, to_smallville])
+@pytest.mark.parametrize("write", [export_csv, export_smallville])
 def test_nothing_is_overwritten(run: Run, tmp_path: Path, write: Json) -> None:
     """A folder that holds something, and a file, are refused and left alone; an empty folder
     is taken."""
@@ -209,7 +209,7 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path, write: Json) -> None:
     assert len(made) == len(list((tmp_path / "empty").iterdir()))
 
 
-@pytest.mark.parametrize("write", [to_csv, to_smallville])
+@pytest.mark.parametrize("write", [export_csv, export_smallville])
 def test_nothing_is_half_written(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Json
 ) -> None:
@@ -232,9 +232,9 @@ def test_a_world_of_places(tmp_path: Path) -> None:
     live("crossroads", tmp_path / "run", 20)
     with Run(tmp_path / "run") as run:
         with pytest.raises(SettingError, match=r"no map of tiles.*--to csv"):
-            to_smallville(run, tmp_path / "out")
+            export_smallville(run, tmp_path / "out")
         assert not (tmp_path / "out").exists()
-        to_csv(run, tmp_path / "out")
+        export_csv(run, tmp_path / "out")
     rows = table(tmp_path / "out" / "positions.csv")
     assert rows
     assert {row["x"] for row in rows} == {""}
@@ -245,7 +245,7 @@ def test_a_run_without_a_step(tmp_path: Path) -> None:
     """There is nothing to export, and the message says what to do."""
     live("crossroads", tmp_path / "run", 0)
     with Run(tmp_path / "run") as run, pytest.raises(RunError, match=r"no committed step.*resume"):
-        to_csv(run, tmp_path / "out")
+        export_csv(run, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["../Nora", "Nora?", ".."])
@@ -254,7 +254,7 @@ def test_names_that_no_folder_can_have(run: Run, tmp_path: Path, name: str) -> N
     with Run(run.store.name) as odd:
         odd.people[name] = Persona(name=name)
         with pytest.raises(SettingError, match=r"can be no folder's name.*--to csv"):
-            to_smallville(odd, tmp_path / "out")
+            export_smallville(odd, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

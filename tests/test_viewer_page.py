@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import RunError
-from denizens.viewer import render, sample_page, unpack, write_page
+from denizens.viewer import render_page, sample_page, unpack_page, write_page
 from denizens.viewer.page import SCRIPTS
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\"> \u2028 %%DATA%% <!-- \U0001f9c1"
@@ -17,13 +17,13 @@ PAGE = Path(__file__).resolve().parent.parent / "viewer" / "page"
 def test_python_reads_back_what_it_embedded() -> None:
     """The data in a page decodes to the data that went in."""
     data = sample_page(HOSTILE)
-    assert unpack(render(data)) == data.as_json()
+    assert unpack_page(render_page(data)) == data.as_json()
 
 
 def test_the_page_loads_nothing() -> None:
     """No address of the network stands in the page but the name space of SVG, and its
     policy forbids to load anything."""
-    page = render(sample_page())
+    page = render_page(sample_page())
     addresses = set(re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s'\"]*", page))
     assert addresses <= {"http://www.w3.org/2000/svg"}
     assert "default-src 'none'" in page
@@ -34,8 +34,8 @@ def test_the_page_loads_nothing() -> None:
 def test_hostile_text_ends_no_script_and_makes_no_tag() -> None:
     """A closing script tag, an image with a handler, a line separator: none stands in the
     page's markup."""
-    page = render(sample_page(HOSTILE))
-    assert page.count("</script>") == render(sample_page()).count("</script>")
+    page = render_page(sample_page(HOSTILE))
+    assert page.count("</script>") == render_page(sample_page()).count("</script>")
     assert "<img" not in page
     title = page.partition("<title>")[2].partition("</title>")[0]
     assert "<" not in title
@@ -59,7 +59,7 @@ def test_every_file_of_the_page_is_used_and_short() -> None:
 
 def test_the_same_data_give_the_same_page() -> None:
     """No time stamp and no chance in the file."""
-    assert render(sample_page()) == render(sample_page())
+    assert render_page(sample_page()) == render_page(sample_page())
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -79,4 +79,4 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_page_that_is_not_ours_is_refused() -> None:
     """Unpacking any other page is our error."""
     with pytest.raises(RunError, match="carries no run"):
-        unpack("<html></html>")
+        unpack_page("<html></html>")

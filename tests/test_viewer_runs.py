@@ -9,8 +9,14 @@ import pytest
 from denizens.core import Choose, Json, RunError, WorldError
 from denizens.models import model_from_name
 from denizens.simulation import Run, begin, load_scenario
-from denizens.viewer import PageData, collect, from_smallville, unpack, write_page
-from denizens.viewer.conversing import Talks
+from denizens.viewer import (
+    PageData,
+    collect_page_data,
+    load_smallville_page,
+    unpack_page,
+    write_page,
+)
+from denizens.viewer.conversing import ConversationCollector
 
 JULY = "July1_the_ville_isabella_maria_klaus-step-3-20"
 STEPS = 150
@@ -37,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(folder: Path) -> PageData:
     """That run as page data."""
-    return collect(folder)
+    return collect_page_data(folder)
 
 
 def test_positions_are_those_of_the_journal(folder: Path, page: PageData) -> None:
@@ -102,13 +108,13 @@ def test_a_run_without_a_step_is_refused(tmp_path: Path) -> None:
     """There is nothing to show of it, and the message says what to do."""
     started("larkspur-morning", tmp_path / "r", 0)
     with pytest.raises(RunError, match="no committed step"):
-        collect(tmp_path / "r")
+        collect_page_data(tmp_path / "r")
 
 
 def test_a_world_without_tiles_becomes_islands(tmp_path: Path) -> None:
     """The crossroads, a graph of places: everybody stands on the island of their place."""
     started("crossroads", tmp_path / "r", 30)
-    page = collect(tmp_path / "r")
+    page = collect_page_data(tmp_path / "r")
     assert len(page.map.links) == 5
     assert {area.name for area in page.map.sectors} >= {"tea house", "roadside"}
     for person in page.people:
@@ -124,16 +130,16 @@ def event(kind: str, subject: str, predicate: str, object_: str, text: str = "")
 
 def test_somebody_who_joins_is_a_member() -> None:
     """Three talk, one leaves, the other two go on; a later talk is another one."""
-    talks = Talks()
-    talks.take(1, [event("talk", "A", "talks to", "B")])
-    talks.take(2, [event("said", "A", "says", "B", 'A says to B: "He said: "no"."')])
-    talks.take(3, [event("talk", "C", "joins", "A and B")])
-    talks.take(4, [event("said", "C", "says", "A and B", 'C says to A and B: "Hm."')])
-    talks.take(5, [event("talk", "A", "leaves", "B and C")])
-    talks.take(6, [event("said", "B", "says", "C", 'B says to C: "Well."')])
-    talks.take(7, [event("talk", who, "ends talking with", "B and C") for who in "BC"])
-    talks.take(9, [event("talk", "A", "talks to", "B")])
-    talks.take(9, [event("said", "B", "says", "A", 'B says to A: "You again."')])
+    talks = ConversationCollector()
+    talks.add_events(1, [event("talk", "A", "talks to", "B")])
+    talks.add_events(2, [event("said", "A", "says", "B", 'A says to B: "He said: "no"."')])
+    talks.add_events(3, [event("talk", "C", "joins", "A and B")])
+    talks.add_events(4, [event("said", "C", "says", "A and B", 'C says to A and B: "Hm."')])
+    talks.add_events(5, [event("talk", "A", "leaves", "B and C")])
+    talks.add_events(6, [event("said", "B", "says", "C", 'B says to C: "Well."')])
+    talks.add_events(7, [event("talk", who, "ends talking with", "B and C") for who in "BC"])
+    talks.add_events(9, [event("talk", "A", "talks to", "B")])
+    talks.add_events(9, [event("said", "B", "says", "A", 'B says to A: "You again."')])
     first, second = talks.all
     assert first.members == ("A", "B", "C")
     assert [line[2] for line in first.lines] == ['He said: "no".', "Hm.", "Well."]
@@ -144,7 +150,7 @@ def test_somebody_who_joins_is_a_member() -> None:
 def test_smallvilles_day_fits_and_shows_its_conversations(data: Path, tmp_path: Path) -> None:
     """The published check values: 8 conversations, 4,519 moves of one tile, 8,655 steps; and
     the file stays below 3 MB (20 are allowed)."""
-    page = from_smallville(data / "smallville" / JULY)
+    page = load_smallville_page(data / "smallville" / JULY)
     path = write_page(page, tmp_path / "july.html")
     assert path.stat().st_size < 3_000_000
     assert len(page.talks) == 8
@@ -156,7 +162,7 @@ def test_smallvilles_day_fits_and_shows_its_conversations(data: Path, tmp_path: 
         for a, b in zip(person.track, person.track[1:])
     ]
     assert Counter(moves) == {1: 4519}
-    stored = unpack(path.read_text("utf-8"))
+    stored = unpack_page(path.read_text("utf-8"))
     assert [person["id"] for person in stored["people"]] == [p.id for p in page.people]
     assert sum(len(talk["lines"]) for talk in stored["talks"]) == sum(
         len(talk.lines) for talk in page.talks
@@ -167,7 +173,7 @@ def test_smallvilles_day_fits_and_shows_its_conversations(data: Path, tmp_path: 
 def test_a_base_that_never_ran_is_refused(data: Path) -> None:
     """A base has no movement to show."""
     with pytest.raises(RunError, match="no finished run"):
-        from_smallville(data / "smallville" / "base_the_ville_isabella_maria_klaus")
+        load_smallville_page(data / "smallville" / "base_the_ville_isabella_maria_klaus")
 
 
 @pytest.mark.data
@@ -180,4 +186,4 @@ def test_a_run_whose_map_is_gone_is_refused(data: Path, tmp_path: Path) -> None:
     lone.mkdir()
     (lone / "meta.json").write_text((data / "smallville" / JULY / "meta.json").read_text())
     with pytest.raises(WorldError, match="the_ville"):
-        from_smallville(lone)
+        load_smallville_page(lone)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from denizens.core import AgentId, Input, Json, Persona
-from denizens.memory import load_memories
-from denizens.memory.table import read_rows
+from denizens.memory import load_smallville_memories
+from denizens.memory.table import read_records
 from denizens.models import model_from_name
 from denizens.simulation import Run, begin, load_scenario
-from denizens.viewer import collect, from_smallville, to_smallville
-from denizens.world import SmallvilleBase, TownMap, load_smallville_map, read_smallville
+from denizens.viewer import collect_page_data, export_smallville, load_smallville_page
+from denizens.world import SmallvilleFolder, TownMap, load_smallville_map, read_smallville_folder
 from denizens.world.ground import knows_place
 
 STEPS = 150
@@ -42,11 +42,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 @pytest.fixture(scope="module")
-def village(run: Run, tmp_path_factory: pytest.TempPathFactory) -> SmallvilleBase:
+def village(run: Run, tmp_path_factory: pytest.TempPathFactory) -> SmallvilleFolder:
     """That run in Smallville's format, read back."""
-    folder, maze = to_smallville(run, tmp_path_factory.mktemp("village") / "out")
+    folder, maze = export_smallville(run, tmp_path_factory.mktemp("village") / "out")
     assert (folder.parent, maze.name) == (maze.parent, "larkspur")
-    return read_smallville(folder)
+    return read_smallville_folder(folder)
 
 
 def bodies(run: Run) -> Iterator[tuple[int, dict[AgentId, list[Json]]]]:
@@ -57,7 +57,7 @@ def bodies(run: Run) -> Iterator[tuple[int, dict[AgentId, list[Json]]]]:
         yield entry["step"], dict(now)
 
 
-def test_village_positions_and_doings(run: Run, village: SmallvilleBase) -> None:
+def test_village_positions_and_doings(run: Run, village: SmallvilleFolder) -> None:
     """At every step everybody stands on the same tile, does the same with the same emoji."""
     moves = list(village.movements())
     assert (village.steps, village.step_seconds) == (STEPS, 60)
@@ -72,10 +72,10 @@ def test_village_positions_and_doings(run: Run, village: SmallvilleBase) -> None
             assert one.description.endswith(f" @ {target or place}")
 
 
-def test_village_page_has_the_same_tracks_and_talks(run: Run, village: SmallvilleBase) -> None:
+def test_village_page_has_the_same_tracks_and_talks(run: Run, village: SmallvilleFolder) -> None:
     """The page of the export: same tracks; same conversations, members, words, beginning and
     end. A visitor is in the words only."""
-    ours, theirs = collect(run), from_smallville(village.folder)
+    ours, theirs = collect_page_data(run), load_smallville_page(village.folder)
     tracks = {person.id: tuple(person.track) for person in ours.people}
     assert {person.id: tuple(person.track) for person in theirs.people} == {
         name: tracks[name] for name in run.people
@@ -98,7 +98,7 @@ def test_village_page_has_the_same_tracks_and_talks(run: Run, village: Smallvill
     assert any("A visitor" in {who for _, who, _ in talk.lines} for talk in theirs.talks)
 
 
-def test_village_personas(run: Run, village: SmallvilleBase) -> None:
+def test_village_personas(run: Run, village: SmallvilleFolder) -> None:
     """The same people: identity, home, senses, facts, and the places they know."""
     town = village.map
     assert [one.name for one in village.personas] == list(run.people)
@@ -110,24 +110,24 @@ def test_village_personas(run: Run, village: SmallvilleBase) -> None:
         }
 
 
-def test_village_memories(run: Run, village: SmallvilleBase) -> None:
+def test_village_memories(run: Run, village: SmallvilleFolder) -> None:
     """The same memories with evidence, depth and importance, and embeddings to the bit."""
     embedded = 0
     for who in run.people:
-        records, vectors = load_memories(village.folder / "personas" / who)
+        records, vectors = load_smallville_memories(village.folder / "personas" / who)
         mine = run.memory(who).records()
         keys = ("id", "kind", "text", "created", "importance", "evidence", "depth")
         assert [[getattr(r, k) for k in keys] for r in records] == [
             [getattr(r, k) for k in keys] for r in mine
         ]
-        for row in read_rows(run.store, who):
+        for row in read_records(run.store, who):
             if row.vector is not None:
                 assert vectors[row.record.id].astype("<f4").tobytes() == row.vector
                 embedded += 1
     assert embedded > 50
 
 
-def test_village_minds(village: SmallvilleBase) -> None:
+def test_village_minds(village: SmallvilleFolder) -> None:
     """The files the original loads have its fields: nodes numbered without a gap, an
     embedding for each, a schedule that fills the day."""
     for one in village.personas:
@@ -155,7 +155,7 @@ def same_map(ours: TownMap, theirs: TownMap) -> bool:
     )
 
 
-def test_village_map(run: Run, village: SmallvilleBase) -> None:
+def test_village_map(run: Run, village: SmallvilleFolder) -> None:
     """Blocked tiles, addresses and spawn points of the original map."""
     assert run.town is not None
     assert same_map(run.town, village.map)
@@ -172,15 +172,15 @@ def test_a_smallville_base_goes_round(data: Path, tmp_path: Path) -> None:
     """Their own base, run here and exported: their map and people again."""
     source = data / "smallville" / "base_the_ville_isabella_maria_klaus"
     simulation = begin(
-        load_scenario(source).settle(planner="routine"),
+        load_scenario(source).with_overrides(planner="routine"),
         tmp_path / "run",
         model=model_from_name("improvised"),
     )
     with simulation.store:
         list(simulation.run(steps=5))
     with Run(tmp_path / "run") as run:
-        folder, maze = to_smallville(run, tmp_path / "out")
-    before, after = read_smallville(source), read_smallville(folder)
+        folder, maze = export_smallville(run, tmp_path / "out")
+    before, after = read_smallville_folder(source), read_smallville_folder(folder)
     assert same_map(load_smallville_map(data / "smallville" / "the_ville"), after.map)
     assert maze.name == before.map.name
     assert {settled(p) for p in after.personas} == {settled(p) for p in before.personas}
@@ -196,11 +196,11 @@ def test_people_without_bounds_and_home(tmp_path: Path) -> None:
     )
     live(tmp_path / "a.toml", tmp_path / "run", 3)
     with Run(tmp_path / "run") as run:
-        folder, maze = to_smallville(run, tmp_path / "out")
-        (one,) = read_smallville(folder).personas
+        folder, maze = export_smallville(run, tmp_path / "out")
+        (one,) = read_smallville_folder(folder).personas
         first = next(iter(run.entries()))["bodies"]["Larkspur-1"]
         assert run.town is not None
         assert all(knows_place(one.knows, address) for address in run.town.addresses)
-        assert run.town.find(one.home) == run.town.find(first[2])
+        assert run.town.find_address(one.home) == run.town.find_address(first[2])
         assert one.facts == ("One, and two.", "Rain, they say.")
         assert folder.name != maze.name

@@ -16,16 +16,16 @@ from denizens.core import (
     IllegalAction,
     Json,
     Observation,
+    StepResult,
     Time,
-    Turn,
     World,
     WorldError,
 )
-from denizens.world import Places, Town, check_world, sketch
+from denizens.world import Places, Town, ascii_map, check_world
 
 START = datetime(2000, 1, 1)
 LEGEND = {"h": "house:hall", "b": "house:hall:bed", "k": "house:kitchen", "o": "house:kitchen:oven"}
-MAP = sketch("#########\n#hhb#kok#\n#hhhhkkk#\n#########", LEGEND)
+MAP = ascii_map("#########\n#hhb#kok#\n#hhhhkkk#\n#########", LEGEND)
 
 
 def town() -> World:
@@ -72,7 +72,7 @@ class Broken:
     def affordances(self, who: str) -> tuple[Affordance, ...]:
         return self.town.affordances(who)
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         self.steps += 1
         return self.town.step(actions, at, order)
 
@@ -119,15 +119,15 @@ class Whimsical(Broken):
         Whimsical.made += 1
         self.mine = Whimsical.made
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         turn = self.town.step(actions, at, order)
-        return Turn(turn.seen, (*turn.events, Event("news", "x", "is", str(self.mine), "x")))
+        return StepResult(turn.seen, (*turn.events, Event("news", "x", "is", str(self.mine), "x")))
 
 
 class Favouring(Broken):
     """Conflicts are settled by how the mapping was put together."""
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         return self.town.step(actions, at, tuple(actions))
 
 
@@ -155,7 +155,7 @@ class Shared(Broken):
         super().__init__()
         self.log: list[int] = []
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         self.log.append(len(self.log))
         return self.town.step(actions, at, order)
 
@@ -175,7 +175,7 @@ class NotJson(Broken):
 class Strict(Broken):
     """What is not afforded is raised instead of refused."""
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         for action in actions.values():
             if action.verb == "no such verb":
                 raise IllegalAction("no such verb")
@@ -185,7 +185,7 @@ class Strict(Broken):
 class Silent(Broken):
     """What is not afforded is passed over."""
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         known = {w: Action("wait") if a.verb.startswith("no") else a for w, a in actions.items()}
         return self.town.step(known, at, order)
 
@@ -193,20 +193,20 @@ class Silent(Broken):
 class Stale(Broken):
     """A turn shows what was seen before it."""
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         before = {who: self.town.observe(who) for who in actions}
         turn = self.town.step(actions, at, order)
         if any(action.verb == "no such verb" for action in actions.values()):
             return turn
-        return Turn(before, turn.events)
+        return StepResult(before, turn.events)
 
 
 class Gossip(Broken):
     """A turn shows the eyes of those who did not act, too."""
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         turn = self.town.step(actions, at, order)
-        return Turn({who: self.town.observe(who) for who in order}, turn.events)
+        return StepResult({who: self.town.observe(who) for who in order}, turn.events)
 
 
 class Haunted(Broken):
@@ -255,9 +255,9 @@ class Vain(Broken):
         mine = Event("doing", who, "is", seen.doing, f"{who} is {seen.doing}")
         return replace(seen, events=(mine, *seen.events[:7]))
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         turn = self.town.step(actions, at, order)
-        return Turn({who: self.observe(who) for who in turn.seen}, turn.events)
+        return StepResult({who: self.observe(who) for who in turn.seen}, turn.events)
 
 
 class Overwhelming(Broken):

@@ -13,24 +13,24 @@ import pytest
 from denizens.core import (
     Action,
     Body,
+    ConversationView,
     Event,
     Json,
-    Line,
     Observation,
-    Talk,
+    StepResult,
     Time,
-    Turn,
+    Utterance,
     World,
     WorldError,
 )
 from denizens.tests.test_world_check import Broken
-from denizens.world import Places, Town, check_world, sketch
-from denizens.world.talks import LOW, heard_by, lines_from_json, lines_to_json
+from denizens.world import Places, Town, ascii_map, check_world
+from denizens.world.talks import INAUDIBLE, heard_by, utterances_from_json, utterances_to_json
 
 START = datetime(2000, 1, 1)
 MINUTE = timedelta(minutes=1)
 LEGEND = {"h": "house:hall", "b": "house:hall:bed", "p": "house:hall:piano"}
-MAP = sketch("########\n#hhbhhp#\n#hhhhhh#\n########", LEGEND)
+MAP = ascii_map("########\n#hhbhhp#\n#hhhhhh#\n########", LEGEND)
 NAMES = ("Ana", "Bo", "Cy", "Dee")
 EVE = ("Eve",)
 PIANO = "town:house:hall:piano"
@@ -46,14 +46,14 @@ class Room:
         for who in NAMES:
             world.enter(Body(who))
 
-    def step(self, **actions: Action) -> Turn:
+    def step(self, **actions: Action) -> StepResult:
         """Who is named acts, all others wait."""
         all_ = dict.fromkeys(NAMES, Action("wait")) | actions
         turn = self.world.step(all_, self.at, NAMES)
         self.at += MINUTE
         return turn
 
-    def lines(self, who: str) -> tuple[Line, ...]:
+    def lines(self, who: str) -> tuple[Utterance, ...]:
         """What somebody knows of the conversation it is in."""
         talk = self.world.observe(who).talk
         assert talk is not None
@@ -132,11 +132,11 @@ def test_who_joins_later_does_not_read_what_was_private(room: Room) -> None:
     room.step(Ana=say(SECRET, EVE, "Ana", "Bo"))
     room.step(Cy=Action("join", "Bo"))
     (line,) = room.lines("Cy")
-    assert line == Line("Ana", LOW, line.at)
+    assert line == Utterance("Ana", INAUDIBLE, line.at)
     assert room.lines("Bo")[0].text == SECRET
     room.again()
-    assert room.lines("Cy")[0].text == LOW
-    assert room.lines("Bo")[0] == Line("Ana", SECRET, line.at, EVE, ("Ana", "Bo"))
+    assert room.lines("Cy")[0].text == INAUDIBLE
+    assert room.lines("Bo")[0] == Utterance("Ana", SECRET, line.at, EVE, ("Ana", "Bo"))
     room.step(Cy=Action("leave"))
     left = room.world.observe("Cy").talk
     assert left is not None
@@ -152,7 +152,9 @@ def test_a_conversation_that_ends_shows_each_what_it_heard(room: Room) -> None:
     room.step(Cy=Action("join", "Bo"))
     room.step(Ana=say(SECRET, (), "Ana", "Bo"))
     room.step(Bo=Action("leave"), Ana=Action("leave"))
-    talks: dict[str, Talk | None] = {who: room.world.observe(who).talk for who in ("Bo", "Cy")}
+    talks: dict[str, ConversationView | None] = {
+        who: room.world.observe(who).talk for who in ("Bo", "Cy")
+    }
     assert SECRET in f"{talks['Bo']}"
     assert SECRET not in f"{talks['Cy']}"
 
@@ -169,21 +171,21 @@ def test_only_the_one_line_that_is_heard_counts(room: Room) -> None:
 
 def test_heard_by_leaves_open_lines_as_they_are() -> None:
     """Without any private line they are the very same; the speaker hears itself."""
-    plain = (Line("Ana", "Hm.", START, EVE), Line("Bo", "Ah.", START))
+    plain = (Utterance("Ana", "Hm.", START, EVE), Utterance("Bo", "Ah.", START))
     assert heard_by("Cy", plain) is plain
-    low = (*plain, Line("Ana", SECRET, START, (), ("Bo",)))
-    assert [line.text for line in heard_by("Cy", low)] == ["Hm.", "Ah.", LOW]
+    low = (*plain, Utterance("Ana", SECRET, START, (), ("Bo",)))
+    assert [line.text for line in heard_by("Cy", low)] == ["Hm.", "Ah.", INAUDIBLE]
     assert heard_by("Ana", low) == heard_by("Bo", low) == low
 
 
 def test_lines_come_back_from_json() -> None:
     """With and without labels, as text."""
     lines = (
-        Line("Ana", "Hm.", START),
-        Line("Bo", "Ah.", START, EVE),
-        Line("Bo", SECRET, START, (), ("Ana", "Bo")),
+        Utterance("Ana", "Hm.", START),
+        Utterance("Bo", "Ah.", START, EVE),
+        Utterance("Bo", SECRET, START, (), ("Ana", "Bo")),
     )
-    assert lines_from_json(json.loads(json.dumps(lines_to_json(lines)))) == lines
+    assert utterances_from_json(json.loads(json.dumps(utterances_to_json(lines)))) == lines
 
 
 # -- deeds and things ----------------------------------------------------------------------------
@@ -277,7 +279,7 @@ def test_nobody_enters_as_everybody() -> None:
 class Loose(Broken):
     """A town that keeps the contract; its children lose a label each."""
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         return self.town.step({w: self.passed(a) for w, a in actions.items()}, at, order)
 
     def passed(self, action: Action) -> Action:
@@ -308,17 +310,17 @@ class Whispering(Loose):
         spoken = self.town._stage._scene.talks.of(who)  # type: ignore[attr-defined]
         return replace(seen, talk=replace(seen.talk, lines=spoken.lines)) if spoken else seen
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         turn = self.town.step(actions, at, order)
-        return Turn({who: self.observe(who) for who in turn.seen}, turn.events)
+        return StepResult({who: self.observe(who) for who in turn.seen}, turn.events)
 
 
 class Mute(Loose):
     """What happens does not name whose words it is."""
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         turn = self.town.step(actions, at, order)
-        return Turn(turn.seen, tuple(replace(one, sources=()) for one in turn.events))
+        return StepResult(turn.seen, tuple(replace(one, sources=()) for one in turn.events))
 
 
 class Copying(Loose):

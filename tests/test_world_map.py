@@ -8,8 +8,8 @@ from itertools import pairwise
 import networkx as nx
 import pytest
 from denizens.core import MapError
-from denizens.world import sketch
-from denizens.world.paths import Grid
+from denizens.world import ascii_map
+from denizens.world.paths import TileGrid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,7 +56,7 @@ def test_routes_are_as_short_as_astar(
         for goal in goals
         if nx.has_path(graph, (start % width, start // width), (goal % width, goal // width))
     ]
-    route = Grid(blocked, width).route(start, goals)
+    route = TileGrid(blocked, width).route(start, goals)
     if not lengths:
         assert route is None
         return
@@ -72,7 +72,7 @@ def test_routes_are_as_short_as_astar(
 def test_regions_are_the_connected_components(grid: tuple[int, int, list[bool]]) -> None:
     """Two free tiles share a region exactly when networkx connects them."""
     width, height, blocked = grid
-    regions = Grid(blocked, width).regions()
+    regions = TileGrid(blocked, width).regions()
     found: dict[int, set[tuple[int, int]]] = {}
     for i, region in enumerate(regions[: width * height]):
         assert (region < 0) == blocked[i]
@@ -84,7 +84,7 @@ def test_regions_are_the_connected_components(grid: tuple[int, int, list[bool]])
 
 def test_tree_and_addresses() -> None:
     """The tree of places and the list of addresses come from the tiles."""
-    town = sketch(TOWN, LEGEND)
+    town = ascii_map(TOWN, LEGEND)
     assert town.tree == {
         "town": {"house": {"hall": ("bed",), "kitchen": ()}, "shop": {"floor": ()}}
     }
@@ -101,24 +101,24 @@ def test_tree_and_addresses() -> None:
 
 def test_paths_go_through_doors() -> None:
     """A path leads around walls; between parts that no way joins there is none."""
-    town = sketch(TOWN, LEGEND)
+    town = ascii_map(TOWN, LEGEND)
     path = town.path((1, 1), (6, 1))
     assert path is not None
     assert (path[0], path[-1], len(path)) == ((1, 1), (6, 1), 8)
-    assert sketch("..#..").path((0, 0), (4, 0)) is None
+    assert ascii_map("..#..").path((0, 0), (4, 0)) is None
 
 
 def test_names_are_found_whatever_their_spelling() -> None:
     """Case and outer spaces do not matter; an unknown name gets a suggestion."""
-    town = sketch(TOWN, LEGEND)
-    assert town.find("Town: House :hall") == "town:house:hall"
+    town = ascii_map(TOWN, LEGEND)
+    assert town.find_address("Town: House :hall") == "town:house:hall"
     with pytest.raises(MapError, match="did you mean 'town:house:kitchen'"):
-        town.find("town:house:kitchn")
+        town.find_address("town:house:kitchn")
 
 
 def test_a_map_that_does_not_fit_is_refused() -> None:
     """Layers of the wrong size, things outside their place, and tiles off the map."""
-    town = sketch(TOWN, LEGEND)
+    town = ascii_map(TOWN, LEGEND)
     with pytest.raises(MapError, match="layer 'kinds' has 1 tiles"):
         replace(town, kinds=("grass",))
     with pytest.raises(MapError, match="'hall' at tile"):
@@ -126,6 +126,6 @@ def test_a_map_that_does_not_fit_is_refused() -> None:
     with pytest.raises(MapError, match="outside of the map"):
         town.path((0, 0), (99, 0))
     with pytest.raises(MapError, match="unequal length"):
-        sketch("##\n#")
+        ascii_map("##\n#")
     with pytest.raises(MapError, match="'x' is neither"):
-        sketch("#x")
+        ascii_map("#x")

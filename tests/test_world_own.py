@@ -16,25 +16,25 @@ from denizens import (
     Clock,
     Daily,
     Dialogue,
-    Errands,
     Event,
+    GoalsInRoutine,
     ImprovisedModel,
     Memory,
-    Neighbour,
     Observation,
     Persona,
     Planner,
     Routine,
     Simulation,
+    StepResult,
     Store,
-    Turn,
+    VisibleAgent,
     WorldError,
     check_world,
     from_json,
     to_json,
 )
-from denizens.core import Appointment, Json, Time
-from denizens.planners import afforded
+from denizens.core import Json, RoutineEntry, Time
+from denizens.planners import to_offered_action
 
 START = datetime(2026, 5, 2, 8)
 DOING = {"type": "object", "properties": {"doing": {"type": "string"}}, "required": ["doing"]}
@@ -76,7 +76,7 @@ class Cell:
         self._known(who)
         others = [other for other in self.doing if other != who]
         events = (self._seen(other) for other in others)
-        people = (Neighbour(other, 0, self.doing[other]) for other in others)
+        people = (VisibleAgent(other, 0, self.doing[other]) for other in others)
         return Observation(
             who,
             self.now,
@@ -91,7 +91,7 @@ class Cell:
         what = self.doing[who] or "idle"
         return Event("doing", who, "is", what, f"{who} is {what}", "cell:room")
 
-    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> Turn:
+    def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:
         for who in actions:
             self._known(who)
         happened = []
@@ -107,7 +107,7 @@ class Cell:
                 self.doing[who] = action.fields["doing"]
                 happened.append(self._seen(who))
         self.now = at + timedelta(minutes=1)
-        return Turn({who: self.observe(who) for who in actions}, tuple(happened))
+        return StepResult({who: self.observe(who) for who in actions}, tuple(happened))
 
     def tell(self, event: Event, to: tuple[str, ...] = ()) -> None:
         for who in to:
@@ -138,7 +138,7 @@ MAKERS: tuple[Callable[[], Planner], ...] = (
     Daily,
     Routine,
     Dialogue,
-    lambda: Errands(planner="daily"),
+    lambda: GoalsInRoutine(planner="daily"),
 )
 
 
@@ -155,7 +155,7 @@ def test_nothing_is_refused(make: Callable[[], Planner], world: type[Cell]) -> N
                 name=name,
                 home="cell:room",
                 lifestyle="wakes up at 6am, goes to bed at 8:30am",
-                routine=(Appointment(at="08:05", doing="reading"),),
+                routine=(RoutineEntry(at="08:05", doing="reading"),),
             ),
             model=ImprovisedModel(),
             memory=Memory(store, name),
@@ -175,15 +175,15 @@ def test_nothing_is_refused(make: Callable[[], Planner], world: type[Cell]) -> N
 def test_afforded() -> None:
     """What is not offered, or wants a field that is not given, becomes going on or waiting."""
     both = (Affordance("wait"), Affordance("continue"))
-    assert afforded(Action("talk", "Bo"), both) == Action("continue")
-    assert afforded(Action("talk", "Bo"), both[:1]) == Action("wait")
-    assert afforded(Action("listen"), (*both, Affordance("listen"))) == Action("listen")
-    assert afforded(Action("act", "", {"doing": "a", "asleep": False}), ONLY) == Action(
+    assert to_offered_action(Action("talk", "Bo"), both) == Action("continue")
+    assert to_offered_action(Action("talk", "Bo"), both[:1]) == Action("wait")
+    assert to_offered_action(Action("listen"), (*both, Affordance("listen"))) == Action("listen")
+    assert to_offered_action(Action("act", "", {"doing": "a", "asleep": False}), ONLY) == Action(
         "act", "", {"doing": "a"}
     )
-    assert afforded(Action("act", ""), ONLY) == Action("wait")
-    assert afforded(Action("act", "cell:bed", {"doing": "a"}), ONLY) == Action("wait")
-    assert afforded(Action("anything"), ()) == Action("anything")
+    assert to_offered_action(Action("act", ""), ONLY) == Action("wait")
+    assert to_offered_action(Action("act", "cell:bed", {"doing": "a"}), ONLY) == Action("wait")
+    assert to_offered_action(Action("anything"), ()) == Action("anything")
 
 
 def test_the_check_knows_the_verbs_of_planners() -> None:

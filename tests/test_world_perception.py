@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from denizens.core import Action, Body, Event, Neighbour, Observation, Seed
-from denizens.world import Town, TownMap, read_smallville, sketch
+from denizens.core import Action, Body, Event, Observation, Seed, VisibleAgent
+from denizens.world import Town, TownMap, ascii_map, read_smallville_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +29,7 @@ LEGEND = {
 
 def brute_force_perception(
     town: Town, bodies: dict[str, Body], who: str
-) -> tuple[list[Event], list[Neighbour]]:
+) -> tuple[list[Event], list[VisibleAgent]]:
     """What ``who`` should see, tile by tile out of the saved state, as the published code does:
     every tile of the square that is in the same arena, nearest first."""
     plan, state = town.map, town.save()
@@ -37,7 +37,7 @@ def brute_force_perception(
     body, here = bodies[who], divmod(spots[who]["spot"], plan.width)
     arena = (plan.sectors[spots[who]["spot"]], plan.arenas[spots[who]["spot"]])
     seen: dict[tuple[int, str], tuple[int, int, str, Event]] = {}
-    people: list[tuple[int, str, Neighbour]] = []
+    people: list[tuple[int, str, VisibleAgent]] = []
     for y in range(here[0] - body.vision, here[0] + body.vision + 1):
         for x in range(here[1] - body.vision, here[1] + body.vision + 1):
             if not (0 <= x < plan.width and 0 <= y < plan.height):
@@ -64,7 +64,7 @@ def brute_force_perception(
                     awake = not (one["sleepy"] and not one["route"])
                     talk = town.observe(other).talk
                     talking = talk is not None and not talk.ended
-                    people.append((rank, other, Neighbour(other, side, told, awake, talking)))
+                    people.append((rank, other, VisibleAgent(other, side, told, awake, talking)))
     nearest = sorted(seen.values(), key=lambda entry: entry[:3])[: body.attention]
     return [entry[3] for entry in nearest], [one for _, _, one in sorted(people)]
 
@@ -120,7 +120,7 @@ def towns(draw: st.DrawFn) -> tuple[TownMap, dict[str, Body]]:
         st.lists(st.lists(cells, min_size=width, max_size=width), min_size=height, max_size=height)
     )
     rows[0][0] = "h"
-    plan = sketch("\n".join("".join(row) for row in rows), LEGEND)
+    plan = ascii_map("\n".join("".join(row) for row in rows), LEGEND)
     free = [(i % width, i // width) for i, shut in enumerate(plan.blocked) if not shut]
     bodies = {
         who: Body(
@@ -179,7 +179,7 @@ def test_a_loaded_town_has_the_same_future(
 @pytest.mark.data
 def test_perception_in_smallville_equals_brute_force(data: Path) -> None:
     """25 people wander through the_ville; on sampled steps they see what a search finds."""
-    base = read_smallville(data / "smallville" / "base_the_ville_n25")
+    base = read_smallville_folder(data / "smallville" / "base_the_ville_n25")
     bodies = {body.who: body for body in base.bodies()}
     town = Town(base.map, start=base.start, step_seconds=10, speed=3)
     for body in bodies.values():

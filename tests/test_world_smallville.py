@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Action, Json, MapError, Seed, SettingError, from_json, to_json
-from denizens.world import Town, TownMap, load_smallville_map, load_tiled, read_smallville
+from denizens.world import Town, TownMap, load_smallville_map, load_tiled, read_smallville_folder
 
 pytestmark = pytest.mark.data
 JULY = "July1_the_ville_isabella_maria_klaus-step-3-20"
@@ -57,7 +57,7 @@ def test_25_people_step_fast(ville: Path) -> None:
 
     The bound is the issue's for a whole day with a planner; alone the world does 10,000 to
     20,000 agent-steps a second on the machine it was written on."""
-    base = read_smallville(ville / "base_the_ville_n25")
+    base = read_smallville_folder(ville / "base_the_ville_n25")
     town = Town(base.map, start=base.start, step_seconds=10)
     for body in base.bodies():
         town.enter(body)
@@ -87,7 +87,7 @@ def test_kinds_make_a_picture(ville: Path) -> None:
 
 def test_every_object_can_be_reached_from_every_start(ville: Path) -> None:
     """Somebody who knows all places may go to all 222 objects and 63 arenas."""
-    base = read_smallville(ville / SMALL)
+    base = read_smallville_folder(ville / SMALL)
     town = Town(base.map, start=base.start, step_seconds=10)
     for body in base.bodies():
         town.enter(type(body)(body.who, start=body.start))
@@ -97,9 +97,9 @@ def test_every_object_can_be_reached_from_every_start(ville: Path) -> None:
 
 def test_a_base_of_25(ville: Path) -> None:
     """Who lives there, where they start, what they know, and their first memories."""
-    base = read_smallville(ville / "base_the_ville_n25")
+    base = read_smallville_folder(ville / "base_the_ville_n25")
     assert (base.start, base.step_seconds, base.steps) == (datetime(2023, 2, 13), 10, 0)
-    assert not base.finished
+    assert not base.is_finished_run
     assert len(base.personas) == 25
     assert base.starts["Latoya Williams"] == (16, 18)
     latoya = base.personas[0]
@@ -109,21 +109,21 @@ def test_a_base_of_25(ville: Path) -> None:
     assert (latoya.vision, latoya.attention, latoya.retention) == (8, 8, 8)
     for one in base.personas:
         assert one.home in base.map.arena_addresses
-        assert all(base.map.find(place) == place for place in one.knows)
+        assert all(base.map.find_address(place) == place for place in one.knows)
     assert list(base.movements()) == []
 
 
 def test_whispers_with_commas_are_whole(ville: Path) -> None:
     """A row of the history whose commas are not quoted is read to its end."""
-    base = read_smallville(ville / SMALL)
+    base = read_smallville_folder(ville / SMALL)
     maria = next(one for one in base.personas if one.name == "Maria Lopez")
     assert maria.facts[-1] == "For planning, you frequent Hobbs Cafe for studying"
 
 
 def test_july_has_the_check_values(ville: Path) -> None:
     """Deltas, moves, and conversations of the finished day are the published ones."""
-    base = read_smallville(ville / JULY)
-    assert base.finished
+    base = read_smallville_folder(ville / JULY)
+    assert base.is_finished_run
     assert (base.start, base.steps) == (datetime(2023, 2, 13), 8655)
     moves = list(base.movements())
     assert len(moves) == 4532
@@ -227,14 +227,14 @@ def test_a_broken_base_is_named(
     else:
         (home / file).write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises((SettingError, MapError), match=reason):
-        read_smallville(home / SMALL)
+        read_smallville_folder(home / SMALL)
 
 
 def test_a_base_without_its_map(ville: Path, tmp_path: Path) -> None:
     """The error says where the map was looked for."""
     shutil.copytree(ville / SMALL, tmp_path / SMALL)
     with pytest.raises(MapError, match="put the map's folder beside"):
-        read_smallville(tmp_path / SMALL)
+        read_smallville_folder(tmp_path / SMALL)
 
 
 def test_a_broken_finished_run(ville: Path, tmp_path: Path) -> None:
@@ -245,4 +245,4 @@ def test_a_broken_finished_run(ville: Path, tmp_path: Path) -> None:
     steps["7"] = {"Klaus Mueller": {"movement": [1]}}
     file.write_text(json.dumps(steps), encoding="utf-8")
     with pytest.raises(SettingError, match="step 7 is not well formed"):
-        list(read_smallville(home / JULY).movements())
+        list(read_smallville_folder(home / JULY).movements())

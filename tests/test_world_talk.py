@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from denizens.core import Action, Body, Line, Talk, Turn
-from denizens.world import Town, sketch
+from denizens.core import Action, Body, ConversationView, StepResult, Utterance
+from denizens.world import Town, ascii_map
 
 START = datetime(2023, 2, 13, 7)
-MAP = sketch("pppppppp.\npppppppp.", {"p": "park:lawn"}, world="w")
+MAP = ascii_map("pppppppp.\npppppppp.", {"p": "park:lawn"}, world="w")
 
 
 class Group:
@@ -20,7 +20,7 @@ class Group:
         for x, name in enumerate(names):
             self.town.enter(Body(name, start=(x, 0), person=name in persons))
 
-    def step(self, order: tuple[str, ...] = (), **actions: Action) -> Turn:
+    def step(self, order: tuple[str, ...] = (), **actions: Action) -> StepResult:
         """One step of everybody."""
         todo = {who: actions.get(who, Action("continue")) for who in self.names}
         return self.town.step(todo, START, order or self.names)
@@ -30,7 +30,7 @@ class Group:
         can = self.town.affordances(who)
         return [(one.verb, one.target) for one in can if one.verb != "act"]
 
-    def talk(self, who: str) -> Talk:
+    def talk(self, who: str) -> ConversationView:
         """The conversation somebody sees."""
         talk = self.town.observe(who).talk
         assert talk is not None
@@ -56,7 +56,7 @@ def talk(who: str) -> Action:
     return Action("talk", who)
 
 
-def said(turn: Turn) -> list[str]:
+def said(turn: StepResult) -> list[str]:
     """The lines of a step."""
     return [event.text for event in turn.events if event.kind == "said"]
 
@@ -73,7 +73,7 @@ def test_the_opener_holds_the_floor_and_it_passes() -> None:
     assert said(turn) == ['Ana says to Bo: "Good morning"']
     assert (group.verbs("Ana"), group.verbs("Bo")) == (hearer, holder)
     assert group.talk("Bo") == group.talk("Ana")
-    assert group.talk("Bo").lines == (Line("Ana", "Good morning", START),)
+    assert group.talk("Bo").lines == (Utterance("Ana", "Good morning", START),)
 
 
 def test_lines_reach_members_whole_and_bystanders_once() -> None:
@@ -208,7 +208,7 @@ def test_the_last_line_ends_it() -> None:
 def test_who_talks_stands_still_and_walks_on_afterwards() -> None:
     """A walk waits for the end of a conversation."""
     group = Group("Ana", "Bo")
-    far = sketch("pppppppp#\nppppppppb", {"p": "park:lawn", "b": "park:lawn:bench"}, world="w")
+    far = ascii_map("pppppppp#\nppppppppb", {"p": "park:lawn", "b": "park:lawn:bench"}, world="w")
     group.town = Town(far, start=START, step_seconds=60)
     group.town.enter(Body("Ana", start=(0, 0)))
     group.town.enter(Body("Bo", start=(1, 0)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import denizens
 import pytest
 from denizens.core import Json, MapError
-from denizens.world import Spawn, load_tiled
+from denizens.world import SpawnPoint, load_tiled
 
 KINDS = [("grass", False), ("wall", True), ("floor", False), ("rug", False)]
 
@@ -99,7 +99,7 @@ def test_the_convention(tmp_path: Path) -> None:
     assert [i for i, shut in enumerate(town.blocked) if shut] == [1, 2, 3, 4, 9, 10]
     assert town.addresses == ("w:house:hall", "w:house:hall:bed", "w:house:hall:stove")
     assert town.tiles_of("w:house:hall:bed") == ((2, 1),)
-    assert town.spawns == (Spawn("door", (1, 1), "w:house:hall"),)
+    assert town.spawns == (SpawnPoint("door", (1, 1), "w:house:hall"),)
     assert town.emoji == {"w:house:hall:bed": "🛏️"}
 
 

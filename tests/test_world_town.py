@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from denizens.core import Action, Body, Event, Observation, Turn, WorldError
-from denizens.world import Town, sketch
+from denizens.core import Action, Body, Event, Observation, StepResult, WorldError
+from denizens.world import Town, ascii_map
 
 START = datetime(2023, 2, 13, 7)
 LEGEND = {
@@ -25,7 +25,7 @@ PLAN = """
 ##########
 ..........
 """
-MAP = sketch(PLAN, LEGEND, world="w", blocked="#o")
+MAP = ascii_map(PLAN, LEGEND, world="w", blocked="#o")
 BED, TABLE, OVEN = "w:house:hall:bed", "w:house:kitchen:table", "w:house:kitchen:oven"
 
 
@@ -39,7 +39,7 @@ class Players:
         for body in bodies:
             self.town.enter(body)
 
-    def step(self, **actions: Action) -> Turn:
+    def step(self, **actions: Action) -> StepResult:
         """One step of everybody."""
         todo = {who: actions.get(who, Action("continue")) for who in self.names}
         turn = self.town.step(todo, self.at, self.names)

@@ -16,7 +16,7 @@ from denizens.models.tiny import write_tiny_embedder, write_tiny_model
 if TYPE_CHECKING:
     import torch
     from denizens.models.local import LocalModel
-    from denizens.models.sampling import Draw
+    from denizens.models.sampling import SamplingParams
 
 WINDOW = 512
 TOLERANCE = 1e-4  # between logits in float32
@@ -30,7 +30,7 @@ def write(folder: Path, *kinds: str, **settings: Any) -> Path:
     return folder
 
 
-def fresh(folder: Path, kind: str = "llama", **settings: Any) -> LocalModel:
+def load_engine(folder: Path, kind: str = "llama", **settings: Any) -> LocalModel:
     """An engine in float32."""
     from denizens.models.local import LocalModel
 
@@ -40,7 +40,7 @@ def fresh(folder: Path, kind: str = "llama", **settings: Any) -> LocalModel:
     return model
 
 
-def plain(folder: Path, kind: str = "llama") -> Any:
+def load_transformers(folder: Path, kind: str = "llama") -> Any:
     """The transformers model itself, in float32."""
     import torch
     import transformers
@@ -51,7 +51,7 @@ def plain(folder: Path, kind: str = "llama") -> Any:
     return model
 
 
-def say(text: str = "the baker", **settings: Any) -> Generate:
+def generate_ask(text: str = "the baker", **settings: Any) -> Generate:
     """A line of free text."""
     settings = {"max_tokens": 12, "temperature": 1.0, **settings}
     return Generate(messages=(Message.of("user", text),), **settings)
@@ -71,9 +71,11 @@ def unguarded(model: LocalModel) -> LocalModel:
     """The same model, with nothing that keeps it from looping."""
     from dataclasses import replace
 
-    from denizens.models.sampling import Guard
+    from denizens.models.sampling import RepetitionLimits
 
-    model.engine.speak(replace(model.voice, guard=Guard()))
+    model.engine.set_generation_config(
+        replace(model.generation_config, repetition_limits=RepetitionLimits())
+    )
     return model
 
 
@@ -86,25 +88,25 @@ def forgetful(model: LocalModel) -> LocalModel:
 
 
 @dataclass
-class Watched:
+class DrawRecorder:
     """Logits and tokens of every draw, by the ask's seed and the token's position."""
 
     logits: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
     tokens: dict[tuple[int, int], int | None] = field(default_factory=dict)
-    draws: dict[tuple[int, int], Draw] = field(default_factory=dict)
+    draws: dict[tuple[int, int], SamplingParams] = field(default_factory=dict)
 
 
 @contextmanager
-def watching() -> Iterator[Watched]:
+def record_draws() -> Iterator[DrawRecorder]:
     """See what the engine draws from. Give each ask a seed of its own."""
     import torch
     from denizens.models import engine as module
 
     engine: Any = module
-    seen = Watched()
+    seen = DrawRecorder()
     real = engine.pick
 
-    def pick(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | None]:
+    def pick(logits: torch.Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:
         tokens: list[int | None] = real(logits, draws)
         for row, draw, token in zip(logits, draws, tokens):
             key = (draw.seed, draw.position)
@@ -119,7 +121,7 @@ def watching() -> Iterator[Watched]:
         assert all(torch.is_tensor(one) for one in seen.logits.values())
 
 
-def agree(one: Watched, other: Watched, seed: int, *, exact: bool = False) -> int:
+def agree(one: DrawRecorder, other: DrawRecorder, seed: int, *, exact: bool = False) -> int:
     """Fail unless both drew alike for an ask: logits within the tolerance and equal tokens, up
     to the first near-tie; the number of tokens compared."""
     import torch
@@ -133,7 +135,7 @@ def agree(one: Watched, other: Watched, seed: int, *, exact: bool = False) -> in
         assert float(apart.max()) <= (0.0 if exact else TOLERANCE), f"{key}: {apart.max()}"
         if one.tokens[key] != other.tokens[key]:
             assert not exact
-            assert near(first, one.draws[key]), f"{key}: other tokens without a near-tie"
+            assert is_near_tie(first, one.draws[key]), f"{key}: other tokens without a near-tie"
             return position
         position = min((at for s, at in one.logits if s == seed and at > position), default=-1)
         if position < 0:
@@ -143,7 +145,7 @@ def agree(one: Watched, other: Watched, seed: int, *, exact: bool = False) -> in
     return drawn
 
 
-def near(logits: torch.Tensor, draw: Draw) -> bool:
+def is_near_tie(logits: torch.Tensor, draw: SamplingParams) -> bool:
     """Whether a change of a thousandth could change what is drawn."""
     import torch
     from denizens.models.sampling import uniform

@@ -19,20 +19,20 @@ HOSTS = str(Path(__file__).with_name("hosts.py"))
 PATHS = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
-def child(*words: str | Path) -> StdioServerParameters:
+def server_command(*words: str | Path) -> StdioServerParameters:
     """A command to be started and spoken to over standard input and output."""
     return StdioServerParameters(
         command=sys.executable, args=[str(word) for word in words], env=PATHS
     )
 
 
-def talk(
+def with_client(
     work: Callable[[Client], Coroutine[Any, Any, Any]], *words: str | Path, mode: Any = "auto"
 ) -> Any:
     """Do something with a client of a server; whatever happens, it ends soon."""
 
     async def run() -> Any:
-        async with asyncio.timeout(60), Client(child(*words), mode=mode) as client:
+        async with asyncio.timeout(60), Client(server_command(*words), mode=mode) as client:
             return await work(client)
 
     return asyncio.run(run())

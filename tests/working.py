@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from denizens.core import (
-    NONE,
+    NONE_OF_THESE,
     Answer,
+    AnsweredAsk,
     Ask,
-    Asked,
     Call,
     Choice,
     Choose,
@@ -31,7 +31,7 @@ from denizens.core import (
     traced,
 )
 from denizens.evaluation.answerers import Answerer
-from denizens.models.improvised import bags
+from denizens.models.improvised import hashed_vectors
 from denizens.planners import Task
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def task(goal: str, *tools: ToolSpec, **more: object) -> Task:
     return Task(goal=goal, seed=Seed.of(1), now=AT, tools=tools, **more)  # type: ignore[arg-type]
 
 
-class Told:
+class ScriptedAnswers:
     """Answers asks as a test tells it: ``moves`` are the names to choose, one a decision;
     ``arguments`` the calls' arguments, one a fill; ``texts`` what is written, by role;
     ``tools`` what calls give (an exception is a failure). Everything else fails the test.
@@ -78,7 +78,7 @@ class Told:
         self.tools = tools or {}
         self.ratings = ratings
         self.recalled = recalled or Recalled(hits=())
-        self.log: list[Asked] = []
+        self.log: list[AnsweredAsk] = []
 
     def think(self, thought: Thought[T]) -> T:
         """A thought's result, its asks logged."""
@@ -110,7 +110,7 @@ class Told:
             value = self.ratings(ask) if self.ratings else 3.0
             return Rating(value=value, probabilities=())
         if isinstance(ask, Embed):
-            return bags(ask)
+            return hashed_vectors(ask)
         assert isinstance(ask, Recall)
         return self.recalled
 
@@ -119,7 +119,7 @@ class Told:
         if name == "!":
             return Failed(reason="engine", detail="out of memory")
         names = [option.name for option in ask.options]
-        place = names.index(NONE.name if name == "none" else name)
+        place = names.index(NONE_OF_THESE.name if name == "none" else name)
         spread = tuple(float(place == at) for at in range(len(names)))
         return Choice(index=place, probabilities=spread)
 
@@ -144,7 +144,7 @@ class Told:
         return "\n".join(message.text for message in last.messages)
 
 
-class Bound:
+class ThoughtDriver:
     """Drives a thought with an answerer and counts its asks."""
 
     def __init__(self, answer: Answerer) -> None:

@@ -11,34 +11,34 @@ what a programmer gets wrong raises ``ToolError`` when the tool is declared.
 """
 
 from .arithmetic import calculator
-from .declare import AnyTool, Limits, Tool, ToolContext, Unit, tool
-from .fetch import fetcher
-from .files import files_in
+from .declare import AnyTool, Tool, ToolContext, ToolLimits, Unit, tool
+from .fetch import fetch_tool
+from .files import file_tools
 from .find import BUILT_IN, tool_by_name
 from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
 from .mcp_client import McpClient, tools_from_mcp
-from .notes import LabelledNotebook, Notebook, notes
+from .notes import LabelledNotebook, Notebook, note_tools
 from .openapi import tools_from_openapi
-from .policy import Budget, Policy, Release, Ruling, matches, matches_widely
-from .remembering import Fact, fact_search, knowledge_search, memory_search
+from .policy import Policy, Release, Ruling, UsageLimits, matches, matches_widely
+from .remembering import FactResult, fact_search, knowledge_search, memory_search
 from .sandbox import python_sandbox
 from .skills import Skill, skill, skill_of
 from .times import calendar, clock
-from .toolbox import Listener, Progress, Toolbox, renamed
+from .toolbox import ProgressListener, Toolbox, ToolProgress, rename_tool
 from .units import units
 
 __all__ = [
     "BUILT_IN",
     "AnyTool",
-    "Budget",
-    "Fact",
+    "UsageLimits",
+    "FactResult",
     "LabelledNotebook",
-    "Limits",
-    "Listener",
+    "ToolLimits",
+    "ProgressListener",
     "McpClient",
     "Notebook",
     "Policy",
-    "Progress",
+    "ToolProgress",
     "Release",
     "Ruling",
     "Skill",
@@ -52,15 +52,15 @@ __all__ = [
     "clock",
     "extract_fields",
     "fact_search",
-    "fetcher",
-    "files_in",
+    "fetch_tool",
+    "file_tools",
     "knowledge_search",
     "matches",
     "matches_widely",
     "memory_search",
-    "notes",
+    "note_tools",
     "python_sandbox",
-    "renamed",
+    "rename_tool",
     "sentiment",
     "skill",
     "skill_of",

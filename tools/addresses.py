@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
-LONGEST_URL = 2_000
+MAX_URL_CHARS = 2_000
 _PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
@@ -66,7 +66,7 @@ _RANGES_6 = [(ip_network(text), why) for text, why in _REFUSED_6.items()]
 _GLOBAL_6 = ip_network("2000::/3")
 
 
-def why_not(address: str) -> str:
+def refusal_reason(address: str) -> str:
     """Why no public server is at an address written as the resolver gives it; empty if one
     may be.
 
@@ -96,7 +96,7 @@ def why_not(address: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class UrlTarget:
     """A URL taken apart and found plain: where to connect and what to ask for there."""
 
     scheme: str
@@ -112,11 +112,11 @@ class Target:
         return f"{self.scheme}://{host}{port}{self.path}"
 
 
-def target_of(url: str) -> Target:
+def parse_url(url: str) -> UrlTarget:
     """Take a URL apart. Raises ValueError for one that is not plainly http or https, that
     different readers would read differently, or that holds a name and password."""
-    if len(url) > LONGEST_URL:
-        raise ValueError(f"the URL has {len(url)} characters, more than {LONGEST_URL}")
+    if len(url) > MAX_URL_CHARS:
+        raise ValueError(f"the URL has {len(url)} characters, more than {MAX_URL_CHARS}")
     if not url.isascii() or re.search(r"[\x00-\x20\x7f\\<>\"^`{|}]", url):
         raise ValueError(
             f"'{url[:80]}' holds a space, a backslash or another letter that no URL has; "
@@ -135,7 +135,7 @@ def target_of(url: str) -> Target:
         raise ValueError(f"'{url[:80]}' has a colon and no port")
     host = _host(parts)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, path)
+    return UrlTarget(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, path)
 
 
 def _host(parts: SplitResult) -> str:

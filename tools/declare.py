@@ -26,7 +26,7 @@ from typing import (
     runtime_checkable,
 )
 
-from ..core import AgentId, Json, Label, Time, ToolError, ToolSpec, nearest
+from ..core import AgentId, Json, Label, Time, ToolError, ToolSpec, did_you_mean
 
 if TYPE_CHECKING:
     from docstring_parser import Docstring
@@ -58,21 +58,21 @@ class ToolContext:
         default=None, compare=False, repr=False
     )
     label: Label = _UNMARKED
-    heard: Callable[[Label], None] | None = field(default=None, compare=False, repr=False)
+    on_label: Callable[[Label], None] | None = field(default=None, compare=False, repr=False)
 
-    def tell(self, text: str, share: float | None = None) -> None:
+    def report_progress(self, text: str, share: float | None = None) -> None:
         """Say how the work goes on: in words, and the share of it that is done (0 to 1)."""
         if self.listener:
             self.listener(text, share)
 
-    def rests_on(self, label: Label) -> None:
+    def add_label(self, label: Label) -> None:
         """Say whose words the result holds, and for whom alone it is. Said more than once, it
         rests on all of them; the caller's thought does then too."""
         lists = isinstance(label, Label) and (label.sources, label.audience)
         if not lists or not all(isinstance(one, tuple) for one in lists):
             raise ToolError(f"rests_on() takes a Label, such as Label(('Ada',)), not {label!r:.80}")
-        if self.heard:
-            self.heard(label)
+        if self.on_label:
+            self.on_label(label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ToolLimits:
     """How a tool is run: ``timeout`` in seconds (0: none), how many ``retries`` after a failure,
     the most characters of its result as JSON (0: the toolbox's own)."""
 
@@ -136,10 +136,10 @@ def checked_name(name: str) -> str:
 def unknown_argument(name: str, known: Collection[str]) -> str:
     """What a model is told that gave an argument which is none of ``known``."""
     names = ", ".join(known) or "none"
-    return f"there is no argument '{name}'{nearest(name, known)}; arguments: {names}"
+    return f"there is no argument '{name}'{did_you_mean(name, known)}; arguments: {names}"
 
 
-def first_faults(faults: Sequence[str]) -> str:
+def join_faults(faults: Sequence[str]) -> str:
     """The first five of the faults in a call's arguments, and how many more there are."""
     more = len(faults) - _FAULTS_SHOWN
     return "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
@@ -159,7 +159,7 @@ class Tool(Generic[P, R]):
         name: str = "",
         effect: Effect = "pure",
         outside: bool = False,
-        limits: Limits = Limits(),
+        limits: ToolLimits = ToolLimits(),
     ):
         function = _plain_callable(function)
         self.function = function
@@ -251,7 +251,7 @@ def tool(
     >>> double(4), double.spec.parameters["properties"]
     (8, {'n': {'type': 'integer'}})
     """
-    limits = Limits(timeout=timeout, retries=retries, characters=limit)
+    limits = ToolLimits(timeout=timeout, retries=retries, characters=limit)
 
     def made(given: Callable[P, R]) -> Tool[P, R]:
         return Tool(given, name=name, effect=effect, outside=outside, limits=limits)
@@ -259,7 +259,7 @@ def tool(
     return made if function is None else made(function)
 
 
-def _check_limits(name: str, effect: Effect, limits: Limits) -> None:
+def _check_limits(name: str, effect: Effect, limits: ToolLimits) -> None:
     if min(limits.timeout, limits.retries, limits.characters) < 0:
         raise ToolError(f"tool '{name}': timeout, retries and limit must not be negative")
     if limits.retries and effect == "acts":

@@ -9,12 +9,12 @@ from typing import Any, TypedDict, cast
 from urllib.parse import urljoin
 
 from ..core import SettingError
-from .addresses import Target, target_of
+from .addresses import UrlTarget, parse_url
 from .declare import Tool, tool
-from .pinned import Pinned, Resolve, checked_addresses, system_addresses
-from .web_text import readable
+from .pinned import PinnedBackend, Resolver, resolve_public_addresses, system_resolver
+from .web_text import response_text
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 _HEADERS: Mapping[str | bytes, str | bytes] = {
     "User-Agent": "denizens",
     "Accept": "text/html, text/plain, application/json, application/xml, text/*;q=0.8",
@@ -24,7 +24,7 @@ _HEADERS: Mapping[str | bytes, str | bytes] = {
 _MOVED = (301, 302, 303, 307, 308)
 
 
-class Fetched(TypedDict):
+class FetchedPage(TypedDict):
     """What a URL answered: where it was found in the end, its kind, and its text from
     character ``offset`` on; ``next`` is where the rest begins (None: nothing is left), and
     ``cut`` tells that the page was larger than is read."""
@@ -45,7 +45,7 @@ class _Rules:
     ports: frozenset[int]
     largest: int
     seconds: float
-    resolve: Resolve
+    resolve: Resolver
     trusted: frozenset[str]
 
     def host_allowed(self, host: str) -> bool:
@@ -55,16 +55,16 @@ class _Rules:
         )
 
 
-def fetcher(
+def fetch_tool(
     allow: Collection[str],
     *,
     ports: Collection[int] = (80, 443),
     largest: int = 1_000_000,
     seconds: float = 10.0,
     page: int = 8_000,
-    resolve: Resolve = system_addresses,
+    resolve: Resolver = system_resolver,
     trusted: Collection[str] = (),
-) -> Tool[..., Fetched]:
+) -> Tool[..., FetchedPage]:
     """The tool ``fetch``, for the hosts of ``allow``: "example.org" is that host alone,
     "*.example.org" what lies below it, "*" any (then the tool ``acts``: a URL can carry
     words to anybody).
@@ -95,7 +95,7 @@ def fetcher(
     )
 
     @tool(effect="acts" if "*" in allow else "reads", outside=True)
-    def fetch(url: str, offset: int = 0) -> Fetched:
+    def fetch(url: str, offset: int = 0) -> FetchedPage:
         """Fetch a web page or a file of text by its URL, as plain text.
 
         Args:
@@ -107,7 +107,7 @@ def fetcher(
         found, kind, text, cut = _fetched(rules, url)
         end = offset + page
         rest = end if end < len(text) else None
-        return Fetched(
+        return FetchedPage(
             url=found, type=kind, text=text[offset:end], offset=offset, next=rest, cut=cut
         )
 
@@ -131,7 +131,7 @@ def _fetched(rules: _Rules, url: str) -> tuple[str, str, str, bool]:
     """The final URL, the kind, the text, and whether it was cut."""
     end = time.monotonic() + rules.seconds
     was_safe = False
-    for _ in range(MOST_REDIRECTS + 1):
+    for _ in range(MAX_REDIRECTS + 1):
         target = _checked(rules, url)
         if was_safe and target.scheme == "http":
             raise ValueError(f"{url[:200]}: a redirect leads from https to http; not followed")
@@ -144,14 +144,14 @@ def _fetched(rules: _Rules, url: str) -> tuple[str, str, str, bool]:
             raise ValueError(f"{target.url} answered with status {status}")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise ValueError(f"{target.url} answered packed, though it was asked not to")
-        kind, text = readable(headers.get("content-type", "text/plain"), body, target.url)
+        kind, text = response_text(headers.get("content-type", "text/plain"), body, target.url)
         return target.url, kind, text, cut
-    raise ValueError(f"{url[:200]}: more than {MOST_REDIRECTS} redirects")
+    raise ValueError(f"{url[:200]}: more than {MAX_REDIRECTS} redirects")
 
 
-def _checked(rules: _Rules, url: str) -> Target:
+def _checked(rules: _Rules, url: str) -> UrlTarget:
     """The URL's parts, once its host and port are allowed; nothing is resolved before."""
-    target = target_of(url)
+    target = parse_url(url)
     if not rules.host_allowed(target.host):
         known = ", ".join(rules.allow)
         raise ValueError(f"the host '{target.host}' is not allowed; allowed: {known}")
@@ -161,28 +161,30 @@ def _checked(rules: _Rules, url: str) -> Target:
     return target
 
 
-def _no_port(rules: _Rules, target: Target) -> ValueError:
+def _no_port(rules: _Rules, target: UrlTarget) -> ValueError:
     known = ", ".join(map(str, sorted(rules.ports)))
     return ValueError(f"port {target.port} is not allowed; allowed: {known}")
 
 
-def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, str], bytes, bool]:
+def _asked(rules: _Rules, target: UrlTarget, end: float) -> tuple[int, dict[str, str], bytes, bool]:
     """One request to one checked address: status, headers, body (at most ``largest`` bytes)
     and whether there was more."""
     import httpcore2
 
     resolve, trusted = rules.resolve, rules.trusted
-    found = checked_addresses(target.host, target.port, resolve=resolve, trusted=trusted, end=end)
+    found = resolve_public_addresses(
+        target.host, target.port, resolve=resolve, trusted=trusted, end=end
+    )
     # The port of a trusted address is open there alone, not at every allowed host.
     if target.port not in rules.ports and not {f"{a}:{target.port}" for a in found} <= trusted:
         raise _no_port(rules, target)
-    backend = Pinned(found, end)
+    backend = PinnedBackend(found, end)
     left = max(0.001, end - time.monotonic())
     extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
     body = bytearray()
     try:
         with (
-            backend.limited(),
+            backend.enforce_deadline(),
             # The backend is one by its methods: importing its base class would cost start-up.
             httpcore2.ConnectionPool(network_backend=cast(Any, backend), retries=0) as pool,
             pool.stream(
@@ -210,5 +212,5 @@ def _asked(rules: _Rules, target: Target, end: float) -> tuple[int, dict[str, st
     return answer.status, headers, bytes(body[: rules.largest]), len(body) > rules.largest
 
 
-def _too_slow(rules: _Rules, target: Target) -> TimeoutError:
+def _too_slow(rules: _Rules, target: UrlTarget) -> TimeoutError:
     return TimeoutError(f"{target.url} took longer than {rules.seconds:g} seconds")

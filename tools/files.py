@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 from ..core import SettingError
 from .declare import Tool, tool
 
-LARGEST_PAGE = 8_000
+MAX_PAGE_BYTES = 8_000
 """The most bytes of a file that one call gives."""
 _MOST_NAMES = 200
 _MOST_SCANNED = 20_000
@@ -26,7 +26,7 @@ _FILE |= getattr(os, "O_NOCTTY", 0)
 Encoding = Literal["utf-8", "utf-16", "latin-1"]
 
 
-class Page(TypedDict):
+class FilePage(TypedDict):
     """Part of a file: its text from byte ``offset`` on; ``next`` is where the rest begins
     (None: nothing is left), ``size`` the whole file's bytes."""
 
@@ -37,7 +37,7 @@ class Page(TypedDict):
     size: int
 
 
-class Listed(TypedDict):
+class FolderListing(TypedDict):
     """What one folder holds: ``folders`` and ``files`` (with their bytes), in order of name;
     ``more`` counts the names left out."""
 
@@ -47,7 +47,7 @@ class Listed(TypedDict):
     more: int
 
 
-def files_in(folder: Path | str) -> tuple[Tool[..., Page], Tool[..., Listed]]:
+def file_tools(folder: Path | str) -> tuple[Tool[..., FilePage], Tool[..., FolderListing]]:
     """The tools ``read_file`` and ``list_files``, bound to ``folder``.
 
     Paths are walked part by part from the folder's own descriptor and no link is followed on
@@ -65,7 +65,7 @@ def files_in(folder: Path | str) -> tuple[Tool[..., Page], Tool[..., Listed]]:
         raise SettingError(f"files_in: there is no folder {root}; make it, or check the path")
 
     @tool(effect="reads", outside=True)
-    def read_file(path: str, offset: int = 0, encoding: Encoding = "utf-8") -> Page:
+    def read_file(path: str, offset: int = 0, encoding: Encoding = "utf-8") -> FilePage:
         """Read a text file of the folder, up to 8,000 bytes of it at a time.
 
         Args:
@@ -76,7 +76,7 @@ def files_in(folder: Path | str) -> tuple[Tool[..., Page], Tool[..., Listed]]:
         return _read(root, path, offset, encoding)
 
     @tool(effect="reads", outside=True)
-    def list_files(path: str = "") -> Listed:
+    def list_files(path: str = "") -> FolderListing:
         """List the files and folders inside the folder.
 
         Args:
@@ -87,7 +87,7 @@ def files_in(folder: Path | str) -> tuple[Tool[..., Page], Tool[..., Listed]]:
     return read_file, list_files
 
 
-def _read(root: Path, path: str, offset: int, encoding: Encoding) -> Page:
+def _read(root: Path, path: str, offset: int, encoding: Encoding) -> FilePage:
     if offset < 0:
         raise ValueError(f"offset {offset} is before the file's beginning; use 0 or more")
     parts = _parts(path)
@@ -107,12 +107,12 @@ def _read(root: Path, path: str, offset: int, encoding: Encoding) -> Page:
             raise ValueError(f"'{path}' has {size} bytes; offset {offset} is beyond its end")
         mark = file.read(3) if size else b""
         file.seek(offset)
-        data = file.read(LARGEST_PAGE)
+        data = file.read(MAX_PAGE_BYTES)
     text, start, end = _decoded(path, data, offset, encoding, mark, offset + len(data) >= size)
-    return Page(path=path, text=text, offset=start, next=end if end < size else None, size=size)
+    return FilePage(path=path, text=text, offset=start, next=end if end < size else None, size=size)
 
 
-def _list(root: Path, path: str) -> Listed:
+def _list(root: Path, path: str) -> FolderListing:
     with _opened(root, _parts(path)) as handle, os.scandir(handle) as found:
         folders: list[str] = []
         files: dict[str, int] = {}
@@ -131,7 +131,7 @@ def _list(root: Path, path: str) -> Listed:
     left = _MOST_NAMES - len(shown)
     kept = {name: files[name] for name in sorted(files)[:left]}
     more = odd + len(folders) + len(files) - len(shown) - len(kept)
-    return Listed(path=path, folders=shown, files=kept, more=more)
+    return FolderListing(path=path, folders=shown, files=kept, more=more)
 
 
 def _parts(path: str) -> list[str]:

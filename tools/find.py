@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core import ToolError, module_named, nearest
+from ..core import ToolError, did_you_mean, import_named_module
 from .arithmetic import calculator
 from .declare import AnyTool
 from .language import answer_from_documents, extract_fields, sentiment, summarise, translate
@@ -27,7 +27,7 @@ BUILT_IN: tuple[AnyTool, ...] = (
 )
 """The tools that come with the package."""
 
-MADE = {
+CONFIGURED_TOOLS = {
     "read_file": "files_in(folder)",
     "list_files": "files_in(folder)",
     "fetch": "fetcher(allow=(host, ...))",
@@ -54,21 +54,21 @@ def tool_by_name(name: str) -> AnyTool:
     module_name, colon, attribute = name.partition(":")
     if not colon:
         known = {tool.name: tool for tool in BUILT_IN}
-        if name in MADE:
+        if name in CONFIGURED_TOOLS:
             raise ToolError(
-                f"tool '{name}' needs a setting, so it is made in code: {MADE[name]}; give what "
+                f"tool '{name}' needs a setting, so it is made in code: {CONFIGURED_TOOLS[name]}; give what "
                 "that returns, or name a module of yours that holds it: 'package.module:tool'"
             )
         if name not in known:
             raise ToolError(
-                f"there is no built-in tool '{name}'{nearest(name, known)}; built in: "
+                f"there is no built-in tool '{name}'{did_you_mean(name, known)}; built in: "
                 f"{', '.join(known)}; your own are written 'package.module:function'"
             )
         return known[name]
     if not module_name or module_name.startswith("."):
         raise ToolError(f"tool '{name}': write it as 'package.module:function'")
     try:
-        module = module_named(name, "tool")
+        module = import_named_module(name, "tool")
     except ImportError as error:
         raise ToolError(
             f"tool '{name}': module '{module_name}' cannot be imported ({error}); "
@@ -76,7 +76,7 @@ def tool_by_name(name: str) -> AnyTool:
         ) from error
     found = getattr(module, attribute, None)
     if found is None:
-        near = nearest(attribute, vars(module))
+        near = did_you_mean(attribute, vars(module))
         raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
     if not isinstance(found, AnyTool):
         raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")

@@ -9,20 +9,20 @@ from importlib import import_module
 from typing import Any
 
 from ..core import Json, SettingError, ToolSpec, digest_text
-from .declare import Effect, ToolContext, checked_name, first_faults, unknown_argument
-from .foreign_schema import clean, regular, tamed
-from .running import Tell
+from .declare import Effect, ToolContext, checked_name, join_faults, unknown_argument
+from .foreign_schema import clean_text, linear_time_pattern, sanitize_schema
+from .running import ProgressCallback
 
 _FAULT = 160
 _DESCRIPTION = 600
 _LONGEST = 64
 
 
-class ToolGone(ConnectionError):
+class ToolUnavailable(ConnectionError):
     """Whatever runs the tool is gone: it died, was ended, or cannot be reached."""
 
 
-class ForeignTool:
+class ExternalTool:
     """A tool that another program runs, as a Toolbox takes it.
 
     What the program says about it is data from outside: the schema is tamed, the texts are
@@ -41,13 +41,13 @@ class ForeignTool:
         schema: Json,
         *,
         effect: Effect,
-        run: Callable[[dict[str, Json], Tell], object],
+        run: Callable[[dict[str, Json], ProgressCallback], object],
     ) -> None:
         # By now, not at the first call: a toolbox's call never raises.
-        needed("jsonschema")
+        import_optional("jsonschema")
         self.name = checked_name(name)
-        text = clean(description, _DESCRIPTION) or name.replace("_", " ").replace(".", ": ")
-        self.spec = ToolSpec(self.name, text, tamed(schema), effect, outside=True)
+        text = clean_text(description, _DESCRIPTION) or name.replace("_", " ").replace(".", ": ")
+        self.spec = ToolSpec(self.name, text, sanitize_schema(schema), effect, outside=True)
         self._run = run
 
     def __repr__(self) -> str:
@@ -56,7 +56,10 @@ class ForeignTool:
     def function(self, /, **arguments: Any) -> object:
         """Call it; the arguments may have any names."""
         context = arguments.pop(self.context, None)
-        return self._run(arguments, context.tell if isinstance(context, ToolContext) else unheard)
+        return self._run(
+            arguments,
+            context.report_progress if isinstance(context, ToolContext) else ignore_progress,
+        )
 
     def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
         """The arguments as they are. Raises ValueError, saying what does not fit."""
@@ -67,7 +70,7 @@ class ForeignTool:
                 break
             faults += list(_told(error, known))
         if faults:
-            raise ValueError(first_faults(faults))
+            raise ValueError(join_faults(faults))
         return dict(given)
 
     @cached_property
@@ -78,11 +81,11 @@ class ForeignTool:
         return kind(self.spec.parameters, registry=import_module("referencing").Registry())
 
 
-def unheard(text: str, share: float | None) -> None:
+def ignore_progress(text: str, share: float | None) -> None:
     """Nobody wants to hear what a tool says while it works."""
 
 
-def needed(module: str) -> Any:
+def import_optional(module: str) -> Any:
     """A module of the extra ``mcp``. Raises SettingError where it is not installed."""
     try:
         return import_module(module)
@@ -93,7 +96,7 @@ def needed(module: str) -> Any:
         ) from error
 
 
-def fitting_name(namespace: str, name: object, taken: Collection[str]) -> str:
+def unique_tool_name(namespace: str, name: object, taken: Collection[str]) -> str:
     """A name that a Toolbox takes, like the foreign one and unlike those taken.
 
     >>> fitting_name("git", "repo/list files", ())
@@ -121,14 +124,14 @@ def _fits(validator: Any, pattern: str, instance: Json, schema: Json) -> Iterato
     """The keyword ``pattern``, for jsonschema."""
     from pydantic_core import ValidationError
 
-    checker = regular(pattern)
+    checker = linear_time_pattern(pattern)
     if not isinstance(instance, str) or checker is None:
         return
     try:
         checker.validate_python(instance)
     except ValidationError:
         message = f"{instance[:40]!r} does not match {pattern!r}"
-        yield needed("jsonschema").ValidationError(message)
+        yield import_optional("jsonschema").ValidationError(message)
 
 
 def _told(error: Any, known: Mapping[str, Json]) -> Iterator[str]:
@@ -142,4 +145,4 @@ def _told(error: Any, known: Mapping[str, Json]) -> Iterator[str]:
                 yield unknown_argument(one, known)
     else:
         where = f"argument '{path}'" if path else "the arguments"
-        yield clean(f"{where}: {error.message}", _FAULT)
+        yield clean_text(f"{where}: {error.message}", _FAULT)

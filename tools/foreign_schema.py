@@ -46,7 +46,7 @@ _SIZES = ((1_000, 300), (200, 80), (60, 0))
 _MOST = 12_000
 
 
-def tamed(schema: Json, root: Json = None) -> dict[str, Any]:
+def sanitize_schema(schema: Json, root: Json = None) -> dict[str, Any]:
     """A JSON Schema of an object, sound and at most 12,000 characters, for any schema.
 
     References within the schema (or within ``root``, the document that it stands in) are
@@ -64,7 +64,7 @@ def tamed(schema: Json, root: Json = None) -> dict[str, Any]:
     return {"type": "object"}
 
 
-def clean(text: object, most: int) -> str:
+def clean_text(text: object, most: int) -> str:
     """One line of visible characters, at most ``most``: no line breaks, no control or
     formatting characters, no half of a surrogate pair.
 
@@ -98,7 +98,7 @@ def _one(schema: Json, root: Json, inside: tuple[str, ...], budget: _Budget) -> 
         if reference in inside or not _REFERENCE.fullmatch(reference):
             return {}
         # Of what stands beside a reference only the description is kept.
-        found = _one(resolved(root, reference), root, (*inside, reference), budget)
+        found = _one(resolve_pointer(root, reference), root, (*inside, reference), budget)
         return found | _described(schema, budget)
     # Something on the way is counted too, so that deep nesting ends as circles do.
     inside = (*inside, "")
@@ -108,7 +108,7 @@ def _one(schema: Json, root: Json, inside: tuple[str, ...], budget: _Budget) -> 
     return found | _alternatives(schema, root, inside, budget)
 
 
-def resolved(root: Json, reference: str) -> Json:
+def resolve_pointer(root: Json, reference: str) -> Json:
     """What a JSON pointer, ``#/a/b``, refers to in a document; None for nothing."""
     found = root
     for part in reference.split("/")[1:]:
@@ -134,7 +134,7 @@ def _kind(schema: dict[str, Json]) -> dict[str, Any]:
 
 
 def _described(schema: dict[str, Json], budget: _Budget) -> dict[str, Any]:
-    text = clean(schema.get("description"), budget.words) if budget.words else ""
+    text = clean_text(schema.get("description"), budget.words) if budget.words else ""
     return {"description": text} if text else {}
 
 
@@ -174,7 +174,11 @@ def _limits(schema: dict[str, Json]) -> dict[str, Any]:
     if "maximum" in found and "exclusiveMinimum" in found:
         del found["exclusiveMinimum"]
     pattern = schema.get("pattern")
-    if isinstance(pattern, str) and len(pattern) <= 500 and regular(pattern) is not None:
+    if (
+        isinstance(pattern, str)
+        and len(pattern) <= 500
+        and linear_time_pattern(pattern) is not None
+    ):
         found["pattern"] = pattern
     if isinstance(schema.get("format"), str) and _sound(schema["format"]):
         found["format"] = schema["format"]
@@ -216,7 +220,7 @@ def _members(
 
 
 def _named(name: object) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= _NAME and clean(name, _NAME) == name
+    return isinstance(name, str) and 0 < len(name) <= _NAME and clean_text(name, _NAME) == name
 
 
 def _elements(
@@ -250,7 +254,7 @@ def _alternatives(
 
 
 @lru_cache(maxsize=256)
-def regular(pattern: str) -> Any:
+def linear_time_pattern(pattern: str) -> Any:
     """A checker of a pattern that takes linear time, or None where it has no such form: it
     looks around, refers back, or is too large. A foreign pattern must not stall this process."""
     from pydantic_core import SchemaError, SchemaValidator, core_schema

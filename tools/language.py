@@ -23,14 +23,14 @@ from ..core import (
     recall,
 )
 from .declare import ToolContext
-from .remembering import searching
+from .remembering import search_cue
 from .skills import skill
-from .texts import invented, likeness, sentences, within, words
-from .tones import TONES
+from .texts import sentences, text_similarity, truncate_words, ungrounded_terms, words
+from .tones import SENTIMENT_ANCHORS
 
-Kind = Literal["text", "number", "yes_no"]
+FieldKind = Literal["text", "number", "yes_no"]
 
-LONGEST = 24_000
+MAX_TEXT_CHARS = 24_000
 """The most characters of a text that a skill takes."""
 _PIECE = 3_000
 # A translation may be longer than its text, and must end within the most tokens.
@@ -73,9 +73,9 @@ def _summary(text: str, most: int) -> Thought[tuple[str, str]]:
         f"{text}\n\nSummarise this text in one or two sentences, at most {most} words.",
         most * 2 + 8,
     )
-    own = within(said, most) if said else ""
-    if own and not invented(own, text) and not own.endswith("…"):
-        like = yield from likeness(own, [text])
+    own = truncate_words(said, most) if said else ""
+    if own and not ungrounded_terms(own, text) and not own.endswith("…"):
+        like = yield from text_similarity(own, [text])
         if like[0] >= _FAITHFUL and _overlap(own, text) >= _FAITHFUL:
             return own, "written"
     taken = yield from _taken(text, most)
@@ -86,8 +86,8 @@ def _taken(text: str, most: int) -> Thought[str]:
     """The sentences nearest to the whole, in their order, as many as fit."""
     found = [one for one in sentences(text) if len(one.split()) <= most][:200]
     if not found:
-        return within(text, most)
-    near = yield from likeness(text, found)
+        return truncate_words(text, most)
+    near = yield from text_similarity(text, found)
     chosen: list[int] = []
     used = 0
     for place in sorted(range(len(found)), key=lambda place: -near[place]):
@@ -149,7 +149,7 @@ def _tone(text: str) -> Thought[tuple[float, ...]]:
         Rate(
             messages=(Message.of("user", told),),
             about=text,
-            anchors=TONES,
+            anchors=SENTIMENT_ANCHORS,
             low=1,
             high=3,
             role="sentiment",
@@ -161,7 +161,7 @@ def _tone(text: str) -> Thought[tuple[float, ...]]:
 
 
 @skill
-def extract_fields(text: str, fields: dict[str, Kind]) -> Thought[Json]:
+def extract_fields(text: str, fields: dict[str, FieldKind]) -> Thought[Json]:
     """Read named fields out of a text; one that the text does not tell is null.
 
     Args:
@@ -177,14 +177,14 @@ def extract_fields(text: str, fields: dict[str, Kind]) -> Thought[Json]:
     return dict(zip(fields, found))
 
 
-_TYPES: dict[Kind, Json] = {
+_TYPES: dict[FieldKind, Json] = {
     "text": {"anyOf": [{"type": "string", "maxLength": 120}, {"type": "null"}]},
     "number": {"anyOf": [{"type": "number"}, {"type": "null"}]},
     "yes_no": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
 }
 
 
-def _field(text: str, name: str, kind: Kind) -> Thought[Json]:
+def _field(text: str, name: str, kind: FieldKind) -> Thought[Json]:
     said = yield from generate(
         Generate(
             messages=(
@@ -226,7 +226,7 @@ def answer_from_documents(context: ToolContext, question: str) -> Thought[Json]:
     Args:
         question: what is asked
     """
-    found = yield from recall(Recall(cue=searching(context, question, 5, ("document",))))
+    found = yield from recall(Recall(cue=search_cue(context, question, 5, ("document",))))
     if isinstance(found, Failed):
         raise ValueError(f"the documents cannot be searched: {found.detail}")
     unknown = found.held is not None and found.held < _HELD
@@ -239,8 +239,8 @@ def answer_from_documents(context: ToolContext, question: str) -> Thought[Json]:
         f"{record.text}\n\nQuestion: {question}",
         48,
     )
-    own = within(said, 40) if said else ""
-    faithful = bool(own) and not invented(own, f"{record.text} {question}")
+    own = truncate_words(said, 40) if said else ""
+    faithful = bool(own) and not ungrounded_terms(own, f"{record.text} {question}")
     others = [hit.record for hit in found.hits[:3] if hit.record is not record]
     return {
         "answer": own if faithful else quote,
@@ -255,7 +255,7 @@ def _quoted(question: str, hits: Sequence[Hit]) -> Thought[tuple[str, int]]:
     parts = [
         (one, place) for place, hit in enumerate(hits) for one in sentences(hit.record.text)[:20]
     ]
-    near = yield from likeness(question, [one for one, _ in parts])
+    near = yield from text_similarity(question, [one for one, _ in parts])
     # What was found first is the likelier place.
     best = max(range(len(parts)), key=lambda at: near[at] - 0.03 * parts[at][1])
     return parts[best]
@@ -285,8 +285,10 @@ def _written(order: str, text: str, most: int) -> Thought[tuple[str, bool]]:
 def _checked(text: str) -> None:
     if not text.strip():
         raise ValueError("the text is empty")
-    if len(text) > LONGEST:
-        raise ValueError(f"the text has {len(text)} characters, more than {LONGEST}; split it up")
+    if len(text) > MAX_TEXT_CHARS:
+        raise ValueError(
+            f"the text has {len(text)} characters, more than {MAX_TEXT_CHARS}; split it up"
+        )
 
 
 def _language(name: str) -> str:

@@ -13,16 +13,16 @@ from typing import Any
 
 from ..core import Json, ToolError, check_arguments
 from .declare import AnyTool, Effect
-from .foreign import ForeignTool, ToolGone, fitting_name, unheard
-from .mcp_links import Command, Url, Way
-from .mcp_results import error_of, value_of
-from .mcp_session import Session
-from .running import Tell
+from .foreign import ExternalTool, ToolUnavailable, ignore_progress, unique_tool_name
+from .mcp_links import HttpTransport, McpTransport, StdioTransport
+from .mcp_results import result_error, result_value
+from .mcp_session import McpSession
+from .running import ProgressCallback
 
 _NAMESPACE = re.compile(r"(?=.{0,32}$)([A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*)?")
 
 
-class ServerRefused(RuntimeError):
+class McpCallError(RuntimeError):
     """The server ran the tool, or would not, and says why it gave no value."""
 
 
@@ -57,7 +57,7 @@ class McpClient:
             raise ToolError(f"MCP server '{where}': timeout {timeout} must be above 0 seconds")
         self.namespace = namespace
         self.timeout = timeout
-        self._session = Session(_way(where, env, folder, headers), timeout=timeout)
+        self._session = McpSession(_transport(where, env, folder, headers), timeout=timeout)
         self._names: dict[str, str] = {}
         # Not the tools themselves: they hold this object, which must end when they do.
         self._listed: list[Any] = []
@@ -79,21 +79,21 @@ class McpClient:
         if not self._listed or self.changed:
             try:
                 name, self._listed = self._session.tools()
-            except (ToolGone, TimeoutError) as error:
+            except (ToolUnavailable, TimeoutError) as error:
                 raise ToolError(f"{error}; check the command or the URL") from error
             if self.namespace is None:
-                self.namespace = fitting_name("", name or "mcp", ())[:32].replace(".", "_")
+                self.namespace = unique_tool_name("", name or "mcp", ())[:32].replace(".", "_")
         return tuple(self._foreign(one) for one in self._listed)
 
-    def _foreign(self, listed: Any) -> ForeignTool:
+    def _foreign(self, listed: Any) -> ExternalTool:
         name = self._names.get(listed.name)
         if name is None:
-            name = fitting_name(self.namespace or "", listed.name, self._names.values())
+            name = unique_tool_name(self.namespace or "", listed.name, self._names.values())
             self._names[listed.name] = name
         hints = listed.annotations
         # A hint, which may be a lie: at best the tool reads, it is never held to be pure.
         effect: Effect = "reads" if hints is not None and hints.read_only_hint else "acts"
-        return ForeignTool(
+        return ExternalTool(
             name,
             listed.description or listed.title or "",
             listed.input_schema,
@@ -101,21 +101,23 @@ class McpClient:
             run=partial(self.call, listed.name),
         )
 
-    def call(self, name: str, arguments: dict[str, Json], tell: Tell = unheard) -> Json:
+    def call(
+        self, name: str, arguments: dict[str, Json], tell: ProgressCallback = ignore_progress
+    ) -> Json:
         """Call a tool by the server's own name for it; ``tell`` hears how the work goes on.
 
         Raises ToolGone, TimeoutError, or ServerRefused with what the server says.
         """
         try:
             result = self._session.call(name, arguments, self.timeout, tell)
-        except (ToolGone, TimeoutError):
+        except (ToolUnavailable, TimeoutError):
             raise
         except Exception as error:
             # The SDK's errors: refused by the server, or an answer that breaks its own schema.
-            raise ServerRefused(str(error)[:400]) from error
+            raise McpCallError(str(error)[:400]) from error
         if result.is_error:
-            raise ServerRefused(error_of(result))
-        return value_of(result)
+            raise McpCallError(result_error(result))
+        return result_value(result)
 
     def close(self) -> None:
         """End the connection, and the server where it was started here."""
@@ -140,19 +142,19 @@ def tools_from_mcp(where: str | Sequence[str], **settings: Any) -> tuple[AnyTool
     return McpClient(where, **settings).tools()
 
 
-def _way(
+def _transport(
     where: str | Sequence[str],
     env: Mapping[str, str] | None,
     folder: Path | str | None,
     headers: Mapping[str, str] | None,
-) -> Way:
+) -> McpTransport:
     if isinstance(where, str) and re.match(r"https?://", where):
         if env or folder:
             raise ToolError(f"MCP server '{where}': env and folder are for a command, not a URL")
-        return Url(where, dict(headers or {}))
+        return HttpTransport(where, dict(headers or {}))
     words = shlex.split(where) if isinstance(where, str) else [str(word) for word in where]
     if not words or not all(words) or any("\0" in word for word in words):
         raise ToolError(f"MCP server '{where}': give a command or an http(s) URL")
     if headers:
         raise ToolError(f"MCP server '{where}': headers are for a URL, not a command")
-    return Command(tuple(words), dict(env or {}), folder)
+    return StdioTransport(tuple(words), dict(env or {}), folder)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from .foreign import needed
-from .foreign_schema import clean
+from .foreign import import_optional
+from .foreign_schema import clean_text
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _TAIL = 2_000
 
 
-class Link(Protocol):
+class McpConnection(Protocol):
     """One connection, from its beginning to its end."""
 
     ended: bool
@@ -32,21 +32,21 @@ class Link(Protocol):
         """The SDK's client, connected; ``changed`` is called when the tools are others now."""
         ...
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """What the server wrote to its standard error, to explain why it ended; or ''."""
         ...
 
 
-class Way(Protocol):
+class McpTransport(Protocol):
     """Where a server is, and how to connect to it; its text names it in errors."""
 
-    def link(self) -> Link:
+    def new_connection(self) -> McpConnection:
         """A connection that is not yet made."""
         ...
 
 
 @dataclass(frozen=True)
-class Command:
+class StdioTransport:
     """A server that is started as a child and spoken to over its standard input and output.
 
     It inherits only what the SDK thinks safe (HOME, LOGNAME, PATH, SHELL, TERM and USER on
@@ -60,13 +60,13 @@ class Command:
     def __str__(self) -> str:
         return f"'{' '.join(self.words)[:80]}'"
 
-    def link(self) -> Link:
+    def new_connection(self) -> McpConnection:
         """A child that is not yet started."""
-        return _Child(self)
+        return _StdioConnection(self)
 
 
 @dataclass(frozen=True)
-class Url:
+class HttpTransport:
     """A server that is spoken to over streamable HTTP, with ``headers`` in each request."""
 
     url: str
@@ -75,20 +75,20 @@ class Url:
     def __str__(self) -> str:
         return f"'{self.url.split('?')[0][:80]}'"
 
-    def link(self) -> Link:
+    def new_connection(self) -> McpConnection:
         """A connection that is not yet made."""
-        return _Remote(self)
+        return _HttpConnection(self)
 
 
-class _Child:
-    def __init__(self, way: Command) -> None:
+class _StdioConnection:
+    def __init__(self, way: StdioTransport) -> None:
         self.ended = False
         self._way = way
-        self._tail = _Tail(str(way))
+        self._tail = _StderrTail(str(way))
 
     @asynccontextmanager
     async def client(self, changed: Callable[[], None]) -> AsyncIterator[Any]:
-        stdio: Any = needed("mcp.client.stdio")
+        stdio: Any = import_optional("mcp.client.stdio")
         parameters = stdio.StdioServerParameters(
             command=self._way.words[0],
             args=list(self._way.words[1:]),
@@ -113,22 +113,22 @@ class _Child:
     @asynccontextmanager
     async def _watched(self, transport: Any) -> AsyncIterator[Any]:
         async with transport as (reading, writing):
-            yield _Watched(reading, self), writing
+            yield _EndDetectingStream(reading, self), writing
 
-    def last_words(self) -> str:
-        words = clean(self._tail.text.decode("utf-8", "replace")[-400:], 400)
+    def stderr_tail(self) -> str:
+        words = clean_text(self._tail.text.decode("utf-8", "replace")[-400:], 400)
         return f"; its last words: {words}" if words else ""
 
 
-class _Remote:
-    def __init__(self, way: Url) -> None:
+class _HttpConnection:
+    def __init__(self, way: HttpTransport) -> None:
         self.ended = False
         self._way = way
 
     @asynccontextmanager
     async def client(self, changed: Callable[[], None]) -> AsyncIterator[Any]:
-        http: Any = needed("mcp.client.streamable_http")
-        library: Any = needed("httpx2")
+        http: Any = import_optional("mcp.client.streamable_http")
+        library: Any = import_optional("httpx2")
         async with AsyncExitStack() as stack:
             requests = library.AsyncClient(
                 headers=dict(self._way.headers),
@@ -140,14 +140,14 @@ class _Remote:
             transport = http.streamable_http_client(self._way.url, http_client=requests)
             yield await stack.enter_async_context(_sdk_client(transport, changed))
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         return ""
 
 
 def _sdk_client(transport: Any, changed: Callable[[], None]) -> Any:
     """The SDK's client, told of changes both ways: older servers send a notification to all,
     newer ones (2026-07-28) to whoever listens."""
-    sdk: Any = needed("mcp")
+    sdk: Any = import_optional("mcp")
 
     async def note(message: object) -> None:
         if isinstance(message, sdk.types.ToolListChangedNotification):
@@ -156,10 +156,10 @@ def _sdk_client(transport: Any, changed: Callable[[], None]) -> Any:
     return sdk.Client(transport, message_handler=note, cache=None)
 
 
-class _Watched:
+class _EndDetectingStream:
     """The stream of what a child says, which knows when the child has said its last."""
 
-    def __init__(self, stream: Any, link: _Child) -> None:
+    def __init__(self, stream: Any, link: _StdioConnection) -> None:
         self._stream = stream
         self._link = link
 
@@ -169,7 +169,7 @@ class _Watched:
     async def aclose(self) -> None:
         await self._stream.aclose()
 
-    def __aiter__(self) -> _Watched:
+    def __aiter__(self) -> _EndDetectingStream:
         return self
 
     async def __anext__(self) -> Any:
@@ -179,7 +179,7 @@ class _Watched:
             self._link.ended = True
             raise
 
-    async def __aenter__(self) -> _Watched:
+    async def __aenter__(self) -> _EndDetectingStream:
         await self._stream.__aenter__()
         return self
 
@@ -187,7 +187,7 @@ class _Watched:
         return await self._stream.__aexit__(*failure)
 
 
-class _Tail(asyncio.Protocol):
+class _StderrTail(asyncio.Protocol):
     """The end of what a child wrote to its standard error."""
 
     def __init__(self, name: str) -> None:
@@ -206,7 +206,7 @@ async def _bound(response: Any) -> None:
 
 
 def _bounded(stream: Any) -> Any:
-    library: Any = needed("httpx2")
+    library: Any = import_optional("httpx2")
 
     class Bounded(library.AsyncByteStream):  # type: ignore[misc]
         async def __aiter__(self) -> AsyncIterator[bytes]:

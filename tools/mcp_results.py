@@ -7,20 +7,20 @@ from typing import Any
 
 from ..core import Json
 
-_TEXT = 8_000
+_MAX_TEXT_CHARS = 8_000
 """Most characters of text; more is cut, and it says so."""
 
 
-def value_of(result: Any) -> Json:
+def result_value(result: Any) -> Json:
     """The value of the SDK's ``CallToolResult``: what is structured as it is, else the text.
 
     Images, sounds and binary resources are told in words: their kind and size. What is only
     there to be shown beside a structured value is told under ``also``.
     """
     structured = result.structured_content
-    others = [_told(block) for block in result.content if block.type != "text"]
+    others = [_describe_block(block) for block in result.content if block.type != "text"]
     if structured is None:
-        texts = [_told(block) for block in result.content]
+        texts = [_describe_block(block) for block in result.content]
         return _cut(_sound("\n".join(text for text in texts if text)))
     value = _sound(structured)
     # How servers wrap what is no object.
@@ -29,13 +29,13 @@ def value_of(result: Any) -> Json:
     return {"value": value, "also": [_cut(_sound(one)) for one in others]} if others else value
 
 
-def error_of(result: Any) -> str:
+def result_error(result: Any) -> str:
     """What a failed call says went wrong."""
-    text = "\n".join(_told(block) for block in result.content) or "the tool says no more"
+    text = "\n".join(_describe_block(block) for block in result.content) or "the tool says no more"
     return str(_sound(text))[:400]
 
 
-def _told(block: Any) -> str:
+def _describe_block(block: Any) -> str:
     match block.type:
         case "text":
             return str(block.text)
@@ -54,9 +54,9 @@ def _told(block: Any) -> str:
 
 
 def _cut(text: Json) -> Json:
-    if not isinstance(text, str) or len(text) <= _TEXT:
+    if not isinstance(text, str) or len(text) <= _MAX_TEXT_CHARS:
         return text
-    return f"{text[:_TEXT]}… (cut: {len(text) - _TEXT} more characters)"
+    return f"{text[:_MAX_TEXT_CHARS]}… (cut: {len(text) - _MAX_TEXT_CHARS} more characters)"
 
 
 def _sound(value: Json) -> Json:

@@ -17,14 +17,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 from ..core import SettingError
-from .foreign import ToolGone, needed
-from .foreign_schema import clean
-from .mcp_links import Link, Way
-from .running import Tell
+from .foreign import ToolUnavailable, import_optional
+from .foreign_schema import clean_text
+from .mcp_links import McpConnection, McpTransport
+from .running import ProgressCallback
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Heard: TypeAlias = tuple[str, float | None] | None
+ProgressItem: TypeAlias = tuple[str, float | None] | None
 """Words and the share that is done; None when there is no more to hear."""
 
 _CLOSING = 8.0
@@ -35,14 +35,14 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _MOST_PAGES, _MOST_TOOLS = 100, 2_000
 
 
-class Session:
+class McpSession:
     """A connection to one server, made when first needed and again after it was lost.
 
     After a failed attempt the next is not made before a while, which doubles from 0.5 to 30
     seconds; calls in between fail at once. May be used from any thread.
     """
 
-    def __init__(self, way: Way, *, timeout: float) -> None:
+    def __init__(self, way: McpTransport, *, timeout: float) -> None:
         self.way = way
         self.timeout = timeout
         self.changed = False
@@ -50,7 +50,7 @@ class Session:
         self._making = threading.Lock()
         self._client: Any = None
         self._keeper: asyncio.Task[None] | None = None
-        self._link: Link = way.link()
+        self._link: McpConnection = way.new_connection()
         self._stop = asyncio.Event()
         self._connecting: asyncio.Lock | None = None
         self._failures = 0
@@ -63,13 +63,15 @@ class Session:
         """The server's own name, and its tools as the SDK tells them, all pages."""
         return self._run(self._tools(), self.timeout)
 
-    def call(self, name: str, arguments: dict[str, Any], timeout: float, tell: Tell) -> Any:
+    def call(
+        self, name: str, arguments: dict[str, Any], timeout: float, tell: ProgressCallback
+    ) -> Any:
         """The SDK's result of a call; ``tell`` is told what the server says on the way.
 
         Raises ToolGone where the server is lost, TimeoutError where it takes too long, and
         the SDK's errors for what it says of the call.
         """
-        heard: SimpleQueue[Heard] = SimpleQueue()
+        heard: SimpleQueue[ProgressItem] = SimpleQueue()
         return self._run(self._call(name, arguments, heard), timeout, heard, tell)
 
     def close(self) -> None:
@@ -87,13 +89,13 @@ class Session:
         self,
         work: Coroutine[Any, Any, T],
         seconds: float,
-        heard: SimpleQueue[Heard] | None = None,
-        tell: Tell | None = None,
+        heard: SimpleQueue[ProgressItem] | None = None,
+        tell: ProgressCallback | None = None,
     ) -> T:
         """Do it in the loop, within some seconds; what is heard is told in this thread."""
         if self._closed:
             work.close()
-            raise ToolGone(f"the connection to MCP server {self.way} was closed")
+            raise ToolUnavailable(f"the connection to MCP server {self.way} was closed")
         loop, heard = self._running_loop(), heard or SimpleQueue()
         future = asyncio.run_coroutine_threadsafe(_within(work, seconds), loop)
         future.add_done_callback(lambda _: heard.put(None))
@@ -148,13 +150,15 @@ class Session:
         info = client.server_info
         return (info.name if info else ""), found[:_MOST_TOOLS]
 
-    async def _call(self, name: str, arguments: dict[str, Any], heard: SimpleQueue[Heard]) -> Any:
+    async def _call(
+        self, name: str, arguments: dict[str, Any], heard: SimpleQueue[ProgressItem]
+    ) -> Any:
         async def hear(done: float, total: float | None, message: str | None) -> None:
             share = min(max(done / total, 0.0), 1.0) if total else None
-            heard.put((clean(message, 300) or f"{done:g}", share))
+            heard.put((clean_text(message, 300) or f"{done:g}", share))
 
         client = await self._connected()
-        types: Any = needed("mcp_types")
+        types: Any = import_optional("mcp_types")
         given = types.CallToolRequestParams(name=name, arguments=arguments)
         request = types.CallToolRequest(params=given)
         try:
@@ -169,11 +173,11 @@ class Session:
     async def _lost(self, error: Exception, doing: str) -> Exception:
         """The error itself, or ToolGone where it says that the connection is lost."""
         code, message = getattr(error, "code", None), str(error)
-        closed: int = needed("mcp_types").CONNECTION_CLOSED
+        closed: int = import_optional("mcp_types").CONNECTION_CLOSED
         if code != closed and message != "Session terminated" and not self._ended():
             return error
         self._cut()
-        return ToolGone(
+        return ToolUnavailable(
             f"MCP server {self.way} was lost while it was to {doing}; it may have done it or "
             "not, and the next call starts it again"
         )
@@ -187,7 +191,7 @@ class Session:
             self._cut()
             wait = self._again - time.monotonic()
             if wait > 0:
-                raise ToolGone(f"MCP server {self.way} is gone; try again in {wait:.1f} s")
+                raise ToolUnavailable(f"MCP server {self.way} is gone; try again in {wait:.1f} s")
             await self._connect()
             return self._client
 
@@ -196,7 +200,7 @@ class Session:
 
     async def _connect(self) -> None:
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._stop, self._link = asyncio.Event(), self.way.link()
+        self._stop, self._link = asyncio.Event(), self.way.new_connection()
         self._keeper = asyncio.create_task(self._keep(self._link, ready, self._stop))
         try:
             self._client = await ready
@@ -207,13 +211,15 @@ class Session:
             self._again = time.monotonic() + wait
             if not isinstance(error, Exception) or isinstance(error, SettingError):
                 raise
-            raise ToolGone(
+            raise ToolUnavailable(
                 f"MCP server {self.way} cannot be started or reached ({_reason(error)})"
-                f"{self._link.last_words()}"
+                f"{self._link.stderr_tail()}"
             ) from error
         self._failures = 0
 
-    async def _keep(self, link: Link, ready: asyncio.Future[Any], stop: asyncio.Event) -> None:
+    async def _keep(
+        self, link: McpConnection, ready: asyncio.Future[Any], stop: asyncio.Event
+    ) -> None:
         """Hold a connection from its beginning to its end, which must be in one task."""
         try:
             async with link.client(self._note_change) as client:

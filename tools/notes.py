@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
-from ..core import AgentId, Label, Time, join
+from ..core import AgentId, Label, Time, join_labels
 from .declare import Tool, ToolContext, tool
 
-LONGEST = 4_000
+MAX_NOTE_CHARS = 4_000
 """The most characters of a note."""
-MOST = 500
+MAX_NOTES = 500
 """The most notes that somebody keeps."""
 _LONGEST_NAME = 80
 
@@ -77,7 +77,7 @@ class LabelledNotebook(Protocol):
 AnyNotebook: TypeAlias = Notebook | LabelledNotebook
 
 
-def notes(book: AnyNotebook, *, outside: bool | None = None) -> tuple[Tool[..., Any], ...]:
+def note_tools(book: AnyNotebook, *, outside: bool | None = None) -> tuple[Tool[..., Any], ...]:
     """The tools ``write_note``, ``list_notes``, ``read_note`` and ``remove_note``, over a
     notebook. What is written in a talk is for that person, who is shown nothing else's.
 
@@ -108,11 +108,11 @@ def _writing(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
         if append and found:
             whole = f"{found[0]}\n{text}"
             labels.append(_label(book, named, context.person))
-        if len(whole) > LONGEST:
-            raise ValueError(f"a note has at most {LONGEST} characters, not {len(whole)}")
-        if found is None and len(book.names(context.person)) >= MOST:
-            raise ValueError(f"there are {MOST} notes already; remove_note makes room")
-        _write(book, named, whole, context, join(labels, context.who))
+        if len(whole) > MAX_NOTE_CHARS:
+            raise ValueError(f"a note has at most {MAX_NOTE_CHARS} characters, not {len(whole)}")
+        if found is None and len(book.names(context.person)) >= MAX_NOTES:
+            raise ValueError(f"there are {MAX_NOTES} notes already; remove_note makes room")
+        _write(book, named, whole, context, join_labels(labels, context.who))
         return f"noted under '{named}'"
 
     @tool(effect="acts")
@@ -157,7 +157,7 @@ def _reading(book: AnyNotebook, outside: bool) -> tuple[Tool[..., Any], Tool[...
         found = book.read(named, context.person)
         if found is None:
             raise ValueError(_missing(book, named, context))
-        context.rests_on(_label(book, named, context.person))
+        context.add_label(_label(book, named, context.person))
         return Note(name=named, text=found[0], written=f"{found[1]:%Y-%m-%d %H:%M}")
 
     return list_notes, read_note
@@ -185,7 +185,7 @@ def _names(book: AnyNotebook, context: ToolContext) -> list[str]:
     """The names that may be told, of which the answer tells: also what is not among them."""
     names = book.names(context.person)
     for name in names:
-        context.rests_on(_label(book, name, context.person))
+        context.add_label(_label(book, name, context.person))
     return names
 
 

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from ..core import Json, ToolError, check_arguments, read_settings, read_text_file
 from .declare import AnyTool
-from .foreign import ForeignTool, fitting_name, needed
-from .foreign_schema import clean, resolved, tamed
-from .openapi_requests import Parameter, Send, ask
+from .foreign import ExternalTool, import_optional, unique_tool_name
+from .foreign_schema import clean_text, resolve_pointer, sanitize_schema
+from .openapi_requests import OperationParameter, SendRequest, send_operation
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _MOST = 1_000
 def tools_from_openapi(
     document: Json | Path | str,
     *,
-    send: Send,
+    send: SendRequest,
     allow: Collection[str],
     namespace: str = "",
     base: str = "",
@@ -61,9 +61,9 @@ def tools_from_openapi(
             log.warning("OpenAPI operation %s is left out: %s", label, error)
             continue
         server = _allowed(base or _server(operation), allow, label)
-        name = fitting_name(namespace, given or f"{method} {path}", found)
-        run = partial(ask, send, method.upper(), server + path, parameters, body)
-        found[name] = ForeignTool(
+        name = unique_tool_name(namespace, given or f"{method} {path}", found)
+        run = partial(send_operation, send, method.upper(), server + path, parameters, body)
+        found[name] = ExternalTool(
             name,
             operation.get("summary") or operation.get("description") or label,
             schema,
@@ -119,7 +119,7 @@ def _read(document: Json | Path | str) -> dict[str, Json]:
     if isinstance(document, Path | str):
         file = Path(document)
         if file.suffix in (".yaml", ".yml"):
-            yaml: Any = needed("yaml")
+            yaml: Any = import_optional("yaml")
             text = read_text_file(file, error=ToolError)
             try:
                 root = yaml.safe_load(text)
@@ -158,7 +158,7 @@ def _followed(root: Json, given: Json) -> dict[str, Json]:
             return {}
         if not isinstance(given.get("$ref"), str):
             return given
-        given = resolved(root, given["$ref"]) if given["$ref"].startswith("#") else None
+        given = resolve_pointer(root, given["$ref"]) if given["$ref"].startswith("#") else None
     return {}
 
 
@@ -168,10 +168,10 @@ def _listed(given: Json) -> list[Json]:
 
 def _arguments(
     root: dict[str, Json], operation: dict[str, Json]
-) -> tuple[tuple[Parameter, ...], Json, str | None]:
+) -> tuple[tuple[OperationParameter, ...], Json, str | None]:
     """The parameters, the schema of all arguments, and which of them is the body: its name,
     "" for all that are no parameters, None for no body. Raises ValueError."""
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, OperationParameter] = {}
     properties: dict[str, Json] = {}
     needed: list[str] = []
     for given in operation["parameters"]:
@@ -185,13 +185,13 @@ def _arguments(
             continue
         content = one.get("content")
         schema = one.get("schema") if content is None else {}
-        described = tamed_part(schema, root)
-        if text := clean(one.get("description"), 300):
+        described = sanitize_part(schema, root)
+        if text := clean_text(one.get("description"), 300):
             described["description"] = text
         # A later one of the same name is the operation's own.
         properties[name] = described
         deep = one.get("style") == "deepObject"
-        parameters[name] = Parameter(name, place, one.get("explode") is not False, deep)
+        parameters[name] = OperationParameter(name, place, one.get("explode") is not False, deep)
         if (place == "path" or one.get("required") is True) and name not in needed:
             needed.append(name)
     body = _body(root, operation, properties, needed)
@@ -199,9 +199,9 @@ def _arguments(
     return tuple(parameters.values()), {**schema, "additionalProperties": False}, body
 
 
-def tamed_part(schema: Json, root: Json) -> dict[str, Json]:
+def sanitize_part(schema: Json, root: Json) -> dict[str, Json]:
     """A schema of any type, tamed, in a document."""
-    inside = tamed({"type": "object", "properties": {"it": schema}}, root)
+    inside = sanitize_schema({"type": "object", "properties": {"it": schema}}, root)
     found: dict[str, Json] = inside.get("properties", {}).get("it", {})
     return found
 
@@ -221,7 +221,7 @@ def _body(
         if given.get("required"):
             raise ValueError(f"its body is {', '.join(map(str, content))}, not JSON")
         return None
-    schema = tamed_part(_followed(root, content[kinds[0]]).get("schema"), root)
+    schema = sanitize_part(_followed(root, content[kinds[0]]).get("schema"), root)
     members = schema.get("properties", {})
     plain = schema.get("type") == "object" and "anyOf" not in schema and "allOf" not in schema
     if plain and members and not set(members) & set(properties):

@@ -9,11 +9,11 @@ from typing import TypeAlias
 from urllib.parse import quote, urlencode
 
 from ..core import Json
-from .running import Tell
+from .running import ProgressCallback
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class OperationRequest:
     """One request to be sent; ``body`` is JSON, or empty."""
 
     method: str
@@ -22,13 +22,13 @@ class Request:
     body: str = ""
 
 
-Send: TypeAlias = Callable[[Request], Json]
+SendRequest: TypeAlias = Callable[[OperationRequest], Json]
 """Sends a request and gives back the answer: a value, or its text (which is read as JSON where
 it is JSON). Raises for an answer that is an error, TimeoutError and ConnectionError included."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class OperationParameter:
     """A parameter and how it is written: ``place`` is path, query or header; lists and objects
     are spread over several when ``explode``, objects in brackets when ``deep``."""
 
@@ -38,14 +38,14 @@ class Parameter:
     deep: bool
 
 
-def ask(
-    send: Send,
+def send_operation(
+    send: SendRequest,
     method: str,
     url: str,
-    parameters: tuple[Parameter, ...],
+    parameters: tuple[OperationParameter, ...],
     body: str | None,
     arguments: dict[str, Json],
-    tell: Tell,
+    tell: ProgressCallback,
 ) -> Json:
     """Make the request of an operation's arguments, have it sent, read the answer. ``body`` is
     the argument that is the body: "" for all that are no parameters, None for none."""
@@ -68,7 +68,7 @@ def ask(
     if body is not None and left:
         payload = json.dumps(left[body] if body else left, ensure_ascii=False)
         headers["Content-Type"] = "application/json"
-    answer = send(Request(method, url, headers, payload))
+    answer = send(OperationRequest(method, url, headers, payload))
     if isinstance(answer, str):
         try:
             answer = json.loads(answer)
@@ -91,7 +91,7 @@ def _header(name: str, value: Json) -> str:
     return text
 
 
-def _queried(one: Parameter, value: Json) -> list[tuple[str, str]]:
+def _queried(one: OperationParameter, value: Json) -> list[tuple[str, str]]:
     if isinstance(value, list):
         texts = [_text(part) for part in value]
         return (

@@ -9,23 +9,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .addresses import why_not
+from .addresses import refusal_reason
 
 if TYPE_CHECKING:
     import httpcore2
 
-Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
+Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 """From a host and port to its addresses, written plainly."""
 
 
-def system_addresses(host: str, port: int) -> Sequence[str]:
+def system_resolver(host: str, port: int) -> Sequence[str]:
     """The addresses that the system's resolver knows for a host."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
-def checked_addresses(
-    host: str, port: int, *, resolve: Resolve, trusted: frozenset[str], end: float
+def resolve_public_addresses(
+    host: str, port: int, *, resolve: Resolver, trusted: frozenset[str], end: float
 ) -> list[str]:
     """Where a host is, found by one look before ``end`` (of ``time.monotonic``).
 
@@ -50,13 +50,13 @@ def checked_addresses(
     if not found or not found[0]:
         raise ValueError(f"the host '{host}' has no address") from next(iter(failed), None)
     for address in found[0]:
-        why = why_not(address)
+        why = refusal_reason(address)
         if why and f"{address}:{port}" not in trusted:
             raise ValueError(f"the host '{host}' is not public: {why}")
     return list(found[0])
 
 
-class Pinned:
+class PinnedBackend:
     """A network backend of httpcore2 that connects to ``addresses`` whatever host is named,
     so that no second look at the name can lead elsewhere, and only until ``end`` (of
     ``time.monotonic``)."""
@@ -101,7 +101,7 @@ class Pinned:
         time.sleep(seconds)
 
     @contextmanager
-    def limited(self) -> Iterator[None]:
+    def enforce_deadline(self) -> Iterator[None]:
         """Shut every connection down at the end: a limit for each read alone would let a
         server that sends a byte now and then hold the call for ever."""
 

@@ -10,31 +10,31 @@ from typing import Literal, TypeAlias, get_args
 
 from ..core import (
     EVERYBODY,
-    KINDS,
-    UNKNOWN,
+    RECORD_KINDS,
+    UNKNOWN_SOURCE,
     AgentId,
-    Kind,
     Label,
+    RecordKind,
     SettingError,
     ToolSpec,
-    composed_name,
-    nearest,
+    did_you_mean,
+    normalize_name,
 )
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-NOBODY = "somebody without a name"
+ANONYMOUS = "somebody without a name"
 """The source of words that nobody's name stands over; no pattern trusts it."""
 
-MARKS = ("@pure", "@reads", "@acts", "@outside")
+EFFECT_PATTERNS = ("@pure", "@reads", "@acts", "@outside")
 """Patterns that name tools by what they do."""
 
 _WILD = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class UsageLimits:
     """The most that may be used; 0: nothing, None: any amount. ``asks`` counts what is asked of
     models, memory and tools together, ``tokens`` those read and written, ``seconds`` wall time."""
 
@@ -88,34 +88,36 @@ class Release:
     of: tuple[AgentId, ...] = ()
     to: tuple[AgentId, ...] = ()
     clears: tuple[str, ...] = ()
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[RecordKind, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise SettingError("policy: a release has no name; give one, by which it is recorded")
         whose = f"policy: release '{self.name}'"
         for name in ("of", "to", "clears"):
-            object.__setattr__(self, name, patterns(getattr(self, name), f"{whose}: '{name}'"))
+            object.__setattr__(
+                self, name, validate_patterns(getattr(self, name), f"{whose}: '{name}'")
+            )
         for name in ("of", "to"):
-            object.__setattr__(self, name, tuple(map(composed_name, getattr(self, name))))
-        check_sources(self.clears, f"{whose}: 'clears'")
+            object.__setattr__(self, name, tuple(map(normalize_name, getattr(self, name))))
+        validate_source_patterns(self.clears, f"{whose}: 'clears'")
         if bool(self.of) != bool(self.to):
             raise SettingError(f"{whose}: say of whom ('of') and to whom ('to') it is, or neither")
         if not self.to and not self.clears:
             raise SettingError(f"{whose}: releases nothing; give 'of' and 'to', or 'clears'")
         object.__setattr__(self, "kinds", tuple(self.kinds))
-        if wrong := [one for one in self.kinds if one not in KINDS]:
+        if wrong := [one for one in self.kinds if one not in RECORD_KINDS]:
             raise SettingError(
-                f"{whose}: '{wrong[0]}' is no kind of record{nearest(str(wrong[0]), KINDS)}; "
-                f"kinds: {', '.join(KINDS)}"
+                f"{whose}: '{wrong[0]}' is no kind of record{did_you_mean(str(wrong[0]), RECORD_KINDS)}; "
+                f"kinds: {', '.join(RECORD_KINDS)}"
             )
 
-    def applied(self, label: Label, *, kind: str = "", owner: AgentId = "") -> Label:
+    def apply(self, label: Label, *, kind: str = "", owner: AgentId = "") -> Label:
         """The label of what is written with this one, released by this rule where it holds."""
         if self.kinds and kind not in self.kinds:
             return label
-        people = set(map(composed_name, label.audience))
-        circle = people - {composed_name(owner)} or people
+        people = set(map(normalize_name, label.audience))
+        circle = people - {normalize_name(owner)} or people
         held = EVERYBODY in self.of or circle.issubset(self.of)
         if self.of and (not people or not held):
             return label
@@ -124,7 +126,7 @@ class Release:
             audience = ()
         elif self.to:
             audience = tuple(sorted({*audience, *self.to}))
-        sources = tuple(one for one in label.sources if not vouched(one, self.clears))
+        sources = tuple(one for one in label.sources if not is_trusted(one, self.clears))
         return Label(sources, audience)
 
 
@@ -161,25 +163,27 @@ class Policy:
     trusted: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
-    thought: Budget = Budget(calls=64, asks=1000)
-    life: Budget = Budget()
+    thought: UsageLimits = UsageLimits(calls=64, asks=1000)
+    life: UsageLimits = UsageLimits()
     releases: tuple[Release, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("allow", "ask", "deny", "trusted", "own", "again"):
-            object.__setattr__(self, name, patterns(getattr(self, name), f"policy: '{name}'"))
-        check_sources(self.trusted, "policy: 'trusted'")
+            object.__setattr__(
+                self, name, validate_patterns(getattr(self, name), f"policy: '{name}'")
+            )
+        validate_source_patterns(self.trusted, "policy: 'trusted'")
         object.__setattr__(self, "releases", _checked_releases(self.releases))
         if self.strangers not in VERDICTS:
             raise SettingError(
                 f"policy: 'strangers' is {self.strangers!r}; say {', '.join(VERDICTS)}"
             )
         for pattern in (*self.allow, *self.ask, *self.deny, *self.own, *self.again):
-            if pattern.startswith("@") and pattern not in MARKS:
-                raise SettingError(f"policy: '{pattern}' is none of {', '.join(MARKS)}")
+            if pattern.startswith("@") and pattern not in EFFECT_PATTERNS:
+                raise SettingError(f"policy: '{pattern}' is none of {', '.join(EFFECT_PATTERNS)}")
         for name in ("thought", "life"):
             budget = getattr(self, name)
-            if not isinstance(budget, Budget):
+            if not isinstance(budget, UsageLimits):
                 raise SettingError(f"policy: '{name}' is {budget!r}; give a Budget")
             budget.check()
         if self.life.seconds is not None or self.life.asks is not None:
@@ -198,8 +202,8 @@ class Policy:
         verdict = self.verdict(tool)
         if verdict == "deny":
             return Ruling("deny", f"'{tool.name}' is not allowed here")
-        strange = tool.effect == "acts" and not self.owns(tool)
-        foreign = self.strange(sources) if strange else ()
+        strange = tool.effect == "acts" and not self.is_own_tool(tool)
+        foreign = self.untrusted_sources(sources) if strange else ()
         if foreign and self.strangers != "allow":
             whose = ", ".join(map(_told, foreign[:5]))
             why = (
@@ -211,24 +215,24 @@ class Policy:
             return Ruling("ask", f"'{tool.name}' needs a person's leave")
         return Ruling("allow")
 
-    def owns(self, tool: ToolSpec) -> bool:
+    def is_own_tool(self, tool: ToolSpec) -> bool:
         """Whether a tool is one of ``own``. The names of a tool that another program runs are
         that program's to choose: so no pattern means it, only its name."""
         return _owned(tool, self.own)
 
-    def strange(self, sources: Iterable[str]) -> tuple[str, ...]:
+    def untrusted_sources(self, sources: Iterable[str]) -> tuple[str, ...]:
         """Those of ``sources`` that are not trusted, in order; a source without a name is
         nobody's, whom no pattern trusts."""
-        named = {source if source.strip() else NOBODY for source in sources}
-        return tuple(sorted(s for s in named if s == NOBODY or not vouched(s, self.trusted)))
+        named = {source if source.strip() else ANONYMOUS for source in sources}
+        return tuple(sorted(s for s in named if s == ANONYMOUS or not is_trusted(s, self.trusted)))
 
-    def released(
+    def apply_releases(
         self, label: Label, *, kind: str = "", owner: AgentId = ""
     ) -> tuple[Label, tuple[str, ...]]:
         """The label of what ``owner`` writes (as a record of a ``kind``), by the rules for
         releases that hold for it, and the names of those rules. The rules look at the label as
         it is, so their order does not matter."""
-        applied = {rule.name: rule.applied(label, kind=kind, owner=owner) for rule in self.releases}
+        applied = {rule.name: rule.apply(label, kind=kind, owner=owner) for rule in self.releases}
         used = tuple(name for name, one in applied.items() if one != label)
         if not used:
             return label, ()
@@ -238,7 +242,7 @@ class Policy:
         people = () if everybody else sorted({name for one in found for name in one.audience})
         return Label(tuple(sorted(kept)), tuple(people)), used
 
-    def unused(self, tools: Iterable[ToolSpec]) -> Iterator[tuple[str, str]]:
+    def unmatched_patterns(self, tools: Iterable[ToolSpec]) -> Iterator[tuple[str, str]]:
         """The patterns of ``deny``, ``ask`` and ``own`` that mean none of these tools, each
         with the name of its key: perhaps they are misspelt, and protect or permit nothing."""
         known = tuple(tools)
@@ -248,13 +252,15 @@ class Policy:
             ("own", self.own, _owned),
         ):
             for pattern in given:
-                if pattern not in MARKS and not any(means(tool, (pattern,)) for tool in known):
+                if pattern not in EFFECT_PATTERNS and not any(
+                    means(tool, (pattern,)) for tool in known
+                ):
                     yield key, pattern
 
 
 def _told(source: str) -> str:
     """A source as whoever reads a refusal understands it."""
-    return f"somebody unknown ('{UNKNOWN}')" if source == UNKNOWN else source
+    return f"somebody unknown ('{UNKNOWN_SOURCE}')" if source == UNKNOWN_SOURCE else source
 
 
 def _owned(tool: ToolSpec, own: tuple[str, ...]) -> bool:
@@ -274,14 +280,14 @@ def _checked_releases(given: object) -> tuple[Release, ...]:
     return rules
 
 
-def checked_policy(given: object, whose: str) -> Policy:
+def validate_policy(given: object, whose: str) -> Policy:
     """A policy as it was given. Raises SettingError for what is none."""
     if not isinstance(given, Policy):
         raise SettingError(f"{whose}: policy is {given!r}; give a Policy, or None")
     return given
 
 
-def patterns(given: object, what: str) -> tuple[str, ...]:
+def validate_patterns(given: object, what: str) -> tuple[str, ...]:
     """Patterns as a tuple. Raises SettingError for one bare text, which would be read letter by
     letter, for an empty pattern, and for what is no text."""
     if isinstance(given, str) or not isinstance(given, Iterable):
@@ -295,7 +301,7 @@ def patterns(given: object, what: str) -> tuple[str, ...]:
     return found
 
 
-def check_sources(patterns: Iterable[str], what: str) -> None:
+def validate_source_patterns(patterns: Iterable[str], what: str) -> None:
     """Raises SettingError for a pattern whose namespace is a pattern too: it would mean people
     and documents alike."""
     for one in patterns:
@@ -318,7 +324,7 @@ def matches(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
     (False, True)
     """
     name, marks = _known_by(tool)
-    return any(one in marks or _fits(name, composed_name(one)) for one in patterns)
+    return any(one in marks or _fits(name, normalize_name(one)) for one in patterns)
 
 
 def matches_widely(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
@@ -329,10 +335,10 @@ def matches_widely(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
     True
     """
     name, marks = _known_by(tool)
-    return any(one in marks or fnmatchcase(name, composed_name(one)) for one in patterns)
+    return any(one in marks or fnmatchcase(name, normalize_name(one)) for one in patterns)
 
 
-def vouched(source: str, patterns: Iterable[str]) -> bool:
+def is_trusted(source: str, patterns: Iterable[str]) -> bool:
     """Whether a source of words fits one of the patterns, in which ``*`` stands for any letters
     and ``?`` for one. One without a namespace means people alone, except ``*``, which means all;
     the names of tools are matched part by part.
@@ -344,11 +350,11 @@ def vouched(source: str, patterns: Iterable[str]) -> bool:
     >>> vouched("document:lesson", ["document:less*"]), vouched("tool:web.get", ["tool:*"])
     (True, True)
     """
-    space, name = _split(composed_name(source))
+    space, name = _split(normalize_name(source))
     for one in patterns:
         if one == "*":
             return True
-        wanted, pattern = _split(composed_name(one))
+        wanted, pattern = _split(normalize_name(one))
         # Names of people and files may hold brackets, which stand for themselves.
         fits = _fits if space == "tool" else fnmatchcase
         if space == wanted and fits(name, pattern.replace("[", "[[]")):
@@ -359,9 +365,9 @@ def vouched(source: str, patterns: Iterable[str]) -> bool:
 def _known_by(tool: ToolSpec | str) -> tuple[str, tuple[str, ...]]:
     """The name of a tool, and the marks of what it does."""
     if not isinstance(tool, ToolSpec):
-        return composed_name(str(tool)), ()
+        return normalize_name(str(tool)), ()
     marks = (f"@{tool.effect}", *(("@outside",) if tool.outside else ()))
-    return composed_name(tool.name), marks
+    return normalize_name(tool.name), marks
 
 
 def _split(source: str) -> tuple[str, str]:

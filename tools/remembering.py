@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypedDict
 
-from ..core import Cue, Failed, Hit, Json, Kind, Recall, Recalled, Thought, recall
+from ..core import Cue, Failed, Hit, Json, Recall, Recalled, RecordKind, Thought, recall
 from .declare import Tool, ToolContext, tool
 from .skills import skill
-from .times import moment_of
+from .times import parse_moment
 
 _MOST = 10
 
@@ -59,7 +59,7 @@ def _recalled(
     context: ToolContext,
     query: str,
     limit: int,
-    kinds: tuple[Kind, ...],
+    kinds: tuple[RecordKind, ...],
     *,
     since: str = "",
     before: str = "",
@@ -67,9 +67,9 @@ def _recalled(
     if not query.strip():
         raise ValueError("the query is empty; say what to look for")
     cue = replace(
-        searching(context, query, limit, kinds),
-        since=moment_of(since, context.now) if since else None,
-        before=moment_of(before, context.now) if before else None,
+        search_cue(context, query, limit, kinds),
+        since=parse_moment(since, context.now) if since else None,
+        before=parse_moment(before, context.now) if before else None,
     )
     found = yield from recall(Recall(cue=cue))
     if isinstance(found, Failed):
@@ -77,7 +77,7 @@ def _recalled(
     return found
 
 
-def searching(context: ToolContext, text: str, limit: int, kinds: tuple[Kind, ...]) -> Cue:
+def search_cue(context: ToolContext, text: str, limit: int, kinds: tuple[RecordKind, ...]) -> Cue:
     """What to recall for a tool: only what its caller's person may know, and leaving no trace."""
     return Cue(
         text=text,
@@ -104,7 +104,7 @@ def _told(hit: Hit) -> Json:
     }
 
 
-class Fact(TypedDict):
+class FactResult(TypedDict):
     """Something held for true: since when (and until when, where it ended), from whom."""
 
     fact: str
@@ -113,17 +113,17 @@ class Fact(TypedDict):
     who: str
 
 
-Facts: TypeAlias = Callable[[str, str, ToolContext], Sequence[Fact]]
+FactLookup: TypeAlias = Callable[[str, str, ToolContext], Sequence[FactResult]]
 """What is held for true of a subject in a relation (any where empty), as the person of the
 context may know it, at its moment; on whose words that rests it tells the context."""
 
 
-def fact_search(look: Facts) -> Tool[..., Sequence[Fact]]:
+def fact_search(look: FactLookup) -> Tool[..., Sequence[FactResult]]:
     """The tool ``fact_search`` over what a mind holds for true: see
     ``denizens.agents.facts_of``."""
 
     @tool(name="fact_search", effect="reads", outside=True)
-    def search(context: ToolContext, subject: str, relation: str = "") -> Sequence[Fact]:
+    def search(context: ToolContext, subject: str, relation: str = "") -> Sequence[FactResult]:
         """Look up what is known of somebody or something: where they live, what they like.
 
         Args:

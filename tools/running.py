@@ -12,10 +12,10 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-Tell: TypeAlias = Callable[[str, float | None], None]
+ProgressCallback: TypeAlias = Callable[[str, float | None], None]
 """Takes what a tool says while it works: words, and the share that is done."""
 
-ENDS = (SystemExit, asyncio.CancelledError)
+TERMINATION_ERRORS = (SystemExit, asyncio.CancelledError)
 """What a tool may end by besides an Exception; it ends the call, not its caller."""
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,9 @@ _GRACE = 0.25
 _PAUSE = 0.05
 
 
-def run(start: Callable[[Tell], object], tell: Tell, *, seconds: float = 0.0) -> object:
+def invoke(
+    start: Callable[[ProgressCallback], object], tell: ProgressCallback, *, seconds: float = 0.0
+) -> object:
     """The result of ``start``, which is given what to tell its progress to.
 
     Without ``seconds`` it runs right here. With them it runs in a thread of its own, and
@@ -59,7 +61,7 @@ def run(start: Callable[[Tell], object], tell: Tell, *, seconds: float = 0.0) ->
         tell(*content)  # type: ignore[misc]
 
 
-def again(attempt: Callable[[], object], retries: int) -> object:
+def with_retries(attempt: Callable[[], object], retries: int) -> object:
     """The result of an attempt, made anew up to ``retries`` times while it fails by bad luck:
     not when it complains of what it was given."""
     for tried in range(retries):

@@ -24,7 +24,7 @@ _BITS = 4_096
 _SHOWN = 200
 
 
-class Ran(TypedDict):
+class CodeResult(TypedDict):
     """What a program printed, and the value of its last expression."""
 
     printed: str
@@ -33,7 +33,7 @@ class Ran(TypedDict):
 
 def python_sandbox(
     *, seconds: float = 2.0, memory: int = 64, output: int = 8_000, name: str = "python"
-) -> Tool[..., Ran]:
+) -> Tool[..., CodeResult]:
     """The tool ``python``: a program may run for ``seconds``, take ``memory`` MB, and print
     ``output`` characters.
 
@@ -46,7 +46,7 @@ def python_sandbox(
 
     # The interpreter's own limit is the first; this one is there for a hung worker.
     @tool(name=name)
-    def python(context: ToolContext, code: str) -> Ran:
+    def python(context: ToolContext, code: str) -> CodeResult:
         """Run a short Python program and give what it prints and the value of its last
         expression, for example "sum(n * n for n in range(10))".
 
@@ -59,7 +59,7 @@ def python_sandbox(
     return python
 
 
-def _run(code: str, context: ToolContext, seconds: float, memory: int, output: int) -> Ran:
+def _run(code: str, context: ToolContext, seconds: float, memory: int, output: int) -> CodeResult:
     try:
         import pydantic_monty as monty
     except ImportError as error:
@@ -97,7 +97,7 @@ def _run(code: str, context: ToolContext, seconds: float, memory: int, output: i
             raise ValueError(f"the program took too much or too long and was ended: {error}") from (
                 error
             )
-    return Ran(printed=_cut(printed.output, output), value=_plain(value, [_NODES], _DEEPEST))
+    return CodeResult(printed=_cut(printed.output, output), value=_plain(value, [_NODES], _DEEPEST))
 
 
 def _told(error: Any, printed: str, output: int) -> ValueError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, overload
 
 from ..core import Json, Thought, ToolError, ToolSpec
-from .declare import AnyTool, Effect, Limits, Tool, ToolContext
+from .declare import AnyTool, Effect, Tool, ToolContext, ToolLimits
 
 P = ParamSpec("P")
 
@@ -24,7 +24,7 @@ class Skill:
         self._tool = made
         self.name = made.name
         self.spec: ToolSpec = made.spec
-        self.limits: Limits = made.limits
+        self.limits: ToolLimits = made.limits
 
     def __repr__(self) -> str:
         return f"<Skill {self.name} ({self.spec.effect})>"
@@ -90,7 +90,7 @@ def skill(
                 f"skill '{getattr(given, '__name__', given)}' is no generator: a skill asks by "
                 "'yield from'; what asks nothing is a tool"
             )
-        limits = Limits(characters=limit)
+        limits = ToolLimits(characters=limit)
         return Skill(Tool(given, name=name, effect=effect, outside=outside, limits=limits))
 
     return made if function is None else made(function)

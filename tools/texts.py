@@ -24,7 +24,7 @@ def words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.casefold())
 
 
-def within(text: str, most: int) -> str:
+def truncate_words(text: str, most: int) -> str:
     """A text of at most so many words: whole sentences where one fits, else cut and marked."""
     kept: list[str] = []
     used = 0
@@ -39,7 +39,7 @@ def within(text: str, most: int) -> str:
     return " ".join(text.split()[:most]).rstrip(",;:") + "…"
 
 
-def invented(text: str, source: str) -> list[str]:
+def ungrounded_terms(text: str, source: str) -> list[str]:
     """The numbers and names in a text that its source does not have.
 
     >>> invented("In Leeds 40 people met Ada.", "40 people met in Leeds.")
@@ -55,7 +55,7 @@ def invented(text: str, source: str) -> list[str]:
     return found
 
 
-def likeness(text: str, others: Sequence[str]) -> Thought[list[float]]:
+def text_similarity(text: str, others: Sequence[str]) -> Thought[list[float]]:
     """Cosine of a text with each of the others, by the mind's own embedder. Raises ValueError
     where there is none."""
     found = yield from embed(Embed(texts=(text, *others)))

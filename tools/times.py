@@ -15,7 +15,7 @@ _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _TIMED = re.compile(r"(?:(.+?)(?:[ ,]+|(?<=\d)t))?(\d{1,2}):(\d\d) ?(am|pm)?")
 
 
-class Moment(TypedDict):
+class DateTimeInfo(TypedDict):
     """A moment in words that a model reads well; ``minutes_from_now`` is negative in the past."""
 
     moment: str
@@ -24,7 +24,7 @@ class Moment(TypedDict):
 
 
 @tool
-def clock(context: ToolContext) -> Moment:
+def clock(context: ToolContext) -> DateTimeInfo:
     """Tell the present date, time and weekday."""
     return _moment(context.now, context.now)
 
@@ -32,7 +32,7 @@ def clock(context: ToolContext) -> Moment:
 @tool
 def calendar(
     context: ToolContext, start: str = "now", days: int = 0, hours: int = 0, minutes: int = 0
-) -> Moment:
+) -> DateTimeInfo:
     """Find the date, time and weekday some days, hours or minutes after (or before) a moment.
 
     Args:
@@ -43,11 +43,11 @@ def calendar(
 
     Raises ValueError when ``start`` is none of those, OverflowError beyond year 9999.
     """
-    moment = moment_of(start, context.now) + timedelta(days=days, hours=hours, minutes=minutes)
+    moment = parse_moment(start, context.now) + timedelta(days=days, hours=hours, minutes=minutes)
     return _moment(moment, context.now)
 
 
-def _moment(moment: Time, now: Time) -> Moment:
+def _moment(moment: Time, now: Time) -> DateTimeInfo:
     return {
         "moment": moment.strftime("%Y-%m-%d %H:%M"),
         "weekday": moment.strftime("%A"),
@@ -55,7 +55,7 @@ def _moment(moment: Time, now: Time) -> Moment:
     }
 
 
-def moment_of(text: str, now: Time) -> Time:
+def parse_moment(text: str, now: Time) -> Time:
     """The moment that ``text`` names. A day without a time begins at midnight; a time
     without a day is today's.
 

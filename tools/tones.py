@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core import Anchor
 
-GLAD = (
+POSITIVE_EXAMPLES = (
     "I am very happy with it.",
     "What wonderful news!",
     "Thank you, that was so kind.",
@@ -24,7 +24,7 @@ GLAD = (
     "I passed the exam!",
     "A peaceful, pretty spot to rest.",
 )
-SAD = (
+NEGATIVE_EXAMPLES = (
     "I am very unhappy with it.",
     "What terrible news!",
     "That was rude and unfair.",
@@ -44,7 +44,7 @@ SAD = (
     "I failed, and it is my own fault.",
     "They insulted him and sent him away.",
 )
-PLAIN = (
+NEUTRAL_EXAMPLES = (
     "The shop is open from nine to five.",
     "The meeting takes place on Monday.",
     "Add the flour to the water.",
@@ -64,9 +64,9 @@ PLAIN = (
     "The rule applies to all members.",
     "It is made of wood and glass.",
 )
-TONES = (
-    *(Anchor(3, text) for text in GLAD),
-    *(Anchor(2, text) for text in PLAIN),
-    *(Anchor(1, text) for text in SAD),
+SENTIMENT_ANCHORS = (
+    *(Anchor(3, text) for text in POSITIVE_EXAMPLES),
+    *(Anchor(2, text) for text in NEUTRAL_EXAMPLES),
+    *(Anchor(1, text) for text in NEGATIVE_EXAMPLES),
 )
 """1: negative, 2: neutral, 3: positive."""

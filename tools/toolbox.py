@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from ..core import (
     AgentId,
-    Fault,
     Json,
     Label,
     ToolError,
+    ToolErrorReason,
     ToolResult,
     ToolSpec,
+    did_you_mean,
     digest_text,
-    join,
-    nearest,
+    join_labels,
 )
 from .declare import (
     AnyTool,
-    Limits,
     Tool,
     ToolContext,
+    ToolLimits,
     checked_name,
-    first_faults,
+    join_faults,
     unknown_argument,
 )
 from .find import tool_by_name
-from .policy import Policy, Ruling, checked_policy
-from .running import ENDS, Tell, again, run
+from .policy import Policy, Ruling, validate_policy
+from .running import TERMINATION_ERRORS, ProgressCallback, invoke, with_retries
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -45,7 +45,7 @@ _ERROR_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ToolProgress:
     """What a tool says while it works; ``share`` of it is done (0 to 1), where it can tell."""
 
     tool: str
@@ -55,7 +55,7 @@ class Progress:
     share: float | None = None
 
 
-Listener: TypeAlias = Callable[[Progress], None]
+ProgressListener: TypeAlias = Callable[[ToolProgress], None]
 
 
 class Toolbox:
@@ -72,12 +72,12 @@ class Toolbox:
         *,
         limit: int = 20_000,
         policy: Policy | None = None,
-        listener: Listener | None = None,
+        listener: ProgressListener | None = None,
     ) -> None:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
             raise ToolError(f"toolbox: limit {limit!r} must be a number of characters above 0")
         self.limit = limit
-        self.policy = Policy() if policy is None else checked_policy(policy, "toolbox")
+        self.policy = Policy() if policy is None else validate_policy(policy, "toolbox")
         self.listener = listener
         self._tools: dict[str, AnyTool] = {}
         if isinstance(tools, str) or not isinstance(tools, Iterable):
@@ -91,15 +91,15 @@ class Toolbox:
                 self._add(tool_by_name(given) if isinstance(given, str) else given, space)
         specs = tuple(tool.spec for tool in self)
         self._shown = tuple(spec for spec in specs if self.policy.verdict(spec) != "deny")
-        for key, pattern in self.policy.unused(specs) if specs else ():
-            _warn_of_pattern(key, pattern, nearest(pattern, self._tools))
+        for key, pattern in self.policy.unmatched_patterns(specs) if specs else ():
+            _warn_of_pattern(key, pattern, did_you_mean(pattern, self._tools))
 
     def _add(self, given: AnyTool, space: str) -> None:
         if not isinstance(given, AnyTool):
             raise ToolError(f"{given!r} is not a tool; decorate the function with @tool")
         if isinstance(given, Tool) and given.method:
             raise ToolError(f"tool '{given.name}' is a method; give the one of an object")
-        found = renamed(given, f"{space}.{given.name}") if space else given
+        found = rename_tool(given, f"{space}.{given.name}") if space else given
         if checked_name(found.name) in self._tools:
             raise ToolError(
                 f"two tools are called '{found.name}'; give one another name with "
@@ -138,7 +138,7 @@ class Toolbox:
             raise ToolError(self._unknown(name))
         return self._tools[name].spec
 
-    def under(self, policy: Policy) -> Toolbox:
+    def with_policy(self, policy: Policy) -> Toolbox:
         """The same tools under another policy: one box may serve many agents."""
         return Toolbox(self, limit=self.limit, policy=policy, listener=self.listener)
 
@@ -149,7 +149,7 @@ class Toolbox:
         inside._shown = tuple(spec for spec in self._shown if spec.name in inside._tools)
         if not len(inside):
             spaces = {one.rpartition(".")[0] for one in self._tools if "." in one}
-            raise ToolError(f"there is no namespace '{name}'{nearest(name, spaces)}")
+            raise ToolError(f"there is no namespace '{name}'{did_you_mean(name, spaces)}")
         return inside
 
     def ruling(self, name: str, sources: tuple[str, ...] = ()) -> Ruling:
@@ -198,37 +198,37 @@ class Toolbox:
         receipt = f"{name}-{digest_text(key)[:16]}"
         log.debug("%s calls %s(%s): %s [%s]", context.who, name, arguments, why, receipt)
         heard: list[Label] = []
-        context = replace(context, key=key, heard=heard.append)
+        context = replace(context, key=key, on_label=heard.append)
         try:
             value = self._run(found, arguments, context)
         # A tool may raise anything, call sys.exit and cancel what it waits for: that must not
         # end whoever called it. An interrupt is the user's, and does.
-        except (*ENDS, Exception) as error:
+        except (*TERMINATION_ERRORS, Exception) as error:
             log.warning("tool %s, called by %s: %s", name, context.who, _told(error))
             log.debug("tool %s [%s] failed here", name, receipt, exc_info=True)
-            return rested(_refused(_told(error), _reason(error), receipt), heard, context.who)
-        return rested(self.carried(found, value, receipt), heard, context.who)
+            return with_labels(_refused(_told(error), _reason(error), receipt), heard, context.who)
+        return with_labels(self.serialize_result(found, value, receipt), heard, context.who)
 
     def _run(self, found: AnyTool, arguments: Json, context: ToolContext) -> object:
         limits = _limits(found)
 
-        def start(tell: Tell) -> object:
+        def start(tell: ProgressCallback) -> object:
             given, _ = _checked(found, arguments)
             if found.context:
                 given[found.context] = replace(context, listener=tell)
             return found.function(**given)
 
         tell = partial(self._tell, found.name, context)
-        return again(partial(run, start, tell, seconds=limits.timeout), limits.retries)
+        return with_retries(partial(invoke, start, tell, seconds=limits.timeout), limits.retries)
 
     def _tell(self, name: str, context: ToolContext, text: str, share: float | None) -> None:
         log.debug("%s [%s] says: %s", name, context.key, text)
         if self.listener:
-            self.listener(Progress(name, context.who, context.key, text, share))
+            self.listener(ToolProgress(name, context.who, context.key, text, share))
         if context.listener:
             context.listener(text, share)
 
-    def carried(self, found: AnyTool, value: object, receipt: str) -> ToolResult:
+    def serialize_result(self, found: AnyTool, value: object, receipt: str) -> ToolResult:
         """A value as the tool's result; an error where JSON cannot carry it, or it is too
         long."""
         name, most = found.name, _limits(found).characters or self.limit
@@ -256,7 +256,7 @@ class Toolbox:
 
     def _unknown(self, name: str) -> str:
         known = ", ".join(self._tools) or "none"
-        return f"there is no tool '{name}'{nearest(name, self._tools)}; tools: {known}"
+        return f"there is no tool '{name}'{did_you_mean(name, self._tools)}; tools: {known}"
 
 
 @runtime_checkable
@@ -324,7 +324,7 @@ def _checked(found: AnyTool, arguments: Json) -> tuple[dict[str, Any], str]:
         faults = [_fault(details, known) for details in error.errors()]
     except ValueError as error:
         return {}, f"{found.name}: {error}"
-    return {}, f"{found.name}: {first_faults(faults)}"
+    return {}, f"{found.name}: {join_faults(faults)}"
 
 
 def _fault(details: ErrorDetails, known: list[str]) -> str:
@@ -340,9 +340,9 @@ def _fault(details: ErrorDetails, known: list[str]) -> str:
     return f"argument '{path}': {details['msg']}, not {given}"
 
 
-def rested(result: ToolResult, heard: Iterable[Label], owner: AgentId) -> ToolResult:
+def with_labels(result: ToolResult, heard: Iterable[Label], owner: AgentId) -> ToolResult:
     """A result with the labels of what its tool said that it rests on."""
-    label = join((Label(result.sources, result.audience), *heard), owner)
+    label = join_labels((Label(result.sources, result.audience), *heard), owner)
     return replace(result, sources=label.sources, audience=label.audience)
 
 
@@ -352,7 +352,7 @@ def _warn_of_pattern(key: str, pattern: str, hint: str) -> None:
     log.warning("policy: '%s' holds '%s', which means none of the tools%s", key, pattern, hint)
 
 
-def _refused(problem: str, reason: Fault, receipt: str = "") -> ToolResult:
+def _refused(problem: str, reason: ToolErrorReason, receipt: str = "") -> ToolResult:
     problem = _encodable(problem)
     error = problem if len(problem) <= _ERROR_CHARACTERS else f"{problem[:_ERROR_CHARACTERS]}…"
     return ToolResult(ok=False, error=error, receipt=receipt, reason=reason)
@@ -370,17 +370,17 @@ def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _reason(error: BaseException) -> Fault:
+def _reason(error: BaseException) -> ToolErrorReason:
     """What kind of failure an exception of a tool is."""
     if isinstance(error, TimeoutError):
         return "timeout"
     return "gone" if isinstance(error, ConnectionError) else "failed"
 
 
-def _limits(found: AnyTool) -> Limits:
+def _limits(found: AnyTool) -> ToolLimits:
     """A foreign tool need not have any."""
     limits = getattr(found, "limits", None)
-    return limits if isinstance(limits, Limits) else Limits()
+    return limits if isinstance(limits, ToolLimits) else ToolLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,13 +400,13 @@ class _Renamed:
         return self.tool.function
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ToolLimits:
         return _limits(self.tool)
 
     def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
         return self.tool.arguments(given)
 
 
-def renamed(tool: AnyTool, name: str) -> AnyTool:
+def rename_tool(tool: AnyTool, name: str) -> AnyTool:
     """The same tool under another name: two servers may both have a ``search``."""
     return _Renamed(tool, name, replace(tool.spec, name=name))

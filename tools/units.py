@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ..core import nearest
+from ..core import did_you_mean
 from .declare import tool
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _TARGET = re.compile(r"\s(?:in|to|into|as)(?=\s+[^\s\d])|->|→", re.IGNORECASE)
 _DEGREES = {"C": "degC", "F": "degF", "°": "degree"}
 
 
-class Measured(TypedDict):
+class Quantity(TypedDict):
     """A number and what it is measured in (empty: a plain number)."""
 
     value: int | float
@@ -34,7 +34,7 @@ class Measured(TypedDict):
 
 
 @tool
-def units(expression: str) -> Measured:
+def units(expression: str) -> Quantity:
     """Work out an expression with units of measurement, or convert between units, for example
     "12 km / 3 h in m/s", "5 ft 3 in to cm" or "20 degC in degF".
 
@@ -58,7 +58,7 @@ def units(expression: str) -> Measured:
             found = found.to_reduced_units()
         value = _bounded(found).magnitude
         exact = value.denominator == 1
-        return Measured(value=int(value) if exact else float(value), unit=_shown(found))
+        return Quantity(value=int(value) if exact else float(value), unit=_shown(found))
     except ZeroDivisionError as error:
         raise ValueError("division by zero") from error
     except OverflowError as error:
@@ -229,7 +229,7 @@ class _Reader:
         try:
             return self._registry.Quantity(Fraction(1), self._registry.parse_units(known))
         except (pint.UndefinedUnitError, ValueError, TypeError, AssertionError) as error:
-            hint = nearest(name, list(self._registry))
+            hint = did_you_mean(name, list(self._registry))
             raise ValueError(f"'{name}' is not a unit{hint}; for example km, hour, kg") from error
 
     def _power(self, base: Any) -> Any:

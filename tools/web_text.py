@@ -6,7 +6,7 @@ import codecs
 import re
 from functools import cache
 
-from ..core import page_blocks
+from ..core import html_blocks
 
 _TEXTS = re.compile(
     r"text/[a-z0-9.+-]+|application/(json|xml|xhtml\+xml|javascript|yaml|toml|x-ndjson"
@@ -22,7 +22,7 @@ _ENCODINGS = (
 )
 
 
-def readable(declared: str, body: bytes, where: str) -> tuple[str, str]:
+def response_text(declared: str, body: bytes, where: str) -> tuple[str, str]:
     """The kind of an answer and its text; of a page the paragraphs under their headings.
 
     ``declared`` is the header that names the kind. Raises ValueError for what is no text.
@@ -64,7 +64,7 @@ def _known() -> frozenset[str]:
 def _plain(source: str) -> str:
     lines: list[str] = []
     above: tuple[str, ...] = ()
-    for block in page_blocks(source):
+    for block in html_blocks(source):
         if block.headings != above:
             same = 0
             while same < min(len(above), len(block.headings)) and (

@@ -1,49 +1,49 @@
 """A run as one page that opens anywhere: its data, the page, and finished Smallville runs."""
 
-from .collect import collect
+from .collect import collect_page_data
 from .data import (
-    Act,
-    Area,
+    ActivityEntry,
     AskData,
     CostData,
+    MapArea,
     MapData,
-    Memory,
+    MapObject,
+    MemoryEntry,
     PageData,
     PersonData,
-    Plan,
-    PlanSlot,
+    PlanEntry,
+    PlanEntrySlot,
     TalkData,
-    Texts,
-    Thing,
+    TextTable,
 )
-from .export import to_csv, to_smallville
-from .landscape import Land, landscape
-from .page import render, unpack, write_page
+from .export import export_csv, export_smallville
+from .landscape import MapLayers, draw_map
+from .page import render_page, unpack_page, write_page
 from .sample import sample_page
-from .smallville import from_smallville
+from .smallville import load_smallville_page
 
 __all__ = [
-    "Act",
-    "Area",
+    "ActivityEntry",
+    "MapArea",
     "AskData",
     "CostData",
-    "Land",
+    "MapLayers",
     "MapData",
-    "Memory",
+    "MemoryEntry",
     "PageData",
     "PersonData",
-    "Plan",
-    "PlanSlot",
+    "PlanEntry",
+    "PlanEntrySlot",
     "TalkData",
-    "Texts",
-    "Thing",
-    "collect",
-    "from_smallville",
-    "landscape",
-    "render",
+    "TextTable",
+    "MapObject",
+    "collect_page_data",
+    "load_smallville_page",
+    "draw_map",
+    "render_page",
     "sample_page",
-    "to_csv",
-    "to_smallville",
-    "unpack",
+    "export_csv",
+    "export_smallville",
+    "unpack_page",
     "write_page",
 ]

@@ -22,15 +22,15 @@ from ..core import (
     Recalled,
     ToolResult,
 )
-from .data import AskData, AskKind, Texts
+from .data import AskData, AskKind, TextTable
 
 _DIGITS = 4
 
 
-def ask_data(step: int, ask: Ask, answer: Answer, texts: Texts) -> AskData | None:
+def ask_data(step: int, ask: Ask, answer: Answer, texts: TextTable) -> AskData | None:
     """What the page shows of an ask; None for embeddings, which say nothing to a reader."""
     role = ask.role if isinstance(ask, Generate | Choose | Rate) else ""
-    prompt = _prompt(ask, texts)
+    prompt = _prompt_indexes(ask, texts)
     body: Json
     kind: AskKind
     if isinstance(answer, Failed):
@@ -50,7 +50,7 @@ def ask_data(step: int, ask: Ask, answer: Answer, texts: Texts) -> AskData | Non
     elif isinstance(ask, Recall) and isinstance(answer, Recalled):
         kind, body = "recall", {"cue": ask.cue.text, "hits": [_hit(hit) for hit in answer.hits]}
     elif isinstance(ask, Call) and isinstance(answer, ToolResult):
-        kind, body = "call", _call(ask, answer)
+        kind, body = "call", _call_body(ask, answer)
     else:
         return None
     return AskData(step, kind, role, {**body, "prompt": prompt} if prompt else body)
@@ -61,7 +61,7 @@ def _hit(hit: Hit) -> list[Json]:
     return [hit.record.id, *(round(part, _DIGITS) for part in parts)]
 
 
-def _call(ask: Call, answer: ToolResult) -> Json:
+def _call_body(ask: Call, answer: ToolResult) -> Json:
     said = answer.value if answer.ok else answer.error
     return {
         "tool": ask.tool,
@@ -71,11 +71,11 @@ def _call(ask: Call, answer: ToolResult) -> Json:
     }
 
 
-def _prompt(ask: Ask, texts: Texts) -> list[int]:
+def _prompt_indexes(ask: Ask, texts: TextTable) -> list[int]:
     """A number for every message: a persona's own message recurs in thousands of asks."""
     messages = ask.messages if isinstance(ask, Generate | Choose | Rate) else ()
-    return [texts.add(_spoken(message)) for message in messages]
+    return [texts.add(_message_text(message)) for message in messages]
 
 
-def _spoken(message: Message) -> str:
+def _message_text(message: Message) -> str:
     return f"[{message.role}{f' {message.who}' if message.who else ''}]\n{message.text}"

@@ -5,44 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core import AgentId, AgentState, Clock, Json, RunError, Slot
+from ..core import AgentId, AgentState, Clock, Json, RunError, ScheduleEntry
 from ..simulation import Run
-from ..simulation.failures import SEARCHED
+from ..simulation.failures import EMBEDDER_KINDS
 from .asking import ask_data
-from .conversing import Talks
-from .data import Act, AskData, MapData, PageData, PersonData, Plan, PlanSlot, Texts
-from .islands import Islands
-from .landscape import land_of, landscape
-from .people import identity, memory_of
+from .conversing import ConversationCollector
+from .data import (
+    ActivityEntry,
+    AskData,
+    MapData,
+    PageData,
+    PersonData,
+    PlanEntry,
+    PlanEntrySlot,
+    TextTable,
+)
+from .islands import GraphMap
+from .landscape import draw_map, map_layers
+from .people import memory_entry, persona_fields
 from .spending import cost_data
-from .story import headlines
+from .story import select_headlines
 
-Body = list[Json]
+BodyRow = list[Json]
 
 
-def collect(run: Run | Path | str) -> PageData:
+def collect_page_data(run: Run | Path | str) -> PageData:
     """A run, finished or paused, as page data; ``run`` is an open Run or its folder.
 
     Raises RunError when there is no run, or none of its steps is committed.
     """
     if not isinstance(run, Run):
         with Run(run) as opened:
-            return collect(opened)
+            return collect_page_data(opened)
     if not run.steps:
         raise RunError("the run has no committed step yet, so there is nothing to show; resume it")
     heading = run.scenario.scenario
     clock = Clock(run.scenario.start, heading.step_seconds)
-    islands = None if run.town else Islands.of(run.scenario.world.places, run.scenario.world.paths)
-    bodies: dict[AgentId, list[tuple[int, Body]]] = {name: [] for name in run.people}
+    islands = None if run.town else GraphMap.of(run.scenario.world.places, run.scenario.world.paths)
+    bodies: dict[AgentId, list[tuple[int, BodyRow]]] = {name: [] for name in run.people}
     whys: dict[AgentId, list[tuple[int, str]]] = {name: [] for name in run.people}
-    talks = Talks()
+    talks = ConversationCollector()
     for entry in run.entries():
         for who, body in entry["bodies"].items():
             bodies.setdefault(who, []).append((entry["step"], body))
         for who, why in entry["whys"].items():
             whys.setdefault(who, []).append((entry["step"], why))
-        talks.take(entry["step"], entry["events"])
-    texts = Texts()
+        talks.add_events(entry["step"], entry["events"])
+    texts = TextTable()
     people = tuple(
         _person(run, clock, texts, name, shown, whys.get(name, []), islands)
         for name, shown in bodies.items()
@@ -55,31 +64,31 @@ def collect(run: Run | Path | str) -> PageData:
         start=clock.start,
         step_seconds=clock.step_seconds,
         steps=run.steps,
-        map=_land(run, islands),
+        map=_map_data(run, islands),
         people=people,
         talks=told,
-        headlines=headlines(people, told),
+        headlines=select_headlines(people, told),
         figures=_figures(run),
         texts=texts.all,
-        costs=cost_data(run.ledger(), clock, run.steps),
+        costs=cost_data(run.usage(), clock, run.steps),
     )
 
 
-def _land(run: Run, islands: Islands | None) -> MapData:
+def _map_data(run: Run, islands: GraphMap | None) -> MapData:
     town = run.town
     if town is not None:
-        return landscape(land_of(town))
-    return islands.map if islands is not None else Islands.of([], []).map
+        return draw_map(map_layers(town))
+    return islands.map if islands is not None else GraphMap.of([], []).map
 
 
 def _figures(run: Run) -> dict[str, Json]:
-    counted = run.figures()
+    counted = run.stats()
     shown = ("model_calls", "prompt_tokens", "generated_tokens")
     figures = {name: counted[name] for name in shown if counted.get(name)}
     failures = counted["failures"]
     if failures["failed"]:
         figures["failed"] = f"{failures['failed']} of {failures['asks']}"
-    searches = [one for one in failures["kinds"] if one["kind"] in SEARCHED]
+    searches = [one for one in failures["kinds"] if one["kind"] in EMBEDDER_KINDS]
     if searches:
         figures["failed_recalls"] = sum(one["count"] for one in searches)
     if failures["refused"]:
@@ -94,21 +103,21 @@ def _figures(run: Run) -> dict[str, Json]:
 def _person(
     run: Run,
     clock: Clock,
-    texts: Texts,
+    texts: TextTable,
     name: AgentId,
-    shown: list[tuple[int, Body]],
+    shown: list[tuple[int, BodyRow]],
     whys: list[tuple[int, str]],
-    islands: Islands | None,
+    islands: GraphMap | None,
 ) -> PersonData:
     persona = run.people.get(name)
     states = list(run.states(name)) if persona else []
     return PersonData(
         id=name,
-        persona=identity(persona) if persona else {"traits": "a person"},
+        persona=persona_fields(persona) if persona else {"traits": "a person"},
         track=tuple(_track(name, shown, islands)),
-        acts=tuple(_acts(shown, whys, states)),
+        acts=tuple(_activities(shown, whys, states)),
         plans=tuple(_plans(states)),
-        memories=tuple(memory_of(record, clock) for record in run.memory(name).records())
+        memories=tuple(memory_entry(record, clock) for record in run.memory(name).records())
         if persona
         else (),
         asks=tuple(_asks(run, name, texts)) if persona else (),
@@ -116,21 +125,21 @@ def _person(
 
 
 def _track(
-    name: AgentId, shown: list[tuple[int, Body]], islands: Islands | None
+    name: AgentId, shown: list[tuple[int, BodyRow]], islands: GraphMap | None
 ) -> Iterator[tuple[float, float, float]]:
     last = None
     for step, (x, y, place, *_) in shown:
-        spot = (x, y) if x is not None else islands.spot(place, name) if islands else (0, 0)
+        spot = (x, y) if x is not None else islands.position(place, name) if islands else (0, 0)
         if spot != last:
             last = spot
             yield step, spot[0], spot[1]
 
 
-def _acts(
-    shown: list[tuple[int, Body]],
+def _activities(
+    shown: list[tuple[int, BodyRow]],
     whys: list[tuple[int, str]],
     states: list[tuple[int, AgentState]],
-) -> Iterator[Act]:
+) -> Iterator[ActivityEntry]:
     """An act for every change of what somebody does, where to, and why."""
     bodies, said, minds = dict(shown), dict(whys), dict(states)
     doing, place, emoji, why, asleep, last = "", "", "", "", False, None
@@ -143,10 +152,10 @@ def _acts(
         now = (doing, emoji, place, why, asleep)
         if doing and now != last:
             last = now
-            yield Act(step, *now)
+            yield ActivityEntry(step, *now)
 
 
-def _plans(states: list[tuple[int, AgentState]]) -> Iterator[Plan]:
+def _plans(states: list[tuple[int, AgentState]]) -> Iterator[PlanEntry]:
     """A plan whenever it changes; a block that was split shows its finer actions."""
     last = None
     for step, state in states:
@@ -154,14 +163,16 @@ def _plans(states: list[tuple[int, AgentState]]) -> Iterator[Plan]:
             now = (state.plan, tuple(_slot(slot) for slot in state.schedule))
             if now != last:
                 last = now
-                yield Plan(step, *now)
+                yield PlanEntry(step, *now)
 
 
-def _slot(slot: Slot) -> PlanSlot:
-    return PlanSlot(slot.start.hour * 60 + slot.start.minute, slot.minutes, slot.doing, slot.place)
+def _slot(slot: ScheduleEntry) -> PlanEntrySlot:
+    return PlanEntrySlot(
+        slot.start.hour * 60 + slot.start.minute, slot.minutes, slot.doing, slot.place
+    )
 
 
-def _asks(run: Run, name: AgentId, texts: Texts) -> Iterator[AskData]:
+def _asks(run: Run, name: AgentId, texts: TextTable) -> Iterator[AskData]:
     """In the order in which they were asked: by step, round and place in the round."""
     rows = [row for row in run.asks(agent=name) if row.kind != "embed"]
     rows.sort(key=lambda row: (row.where.step, *map(int, row.where.path.split("."))))

@@ -10,7 +10,7 @@ from .data import TalkData
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenConversation:
     start: int
     place: str
     end: int
@@ -18,7 +18,7 @@ class _Open:
     lines: list[tuple[int, AgentId, str]] = field(default_factory=list)
 
 
-class Talks:
+class ConversationCollector:
     """Takes a run's events step by step; ``all`` are the conversations in order.
 
     >>> talks = Talks()
@@ -31,10 +31,10 @@ class Talks:
     """
 
     def __init__(self) -> None:
-        self._talks: list[_Open] = []
-        self._of: dict[AgentId, _Open] = {}
+        self._talks: list[_OpenConversation] = []
+        self._of: dict[AgentId, _OpenConversation] = {}
 
-    def take(self, step: int, events: Iterable[Json]) -> None:
+    def add_events(self, step: int, events: Iterable[Json]) -> None:
         """The events of a step, in order."""
         for event in events:
             if event["kind"] == "talk":
@@ -51,10 +51,10 @@ class Talks:
             if talk is not None:
                 talk.end = step
             return
-        others = _names(event["object"])
+        others = _split_names(event["object"])
         talk = next((self._of[name] for name in others if name in self._of), None)
         if talk is None:
-            talk = _Open(step, event["place"], step)
+            talk = _OpenConversation(step, event["place"], step)
             self._talks.append(talk)
         for name in (who, *others):
             if name not in talk.members:
@@ -82,7 +82,7 @@ def _quoted(text: str) -> str:
     return text.partition(': "')[2].removesuffix('"') or text
 
 
-def _names(listed: str) -> list[AgentId]:
+def _split_names(listed: str) -> list[AgentId]:
     """The world lists names as "A, B and C".
 
     >>> _names("A, B and C")

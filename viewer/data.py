@@ -37,7 +37,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..core import AgentId, Json, Time
-from ..models.ledger import Spent
+from ..models.ledger import Usage
 
 VERSION = 1
 
@@ -45,7 +45,7 @@ AskKind: TypeAlias = Literal["choose", "generate", "rate", "recall", "call", "fa
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
+class MapArea:
     """A named rectangle of tiles; ``sector`` names the larger place of an arena."""
 
     name: str
@@ -62,7 +62,7 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class MapObject:
     """An object of the map, drawn by what its name says; ``rects`` are (x, y, w, h)."""
 
     name: str
@@ -85,9 +85,9 @@ class MapData:
     height: int
     ground: Sequence[str]
     blocked: Sequence[bool] = ()
-    sectors: tuple[Area, ...] = ()
-    arenas: tuple[Area, ...] = ()
-    objects: tuple[Thing, ...] = ()
+    sectors: tuple[MapArea, ...] = ()
+    arenas: tuple[MapArea, ...] = ()
+    objects: tuple[MapObject, ...] = ()
     sector_of: Sequence[int] = ()
     arena_of: Sequence[int] = ()
     links: tuple[tuple[int, int, int, int], ...] = ()
@@ -113,7 +113,7 @@ class MapData:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class ActivityEntry:
     """From ``step`` on somebody does this; ``why`` is the mind's own sentence."""
 
     step: int
@@ -125,7 +125,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSlot:
+class PlanEntrySlot:
     """A stretch of the day: starts ``minute`` minutes after midnight."""
 
     minute: int
@@ -135,16 +135,16 @@ class PlanSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PlanEntry:
     """The plan of the day as it stands from ``step`` on."""
 
     step: int
     broad: tuple[str, ...]
-    slots: tuple[PlanSlot, ...]
+    slots: tuple[PlanEntrySlot, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryEntry:
     """A record; ``id`` is unique for its person, ``evidence`` holds ids of older ones."""
 
     id: int
@@ -175,9 +175,9 @@ class PersonData:
     id: AgentId
     persona: Mapping[str, str]
     track: Sequence[tuple[float, float, float]]
-    acts: Sequence[Act] = ()
-    plans: Sequence[Plan] = ()
-    memories: Sequence[Memory] = ()
+    acts: Sequence[ActivityEntry] = ()
+    plans: Sequence[PlanEntry] = ()
+    memories: Sequence[MemoryEntry] = ()
     asks: Sequence[AskData] = ()
     color: str = ""
 
@@ -230,8 +230,8 @@ class CostData:
     of so many simulated ``minutes`` begins, without roles."""
 
     minutes: int
-    sums: tuple[Spent, ...]
-    times: tuple[tuple[int, Spent], ...]
+    sums: tuple[Usage, ...]
+    times: tuple[tuple[int, Usage], ...]
 
     def as_json(self) -> Json:
         """Rows as lists."""
@@ -279,7 +279,7 @@ class PageData:
         }
 
 
-class Texts:
+class TextTable:
     """Stores every text once and hands out its number.
 
     >>> texts = Texts()
@@ -302,7 +302,7 @@ class Texts:
         return tuple(self._index)
 
 
-def _counts(cost: Spent) -> list[Json]:
+def _counts(cost: Usage) -> list[Json]:
     counts = (cost.calls, cost.tokens_in, cost.tokens_out, cost.tokens_reused)
     return [*counts, round(cost.seconds, 3)]
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from ..core import RunError, SettingError
 from ..simulation import Run
-from .matrix import write_map
-from .tables import TABLES, Span, cell
-from .village import write_village
+from .matrix import write_smallville_map
+from .tables import TABLES, RunSpan, csv_cell
+from .village import write_smallville_run
 
 
-def to_csv(run: Run, out: Path) -> list[Path]:
+def export_csv(run: Run, out: Path) -> list[Path]:
     """Write a run's tables into the folder ``out``: UTF-8, RFC 4180, a header in each.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front; see
@@ -29,16 +29,16 @@ def to_csv(run: Run, out: Path) -> list[Path]:
     cannot be written, RunError for a run without a step.
     """
     span = _span(run)
-    with _made(out) as folder:
+    with _new_folder(out) as folder:
         for name, table in TABLES.items():
             with (folder / name).open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(table.columns)
-                writer.writerows([cell(value) for value in row] for row in table.rows(span))
+                writer.writerows([csv_cell(value) for value in row] for row in table.rows(span))
     return [Path(out) / name for name in TABLES]
 
 
-def to_smallville(run: Run, out: Path) -> list[Path]:
+def export_smallville(run: Run, out: Path) -> list[Path]:
     """Write a run into the folder ``out`` as a finished run of the generative agents, which
     ``denizens.world.read_smallville`` reads back, and its map beside it.
 
@@ -64,19 +64,19 @@ def to_smallville(run: Run, out: Path) -> list[Path]:
     home = _folder_name(f"{heading.name or 'run'}-{heading.seed}")
     if home.casefold() == maze.casefold():
         home += "-run"
-    with _made(out) as folder:
-        write_map(town, folder / maze)
-        write_village(span, town, folder / home, folder / maze)
+    with _new_folder(out) as folder:
+        write_smallville_map(town, folder / maze)
+        write_smallville_run(span, town, folder / home, folder / maze)
     return [Path(out) / home, Path(out) / maze]
 
 
-def _span(run: Run) -> Span:
+def _span(run: Run) -> RunSpan:
     """All steps committed by now: another process may be adding more while we write."""
     if not run.steps:
         raise RunError(
             f"{run.store.name}: has no committed step yet, so there is nothing to export; resume it"
         )
-    return Span.of(run)
+    return RunSpan.of(run)
 
 
 def _folder_name(name: str) -> str:
@@ -89,7 +89,7 @@ def _folder_name(name: str) -> str:
 
 
 @contextmanager
-def _made(out: Path) -> Iterator[Path]:
+def _new_folder(out: Path) -> Iterator[Path]:
     """A new folder to write into, which becomes ``out`` when all went well."""
     # Resolved, so that a link to an empty folder stays a link.
     target = Path(out).resolve()

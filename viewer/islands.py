@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from ..core import Address, AgentId, Json
-from .data import Area, MapData, Thing
+from .data import MapArea, MapData, MapObject
 
 _RADIUS = 5
 _GAP = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Islands:
+class GraphMap:
     """Where each place of a graph lies, and the map of all."""
 
-    middles: dict[str, tuple[int, int]]
+    centers: dict[str, tuple[int, int]]
     map: MapData
 
     @classmethod
-    def of(cls, places: Sequence[Json], paths: Sequence[Json]) -> Islands:
+    def of(cls, places: Sequence[Json], paths: Sequence[Json]) -> GraphMap:
         """Places (tables with a ``name``, and ``objects`` perhaps) around a circle; ``paths``
         are pairs of names."""
         names = [str(place["name"]) for place in places] or ["nowhere"]
@@ -38,7 +38,7 @@ class Islands:
         pairs = {tuple(sorted(map(str, pair))) for pair in paths if len(pair) == 2}
         land = _ground(side, middles)
         areas = tuple(
-            Area(name, x - _RADIUS, y - _RADIUS, 2 * _RADIUS + 1, 2 * _RADIUS + 1)
+            MapArea(name, x - _RADIUS, y - _RADIUS, 2 * _RADIUS + 1, 2 * _RADIUS + 1)
             for name, (x, y) in middles.items()
         )
         owner = [_owner(middles, at % side, at // side) for at in range(side * side)]
@@ -50,7 +50,7 @@ class Islands:
                 ground=land,
                 sectors=areas,
                 arenas=areas,
-                objects=tuple(thing for place in places for thing in _things(place, middles)),
+                objects=tuple(thing for place in places for thing in _objects(place, middles)),
                 sector_of=owner,
                 arena_of=owner,
                 links=tuple(
@@ -61,10 +61,10 @@ class Islands:
             ),
         )
 
-    def spot(self, place: Address, who: AgentId) -> tuple[int, int]:
+    def position(self, place: Address, who: AgentId) -> tuple[int, int]:
         """Where somebody stands on the island of ``place``: always the same spot there."""
         name = place.split(":")[1] if ":" in place else place
-        x, y = self.middles.get(name, next(iter(self.middles.values())))
+        x, y = self.centers.get(name, next(iter(self.centers.values())))
         angle = blake2b(who.encode(), digest_size=1).digest()[0] / 256 * 2 * math.pi
         return x + round(2 * math.cos(angle)), y + 1 + round(2 * math.sin(angle))
 
@@ -86,10 +86,10 @@ def _owner(middles: dict[str, tuple[int, int]], x: int, y: int) -> int:
     return 0
 
 
-def _things(place: Json, middles: dict[str, tuple[int, int]]) -> list[Thing]:
+def _objects(place: Json, middles: dict[str, tuple[int, int]]) -> list[MapObject]:
     x, y = middles[str(place["name"])]
     names = [str(name) for name in place.get("objects", ())]
     return [
-        Thing(name, f"{place['name']}:{name}", ((x - 2 + at % 5, y - 3 + at // 5, 1, 1),))
+        MapObject(name, f"{place['name']}:{name}", ((x - 2 + at % 5, y - 3 + at // 5, 1, 1),))
         for at, name in enumerate(names)
     ]

@@ -15,24 +15,24 @@ from hashlib import blake2b
 from typing import TypeAlias
 
 from ..world import TownMap
-from .data import Area, MapData, Thing
+from .data import MapArea, MapData, MapObject
 
 Tile: TypeAlias = tuple[int, int]
 
 # What maps call their ground, where the page has another word for it.
 _KINDS = {"flowers": "meadow", "rug": "carpet", "dock": "bridge", "door": "wood", "floor": ""}
 # What a floor is called in the open.
-_OPEN = {"stone": "plaza", "carpet": "plaza"}
+_OUTDOOR_KINDS = {"stone": "plaza", "carpet": "plaza"}
 FLOORS = frozenset({"wood", "tile", "stone", "carpet"})
-_OUTDOORS = frozenset(
+_OUTDOOR_WORDS = frozenset(
     (
         *("garden", "park", "square", "green", "yard", "beach", "field", "meadow", "street"),
         *("plaza", "orchard", "harbour", "harbor", "pier", "dock", "lane", "pond", "lake"),
         *("gardens", "courtyard", "churchyard", "landing", "riverside", "lawn", "playground"),
     )
 )
-_TILED = ("bath", "kitchen", "laundry", "pharmacy", "clinic", "surgery", "toilet", "bakery")
-_STONE = (
+_TILE_WORDS = ("bath", "kitchen", "laundry", "pharmacy", "clinic", "surgery", "toilet", "bakery")
+_STONE_WORDS = (
     "greenhouse",
     "hallway",
     "hall",
@@ -44,11 +44,11 @@ _STONE = (
     "smithy",
     "store",
 )
-_CARPET = ("bedroom", "library", "theatre", "study", "parlour", "music")
+_CARPET_WORDS = ("bedroom", "library", "theatre", "study", "parlour", "music")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Land:
+class MapLayers:
     """What a map tells: sizes in tiles, and for every place the tiles it covers. Keys of
     ``arenas`` and ``objects`` are addresses, larger places first, joined by colons."""
 
@@ -61,7 +61,7 @@ class Land:
     hints: Mapping[Tile, str] = field(default_factory=dict)
 
 
-def land_of(town: TownMap) -> Land:
+def map_layers(town: TownMap) -> MapLayers:
     """What a town's map tells."""
     places: dict[str, dict[str, set[Tile]]] = {"sector": {}, "arena": {}, "object": {}}
     hints: dict[Tile, str] = {}
@@ -83,7 +83,7 @@ def land_of(town: TownMap) -> Land:
     blocked = frozenset(
         (at % town.width, at // town.width) for at, shut in enumerate(town.blocked) if shut
     )
-    return Land(
+    return MapLayers(
         width=town.width,
         height=town.height,
         blocked=blocked,
@@ -94,7 +94,7 @@ def land_of(town: TownMap) -> Land:
     )
 
 
-def landscape(land: Land) -> MapData:
+def draw_map(land: MapLayers) -> MapData:
     """The land as the page draws it."""
     ground = _ground(land)
     rows = [(x, y) for y in range(land.height) for x in range(land.width)]
@@ -106,7 +106,7 @@ def landscape(land: Land) -> MapData:
         sectors=tuple(_area(name, tiles) for name, tiles in land.sectors.items()),
         arenas=tuple(_area(name, tiles, _parent(name)) for name, tiles in land.arenas.items()),
         objects=tuple(
-            Thing(_last(address), address, tuple(pieces(tiles)))
+            MapObject(_last(address), address, tuple(rectangles(tiles)))
             for address, tiles in land.objects.items()
         ),
         sector_of=_owners(land.sectors, rows),
@@ -114,7 +114,7 @@ def landscape(land: Land) -> MapData:
     )
 
 
-def pieces(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
+def rectangles(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
     """Rectangles (x, y, w, h) that cover ``tiles`` and nothing else, top left first: one for
     a group of connected tiles that is a rectangle, else one for each of its rows.
 
@@ -122,13 +122,13 @@ def pieces(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
     [(0, 0, 2, 1), (0, 1, 1, 1), (5, 5, 1, 1)]
     """
     found: list[tuple[int, int, int, int]] = []
-    for group in _groups(tiles):
-        around = _around(group)
-        found += [around] if len(group) == around[2] * around[3] else _runs(group)
+    for group in _connected_groups(tiles):
+        around = _bounding_box(group)
+        found += [around] if len(group) == around[2] * around[3] else _row_rectangles(group)
     return sorted(found, key=lambda rect: (rect[1], rect[0]))
 
 
-def _runs(tiles: Collection[Tile]) -> list[tuple[int, int, int, int]]:
+def _row_rectangles(tiles: Collection[Tile]) -> list[tuple[int, int, int, int]]:
     found: list[tuple[int, int, int, int]] = []
     for x, y in sorted(tiles, key=lambda tile: (tile[1], tile[0])):
         if found and found[-1][1] == y and found[-1][0] + found[-1][2] == x:
@@ -138,7 +138,7 @@ def _runs(tiles: Collection[Tile]) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def _groups(tiles: Collection[Tile]) -> list[set[Tile]]:
+def _connected_groups(tiles: Collection[Tile]) -> list[set[Tile]]:
     left = set(tiles)
     found: list[set[Tile]] = []
     while left:
@@ -164,16 +164,16 @@ def floor_kind(address: str) -> str:
     ('garden', 'stone')
     """
     name = _last(address).lower()
-    if not _OUTDOORS.isdisjoint(name.split()):
+    if not _OUTDOOR_WORDS.isdisjoint(name.split()):
         return "garden" if "garden" in name or "orchard" in name else "grass"
-    for words, kind in ((_TILED, "tile"), (_CARPET, "carpet"), (_STONE, "stone")):
+    for words, kind in ((_TILE_WORDS, "tile"), (_CARPET_WORDS, "carpet"), (_STONE_WORDS, "stone")):
         if any(word in name for word in words):
             return kind
     pick = blake2b(address.encode(), digest_size=1).digest()[0] % 3
     return "carpet" if "room" in name and "common" not in name and pick == 0 else "wood"
 
 
-def _ground(land: Land) -> dict[Tile, str]:
+def _ground(land: MapLayers) -> dict[Tile, str]:
     ground: dict[Tile, str] = {}
     inside: set[Tile] = set()
     for address, tiles in land.arenas.items():
@@ -182,7 +182,7 @@ def _ground(land: Land) -> dict[Tile, str]:
         for tile in tiles:
             hint = land.hints.get(tile, "")
             fits = hint in FLOORS if roofed else hint and hint not in FLOORS
-            ground[tile] = hint if fits else _OPEN.get(hint, kind)
+            ground[tile] = hint if fits else _OUTDOOR_KINDS.get(hint, kind)
         if roofed:
             inside |= tiles
     furniture = {tile for tiles in land.objects.values() for tile in tiles}
@@ -194,7 +194,7 @@ def _ground(land: Land) -> dict[Tile, str]:
             hint = land.hints.get(tile, "")
             if tile in land.blocked and tile not in furniture and not hint:
                 hint = "wall" if _near(tile, inside) else "bush"
-            ground[tile] = _OPEN.get(hint, hint) or "grass"
+            ground[tile] = _OUTDOOR_KINDS.get(hint, hint) or "grass"
     return ground
 
 
@@ -203,10 +203,10 @@ def _near(tile: Tile, inside: set[Tile]) -> bool:
     return any((x + dx, y + dy) in inside for dx in (-1, 0, 1) for dy in (-1, 0, 1, 2))
 
 
-def _area(address: str, tiles: frozenset[Tile], sector: str = "") -> Area:
+def _area(address: str, tiles: frozenset[Tile], sector: str = "") -> MapArea:
     """Named by the last part; lies where its largest connected group does."""
-    largest = max(_groups(tiles), key=len, default={(0, 0)})
-    return Area(_last(address), *_around(largest), sector)
+    largest = max(_connected_groups(tiles), key=len, default={(0, 0)})
+    return MapArea(_last(address), *_bounding_box(largest), sector)
 
 
 def _owners(places: Mapping[str, frozenset[Tile]], rows: list[Tile]) -> list[int]:
@@ -214,7 +214,7 @@ def _owners(places: Mapping[str, frozenset[Tile]], rows: list[Tile]) -> list[int
     return [owner.get(tile, 0) for tile in rows]
 
 
-def _around(tiles: Collection[Tile]) -> tuple[int, int, int, int]:
+def _bounding_box(tiles: Collection[Tile]) -> tuple[int, int, int, int]:
     xs, ys = [x for x, _ in tiles], [y for _, y in tiles]
     return min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
 

@@ -10,15 +10,15 @@ from typing import TypeAlias
 
 from ..world import TownMap
 
-Block: TypeAlias = tuple[str, ...]
+BlockRow: TypeAlias = tuple[str, ...]
 """What a row of ``special_blocks`` says after its id: the world, the larger places, a name."""
 
 # Smallville's own path finder takes this id, and no other, for a blocked tile.
-_COLLISION = 32125
-_FIRST = 32134
+_COLLISION_ID = 32125
+_FIRST_ID = 32134
 
 
-def write_map(town: TownMap, folder: Path) -> None:
+def write_smallville_map(town: TownMap, folder: Path) -> None:
     """Write a map so that ``denizens.world.load_smallville_map`` and the original read it.
 
     The format knows blocked tiles, addresses and spawn points; how the ground looks and the
@@ -36,11 +36,11 @@ def write_map(town: TownMap, folder: Path) -> None:
     }
     text = json.dumps(info, ensure_ascii=False, indent=1)
     (folder / "matrix" / "maze_meta_info.json").write_text(text, encoding="utf-8")
-    write_rows(special / "world_blocks.csv", [(_FIRST, town.world)])
-    _write_ids(maze / "collision_maze.csv", [_COLLISION if shut else 0 for shut in town.blocked])
-    first = _FIRST + 1
+    write_rows(special / "world_blocks.csv", [(_FIRST_ID, town.world)])
+    _write_ids(maze / "collision_maze.csv", [_COLLISION_ID if shut else 0 for shut in town.blocked])
+    first = _FIRST_ID + 1
     for name, blocks in _layers(town).items():
-        ids: dict[Block, int] = {}
+        ids: dict[BlockRow, int] = {}
         for block in blocks:
             if block is not None:
                 ids.setdefault(block, first + len(ids))
@@ -50,7 +50,7 @@ def write_map(town: TownMap, folder: Path) -> None:
         _write_ids(maze / f"{name}_maze.csv", cells)
 
 
-def _layers(town: TownMap) -> dict[str, list[Block | None]]:
+def _layers(town: TownMap) -> dict[str, list[BlockRow | None]]:
     """For every layer what each tile belongs to."""
     world = town.world
     tiles = list(zip(town.sectors, town.arenas, town.objects))

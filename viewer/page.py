@@ -54,7 +54,7 @@ def write_page(data: PageData, path: Path | str) -> Path:
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(render(data), encoding="utf-8", newline="\n")
+        beside.write_text(render_page(data), encoding="utf-8", newline="\n")
         beside.replace(target)
     except OSError as error:
         with suppress(OSError):
@@ -66,7 +66,7 @@ def write_page(data: PageData, path: Path | str) -> Path:
     return target
 
 
-def render(data: PageData) -> str:
+def render_page(data: PageData) -> str:
     """The page's HTML text. The data stands in it as base64 of gzipped JSON, so nothing in
     it can end the script it lies in; the page writes texts as text, never as markup."""
     folder = files(__package__) / "page"
@@ -74,7 +74,7 @@ def render(data: PageData) -> str:
     parts = {
         "TITLE": html.escape(data.title),
         "STYLE": (folder / "style.css").read_text("utf-8"),
-        "DATA": pack(data.as_json()),
+        "DATA": pack_data(data.as_json()),
         "SCRIPT": f"(() => {{\n'use strict';\n{scripts}\n}})();",
     }
     page = (folder / "page.html").read_text("utf-8")
@@ -82,14 +82,14 @@ def render(data: PageData) -> str:
     return "".join(parts[piece] if at % 2 else piece for at, piece in enumerate(pieces))
 
 
-def pack(value: Json) -> str:
+def pack_data(value: Json) -> str:
     """JSON, gzipped without a time stamp (the same data give the same page), in base64."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     packed = gzip.compress(text.encode("utf-8", "surrogatepass"), 9, mtime=0)
     return base64.b64encode(packed).decode()
 
 
-def unpack(page: str) -> Json:
+def unpack_page(page: str) -> Json:
     """The data that a page carries: the inverse of ``render``.
 
     Raises RunError when ``page`` is not one of our pages.

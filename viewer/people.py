@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..core import Clock, Persona, Record
-from .data import Memory
+from .data import MemoryEntry
 
 
-def identity(persona: Persona) -> dict[str, str]:
+def persona_fields(persona: Persona) -> dict[str, str]:
     """The fields of a persona that a reader wants to see."""
     return {
         "age": str(persona.age),
@@ -18,10 +18,10 @@ def identity(persona: Persona) -> dict[str, str]:
     }
 
 
-def memory_of(record: Record, clock: Clock) -> Memory:
+def memory_entry(record: Record, clock: Clock) -> MemoryEntry:
     """A record as the page shows it; its step is negative when it is older than the run."""
     seconds = (record.created - clock.start).total_seconds()
-    return Memory(
+    return MemoryEntry(
         id=record.id,
         step=int(seconds // clock.step_seconds),
         kind=record.kind,

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..models.ledger import Spent
+from ..models.ledger import Usage
 from .data import (
-    Act,
+    ActivityEntry,
     AskData,
     CostData,
-    Memory,
+    MemoryEntry,
     PageData,
     PersonData,
-    Plan,
-    PlanSlot,
+    PlanEntry,
+    PlanEntrySlot,
     TalkData,
 )
-from .landscape import Land, landscape
+from .landscape import MapLayers, draw_map
 
 
 def sample_page(text: str = "Tea is ready.") -> PageData:
     """Ninety minutes of two people; ``text`` stands wherever a mind or a model may write."""
     inside = frozenset({(x, y) for x in range(2, 8) for y in range(3, 7)})
     walls = {(x, y) for x in range(1, 9) for y in range(2, 8)} - inside - {(4, 7)}
-    land = Land(
+    land = MapLayers(
         width=20,
         height=14,
         blocked=frozenset(walls | {(15, 4)}),
@@ -47,7 +47,7 @@ def sample_page(text: str = "Tea is ready.") -> PageData:
         start=datetime(2026, 5, 2, 6),
         step_seconds=60,
         steps=90,
-        map=landscape(land),
+        map=draw_map(land),
         people=people,
         talks=(talk,),
         headlines=((40, text),),
@@ -59,8 +59,8 @@ def sample_page(text: str = "Tea is ready.") -> PageData:
 
 def _costs(text: str) -> CostData:
     ann, bo = (
-        Spent("Ann Lee", "generate", text, 3, 900, 40, 500, 1.5),
-        Spent("Bo Dale", "choose", "place", 2, 300, 0, 0, 0.4),
+        Usage("Ann Lee", "generate", text, 3, 900, 40, 500, 1.5),
+        Usage("Bo Dale", "choose", "place", 2, 300, 0, 0, 0.4),
     )
     return CostData(minutes=10, sums=(ann, bo), times=((20, ann), (40, bo)))
 
@@ -78,14 +78,14 @@ def _ann(text: str) -> PersonData:
         persona={"age": "40", "traits": text, "background": text, "home": "t:inn:bar"},
         track=((0, 3, 4), (30, 4, 4), (31, 5, 5)),
         acts=(
-            Act(0, "sleeping", "💤", "t:inn:bar:bed", "", True),
-            Act(20, text, "☕", "t:inn:bar:table", text),
+            ActivityEntry(0, "sleeping", "💤", "t:inn:bar:bed", "", True),
+            ActivityEntry(20, text, "☕", "t:inn:bar:table", text),
         ),
-        plans=(Plan(20, (text,), (PlanSlot(380, 60, text, "t:inn:bar"),)),),
+        plans=(PlanEntry(20, (text,), (PlanEntrySlot(380, 60, text, "t:inn:bar"),)),),
         memories=(
-            Memory(1, -5, "thought", "Bo likes tea.", 3),
-            Memory(2, 10, "observation", text, 4.5, 0, "Bo Dale"),
-            Memory(3, 41, "thought", text, 8, 1, "Ann Lee", (1, 2)),
+            MemoryEntry(1, -5, "thought", "Bo likes tea.", 3),
+            MemoryEntry(2, 10, "observation", text, 4.5, 0, "Bo Dale"),
+            MemoryEntry(3, 41, "thought", text, 8, 1, "Ann Lee", (1, 2)),
         ),
         asks=(
             AskData(20, "recall", "", recall),
@@ -103,5 +103,5 @@ def _bo(text: str) -> PersonData:
         id="Bo Dale",
         persona={"age": "70", "traits": "slow"},
         track=((0, 12, 9), (25, 5, 6)),
-        acts=(Act(0, "waiting", "🪑", "t:park:park", text),),
+        acts=(ActivityEntry(0, "waiting", "🪑", "t:park:park", text),),
     )

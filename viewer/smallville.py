@@ -10,23 +10,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core import AgentId, Clock, RunError
-from ..memory import load_memories
-from ..world import Movement, SmallvilleBase, read_smallville
-from .data import Act, Memory, PageData, PersonData, Plan, PlanSlot, TalkData
-from .landscape import land_of, landscape
-from .people import identity, memory_of
-from .story import headlines
+from ..memory import load_smallville_memories
+from ..world import SmallvilleFolder, SmallvilleMovement, read_smallville_folder
+from .data import (
+    ActivityEntry,
+    MemoryEntry,
+    PageData,
+    PersonData,
+    PlanEntry,
+    PlanEntrySlot,
+    TalkData,
+)
+from .landscape import draw_map, map_layers
+from .people import memory_entry, persona_fields
+from .story import select_headlines
 
 _DAY_MINUTES = 24 * 60
 
 
-def from_smallville(folder: Path | str) -> PageData:
+def load_smallville_page(folder: Path | str) -> PageData:
     """The finished run in ``folder`` as page data; its map lies in the folder beside it.
 
     Raises SettingError, MapError or MemoryFault naming the file that is missing or cannot
     be read, and RunError for a base that was never run.
     """
-    run = read_smallville(folder)
+    run = read_smallville_folder(folder)
     moves = tuple(run.movements())
     if not moves:
         raise RunError(
@@ -41,10 +49,10 @@ def from_smallville(folder: Path | str) -> PageData:
         start=run.start,
         step_seconds=run.step_seconds,
         steps=run.steps,
-        map=landscape(land_of(run.map)),
+        map=draw_map(map_layers(run.map)),
         people=people,
         talks=talks,
-        headlines=headlines(people, talks),
+        headlines=select_headlines(people, talks),
         figures={
             "moves": sum(len(person.track) - 1 for person in people),
             "memories": sum(len(person.memories) for person in people),
@@ -52,7 +60,9 @@ def from_smallville(folder: Path | str) -> PageData:
     )
 
 
-def _person(run: SmallvilleBase, name: AgentId, moves: tuple[Movement, ...]) -> PersonData:
+def _person(
+    run: SmallvilleFolder, name: AgentId, moves: tuple[SmallvilleMovement, ...]
+) -> PersonData:
     mine = [one for one in moves if one.who == name]
     if not mine:
         raise RunError(f"{run.folder}: {name} has no movement; copy the folder once more")
@@ -61,13 +71,13 @@ def _person(run: SmallvilleBase, name: AgentId, moves: tuple[Movement, ...]) -> 
         if not track or track[-1][1:] != one.at:
             track.append((one.step, *one.at))
     clock = Clock(run.start, run.step_seconds)
-    records, _ = load_memories(run.folder / "personas" / name)
-    memories = tuple(memory_of(record, clock) for record in records)
+    records, _ = load_smallville_memories(run.folder / "personas" / name)
+    memories = tuple(memory_entry(record, clock) for record in records)
     acts = tuple(_acts(mine))
     persona = next(persona for persona in run.personas if persona.name == name)
     return PersonData(
         id=name,
-        persona=identity(persona),
+        persona=persona_fields(persona),
         track=track,
         acts=acts,
         plans=tuple(_plans(acts, memories, clock)),
@@ -75,41 +85,43 @@ def _person(run: SmallvilleBase, name: AgentId, moves: tuple[Movement, ...]) -> 
     )
 
 
-def _acts(moves: list[Movement]) -> Iterator[Act]:
+def _acts(moves: list[SmallvilleMovement]) -> Iterator[ActivityEntry]:
     last = None
     for one in moves:
         now = (one.doing, one.emoji, _place(one))
         if now != last:
             last = now
-            yield Act(one.step, *now, asleep=one.doing.startswith("sleeping"))
+            yield ActivityEntry(one.step, *now, asleep=one.doing.startswith("sleeping"))
 
 
-def _place(move: Movement) -> str:
+def _place(move: SmallvilleMovement) -> str:
     """The address; a person met ("<persona> Bo") or a tile waited at is none."""
     place = move.description.partition(" @ ")[2]
     return "" if place.startswith("<") else place
 
 
-def _plans(acts: tuple[Act, ...], memories: tuple[Memory, ...], clock: Clock) -> Iterator[Plan]:
+def _plans(
+    acts: tuple[ActivityEntry, ...], memories: tuple[MemoryEntry, ...], clock: Clock
+) -> Iterator[PlanEntry]:
     """One plan a day. The run keeps the hours of its last day only, so the hours shown are
     those that the actions name ("having lunch (eating his food)" belongs to "having lunch")."""
     day = _DAY_MINUTES * 60 // clock.step_seconds
     for first in range(0, (acts[-1].step if acts else 0) + 1, day):
-        slots: list[PlanSlot] = []
+        slots: list[PlanEntrySlot] = []
         for act in (act for act in acts if first <= act.step < first + day):
             doing = act.doing.partition(" (")[0]
             if doing.startswith("conversing") or (slots and slots[-1].doing == doing):
                 continue
             at = clock.at(act.step)
-            slots.append(PlanSlot(at.hour * 60 + at.minute, 0, doing, act.place))
+            slots.append(PlanEntrySlot(at.hour * 60 + at.minute, 0, doing, act.place))
         ends = [slot.minute for slot in slots[1:]] + [_DAY_MINUTES]
         timed = tuple(
-            PlanSlot(slot.minute, end - slot.minute, slot.doing, slot.place)
+            PlanEntrySlot(slot.minute, end - slot.minute, slot.doing, slot.place)
             for slot, end in zip(slots, ends)
         )
         said = [m.text for m in memories if m.kind == "plan" and first <= m.step < first + day]
         broad = (text for text in said if text.startswith("This is ") and " plan for " in text)
-        yield Plan(first, tuple(stroke for text in broad for stroke in _strokes(text)), timed)
+        yield PlanEntry(first, tuple(stroke for text in broad for stroke in _strokes(text)), timed)
 
 
 def _strokes(text: str) -> list[str]:
@@ -117,7 +129,7 @@ def _strokes(text: str) -> list[str]:
     return [stroke.strip() for stroke in told.split(", ") if stroke.strip()]
 
 
-def _talks(moves: tuple[Movement, ...]) -> tuple[TalkData, ...]:
+def _talks(moves: tuple[SmallvilleMovement, ...]) -> tuple[TalkData, ...]:
     """Conversations; the run keeps no time for a line, so lines are spread evenly."""
     spans: dict[tuple[tuple[AgentId, str], ...], tuple[int, set[AgentId], str]] = {}
     ends: dict[tuple[tuple[AgentId, str], ...], int] = {}

@@ -30,16 +30,16 @@ from ..core import (
     canonical,
 )
 from ..simulation import Run
-from .conversing import Talks
-from .people import memory_of
+from .conversing import ConversationCollector
+from .people import memory_entry
 
-Row: TypeAlias = tuple[Json, ...]
+CsvRow: TypeAlias = tuple[Json, ...]
 
 _MOST_LIKELY = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RunSpan:
     """The first ``steps`` steps of a run."""
 
     run: Run
@@ -47,7 +47,7 @@ class Span:
     clock: Clock
 
     @classmethod
-    def of(cls, run: Run) -> Span:
+    def of(cls, run: Run) -> RunSpan:
         """All that is committed now."""
         scenario = run.scenario
         return cls(run, run.steps, Clock(scenario.start, scenario.scenario.step_seconds))
@@ -56,7 +56,7 @@ class Span:
         """The journal's entries."""
         return self.run.entries(0, self.steps - 1)
 
-    def at(self, step: int) -> str:
+    def time_of(self, step: int) -> str:
         """When a step began, as text."""
         return self.clock.at(step).isoformat()
 
@@ -73,23 +73,23 @@ class Span:
         """An agent's memories."""
         return self.run.memory(agent).as_of(self.steps - 1).records()
 
-    def talks(self) -> Talks:
+    def conversations(self) -> ConversationCollector:
         """All conversations."""
-        talks = Talks()
+        talks = ConversationCollector()
         for entry in self.entries():
-            talks.take(entry["step"], entry["events"])
+            talks.add_events(entry["step"], entry["events"])
         return talks
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CsvTable:
     """A table's columns and what gives its rows."""
 
     columns: tuple[str, ...]
-    rows: Callable[[Span], Iterator[Row]]
+    rows: Callable[[RunSpan], Iterator[CsvRow]]
 
 
-def cell(value: Json) -> Json:
+def csv_cell(value: Json) -> Json:
     """A value as it is written: text that begins with one of ``= + - @``, with a tab or a
     line break, or with an apostrophe gets an apostrophe in front.
 
@@ -105,7 +105,7 @@ def cell(value: Json) -> Json:
     return value
 
 
-def _people(span: Span) -> Iterator[Row]:
+def _people(span: RunSpan) -> Iterator[CsvRow]:
     for one in span.run.people.values():
         yield (
             *(one.name, "agent", one.age, one.traits, one.background, one.currently),
@@ -120,30 +120,30 @@ def _people(span: Span) -> Iterator[Row]:
             yield (who, "visitor", *[None] * (len(TABLES["people.csv"].columns) - 2))
 
 
-def _positions(span: Span) -> Iterator[Row]:
+def _positions(span: RunSpan) -> Iterator[CsvRow]:
     for entry in span.entries():
         step = entry["step"]
         for who, (x, y, place, doing, emoji, target) in sorted(entry["bodies"].items()):
-            yield step, span.at(step), who, x, y, place, doing, emoji, target
+            yield step, span.time_of(step), who, x, y, place, doing, emoji, target
 
 
 _EVENT = ("kind", "subject", "predicate", "object", "text", "place")
 
 
-def _events(span: Span) -> Iterator[Row]:
+def _events(span: RunSpan) -> Iterator[CsvRow]:
     for entry in span.entries():
         for event in entry["events"]:
-            yield entry["step"], span.at(entry["step"]), *(event[key] for key in _EVENT)
+            yield entry["step"], span.time_of(entry["step"]), *(event[key] for key in _EVENT)
 
 
-def _conversations(span: Span) -> Iterator[Row]:
-    for talk in span.talks().all:
+def _conversations(span: RunSpan) -> Iterator[CsvRow]:
+    for talk in span.conversations().all:
         members = canonical(list(talk.members))
         for step, who, text in talk.lines:
-            yield int(talk.id), step, span.at(step), who, text, members, talk.place
+            yield int(talk.id), step, span.time_of(step), who, text, members, talk.place
 
 
-def _asks(span: Span) -> Iterator[Row]:
+def _asks(span: RunSpan) -> Iterator[CsvRow]:
     for step in range(span.steps):
         rows = list(span.run.asks(step=step))
         # In the order in which they were asked: "2.0" before "10.0".
@@ -155,13 +155,13 @@ def _asks(span: Span) -> Iterator[Row]:
                 chosen = ask.options[answer.index].name, answer.probabilities[answer.index]
             yield (
                 *(step, row.where.agent, row.where.path, row.kind, row.role),
-                *(_about(ask), _told(ask, answer), *chosen),
+                *(_ask_text(ask), _answer_text(ask, answer), *chosen),
                 getattr(answer, "tokens_in", 0),
                 getattr(answer, "tokens_out", 0),
             )
 
 
-def _about(ask: Ask) -> str:
+def _ask_text(ask: Ask) -> str:
     """What an ask is about; of a Generate, what was asked of the model last."""
     if isinstance(ask, Choose | Rate):
         return ask.about
@@ -175,7 +175,7 @@ def _about(ask: Ask) -> str:
     return asked[-1].text if asked else ""
 
 
-def _told(ask: Ask, answer: Answer) -> str:
+def _answer_text(ask: Ask, answer: Answer) -> str:
     """An answer in short."""
     if isinstance(answer, Completion):
         return answer.text
@@ -193,17 +193,17 @@ def _told(ask: Ask, answer: Answer) -> str:
     return f"{answer.reason}: {answer.detail}" if isinstance(answer, Failed) else ""
 
 
-def _memories(span: Span) -> Iterator[Row]:
+def _memories(span: RunSpan) -> Iterator[CsvRow]:
     for agent in span.run.people:
         for record in span.records(agent):
             yield (
-                *(agent, record.id, memory_of(record, span.clock).step),
+                *(agent, record.id, memory_entry(record, span.clock).step),
                 *(record.created.isoformat(), record.kind, record.text, record.who),
                 *(record.importance, record.depth, canonical(list(record.evidence)), record.place),
             )
 
 
-def _plans(span: Span) -> Iterator[Row]:
+def _plans(span: RunSpan) -> Iterator[CsvRow]:
     """A plan's broad strokes and its schedule, whole, whenever one of them changed."""
     for agent in span.run.people:
         last = None
@@ -212,7 +212,7 @@ def _plans(span: Span) -> Iterator[Row]:
             if now == last or not (state.plan or state.schedule):
                 continue
             last = now
-            head = (agent, step, span.at(step), state.day)
+            head = (agent, step, span.time_of(step), state.day)
             for number, stroke in enumerate(state.plan, 1):
                 yield (*head, "stroke", number, None, None, stroke, None, None, None)
             for number, slot in enumerate(state.schedule, 1):
@@ -225,30 +225,30 @@ def _columns(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-TABLES: Mapping[str, Table] = {
-    "people.csv": Table(
+TABLES: Mapping[str, CsvTable] = {
+    "people.csv": CsvTable(
         _columns(
             "agent kind age traits background currently lifestyle daily home vision attention "
             "retention recency_decay reflect_after knows facts"
         ),
         _people,
     ),
-    "positions.csv": Table(
+    "positions.csv": CsvTable(
         _columns("step time agent x y place doing emoji target"),
         _positions,
     ),
-    "events.csv": Table(("step", "time", *_EVENT), _events),
-    "conversations.csv": Table(
+    "events.csv": CsvTable(("step", "time", *_EVENT), _events),
+    "conversations.csv": CsvTable(
         _columns("talk step time speaker text members place"), _conversations
     ),
-    "asks.csv": Table(
+    "asks.csv": CsvTable(
         _columns("step agent path kind role about answer option probability tokens_in tokens_out"),
         _asks,
     ),
-    "memories.csv": Table(
+    "memories.csv": CsvTable(
         _columns("agent id step time kind text who importance depth evidence place"), _memories
     ),
-    "plans.csv": Table(
+    "plans.csv": CsvTable(
         _columns("agent step time day part number start minutes doing place emoji fine"), _plans
     ),
 }

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from ..core import AgentId, AgentState, Json, MapError, Persona, Time
 from ..world import TownMap
-from .conversing import Talks
+from .conversing import ConversationCollector
 from .matrix import write_rows
-from .remembering import write_memories
-from .tables import Span
+from .remembering import write_associative_memory
+from .tables import RunSpan
 
 _TIME = "%B %d, %Y, %H:%M:%S"
-_DAY_MINUTES = 24 * 60
+_MINUTES_PER_DAY = 24 * 60
 
 
-def write_village(span: Span, town: TownMap, folder: Path, maze: Path) -> None:
+def write_smallville_run(span: RunSpan, town: TownMap, folder: Path, maze: Path) -> None:
     """Write the run's folder, and the persons' first facts into the map's folder ``maze``."""
     folder.mkdir()
     people = span.run.people
@@ -50,15 +50,15 @@ def write_village(span: Span, town: TownMap, folder: Path, maze: Path) -> None:
         memory = folder / "personas" / name / "bootstrap_memory"
         memory.mkdir(parents=True)
         _write(memory / "scratch.json", _scratch(span, persona, town, bodies[name]))
-        _write(memory / "spatial_memory.json", _spatial(persona, town))
-        write_memories(span, name, memory / "associative_memory")
+        _write(memory / "spatial_memory.json", _spatial_memory(persona, town))
+        write_associative_memory(span, name, memory / "associative_memory")
 
 
 def _write(path: Path, data: Json) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def _last_bodies(span: Span) -> dict[AgentId, list[Json]]:
+def _last_bodies(span: RunSpan) -> dict[AgentId, list[Json]]:
     found: dict[AgentId, list[Json]] = {}
     for entry in span.entries():
         found.update(entry["bodies"])
@@ -68,7 +68,7 @@ def _last_bodies(span: Span) -> dict[AgentId, list[Json]]:
 # -- movement ---------------------------------------------------------------------------
 
 
-def _movements(span: Span) -> Iterator[dict[AgentId, Json]]:
+def _movements(span: RunSpan) -> Iterator[dict[AgentId, Json]]:
     """For every step what changed for whom; at the first step everybody."""
     chats, inside = _chats(span)
     people = list(span.run.people)
@@ -96,18 +96,18 @@ def _movement(body: list[Json], chat: Json) -> Json:
     }
 
 
-def _chats(span: Span) -> tuple[dict[str, Json], dict[tuple[int, AgentId], str]]:
+def _chats(span: RunSpan) -> tuple[dict[str, Json], dict[tuple[int, AgentId], str]]:
     """The lines of every conversation, and which one a person is in at a step.
 
     Talks knows to which conversation a line belongs; so to find out who is in which, a
     second one is told at every step that everybody said something.
     """
-    talks, roll = Talks(), Talks()
+    talks, roll = ConversationCollector(), ConversationCollector()
     call = [{"kind": "said", "subject": who, "text": ""} for who in span.run.people]
     for entry in span.entries():
-        talks.take(entry["step"], entry["events"])
-        roll.take(entry["step"], [one for one in entry["events"] if one["kind"] == "talk"])
-        roll.take(entry["step"], call)
+        talks.add_events(entry["step"], entry["events"])
+        roll.add_events(entry["step"], [one for one in entry["events"] if one["kind"] == "talk"])
+        roll.add_events(entry["step"], call)
     chats = {talk.id: [[who, text] for _, who, text in talk.lines] for talk in talks.all}
     return chats, {(step, who): talk.id for talk in roll.all for step, who, _ in talk.lines}
 
@@ -115,7 +115,7 @@ def _chats(span: Span) -> tuple[dict[str, Json], dict[tuple[int, AgentId], str]]
 # -- a person ---------------------------------------------------------------------------
 
 
-def _scratch(span: Span, persona: Persona, town: TownMap, body: list[Json]) -> Json:
+def _scratch(span: RunSpan, persona: Persona, town: TownMap, body: list[Json]) -> Json:
     """The file's fields in their order; what only their own loop needs has its start value."""
     states = [state for _, state in span.states(persona.name)]
     state = states[-1] if states else AgentState()
@@ -174,7 +174,7 @@ def _scratch(span: Span, persona: Persona, town: TownMap, body: list[Json]) -> J
     }
 
 
-def _cooldowns(span: Span, state: AgentState) -> dict[AgentId, int]:
+def _cooldowns(span: RunSpan, state: AgentState) -> dict[AgentId, int]:
     """For how many more steps not to talk with whom."""
     step = timedelta(seconds=span.clock.step_seconds)
     return {who: max(0, -((span.end - until) // step)) for who, until in state.cooldowns.items()}
@@ -183,7 +183,7 @@ def _cooldowns(span: Span, state: AgentState) -> dict[AgentId, int]:
 def _living_area(persona: Persona, town: TownMap, place: str) -> str:
     """The home; who has none lives where it is, for the format knows no homeless."""
     try:
-        return town.find(persona.home or place)
+        return town.find_address(persona.home or place)
     except MapError:
         return place
 
@@ -198,11 +198,11 @@ def _schedule(state: AgentState, persona: Persona) -> list[Json]:
     at = 0
     for slot in slots:
         start, end = _minutes(midnight, slot.start), _minutes(midnight, slot.start) + slot.minutes
-        at = _idle(rows, persona, at, start)
-        if end > at and at < _DAY_MINUTES:
-            rows.append([slot.doing, min(end, _DAY_MINUTES) - at])
-            at = min(end, _DAY_MINUTES)
-    _idle(rows, persona, at, _DAY_MINUTES)
+        at = _fill_gap(rows, persona, at, start)
+        if end > at and at < _MINUTES_PER_DAY:
+            rows.append([slot.doing, min(end, _MINUTES_PER_DAY) - at])
+            at = min(end, _MINUTES_PER_DAY)
+    _fill_gap(rows, persona, at, _MINUTES_PER_DAY)
     return rows
 
 
@@ -210,19 +210,21 @@ def _minutes(midnight: Time, at: Time) -> int:
     return int((at - midnight).total_seconds() // 60)
 
 
-def _idle(rows: list[Json], persona: Persona, at: int, until: int) -> int:
+def _fill_gap(rows: list[Json], persona: Persona, at: int, until: int) -> int:
     """Fill the time up to ``until``; the minute it is then."""
-    until = min(until, _DAY_MINUTES)
+    until = min(until, _MINUTES_PER_DAY)
     if until <= at:
         return at
     rows.append(["sleeping" if persona.sleeps_at(at) else "idle", until - at])
     return until
 
 
-def _spatial(persona: Persona, town: TownMap) -> Json:
+def _spatial_memory(persona: Persona, town: TownMap) -> Json:
     """World -> sector -> arena -> objects of all that a person knows; all where it knows
     no bounds."""
-    known = tuple(town.find(address) for address in persona.knows if _is_there(town, address))
+    known = tuple(
+        town.find_address(address) for address in persona.knows if _is_known_address(town, address)
+    )
     tree: dict[str, dict[str, list[str]]] = {}
     for address in town.addresses:
         if known and not any(f"{address}:".startswith(f"{one}:") for one in known):
@@ -232,9 +234,9 @@ def _spatial(persona: Persona, town: TownMap) -> Json:
     return {town.world: tree}
 
 
-def _is_there(town: TownMap, address: str) -> bool:
+def _is_known_address(town: TownMap, address: str) -> bool:
     try:
-        town.find(address)
+        town.find_address(address)
     except MapError:
         return False
     return True

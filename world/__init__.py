@@ -1,19 +1,19 @@
 """Where bodies live: towns of tiles, graphs of places, perception and conversation."""
 
-from .bases import Movement, SmallvilleBase, read_smallville
+from .bases import SmallvilleFolder, SmallvilleMovement, read_smallville_folder
 from .check import check_world
 from .places import Places, load_places
-from .sketch import sketch
+from .sketch import ascii_map
 from .smallville import load_smallville_map
 from .tiled import load_tiled
 from .town import Town
-from .townmap import Spawn, Tile, TownMap
+from .townmap import SpawnPoint, Tile, TownMap
 
 __all__ = [
-    "Movement",
+    "SmallvilleMovement",
     "Places",
-    "SmallvilleBase",
-    "Spawn",
+    "SmallvilleFolder",
+    "SpawnPoint",
     "Tile",
     "Town",
     "TownMap",
@@ -21,6 +21,6 @@ __all__ = [
     "load_places",
     "load_smallville_map",
     "load_tiled",
-    "read_smallville",
-    "sketch",
+    "read_smallville_folder",
+    "ascii_map",
 ]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from ..core import Action, Json
 
-BEING_USED = "being used"
+DEFAULT_OBJECT_STATE = "being used"
 """The state of an object that is used, where nobody says another."""
 
 
-def activity(action: Action) -> tuple[str, str, str, bool]:
+def parse_activity(action: Action) -> tuple[str, str, str, bool]:
     """Doing, emoji, state of the object, whether it is sleep."""
     fields = action.fields
     return (
         fields["doing"].strip(),
         fields.get("emoji", ""),
-        fields.get("state") or BEING_USED,
+        fields.get("state") or DEFAULT_OBJECT_STATE,
         bool(fields.get("asleep")),
     )
 
 
-def wrong_doing(fields: dict[str, Json]) -> str:
+def activity_error(fields: dict[str, Json]) -> str:
     """What is wrong with the fields of an ``act``; empty when nothing is."""
     doing = fields.get("doing")
     if not isinstance(doing, str) or not doing.strip():

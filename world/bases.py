@@ -23,14 +23,14 @@ from ..core import (
     read_settings,
     same_name,
 )
-from .smallville import load_smallville_map, read_rows
+from .smallville import load_smallville_map, read_csv_rows
 from .townmap import Tile, TownMap
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class SmallvilleMovement:
     """What changed for one person at a step of a finished run.
 
     ``description`` is "what @ where"; ``chat`` the conversation it is in, whole, as (who,
@@ -51,7 +51,7 @@ class Movement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallvilleBase:
+class SmallvilleFolder:
     """A Smallville folder: when it starts, who lives in it and where they begin.
 
     ``steps`` is 0 for a base, and the number of steps made in a saved or a finished run.
@@ -74,17 +74,17 @@ class SmallvilleBase:
         return self.folder.name
 
     @property
-    def finished(self) -> bool:
+    def is_finished_run(self) -> bool:
         """Whether the folder holds a finished run."""
         return self._movements.exists()
 
     @property
-    def saved(self) -> bool:
+    def is_saved_run(self) -> bool:
         """Whether the folder holds a run that was saved amidst, to go on with."""
-        return self.steps > 0 and not self.finished
+        return self.steps > 0 and not self.is_finished_run
 
     @property
-    def now(self) -> Time:
+    def current_time(self) -> Time:
         """The time after the steps made."""
         return self.start + timedelta(seconds=self.step_seconds * self.steps)
 
@@ -114,18 +114,18 @@ class SmallvilleBase:
     def _deltas(self) -> dict[str, Json]:
         return read_settings(self._movements)
 
-    def movements(self) -> Iterator[Movement]:
+    def movements(self) -> Iterator[SmallvilleMovement]:
         """The changes of a finished run in order of steps; nothing for a base.
 
         Raises SettingError when the file is not what a finished run has.
         """
-        if not self.finished:
+        if not self.is_finished_run:
             return
         for step, changes in self._deltas.items():
             try:
                 for who, what in changes.items():
                     x, y = what["movement"]
-                    yield Movement(
+                    yield SmallvilleMovement(
                         int(step),
                         who,
                         (int(x), int(y)),
@@ -139,10 +139,10 @@ class SmallvilleBase:
                     "copy the file from the original once more"
                 ) from error
 
-    def conversations(self) -> tuple[tuple[Movement, ...], ...]:
+    def conversations(self) -> tuple[tuple[SmallvilleMovement, ...], ...]:
         """The distinct conversations of a finished run in order: for each the movements of
         its members at the step where it is first seen."""
-        found: dict[tuple[tuple[str, str], ...], list[Movement]] = {}
+        found: dict[tuple[tuple[str, str], ...], list[SmallvilleMovement]] = {}
         for one in self.movements():
             if one.chat:
                 same = found.setdefault(one.chat, [])
@@ -151,7 +151,7 @@ class SmallvilleBase:
         return tuple(tuple(same) for same in found.values())
 
 
-def read_smallville(folder: Path | str) -> SmallvilleBase:
+def read_smallville_folder(folder: Path | str) -> SmallvilleFolder:
     """Read a base simulation, a saved or a finished run; the map lies in the folder beside it,
     or where a checkout of the original has it (``static_dirs/assets``).
 
@@ -165,7 +165,7 @@ def read_smallville(folder: Path | str) -> SmallvilleBase:
     if not file.exists():
         file = home / "meta.json"
     meta = read_settings(file)
-    now, seconds, steps, names, maze = _meta(meta, file)
+    now, seconds, steps, names, maze = _read_meta(meta, file)
     try:
         start = now - timedelta(seconds=seconds * steps)
     except OverflowError as error:
@@ -176,13 +176,13 @@ def read_smallville(folder: Path | str) -> SmallvilleBase:
     town = load_smallville_map(map_folder)
     _warn_of_others(home, names)
     saved = steps > 0 and not (home / "master_movement.json").exists()
-    whispers = {} if saved else _whispers(map_folder, names)
-    return SmallvilleBase(
+    whispers = {} if saved else _initial_memories(map_folder, names)
+    return SmallvilleFolder(
         folder=home,
         start=start,
         step_seconds=seconds,
         steps=steps,
-        personas=tuple(_persona(home, name, town, whispers.get(name, ())) for name in names),
+        personas=tuple(_read_persona(home, name, town, whispers.get(name, ())) for name in names),
         starts=_saved_tiles(home, names, steps) if saved else _starts(home, names),
         map_folder=map_folder,
         map=town,
@@ -211,10 +211,10 @@ def _map_folder(home: Path, maze: str, file: Path) -> Path:
     )
 
 
-def _meta(meta: dict[str, Json], file: Path) -> tuple[Time, int, int, list[str], str]:
+def _read_meta(meta: dict[str, Json], file: Path) -> tuple[Time, int, int, list[str], str]:
     try:
-        now = _time(meta["curr_time"])
-        seconds, steps = _whole(meta, "sec_per_step"), _whole(meta, "step")
+        now = _parse_time(meta["curr_time"])
+        seconds, steps = _integer_field(meta, "sec_per_step"), _integer_field(meta, "step")
         names = [name.strip() for name in meta["persona_names"]]
         maze = meta["maze_name"]
         if not isinstance(maze, str):
@@ -235,7 +235,7 @@ def _meta(meta: dict[str, Json], file: Path) -> tuple[Time, int, int, list[str],
     return now, seconds, steps, names, maze
 
 
-def _persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...]) -> Persona:
+def _read_persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...]) -> Persona:
     memory = _folder_of(home, name) / "bootstrap_memory"
     persona = Persona.load(memory / "scratch.json")
     if not same_name(persona.name, name):
@@ -245,8 +245,8 @@ def _persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...]) ->
         )
     file = memory / "spatial_memory.json"
     try:
-        living = town.find(persona.home)
-        knows = _known(read_settings(file), town)
+        living = town.find_address(persona.home)
+        knows = _known_addresses(read_settings(file), town)
     except MapError as error:
         raise MapError(f"{memory}: {error}") from error
     except (AttributeError, TypeError) as error:
@@ -265,7 +265,7 @@ def _folder_of(home: Path, name: str) -> Path:
     return next(same, folder)
 
 
-def _known(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
+def _known_addresses(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
     """The addresses of a spatial memory: an arena whose objects are all known as one."""
     found: list[Address] = []
     for world, sectors in memory.items():
@@ -273,14 +273,14 @@ def _known(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
             for arena, objects in arenas.items():
                 if not isinstance(objects, list):
                     raise TypeError(f"'{arena}' holds {objects!r}, no list of objects")
-                place = town.find(f"{world}:{sector}:{arena}")
-                known = {town.find(f"{place}:{thing}") for thing in objects}
+                place = town.find_address(f"{world}:{sector}:{arena}")
+                known = {town.find_address(f"{place}:{thing}") for thing in objects}
                 whole = {a for a in town.object_addresses if a.startswith(place + ":")}
                 found.extend([place] if known == whole else sorted(known))
     return tuple(found)
 
 
-def _whispers(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
+def _initial_memories(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
     """First memories by name, out of the history that names most people; of several, out of
     the smallest."""
     best: dict[str, tuple[str, ...]] = {}
@@ -288,7 +288,7 @@ def _whispers(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
     source: Path | None = None
     files = sorted(map_folder.glob("agent_history_init_*.csv"))
     for file in files:
-        said, size = _history(file, names)
+        said, size = _read_history(file, names)
         if said and (len(said), -size) > chosen:
             best, chosen, source = said, (len(said), -size), file
     missing = [name for name in names if name not in best]
@@ -299,10 +299,10 @@ def _whispers(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
     return best
 
 
-def _history(file: Path, names: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
+def _read_history(file: Path, names: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
     """What a history says to the people of these names, and how many people it names."""
     spelled = {normalize(name): name for name in names}
-    rows = read_rows(file)
+    rows = read_csv_rows(file)
     if rows and normalize(rows[0][0]) not in spelled:
         rows = rows[1:]  # the heading
     short = next((row for row in rows if len(row) < 2), None)
@@ -313,11 +313,11 @@ def _history(file: Path, names: list[str]) -> tuple[dict[str, tuple[str, ...]], 
         known = spelled.get(normalize(name))
         if known is not None:
             # Whispers with a comma are not always quoted.
-            found[known] = (*found.get(known, ()), *_parts(", ".join(texts)))
+            found[known] = (*found.get(known, ()), *_split_whispers(", ".join(texts)))
     return found, len({normalize(row[0]) for row in rows})
 
 
-def _parts(text: str) -> Iterator[str]:
+def _split_whispers(text: str) -> Iterator[str]:
     for part in text.split(";"):
         if part.strip():
             yield part.strip()
@@ -364,7 +364,7 @@ def _tiles(file: Path, places: Json, names: list[str]) -> dict[AgentId, Tile]:
     return found
 
 
-def _whole(data: Json, key: str) -> int:
+def _integer_field(data: Json, key: str) -> int:
     value = data[key]
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError(f"{key} is {value!r}")
@@ -377,7 +377,7 @@ _MONTHS = (
 )
 
 
-def _time(text: Json) -> Time:
+def _parse_time(text: Json) -> Time:
     """A time as Smallville writes it, "February 13, 2023, 06:00:00", whatever the locale.
     Raises ValueError."""
     shape = r"(\w{3,9}) (\d\d?), (\d{4}), (\d\d?):(\d\d):(\d\d)"

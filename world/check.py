@@ -17,17 +17,17 @@ from ..core import (
     Json,
     Observation,
     Seed,
+    StepResult,
     Time,
-    Turn,
     World,
     WorldError,
     check_arguments,
 )
-from .check_labels import check_labels_in
+from .check_labels import check_world_labels
 
-BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
+DEFAULT_BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
 _FAULTS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-_NONSENSE = Action("no such verb", "nowhere")
+_UNKNOWN_ACTION = Action("no such verb", "nowhere")
 
 
 @check_arguments
@@ -35,7 +35,7 @@ def check_world(
     make: Callable[[], World],
     script: Sequence[Mapping[AgentId, Action]] | None = None,
     *,
-    bodies: Sequence[Body] = BODIES,
+    bodies: Sequence[Body] = DEFAULT_BODIES,
     steps: int = 60,
     start: Time = datetime(2000, 1, 1),
     step_seconds: int = 60,
@@ -49,17 +49,17 @@ def check_world(
     """
     if len(bodies) < 2:
         raise WorldError("check_world: give at least two bodies")
-    check = _Check(make, tuple(bodies), start, timedelta(seconds=step_seconds))
-    check.coming_and_going()
-    check.strangers()
-    check.nonsense()
-    check.telling()
+    check = _ContractCheck(make, tuple(bodies), start, timedelta(seconds=step_seconds))
+    check.check_enter_leave()
+    check.check_unknown_names()
+    check.check_refusal()
+    check.check_tell()
     rng = Seed.of(seed).child("check_world").rng()
-    check.living(script, len(script) if script is not None else steps, rng)
-    check_labels_in(check.fresh, check.names, start, check.tick)
+    check.check_steps(script, len(script) if script is not None else steps, rng)
+    check_world_labels(check.fresh, check.names, start, check.tick)
 
 
-class _Check:
+class _ContractCheck:
     """One world under examination."""
 
     def __init__(
@@ -78,7 +78,7 @@ class _Check:
             world.enter(body)
         return world
 
-    def coming_and_going(self) -> None:
+    def check_enter_leave(self) -> None:
         """Clauses about enter and leave."""
         world = self.fresh()
         gone = self._bodies[0]
@@ -86,15 +86,15 @@ class _Check:
         world.leave(gone.who)
         _must_refuse("leave: who left cannot observe", lambda: world.observe(gone.who))
         for who in self.names[1:]:
-            _need(
+            _require(
                 all(one.who != gone.who for one in world.observe(who).people),
                 "leave: nobody sees who left",
                 f"{who} still sees {gone.who}",
             )
         world.enter(gone)
-        _need(world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who)
+        _require(world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who)
 
-    def strangers(self) -> None:
+    def check_unknown_names(self) -> None:
         """Clauses about names the world does not know."""
         world, nobody = self.fresh(), "nobody at all"
         clause = "an unknown name raises WorldError"
@@ -106,32 +106,32 @@ class _Check:
         news = Event("news", "it", "is", "so", "it is so")
         _must_refuse(f"tell: {clause}", lambda: world.tell(news, (nobody,)))
 
-    def nonsense(self) -> None:
+    def check_refusal(self) -> None:
         """An action that is not afforded is refused, to who tried it and to nobody else."""
         world, clause = self.fresh(), "step: what is not afforded becomes a refused event"
         first, rest = self.names[0], self.names[1:]
-        actions = dict.fromkeys(rest, Action("wait")) | {first: _NONSENSE}
+        actions = dict.fromkeys(rest, Action("wait")) | {first: _UNKNOWN_ACTION}
         try:
             turn = world.step(actions, self._start, self.names)
         except _FAULTS as error:
-            raise _broken(clause, f"it raised {error!r}") from error
-        _need(_refused(turn.seen[first]), clause, "no notice of it")
-        _need(any(event.kind == "refused" for event in turn.events), clause, "not in the turn")
+            raise _violation(clause, f"it raised {error!r}") from error
+        _require(_refused(turn.seen[first]), clause, "no notice of it")
+        _require(any(event.kind == "refused" for event in turn.events), clause, "not in the turn")
         for who in rest:
-            _need(not _refused(turn.seen[who]), "step: waiting is never refused", f"{who}'s was")
+            _require(not _refused(turn.seen[who]), "step: waiting is never refused", f"{who}'s was")
 
-    def telling(self) -> None:
+    def check_tell(self) -> None:
         """News reaches those it is for, once."""
         world, clause = self.fresh(), "tell: those told notice it until their next step"
         first, second = self.names[:2]
         news = Event("news", "the mayor", "brings", "news", "the mayor brings news")
         world.tell(news, (first,))
-        _need(news in world.observe(first).notices, clause, "it is not among the notices")
-        _need(news not in world.observe(second).notices, clause, "somebody else noticed it")
+        _require(news in world.observe(first).notices, clause, "it is not among the notices")
+        _require(news not in world.observe(second).notices, clause, "somebody else noticed it")
         world.step({first: Action("wait")}, self._start, self.names)
-        _need(news not in world.observe(first).notices, clause, "it is noticed twice")
+        _require(news not in world.observe(first).notices, clause, "it is noticed twice")
 
-    def living(
+    def check_steps(
         self, script: Sequence[Mapping[AgentId, Action]] | None, steps: int, rng: Random
     ) -> None:
         """Clauses about every step: three worlds live alike, one of them saved and loaded."""
@@ -139,29 +139,29 @@ class _Check:
         for number in range(steps):
             at = self._start + number * self.tick
             for who in self.names:
-                self._seeing(world, who)
-            actions = self._drawn(world, rng) if script is None else script[number]
+                self._check_observation(world, who)
+            actions = self._draw_actions(world, rng) if script is None else script[number]
             order = tuple(rng.sample(self.names, len(self.names)))
-            kept = _text(world)
+            kept = _saved_text(world)
             state = world.save()
             turn = world.step(actions, at, order)
-            _need(
+            _require(
                 json.dumps(state, sort_keys=True) == kept,
                 "save: a saved state stands by itself",
                 f"step {number} changed it",
             )
-            self._turn(world, turn, actions, at)
+            self._check_step_result(world, turn, actions, at)
             # The twin gets the same actions, put together the other way round.
             again = twin.step(dict(reversed(list(actions.items()))), at, order)
-            _need(
-                again == turn and _text(twin) == _text(world),
+            _require(
+                again == turn and _saved_text(twin) == _saved_text(world),
                 "step: deterministic, and conflicts are settled by order alone",
                 f"step {number} differs between two equal worlds",
             )
-            self._inheriting(heir, kept, world, turn, (actions, at, order))
+            self._check_save_load(heir, kept, world, turn, (actions, at, order))
             heir = self._make() if number % 2 else self.fresh()
 
-    def _drawn(self, world: World, rng: Random) -> dict[AgentId, Action]:
+    def _draw_actions(self, world: World, rng: Random) -> dict[AgentId, Action]:
         """What the bodies do: at times only one of them acts."""
         acting = self.names if rng.random() < 0.8 else (rng.choice(self.names),)
         actions = {}
@@ -170,44 +170,46 @@ class _Check:
             # Verbs first, so that talk is not lost among hundreds of places to go.
             verb = rng.choice(sorted({one.verb for one in can}))
             one = rng.choice([one for one in can if one.verb == verb])
-            actions[who] = Action(one.verb, one.target, _as_planned(one))
+            actions[who] = Action(one.verb, one.target, _planner_fields(one))
         return actions
 
-    def _seeing(self, world: World, who: AgentId) -> None:
-        before = _text(world)
+    def _check_observation(self, world: World, who: AgentId) -> None:
+        before = _saved_text(world)
         seen, can = world.observe(who), world.affordances(who)
-        _need(
-            world.observe(who) == seen and world.affordances(who) == can and _text(world) == before,
+        _require(
+            world.observe(who) == seen
+            and world.affordances(who) == can
+            and _saved_text(world) == before,
             "observe and affordances change nothing",
             f"looking twice as {who} differs",
         )
-        _need(seen.who == who, "observe: shows who looks", f"{who} got {seen.who}'s")
-        _need(
+        _require(seen.who == who, "observe: shows who looks", f"{who} got {seen.who}'s")
+        _require(
             any(one.verb == "wait" for one in can),
             "affordances: wait is always there",
             f"{who} may only {', '.join(one.verb for one in can) or 'do nothing'}",
         )
         pairs = [(one.verb, one.target) for one in can]
-        _need(
+        _require(
             len(set(pairs)) == len(pairs),
             "affordances: each is there once",
             f"{who} has one twice",
         )
-        self._planned(who, can)
+        self._check_planner_verbs(who, can)
         attention = next(body.attention for body in self._bodies if body.who == who)
-        _need(
+        _require(
             len(seen.events) <= attention,
             "observe: at most attention events",
             f"{who} takes in {len(seen.events)}",
         )
-        _need(
+        _require(
             all(event.kind != "doing" or event.subject != who for event in seen.events)
             and all(one.who != who for one in seen.people),
             "observe: nobody perceives itself",
             who,
         )
 
-    def _planned(self, who: AgentId, can: Sequence[Affordance]) -> None:
+    def _check_planner_verbs(self, who: AgentId, can: Sequence[Affordance]) -> None:
         """Verbs that planners look for can be done as planners do them."""
         clause = "affordances: a verb that planners look for takes the fields they give"
         for one in can:
@@ -215,71 +217,75 @@ class _Check:
             if given is None:
                 continue
             for name in one.fields.get("required", ()) if isinstance(one.fields, dict) else ():
-                _need(name in given, clause, f"'{one.verb}' requires '{name}' of {who}")
+                _require(name in given, clause, f"'{one.verb}' requires '{name}' of {who}")
             if one.verb in ("talk", "join"):
                 known = one.target in self.names and one.target != who
-                _need(known, "affordances: talk and join are aimed at another body", one.target)
+                _require(known, "affordances: talk and join are aimed at another body", one.target)
 
-    def _turn(self, world: World, turn: Turn, actions: Mapping[AgentId, Action], at: Time) -> None:
-        _need(set(turn.seen) == set(actions), "step: exactly those who act see", str(at))
+    def _check_step_result(
+        self, world: World, turn: StepResult, actions: Mapping[AgentId, Action], at: Time
+    ) -> None:
+        _require(set(turn.seen) == set(actions), "step: exactly those who act see", str(at))
         for who, seen in turn.seen.items():
-            _need(
+            _require(
                 seen == world.observe(who),
                 "step: seen is what observe gives afterwards",
                 f"{who} at {at}",
             )
-            _need(seen.at >= at, "observe: time does not run backwards", f"{who} at {at}")
+            _require(seen.at >= at, "observe: time does not run backwards", f"{who} at {at}")
         if len(actions) == 1:
             (who,) = actions
-            _need(
+            _require(
                 not _refused(turn.seen[who]),
                 "step: what is afforded to one who acts alone is not refused",
                 f"{who}: {actions[who].verb} {actions[who].target}",
             )
 
-    def _inheriting(
+    def _check_save_load(
         self,
         heir: World,
         kept: str,
         world: World,
-        turn: Turn,
+        turn: StepResult,
         step: tuple[Mapping[AgentId, Action], Time, tuple[AgentId, ...]],
     ) -> None:
         clause = "save and load: a loaded world goes on as the saved one"
         heir.load(json.loads(kept))
-        _need(_text(heir) == kept, clause, "saving again gives something else")
-        _need(heir.step(*step) == turn, clause, f"the step at {step[1]} differs")
-        _need(_text(heir) == _text(world), clause, f"the state after {step[1]} differs")
+        _require(_saved_text(heir) == kept, clause, "saving again gives something else")
+        _require(heir.step(*step) == turn, clause, f"the step at {step[1]} differs")
+        _require(
+            _saved_text(heir) == _saved_text(world), clause, f"the state after {step[1]} differs"
+        )
         for who in self.names:
             same = heir.observe(who) == world.observe(who)
-            _need(
+            _require(
                 same and heir.affordances(who) == world.affordances(who),
                 clause,
                 f"{who} sees or may do something else",
             )
 
 
-def _text(world: World) -> str:
+def _saved_text(world: World) -> str:
     """The saved state as text; anything that JSON does not give back as it was is a fault."""
     state = world.save()
     try:
         text = json.dumps(state, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise _broken("save: gives JSON", str(error)) from error
-    _need(json.loads(text) == state, "save: gives JSON", "reading it back gives something else")
+        raise _violation("save: gives JSON", str(error)) from error
+    _require(json.loads(text) == state, "save: gives JSON", "reading it back gives something else")
     return text
 
 
-def _as_planned(one: Affordance) -> Json:
+def _planner_fields(one: Affordance) -> Json:
     """The fields that a planner gives with an affordance; any that fit for other verbs."""
     given = PLANNER_VERBS.get(one.verb)
     if given is None or not isinstance(one.fields, dict):
-        return _filled(one.fields)
+        return _instance_of(one.fields)
     known = one.fields.get("properties", {})
     return {name: value for name, value in given.items() if name in known}
 
 
-def _filled(schema: Json) -> Json:
+def _instance_of(schema: Json) -> Json:
     """Fields that satisfy the simple schemas worlds use."""
     if not isinstance(schema, dict) or not schema:
         return {}
@@ -288,7 +294,7 @@ def _filled(schema: Json) -> Json:
     kind = schema.get("type", "object")
     if kind == "object":
         wanted = schema.get("required", [])
-        return {name: _filled(schema["properties"][name]) for name in wanted}
+        return {name: _instance_of(schema["properties"][name]) for name in wanted}
     samples: dict[str, Json] = {
         "string": "something",
         "boolean": False,
@@ -310,14 +316,14 @@ def _must_refuse(clause: str, call: Callable[[], object]) -> None:
     except WorldError:
         return
     except _FAULTS as error:
-        raise _broken(clause, f"it raised {error!r}") from error
-    raise _broken(clause, "nothing was raised")
+        raise _violation(clause, f"it raised {error!r}") from error
+    raise _violation(clause, "nothing was raised")
 
 
-def _need(kept: bool, clause: str, detail: str) -> None:
+def _require(kept: bool, clause: str, detail: str) -> None:
     if not kept:
-        raise _broken(clause, detail)
+        raise _violation(clause, detail)
 
 
-def _broken(clause: str, detail: str) -> WorldError:
+def _violation(clause: str, detail: str) -> WorldError:
     return WorldError(f"check_world: {clause}: {detail}; see core/scene.py, World")

@@ -14,11 +14,11 @@ from ..core import Action, AgentId, Json, Label, Observation, Time, World, World
 
 log = logging.getLogger(__name__)
 
-_WHOSE = ("Somebody else",)
+_SOURCES = ("Somebody else",)
 _SECRET = "quillonberry"
 
 
-def check_labels_in(
+def check_world_labels(
     fresh: Callable[[], World], names: tuple[AgentId, ...], start: Time, tick: timedelta
 ) -> None:
     """Raises WorldError, naming the clause, for a world that loses ``sources`` or ``audience``
@@ -29,11 +29,11 @@ def check_labels_in(
         for second in names:
             if first != second:
                 others = tuple(who for who in names if who not in (first, second))
-                _Saying(fresh(), names, start, tick).check(first, second, others)
-    _check_doings(fresh, names, start)
+                _UtteranceCheck(fresh(), names, start, tick).check(first, second, others)
+    _check_activity_sources(fresh, names, start)
 
 
-class _Saying:
+class _UtteranceCheck:
     """Two talk, and a third listens or comes up."""
 
     def __init__(
@@ -57,7 +57,7 @@ class _Saying:
     def check(self, first: AgentId, second: AgentId, others: tuple[AgentId, ...]) -> None:
         """A line for one alone, and one for all."""
         self._step(**{first: Action("talk", second)})
-        private = Action("say", "", {"text": f"It is the {_SECRET}."}, _WHOSE, (first, second))
+        private = Action("say", "", {"text": f"It is the {_SECRET}."}, _SOURCES, (first, second))
         if not self._step(**{first: private}):
             return
         clause = "step: a line carries the sources and the audience of its action"
@@ -65,36 +65,38 @@ class _Saying:
         line = talk.lines[-1] if talk and talk.lines else None
         if line is not None and _SECRET in line.text:
             kept = (set(line.sources), set(line.audience))
-            _need(kept == (set(_WHOSE), {first, second}), clause, f"it has {kept}")
+            _require_label(kept == (set(_SOURCES), {first, second}), clause, f"it has {kept}")
         said = [one for one in self._events if _SECRET in one.text]
-        told = all(set(_WHOSE) <= set(one.sources) for one in said)
-        _need(told, "step: what happens names the sources of its action", f"{said}")
-        self._unheard(others, "at once")
+        told = all(set(_SOURCES) <= set(one.sources) for one in said)
+        _require_label(told, "step: what happens names the sources of its action", f"{said}")
+        self._check_unheard(others, "at once")
         for other in others:
             if self._step(**{other: Action("join", second)}):
-                self._unheard((other,), "when it has joined the conversation")
+                self._check_unheard((other,), "when it has joined the conversation")
                 self._world.load(json.loads(json.dumps(self._world.save())))
-                self._unheard((other,), "when it has joined, and the world was loaded")
+                self._check_unheard((other,), "when it has joined, and the world was loaded")
         if line is not None:
-            self._again(second, Label(line.sources, line.audience))
+            self._check_save_load(second, Label(line.sources, line.audience))
 
-    def _unheard(self, others: tuple[AgentId, ...], when: str) -> None:
+    def _check_unheard(self, others: tuple[AgentId, ...], when: str) -> None:
         for other in others:
             seen = self._world.observe(other)
             clause = "observe: a line that is for others is not heard"
-            _need(_SECRET not in f"{seen}", clause, f"{other} hears it {when}")
+            _require_label(_SECRET not in f"{seen}", clause, f"{other} hears it {when}")
 
-    def _again(self, second: AgentId, label: Label) -> None:
+    def _check_save_load(self, second: AgentId, label: Label) -> None:
         """The label is there after the world was saved and loaded."""
         self._world.load(json.loads(json.dumps(self._world.save())))
         talk = self._world.observe(second).talk
         for line in talk.lines if talk else ():
             if _SECRET in line.text:
                 clause = "save and load: lines keep their labels"
-                _need(Label(line.sources, line.audience) == label, clause, f"{line}")
+                _require_label(Label(line.sources, line.audience) == label, clause, f"{line}")
 
 
-def _check_doings(fresh: Callable[[], World], names: tuple[AgentId, ...], start: Time) -> None:
+def _check_activity_sources(
+    fresh: Callable[[], World], names: tuple[AgentId, ...], start: Time
+) -> None:
     """What is seen of a deed, by others and by who does it, names on whose words it rests."""
     clause = "observe: what is seen of a deed names the sources of its action"
     for who in names:
@@ -102,13 +104,13 @@ def _check_doings(fresh: Callable[[], World], names: tuple[AgentId, ...], start:
         fields: Json = {"doing": f"singing of the {_SECRET}"}
         for one in world.affordances(who):
             if one.verb == "act":
-                deed = Action("act", one.target, fields, _WHOSE)
+                deed = Action("act", one.target, fields, _SOURCES)
                 others = {other: Action("wait") for other in names if other != who}
                 world.step({who: deed, **others}, start, names)
                 own = world.observe(who)
-                told = [told for other in others for told in _told(world.observe(other))]
+                told = [told for other in others for told in _sources_seen(world.observe(other))]
                 told += [set(own.sources)] if _SECRET in own.doing else []
-                if any(not set(_WHOSE) <= one for one in told):
+                if any(not set(_SOURCES) <= one for one in told):
                     log.warning(
                         "check_world: %s: %s's are lost; see core/scene.py, Action", clause, who
                     )
@@ -116,7 +118,7 @@ def _check_doings(fresh: Callable[[], World], names: tuple[AgentId, ...], start:
                 break
 
 
-def _told(seen: Observation) -> Iterator[set[str]]:
+def _sources_seen(seen: Observation) -> Iterator[set[str]]:
     """The sources of all that somebody sees of the deed."""
     for event in (*seen.events, *seen.notices):
         if _SECRET in f"{event}":
@@ -131,6 +133,6 @@ def _afforded(world: World, who: AgentId, action: Action) -> bool:
     return any((one.verb, one.target) == (action.verb, action.target) for one in offered)
 
 
-def _need(kept: bool, clause: str, detail: str) -> None:
+def _require_label(kept: bool, clause: str, detail: str) -> None:
     if not kept:
         raise WorldError(f"check_world: {clause}: {detail:.300}; see core/scene.py, Action")

@@ -10,21 +10,21 @@ from ..core import (
     Affordance,
     AgentId,
     Body,
+    ConversationView,
     Event,
     Json,
-    Neighbour,
     Observation,
-    Talk,
     Time,
+    VisibleAgent,
     from_json,
     to_json,
 )
 from .ground import Spot
-from .talks import lines_from_json, lines_to_json
+from .talks import utterances_from_json, utterances_to_json
 
 
 @dataclass(slots=True)
-class Dweller:
+class BodyState:
     """One body's changing state.
 
     ``sources`` are those on whose words what it does rests besides its own,
@@ -43,20 +43,20 @@ class Dweller:
     sources: tuple[str, ...] = ()
     target: Address = ""
     route: list[Spot] = field(default_factory=list)
-    using: int = -1
+    object_in_use: int = -1
     notices: list[Event] = field(default_factory=list)
-    ended: Talk | None = None
+    ended_talk: ConversationView | None = None
     version: int = 0
     event: Event | None = None
-    around_key: tuple[int, int] | None = None
+    surroundings_key: tuple[int, int] | None = None
     events: tuple[Event, ...] = ()
-    people: tuple[Neighbour, ...] = ()
-    seen_key: tuple[int, int] | None = None
-    seen: Observation | None = None
-    can_key: tuple[int, int] | None = None
-    can: tuple[Affordance, ...] = ()
+    visible_agents: tuple[VisibleAgent, ...] = ()
+    observation_key: tuple[int, int] | None = None
+    observation: Observation | None = None
+    affordances_key: tuple[int, int] | None = None
+    affordances: tuple[Affordance, ...] = ()
     partners: frozenset[tuple[str, AgentId]] = frozenset()
-    kept: Json = None
+    body_json: Json = None
 
     @property
     def who(self) -> AgentId:
@@ -69,16 +69,16 @@ class Dweller:
         return self.sleepy and not self.route
 
     @property
-    def claim(self) -> Spot:
+    def reserved_spot(self) -> Spot:
         """The spot it stands on, or the one it walks to."""
         return self.route[0] if self.route else self.spot
 
     def save(self) -> Json:
         """The state as JSON."""
-        if self.kept is None:
-            self.kept = to_json(self.body)
+        if self.body_json is None:
+            self.body_json = to_json(self.body)
         return {
-            "body": {**self.kept, "knows": list(self.kept["knows"])},
+            "body": {**self.body_json, "knows": list(self.body_json["knows"])},
             "at": self.at.isoformat(),
             "spot": self.spot,
             "doing": self.doing,
@@ -88,13 +88,13 @@ class Dweller:
             "sources": list(self.sources),
             "target": self.target,
             "route": list(self.route),
-            "using": self.using,
+            "using": self.object_in_use,
             "notices": [_event_to_json(event) for event in self.notices],
-            "ended": None if self.ended is None else _talk_to_json(self.ended),
+            "ended": None if self.ended_talk is None else _talk_to_json(self.ended_talk),
         }
 
     @classmethod
-    def load(cls, data: Json) -> Dweller:
+    def load(cls, data: Json) -> BodyState:
         """The dweller that ``save`` made ``data`` of."""
         return cls(
             body=from_json(Body, data["body"]),
@@ -107,13 +107,13 @@ class Dweller:
             sources=tuple(data.get("sources", ())),
             target=data["target"],
             route=list(data["route"]),
-            using=data["using"],
+            object_in_use=data["using"],
             notices=[_event_from_json(event) for event in data["notices"]],
-            ended=None if data["ended"] is None else _talk_from_json(data["ended"]),
+            ended_talk=None if data["ended"] is None else _talk_from_json(data["ended"]),
         )
 
 
-def named(address: Address) -> str:
+def place_phrase(address: Address) -> str:
     """How a place is spoken of.
 
     >>> named("town:Hobbs Cafe:cafe:piano"), named("town:the mill")
@@ -126,7 +126,7 @@ def named(address: Address) -> str:
     return f"{name} in {parts[1]}" if len(parts) > 2 else name
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Names as a list in words.
 
     >>> listed(["Ana", "Bo", "Cy"])
@@ -149,10 +149,10 @@ def _event_from_json(data: Json) -> Event:
     return Event(kind, subject, predicate, thing, text, place, *map(tuple, label))
 
 
-def _talk_to_json(talk: Talk) -> Json:
-    return [talk.id, list(talk.members), talk.floor, lines_to_json(talk.lines), talk.ended]
+def _talk_to_json(talk: ConversationView) -> Json:
+    return [talk.id, list(talk.members), talk.floor, utterances_to_json(talk.lines), talk.ended]
 
 
-def _talk_from_json(data: Json) -> Talk:
+def _talk_from_json(data: Json) -> ConversationView:
     name, members, floor, lines, ended = data
-    return Talk(name, tuple(members), floor, lines_from_json(lines), ended)
+    return ConversationView(name, tuple(members), floor, utterances_from_json(lines), ended)

@@ -11,7 +11,7 @@ from ..core import Address, Affordance, Body, Json
 Spot: TypeAlias = int
 """Where a body can stand: a tile's index, or a node's number."""
 
-DOING: Json = {
+ACTIVITY_SCHEMA: Json = {
     "type": "object",
     "properties": {
         "doing": {"type": "string", "minLength": 1},
@@ -26,19 +26,21 @@ DOING: Json = {
 
 
 @dataclass(frozen=True, slots=True)
-class Goals:
+class Destinations:
     """Where a body may go: the affordances, and the same as a set of addresses."""
 
-    can: tuple[Affordance, ...]
-    places: frozenset[Address] = field(repr=False)
+    affordances: tuple[Affordance, ...]
+    addresses: frozenset[Address] = field(repr=False)
 
     @classmethod
-    def of(cls, addresses: tuple[Address, ...]) -> Goals:
+    def from_addresses(cls, addresses: tuple[Address, ...]) -> Destinations:
         """One ``act`` for each address."""
-        return cls(tuple(Affordance("act", a, DOING) for a in addresses), frozenset(addresses))
+        return cls(
+            tuple(Affordance("act", a, ACTIVITY_SCHEMA) for a in addresses), frozenset(addresses)
+        )
 
 
-class Ground(Protocol):
+class Geometry(Protocol):
     """The geometry of a world. Holds no state that changes."""
 
     @property
@@ -51,11 +53,11 @@ class Ground(Protocol):
         """All objects; a thing's number is its place here."""
         ...
 
-    def number(self, address: Address) -> int:
+    def object_index(self, address: Address) -> int:
         """An object's number; -1 when the address is no object's."""
         ...
 
-    def entry(self, body: Body, taken: Set[Spot]) -> Spot:
+    def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
         """Where somebody appears. Raises WorldError when its home or start is no place."""
         ...
 
@@ -71,16 +73,16 @@ class Ground(Protocol):
         """The part of the world in which a spot lies; nobody sees into another zone."""
         ...
 
-    def zones_of(self, number: int) -> tuple[int, ...]:
+    def zones_of_object(self, number: int) -> tuple[int, ...]:
         """The zones from which an object can be seen."""
         ...
 
-    def gap(self, here: Spot, there: Spot) -> tuple[int, int]:
+    def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
         """Between two spots of one zone: a rank that orders by nearness, and the distance
         that vision is compared with."""
         ...
 
-    def things(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
+    def visible_objects(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
         """Objects in sight of a spot as (rank, number), nearest first."""
         ...
 
@@ -89,11 +91,11 @@ class Ground(Protocol):
         start; None when there is no way."""
         ...
 
-    def goals(self, spot: Spot, knows: tuple[Address, ...]) -> Goals:
+    def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
         """Where a body at ``spot`` that knows these addresses may go."""
         ...
 
-    def near(self, place: Address, spot: Spot, vision: int) -> bool:
+    def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
         """Whether a body at ``spot`` is in ``place`` or has it in sight. Raises WorldError
         for an unknown place."""
         ...

@@ -6,7 +6,7 @@ where: roads, gardens, floors, walls, plants. Without that file sectors must do.
 
 from __future__ import annotations
 
-from .tiled_file import Tiled
+from .tiled_file import TiledMap
 
 # In the field tileset rows 4 to 7 are roads of trodden earth, rows 8 to 11 tilled beds.
 _FIELD = range(1, 257)
@@ -14,8 +14,8 @@ _BEDS = range(8, 12)
 _SMALLEST_TREE = 4
 
 
-def kinds_of(
-    tiled: Tiled | None,
+def ground_kinds_of(
+    tiled: TiledMap | None,
     blocked: tuple[bool, ...],
     sectors: tuple[str, ...],
     arenas: tuple[str, ...],
@@ -47,7 +47,7 @@ def _kind(wall: int, inside: int, ground: int, plant: str, shut: bool) -> str:
     return plant or "grass"
 
 
-def _plants(tiled: Tiled, size: int) -> list[str]:
+def _plants(tiled: TiledMap, size: int) -> list[str]:
     """Decorations out of doors: patches of some tiles are trees, lone ones flowers."""
     layers = [tiled.layer(f"Exterior Decoration L{n}") or (0,) * size for n in (1, 2)]
     drawn = [any(layer[i] for layer in layers) for i in range(size)]

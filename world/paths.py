@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-class Grid:
+class TileGrid:
     """The free tiles of a map of ``width`` columns, as a 4-neighbour grid.
 
     ``blocked`` has one entry a tile, row by row; tile ``i`` lies at column ``i % width``.

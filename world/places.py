@@ -17,24 +17,24 @@ from ..core import (
     MapError,
     Observation,
     SettingError,
+    StepResult,
     Time,
-    Turn,
     WorldError,
     check_arguments,
-    nearest,
+    did_you_mean,
     read_settings,
 )
-from .ground import Goals, Spot, knows_place
-from .stage import Stage
-from .townmap import fold
+from .ground import Destinations, Spot, knows_place
+from .stage import EmbodiedWorld
+from .townmap import fold_address
 
 if TYPE_CHECKING:
     import networkx
 
-_FAR = 1_000_000
+_UNREACHABLE = 1_000_000
 
 
-class Nodes:
+class GraphGeometry:
     """The ground of ``Places``: spots are nodes, sorted by name; distance is in hops."""
 
     def __init__(self, graph: networkx.Graph, world: str, sight: int) -> None:
@@ -45,7 +45,7 @@ class Nodes:
         if not graph:
             raise MapError("the graph has no place; add a node")
         for word in (world, *graph.nodes):
-            _named(word, "places")
+            _check_name(word, "places")
         # Built anew in sorted order: how a graph was put together must not steer anybody.
         self._graph: networkx.Graph = nx.DiGraph() if graph.is_directed() else nx.Graph()
         self._nodes = sorted(graph.nodes)
@@ -61,24 +61,25 @@ class Nodes:
             if isinstance(things, str):
                 raise MapError(f"place '{node}': objects is a text; give a list of names")
             stuff += [
-                (f"{self._places[spot]}:{_named(thing, node)}", spot) for thing in sorted(things)
+                (f"{self._places[spot]}:{_check_name(thing, node)}", spot)
+                for thing in sorted(things)
             ]
         self.objects = tuple(address for address, _ in stuff)
         self._spots = {place: spot for spot, place in enumerate(self._places)} | dict(stuff)
         self._numbers = {address: number for number, address in enumerate(self.objects)}
         self._hops: dict[Spot, list[int]] = {}
-        self._goals: dict[tuple[Spot, tuple[Address, ...]], Goals] = {}
+        self._goals: dict[tuple[Spot, tuple[Address, ...]], Destinations] = {}
 
     @property
     def name(self) -> str:
         """The world's name and its size."""
         return f"{self._world} of {len(self._nodes)} places"
 
-    def number(self, address: Address) -> int:
+    def object_index(self, address: Address) -> int:
         """The object's place in ``objects``, or -1."""
         return self._numbers.get(address, -1)
 
-    def entry(self, body: Body, taken: Set[Spot]) -> Spot:
+    def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
         """Its home, or the first place; places hold any number of bodies."""
         if body.start is not None:
             raise WorldError(f"{body.who}: there are no tiles here; give a home, not a start tile")
@@ -87,10 +88,10 @@ class Nodes:
     def _spot(self, place: Address, who: str) -> Spot:
         spot = self._spots.get(place)
         if spot is None:
-            folded = {fold(address): spot for address, spot in self._spots.items()}
-            spot = folded.get(fold(place))
+            folded = {fold_address(address): spot for address, spot in self._spots.items()}
+            spot = folded.get(fold_address(place))
         if spot is None:
-            hint = nearest(place, self._spots)
+            hint = did_you_mean(place, self._spots)
             raise WorldError(f"{who}: no place '{place}'{hint}; mend the name")
         return spot
 
@@ -106,7 +107,7 @@ class Nodes:
         """All one."""
         return 0
 
-    def zones_of(self, number: int) -> tuple[int, ...]:
+    def zones_of_object(self, number: int) -> tuple[int, ...]:
         """All one."""
         return (0,)
 
@@ -116,15 +117,15 @@ class Nodes:
             import networkx as nx
 
             hops = nx.single_source_shortest_path_length(self._graph, self._nodes[spot])
-            found = self._hops[spot] = [hops.get(node, _FAR) for node in self._nodes]
+            found = self._hops[spot] = [hops.get(node, _UNREACHABLE) for node in self._nodes]
         return found
 
-    def gap(self, here: Spot, there: Spot) -> tuple[int, int]:
+    def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
         """Hops; farther than anybody sees when beyond the world's sight."""
         hops = self._distances(here)[there]
-        return hops, hops if hops <= self._sight else _FAR
+        return hops, hops if hops <= self._sight else _UNREACHABLE
 
-    def things(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
+    def visible_objects(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
         """Objects at places within sight, by hops."""
         reach = min(vision, self._sight)
         hops = self._distances(spot)
@@ -136,32 +137,33 @@ class Nodes:
         import networkx as nx
 
         goal = self._spots[target]
-        if self._distances(spot)[goal] >= _FAR:
+        if self._distances(spot)[goal] >= _UNREACHABLE:
             return None
         path = nx.shortest_path(self._graph, self._nodes[spot], self._nodes[goal])
         return tuple(self._spots[f"{self._world}:{node}"] for node in path[1:])
 
-    def goals(self, spot: Spot, knows: tuple[Address, ...]) -> Goals:
+    def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
         """Places and objects that are known and can be walked to."""
         found = self._goals.get((spot, knows))
         if found is None:
-            folded = tuple(fold(known) for known in knows)
+            folded = tuple(fold_address(known) for known in knows)
             hops = self._distances(spot)
-            found = Goals.of(
+            found = Destinations.from_addresses(
                 tuple(
                     address
                     for address in sorted(self._spots)
-                    if hops[self._spots[address]] < _FAR and knows_place(folded, fold(address))
+                    if hops[self._spots[address]] < _UNREACHABLE
+                    and knows_place(folded, fold_address(address))
                 )
             )
             self._goals[spot, knows] = found
         return found
 
-    def near(self, place: Address, spot: Spot, vision: int) -> bool:
+    def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
         """Whether the place is in sight."""
         if place == self._world:
             return True
-        return self.gap(spot, self._spot(place, "event"))[1] <= vision
+        return self.distance(spot, self._spot(place, "event"))[1] <= vision
 
 
 class Places:
@@ -186,9 +188,9 @@ class Places:
         patience: int = 3,
     ) -> None:
         world = name or str(getattr(graph, "graph", {}).get("name") or "places")
-        self.ground = Nodes(graph, world, sight)
-        self._stage = Stage(
-            self.ground,
+        self.geometry = GraphGeometry(graph, world, sight)
+        self._world = EmbodiedWorld(
+            self.geometry,
             start=start,
             step_seconds=step_seconds,
             speed=speed,
@@ -198,35 +200,37 @@ class Places:
 
     def enter(self, body: Body) -> None:
         """Let somebody in at its home, or at the first place."""
-        self._stage.enter(body)
+        self._world.enter(body)
 
     def leave(self, who: AgentId) -> None:
         """Take somebody out."""
-        self._stage.leave(who)
+        self._world.leave(who)
 
     def observe(self, who: AgentId) -> Observation:
         """What ``who`` sees now."""
-        return self._stage.observe(who)
+        return self._world.observe(who)
 
     def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
         """What ``who`` may do now: the verbs of a town."""
-        return self._stage.affordances(who)
+        return self._world.affordances(who)
 
-    def step(self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]) -> Turn:
+    def step(
+        self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
+    ) -> StepResult:
         """Let these bodies act at once; conflicts are settled in ``order``."""
-        return self._stage.step(actions, at, order)
+        return self._world.step(actions, at, order)
 
     def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
         """Let something happen from outside."""
-        self._stage.tell(event, to)
+        self._world.tell(event, to)
 
     def save(self) -> Json:
         """The whole changing state as JSON (the graph is not part of it)."""
-        return self._stage.save()
+        return self._world.save()
 
     def load(self, state: Json) -> None:
         """Take over a saved state of the same graph."""
-        self._stage.load(state)
+        self._world.load(state)
 
 
 def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
@@ -250,45 +254,45 @@ def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
             settings = read_settings(settings)
         except SettingError as error:
             raise MapError(str(error)) from error
-    _known(settings, ("name", "places"), source)
+    _check_keys(settings, ("name", "places"), source)
     rows = settings.get("places")
     if not isinstance(rows, list) or not rows:
         raise MapError(f"{source}: 'places' must be a list of tables; add [[places]] with a name")
-    graph = nx.Graph(name=_named(settings.get("name", "places"), source))
+    graph = nx.Graph(name=_check_name(settings.get("name", "places"), source))
     for row in rows:
         if not isinstance(row, Mapping):
             raise MapError(f"{source}: a place is {row!r}; make it a table with a name")
-        _known(row, ("name", "objects", "ways"), source)
-        name = _named(row.get("name"), source)
+        _check_keys(row, ("name", "objects", "ways"), source)
+        name = _check_name(row.get("name"), source)
         if name in graph:
             raise MapError(f"{source}: place '{name}' is there twice; rename one")
-        things = _names(row.get("objects", []), f"{source}: place '{name}': objects")
+        things = _check_names(row.get("objects", []), f"{source}: place '{name}': objects")
         graph.add_node(name, objects=things)
     for row in rows:
-        for way in _names(row.get("ways", []), f"{source}: place '{row['name']}': ways"):
+        for way in _check_names(row.get("ways", []), f"{source}: place '{row['name']}': ways"):
             if way not in graph:
                 raise MapError(
                     f"{source}: place '{row['name']}' has a way to '{way}', which is no place"
-                    f"{nearest(way, graph.nodes)}; mend the name"
+                    f"{did_you_mean(way, graph.nodes)}; mend the name"
                 )
             graph.add_edge(row["name"], way)
     return graph
 
 
-def _known(table: Mapping[str, Json], keys: tuple[str, ...], source: str) -> None:
+def _check_keys(table: Mapping[str, Json], keys: tuple[str, ...], source: str) -> None:
     for key in table:
         if key not in keys:
-            hint = nearest(str(key), keys)
+            hint = did_you_mean(str(key), keys)
             raise MapError(f"{source}: unknown key '{key}'{hint}; known: {', '.join(keys)}")
 
 
-def _named(name: Json, source: str) -> str:
+def _check_name(name: Json, source: str) -> str:
     if not isinstance(name, str) or not name.strip() or ":" in name:
         raise MapError(f"{source}: {name!r} is no name; give a text without colons")
     return name
 
 
-def _names(names: Json, where: str) -> list[str]:
+def _check_names(names: Json, where: str) -> list[str]:
     if not isinstance(names, list):
         raise MapError(f"{where} must be a list of names, not {names!r}")
-    return [_named(name, where) for name in names]
+    return [_check_name(name, where) for name in names]

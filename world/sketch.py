@@ -8,7 +8,7 @@ from ..core import MapError
 from .townmap import TownMap
 
 
-def sketch(
+def ascii_map(
     text: str, legend: Mapping[str, str] | None = None, *, world: str = "town", blocked: str = "#"
 ) -> TownMap:
     """A map of one character a tile.

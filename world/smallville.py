@@ -13,9 +13,9 @@ from io import StringIO
 from pathlib import Path
 
 from ..core import Json, MapError, SettingError, read_settings, read_text_file
-from .ground_kinds import kinds_of
-from .tiled_file import Tiled, read_tiled
-from .townmap import Spawn, TownMap
+from .ground_kinds import ground_kinds_of
+from .tiled_file import TiledMap, read_tiled
+from .townmap import SpawnPoint, TownMap
 
 _ID_DIGITS = 10
 _HINT = "copy the 'matrix' folder of the original once more"
@@ -49,7 +49,7 @@ def load_smallville_map(folder: Path | str) -> TownMap:
     blocked = tuple(i != 0 for i in _ids(maze / "collision_maze.csv", width, height))
     world = worlds[0]
     spawns = tuple(
-        Spawn(
+        SpawnPoint(
             name,
             (i % width, i // width),
             ":".join(p for p in (world, sectors[i], arenas[i]) if p),
@@ -67,7 +67,7 @@ def load_smallville_map(folder: Path | str) -> TownMap:
         sectors=sectors,
         arenas=arenas,
         objects=objects,
-        kinds=kinds_of(_drawing(home, width, height), blocked, sectors, arenas),
+        kinds=ground_kinds_of(_drawing(home, width, height), blocked, sectors, arenas),
         spawns=spawns,
     )
 
@@ -97,7 +97,7 @@ def _size(info: Mapping[str, Json], key: str, file: Path) -> int:
     return value
 
 
-def read_rows(file: Path) -> list[list[str]]:
+def read_csv_rows(file: Path) -> list[list[str]]:
     """The rows of a csv file that have anything in them, every cell stripped.
 
     Raises MapError when the file cannot be read.
@@ -111,12 +111,12 @@ def read_rows(file: Path) -> list[list[str]]:
     return [row for row in rows if any(row)]
 
 
-def names_of_blocks(file: Path) -> dict[int, str] | None:
+def read_block_names(file: Path) -> dict[int, str] | None:
     """Block id -> name from a csv of ``special_blocks``; None when there is no such file."""
     return _names(file) if file.exists() else None
 
 
-def _drawing(home: Path, width: int, height: int) -> Tiled | None:
+def _drawing(home: Path, width: int, height: int) -> TiledMap | None:
     """The drawn map beside the matrices, where there is one of the same size; it decides
     nothing but how the ground looks."""
     for file in sorted(home.glob("*.json")):
@@ -133,7 +133,7 @@ def _drawing(home: Path, width: int, height: int) -> Tiled | None:
 def _names(file: Path) -> dict[int, str]:
     """Block id -> the last column of its row."""
     found: dict[int, str] = {}
-    for number, row in enumerate(read_rows(file), 1):
+    for number, row in enumerate(read_csv_rows(file), 1):
         if len(row) < 2 or not _is_id(row[0]) or not row[-1]:
             raise MapError(
                 f"{file}: row {number} is not 'id, world, ..., name' but {', '.join(row)!r}; "
@@ -159,7 +159,7 @@ def _is_id(cell: str) -> bool:
 
 def _ids(file: Path, width: int, height: int) -> list[int]:
     """One id a tile; the file may hold a single row or one for each row of tiles."""
-    rows = read_rows(file)
+    rows = read_csv_rows(file)
     if len(rows) not in (1, height) or (len(rows) > 1 and any(len(r) != width for r in rows)):
         raise MapError(
             f"{file}: has rows of {sorted({len(row) for row in rows})} cells; it needs one row "

@@ -15,31 +15,31 @@ from ..core import (
     Affordance,
     AgentId,
     Body,
+    ConversationView,
     Event,
     Json,
-    Line,
     Observation,
-    Talk,
+    StepResult,
     Time,
-    Turn,
+    Utterance,
     WorldError,
-    nearest,
+    did_you_mean,
 )
-from .activity import activity, wrong_doing
-from .dweller import Dweller, listed
-from .ground import Ground
-from .scenery import IDLE, Scenery
-from .talks import Conversation, Talks, heard_by
+from .activity import activity_error, parse_activity
+from .dweller import BodyState, join_names
+from .ground import Geometry
+from .scenery import IDLE, WorldState
+from .talks import Conversation, Conversations, heard_by
 
-FORMAT = 1
+SAVE_FORMAT = 1
 
 
-class Stage:
+class EmbodiedWorld:
     """A World over a Ground. ``speed`` is in spots a step; see ``Talks`` for the rest."""
 
     def __init__(
         self,
-        ground: Ground,
+        ground: Geometry,
         *,
         start: Time,
         step_seconds: int,
@@ -55,11 +55,11 @@ class Stage:
         ):
             if value < 1:
                 raise WorldError(f"{name} is {value}; it must be at least 1")
-        self.ground = ground
+        self.geometry = ground
         self._start = start
         self._tick = timedelta(seconds=step_seconds)
         self._speed = speed
-        self._scene = Scenery(ground, Talks(most_lines, patience))
+        self._state = WorldState(ground, Conversations(most_lines, patience))
 
     # -- coming, going, seeing -------------------------------------------------------------
 
@@ -67,50 +67,52 @@ class Stage:
         """Let somebody in, at its start, its home, or some spawn point."""
         if not body.who.strip() or ":" in body.who or body.who == EVERYBODY:
             raise WorldError(f"'{body.who}' is no name for a body; give a word without colons")
-        if body.who in self._scene.dwellers:
+        if body.who in self._state.bodies:
             raise WorldError(f"'{body.who}' is already here; choose another name")
-        taken = {one.claim for one in self._scene.dwellers.values()}
-        now = max((one.at for one in self._scene.dwellers.values()), default=self._start)
-        self._scene.add(Dweller(body, now, self.ground.entry(body, taken)))
+        taken = {one.reserved_spot for one in self._state.bodies.values()}
+        now = max((one.at for one in self._state.bodies.values()), default=self._start)
+        self._state.add(BodyState(body, now, self.geometry.entry_spot(body, taken)))
 
     def leave(self, who: AgentId) -> None:
         """Take somebody out; its conversation loses a member, its object rests."""
-        one = self._scene.get(who)
-        self._scene.release(one)
-        talk = self._scene.talks.of(who)
+        one = self._state.body(who)
+        self._state.release_object(one)
+        talk = self._state.conversations.conversation_of(who)
         if talk is not None:
             everyone = tuple(talk.members)
-            self._part(one, talk, [])
-            self._settle(talk, everyone, [])
-        self._scene.remove(one)
+            self._leave_conversation(one, talk, [])
+            self._close_if_over(talk, everyone, [])
+        self._state.remove(one)
 
     def observe(self, who: AgentId) -> Observation:
         """What ``who`` sees now."""
-        return self._scene.observe(self._scene.get(who))
+        return self._state.observe(self._state.body(who))
 
     def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
         """What ``who`` may do now."""
-        return self._scene.affordances(self._scene.get(who))
+        return self._state.affordances(self._state.body(who))
 
     # -- a step ----------------------------------------------------------------------------
 
-    def step(self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]) -> Turn:
+    def step(
+        self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
+    ) -> StepResult:
         """Let bodies act. Raises WorldError for one who is not here or not in ``order``."""
         missing = sorted(set(actions) - set(order))
         if missing:
             raise WorldError(f"order names no '{missing[0]}', who acts; list all who act")
-        acting = [self._scene.get(who) for who in order if who in actions]
+        acting = [self._state.body(who) for who in order if who in actions]
         if len(acting) != len(actions):
             raise WorldError("order names somebody twice; list each body once")
         events: list[Event] = []
         # What is afforded is what was afforded before anybody acted.
-        problems = [self._problem(one, actions[one.who]) for one in acting]
+        problems = [self._why_not_afforded(one, actions[one.who]) for one in acting]
         for one in acting:
             one.notices.clear()
-            one.ended = None
+            one.ended_talk = None
             one.at = at + self._tick
             one.version += 1
-        allowed: list[tuple[Dweller, Action]] = []
+        allowed: list[tuple[BodyState, Action]] = []
         for one, problem in zip(acting, problems):
             action = actions[one.who]
             if problem:
@@ -118,28 +120,30 @@ class Stage:
             else:
                 allowed.append((one, action))
         talks = self._conversations(acting)
-        self._approach(allowed, events)
+        self._open_conversations(allowed, events)
         self._act(allowed, events)
         self._walk(allowed, events)
-        self._converse(talks, allowed, order, at, events)
-        seen = {one.who: self._scene.observe(one) for one in acting}
-        return Turn(seen, tuple(events))
+        self._speak(talks, allowed, order, at, events)
+        seen = {one.who: self._state.observe(one) for one in acting}
+        return StepResult(seen, tuple(events))
 
-    def _problem(self, one: Dweller, action: Action) -> str:
+    def _why_not_afforded(self, one: BodyState, action: Action) -> str:
         """Why an action is not afforded; empty when it is."""
         verb, fields = action.verb, action.fields
         if verb in ("wait", "continue"):
             return ""
         if not isinstance(fields, dict):
             return "its fields are no table"
-        can = self._scene.affordances(one)
+        can = self._state.affordances(one)
         if verb == "act":
-            if self._scene.talks.of(one.who) is not None:
+            if self._state.conversations.conversation_of(one.who) is not None:
                 return "it is in a conversation"
-            goals = self.ground.goals(one.spot, one.body.knows).places
+            goals = self.geometry.destinations(one.spot, one.body.knows).addresses
             if action.target not in goals:
-                return f"no such place is known and within reach{nearest(action.target, goals)}"
-            return wrong_doing(fields)
+                return (
+                    f"no such place is known and within reach{did_you_mean(action.target, goals)}"
+                )
+            return activity_error(fields)
         if verb in ("talk", "join"):
             known = (verb, action.target) in one.partners
             return "" if known else "that person is not there to be talked to that way"
@@ -150,37 +154,39 @@ class Stage:
             return "" if isinstance(text, str) and text.strip() else "the field 'text' is empty"
         return ""
 
-    def _refuse(self, one: Dweller, action: Action, why: str, events: list[Event]) -> None:
+    def _refuse(self, one: BodyState, action: Action, why: str, events: list[Event]) -> None:
         what = f"{action.verb} {action.target}".strip()
         text = f"{one.who} cannot {what}: {why}"
-        place = self._place(one)
+        place = self._place_of(one)
         event = Event("refused", one.who, "cannot", what, text, place, action.sources)
-        self._note(one, event, events)
+        self._notify(one, event, events)
 
-    def _note(self, one: Dweller, event: Event, events: list[Event] | None = None) -> None:
+    def _notify(self, one: BodyState, event: Event, events: list[Event] | None = None) -> None:
         one.notices.append(event)
         one.version += 1
         if events is not None:
             events.append(event)
 
-    def _place(self, one: Dweller) -> str:
-        return self.ground.place(one.spot)
+    def _place_of(self, one: BodyState) -> str:
+        return self.geometry.place(one.spot)
 
-    def _conversations(self, acting: list[Dweller]) -> list[Conversation]:
+    def _conversations(self, acting: list[BodyState]) -> list[Conversation]:
         found: dict[str, Conversation] = {}
         for one in acting:
-            talk = self._scene.talks.of(one.who)
+            talk = self._state.conversations.conversation_of(one.who)
             if talk is not None:
                 found[talk.id] = talk
         return list(found.values())
 
-    def _approach(self, allowed: list[tuple[Dweller, Action]], events: list[Event]) -> None:
-        talks = self._scene.talks
+    def _open_conversations(
+        self, allowed: list[tuple[BodyState, Action]], events: list[Event]
+    ) -> None:
+        talks = self._state.conversations
         for one, action in allowed:
             if action.verb not in ("talk", "join"):
                 continue
-            other = self._scene.get(action.target)
-            mine, theirs = talks.of(one.who), talks.of(other.who)
+            other = self._state.body(action.target)
+            mine, theirs = talks.conversation_of(one.who), talks.conversation_of(other.who)
             if mine is not None:
                 if mine is not theirs:
                     self._refuse(one, action, "somebody else began to talk with it", events)
@@ -190,68 +196,70 @@ class Stage:
             else:
                 talks.join(one.who, theirs)
                 talk, verb, how = theirs, "joins", "joins the conversation of"
-            others = listed([who for who in talk.members if who != one.who])
+            others = join_names([who for who in talk.members if who != one.who])
             text = f"{one.who} {how} {others}"
-            event = Event("talk", one.who, verb, others, text, self._place(one))
+            event = Event("talk", one.who, verb, others, text, self._place_of(one))
             events.append(event)
             for who in talk.members:
-                member = self._scene.get(who)
-                self._scene.touch(member)
-                self._note(member, event)
+                member = self._state.body(who)
+                self._state.mark_changed(member)
+                self._notify(member, event)
 
-    def _act(self, allowed: list[tuple[Dweller, Action]], events: list[Event]) -> None:
+    def _act(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
         for one, action in allowed:
             if action.verb != "act":
                 continue
             if one.target != action.target:
-                taken = {other.claim for other in self._scene.dwellers.values() if other is not one}
-                route = self.ground.route(one.spot, action.target, taken)
+                taken = {
+                    other.reserved_spot for other in self._state.bodies.values() if other is not one
+                }
+                route = self.geometry.route(one.spot, action.target, taken)
                 if route is None:
                     self._refuse(one, action, "there is no way to it", events)
                     continue
-                _keep(events, self._scene.release(one))
+                _append_event(events, self._state.release_object(one))
                 one.target = action.target
                 one.route = list(reversed(route))
-            elif not self._news(one, action):
+            elif not self._is_new_activity(one, action):
                 continue
-            one.doing, one.emoji, one.state, one.sleepy = activity(action)
+            one.doing, one.emoji, one.state, one.sleepy = parse_activity(action)
             one.sources = action.sources
-            self._scene.touch(one)
+            self._state.mark_changed(one)
             if not one.route:
                 self._arrive(one, events)
 
     @staticmethod
-    def _news(one: Dweller, action: Action) -> bool:
+    def _is_new_activity(one: BodyState, action: Action) -> bool:
         now = (one.doing, one.emoji, one.state, one.sleepy)
-        return activity(action) != now or action.sources != one.sources
+        return parse_activity(action) != now or action.sources != one.sources
 
-    def _walk(self, allowed: list[tuple[Dweller, Action]], events: list[Event]) -> None:
+    def _walk(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
         for one, action in allowed:
             if action.verb not in ("act", "continue") or not one.route:
                 continue
-            if self._scene.talks.of(one.who) is not None:
+            if self._state.conversations.conversation_of(one.who) is not None:
                 continue
-            before = self._place(one)
+            before = self._place_of(one)
             for _ in range(min(self._speed, len(one.route))):
-                self._scene.move(one, one.route.pop())
-            place = self._place(one)
+                self._state.move(one, one.route.pop())
+            place = self._place_of(one)
             if place != before:
                 text = f"{one.who} comes to {place.rpartition(':')[2]}"
                 events.append(Event("moved", one.who, "comes to", place, text, place))
             if not one.route:
-                self._scene.touch(one)
+                self._state.mark_changed(one)
                 self._arrive(one, events)
 
-    def _arrive(self, one: Dweller, events: list[Event]) -> None:
-        events.append(self._scene.doing(one))
-        number = self.ground.number(one.target)
+    def _arrive(self, one: BodyState, events: list[Event]) -> None:
+        events.append(self._state.activity_event(one))
+        number = self.geometry.object_index(one.target)
         if number >= 0:
-            _keep(events, self._scene.use(one, number))
+            _append_event(events, self._state.use_object(one, number))
 
-    def _converse(
+    def _speak(
         self,
         talks: list[Conversation],
-        allowed: list[tuple[Dweller, Action]],
+        allowed: list[tuple[BodyState, Action]],
         order: tuple[AgentId, ...],
         at: Time,
         events: list[Event],
@@ -259,129 +267,138 @@ class Stage:
         verbs = {one.who: action for one, action in allowed}
         for talk in talks:
             said = {
-                who: _line(who, verbs[who], at)
+                who: _utterance(who, verbs[who], at)
                 for who in talk.members
                 if who in verbs and verbs[who].verb in ("say", "interrupt")
             }
             everyone = tuple(talk.members)
-            line = self._scene.talks.speak(talk, said, order)
+            line = self._state.conversations.speak(talk, said, order)
             if line is not None:
-                speaker = self._scene.get(line.who)
-                others = listed([who for who in everyone if who != line.who])
+                speaker = self._state.body(line.who)
+                others = join_names([who for who in everyone if who != line.who])
                 text = f'{line.who} says to {others}: "{line.text}"'
-                place = self._place(speaker)
+                place = self._place_of(speaker)
                 event = Event("said", line.who, "says", others, text, place, line.sources)
                 events.append(event)
-                for hearer in self._scene.hearers(speaker, talk):
+                for hearer in self._state.overhearers(speaker, talk):
                     # An event has no audience: a mind that overheard it would tell it on.
                     person = hearer.body.person and hearer.who in line.audience
                     if person or not line.audience:
-                        self._note(hearer, event)
+                        self._notify(hearer, event)
             for who in everyone:
-                self._scene.get(who).version += 1
+                self._state.body(who).version += 1
             for one, action in allowed:
                 if action.verb == "leave" and one.who in everyone:
-                    self._part(one, talk, events)
-                    one.ended = Talk(talk.id, everyone, "", heard_by(one.who, talk.lines), True)
-            self._settle(talk, everyone, events)
+                    self._leave_conversation(one, talk, events)
+                    one.ended_talk = ConversationView(
+                        talk.id, everyone, "", heard_by(one.who, talk.lines), True
+                    )
+            self._close_if_over(talk, everyone, events)
 
-    def _part(self, one: Dweller, talk: Conversation, events: list[Event]) -> None:
+    def _leave_conversation(self, one: BodyState, talk: Conversation, events: list[Event]) -> None:
         """A member goes; all members see that."""
-        others = listed([who for who in talk.members if who != one.who])
+        others = join_names([who for who in talk.members if who != one.who])
         text = f"{one.who} leaves the conversation with {others}"
-        event = Event("talk", one.who, "leaves", others, text, self._place(one))
+        event = Event("talk", one.who, "leaves", others, text, self._place_of(one))
         events.append(event)
         for who in talk.members:
-            self._note(self._scene.get(who), event)
-            self._scene.touch(self._scene.get(who))
-        self._scene.talks.leave(one.who)
+            self._notify(self._state.body(who), event)
+            self._state.mark_changed(self._state.body(who))
+        self._state.conversations.leave(one.who)
 
-    def _settle(
+    def _close_if_over(
         self, talk: Conversation, everyone: tuple[AgentId, ...], events: list[Event]
     ) -> None:
         """End a conversation that is over; its members see all of it once more."""
-        if not self._scene.talks.over(talk):
+        if not self._state.conversations.is_over(talk):
             return
-        self._scene.talks.close(talk)
-        names = listed(everyone)
+        self._state.conversations.close(talk)
+        names = join_names(everyone)
         for who in talk.members:
-            one = self._scene.get(who)
+            one = self._state.body(who)
             text = f"the conversation of {names} has ended"
-            event = Event("talk", who, "ends talking with", names, text, self._place(one))
-            one.ended = Talk(talk.id, everyone, "", heard_by(who, talk.lines), True)
-            self._note(one, event, events)
-            self._scene.touch(one)
+            event = Event("talk", who, "ends talking with", names, text, self._place_of(one))
+            one.ended_talk = ConversationView(
+                talk.id, everyone, "", heard_by(who, talk.lines), True
+            )
+            self._notify(one, event, events)
+            self._state.mark_changed(one)
 
     # -- from outside ----------------------------------------------------------------------
 
     def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
         """Let something happen from outside; without ``to`` and place, everybody notices."""
-        bodies = [self._scene.get(who) for who in to]
+        bodies = [self._state.body(who) for who in to]
         if event.kind == "object":
-            number = self.ground.number(event.place)
+            number = self.geometry.object_index(event.place)
             if number < 0:
-                hint = nearest(event.place, self.ground.objects)
+                hint = did_you_mean(event.place, self.geometry.objects)
                 raise WorldError(f"no object at '{event.place}'{hint}; give an object's address")
-            self._scene.set_state(number, event.object or IDLE, event.sources)
+            self._state.set_object_state(number, event.object or IDLE, event.sources)
         if not to:
             bodies = [
                 one
-                for one in self._scene.dwellers.values()
-                if not event.place or self.ground.near(event.place, one.spot, one.body.vision)
+                for one in self._state.bodies.values()
+                if not event.place
+                or self.geometry.is_in_view(event.place, one.spot, one.body.vision)
             ]
         for one in bodies:
-            self._note(one, event)
+            self._notify(one, event)
 
     def save(self) -> Json:
         """The whole changing state as JSON."""
-        scene = self._scene
-        objects = self.ground.objects
+        scene = self._state
+        objects = self.geometry.objects
         return {
-            "format": FORMAT,
-            "ground": self.ground.name,
-            "bodies": [one.save() for one in scene.dwellers.values()],
-            "states": {objects[n]: s for n, s in enumerate(scene.states) if s != IDLE},
-            "tellers": {objects[n]: list(t) for n, t in enumerate(scene.tellers) if t},
-            "users": {objects[n]: list(users) for n, users in enumerate(scene.users) if users},
-            "talks": scene.talks.save(),
+            "format": SAVE_FORMAT,
+            "ground": self.geometry.name,
+            "bodies": [one.save() for one in scene.bodies.values()],
+            "states": {objects[n]: s for n, s in enumerate(scene.object_states) if s != IDLE},
+            "tellers": {objects[n]: list(t) for n, t in enumerate(scene.object_sources) if t},
+            "users": {
+                objects[n]: list(users) for n, users in enumerate(scene.object_users) if users
+            },
+            "talks": scene.conversations.save(),
         }
 
     def load(self, state: Json) -> None:
         """Take over a saved state. Raises WorldError, and changes nothing, when it is of
         another ground or broken."""
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
+        if not isinstance(state, dict) or state.get("format") != SAVE_FORMAT:
             raise WorldError("the state is not one this world saved; load what save() gave")
-        if state.get("ground") != self.ground.name:
+        if state.get("ground") != self.geometry.name:
             raise WorldError(
-                f"the state is of '{state.get('ground')}', this world is '{self.ground.name}'; "
+                f"the state is of '{state.get('ground')}', this world is '{self.geometry.name}'; "
                 "load it into a world on the same map"
             )
         try:
-            self._scene = self._loaded(state)
+            self._state = self._loaded(state)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise WorldError(
                 f"the saved state is broken ({error!r}); load an earlier one"
             ) from error
 
-    def _loaded(self, state: Json) -> Scenery:
-        talks = Talks(self._scene.talks.most_lines, self._scene.talks.patience)
+    def _loaded(self, state: Json) -> WorldState:
+        talks = Conversations(
+            self._state.conversations.most_lines, self._state.conversations.patience
+        )
         talks.load(state["talks"])
-        scene = Scenery(self.ground, talks)
+        scene = WorldState(self.geometry, talks)
         tellers = state.get("tellers", {})
         for address in (*state["states"], *state["users"], *tellers):
-            if self.ground.number(address) < 0:
+            if self.geometry.object_index(address) < 0:
                 raise KeyError(address)
-        bodies = [Dweller.load(data) for data in state["bodies"]]
+        bodies = [BodyState.load(data) for data in state["bodies"]]
         scene.restore({one.who: one for one in bodies}, state["states"], tellers)
         for address, users in state["users"].items():
-            scene.users[self.ground.number(address)] = list(users)
+            scene.object_users[self.geometry.object_index(address)] = list(users)
         return scene
 
 
-def _line(who: AgentId, action: Action, at: Time) -> Line:
-    return Line(who, action.fields["text"].strip(), at, action.sources, action.audience)
+def _utterance(who: AgentId, action: Action, at: Time) -> Utterance:
+    return Utterance(who, action.fields["text"].strip(), at, action.sources, action.audience)
 
 
-def _keep(events: list[Event], event: Event | None) -> None:
+def _append_event(events: list[Event], event: Event | None) -> None:
     if event is not None:
         events.append(event)

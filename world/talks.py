@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..core import AgentId, Json, Line, Talk, Time
+from ..core import AgentId, ConversationView, Json, Time, Utterance
 
 
 @dataclass(slots=True)
@@ -20,21 +20,23 @@ class Conversation:
     id: str
     members: list[AgentId]
     floor: AgentId
-    lines: tuple[Line, ...] = ()
-    silent: int = 0
-    hushed: int = 0
+    lines: tuple[Utterance, ...] = ()
+    floor_silence: int = 0
+    total_silence: int = 0
 
-    def view(self, who: AgentId, ended: bool = False) -> Talk:
+    def view(self, who: AgentId, ended: bool = False) -> ConversationView:
         """The conversation as ``who`` of its members sees it."""
         floor = "" if ended else self.floor
-        return Talk(self.id, tuple(self.members), floor, heard_by(who, self.lines), ended)
+        return ConversationView(
+            self.id, tuple(self.members), floor, heard_by(who, self.lines), ended
+        )
 
-    def after(self, who: AgentId) -> AgentId:
+    def next_speaker(self, who: AgentId) -> AgentId:
         """The member whose turn comes after ``who``'s."""
         return self.members[(self.members.index(who) + 1) % len(self.members)]
 
 
-class Talks:
+class Conversations:
     """All conversations of a world.
 
     ``most_lines`` ends a conversation; who does not speak for ``patience`` steps loses the
@@ -45,30 +47,30 @@ class Talks:
         self.most_lines = most_lines
         self.patience = patience
         self._open: dict[str, Conversation] = {}
-        self._of: dict[AgentId, str] = {}
-        self._made = 0
+        self._conversation_ids: dict[AgentId, str] = {}
+        self._opened = 0
 
-    def of(self, who: AgentId) -> Conversation | None:
+    def conversation_of(self, who: AgentId) -> Conversation | None:
         """The conversation ``who`` is in."""
-        found = self._of.get(who)
+        found = self._conversation_ids.get(who)
         return None if found is None else self._open[found]
 
     def open(self, opener: AgentId, other: AgentId) -> Conversation:
         """Two who are in no conversation begin one; the opener holds the floor."""
-        self._made += 1
-        talk = Conversation(f"talk-{self._made}", [opener, other], opener)
+        self._opened += 1
+        talk = Conversation(f"talk-{self._opened}", [opener, other], opener)
         self._open[talk.id] = talk
-        self._of[opener] = self._of[other] = talk.id
+        self._conversation_ids[opener] = self._conversation_ids[other] = talk.id
         return talk
 
     def join(self, who: AgentId, talk: Conversation) -> None:
         """``who`` becomes the last in turn of a conversation."""
         talk.members.append(who)
-        self._of[who] = talk.id
+        self._conversation_ids[who] = talk.id
 
     def speak(
-        self, talk: Conversation, said: Mapping[AgentId, Line], order: tuple[AgentId, ...]
-    ) -> Line | None:
+        self, talk: Conversation, said: Mapping[AgentId, Utterance], order: tuple[AgentId, ...]
+    ) -> Utterance | None:
         """Settle one step of a conversation: who of those with something to say is heard.
 
         The floor's holder beats all; else the first in ``order`` is heard. The floor goes to
@@ -78,50 +80,50 @@ class Talks:
         if speaker:
             line = said[speaker]
             talk.lines += (line,)
-            talk.floor = talk.after(speaker)
-            talk.silent = talk.hushed = 0
+            talk.floor = talk.next_speaker(speaker)
+            talk.floor_silence = talk.total_silence = 0
             return line
-        talk.silent += 1
-        talk.hushed += 1
-        if talk.silent >= self.patience:
-            talk.floor = talk.after(talk.floor)
-            talk.silent = 0
+        talk.floor_silence += 1
+        talk.total_silence += 1
+        if talk.floor_silence >= self.patience:
+            talk.floor = talk.next_speaker(talk.floor)
+            talk.floor_silence = 0
         return None
 
-    def over(self, talk: Conversation) -> bool:
+    def is_over(self, talk: Conversation) -> bool:
         """Whether a conversation has come to its end."""
         return (
             len(talk.members) < 2
             or len(talk.lines) >= self.most_lines
-            or talk.hushed >= self.patience * len(talk.members)
+            or talk.total_silence >= self.patience * len(talk.members)
         )
 
     def leave(self, who: AgentId) -> None:
         """Take ``who`` out of its conversation; the floor passes on."""
-        talk = self._open[self._of.pop(who)]
+        talk = self._open[self._conversation_ids.pop(who)]
         if talk.floor == who:
-            talk.floor = talk.after(who)
-            talk.silent = 0
+            talk.floor = talk.next_speaker(who)
+            talk.floor_silence = 0
         talk.members.remove(who)
 
     def close(self, talk: Conversation) -> None:
         """End a conversation for all its members."""
         for who in talk.members:
-            del self._of[who]
+            del self._conversation_ids[who]
         del self._open[talk.id]
 
     def save(self) -> Json:
         """All of it as JSON."""
         return {
-            "made": self._made,
+            "made": self._opened,
             "open": [
                 {
                     "id": talk.id,
                     "members": list(talk.members),
                     "floor": talk.floor,
-                    "lines": lines_to_json(talk.lines),
-                    "silent": talk.silent,
-                    "hushed": talk.hushed,
+                    "lines": utterances_to_json(talk.lines),
+                    "silent": talk.floor_silence,
+                    "hushed": talk.total_silence,
                 }
                 for talk in self._open.values()
             ],
@@ -129,38 +131,40 @@ class Talks:
 
     def load(self, state: Json) -> None:
         """Take over what ``save`` gave."""
-        self._made = state["made"]
+        self._opened = state["made"]
         self._open = {
             one["id"]: Conversation(
                 one["id"],
                 list(one["members"]),
                 one["floor"],
-                lines_from_json(one["lines"]),
+                utterances_from_json(one["lines"]),
                 one["silent"],
                 one["hushed"],
             )
             for one in state["open"]
         }
-        self._of = {who: talk.id for talk in self._open.values() for who in talk.members}
+        self._conversation_ids = {
+            who: talk.id for talk in self._open.values() for who in talk.members
+        }
 
 
-LOW = "(says something that is not for you)"
+INAUDIBLE = "(says something that is not for you)"
 """What those see of a line for whom it is not."""
 
 
-def heard_by(who: AgentId, lines: tuple[Line, ...]) -> tuple[Line, ...]:
+def heard_by(who: AgentId, lines: tuple[Utterance, ...]) -> tuple[Utterance, ...]:
     """The lines as somebody hears them: of one that is for others only that it was said."""
     if not any(line.audience for line in lines):
         return lines
     return tuple(
         line
         if not line.audience or who == line.who or who in line.audience
-        else Line(line.who, LOW, line.at)
+        else Utterance(line.who, INAUDIBLE, line.at)
         for line in lines
     )
 
 
-def lines_to_json(lines: tuple[Line, ...]) -> Json:
+def utterances_to_json(lines: tuple[Utterance, ...]) -> Json:
     """Lines as plain values."""
     return [
         [line.who, line.text, line.at.isoformat(), list(line.sources), list(line.audience)]
@@ -170,9 +174,9 @@ def lines_to_json(lines: tuple[Line, ...]) -> Json:
     ]
 
 
-def lines_from_json(data: Json) -> tuple[Line, ...]:
+def utterances_from_json(data: Json) -> tuple[Utterance, ...]:
     """The lines that ``lines_to_json`` made ``data`` of."""
     return tuple(
-        Line(who, text, Time.fromisoformat(at), *map(tuple, label))
+        Utterance(who, text, Time.fromisoformat(at), *map(tuple, label))
         for who, text, at, *label in data
     )

@@ -14,13 +14,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ..core import Address, Json, MapError, check_arguments, nearest
-from .ground_kinds import kinds_of
-from .smallville import names_of_blocks
-from .tiled_file import Box, Tiled, read_tiled
-from .tiled_parts import flag, property_of, words_of
-from .tiles import Tiles
-from .townmap import Spawn, TownMap
+from ..core import Address, Json, MapError, check_arguments, did_you_mean
+from .ground_kinds import ground_kinds_of
+from .smallville import read_block_names
+from .tiled_file import TiledMap, TiledObject, read_tiled
+from .tiled_parts import bool_property, find_property, text_property
+from .tiles import TileGeometry
+from .townmap import SpawnPoint, TownMap
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +37,14 @@ def load_tiled(path: Path | str) -> TownMap:
     source = Path(path)
     tiled = read_tiled(source)
     if tiled.layer("Collisions") is not None:
-        return _smallville(source, tiled)
-    return _Drawing(source, tiled).town()
+        return _read_smallville(source, tiled)
+    return _TiledTownReader(source, tiled).read()
 
 
-class _Drawing:
+class _TiledTownReader:
     """A map of our convention, being read."""
 
-    def __init__(self, source: Path, tiled: Tiled) -> None:
+    def __init__(self, source: Path, tiled: TiledMap) -> None:
         self.source = source
         self.tiled = tiled
         size = tiled.width * tiled.height
@@ -54,43 +54,43 @@ class _Drawing:
         self.arenas = [""] * size
         self.objects = [""] * size
         self.emoji: dict[Address, str] = {}
-        self._tiles_told: dict[int, tuple[str, bool]] = {}
+        self._tile_cache: dict[int, tuple[str, bool]] = {}
 
-    def wrong(self, what: str, remedy: str) -> MapError:
+    def error(self, what: str, remedy: str) -> MapError:
         """An error that names the file."""
         return MapError(f"{self.source}: {what}; {remedy}")
 
-    def town(self) -> TownMap:
+    def read(self) -> TownMap:
         """The finished map."""
-        world = property_of(self.tiled.properties, "world")
+        world = find_property(self.tiled.properties, "world")
         if not isinstance(world, str) or not world.strip() or ":" in world:
-            raise self.wrong(
+            raise self.error(
                 "the map has no property 'world'", "add it in Tiled (Map > Map Properties), a name"
             )
-        self._ground()
-        boxes: dict[str, list[Box]] = {kind: [] for kind in _CLASSES}
-        for box in self.tiled.boxes:
+        self._read_ground()
+        boxes: dict[str, list[TiledObject]] = {kind: [] for kind in _CLASSES}
+        for box in self.tiled.objects:
             if box.kind != "note":
                 boxes[self._class(box)].append(box)
-                self._tiles(box)
+                self._tiles_of(box)
         for sector in boxes["sector"]:
-            self._fill(self.sectors, sector)
-        homes = {arena.id: self._within(arena, boxes["sector"]) for arena in boxes["arena"]}
+            self._assign(self.sectors, sector)
+        homes = {arena.id: self._enclosing(arena, boxes["sector"]) for arena in boxes["arena"]}
         for arena in boxes["arena"]:
-            self._fill(self.arenas, arena)
-            self._inside(arena, self.sectors, homes[arena.id])
+            self._assign(self.arenas, arena)
+            self._check_inside(arena, self.sectors, homes[arena.id])
         for thing in boxes["object"]:
-            arena = self._within(thing, boxes["arena"])
-            self._fill(self.objects, thing)
-            self._inside(thing, self.arenas, arena)
-            self._object(thing, f"{world}:{homes[arena.id].name}:{arena.name}:{thing.name}")
-        self._uncovered(boxes)
+            arena = self._enclosing(thing, boxes["arena"])
+            self._assign(self.objects, thing)
+            self._check_inside(thing, self.arenas, arena)
+            self._read_object(thing, f"{world}:{homes[arena.id].name}:{arena.name}:{thing.name}")
+        self._check_uncovered(boxes)
         town = TownMap(
             name=self.source.name.removesuffix(".json").removesuffix(".map"),
             world=world,
             width=self.tiled.width,
             height=self.tiled.height,
-            tile=self.tiled.tile,
+            tile=self.tiled.tile_width,
             blocked=tuple(self.blocked),
             sectors=tuple(self.sectors),
             arenas=tuple(self.arenas),
@@ -99,7 +99,7 @@ class _Drawing:
             spawns=self._spawns(world, boxes["spawn"]),
             emoji=self.emoji,
         )
-        self._reachable(town)
+        self._check_reachable(town)
         if not any(town.blocked):
             log.warning(
                 "%s: no tile is blocked, so people walk through walls; give tiles of walls the "
@@ -108,57 +108,60 @@ class _Drawing:
             )
         return town
 
-    def _ground(self) -> None:
+    def _read_ground(self) -> None:
         if not self.tiled.layers:
-            raise self.wrong("there is no tile layer", "draw the ground on one")
+            raise self.error("there is no tile layer", "draw the ground on one")
         for name, numbers in self.tiled.layers:
             for i, number in enumerate(numbers):
                 if not number:
                     continue
                 said = self.tiled.tiles.get(number)
                 if said is None:
-                    if not any(low <= number <= high for low, high in self.tiled.ranges):
-                        raise self.wrong(
-                            f"layer '{name}' has tile {number} at {self._at(i)}, which is in no "
+                    if not any(low <= number <= high for low, high in self.tiled.tileset_ranges):
+                        raise self.error(
+                            f"layer '{name}' has tile {number} at {self._tile_text(i)}, which is in no "
                             "tileset",
                             "add the tileset to the map or erase that tile",
                         )
                     continue
-                kind, shut = self._told(number, said)
+                kind, shut = self._tile_properties(number, said)
                 self.kinds[i] = kind or self.kinds[i]
                 self.blocked[i] |= shut
 
-    def _told(self, number: int, said: dict[str, Json]) -> tuple[str, bool]:
+    def _tile_properties(self, number: int, said: dict[str, Json]) -> tuple[str, bool]:
         """A tile's kind, and whether it is blocked."""
-        if number not in self._tiles_told:
+        if number not in self._tile_cache:
             where = f"{self.source}: tile {number}"
-            self._tiles_told[number] = words_of(said, "kind", where), flag(said, "blocked", where)
-        return self._tiles_told[number]
+            self._tile_cache[number] = (
+                text_property(said, "kind", where),
+                bool_property(said, "blocked", where),
+            )
+        return self._tile_cache[number]
 
-    def _at(self, i: int) -> str:
+    def _tile_text(self, i: int) -> str:
         return f"({i % self.tiled.width}, {i // self.tiled.width})"
 
-    def _class(self, box: Box) -> str:
+    def _class(self, box: TiledObject) -> str:
         label = f"object {box.id} ('{box.name}')"
         if box.kind not in _CLASSES:
-            hint = nearest(box.kind, _CLASSES)
-            raise self.wrong(
+            hint = did_you_mean(box.kind, _CLASSES)
+            raise self.error(
                 f"{label} has class '{box.kind}'{hint}",
                 f"set its class to {', '.join(_CLASSES)}, or to note to have it passed over",
             )
         if not box.name or ":" in box.name:
-            raise self.wrong(f"{label} needs a name without colons", "name it in Tiled")
-        if not box.plain:
-            raise self.wrong(
+            raise self.error(f"{label} needs a name without colons", "name it in Tiled")
+        if not box.is_rectangle:
+            raise self.error(
                 f"{label} is no upright rectangle (another shape, a tile, or turned)",
                 "draw it as a rectangle",
             )
         return box.kind
 
-    def _tiles(self, box: Box) -> list[int]:
+    def _tiles_of(self, box: TiledObject) -> list[int]:
         """Tiles whose middle lies in a box; a point's own tile."""
         width, height = self.tiled.width, self.tiled.height
-        across, down = self.tiled.tile, self.tiled.tile_height
+        across, down = self.tiled.tile_width, self.tiled.tile_height
         outside = (
             box.x < 0
             or box.y < 0
@@ -170,22 +173,22 @@ class _Drawing:
             outside = x >= width or y >= height
             found = [y * width + x]
         else:
-            columns = _middles(box.x, box.width, across)
-            rows = _middles(box.y, box.height, down)
+            columns = _tile_centers(box.x, box.width, across)
+            rows = _tile_centers(box.y, box.height, down)
             found = [y * width + x for y in rows for x in columns]
         if outside:
-            raise self.wrong(f"{box.kind} '{box.name}' lies outside of the map", "move it inside")
+            raise self.error(f"{box.kind} '{box.name}' lies outside of the map", "move it inside")
         if not found:
-            raise self.wrong(
+            raise self.error(
                 f"{box.kind} '{box.name}' covers no tile's middle", "make it at least a tile large"
             )
         return found
 
-    def _fill(self, layer: list[str], box: Box) -> None:
-        for i in self._tiles(box):
+    def _assign(self, layer: list[str], box: TiledObject) -> None:
+        for i in self._tiles_of(box):
             layer[i] = box.name
 
-    def _within(self, box: Box, outer: list[Box]) -> Box:
+    def _enclosing(self, box: TiledObject, outer: list[TiledObject]) -> TiledObject:
         """The smallest of some boxes that holds the middle of ``box``."""
         x, y = box.x + box.width / 2, box.y + box.height / 2
         around = [
@@ -195,59 +198,59 @@ class _Drawing:
         ]
         if not around:
             need = "sector" if box.kind == "arena" else "arena"
-            raise self.wrong(
+            raise self.error(
                 f"{box.kind} '{box.name}' lies in no {need}",
                 f"move it, or draw the {need} around it",
             )
         return min(around, key=lambda other: (other.width * other.height, other.id))
 
-    def _inside(self, box: Box, layer: list[str], outer: Box) -> None:
-        if any(layer[i] != outer.name for i in self._tiles(box)):
-            raise self.wrong(
+    def _check_inside(self, box: TiledObject, layer: list[str], outer: TiledObject) -> None:
+        if any(layer[i] != outer.name for i in self._tiles_of(box)):
+            raise self.error(
                 f"{box.kind} '{box.name}' sticks out of {outer.kind} '{outer.name}'",
                 "shrink or move it",
             )
 
-    def _object(self, thing: Box, address: Address) -> None:
+    def _read_object(self, thing: TiledObject, address: Address) -> None:
         where = f"{self.source}: object {thing.id} ('{thing.name}')"
-        if emoji := words_of(thing.properties, "emoji", where):
+        if emoji := text_property(thing.properties, "emoji", where):
             self.emoji[address] = emoji
-        if flag(thing.properties, "blocked", where):
-            for i in self._tiles(thing):
+        if bool_property(thing.properties, "blocked", where):
+            for i in self._tiles_of(thing):
                 self.blocked[i] = True
 
-    def _uncovered(self, boxes: dict[str, list[Box]]) -> None:
+    def _check_uncovered(self, boxes: dict[str, list[TiledObject]]) -> None:
         """Refuse what another box of its class hides altogether."""
         layers = {"sector": self.sectors, "arena": self.arenas, "object": self.objects}
         for kind, layer in layers.items():
             for box in boxes[kind]:
-                if all(layer[i] != box.name for i in self._tiles(box)):
-                    raise self.wrong(
+                if all(layer[i] != box.name for i in self._tiles_of(box)):
+                    raise self.error(
                         f"{kind} '{box.name}' is covered by others", "move it or shrink them"
                     )
 
-    def _spawns(self, world: str, boxes: list[Box]) -> tuple[Spawn, ...]:
+    def _spawns(self, world: str, boxes: list[TiledObject]) -> tuple[SpawnPoint, ...]:
         spawns = []
         for box in boxes:
-            i = self._tiles(box)[0]
+            i = self._tiles_of(box)[0]
             if self.blocked[i]:
-                raise self.wrong(f"spawn '{box.name}' is on a blocked tile", "move it")
+                raise self.error(f"spawn '{box.name}' is on a blocked tile", "move it")
             place = ":".join(part for part in (world, self.sectors[i], self.arenas[i]) if part)
             at = (i % self.tiled.width, i // self.tiled.width)
-            spawns.append(Spawn(box.name, at, place))
+            spawns.append(SpawnPoint(box.name, at, place))
         return tuple(spawns)
 
-    def _reachable(self, town: TownMap) -> None:
-        tiles = Tiles(town)
+    def _check_reachable(self, town: TownMap) -> None:
+        tiles = TileGeometry(town)
         for address in town.addresses:
-            if not tiles.stands(address):
-                raise self.wrong(
+            if not tiles.standing_spots(address):
+                raise self.error(
                     f"nobody can stand at '{address}': all around it is blocked",
                     "unblock a tile of it or beside it",
                 )
 
 
-def _middles(start: float, length: float, side: int) -> range:
+def _tile_centers(start: float, length: float, side: int) -> range:
     """Which tiles along an axis have their middle in a stretch of pixels.
 
     >>> list(_middles(32, 64, 32)), list(_middles(20, 30, 32))
@@ -258,7 +261,7 @@ def _middles(start: float, length: float, side: int) -> range:
     return range(max(0, first), max(0, last))
 
 
-def _smallville(source: Path, tiled: Tiled) -> TownMap:
+def _read_smallville(source: Path, tiled: TiledMap) -> TownMap:
     """Smallville's own Tiled map: every meaning is a layer of block numbers."""
     folder = source.parent / "matrix" / "special_blocks"
 
@@ -269,7 +272,7 @@ def _smallville(source: Path, tiled: Tiled) -> TownMap:
                 f"{source}: there is no layer '{layer}'; a Smallville map has it, draw it or "
                 "remove the layer 'Collisions' to have the map read by our convention"
             )
-        return _names(numbers, names_of_blocks(folder / f"{blocks}.csv"))
+        return _block_names(numbers, read_block_names(folder / f"{blocks}.csv"))
 
     worlds = {name for name in named("World Blocks", "world_blocks") if name}
     if len(worlds) != 1:
@@ -281,7 +284,7 @@ def _smallville(source: Path, tiled: Tiled) -> TownMap:
     collisions = tiled.layer("Collisions") or ()
     blocked = tuple(number != 0 for number in collisions)
     spawns = tuple(
-        Spawn(
+        SpawnPoint(
             name,
             (i % tiled.width, i // tiled.width),
             ":".join(part for part in (world, sectors[i], arenas[i]) if part),
@@ -294,17 +297,17 @@ def _smallville(source: Path, tiled: Tiled) -> TownMap:
         world=world,
         width=tiled.width,
         height=tiled.height,
-        tile=tiled.tile,
+        tile=tiled.tile_width,
         blocked=blocked,
         sectors=sectors,
         arenas=arenas,
         objects=objects,
-        kinds=kinds_of(tiled, blocked, sectors, arenas),
+        kinds=ground_kinds_of(tiled, blocked, sectors, arenas),
         spawns=spawns,
     )
 
 
-def _names(numbers: tuple[int, ...], names: dict[int, str] | None) -> tuple[str, ...]:
+def _block_names(numbers: tuple[int, ...], names: dict[int, str] | None) -> tuple[str, ...]:
     """Names of a layer's blocks; without a list of names, their numbers. A block that the
     list leaves out means nothing: Smallville's own matrices leave it out as well."""
     if names is None:

@@ -13,30 +13,30 @@ from pathlib import Path
 
 from ..core import Json, MapError
 from .tiled_parts import (
-    Classes,
+    TiledClasses,
     class_of,
-    needed,
-    number,
+    integer_field,
+    list_field,
+    number_field,
     project_classes,
     properties_of,
     read_json,
     read_template,
     read_tileset,
-    rows,
-    whole,
+    require_field,
     with_template,
 )
 
 log = logging.getLogger(__name__)
 
 # A tile's number carries its mirroring and rotation in the four highest bits.
-_TILE = 0x0FFFFFFF
-_MOST_TILES = 1 << 24
-_SHAPES = ("ellipse", "capsule", "polygon", "polyline", "text", "gid")
+_TILE_NUMBER_MASK = 0x0FFFFFFF
+_MAX_TILES = 1 << 24
+_OTHER_SHAPES = ("ellipse", "capsule", "polygon", "polyline", "text", "gid")
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class TiledObject:
     """A rectangle or point drawn on an object layer, in pixels from the map's corner.
     ``plain`` is False for other shapes and turned ones."""
 
@@ -47,32 +47,32 @@ class Box:
     y: float
     width: float
     height: float
-    plain: bool
+    is_rectangle: bool
     properties: dict[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
-class Tiled:
+class TiledMap:
     """A Tiled map: its size in tiles, a tile's width and height in pixels, its tile layers as
     (name, tile numbers row by row), the boxes of all object layers, and what the tilesets say
     of their tiles. ``ranges`` are the first and the last tile number of every tileset."""
 
     width: int
     height: int
-    tile: int
+    tile_width: int
     tile_height: int
     layers: tuple[tuple[str, tuple[int, ...]], ...]
-    boxes: tuple[Box, ...]
+    objects: tuple[TiledObject, ...]
     properties: dict[str, Json]
     tiles: dict[int, dict[str, Json]]
-    ranges: tuple[tuple[int, int], ...]
+    tileset_ranges: tuple[tuple[int, int], ...]
 
     def layer(self, name: str) -> tuple[int, ...] | None:
         """The tile numbers of the layer of that name (outer spaces aside), or None."""
         return next((data for found, data in self.layers if found.strip() == name), None)
 
 
-def read_tiled(path: Path | str) -> Tiled:
+def read_tiled(path: Path | str) -> TiledMap:
     """Read an orthogonal, finite map in Tiled's JSON format.
 
     Offsets of layers and their groups count; classes take the defaults of the project.
@@ -81,33 +81,36 @@ def read_tiled(path: Path | str) -> Tiled:
     source = Path(path)
     raw = read_json(source)
     _check_shape(source, raw)
-    width, height = whole(raw, "width", source), whole(raw, "height", source)
-    tile, tile_height = whole(raw, "tilewidth", source), whole(raw, "tileheight", source)
-    if min(width, height, tile, tile_height) < 1 or width * height > _MOST_TILES:
+    width, height = integer_field(raw, "width", source), integer_field(raw, "height", source)
+    tile, tile_height = (
+        integer_field(raw, "tilewidth", source),
+        integer_field(raw, "tileheight", source),
+    )
+    if min(width, height, tile, tile_height) < 1 or width * height > _MAX_TILES:
         raise MapError(
             f"{source}: the map is {width} x {height} tiles of {tile} x {tile_height} pixels; it "
-            f"needs at least one, and at most {_MOST_TILES}"
+            f"needs at least one, and at most {_MAX_TILES}"
         )
     classes = project_classes(source)
     template = cache(read_template)  # many objects are made from one
     size = (width, height, tile, tile_height)
     layers: list[tuple[str, tuple[int, ...]]] = []
-    boxes: list[Box] = []
-    for layer, across, down in _flat(source, rows(raw, "layers", source), 0.0, 0.0):
+    boxes: list[TiledObject] = []
+    for layer, across, down in _flatten_layers(source, list_field(raw, "layers", source), 0.0, 0.0):
         if layer.get("type") == "tilelayer":
-            found = _shifted(
-                source, layer, _numbers(source, layer, width, height), across, down, size
+            found = _apply_offset(
+                source, layer, _tile_numbers(source, layer, width, height), across, down, size
             )
             layers.append((str(layer.get("name", "")), found))
         else:
             boxes += [
-                _box(source, with_template(drawn, source, template), across, down, classes)
-                for drawn in rows(layer, "objects", source)
+                _read_object(source, with_template(drawn, source, template), across, down, classes)
+                for drawn in list_field(layer, "objects", source)
             ]
-    sets = [read_tileset(one, source, classes) for one in rows(raw, "tilesets", source)]
+    sets = [read_tileset(one, source, classes) for one in list_field(raw, "tilesets", source)]
     firsts = sorted(one.first for one in sets)
-    ends = dict(zip(firsts, [first - 1 for first in firsts[1:]] + [_TILE]))
-    return Tiled(
+    ends = dict(zip(firsts, [first - 1 for first in firsts[1:]] + [_TILE_NUMBER_MASK]))
+    return TiledMap(
         width,
         height,
         tile,
@@ -126,7 +129,7 @@ def read_tiled(path: Path | str) -> Tiled:
 
 
 def _check_shape(source: Path, raw: dict[str, Json]) -> None:
-    orientation = needed(raw, "orientation", source)
+    orientation = require_field(raw, "orientation", source)
     infinite = bool(raw.get("infinite"))
     if orientation != "orthogonal" or infinite:
         raise MapError(
@@ -135,32 +138,32 @@ def _check_shape(source: Path, raw: dict[str, Json]) -> None:
         )
 
 
-def _flat(
+def _flatten_layers(
     source: Path, layers: list[dict[str, Json]], across: float, down: float
 ) -> Iterator[tuple[dict[str, Json], float, float]]:
     """The tile and object layers in order, out of their groups, each with its whole offset in
     pixels."""
     for layer in layers:
         kind = layer.get("type")
-        x = across + number(layer, "offsetx", source)
-        y = down + number(layer, "offsety", source)
+        x = across + number_field(layer, "offsetx", source)
+        y = down + number_field(layer, "offsety", source)
         if kind == "imagelayer":
             continue
         name = layer.get("name", "")
-        if any(number(layer, f"parallax{axis}", source, 1.0) != 1 for axis in "xy"):
+        if any(number_field(layer, f"parallax{axis}", source, 1.0) != 1 for axis in "xy"):
             raise MapError(
                 f"{source}: layer '{name}' moves with the view (parallax), so that nothing on it "
                 "has a place; set its parallax factor to 1 in Tiled"
             )
         if kind == "group":
-            yield from _flat(source, rows(layer, "layers", source), x, y)
+            yield from _flatten_layers(source, list_field(layer, "layers", source), x, y)
         elif kind in ("tilelayer", "objectgroup"):
             yield layer, x, y
         else:
             raise MapError(f"{source}: layer '{name}' is of an unknown type {kind!r}; remove it")
 
 
-def _numbers(source: Path, layer: dict[str, Json], width: int, height: int) -> list[int]:
+def _tile_numbers(source: Path, layer: dict[str, Json], width: int, height: int) -> list[int]:
     """A layer's tile numbers, without the marks for mirrored and turned tiles."""
     name = layer.get("name", "")
     if layer.get("data") is None:
@@ -170,7 +173,7 @@ def _numbers(source: Path, layer: dict[str, Json], width: int, height: int) -> l
         )
     data = layer["data"]
     if isinstance(data, str):
-        data = _decoded(source, layer, data, width * height)
+        data = _decode_tiles(source, layer, data, width * height)
     shape = (layer.get("width", width), layer.get("height", height))
     if not isinstance(data, list) or len(data) != width * height or shape != (width, height):
         cells = len(data) if isinstance(data, list) else 0
@@ -180,10 +183,10 @@ def _numbers(source: Path, layer: dict[str, Json], width: int, height: int) -> l
         )
     if any(type(gid) is not int or not 0 <= gid < 1 << 32 for gid in data):
         raise MapError(f"{source}: layer '{name}' holds something else than tile numbers")
-    return [gid & _TILE for gid in data]
+    return [gid & _TILE_NUMBER_MASK for gid in data]
 
 
-def _decoded(source: Path, layer: dict[str, Json], data: str, count: int) -> list[int]:
+def _decode_tiles(source: Path, layer: dict[str, Json], data: str, count: int) -> list[int]:
     """Tile numbers out of base64, four bytes each."""
     name, how = layer.get("name", ""), layer.get("compression") or ""
     if how not in ("", "zlib", "gzip"):
@@ -203,7 +206,7 @@ def _decoded(source: Path, layer: dict[str, Json], data: str, count: int) -> lis
     return [int.from_bytes(body[i : i + 4], "little") for i in range(0, len(body), 4)]
 
 
-def _shifted(
+def _apply_offset(
     source: Path,
     layer: dict[str, Json],
     numbers: list[int],
@@ -239,19 +242,21 @@ def _shifted(
     return tuple(made)
 
 
-def _box(source: Path, drawn: dict[str, Json], across: float, down: float, classes: Classes) -> Box:
+def _read_object(
+    source: Path, drawn: dict[str, Json], across: float, down: float, classes: TiledClasses
+) -> TiledObject:
     kind = class_of(drawn)
     x, y, width, height, rotation = (
-        number(drawn, field, source) for field in ("x", "y", "width", "height", "rotation")
+        number_field(drawn, field, source) for field in ("x", "y", "width", "height", "rotation")
     )
-    return Box(
-        whole(drawn, "id", source),
+    return TiledObject(
+        integer_field(drawn, "id", source),
         str(drawn.get("name") or "").strip(),
         kind,
         x + across,
         y + down,
         width,
         height,
-        not rotation % 360 and not any(drawn.get(shape) for shape in _SHAPES),
+        not rotation % 360 and not any(drawn.get(shape) for shape in _OTHER_SHAPES),
         properties_of(drawn, kind, classes, source),
     )

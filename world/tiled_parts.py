@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..core import Json, MapError, SettingError, parse_settings, read_text_file
 
-_LEVELS = 4
+_PROJECT_SEARCH_DEPTH = 4
 """In how many folders, from the map's own upwards, the project file is looked for."""
-Classes = Mapping[str, Mapping[str, Json]]
+TiledClasses = Mapping[str, Mapping[str, Json]]
 """By the name of a class what its members are where nothing is said."""
 
 
@@ -39,16 +39,16 @@ def read_json(file: Path) -> dict[str, Json]:
     return data
 
 
-def needed(data: Json, field: str, file: Path) -> Json:
+def require_field(data: Json, field: str, file: Path) -> Json:
     """A field that every such object has. Raises MapError."""
     if not isinstance(data, dict) or data.get(field) is None:
         raise MapError(f"{file}: lacks the field '{field}'; save it again in Tiled (1.8 or later)")
     return data[field]
 
 
-def whole(data: Json, field: str, file: Path, least: int = 0) -> int:
+def integer_field(data: Json, field: str, file: Path, least: int = 0) -> int:
     """A whole number that every such object has. Raises MapError."""
-    value = needed(data, field, file)
+    value = require_field(data, field, file)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise MapError(
             f"{file}: '{field}' is {value!r}; it must be a whole number of {least} or more"
@@ -56,7 +56,7 @@ def whole(data: Json, field: str, file: Path, least: int = 0) -> int:
     return value
 
 
-def number(data: Json, field: str, file: Path, default: float = 0.0) -> float:
+def number_field(data: Json, field: str, file: Path, default: float = 0.0) -> float:
     """A number, ``default`` where it is left out. Raises MapError."""
     value = data.get(field)
     if value is None:
@@ -66,7 +66,7 @@ def number(data: Json, field: str, file: Path, default: float = 0.0) -> float:
     return float(value)
 
 
-def rows(data: Json, field: str, file: Path) -> list[dict[str, Json]]:
+def list_field(data: Json, field: str, file: Path) -> list[dict[str, Json]]:
     """A list of objects, empty where it is left out. Raises MapError."""
     value = data.get(field)
     if value is None:
@@ -81,18 +81,18 @@ def class_of(data: Mapping[str, Json]) -> str:
     return str(data.get("type") or data.get("class") or "").strip()
 
 
-def properties_of(data: Json, kind: str, classes: Classes, file: Path) -> dict[str, Json]:
+def properties_of(data: Json, kind: str, classes: TiledClasses, file: Path) -> dict[str, Json]:
     """The properties of an object or tile, over what its class says where it is silent."""
     found = dict(classes.get(kind, {}))
     given = data.get("properties")
     if isinstance(given, dict):  # as Tiled wrote them before 1.2
         return found | given
-    for one in rows(data, "properties", file):
-        found[str(needed(one, "name", file))] = one.get("value")
+    for one in list_field(data, "properties", file):
+        found[str(require_field(one, "name", file))] = one.get("value")
     return found
 
 
-def property_of(properties: Mapping[str, Json], name: str) -> Json:
+def find_property(properties: Mapping[str, Json], name: str) -> Json:
     """A property by its name, in whatever case and with blanks around it; None where there is
     none."""
     if name in properties:
@@ -101,10 +101,10 @@ def property_of(properties: Mapping[str, Json], name: str) -> Json:
     return next(same, None)
 
 
-def flag(properties: Mapping[str, Json], name: str, where: str) -> bool:
+def bool_property(properties: Mapping[str, Json], name: str, where: str) -> bool:
     """A property that is true or false, False where it is left out; text and numbers that can
     mean but one of them are read. Raises MapError for others."""
-    value = property_of(properties, name)
+    value = find_property(properties, name)
     if value is None or isinstance(value, bool):
         return bool(value)
     plain = {"true": True, "1": True, "false": False, "0": False, "": False}
@@ -117,9 +117,9 @@ def flag(properties: Mapping[str, Json], name: str, where: str) -> bool:
     return meant
 
 
-def words_of(properties: Mapping[str, Json], name: str, where: str) -> str:
+def text_property(properties: Mapping[str, Json], name: str, where: str) -> str:
     """A property that is text, empty where it is left out. Raises MapError for others."""
-    value = property_of(properties, name)
+    value = find_property(properties, name)
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -131,7 +131,7 @@ def project_classes(file: Path) -> dict[str, dict[str, Json]]:
     """The classes of the project a map belongs to: of the ``.tiled-project`` files in the first
     folder, from the map's own upwards, that has any. Raises MapError."""
     folder = file.resolve().parent
-    for place in (folder, *folder.parents)[:_LEVELS]:
+    for place in (folder, *folder.parents)[:_PROJECT_SEARCH_DEPTH]:
         projects = sorted(place.glob("*.tiled-project"))
         if projects:
             break
@@ -139,12 +139,12 @@ def project_classes(file: Path) -> dict[str, dict[str, Json]]:
         return {}
     found: dict[str, dict[str, Json]] = {}
     for project in projects:
-        for one in rows(read_json(project), "propertyTypes", project):
+        for one in list_field(read_json(project), "propertyTypes", project):
             if one.get("type") != "class":
                 continue
-            name = str(needed(one, "name", project))
-            members = rows(one, "members", project)
-            known = {str(needed(m, "name", project)): m.get("value") for m in members}
+            name = str(require_field(one, "name", project))
+            members = list_field(one, "members", project)
+            known = {str(require_field(m, "name", project)): m.get("value") for m in members}
             if found.setdefault(name, known) != known:
                 raise MapError(
                     f"{project}: class '{name}' differs from another project's; "
@@ -153,14 +153,14 @@ def project_classes(file: Path) -> dict[str, dict[str, Json]]:
     return found
 
 
-def read_tileset(entry: Mapping[str, Json], file: Path, classes: Classes) -> Tileset:
+def read_tileset(entry: Mapping[str, Json], file: Path, classes: TiledClasses) -> Tileset:
     """A tileset of a map, embedded or in a file of its own (JSON or .tsx). Raises MapError."""
-    first = whole(entry, "firstgid", file, 1)
+    first = integer_field(entry, "firstgid", file, 1)
     data: Json = entry
     if entry.get("source") is not None:
         path = file.parent / str(entry["source"]).replace("\\", "/")
         try:
-            data = _tsx(path) if path.suffix.lower() == ".tsx" else read_json(path)
+            data = _read_tsx(path) if path.suffix.lower() == ".tsx" else read_json(path)
         except MapError as error:
             raise MapError(
                 f"{file}: tileset {error}; put it there, or embed it in the map in Tiled"
@@ -169,13 +169,13 @@ def read_tileset(entry: Mapping[str, Json], file: Path, classes: Classes) -> Til
     if isinstance(data.get("tiles"), dict) or data.get("tileproperties"):
         raise MapError(f"{file}: is of an old Tiled; save it again in Tiled (1.8 or later)")
     tiles = {}
-    for tile in rows(data, "tiles", file):
+    for tile in list_field(data, "tiles", file):
         kind = class_of(tile)
         said = properties_of(tile, kind, classes, file)
         if kind and "kind" not in said:
             said["kind"] = kind
-        tiles[whole(tile, "id", file)] = said
-    count = None if data.get("tilecount") is None else whole(data, "tilecount", file)
+        tiles[integer_field(tile, "id", file)] = said
+    count = None if data.get("tilecount") is None else integer_field(data, "tilecount", file)
     return Tileset(first, count, tiles)
 
 
@@ -194,20 +194,20 @@ def with_template(
             f"{file}: object {drawn.get('id')}: template {error}; put it there, or detach the "
             "object from it in Tiled"
         ) from error
-    base = needed(data, "object", path)
+    base = require_field(data, "object", path)
     if not isinstance(base, dict):
         raise MapError(f"{path}: 'object' is no object; save the template again in Tiled")
-    own = {one.get("name"): one for one in rows(drawn, "properties", file)}
-    common = {one.get("name"): one for one in rows(base, "properties", path)}
+    own = {one.get("name"): one for one in list_field(drawn, "properties", file)}
+    common = {one.get("name"): one for one in list_field(base, "properties", path)}
     return {**base, **drawn, "properties": list({**common, **own}.values())}
 
 
 def read_template(path: Path) -> dict[str, Json]:
     """What is in a template's file (JSON or .tx). Raises MapError."""
-    return _tx(path) if path.suffix.lower() == ".tx" else read_json(path)
+    return _read_tx(path) if path.suffix.lower() == ".tx" else read_json(path)
 
 
-def _xml(path: Path) -> ElementTree.Element:
+def _read_xml(path: Path) -> ElementTree.Element:
     text = read_text_file(path, error=MapError)
     if "<!DOCTYPE" in text.upper():
         raise MapError(f"{path}: has a DOCTYPE, which no file of Tiled has; save it again")
@@ -218,15 +218,15 @@ def _xml(path: Path) -> ElementTree.Element:
         raise MapError(f"{path}: is not well-formed XML ({error}); save it again") from error
 
 
-def _tsx(path: Path) -> dict[str, Json]:
-    root = _xml(path)
+def _read_tsx(path: Path) -> dict[str, Json]:
+    root = _read_xml(path)
     made: dict[str, Json] = {"tiles": [_element(tile, path) for tile in root.findall("tile")]}
     count = root.get("tilecount")
     return made | ({} if count is None else {"tilecount": _int(count, path)})
 
 
-def _tx(path: Path) -> dict[str, Json]:
-    drawn = _xml(path).find("object")
+def _read_tx(path: Path) -> dict[str, Json]:
+    drawn = _read_xml(path).find("object")
     return {} if drawn is None else {"object": _element(drawn, path)}
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from ..core import Address, Body, MapError, WorldError
-from .ground import Goals, Spot, knows_place
-from .townmap import TownMap, fold
+from .ground import Destinations, Spot, knows_place
+from .townmap import TownMap, fold_address
 
 
-class Tiles:
+class TileGeometry:
     """The geometry of a TownMap. Spots are indices of tiles, zones are arenas (all tiles
     without one form a zone per sector)."""
 
@@ -27,21 +27,21 @@ class Tiles:
             tuple(sorted({self._zone[i] for i in town.indices_of(a)})) for a in self.objects
         ]
         # Thing tiles by zone: (number, column, row).
-        self._stuff: dict[int, list[tuple[int, int, int]]] = {}
+        self._object_tiles: dict[int, list[tuple[int, int, int]]] = {}
         for number, address in enumerate(self.objects):
             for i in town.indices_of(address):
                 spot = (number, i % town.width, i // town.width)
-                self._stuff.setdefault(self._zone[i], []).append(spot)
-        self._sights: dict[tuple[Spot, int], tuple[tuple[int, int], ...]] = {}
-        self._goals: dict[tuple[int, tuple[Address, ...]], Goals] = {}
-        self._stands: dict[Address, tuple[tuple[Spot, ...], ...]] = {}
+                self._object_tiles.setdefault(self._zone[i], []).append(spot)
+        self._visible_cache: dict[tuple[Spot, int], tuple[tuple[int, int], ...]] = {}
+        self._goals: dict[tuple[int, tuple[Address, ...]], Destinations] = {}
+        self._standing_cache: dict[Address, tuple[tuple[Spot, ...], ...]] = {}
 
     @property
     def name(self) -> str:
         """The map's name and size."""
         return f"{self.map.name} {self.map.width}x{self.map.height}"
 
-    def number(self, address: Address) -> int:
+    def object_index(self, address: Address) -> int:
         """The object's place in ``objects``, or -1."""
         return self._numbers.get(address, -1)
 
@@ -57,57 +57,57 @@ class Tiles:
         """The arena's number."""
         return self._zone[spot]
 
-    def zones_of(self, number: int) -> tuple[int, ...]:
+    def zones_of_object(self, number: int) -> tuple[int, ...]:
         """The object's arena."""
         return self._homes[number]
 
-    def gap(self, here: Spot, there: Spot) -> tuple[int, int]:
+    def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
         """The squared distance, and the side of the square around one that meets the other."""
         width = self.map.width
         x = abs(here % width - there % width)
         y = abs(here // width - there // width)
         return x * x + y * y, max(x, y)
 
-    def things(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
+    def visible_objects(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
         """Objects of the same arena within the square, by the distance of their nearest tile."""
-        found = self._sights.get((spot, vision))
+        found = self._visible_cache.get((spot, vision))
         if found is None:
             x, y = self.position(spot)
             nearest: dict[int, int] = {}
-            for number, u, v in self._stuff.get(self._zone[spot], ()):
+            for number, u, v in self._object_tiles.get(self._zone[spot], ()):
                 if abs(u - x) <= vision and abs(v - y) <= vision:
                     rank = (u - x) ** 2 + (v - y) ** 2
                     nearest[number] = min(rank, nearest.get(number, rank))
             found = tuple(sorted((rank, number) for number, rank in nearest.items()))
-            self._sights[spot, vision] = found
+            self._visible_cache[spot, vision] = found
         return found
 
-    def stands(self, target: Address) -> tuple[tuple[Spot, ...], ...]:
+    def standing_spots(self, target: Address) -> tuple[tuple[Spot, ...], ...]:
         """Where to stand for a target, in circles of preference.
 
         An object: its own free tiles, then free tiles beside it in its arena, then beside it
         anywhere. An arena: free tiles without objects, then any. Empty circles are left out.
         """
-        found = self._stands.get(target)
+        found = self._standing_cache.get(target)
         if found is None:
             own = self.map.indices_of(target)
             circles: tuple[tuple[Spot, ...], ...]
             free = self._free(own)
             if target in self._numbers:
-                around = self._free(self._beside(own))
+                around = self._free(self._adjacent(own))
                 zones = {self._zone[i] for i in own}
                 inside = tuple(i for i in around if self._zone[i] in zones)
                 circles = (free, inside, tuple(i for i in around if self._zone[i] not in zones))
             else:
                 circles = (tuple(i for i in free if not self.map.objects[i]), free)
             found = tuple(circle for circle in circles if circle)
-            self._stands[target] = found
+            self._standing_cache[target] = found
         return found
 
     def _free(self, spots: Iterable[Spot]) -> tuple[Spot, ...]:
         return tuple(i for i in spots if not self.map.blocked[i])
 
-    def _beside(self, spots: tuple[Spot, ...]) -> tuple[Spot, ...]:
+    def _adjacent(self, spots: tuple[Spot, ...]) -> tuple[Spot, ...]:
         width, size = self.map.width, self.map.width * self.map.height
         own = set(spots)
         found: set[Spot] = set()
@@ -125,47 +125,49 @@ class Tiles:
             return ()
         region = self.map.regions[spot]
         circles = [
-            [i for i in circle if self.map.regions[i] == region] for circle in self.stands(target)
+            [i for i in circle if self.map.regions[i] == region]
+            for circle in self.standing_spots(target)
         ]
         for circle in circles:
             if free := [i for i in circle if i not in taken]:
-                return self.map.grid.route(spot, [self._middle(free)] if inside else free)
+                return self.map.grid.route(spot, [self._central_spot(free)] if inside else free)
         shared = next((circle for circle in circles if circle), None)
         return None if shared is None else self.map.grid.route(spot, shared)
 
-    def _middle(self, spots: list[Spot]) -> Spot:
+    def _central_spot(self, spots: list[Spot]) -> Spot:
         places = [self.position(i) for i in spots]
         x = sum(u for u, _ in places) / len(places)
         y = sum(v for _, v in places) / len(places)
-        best = min(range(len(spots)), key=lambda k: (_square(places[k], x, y), spots[k]))
+        best = min(range(len(spots)), key=lambda k: (_squared_distance(places[k], x, y), spots[k]))
         return spots[best]
 
-    def goals(self, spot: Spot, knows: tuple[Address, ...]) -> Goals:
+    def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
         """Arenas and objects that are known and can be walked to from here."""
         region = self.map.regions[spot]
         found = self._goals.get((region, knows))
         if found is None:
-            folded = tuple(fold(known) for known in knows)
-            found = Goals.of(
+            folded = tuple(fold_address(known) for known in knows)
+            found = Destinations.from_addresses(
                 tuple(
                     address
                     for address in self.map.addresses
-                    if knows_place(folded, fold(address)) and self._reachable(address, region)
+                    if knows_place(folded, fold_address(address))
+                    and self._reachable(address, region)
                 )
             )
             self._goals[region, knows] = found
         return found
 
     def _reachable(self, address: Address, region: int) -> bool:
-        return any(self.map.regions[i] == region for c in self.stands(address) for i in c)
+        return any(self.map.regions[i] == region for c in self.standing_spots(address) for i in c)
 
-    def near(self, place: Address, spot: Spot, vision: int) -> bool:
+    def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
         """Inside of the place, or in the same arena within vision of one of its tiles."""
         tiles = self._tiles(place)
         if spot in tiles:
             return True
         zone = self._zone[spot]
-        return any(self._zone[i] == zone and self.gap(spot, i)[1] <= vision for i in tiles)
+        return any(self._zone[i] == zone and self.distance(spot, i)[1] <= vision for i in tiles)
 
     def _tiles(self, place: Address) -> tuple[Spot, ...]:
         try:
@@ -173,7 +175,7 @@ class Tiles:
         except MapError as error:
             raise WorldError(str(error)) from error
 
-    def entry(self, body: Body, taken: Set[Spot]) -> Spot:
+    def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
         """The start tile; else at home a spawn point, else its middle; without a home any
         spawn point, else the first tile of the largest walkable region."""
         if body.start is not None:
@@ -190,7 +192,7 @@ class Tiles:
                 raise WorldError(
                     f"{body.who}: home '{body.home}' has no tile to stand on; choose another"
                 )
-            return self._middle([i for i in rest if i not in taken] or list(rest))
+            return self._central_spot([i for i in rest if i not in taken] or list(rest))
         for i in spawns:
             if i not in taken and not self.map.blocked[i]:
                 return i
@@ -222,5 +224,5 @@ class Tiles:
         return next((i for i in spots if i not in taken), spots[0])
 
 
-def _square(at: tuple[int, int], x: float, y: float) -> float:
+def _squared_distance(at: tuple[int, int], x: float, y: float) -> float:
     return (at[0] - x) ** 2 + (at[1] - y) ** 2

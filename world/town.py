@@ -12,12 +12,12 @@ from ..core import (
     Event,
     Json,
     Observation,
+    StepResult,
     Time,
-    Turn,
     check_arguments,
 )
-from .stage import Stage
-from .tiles import Tiles
+from .stage import EmbodiedWorld
+from .tiles import TileGeometry
 from .townmap import TownMap
 
 
@@ -42,8 +42,8 @@ class Town:
         patience: int = 3,
     ) -> None:
         self.map = map
-        self._stage = Stage(
-            Tiles(map),
+        self._world = EmbodiedWorld(
+            TileGeometry(map),
             start=start,
             step_seconds=step_seconds,
             speed=speed,
@@ -53,33 +53,35 @@ class Town:
 
     def enter(self, body: Body) -> None:
         """Let somebody in: at its start tile, else at home, else at a spawn point."""
-        self._stage.enter(body)
+        self._world.enter(body)
 
     def leave(self, who: AgentId) -> None:
         """Take somebody out."""
-        self._stage.leave(who)
+        self._world.leave(who)
 
     def observe(self, who: AgentId) -> Observation:
         """What ``who`` sees now."""
-        return self._stage.observe(who)
+        return self._world.observe(who)
 
     def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
         """What ``who`` may do now: wait, continue, act at places it knows, talk or join; in a
         conversation say or listen, interrupt, and leave."""
-        return self._stage.affordances(who)
+        return self._world.affordances(who)
 
-    def step(self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]) -> Turn:
+    def step(
+        self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
+    ) -> StepResult:
         """Let these bodies act at once; conflicts are settled in ``order``."""
-        return self._stage.step(actions, at, order)
+        return self._world.step(actions, at, order)
 
     def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
         """Let something happen from outside."""
-        self._stage.tell(event, to)
+        self._world.tell(event, to)
 
     def save(self) -> Json:
         """The whole changing state as JSON (the map is not part of it)."""
-        return self._stage.save()
+        return self._world.save()
 
     def load(self, state: Json) -> None:
         """Take over a saved state of a town on the same map."""
-        self._stage.load(state)
+        self._world.load(state)

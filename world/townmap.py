@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
-from ..core import Address, MapError, nearest, normalize
-from .paths import Grid
+from ..core import Address, MapError, did_you_mean, normalize
+from .paths import TileGrid
 
 Tile: TypeAlias = tuple[int, int]
 """Column and row, both from 0, counted from the top left corner."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spawn:
+class SpawnPoint:
     """A point where a body may appear: its tile, its name, and the place it lies in."""
 
     name: str
@@ -43,7 +43,7 @@ class TownMap:
     arenas: tuple[str, ...]
     objects: tuple[str, ...]
     kinds: tuple[str, ...]
-    spawns: tuple[Spawn, ...] = ()
+    spawns: tuple[SpawnPoint, ...] = ()
     emoji: Mapping[Address, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,9 +68,9 @@ class TownMap:
                 )
 
     @cached_property
-    def grid(self) -> Grid:
+    def grid(self) -> TileGrid:
         """The free tiles, for shortest paths."""
-        return Grid(self.blocked, self.width)
+        return TileGrid(self.blocked, self.width)
 
     @cached_property
     def regions(self) -> tuple[int, ...]:
@@ -126,16 +126,16 @@ class TownMap:
 
     @cached_property
     def _folded(self) -> dict[str, Address]:
-        return {fold(address): address for address in self._index}
+        return {fold_address(address): address for address in self._index}
 
-    def find(self, address: str) -> Address:
+    def find_address(self, address: str) -> Address:
         """The map's own spelling of an address, whatever its case and spaces.
 
         Raises MapError with a suggestion when there is no such place.
         """
-        known = self._folded.get(fold(address))
+        known = self._folded.get(fold_address(address))
         if known is None:
-            hint = nearest(address, self._index)
+            hint = did_you_mean(address, self._index)
             raise MapError(f"{self.name}: no place '{address}' on the map{hint}; mend the name")
         return known
 
@@ -147,7 +147,7 @@ class TownMap:
     def indices_of(self, address: Address) -> tuple[int, ...]:
         """All tiles of a place as indices into the per-tile tuples."""
         tiles = self._index.get(address)
-        return self._index[self.find(address)] if tiles is None else tiles
+        return self._index[self.find_address(address)] if tiles is None else tiles
 
     def address_at(self, x: int, y: int) -> Address:
         """The narrowest place at a tile, down to the object. Raises MapError outside."""
@@ -172,7 +172,7 @@ class TownMap:
         return (start, *((i % self.width, i // self.width) for i in route))
 
 
-def fold(address: str) -> str:
+def fold_address(address: str) -> str:
     """An address without the differences that files disagree on: case, spaces, Unicode form.
 
     >>> fold("The Ville: Ryan Park's apartment :main room")
