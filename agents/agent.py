@@ -124,7 +124,7 @@ class Agent:
     with that person only. On unless switched off, since what was let out cannot be taken
     back; off, the agent may tell everybody what anybody told it. ``dialogue`` is how it
     answers in a chat. ``documents`` are files it reads before its first step or chat,
-    ``memories`` records it takes over then, ``upkeep`` says what its memory does each night.
+    ``memories`` records it takes over then, ``maintenance`` says what its memory does each night.
 
     ``policy`` bounds what it may do with its tools (None: the toolbox's own); ``trusted`` are
     patterns of those whose words do not withdraw its right to act: see ``Policy``.
@@ -156,7 +156,8 @@ class Agent:
             )
         if persona.name.endswith(IMAGES_SUFFIX):
             raise SettingError(
-                f"{persona.name}: a name that ends in '{IMAGES_SUFFIX}' is that of somebody's pictures; "
+                f"{persona.name}: a name that ends in '{IMAGES_SUFFIX}' is that of somebody's "
+                f"pictures; "
                 "give another"
             )
         self.private_talk = private_talk
@@ -253,7 +254,7 @@ class Agent:
         *,
         now: Time | None = None,
     ) -> Thought[Step]:
-        """``live``, and beside it the memory reads what it is given and does its ``upkeep``:
+        """``live``, and beside it the memory reads what it is given and does its ``maintenance``:
         all part of the one Step. Writes nothing."""
         other = tuple(given for given in inputs if given.kind not in _MEMORY_INPUT_KINDS)
         life = self.live(seen, can, other, seed, now=now)
@@ -344,7 +345,7 @@ class Agent:
         given: Iterable[tuple[ThoughtInput, Label]] = (),
         labels: Iterable[Label] = (),
     ) -> ThoughtGuard:
-        """What watches one thought of this agent: see Guard."""
+        """What watches one thought of this agent: see ThoughtGuard."""
         return ThoughtGuard(
             self.id,
             self.tools,
@@ -446,7 +447,8 @@ class Agent:
         self.charge_usage(guard.calls, guard.tokens)
 
     def charge_usage(self, calls: int, tokens: int, *, kept: bool = True) -> None:
-        """Count calls and tokens for its life, where that is bounded; not ``kept``: for as long
+        """Count calls and tokens for its life, where that is bounded; not ``from_suspended``: for
+        as long
         as this object lives."""
         life = self.tools.policy.life
         if life.calls is None and life.tokens is None:
@@ -555,11 +557,12 @@ class Agent:
         approve: Approver | None = None,
         listener: ProgressListener | None = None,
     ) -> Reply:
-        """Answer and remember one message of a person. ``on_text`` gets the reply's text
+        """Answer and remember one message of a person. ``measure_text_facts`` gets the reply's text
         piece by piece, and empty pieces while drafts of it are written (what it raises breaks
         the reply off); ``listener`` what tools say while they work. Who remembers nothing yet
         learns the persona's facts and reads its documents first. ``person`` is a name (see
-        ``visitor``): who has none is not talked with. From several threads, chats of agents of
+        ``validate_person_name``): who has none is not talked with. From several threads, chats of
+        agents of
         one store go one after the other. Raises SettingError for a text, a person or a time that
         is none.
 
@@ -607,7 +610,7 @@ class Agent:
         why: str = "",
     ) -> Record:
         """Write a memory anew that is for more people or rests on fewer sources, on the word of
-        ``by``; the book of calls keeps that. See ``agents.releases.release``."""
+        ``by``; the book of calls keeps that. See ``agents.releases.release_record``."""
         return release_record(self, record, audience=audience, clear=clear, by=by, why=why)
 
     def pending_requests(self) -> tuple[ApprovalRequest, ...]:

@@ -33,9 +33,9 @@ INTERRUPTED_CALL = (
 
 @dataclass
 class ToolExecutor:
-    """Answers calls. ``book`` keeps what was asked, begun and done; without one nothing of
+    """Answers calls. ``call_log`` keeps what was asked, begun and done; without one nothing of
     that outlives the process. ``approver`` answers for a person at once. ``scope`` stands in
-    the keys of calls instead of a step's number; with ``talk`` it is named when it is needed.
+    the keys of calls instead of a step's number; with ``in_chat`` it is named when it is needed.
     ``person`` is whom the agent talks with, on whose behalf it calls.
     """
 

@@ -36,7 +36,8 @@ class AskRouter:
 
     One client per distinct model, so that all agents' asks meet in one batch. A Recall is
     embedded by the agent's own model first; all recalls of a round are scored together.
-    ``on_text`` gets what is streamed, and an empty text for each piece of a draft among others.
+    ``measure_text_facts`` gets what is streamed, and an empty text for each piece of a draft among
+    others.
     ``priority``: of all asks, the lowest goes first; somebody waits for a chat. ``caller``
     calls the tools (None: one that keeps no book). Seconds are measured here, from a thought's
     first ask: when those that its policy gives it are over, its asks are answered so.

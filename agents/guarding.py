@@ -292,7 +292,7 @@ def run_guarded(
     """Run a thought under a guard; each ask and answer is appended to ``log``.
 
     A thought that goes on asking though it is over its budget, or the same again and again,
-    is closed after ``PATIENCE`` refusals."""
+    is closed after ``MAX_REFUSALS`` refusals."""
     try:
         asks = next(thought)
         while True:
@@ -325,7 +325,9 @@ def run_guarded(
 def answer_summary(result: ToolResult) -> str:
     """What was answered, in words for whoever calls so again."""
     shown = canonical(result.value) if result.ok else result.error
-    return f"the answer was: {shown if len(shown) <= _MAX_ANSWER_SHOWN else f'{shown[:_MAX_ANSWER_SHOWN]}…'}"
+    if len(shown) > _MAX_ANSWER_SHOWN:
+        shown = f"{shown[:_MAX_ANSWER_SHOWN]}…"
+    return f"the answer was: {shown}"
 
 
 def repeated_call(tool: str, told: str) -> ToolResult:
@@ -337,7 +339,7 @@ def repeated_call(tool: str, told: str) -> ToolResult:
 def normalize_listeners(people: Iterable[AgentId]) -> tuple[AgentId, ...]:
     """Listeners once each, in order of name; among everybody nobody counts by themselves.
 
-    >>> all_listeners(["Eve", "Ada", "Eve"]), all_listeners(["Ada", EVERYBODY])
+    >>> normalize_listeners(["Eve", "Ada", "Eve"]), normalize_listeners(["Ada", EVERYBODY])
     (('Ada', 'Eve'), ('*',))
     """
     known = set(people)

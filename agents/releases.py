@@ -1,7 +1,7 @@
 """Releases: what makes a memory be for more people, or of fewer sources, than it was made of.
 
 A label only ever grows narrower by itself. A person may say otherwise of one record (see
-``release``), or a rule in the policy of all that is written (``Policy.releases``). Either is
+``release_record``), or a rule in the policy of all that is written (``Policy.releases``). Either is
 written down in the book of calls: by whom or by which rule, and what was released.
 """
 
@@ -83,7 +83,7 @@ def release_record(
 
 def log_release(agent: Agent, records: Sequence[Record], line: Json, step: int) -> None:
     """Write down, inside the caller's transaction, that a record of a step, or its line (kept
-    as of record 0), was released by rules: ``line`` is the JSON of a ``Released``."""
+    as of record 0), was released by rules: ``line`` is the JSON of a ``ReleasedRecord``."""
     one = from_json(ReleasedRecord, line)
     book = ToolCallLog(agent.memory.store)
     told: dict[str, Json] = {"rules": list(one.rules)}

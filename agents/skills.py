@@ -57,7 +57,7 @@ def run_skills(
     the skill's own thought runs in place, side by side with whatever was asked beside it.
 
     The guard goes around this: it sees the call as well as each ask of the skill. ``person``
-    is on whose behalf it is done: what is not for them is not recalled. The ``guard``
+    is on whose behalf it is done: what is not for them is not recalled. The ``new_guard``
     knows on whose words a skill is called, and takes in what it says that its result rests on.
     """
     skills = {one.name: (one, found) for one in box if (found := skill_of(one))}

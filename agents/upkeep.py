@@ -45,7 +45,8 @@ EMBED_BATCH = 64
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:
     """What is done at the first step of each day: with ``budget`` (0: none) and ``per_day``
-    old records are folded, see ``Budget``; with ``claims`` the facts that yesterday's words
+    old records are folded, see ``CompactionBudget``; with ``claims`` the facts that yesterday's
+    words
     state are learned by rule. Both are off unless asked for."""
 
     budget: int = 0
@@ -70,7 +71,7 @@ class Maintenance:
 def is_new_day(now: Time, step_seconds: int) -> bool:
     """Whether a step is the first of its day.
 
-    >>> dawn(datetime(2026, 5, 2, 0, 0), 60), dawn(datetime(2026, 5, 2, 0, 1), 60)
+    >>> is_new_day(datetime(2026, 5, 2, 0, 0), 60), is_new_day(datetime(2026, 5, 2, 0, 1), 60)
     (True, False)
     """
     return (now - timedelta(seconds=step_seconds)).date() < now.date()

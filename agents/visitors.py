@@ -17,11 +17,12 @@ def validate_person_name(agent: AgentId, person: object) -> AgentId:
     """A person's name as it is kept: composed (NFC), each run of blanks one space.
 
     What is for a person, and whom a policy trusts, goes by this very spelling. Raises
-    SettingError for no text, nothing but blanks, invisible characters, more than ``LONGEST``
-    characters, a colon or ``*`` (see ``name_sign``), and for the name of the ``agent`` in any
+    SettingError for no text, nothing but blanks, invisible characters, more than
+    ``MAX_NAME_LENGTH``
+    characters, a colon or ``*`` (see ``reserved_sign``), and for the name of the ``agent`` in any
     case or Unicode form: under that, words of others would pass for its own.
 
-    >>> visitor("Bo", "  Ada   Lind ")
+    >>> validate_person_name("Bo", "  Ada   Lind ")
     'Ada Lind'
     """
     if not isinstance(person, str):

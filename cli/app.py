@@ -92,7 +92,7 @@ def print_json(figures: Json) -> None:
 def shell_quote(path: object) -> str:
     """A path or name as it is typed in a shell, for hints that are copied.
 
-    >>> quoted("runs/my town-1"), quoted("runs/town")
+    >>> shell_quote("runs/my town-1"), shell_quote("runs/town")
     ("'runs/my town-1'", 'runs/town')
     """
     return shlex.quote(str(path))

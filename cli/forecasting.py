@@ -62,7 +62,7 @@ def _forecast_cells(row: Mapping[str, float]) -> tuple[str, ...]:
 def _rounded_count(value: float) -> str:
     """Two or three digits are all that an estimate has.
 
-    >>> _count(104_731), _count(87)
+    >>> _rounded_count(104_731), _rounded_count(87)
     ('105,000', '87')
     """
     digits = max(0, len(str(int(value))) - 3)
@@ -72,7 +72,7 @@ def _rounded_count(value: float) -> str:
 def format_duration(seconds: float) -> str:
     """Minutes and seconds, or hours and minutes.
 
-    >>> duration(97), duration(7300)
+    >>> format_duration(97), format_duration(7300)
     ('1:37 min', '2:01 h')
     """
     whole = round(seconds)

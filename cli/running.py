@@ -112,7 +112,8 @@ def run(
         begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
     except RunExists as error:
         raise RunExists(
-            f"{place}: already holds a run; take it up: denizens resume {shell_quote(place)}, or give "
+            f"{place}: already holds a run; take it up: denizens resume {shell_quote(place)}, or "
+            f"give "
             "another folder with --run"
         ) from error
     _run_to_end(begun, place, end, steps, json)
@@ -317,7 +318,8 @@ def fork(
         raise SettingError(f"fork: '{source}' must be written DIR@STEP, as in runs/town@120")
     split(folder, int(step), new)
     print_line(
-        f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume {shell_quote(new)}"
+        f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume "
+        f"{shell_quote(new)}"
     )
 
 

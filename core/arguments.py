@@ -99,14 +99,18 @@ def _function_name(function: Callable[..., object]) -> str:
 
 def _check_argument(function: Callable[..., object], name: str, value: object, hint: Any) -> None:
     if not _matches_type(value, hint):
-        fault = f"{_function_name(function)}(): '{name}' must be {_type_name(hint)}, not {_value_text(value)}"
+        fault = (
+            f"{_function_name(function)}(): '{name}' must be {_type_name(hint)}, "
+            f"not {_value_text(value)}"
+        )
         makers = [_CONSTRUCTORS[kind] for kind in _class_names(hint) if kind in _CONSTRUCTORS]
         if isinstance(value, str) and makers:
             fault = f"{fault}; write {makers[0].format(ascii(value[:_MAX_SHOWN]))}"
         raise ArgumentError(fault)
     if isinstance(value, str) and _is_path(hint) and not _is_valid_path(value):
         raise ArgumentError(
-            f"{_function_name(function)}(): '{name}' is no path that a system takes: {_value_text(value)}"
+            f"{_function_name(function)}(): '{name}' is no path that a system takes: "
+            f"{_value_text(value)}"
         )
 
 

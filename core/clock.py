@@ -35,9 +35,9 @@ def time_error(at: object, name: str = "time") -> str:
     The one rule wherever a time enters: a datetime without a time zone. Converting one would
     have to guess which zone the world is in, so it is refused.
 
-    >>> time_fault(datetime(2023, 2, 13, 9))
+    >>> time_error(datetime(2023, 2, 13, 9))
     ''
-    >>> time_fault("today")
+    >>> time_error("today")
     "time 'today' is no datetime; give a datetime.datetime without a time zone"
     """
     if not isinstance(at, datetime):

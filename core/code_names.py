@@ -43,7 +43,8 @@ def foreign_code_allowed() -> bool:
 def is_package_name(name: str) -> bool:
     """Whether a name means something of the package itself.
 
-    >>> is_own("denizens.planners:Daily"), is_own("castle:Castle"), is_own("denizensx:A")
+    >>> is_package_name("denizens.planners:Daily"), is_package_name("castle:Castle"),
+    is_package_name("denizensx:A")
     (True, False, False)
     """
     return name.partition(":")[0].partition(".")[0] == _ROOT

@@ -126,7 +126,7 @@ def answer_from_json(data: Json) -> Answer:
 
 def canonical(data: Json) -> str:
     """JSON text with sorted keys and no spaces: equal values give equal text. UTF-8 holds it: of
-    half a character U+FFFD is left (see ``repaired``).
+    half a character U+FFFD is left (see ``replace_surrogates``).
 
     >>> canonical({"b": [1, 2], "a": "é"})
     '{"a":"é","b":[1,2]}'

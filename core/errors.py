@@ -17,7 +17,7 @@ DenizensError
 |  |- RunCorrupt      a run file fails its checks
 |  |- RunLocked       another process writes the run
 |  |- Waiting         a call waits for a person to allow it
-|  |- CapReached      a day of the run has cost as many tokens as it may
+|  |- BudgetExceeded      a day of the run has cost as many tokens as it may
 |  `- ReplayDiverged  a replayed ask differs from the recorded one
 |- WorldError
 |  |- MapError        a map file is wrong

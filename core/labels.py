@@ -41,7 +41,7 @@ def join_labels(labels: Iterable[Label], owner: AgentId) -> Label:
     """The label of what is made of things with these labels; what is for no one alike is for
     its ``owner`` alone, who is no source: own words that come back are one's own.
 
-    >>> join([Label(("Eve",)), Label(("Ada",), ("Ada", "Cy")), Label((), ("Cy",))], "Bo")
+    >>> join_labels([Label(("Eve",)), Label(("Ada",), ("Ada", "Cy")), Label((), ("Cy",))], "Bo")
     Label(sources=('Ada', 'Eve'), audience=('Cy',))
     """
     sources: set[str] = set()
@@ -57,9 +57,9 @@ def intersect_audiences(audiences: Iterable[Audience], owner: AgentId) -> Audien
     """For whom something made of several things is: those for whom every one of them is;
     the owner alone when nobody is left.
 
-    >>> shared_audience([(), ("Ada", "Bo"), ("Bo", "Cy")], "Dee")
+    >>> intersect_audiences([(), ("Ada", "Bo"), ("Bo", "Cy")], "Dee")
     ('Bo',)
-    >>> shared_audience([("Ada",), ("Bo",)], "Dee")
+    >>> intersect_audiences([("Ada",), ("Bo",)], "Dee")
     ('Dee',)
     """
     narrow = [set(people) for people in audiences if people]
@@ -81,7 +81,7 @@ def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
 def source_name(name: AgentId) -> str:
     """The source that somebody's name stands for; nobody passes for a document or a tool.
 
-    >>> source_of("Ada"), source_of("tool:bank")
+    >>> source_name("Ada"), source_name("tool:bank")
     ('Ada', 'person:tool:bank')
     """
     return f"person:{name}" if ":" in name else name

@@ -47,7 +47,7 @@ def tool_option(name: str, description: str, parameters: Json = None) -> Option:
 def identifier_to_words(name: str) -> str:
     """An identifier as words: dots, dashes, underscores and humps become spaces.
 
-    >>> in_words("get_userName.now")
+    >>> identifier_to_words("get_userName.now")
     'get user Name now'
     """
     humps = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)

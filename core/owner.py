@@ -27,7 +27,7 @@ class ContextLock:
     a thread of its own acts for the chat that called it, and may use the same store. Held
     again by who holds it; everybody else waits.
 
-    >>> owner = Owner("bo.db")
+    >>> owner = ContextLock("bo.db")
     >>> with owner, owner:
     ...     owner.held
     True
@@ -63,7 +63,8 @@ class ContextLock:
             return self
         if not self._lock.acquire(timeout=LOCK_TIMEOUT if _held_tokens.get() else -1):
             raise RunLocked(
-                f"{self._name}: another thread has used it for {LOCK_TIMEOUT:g} s, and may wait for "
+                f"{self._name}: another thread has used it for {LOCK_TIMEOUT:g} s, and may wait "
+                f"for "
                 "this one; let agents of two files not call each other in turn"
             )
         self._token, self._depth = object(), 1

@@ -54,7 +54,7 @@ def html_blocks(source: str) -> list[HtmlBlock]:
     out: scripts, styles, comments, and what its own tags and the plain rules of its own style
     sheets hide (see ``OpenTags``).
 
-    >>> [(one.headings, one.text) for one in page_blocks("<h1>Rye</h1><p>Sold <b>out</b>.</p>")]
+    >>> [(one.headings, one.text) for one in html_blocks("<h1>Rye</h1><p>Sold <b>out</b>.</p>")]
     [(('Rye',), 'Sold out.')]
     """
     page = _Page()

@@ -139,7 +139,8 @@ class Persona:
             )
         except KeyError as error:
             raise SettingError(
-                f"{source}: not a usable Smallville scratch file (it has no {error}); {_REQUIRED_FIELDS}"
+                f"{source}: not a usable Smallville scratch file (it has no {error}); "
+                f"{_REQUIRED_FIELDS}"
             ) from error
         except (TypeError, ValueError, AttributeError) as error:
             raise SettingError(

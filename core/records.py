@@ -21,7 +21,7 @@ def parse_audience(people: str | Iterable[str]) -> tuple[AgentId, ...]:
     one person, not its letters. Raises SettingError for what names nobody, such as an empty
     name: it must not become "for everybody".
 
-    >>> audience_of("Ada"), audience_of(["Bo", "Ada", "Bo"]), audience_of(())
+    >>> parse_audience("Ada"), parse_audience(["Bo", "Ada", "Bo"]), parse_audience(())
     (('Ada',), ('Bo', 'Ada'), ())
     """
     try:
@@ -87,7 +87,7 @@ class Record:
 def format_utterance(who: AgentId, whom: str, text: str) -> str:
     """A line as it is remembered: who said what, to whom (names, as a text).
 
-    >>> utterance("Ada", "Bo and Cy", "Good morning!")
+    >>> format_utterance("Ada", "Bo and Cy", "Good morning!")
     'Ada said to Bo and Cy: "Good morning!"'
     """
     return f'{who} said to {whom}: "{text}"'

@@ -16,7 +16,8 @@ T = TypeVar("T")
 def schema_of(kind: Any) -> Json:
     """The JSON Schema of a pydantic model, a dataclass, or any type that pydantic knows.
 
-    It is a plain value, so ``Generate(schema=schema_of(Person))`` has its canonical JSON like
+    It is a plain value, so ``Generate(schema=schema_of(PersonMatcher))`` has its canonical JSON
+    like
     any ask. The titles that only repeat names are left out. Raises ArgumentError, a TypeError,
     where a type does not fit into JSON.
 

@@ -27,7 +27,7 @@ def read_settings(path: Path | str) -> dict[str, Json]:
 
     Raises SettingError naming the file, and the line where there is one, when it is missing,
     not well formed, gives a key twice, holds a number that is none (NaN, infinity) or is
-    nested more than ``DEPTH`` deep.
+    nested more than ``MAX_DEPTH`` deep.
     """
     source = Path(path)
     data = parse_settings(read_text_file(source), source)
@@ -69,7 +69,7 @@ _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep; flatten it"
 
 
 def _repair_texts(data: Json) -> Json:
-    """The values with texts that can be written; nested no deeper than ``DEPTH``."""
+    """The values with texts that can be written; nested no deeper than ``MAX_DEPTH``."""
     if isinstance(data, str):
         return replace_surrogates(data)
     if isinstance(data, list):
@@ -129,9 +129,9 @@ def _check_values(data: Json, source: Path | str) -> None:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint " (did you mean 'x'?)" when a known name lies close, else an empty string.
 
-    >>> nearest("plannr", ["planner", "model"])
+    >>> did_you_mean("plannr", ["planner", "model"])
     " (did you mean 'planner'?)"
-    >>> nearest("zzz", ["planner", "model"])
+    >>> did_you_mean("zzz", ["planner", "model"])
     ''
     """
     found = get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -127,7 +127,7 @@ def written_words(text: str) -> list[str]:
     """The words and numbers of a text as they are written, in order; where a script has no
     blanks, each run of its characters in one piece.
 
-    >>> word_runs("Ada's 我的猫")
+    >>> written_words("Ada's 我的猫")
     ['Ada', 's', '我的猫']
     """
     if text.isascii():
@@ -138,7 +138,7 @@ def written_words(text: str) -> list[str]:
 def graphemes(text: str) -> list[str]:
     """What a reader takes for single characters, each with its marks (grapheme clusters).
 
-    >>> len(characters("e\u0301e")), len("e\u0301e")
+    >>> len(graphemes("e\u0301e")), len("e\u0301e")
     (2, 3)
     """
     found: list[str] = _patterns()["cluster"].findall(text)
@@ -201,7 +201,7 @@ def fold_name(text: str) -> str:
     """The form in which names are compared: ``normalize``, apostrophes and hyphens of every kind
     one, without the accents of Greek.
 
-    >>> name_form("O\u2019Brien") == name_form("o'brien")
+    >>> fold_name("O\u2019Brien") == fold_name("o'brien")
     True
     """
     text = normalize(text)
@@ -212,7 +212,7 @@ def normalize_name(name: str) -> str:
     """A name as it is kept and compared where its case counts: composed (NFC), each run of
     blanks one space.
 
-    >>> composed_name("  Zoe\\u0308   Lind ") == "Zoë Lind"
+    >>> normalize_name("  Zoe\\u0308   Lind ") == "Zoë Lind"
     True
     """
     return unicodedata.normalize("NFC", " ".join(name.split()))
@@ -222,7 +222,7 @@ def reserved_sign(name: str) -> str:
     """The first sign in a name that stands in no name of a person or an agent, or empty: a colon
     divides kinds of sources from their names (``document:rules.md``), ``*`` is everybody.
 
-    >>> name_sign("tool:bank"), name_sign("*"), name_sign("Ada")
+    >>> reserved_sign("tool:bank"), reserved_sign("*"), reserved_sign("Ada")
     (':', '*', '')
     """
     return next((sign for sign in name if sign in ":*"), "")
@@ -243,11 +243,12 @@ def name_matcher(name: str) -> Callable[[str], bool]:
     and Arabic and Hebrew ones before it are no part of it, and the marks between the words of
     a name may be others or none.
 
-    >>> mentions("Ada")("ask ADA"), mentions("Ada")("Adam"), mentions("Ada")("我和Ada去了")
+    >>> name_matcher("Ada")("ask ADA"), name_matcher("Ada")("Adam"),
+    name_matcher("Ada")("我和Ada去了")
     (True, False, True)
-    >>> mentions("J.R.")("I met J.R. today"), mentions("小明")("昨天我和小明去了公园")
+    >>> name_matcher("J.R.")("I met J.R. today"), name_matcher("小明")("昨天我和小明去了公园")
     (True, True)
-    >>> mentions("Jean-Luc Ek")("jean luc ek"), mentions("김민수")("김민수는 왔다")
+    >>> name_matcher("Jean-Luc Ek")("jean luc ek"), name_matcher("김민수")("김민수는 왔다")
     (True, True)
     """
     wanted = fold_name(name)
@@ -296,7 +297,7 @@ def _inside_word(text: str, at: int) -> bool:
 def replace_surrogates(text: str) -> str:
     """A text that UTF-8 can hold: surrogate pairs joined, each half alone replaced by U+FFFD.
 
-    >>> repaired("\\ud83d\\ude00 and \\ud83d") == "\\U0001f600 and \\ufffd"
+    >>> replace_surrogates("\\ud83d\\ude00 and \\ud83d") == "\\U0001f600 and \\ufffd"
     True
     """
     try:

@@ -81,7 +81,8 @@ def load_bfcl(folder: Path, name: str) -> list[BfclItem]:
     files = bfcl_files(folder, name)
     if not files:
         raise SettingError(
-            f"{_bfcl_folder(folder)}: holds no file BFCL_v4_{name}*.jsonl; name the folder that holds "
+            f"{_bfcl_folder(folder)}: holds no file BFCL_v4_{name}*.jsonl; name the folder that "
+            f"holds "
             "it, or bfcl/, with --data or DENIZENS_DATA"
         )
     found: dict[str, BfclItem] = {}

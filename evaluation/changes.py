@@ -66,7 +66,7 @@ def measure_structured_facts(count: int, told: Callable[[str], None]) -> dict[st
 def measure_text_facts(
     phrasing: Phrasing, count: int, embed: EmbedFunction, told: Callable[[str], None]
 ) -> dict[str, Json]:
-    """The same questions on plain lines, four ways; see ``answers``."""
+    """The same questions on plain lines, four ways; see ``answers_by_method``."""
     tally = AccuracyTally()
     for number in range(count):
         made = make_timeline(SEED.child(phrasing, number), phrasing, questions=ASKED)
@@ -85,7 +85,7 @@ def answers_by_method(
 ) -> list[tuple[FactQuestion, dict[str, FactStatement | None]]]:
     """For each question the line each way answers with: ``plain`` recall (the most alike
     line), ``plain_before`` (of those before the asked time), ``rules`` (claims that rules read
-    out of the lines), ``text`` (``Changing``)."""
+    out of the lines), ``text`` (``TemporalQA``)."""
     import numpy as np
 
     memory = memory_of_statements(made.lines, embed)

@@ -38,8 +38,8 @@ def check_planner(
 ) -> None:
     """Fail when a planner breaks a clause of its contract, and name the clause.
 
-    ``make`` builds the same planner each time. It is put into ``situations`` (without any,
-    into those of ``evaluation.situations``) with models that repeat themselves, refuse and
+    ``make`` builds the same planner each time. It is put into ``default_situations`` (without any,
+    into those of ``evaluation.default_situations``) with models that repeat themselves, refuse and
     talk nonsense. ``most_asks`` is the bound within which every step must end. Then agents
     live by it with a model that echoes what it is shown: see ``evaluation.check_labels``. Raises
     PlannerError.

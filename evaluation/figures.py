@@ -36,7 +36,7 @@ class Threshold:
 def best_threshold(low: Sequence[float], high: Sequence[float]) -> Threshold:
     """The best threshold on the odd places (the second, fourth, ...), checked on the even.
 
-    >>> threshold([1, 1, 2, 2], [3, 3, 4, 1])
+    >>> best_threshold([1, 1, 2, 2], [3, 3, 4, 1])
     Threshold(at=2.5, chosen=0.75, checked=1.0)
     """
     odd = sorted({*low[1::2], *high[1::2]})
@@ -75,7 +75,7 @@ def compare_paired(
     """McNemar's exact test (binomial over the items on which the two differ; McNemar 1947)
     and a percentile bootstrap over items with a fixed seed.
 
-    >>> paired([True] * 9 + [False], [False] * 9 + [True]).p
+    >>> compare_paired([True] * 9 + [False], [False] * 9 + [True]).p
     0.021484375
     """
     a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
@@ -91,7 +91,7 @@ def compare_paired(
 def bootstrap_interval(right: Sequence[bool], rounds: int = 10_000) -> tuple[float, float]:
     """The 95 % bootstrap interval of a share, with a fixed seed.
 
-    >>> interval([True] * 4)
+    >>> bootstrap_interval([True] * 4)
     (1.0, 1.0)
     """
     return _bootstrap_mean(np.asarray(right, dtype=float), rounds)

@@ -62,8 +62,8 @@ class Forecast:
     """An estimate for a scenario until ``end``.
 
     ``hours`` are rows (when it begins, whether it was rehearsed, costs by kind and role);
-    ``living`` are the run's seconds beside its asks. ``low`` and ``high`` bound what
-    ``total`` says; ``took`` tells how the forecast itself was made, times in seconds."""
+    ``overhead_seconds`` are the run's seconds beside its asks. ``low`` and ``high`` bound what
+    ``total`` says; ``timings`` tells how the forecast itself was made, times in seconds."""
 
     scenario: str
     start: Time
@@ -83,7 +83,8 @@ class Forecast:
         return _sums((cost for _, _, costs in self.hours for cost in costs), self.overhead_seconds)
 
     def spans(self) -> list[tuple[Time, bool, dict[str, float]]]:
-        """A row for every hour, or every day where there are more than 48 hours; ``living``
+        """A row for every hour, or every day where there are more than 48 hours;
+        ``overhead_seconds``
         is spread evenly."""
         by_day = len(self.hours) > 48
         rows: dict[Time, list[tuple[bool, tuple[Usage, ...]]]] = {}
@@ -132,8 +133,9 @@ def forecast_cost(
 ) -> Forecast:
     """Estimate what ``scenario`` costs until ``end``, with its own model unless one is given.
 
-    It is rehearsed in memory (see ``Rehearsing``) for at most half of ``seconds``; then the
-    engine answers a sample of what was asked (see ``probe``). The range is made of the
+    It is rehearsed in memory (see ``RehearsalModel``) for at most half of ``overhead_seconds``;
+    then the
+    engine answers a sample of what was asked (see ``probe_engine``). The range is made of the
     sample's spread (bootstrap), the spread of lives by other seeds, and ``MARGIN``.
 
     Nothing of it stays. Raises what ``build`` raises."""

@@ -110,7 +110,7 @@ def _records(talk: dict[str, Any]) -> Iterator[Record]:
 def turn_text(turn: dict[str, Any]) -> str:
     """A turn as it is remembered: who said it, and the caption of an image shared with it.
 
-    >>> remembered({"speaker": "Ada", "text": "Look!", "blip_caption": "a photo of a loaf"})
+    >>> turn_text({"speaker": "Ada", "text": "Look!", "blip_caption": "a photo of a loaf"})
     'Ada: Look! [shares a photo of a loaf]'
     """
     caption = turn.get("blip_caption")
@@ -121,7 +121,7 @@ def turn_text(turn: dict[str, Any]) -> str:
 def replace_names(question: str, names: dict[str, str]) -> str:
     """The question with people's names replaced, all at once.
 
-    >>> renamed("Did Ada tell Bo?", {"Ada": "Bo", "Bo": "Ada"})
+    >>> replace_names("Did Ada tell Bo?", {"Ada": "Bo", "Bo": "Ada"})
     'Did Bo tell Ada?'
     """
     if not names:

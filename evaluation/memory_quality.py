@@ -53,7 +53,7 @@ def memory_of(one: LocomoConversation, embed: Embedder, rules: str = "hybrid") -
 def ask_question(
     memory: Memory, one: LocomoConversation, question: LocomoQuestion
 ) -> QuestionResult:
-    """Ask one question of a memory that was ``filled``."""
+    """Ask one question of a memory that was ``memory_of``."""
     cue = Cue(text=question.text, at=one.asked, limit=LIMIT, touch=False)
     sessions = [found.episode for found in memory.episodes(cue)]
     turns = [hit.record.source for hit in memory.recall(cue)]
@@ -75,7 +75,7 @@ def ask_question(
 def recall_share(wanted: frozenset[str], found: Sequence[str]) -> float:
     """How much of what is wanted was found, in [0, 1].
 
-    >>> share(frozenset({"D1", "D2"}), ["D2", "D7"])
+    >>> recall_share(frozenset({"D1", "D2"}), ["D2", "D7"])
     0.5
     """
     return len(wanted.intersection(found)) / len(wanted) if wanted else 0.0

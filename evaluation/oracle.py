@@ -31,7 +31,7 @@ INSIGHT = "What leads there: "
 
 @dataclass(slots=True)
 class PerfectModel:
-    """Knows how a problem is solved. ``tried`` are the keys of the calls made so far and
+    """Knows how a problem is solved. ``outcomes`` are the keys of the calls made so far and
     whether each worked; whoever makes the calls keeps it."""
 
     task: BenchmarkTask

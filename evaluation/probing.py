@@ -26,7 +26,7 @@ COST_COLUMNS = 6
 
 @dataclass(slots=True)
 class ProbeResult:
-    """What each block of rounds cost, by kind and role: rows of ``COUNTED`` numbers."""
+    """What each block of rounds cost, by kind and role: rows of ``COST_COLUMNS`` numbers."""
 
     blocks: list[dict[KindAndRole, list[float]]] = field(default_factory=list)
     seconds: float = 0.0
@@ -111,7 +111,7 @@ def _add_round(
 def _bit_reversed_order(count: int) -> Iterator[int]:
     """0 .. count - 1, each once, so that any beginning of the row lies evenly over it.
 
-    >>> list(_spread(6))
+    >>> list(_bit_reversed_order(6))
     [0, 4, 2, 1, 5, 3]
     """
     bits = max(1, (count - 1).bit_length())

@@ -180,7 +180,7 @@ def _words(text: str) -> list[str]:
 
 
 class RehearsalModel:
-    """The model of a rehearsal. ``tally`` is what has been asked since it was last emptied."""
+    """The model of a rehearsal. ``stats`` is what has been asked since it was last emptied."""
 
     def __init__(self, meanings: EmbeddingCache) -> None:
         self.embeddings = meanings

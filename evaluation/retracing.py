@@ -61,7 +61,7 @@ def retrace(thought: Thought[T], asked: Sequence[AnsweredAsk], where: str = "the
 def retrace_step(planner: Planner, situation: Situation, asked: Sequence[AnsweredAsk]) -> object:
     """A planner's decision in a situation, from the answers of a recorded step.
 
-    ``Step.asks`` of an agent's step has them, and ``asked_in`` those of a recorded run."""
+    ``Step.asks`` of an agent's step has them, and ``recorded_asks`` those of a recorded run."""
     return retrace(planner.decide(situation), asked, f"{situation.persona.name}'s step")
 
 

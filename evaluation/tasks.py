@@ -14,8 +14,8 @@ from .task_world import TaskState, Tools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedCall:
-    """A call that leads to the goal. ``do`` says in words what it is for (calls that are for
-    the same share them), ``after`` are the tools whose results it needs, ``instead`` the tool
+    """A call that leads to the goal. ``purpose`` says in words what it is for (calls that are for
+    the same share them), ``after`` are the tools whose results it needs, ``fallback_for`` the tool
     whose failure makes it needed."""
 
     tool: str
@@ -29,8 +29,9 @@ class ExpectedCall:
 class BenchmarkTask:
     """A task: its goal and tools, the calls that lead there, and how it is known that it is
     solved: the status to end with, words that the answer must and must not have, the tools
-    whose results are not believed, and what must be so in the office. ``basis`` are words of
-    results without which nobody can know the answer, ``asks`` are tools that a person
+    whose results are not believed, and what must be so in the office. ``required_facts`` are words
+    of
+    results without which nobody can know the answer, ``needs_approval`` are tools that a person
     must allow, ``denied`` those that they do not."""
 
     name: str

@@ -74,7 +74,7 @@ def recall_many(
 
 
 def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
-    """For whom all is that a cue searches; see ``denizens.memory.scene.searched``."""
+    """For whom all is that a cue searches; see ``denizens.memory.scene.searched_audience``."""
     from .scene import searched_audience
 
     return searched_audience(memory, cue)

@@ -57,7 +57,7 @@ class RecordBuffer(Sequence[Record]):
         return record
 
     def get_many(self, places: Sequence[int]) -> list[Record]:
-        """The records at some places, each as ``kept`` gives it."""
+        """The records at some places, each as ``get`` gives it."""
         have = self._cache
         lacking = [place for place in places if place not in have]
         if lacking:

@@ -202,7 +202,8 @@ class TemporalQA:
 def question_subject(question: str) -> str:
     """Whom a question is about: the first name in it; empty where it names nobody.
 
-    >>> asked_name("Where did Ada Pell live on 3 March 2023?"), asked_name("What is Bo's job?")
+    >>> question_subject("Where did Ada Pell live on 3 March 2023?"), question_subject("What is Bo's
+    job?")
     ('Ada Pell', 'Bo')
     """
     for found in _CAPITALS.findall(_DAY.sub("", question)):
@@ -217,7 +218,7 @@ def question_subject(question: str) -> str:
 def question_date(question: str) -> Time | None:
     """The last moment of the day (or month) that a question names; None without one.
 
-    >>> asked_day("Where did Ada live on 3 March 2023?")
+    >>> question_date("Where did Ada live on 3 March 2023?")
     datetime.datetime(2023, 3, 3, 23, 59, 59)
     """
     match = _DAY.search(question)

@@ -21,8 +21,8 @@ RawRow = tuple[Any, ...]
 
 @dataclass(slots=True)
 class RecordExamination:
-    """An agent's stored memory, row by row: what is ``whole``, by number, and what is wrong
-    with the rest (``bad``, by number; 0 for what has no number)."""
+    """An agent's stored memory, row by row: what is ``intact``, by number, and what is wrong
+    with the rest (``damaged``, by number; 0 for what has no number)."""
 
     intact: dict[RecordId, StoredRecord] = field(default_factory=dict)
     touches: list[RecordAccess] = field(default_factory=list)

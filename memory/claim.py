@@ -100,7 +100,7 @@ class Fact:
 def is_visible(audience: Iterable[AgentId], person: AgentId) -> bool:
     """Whether what is for ``audience`` may be told to ``person``.
 
-    >>> visible((), "Ada"), visible(("Bo",), "Ada"), visible(("Bo",), "")
+    >>> is_visible((), "Ada"), is_visible(("Bo",), "Ada"), is_visible(("Bo",), "")
     (True, False, True)
     """
     if not isinstance(person, str):
@@ -129,7 +129,7 @@ def statement_to_json(statement: Statement) -> Json:
 
 
 def statement_from_json(number: int, step: int, line: dict[str, Any]) -> Statement:
-    """The statement that ``statement_json`` wrote."""
+    """The statement that ``statement_to_json`` wrote."""
     return Statement(
         id=number,
         step=step,

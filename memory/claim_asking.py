@@ -130,7 +130,7 @@ def _asked(words: str, relation: str) -> Message:
 def candidate_subjects(line: SpokenLine) -> tuple[str, ...]:
     """Whom a line may speak of: the names in it, and its speaker where it says "I" or "my".
 
-    >>> subjects(Said("", "", "Call Ada Pell, or ask Bo."))
+    >>> candidate_subjects(SpokenLine("", "", "Call Ada Pell, or ask Bo."))
     ('Ada Pell', 'Call Ada Pell', 'Bo')
     """
     found: list[str] = []
@@ -148,7 +148,7 @@ def candidate_subjects(line: SpokenLine) -> tuple[str, ...]:
 def candidate_objects(line: SpokenLine) -> tuple[str, ...]:
     """What may be an object: up to four words in a row, none at an edge that cannot be.
 
-    >>> spans(Said("", "", "Ada moved to Porto."))
+    >>> candidate_objects(SpokenLine("", "", "Ada moved to Porto."))
     ('Ada', 'Ada moved', 'Ada moved to Porto', 'moved', 'moved to Porto', 'Porto')
     """
     found: dict[str, None] = {}
@@ -169,9 +169,9 @@ def filter_objects(found: Sequence[str], sort: str, names: Sequence[str]) -> tup
     """The spans that can be an object of that sort: longest runs of capitals for a name, what
     holds digits for a number, neither for plain words. The one who is spoken of is none.
 
-    >>> fitting(["the Mill", "Mill", "Ada", "room", "room 4", "4"], "name", ["Ada"])
+    >>> filter_objects(["the Mill", "Mill", "Ada", "room", "room 4", "4"], "name", ["Ada"])
     ('the Mill',)
-    >>> fitting(["the Mill", "Mill", "Ada", "room", "room 4", "4"], "number", ["Ada"])
+    >>> filter_objects(["the Mill", "Mill", "Ada", "room", "room 4", "4"], "number", ["Ada"])
     ('room 4', '4')
     """
     words = {span: [w for w in span.split() if w not in ("the", "a", "an")] for span in found}

@@ -53,10 +53,11 @@ def spoken_line(record: Record) -> SpokenLine:
     that says whose it is is theirs, whomever its text names.
 
     >>> from datetime import datetime
-    >>> told = 'Ada said to Bo: "I moved."'
-    >>> said(Record(id=1, kind="utterance", text=told, created=datetime(2023, 1, 1)))
+    >>> told = 'Ada spoken_line to Bo: "I moved."'
+    >>> spoken_line(Record(id=1, kind="utterance", text=told, created=datetime(2023, 1, 1)))
     Said(who='Ada', to='Bo', words='I moved.')
-    >>> said(Record(id=1, kind="utterance", text=told, created=datetime(2023, 1, 1), who="Eve"))
+    >>> spoken_line(Record(id=1, kind="utterance", text=told, created=datetime(2023, 1, 1),
+    who="Eve"))
     Said(who='Eve', to='', words='Ada said to Bo: "I moved."')
     """
     thing = record.kind == "observation" and ":" in record.who
@@ -87,7 +88,7 @@ def is_grounded(draft: ExtractedFact, record: Record) -> bool:
 
 
 def grounding_check(record: Record) -> Callable[[ExtractedFact], bool]:
-    """``grounded`` for many drafts of one record, whose words are read once."""
+    """``is_grounded`` for many drafts of one record, whose words are read once."""
     line = spoken_line(record)
     texts = [name_key(text) for text in (record.text, record.who, line.who, line.to)]
     words = {word for text in texts for word in text.split()}

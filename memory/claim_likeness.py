@@ -47,7 +47,7 @@ def lacks_object_kind(text: str, objects: Sequence[str]) -> list[bool]:
     """For each sort of object (a name, a number, plain words, any) whether a masked text
     holds none.
 
-    >>> odd("someone went to Porto.", ["name", "number", "plain", "any"])
+    >>> lacks_object_kind("someone went to Porto.", ["name", "number", "plain", "any"])
     [False, True, True, False]
     """
     named = any(word not in _CALENDAR for word in _INNER.findall(text))
@@ -70,7 +70,7 @@ def relation_similarity(
 def mask_name(text: str, name: str) -> str:
     """A text with a name left out, so that its likeness is about what is said of it.
 
-    >>> masked("Ada Pell moved, and Ada's cat too.", "Ada Pell")
+    >>> mask_name("Ada Pell moved, and Ada's cat too.", "Ada Pell")
     "someone moved, and someone's cat too."
     """
     if not name:

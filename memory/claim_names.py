@@ -40,10 +40,10 @@ class EntityNames:
     A given name (or any first word) means the one known entity that begins with it; where
     there are several, or the word itself is an entity, it means itself.
 
-    >>> names = Names(["Ada Pell", "Bo Lind", "Bo Marsh", "the Harbour Bakery"])
+    >>> names = EntityNames(["Ada Pell", "Bo Lind", "Bo Marsh", "the Harbour Bakery"])
     >>> names.resolve("ada"), names.resolve("Bo"), names.resolve("harbour bakery")
     ('ada pell', 'bo', 'harbour bakery')
-    >>> names.shown("ada")
+    >>> names.display_name("ada")
     'Ada Pell'
     """
 

@@ -22,8 +22,9 @@ GRAPH_WEIGHT = 0.5
 def recall_with_facts(claims: Facts, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
     """The memory's hits and the records that the claims near to the cue's entities rest on.
 
-    Each of these gains ``WEIGHT`` times its share of the heaviest one's weight
-    (personalised PageRank, ``claims.related``) and says by which claim in ``why``; those the
+    Each of these gains ``GRAPH_WEIGHT`` times its share of the heaviest one's weight
+    (personalised PageRank, ``claims.related_records``) and says by which claim in ``why``; those
+    the
     memory did not find come in with that alone. Filtered and bounded as the cue asks.
     """
     memory = claims.memory

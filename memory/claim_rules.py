@@ -147,7 +147,7 @@ def extract_facts(record: Record) -> list[ExtractedFact]:
 
     >>> now = datetime(2023, 1, 1)
     >>> line = Record(id=4, kind="thought", text="Ada moved to Porto.", created=now)
-    >>> [(d.subject, d.relation, d.object) for d in drafts(line)]
+    >>> [(d.subject, d.relation, d.object) for d in extract_facts(line)]
     [('Ada', 'lives in', 'Porto')]
     """
     line = spoken_line(record)

@@ -48,12 +48,12 @@ class Facts:
     follows until it is released.
 
     >>> from datetime import datetime
-    >>> claims = Claims(Memory(":memory:", "Bo"))
-    >>> _ = claims.tell("Ada", "lives in", "Leeds", at=datetime(2023, 1, 5))
-    >>> _ = claims.tell("Ada", "lives in", "Porto", at=datetime(2023, 6, 1))
-    >>> str(claims.ask("ada", "lives in"))
+    >>> facts = Facts(Memory(":memory:", "Bo"))
+    >>> _ = facts.assert_fact("Ada", "lives in", "Leeds", at=datetime(2023, 1, 5))
+    >>> _ = facts.assert_fact("Ada", "lives in", "Porto", at=datetime(2023, 6, 1))
+    >>> str(facts.lookup("ada", "lives in"))
     'Ada lives in Porto'
-    >>> str(claims.ask("Ada", "lives in", as_of=datetime(2023, 3, 1)))
+    >>> str(facts.lookup("Ada", "lives in", as_of=datetime(2023, 3, 1)))
     'Ada lives in Leeds'
     """
 
@@ -65,7 +65,7 @@ class Facts:
         step: int | None = None,
     ) -> None:
         """``functional`` names the relations that hold for one object at a time, where the
-        usual ones (``is_functional``) do not fit. ``step`` is that of which lines are written
+        usual ones (``is_functional``) do not fit. ``as_of_step`` is that of which lines are written
         (the memory's last)."""
         self.memory = memory
         self._step = step
@@ -221,7 +221,7 @@ class Facts:
         return self._append({"undo": numbers, "at": self._moment(at), "why": why})
 
     def restore(self, statements: Sequence[int], *, at: Time, why: str = "") -> int:
-        """Take an ``undo`` of these statements back."""
+        """Take an ``retract`` of these statements back."""
         self._refuse(numbers_fault("statements", statements))
         return self._append({"restore": list(statements), "at": self._moment(at), "why": why})
 
@@ -338,7 +338,7 @@ class Facts:
     # -- the graph ------------------------------------------------------------------
 
     def graph(self, *, as_of: Time | None = None, person: AgentId = "") -> nx.MultiDiGraph:
-        """The claims valid at ``as_of`` as a graph: see ``claim_graph.graph``."""
+        """The claims valid at ``as_of`` as a graph: see ``claim_graph.build_graph``."""
         from .claim_graph import build_graph
 
         return build_graph(self.find(as_of=as_of, person=person))
@@ -347,14 +347,14 @@ class Facts:
         self, cue: str, *, person: AgentId = "", as_of: Time | None = None, limit: int = 10
     ) -> list[tuple[RecordId, float]]:
         """Records behind the claims nearest to what a cue names, each with its weight, heaviest
-        first: see ``claim_graph.related``."""
+        first: see ``claim_graph.related_records``."""
         from .claim_graph import related_records
 
         return related_records(self, cue, person=person, as_of=as_of, limit=limit)
 
     def recall(self, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
         """The memory's recall joined by what the cue's entities lead to: see
-        ``claim_recall.recall``."""
+        ``claim_recall.recall_with_facts``."""
         from .claim_recall import recall_with_facts
 
         return recall_with_facts(self, cue, vector)

@@ -24,7 +24,7 @@ SLACK = 1e-5
 class InvertedLists:
     """FAISS inverted lists of 8-bit codes, filled by number; products with whole lists.
 
-    A code is the row times ``scale``, rounded; so is a query by its own scale. ``worst`` is
+    A code is the row times ``scale``, rounded; so is a query by its own scale. ``max_error`` is
     the largest distance of a row from what its code stands for, by which ``within`` bounds
     how far a product may be off.
     """
@@ -115,7 +115,7 @@ def quantization_scale(rows: NDArray[np.float32]) -> float:
 
 class QuantizedIndex:
     """One agent's rows in 8 bits, kept up with them: in one list while there are less
-    than ``CELLS_FROM``, above in cells around the centres of a k-means over the first
+    than ``MIN_ROWS_FOR_CELLS``, above in cells around the centres of a k-means over the first
     of them. How many cells and from which rows depends on the number of rows alone, so an
     index that grew equals a rebuilt one.
     """
@@ -219,7 +219,7 @@ class QuantizedIndex:
 
 
 def _cell_stage(size: int) -> int:
-    """The number of rows the cells were last made at: ``CELLS_FROM`` times a power of 4."""
+    """The number of rows the cells were last made at: ``MIN_ROWS_FOR_CELLS`` times a power of 4."""
     if size < MIN_ROWS_FOR_CELLS:
         return 0
     stage = MIN_ROWS_FOR_CELLS

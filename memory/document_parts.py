@@ -20,7 +20,7 @@ def embedder_length(text: str) -> int:
     """How long a text is for an embedder, in English words: its words, or more where these
     come to many word pieces (figures, signs, long words, characters of other scripts).
 
-    >>> size_of("We met at noon."), size_of("我们中午见面了。")
+    >>> embedder_length("We met at noon."), embedder_length("我们中午见面了。")
     (4, 6)
     """
     words = len(text.split())
@@ -38,7 +38,7 @@ def embedder_length(text: str) -> int:
 def heading_path(headings: Sequence[str]) -> str:
     """The headings above a text as its title, each cut to a length that leaves room for it.
 
-    >>> titled(["Guide", "Bread"])
+    >>> heading_path(["Guide", "Bread"])
     'Guide > Bread'
     """
     return " > ".join(
@@ -74,7 +74,8 @@ class Passage:
 def format_place(unit: str, first: int, last: int) -> str:
     """A place as it is cited.
 
-    >>> place("p.", 3, 3), place("lines", 10, 24), place("lines", 7, 7), place("row", 2, 5)
+    >>> format_place("p.", 3, 3), format_place("lines", 10, 24), format_place("lines", 7, 7),
+    format_place("row", 2, 5)
     ('p. 3', 'lines 10-24', 'line 7', 'rows 2-5')
     """
     if unit == "p.":

@@ -29,7 +29,8 @@ def read_blocks(path: Path) -> list[TextBlock]:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise MemoryFault(
-                f"{path}: {size // 2**20} MB; at most {MAX_FILE_BYTES // 2**20} MB are read, split it"
+                f"{path}: {size // 2**20} MB; at most {MAX_FILE_BYTES // 2**20} MB are read, "
+                f"split it"
             )
         data = path.read_bytes()
     except OSError as error:

@@ -53,7 +53,7 @@ class EpisodeHit:
 
 
 def search_episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHit, ...]:
-    """The ``cue.limit`` best episodes, best first; see ``Memory.episodes``."""
+    """The ``cue.limit`` best episodes, best first; see ``Memory.search_episodes``."""
     query = None if vector is None else as_vector(vector, "the cue")
     scene = RecallQuery.for_cue(memory, cue, query, {})
     shelf, count, places = scene.shelf, scene.count, scene.candidates()

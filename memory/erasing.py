@@ -20,7 +20,7 @@ from .person_names import PersonMatcher
 @dataclass(frozen=True, slots=True)
 class ErasureRequest:
     """Whom to erase, from whose memories, and which records of each are going; ``mentions``:
-    whatever names them goes too. ``left`` takes what could not be erased, or must be known of
+    whatever names them goes too. ``remarks`` takes what could not be erased, or must be known of
     what was, in words."""
 
     person: PersonMatcher

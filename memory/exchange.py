@@ -73,10 +73,10 @@ _LOGS = {book.part: book for book in AUXILIARY_LOGS}
 def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> int:
     """Write a memory (all of it, or as of a view's step) to ``path``; returns the lines.
 
-    A line is ``{"step", "record", "vector"}`` (vector: base64 of little-endian float32, or
-    null), for an access ``{"step", "at", "touch": [ids]}``, for a line of the log
-    ``{"step", "log", "data"}``, or of claims, documents, folds or notes
-    ``{"step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
+    A line is ``{"as_of_step", "record", "vector"}`` (vector: base64 of little-endian float32, or
+    null), for an access ``{"as_of_step", "at", "mark_accessed": [ids]}``, for a line of the log
+    ``{"as_of_step", "audit_log", "data"}``, or of claims, documents, folds or notes
+    ``{"as_of_step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
     makes an equal memory, digests included. A record from before there were labels has no
     "sources". For a ``person`` it is the records that are for them or for everybody, no more,
     numbered from 1.

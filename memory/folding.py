@@ -57,7 +57,7 @@ class CompactionBudget:
 @dataclass(frozen=True, slots=True)
 class CompactionEntry:
     """A line of the log of folds: which records a summary stands for, when and why it was
-    made; ``unfolded`` when they were brought back (None: they are folded)."""
+    made; ``expanded_at`` when they were brought back (None: they are folded)."""
 
     summary: RecordId
     records: tuple[RecordId, ...]
@@ -97,7 +97,7 @@ class Compaction:
     def plan_compaction(
         self, budget: CompactionBudget, *, at: Time, first: RecordId
     ) -> tuple[tuple[Record, Json], ...]:
-        """What ``keep`` would fold now, for who writes it within a step: summaries numbered
+        """What ``compact`` would fold now, for who writes it within a step: summaries numbered
         from ``first``, each with its line of the log. Summaries are folded in turn only once
         nothing else for the same people is left to fold."""
         groups = list(self._due(budget, at))
@@ -114,8 +114,8 @@ class Compaction:
         return tuple(found)
 
     def due_groups(self, budget: CompactionBudget, *, at: Time) -> tuple[tuple[Record, ...], ...]:
-        """The groups that ``keep`` would fold first, for those who have a model summarise
-        them: ``text = yield from summarising(group)``, then ``fold(group, text=text)``."""
+        """The groups that ``compact`` would fold first, for those who have a model summarise
+        them: ``text = yield from summarising(group)``, then ``summarise(group, text=text)``."""
         return tuple(tuple(group) for group, _ in self._due(budget, at))
 
     def summarise(

@@ -54,7 +54,7 @@ class ErasureReport:
     though nothing kept says the same (0: none), of ``searched`` that were looked for; ``shared``
     are those that kept things say too. ``named`` kept texts still name them, ``unclear`` ones
     may: they have the given or family name alone, or the name in a form that may be another word.
-    ``left`` says what could not be erased, and what must be known of what was."""
+    ``remarks`` says what could not be erased, and what must be known of what was."""
 
     records: dict[AgentId, int]
     searched: int
@@ -196,7 +196,7 @@ def _records_to_erase(
     store: Store, agent: AgentId, whom: PersonMatcher, mentions: bool, left: list[str]
 ) -> frozenset[RecordId]:
     """Which of an agent's records go: those that rest on the person's words, or are for them
-    only; ``left`` takes how many may and cannot be told."""
+    only; ``remarks`` takes how many may and cannot be told."""
     going: set[RecordId] = set()
     unclear: set[RecordId] = set()
     origins = RecordSources(agent, unlabelled_count(store, agent))

@@ -116,7 +116,7 @@ def hidden_id_array(
     quarantined: frozenset[AgentId] = frozenset(),
     tainted: Callable[[RecordId], bool] | None = None,
 ) -> NDArray[np.int64]:
-    """``hidden`` as an array, one and the same until a log grows or others are
+    """``hidden_ids`` as an array, one and the same until a log grows or others are
     ``quarantined``; records of theirs are ``tainted``."""
     import numpy as np
 

@@ -83,7 +83,7 @@ def stored_record(memory: Memory, number: RecordId) -> Record:
 def list_records(
     memory: Memory, kinds: Sequence[RecordKind], last: int | None, person: AgentId
 ) -> tuple[Record, ...]:
-    """See ``Memory.records``."""
+    """See ``Memory.list_records``."""
     shelf = memory.index
     places = shelf.visible_positions(shelf.count_at(memory.as_of_step), kinds, person)
     if last is not None:

@@ -18,7 +18,7 @@ class VectorIndex:
 
     Kept in memory only: built from the store's checked rows, never from an index file. A
     row's cosine does not depend on how many others there are or when they came, so an index
-    built row by row equals a rebuilt one to the bit. ``codes`` are the rows in 8 bits in
+    built row by row equals a rebuilt one to the bit. ``quantized`` are the rows in 8 bits in
     FAISS, which loads when they are first asked for. Of ``kind`` float16 the rows take half
     the memory and cosines are exact to 3 digits.
     """
@@ -92,7 +92,7 @@ class VectorIndex:
 def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of shape (n, d) scaled to length 1; rows of zeros stay as they are.
 
-    >>> units(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     scaled = np.array(rows, np.float32)

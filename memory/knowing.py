@@ -33,7 +33,8 @@ def match_features(found: HybridMatch) -> dict[str, float]:
 
     ``fit``: half the sum of the cosine, the share of the asked words it covers and its own
     BM25 as a share of the highest possible, of the record where that is largest;
-    ``meaning``: the largest cosine with neighbours; ``margin``: how much better the best record
+    ``context_cosine``: the largest cosine with neighbours; ``margin``: how much better the best
+    record
     of those whom the cue names fits by words than the best of all others (0 without both), low
     where the memory tells the thing of somebody else.
     """
@@ -49,7 +50,7 @@ def match_features(found: HybridMatch) -> dict[str, float]:
 def logistic_probability(given: Mapping[str, float], weights: Mapping[str, float]) -> float:
     """Logistic regression: 1 / (1 + exp(-(bias + the sum of weight * sign))).
 
-    >>> probability({"fit": 1.0}, {"bias": -1.0, "fit": 1.0})
+    >>> logistic_probability({"fit": 1.0}, {"bias": -1.0, "fit": 1.0})
     0.5
     """
     total = weights["bias"] + sum(weights[name] * value for name, value in given.items())
@@ -69,7 +70,7 @@ def packaged_weights() -> Mapping[str, float]:
 
 
 def answer_probability(memory: Memory, cue: Cue, vector: Vector | None) -> float | None:
-    """See ``Memory.held``."""
+    """See ``Memory.answer_probability``."""
     if vector is None:
         return None
     given = cue_features(memory, cue, vector)

@@ -28,7 +28,8 @@ class LexicalIndex:
     i + 1.
 
     Kept in memory only and derived from the records alone, so reading them one by one gives
-    what reading them all at once gives. Nothing is read before ``read`` is called: an agent
+    what reading them all at once gives. Nothing is read before ``index_records`` is called: an
+    agent
     whose recall needs no words pays nothing. Words are numbers, a record's words are a run
     of them, and each word has a list of the records it is in.
     """
@@ -125,7 +126,8 @@ class LexicalIndex:
     # -- reading it -----------------------------------------------------------------
 
     def term_id(self, word: str) -> int:
-        """The number of a word that ``split`` gives; -1 for a stop word or one no record has."""
+        """The number of a word that ``split_words`` gives; -1 for a stop word or one no record
+        has."""
         return -1 if word in STOP_WORDS else self.vocabulary.get(stem(word), -1)
 
     def query_terms(self, text: str) -> list[int]:
@@ -203,7 +205,7 @@ _DAY_PREFIX = "\x00"
 def inverse_document_frequency(total: int, having: int) -> float:
     """BM25's inverse document frequency, never negative (as in Lucene).
 
-    >>> weight(10, 10) < weight(10, 1)
+    >>> inverse_document_frequency(10, 10) < inverse_document_frequency(10, 1)
     True
     """
     return float(np.log1p((total - having + 0.5) / (having + 0.5)))
@@ -214,7 +216,7 @@ def saturated_frequency(
 ) -> Floats:
     """BM25's term frequency part, below k1 + 1 (Robertson and Zaragoza 2009, section 3).
 
-    >>> round(float(saturated(np.array([1.0]), np.array([5.0]), 5.0, 1.2, 0.75)[0]), 6)
+    >>> round(float(saturated_frequency(np.array([1.0]), np.array([5.0]), 5.0, 1.2, 0.75)[0]), 6)
     1.0
     """
     part: Floats = counts * (k1 + 1) / (counts + k1 * (1 - b + b * lengths / (mean or 1.0)))

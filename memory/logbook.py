@@ -34,7 +34,7 @@ class ChainedLog:
 
     What is appended is checked before it is written, what is read after: see ``line_checks``.
 
-    >>> book = Logbook("documents")
+    >>> book = ChainedLog("documents")
     >>> with Store(":memory:") as store:
     ...     book.append(store, "Bo", {"document": "rye.txt", "records": []}, step=3)
     ...     [entry.body for entry in book.read(store, "Bo")]

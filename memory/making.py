@@ -20,7 +20,7 @@ def construct_many(kind: type[T], count: int, **columns: Iterable[Any]) -> list[
     column is set by its slot's own descriptor, all objects in one call: half the time.
 
     >>> from denizens.core import Message
-    >>> made(Message, 2, role=["user", "user"], parts=[(), ()])[1] == Message("user", ())
+    >>> construct_many(Message, 2, role=["user", "user"], parts=[(), ()])[1] == Message("user", ())
     True
     """
     new: list[T] = list(map(object.__new__, repeat(kind, count)))

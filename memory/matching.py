@@ -43,13 +43,16 @@ TIME_WEIGHT, SPEAKER_WEIGHT = 0.3, 0.05  # added to it
 class HybridMatch:
     """A cue held against candidates; arrays over ``places``, in their order.
 
-    ``cosine`` is the record's own, ``meaning`` the one with its neighbours, ``words`` the BM25
-    with theirs and with phrases. ``alone`` is the BM25 of the record by itself without the
-    names of people, as a share of the highest one possible, ``cover`` the share of those words
-    (each by its rarity) that the record and its neighbours hold. ``close`` is nearness to the
-    time the cue speaks of (all 0: of none), ``said`` whether somebody whom the cue names said
+    ``cosine`` is the record's own, ``context_cosine`` the one with its neighbours, ``words`` the
+    BM25
+    with theirs and with phrases. ``own_words`` is the BM25 of the record by itself without the
+    names of people, as a share of the highest one possible, ``coverage`` the share of those words
+    (each by its rarity) that the record and its neighbours hold. ``time_proximity`` is nearness to
+    the
+    time the cue speaks of (all 0: of none), ``by_named_speaker`` whether somebody whom the cue
+    names said
     it (all True: it names nobody). ``fused`` is words and meaning, each min-max scaled, and
-    ``fit`` that with time and speaker.
+    ``score`` that with time and speaker.
     """
 
     places: Places
@@ -243,7 +246,7 @@ def _sum_by_position(places: Places, amounts: Floats, size: int) -> tuple[Places
 
 
 def query_words(index: LexicalIndex, cue: Cue) -> dict[str, int]:
-    """The words of a cue by their numbers in the index; see ``Lexical.number``."""
+    """The words of a cue by their numbers in the index; see ``LexicalIndex.term_id``."""
     return {word: index.term_id(word) for word in split_words(cue.text)}
 
 

@@ -82,15 +82,15 @@ def _owner(memory: Memory) -> ContextLock:
 class Memory:
     """One agent's memory, durable in a store, recalled from arrays and FAISS in memory.
 
-    Several memories may share a store; views of one agent see each other's writes. ``recall``
-    writes nothing: the caller writes with ``add`` and ``touch``, inside its own transaction
+    Several memories may share a store; views of one agent see each other's writes. ``recall_one``
+    writes nothing: the caller writes with ``add`` and ``mark_accessed``, inside its own transaction
     if it has one open.
 
     >>> from datetime import datetime
     >>> memory = Memory(":memory:", "Bo")
     >>> nine = datetime(2023, 2, 13, 9)
     >>> _ = memory.remember("Ada asked for a loaf of rye", at=nine, importance=3)
-    >>> [hit.record.text for hit in memory.recall(Cue(text="What does Ada want?", at=nine))]
+    >>> [hit.record.text for hit in memory.recall_one(Cue(text="What does Ada want?", at=nine))]
     ['Ada asked for a loaf of rye']
     """
 
@@ -184,7 +184,7 @@ class Memory:
         *,
         step: int = 0,
     ) -> None:
-        """Append records, numbered on from ``next_id``, made at ``step``.
+        """Append records, numbered on from ``next_id``, made at ``as_of_step``.
 
         ``vectors`` maps ids to embeddings of one length; a record without one is recalled
         with relevance 0. A record that rests on others is of their sources too, and for nobody
@@ -280,7 +280,7 @@ class Memory:
 
     @exclusive(_owner)
     def mark_accessed(self, ids: Sequence[RecordId], *, step: int, at: Time) -> None:
-        """Log that these records were accessed at ``step``, at the world's time ``at``."""
+        """Log that these records were accessed at ``as_of_step``, at the world's time ``at``."""
         self._raise_fault(numbers_fault("ids", ids))
         ids = tuple(ids)
         if not ids:
@@ -382,7 +382,7 @@ class Memory:
         """The episodes (sessions, conversations, documents) that ``cue`` is about, best first,
         at most ``cue.limit``, each with its best records as evidence.
 
-        Words, meaning, time and speaker count by weights of ``denizens.memory.episodes``,
+        Words, meaning, time and speaker count by weights of ``denizens.memory.search_episodes``,
         whatever the rules; recency and importance do not. Records of no episode go by days.
         """
         from .episodes import search_episodes
@@ -458,7 +458,7 @@ class Memory:
 
     def sources(self, id: RecordId) -> tuple[str, ...]:
         """Whose words a record rests on besides its owner's, itself and through its evidence;
-        ``core.UNKNOWN`` for an own thought of which nobody wrote that down."""
+        ``core.UNKNOWN_SOURCE`` for an own thought of which nobody wrote that down."""
         return self.index.record_sources.of(id)
 
     def is_unlabelled(self, id: RecordId) -> bool:
@@ -470,7 +470,7 @@ class Memory:
         )
 
     def as_of(self, step: int) -> Memory:
-        """A read-only view as of the end of ``step``: later records and accesses are not
+        """A read-only view as of the end of ``as_of_step``: later records and accesses are not
         in it."""
         if type(step) is not int:
             raise self._fault(f"step {step!r:.60} is no whole number")

@@ -51,7 +51,8 @@ def has_source(sources: Iterable[str], forms: frozenset[str]) -> bool:
 
 class RecordSources:
     """The sources of each record of one memory, by number: its own, and those of all that it
-    rests on. Of the first ``before`` records, written before there were labels, only who said
+    rests on. Of the first ``unlabelled_count`` records, written before there were labels, only who
+    said
     them and what they rest on is known."""
 
     def __init__(self, owner: AgentId = "", before: int = 0) -> None:

@@ -33,10 +33,11 @@ class PersonMatcher:
     that is also a word of every text (Will, May) or a word at all (Rose, Mark) counts only as it
     is written; one of a single character, in a script without blanks, only by itself.
 
-    >>> ada = Person("Ada", ("Ada Pell", "Bo"))
-    >>> ada.is_name("ADA"), ada.named_in("Ada came"), ada.named_in("Ada Pell came")
+    >>> ada = PersonMatcher("Ada", ("Ada Pell", "Bo"))
+    >>> ada.matches_name("ADA"), ada.is_named_in("Ada came"), ada.is_named_in("Ada Pell came")
     (True, True, False)
-    >>> Person("Will").named_in("I will come"), Person("Will").named_in("I met Will")
+    >>> PersonMatcher("Will").is_named_in("I will come"), PersonMatcher("Will").is_named_in("I met
+    Will")
     (False, True)
     """
 

@@ -94,7 +94,7 @@ def fit_token_budget(hits: Sequence[Hit], tokens: int) -> list[Hit]:
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text takes, rather too many: memory knows no tokenizer.
 
-    >>> tokens_of("Ada asked for a loaf of rye")
+    >>> estimate_tokens("Ada asked for a loaf of rye")
     9
     """
     return max(-(-len(text) // 3), len(text.split()))

@@ -38,7 +38,7 @@ CELL_PROBES = 64
 STATIC_CANDIDATES = 2_000
 """About how many of the newest and most important records are candidates in any case."""
 STATIC_SCORE_ERROR = 2e-5
-"""Error of ``Scene.own``, generously."""
+"""Error of ``RecallQuery.static_scores``, generously."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ScoredCandidates:
 def recall_one(
     memory: Memory, cue: Cue, vector: Vector | None, accessed: Mapping[RecordId, Time]
 ) -> tuple[Hit, ...]:
-    """Score every candidate by the cue's rules; see ``Memory.recall``."""
+    """Score every candidate by the cue's rules; see ``Memory.recall_one``."""
     query = None if vector is None else as_vector(vector, "the cue")
     scene = RecallQuery.for_cue(memory, cue, query, accessed)
     held_against = None

@@ -32,8 +32,8 @@ _MIN_RECENCY_WEIGHT = 1e-200
 @dataclass(frozen=True, slots=True)
 class RecallQuery:
     """One recall: ``mask`` says which of the first ``count`` records are candidates (None:
-    all of them), ``last`` when each was last accessed, ``trust`` what its score counts
-    (None: all alike). ``plain`` scenes differ from others of the shelf in the query alone."""
+    all of them), ``last_access`` when each was last accessed, ``trust`` what its score counts
+    (None: all alike). ``cacheable`` scenes differ from others of the shelf in the query alone."""
 
     shelf: MemoryIndex
     rules: RuleSet

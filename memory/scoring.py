@@ -21,9 +21,9 @@ def min_max_scale(
     """Min-max scaled to [0, 1]; ``equal`` everywhere when all values are equal. ``bounds``
     are the least and the largest where ``values`` are only some of all.
 
-    >>> scaled(np.array([2.0, 4.0, 3.0]), 0.5).tolist()
+    >>> min_max_scale(np.array([2.0, 4.0, 3.0]), 0.5).tolist()
     [0.0, 1.0, 0.5]
-    >>> scaled(np.array([7.0, 7.0]), 0.5).tolist()
+    >>> min_max_scale(np.array([7.0, 7.0]), 0.5).tolist()
     [0.5, 0.5]
     """
     if not values.size:
@@ -41,7 +41,7 @@ def recency_decay(hours: Floats, decay: float) -> Floats:
     A time that lies ahead (an interview about an earlier moment) counts as now. Park et
     al. 2023, section 4.1.
 
-    >>> fading(np.array([0.0, 1.0, -3.0]), 0.5).tolist()
+    >>> recency_decay(np.array([0.0, 1.0, -3.0]), 0.5).tolist()
     [1.0, 0.5, 1.0]
     """
     faded: Floats = np.power(decay, np.maximum(hours, 0.0))
@@ -53,7 +53,7 @@ def rank_decay(count: int, decay: float, newest_first: bool) -> Floats:
 
     Published code gives the oldest the highest value; ``newest_first`` corrects that.
 
-    >>> by_rank(3, 0.5, False).tolist()
+    >>> rank_decay(3, 0.5, False).tolist()
     [0.5, 0.25, 0.125]
     """
     powers: Floats = np.power(decay, np.arange(1.0, count + 1.0))
@@ -77,7 +77,7 @@ def listing_order(
 def top_positions(scores: Floats, limit: int) -> Places:
     """Places of the ``limit`` highest scores, best first, equal ones in the given order.
 
-    >>> best(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()
+    >>> top_positions(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()
     [1, 2, 3]
     """
     limit = min(limit, len(scores))

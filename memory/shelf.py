@@ -47,13 +47,14 @@ class MemoryIndex:
     """Records with one column for each number recall needs, in order of their numbers.
 
     Read from the store on first use, and kept up to date by the writer. What recall leaves
-    out for long (``dropped``: folded away) is not held, and neither is then the log of
-    accesses (``touched``), which only views of the past need: they read it all. ``who`` and
+    out for long (``unloaded``: folded away) is not held, and neither is then the log of
+    accesses (``access_position``), which only views of the past need: they read it all. ``who`` and
     ``audience`` are numbers into ``sources`` and ``audiences``; ``until`` is infinite for
-    what does not expire and minus infinity for what is gone; ``saying`` is equal for records
-    of one text, source and audience. ``origins`` are the sources of all records, those not held
+    what does not expire and minus infinity for what is gone; ``duplicate_key`` is equal for records
+    of one text, source and audience. ``record_sources`` are the sources of all records, those not
+    held
     included. ``version`` changes with every
-    write, ``memo`` keeps what was computed for it.
+    write, ``derived`` keeps what was computed for it.
     """
 
     def __init__(self, kind: DTypeLike = np.float32, origins: RecordSources | None = None) -> None:
@@ -314,7 +315,8 @@ class MemoryIndex:
     def cosines(
         self, places: NDArray[np.int64], vector: NDArray[np.float32] | None
     ) -> NDArray[np.float64]:
-        """Cosine of ``vector`` with the records at ``places``; 0 without an embedding."""
+        """Cosine of ``vector`` with the records at ``visible_positions``; 0 without an
+        embedding."""
         found = np.zeros(len(places))
         if vector is None or not self.vectors.rows:
             return found

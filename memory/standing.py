@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RecallCache:
-    """A mind as cues find it: scores apart from likeness (``own``),
+    """A mind as cues find it: scores apart from likeness (``static_scores``),
     last access and importance (``columns``, shape (count, 2)) and their ``bounds`` over the
     candidates. For cues that admit everything it is kept with the shelf until something is
-    written, and good for the moments from ``begin`` to before ``end``."""
+    written, and good for the moments from ``valid_from`` to before ``valid_until``."""
 
     rules: RuleSet
     shelf: MemoryIndex
@@ -41,7 +41,7 @@ class RecallCache:
     def for_memory(
         cls, memory: Memory, cue: Cue, at: float, sizes: tuple[int, ...]
     ) -> RecallCache | None:
-        """That of a memory whose logs of folds and documents are of these ``sizes``; None
+        """That of a memory whose logs of folds and documents are of these ``log_sizes``; None
         where its rules weigh the words of a cue or the order of access."""
         rules = memory.rules if not cue.rules else memory.rules_for(cue)
         shelf = memory.index

@@ -31,7 +31,8 @@ def central_sentences(
 
     Likeness is by ``embed``, else by shared words.
 
-    >>> central(["Ada baked rye.", "Ada baked rye bread.", "Rain fell.", "Ada sold rye."], count=2)
+    >>> central_sentences(["Ada baked rye.", "Ada baked rye bread.", "Rain fell.", "Ada sold rye."],
+    count=2)
     'Ada baked rye. Rain fell.'
     """
     import numpy as np
@@ -99,9 +100,9 @@ def model_summary(records: Sequence[Record], embed: EmbedFunction | None = None)
 def is_grounded_summary(summary: str, texts: Sequence[str]) -> bool:
     """Whether every name and number of a summary occurs in the texts.
 
-    >>> told_only("Ada baked 3 loaves.", ["Ada baked 3 loaves of rye."])
+    >>> is_grounded_summary("Ada baked 3 loaves.", ["Ada baked 3 loaves of rye."])
     True
-    >>> told_only("Ada and Bo baked.", ["Ada baked."])
+    >>> is_grounded_summary("Ada and Bo baked.", ["Ada baked."])
     False
     """
     known = set(name_key(" ".join(texts)).split())

@@ -163,7 +163,7 @@ def read_records(store: Store, agent: AgentId) -> Iterator[StoredRecord]:
 
 
 def read_records_with_json(store: Store, agent: AgentId) -> Iterator[tuple[StoredRecord, str]]:
-    """``read_rows``, each with its record's stored JSON."""
+    """``read_records``, each with its record's stored JSON."""
     link = ""
     expected = 0
     for found, step, body, vector, mark, kept in store.iter_rows(
@@ -234,7 +234,7 @@ def _parse_record(store: Store, agent: AgentId, number: RecordId, body: str) -> 
 
 
 def read_accesses(store: Store, agent: AgentId) -> Iterator[RecordAccess]:
-    """An agent's access log in order, checked as ``read_rows`` checks."""
+    """An agent's access log in order, checked as ``read_records`` checks."""
     link = ""
     expected = 0
     for n, step, at, ids, kept in store.iter_rows(

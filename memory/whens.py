@@ -41,7 +41,7 @@ _SEASONS = {"spring": (3, 3), "summer": (6, 3), "autumn": (9, 3), "fall": (9, 3)
 
 @dataclass(frozen=True, slots=True)
 class DateSpan:
-    """From ``start`` on, to before ``end``; ``words`` are those of the question."""
+    """From ``start`` on, to before ``end``; ``matched_text`` are those of the question."""
 
     start: datetime
     end: datetime
@@ -53,11 +53,11 @@ def find_date_spans(text: str, at: Time) -> tuple[DateSpan, ...]:
 
     A date without a year is the latest one that has begun by ``at``, or the next one after
     the word "next". What is no date ("you may", "31 June") is none. Of a text that is longer
-    than any question only the first ``LONGEST`` characters are read.
+    than any question only the first ``MAX_TEXT_LENGTH`` characters are read.
 
-    >>> [str(one.start.date()) for one in spans("on 7 May?", datetime(2023, 6, 1))]
+    >>> [str(one.start.date()) for one in find_date_spans("on 7 May?", datetime(2023, 6, 1))]
     ['2023-05-07']
-    >>> [(str(one.start.date()), str(one.end.date())) for one in spans(
+    >>> [(str(one.start.date()), str(one.end.date())) for one in find_date_spans(
     ...     "Did she paint last week or in May 2022?", datetime(2023, 6, 1))]
     [('2023-05-22', '2023-05-29'), ('2022-05-01', '2022-06-01')]
     """

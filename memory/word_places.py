@@ -93,7 +93,7 @@ def _no_labels(body: Json) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class TextColumn:
-    """A column with words of people in it: ``words`` reads the texts in one value, ``labels``
+    """A column with words of people in it: ``words`` reads the texts in one value, ``label_leaves``
     the names of who said it and for whom it is; ``eraser`` is the key of what erases there."""
 
     table: str

@@ -46,9 +46,9 @@ def split_words(text: str) -> list[str]:
     whose words carry their particles. A word hyphenated at the end of a line is there whole
     and in both parts, since "well-known" is cut like "gar-den".
 
-    >>> split("Ada's 2 loaves; CAFÉ!")
+    >>> split_words("Ada's 2 loaves; CAFÉ!")
     ['ada', '2', 'loaves', 'café']
-    >>> split("我的猫"), split("the gar-\\nden")
+    >>> split_words("我的猫"), split_words("the gar-\\nden")
     (['我', '我的', '的', '的猫', '猫'], ['the', 'gar', 'garden', 'den'])
     """
     if "- " in text or "\n" in text or not text.isascii():

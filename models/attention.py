@@ -35,7 +35,7 @@ def partial_attention(
 
 
 def full_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """Attention of many queries; shapes as in ``partial``, ``mask`` (queries, keys)."""
+    """Attention of many queries; shapes as in ``partial_attention``, ``mask`` (queries, keys)."""
     if q.device.type != "cpu":
         sdpa: Any = torch.nn.functional.scaled_dot_product_attention
         found: Tensor = sdpa(q, k, v, attn_mask=mask, scale=scale)

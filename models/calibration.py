@@ -58,7 +58,7 @@ class Calibration:
     source: str = "stored"
 
     def method(self, role: str, wanted: str) -> ScoringMethod:
-        """The method of a name, ``auto`` or one of ``NAMES``, for an ask's role."""
+        """The method of a name, ``auto`` or one of ``METHOD_NAMES``, for an ask's role."""
         if role == VALUE_ROLE and wanted not in ("cosine", "parts"):
             return WHOLE_REPLY_METHOD
         kind = decision_kind(role)

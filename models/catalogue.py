@@ -90,7 +90,8 @@ def find_model(name: str) -> ModelInfo:
             return info
     names = [info.name for info in CATALOG]
     raise ModelNotFound(
-        f"no packaged model '{name}'{did_you_mean(name, names)}; the catalogue has {', '.join(names)}"
+        f"no packaged model '{name}'{did_you_mean(name, names)}; the catalogue has "
+        f"{', '.join(names)}"
     )
 
 

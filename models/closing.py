@@ -18,7 +18,7 @@ EndingSearch = Callable[[], "str | None"]
 class OpenContainer:
     """An open object or array. ``state``: open, colon, value, done or comma. ``members``:
     the texts of the properties that are whole by name, or of the elements by number (None:
-    an object or an array). ``twice``: an element came again."""
+    an object or an array). ``has_duplicate``: an element came again."""
 
     __slots__ = ("bracket", "count", "has_duplicate", "key", "members", "seen", "state")
 
@@ -46,7 +46,7 @@ class OpenContainer:
 class PartialJson:
     """The beginning of a JSON text: its open objects and arrays, and the scalar being written.
 
-    ``doubled``: a property was named twice, which readers of JSON take for one.
+    ``duplicate_key``: a property was named twice, which readers of JSON take for one.
     """
 
     def __init__(self) -> None:

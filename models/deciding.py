@@ -42,7 +42,8 @@ class PendingDecision:
 @dataclass(slots=True, eq=False)
 class EngineRequest:
     """An ask in the engine. ``seconds`` of the engine's time and ``reused`` tokens are its
-    share so far; ``key`` says when it is its turn. ``lead`` runs what its pairs begin with."""
+    share so far; ``key`` says when it is its turn. ``prefix_sequence`` runs what its pairs begin
+    with."""
 
     ticket: Ticket
     ask: ModelAsk
@@ -60,7 +61,7 @@ ModelEvents: TypeAlias = list[Delta | Done]
 
 @dataclass(slots=True, eq=False)
 class ScoringJob:
-    """A pair on its way for some orders; ``found`` are the log-probabilities so far."""
+    """A pair on its way for some orders; ``logprobs`` are the log-probabilities so far."""
 
     pair: TokenPair
     requests: list[EngineRequest]

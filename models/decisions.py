@@ -64,7 +64,7 @@ class Decider:
 
     ``calibration`` has the methods, ``method`` names one of them or is ``auto``. With
     ``remember`` a pair is scored once. While ``measuring``, every signal of every option is
-    asked for, so that ``signals`` can tell them afterwards.
+    asked for, so that ``features`` can tell them afterwards.
     """
 
     def __init__(

@@ -214,7 +214,8 @@ def _scripted_answer(given: ScriptedAnswer, ask: ModelAsk) -> Answer:
     low, high = int(given // 1), -int(-given // 1)
     if not ask.low <= low <= high <= ask.high:
         raise ModelError(
-            f"ScriptedModel: rating {given} is not between {ask.low} and {ask.high} ({_excerpt(ask)})"
+            f"ScriptedModel: rating {given} is not between {ask.low} and {ask.high} "
+            f"({_excerpt(ask)})"
         )
     spread = [0.0] * (ask.high - ask.low + 1)
     spread[low - ask.low] += 1.0 if low == high else high - given

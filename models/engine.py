@@ -38,7 +38,7 @@ SINGLE_PASS_TARGET = 64  # tokens of a scored target up to which nothing of it i
 @dataclass(slots=True)
 class EngineStats:
     """What the engine has done since it was made; ``rows`` adds up those of all passes,
-    ``lengths`` are the seconds of the last ones."""
+    ``pass_seconds`` are the seconds of the last ones."""
 
     passes: int = 0
     sequences: int = 0

@@ -31,9 +31,9 @@ STEERED_MASS = 0.01  # of the probability, taken away by the nearness of the lim
 
 @dataclass(frozen=True, slots=True)
 class CompiledGrammar:
-    """A schema as a grammar. ``shortest``: tokens of its shortest value; ``growth``: tokens
+    """A schema as a grammar. ``min_tokens``: tokens of its shortest value; ``max_growth``: tokens
     by which one more token can lengthen what is needed to complete a value, about;
-    ``traits``: what the grammar cannot see to by itself."""
+    ``unenforced``: what the grammar cannot see to by itself."""
 
     matcher: Any
     completer: JsonCompleter
@@ -65,7 +65,7 @@ class GrammarCompiler:
 
     def matcher(self, schema: Json, max_tokens: int | None = None) -> GrammarMatcher:
         """A fresh matcher that completes its value within ``max_tokens`` (None: whenever it
-        does). Raises SchemaFault, with the reason "limit" where the shortest value known is
+        does). Raises SchemaError, with the reason "limit" where the shortest value known is
         longer than that."""
         compiled = self._compiled_schema(schema)
         if max_tokens is not None and compiled.min_tokens > max_tokens:
@@ -244,7 +244,7 @@ class GrammarMatcher:
 
     def forced_tokens(self) -> list[int]:
         """The tokens that single steps would be forced to from here; [] where there is a
-        choice. The caller hands each of them to ``take``."""
+        choice. The caller hands each of them to ``accept_token``."""
         if self._forced_tokens is None:
             self._forced_tokens = [] if self.finished else list(self.ll_matcher.compute_ff_tokens())
             if self._forced_tokens and (self._compiled.unenforced or self._near_limit()):
@@ -321,7 +321,7 @@ class GrammarMatcher:
                 lost += share
         if not good:
             witness = self._shortest_completion(self.ll_matcher, self._parse_tokens())
-            # What "names" stands for shows by itself, in ``doubled``.
+            # What "names" stands for shows by itself, in ``duplicate_key``.
             self._invalid = not witness and bool(self._compiled.unenforced - {"names"})
             self._forced_tokens = witness or None
             self._mark_steered()

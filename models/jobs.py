@@ -27,9 +27,9 @@ COPY_RATIO = 3  # slots of a class to each that steps, from which on those that 
 class TokenChunk:
     """The tokens that one sequence adds in a pass.
 
-    ``spans`` are shared keys and values before its own; ``held`` tokens of its own lie in
+    ``prefix_kvs`` are shared keys and values before its own; ``cached`` tokens of its own lie in
     ``slot`` already. ``slot`` None: nothing of it is kept. Hidden states are wanted of the
-    last ``want`` tokens. ``first`` is where the pass put it among all tokens.
+    last ``wanted`` tokens. ``offset`` is where the pass put it among all tokens.
     """
 
     ids: Sequence[int]
@@ -107,7 +107,7 @@ class DecodeAttention:
         )
 
     def run(self, at: LayerCall) -> None:
-        """See Job."""
+        """See AttentionKernel."""
         shape = self._shape
         q = group_heads(at.q[self._tokens], shape)
         if not self._plain:
@@ -144,7 +144,7 @@ class PrefillAttention:
         self._spans = any(piece.prefix_kvs for piece in pieces)
 
     def run(self, at: LayerCall) -> None:
-        """See Job."""
+        """See AttentionKernel."""
         shape = self._shape
         q = group_heads(at.q[self._gather], shape)
         keys, values = split_keys_values(at.kv[self._gather].transpose(1, 2), shape)
@@ -170,7 +170,7 @@ class ChunkAttention:
         self._mask = causal_mask(size, piece.start + size, group, shape.dtype, shape.device)
 
     def run(self, at: LayerCall) -> None:
-        """See Job."""
+        """See AttentionKernel."""
         piece, shape = self._piece, self._shape
         end = piece.offset + len(piece.ids)
         if self._home is not None and piece.slot is not None:
@@ -197,7 +197,7 @@ class PrefixAttention:
         ).to(shape.device)
 
     def run(self, at: LayerCall) -> None:
-        """See Job."""
+        """See AttentionKernel."""
         shape, index = self._shape, self._index
         assert at.sums is not None
         keys, values = split_keys_values(self._span[at.number].unsqueeze(0), shape)

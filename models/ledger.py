@@ -51,7 +51,8 @@ class Usage:
         """One call, as far as its answer tells: of what was reused and of time it says nothing.
 
         >>> from denizens.core import Completion, Generate
-        >>> Spent.told("Bo", Generate(messages=()), Completion(text="Hm.", tokens_out=2)).tokens
+        >>> Usage.from_answer("Bo", Generate(messages=()), Completion(text="Hm.",
+        tokens_out=2)).tokens
         2
         """
         read = int(getattr(answer, "tokens_in", 0))
@@ -62,7 +63,7 @@ class Usage:
 def sum_usage(costs: Iterable[Usage]) -> tuple[Usage, ...]:
     """One cost for each agent, kind and role, sorted by them.
 
-    >>> [cost.calls for cost in added([Spent("Bo", "rate", "rate", 1)] * 3)]
+    >>> [cost.calls for cost in sum_usage([Usage("Bo", "rate", "rate", 1)] * 3)]
     [3]
     """
     sums: dict[tuple[str, str, str], Usage] = {}

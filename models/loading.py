@@ -36,7 +36,7 @@ def load_model(
     send_key: bool = True,
 ) -> Model:
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
-    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md); or
+    another engine: ``openai:URL#name``, ``llamacpp:RUN_FILE.gguf`` (see docs/engines.md); or
     ``improvised``, the double that needs no weights.
 
     A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the
@@ -127,7 +127,8 @@ def model_not_found(name: str) -> ModelNotFound:
     """The error for a name that is nothing we know, with the nearest known one."""
     names = [info.name for info in known_models()] + [IMPROVISED]
     return ModelNotFound(
-        f"no model '{name}'{did_you_mean(name, names)}: neither packaged ({', '.join(names)}) nor a "
+        f"no model '{name}'{did_you_mean(name, names)}: neither packaged ({', '.join(names)}) nor "
+        f"a "
         "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
     )
 
@@ -150,7 +151,8 @@ def _require_unset(name: str, settings: dict[str, Any]) -> None:
 def _require_allowed(setting: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise SettingError(
-            f"{setting} '{value}' is unknown{did_you_mean(value, allowed)}; one of {', '.join(allowed)}"
+            f"{setting} '{value}' is unknown{did_you_mean(value, allowed)}; one of "
+            f"{', '.join(allowed)}"
         )
 
 

@@ -17,9 +17,9 @@ MAX_CHECKED_TOKENS = 32  # of the likeliest tokens, those looked at one by one w
 
 
 def set_bits(bits: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The numbers of the bits set in ``bits`` (words,), rising.
+    """The numbers of the bits set in ``compute_masks`` (words,), rising.
 
-    >>> ids_of(np.array([5, 1], dtype=np.int32)).tolist()
+    >>> set_bits(np.array([5, 1], dtype=np.int32)).tolist()
     [0, 2, 32]
     """
     return np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
@@ -35,7 +35,7 @@ def keep_only(row: Tensor, ids: NDArray[np.int64]) -> None:
 
 def apply_bitmask(logits: Tensor, bits: NDArray[np.int32], rows: Sequence[tuple[int, int]]) -> None:
     """Lay masks on ``logits`` (n, vocabulary): ``rows`` are (row of the logits, row of
-    ``bits``). Boolean masks of whole rows cost ten times more on a processor than touching
+    ``compute_masks``). Boolean masks of whole rows cost ten times more on a processor than touching
     the few tokens allowed, or forbidden."""
     if not rows:
         return

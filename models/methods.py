@@ -19,7 +19,7 @@ RIDGE = 0.002  # of the squared weights, so that few items cannot make them boun
 @dataclass(frozen=True, slots=True)
 class ScoringMethod:
     """Probabilities are softmax(sum of weight * signal / ``temperature``), the weights
-    summing to 1. ``none`` is what ``NONE`` scores: as much as an option that is as likely
+    summing to 1. ``none`` is what ``NONE_OF_THESE`` scores: as much as an option that is as likely
     right as wrong."""
 
     weights: Mapping[str, float]

@@ -56,7 +56,7 @@ def connect(
     given; without ``send_key``, where a file and not the user chose the server, it stays here
     unless the environment agrees (``credential``). ``embedder`` minilm, or another in this
     process, which works on ``device``; ``server`` or ``server:NAME`` for the server's own
-    embeddings. ``method``: see ``Decisions``. Raises SettingError, ModelError, ModelNotFound.
+    embeddings. ``method``: see ``RemoteDecider``. Raises SettingError, ModelError, ModelNotFound.
     """
     place = parse_endpoint(name)
     own, _, other = embedder.partition(":")

@@ -148,7 +148,8 @@ class RemoteAskHandler:
         """The reply to messages, and the texts that had to be dropped.
 
         With ``schema`` a server that binds no reply to it is asked for any JSON object, then
-        in ``words`` alone. ``on_text`` is told the text as it comes. Raises Fault."""
+        in ``words`` alone. ``measure_text_facts`` is told the text as it comes. Raises
+        RequestError."""
 
         async def send(messages: Sequence[Message], merged: bool) -> ChatCompletion:
             if schema is None:
@@ -292,7 +293,7 @@ class RemoteAskHandler:
 
         Sends less when the server says that it is too long, turns that alternate when it
         refuses them as they are, and a begun answer as a request to go on with it; what
-        helped is remembered. Raises Fault."""
+        helped is remembered. Raises RequestError."""
         dropped: tuple[str, ...] = ()
         while True:
             try:

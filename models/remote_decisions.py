@@ -78,7 +78,7 @@ class RemoteDecider:
         self._probe_lock = asyncio.Lock()
 
     async def choose(self, ask: Choose, cost: RequestUsage) -> Answer:
-        """The option and all probabilities. Raises Fault."""
+        """The option and all probabilities. Raises RequestError."""
         if fault := invalid_choose(ask):
             return fault
         name = self._method
@@ -93,7 +93,8 @@ class RemoteDecider:
             else:
                 return Failed(
                     reason="refused",
-                    detail=f"{self._handler.transport.endpoint.url} tells no probabilities of prompts, "
+                    detail=f"{self._handler.transport.endpoint.url} tells no probabilities of "
+                    "prompts, "
                     f"which method '{name}' needs; use method auto, direct, cosine or parts",
                 )
         method = self._calibration.method(ask.role, name)
@@ -200,7 +201,7 @@ class RemoteDecider:
 
     async def rate(self, ask: Rate, cost: RequestUsage) -> Answer:
         """The expected rating, of the likelihood of each number as the reply, of nearness to
-        the anchors and the shipped examples, or of both. Raises Fault."""
+        the anchors and the shipped examples, or of both. Raises RequestError."""
         if ask.high < ask.low:
             return Failed(
                 reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values"
@@ -254,7 +255,7 @@ class RemoteDecider:
     async def _guided_reply(
         self, field: str, messages: Sequence[Message], labels: Sequence[str], cost: RequestUsage
     ) -> list[float]:
-        """Each label's probability where a reply bound to them was written. Raises Fault."""
+        """Each label's probability where a reply bound to them was written. Raises RequestError."""
 
         fields: dict[str, Any] = {
             "max_tokens": 24 + max(map(len, labels)),
@@ -278,7 +279,7 @@ class RemoteDecider:
     async def _target_logprobs(
         self, pairs: Sequence[TextPair], cost: RequestUsage
     ) -> list[list[float]]:
-        """Log-probabilities of each target's tokens behind its context. Raises Fault."""
+        """Log-probabilities of each target's tokens behind its context. Raises RequestError."""
         way = await self._find_logprob_source(cost)
         told = await asyncio.gather(*(self._prompt_logprobs(way, a + b, cost) for a, b in pairs))
         found = [suffix_logprobs(one, target) for one, (_, target) in zip(told, pairs)]
@@ -288,7 +289,7 @@ class RemoteDecider:
 
     async def _find_logprob_source(self, cost: RequestUsage) -> str:
         """How this server tells probabilities of a prompt: echo, prompt_logprobs or none.
-        Tried once. Raises Fault when the server fails altogether."""
+        Tried once. Raises RequestError when the server fails altogether."""
         async with self._probe_lock:
             for way in ("echo", "prompt_logprobs"):
                 if self._logprob_source is None and await self._supports(way, cost):

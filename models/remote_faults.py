@@ -29,7 +29,7 @@ class RequestRejected(RequestError):
 
 
 class PromptTooLong(RequestError):
-    """The prompt does not fit. ``share``: how much of it would, where the server says."""
+    """The prompt does not fit. ``fitting_share``: how much of it would, where the server says."""
 
     def __init__(self, detail: str, share: float | None) -> None:
         super().__init__("context_too_long", detail)
@@ -42,7 +42,7 @@ class UnusableReply(RequestError):
 
 
 def error_from_status(status: int, detail: str) -> RequestError:
-    """The Fault of an HTTP status: Refused where asking again is of no use, by reason
+    """The RequestError of an HTTP status: Refused where asking again is of no use, by reason
     ``denied`` where key, rights or money are missing."""
     if status in DENIED_STATUSES or "insufficient_quota" in detail:
         return RequestRejected(status, detail, "denied")

@@ -39,7 +39,7 @@ def iter_json(text: str) -> Iterator[Json]:
     """The JSON values of a text: the whole text where it is one, what stands between fences,
     and every object or list among words, in order.
 
-    >>> list(json_values('Well: ```json\\n{"choice": "wait"}\\n``` as {asked}.'))
+    >>> list(iter_json('Well: ```json\\n{"choice": "wait"}\\n``` as {asked}.'))
     [{'choice': 'wait'}]
     """
     decoder = json.JSONDecoder(
@@ -79,7 +79,7 @@ def _unfenced(text: str) -> str:
 def unwrap_values(value: Json) -> Iterator[Json]:
     """A value, and what it is only a wrapping of: {"answer": {...}} or [{...}].
 
-    >>> list(nested_values([{"answer": {"age": 3}}]))[-1]
+    >>> list(unwrap_values([{"answer": {"age": 3}}]))[-1]
     {'age': 3}
     """
     yield value

@@ -61,7 +61,8 @@ def resolve_credential(url: str, key: str | None = None, *, send_key: bool = Tru
     own = own.removeprefix("Bearer ").strip()
     if not all(" " < char <= "~" for char in own):
         raise SettingError(
-            f"{KEY_VARIABLE if not key else 'the key'} holds blanks, line breaks or characters that no "
+            f"{KEY_VARIABLE if not key else 'the key'} holds blanks, line breaks or characters "
+            "that no "
             "key has; copy it anew"
         )
     agreed, plainly = _environment_consent(url)
@@ -79,7 +80,8 @@ def resolve_credential(url: str, key: str | None = None, *, send_key: bool = Tru
     if key or send_key or agreed:
         return Credential(own, ambient=not key)
     return Credential(
-        withheld=f"your {KEY_VARIABLE} was not sent, for a file names this server and not you; agree "
+        withheld=f"your {KEY_VARIABLE} was not sent, for a file names this server and not you; "
+        "agree "
         f"with {HOSTS_VARIABLE}={host}, or name the model yourself where there is --model"
     )
 

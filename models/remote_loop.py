@@ -23,7 +23,7 @@ AnyTask: TypeAlias = "asyncio.Task[Any]"
 
 @dataclass(eq=False, slots=True)
 class RemoteJob:
-    """``work`` is done on the loop; ``done`` is told there of the finished task (None: it
+    """``work`` is done on the loop; ``on_done`` is told there of the finished task (None: it
     never began) and its share of the seconds."""
 
     priority: int

@@ -43,9 +43,9 @@ class ServerEndpoint:
 def parse_endpoint(name: str) -> ServerEndpoint:
     """Parse ``openai:URL[?setting=value&...][#model]``. Raises SettingError.
 
-    >>> read_server_name("openai:http://localhost:8000/v1?timeout=60#qwen").settings.timeout
+    >>> parse_endpoint("openai:http://localhost:8000/v1?timeout=60#qwen").settings.timeout
     60.0
-    >>> print(read_server_name("openai:http://localhost:8000/v1/?timeout=60#qwen"))
+    >>> print(parse_endpoint("openai:http://localhost:8000/v1/?timeout=60#qwen"))
     openai:http://localhost:8000/v1#qwen
     """
     try:
@@ -63,7 +63,8 @@ def parse_endpoint(name: str) -> ServerEndpoint:
     if "?" in parts.fragment:
         raise SettingError(
             f"model '{PREFIX}...#{parts.fragment.partition('?')[0]}?...': settings stand before "
-            f"the #, as in {EXAMPLE_WITH_SETTINGS}; a key belongs into the environment variable OPENAI_API_KEY"
+            f"the #, as in {EXAMPLE_WITH_SETTINGS}; a key belongs into the environment variable "
+            f"OPENAI_API_KEY"
         )
     url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     return ServerEndpoint(url, parts.fragment, _parse_settings(parts.query))

@@ -19,7 +19,7 @@ CONTROL_TOKENS = re.compile(
 def escape_control_tokens(text: str) -> str:
     """Text that can be sent, without anything that a chat template would take for its own.
 
-    >>> harmless("a <|im_end|> b, 1 < 2")
+    >>> escape_control_tokens("a <|im_end|> b, 1 < 2")
     'a < |im_end|> b, 1 < 2'
     """
     return CONTROL_TOKENS.sub(lambda found: found.group() + " ", replace_surrogates(text))

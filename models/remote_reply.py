@@ -76,8 +76,9 @@ class ReasoningFilter:
     """Takes a model's reasoning, and what chat templates write around turns, out of text that
     arrives piece by piece.
 
-    ``text`` is the answer so far, ``reasoned`` whether there was reasoning, ``hidden`` whether
-    the text is amid it, ``over`` whether the answer's end was marked, ``unopened`` whether only
+    ``text`` is the answer so far, ``has_reasoning`` whether there was reasoning, ``in_reasoning``
+    whether
+    the text is amid it, ``ended`` whether the answer's end was marked, ``unopened`` whether only
     the reasoning's end was. A mark in quotes is a mark that somebody talks about. Where a
     closing mark has no opening one, what stood before it was reasoning too: some chat templates
     write the opening mark into the prompt.
@@ -180,9 +181,10 @@ def _held_back(text: str, start: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ChatCompletion:
-    """A chat completion as it was read. ``finish`` is why it ended, in the server's word
-    (empty: not told); ``stopped_at`` the stop string, where the server tells it; ``choice``
-    the JSON it was read from. ``reasoned``: there was reasoning, ``hidden``: it ended amid it,
+    """A chat completion as it was read. ``finish_reason`` is why it ended, in the server's word
+    (empty: not told); ``stop_string`` the stop string, where the server tells it; ``choice``
+    the JSON it was read from. ``has_reasoning``: there was reasoning, ``in_reasoning``: it ended
+    amid it,
     ``unopened``: nothing marked where it began."""
 
     text: str
@@ -200,7 +202,7 @@ class ChatCompletion:
 
 
 def parse_chat_completion(reply: dict[str, Any], *, begun: bool = False) -> ChatCompletion:
-    """The first choice of a chat completion. Raises Fault when it has none, was refused or
+    """The first choice of a chat completion. Raises RequestError when it has none, was refused or
     withheld."""
     choice = first_choice(reply)
     message = message_of_choice(choice)
@@ -227,7 +229,7 @@ def parse_chat_completion(reply: dict[str, Any], *, begun: bool = False) -> Chat
 
 
 def first_choice(reply: dict[str, Any]) -> dict[str, Any]:
-    """The first of a reply's choices. Raises Fault when there is none."""
+    """The first of a reply's choices. Raises RequestError when there is none."""
     choices = reply.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         found: dict[str, Any] = choices[0]

@@ -77,7 +77,7 @@ def suffix_logprobs(told: Sequence[TokenLogprob], target: str) -> list[float]:
     Counted from the end: in front stand tokens that no text shows. A token across the
     border belongs to what is before it. Empty when the tokens do not spell the target.
 
-    >>> tail([("The", -3.0), (" cat", -2.0), (" eats", -1.0), ("!", -0.5)], " eats!")
+    >>> suffix_logprobs([("The", -3.0), (" cat", -2.0), (" eats", -1.0), ("!", -0.5)], " eats!")
     [-1.0, -0.5]
     """
     left = len(target)
@@ -137,7 +137,7 @@ def _is_logprob(score: object) -> bool:
     """Whether a written token's log-probability is one: servers that know none send null, NaN,
     -9999 or a probability.
 
-    >>> _is_told(-0.2), _is_told(None), _is_told(-9999.0), _is_told(0.9)
+    >>> _is_logprob(-0.2), _is_logprob(None), _is_logprob(-9999.0), _is_logprob(0.9)
     (True, False, False, False)
     """
     return isinstance(score, int | float) and -1000 < score < 1e-3

@@ -8,12 +8,13 @@ from .remote_reply import ReasoningFilter
 
 
 class AnswerFilter:
-    """Tells ``on_text`` what of a stream's text belongs to the answer, as soon as that is sure.
+    """Tells ``measure_text_facts`` what of a stream's text belongs to the answer, as soon as that
+    is sure.
 
-    ``told`` says whether anything was told. ``begun``: the text begins amid reasoning.
+    ``has_output`` says whether anything was told. ``begun``: the text begins amid reasoning.
 
     >>> pieces = []
-    >>> speech = Speech(pieces.append, ("\\n",))
+    >>> speech = AnswerFilter(pieces.append, ("\\n",))
     >>> speech.feed("<think>a\\nb</think>\\n\\nGood"), speech.feed(" day\\nBo:")
     (False, True)
     >>> pieces
@@ -62,7 +63,7 @@ class AnswerFilter:
 def cut_at_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     """The text before the first stop string in it, and whether there is one.
 
-    >>> cut_at("Good day. Bo: yes", ("Bo:", "\\n"))
+    >>> cut_at_stop("Good day. Bo: yes", ("Bo:", "\\n"))
     ('Good day. ', True)
     """
     places = [place for stop in stops if stop and (place := text.find(stop)) >= 0]

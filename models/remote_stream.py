@@ -21,7 +21,7 @@ class SSEDecoder:
     open, are passed over. Lines end at ``\\n``, ``\\r\\n`` or ``\\r`` and nowhere else, so a
     text may hold any other character.
 
-    >>> list(EventReader().feed(b": ping\\n\\nid: 7\\n\\ndata: {}\\n\\ndata: [DO"))
+    >>> list(SSEDecoder().feed(b": ping\\n\\nid: 7\\n\\ndata: {}\\n\\ndata: [DO"))
     ['{}']
     """
 
@@ -102,7 +102,8 @@ class ChatStreamReader:
         return "".join((*self._reasoning, *self._texts))
 
     async def read(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
-        """The completion's JSON, as it is without streaming. Raises Fault when the stream ends
+        """The completion's JSON, as it is without streaming. Raises RequestError when the stream
+        ends
         before the answer does."""
         events = SSEDecoder()
         async for piece in pieces:

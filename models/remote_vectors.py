@@ -18,7 +18,7 @@ class TextEmbeddings(Protocol):
     """Makes float32 rows of length 1, shape (texts, d)."""
 
     async def vectors(self, texts: Sequence[str], cost: RequestUsage) -> NDArray[np.float32]:
-        """The texts' vectors. Raises Fault."""
+        """The texts' vectors. Raises RequestError."""
         ...
 
 
@@ -78,7 +78,7 @@ class ServerEmbeddings:
         self._name = name
 
     async def vectors(self, texts: Sequence[str], cost: RequestUsage) -> NDArray[np.float32]:
-        """The texts' vectors, scaled to length 1. Raises Fault."""
+        """The texts' vectors, scaled to length 1. Raises RequestError."""
         import numpy as np
 
         if not texts:

@@ -77,7 +77,7 @@ class RequestUsage:
 def parse_count(value: object) -> int | None:
     """A count as servers write it: some send whole numbers as 31.0 or as text.
 
-    >>> count_of(31.0), count_of("31"), count_of(True), count_of(-1), count_of(None)
+    >>> parse_count(31.0), parse_count("31"), parse_count(True), parse_count(-1), parse_count(None)
     (31, 31, None, None, None)
     """
     if isinstance(value, float) and value.is_integer():
@@ -91,7 +91,7 @@ def estimate_tokens(text: str) -> int:
     """About how many tokens a text has: one for three bytes, which is rather too many for
     English (about four) and right where a character has three.
 
-    >>> estimated_tokens("Good day!"), estimated_tokens("")
+    >>> estimate_tokens("Good day!"), estimate_tokens("")
     (3, 0)
     """
     return -(-len(text.encode("utf-8", "replace")) // 3)
@@ -110,10 +110,11 @@ def import_openai() -> Any:
 
 
 class OpenAITransport:
-    """A server's endpoints. Its methods run on one event loop and raise Fault.
+    """A server's endpoints. Its methods run on one event loop and raise RequestError.
 
     The SDK tries again by itself; this adds the bound on requests at once, the time that one
-    may take, and what the server's dialect lacks. The key of ``credential`` stands in no error.
+    may take, and what the server's dialect lacks. The key of ``resolve_credential`` stands in no
+    error.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class OpenAITransport:
         self, fields: dict[str, Any], cost: RequestUsage, on_text: Callable[[str], bool]
     ) -> dict[str, Any]:
         """A chat completion whose text is told piece by piece; the JSON that ``chat`` gives.
-        ``on_text`` returns whether that was enough.
+        ``measure_text_facts`` returns whether that was enough.
 
         When the connection is lost before the first piece it is tried again, later not:
         what was told cannot be taken back."""
@@ -280,7 +281,7 @@ class OpenAITransport:
         raise AssertionError("the last attempt returns or raises")
 
     async def _request(self, call: Callable[[], Awaitable[Any]], seconds: float) -> Any:
-        """A reply, or the Fault that its error means."""
+        """A reply, or the RequestError that its error means."""
         async with self._semaphore:
             with self._translated_errors(seconds):
                 async with asyncio.timeout(seconds):
@@ -331,7 +332,7 @@ class OpenAITransport:
         return self._error_of_status(status, said)
 
     def _error_of_body(self, error: object) -> RequestError:
-        """The Fault of an error inside a reply of status 200."""
+        """The RequestError of an error inside a reply of status 200."""
         status = error_status(error)
         said = error.get("message") if isinstance(error, dict) else error
         said = self._redacted(str(said or error))
@@ -345,7 +346,7 @@ class OpenAITransport:
         return self._error_of_status(status, said)
 
     def _error_of_status(self, status: int, said: str) -> RequestError:
-        """The Fault of a status and of the server's words."""
+        """The RequestError of a status and of the server's words."""
         detail = f"{self.endpoint.url} answered {status}: {said}"
         if status == 413 or (status in (400, 422) and TOO_LONG_PATTERN.search(said)):
             return PromptTooLong(detail, _fitting_share(said))
@@ -408,7 +409,8 @@ def _reply_text(reply: dict[str, Any]) -> str:
 def _fitting_share(said: str) -> float | None:
     """How much of a prompt fits, by the numbers in the server's refusal.
 
-    >>> round(_share("maximum context length is 4096 tokens. However, you requested 8192"), 2)
+    >>> round(_fitting_share("maximum context length is 4096 tokens. However, you requested 8192"),
+    2)
     0.5
     """
     limit = LIMIT_PATTERN.search(said)

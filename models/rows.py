@@ -20,12 +20,13 @@ SchedulingKey: TypeAlias = tuple[int, int, int, int]
 
 @dataclass(slots=True, eq=False)
 class TokenSequence:
-    """One sequence. ``ids`` are all its tokens; of the first ``done`` the keys are there.
+    """One sequence. ``ids`` are all its tokens; of the first ``computed`` the keys are there.
 
-    The logits behind every token from ``want_from`` on are wanted. The first ``keep`` tokens
-    are worth keeping for others; the first ``base`` were known when it was seated. ``owner``
-    is what is told of the logits. ``brief``: it runs in one pass, so that its own keys need
-    no place. ``ran`` is the pass it last took part in, or was added before.
+    The logits behind every token from ``logits_from`` on are wanted. The first ``cacheable`` tokens
+    are worth keeping for others; the first ``initial_computed`` were known when it was seated.
+    ``owner``
+    is what is told of the logits. ``single_pass``: it runs in one pass, so that its own keys need
+    no place. ``last_pass`` is the pass it last took part in, or was added before.
     """
 
     ids: list[int]
@@ -61,7 +62,7 @@ class TokenSequence:
 
 
 class Backend(Protocol):
-    """Runs rows and keeps what was computed of them. ``whole``: prompts cannot be cut."""
+    """Runs rows and keeps what was computed of them. ``whole_prompts``: prompts cannot be cut."""
 
     whole_prompts: bool
 

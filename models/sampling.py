@@ -39,8 +39,8 @@ class RepetitionLimits:
     """What keeps a small model from looping.
 
     ``penalty`` divides the positive (multiplies the negative) logits of tokens already in
-    the reply, as in CTRL (Keskar et al. 2019); 1 is off. ``repeat`` forbids a second
-    occurrence of that many tokens in a row within the reply, ``echo`` of that many copied
+    the reply, as in CTRL (Keskar et al. 2019); 1 is off. ``ngram`` forbids a second
+    occurrence of that many tokens in a row within the reply, ``prompt_ngram`` of that many copied
     from the prompt; 0 is off.
     """
 
@@ -52,8 +52,8 @@ class RepetitionLimits:
 class NGramIndex:
     """Runs of ``size`` tokens in a sequence, which may grow: what may not follow a second time.
 
-    >>> runs = Runs(3, (1, 2, 3, 1, 2))
-    >>> runs.closing(), runs.after((0, 3, 1))
+    >>> runs = NGramIndex(3, (1, 2, 3, 1, 2))
+    >>> runs.repeats(), runs.repeats_after((0, 3, 1))
     ({3}, {2})
     """
 
@@ -82,7 +82,7 @@ class NGramIndex:
 
 @dataclass(slots=True)
 class TokenPenalties:
-    """What one row may not or should not write next: ``never`` gets no probability, ``worn``
+    """What one row may not or should not write next: ``banned`` gets no probability, ``penalized``
     tokens are penalised."""
 
     banned: set[int] = field(default_factory=set)

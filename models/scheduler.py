@@ -21,7 +21,7 @@ MAX_WAIT_PASSES = 64  # passes for which more urgent asks may hold up a row
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
     """How much is done at a time: ``rows`` sequences, about ``pass_tokens`` tokens a pass.
-    ``alone``: one ask after the other, nothing kept between them."""
+    ``exclusive``: one ask after the other, nothing kept between them."""
 
     rows: int = 64
     pass_tokens: int = 256

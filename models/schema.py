@@ -104,7 +104,7 @@ def resolve_pointer(root: Json, reference: str) -> Json:
 
 
 def check_schema(schema: Json) -> None:
-    """Raises SchemaFault where a schema contradicts itself, also where a grammar would just
+    """Raises SchemaError where a schema contradicts itself, also where a grammar would just
     leave out the field or the alternative that nothing satisfies."""
     if not isinstance(schema, dict):
         raise SchemaError(f"a schema must be an object, not {type(schema).__name__}")
@@ -203,7 +203,7 @@ def locate_error(schema: Json, message: str, compiled: Callable[[Json], str]) ->
 
 def drop_unsupported(schema: Json, compiled: Callable[[Json], str]) -> Json:
     """``schema`` less the alternatives of an anyOf that no grammar can hold, where another
-    remains. ``compiled`` gives a schema's error, or an empty text. Raises SchemaFault."""
+    remains. ``compiled`` gives a schema's error, or an empty text. Raises SchemaError."""
     schema = json.loads(json.dumps(schema))
     while message := compiled(schema):
         path = locate_error(schema, message, compiled)

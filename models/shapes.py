@@ -24,7 +24,7 @@ SPARE_TOKENS = 6  # tokens: separators, and what a token of several signs may op
 def json_text(value: Json) -> str:
     """JSON as the grammar writes it: ", " and ": " between, one line.
 
-    >>> text_of({"a": [1, 2.0]})
+    >>> json_text({"a": [1, 2.0]})
     '{"a": [1, 2]}'
     """
     if isinstance(value, float) and value.is_integer():
@@ -40,9 +40,10 @@ def json_text(value: Json) -> str:
 class ValueShape:
     """One way a value may look: values listed, or a string, a number, an array, an object.
 
-    ``shaped``: a string with a pattern or a format. ``low`` and ``high`` count characters,
-    elements or properties. ``extra``: the values of properties not named, each with the
-    pattern of its names. ``unique``: no element comes twice. ``step``: what a number must be
+    ``constrained``: a string with a pattern or a format. ``min_size`` and ``max_size`` count
+    characters,
+    elements or properties. ``additional``: the values of properties not named, each with the
+    pattern of its names. ``unique``: no element comes twice. ``multiple_of``: what a number must be
     a multiple of where that is a fraction, whose quotient readers compute in floating point.
     """
 
@@ -90,7 +91,8 @@ def _pattern_matches(pattern: str, name: str) -> bool:
 
 @dataclass(slots=True, eq=False)
 class SchemaNode:
-    """A place in a schema; ``shapes`` are its alternatives, ``shortest`` its shortest text."""
+    """A place in a schema; ``alternatives`` are its alternatives, ``shortest`` its shortest
+    text."""
 
     schema: Json
     alternatives: list[ValueShape] | None = None
@@ -99,7 +101,7 @@ class SchemaNode:
 
 
 class SchemaIR:
-    """All shapes of a schema. Raises SchemaFault where a value could never end.
+    """All shapes of a schema. Raises SchemaError where a value could never end.
 
     The shortest texts are the least fixed point of "the shortest alternative made of the
     shortest parts" (Knuth 1977, A generalization of Dijkstra's algorithm): what is still

@@ -20,7 +20,8 @@ MIN_SLOT_TOKENS = 64  # tokens of the shortest class
 
 @dataclass(slots=True, eq=False)
 class CacheSlot:
-    """A sequence's place: it holds up to ``size`` tokens at ``index`` of its class. ``sound``:
+    """A sequence's place: it holds up to ``head_size`` tokens at ``index`` of its class.
+    ``finite``:
     what is written in it is known to be numbers."""
 
     size: int
@@ -39,7 +40,7 @@ class SlotPool:
 
 
 class KVCache:
-    """All classes. ``tokens`` counts what is allocated, taken or not."""
+    """All classes. ``allocated_tokens`` counts what is allocated, taken or not."""
 
     def __init__(self, shape: DecoderShape) -> None:
         self._shape = shape
@@ -60,7 +61,7 @@ class KVCache:
         return self._pools[slot.size]
 
     def cost(self, length: int) -> int:
-        """Tokens that ``take(length)`` would allocate."""
+        """Tokens that ``allocate(length)`` would allocate."""
         size = slot_size(length)
         found = self._pools.get(size)
         return 0 if found is not None and len(found.slots) < found.kv.shape[1] else size
@@ -133,7 +134,7 @@ class KVCache:
 def slot_size(length: int) -> int:
     """The class of a length: powers of two and the halves between them.
 
-    >>> size_for(10), size_for(65), size_for(100), size_for(700)
+    >>> slot_size(10), slot_size(65), slot_size(100), slot_size(700)
     (64, 96, 128, 768)
     """
     size = MIN_SLOT_TOKENS

@@ -105,7 +105,7 @@ class FusedDecoder:
     def hidden_states(
         self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
     ) -> Tensor:
-        """See Trunk."""
+        """See Decoder."""
         shape = self.shape
         x = nn.functional.embedding(ids, self._embedding)
         cos, sin = self._rotary_tables(x, positions)
@@ -124,7 +124,7 @@ class FusedDecoder:
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """See Trunk."""
+        """See Decoder."""
         return self._head(self._rms_norm(hidden, self._norm)).float()
 
     def _rotary_tables(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,7 +189,7 @@ class AttentionContext:
 class TransformersDecoder:
     """Any transformers model whose attention goes through the library's interface.
 
-    ``window``: the longest context it will be given. ``factor`` multiplies its head's logits:
+    ``window``: the longest context it will be given. ``logits_scale`` multiplies its head's logits:
     each architecture that does so has another name for it, so it is measured. Raises
     NotImplementedError for attention with more to it than keys, values and a scale.
     """
@@ -212,7 +212,7 @@ class TransformersDecoder:
     def hidden_states(
         self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
     ) -> Tensor:
-        """See Trunk."""
+        """See Decoder."""
         out = self._model.base_model(
             input_ids=ids.unsqueeze(0),
             position_ids=positions.unsqueeze(0),
@@ -224,7 +224,7 @@ class TransformersDecoder:
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """See Trunk."""
+        """See Decoder."""
         logits = self._head(hidden).float() * self.logits_scale
         cap = getattr(self._model.config.get_text_config(), "final_logit_softcapping", None)
         found: Tensor = logits if cap is None else torch.tanh(logits / cap) * cap

@@ -53,7 +53,7 @@ class GenerationState:
     def begin(
         cls, ask: Generate, prompter: PromptBuilder, voice: GenerationConfig
     ) -> GenerationState:
-        """Raises ContextTooLong, SchemaFault."""
+        """Raises ContextTooLong, SchemaError."""
         if ask.max_tokens < 1:
             raise ContextTooLong(f"max_tokens is {ask.max_tokens}; ask for at least 1")
         prompt = prompter.fit(ask.messages, ask.max_tokens)

@@ -38,10 +38,10 @@ _BUILT_IN = {
     "react": "denizens.planners:React",
     "plan_and_execute": "denizens.planners:PlanAndExecute",
     "reflexion": "denizens.planners:Reflexion",
-    "deliberate": "denizens.planners:Deliberate",
+    "deliberate": "denizens.planners:TreeOfThoughts",
     "dialogue": "denizens.planners:Dialogue",
-    "errands": "denizens.planners:Errands",
-    "switch": "denizens.planners:Switch",
+    "errands": "denizens.planners:GoalsInRoutine",
+    "switch": "denizens.planners:RuleSwitch",
 }
 
 
@@ -49,7 +49,7 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
     """A planner by its short name or as ``package.module:Class``, built with ``settings``.
 
     Built-in planners are found the way a user's are. Raises SettingError, also for what is no
-    class with ``decide``; CodeNotAllowed for a user's within ``foreign_code(False)``."""
+    class with ``decide``; CodeNotAllowed for a user's within ``allow_foreign_code(False)``."""
     path = _BUILT_IN.get(name, name)
     module, _, attribute = path.partition(":")
     if not attribute or not module or module.startswith("."):

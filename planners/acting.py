@@ -39,7 +39,7 @@ def world_tools(can: Sequence[Affordance]) -> tuple[ToolSpec, ...]:
 def action_from_call(name: str, arguments: Json, can: Sequence[Affordance]) -> Action | None:
     """The action of a world's tool called with arguments; None where it is not afforded.
 
-    >>> action_of("world.talk", {"target": "Bo"}, [Affordance("talk", "Bo")]).target
+    >>> action_from_call("world.talk", {"target": "Bo"}, [Affordance("talk", "Bo")]).target
     'Bo'
     """
     if not isinstance(arguments, dict):
@@ -59,10 +59,10 @@ def idle_action(can: Sequence[Affordance]) -> Action:
 
 
 def to_offered_action(action: Action, can: Sequence[Affordance]) -> Action:
-    """The action as the world offers it, with the fields its schema knows; ``idle`` where it
+    """The action as the world offers it, with the fields its schema knows; ``idle_action`` where it
     is not offered or wants fields that are not given. Outside a world it stays as it is.
 
-    >>> afforded(Action("continue"), [Affordance("wait")]).verb
+    >>> to_offered_action(Action("continue"), [Affordance("wait")]).verb
     'wait'
     """
     if not can:

@@ -74,9 +74,10 @@ _ANOTHER_ORDER = re.compile(
 def forbids_action(request: str) -> bool:
     """Whether a request says only that something is not to be done.
 
-    >>> declines("Please don't call the bakery."), declines("Don't forget to call the bakery.")
+    >>> forbids_action("Please don't call the bakery."), forbids_action("Don't forget to call the
+    bakery.")
     (True, False)
-    >>> declines("Do not book the train, but a bus to Bern.")
+    >>> forbids_action("Do not book the train, but a bus to Bern.")
     False
     """
     return (
@@ -107,14 +108,15 @@ def propose_call(
     now: Time | None = None,
 ) -> Thought[ProposedCall | IncompleteCall | None]:
     """The call that ``request`` asks for; Incomplete where something that it needs was not
-    said (see ``fill``); None where no tool fits, all that fit were called so already, or the
+    said (see ``fill_arguments``); None where no tool fits, all that fit were called so already, or
+    the
     request only says what is not to be done.
 
     ``done`` are the keys of calls made before: none of them is drafted again, the next
     likeliest tool is taken instead. ``context`` is what was said and found before the
     request, from which arguments may be taken too. Without ``none`` some tool is meant;
     ``others`` are what else it may be, likelier than which a tool must be, and at least as
-    likely as ``margin``. For ``way`` see ``fill``.
+    likely as ``margin``. For ``way`` see ``fill_arguments``.
     """
     if not tools or not request.strip() or forbids_action(request):
         return None
@@ -159,7 +161,7 @@ def fill_arguments(
 ) -> Thought[Json | Failed]:
     """Arguments for a tool as ``request`` wants them; they fit the tool's schema. ``now`` is
     what "tomorrow" is reckoned from; without it such words are not read. Failed with the
-    reason ``UNSAID`` where a date, time or duration is required and not told; of a tool that
+    reason ``NOT_STATED`` where a date, time or duration is required and not told; of a tool that
     acts also a number or a code.
 
     ``way``: "fields" finds them one by one among what the request offers, which a tiny model

@@ -41,7 +41,7 @@ class ArgumentCandidate:
 
 class ParsedRequest:
     """A request, read once: its numbers, spans, words, and what it tells of time; without
-    ``now`` only dates and times that need no clock. Of a longer one the last ``READ``
+    ``now`` only dates and times that need no clock. Of a longer one the last ``MAX_REQUEST_CHARS``
     characters are read."""
 
     def __init__(self, text: str, now: Time | None = None) -> None:

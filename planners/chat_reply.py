@@ -87,7 +87,7 @@ def best_reply(
     by likelihood, and of those of the next where none can be used.
 
     Drafts that say again what was said, recite the prompt or are fragments are thrown away;
-    where nothing else is left, what repeats least is said. ``borne`` see ``with_results``.
+    where nothing else is left, what repeats least is said. ``borne`` see ``ensure_results``.
     Failed where the model gave no words."""
     kept: list[str] = []
     for number, ask in enumerate(asks):
@@ -131,7 +131,7 @@ def clean_reply(text: str, frame: ReplyContext, *, cut: bool = False) -> str:
     Where the text was ``cut`` at its longest, an unfinished last sentence goes. Empty for a
     fragment, for what echoes the line it answers, and for what recites the prompt.
 
-    >>> frame = Frame(me="Bo Lind", person="Ada", line="What do you bake?")
+    >>> frame = ReplyContext(me="Bo Lind", person="Ada", line="What do you bake?")
     >>> clean_reply('Bo: "Bo Lind bakes rye. Bo Lind bakes rye." Ada: Thanks!', frame)
     'I bake rye.'
     """
@@ -161,7 +161,7 @@ def speaker_as_i(text: str, me: str) -> str:
     """A line in which its speaker is I. What gives the name stays, and a sentence that calls
     somebody else by it goes.
 
-    >>> as_self("Bo Lind is a baker. I am Bo Lind. You may call me Bo. Hello, Bo!", "Bo Lind")
+    >>> speaker_as_i("Bo Lind is a baker. I am Bo Lind. You may call me Bo. Hello, Bo!", "Bo Lind")
     'I am a baker. I am Bo Lind. You may call me Bo.'
     """
     forms = "|".join(map(re.escape, (me, short_name(me))))

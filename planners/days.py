@@ -361,7 +361,7 @@ def _clock(minute: int) -> str:
 def clean_activity(text: str, name: str) -> str:
     """A generated activity as a bare phrase: no name, no "is", no hour, no closing stop.
 
-    >>> as_phrase(' Nora is baking "bread". And then', "Nora")
+    >>> clean_activity(' Nora is baking "bread". And then', "Nora")
     'baking "bread"'
     """
     words = re.split(r"[\n.;:。；：।]", text.strip())[0].strip(" '*-,")

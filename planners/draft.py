@@ -69,7 +69,7 @@ def identity_text(situation: Situation, *, plain: bool = False) -> str:
 
 
 class StepBuilder:
-    """Collects what a step of one agent will write. Lives inside one ``decide``."""
+    """Collects what a step of one agent will write. Lives inside one ``build``."""
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
@@ -186,7 +186,8 @@ class StepBuilder:
         return round(answer.value, 2) if isinstance(answer, Rating) else 3.0
 
     def build(self, action: Action, why: str = "") -> Decision:
-        """Finish the draft. What the world does not offer now is not done: see ``afforded``."""
+        """Finish the draft. What the world does not offer now is not done: see
+        ``to_offered_action``."""
         if why:
             self.explain(why)
         return Decision(

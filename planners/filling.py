@@ -89,7 +89,7 @@ def fill_fields(
     spec: ToolSpec, request: str, *, seed: Seed, context: str = "", now: Time | None = None
 ) -> Thought[Json | Failed]:
     """Arguments for a tool as a request wants them. Failed where a field that must be there
-    cannot be written, with the reason ``UNSAID`` where it must be told and is not: dates,
+    cannot be written, with the reason ``NOT_STATED`` where it must be told and is not: dates,
     times and durations always, for a tool that acts numbers and codes too."""
     fields = fields_of(spec)
     if not fields:

@@ -213,9 +213,10 @@ def time_expressions_in(text: str, now: datetime | None = None) -> list[TimeExpr
     end of the month", "3 pm PST") is left out. Blanks and signs of full width are plain ones.
 
     >>> now = datetime(2026, 5, 1, 9)
-    >>> [one.value for one in moments_in("Book it for tomorrow at half past three.", now)]
+    >>> [one.value for one in time_expressions_in("Book it for tomorrow at half past three.", now)]
     ['2026-05-02', '03:30:00', '2026-05-02T03:30:00']
-    >>> [one.value for one in moments_in("Remind me in 20 minutes", now) if one.form == "duration"]
+    >>> [one.value for one in time_expressions_in("Remind me in 20 minutes", now) if one.form ==
+    "duration"]
     ['PT20M']
     """
     text = text.translate(_HALF_WIDTH)
@@ -526,7 +527,7 @@ def _durations(text: str) -> Iterator[tuple[int, int, float]]:
 def _iso_duration(seconds: float) -> str:
     """ISO 8601 of a length of time.
 
-    >>> _duration(5_400), _duration(86_400 * 3), _duration(0)
+    >>> _iso_duration(5_400), _iso_duration(86_400 * 3), _iso_duration(0)
     ('PT1H30M', 'P3D', 'PT0S')
     """
     days, rest = divmod(round(seconds), 86_400)
@@ -540,7 +541,7 @@ def _iso_duration(seconds: float) -> str:
 def duration_seconds(duration: str) -> float | None:
     """The seconds of a duration in ISO 8601 of weeks and smaller; None for what is none.
 
-    >>> seconds_of("PT1H30M"), seconds_of("P1D"), seconds_of("soon")
+    >>> duration_seconds("PT1H30M"), duration_seconds("P1D"), duration_seconds("soon")
     (5400.0, 86400.0, None)
     """
     match = re.fullmatch(

@@ -241,7 +241,7 @@ def _special_words(text: str, match: re.Match[str]) -> Iterator[ParsedNumber]:
 def convert_unit(number: ParsedNumber, unit: str) -> float | None:
     """A number in another unit of the same kind; None where that is not one.
 
-    >>> converted(Number(0, 1, 2.0, "weeks"), "days")
+    >>> convert_unit(ParsedNumber(0, 1, 2.0, "weeks"), "days")
     14.0
     """
     if number.unit not in UNITS or unit not in UNITS:

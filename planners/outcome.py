@@ -12,12 +12,12 @@ from ..core import (
     Affordance,
     Completion,
     Failed,
-    Fault,
     Generate,
     Json,
     Seed,
     Thought,
     Time,
+    ToolErrorReason,
     ToolResult,
     ToolSpec,
     canonical,
@@ -47,7 +47,7 @@ class ToolCallRecord:
     arguments: Json = field(hash=False)
     ok: bool = True
     text: str = ""
-    reason: Fault = ""
+    reason: ToolErrorReason = ""
     receipt: str = ""
     doubted: bool = False
 
@@ -163,7 +163,7 @@ def compose_answer(
     """The end of a task that is done: its answer from what was found.
 
     Without ``found`` that is what the calls gave. An answer that it does not bear out (see
-    ``borne_out``; 0: any will do) is not given: what was found is."""
+    ``is_grounded``; 0: any will do) is not given: what was found is."""
     calls = tuple(made)
     told = [one for one in calls if one.ok and not one.doubted and not one.is_world_action]
     found = found or [one.text for one in told]
@@ -194,9 +194,9 @@ def is_grounded(text: str, basis: Sequence[str], share: float) -> bool:
     of its longer words, in some form.
 
     >>> found = ["Bern: rain, 9 degrees"]
-    >>> borne_out("It rains in Bern.", found, 0.5), borne_out("It is 5 degrees.", found, 0.5)
+    >>> is_grounded("It rains in Bern.", found, 0.5), is_grounded("It is 5 degrees.", found, 0.5)
     (True, False)
-    >>> borne_out("It is expected to be quite hot and humid in Bern.", found, 0.5)
+    >>> is_grounded("It is expected to be quite hot and humid in Bern.", found, 0.5)
     False
     """
     said, known = _word_stems(text), set[str]().union(*map(_word_stems, basis))

@@ -237,7 +237,7 @@ def _has_known_keywords(schema: Json) -> bool:
 
 
 def is_checkable(schema: Json) -> bool:
-    """Whether ``fits`` sees to all that a schema demands."""
+    """Whether ``satisfies_schema`` sees to all that a schema demands."""
     if not isinstance(schema, Mapping) or not set(schema) <= _KNOWN_KEYWORDS:
         return False
     kinds = schema.get("type", "string")
@@ -251,7 +251,7 @@ def is_checkable(schema: Json) -> bool:
 
 
 def satisfies_schema(value: Json, schema: Json) -> bool:
-    """Whether a value satisfies a schema that ``knows`` approves of."""
+    """Whether a value satisfies a schema that ``is_checkable`` approves of."""
     if not isinstance(schema, Mapping):
         return schema is not False
     if "enum" in schema and not any(_equal_json(value, one) for one in schema["enum"]):

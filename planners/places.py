@@ -110,7 +110,8 @@ def best_matching_place(text: str, known: Sequence[Address]) -> Address:
 
     The whole address counts, its last names more. Used where no model may be asked.
 
-    >>> nearest_place("opens the cafe counter", ["v:Hobbs Cafe:cafe:counter", "v:Park:park:tree"])
+    >>> best_matching_place("opens the cafe counter", ["v:Hobbs Cafe:cafe:counter",
+    "v:Park:park:tree"])
     'v:Hobbs Cafe:cafe:counter'
     """
     said = _content_words(text)

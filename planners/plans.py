@@ -73,7 +73,7 @@ def parse_plan(data: Json) -> tuple[tuple[PlanStep, ...], tuple[str, ...]]:
     first free. No steps at all: an empty plan.
 
     >>> loop = [{"id": "a", "do": "x", "after": ["b"]}, {"id": "b", "do": "y", "after": ["a"]}]
-    >>> [(step.id, step.after) for step in plan_of({"steps": loop})[0]]
+    >>> [(step.id, step.after) for step in parse_plan({"steps": loop})[0]]
     [('a', ()), ('b', ('a',))]
     """
     rows = data.get("steps") if isinstance(data, dict) else None

@@ -228,7 +228,8 @@ def _place_in_clause(clause: str, known: tuple[Address, ...], before: Address) -
 def _as_gerund(clause: str) -> str:
     """A clause in the third person as what one is doing.
 
-    >>> _going("opens the cafe at 8am"), _going("closes it"), _going("goes to the library")
+    >>> _as_gerund("opens the cafe at 8am"), _as_gerund("closes it"), _as_gerund("goes to the
+    library")
     ('opening the cafe at 8am', 'closing it', 'going to the library')
     """
     clause = re.sub(r"^(?:she|he|they) ", "", clause.strip(), flags=re.IGNORECASE)

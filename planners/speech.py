@@ -126,11 +126,11 @@ def to_first_person(text: str, me: str, other: str = "") -> str:
     as it was said, and so do words that merely look like a name ("in May", "Will you come?"),
     other people of that first name ("Bo Marsh") and texts that are not English.
 
-    >>> as_speech("Bo Li is giving a supper. Bo Li's oven works.", "Bo Li")
+    >>> to_first_person("Bo Li is giving a supper. Bo Li's oven works.", "Bo Li")
     'I am giving a supper. My oven works.'
-    >>> as_speech("Bo Li likes the bread of Ada Ek. Ada likes rye.", "Bo Li", "Ada Ek")
+    >>> to_first_person("Bo Li likes the bread of Ada Ek. Ada likes rye.", "Bo Li", "Ada Ek")
     'I like the bread of you. You like rye.'
-    >>> as_speech('Ada Ek said to Bo Li: "Bo Li bakes."', "Bo Li")
+    >>> to_first_person('Ada Ek said to Bo Li: "Bo Li bakes."', "Bo Li")
     'Ada Ek said to me: "Bo Li bakes."'
     """
     if not me.strip():
@@ -274,7 +274,7 @@ def first_spoken_line(text: str, me: str, others: Sequence[str] = ()) -> str:
     """The first line of a text that holds words, without the name of a speaker before it, and
     only up to where another speaker's name begins.
 
-    >>> spoken("**Bo Li:** Hello! Ada: Hi.", "Bo Li", ["Ada Ek"])
+    >>> first_spoken_line("**Bo Li:** Hello! Ada: Hi.", "Bo Li", ["Ada Ek"])
     'Hello!'
     """
     label, later = _speaker_patterns((me, *others))
@@ -343,7 +343,7 @@ def _speaker_patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patte
 def strip_quotes(text: str) -> str:
     """A text without quotation marks around all of it, and without one that has no other.
 
-    >>> unquoted('"The loaf called "Ada" is gone.'), unquoted('Say "rye" to me.')
+    >>> strip_quotes('"The loaf called "Ada" is gone.'), strip_quotes('Say "rye" to me.')
     ('The loaf called "Ada" is gone.', 'Say "rye" to me.')
     """
     said = text.strip()

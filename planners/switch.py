@@ -54,7 +54,7 @@ class RuleSwitch:
     A rule is a function of the situation or the name of one in ``RULES``; a planner may be
     named too. All share the agent's state, so each goes on where another left off.
 
-    >>> Switch([("at_night", "routine"), ("has_goal", "react")], "daily").names()
+    >>> RuleSwitch([("at_night", "routine"), ("has_goal", "react")], "daily").names()
     ('at_night', 'has_goal')
     """
 

@@ -195,9 +195,9 @@ def _is_stated(value: Json, said: str, schema: Json) -> bool:
     """Whether a value was said, and not made up. What is one of a few given values, or true or
     false, need not stand there word for word.
 
-    >>> _stands_in("Basel", "a train to Basel", {}), _stands_in(2, "for two", {})
+    >>> _is_stated("Basel", "a train to Basel", {}), _is_stated(2, "for two", {})
     (True, True)
-    >>> _stands_in("19:00", "a table, please", {})
+    >>> _is_stated("19:00", "a table, please", {})
     False
     """
     if value is None:

@@ -36,7 +36,7 @@ class CallAborted(BaseException):
 
 
 TextCallback: TypeAlias = Callable[[str], None]
-"""Takes text as it is made. Raises BrokenOff where nobody waits for it any more."""
+"""Takes text as it is made. Raises CallAborted where nobody waits for it any more."""
 
 
 @dataclass(slots=True)
@@ -57,8 +57,8 @@ class AgentThread(Generic[H]):
 
     >>> from contextlib import nullcontext
     >>> async def two() -> list[int]:
-    ...     return [await desk.do(lambda number, say: number + add) for add in (1, 2)]
-    >>> with Desk(lambda: nullcontext(40)) as desk:
+    ...     return [await desk.run(lambda number, emit: number + add) for add in (1, 2)]
+    >>> with AgentThread(lambda: nullcontext(40)) as desk:
     ...     asyncio.run(two())
     [41, 42]
     """
@@ -95,9 +95,9 @@ class AgentThread(Generic[H]):
     ) -> T:
         """Have something done in the thread, and wait for it.
 
-        ``work`` gets what was opened, and what to say on the way: that ``heard`` gets, in this
+        ``work`` gets what was opened, and what to say on the way: that ``on_text`` gets, in this
         loop. Cancelled before its turn it is not done at all; while it is being done it ends
-        at what it says next. Raises Busy where too many wait.
+        at what it says next. Raises AgentBusy where too many wait.
         """
         if self._closed:
             raise AgentBusy("the agent is not served any more")

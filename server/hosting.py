@@ -18,7 +18,7 @@ from ..store import Store
 
 @dataclass(frozen=True, slots=True)
 class HostedAgent:
-    """An agent that receives visitors. With ``keeps`` it remembers them; without, it is as it
+    """An agent that receives visitors. With ``remembers`` it remembers them; without, it is as it
     was at the end of a run, and a visit leaves no trace there."""
 
     agent: Agent

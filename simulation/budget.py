@@ -44,7 +44,7 @@ class TokenBudget:
         return bool(self.cap) and self.spent(step) >= self.cap
 
     def check(self, step: int) -> None:
-        """Raises CapReached when ``step`` must not begin: its day has reached the cap, or
+        """Raises BudgetExceeded when ``step`` must not begin: its day has reached the cap, or
         would pass it if the step cost as much as the largest so far."""
         spent, largest = self.spent(step), self.largest
         if self.is_spent(step):
@@ -57,7 +57,8 @@ class TokenBudget:
     def interrupted_error(self, step: int) -> BudgetExceeded:
         """The error of a step that reached the cap on its way."""
         return BudgetExceeded(
-            f"{self._status_text(step)}; step {step} was broken off, its answers are kept; {self._remedy}"
+            f"{self._status_text(step)}; step {step} was broken off, its answers are kept; "
+            f"{self._remedy}"
         )
 
     def stats(self, step: int) -> dict[str, Json]:

@@ -90,7 +90,7 @@ def _has_words(text: str) -> bool:
     """Whether a text is more than blanks and punctuation, as "!!!!!!" is that a model writes
     whose numbers overflowed. A pictograph says something.
 
-    >>> _says("..."), _says("Yes."), _says("\U0001f44d"), _says("好")
+    >>> _has_words("..."), _has_words("Yes."), _has_words("\U0001f44d"), _has_words("好")
     (False, True, True, True)
     """
     return any(category(sign)[0] not in "ZCP" for sign in text)
@@ -105,7 +105,7 @@ def _role(ask: Ask) -> str:
 class FailureMonitor:
     """Watches the committed steps of a run.
 
-    ``verdict`` is a function of the answers on record alone, so that a run ends at the same
+    ``stop_reason`` is a function of the answers on record alone, so that a run ends at the same
     step whether or not it was taken up in between."""
 
     def __init__(self, journal: Journal) -> None:
@@ -316,7 +316,7 @@ def _refused(store: Store) -> dict[str, Json]:
 
 
 def failure_lines(figures: Json) -> Iterator[str]:
-    """What ``failure_figures`` counted, in lines for people; none where nothing failed."""
+    """What ``failure_stats`` counted, in lines for people; none where nothing failed."""
     asks, failed = figures["asks"], figures["failed"]
     if failed:
         yield f"{failed} of {asks} asks failed"

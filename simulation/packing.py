@@ -53,7 +53,7 @@ class EncodedAsk:
 
     @property
     def row(self) -> tuple[object, ...]:
-        """The values in the order of ``COLUMNS``; the last is the others' checksum."""
+        """The values in the order of ``ASK_COLUMNS``; the last is the others' checksum."""
         where = self.where
         key = (where.step, where.agent, where.path, self.kind, self.role, self.digest)
         values = (*key, self.ask, self.answer, self.tokens_in, self.tokens_out)
@@ -66,7 +66,7 @@ def row_checksum(values: tuple[Json, ...]) -> str:
 
 
 def checksum_fits(row: tuple[Json, ...]) -> bool:
-    """Whether a row of ``COLUMNS`` fits its checksum."""
+    """Whether a row of ``ASK_COLUMNS`` fits its checksum."""
     return not any(isinstance(value, bytes) for value in row) and row_checksum(row[:-1]) == row[-1]
 
 
@@ -93,7 +93,7 @@ def encode_ask(store: Store, where: AskId, ask: Ask, ask_digest: str, answer: An
 
 
 def decode_ask(store: Store, text: str) -> Ask:
-    """The ask stored as ``text``. Raises RunCorrupt."""
+    """The ask stored as ``interned_text``. Raises RunCorrupt."""
 
     def build(asked: Json) -> Ask:
         if "messages" in asked:
@@ -107,7 +107,7 @@ def decode_ask(store: Store, text: str) -> Ask:
 
 
 def decode_answer(store: Store, text: str) -> Answer:
-    """The answer stored as ``text``. Raises RunCorrupt."""
+    """The answer stored as ``interned_text``. Raises RunCorrupt."""
 
     def build(answered: Json) -> Answer:
         for hit in answered.get("hits", ()):
@@ -118,7 +118,8 @@ def decode_answer(store: Store, text: str) -> Answer:
 
 
 def decode_json(store: Store, what: str, build: Callable[[Json], T], text: Json) -> T:
-    """``build`` of the JSON in ``text``. Raises RunCorrupt naming the file and ``what``."""
+    """``build`` of the JSON in ``interned_text``. Raises RunCorrupt naming the file and
+    ``what``."""
     try:
         return build(json.loads(text))
     # A wrong type in a column, broken JSON, or JSON of another shape (pydantic's error is a

@@ -96,7 +96,7 @@ class Recorder:
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """Recorded answers first; then new ones, which are durable when this returns.
-        Raises CapReached when all that is left was held back."""
+        Raises BudgetExceeded when all that is left was held back."""
         if self._ready:
             ready, self._ready = self._ready, []
             return ready

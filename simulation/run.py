@@ -151,7 +151,7 @@ def open_store(folder: Path | str, *, write: bool = False) -> Store:
 class Run:
     """A finished or paused run, read only; also one that another process is writing.
 
-    ``with Run("runs/town") as run: print(run.steps, run.hash, list(run.people))``. Raises
+    ``with Run("runs/town") as run: print(run.steps, run.hash_after, list(run.people))``. Raises
     RunError when there is none, RunCorrupt when its file is damaged.
     """
 
@@ -245,7 +245,7 @@ def _personas(data: Json) -> dict[AgentId, Persona]:
 @check_arguments
 def run_stats(store: Store) -> dict[str, Json]:
     """Steps, hash, model calls by kind, tokens, agent steps a second, and the sums of the
-    ledger (see ``summary``) and the failures (see ``failure_figures``) of a run."""
+    ledger (see ``usage_summary``) and the failures (see ``failure_stats``) of a run."""
     journal = Journal(store)
     kinds = dict(store.rows("SELECT kind, COUNT(*) FROM asks GROUP BY kind"))
     tokens = store.rows(

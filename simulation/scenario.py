@@ -311,7 +311,8 @@ def _inputs_for_cast(
     for given in inputs:
         if given.to not in names and (given.to or given.kind != "event"):
             raise SettingError(
-                f"{path}: [[inputs]] at {given.at}: to = '{given.to}'{did_you_mean(given.to, names)} "
+                f"{path}: [[inputs]] at {given.at}: to = "
+                f"'{given.to}'{did_you_mean(given.to, names)} "
                 f"is nobody here; there are: {', '.join(names)}"
             )
         if given.kind == "line" and (not given.who or given.who in names):
@@ -332,7 +333,8 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Json]:
     for key in data:
         if key not in known:
             raise SettingError(
-                f"{path}: unknown table '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}"
+                f"{path}: unknown table '{key}'{did_you_mean(key, known)}; known: "
+                f"{', '.join(known)}"
             )
     for key in TABLES:
         if not isinstance(data.get(key, {}), dict):
@@ -406,7 +408,7 @@ def match_name(word: str, names: Sequence[AgentId]) -> AgentId:
     """Whom a word means: a whole name or a first name that only one has, in any case.
     Raises SettingError.
 
-    >>> called("ada", ["Ada Lund", "Bo Lund"])
+    >>> match_name("ada", ["Ada Lund", "Bo Lund"])
     'Ada Lund'
     """
     folded = word.strip().lower()

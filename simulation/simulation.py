@@ -53,7 +53,7 @@ from .recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What happened in one step. ``hash`` is the run's hash chain up to and with it;
+    """What happened in one step. ``hash_after`` is the run's hash chain up to and with it;
     ``asks`` counts the asks that were not on record, ``spent`` is what they cost; ``failed``
     are the asks of the step that got no usable answer."""
 
@@ -81,7 +81,7 @@ class Simulation:
     bodies enter; ``about`` is kept in the run's header. ``max_tokens_per_day`` (0: none) caps
     what a simulated day may cost. ``approver`` answers calls for which a person must give
     leave; without it the run waits for ``allow``. ``listener`` hears tools while they work.
-    With ``keep_going`` ``run`` does not end when most asks of a role fail (see ``Failures``).
+    With ``keep_going`` ``run`` does not end when most asks of a role fail (see ``FailureMonitor``).
     """
 
     @check_arguments
@@ -340,8 +340,9 @@ class Simulation:
         """One step: observe, think together, let the world answer, write all of it down.
 
         When it raises, nothing of the step was committed but the answers that had arrived,
-        and the run must be taken up anew from its store. Raises CapReached, before the step
-        or amidst it, and Waiting, after which the step can be made again once the call that
+        and the run must be taken up anew from its store. Raises BudgetExceeded, before the step
+        or amidst it, and ApprovalRequired, after which the step can be made again once the call
+        that
         waits is answered."""
         if self._broken:
             raise RunError(

@@ -27,10 +27,10 @@ def chain_digest(previous: str, payload: str) -> str:
     A changed, missing or added row breaks every link after it. The first link's
     ``previous`` is an empty string.
 
-    >>> one = chain("", "a")
-    >>> chain(one, "b") == chain(chain("", "a"), "b")
+    >>> one = chain_digest("", "a")
+    >>> chain_digest(one, "b") == chain_digest(chain_digest("", "a"), "b")
     True
-    >>> chain("", "ab") == chain("a", "b")
+    >>> chain_digest("", "ab") == chain_digest("a", "b")
     False
     """
     before = previous.encode()

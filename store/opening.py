@@ -58,7 +58,7 @@ def is_database(path: Path) -> bool:
 def database_files(path: Path) -> tuple[Path, ...]:
     """Every file that a Store keeps at a path: itself, SQLite's side files, the writer's lock.
 
-    >>> [file.name for file in files_of(Path("run.db"))]
+    >>> [file.name for file in database_files(Path("run.db"))]
     ['run.db', 'run.db-wal', 'run.db-shm', 'run.db-journal', 'run.db.lock']
     """
     return tuple(path.with_name(path.name + side) for side in ("", *_SIDES, ".lock"))

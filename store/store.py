@@ -302,7 +302,7 @@ class Store:
         return mark
 
     def interned_text(self, digest: str) -> str:
-        """The text that ``intern`` kept. Raises RunCorrupt when it is missing or changed."""
+        """The text that ``intern_text`` kept. Raises RunCorrupt when it is missing or changed."""
         row = self.first_row("SELECT text FROM texts WHERE digest = ?", (digest,))
         if row is None or not isinstance(row[0], str) or digest_text(row[0]) != digest:
             state = "missing" if row is None else "damaged"

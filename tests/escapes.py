@@ -1,6 +1,7 @@
 """Programs that try to get out of a sandbox, or to break what runs it.
 
-In a program ``SECRET`` stands for the path of a file that holds the canary, ``MADE`` for the
+In a program ``SECRET`` stands for the path of a file that holds the canary, ``CONFIGURED_TOOLS``
+for the
 path of one that must never be made, ``PORT`` for where a listener waits, ``CANARY_ENV`` for
 an environment variable that holds the canary. ``READING`` are those that do get through in
 plain Python: they show that the canaries sing.

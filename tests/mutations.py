@@ -148,8 +148,8 @@ MUTATIONS = (
     Mutation(
         "agent: whoever listens to a step",
         _AGENT,
-        "listeners = listeners_of(seen, can)\n",
-        "listeners = listeners_of(seen, ())\n",
+        "listeners = find_listeners(seen, can)\n",
+        "listeners = find_listeners(seen, ())\n",
     ),
     Mutation(
         "agent: lines of a talk that are not for all",
@@ -160,20 +160,20 @@ MUTATIONS = (
     Mutation(
         "agent: what a step's thought is given",
         _AGENT,
-        "given=given_of(seen, inputs, self.id),",
+        "given=labelled_inputs(seen, inputs, self.id),",
         "given=(),",
     ),
     Mutation(
         "agent: what those in sight do",
         _AGENT,
-        "labels=chain(of_doings(seen, self.id), state.labels.values()),",
+        "labels=chain(activity_labels(seen, self.id), state.labels.values()),",
         "labels=state.labels.values(),",
     ),
     Mutation(
         "agent: the state's labels in a step",
         _AGENT,
-        "labels=chain(of_doings(seen, self.id), state.labels.values()),",
-        "labels=of_doings(seen, self.id),",
+        "labels=chain(activity_labels(seen, self.id), state.labels.values()),",
+        "labels=activity_labels(seen, self.id),",
     ),
     Mutation(
         "agent: the message and the session of a chat",
@@ -203,19 +203,19 @@ MUTATIONS = (
     Mutation(
         "labels: of all records",
         _LABELS,
-        "yield with_label(record, label, guard.who)",
+        "yield apply_label(record, label, guard.who)",
         "yield record",
     ),
     Mutation(
         "labels: a record's audience",
         _LABELS,
-        "yield with_label(record, label, guard.who)",
-        "yield with_label(record, Label(label.sources, record.audience), guard.who)",
+        "yield apply_label(record, label, guard.who)",
+        "yield apply_label(record, Label(label.sources, record.audience), guard.who)",
     ),
     Mutation(
         "labels: a record's sources",
         _LABELS,
-        "yield with_label(record, label, guard.who)",
+        "yield apply_label(record, label, guard.who)",
         "yield replace(record, audience=label.audience)",
     ),
     Mutation(
@@ -349,8 +349,8 @@ MUTATIONS = (
     Mutation(
         "memory: what a recall admits",
         "memory/scene.py",
-        "masks += _for_people(shelf, count, cue.hearers)",
-        "masks += _for_people(shelf, count, ())",
+        "masks += _audience_masks(shelf, count, cue.hearers)",
+        "masks += _audience_masks(shelf, count, ())",
     ),
     Mutation(
         "memory: all listeners of a recall",
@@ -361,7 +361,7 @@ MUTATIONS = (
     Mutation(
         "memory: for whom all is that was searched",
         "memory/scene.py",
-        "shelf.memo[key] = shared_audience(found, memory.agent)",
+        "shelf.memo[key] = intersect_audiences(found, memory.agent)",
         "shelf.memo[key] = ()",
     ),
     Mutation(
@@ -379,13 +379,13 @@ MUTATIONS = (
     Mutation(
         "memory: audience of evidence",
         "memory/origins.py",
-        "audiences.append(audience_of(number))",
+        "audiences.append(parse_audience(number))",
         "audiences.append(())",
     ),
     Mutation(
         "memory: sources of evidence written beside it",
         "memory/origins.py",
-        "found.update(sources_of(before[place], origins.owner))",
+        "found.update(record_sources(before[place], origins.owner))",
         "found.update(())",
     ),
     Mutation(
@@ -415,7 +415,7 @@ MUTATIONS = (
     Mutation(
         "memory: for whom a claim is",
         "memory/claims.py",
-        "audience=shared_audience([*audiences, audience_of(audience)], self.memory.agent),",
+        "audience=intersect_audiences([*audiences, parse_audience(audience)], self.memory.agent),",
         "audience=(),",
     ),
     Mutation(
@@ -427,8 +427,8 @@ MUTATIONS = (
     Mutation(
         "memory: for whom a note is",
         "memory/notebook.py",
-        "if visible(label.audience, person) and not is_among(label.sources, forms):",
-        "if not is_among(label.sources, forms):",
+        "if visible(label.audience, person) and not has_source(label.sources, forms):",
+        "if not has_source(label.sources, forms):",
     ),
     Mutation(
         "memory: on whose words a note rests",
@@ -550,7 +550,7 @@ def killed(mutation: Mutation, package: Path, lives: int, tests: Sequence[str]) 
         told = _told(package, ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *there])
         if told is None:
             return ""
-        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
+        failed = re.search(r"^(?:EXIT_ASKS_FAILED|ERROR) (\S+)", told, re.MULTILINE)
         return failed[1].rpartition("/")[2] if failed else "a test"
     finally:
         file.write_text(before, "utf-8")

@@ -1,6 +1,7 @@
 """A house of two who write letters: a run for tests of leave, intents and receipts.
 
-``python -m denizens.tests.senders FOLDER STEPS SPOT ask|free`` runs it in a process of its own,
+``python -m denizens.tests.senders FOLDER ADAM_STEPS SPOT request_approval|free`` runs it in a
+process of its own,
 which kills itself at SPOT.
 """
 
@@ -113,7 +114,7 @@ def make_run(
     approver: Approver | None = None,
     listener: ProgressListener | None = None,
 ) -> Simulation:
-    """The run in ``store``; with ``ask`` each letter needs a person's leave."""
+    """The run in ``store``; with ``request_approval`` each letter needs a person's leave."""
     agents = [
         Agent(
             Persona(name=name, home="town:house:hall"),

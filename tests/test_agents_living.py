@@ -1,4 +1,4 @@
-"""Agents: they think without writing, commit writes, and Minds answers for many at once."""
+"""Agents: they think without writing, commit writes, and AskRouter answers for many at once."""
 
 from __future__ import annotations
 

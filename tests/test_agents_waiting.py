@@ -158,7 +158,7 @@ def test_a_stranger_may_be_let_act_by_a_person(tmp_path: Path) -> None:
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from denizens.memory import CallBook
+from denizens.memory import ToolCallLog
 from denizens.store import Store
 from denizens.tests import test_agents_waiting as waiting
 
@@ -167,7 +167,7 @@ def end(*given, **more):
     os.kill(os.getpid(), signal.SIGKILL)
 with Store(folder / "bo.db") as store:
     bo, _ = waiting.baker(store, folder / "letters")
-    setattr(CallBook, when, end)
+    setattr(ToolCallLog, when, end)
     bo.chat("send rye", "Ada", at=waiting.NINE, approve=lambda request: True)
 """
 

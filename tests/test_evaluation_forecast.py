@@ -210,7 +210,7 @@ def test_a_forecast_that_is_cut_short_says_so() -> None:
 def test_the_command_runs_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """``run --forecast`` prints an estimate, or JSON, and begins no run; it needs an end."""
+    """``run --forecast_cost`` prints an estimate, or JSON, and begins no run; it needs an end."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", StringIO(""))
 

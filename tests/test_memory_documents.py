@@ -340,7 +340,7 @@ def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object, **__: object) -> int:
         raise OSError("disk full")
 
-    monkeypatch.setattr("denizens.memory.documents.DOCUMENTS.append", broken)
+    monkeypatch.setattr("denizens.memory.documents.DOCUMENT_LOG.append", broken)
     with pytest.raises(OSError, match="disk full"):
         documents.add(file, at=NOW)
     assert len(documents.memory) == 0

@@ -107,7 +107,7 @@ def test_a_tool_without_arguments_is_offered_once() -> None:
 @pytest.mark.parametrize("reason", ["denied", "budget", "unknown", "gone"])
 def test_a_closed_tool_is_not_offered_again(reason: str) -> None:
     """After a refusal that stands, the tool is out; after a mere failure it stays."""
-    bad = ToolCallRecord(tool="price", arguments={}, ok=False, text="no", reason=reason)
+    bad = ToolCallRecord(tool="price", arguments={}, ok=False, text="no", reason=reason)  # type: ignore[arg-type]
     failed = replace(bad, reason="failed")
     for made, stays in ((bad, False), (failed, True)):
         told = ScriptedAnswers(moves=["none"])

@@ -190,6 +190,6 @@ CHECKED = st.sampled_from(
     CHECKED,
 )
 def test_our_check_agrees_with_jsonschema(value: Json, schema: Json) -> None:
-    """What ``fits`` approves of is what the standard's validator does."""
+    """What ``satisfies_schema`` approves of is what the standard's validator does."""
     assert is_checkable(schema)
     assert satisfies_schema(value, schema) == validator(schema).is_valid(value)

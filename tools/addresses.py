@@ -70,9 +70,9 @@ def refusal_reason(address: str) -> str:
     """Why no public server is at an address written as the resolver gives it; empty if one
     may be.
 
-    >>> why_not("93.184.215.14"), why_not("169.254.169.254")
+    >>> refusal_reason("93.184.215.14"), refusal_reason("169.254.169.254")
     ('', "169.254.169.254 is link-local, a cloud's metadata")
-    >>> why_not("::ffff:127.0.0.1")
+    >>> refusal_reason("::ffff:127.0.0.1")
     '::ffff:127.0.0.1 is IPv4-mapped'
     """
     try:

@@ -237,7 +237,7 @@ def tool(
 
     The description is the docstring's first paragraph; arguments are described by its lines
     in Google's, NumPy's or Sphinx's style, by ``Annotated[int, "text"]`` or by pydantic's
-    ``Field``. ``effect``: ``pure`` depends on nothing but its arguments and the context,
+    ``ArgumentField``. ``effect``: ``pure`` depends on nothing but its arguments and the context,
     ``reads`` looks at the outside, ``acts`` changes it; with ``outside`` its results are words
     of strangers. It is given up after ``timeout`` seconds, then runs in a thread of its own;
     what acts is never tried again, anything else up to ``retries`` times; ``limit`` bounds the

@@ -44,7 +44,7 @@ def tool_by_name(name: str) -> AnyTool:
     """The built-in tool of that name, or the one at ``package.module:function``.
 
     Raises ToolError saying what was not found; CodeNotAllowed for a module that is not the
-    package's within ``foreign_code(False)``.
+    package's within ``allow_foreign_code(False)``.
 
     >>> tool_by_name("calculator")
     <Tool calculator (pure)>
@@ -56,7 +56,8 @@ def tool_by_name(name: str) -> AnyTool:
         known = {tool.name: tool for tool in BUILT_IN}
         if name in CONFIGURED_TOOLS:
             raise ToolError(
-                f"tool '{name}' needs a setting, so it is made in code: {CONFIGURED_TOOLS[name]}; give what "
+                f"tool '{name}' needs a setting, so it is made in code: {CONFIGURED_TOOLS[name]}; "
+                f"give what "
                 "that returns, or name a module of yours that holds it: 'package.module:tool'"
             )
         if name not in known:

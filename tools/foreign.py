@@ -51,7 +51,7 @@ class ExternalTool:
         self._run = run
 
     def __repr__(self) -> str:
-        return f"<ForeignTool {self.name} ({self.spec.effect})>"
+        return f"<ExternalTool {self.name} ({self.spec.effect})>"
 
     def function(self, /, **arguments: Any) -> object:
         """Call it; the arguments may have any names."""
@@ -99,9 +99,9 @@ def import_optional(module: str) -> Any:
 def unique_tool_name(namespace: str, name: object, taken: Collection[str]) -> str:
     """A name that a Toolbox takes, like the foreign one and unlike those taken.
 
-    >>> fitting_name("git", "repo/list files", ())
+    >>> unique_tool_name("git", "repo/list files", ())
     'git.repo_list_files'
-    >>> fitting_name("git", "repo list files", ["git.repo_list_files"])
+    >>> unique_tool_name("git", "repo list files", ["git.repo_list_files"])
     'git.repo_list_files_2'
     """
     given = name if isinstance(name, str) else ""

@@ -54,7 +54,8 @@ def sanitize_schema(schema: Json, root: Json = None) -> dict[str, Any]:
     An object that names its properties and says nothing about further ones takes no others,
     so that no argument is made up.
 
-    >>> tamed({"properties": {"city": {"$ref": "#/$defs/c"}}, "$defs": {"c": {"type": "string"}}})
+    >>> sanitize_schema({"properties": {"city": {"$ref": "#/$defs/c"}}, "$defs": {"c": {"type":
+    "string"}}})
     {'type': 'object', 'properties': {'city': {'type': 'string'}}, 'additionalProperties': False}
     """
     for schemas, words in _SIZES:
@@ -68,7 +69,7 @@ def clean_text(text: object, most: int) -> str:
     """One line of visible characters, at most ``most``: no line breaks, no control or
     formatting characters, no half of a surrogate pair.
 
-    >>> clean("two\\nlines\\x1b[0m and more", 12)
+    >>> clean_text("two\\nlines\\x1b[0m and more", 12)
     'two lines[0…'
     """
     if not isinstance(text, str):

@@ -106,7 +106,7 @@ class McpClient:
     ) -> Json:
         """Call a tool by the server's own name for it; ``tell`` hears how the work goes on.
 
-        Raises ToolGone, TimeoutError, or ServerRefused with what the server says.
+        Raises ToolUnavailable, TimeoutError, or McpCallError with what the server says.
         """
         try:
             result = self._session.call(name, arguments, self.timeout, tell)

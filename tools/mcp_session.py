@@ -68,7 +68,7 @@ class McpSession:
     ) -> Any:
         """The SDK's result of a call; ``tell`` is told what the server says on the way.
 
-        Raises ToolGone where the server is lost, TimeoutError where it takes too long, and
+        Raises ToolUnavailable where the server is lost, TimeoutError where it takes too long, and
         the SDK's errors for what it says of the call.
         """
         heard: SimpleQueue[ProgressItem] = SimpleQueue()
@@ -171,7 +171,7 @@ class McpSession:
             raise await self._lost(error, f"run {name}") from error
 
     async def _lost(self, error: Exception, doing: str) -> Exception:
-        """The error itself, or ToolGone where it says that the connection is lost."""
+        """The error itself, or ToolUnavailable where it says that the connection is lost."""
         code, message = getattr(error, "code", None), str(error)
         closed: int = import_optional("mcp_types").CONNECTION_CLOSED
         if code != closed and message != "Session terminated" and not self._ended():
@@ -183,7 +183,7 @@ class McpSession:
         )
 
     async def _connected(self) -> Any:
-        """The client, connected; raises ToolGone."""
+        """The client, connected; raises ToolUnavailable."""
         assert self._connecting is not None, "made with the loop"
         async with self._connecting:
             if self._client is not None and not self._ended():

@@ -78,9 +78,9 @@ class Release:
     for. ``kinds`` are the kinds of records that it holds for (none: all that is written).
 
     >>> rule = Release(name="birthday", of=("Ada",), to=("*",))
-    >>> rule.applied(Label(("Ada",), ("Ada",)), owner="Bo")
+    >>> rule.apply(Label(("Ada",), ("Ada",)), owner="Bo")
     Label(sources=('Ada',), audience=())
-    >>> rule.applied(Label((), ("Ada", "Cy")), owner="Bo").audience
+    >>> rule.apply(Label((), ("Ada", "Cy")), owner="Bo").audience
     ('Ada', 'Cy')
     """
 
@@ -108,7 +108,8 @@ class Release:
         object.__setattr__(self, "kinds", tuple(self.kinds))
         if wrong := [one for one in self.kinds if one not in RECORD_KINDS]:
             raise SettingError(
-                f"{whose}: '{wrong[0]}' is no kind of record{did_you_mean(str(wrong[0]), RECORD_KINDS)}; "
+                f"{whose}: '{wrong[0]}' is no kind of "
+                f"record{did_you_mean(str(wrong[0]), RECORD_KINDS)}; "
                 f"kinds: {', '.join(RECORD_KINDS)}"
             )
 
@@ -343,11 +344,11 @@ def is_trusted(source: str, patterns: Iterable[str]) -> bool:
     and ``?`` for one. One without a namespace means people alone, except ``*``, which means all;
     the names of tools are matched part by part.
 
-    >>> vouched("Jason", ["*son"]), vouched("document:lesson", ["*son"])
+    >>> is_trusted("Jason", ["*son"]), is_trusted("document:lesson", ["*son"])
     (True, False)
-    >>> vouched("Ada [b]", ["Ada [b]"]), vouched("Ada b", ["Ada [b]"])
+    >>> is_trusted("Ada [b]", ["Ada [b]"]), is_trusted("Ada b", ["Ada [b]"])
     (True, False)
-    >>> vouched("document:lesson", ["document:less*"]), vouched("tool:web.get", ["tool:*"])
+    >>> is_trusted("document:lesson", ["document:less*"]), is_trusted("tool:web.get", ["tool:*"])
     (True, True)
     """
     space, name = _split(normalize_name(source))

@@ -120,7 +120,7 @@ context may know it, at its moment; on whose words that rests it tells the conte
 
 def fact_search(look: FactLookup) -> Tool[..., Sequence[FactResult]]:
     """The tool ``fact_search`` over what a mind holds for true: see
-    ``denizens.agents.facts_of``."""
+    ``denizens.agents.fact_search_tool``."""
 
     @tool(name="fact_search", effect="reads", outside=True)
     def search(context: ToolContext, subject: str, relation: str = "") -> Sequence[FactResult]:

@@ -42,7 +42,7 @@ def truncate_words(text: str, most: int) -> str:
 def ungrounded_terms(text: str, source: str) -> list[str]:
     """The numbers and names in a text that its source does not have.
 
-    >>> invented("In Leeds 40 people met Ada.", "40 people met in Leeds.")
+    >>> ungrounded_terms("In Leeds 40 people met Ada.", "40 people met in Leeds.")
     ['Ada']
     """
     known = set(words(source))

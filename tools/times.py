@@ -59,7 +59,7 @@ def parse_moment(text: str, now: Time) -> Time:
     """The moment that ``text`` names. A day without a time begins at midnight; a time
     without a day is today's.
 
-    >>> moment_of("tomorrow 7:30 pm", datetime(2023, 2, 13, 9, 30))
+    >>> parse_moment("tomorrow 7:30 pm", datetime(2023, 2, 13, 9, 30))
     datetime.datetime(2023, 2, 14, 19, 30)
     """
     words = text.strip().lower()

@@ -27,7 +27,7 @@ def response_text(declared: str, body: bytes, where: str) -> tuple[str, str]:
 
     ``declared`` is the header that names the kind. Raises ValueError for what is no text.
 
-    >>> readable("text/html", b"<h1>Rye</h1><p>Sold out.</p>", "")[1]
+    >>> response_text("text/html", b"<h1>Rye</h1><p>Sold out.</p>", "")[1]
     '# Rye\\n\\nSold out.'
     """
     kind = declared.partition(";")[0].strip().lower()

@@ -21,10 +21,10 @@ class _OpenConversation:
 class ConversationCollector:
     """Takes a run's events step by step; ``all`` are the conversations in order.
 
-    >>> talks = Talks()
-    >>> talks.take(3, [{"kind": "talk", "subject": "Bo", "predicate": "talks to",
+    >>> talks = ConversationCollector()
+    >>> talks.add_events(3, [{"kind": "talk", "subject": "Bo", "predicate": "talks to",
     ...     "object": "Ann", "text": "", "place": "t:inn"}])
-    >>> talks.take(4, [{"kind": "said", "subject": "Bo", "predicate": "says", "object": "Ann",
+    >>> talks.add_events(4, [{"kind": "said", "subject": "Bo", "predicate": "says", "object": "Ann",
     ...     "text": 'Bo says to Ann: "Hm."', "place": "t:inn"}])
     >>> talks.all[0].members, talks.all[0].lines
     (('Bo', 'Ann'), ((4, 'Bo', 'Hm.'),))
@@ -85,7 +85,7 @@ def _quoted(text: str) -> str:
 def _split_names(listed: str) -> list[AgentId]:
     """The world lists names as "A, B and C".
 
-    >>> _names("A, B and C")
+    >>> _split_names("A, B and C")
     ['A', 'B', 'C']
     """
     first, _, last = listed.rpartition(" and ")

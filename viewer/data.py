@@ -282,7 +282,7 @@ class PageData:
 class TextTable:
     """Stores every text once and hands out its number.
 
-    >>> texts = Texts()
+    >>> texts = TextTable()
     >>> texts.add("You are Bo."), texts.add("What now?"), texts.add("You are Bo.")
     (0, 1, 0)
     >>> texts.all

@@ -25,7 +25,7 @@ def export_csv(run: Run, out: Path) -> list[Path]:
     """Write a run's tables into the folder ``out``: UTF-8, RFC 4180, a header in each.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front; see
-    ``tables.cell``. Returns the files. Raises SettingError when ``out`` holds anything or
+    ``tables.csv_cell``. Returns the files. Raises SettingError when ``out`` holds anything or
     cannot be written, RunError for a run without a step.
     """
     span = _span(run)
@@ -40,7 +40,7 @@ def export_csv(run: Run, out: Path) -> list[Path]:
 
 def export_smallville(run: Run, out: Path) -> list[Path]:
     """Write a run into the folder ``out`` as a finished run of the generative agents, which
-    ``denizens.world.read_smallville`` reads back, and its map beside it.
+    ``denizens.world.read_smallville_folder`` reads back, and its map beside it.
 
     Returns the run's folder and the map's, both in ``out``. Raises SettingError for a world
     without tiles, for a person whose name can be no folder's, and when ``out`` holds

@@ -118,7 +118,7 @@ def rectangles(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
     """Rectangles (x, y, w, h) that cover ``tiles`` and nothing else, top left first: one for
     a group of connected tiles that is a rectangle, else one for each of its rows.
 
-    >>> pieces(frozenset({(0, 0), (1, 0), (0, 1), (5, 5)}))
+    >>> rectangles(frozenset({(0, 0), (1, 0), (0, 1), (5, 5)}))
     [(0, 0, 2, 1), (0, 1, 1, 1), (5, 5, 1, 1)]
     """
     found: list[tuple[int, int, int, int]] = []

@@ -90,7 +90,7 @@ def pack_data(value: Json) -> str:
 
 
 def unpack_page(page: str) -> Json:
-    """The data that a page carries: the inverse of ``render``.
+    """The data that a page carries: the inverse of ``render_page``.
 
     Raises RunError when ``page`` is not one of our pages.
     """

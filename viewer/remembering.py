@@ -27,7 +27,8 @@ _THOUGHT_LIFETIME = timedelta(days=30)
 
 
 def write_associative_memory(span: RunSpan, agent: AgentId, folder: Path) -> None:
-    """Write nodes, embeddings and keyword strengths; ``denizens.memory.load_memories`` reads
+    """Write nodes, embeddings and keyword strengths; ``denizens.memory.load_smallville_memories``
+    reads
     the first two back. A record without an embedding has none in the file either."""
     folder.mkdir()
     records = span.records(agent)

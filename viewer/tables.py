@@ -97,7 +97,7 @@ def csv_cell(value: Json) -> Json:
     to trust. Because apostrophes are doubled too, taking one leading apostrophe away gives
     every text back. Numbers are left as they are.
 
-    >>> [cell(value) for value in ("=1+1", "'tis late", "Good day", -3)]
+    >>> [csv_cell(value) for value in ("=1+1", "'tis late", "Good day", -3)]
     ["'=1+1", "''tis late", 'Good day', -3]
     """
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")):

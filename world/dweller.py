@@ -28,8 +28,8 @@ class BodyState:
     """One body's changing state.
 
     ``sources`` are those on whose words what it does rests besides its own,
-    ``route`` is the way still to go, goal first; ``using`` the number of the object in use
-    (-1: none); ``state`` what that object is while used. The fields after ``ended`` are
+    ``route`` is the way still to go, goal first; ``object_in_use`` the number of the object in use
+    (-1: none); ``state`` what that object is while used. The fields after ``ended_talk`` are
     caches, told apart from state so that a saved world and a living one go on alike.
     """
 
@@ -116,7 +116,7 @@ class BodyState:
 def place_phrase(address: Address) -> str:
     """How a place is spoken of.
 
-    >>> named("town:Hobbs Cafe:cafe:piano"), named("town:the mill")
+    >>> place_phrase("town:Hobbs Cafe:cafe:piano"), place_phrase("town:the mill")
     ('the piano in Hobbs Cafe', 'the mill')
     """
     parts = address.split(":")
@@ -129,7 +129,7 @@ def place_phrase(address: Address) -> str:
 def join_names(names: Sequence[str]) -> str:
     """Names as a list in words.
 
-    >>> listed(["Ana", "Bo", "Cy"])
+    >>> join_names(["Ana", "Bo", "Cy"])
     'Ana, Bo and Cy'
     """
     if len(names) < 2:

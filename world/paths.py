@@ -16,7 +16,7 @@ class TileGrid:
 
     ``blocked`` has one entry a tile, row by row; tile ``i`` lies at column ``i % width``.
 
-    >>> grid = Grid([False, True, False, False, False, False], width=3)
+    >>> grid = TileGrid([False, True, False, False, False, False], width=3)
     >>> grid.route(0, [2])
     (3, 4, 5, 2)
     """

@@ -64,7 +64,7 @@ class WorldState:
         tellers: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Begin anew with these bodies and these states of objects (all others idle), which
-        rest on the words of those ``tellers``."""
+        rest on the words of those ``object_sources``."""
         self.bodies = dict(dwellers)
         told = tellers or {}
         self.object_sources = [tuple(told.get(address, ())) for address in self.geometry.objects]

@@ -17,7 +17,7 @@ def ascii_map(
     characters in ``blocked`` cannot be walked on. Raises MapError for lines of unequal
     length and for characters that neither names.
 
-    >>> town = sketch("#####\\n#bhh.\\n#####", {"h": "home:hall", "b": "home:hall:bed"})
+    >>> town = ascii_map("#####\\n#bhh.\\n#####", {"h": "home:hall", "b": "home:hall:bed"})
     >>> town.addresses, town.path((1, 1), (4, 1))
     (('town:home:hall', 'town:home:hall:bed'), ((1, 1), (2, 1), (3, 1), (4, 1)))
     """

@@ -35,7 +35,7 @@ SAVE_FORMAT = 1
 
 
 class EmbodiedWorld:
-    """A World over a Ground. ``speed`` is in spots a step; see ``Talks`` for the rest."""
+    """A World over a Geometry. ``speed`` is in spots a step; see ``Conversations`` for the rest."""
 
     def __init__(
         self,

@@ -14,8 +14,8 @@ from ..core import AgentId, ConversationView, Json, Time, Utterance
 
 @dataclass(slots=True)
 class Conversation:
-    """One conversation under way. ``silent`` counts the steps since the floor last moved,
-    ``hushed`` those since the last line."""
+    """One conversation under way. ``floor_silence`` counts the steps since the floor last moved,
+    ``total_silence`` those since the last line."""
 
     id: str
     members: list[AgentId]
@@ -175,7 +175,7 @@ def utterances_to_json(lines: tuple[Utterance, ...]) -> Json:
 
 
 def utterances_from_json(data: Json) -> tuple[Utterance, ...]:
-    """The lines that ``lines_to_json`` made ``data`` of."""
+    """The lines that ``utterances_to_json`` made ``data`` of."""
     return tuple(
         Utterance(who, text, Time.fromisoformat(at), *map(tuple, label))
         for who, text, at, *label in data

@@ -1,4 +1,4 @@
-"""Towns drawn in Tiled.
+"""Towns drawn in TiledMap.
 
 The convention. Tile layers: every tile of a tileset has a class or property ``kind`` (grass,
 path, wall, ...) and a property ``blocked``; the topmost kind is what is seen, and a tile is
@@ -119,7 +119,8 @@ class _TiledTownReader:
                 if said is None:
                     if not any(low <= number <= high for low, high in self.tiled.tileset_ranges):
                         raise self.error(
-                            f"layer '{name}' has tile {number} at {self._tile_text(i)}, which is in no "
+                            f"layer '{name}' has tile {number} at {self._tile_text(i)}, which is "
+                            f"in no "
                             "tileset",
                             "add the tileset to the map or erase that tile",
                         )
@@ -253,7 +254,7 @@ class _TiledTownReader:
 def _tile_centers(start: float, length: float, side: int) -> range:
     """Which tiles along an axis have their middle in a stretch of pixels.
 
-    >>> list(_middles(32, 64, 32)), list(_middles(20, 30, 32))
+    >>> list(_tile_centers(32, 64, 32)), list(_tile_centers(20, 30, 32))
     ([1, 2], [1])
     """
     first = -int(-(start / side - 0.5) // 1)
@@ -262,7 +263,7 @@ def _tile_centers(start: float, length: float, side: int) -> range:
 
 
 def _read_smallville(source: Path, tiled: TiledMap) -> TownMap:
-    """Smallville's own Tiled map: every meaning is a layer of block numbers."""
+    """Smallville's own TiledMap map: every meaning is a layer of block numbers."""
     folder = source.parent / "matrix" / "special_blocks"
 
     def named(layer: str, blocks: str) -> tuple[str, ...]:

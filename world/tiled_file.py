@@ -38,7 +38,7 @@ _OTHER_SHAPES = ("ellipse", "capsule", "polygon", "polyline", "text", "gid")
 @dataclass(frozen=True, slots=True)
 class TiledObject:
     """A rectangle or point drawn on an object layer, in pixels from the map's corner.
-    ``plain`` is False for other shapes and turned ones."""
+    ``is_rectangle`` is False for other shapes and turned ones."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class TiledObject:
 class TiledMap:
     """A Tiled map: its size in tiles, a tile's width and height in pixels, its tile layers as
     (name, tile numbers row by row), the boxes of all object layers, and what the tilesets say
-    of their tiles. ``ranges`` are the first and the last tile number of every tileset."""
+    of their tiles. ``tileset_ranges`` are the first and the last tile number of every tileset."""
 
     width: int
     height: int
@@ -73,7 +73,7 @@ class TiledMap:
 
 
 def read_tiled(path: Path | str) -> TiledMap:
-    """Read an orthogonal, finite map in Tiled's JSON format.
+    """Read an orthogonal, finite map in TiledMap's JSON format.
 
     Offsets of layers and their groups count; classes take the defaults of the project.
     Raises MapError naming the file and the remedy.

@@ -175,7 +175,7 @@ class TownMap:
 def fold_address(address: str) -> str:
     """An address without the differences that files disagree on: case, spaces, Unicode form.
 
-    >>> fold("The Ville: Ryan Park's apartment :main room")
+    >>> fold_address("The Ville: Ryan Park's apartment :main room")
     "the ville:ryan park's apartment:main room"
     """
     return ":".join(normalize(part) for part in address.split(":"))
