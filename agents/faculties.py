@@ -23,7 +23,7 @@ from ..core import (
     ToolResult,
     Vectors,
 )
-from ..memory import recall_many, searched
+from ..memory import recall_many, searched_audience
 from .answers import validate_answer
 from .calls import ToolExecutor
 
@@ -145,7 +145,7 @@ class AskRouter:
                     if memory.rules_for(cue).estimates_answerability
                     else None
                 )
-                told = searched(memory, cue)
+                told = searched_audience(memory, cue)
                 answers.append((where, Recalled(hits=hits, held=held, audience=told)))
         return answers
 

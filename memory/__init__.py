@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from ..core import AgentId, Cue, Hit
 from .callbook import Stopwatch, ToolCallEntry, ToolCallLog
 from .changed import TemporalAnswer, TemporalQA
 from .claim import Fact, Statement
@@ -17,13 +13,11 @@ from .hiding import write_log_line
 from .images import Images
 from .memory import Memory
 from .notebook import Notes
+from .recall import recall_many
 from .rules import HYBRID, PAPER, REVERIE, RuleSet, rule_set
+from .scene import searched_audience
 from .smallville import load_smallville_memories, memories_input, records_of_input
 from .table import agents_in, prepare_store, read_vector, rewind_memories
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = [
     "HYBRID",
@@ -57,24 +51,7 @@ __all__ = [
     "recall_many",
     "rewind_memories",
     "rule_set",
-    "searched",
+    "searched_audience",
     "read_vector",
     "write_log_line",
 ]
-
-
-def recall_many(
-    requests: Sequence[tuple[Memory, Cue]], vectors: NDArray[np.float32] | None = None
-) -> list[tuple[Hit, ...]]:
-    """Recall for many minds at once; see ``denizens.memory.recall.recall_many``."""
-    # numpy loads with the first recall, not with the package.
-    from .recall import recall_many
-
-    return recall_many(requests, vectors)
-
-
-def searched(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
-    """For whom all is that a cue searches; see ``denizens.memory.scene.searched_audience``."""
-    from .scene import searched_audience
-
-    return searched_audience(memory, cue)

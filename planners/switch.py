@@ -113,7 +113,7 @@ def _resolve_planner(given: Planner | str) -> Planner:
             kind = type(given).__name__
             raise SettingError(f"planner 'switch': a {kind} is no planner; it has no decide()")
         return given
-    from . import planner_by_name
+    from .planner_registry import planner_by_name
 
     return planner_by_name(given)
 

@@ -1,0 +1,61 @@
+"""Planners by name: the built-in ones by a short name, others as ``package.module:Class``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..core import (
+    PLANNER_METHODS,
+    Json,
+    Planner,
+    SettingError,
+    did_you_mean,
+    import_named_module,
+    require_class,
+)
+
+_BUILT_IN = {
+    "daily": "denizens.planners:Daily",
+    "routine": "denizens.planners:Routine",
+    "scripted": "denizens.planners:Scripted",
+    "react": "denizens.planners:React",
+    "plan_and_execute": "denizens.planners:PlanAndExecute",
+    "reflexion": "denizens.planners:Reflexion",
+    "deliberate": "denizens.planners:TreeOfThoughts",
+    "dialogue": "denizens.planners:Dialogue",
+    "errands": "denizens.planners:GoalsInRoutine",
+    "switch": "denizens.planners:RuleSwitch",
+}
+
+
+def planner_by_name(name: str, settings: Json = None) -> Planner:
+    """A planner by its short name or as ``package.module:Class``, built with ``settings``.
+
+    Built-in planners are found the way a user's are. Raises SettingError, also for what is no
+    class with ``decide``; CodeNotAllowed for a user's within ``allow_foreign_code(False)``."""
+    path = _BUILT_IN.get(name, name)
+    module, _, attribute = path.partition(":")
+    if not attribute or not module or module.startswith("."):
+        hint = did_you_mean(name, _BUILT_IN)
+        raise SettingError(
+            f"planner '{name}': unknown{hint}; use {', '.join(_BUILT_IN)} or 'package.module:Class'"
+        )
+    try:
+        found = getattr(import_named_module(path, "planner"), attribute)
+    except ImportError as error:
+        raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
+    except AttributeError as error:
+        raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
+    require_class(found, PLANNER_METHODS, f"planner '{name}'", function=False)
+    known = None
+    if dataclasses.is_dataclass(found):
+        known = [one.name for one in dataclasses.fields(found) if one.init]
+    for key in settings or {}:
+        if known is not None and key not in known:
+            hint = did_you_mean(str(key), known)
+            raise SettingError(f"planner '{name}': unknown setting '{key}'{hint}")
+    try:
+        made: Planner = found(**(settings or {}))
+    except TypeError as error:
+        raise SettingError(f"planner '{name}': wrong settings {settings!r} ({error})") from error
+    return made
