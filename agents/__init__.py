@@ -1,22 +1,8 @@
-"""Agents: one mind for worlds and for chats."""
+"""The Agent and its services: routing asks to models, memory and tools; executing tool calls
+with approvals; chat turns; the provenance and budget guard; information-flow labels;
+maintenance.
+"""
 
-from .agent import Agent
-from .calls import ToolExecutor
-from .faculties import AskRouter
-from .guarding import StoppedThought, ThoughtGuard, run_guarded
-from .searching import fact_search_tool
-from .skills import run_skills, run_tool
-from .upkeep import Maintenance
+import lazy_loader
 
-__all__ = [
-    "Agent",
-    "ToolExecutor",
-    "ThoughtGuard",
-    "AskRouter",
-    "StoppedThought",
-    "Maintenance",
-    "fact_search_tool",
-    "run_guarded",
-    "run_tool",
-    "run_skills",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

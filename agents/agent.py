@@ -53,24 +53,28 @@ from ..core import (
     to_json,
     traced,
 )
-from ..memory import (
-    Documents,
-    Memory,
-    ToolCallLog,
-    document_input,
-    memories_input,
-    write_log_line,
-)
-from ..memory.images import IMAGES_SUFFIX
-from ..memory.origins import name_forms
+from ..core.text import validate_person_name
+from ..interop import memories_input
+from ..memory import Documents, Memory, ToolCallLog, document_input, write_log_line
+from ..memory.documents import IMAGES_SUFFIX
+from ..memory.storage import name_forms
 from ..planners import Daily, Dialogue
-from ..tools import AnyTool, Policy, ProgressListener, Toolbox
-from ..tools.policy import validate_patterns, validate_policy
-from .answers import warn_of_failed_recall
-from .chatting import ChatTurn, validate_utterance
-from .faculties import AskRouter
-from .guarding import StoppedThought, ThoughtGuard, run_guarded
-from .labels import (
+from ..tools import AnyTool, Policy, ProgressListener, Toolbox, validate_patterns, validate_policy
+from .ask_router import AskRouter, warn_of_failed_recall
+from .chat_turn import ChatTurn, Responder, learn_thought, reply_thought, validate_utterance
+from .declassification import RELEASE_LOG, log_release, release_record
+from .maintenance import (
+    Maintenance,
+    add_utterances,
+    cited_places,
+    idle_step,
+    is_new_day,
+    learn_facts,
+    with_maintenance,
+)
+from .skills import run_skills
+from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
+from .thought_labels import (
     activity_labels,
     find_listeners,
     label_decision,
@@ -85,19 +89,6 @@ from .labels import (
     visible_state,
     withheld_utterances,
 )
-from .releases import RELEASE_LOG, log_release, release_record
-from .replying import Responder, learn_thought, reply_thought
-from .skills import run_skills
-from .upkeep import (
-    Maintenance,
-    add_utterances,
-    cited_places,
-    idle_step,
-    is_new_day,
-    learn_facts,
-    with_maintenance,
-)
-from .visitors import validate_person_name
 
 # Of what only happens once, these are perceived like what is around; refusals and the turns
 # of a talk are for the planner, which has them in the observation.

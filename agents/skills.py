@@ -23,15 +23,22 @@ from ..core import (
     drive,
     source_name,
 )
+from ..core.text import validate_person_name
 from ..memory import ToolCallLog
 from ..planners import call_key
-from ..tools import AnyTool, ProgressListener, Skill, Toolbox, ToolContext, skill_of
-from ..tools.running import TERMINATION_ERRORS
-from ..tools.toolbox import with_labels
-from .calls import ToolExecutor
-from .faculties import AskRouter
-from .guarding import StoppedThought, ThoughtGuard, answer_summary, repeated_call, run_guarded
-from .visitors import validate_person_name
+from ..tools import (
+    TERMINATION_ERRORS,
+    AnyTool,
+    ProgressListener,
+    Skill,
+    Toolbox,
+    ToolContext,
+    skill_of,
+    with_labels,
+)
+from .ask_router import AskRouter
+from .thought_guard import StoppedThought, ThoughtGuard, answer_summary, repeated_call, run_guarded
+from .tool_executor import ToolExecutor
 
 if TYPE_CHECKING:
     from .agent import Agent

@@ -3,6 +3,6 @@
 
 def main() -> None:
     """Entry point of the console script."""
-    from .app import main as run
+    from .application import main as run
 
     run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .words import Time
+from .types import Time
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .arguments import check_arguments
-from .asks import Answer, Ask
+from .argument_checks import check_arguments
 from .errors import ArgumentError, DataError, SettingError
+from .protocols import Answer, Ask
 from .schemas import first_error, is_type
 from .settings import did_you_mean
 from .text import replace_surrogates
-from .words import Json
+from .types import Json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -33,7 +33,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .minds import ApprovalRequest
+    from .protocols import ApprovalRequest
 
 
 class DenizensError(Exception):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .records import Record
-from .words import AgentId
+from .types import AgentId
 
 EVERYBODY = "*"
 """In the place of a person: what anybody may hear, and no more. Nobody can be called so."""

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from .errors import SettingError
 from .settings import read_settings
-from .sleep_hours import sleep_hours
-from .text import reserved_sign
-from .words import Address, AgentId, Json, Time
+from .text import reserved_sign, sleep_hours
+from .types import Address, AgentId, Json, Time
 
 log = logging.getLogger(__name__)
 

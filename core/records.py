@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 from .errors import SettingError
 from .text import normalize_name
-from .words import Address, AgentId, RecordId, Time
+from .types import Address, AgentId, RecordId, Time
 
 RecordKind: TypeAlias = Literal[
     "observation", "utterance", "thought", "plan", "document", "summary"

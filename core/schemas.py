@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from .errors import ArgumentError, DataError
-from .words import Json
+from .types import Json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError

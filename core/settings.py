@@ -10,10 +10,10 @@ from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 
-from .arguments import check_arguments
+from .argument_checks import check_arguments
 from .errors import SettingError
 from .text import read_text_file, replace_surrogates
-from .words import Json
+from .types import Json
 
 MAX_DEPTH = 64
 """How deep a file's lists and tables may lie in one another; ours need 6."""

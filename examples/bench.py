@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
-from denizens import Cue, Memory, Record, ScriptedModel, Seed, load_scenario
+from denizens import Cue, Memory, Record, Seed, load_scenario
+from denizens.models import ScriptedModel
 from denizens.simulation import begin
 
 NOON = datetime(2026, 5, 2, 12)

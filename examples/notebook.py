@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from denizens import Input, Tick, begin, load_model, load_scenario
+from denizens import begin, load_model, load_scenario
+from denizens.core import Input
+from denizens.simulation import Tick
 
 
 def watch(tick: Tick) -> None:

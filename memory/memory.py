@@ -31,34 +31,36 @@ from ..core import (
     time_error,
 )
 from ..store import Store
-from .encoding import body_of, is_erased, read_body
-from .fitting import (
+from .recall import RuleSet, rule_set
+from .storage import (
     TEXT_FIELDS,
-    as_vectors,
-    embed_texts,
-    kinds_fault,
-    name_fault,
-    number_fault,
-    numbers_fault,
-    record_fault,
-    step_fault,
-    text_fault,
-    validated_trust,
-    vector_fault,
-    vector_faults,
-)
-from .ledger import AuditEntry, read_audit_log, write_audit_entry
-from .rules import RuleSet, rule_set
-from .table import (
+    AuditEntry,
     ChainHeads,
     RecordAccess,
     StoredRecord,
     agents_in,
     append_access,
     append_records,
+    as_vectors,
+    body_of,
+    embed_texts,
+    is_erased,
+    kinds_fault,
+    name_fault,
+    number_fault,
+    numbers_fault,
     prepare_store,
+    read_audit_log,
+    read_body,
     read_heads,
+    record_fault,
+    step_fault,
+    text_fault,
     unique_ids,
+    validated_trust,
+    vector_fault,
+    vector_faults,
+    write_audit_entry,
     write_heads,
 )
 
@@ -66,8 +68,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .episodes import EpisodeHit
-    from .shelf import MemoryIndex
+    from .index import MemoryIndex
+    from .recall import EpisodeHit
 
     Vector: TypeAlias = Sequence[float] | NDArray[np.float32]
     EmbedFunction: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -162,7 +164,7 @@ class Memory:
     def _load_index(self) -> MemoryIndex:
         shelf: MemoryIndex | None = self.store.cache.get(("memory", self.agent))
         if shelf is None or (self._as_of_step is not None and len(shelf.unloaded)):
-            from .holding import load_index
+            from .index import load_index
 
             kind = "float16" if self._compact else "float32"
             return load_index(self.store, self.agent, self._as_of_step, kind)
@@ -211,7 +213,7 @@ class Memory:
         """Records to be written, with the labels that they have of what they rest on."""
         if all(not record.evidence and record.sources is None for record in records):
             return records
-        from . import origins
+        from .storage import record_sources as origins
 
         return origins.with_evidence_labels(
             records, self.index.record_sources, lambda number: self.stored_record(number).audience
@@ -299,7 +301,7 @@ class Memory:
         self._update_indexes(lambda shelf: shelf.mark_accessed(touch))
 
     def _update_indexes(self, change: Callable[[MemoryIndex], None]) -> None:
-        from .holding import loaded_indexes
+        from .index import loaded_indexes
 
         for shelf in loaded_indexes(self.store, self.agent):
             change(shelf)
@@ -385,7 +387,7 @@ class Memory:
         Words, meaning, time and speaker count by weights of ``denizens.memory.search_episodes``,
         whatever the rules; recency and importance do not. Records of no episode go by days.
         """
-        from .episodes import search_episodes
+        from .recall import search_episodes
 
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
@@ -395,7 +397,7 @@ class Memory:
     def answer_probability(self, cue: Cue, vector: Vector | None = None) -> float | None:
         """The calibrated probability that this memory holds what ``cue`` asks for; None when
         there is neither ``vector`` nor ``embed``. Below a half: say "I don't know"."""
-        from .knowing import answer_probability
+        from .recall import answer_probability
 
         if vector is None and self.embed:
             vector = self.embed([cue.text])[0]
@@ -433,7 +435,7 @@ class Memory:
     ) -> tuple[Record, ...]:
         """Records in order of writing: of ``kinds`` (all when empty), the ``last`` so many;
         for ``person`` only what is for everybody or for them."""
-        from .holding import list_records
+        from .index import list_records
 
         self._raise_fault(kinds_fault(kinds))
         return list_records(self, kinds, last, person)
@@ -452,7 +454,7 @@ class Memory:
 
     def stored_record(self, id: RecordId) -> Record:
         """The record of that number as it is kept, though nothing be left of it."""
-        from .holding import stored_record
+        from .index import stored_record
 
         return stored_record(self, id)
 

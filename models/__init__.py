@@ -1,24 +1,11 @@
-"""What answers model asks: the local engine, its catalogue, and doubles for tests.
+"""Models that answer asks: `load_model` turns a name into a local model, a remote one or a test
+double.
 
-Importing this package loads no torch; the engine does on first use.
+`engine/` batches and runs a local transformers model, `grammar/` constrains its output to a
+JSON schema, `decisions/` scores options and ratings, `remote/` speaks to OpenAI-compatible
+servers and llama.cpp. Importing this package loads no torch; the engine does on first use.
 """
 
-from .catalogue import ModelInfo, cache_home, is_installed, known_models, pull, remove
-from .doubles import ImprovisedModel, ReplayModel, ScriptedModel
-from .loading import load_model, model_from_name
-from .router import Router
+import lazy_loader
 
-__all__ = [
-    "ImprovisedModel",
-    "ModelInfo",
-    "ReplayModel",
-    "Router",
-    "ScriptedModel",
-    "cache_home",
-    "is_installed",
-    "known_models",
-    "load_model",
-    "model_from_name",
-    "pull",
-    "remove",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import Json, ModelCorrupt, ModelError, read_text_file
-from .quiet import silence_libraries
+from .library_settings import silence_libraries
 
 MAX_NAMED = 4  # tensors that a message names
 LFS_POINTER = b"version https://git-lfs"

@@ -23,7 +23,7 @@ from .checkpoint import (
     require_tensors,
     require_vocabulary,
 )
-from .quiet import silence_libraries
+from .library_settings import silence_libraries
 
 BATCH = 64
 DEFAULT_MAX_TOKENS = 512  # tokens of a text

@@ -9,13 +9,10 @@ from collections.abc import Sequence
 from time import monotonic
 
 from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
+from .clients import require_same_process
 from .embedder import Embedder
-from .engine import Engine
-from .faults import REQUEST_ERRORS, failed_answer
-from .ledger import UsageLedger
-from .mailbox import require_same_process
-from .prompts import PromptBuilder
-from .writing import GenerationConfig
+from .engine import REQUEST_ERRORS, Engine, GenerationConfig, PromptBuilder, failed_answer
+from .usage import UsageLedger
 
 
 class LocalModel:

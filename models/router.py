@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket, check_arguments
-from .ledger import Usage, UsageLedger
+from .usage import Usage, UsageLedger
 
 
 class Router:

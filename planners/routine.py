@@ -20,8 +20,8 @@ from ..core import (
     Time,
     clock_minutes,
 )
-from .draft import StepBuilder
-from .places import action_targets, best_matching_place, home_bed
+from .place_choice import action_targets, best_matching_place, home_bed
+from .step_builder import StepBuilder
 
 
 class Routine:

@@ -29,7 +29,7 @@ from ..core import (
 )
 from ..store import Store
 from .journal import Journal
-from .packing import decode_answer, decode_ask
+from .row_codec import decode_answer, decode_ask
 
 FAILURE_WINDOW = 50
 """The rule looks at so many of the latest asks of a role."""

@@ -20,8 +20,7 @@ from ..core import (
     to_json,
 )
 from ..store import Store, chain_digest
-from .costs import UsageTable
-from .packing import (
+from .row_codec import (
     ASK_COLUMNS,
     AskRow,
     EncodedAsk,
@@ -31,6 +30,7 @@ from .packing import (
     decode_json,
     encode_ask,
 )
+from .run_usage import UsageTable
 
 _ASK_COLUMNS = """(step INTEGER, agent TEXT, path TEXT, kind TEXT, role TEXT, digest TEXT,
         ask TEXT, answer TEXT, tokens_in INTEGER, tokens_out INTEGER, mark TEXT,

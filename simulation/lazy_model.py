@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core import Client, Json, Model
-from ..models.ledger import UsageLedger
+from ..models import UsageLedger
 
 
 class LazyModel:

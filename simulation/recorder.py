@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..core import (
-    Answer,
-    Ask,
-    AskHandler,
-    AskId,
-    ReplayDiverged,
-    digest,
-    to_json,
-)
-from ..models.ledger import Usage, sum_usage
-from .budget import TokenBudget
-from .costs import UsageCollector
+from ..core import Answer, Ask, AskHandler, AskId, ReplayDiverged, digest, to_json
+from ..models import Usage, sum_usage
 from .failures import AnsweredAsk, FailureMonitor
 from .journal import Journal
-from .packing import EncodedAsk, encode_ask
+from .row_codec import EncodedAsk, encode_ask
+from .run_usage import TokenBudget, UsageCollector
 
 
 class Recorder:

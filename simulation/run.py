@@ -1,9 +1,13 @@
-"""A run's folder: begin, take up, read."""
+"""A run's folder: begin, take up, read.
+
+Every tool call of a run: what was asked for, what came of it, when and how long.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -11,25 +15,28 @@ from ..core import (
     AgentId,
     AgentState,
     Approver,
+    AskId,
+    Call,
     Json,
     Model,
     Persona,
     RunError,
     RunExists,
     Time,
+    ToolResult,
     canonical,
     check_arguments,
     from_json,
 )
-from ..memory import Memory
+from ..memory import Memory, ToolCallEntry, ToolCallLog
 from ..store import Store, database_files
 from ..world import TownMap
-from .building import allow_run_code, build_simulation, clock_of, stored_map, stored_scenario
-from .costs import StepUsage, usage_summary
+from .builder import allow_run_code, build_simulation, clock_of, stored_map, stored_scenario
 from .failures import failure_stats
-from .journal import Journal
-from .packing import AskRow, decode_json
+from .journal import AskTable, Journal
 from .progress import to_terminal
+from .row_codec import AskRow, decode_answer, decode_ask, decode_json
+from .run_usage import StepUsage, usage_summary
 from .scenario import Scenario
 from .simulation import Simulation
 
@@ -268,3 +275,44 @@ def run_stats(store: Store) -> dict[str, Json]:
         "ledger": usage_summary(journal.usage.rows()),
         "failures": failure_stats(store),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class CallReceipt:
+    """One call. ``result`` is None while it waits for a person, or where it began and its
+    process ended; ``entry`` is what the book of calls knows of it beside the journal."""
+
+    where: AskId
+    at: Time
+    call: Call
+    result: ToolResult | None
+    entry: ToolCallEntry | None = None
+
+    @property
+    def state(self) -> str:
+        """``done``, ``refused`` (it never ran), ``waits``, ``began``, or ``allowed`` (and not
+        yet run)."""
+        if self.result is not None:
+            return "done" if self.result.receipt else "refused"
+        return (self.entry.state if self.entry else "") or "allowed"
+
+
+def call_receipts(run: Run) -> Iterator[CallReceipt]:
+    """The calls of a run by step, agent and path; those of the step under way too."""
+    known = dict(ToolCallLog(run.store).entries())
+    made: list[CallReceipt] = []
+    tables: tuple[AskTable, ...] = ("asks", "pending")
+    for table in tables:
+        for row in run.journal.checked_rows(table, "WHERE kind = 'call'"):
+            where = AskId(int(row[0]), row[1], row[2])
+            call, result = decode_ask(run.store, row[6]), decode_answer(run.store, row[7])
+            if isinstance(call, Call) and isinstance(result, ToolResult):
+                entry = known.pop(where, None)
+                made.append(CallReceipt(where, run.time(where.step), call, result, entry))
+    for where, entry in known.items():
+        if asked := entry.request:
+            call = Call(
+                tool=asked.tool, arguments=asked.arguments, why=asked.why, sources=asked.sources
+            )
+            made.append(CallReceipt(where, run.time(where.step), call, entry.result, entry))
+    yield from sorted(made, key=lambda one: one.where)

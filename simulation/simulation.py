@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..agents import Agent, AskRouter, ToolExecutor
-from ..agents.visitors import validate_person_name
 from ..core import (
     Action,
     AgentId,
@@ -37,18 +36,19 @@ from ..core import (
     same_name,
     to_json,
 )
-from ..memory import ToolCallLog, document_input, memories_input
-from ..models.ledger import Usage
+from ..core.text import validate_person_name
+from ..interop import memories_input
+from ..memory import ToolCallLog, document_input
+from ..models import Usage
 from ..store import Store
 from ..tools import ProgressListener
-from .budget import TokenBudget
-from .costs import UsageCollector
-from .deeds import ActionSources
+from .action_sources import ActionSources
 from .failures import Failure, FailureMonitor
 from .journal import SNAPSHOT_EVERY, Journal
-from .people import Visitors
 from .progress import ProgressMeter, ProgressReporter, to_stderr, to_terminal
 from .recorder import Recorder
+from .run_usage import TokenBudget, UsageCollector
+from .visitors import Visitors
 
 
 @dataclass(frozen=True, slots=True)

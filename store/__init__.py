@@ -1,16 +1,7 @@
-"""One SQLite file: connection, schema versions, transactions, writer lock, checksums."""
+"""The SQLite store: one file for runs and memories, with schema versions, transactions, a writer
+lock and checksums.
+"""
 
-from .checks import Damage, chain_digest
-from .opening import WriterLock, connect_read_only, database_files, is_database, wal_path
-from .store import Store
+import lazy_loader
 
-__all__ = [
-    "Damage",
-    "Store",
-    "WriterLock",
-    "chain_digest",
-    "connect_read_only",
-    "database_files",
-    "is_database",
-    "wal_path",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import replace_surrogates
-from denizens.models.threads import use_passive_waiting
-from denizens.tests.pretender import FakeOpenAIServer
+from denizens.models import use_passive_waiting
+from denizens.tests.support.fake_openai_server import FakeOpenAIServer
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def data() -> Path:
     """The folder of test data: ``DENIZENS_DATA``, else ``../shared/data`` beside the
     repository. Absent: skip, or fail where CI promises it."""
-    from denizens.evaluation.bfcl import data_folder
+    from denizens.benchmarks import data_folder
 
     folder = data_folder()
     if folder.is_dir():

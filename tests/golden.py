@@ -31,9 +31,9 @@ from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel, load_model
 from denizens.simulation import begin, load_scenario, replay
 from denizens.store import Store
+from denizens.tests import test_simulation_skills, test_simulation_upkeep
+from denizens.tests.support import letter_writers as senders
 from denizens.tools import tool
-
-from . import senders, test_simulation_skills, test_simulation_upkeep
 
 FILE = Path(__file__).with_name("golden.json")
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens import Agent, Daily, Memory, Persona
-from denizens.agents import AskRouter, run_tool
-from denizens.agents.labels import visible_state
+from denizens.agents import AskRouter, run_tool, visible_state
 from denizens.core import (
     EVERYBODY,
     REDACTED_TEXT,
@@ -42,11 +41,11 @@ from denizens.core import (
     recall,
     to_json,
 )
-from denizens.memory import codes as codes_module
-from denizens.memory import recall as recall_module
+from denizens.memory.index import quantized_index as codes_module
+from denizens.memory.recall import single_recall as recall_module
 from denizens.models import ImprovisedModel
 from denizens.planners import DialogueInput, DialogueReply, React, RuleSwitch, StepBuilder, goals_of
-from denizens.tests.lives_minds import LeakingModel, LeakingPlanner
+from denizens.tests.support.leaking_agents import LeakingModel, LeakingPlanner
 from denizens.tools import Policy, tool
 from denizens.world import Places, load_places
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from denizens.agents import Agent, AskRouter
-from denizens.agents.replying import _situation_outside_world
+from denizens.agents.chat_turn import _situation_outside_world
 from denizens.core import (
     Action,
     AgentState,
@@ -37,8 +37,7 @@ from denizens.core import (
     drive,
 )
 from denizens.memory import Memory
-from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.models.improvised import hashed_vectors
+from denizens.models import ImprovisedModel, ScriptedModel, hashed_vectors
 from denizens.planners import Dialogue, Routine, StepBuilder
 from denizens.tools import AnyTool, tool
 from hypothesis import given, settings

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from denizens import Agent, Choose, Memory, Persona, Rate, Record, ScriptedModel, SettingError
-from denizens.core import Ask
+from denizens import Agent, Choose, Memory, Persona, Rate, Record
+from denizens.core import Ask, SettingError
 from denizens.memory import Documents, Facts
-from denizens.memory.forgetting import erase_person
+from denizens.memory.erasure import erase_person
+from denizens.models import ScriptedModel
 
 NOON = datetime(2026, 5, 2, 12)
 FACTS = ("Bo bakes bread.", "Bo has a cat.")

@@ -27,7 +27,16 @@ from denizens.core import (
     recall,
 )
 from denizens.models import ScriptedModel
-from denizens.tests.guarded import NINE, call_result, calls, ends, fetch, make_agent, run_step, sent
+from denizens.tests.support.guarded_agent import (
+    NINE,
+    call_result,
+    calls,
+    ends,
+    fetch,
+    make_agent,
+    run_step,
+    sent,
+)
 from denizens.tools import Policy, Toolbox
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,9 +7,8 @@ from datetime import datetime
 
 import pytest
 from denizens import Agent, Memory, Persona
-from denizens.agents import AskRouter
-from denizens.agents.guarding import ThoughtGuard
-from denizens.agents.labels import activity_labels, find_listeners, label_decision
+from denizens.agents import AskRouter, ThoughtGuard, find_listeners
+from denizens.agents.thought_labels import activity_labels, label_decision
 from denizens.core import (
     EVERYBODY,
     Action,

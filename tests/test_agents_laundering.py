@@ -13,8 +13,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
-from denizens.agents import fact_search_tool, run_tool
-from denizens.agents.faculties import AskRouter
+from denizens.agents import AskRouter, fact_search_tool, run_tool
 from denizens.core import (
     UNKNOWN_SOURCE,
     Action,
@@ -43,8 +42,9 @@ from denizens.core import (
     drive,
     recall,
 )
-from denizens.memory import Facts, Images, ToolCallLog, memories_input
-from denizens.memory.forgetting import erase_person
+from denizens.interop import memories_input
+from denizens.memory import Facts, Images, ToolCallLog
+from denizens.memory.erasure import erase_person
 from denizens.models import ImprovisedModel
 from denizens.planners import DialogueInput, DialogueReply, StepBuilder
 from denizens.tools import Policy, Release, tool

@@ -31,7 +31,6 @@ from denizens.core import (
     VisibleAgent,
     drive,
 )
-from denizens.evaluation.answerers import EchoModel
 from denizens.memory import (
     Compaction,
     CompactionBudget,
@@ -42,9 +41,9 @@ from denizens.memory import (
     export_lines,
     import_lines,
 )
-from denizens.models.improvised import hashed_vectors
-from denizens.server.counter import AgentService
-from denizens.server.hosting import HostedAgent
+from denizens.models import hashed_vectors
+from denizens.server import AgentService, HostedAgent
+from denizens.testing.adversarial_models import EchoModel
 from denizens.tools import Policy, Toolbox, knowledge_search, memory_search, note_tools
 
 NINE = datetime(2023, 2, 13, 9)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from denizens import Agent, Memory, Persona
 from denizens.agents import AskRouter
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import (
     EVERYBODY,
     Action,
@@ -32,13 +32,11 @@ from denizens.core import (
     recall,
 )
 from denizens.memory import ToolCallLog
-from denizens.memory.forgetting import erase_person
-from denizens.models import ImprovisedModel
-from denizens.models.improvised import hashed_vectors
+from denizens.memory.erasure import erase_person
+from denizens.models import ImprovisedModel, hashed_vectors
 from denizens.planners import DialogueInput, DialogueReply, StepBuilder
-from denizens.simulation import Run, build_simulation, load_scenario
-from denizens.simulation.building import policy_of
-from denizens.simulation.receipts import call_receipts
+from denizens.simulation import Run, build_simulation, call_receipts, load_scenario
+from denizens.simulation.builder import policy_of
 from denizens.store import Store
 from denizens.tools import Policy, Release
 from hypothesis import given

@@ -30,9 +30,17 @@ from denizens.core import (
 )
 from denizens.memory import Memory, Notes, ToolCallLog
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.planners import DialogueInput, DialogueReply, Task, TaskOutcome
-from denizens.planners.goals import Goal, goals_of, pursue_goals, with_goals
-from denizens.tests.guarded import (
+from denizens.planners import (
+    DialogueInput,
+    DialogueReply,
+    Goal,
+    Task,
+    TaskOutcome,
+    goals_of,
+    with_goals,
+)
+from denizens.planners.goals.goal_queue import pursue_goals
+from denizens.tests.support.guarded_agent import (
     NINE,
     call_result,
     calls,

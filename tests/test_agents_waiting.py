@@ -26,12 +26,12 @@ from denizens.core import (
     call,
 )
 from denizens.memory import Memory, ToolCallLog
-from denizens.memory.forgetting import erase_person
+from denizens.memory.erasure import erase_person
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import DialogueInput, DialogueReply
 from denizens.store import Store
-from denizens.tests.guarded import NINE, calls
-from denizens.tests.visitors import PATHS
+from denizens.tests.support.guarded_agent import NINE, calls
+from denizens.tests.support.mcp_clients import PATHS
 from denizens.tools import Policy, ToolContext, ToolProgress, UsageLimits, tool
 
 ASKING = Policy(ask=("@acts",), trusted=("Ada",))

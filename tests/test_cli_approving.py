@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from denizens.cli.app import main
-from denizens.cli.talking import ask_approval
+from denizens.cli.application import main
+from denizens.cli.chat_commands import ask_approval
 from denizens.core import ApprovalRequest, SettingError
 from denizens.models import ImprovisedModel
 from denizens.simulation import (
@@ -23,7 +23,7 @@ from denizens.simulation import (
     load_scenario,
     replay,
 )
-from denizens.simulation.building import policy_of
+from denizens.simulation.builder import policy_of
 from denizens.store import Store
 from denizens.tools import Policy, UsageLimits
 
@@ -41,8 +41,8 @@ paths = []
 name = "improvised"
 
 [minds]
-planner = "denizens.tests.senders:Writer"
-tools = ["denizens.tests.senders:pretend"]
+planner = "denizens.tests.support.letter_writers:Writer"
+tools = ["denizens.tests.support.letter_writers:pretend"]
 
 [minds.policy]
 ask = ["@acts"]

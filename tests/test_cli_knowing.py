@@ -11,8 +11,7 @@ import pytest
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.simulation import begin, load_scenario
-
-from .test_cli_memory import command
+from denizens.tests.test_cli_memory import command
 
 NINE = datetime(2023, 2, 13, 9)
 

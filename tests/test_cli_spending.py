@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.app import main
-from denizens.cli.spending import usage_lines
-from denizens.models import ImprovisedModel
-from denizens.models.ledger import Usage
-from denizens.simulation import Tick, build_simulation, load_scenario
-from denizens.simulation.costs import usage_summary
-from denizens.simulation.progress import ProgressMeter
+from denizens.cli.application import main
+from denizens.cli.cost_tables import usage_lines
+from denizens.models import ImprovisedModel, Usage
+from denizens.simulation import ProgressMeter, Tick, build_simulation, load_scenario
+from denizens.simulation.run_usage import usage_summary
 from denizens.store import Store
 
 

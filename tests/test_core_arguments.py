@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytest
-from denizens import ArgumentError, DenizensError
-from denizens.core import check_arguments
+from denizens import DenizensError
+from denizens.core import ArgumentError, check_arguments
 
 
 class Bell(Protocol):

@@ -13,7 +13,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import denizens.core
 import numpy as np
 import pytest
-from denizens import DataError
 from denizens.core import (
     Action,
     AgentState,
@@ -22,6 +21,7 @@ from denizens.core import (
     Choose,
     Clock,
     Completion,
+    DataError,
     Failed,
     Generate,
     Json,

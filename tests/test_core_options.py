@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from denizens.core import NONE_OF_THESE, Choose, Option, ask_from_json, to_json, tool_option
-from denizens.core.options import MAX_PARAMETERS, identifier_to_words
+from denizens.core import (
+    NONE_OF_THESE,
+    Choose,
+    Option,
+    ask_from_json,
+    identifier_to_words,
+    to_json,
+    tool_option,
+)
+from denizens.core.protocols.asks import MAX_PARAMETERS
 
 
 def test_a_tool_tells_its_name_and_its_parameters() -> None:

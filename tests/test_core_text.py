@@ -6,8 +6,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from denizens import SettingError
 from denizens.core import (
+    SettingError,
     count_words,
     decode_text,
     graphemes,

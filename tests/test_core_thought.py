@@ -27,6 +27,7 @@ from denizens.core import (
     Recalled,
     Seed,
     Thought,
+    Time,
     ToolResult,
     Vectors,
     all_of,
@@ -40,7 +41,6 @@ from denizens.core import (
     together,
     traced,
 )
-from denizens.core.words import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

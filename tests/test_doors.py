@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens import Agent, ArgumentError, Memory, Persona, Toolbox
+from denizens import Agent, Memory, Persona, Toolbox
 from denizens.agents import run_tool
-from denizens.agents.visitors import validate_person_name
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import (
     Approval,
+    ArgumentError,
     Choose,
     Cue,
     MemoryFault,
@@ -24,21 +24,16 @@ from denizens.core import (
     SettingError,
     ToolError,
     Utterance,
-    html_blocks,
 )
+from denizens.core.text import validate_person_name
 from denizens.memory import Documents, Facts, export_lines
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Dialogue, Intent
-from denizens.server.mcp_serving import check_tokens, serve_http, serve_stdio
+from denizens.readers import html_blocks
+from denizens.server import serve_http, serve_stdio
+from denizens.server.mcp_server import check_tokens
 from denizens.store import Store
-from denizens.tools import (
-    Policy,
-    ToolContext,
-    UsageLimits,
-    file_tools,
-    tool,
-    tools_from_openapi,
-)
+from denizens.tools import Policy, ToolContext, UsageLimits, file_tools, tool, tools_from_openapi
 
 NOON = datetime(2026, 5, 2, 12)
 SITE = "https://api.example.org"

@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from denizens.evaluation.bounded import measure_compaction_growth
-from denizens.evaluation.changes import (
+from denizens.benchmarks import packaged_embedder
+from denizens.benchmarks.memory.compaction_growth import measure_compaction_growth
+from denizens.benchmarks.memory.synthetic_facts import FactQuestion, FactStatement, make_timeline
+from denizens.benchmarks.memory.temporal_facts import (
     SEED,
     AccuracyTally,
+    extraction_shares,
     measure_structured_facts,
     measure_text_facts,
     states_answer,
 )
-from denizens.evaluation.changes_model import extraction_shares
-from denizens.evaluation.changes_world import FactQuestion, FactStatement, make_timeline
-from denizens.evaluation.embedding import packaged_embedder
-from denizens.memory.claim_drafts import ExtractedFact
-from denizens.tests.letters import embed_letters
+from denizens.memory.facts import ExtractedFact
+from denizens.tests.support.hashed_embedding import embed_letters
 
 if TYPE_CHECKING:
     pass

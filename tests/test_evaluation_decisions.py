@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli.app import main
-from denizens.core import NONE_OF_THESE, SettingError
-from denizens.evaluation.bfcl import BfclItem, data_folder, load_bfcl
-from denizens.evaluation.choosing import (
+from denizens.benchmarks import data_folder
+from denizens.benchmarks.bfcl import BfclItem, load_bfcl
+from denizens.benchmarks.models import PARTS, right_choices
+from denizens.benchmarks.models.choice_latency import (
     OPTIONS,
     PROMPT,
     choose_ask,
@@ -20,12 +20,13 @@ from denizens.evaluation.choosing import (
     measure_choice_latency,
     pairs_of,
 )
-from denizens.evaluation.decisions import PARTS, choice_accuracy, right_choices
-from denizens.evaluation.examples import MUNDANE, PASSING, POIGNANT, TALKING
-from denizens.evaluation.figures import auroc, balanced_accuracy, best_threshold, compare_paired
-from denizens.models.loading import load_local
-from denizens.models.local import LocalModel
-from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+from denizens.benchmarks.models.decision_examples import MUNDANE, PASSING, POIGNANT, TALKING
+from denizens.benchmarks.models.decision_quality import choice_accuracy
+from denizens.benchmarks.statistics import auroc, balanced_accuracy, best_threshold, compare_paired
+from denizens.cli.application import main
+from denizens.core import NONE_OF_THESE, SettingError
+from denizens.models import LocalModel, load_local
+from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -11,20 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.app import main
-from denizens.cli.forecasting import forecast_lines
-from denizens.core import (
-    Client,
-    Delta,
-    Done,
-    Embed,
-    Generate,
-    Json,
-    Model,
-    ModelAsk,
-)
-from denizens.evaluation.forecast import forecast_cost
-from denizens.evaluation.lives import (
+from denizens.cli.application import main
+from denizens.cli.cost_tables import forecast_lines
+from denizens.core import Client, Delta, Done, Embed, Generate, Json, Model, ModelAsk
+from denizens.models import ImprovisedModel, UsageLedger
+from denizens.simulation import build_simulation, load_scenario, parse_scenario_time
+from denizens.simulation.forecast import forecast_cost
+from denizens.simulation.forecast.rehearsal import (
     HOUR,
     Rehearsal,
     complete_hours,
@@ -33,15 +26,8 @@ from denizens.evaluation.lives import (
     reduce_people,
     scaled_mean,
 )
-from denizens.evaluation.rehearsal import (
-    AskStats,
-    EmbeddingCache,
-    RehearsalModel,
-)
-from denizens.models import ImprovisedModel
-from denizens.models.ledger import UsageLedger
-from denizens.simulation import build_simulation, load_scenario, parse_scenario_time
-from denizens.simulation.costs import usage_summary
+from denizens.simulation.forecast.rehearsal_model import AskStats, EmbeddingCache, RehearsalModel
+from denizens.simulation.run_usage import usage_summary
 from denizens.store import Store
 
 END = parse_scenario_time("2026-05-02 09:30", "")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
-from denizens import check_planner
 from denizens.core import (
     Action,
     Call,
@@ -30,8 +29,10 @@ from denizens.core import (
     recall,
 )
 from denizens.core import Input as FromOutside
-from denizens.evaluation.answerers import EchoModel
-from denizens.evaluation.check_labels import (
+from denizens.models import InstantClient
+from denizens.planners import Daily, Dialogue, Routine, StepBuilder, idle_action
+from denizens.testing.adversarial_models import EchoModel
+from denizens.testing.label_checks import (
     CONFIDENTIALITY,
     INTEGRITY,
     SOURCES,
@@ -40,10 +41,8 @@ from denizens.evaluation.check_labels import (
     run_with_secret,
     talk_with_confidant,
 )
-from denizens.evaluation.situations import default_situations
-from denizens.models.mailbox import InstantClient
-from denizens.planners import Daily, Dialogue, Routine, StepBuilder
-from denizens.planners.acting import idle_action
+from denizens.testing.planner_contract import check_planner
+from denizens.testing.situations import default_situations
 
 ASIDE: list[str] = []
 """Where a planner puts words that it must not carry from thought to thought."""

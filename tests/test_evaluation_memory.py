@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli.app import main
-from denizens.core import SettingError
-from denizens.evaluation import embedding, knowing, memory_quality
-from denizens.evaluation.locomo import (
+from denizens.benchmarks import default_embedder as embedding
+from denizens.benchmarks.memory import answerability_quality as knowing
+from denizens.benchmarks.memory import recall_quality as memory_quality
+from denizens.benchmarks.memory.locomo import (
     CATEGORIES,
     LocomoQuestion,
     load_locomo,
     replace_names,
     turn_text,
 )
-from denizens.memory.words import terms
+from denizens.cli.application import main
+from denizens.core import SettingError
+from denizens.memory.index import terms
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray

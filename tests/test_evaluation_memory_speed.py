@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from denizens.benchmarks.memory import recall_speed as memory_speed
+from denizens.benchmarks.memory.recall_speed import (
+    EmbeddedTurns,
+    measure_many_agents,
+    measure_one_agent,
+)
 from denizens.core import SettingError
-from denizens.evaluation import memory_speed
-from denizens.evaluation.memory_speed import EmbeddedTurns, measure_many_agents, measure_one_agent
-from denizens.memory import rules
+from denizens.memory.recall import recall_rules as rules
 
 
 @pytest.fixture(scope="module")

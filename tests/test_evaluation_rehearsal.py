@@ -22,23 +22,24 @@ from denizens.core import (
     Rating,
     Vectors,
 )
-from denizens.evaluation.lives import (
-    rehearse,
+from denizens.models import ImprovisedModel, InstantClient, UsageLedger
+from denizens.simulation import load_scenario, parse_scenario_time
+from denizens.simulation.forecast import answer_together
+from denizens.simulation.forecast.engine_probe import (
+    OWNER,
+    CostModel,
+    _bit_reversed_order,
+    probe_engine,
 )
-from denizens.evaluation.probing import OWNER, CostModel, _bit_reversed_order, probe_engine
-from denizens.evaluation.rehearsal import (
+from denizens.simulation.forecast.rehearsal import rehearse
+from denizens.simulation.forecast.rehearsal_model import (
     BLOCK_ROUNDS,
     MAX_BLOCKS,
     AskStats,
     EmbeddingCache,
     RehearsalModel,
     RoundSample,
-    answer_together,
 )
-from denizens.models import ImprovisedModel
-from denizens.models.ledger import UsageLedger
-from denizens.models.mailbox import InstantClient
-from denizens.simulation import load_scenario, parse_scenario_time
 
 END = parse_scenario_time("2026-05-02 09:30", "")
 KEY = ("rate", "importance")

@@ -6,15 +6,15 @@ import json
 from dataclasses import replace
 
 import pytest
-from denizens.cli.app import main
+from denizens.benchmarks.agents import BENCHMARK_TASKS, TASK_PLANNERS, measure_tasks
+from denizens.benchmarks.agents.perfect_model import PerfectModel
+from denizens.benchmarks.agents.task_runs import require_answers, run_task
+from denizens.benchmarks.agents.task_tools import TaskState
+from denizens.benchmarks.agents.tasks import BenchmarkTask
+from denizens.cli.application import main
 from denizens.core import AsksFailed, Call, Choose, Failed, Generate, Json, ModelError, Rate
-from denizens.evaluation.oracle import PerfectModel
-from denizens.evaluation.task_world import TaskState
-from denizens.evaluation.tasks import BENCHMARK_TASKS, BenchmarkTask
-from denizens.evaluation.trials import TASK_PLANNERS, measure_tasks, require_answers, run_task
 from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.planners import TaskOutcome
-from denizens.planners.outcome import ToolCallRecord
+from denizens.planners import TaskOutcome, ToolCallRecord
 from denizens.tools import Toolbox
 
 BY_NAME = {problem.name: problem for problem in BENCHMARK_TASKS}

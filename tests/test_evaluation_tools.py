@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.app import main
-from denizens.core import Failed, Seed, SettingError
-from denizens.evaluation.bfcl import (
+from denizens.benchmarks.agents.argument_weights import LabelledField, fit_weights
+from denizens.benchmarks.agents.tool_calls import call_figures, judge_call
+from denizens.benchmarks.agents.tool_search import pooled_functions, synthetic_tools
+from denizens.benchmarks.bfcl import (
     SETS,
     BfclItem,
     accepts_value,
@@ -17,13 +18,12 @@ from denizens.evaluation.bfcl import (
     is_right_call,
     load_bfcl,
 )
-from denizens.evaluation.fitting import LabelledField, fit_weights
-from denizens.evaluation.loads import run_thoughts
-from denizens.evaluation.searching import pooled_functions, synthetic_tools
-from denizens.evaluation.tools import call_figures, judge_call
-from denizens.models.local import LocalModel
-from denizens.models.tiny import write_tiny_model
+from denizens.benchmarks.workloads import run_thoughts
+from denizens.cli.application import main
+from denizens.core import Failed, Seed, SettingError
+from denizens.models import LocalModel
 from denizens.planners import ProposedCall, propose_call
+from denizens.testing.tiny_models import write_tiny_model
 
 FUNCTIONS = (
     {

@@ -23,12 +23,12 @@ from denizens import (
     Persona,
     Places,
     Record,
-    ScriptedModel,
     Seed,
-    Store,
-    ToolSpec,
     tool,
 )
+from denizens.core import ToolSpec
+from denizens.models import ScriptedModel
+from denizens.store import Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

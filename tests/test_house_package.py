@@ -70,7 +70,8 @@ print(json.dumps([missing, [heavy for heavy in {HEAVY!r} if heavy in sys.modules
 def test_all_shared_words_are_public() -> None:
     """The root offers all of core's words but its inner tools, and the same objects."""
     from denizens import core
-    from denizens.core import code_names, text
+    from denizens.core import class_loader as code_names
+    from denizens.core.text import normalization as text
 
     inner = {
         word

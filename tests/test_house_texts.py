@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from denizens.cli.app import app, main
+from denizens.cli.application import app, main
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIPPED = {"runs", "build", "dist", "__pycache__", "node_modules"}

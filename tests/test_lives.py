@@ -1,7 +1,7 @@
 """Random lives of the worst minds there are: nothing that Ada confided comes to anybody else, and
 no stranger's words make anything happen.
 
-Of 2,000 lives of each sort: ``python -m denizens.tests.lives --lives 2000``.
+Of 2,000 lives of each sort: ``python -m denizens.tests.support.noninterference --lives 2000``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from denizens.tests.lives import describe_script, differences, stopped
-from denizens.tests.lives_run import run_script
-from denizens.tests.lives_script import Sort, make_script
-from denizens.tests.mutations import MUTATIONS, Mutation, mutated, places
+from denizens.tests.support.label_mutations import MUTATIONS, Mutation, mutated, places
+from denizens.tests.support.noninterference import describe_script, differences, stopped
+from denizens.tests.support.random_scripts import Sort, make_script
+from denizens.tests.support.script_runner import run_script
 
 LIVES = 200
 TOGETHER = 10

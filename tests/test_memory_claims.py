@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from denizens.core import Cue, MemoryFault, Record
-from denizens.memory import Memory, rewind_memories
-from denizens.memory.claim_graph import neighbours, shortest_path
-from denizens.memory.claims import Facts
-from denizens.memory.logbook import FACT_LOG
+from denizens.memory import Facts, Memory, rewind_memories
+from denizens.memory.facts.fact_graph import neighbours, shortest_path
+from denizens.memory.storage import FACT_LOG
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import MemoryFault
-from denizens.memory.document_readers import read_blocks
+from denizens.readers import read_blocks
 
 
 def rows(folder: Path, text: str | bytes, name: str = "x.csv") -> list[str]:

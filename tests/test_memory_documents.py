@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from denizens.core import Cue, MemoryFault, SettingError
-from denizens.memory import Memory
-from denizens.memory.document_parts import PASSAGE_WORDS, TextBlock, split_passages
-from denizens.memory.document_readers import READERS, read_blocks
-from denizens.memory.documents import Documents, file_passages
+from denizens.memory import Documents, Memory
+from denizens.memory.documents.documents import file_passages
+from denizens.readers import read_blocks, split_passages
+from denizens.readers.file_reader import READERS
+from denizens.readers.passages import PASSAGE_WORDS, TextBlock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -264,7 +265,7 @@ def test_missing_and_giant_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MemoryFault, match="check the path"):
         read_blocks(tmp_path / "none.txt")
     (tmp_path / "big.txt").write_text("word " * 100)
-    monkeypatch.setattr("denizens.memory.document_readers.LARGEST", 100)
+    monkeypatch.setattr("denizens.readers.file_reader.LARGEST", 100)
     with pytest.raises(MemoryFault, match="split it"):
         read_blocks(tmp_path / "big.txt")
 
@@ -340,7 +341,7 @@ def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object, **__: object) -> int:
         raise OSError("disk full")
 
-    monkeypatch.setattr("denizens.memory.documents.DOCUMENT_LOG.append", broken)
+    monkeypatch.setattr("denizens.memory.documents.documents.DOCUMENT_LOG.append", broken)
     with pytest.raises(OSError, match="disk full"):
         documents.add(file, at=NOW)
     assert len(documents.memory) == 0

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from denizens import Memory, MemoryFault, Record
-from denizens.memory.forgetting import ErasureReport, erase_person
-from denizens.memory.person_names import PersonMatcher
+from denizens import Memory, Record
+from denizens.core import MemoryFault
+from denizens.memory.erasure import erase_person
+from denizens.memory.erasure.person_erasure import ErasureReport
+from denizens.memory.storage import PersonMatcher
 
 NOON = datetime(2026, 5, 2, 12)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from denizens.core import Cue, Record
 from denizens.memory import Compaction, Documents, Facts, Memory
-from denizens.memory.erasing import ERASERS, ErasureRequest
-from denizens.memory.person_names import PersonMatcher
+from denizens.memory.erasure.person_erasure import ERASERS, ErasureRequest
+from denizens.memory.storage import PersonMatcher
 from denizens.store import Store
 
 NOW = datetime(2023, 6, 1, 9)

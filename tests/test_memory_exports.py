@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens import Memory, MemoryFault
+from denizens import Memory
+from denizens.core import MemoryFault
 from denizens.memory import Compaction, Documents, Facts, Notes, export_lines, import_lines
 
 NOON = datetime(2026, 5, 2, 12)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from denizens.core import Completion, Cue, Failed, MemoryFault, Record, SettingError
-from denizens.memory import Memory, rewind_memories
-from denizens.memory.folding import Compaction, CompactionBudget
-from denizens.memory.hiding import hidden_ids
-from denizens.memory.summing import central_sentences
+from denizens.memory import Compaction, CompactionBudget, Memory, rewind_memories
+from denizens.memory.extractive_summary import central_sentences
+from denizens.memory.storage import hidden_ids
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st

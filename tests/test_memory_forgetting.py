@@ -10,23 +10,22 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens import Agent, Approval, Memory, Persona, Policy, ScriptedModel, tool
+from denizens import Agent, Memory, Persona, Policy, tool
 from denizens.agents import run_tool
-from denizens.cli.app import main
-from denizens.core import ApprovalRequired, MemoryFault, ModelAsk, Record
-from denizens.memory import Compaction, Documents, Facts, ToolCallLog
-from denizens.memory.erasing import ERASERS
-from denizens.memory.forgetting import erase_person
-from denizens.memory.notebook import Notes
-from denizens.memory.person_names import PersonMatcher
-from denizens.memory.repairing import repair_file
-from denizens.memory.word_places import (
+from denizens.cli.application import main
+from denizens.core import Approval, ApprovalRequired, MemoryFault, ModelAsk, Record
+from denizens.memory import Compaction, Documents, Facts, Notes, ToolCallLog
+from denizens.memory.erasure import erase_person
+from denizens.memory.erasure.person_erasure import ERASERS
+from denizens.memory.erasure.text_columns import (
     DERIVED_COLUMNS,
     REFUSED_TABLES,
     TEXT_COLUMNS,
     TEXT_FREE_COLUMNS,
 )
-from denizens.simulation.journal import Journal
+from denizens.memory.storage import PersonMatcher, repair_file
+from denizens.models import ScriptedModel
+from denizens.simulation import Journal
 from denizens.store import Store
 
 NOW = datetime(2023, 6, 1, 9)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from denizens.evaluation import memory_harm
-from denizens.evaluation.memory_harm import measure_flips, measure_kills, measure_removals
+from denizens.benchmarks.memory import fault_injection as memory_harm
+from denizens.benchmarks.memory.fault_injection import (
+    measure_flips,
+    measure_kills,
+    measure_removals,
+)
 from denizens.store import Store
 
 

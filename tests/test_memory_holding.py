@@ -12,19 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens.core import Cue, Hit, Record
-from denizens.memory import (
-    Compaction,
-    CompactionBudget,
-    Memory,
-    holding,
-    recall_many,
-    rewind_memories,
-)
+from denizens.memory import Compaction, CompactionBudget, Memory, recall_many, rewind_memories
+from denizens.memory.index import index_loader as holding
 from denizens.store import Store
+from denizens.tests.test_memory_folding import letters
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from .test_memory_folding import letters
 
 START = datetime(2023, 1, 1, 8)
 QUESTIONS = ("Which loaf of rye did Ada sell?", "Who was at the mill on day 2?", "Eve lies")
@@ -192,8 +185,8 @@ def test_the_past_is_whole(tmp_path: Path) -> None:
 def test_a_pool_follows_what_is_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many minds asked together, before and after one of them folds and unfolds: the very
     answers each gives alone."""
-    monkeypatch.setattr("denizens.memory.crowd.FEW", 2)
-    monkeypatch.setattr("denizens.memory.crowd.LEAST", 8)
+    monkeypatch.setattr("denizens.memory.recall.batch_recall.FEW", 2)
+    monkeypatch.setattr("denizens.memory.recall.batch_recall.LEAST", 8)
     with Store(tmp_path / "town.db") as store:
         minds = [Memory(store, name) for name in ("Ada", "Bo", "Cy")]
         for mind in minds:

@@ -8,18 +8,17 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.core import Record, count_words, html_blocks, normalize, sentences, words
-from denizens.memory.changed import question_date, question_subject
-from denizens.memory.claim_asking import candidate_objects as objects
-from denizens.memory.claim_asking import candidate_subjects
-from denizens.memory.claim_drafts import spoken_line
-from denizens.memory.claim_names import name_key
-from denizens.memory.claim_rules import extract_facts
-from denizens.memory.document_parts import split_passages
-from denizens.memory.document_readers import READERS
-from denizens.memory.summing import central_sentences, is_grounded_summary
-from denizens.memory.whens import find_date_spans
-from denizens.memory.words import terms
+from denizens.core import Record, count_words, normalize, sentences, words
+from denizens.memory.extractive_summary import central_sentences, is_grounded_summary
+from denizens.memory.facts import name_key, question_subject
+from denizens.memory.facts.extracted_facts import spoken_line
+from denizens.memory.facts.model_extraction import candidate_objects as objects
+from denizens.memory.facts.model_extraction import candidate_subjects
+from denizens.memory.facts.rule_extraction import extract_facts
+from denizens.memory.facts.temporal_qa import question_date
+from denizens.memory.index import find_date_spans, terms
+from denizens.readers import html_blocks, split_passages
+from denizens.readers.file_reader import READERS
 
 NOW = datetime(2023, 6, 14)
 SIZE = 3_000

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from denizens.core import Cue, Record
 from denizens.memory import HYBRID, Memory, rule_set
-from denizens.memory.knowing import logistic_probability, packaged_weights
-from denizens.memory.picking import estimate_tokens, fit_token_budget, maximal_marginal_relevance
+from denizens.memory.recall import logistic_probability, packaged_weights
+from denizens.memory.recall.rerank import (
+    estimate_tokens,
+    fit_token_budget,
+    maximal_marginal_relevance,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

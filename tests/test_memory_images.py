@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from denizens.core import MemoryFault, ModelError, SettingError
-from denizens.memory import Memory
-from denizens.memory.images import Images
-from denizens.models.pictures import ImageEmbedder
-from denizens.models.tiny import write_tiny_embedder
+from denizens.memory import Images, Memory
+from denizens.models.image_embedder import ImageEmbedder
+from denizens.testing.tiny_models import write_tiny_embedder
 
 NOW = datetime(2023, 6, 1, 9)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens.core import EVERYBODY, UNKNOWN_SOURCE, Cue, Label, MemoryFault, Record, SettingError
+from denizens.interop import memories_input, records_of_input
 from denizens.memory import (
     Compaction,
     CompactionBudget,
@@ -20,14 +21,12 @@ from denizens.memory import (
     Notes,
     export_lines,
     import_lines,
-    memories_input,
     recall_many,
-    records_of_input,
     rewind_memories,
     searched_audience,
 )
-from denizens.memory.forgetting import erase_person
-from denizens.memory.repairing import repair_file
+from denizens.memory.erasure import erase_person
+from denizens.memory.storage import repair_file
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from denizens.core import Cue, Record
 from denizens.memory import Memory
-from denizens.memory.lexical import LexicalIndex
-from denizens.memory.matching import (
+from denizens.memory.index import LexicalIndex, split_words, terms
+from denizens.memory.recall.hybrid_score import (
     K1,
     NEXT_RECORD_WEIGHT,
     PREVIOUS_RECORD_WEIGHT,
@@ -23,7 +23,6 @@ from denizens.memory.matching import (
     BM25Scorer,
     named_people,
 )
-from denizens.memory.words import split_words, terms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from denizens.core import Cue, MemoryFault, Record
 from denizens.memory import Compaction, Documents, Facts, Memory, export_lines, import_lines
-from denizens.memory.repairing import repair_file
+from denizens.memory.storage import repair_file
 
 NOW = datetime(2023, 6, 1, 9)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens.core import Cue, MemoryFault, Record, SettingError
-from denizens.memory import Memory, crowd, export_lines, recall_many
-from denizens.memory.forgetting import erase_person
+from denizens.memory import Memory, export_lines, recall_many
+from denizens.memory.erasure import erase_person
+from denizens.memory.recall import batch_recall as crowd
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,15 +6,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from denizens.benchmarks.memory.synthetic_facts import known_phrasings, unseen_phrasings
 from denizens.core import Choice, Choose, Completion, Generate, MemoryFault, Record
-from denizens.evaluation.changes_world import known_phrasings, unseen_phrasings
-from denizens.memory import Memory
-from denizens.memory.changed import TemporalQA, question_subject
-from denizens.memory.claim_asking import extract_facts_with_model
-from denizens.memory.claim_drafts import ExtractedFact, is_grounded
-from denizens.memory.claim_rules import extract_facts
-from denizens.memory.claims import Facts
-from denizens.tests.letters import embed_letters
+from denizens.memory import Facts, Memory, TemporalQA
+from denizens.memory.facts import ExtractedFact, extract_facts_with_model, question_subject
+from denizens.memory.facts.extracted_facts import is_grounded
+from denizens.memory.facts.rule_extraction import extract_facts
+from denizens.tests.support.hashed_embedding import embed_letters
 
 if TYPE_CHECKING:
     pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from denizens.core import DenizensError, MemoryFault, Record
 from denizens.memory import Memory, export_lines, import_lines, prepare_store
-from denizens.memory.repairing import repair_file
+from denizens.memory.storage import repair_file
 from denizens.store import Store
 
 NINE = datetime(2023, 2, 13, 9)

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from denizens.core import Cue, Record, RecordKind
-from denizens.memory import PAPER, Memory, codes, crowd, recall, recall_many
-from denizens.memory import recall as recalling
-from denizens.memory.columns import VectorBlocks
+from denizens.memory import PAPER, Memory, recall_many
 from denizens.memory.index import VectorIndex, unit_rows
-from denizens.memory.scene import RecallQuery
+from denizens.memory.index import quantized_index as codes
+from denizens.memory.index.growable_arrays import VectorBlocks
+from denizens.memory.recall import RecallQuery
+from denizens.memory.recall import batch_recall as crowd
+from denizens.memory.recall import single_recall as recall
+from denizens.memory.recall import single_recall as recalling
 from denizens.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,7 +209,7 @@ def test_crowd_equals_one_by_one(seed: int, cues: list[Cue]) -> None:
 
 def test_blocks_hold_rows_across_their_borders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows in many blocks come back by number, by range and in products as in one array."""
-    monkeypatch.setattr("denizens.memory.columns.BLOCK", 128)
+    monkeypatch.setattr("denizens.memory.index.growable_arrays.BLOCK", 128)
     chance = np.random.default_rng(0)
     whole = chance.normal(size=(1000, 8)).astype(np.float32)
     rows = VectorBlocks()

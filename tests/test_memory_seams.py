@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import Cue, MemoryFault, Record, RunLocked
 from denizens.memory import Compaction, Documents, Facts, Memory, TemporalQA
-from denizens.memory.repairing import repair_file
+from denizens.memory.storage import repair_file
 from denizens.store import Store
 
 NOW = datetime(2023, 6, 1, 9)
@@ -268,7 +268,7 @@ def test_a_reader_is_not_taken_for_proof(tmp_path: Path) -> None:
 
 def test_long_texts_are_searched_for_in_pieces(tmp_path: Path) -> None:
     """A text longer than a page, which the file holds in pieces, counts as found."""
-    from denizens.memory.traces import search_texts
+    from denizens.memory.erasure.byte_search import search_texts
 
     path = tmp_path / "bo.db"
     text = "".join(f"{n} loaves " for n in range(3000))

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens.core import Cue, Json, MemoryFault
-from denizens.memory import Memory, load_smallville_memories
+from denizens.interop import load_smallville_memories
+from denizens.memory import Memory
 
 FINISHED = "smallville/July1_the_ville_isabella_maria_klaus-step-3-20/personas"
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 from denizens.core import Record
 from denizens.memory import Facts, Memory
-from denizens.memory.claim_drafts import ExtractedFact, is_grounded
-from denizens.memory.claim_names import EntityNames, name_key
-from denizens.memory.claim_rules import HEARSAY_CONFIDENCE, extract_facts
+from denizens.memory.facts import ExtractedFact, name_key
+from denizens.memory.facts.entity_names import EntityNames
+from denizens.memory.facts.extracted_facts import is_grounded
+from denizens.memory.facts.rule_extraction import HEARSAY_CONFIDENCE, extract_facts
 
 NOW = datetime(2023, 6, 14, 12)  # a Wednesday
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from denizens.memory.whens import find_date_spans, time_proximity
+from denizens.memory.index import find_date_spans, time_proximity
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens import Agent, ImprovisedModel, Persona
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import (
     Cue,
     DenizensError,
@@ -30,18 +30,25 @@ from denizens.memory import (
     Facts,
     Images,
     Memory,
+    Notes,
     export_lines,
     import_lines,
     prepare_store,
     recall_many,
     write_log_line,
 )
-from denizens.memory.forgetting import erase_person
-from denizens.memory.ledger import AuditEntry, audit_payload, write_audit_entry
-from denizens.memory.logbook import AUXILIARY_LOGS
-from denizens.memory.notebook import Notes
-from denizens.memory.repairing import repair_file
-from denizens.memory.table import StoredRecord, append_records, read_heads, write_heads
+from denizens.memory.erasure import erase_person
+from denizens.memory.storage import (
+    AUXILIARY_LOGS,
+    AuditEntry,
+    StoredRecord,
+    append_records,
+    read_heads,
+    repair_file,
+    write_audit_entry,
+    write_heads,
+)
+from denizens.memory.storage.audit_log import audit_payload
 from denizens.store import Store, chain_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -19,9 +19,15 @@ from denizens.core import (
     Rate,
     Rating,
 )
-from denizens.models.keeping import min_cache_tokens
-from denizens.tests.crowds import FuzzedEngine, IsolatedAnswers, random_ask, resize, words
-from denizens.tests.tinies import (
+from denizens.models.engine.backends import min_cache_tokens
+from denizens.tests.support.engine_fuzzer import (
+    FuzzedEngine,
+    IsolatedAnswers,
+    random_ask,
+    resize,
+    words,
+)
+from denizens.tests.support.tiny_models import (
     WINDOW,
     agree,
     answers,

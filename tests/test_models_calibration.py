@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.app import main
+from denizens.benchmarks.models import decision_examples as benched
+from denizens.cli.application import main
 from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
-from denizens.evaluation import examples as benched
-from denizens.models import load_model
-from denizens.models.calibrating import answer_all, calibrate, shipped_decisions
-from denizens.models.calibration import (
-    DECISION_KINDS,
-    calibration_data,
-    calibration_path,
+from denizens.models import load_local, load_model
+from denizens.models.decisions import (
+    calibrate,
     large_model_calibration,
     load_calibration,
     rating_examples,
-    read_calibration,
     shipped_calibration,
     write_calibration,
 )
-from denizens.models.loading import load_local
-from denizens.models.signals import METHOD_NAMES
-from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+from denizens.models.decisions.calibration import (
+    DECISION_KINDS,
+    calibration_data,
+    calibration_path,
+    read_calibration,
+)
+from denizens.models.decisions.calibrator import answer_all, shipped_decisions
+from denizens.models.decisions.option_features import METHOD_NAMES
+from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
 
 ASK = Choose(
     messages=(),

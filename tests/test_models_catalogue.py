@@ -27,6 +27,7 @@ from denizens.core import (
 )
 from denizens.models import (
     cache_home,
+    find_model,
     is_installed,
     known_models,
     load_model,
@@ -34,18 +35,17 @@ from denizens.models import (
     pull,
     remove,
 )
-from denizens.models.catalogue import (
+from denizens.models.catalog import (
     MANIFEST,
     check_hashes,
     check_sizes,
+    fetch_and_convert,
     file_sha256,
-    find_model,
     scratch_folder,
     stored_digest,
     write_manifest,
 )
-from denizens.models.download import fetch_and_convert
-from denizens.models.tiny import write_tiny_model
+from denizens.testing.tiny_models import write_tiny_model
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -244,7 +244,7 @@ def test_a_disk_that_fills_up_is_told(
     cache: Path, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that fails for want of room becomes NoSpace and leaves nothing."""
-    from denizens.models import convert
+    from denizens.models import gguf as convert
 
     def fill(gguf: Path, folder: Path, dtype: object) -> None:
         folder.mkdir()
@@ -261,7 +261,7 @@ def test_a_pull_installs_in_one_rename(
     cache: Path, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a pull the folder is whole, loads, and a wreck without a manifest has given way."""
-    from denizens.models import convert
+    from denizens.models import gguf as convert
 
     monkeypatch.setattr(convert, "gguf_to_folder", lambda gguf, folder, _: write_tiny_model(folder))
     target = cache / "models" / "smollm2"
@@ -284,7 +284,7 @@ def test_a_killed_pull_leaves_no_model(cache: Path, shop: Path) -> None:
     """Killed in the middle, the cache has no model, only work that a later pull sweeps."""
     code = (
         "import sys, time; from pathlib import Path;"
-        "from denizens.models.catalogue import scratch;"
+        "from denizens.models.catalog import scratch;"
         "target = Path(sys.argv[1])\n"
         "with scratch(target) as work:\n"
         "    (work / 'half.gguf').write_text('half'); print('ready', flush=True); time.sleep(60)"
@@ -379,7 +379,7 @@ def test_the_embedder_equals_sentence_transformers() -> None:
     """Plain pooling gives the vectors of the library, within 1e-5."""
     import numpy as np
     import torch
-    from denizens.models.embedder import Embedder
+    from denizens.models import Embedder
     from sentence_transformers import SentenceTransformer
 
     folder = pull("minilm")

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from denizens.core import Choose, Delta, Generate, Message, ModelAsk, Option
-from denizens.models import load_model
-from denizens.models.local import LocalModel
-from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+from denizens.models import LocalModel, load_model
+from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ from denizens.core import (
     Rating,
     tool_option,
 )
-from denizens.models import load_model
+from denizens.models import load_local, load_model
 from denizens.models.decisions import Decider, ScoringPlan
-from denizens.models.loading import METHODS, load_local
-from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+from denizens.models.load import METHODS
+from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
 
 PLACES = (
     Option("cafe", "a place for coffee and cake"),

@@ -19,11 +19,11 @@ from denizens.core import (
     Part,
     Vectors,
 )
-from denizens.models.loading import load_local
-from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+from denizens.models import load_local
+from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
 
 if TYPE_CHECKING:
-    from denizens.models.local import LocalModel
+    from denizens.models import LocalModel
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +293,7 @@ def test_clients_do_not_mix(model: LocalModel) -> None:
 def test_int8_keeps_rows_apart_and_stays_near(folder: Path) -> None:
     """Rounded layers give each row the same numbers in any company, near the exact ones."""
     import torch
-    from denizens.models.int8 import ActivationQuantizer, Int8Linear
+    from denizens.models.engine.linear import ActivationQuantizer, Int8Linear
 
     generator = torch.Generator().manual_seed(1)
     linear = torch.nn.Linear(64, 48)

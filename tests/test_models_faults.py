@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from denizens.core import Choose, Failed, Message, ModelAsk, Option, Rate
-from denizens.models.keeping import PrefixCacheBackend
-from denizens.models.scheduler import BatchLimits
-from denizens.models.trunk import FusedDecoder, TransformersDecoder
-from denizens.tests.crowds import SCHEMA, FuzzedEngine, IsolatedAnswers, resize, words
-from denizens.tests.tinies import answers, forgetful, generate_ask, load_engine, write
+from denizens.models.engine.backends import PrefixCacheBackend
+from denizens.models.engine.decoder import FusedDecoder, TransformersDecoder
+from denizens.models.engine.scheduler import BatchLimits
+from denizens.tests.support.engine_fuzzer import (
+    SCHEMA,
+    FuzzedEngine,
+    IsolatedAnswers,
+    resize,
+    words,
+)
+from denizens.tests.support.tiny_models import answers, forgetful, generate_ask, load_engine, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from denizens.models.local import LocalModel
+    from denizens.models import LocalModel
 
 POISON = "Q"  # a token of its own that no other prompt holds
 WINDOW = 256
@@ -275,7 +281,7 @@ def test_an_exception_in_drawing_stays_with_its_ask(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What raises while a token is drawn is told to the ask for which it is, alone."""
-    from denizens.models import engine
+    from denizens.models.engine import engine
 
     model = load(folder, "llama")
     real: Callable[..., Any] = getattr(engine, name)
@@ -316,7 +322,7 @@ def test_a_broken_grammar_and_a_broken_decision_are_told(
 ) -> None:
     """A matcher that raises on a token, and a decision that cannot be finished, fail their own
     asks; those beside them are answered."""
-    from denizens.models.deciding import PendingDecision
+    from denizens.models.engine.request import PendingDecision
     from denizens.models.grammar import GrammarMatcher
 
     model = load(folder, "llama")

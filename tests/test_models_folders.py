@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 from denizens.core import Completion, Embed, Message, ModelCorrupt, ModelError, Vectors
-from denizens.models import load_model
+from denizens.models import Embedder, load_model
 from denizens.models.checkpoint import checked_encoders, read_checkpoint
-from denizens.models.embedder import Embedder
-from denizens.models.pictures import ImageEmbedder
-from denizens.models.quiet import silence_libraries
-from denizens.models.tiny import ARCHITECTURES, write_tiny_embedder, write_tiny_model
-from denizens.tests.tinies import answers, generate_ask, load_engine
+from denizens.models.image_embedder import ImageEmbedder
+from denizens.models.library_settings import silence_libraries
+from denizens.testing.tiny_models import ARCHITECTURES, write_tiny_embedder, write_tiny_model
+from denizens.tests.support.tiny_models import answers, generate_ask, load_engine
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import ModelCorrupt, ModelError
-from denizens.models import cache_home, gguf_cache, load_model
-from denizens.models.gguf_cache import conversion_folder, conversions, read_gguf
-from denizens.models.tiny import write_tiny_embedder
+from denizens.models import cache_home, conversions, load_model
+from denizens.models import gguf as gguf_cache
+from denizens.models.gguf import conversion_folder, read_gguf
+from denizens.testing.tiny_models import write_tiny_embedder
 
 WIDE = 64
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from denizens.core import Failed, Json
 from denizens.models.grammar import GrammarMatcher, SchemaError, apply_grammar_masks
-from denizens.tests.bound import END, SCHEMAS, grammars, tokenizer, value, write
+from denizens.tests.support.grammar_strategies import (
+    END,
+    SCHEMAS,
+    grammars,
+    tokenizer,
+    value,
+    write,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

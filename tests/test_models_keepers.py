@@ -19,14 +19,14 @@ from denizens.core import (
     Rating,
     SettingError,
 )
-from denizens.models.keepers import PROBE, make_backend, supports_prefix_cache
-from denizens.models.keeping import PrefixCacheBackend, min_cache_tokens
-from denizens.models.plain import EagerBackend
-from denizens.models.rows import TokenSequence
-from denizens.models.tiny import ARCHITECTURES, write_tiny_model
-from denizens.models.trunk import FusedDecoder, TransformersDecoder
-from denizens.tests.crowds import words
-from denizens.tests.tinies import (
+from denizens.models.engine import make_backend
+from denizens.models.engine.backend_factory import PROBE, supports_prefix_cache
+from denizens.models.engine.backends import EagerBackend, PrefixCacheBackend, min_cache_tokens
+from denizens.models.engine.decoder import FusedDecoder, TransformersDecoder
+from denizens.models.engine.sequence import TokenSequence
+from denizens.testing.tiny_models import ARCHITECTURES, write_tiny_model
+from denizens.tests.support.engine_fuzzer import words
+from denizens.tests.support.tiny_models import (
     TOLERANCE,
     answers,
     generate_ask,
@@ -37,7 +37,7 @@ from denizens.tests.tinies import (
 )
 
 if TYPE_CHECKING:
-    from denizens.models.rows import Backend
+    from denizens.models.engine.sequence import Backend
 
 LEAN = ("llama", "qwen2", "qwen3")
 MODULE = ("gpt_neox", "phi3", "granite")
@@ -310,7 +310,7 @@ def test_states_are_bounded_too(folder: Path, kind: str) -> None:
     assert [found[ticket] for ticket in tickets] == wanted
     assert 1 < most < 10
     assert model.engine.scheduler.preempted > (0 if kind == "mistral" else -1)
-    from denizens.models.plain import _tensor_bytes
+    from denizens.models.engine.backends import _tensor_bytes
 
     state = keeper._pass([*PROBE] * 2, 0, None, 1)[1]
     assert keeper.size(24) == pytest.approx(_tensor_bytes(state), rel=0.1)

@@ -32,9 +32,10 @@ from denizens.core import (
     Rate,
     SettingError,
 )
-from denizens.models import catalogue, load_model, model_from_name, remove
-from denizens.models.catalogue import file_sha256
-from denizens.models.llamacpp import LlamaCppModel, find_gguf
+from denizens.models import catalog as catalogue
+from denizens.models import load_model, model_from_name, remove
+from denizens.models.catalog import file_sha256
+from denizens.models.remote.llamacpp import LlamaCppModel, find_gguf
 
 xllamacpp = pytest.importorskip("xllamacpp")
 

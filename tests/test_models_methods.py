@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from denizens.models.calibrating import TIE_NATS, MethodResult, pick_method
-from denizens.models.methods import (
+from denizens.models.decisions import ScoringMethod
+from denizens.models.decisions.calibrator import TIE_NATS, MethodResult, pick_method
+from denizens.models.decisions.option_features import METHOD_NAMES
+from denizens.models.decisions.scorers import (
     LabelledDecision,
-    ScoringMethod,
     correct,
     cross_validate,
     fit_method,
     nll_loss,
 )
-from denizens.models.signals import METHOD_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

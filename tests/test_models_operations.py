@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Choose, Completion, Delta, Done, Failed, Message, ModelAsk, Option, Rate
-from denizens.models.keeping import PrefixCacheBackend, min_cache_tokens
-from denizens.models.rows import TokenSequence
-from denizens.models.scheduler import BatchLimits
-from denizens.models.tiny import WORDS
-from denizens.tests.tinies import forgetful, generate_ask, load_engine, write
+from denizens.models.engine.backends import PrefixCacheBackend, min_cache_tokens
+from denizens.models.engine.scheduler import BatchLimits
+from denizens.models.engine.sequence import TokenSequence
+from denizens.testing.tiny_models import WORDS
+from denizens.tests.support.tiny_models import forgetful, generate_ask, load_engine, write
 
 if TYPE_CHECKING:
+    from denizens.models import LocalModel
     from denizens.models.engine import Engine
-    from denizens.models.local import LocalModel
 
 OPERATIONS = 10_000
 WINDOW = 160

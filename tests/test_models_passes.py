@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from denizens.models.jobs import TokenChunk
-from denizens.models.keepers import make_backend
-from denizens.models.keeping import PrefixCacheBackend
-from denizens.models.passes import ForwardPass
-from denizens.models.slots import CacheSlot, KVCache
-from denizens.models.trunk import Decoder, FusedDecoder, TransformersDecoder
-from denizens.tests.tinies import TOLERANCE, WINDOW, load_transformers, write
+from denizens.models.engine import make_backend
+from denizens.models.engine.attention import ForwardPass, TokenChunk
+from denizens.models.engine.backends import PrefixCacheBackend
+from denizens.models.engine.decoder import Decoder, FusedDecoder, TransformersDecoder
+from denizens.models.engine.kv_cache import CacheSlot, KVCache
+from denizens.tests.support.tiny_models import TOLERANCE, WINDOW, load_transformers, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

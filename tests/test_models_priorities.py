@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Delta, Done, Generate, Message, Rate
-from denizens.models.keeping import PrefixCacheBackend, min_cache_tokens
-from denizens.models.scheduler import MAX_WAIT_PASSES
-from denizens.tests.crowds import words
-from denizens.tests.tinies import agree, generate_ask, load_engine, record_draws, write
+from denizens.models.engine.backends import PrefixCacheBackend, min_cache_tokens
+from denizens.models.engine.scheduler import MAX_WAIT_PASSES
+from denizens.tests.support.engine_fuzzer import words
+from denizens.tests.support.tiny_models import agree, generate_ask, load_engine, record_draws, write
 
 if TYPE_CHECKING:
+    from denizens.models import LocalModel
     from denizens.models.engine import Engine
-    from denizens.models.local import LocalModel
 
 
 @pytest.fixture(scope="module")

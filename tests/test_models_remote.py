@@ -8,16 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from denizens.core import (
-    Delta,
-    Done,
-    Failed,
-    Generate,
-    Message,
-    Part,
-)
-from denizens.models.remote import RemoteModel, connect
-from denizens.tests.pretender import FakeOpenAIServer, answers, say, wait_until
+from denizens.core import Delta, Done, Failed, Generate, Message, Part
+from denizens.models.remote import connect
+from denizens.models.remote.client import RemoteModel
+from denizens.tests.support.fake_openai_server import FakeOpenAIServer, answers, say, wait_until
 
 pytest.importorskip("openai")
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from denizens.core import NONE_OF_THESE, Anchor, Choose, Embed, Message, Option, Part, Rate
-from denizens.models.calibration import shipped_calibration
-from denizens.models.remote import RemoteModel, connect
-from denizens.models.remote_scores import TokenStep, guided_probabilities, suffix_logprobs
-from denizens.models.tiny import write_tiny_embedder
-from denizens.tests.pretender import FakeOpenAIServer, answers
+from denizens.models.decisions import shipped_calibration
+from denizens.models.remote import connect
+from denizens.models.remote.client import RemoteModel
+from denizens.models.remote.logprobs import TokenStep, guided_probabilities, suffix_logprobs
+from denizens.testing.tiny_models import write_tiny_embedder
+from denizens.tests.support.fake_openai_server import FakeOpenAIServer, answers
 
 pytest.importorskip("openai")
 

@@ -7,21 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from denizens.core import (
-    Choose,
-    Generate,
-    Message,
-    ModelError,
-    Option,
-    Part,
-    SettingError,
-)
-from denizens.models.remote import RemoteModel, connect
-from denizens.models.remote_key import resolve_credential
-from denizens.models.remote_name import parse_endpoint
-from denizens.models.remote_reply import ReasoningFilter
-from denizens.models.remote_stream import SSEDecoder
-from denizens.tests.pretender import (
+from denizens.core import Choose, Generate, Message, ModelError, Option, Part, SettingError
+from denizens.models.remote import connect
+from denizens.models.remote.chat_completion import ReasoningFilter
+from denizens.models.remote.client import RemoteModel
+from denizens.models.remote.completion_stream import SSEDecoder
+from denizens.models.remote.credentials import resolve_credential
+from denizens.models.remote.endpoint import parse_endpoint
+from denizens.tests.support.fake_openai_server import (
     FakeOpenAIServer,
     answers,
     chunks,

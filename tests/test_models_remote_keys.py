@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import ModelError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
-from denizens.models.remote import connect
-from denizens.models.remote_key import UserModelName, resolve_credential
-from denizens.server.hosting import open_hosted_agent
+from denizens.models.remote import UserModelName, connect
+from denizens.models.remote.credentials import resolve_credential
+from denizens.server import open_hosted_agent
 from denizens.simulation import (
     Run,
     Scenario,
@@ -27,7 +27,7 @@ from denizens.simulation import (
     resume,
 )
 from denizens.store import Store
-from denizens.tests.pretender import FakeOpenAIServer, answers, chunks, say
+from denizens.tests.support.fake_openai_server import FakeOpenAIServer, answers, chunks, say
 
 pytest.importorskip("openai")
 

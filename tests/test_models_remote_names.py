@@ -12,7 +12,7 @@ import pytest
 from denizens.core import Done, Failed, ModelError, ModelNotFound, SettingError
 from denizens.models.remote import connect
 from denizens.simulation import begin, load_scenario, replay, run_stats
-from denizens.tests.pretender import FakeOpenAIServer, answers, say, wait_until
+from denizens.tests.support.fake_openai_server import FakeOpenAIServer, answers, say, wait_until
 
 pytest.importorskip("openai")
 

@@ -27,10 +27,9 @@ from denizens.core import (
     SettingError,
     Ticket,
 )
-from denizens.models import ImprovisedModel, ScriptedModel, load_model
-from denizens.models.ledger import UsageLedger
+from denizens.models import ImprovisedModel, ScriptedModel, UsageLedger, load_model
 from denizens.models.replicas import ReplicaModel
-from denizens.models.tiny import write_tiny_embedder, write_tiny_model
+from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
 
 
 class Slow:

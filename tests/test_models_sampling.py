@@ -9,15 +9,13 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from denizens.models.sampling import (
+from denizens.models.engine import SamplingParams, sample_tokens, uniform
+from denizens.models.engine.sampling import (
     MAX_CANDIDATES,
     NGramIndex,
-    SamplingParams,
     TokenPenalties,
     apply_penalties,
-    sample_tokens,
     top_k_indices,
-    uniform,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st

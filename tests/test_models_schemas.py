@@ -8,14 +8,20 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from denizens.benchmarks.models import validator
 from denizens.core import Json
-from denizens.evaluation.schemas import validator
-from denizens.models.closing import JsonCompleter, PartialJson
 from denizens.models.grammar import GrammarMatcher, SchemaError
-from denizens.models.narrowing import restrict_schema
-from denizens.models.schema import normalize_schema
-from denizens.models.shapes import SchemaIR, json_text
-from denizens.tests.bound import SCALARS, SCHEMAS, grammars, tokenizer, value, write
+from denizens.models.grammar.completion import JsonCompleter, PartialJson
+from denizens.models.grammar.schema import normalize_schema, restrict_schema
+from denizens.models.grammar.schema_ir import SchemaIR, json_text
+from denizens.tests.support.grammar_strategies import (
+    SCALARS,
+    SCHEMAS,
+    grammars,
+    tokenizer,
+    value,
+    write,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from denizens.models.slots import MIN_SLOT_TOKENS, CacheSlot, KVCache, slot_size
-from denizens.models.trunk import DecoderShape
+from denizens.models.engine.decoder import DecoderShape
+from denizens.models.engine.kv_cache import MIN_SLOT_TOKENS, CacheSlot, KVCache, slot_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Completion, Delta, Done, Generate, Message
-from denizens.models.writing import GenerationState
-from denizens.tests.crowds import SCHEMA
-from denizens.tests.tinies import answers, deltas, generate_ask, load_engine, write
+from denizens.models.engine.generation import GenerationState
+from denizens.tests.support.engine_fuzzer import SCHEMA
+from denizens.tests.support.tiny_models import answers, deltas, generate_ask, load_engine, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from denizens.models.local import LocalModel
+    from denizens.models import LocalModel
 
 
 @pytest.fixture(scope="module")

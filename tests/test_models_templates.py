@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from denizens.core import ContextTooLong, Message, ModelError, Part
 from denizens.models import load_model
-from denizens.models.chat_template import ChatTemplate
-from denizens.models.prompts import PromptBuilder
-from denizens.models.tiny import CHAT_TEMPLATE, write_tiny_embedder, write_tiny_model
-from denizens.tests.tinies import load_engine
+from denizens.models.engine import ChatTemplate, PromptBuilder
+from denizens.testing.tiny_models import CHAT_TEMPLATE, write_tiny_embedder, write_tiny_model
+from denizens.tests.support.tiny_models import load_engine
 
 SYSTEM, USER, TOOL, REPLY = "be kind", "who bakes", "it rains", "the baker"
 CHAT = (Message.of("system", SYSTEM), Message.of("user", USER))
@@ -203,7 +202,7 @@ def test_tokens_without_a_row_are_left_alone(folder: Path, tmp_path: Path) -> No
     """A tokenizer that knows more tokens than the model harms no answer."""
     import transformers
     from denizens.core import Completion
-    from denizens.tests.tinies import answers, generate_ask
+    from denizens.tests.support.tiny_models import answers, generate_ask
 
     library: Any = transformers
     tokenizer = library.AutoTokenizer.from_pretrained(str(folder / "llama"))
@@ -239,7 +238,7 @@ def test_trimming_drops_as_few_parts_as_needed(tokenizer: Any) -> None:
 def test_a_prompt_that_is_too_long_is_typed(folder: Path) -> None:
     """It fails with a reason of its own, told apart from every answer, in any kind of ask."""
     from denizens.core import Choose, Failed, Generate, ModelAsk, Option, Rate
-    from denizens.tests.tinies import answers
+    from denizens.tests.support.tiny_models import answers
 
     model = load_model(
         str(folder / "llama"), embedder=str(folder / "embedder"), window=64, method="direct"

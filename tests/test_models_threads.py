@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from denizens.core import Choose, Done, Embed, Failed, Message, ModelAsk, Option, Rate
-from denizens.tests.tinies import answers, generate_ask, load_engine, write
+from denizens.tests.support.tiny_models import answers, generate_ask, load_engine, write
 
 if TYPE_CHECKING:
-    from denizens.models.local import LocalClient, LocalModel
+    from denizens.models import LocalModel
+    from denizens.models.local import LocalClient
 
 PATIENCE = 120.0  # seconds until a thread counts as hung; nothing here takes a tenth of it
 

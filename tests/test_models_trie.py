@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from denizens.models.trie import MIN_NODE_TOKENS, PrefixCache, PrefixNode, common_prefix_length
+from denizens.models.engine.kv_cache import (
+    MIN_NODE_TOKENS,
+    PrefixCache,
+    PrefixNode,
+    common_prefix_length,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from denizens.benchmarks.models import validator
+from denizens.benchmarks.workloads import run_thoughts
 from denizens.core import (
     Answer,
     Choice,
@@ -19,10 +21,7 @@ from denizens.core import (
     Seed,
     ToolSpec,
 )
-from denizens.evaluation.loads import run_thoughts
-from denizens.evaluation.schemas import validator
-from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.models.local import LocalModel
+from denizens.models import ImprovisedModel, LocalModel, ScriptedModel
 from denizens.planners import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -17,9 +17,7 @@ from denizens.core import (
     Situation,
 )
 from denizens.planners import StepBuilder
-from denizens.planners.days import (
-    revise_schedule,
-)
+from denizens.planners.daily.day_plan import revise_schedule
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import pytest
 from denizens.core import Completion, Failed, Generate, Hit, Recalled, Record, Seed, Utterance
 from denizens.planners import Dialogue, DialogueInput, DialogueReply, StepBuilder, ToolCallRecord
-from denizens.planners.chat_reply import (
+from denizens.planners.dialogue.reply_selection import (
     ReplyContext,
     best_reply,
     clean_reply,
     reports_results,
     result_texts,
 )
+from denizens.tests.support.planner_driver import AT, ScriptedAnswers, spec
 from denizens.tests.test_planners_react import situation
-from denizens.tests.working import AT, ScriptedAnswers, spec
 
 FRAME = ReplyContext(
     me="Bo Lind", person="Ada Ek", line="When are you open?", shown=("You talk with Ada Ek.",)

@@ -40,7 +40,7 @@ from denizens.core import (
     Utterance,
     Vectors,
 )
-from denizens.core.scene import EventKind
+from denizens.core.protocols.world_protocol import EventKind
 from denizens.planners import Daily
 
 DAY = datetime(2023, 2, 13)

@@ -31,7 +31,7 @@ from denizens.core import (
     Thought,
 )
 from denizens.planners import StepBuilder
-from denizens.planners.days import (
+from denizens.planners.daily.day_plan import (
     ACTIVITY_EMOJI,
     OFF_TOPIC,
     UNPLANNED,
@@ -42,7 +42,7 @@ from denizens.planners.days import (
     revise_identity,
     turning_points,
 )
-from denizens.planners.speech import is_english
+from denizens.planners.text import is_english
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

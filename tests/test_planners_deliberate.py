@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 from denizens.core import Answer, Ask, Completion, Generate, Rate, Rating
-from denizens.evaluation.answerers import (
+from denizens.planners import React, TreeOfThoughts
+from denizens.planners.goals.tree_of_thoughts import ThoughtNode
+from denizens.testing.adversarial_models import (
     FAILURE_REASONS,
     Answerer,
     RandomAnswerer,
     RefusingAnswerer,
     RepeatingAnswerer,
 )
-from denizens.planners import React, TreeOfThoughts
-from denizens.planners.deliberate import ThoughtNode
-from denizens.tests.working import ScriptedAnswers, ThoughtDriver, spec, task
+from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -29,8 +29,8 @@ from denizens.core import (
 from denizens.memory import Memory
 from denizens.models import ScriptedModel
 from denizens.planners import Dialogue, DialogueInput, DialogueReply, Intent, Routine, StepBuilder
+from denizens.tests.support.planner_driver import AT, ScriptedAnswers, spec
 from denizens.tests.test_planners_react import situation
-from denizens.tests.working import AT, ScriptedAnswers, spec
 from denizens.tools import tool
 
 BOOKING: Json = {

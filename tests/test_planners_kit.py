@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens import check_planner, check_tool, retrace, retrace_step
 from denizens.agents import Agent, AskRouter
 from denizens.core import (
     Action,
@@ -31,9 +30,6 @@ from denizens.core import (
     drive,
     generate,
 )
-from denizens.evaluation.answerers import adversarial_answerers
-from denizens.evaluation.retracing import recorded_asks
-from denizens.evaluation.situations import default_situations
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.planners import (
@@ -49,6 +45,11 @@ from denizens.planners import (
     TreeOfThoughts,
 )
 from denizens.simulation import begin, load_scenario
+from denizens.testing.adversarial_models import adversarial_answerers
+from denizens.testing.planner_contract import check_planner
+from denizens.testing.situations import default_situations
+from denizens.testing.thought_replay import recorded_asks, retrace, retrace_step
+from denizens.testing.tool_contract import check_tool
 from denizens.tools import calculator, calendar, clock, tool
 
 NOWHERE = Action("act", "no such place", {"doing": "nothing"})

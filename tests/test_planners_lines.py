@@ -6,14 +6,8 @@ import re
 import time
 
 import pytest
-from denizens.planners.speech import (
-    clean_line,
-    excerpt,
-    first_spoken_line,
-    repeats,
-    sentences,
-    to_first_person,
-)
+from denizens.planners import to_first_person
+from denizens.planners.text import clean_line, excerpt, first_spoken_line, repeats, sentences
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

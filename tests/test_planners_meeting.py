@@ -34,14 +34,14 @@ from denizens.core import (
     VisibleAgent,
 )
 from denizens.planners import Daily, StepBuilder
-from denizens.planners.meeting import (
+from denizens.planners.daily import remember_lines
+from denizens.planners.daily.encounters import (
     choose_partner,
     converse,
     remember_conversation,
-    remember_lines,
     transcript,
 )
-from denizens.planners.speech import repeats
+from denizens.planners.text import repeats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

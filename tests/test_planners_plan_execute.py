@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 from denizens.core import Action, Affordance, Failed, Json
-from denizens.evaluation.answerers import (
-    FAILURE_REASONS,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
 from denizens.planners import PlanAndExecute, React
-from denizens.planners.plans import (
+from denizens.planners.goals.plan_and_execute import (
     MAX_STEPS,
     PlanStep,
     final_steps,
@@ -22,7 +16,13 @@ from denizens.planners.plans import (
     step_graph,
     upstream_results,
 )
-from denizens.tests.working import ScriptedAnswers, ThoughtDriver, spec, task
+from denizens.testing.adversarial_models import (
+    FAILURE_REASONS,
+    RandomAnswerer,
+    RefusingAnswerer,
+    RepeatingAnswerer,
+)
+from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -27,9 +27,8 @@ from denizens.core import (
     Thought,
     Vectors,
 )
-from denizens.planners import StepBuilder, identity_text, render_prompt
-from denizens.planners import prompts as prompt_files
-from denizens.planners.draft import IMPORTANCE_ANCHORS
+from denizens.planners import IMPORTANCE_ANCHORS, StepBuilder, identity_text, render_prompt
+from denizens.planners import prompt_templates as prompt_files
 from denizens.planners.routine import remember_events
 from hypothesis import given
 from hypothesis import strategies as st

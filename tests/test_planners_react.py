@@ -21,17 +21,23 @@ from denizens.core import (
     from_json,
     to_json,
 )
-from denizens.evaluation.answerers import (
+from denizens.planners import (
+    Goal,
+    React,
+    ToolCallRecord,
+    action_from_call,
+    goals_of,
+    with_goals,
+    world_tools,
+)
+from denizens.planners.goals import accept_goals, is_grounded
+from denizens.testing.adversarial_models import (
     FAILURE_REASONS,
     RandomAnswerer,
     RefusingAnswerer,
     RepeatingAnswerer,
 )
-from denizens.planners import Goal, React, goals_of, with_goals
-from denizens.planners.acting import action_from_call, world_tools
-from denizens.planners.goals import accept_goals
-from denizens.planners.outcome import ToolCallRecord, is_grounded
-from denizens.tests.working import AT, ScriptedAnswers, ThoughtDriver, spec, task
+from denizens.tests.support.planner_driver import AT, ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given
 from hypothesis import strategies as st
 

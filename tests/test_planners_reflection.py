@@ -39,7 +39,7 @@ from denizens.core import (
     Vectors,
 )
 from denizens.planners import Daily, StepBuilder
-from denizens.planners.reflecting import EVIDENCE_PER_INSIGHT, reflect
+from denizens.planners.daily.reflection import EVIDENCE_PER_INSIGHT, reflect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,15 +6,15 @@ from datetime import datetime
 
 import pytest
 from denizens.core import Hit, Recalled, Record
-from denizens.evaluation.answerers import (
+from denizens.planners import React, Reflexion, goals_of
+from denizens.testing.adversarial_models import (
     FAILURE_REASONS,
     RandomAnswerer,
     RefusingAnswerer,
     RepeatingAnswerer,
 )
-from denizens.planners import React, Reflexion, goals_of
+from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver, spec, task
 from denizens.tests.test_planners_react import situation
-from denizens.tests.working import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

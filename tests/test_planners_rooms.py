@@ -18,7 +18,7 @@ from denizens.core import (
     Situation,
 )
 from denizens.planners import StepBuilder
-from denizens.planners.days import next_schedule_entry
+from denizens.planners.daily.day_plan import next_schedule_entry
 
 NINE = datetime(2023, 2, 13, 9)
 

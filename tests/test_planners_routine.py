@@ -20,9 +20,9 @@ from denizens.core import (
     Situation,
     Utterance,
 )
-from denizens.core.scene import EventKind
+from denizens.core.protocols.world_protocol import EventKind
 from denizens.planners import Routine
-from denizens.planners.places import action_targets, best_matching_place, home_bed
+from denizens.planners.place_choice import action_targets, best_matching_place, home_bed
 from denizens.planners.routine import timetable
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from denizens.benchmarks.models import validator
 from denizens.core import Json, ToolSpec
-from denizens.evaluation.schemas import validator
-from denizens.planners.candidates import ParsedRequest, candidates_for, find_mention
-from denizens.planners.numbers import ParsedNumber, convert_unit, numbers_in
-from denizens.planners.parameters import (
+from denizens.planners.arguments import satisfies_schema
+from denizens.planners.arguments.argument_fields import (
     ArgumentField,
     default_in,
     fields_of,
     hints_in,
     is_checkable,
-    satisfies_schema,
 )
-from denizens.planners.spans import spans_in
+from denizens.planners.arguments.number_parser import ParsedNumber, convert_unit, numbers_in
+from denizens.planners.arguments.text_spans import spans_in
+from denizens.planners.arguments.value_candidates import ParsedRequest, candidates_for, find_mention
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -22,11 +22,11 @@ from denizens.core import (
 )
 from denizens.models import ImprovisedModel
 from denizens.planners import GoalsInRoutine, React, Routine, RuleSwitch, goals_of, planner_by_name
-from denizens.planners.switch import at_night, has_goal, spoken_to
+from denizens.planners.composite import at_night, has_goal, spoken_to
 from denizens.simulation import build_simulation, load_scenario
 from denizens.store import Store
+from denizens.tests.support.planner_driver import AT, ScriptedAnswers
 from denizens.tests.test_planners_react import CAN, situation
-from denizens.tests.working import AT, ScriptedAnswers
 
 GOING_ON = (*CAN, Affordance("continue"))
 

@@ -32,9 +32,8 @@ from denizens.core import (
     Utterance,
     VisibleAgent,
 )
-from denizens.planners import Daily, StepBuilder
-from denizens.planners.meeting import converse, remember_conversation
-from denizens.planners.speech import to_first_person
+from denizens.planners import Daily, StepBuilder, to_first_person
+from denizens.planners.daily.encounters import converse, remember_conversation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

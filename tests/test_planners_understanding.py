@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from denizens.core import Failed, Json, Seed
-from denizens.evaluation.answerers import (
-    Answerer,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
-from denizens.evaluation.understanding import (
+from denizens.benchmarks.models import PARTS
+from denizens.benchmarks.models.text_classification import (
     OTHER,
-    PARTS,
     classification_accuracy,
     classify,
     guest_intents,
     labelled_texts,
 )
+from denizens.core import Failed, Json, Seed
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Intent, understand
-from denizens.planners.understanding import LANGUAGES, _is_stated, fill_slots
-from denizens.tests.working import ScriptedAnswers, ThoughtDriver
+from denizens.planners.dialogue import LANGUAGES
+from denizens.planners.dialogue.intents import _is_stated, fill_slots
+from denizens.testing.adversarial_models import (
+    Answerer,
+    RandomAnswerer,
+    RefusingAnswerer,
+    RepeatingAnswerer,
+)
+from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver
 from hypothesis import given
 from hypothesis import strategies as st
 

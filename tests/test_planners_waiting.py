@@ -24,7 +24,7 @@ from denizens.models import ScriptedModel
 from denizens.planners import PlanAndExecute, React, Reflexion, TreeOfThoughts, goals_of
 from denizens.simulation import Simulation
 from denizens.store import Store
-from denizens.tests.senders import MAP, START, postbox
+from denizens.tests.support.letter_writers import MAP, START, postbox
 from denizens.tools import Policy
 from denizens.world import Town
 

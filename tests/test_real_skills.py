@@ -9,7 +9,7 @@ import pytest
 from denizens.agents import Agent, run_tool
 from denizens.core import Model, Persona
 from denizens.memory import Memory
-from denizens.tests.sentences import SENTENCES
+from denizens.tests.support.sentiment_sentences import SENTENCES
 
 pytestmark = pytest.mark.real
 

@@ -12,20 +12,16 @@ from denizens import (
     Choice,
     Choose,
     Completion,
-    Delta,
-    Done,
     Generate,
-    Model,
     Recall,
-    Recalled,
     Run,
     begin,
     load_model,
     load_scenario,
     replay,
 )
-from denizens.core import Answer, ModelAsk
-from denizens.planners.speech import repeats
+from denizens.core import Answer, Delta, Done, Model, ModelAsk, Recalled
+from denizens.planners.text import repeats
 from denizens.simulation import AskRow, Simulation
 
 pytestmark = pytest.mark.real

@@ -86,7 +86,7 @@ name = "improvised"
 
 [minds]
 planner = "routine"
-tools = ["denizens.tests.senders:pretend", "clock"]
+tools = ["denizens.tests.support.letter_writers:pretend", "clock"]
 policy = { trusted = ["*"] }
 
 [[people]]

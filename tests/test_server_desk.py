@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from denizens.core import SettingError
 from denizens.server import AgentThread
-from denizens.server.desk import MAX_WAITING, AgentBusy, CallAborted, TextCallback
+from denizens.server.agent_thread import MAX_WAITING, AgentBusy, CallAborted, TextCallback
 
 
 def test_one_thread_in_order() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from denizens.memory import Memory
 from denizens.store import Store
-from denizens.tests.visitors import HOSTS, PATHS, over_http, said, texts, with_client
+from denizens.tests.support.mcp_clients import HOSTS, PATHS, over_http, said, texts, with_client
 from denizens.tools import McpClient, Toolbox, ToolContext
 from mcp import Client
 from mcp.shared.exceptions import MCPError

@@ -14,14 +14,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import RunLocked, SettingError
 from denizens.memory import Memory
-from denizens.server import open_hosted_agent
-from denizens.server.mcp_serving import read_tokens, serve_http
+from denizens.server import open_hosted_agent, read_tokens, serve_http
 from denizens.simulation import begin, load_scenario
 from denizens.store import Store
-from denizens.tests.visitors import PATHS, over_http, said, status, texts, with_client
+from denizens.tests.support.mcp_clients import PATHS, over_http, said, status, texts, with_client
 from denizens.tools import McpClient, Toolbox, ToolContext
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client

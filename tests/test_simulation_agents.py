@@ -8,18 +8,9 @@ from pathlib import Path
 
 import pytest
 from denizens.agents import Agent
-from denizens.core import (
-    Action,
-    Clock,
-    Failed,
-    Json,
-    Persona,
-    RunError,
-    SettingError,
-)
+from denizens.core import Action, Clock, Failed, Json, Persona, RunError, SettingError
 from denizens.memory import Memory
-from denizens.models import ImprovisedModel
-from denizens.models.mailbox import InstantClient
+from denizens.models import ImprovisedModel, InstantClient
 from denizens.planners import Daily, Routine, Scripted
 from denizens.simulation import (
     Journal,

@@ -20,7 +20,7 @@ from denizens.core import (
 from denizens.memory import ToolCallLog
 from denizens.simulation import Journal, check_run
 from denizens.store import Store
-from denizens.tests.senders import SPOTS, make_run
+from denizens.tests.support.letter_writers import SPOTS, make_run
 from denizens.tools import ToolProgress
 
 STEPS = 6
@@ -39,7 +39,15 @@ def lived(folder: Path, steps: int = STEPS, *, ask: bool = True) -> ApprovalRequ
 def killed(folder: Path, spot: str, *, ask: bool) -> bool:
     """Live on in a process that ends itself at a spot; whether it got there."""
     mode = "ask" if ask else "free"
-    command = [sys.executable, "-m", "denizens.tests.senders", str(folder), str(STEPS), spot, mode]
+    command = [
+        sys.executable,
+        "-m",
+        "denizens.tests.support.letter_writers",
+        str(folder),
+        str(STEPS),
+        spot,
+        mode,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode != 0

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import BudgetExceeded, Delta, Done, ModelAsk, SettingError
-from denizens.models import ImprovisedModel
-from denizens.models.mailbox import InstantClient
+from denizens.models import ImprovisedModel, InstantClient
 from denizens.simulation import (
     Run,
     Scenario,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Answer, Client, Delta, Done, Embed, Generate, Model, ModelAsk, RunCorrupt
-from denizens.models import ImprovisedModel, Router, ScriptedModel
-from denizens.models.ledger import Usage, UsageLedger
+from denizens.models import ImprovisedModel, Router, ScriptedModel, Usage, UsageLedger
 from denizens.simulation import (
     Run,
     Simulation,
@@ -23,9 +22,9 @@ from denizens.simulation import (
     replay,
     resume,
 )
-from denizens.simulation.costs import usage_summary
+from denizens.simulation.run_usage import usage_summary
 from denizens.store import Store
-from denizens.store.checks import schema_digest
+from denizens.store.checksums import schema_digest
 
 STEPS = 60
 MODEL_KINDS = ("generate", "choose", "rate", "embed")

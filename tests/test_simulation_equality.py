@@ -66,7 +66,7 @@ def test_other_processes_end_on_the_same_hash(hashes: list[str]) -> None:
     """Processes whose built-in hash() is salted otherwise live the same life."""
     code = (
         "from denizens.models import ImprovisedModel\n"
-        "from denizens.simulation import build, load_scenario\n"
+        "from denizens.simulation import build_simulation as build, load_scenario\n"
         "from denizens.store import Store\n"
         "made = build(load_scenario('larkspur-morning'), store=Store(':memory:'),"
         " model=ImprovisedModel())\n"

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from denizens import AsksFailed, Clock, Memory, Persona, Places, Simulation
+from denizens import Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
-from denizens.agents.answers import validate_answer
-from denizens.cli.app import main
+from denizens.agents.ask_router import validate_answer
+from denizens.cli.application import main
 from denizens.core import (
     Action,
     Answer,
     Ask,
+    AsksFailed,
     Choice,
     Choose,
     Client,
@@ -44,16 +45,18 @@ from denizens.simulation import (
     Run,
     begin,
     build_simulation,
-    building,
     check_run,
+    failure_lines,
+    failure_of,
     load_scenario,
     open_store,
     replay,
     resume,
     run_stats,
-    visiting,
 )
-from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS, failure_lines, failure_of
+from denizens.simulation import agent_loader as visiting
+from denizens.simulation import builder as building
+from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS
 from denizens.store import Store
 from denizens.viewer import collect_page_data
 from denizens.world import load_places
@@ -205,7 +208,7 @@ def test_refusals_in_a_row_are_told(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def broken_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder in which every model that a command loads is dead."""
-    from denizens.simulation import building
+    from denizens.simulation import builder as building
 
     def load(scenario: object, progress: object = None) -> Model:
         return dead()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import (
     Client,
     CodeNotAllowed,
@@ -22,14 +22,13 @@ from denizens.core import (
     SettingError,
     digest_text,
 )
-from denizens.memory.exchange import export_lines
+from denizens.memory import export_lines
 from denizens.models import ImprovisedModel
 from denizens.server import open_hosted_agent
 from denizens.simulation import (
     Run,
     agent_from_scenario,
     begin,
-    building,
     check_run,
     fork,
     interview,
@@ -38,6 +37,7 @@ from denizens.simulation import (
     replay,
     resume,
 )
+from denizens.simulation import builder as building
 from denizens.store import Store
 from denizens.viewer import collect_page_data, write_page
 
@@ -238,7 +238,7 @@ def test_a_chat_reads_its_files_before_the_model(
 ) -> None:
     """A document that is missing is said before the model of a chat is loaded."""
     from denizens.core import MemoryFault
-    from denizens.simulation import visiting
+    from denizens.simulation import agent_loader as visiting
 
     monkeypatch.setattr(visiting, "load_minds", Unloadable().client)
     scenario = load_scenario(small(tmp_path, 'documents = ["gone.md"]'))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from denizens import Agent, Clock, Memory, Persona, Store
+from denizens import Agent, Clock, Memory, Persona
 from denizens.core import (
     Action,
     Decision,
@@ -19,18 +19,12 @@ from denizens.core import (
     Utterance,
     record_sources,
 )
-from denizens.evaluation.answerers import EchoModel
-from denizens.memory import memories_input
+from denizens.interop import memories_input
 from denizens.models import ImprovisedModel
 from denizens.planners import StepBuilder, idle_action
-from denizens.simulation import (
-    Simulation,
-    begin,
-    fork,
-    interview,
-    load_scenario,
-    resume,
-)
+from denizens.simulation import Simulation, begin, fork, interview, load_scenario, resume
+from denizens.store import Store
+from denizens.testing.adversarial_models import EchoModel
 from denizens.tests.test_world_own import START, Cell
 
 HANNA = "Hanna Brook"

@@ -8,18 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.core import (
-    Client,
-    Input,
-    Json,
-    Message,
-    ReplayDiverged,
-    RunError,
-    SettingError,
-)
+from denizens.core import Client, Input, Json, Message, ReplayDiverged, RunError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
-from denizens.planners import draft, prompts
+from denizens.planners import prompt_templates as prompts
+from denizens.planners import step_builder as draft
 from denizens.simulation import (
     Run,
     begin,
@@ -111,7 +104,7 @@ def test_an_ask_that_is_no_longer_asked_is_named(folder: Path, tmp_path: Path) -
     extra = sqlite3.connect(spoilt / "run.db")
     step, agent = extra.execute("SELECT step, agent FROM asks WHERE step > 3 LIMIT 1").fetchone()
     with open_store(spoilt, write=True) as store:
-        from denizens.simulation.packing import ASK_COLUMNS, row_checksum
+        from denizens.simulation.row_codec import ASK_COLUMNS, row_checksum
 
         row = list(store.rows(f"SELECT {ASK_COLUMNS} FROM asks WHERE step = ? LIMIT 1", (step,))[0])
         row[2] = "9.9"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from denizens.agents import Agent, Maintenance
-from denizens.agents.upkeep import cited_places
+from denizens.agents.maintenance import cited_places
 from denizens.core import Persona, Recalled, SettingError
 from denizens.memory import Compaction, Documents, Facts, Memory
 from denizens.models import ImprovisedModel

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from denizens.agents import Agent
-from denizens.agents.guarding import MAX_REFUSALS
+from denizens.agents.thought_guard import MAX_REFUSALS
 from denizens.core import (
     Call,
     Choice,
@@ -36,7 +36,7 @@ from denizens.memory import Memory
 from denizens.models import ScriptedModel
 from denizens.simulation import Journal, Simulation, check_run
 from denizens.store import Store
-from denizens.tests.guarded import (
+from denizens.tests.support.guarded_agent import (
     ASK,
     NINE,
     Body,
@@ -49,7 +49,7 @@ from denizens.tests.guarded import (
     run_step,
     send,
 )
-from denizens.tests.senders import MAP, START
+from denizens.tests.support.letter_writers import MAP, START
 from denizens.tools import Policy, Toolbox, UsageLimits, tool
 from denizens.world import Town
 from hypothesis import given, settings

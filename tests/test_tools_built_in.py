@@ -199,7 +199,7 @@ def test_every_built_in_tool_is_found_by_name() -> None:
     setting is named with what makes it."""
     from denizens.core import ToolError
     from denizens.tools import BUILT_IN, tool_by_name
-    from denizens.tools.find import CONFIGURED_TOOLS
+    from denizens.tools.registry import CONFIGURED_TOOLS
 
     assert len(BUILT_IN) == len({one.name for one in BUILT_IN}) >= 12
     for one in BUILT_IN:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from denizens.core import SettingError
 from denizens.tools import Toolbox, ToolContext, fetch_tool
-from denizens.tools.web_text import response_text
+from denizens.tools.web.page_text import response_text
 from hypothesis import given
 from hypothesis import strategies as st
 

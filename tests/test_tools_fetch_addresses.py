@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from denizens.tests.addresses import RESOLVED, URLS
+from denizens.tests.support.private_addresses import RESOLVED, URLS
 from denizens.tools import fetch_tool
-from denizens.tools.addresses import refusal_reason
-from denizens.tools.pinned import Resolver, system_resolver
+from denizens.tools.web.pinned_dns import Resolver, system_resolver
+from denizens.tools.web.public_addresses import refusal_reason
 from hypothesis import given
 from hypothesis import strategies as st
 

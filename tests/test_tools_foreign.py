@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from denizens.core import Json, ToolError
-from denizens.tests.bound import SCHEMAS, grammars
+from denizens.tests.support.grammar_strategies import SCHEMAS, grammars
 from denizens.tools import AnyTool, Toolbox
 from denizens.tools.declare import checked_name
-from denizens.tools.foreign import ExternalTool, unique_tool_name
-from denizens.tools.foreign_schema import clean_text, sanitize_schema
+from denizens.tools.external.external_tool import ExternalTool, unique_tool_name
+from denizens.tools.external.schema_sanitizer import clean_text, sanitize_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

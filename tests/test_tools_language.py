@@ -11,7 +11,7 @@ from denizens.agents import Agent, run_tool
 from denizens.core import Completion, Failed, Generate, ModelAsk, Persona, Rate, Rating
 from denizens.memory import Memory
 from denizens.models import ScriptedModel
-from denizens.tools.texts import sentences, truncate_words, ungrounded_terms
+from denizens.tools.builtin.language_skills import sentences, truncate_words, ungrounded_terms
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -20,9 +20,9 @@ from denizens.agents import Agent
 from denizens.core import Choice, Choose, Json, ModelAsk, Persona, Rate, ToolError, ToolResult
 from denizens.memory import Memory
 from denizens.models import ScriptedModel
-from denizens.tests.foreigners import HUGE
+from denizens.tests.support.mcp_servers import HUGE
 from denizens.tools import McpClient, Toolbox, ToolContext, ToolProgress, tools_from_mcp
-from denizens.tools.mcp_results import result_value
+from denizens.tools.external.mcp_client import result_value
 from mcp_types import CallToolResult, TextContent
 
 os.environ["SECRET_OF_THESE_TESTS"] = "sk-secret"

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.agents import Agent, AskRouter
-from denizens.agents.calls import ToolExecutor
-from denizens.agents.guarding import ThoughtGuard, run_guarded
+from denizens.agents import Agent, AskRouter, ThoughtGuard, ToolExecutor, run_guarded
 from denizens.core import Call, Label, MemoryFault, Persona, Thought, ToolResult, call, drive
-from denizens.memory import Memory, Notes
-from denizens.memory.exchange import export_lines, import_lines
-from denizens.memory.forgetting import erase_person
+from denizens.memory import Memory, Notes, export_lines, import_lines
+from denizens.memory.erasure import erase_person
 from denizens.models import ImprovisedModel
 from denizens.store import Store
 from denizens.tools import Policy, Toolbox, ToolContext, note_tools, tool

@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 from denizens.core import Json, SettingError, ToolError
-from denizens.tools import Toolbox, ToolContext
-from denizens.tools.openapi import tools_from_openapi
-from denizens.tools.openapi_requests import OperationRequest
+from denizens.tools import Toolbox, ToolContext, tools_from_openapi
+from denizens.tools.external.openapi import OperationRequest
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,15 +10,7 @@ from typing import Any
 
 import pytest
 from denizens.core import SettingError, ToolError, ToolSpec
-from denizens.tools import (
-    Policy,
-    Toolbox,
-    ToolContext,
-    UsageLimits,
-    matches,
-    matches_widely,
-    tool,
-)
+from denizens.tools import Policy, Toolbox, ToolContext, UsageLimits, matches, matches_widely, tool
 from denizens.tools.policy import ANONYMOUS
 from hypothesis import given
 from hypothesis import strategies as st

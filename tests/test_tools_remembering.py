@@ -11,8 +11,7 @@ import pytest
 from denizens.agents import Agent, fact_search_tool, run_tool
 from denizens.core import Call, Embed, Failed, ModelAsk, Persona, Utterance
 from denizens.memory import Documents, Facts, Memory
-from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.models.improvised import hashed_vectors
+from denizens.models import ImprovisedModel, ScriptedModel, hashed_vectors
 from denizens.tools import Toolbox, ToolContext, knowledge_search, memory_search
 
 NINE = datetime(2023, 2, 13, 9)
@@ -199,9 +198,7 @@ def test_a_search_in_a_chat_is_on_the_persons_behalf(bo: Agent) -> None:
 def test_a_search_reads_whose_words_it_found(bo: Agent) -> None:
     """The guard sees the recall inside the skill: the words of people and documents that were
     found count as read, so that rights can follow."""
-    from denizens.agents import AskRouter
-    from denizens.agents.guarding import ThoughtGuard, run_guarded
-    from denizens.agents.skills import run_skills
+    from denizens.agents import AskRouter, ThoughtGuard, run_guarded, run_skills
     from denizens.core import call, drive
 
     guard = ThoughtGuard("Bo", bo.tools)

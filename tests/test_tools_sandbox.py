@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from denizens.core import SettingError
-from denizens.tests.escapes import BREAKING, ESCAPES, READING
+from denizens.tests.support.sandbox_escapes import BREAKING, ESCAPES, READING
 from denizens.tools import Toolbox, ToolContext, python_sandbox
 
 CANARY = "canary-7f3a91c2"
@@ -124,7 +124,7 @@ def test_memory_is_bounded() -> None:
     code = """
 import resource
 from datetime import datetime
-from denizens.tests.escapes import BREAKING
+from denizens.tests.support.sandbox_escapes import BREAKING
 from denizens.tools import ToolContext, python_sandbox
 sandbox = python_sandbox(seconds=0.3, memory=64)
 for program in BREAKING[18:52]:

@@ -187,7 +187,9 @@ def test_specs_keep_their_order() -> None:
 
 def test_built_ins_and_ones_own_are_found_alike() -> None:
     """A tool of another module comes by the same path as a built-in one."""
-    assert tool_by_name("calculator") is tool_by_name("denizens.tools.arithmetic:calculator")
+    assert tool_by_name("calculator") is tool_by_name(
+        "denizens.tools.builtin.arithmetic:calculator"
+    )
     assert isinstance(tool_by_name("clock"), Tool)
     assert [found.name for found in Toolbox(["clock", "calendar"])] == ["clock", "calendar"]
 

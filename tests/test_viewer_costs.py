@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Clock
-from denizens.models import ImprovisedModel
-from denizens.models.ledger import Usage
+from denizens.interop import load_smallville_page
+from denizens.models import ImprovisedModel, Usage
 from denizens.simulation import Run, begin, load_scenario
-from denizens.viewer import (
-    collect_page_data,
-    load_smallville_page,
-    render_page,
-    sample_page,
-    unpack_page,
-)
-from denizens.viewer.spending import MAX_COLUMNS, cost_data
+from denizens.viewer import collect_page_data, render_page, sample_page, unpack_page
+from denizens.viewer.run_collector import MAX_COLUMNS, cost_data
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,9 +8,16 @@ from bisect import bisect_right
 from dataclasses import replace
 from typing import Any
 
-from denizens.viewer import MapData, MapLayers, PersonData, TextTable, draw_map, sample_page
-from denizens.viewer.landscape import floor_kind, rectangles
-from denizens.viewer.story import select_headlines
+from denizens.viewer import (
+    MapData,
+    MapLayers,
+    PersonData,
+    TextTable,
+    draw_map,
+    sample_page,
+    select_headlines,
+)
+from denizens.viewer.terrain import floor_kind, rectangles
 from hypothesis import given
 from hypothesis import strategies as st
 

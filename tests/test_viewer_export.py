@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.cli.app import main
+from denizens.cli.application import main
 from denizens.core import AgentId, Input, Json, Persona, RunCorrupt, RunError, SettingError
+from denizens.interop import export_csv, export_smallville
+from denizens.interop.csv_tables import TABLES, csv_cell
 from denizens.models import model_from_name
 from denizens.simulation import Run, begin, load_scenario
-from denizens.viewer import collect_page_data, export_csv, export_smallville
-from denizens.viewer.tables import TABLES, csv_cell
+from denizens.viewer import collect_page_data
 
 STEPS = 320
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "exports.md"

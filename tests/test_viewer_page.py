@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from denizens.core import RunError
 from denizens.viewer import render_page, sample_page, unpack_page, write_page
-from denizens.viewer.page import SCRIPTS
+from denizens.viewer.html_page import SCRIPTS
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\"> \u2028 %%DATA%% <!-- \U0001f9c1"
 PAGE = Path(__file__).resolve().parent.parent / "viewer" / "page"

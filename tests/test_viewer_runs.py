@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Choose, Json, RunError, WorldError
+from denizens.interop import load_smallville_page
 from denizens.models import model_from_name
 from denizens.simulation import Run, begin, load_scenario
 from denizens.viewer import (
+    ConversationCollector,
     PageData,
     collect_page_data,
-    load_smallville_page,
     unpack_page,
     write_page,
 )
-from denizens.viewer.conversing import ConversationCollector
 
 JULY = "July1_the_ville_isabella_maria_klaus-step-3-20"
 STEPS = 150

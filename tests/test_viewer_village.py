@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from denizens.core import AgentId, Input, Json, Persona
-from denizens.memory import load_smallville_memories
-from denizens.memory.table import read_records
+from denizens.interop import export_smallville, load_smallville_memories, load_smallville_page
+from denizens.interop.smallville_folder import SmallvilleFolder, read_smallville_folder
+from denizens.memory.storage import read_records
 from denizens.models import model_from_name
 from denizens.simulation import Run, begin, load_scenario
-from denizens.viewer import collect_page_data, export_smallville, load_smallville_page
-from denizens.world import SmallvilleFolder, TownMap, load_smallville_map, read_smallville_folder
-from denizens.world.ground import knows_place
+from denizens.viewer import collect_page_data
+from denizens.world import TownMap, load_smallville_map
+from denizens.world.geometry import knows_place
 
 STEPS = 150
 

@@ -21,7 +21,8 @@ from denizens.core import (
     World,
     WorldError,
 )
-from denizens.world import Places, Town, ascii_map, check_world
+from denizens.testing.world_contract import check_world
+from denizens.world import Places, Town, ascii_map
 
 START = datetime(2000, 1, 1)
 LEGEND = {"h": "house:hall", "b": "house:hall:bed", "k": "house:kitchen", "o": "house:kitchen:oven"}

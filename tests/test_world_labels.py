@@ -23,9 +23,15 @@ from denizens.core import (
     World,
     WorldError,
 )
+from denizens.testing.world_contract import check_world
 from denizens.tests.test_world_check import Broken
-from denizens.world import Places, Town, ascii_map, check_world
-from denizens.world.talks import INAUDIBLE, heard_by, utterances_from_json, utterances_to_json
+from denizens.world import Places, Town, ascii_map
+from denizens.world.conversations import (
+    INAUDIBLE,
+    heard_by,
+    utterances_from_json,
+    utterances_to_json,
+)
 
 START = datetime(2000, 1, 1)
 MINUTE = timedelta(minutes=1)

@@ -8,16 +8,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from denizens import (
-    PLANNER_VERBS,
     Action,
     Affordance,
     Agent,
-    Body,
     Clock,
     Daily,
-    Dialogue,
     Event,
-    GoalsInRoutine,
     ImprovisedModel,
     Memory,
     Observation,
@@ -25,16 +21,22 @@ from denizens import (
     Planner,
     Routine,
     Simulation,
+)
+from denizens.core import (
+    PLANNER_VERBS,
+    Body,
+    Json,
+    RoutineEntry,
     StepResult,
-    Store,
+    Time,
     VisibleAgent,
     WorldError,
-    check_world,
     from_json,
     to_json,
 )
-from denizens.core import Json, RoutineEntry, Time
-from denizens.planners import to_offered_action
+from denizens.planners import Dialogue, GoalsInRoutine, to_offered_action
+from denizens.store import Store
+from denizens.testing.world_contract import check_world
 
 START = datetime(2026, 5, 2, 8)
 DOING = {"type": "object", "properties": {"doing": {"type": "string"}}, "required": ["doing"]}

@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 from denizens.core import Action, Body, Event, Observation, Seed, VisibleAgent
-from denizens.world import Town, TownMap, ascii_map, read_smallville_folder
+from denizens.interop.smallville_folder import read_smallville_folder
+from denizens.world import Town, TownMap, ascii_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Action, Json, MapError, Seed, SettingError, from_json, to_json
-from denizens.world import Town, TownMap, load_smallville_map, load_tiled, read_smallville_folder
+from denizens.interop.smallville_folder import read_smallville_folder
+from denizens.world import Town, TownMap, load_smallville_map, load_tiled
 
 pytestmark = pytest.mark.data
 JULY = "July1_the_ville_isabella_maria_klaus-step-3-20"

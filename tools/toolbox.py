@@ -32,9 +32,9 @@ from .declare import (
     join_faults,
     unknown_argument,
 )
-from .find import tool_by_name
+from .invocation import TERMINATION_ERRORS, ProgressCallback, invoke, with_retries
 from .policy import Policy, Ruling, validate_policy
-from .running import TERMINATION_ERRORS, ProgressCallback, invoke, with_retries
+from .registry import tool_by_name
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -111,7 +111,7 @@ class Toolbox:
     def from_mcp(cls, where: str | Sequence[str], **settings: Any) -> Toolbox:
         """The tools of one MCP server, a command or a URL; ``settings`` are McpClient's. To
         mix them with others: ``Toolbox([*tools_from_mcp(where), "calculator"])``."""
-        from .mcp_client import tools_from_mcp
+        from .external import tools_from_mcp
 
         return cls(tools_from_mcp(where, **settings))
 

@@ -1,26 +1,9 @@
-"""Where bodies live: towns of tiles, graphs of places, perception and conversation."""
+"""Worlds that bodies live in: a town of tiles (Town) and a graph of named places (Places).
 
-from .bases import SmallvilleFolder, SmallvilleMovement, read_smallville_folder
-from .check import check_world
-from .places import Places, load_places
-from .sketch import ascii_map
-from .smallville import load_smallville_map
-from .tiled import load_tiled
-from .town import Town
-from .townmap import SpawnPoint, Tile, TownMap
+Both are an EmbodiedWorld over a Geometry. Also here: the town map, path finding, perception,
+conversations, and readers of Tiled maps and of maps drawn as text.
+"""
 
-__all__ = [
-    "SmallvilleMovement",
-    "Places",
-    "SmallvilleFolder",
-    "SpawnPoint",
-    "Tile",
-    "Town",
-    "TownMap",
-    "check_world",
-    "load_places",
-    "load_smallville_map",
-    "load_tiled",
-    "read_smallville_folder",
-    "ascii_map",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

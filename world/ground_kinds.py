@@ -6,7 +6,7 @@ where: roads, gardens, floors, walls, plants. Without that file sectors must do.
 
 from __future__ import annotations
 
-from .tiled_file import TiledMap
+from .tiled_format import TiledMap
 
 # In the field tileset rows 4 to 7 are roads of trodden earth, rows 8 to 11 tilled beds.
 _FIELD = range(1, 257)

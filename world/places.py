@@ -24,9 +24,9 @@ from ..core import (
     did_you_mean,
     read_settings,
 )
-from .ground import Destinations, Spot, knows_place
-from .stage import EmbodiedWorld
-from .townmap import fold_address
+from .embodied_world import EmbodiedWorld
+from .geometry import Destinations, Spot, knows_place
+from .town_map import fold_address
 
 if TYPE_CHECKING:
     import networkx

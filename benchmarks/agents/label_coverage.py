@@ -1,0 +1,81 @@
+"""``denizens bench labels``: how much of a lived day is for some only, or of others' words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+from ...core import Json, Record, format_utterance, record_sources
+from ...models import ImprovisedModel
+from ...simulation import Scenario, Simulation, build_simulation
+from ...store import Store
+
+CONFIDANT = "Odile Brandt"
+SECRET = "In confidence: I am moving to the coast in June, and nobody knows it yet."
+
+
+def measure_labels(
+    scenario: Scenario, *, progress: Callable[[str], None] = lambda line: None
+) -> dict[str, Json]:
+    """Live a scenario twice with improvised minds: as it is, and after a visitor has confided
+    something to everybody. Of the records of each day: ``records`` how many, ``open`` the share
+    that is for everybody; of those that minds made themselves (``own``) the share that rests on
+    words of others, by kind."""
+    return {
+        name: _figures(_simulate_day(scenario, confided, progress))
+        for name, confided in (("plain", False), ("confided", True))
+    }
+
+
+def _simulate_day(
+    scenario: Scenario, confided: bool, progress: Callable[[str], None]
+) -> list[tuple[str, Record]]:
+    """The records of a day, each with its owner."""
+    with Store(":memory:") as store:
+        quiet = scenario.with_overrides(max_tokens_per_day=0)
+        simulation = build_simulation(quiet, store=store, model=ImprovisedModel())
+        before = dict.fromkeys(simulation.agents, 0)
+        if confided:
+            _confide(simulation)
+            before = {name: len(agent.memory) for name, agent in simulation.agents.items()}
+        end = simulation.end() or 0
+        progress(f"living {end} steps{' after a confidence' if confided else ''}")
+        for _ in simulation.run(progress=False):
+            pass
+        return [
+            (name, record)
+            for name, agent in simulation.agents.items()
+            for record in agent.memory.records()
+            if record.id > before[name]
+        ]
+
+
+def _confide(simulation: Simulation) -> None:
+    at = simulation.now - timedelta(hours=1)
+    for agent in simulation.agents.values():
+        agent.learn(
+            [format_utterance(CONFIDANT, agent.id, SECRET)],
+            at=at,
+            who=CONFIDANT,
+            audience=CONFIDANT,
+        )
+
+
+def _figures(records: list[tuple[str, Record]]) -> dict[str, Json]:
+    own = [(owner, one) for owner, one in records if one.who in ("", owner)]
+    made = Counter(one.kind for _, one in own)
+    strange = Counter(one.kind for owner, one in own if record_sources(one, owner))
+    return {
+        "records": len(records),
+        "open": _share(sum(not one.audience for _, one in records), len(records)),
+        "own": len(own),
+        "of_others": {
+            "all": _share(strange.total(), len(own)),
+            **{kind: _share(strange[kind], count) for kind, count in sorted(made.items())},
+        },
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 3) if whole else None

@@ -1,0 +1,173 @@
+"""A perfect model for the tasks: it answers every ask by knowing the task.
+
+It sees no more than any model does, the ask, and what its calls have come to so far."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...core import (
+    NONE_OF_THESE,
+    Choose,
+    Generate,
+    Json,
+    Message,
+    ModelAsk,
+    ModelError,
+    Rate,
+    ToolSpec,
+    identifier_to_words,
+)
+from ...models import ScriptedAnswer, ScriptedModel
+from ...planners import call_key
+from .tasks import BenchmarkTask, ExpectedCall
+
+INSIGHT = "What leads there: "
+"""How the thoughts of the perfect model begin, by which it knows them again."""
+
+
+@dataclass(slots=True)
+class PerfectModel:
+    """Knows how a problem is solved. ``outcomes`` are the keys of the calls made so far and
+    whether each worked; whoever makes the calls keeps it."""
+
+    task: BenchmarkTask
+    specs: Sequence[ToolSpec]
+    outcomes: dict[str, bool] = field(default_factory=dict)
+    plans: int = 0
+
+    def as_model(self) -> ScriptedModel:
+        """The model that answers by it."""
+        return ScriptedModel(self.answer)
+
+    def pending(self, text: str) -> list[ExpectedCall]:
+        """The calls to make now for what a text asks: the whole goal, or a step of it."""
+        problem = self.task
+        steps = {want.purpose for want in problem.expected_calls if want.purpose in text}
+        return [
+            want
+            for want in problem.expected_calls
+            if self._key(want) not in self.outcomes
+            and (want.purpose in steps or not steps)
+            and self._is_due(want)
+        ]
+
+    def answer(self, ask: ModelAsk) -> ScriptedAnswer:
+        """What a model that knows the task answers."""
+        if isinstance(ask, Choose):
+            return self._choice(ask)
+        if isinstance(ask, Rate):
+            return self._rating(ask)
+        if isinstance(ask, Generate):
+            return self._text(ask)
+        raise ModelError(f"the oracle has no answer to a {ask.kind}")
+
+    def _choice(self, ask: Choose) -> str:
+        names = [option.name for option in ask.options]
+        if ask.role == "value":
+            value = self._value(ask.messages)
+            return next((one for one in names if one.lower() == value.lower()), names[0])
+        if "contradict" in names:
+            return "contradict"  # Equal results are never asked about.
+        if "right" in names:
+            return "wrong" if self.task.error_in(ask.about) else "right"
+        for want in self.pending(ask.about):
+            if want.tool in names:
+                return want.tool
+        if self.task.status == "waiting" and "ask_back" in names:
+            return "ask_back"
+        worked = any(self.outcomes.values()) and self.task.status == "done"
+        if worked and not self._step_failed(ask.about) and "answer" in names:
+            return "answer"
+        return NONE_OF_THESE.name
+
+    def _rating(self, ask: Rate) -> float:
+        if ask.role != "worth":
+            return 3.0
+        return 10.0 if INSIGHT in ask.about else 2.0
+
+    def _text(self, ask: Generate) -> str:
+        said = "\n".join(message.text for message in ask.messages)
+        if ask.role == "plan":
+            return json.dumps({"steps": self._plan()})
+        if ask.role == "value":
+            return self._value(ask.messages)
+        if ask.schema is not None:
+            return json.dumps(self._arguments(ask.schema, said))
+        if ask.role == "ask_back":
+            return self.task.answer
+        if ask.role == "reflect":
+            return "Do what has not been tried yet."
+        if ask.role == "thought":
+            return INSIGHT + self.task.about if ask.seed % 2 else "One could leave it."
+        lost = [word for word in self.task.required_facts if word not in said]
+        return f"I was not told {', '.join(lost)}." if lost else self.task.answer
+
+    def _plan(self) -> list[Json]:
+        """The steps that are left, those for the same as one."""
+        left = [want for want in self.task.expected_calls if self._is_still_needed(want)]
+        steps: dict[str, list[str]] = {}
+        for want in left:
+            before = {
+                one.purpose
+                for one in left
+                if {one.tool, one.fallback_for} & {*want.after} and one.purpose != want.purpose
+            }
+            steps.setdefault(want.purpose, []).extend(sorted(before))
+        if not steps:
+            return [{"id": "s1", "do": self.task.goal, "after": []}]
+        names = {do: f"s{place}" for place, do in enumerate(steps, 1)}
+        return [
+            {"id": names[do], "do": do, "after": [names[one] for one in dict.fromkeys(before)]}
+            for do, before in steps.items()
+        ]
+
+    def _is_still_needed(self, want: ExpectedCall) -> bool:
+        if self._key(want) in self.outcomes:
+            return False
+        return not want.fallback_for or self._has_failed(want.fallback_for)
+
+    def _value(self, messages: Sequence[Message]) -> str:
+        """What a field is to be that the last question is about."""
+        asked = messages[-1].text
+        words = asked.rpartition('What is "')[2].partition('"')[0]
+        for want in self.pending(asked):
+            for name, value in want.arguments.items():
+                if identifier_to_words(name) == words:
+                    return str(value)
+        return "unknown"
+
+    def _arguments(self, schema: Json, said: str) -> Json:
+        """Those of the call that the prompt is about."""
+        names = set(schema.get("properties", ()))
+        for want in self.pending(said):
+            if names <= set(want.arguments) and f'"{want.tool}"' in said:
+                return {name: want.arguments[name] for name in names}
+        raise ModelError(f"the oracle was asked for arguments it did not choose: {said!r}")
+
+    def _key(self, want: ExpectedCall) -> str:
+        return call_key(want.tool, dict(want.arguments))
+
+    def _has_failed(self, tool: str) -> bool:
+        """Whether a tool was called, and in vain."""
+        keys = [self._key(want) for want in self.task.expected_calls if want.tool == tool]
+        results = [self.outcomes[key] for key in keys if key in self.outcomes]
+        return bool(results) and not any(results)
+
+    def _is_due(self, want: ExpectedCall) -> bool:
+        if want.fallback_for and not self._has_failed(want.fallback_for):
+            return False
+        return all(self._has_succeeded(tool) for tool in want.after)
+
+    def _has_succeeded(self, tool: str) -> bool:
+        """Whether what a tool was wanted for is known, from it or from one in its stead."""
+        wants = [one for one in self.task.expected_calls if tool in (one.tool, one.fallback_for)]
+        return any(self.outcomes.get(self._key(one), False) for one in wants)
+
+    def _step_failed(self, text: str) -> bool:
+        """Whether all that a step could do came to nothing."""
+        own = [want for want in self.task.expected_calls if want.purpose in text]
+        results = [self.outcomes[self._key(one)] for one in own if self._key(one) in self.outcomes]
+        return bool(results) and not any(results)

@@ -1,0 +1,3 @@
+"""Benchmarks of memory: recall quality and speed, answerability, facts that change, compaction,
+fault injection; the LoCoMo data set.
+"""

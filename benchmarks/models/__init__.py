@@ -1,0 +1,7 @@
+"""Benchmarks of the engine and of decisions: throughput, traces of runs, option scoring,
+schema-constrained generation, understanding of texts.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

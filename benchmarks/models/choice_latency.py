@@ -1,0 +1,142 @@
+"""One Choose among eight options beside eight full passes of the plain model."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...core import Choice, Choose, Json, Message, ModelError, Option, Seed
+from ...models import LocalModel, load_local, pick_device
+from ...models.decisions import ScoringMethod
+from ...models.engine import TokenPair
+from ..workloads import answer_all, text_of_tokens
+from .engine_throughput import TransformersBaseline, baseline_source
+
+PROMPT, OPTION, OPTIONS, ROUNDS = 550, 5, 8, 5
+
+
+def measure_choose_8(name: str, *, device: str, dtype: str) -> dict[str, Json]:
+    """Times and differences in ``dtype``, and in float32 for the exactness.
+
+    ``vs_full_passes``: how many times as long eight rows of prompt and option take in one
+    batch of the plain model as one Choose by ``direct`` does, the median of rounds that take
+    turns; every round has a prompt of its own. ``channel_vs_full_passes``: the same for
+    ``channel``, which reads at most 160 tokens of a text."""
+    own = measure_choice_latency(name, device=device, dtype=dtype)
+    exact = (
+        own if dtype == "float32" else measure_choice_latency(name, device=device, dtype="float32")
+    )
+    return {
+        "prompt_tokens": PROMPT,
+        "dtype": dtype,
+        **own,
+        "max_abs_difference": exact["max_abs_difference"],
+        "float32": exact,
+    }
+
+
+def measure_choice_latency(
+    name: str, *, device: str, dtype: str, rounds: int = ROUNDS
+) -> dict[str, Any]:
+    """The figures in one dtype."""
+    model = load_local(name, device=device, dtype=dtype)
+    place = str(pick_device(device))
+    kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
+    plain = TransformersBaseline(baseline_source(name), kind, place, model.prompt_builder)
+    decider = model.engine.decider
+    # As it is: calibrated for a small model, direct's probabilities are all but equal.
+    bare = ScoringMethod({"direct": 1.0}, 1.0)
+    methods = {
+        kind: {**found, "direct": bare} for kind, found in decider.calibration.methods.items()
+    }
+    decider.calibration = replace(decider.calibration, methods=methods)
+    spent: dict[str, list[float]] = {"full": [], "direct": [], "channel": []}
+    differences = []
+    for number in range(rounds + 1):
+        ask = choose_ask(model, number)
+        decider.method = "direct"
+        seconds, choice = timed_choice(model, ask)
+        began = time.perf_counter()
+        told = full_pass_probabilities(plain.model, place, pairs_of(model, ask))
+        full = time.perf_counter() - began
+        decider.method = "channel"
+        by_channel, _ = timed_choice(model, ask)
+        differences.append(float(np.abs(told - np.array(choice.probabilities)).max()))
+        if number:  # the first warms up
+            spent["direct"].append(seconds)
+            spent["full"].append(full)
+            spent["channel"].append(by_channel)
+    middle = {key: statistics.median(found) for key, found in spent.items()}
+    return {
+        "vs_full_passes": round(middle["full"] / middle["direct"], 2),
+        "channel_vs_full_passes": round(middle["full"] / middle["channel"], 2),
+        "max_abs_difference": max(differences),
+        "seconds": {key: round(value, 4) for key, value in middle.items()},
+    }
+
+
+def choose_ask(model: LocalModel, number: int) -> Choose:
+    """A Choose whose prompt takes PROMPT tokens, like no other's."""
+    rng = Seed.of(1).child("choose 8", number).rng()
+    prompter = model.prompt_builder
+    frame = len(prompter.ids((Message.of("user", ""),)))
+    text = text_of_tokens(prompter, PROMPT - frame, rng)
+    names: set[str] = set()
+    while len(names) < OPTIONS:
+        names.add(text_of_tokens(prompter, OPTION, rng))
+    return Choose(
+        messages=(Message.of("user", text),),
+        options=tuple(Option(one) for one in sorted(names)),
+        about=text,
+    )
+
+
+def timed_choice(model: LocalModel, ask: Choose) -> tuple[float, Choice]:
+    """Seconds from submitting to the answer, and the answer."""
+    began = time.perf_counter()
+    (done,) = answer_all(model, [ask])
+    seconds = time.perf_counter() - began
+    if not isinstance(done.answer, Choice):
+        raise ModelError(f"a choice failed: {done.answer}")
+    return seconds, done.answer
+
+
+def pairs_of(model: LocalModel, ask: Choose) -> list[TokenPair]:
+    """Prompt and option, for each option."""
+    context = model.prompt_builder.ids(ask.messages)
+    return [(context, model.prompt_builder.text_ids(option.name)) for option in ask.options]
+
+
+@torch.inference_mode()
+def full_pass_probabilities(
+    model: Any, device: str, pairs: Sequence[TokenPair]
+) -> NDArray[np.float64]:
+    """softmax of the mean log-probability of each target's tokens, shape (pairs,), by a model
+    of transformers as it is: all rows whole, in one batch."""
+    rows = [context + target for context, target in pairs]
+    width, keep = max(map(len, rows)), max(len(target) for _, target in pairs)
+    ids = torch.zeros((len(rows), width), dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, width - len(row) :] = torch.tensor(row)
+        mask[place, width - len(row) :] = 1
+    out = model(
+        input_ids=ids.to(device),
+        attention_mask=mask.to(device),
+        logits_to_keep=keep + 1,
+        use_cache=False,
+    )
+    logs = out.logits.float().log_softmax(dim=-1).cpu()
+    means = np.zeros(len(pairs))
+    for place, (_, target) in enumerate(pairs):
+        own = logs[place, -len(target) - 1 : -1]
+        means[place] = float(own.gather(1, torch.tensor(target).unsqueeze(1)).mean())
+    raised = np.exp(means - means.max())
+    return np.asarray(raised / raised.sum(), dtype=np.float64)

@@ -1,0 +1,215 @@
+"""``denizens bench decisions``: which option, how important, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ...core import Answer, Choice, Choose, Json, ModelError, Rate, Rating
+from ...models import LocalModel, load_local
+from ...models.decisions import importance_question
+from ...planners import IMPORTANCE_ANCHORS
+from ...planners.daily import talk_options
+from ..bfcl import SETS, BfclItem, bfcl_files, load_bfcl
+from ..statistics import auroc, balanced_accuracy, best_threshold, compare_paired
+from ..workloads import answer_all
+from .choice_latency import measure_choose_8
+from .decision_examples import MUNDANE, PASSING, POIGNANT, TALKING, MeetingExample
+
+PARTS = ("tools", "importance", "reactions", "choose_8")
+METHODS = {"cosine": "cosine", "parts": "parts", "channel": "channel", "direct": "direct"}
+METHODS |= {"fused": "auto"}
+
+
+def measure_decisions(
+    name: str = "smollm2",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    data: Path,
+    parts: tuple[str, ...] = PARTS,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Json]:
+    """The figures of the parts, as nested JSON. Where ``data`` holds no bfcl folder, those of
+    tools are left out and a line says so."""
+    model = load_local(name, device=device, dtype=dtype)
+    about = model.describe()
+    keys = ("name", "device", "dtype", "threads", "calibration")
+    found: dict[str, Json] = {key: about[key] for key in keys}
+    if "tools" in parts:
+        if all(bfcl_files(data, one) for one in SETS):
+            found["tools"] = measure_tool_choice(model, data, progress)
+        else:
+            found["tools"] = {"left_out": f"{data / 'bfcl'}: not all there; see --data"}
+            progress(f"tools: left out, {data / 'bfcl'} does not hold all of them")
+    if "importance" in parts:
+        progress("importance: 50 sentences")
+        found["importance"] = measure_importance(model)
+    if "reactions" in parts:
+        progress("reactions: 40 meetings")
+        found["reactions"] = measure_reactions(model)
+    if "choose_8" in parts:
+        progress("choose_8: one Choose beside eight full passes")
+        found["choose_8"] = measure_choose_8(name, device=device, dtype=str(about["dtype"]))
+    return found
+
+
+def measure_tool_choice(
+    model: LocalModel, data: Path, progress: Callable[[str], None]
+) -> dict[str, Json]:
+    """Choosing functions of BFCL, and telling when none fits."""
+    found: dict[str, Json] = {}
+    for name in ("multiple", "live_multiple"):
+        items = load_bfcl(data, name)
+        progress(f"tools: {name}, {len(items)} requests")
+        found[name] = choice_accuracy(model, items)
+    progress("tools: irrelevance")
+    found["irrelevance"] = measure_irrelevance(
+        model, load_bfcl(data, "irrelevance"), load_bfcl(data, "simple_python")
+    )
+    return {"accuracy": found["multiple"]["fused"], **found}
+
+
+def choice_accuracy(model: LocalModel, items: Sequence[BfclItem]) -> dict[str, Json]:
+    """Share of right choices of each method, on all items and on the odd and even ones; the
+    fused default against cosine alone, of the option's first line and of its description."""
+    right = {
+        key: right_choices(model, items, [item.choose_ask() for item in items], method)
+        for key, method in METHODS.items()
+    }
+    plain = [item.choose_ask(plain=True) for item in items]
+    right["cosine_of_description"] = right_choices(model, items, plain, "cosine")
+    fused = right["fused"]
+    return {
+        "items": len(items),
+        "chance": float(np.mean([1 / len(item.functions) for item in items])),
+        **{key: float(np.mean(one)) for key, one in right.items()},
+        "odd": {key: float(np.mean(one[1::2])) for key, one in right.items()},
+        "even": {key: float(np.mean(one[::2])) for key, one in right.items()},
+        "fused_against_cosine": asdict(compare_paired(fused, right["cosine"])),
+        "fused_against_cosine_of_description": asdict(
+            compare_paired(fused, right["cosine_of_description"])
+        ),
+        "fused_against_parts": asdict(compare_paired(fused, right["parts"])),
+    }
+
+
+def right_choices(
+    model: LocalModel, items: Sequence[BfclItem], asks: Sequence[Choose], method: str
+) -> list[bool]:
+    """Whether each item's function was chosen."""
+    chosen = [ask.options[one.index].name for ask, one in zip(asks, choices(model, asks, method))]
+    return [name == item.right for name, item in zip(chosen, items)]
+
+
+def choices(model: LocalModel, asks: Sequence[Choose], method: str) -> list[Choice]:
+    """The answers by a method. Raises ModelError when an ask could not be answered."""
+    decider = model.engine.decider
+    before, decider.method = decider.method, method
+    try:
+        return [_choice(done.answer) for done in answer_all(model, asks)]
+    finally:
+        decider.method = before
+
+
+def _choice(answer: Answer) -> Choice:
+    if not isinstance(answer, Choice):
+        raise ModelError(f"a choice failed: {answer}")
+    return answer
+
+
+def measure_irrelevance(
+    model: LocalModel,
+    beside: Sequence[BfclItem],
+    fitting: Sequence[BfclItem],
+    methods: Sequence[str] = ("fused", "cosine", "parts", "channel"),
+) -> dict[str, Json]:
+    """Whether the one function on offer is of use, by the probability of none of these. The
+    figures without a method's name are the default's."""
+    found: dict[str, Json] = {"items": [len(beside), len(fitting)]}
+    for key in methods:
+        low, high = (
+            [
+                one.probabilities[0]
+                for one in choices(
+                    model, [item.choose_ask(none=True) for item in items], METHODS[key]
+                )
+            ]
+            for items in (beside, fitting)
+        )
+        cut = best_threshold(low, high)
+        figures: dict[str, Json] = {
+            "auroc": auroc(low, high),
+            "balanced_accuracy": cut.checked,
+            "balanced_accuracy_odd": cut.chosen,
+            "threshold": cut.at,
+        }
+        if key == "fused":
+            found |= figures
+        else:
+            found[key] = figures
+    return found
+
+
+def measure_importance(model: LocalModel) -> dict[str, Json]:
+    """How well ratings tell poignant sentences from mundane ones, beside the likelihood of
+    the number as the reply to a question."""
+    low, high = (importance_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
+    naive_low, naive_high = (naive_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
+    return {
+        "items": len(MUNDANE) + len(POIGNANT),
+        "auroc": auroc(low, high),
+        "median_mundane": float(np.median(low)),
+        "median_poignant": float(np.median(high)),
+        "naive_auroc": auroc(naive_low, naive_high),
+        "naive_median_mundane": float(np.median(naive_low)),
+        "naive_median_poignant": float(np.median(naive_high)),
+    }
+
+
+def importance_ratings(model: LocalModel, sentences: Sequence[str]) -> list[float]:
+    """Importance as the planners ask for it, 1 to 10."""
+    asks = [
+        Rate(messages=(), about=one, anchors=IMPORTANCE_ANCHORS, role="importance")
+        for one in sentences
+    ]
+    return [_value(done.answer) for done in answer_all(model, asks)]
+
+
+def naive_ratings(model: LocalModel, sentences: Sequence[str]) -> list[float]:
+    """Importance by the likelihood of each number as the reply to the question."""
+    asks = [Rate(messages=importance_question(one), about=one, role="number") for one in sentences]
+    return [_value(done.answer) for done in answer_all(model, asks)]
+
+
+def _value(answer: Answer) -> float:
+    if not isinstance(answer, Rating):
+        raise ModelError(f"a rating failed: {answer}")
+    return answer.value
+
+
+def measure_reactions(model: LocalModel) -> dict[str, Json]:
+    """Whether one talks to somebody, as the planners ask it: how well meetings at which one
+    would are told from those at which one would not."""
+    passing, talking = (talk_probabilities(model, meetings) for meetings in (PASSING, TALKING))
+    return {
+        "items": len(PASSING) + len(TALKING),
+        "auroc": auroc(passing, talking),
+        "auroc_odd": auroc(passing[1::2], talking[1::2]),
+        "auroc_even": auroc(passing[::2], talking[::2]),
+        "balanced_accuracy": balanced_accuracy(passing, talking, 0.5),
+        "mean_talking": float(np.mean(talking)),
+        "mean_passing": float(np.mean(passing)),
+    }
+
+
+def talk_probabilities(model: LocalModel, meetings: Sequence[MeetingExample]) -> list[float]:
+    """The probability of talking at each meeting."""
+    asks = []
+    for one in meetings:
+        options, about = talk_options(*one)
+        asks.append(Choose(messages=(), options=options, about=about, role="react"))
+    return [choice.probabilities[0] for choice in choices(model, asks, "auto")]

@@ -1,0 +1,298 @@
+"""``denizens bench engine``: the engine beside plain ``generate``, in one run.
+
+The other arm of the engine's benchmark: transformers' own ``generate``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from ...core import Generate, Json
+from ...models import (
+    LocalModel,
+    find_model,
+    known_models,
+    load_local,
+    load_model,
+    model_folder,
+    pick_device,
+    pick_dtype,
+    pull,
+)
+from ...models.engine import PromptBuilder, SamplingParams, sample_tokens
+from ..workloads import answer_all, greedy_ask, town_load, uniform_load, without_stops
+
+PARTS = ("town_load", "uniform_64", "single", "chat", "sampling")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineComparison:
+    """Our engine and plain ``generate``, both with the same weights and dtype."""
+
+    ours: LocalModel
+    baseline: TransformersBaseline
+
+
+def measure_engine(
+    name: str = "smollm2",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    parts: tuple[str, ...] = PARTS,
+    quick: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Json]:
+    """The figures of the parts, as nested JSON; ``quick`` makes each load a quarter."""
+    place = pick_device(device)
+    kind = pick_dtype(dtype, place)
+    found: dict[str, Json] = {
+        "model": name,
+        "device": str(place),
+        "dtype": str(kind).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+    }
+    if not parts:
+        return found
+    progress(f"loading {name} twice, {found['dtype']} on {place}")
+    ours = without_stops(load_local(name, device=device, dtype=str(found["dtype"])))
+    plain = TransformersBaseline(baseline_source(name), kind, str(place), ours.prompt_builder)
+    arms = EngineComparison(ours, plain)
+    known: dict[str, Callable[[EngineComparison, bool], dict[str, Json]]] = {
+        "town_load": measure_town_load,
+        "uniform_64": measure_uniform_load,
+        "single": measure_single,
+        "chat": measure_chat,
+        "sampling": measure_sampling,
+    }
+    for part in parts:
+        progress(f"measuring {part}")
+        found[part] = known[part](arms, quick)
+        progress(f"{part}: {found[part]}")
+    return found
+
+
+def baseline_source(name: str) -> str:
+    """Where transformers finds a model by its name here."""
+    if name in {info.name for info in known_models()}:
+        pull(name)
+        return str(model_folder(find_model(name)))
+    return name
+
+
+def measure_town_load(arms: EngineComparison, quick: bool) -> dict[str, Json]:
+    """256 asks of 25 personas: 400 shared and 150 own tokens in, 8 to 48 out, against static
+    batches of 32 sorted by length, and against one by one (on a sample)."""
+    asks = town_load(arms.ours.prompt_builder, *((64, 6) if quick else (256, 25)), 400, 150)
+    counts = arms.ours.engine.stats
+    before = counts.reused, counts.passes, counts.sequences
+    spent = _seconds_for(arms.ours, asks)
+    reused, passes, rows = counts.reused, counts.passes, counts.sequences
+    static = arms.baseline.run(asks, 32)
+    sample = asks[:: len(asks) // 12]
+    alone = arms.baseline.run(sample, 1) / len(sample) * len(asks)
+    prompt = sum(len(arms.ours.prompt_builder.ids(ask.messages)) for ask in asks)
+    return {
+        "asks": len(asks),
+        "asks_per_s": round(len(asks) / spent, 2),
+        "vs_static": round(static / spent, 2),
+        "vs_sequential": round(alone / spent, 2),
+        "prompt_tokens": prompt,
+        "prefix_tokens_reused": reused - before[0],
+        "mean_rows_a_pass": round((rows - before[2]) / (passes - before[1]), 1),
+        "seconds": round(spent, 2),
+    }
+
+
+def measure_uniform_load(arms: EngineComparison, quick: bool) -> dict[str, Json]:
+    """64 asks of 128 tokens in and 64 out, against one static batch, and llama.cpp where its
+    binding is installed."""
+    asks = uniform_load(arms.ours.prompt_builder, 64, 128, 16 if quick else 64)
+    tokens = sum(ask.max_tokens for ask in asks)
+    again = uniform_load(arms.ours.prompt_builder, 64, 128, asks[0].max_tokens, seed=2)
+    first = _seconds_for(arms.ours, asks)
+    static = arms.baseline.run(asks, 64)
+    spent = (first + _seconds_for(arms.ours, again)) / 2
+    found: dict[str, Json] = {
+        "tokens_per_s": round(tokens / spent, 1),
+        "vs_generate": round(static / spent, 2),
+        "vs_llamacpp": None,
+    }
+    if find_spec("xllamacpp") is not None:
+        found["vs_llamacpp"] = round(_llamacpp(asks) / spent, 2)
+    return found
+
+
+def _llamacpp(asks: list[Generate]) -> float:
+    """Seconds of llama.cpp for the same asks; answers that end early are counted as if they
+    had gone on at the same speed."""
+    other: Any = load_model("llamacpp:smollm2")
+    try:
+        answer_all(other, [replace(asks[0], max_tokens=2)])
+        began = time.perf_counter()
+        done = answer_all(other, asks)
+        spent = time.perf_counter() - began
+    finally:
+        other.close()
+    written = sum(getattr(one.answer, "tokens_out", 0) for one in done)
+    return spent * sum(ask.max_tokens for ask in asks) / max(1, written)
+
+
+def measure_single(arms: EngineComparison, quick: bool) -> dict[str, Json]:
+    """One request alone, 128 tokens in and 64 out, in turn with ``generate``."""
+    rounds = 2 if quick else 5
+    loads = [
+        uniform_load(arms.ours.prompt_builder, 1, 128, 64, seed=i) for i in range(2 * rounds + 1)
+    ]
+    answer_all(arms.ours, loads[-1])
+    mine, theirs = [], []
+    for turn in range(rounds):
+        mine.append(_seconds_for(arms.ours, loads[2 * turn]))
+        theirs.append(arms.baseline.run(loads[2 * turn + 1], 1))
+    ratios = [b / a for a, b in zip(mine, theirs)]
+    return {
+        "tokens_per_s": round(64 / statistics.median(mine), 1),
+        "generate_tokens_per_s": round(64 / statistics.median(theirs), 1),
+        "vs_generate": round(statistics.median(ratios), 2),
+    }
+
+
+def measure_chat(arms: EngineComparison, quick: bool) -> dict[str, Json]:
+    """Seconds to the first token of a reply to 640 tokens that nothing is known of, when
+    nothing else runs and when the batch is full of less urgent asks."""
+    rounds = 5 if quick else 20
+    model, prompter = arms.ours, arms.ours.prompt_builder
+    frame = len(prompter.ids((greedy_ask("", "", 1)).messages))
+    rng_load = uniform_load(prompter, 2 * rounds, 640, 8, seed=7)
+    assert frame < 640
+    asks = [replace(ask, stream=True) for ask in rng_load]
+    idle = [_first_token(model, ask) for ask in asks[:rounds]]
+    busy: list[float] = []
+    client = model.client()
+    counts = model.engine.stats
+    load = _endless_load(model)
+    for _ in range(model.engine.limits.rows + 8):
+        client.submit(next(load), "load", 1)
+    for _ in range(40):
+        client.wait(timeout=0.05)
+    counts.pass_seconds.clear()
+    for ask in asks[rounds:]:
+        for _ in range(8):
+            for event in client.wait(timeout=0.1):
+                if not hasattr(event, "text"):
+                    client.submit(next(load), "load", 1)
+        busy.append(_first_token(model, ask))
+    lengths = sorted(counts.pass_seconds)
+    for ticket in list(client.open):
+        client.cancel(ticket)
+    return {
+        "idle_p95_s": round(_p95(idle), 3),
+        "busy_p95_s": round(_p95(busy), 3),
+        "ratio": round(_p95(busy) / _p95(idle), 2),
+        "passes": len(lengths),
+        "median_pass_s": round(statistics.median(lengths), 3),
+        "p95_pass_s": round(_p95(lengths), 3),
+        "longest_pass_s": round(lengths[-1], 3),
+    }
+
+
+def _endless_load(model: LocalModel) -> Iterator[Generate]:
+    seed = 100
+    while True:
+        yield from uniform_load(model.prompt_builder, 16, 200, 120, seed=seed)
+        seed += 1
+
+
+def _first_token(model: LocalModel, ask: Generate) -> float:
+    """Seconds until the first text of a streamed answer; the rest is awaited too."""
+    client = model.client()
+    began = time.perf_counter()
+    client.submit(ask, "person", -1)
+    first = 0.0
+    while client.open:
+        if client.wait() and not first:
+            first = time.perf_counter() - began
+    return first
+
+
+def measure_sampling(arms: EngineComparison, quick: bool) -> dict[str, Json]:
+    """Milliseconds to draw 64 tokens by top-p from the logits behind the model's own words."""
+    model = arms.ours
+    question = greedy_ask("", "Tell me about a day in a small town by a river.", 64)
+    (done,) = answer_all(model, [question])
+    reply = tuple(model.generation_config.tokenizer(getattr(done.answer, "text", "")).input_ids)
+    ids = torch.tensor([model.prompt_builder.ids(question.messages) + reply])
+    with torch.inference_mode():
+        plain = arms.baseline.model
+        logits = plain(input_ids=ids.to(plain.device)).logits[0, -64:].float()
+    draws = [SamplingParams(0.7, 0.95, seed, 0) for seed in range(64)]
+    spent = []
+    for _ in range(5 if quick else 20):
+        copy = logits.clone()
+        began = time.perf_counter()
+        sample_tokens(copy, draws)
+        spent.append(time.perf_counter() - began)
+    return {"rows": 64, "ms_a_step": round(1000 * statistics.median(spent), 2)}
+
+
+def _seconds_for(model: LocalModel, asks: list[Generate]) -> float:
+    began = time.perf_counter()
+    answer_all(model, asks)
+    return time.perf_counter() - began
+
+
+def _p95(values: list[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
+
+
+class TransformersBaseline:
+    """A causal model of transformers as it is, asked in static batches."""
+
+    def __init__(
+        self, folder: str, dtype: torch.dtype, device: str, prompter: PromptBuilder
+    ) -> None:
+        import transformers
+
+        # Untyped as released; Any says so once.
+        library: Any = transformers
+        loaded = library.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+        self.model = loaded.eval().to(device)
+        self._device = device
+        self._prompter = prompter
+
+    def run(self, asks: Sequence[Generate], batch: int) -> float:
+        """Seconds for all asks in batches of ``batch``, sorted by the length of the answer so
+        that no row waits for a much longer one. Every row gets its whole length."""
+        ordered = sorted(asks, key=lambda ask: ask.max_tokens)
+        began = time.perf_counter()
+        for start in range(0, len(ordered), batch):
+            self._batch(ordered[start : start + batch])
+        return time.perf_counter() - began
+
+    @torch.inference_mode()
+    def _batch(self, asks: Sequence[Generate]) -> None:
+        rows = [self._prompter.ids(ask.messages) for ask in asks]
+        width = max(map(len, rows))
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for place, row in enumerate(rows):
+            ids[place, width - len(row) :] = torch.tensor(row)
+            mask[place, width - len(row) :] = 1
+        longest = max(ask.max_tokens for ask in asks)
+        self.model.generate(
+            input_ids=ids.to(self._device),
+            attention_mask=mask.to(self._device),
+            do_sample=False,
+            repetition_penalty=1.0,
+            min_new_tokens=longest,
+            max_new_tokens=longest,
+            pad_token_id=0,
+        )

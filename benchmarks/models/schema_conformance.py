@@ -1,0 +1,154 @@
+"""``denizens bench schemas``: answers bound to JSON schemas beside free ones, in one run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module, resources
+from importlib.util import find_spec
+from json import loads
+from typing import Any
+
+from ...core import Completion, Failed, Generate, Json, Message, Seed, SettingError
+from ...models import LocalModel
+from ..workloads import answer_all, without_stops
+
+MAX_TOKENS = 256  # tokens of an answer
+BATCH_SIZE = 50  # asks of each arm in turn, so that both meet the same disturbances
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaCase:
+    """A schema and a question it suits. ``nested``: it holds objects within objects or lists."""
+
+    name: str
+    prompt: str
+    schema: Json
+    nested: bool
+
+    def ask(self, seed: int) -> Generate:
+        """The question, bound to the schema."""
+        return Generate(
+            messages=(Message.of("user", f"{self.prompt} Answer in JSON."),),
+            max_tokens=MAX_TOKENS,
+            schema=self.schema,
+            seed=seed,
+        )
+
+
+def schema_cases() -> list[SchemaCase]:
+    """The fifty schemas of the benchmark."""
+    file = resources.files("denizens.benchmarks") / "data" / "schemas.json"
+    return [SchemaCase(**one) for one in loads(file.read_text(encoding="utf-8"))]
+
+
+def validator(schema: Json) -> Any:
+    """The jsonschema package's judge of a schema's values, formats included.
+
+    Raises SettingError where the package is missing.
+    """
+    if find_spec("jsonschema") is None:
+        raise SettingError("validation needs the package jsonschema: pip install jsonschema")
+    library: Any = import_module("jsonschema")
+    kind = library.validators.validator_for(schema, library.Draft202012Validator)
+    kind.check_schema(schema)
+    return kind(schema, format_checker=kind.FORMAT_CHECKER)
+
+
+@dataclass(slots=True)
+class SchemaResults:
+    """What came of the bound answers."""
+
+    answers: int = 0
+    complete: int = 0
+    invalid: int = 0
+    tokens: int = 0
+    longest: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+
+    def add(self, case: SchemaCase, judge: Any, answer: object) -> None:
+        """Count an answer."""
+        self.answers += 1
+        if not isinstance(answer, Completion):
+            reason = answer.reason if isinstance(answer, Failed) else type(answer).__name__
+            self.failed[f"{case.name}: {reason}"] += 1
+            return
+        self.complete += 1
+        self.tokens += answer.tokens_out
+        self.longest = max(self.longest, answer.tokens_out)
+        if loads(answer.text) != answer.data or not judge.is_valid(answer.data):
+            self.invalid += 1
+            self.wrong[case.name] += 1
+
+
+def measure_schemas(
+    model: LocalModel,
+    *,
+    generations: int = 1000,
+    seed: int = 1,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Json]:
+    """Bound and free answers to the same prompts, of the same numbers of tokens, in turns.
+
+    ``cost_ratio``: seconds a token of the bound arm over those of the free one, which draws
+    in the same way, knows the prompts as well, and has no guard against loops to pay for.
+    ``forced_share`` of the bound tokens were jumped over; ``closed_by_limit`` is the share of
+    answers that the nearness of the limit changed.
+    """
+    known = schema_cases()
+    judges = [validator(case.schema) for case in known]
+    rng = Seed.of(seed)
+    seeds = [rng.child("schemas", n).number for n in range(generations)]
+    asks = [(n % len(known), known[n % len(known)].ask(own)) for n, own in enumerate(seeds)]
+    voice = model.engine.generation_config
+    answer_all(model, [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
+    tally = voice.grammars.stats
+    before = tally.tokens, tally.forced, tally.steered
+    found = SchemaResults()
+    seconds = [0.0, 0.0]
+    free_tokens = 0
+    for start in range(0, len(asks), BATCH_SIZE):
+        turn = asks[start : start + BATCH_SIZE]
+        began = time.perf_counter()
+        done = answer_all(model, [ask for _, ask in turn])
+        seconds[0] += time.perf_counter() - began
+        for (place, _), one in zip(turn, done):
+            found.add(known[place], judges[place], one.answer)
+        free = _unconstrained([ask for _, ask in turn], [one.answer for one in done])
+        free_tokens += sum(ask.max_tokens for ask in free)
+        without_stops(model)
+        began = time.perf_counter()
+        answer_all(model, free)
+        seconds[1] += time.perf_counter() - began
+        model.engine.set_generation_config(voice)
+        progress(f"{start + len(turn)} of {len(asks)} answers, {found.invalid} invalid")
+    tokens = tally.tokens - before[0]
+    costs = [seconds[0] / max(1, found.tokens), seconds[1] / max(1, free_tokens)]
+    return {
+        "answers": found.answers,
+        "schemas": len(known),
+        "nested": sum(case.nested for case in known),
+        "invalid": found.invalid,
+        "complete": round(found.complete / max(1, found.answers), 4),
+        "closed_by_limit": round((tally.steered - before[2]) / max(1, found.answers), 4),
+        "cost_ratio": round(costs[0] / max(1e-12, costs[1]), 3),
+        "forced_share": round((tally.forced - before[1]) / max(1, tokens), 3),
+        "tokens": found.tokens,
+        "longest": found.longest,
+        "ms_per_token": round(costs[0] * 1000, 3),
+        "free_ms_per_token": round(costs[1] * 1000, 3),
+        "failed": dict(found.failed),
+        "wrong": dict(found.wrong),
+    }
+
+
+def _unconstrained(asks: Sequence[Generate], answers: Sequence[object]) -> list[Generate]:
+    """The same prompts without a schema, of as many tokens as the bound answers took."""
+    return [
+        replace(ask, schema=None, max_tokens=answer.tokens_out)
+        for ask, answer in zip(asks, answers)
+        if isinstance(answer, Completion) and answer.tokens_out
+    ]

@@ -1,0 +1,113 @@
+"""approve, calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core import Approval, ApprovalRequest, Json, SettingError, to_json
+from .application import JsonOption, app, print_json, print_line, shell_quote
+from .run_commands import FolderArgument
+
+if TYPE_CHECKING:
+    from ..simulation import CallReceipt
+
+
+def print_requests(folder: Path, requests: Sequence[ApprovalRequest]) -> None:
+    """Say which calls wait, and how they are answered."""
+    for request in requests:
+        print_line(f"waits: {request}")
+        key = shell_quote(request.key)
+        print_line(f"answer it with: denizens approve {shell_quote(folder)} {key} --yes (or --no)")
+    if requests:
+        print_line(f"then go on with: denizens resume {shell_quote(folder)}")
+
+
+@app.command()
+def approve(
+    folder: FolderArgument,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The call's key.")] = "",
+    yes: Annotated[
+        bool | None, typer.Option("--yes/--no", help="Allow the call, or do not.")
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="Told to the agent with a no.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who answers; kept with the call.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Only list what waits.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Answer a call for which a run waits, or list those that wait."""
+    from ..memory import ToolCallLog
+    from ..simulation import open_store
+
+    listing = show or not key
+    if not listing and yes is None:
+        raise SettingError("approve: say --yes or --no")
+    with open_store(folder, write=not listing) as store:
+        book = ToolCallLog(store)
+        if not listing:
+            book.record_approval(key, Approval(bool(yes), note, by))
+        waiting = book.pending_approvals()
+    if json:
+        answered = {} if listing else {"answered": key, "yes": bool(yes)}
+        print_json({**answered, "waiting": [to_json(request) for request in waiting]})
+        return
+    if not listing:
+        print_line(f"{key}: {'allowed' if yes else 'not allowed'}")
+    print_requests(folder, waiting)
+    if not waiting:
+        print_line(
+            "nothing waits" if listing else f"go on with: denizens resume {shell_quote(folder)}"
+        )
+
+
+@app.command()
+def calls(
+    folder: FolderArgument,
+    agent: Annotated[str, typer.Option("--agent", help="Only this one's calls.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """List every tool call of a run: who, what, why, when, how long, and what came of it."""
+    from ..simulation import Run, call_receipts
+
+    with Run(folder) as run:
+        found = [one for one in call_receipts(run) if agent in ("", one.where.agent)]
+    if json:
+        print_json({"calls": [_receipt_json(one) for one in found]})
+        return
+    for one in found:
+        print_line(_receipt_line(one))
+    print_line(f"{len(found)} calls")
+
+
+def _receipt_json(one: CallReceipt) -> dict[str, Json]:
+    entry = one.entry
+    return {
+        "step": one.where.step,
+        "agent": one.where.agent,
+        "path": one.where.path,
+        "at": one.at.isoformat(),
+        "call": to_json(one.call),
+        "state": one.state,
+        "result": to_json(one.result) if one.result else None,
+        "began": entry.began if entry else "",
+        "seconds": entry.seconds if entry else None,
+        "approval": to_json(entry.approval) if entry and entry.approval else None,
+    }
+
+
+def _receipt_line(one: CallReceipt) -> str:
+    given = ", ".join(f"{key}={value!r}" for key, value in dict(one.call.arguments or {}).items())
+    what = f"{one.at:%Y-%m-%d %H:%M:%S} {one.where.agent}: {one.call.tool}({given})"
+    result = one.result
+    if result is None:
+        came = one.state
+    else:
+        came = f"{result.value!r}" if result.ok else f"{result.reason}: {result.error}"
+    took = f" in {one.entry.seconds:.3f} s" if one.entry and one.entry.seconds else ""
+    why = f" ({one.call.why})" if one.call.why else ""
+    leave = one.entry.approval if one.entry else None
+    by = f", on the word of {leave.by}" if leave and leave.by else ""
+    return f"{what}{why} -> {came}{took}{by}"

@@ -1,0 +1,274 @@
+"""bench engine, decisions, tools, schemas, memory, tasks, understanding and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core import Json, SettingError, did_you_mean
+from .application import DeviceOption, DtypeOption, JsonOption, app, console, print_json, print_line
+
+bench = typer.Typer(help="Measure this machine, as ratios in one run.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+TransformersModelOption = Annotated[
+    str, typer.Option("--model", help="A model transformers can load.")
+]
+BfclOption = Annotated[
+    Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
+]
+
+
+def selected_parts(command: str, part: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts to measure: those named, or all. Raises SettingError for one that is unknown."""
+    for name in part or ():
+        if name not in known:
+            raise SettingError(f"bench {command}: no part '{name}'{did_you_mean(name, known)}")
+    return tuple(part or known)
+
+
+@bench.command()
+def engine(
+    model: TransformersModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="town_load, uniform_64, single, chat, sampling; all if none."),
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="A run's folder: its asks, asked again.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of each load.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """The engine beside transformers' generate, one by one, and llama.cpp if installed."""
+    from ..benchmarks.models import PARTS, measure_engine, measure_trace
+    from ..models import load_model
+
+    parts = selected_parts("engine", part, PARTS) if part or not trace else ()
+    out = console()
+    found = measure_engine(
+        model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print
+    )
+    if trace is not None:
+        out.print(f"living the asks of {trace} again, three times")
+        found |= measure_trace(lambda: load_model(model, device=device, dtype=dtype), trace)
+    print_figures(found, json)
+
+
+def print_figures(found: Json, as_json: bool) -> None:
+    """Figures as one JSON object, or a line each."""
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        rows = value.items() if isinstance(value, dict) else (("", value),)
+        for key, figure in rows:
+            print_line(f"{name}{'.' if key else ''}{key:32} {figure}")
+
+
+@bench.command()
+def schemas(
+    model: TransformersModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    answers: Annotated[int, typer.Option("--answers", min=1, help="How many, in all.")] = 1000,
+    json: JsonOption = False,
+) -> None:
+    """Answers bound to fifty JSON schemas: valid, complete, and their cost beside free ones."""
+    from ..benchmarks.models import measure_schemas
+    from ..models import load_local
+
+    out = console()
+    found = measure_schemas(
+        load_local(model, device=device, dtype=dtype), generations=answers, progress=out.print
+    )
+    print_figures({"schemas": found}, json)
+
+
+@bench.command()
+def decisions(
+    data: BfclOption = None,
+    model: TransformersModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="tools, importance, reactions, choose_8; all if none."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Which tool, how important, whether to talk: how often right, and how fast."""
+    from ..benchmarks import data_folder
+    from ..benchmarks.models import PARTS, measure_decisions
+
+    parts = selected_parts("decisions", part, PARTS)
+    folder = data_folder(None if data is None else str(data))
+    out = console()
+    found = measure_decisions(
+        model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print
+    )
+    print_figures(found if json else dict(flatten(found)), json)
+
+
+@bench.command()
+def tools(
+    data: BfclOption = None,
+    model: TransformersModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part",
+            help="simple_python, multiple, live_multiple, irrelevance, search; all if none.",
+        ),
+    ] = None,
+    receipts: Annotated[
+        Path | None, typer.Option("--receipts", help="A JSON line for each request, here.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", help="Fit what speaks for a value, write it here, and end."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few requests of each part.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Whole calls of tools by name and arguments, and a tool among a thousand."""
+    from ..benchmarks import data_folder
+    from ..benchmarks.agents import tool_calls as measured
+
+    parts = selected_parts("tools", part, measured.PARTS)
+    folder = data_folder(None if data is None else str(data))
+    out = console()
+    if calibrate is not None:
+        measured.calibrate_arguments(
+            model,
+            calibrate,
+            device=device,
+            dtype=dtype,
+            data=folder,
+            parts=parts,
+            progress=out.print,
+        )
+        return
+    found = measured.measure_tools(
+        model,
+        device=device,
+        dtype=dtype,
+        data=folder,
+        parts=parts,
+        quick=quick,
+        receipts=receipts,
+        progress=out.print,
+    )
+    print_figures(found if json else dict(flatten(found)), json)
+
+
+@bench.command()
+def memory(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Conversations in LoCoMo's format.")
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="quality, known, speed, claims, harm; all if none."),
+    ] = None,
+    receipts: Annotated[
+        Path | None, typer.Option("--receipts", help="A JSON line for each question, here.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", help="Fit what 'known' measures, write it here, and end."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer questions, smaller sizes.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """How well recall finds evidence, knows what it does not hold, and how fast."""
+    from ..benchmarks.memory import memory_suite as measured
+
+    parts = selected_parts("memory", part, measured.PARTS)
+    out = console()
+    if calibrate is not None:
+        measured.calibrate_answerability(data, calibrate, out.print)
+        return
+    found = measured.measure_memory(parts, data=data, quick=quick, to=receipts, told=out.print)
+    print_figures(found if json else dict(flatten(found)), json)
+
+
+@bench.command()
+def tasks(
+    model: Annotated[
+        str, typer.Option("--model", help="A model, or 'perfect': one that knows the tasks.")
+    ] = "perfect",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    planner: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--planner", help="react, plan_and_execute, reflexion, deliberate; all if none."
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="A task by name; all if none.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Twelve tasks with tools that work, fail and lie, by each planner: solved, and the asks."""
+    from ..benchmarks.agents import BENCHMARK_TASKS, TASK_PLANNERS, measure_tasks
+
+    planners = selected_parts("tasks", planner, tuple(TASK_PLANNERS))
+    names = selected_parts("tasks", task, tuple(problem.name for problem in BENCHMARK_TASKS))
+    out = console()
+    found = measure_tasks(
+        model, device=device, dtype=dtype, planners=planners, tasks=names, progress=out.print
+    )
+    print_figures(found if json else dict(flatten(found)), json)
+
+
+@bench.command()
+def understanding(
+    model: TransformersModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="intent, sentiment, language; all if none."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """What somebody wants, in which mood and language: how often right."""
+    from ..benchmarks.models import PARTS, measure_understanding
+
+    parts = selected_parts("understanding", part, PARTS)
+    out = console()
+    found = measure_understanding(
+        model, device=device, dtype=dtype, parts=parts, progress=out.print
+    )
+    print_figures(found if json else dict(flatten(found)), json)
+
+
+@bench.command()
+def labels(
+    scenario: Annotated[str, typer.Argument(help="A scenario's name or file.")] = "larkspur",
+    json: JsonOption = False,
+) -> None:
+    """How much of a day lived by improvised minds is for some only, or of others' words."""
+    from ..benchmarks.agents import measure_labels
+    from ..simulation import load_scenario
+
+    found = measure_labels(load_scenario(scenario), progress=console().print)
+    print_figures(found if json else dict(flatten(found)), json)
+
+
+def flatten(found: Json, before: str = "") -> Iterator[tuple[str, Json]]:
+    """Figures nested in figures, each with its whole name."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value

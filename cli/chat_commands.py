@@ -1,0 +1,157 @@
+"""interview, chat.
+
+whisper.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core import ApprovalRequest, Input, SettingError, Utterance
+from .application import (
+    EXIT_ASKS_FAILED,
+    CodeOption,
+    JsonOption,
+    ModelOption,
+    app,
+    console,
+    print_error,
+    print_json,
+    print_line,
+    shell_quote,
+)
+from .run_commands import FolderArgument
+
+
+@app.command()
+def interview(
+    folder: FolderArgument,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who is asked.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What is asked.")],
+    at: Annotated[
+        int | None, typer.Option("--at", min=0, help="As of after this many steps.")
+    ] = None,
+    model: ModelOption = None,
+    person: Annotated[
+        str, typer.Option("--person", help="Who asks: what is for others is not told.")
+    ] = "an interviewer",
+    allow_code: CodeOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask somebody of a run a question; no trace of it is left in the run."""
+    from ..simulation import interview as ask
+
+    reply = ask(folder, agent, question, at=at, model=model, person=person, allow_code=allow_code)
+    if json:
+        used = list(reply.step.used)
+        told = {"agent": agent, "question": question, "answer": reply.text, "used": used}
+        failure = {"failure": reply.failure.detail} if reply.failure else {}
+        print_json({**told, **failure})
+    elif reply.failure is None:
+        print_line(f"{agent}: {reply.text}")
+    if reply.failure:
+        print_error(f"no answer: {reply.failure.detail}")
+        raise typer.Exit(1)
+
+
+@app.command()
+def chat(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Where the agent lives.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whom to talk with.")],
+    model: ModelOption = None,
+    memory: Annotated[
+        Path | None, typer.Option("--memory", help="File that keeps the agent's memory.")
+    ] = None,
+    person: Annotated[str, typer.Option("--person", help="Your name.")] = "a visitor",
+) -> None:
+    """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk. Exit code 3 where
+    no message got an answer."""
+    from ..simulation import agent_from_scenario, load_scenario
+    from ..store import Store
+
+    wanted = load_scenario(scenario).with_overrides(model=model)
+    with Store(memory if memory is not None else ":memory:") as store:
+        mind = agent_from_scenario(wanted, agent, store)
+        console().print(f"{mind.id} listens. (An empty line ends the talk.)")
+        session: list[Utterance] = []
+        failed = answered = 0
+        for text in _typed_lines():
+            pieces: list[str] = []
+            reply = mind.chat(
+                text,
+                person,
+                session=session,
+                on_text=partial(_print_piece, pieces),
+                approve=ask_approval,
+            )
+            if reply.failure:
+                if pieces:
+                    typer.echo()
+                print_error(f"no answer: {reply.failure.detail}")
+                failed += 1
+                continue
+            answered += 1
+            # An answer that is another than its pieces is told as well.
+            whole = "".join(pieces).strip() == reply.text.strip()
+            typer.echo("" if pieces and whole else "\n" * bool(pieces) + reply.text)
+            if reply.sources:
+                console().print(f"({'; '.join(reply.sources)})", highlight=False)
+            now = reply.step.records[-1].created if reply.step.records else None
+            if now is not None:
+                session += [Utterance(person, text, now), Utterance(mind.id, reply.text, now)]
+    if failed and not answered:
+        raise typer.Exit(EXIT_ASKS_FAILED)
+
+
+def _typed_lines() -> Iterator[str]:
+    """What is typed, line by line, until an empty line or the end."""
+    while True:
+        if sys.stdin.isatty():
+            typer.echo("> ", nl=False)
+        text = sys.stdin.readline().strip()
+        if not text:
+            return
+        yield text
+
+
+def ask_approval(request: ApprovalRequest) -> bool:
+    """Ask whoever types for their leave to a call."""
+    typer.echo(f"\n{request}\nAllow it? [y/N] ", nl=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _print_piece(pieces: list[str], piece: str) -> None:
+    if piece:
+        pieces.append(piece)
+        typer.echo(piece, nl=False)
+
+
+@app.command()
+def whisper(
+    folder: FolderArgument,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="In whose mind.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help='The thought; "goal: ..." sets a goal.')
+    ],
+) -> None:
+    """Put a thought into somebody's mind; it comes to it at the run's next step."""
+    from ..simulation import Journal, Run, match_name, open_store
+
+    if not text.strip():
+        raise SettingError("whisper: the thought is empty; say something")
+    with Run(folder) as run:
+        who = match_name(agent, list(run.people))
+    with open_store(folder, write=True) as store:
+        journal = Journal(store)
+        # What was answered in a step that has begun rests on its inputs.
+        step = journal.steps + journal.has_pending
+        journal.add_input(step, Input(kind="whisper", to=who, text=text))
+    print_line(
+        f"{who} will think of it at step {step}; go on with: denizens resume {shell_quote(folder)}"
+    )

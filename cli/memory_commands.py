@@ -1,0 +1,321 @@
+"""memory verify, repair, export, import, forget: looking after a memory file.
+
+memory claims, documents, fold, unfold: what a memory file knows beside what was said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core import MemoryFault, SettingError, to_json
+from .application import EXIT_USER_ERROR, JsonOption, ViewerOption, app, print_json, print_line
+
+if TYPE_CHECKING:
+    from ..memory import EmbedFunction, Memory
+    from ..store import Store
+
+memory = typer.Typer(help="Look after a memory file.", no_args_is_help=True)
+app.add_typer(memory, name="memory")
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A memory file or run.db.")]
+AgentOption = Annotated[
+    str | None, typer.Option("--agent", help="Whose memory; not needed where there is one.")
+]
+
+
+@memory.command()
+def verify(file: FileArgument, json: JsonOption = False) -> None:
+    """Check every record's checksum and the chains; name what is damaged."""
+    from ..memory import agents_in, prepare_store
+    from ..store import Store
+
+    with Store(file, write=False) as store:
+        prepare_store(store)
+        found = [str(damage) for damage in store.verify()]
+        names = list(agents_in(store)) if not found else []
+    if json:
+        print_json({"whole": not found, "agents": names, "damage": found})
+    else:
+        for line in found:
+            print_line(line)
+        said = "damaged; mend it with: denizens memory repair" if found else "whole"
+        print_line(f"{file}: {said}")
+    if found:
+        raise typer.Exit(EXIT_USER_ERROR)
+
+
+@memory.command()
+def repair(file: FileArgument, json: JsonOption = False) -> None:
+    """Set damaged records aside and keep the rest; the original stays as FILE.damaged."""
+    from ..memory.storage import repair_file as mend
+
+    done = mend(file)
+    if json:
+        places = {"original": done.original, "aside": done.aside}
+        print_json(
+            {"kept": done.kept, "lost": list(done.lost)}
+            | {name: str(place) if place else None for name, place in places.items()}
+        )
+        return
+    if done.original is None:
+        print_line(f"{file}: is whole ({done.kept} records); nothing to repair")
+        return
+    for line in done.lost:
+        print_line(line)
+    print_line(f"{file}: {done.kept} records kept; the original is {done.original}")
+    print_line(f"what was set aside: {done.aside}")
+
+
+@memory.command("export")
+def export(
+    file: FileArgument,
+    to: Annotated[Path, typer.Argument(metavar="LINES", help="The JSON Lines file to write.")],
+    agent: AgentOption = None,
+    person: ViewerOption = None,
+) -> None:
+    """Write a memory as JSON Lines: all of it, or what one person may see."""
+    from ..memory import export_lines
+
+    with open_memory(file, agent, write=False) as held:
+        count = export_lines(held, to, person=person or "")
+    print_line(f"{to}: {count} lines")
+
+
+@memory.command("import")
+def import_command(
+    file: FileArgument,
+    source: Annotated[Path, typer.Argument(metavar="LINES", help="What export wrote.")],
+    agent: Annotated[str, typer.Option("--agent", help="Whose memory it becomes.")],
+) -> None:
+    """Read JSON Lines into an agent's empty memory, in a new file or an old one."""
+    from ..memory import Memory, import_lines
+    from ..memory.storage import read_lines
+
+    # Before the file is made: lines that are none leave no empty file behind.
+    read_lines(source)
+    with Memory(file, agent) as made:
+        count = import_lines(made, source)
+    print_line(f"{file}: {count} lines")
+
+
+@memory.command()
+def forget(
+    file: FileArgument,
+    person: Annotated[str, typer.Option("--person", help="Who is to be erased.")],
+    agent: AgentOption = None,
+    mentions: Annotated[
+        bool, typer.Option("--mentions", help="Erase whatever names them as well.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Erase what a person said, asked for and what is for them only; then search the file."""
+    from ..memory.erasure import erase_person as erase
+
+    done = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
+    total = sum(done.records.values())
+    if json:
+        more = {"beside": done.beside, "named": done.named, "unclear": done.unclear}
+        print_json(
+            {"records": done.records, "searched": done.searched, "found": done.found}
+            | {"shared": done.shared}
+            | {name: count for name, count in more.items() if count}
+            | ({"left": list(done.left)} if done.left else {})
+        )
+    else:
+        beside = "".join(f", {count} of {part}" for part, count in sorted(done.beside.items()))
+        print_line(f"{file}: {total} records erased{beside}")
+        print_line(f"searched the file for their {done.searched} texts: {done.found} found")
+        if done.shared:
+            print_line(f"{done.shared} of them are also said by what was kept")
+        if done.named and not mentions:
+            print_line(f"{done.named} kept texts name them; --mentions erases these too")
+        if done.unclear:
+            given = person.split()[0]
+            print_line(
+                f"{done.unclear} kept texts may mean them ('{given}' alone, who may be another, or "
+                "the name in another form): look at them"
+            )
+        for line in done.left:
+            print_line(line)
+    if done.found:
+        raise typer.Exit(EXIT_USER_ERROR)
+
+
+@contextmanager
+def open_memory(file: Path, agent: str | None, *, write: bool) -> Iterator[Memory]:
+    """Somebody's memory. Raises MemoryFault for writing into a run, whose replay would
+    differ from then on."""
+    from ..memory import Memory, prepare_store
+    from ..store import Store
+
+    if write and not file.is_file():
+        raise MemoryFault(f"{file}: there is no such memory file; check the path")
+    with Store(file, write=write) as store:
+        prepare_store(store)
+        if write and store.get("start") is not None:
+            raise MemoryFault(
+                f"{file}: is a run, and replays as it was lived; give documents and a memory "
+                "budget in its scenario, or export the memory into a file of its own"
+            )
+        yield Memory(store, _agent_of(store, agent))
+
+
+def _agent_of(store: Store, agent: str | None) -> str:
+    """Whose memory is meant. Raises MemoryFault unless exactly one is."""
+    from ..memory import agents_in
+
+    known = agents_in(store)
+    if agent is None and len(known) == 1:
+        return known[0]
+    if agent not in known:
+        asked = f"no memory of '{agent}'" if agent else "name whose memory with --agent"
+        raise MemoryFault(f"{store.name}: {asked}; known: {', '.join(known) or 'nobody'}")
+    return agent
+
+
+@memory.command()
+def claims(
+    file: FileArgument,
+    agent: AgentOption = None,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="First learn by rule what the records state.")
+    ] = False,
+    about: Annotated[str, typer.Option("--about", help="Only claims on this subject.")] = "",
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="What was valid then, as 2023-03-01 (now).")
+    ] = "",
+    past: Annotated[bool, typer.Option("--past", help="Those that ended too.")] = False,
+    person: ViewerOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List what a memory holds for true, with since when and until when."""
+    from ..memory import Facts
+
+    then = _parse_time(as_of) if as_of else None
+    with open_memory(file, agent, write=learn) as held:
+        known = Facts(held)
+        count = known.learn(held.records()) if learn else 0
+        found = known.find(about, as_of=then, person=person or "", past=past)
+    if json:
+        print_json({"learned": count, "claims": [to_json(claim) for claim in found]})
+        return
+    if learn:
+        print_line(f"{file}: {count} facts learned")
+    for claim in found:
+        until = f" until {claim.until:%Y-%m-%d}" if claim.until else ""
+        print_line(f"{claim} (since {claim.since:%Y-%m-%d}{until})")
+
+
+@memory.command()
+def documents(
+    file: FileArgument,
+    deed: Annotated[
+        str, typer.Argument(metavar="[add PATH|remove NAME]", help="Nothing: list them.")
+    ] = "",
+    what: Annotated[str, typer.Argument(metavar="", help="", hidden=True)] = "",
+    agent: AgentOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the documents of a memory, add a file to it (anew: what changed), or remove one."""
+    from ..memory import Documents
+
+    if deed not in ("", "add", "remove") or bool(deed) != bool(what):
+        asked = f"{deed} {what}".strip()
+        raise SettingError(f"documents: '{asked}': say add PATH, remove NAME, or nothing")
+    with open_memory(file, agent, write=bool(deed)) as held:
+        known = Documents(held, _embedder_for(held) if deed == "add" else None)
+        said = ""
+        if deed == "add":
+            done = known.add(Path(what), at=datetime.now().replace(microsecond=0))
+            counts = (len(done.added), len(done.kept), len(done.replaced))
+            said = "{}: {} pieces added, {} kept, {} replaced".format(done.document, *counts)
+        elif deed == "remove":
+            said = f"{what}: {len(known.remove(what))} pieces are no longer recalled"
+        listed = {name: len(known.passages(name)) for name in known.names()}
+    if json:
+        print_json({"documents": listed})
+        return
+    for line in [said] if said else [f"{name}: {count} pieces" for name, count in listed.items()]:
+        print_line(line)
+
+
+@memory.command()
+def fold(
+    file: FileArgument,
+    budget: Annotated[int, typer.Option("--budget", min=10, help="Records that stay.")],
+    per_day: Annotated[
+        int, typer.Option("--per-day", min=0, help="Of each day that is over (0: any).")
+    ] = 0,
+    fresh_hours: Annotated[
+        float, typer.Option("--fresh-hours", min=0, help="What is younger stays.")
+    ] = 48.0,
+    agent: AgentOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fold old records into summaries until the memory is within a budget; all come back by
+    unfold. The hours count back from the newest record."""
+    from ..memory import Compaction, CompactionBudget
+
+    bounds = CompactionBudget(records=budget, per_day=per_day, fresh_hours=fresh_hours)
+    with open_memory(file, agent, write=True) as held:
+        folding = Compaction(held, _embedder_for(held))
+        at = held.index.latest_time(held.index.count_at(None))
+        before = folding.recallable_count(at)
+        with held.store.transaction():
+            made = folding.compact(bounds, at=at)
+        left = folding.recallable_count(at)
+    if json:
+        print_json({"summaries": [s.id for s in made], "before": before, "records": left})
+    else:
+        print_line(f"{file}: {before} records recalled before, {left} now")
+        for summary in made:
+            print_line(
+                f"summary {summary.id} of {len(summary.evidence)} records: {summary.text[:60]}"
+            )
+
+
+@memory.command()
+def unfold(
+    file: FileArgument,
+    summary: Annotated[int, typer.Argument(metavar="SUMMARY", help="The summary's number.")],
+    agent: AgentOption = None,
+) -> None:
+    """Bring the records of a summary back."""
+    from ..memory import Compaction
+
+    with open_memory(file, agent, write=True) as held:
+        back = Compaction(held).expand(
+            summary, at=held.index.latest_time(held.index.count_at(None))
+        )
+    print_line(f"{file}: {len(back)} records of summary {summary} are recalled again")
+
+
+def _embedder_for(held: Memory) -> EmbedFunction | None:
+    """The packaged embedder where the memory has embeddings, and none where it has not."""
+    columns = held.index.vectors.columns
+    if not columns:
+        return None
+    from ..benchmarks import packaged_embedder
+
+    if columns != 384:
+        raise MemoryFault(
+            f"{held.store.name}: memory of {held.agent}: its embeddings have {columns} numbers, "
+            "the packaged embedder's 384; do this in Python with the embedder they were made by"
+        )
+    return packaged_embedder()
+
+
+def _parse_time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingError(f"--as-of: '{text}' is no time; write it as 2023-03-01") from error
+    if found.tzinfo is not None:
+        raise SettingError(f"--as-of: '{text}' has a time zone, and a memory's times have none")
+    return found

@@ -1,0 +1,339 @@
+"""run, resume, verify, replay, fork, new."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core import (
+    ApprovalRequired,
+    AsksFailed,
+    Json,
+    RunError,
+    RunExists,
+    SettingError,
+    Time,
+    to_json,
+)
+from .application import (
+    EXIT_ASKS_FAILED,
+    EXIT_USER_ERROR,
+    CodeOption,
+    JsonOption,
+    ModelOption,
+    app,
+    console,
+    print_error,
+    print_json,
+    print_line,
+    shell_quote,
+)
+
+if TYPE_CHECKING:
+    from ..simulation import Scenario, Simulation
+
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
+StepsOption = Annotated[int | None, typer.Option("--steps", min=0, help="At most so many steps.")]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help='Simulated time to stop at: "2023-02-13 12:00".')
+]
+CapOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens-per-day",
+        min=0,
+        metavar="N",
+        help="Stop before a simulated day costs more tokens, read and written (0: no cap).",
+    ),
+]
+KeepGoingOption = Annotated[
+    bool,
+    typer.Option("--keep-going", help="Go on though most asks of a role fail."),
+]
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENARIO", help="A TOML file, a built-in name, or a Smallville folder."
+        ),
+    ],
+    steps: StepsOption = None,
+    until: UntilOption = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The run's seed.")] = None,
+    model: ModelOption = None,
+    planner: Annotated[
+        str | None, typer.Option("--planner", help="daily, routine, or package.module:Class.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--run", help="Folder for the run (default runs/NAME-SEED).")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
+    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="auto, cpu, cuda, mps; or several: cuda:0,cuda:1."),
+    ] = None,
+    max_tokens_per_day: CapOption = None,
+    keep_going: KeepGoingOption = False,
+    forecast: Annotated[
+        bool,
+        typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a scenario from its beginning and record it in a folder."""
+    from ..simulation import begin, load_scenario
+
+    wanted = load_scenario(scenario).with_overrides(
+        seed=seed,
+        model=model,
+        planner=planner,
+        exact=exact,
+        device=device,
+        max_tokens_per_day=max_tokens_per_day,
+    )
+    end = _end_time(wanted, until, steps)
+    if end is not None and end <= wanted.start:
+        raise SettingError(f"run: --until {end} is not after the scenario's start {wanted.start}")
+    if forecast:
+        _print_forecast(wanted, end, steps, json)
+        return
+    place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
+    out = console()
+    out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
+    try:
+        begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
+    except RunExists as error:
+        raise RunExists(
+            f"{place}: already holds a run; take it up: denizens resume {shell_quote(place)}, or "
+            f"give "
+            "another folder with --run"
+        ) from error
+    _run_to_end(begun, place, end, steps, json)
+
+
+def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
+    from ..simulation import clock_of
+    from ..simulation.forecast import forecast_cost
+    from .cost_tables import forecast_lines
+
+    ends = [] if end is None else [end]
+    if steps is not None:
+        ends.append(clock_of(scenario).at(steps))
+    found = forecast_cost(scenario, min(ends), progress=console().print)
+    if json:
+        print_json({"forecast": found.as_json()})
+        return
+    for line in forecast_lines(found):
+        print_line(line)
+
+
+@app.command()
+def resume(
+    folder: FolderArgument,
+    steps: StepsOption = None,
+    until: UntilOption = None,
+    max_tokens_per_day: CapOption = None,
+    keep_going: KeepGoingOption = False,
+    allow_code: CodeOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Take up a run after its last committed step; same hash as if it had never stopped."""
+    from ..simulation import Run
+    from ..simulation import resume as take_up
+
+    with Run(folder) as before:
+        end = _end_time(before.scenario, until, steps)
+    taken = take_up(
+        folder,
+        max_tokens_per_day=max_tokens_per_day,
+        keep_going=keep_going,
+        allow_code=allow_code,
+    )
+    _run_to_end(taken, folder, end, steps, json)
+
+
+def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
+    """When to stop at the latest: what the command says, else what the scenario says."""
+    from ..simulation import parse_scenario_time, until_of
+
+    end = parse_scenario_time(until, "--until") if until else until_of(scenario)
+    if end is None and steps is None:
+        raise SettingError("say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
+    return end
+
+
+def _free_folder(name: str) -> Path:
+    """``runs/NAME``, or the first of ``runs/NAME-2``, ... that holds nothing yet."""
+    place, number = Path("runs") / name, 2
+    while place.exists():
+        place, number = Path("runs") / f"{name}-{number}", number + 1
+    return place
+
+
+def _run_to_end(
+    simulation: Simulation, folder: Path, end: Time | None, steps: int | None, json: bool
+) -> None:
+    """Live until the end and say what came of it. Exit code 3 where most asks failed."""
+    from ..simulation import ProgressMeter, run_stats
+    from .live_progress import live_line, stop_cleanly
+
+    meter = ProgressMeter(simulation, simulation.end(until=end, steps=steps))
+    out = console()
+    failed: AsksFailed | None = None
+    with simulation.store:
+        with stop_cleanly(simulation, out), live_line(out, meter):
+            try:
+                for _ in simulation.run(until=end, steps=steps, progress=False):
+                    pass
+            except AsksFailed as error:
+                failed = error
+        if not simulation.keep_going:
+            failed = failed or simulation.failures.all_failed()
+        found = run_stats(simulation.store)
+    if json:
+        _print_figures(simulation, folder, found, failed)
+    else:
+        _print_summary(simulation, folder, found)
+    if failed:
+        print_error(str(failed))
+        raise typer.Exit(EXIT_ASKS_FAILED)
+
+
+def _print_figures(
+    simulation: Simulation, folder: Path, found: dict[str, Json], failed: AsksFailed | None
+) -> None:
+    from ..simulation import CAP_KEY
+
+    halted = simulation.halted
+    stopped: Json = simulation.stopping
+    more: dict[str, Json] = {}
+    if isinstance(halted, ApprovalRequired):
+        stopped = "waiting"
+        more["requests"] = [to_json(request) for request in halted.requests]
+    elif isinstance(halted, AsksFailed):
+        stopped = "failed"
+    elif halted:
+        stopped = CAP_KEY
+    if simulation.budget.cap:
+        more["cap"] = simulation.budget.stats(simulation.step)
+    if failed:
+        more["error"] = str(failed)
+    print_json({**found, "run": str(folder), "stopped": stopped, **more})
+
+
+def _print_summary(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
+    from ..simulation import failure_lines
+    from .approval_commands import print_requests
+    from .cost_tables import usage_lines
+
+    halted = simulation.halted
+    for line in usage_lines(found["ledger"]):
+        print_line(line)
+    print_line(
+        f"{found['steps']} steps of {found['agents']} people, "
+        f"{found['agent_steps_per_s']} agent-steps/s, {found['model_calls']} model calls, "
+        f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
+    )
+    for line in failure_lines(found["failures"]):
+        print_line(line)
+    print_line(f"hash {found['hash']}")
+    if isinstance(halted, ApprovalRequired):
+        print_requests(folder, halted.requests)
+    elif isinstance(halted, AsksFailed):
+        print_line("stopped: most asks failed")
+        print_line(f"go on with: denizens resume {shell_quote(folder)}")
+    elif halted:
+        print_line(f"stopped by the cap: {halted}")
+        print_line(f"go on with: denizens resume {shell_quote(folder)} --max-tokens-per-day N")
+    elif simulation.stopping:
+        print_line(f"go on with: denizens resume {shell_quote(folder)}")
+    print_line(f"look at it: denizens view {shell_quote(folder)}")
+
+
+@app.command()
+def verify(
+    folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
+) -> None:
+    """Check a run's file: checksums, the hash chain, every ask, state and memory."""
+    from ..simulation import check_run, failure_lines, open_store, run_stats
+
+    try:
+        with open_store(folder) as store:
+            damage = [f"{folder}: {one}" for one in check_run(store, allow_code=allow_code)]
+            found = {} if damage else run_stats(store)
+    except RunError as error:
+        # A file too broken to be opened is a finding too.
+        damage, found = [str(error)], {}
+    if json:
+        print_json({"ok": not damage, "damage": damage, **found})
+    elif not damage:
+        print_line(f"{folder}: {found['steps']} steps, all well; hash {found['hash']}")
+        for line in failure_lines(found["failures"]):
+            print_line(line)
+    for one in damage:
+        print_error(one)
+    if damage:
+        raise typer.Exit(EXIT_USER_ERROR)
+
+
+@app.command()
+def replay(
+    folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
+) -> None:
+    """Live a run again from its record, without a model; names the first ask that differs."""
+    from ..simulation import failure_lines
+    from ..simulation import replay as live_again
+
+    done = live_again(folder, allow_code=allow_code)
+    if json:
+        figures = {"steps": done.steps, "hash": done.hash, "asks": done.asks, "model_calls": 0}
+        print_json({**figures, "agrees": True, "failures": done.failures})
+    else:
+        print_line(f"{folder}: {done.steps} steps and {done.asks} asks agree; no model was called")
+        for line in failure_lines(done.failures):
+            print_line(line)
+        print_line(f"hash {done.hash}")
+
+
+@app.command()
+def fork(
+    source: Annotated[str, typer.Argument(metavar="DIR@STEP", help="Run and step.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Folder for the copy.")],
+) -> None:
+    """Copy a run as it stood after STEP steps, to be resumed another way."""
+    from ..simulation import fork as split
+
+    folder, _, step = source.rpartition("@")
+    if not folder or not re.fullmatch("[0-9]+", step):
+        raise SettingError(f"fork: '{source}' must be written DIR@STEP, as in runs/town@120")
+    split(folder, int(step), new)
+    print_line(
+        f"{new}: a copy of {folder} after {step} steps; go on with: denizens resume "
+        f"{shell_quote(new)}"
+    )
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(metavar="NAME", help="A name.")]) -> None:
+    """Write a scenario to start from: NAME.toml, two people at a crossroads."""
+    from ..simulation import find_scenario
+
+    path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    # It becomes a text in TOML and the first part of every address.
+    if not re.fullmatch(r"\w[\w .-]*", path.stem):
+        raise SettingError(f"new: '{path.stem}' is no name; use letters, digits, '-' and '_'")
+    if path.exists():
+        raise SettingError(f"{path}: exists already; choose another name")
+    if not path.parent.is_dir():
+        raise SettingError(f"{path}: its folder does not exist; create the folder first")
+    text = find_scenario("crossroads").read_text(encoding="utf-8")
+    path.write_text(text.replace("crossroads", path.stem), encoding="utf-8")
+    print_line(f"{path}: edit it, then: denizens run {shell_quote(path)}")

@@ -1,0 +1,103 @@
+"""view, export, doctor."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core import Json, SettingError, did_you_mean
+from .application import JsonOption, app, print_json, print_line
+from .run_commands import FolderArgument
+
+
+@app.command()
+def view(
+    folder: FolderArgument,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Where to write the page (default DIR/run.html).")
+    ] = None,
+) -> None:
+    """Write a run, or a finished Smallville run, as one page that opens from disk."""
+    from ..interop import load_smallville_page
+    from ..viewer import collect_page_data, write_page
+
+    ours = (folder / "run.db").is_file() or folder.is_file()
+    if not ours and not (folder / "master_movement.json").is_file():
+        raise SettingError(
+            f"{folder}: neither a run's folder (run.db) nor a finished Smallville run "
+            "(master_movement.json); check the path"
+        )
+    if html is None:
+        html = folder / "run.html" if ours else Path(f"{folder.name}.html")
+    data, heads = (collect_page_data(folder) if ours else load_smallville_page(folder)), 12
+    path = write_page(data, html)
+    for step, text in data.headlines[:heads]:
+        print_line(f"  step {step}: {text}")
+    if len(data.headlines) > heads:
+        print_line(f"  ... and {len(data.headlines) - heads} more")
+    print_line(f"the page: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command()
+def export(
+    folder: FolderArgument,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A new or empty folder for the files.")
+    ],
+    to: Annotated[str, typer.Option("--to", help="csv or smallville.")] = "csv",
+) -> None:
+    """Write a run as tables (csv) or in Smallville's folder format."""
+    from ..interop import export_csv, export_smallville
+    from ..simulation import Run
+
+    writers = {"csv": export_csv, "smallville": export_smallville}
+    if to not in writers:
+        hint = did_you_mean(to, writers)
+        raise SettingError(f"export: --to '{to}' is unknown{hint}; use {' or '.join(writers)}")
+    with Run(folder) as run:
+        for path in writers[to](run, out):
+            print_line(str(path))
+
+
+@app.command()
+def doctor(json: JsonOption = False) -> None:
+    """Say what this machine has: Python, libraries, device, models, disk."""
+    from ..models import cache_home, is_installed, known_models
+
+    found: dict[str, Json] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cache": str(cache_home()),
+        "models": {info.name: is_installed(info.name) for info in known_models()},
+    }
+    for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    existing = cache_home()
+    while not existing.exists():
+        existing = existing.parent
+    found["disk_free_gb"] = round(shutil.disk_usage(existing).free / 1e9, 1)
+    found["device"] = _device()
+    ready = sys.version_info >= (3, 11) and all(found[name] for name in ("torch", "transformers"))
+    found["ready"] = bool(ready)
+    if json:
+        print_json(found)
+    else:
+        for key, value in found.items():
+            print_line(f"{key:24} {value}")
+    if not ready:
+        raise typer.Exit(1)
+
+
+def _device() -> str:
+    from ..models import pick_device
+
+    return str(pick_device("auto"))

@@ -1,0 +1,383 @@
+"""Times of day in prose: when somebody wakes and goes to bed.
+
+Reads clock times in figures (12 and 24 hours, am and pm, o'clock, Uhr, h, 点, 時, ...) and
+the words for waking and going to bed of English, German, Spanish, French, Chinese and
+Japanese. What it does not understand is None, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+from ..argument_checks import check_arguments
+from .normalization import normalize
+
+HalfOfDay: TypeAlias = Literal["", "am", "pm", "24"]
+SleepCue: TypeAlias = Literal["wake", "bed", "asleep", "awake"]
+
+
+@dataclass(frozen=True, slots=True)
+class _TimeOfDay:
+    """A time of day as written: ``half`` is empty where the words leave open which half of
+    the day is meant."""
+
+    start: int
+    end: int
+    hour: int
+    minute: int
+    half: HalfOfDay
+
+    def minutes(self, *, evening: bool) -> int:
+        """Minutes after midnight; an open hour is the one at which people go to bed
+        (``evening``) or get up."""
+        hour = self.hour
+        if self.half == "am":
+            hour %= 12
+        elif self.half == "pm":
+            hour = hour % 12 + 12
+        elif not self.half and evening:
+            # Six to eleven are evening hours, twelve is midnight, one to five the small hours.
+            hour = hour + 12 if 6 <= hour < 12 else hour % 12
+        return hour * 60 + self.minute
+
+
+_MORNING = (
+    r"in the morning|morgens|vormittags|früh|am morgen|de la mañana|de la manana"
+    r"|de la madrugada|du matin|da manhã|di mattina|del mattino"
+)
+_EVENING = (
+    r"in the (?:evening|afternoon)|abends|nachmittags|am abend|de la tarde|du soir"
+    r"|de l['’]après-midi|da tarde|di sera|del pomeriggio"
+)
+_NIGHT = r"at night|nachts|in der nacht|de la noche|de la nuit|da noite|di notte"
+_CJK_AM = "早上|早晨|清晨|凌晨|上午|午前|早朝|朝|黎明"
+_CJK_PM = "晚上|傍晚|下午|午後|夕方|晚"
+_CJK_NIGHT = "夜里|夜裡|夜晚|深夜|夜|晩"
+_HAN_NUMERALS = {
+    "零": 0,
+    "〇": 0,
+    "一": 1,
+    "二": 2,
+    "两": 2,
+    "兩": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+}
+_HAN_NUMERALS |= {"七": 7, "八": 8, "九": 9, "十": 10, "十一": 11, "十二": 12}
+_HOUR_WORDS = (
+    *("one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
+
+_TIME_PATTERN = re.compile(
+    rf"""
+    (?:(?P<before>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
+    (?P<cjk>\d{{1,2}}|十[一二]?|[零〇一二两兩三四五六七八九])[ ]?[点點時时]
+        (?:(?P<cjk_quarters>[一三13])刻|(?P<cjk_minute>\d{{1,2}})分?|(?P<cjk_half>半))?
+    | (?:(?P<ahead>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
+      (?<!\d)(?<!\d[:.,])(?P<hour>\d{{1,2}})
+      (?: [:.](?P<minute>\d\d)(?![\d:]|\.\d) )?
+      (?: [ ]?(?P<half>[ap])(?:\.[ ]?m(?:\.|\b)|[ ]?m\b)
+        | [ ]?(?P<unit>o['’]?[ ]?clock\b|uhr\b|heures?\b|hrs?\b|horas?\b
+          |h(?:[ ]?(?P<h>[0-5]\d))?(?!\w)))?
+      (?: [ ]?(?P<after>{_MORNING}|{_EVENING}|{_NIGHT})(?!\w) )?
+      (?![^\W\u2e80-\uffef]|[%€$£])
+    | \b(?P<word>{"|".join(_HOUR_WORDS)})[ ]
+      (?: (?P<word_half>[ap])(?:\.[ ]?m(?:\.|\b)|[ ]?m\b) | o['’]?[ ]?clock\b )
+      (?: [ ]?(?P<word_after>{_MORNING}|{_EVENING}|{_NIGHT})(?!\w) )?
+    | (?P<midnight>\b(?:midnight|mitternacht|medianoche|minuit|mezzanotte|meia-noite)\b|午夜|真夜中)
+    | (?P<noon>\b(?:noon|midday|mediodía|midi|mezzogiorno|meio-dia)\b|正午)
+    """,
+    re.VERBOSE,
+)
+# A figure alone is a time only where the words before or behind it say so.
+_TIME_PREPOSITION = re.compile(
+    r"(?:\b(?:at|around|about|by|before|after|until|till|til|from|to|between|and|um|gegen|bis|ab"
+    r"|von|zwischen|und|a las?|las|la|sobre las|hasta las|desde las|à|vers|jusqu['’]à|de|entre"
+    r"|past)|[-~–—])[ ]?$"
+)
+# Of "10-6" the end is no time where the beginning is none.
+_OPEN_RANGE = re.compile(r"\d[ ]?[-~–—][ ]?$")
+
+
+@check_arguments
+def clock_minutes(text: str) -> int | None:
+    """Minutes after midnight of the first time of day named in a text, or None.
+
+    >>> clock_minutes("opens at 8:30 am"), clock_minutes("around midnight"), clock_minutes("later")
+    (510, 0, None)
+    >>> clock_minutes("until 20:30"), clock_minutes("at 4 p.m."), clock_minutes("ab 9 Uhr")
+    (1230, 960, 540)
+    """
+    for clock in _find_times(normalize(text)):
+        return clock.minutes(evening=False)
+    return None
+
+
+def _find_times(text: str, *, bare: bool = False) -> Iterator[_TimeOfDay]:
+    """The times in a normalised text; with ``bare`` also figures alone, as in "at 9"."""
+    last = 0
+    for match in _TIME_PATTERN.finditer(text):
+        clock = _parse_time(match)
+        if clock is None:
+            continue
+        explicit = match["hour"] is None or any(
+            match[name] for name in ("minute", "half", "unit", "after")
+        )
+        if not explicit and not (
+            bare and _TIME_PREPOSITION.search(text, max(0, clock.start - 16), clock.start)
+        ):
+            continue
+        if not _OPEN_RANGE.search(text, max(last, clock.start - 8), clock.start):
+            yield clock
+            last = clock.end
+
+
+def _parse_time(match: re.Match[str]) -> _TimeOfDay | None:
+    start, end = match.span()
+    if match["midnight"] or match["noon"]:
+        return _TimeOfDay(start, end, 0 if match["midnight"] else 12, 0, "24")
+    if match["cjk"]:
+        hour = _HAN_NUMERALS[match["cjk"]] if match["cjk"] in _HAN_NUMERALS else int(match["cjk"])
+        minute = 30 if match["cjk_half"] else int(match["cjk_minute"] or 0)
+        if quarters := match["cjk_quarters"]:
+            minute = 15 if quarters in "一1" else 45
+        half = _half_from_words(hour, match["before"] or "")
+    elif match["word"]:
+        hour, minute = _HOUR_WORDS.index(match["word"]) + 1, 0
+        half = _half_from_letter(match["word_half"]) or _half_from_words(
+            hour, match["word_after"] or ""
+        )
+    else:
+        hour, minute = int(match["hour"]), int(match["minute"] or match["h"] or 0)
+        half = _half_from_letter(match["half"]) or _half_from_words(
+            hour, match["after"] or match["ahead"] or ""
+        )
+        if not half and match["minute"] and match["hour"].startswith("0"):
+            half = "24"
+        # A dot stands in decimals as well; only the word for hours makes it a clock's.
+        dotted = match["minute"] and match.string[match.end("hour")] == "."
+        if dotted and not (match["unit"] or match["half"] or match["after"]):
+            return None
+    if minute > 59 or hour > 24 or (half in ("am", "pm") and not 0 <= hour <= 12):
+        return None
+    if hour > 12 or hour == 0:
+        half = "24"
+    return _TimeOfDay(start, end, hour % 24, minute, half)
+
+
+def _half_from_letter(letter: str | None) -> HalfOfDay:
+    return "am" if letter == "a" else "pm" if letter == "p" else ""
+
+
+def _half_from_words(hour: int, words: str) -> HalfOfDay:
+    """Which half of the day the words beside an hour mean."""
+    if not words or not 1 <= hour <= 12:
+        return ""
+    if re.fullmatch(rf"{_MORNING}|{_CJK_AM}", words):
+        return "am"
+    if re.fullmatch(rf"{_NIGHT}|{_CJK_NIGHT}|晚上|晚", words):
+        return "pm" if 5 < hour < 12 else "am"
+    return "pm"
+
+
+# What is done to others, or in bed by day, or is called after bed, says nothing of the night.
+_OTHER_PEOPLE = re.compile(
+    r"\b(?:put|tuck|send|bring|tak|see|carr|get)\w*(?: (?!to\b|into\b|himself|herself|themsel|up\b"
+    r"|out\b|back\b|and\b)[^\s,;]+){1,4} (?:in)?to (?:\w+ )?(?:bed|sleep)\b"
+    r"|\b(?:kids|children|son|daughter|baby|\w+['’]s)['’]?(?: \w+)? bedtime\b"
+    r"|\bbedtime (?:stor|routine|read|pray|snack|tea|song|book|ritual)\w*"
+    r"|\bwak\w*(?: up)? (?:her|his|their|the|my|every)\b(?! (?:up|next|same|usual))"
+    r"|\b(?:nap|rest)\w*(?: \w+){0,3} (?:in|on|to) (?:\w+ )?bed\b"
+    r"|\bin bed (?:for|to take) an? nap\b"
+    r"|\bbring\w*(?: [^\s,;]+){1,4} (?:ins|zu) bett\b"
+    r"|\b(?:her|his|their|my|the) (?:\w+ )?(?:kids?|child(?:ren)?|sons?|daughters?|bab(?:y|ies)"
+    r"|husband|wife|partner|mother|father|parents|brothers?|sisters?|guests?|cats?|dogs?)"
+    r"(?: \w+)? (?:go|goes|is|are|wakes?|sleeps?|gets?|falls?)\b"
+    r"(?:(?! and | then | but | while )[^,;.\x00]){0,60}"
+    r"|(?<!se )\bacuesta a\b|\bcouche (?:ses|son|sa|les|leurs?)\b|\bréveille (?:ses|son|sa|les)\b"
+    r"|\b(?:met|mettre)(?: [^\s,;]+){1,4} au lit\b"
+)
+_NAP_PATTERN = re.compile(
+    r"\b(?:nap|naps|napping|siesta|siestas|mittagsschlaf|mittagsschläfchen|sieste)\b|午睡|昼寝"
+)
+_CUES: tuple[tuple[SleepCue, str], ...] = (
+    (
+        "wake",
+        r"\b(?:awak|wak|woke)\w*(?! until| till)|\b(?:get|got|getting|gets)(?: [^\s,;]+){0,1} up\b"
+        r"|\bout of (?:\w+ )?bed\b|\brises?\b|\brising\b|\b(?:is|are|be) up (?:at|by)\b"
+        r"|^\s*up (?=at|by|around)|\balarm\b"
+        r"|\bwacht\b|\baufw[aä]ch\w*|\bsteht\b|\baufsteh\w*|\baufgestanden\b"
+        r"|\bdespiert\w*|\blevant\w*|\bréveil\w*|\blève\b|\blever\b|\bacorda\w*|\bsveglia\b"
+        r"|起床|醒|起き|起身|目を覚|目覚",
+    ),
+    (
+        "asleep",
+        r"\b(?:sleep|sleeps|sleeping|asleep|slept)\b|\b(?:stay|lie|remain)\w* in bed\b"
+        r"|\bschläft\b|\bschlafen\b|\bschlaf\b|\bduerm\w*|\bdormi\w*|\bdort\b|\bdorme\b"
+        r"|睡|眠",
+    ),
+    (
+        "bed",
+        r"\b(?:to|into) (?:(?:her|his|their|my|own) )*bed\b|\bbedtime\b"
+        r"|\b(?:is|are|be|being|already|safely) in (?:(?:her|his|their) )?bed\b"
+        r"|\bturn\w* in\b|\bretir(?:e|es|ing) (?:at|for|around|about)\b|\bhits? the (?:hay|sack)\b"
+        r"|\bcalls? it a (?:night|day)\b|^\s*bed (?=at|by|around|about)"
+        r"|\bins bett\b|\bzu bett\b|\bacuest\w*|\bacostar\w*|\ba la cama\b|\bcouche\b|\bcoucher\b"
+        r"|\bau lit\b|\bendort\b|\bdeita\w*|\ba letto\b|就寝|上床|寝",
+    ),
+    (
+        "awake",
+        r"\bawake(?: (?:from|between|until|till)\b|:)|\b(?:is|stay)\w* up (?=from|until|till|late)",
+    ),
+)
+_CUE_PATTERN = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in reversed(_CUES)))
+_CLAUSE_BOUNDARY = re.compile(
+    r"[,;.!?，。；、！？]| (?:and|then|but|und|dann|aber|y|e|luego|et|puis|mais|&) "
+    r"| (?:before|after|while) (?!dawn|dusk|dark|sunrise|sunset)"
+)
+_RANGE_WORDS = re.compile(
+    r"[ ]?(?:to|until|till|til|and|bis|und|a las|hasta las|hasta|y las|y|a|à|jusqu['’]à|et"
+    r"|-|–|—|~|到|至|から|and then until)[ ]?"
+)
+_UNTIL_PATTERN = re.compile(
+    r"(?:\b(?:until|till|til|bis|hasta(?: las?)?|jusqu['’]à)[ ]?|到[ ]?)(?:about |around )?$"
+)
+_FILLER_WORDS = re.compile(
+    r"[\W\d_]*(?:\b(?:at|around|about|usually|normally|by|in|the|latest|often|typically|roughly"
+    r"|um|gegen|meist|a|las|vers|à|环|大约|左右)\b[\W_]*)*"
+)
+
+
+@check_arguments
+def sleep_hours(text: str) -> tuple[int | None, int | None]:
+    """Minutes after midnight of waking and of going to bed, each None where a text does not
+    say it or cannot be understood; the first that is said counts.
+
+    >>> sleep_hours("goes to bed around 11pm, awakes up around 6am")
+    (360, 1380)
+    >>> sleep_hours("sleeps from 8 to 4"), sleep_hours("reads a bedtime story at 7pm")
+    ((240, 1200), (None, None))
+    """
+    wake: int | None = None
+    bed: int | None = None
+    for kind, minutes in _stated_hours(normalize(text)):
+        if kind == "wake" and wake is None:
+            wake = minutes
+        elif kind == "bed" and bed is None:
+            bed = minutes
+    return wake, bed
+
+
+def _stated_hours(text: str) -> Iterator[tuple[Literal["wake", "bed"], int]]:
+    clocks = list(_find_times(text, bare=True))
+    hidden = _OTHER_PEOPLE.sub(lambda match: "\x00" * len(match.group()), text)
+    for start, end, inside in _clauses(hidden, clocks):
+        clause = hidden[start:end]
+        if inside and not _NAP_PATTERN.search(clause):
+            cues = [
+                (name, start + match.start(), start + match.end())
+                for match in _CUE_PATTERN.finditer(clause)
+                for name in [match.lastgroup]
+                if name is not None
+            ]
+            yield from _assign_times(hidden, cues, inside)
+
+
+def _clauses(text: str, clocks: Sequence[_TimeOfDay]) -> list[tuple[int, int, list[_TimeOfDay]]]:
+    """Where the clauses of a text begin and end, and the times in each. A clause that holds
+    only times belongs to the one before it, or to the one behind where that has none."""
+    # Marks and words between the two ends of a range, or within a time, part no clause.
+    whole = sorted(
+        [(clock.start, clock.end) for clock in clocks]
+        + [(one.end, other.start) for one, other in _time_ranges(text, clocks)]
+    )
+    cuts, at = [], 0
+    for match in _CLAUSE_BOUNDARY.finditer(text):
+        while at < len(whole) and whole[at][1] < match.end():
+            at += 1
+        if at == len(whole) or match.start() < whole[at][0]:
+            cuts.append(match)
+    edges = [0, *(match.end() for match in cuts)]
+    ends = [*(match.start() for match in cuts), len(text)]
+    parts: list[tuple[int, int, list[_TimeOfDay]]] = []
+    place = 0
+    waiting: int | None = None
+    for start, end in zip(edges, ends):
+        inside = []
+        while place < len(clocks) and clocks[place].start < end:
+            inside.append(clocks[place])
+            place += 1
+        if inside and _only_times(text, start, end, inside):
+            if parts and not parts[-1][2] and _CUE_PATTERN.search(text, parts[-1][0], parts[-1][1]):
+                parts[-1] = (parts[-1][0], end, inside)
+            else:
+                waiting = start if waiting is None else waiting
+                parts.append((start, end, inside))
+        else:
+            if waiting is not None and not inside and _CUE_PATTERN.search(text, start, end):
+                first, _, inside = parts.pop()
+                start = first
+            waiting = None
+            parts.append((start, end, inside))
+    return parts
+
+
+def _only_times(text: str, start: int, end: int, clocks: Sequence[_TimeOfDay]) -> bool:
+    if "\x00" in text[start:end]:
+        return False
+    rest, at = "", start
+    for clock in clocks:
+        rest += text[at : clock.start] + " "
+        at = clock.end
+    return _FILLER_WORDS.fullmatch(rest + text[at:end]) is not None
+
+
+def _time_ranges(
+    text: str, clocks: Sequence[_TimeOfDay]
+) -> Iterator[tuple[_TimeOfDay, _TimeOfDay]]:
+    for first, second in pairwise(clocks):
+        if second.start - first.end <= 14 and _RANGE_WORDS.fullmatch(text, first.end, second.start):
+            yield first, second
+
+
+def _assign_times(
+    text: str, cues: Sequence[tuple[str, int, int]], clocks: Sequence[_TimeOfDay]
+) -> Iterator[tuple[Literal["wake", "bed"], int]]:
+    """Each time of a clause with what is done at it."""
+    ranges = dict(_time_ranges(text, clocks))
+    done: set[_TimeOfDay] = set()
+    for clock in clocks:
+        cue = _nearest_cue(text, cues, clock)
+        if cue is None or clock in done:
+            continue
+        until = _UNTIL_PATTERN.search(text, max(0, clock.start - 24), clock.start) is not None
+        other = ranges.get(clock)
+        if other is not None:
+            done.add(other)
+        if cue == "asleep" and other is not None:
+            yield "bed", clock.minutes(evening=True)
+            yield "wake", other.minutes(evening=False)
+        elif cue == "awake" and other is not None:
+            yield "wake", clock.minutes(evening=False)
+            yield "bed", other.minutes(evening=True)
+        elif cue == "wake" or (cue == "asleep" and until):
+            yield "wake", clock.minutes(evening=False)
+        elif cue != "awake" or until:
+            yield "bed", clock.minutes(evening=True)
+
+
+def _nearest_cue(text: str, cues: Sequence[tuple[str, int, int]], clock: _TimeOfDay) -> str | None:
+    """The cue that is nearest to a time; where the scripts write no blanks, the next one."""
+    behind = [cue for cue in cues if cue[1] >= clock.end]
+    if behind and any(ord(letter) > 0x2E80 for letter in text[behind[0][1] : behind[0][2]]):
+        return behind[0][0]
+    if not cues:
+        return None
+    return min(cues, key=lambda cue: max(clock.start - cue[2], cue[1] - clock.end, 0))[0]

@@ -1,0 +1,254 @@
+"""A run's tables: their columns in order, and their rows. See docs/exports.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..core import (
+    AgentId,
+    AgentState,
+    Answer,
+    Ask,
+    Call,
+    Choice,
+    Choose,
+    Clock,
+    Completion,
+    Embed,
+    Failed,
+    Json,
+    Rate,
+    Rating,
+    Recall,
+    Recalled,
+    Record,
+    Time,
+    ToolResult,
+    Vectors,
+    canonical,
+)
+from ..simulation import Run
+from ..viewer import ConversationCollector, memory_entry
+
+CsvRow: TypeAlias = tuple[Json, ...]
+
+_MOST_LIKELY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpan:
+    """The first ``steps`` steps of a run."""
+
+    run: Run
+    steps: int
+    clock: Clock
+
+    @classmethod
+    def of(cls, run: Run) -> RunSpan:
+        """All that is committed now."""
+        scenario = run.scenario
+        return cls(run, run.steps, Clock(scenario.start, scenario.scenario.step_seconds))
+
+    def entries(self) -> Iterator[Json]:
+        """The journal's entries."""
+        return self.run.entries(0, self.steps - 1)
+
+    def time_of(self, step: int) -> str:
+        """When a step began, as text."""
+        return self.clock.at(step).isoformat()
+
+    @property
+    def end(self) -> Time:
+        """When the last step was over."""
+        return self.clock.at(self.steps)
+
+    def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
+        """Every change of an agent's state."""
+        return ((step, state) for step, state in self.run.states(agent) if step < self.steps)
+
+    def records(self, agent: AgentId) -> tuple[Record, ...]:
+        """An agent's memories."""
+        return self.run.memory(agent).as_of(self.steps - 1).records()
+
+    def conversations(self) -> ConversationCollector:
+        """All conversations."""
+        talks = ConversationCollector()
+        for entry in self.entries():
+            talks.add_events(entry["step"], entry["events"])
+        return talks
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """A table's columns and what gives its rows."""
+
+    columns: tuple[str, ...]
+    rows: Callable[[RunSpan], Iterator[CsvRow]]
+
+
+def csv_cell(value: Json) -> Json:
+    """A value as it is written: text that begins with one of ``= + - @``, with a tab or a
+    line break, or with an apostrophe gets an apostrophe in front.
+
+    A spreadsheet would run the first as a formula, and what people in a run say is nobody's
+    to trust. Because apostrophes are doubled too, taking one leading apostrophe away gives
+    every text back. Numbers are left as they are.
+
+    >>> [csv_cell(value) for value in ("=1+1", "'tis late", "Good day", -3)]
+    ["'=1+1", "''tis late", 'Good day', -3]
+    """
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")):
+        return f"'{value}"
+    return value
+
+
+def _people(span: RunSpan) -> Iterator[CsvRow]:
+    for one in span.run.people.values():
+        yield (
+            *(one.name, "agent", one.age, one.traits, one.background, one.currently),
+            *(one.lifestyle, one.daily, one.home, one.vision, one.attention, one.retention),
+            *(one.recency_decay, one.reflect_after),
+            *(canonical(list(one.knows)), canonical(list(one.facts))),
+        )
+    known = set(span.run.people)
+    for entry in span.entries():
+        for who in entry["bodies"].keys() - known:
+            known.add(who)
+            yield (who, "visitor", *[None] * (len(TABLES["people.csv"].columns) - 2))
+
+
+def _positions(span: RunSpan) -> Iterator[CsvRow]:
+    for entry in span.entries():
+        step = entry["step"]
+        for who, (x, y, place, doing, emoji, target) in sorted(entry["bodies"].items()):
+            yield step, span.time_of(step), who, x, y, place, doing, emoji, target
+
+
+_EVENT = ("kind", "subject", "predicate", "object", "text", "place")
+
+
+def _events(span: RunSpan) -> Iterator[CsvRow]:
+    for entry in span.entries():
+        for event in entry["events"]:
+            yield entry["step"], span.time_of(entry["step"]), *(event[key] for key in _EVENT)
+
+
+def _conversations(span: RunSpan) -> Iterator[CsvRow]:
+    for talk in span.conversations().all:
+        members = canonical(list(talk.members))
+        for step, who, text in talk.lines:
+            yield int(talk.id), step, span.time_of(step), who, text, members, talk.place
+
+
+def _asks(span: RunSpan) -> Iterator[CsvRow]:
+    for step in range(span.steps):
+        rows = list(span.run.asks(step=step))
+        # In the order in which they were asked: "2.0" before "10.0".
+        rows.sort(key=lambda row: (row.where.agent, *map(int, row.where.path.split("."))))
+        for row in rows:
+            ask, answer = row.ask, row.answer
+            chosen: tuple[str | None, float | None] = (None, None)
+            if isinstance(ask, Choose) and isinstance(answer, Choice):
+                chosen = ask.options[answer.index].name, answer.probabilities[answer.index]
+            yield (
+                *(step, row.where.agent, row.where.path, row.kind, row.role),
+                *(_ask_text(ask), _answer_text(ask, answer), *chosen),
+                getattr(answer, "tokens_in", 0),
+                getattr(answer, "tokens_out", 0),
+            )
+
+
+def _ask_text(ask: Ask) -> str:
+    """What an ask is about; of a Generate, what was asked of the model last."""
+    if isinstance(ask, Choose | Rate):
+        return ask.about
+    if isinstance(ask, Recall):
+        return ask.cue.text
+    if isinstance(ask, Call):
+        return f"{ask.tool} {canonical(ask.arguments)}"
+    if isinstance(ask, Embed):
+        return "\n".join(ask.texts)
+    asked = [message for message in ask.messages if message.role == "user"] or ask.messages
+    return asked[-1].text if asked else ""
+
+
+def _answer_text(ask: Ask, answer: Answer) -> str:
+    """An answer in short."""
+    if isinstance(answer, Completion):
+        return answer.text
+    if isinstance(answer, Choice) and isinstance(ask, Choose):
+        pairs = sorted(zip(answer.probabilities, (one.name for one in ask.options)), reverse=True)
+        return "; ".join(f"{name} {chance:.3f}" for chance, name in pairs[:_MOST_LIKELY])
+    if isinstance(answer, Rating):
+        return f"{answer.value:.2f}"
+    if isinstance(answer, Recalled):
+        return " ".join(f"#{hit.record.id}" for hit in answer.hits)
+    if isinstance(answer, Vectors):
+        return f"{answer.rows} x {answer.columns}"
+    if isinstance(answer, ToolResult):
+        return canonical(answer.value) if answer.ok else f"error: {answer.error}"
+    return f"{answer.reason}: {answer.detail}" if isinstance(answer, Failed) else ""
+
+
+def _memories(span: RunSpan) -> Iterator[CsvRow]:
+    for agent in span.run.people:
+        for record in span.records(agent):
+            yield (
+                *(agent, record.id, memory_entry(record, span.clock).step),
+                *(record.created.isoformat(), record.kind, record.text, record.who),
+                *(record.importance, record.depth, canonical(list(record.evidence)), record.place),
+            )
+
+
+def _plans(span: RunSpan) -> Iterator[CsvRow]:
+    """A plan's broad strokes and its schedule, whole, whenever one of them changed."""
+    for agent in span.run.people:
+        last = None
+        for step, state in span.states(agent):
+            now = (state.plan, state.schedule)
+            if now == last or not (state.plan or state.schedule):
+                continue
+            last = now
+            head = (agent, step, span.time_of(step), state.day)
+            for number, stroke in enumerate(state.plan, 1):
+                yield (*head, "stroke", number, None, None, stroke, None, None, None)
+            for number, slot in enumerate(state.schedule, 1):
+                times = slot.start.isoformat(), slot.minutes
+                rest = (slot.doing, slot.place, slot.emoji, int(slot.fine))
+                yield (*head, "slot", number, *times, *rest)
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+TABLES: Mapping[str, CsvTable] = {
+    "people.csv": CsvTable(
+        _columns(
+            "agent kind age traits background currently lifestyle daily home vision attention "
+            "retention recency_decay reflect_after knows facts"
+        ),
+        _people,
+    ),
+    "positions.csv": CsvTable(
+        _columns("step time agent x y place doing emoji target"),
+        _positions,
+    ),
+    "events.csv": CsvTable(("step", "time", *_EVENT), _events),
+    "conversations.csv": CsvTable(
+        _columns("talk step time speaker text members place"), _conversations
+    ),
+    "asks.csv": CsvTable(
+        _columns("step agent path kind role about answer option probability tokens_in tokens_out"),
+        _asks,
+    ),
+    "memories.csv": CsvTable(
+        _columns("agent id step time kind text who importance depth evidence place"), _memories
+    ),
+    "plans.csv": CsvTable(
+        _columns("agent step time day part number start minutes doing place emoji fine"), _plans
+    ),
+}
+"""File name -> table. Columns are only ever added at the end."""

@@ -1,0 +1,34 @@
+from .compaction import Compaction as Compaction
+from .compaction import CompactionBudget as CompactionBudget
+from .compaction import CompactionEntry as CompactionEntry
+from .documents import DocumentImport as DocumentImport
+from .documents import Documents as Documents
+from .documents import Images as Images
+from .documents import document_input as document_input
+from .facts import Fact as Fact
+from .facts import Facts as Facts
+from .facts import Statement as Statement
+from .facts import TemporalAnswer as TemporalAnswer
+from .facts import TemporalQA as TemporalQA
+from .memory import EmbedFunction as EmbedFunction
+from .memory import Memory as Memory
+from .notes import Notes as Notes
+from .recall import HYBRID as HYBRID
+from .recall import PAPER as PAPER
+from .recall import REVERIE as REVERIE
+from .recall import RuleSet as RuleSet
+from .recall import recall_many as recall_many
+from .recall import rule_set as rule_set
+from .recall import searched_audience as searched_audience
+from .storage import Stopwatch as Stopwatch
+from .storage import ToolCallEntry as ToolCallEntry
+from .storage import ToolCallLog as ToolCallLog
+from .storage import agents_in as agents_in
+from .storage import export_lines as export_lines
+from .storage import import_lines as import_lines
+from .storage import prepare_store as prepare_store
+from .storage import read_vector as read_vector
+from .storage import rewind_memories as rewind_memories
+from .storage import write_log_line as write_log_line
+
+__all__: list[str]

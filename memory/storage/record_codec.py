@@ -1,0 +1,66 @@
+"""A record as bytes and back."""
+
+from __future__ import annotations
+
+from functools import cache
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING
+
+from ...core import Record, canonical, replace_surrogates, time_error, to_json
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+FORGOTTEN = "gone:forgotten"
+DAMAGED = "gone:damaged"
+"""What ``source`` says of a record whose number is still there and whose text is not."""
+
+
+def body_of(record: Record) -> str:
+    """The canonical JSON of a record, as ``canonical(to_json(record))`` gives it, faster."""
+    body = _plain_body(record)
+    return body if body.isascii() else replace_surrogates(body)
+
+
+def _plain_body(record: Record) -> str:
+    text = encode_basestring
+    plain = record.until is None and not record.pinned and type(record.importance) is float
+    if not plain or record.created.tzinfo is not None:
+        return canonical(to_json(record))
+    audience = ",".join(map(text, record.audience))
+    sources = None if record.sources is None else ",".join(map(text, record.sources))
+    return (
+        "{"
+        + (f'"audience":[{audience}],' if record.audience else "")
+        + f'"created":"{record.created.isoformat()}","depth":{record.depth},'
+        + (f'"episode":{text(record.episode)},' if record.episode else "")
+        + f'"evidence":[{",".join(map(str, record.evidence))}],"id":{record.id},'
+        + f'"importance":{record.importance!r},"kind":"{record.kind}",'
+        + f'"object":{text(record.object)},"place":{text(record.place)},'
+        + f'"predicate":{text(record.predicate)},'
+        + (f'"source":{text(record.source)},' if record.source else "")
+        + (f'"sources":[{sources}],' if sources is not None else "")
+        + f'"subject":{text(record.subject)},"text":{text(record.text)},'
+        + f'"who":{text(record.who)}}}'
+    )
+
+
+@cache
+def record_adapter() -> TypeAdapter[Record]:
+    """What reads a body."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Record)
+
+
+def read_body(body: str | bytes) -> Record:
+    """The record of a body. Raises ValueError when it is none."""
+    record = record_adapter().validate_json(body)
+    if record.created.tzinfo is not None or (record.until and record.until.tzinfo is not None):
+        raise ValueError(time_error(record.created) or time_error(record.until))
+    return record
+
+
+def is_erased(record: Record) -> bool:
+    """Whether only the number is left of a record: forgotten, or lost to damage."""
+    return not record.text and record.source in (FORGOTTEN, DAMAGED)

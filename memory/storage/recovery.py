@@ -1,0 +1,434 @@
+"""Reading what can be read of a damaged file.
+
+Mending a damaged file: what is whole goes into a new file, the rest is set aside.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from ...core import AgentId, DenizensError, MemoryFault, Record, canonical, digest_text
+from ...store import Store, WriterLock, chain_digest, connect_read_only, database_files
+from . import audit_log as ledger
+from .audit_log import AuditEntry, audit_payload, parse_audit_entry
+from .auxiliary_logs import AUXILIARY_LOGS
+from .record_checks import RawRow, RecordExamination, examine_records
+from .record_codec import DAMAGED
+from .record_table import (
+    ChainHeads,
+    StoredRecord,
+    append_access,
+    append_records,
+    prepare_store,
+    write_heads,
+    write_unlabelled_count,
+)
+from .tool_call_log import ToolCallLog
+
+_MEMORY_TABLES = ("memory_records", "memory_touches", "memory_heads", "memory_log")
+_STORE_TABLES = ("header", "parts", "texts")
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveredLog:
+    """The readable lines of an agent's log, and how many are not."""
+
+    entries: tuple[AuditEntry, ...]
+    lost: int
+
+
+class DamagedFile:
+    """A damaged file, opened for reading only, in the raw."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises MemoryFault when it is no SQLite file any more."""
+        try:
+            self._connection = connect_read_only(path)
+            # Text that is no text any more is looked at as bytes.
+            self._connection.text_factory = _decoded
+            self._tables = {
+                str(row[0]): row[1]
+                for row in self._connection.execute(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
+                )
+            }
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise MemoryFault(
+                f"{path}: cannot be read at all ({error}); restore it from a backup"
+            ) from error
+        self._torn: set[str] = set()
+        self._header = self._read_header()
+
+    def _read_header(self) -> dict[str, object]:
+        found = {}
+        for key, value, mark in self.rows("header", ("key", "value", "digest")):
+            if isinstance(value, str) and isinstance(key, str) and chain_digest(key, value) == mark:
+                found[key] = json.loads(value)
+        return found
+
+    def rows(self, table: str, columns: Sequence[str], agent: AgentId = "") -> Iterator[RawRow]:
+        """The rows of a table that can be read, skipping over broken pages."""
+        if table not in self._tables:
+            return
+        names = ", ".join(columns)
+        filtered = " AND agent = ?" if agent else ""
+        given = (agent,) if agent else ()
+        if "WITHOUT ROWID" in str(self._tables[table]).upper():
+            where = " WHERE agent = ?" if agent else ""
+            yield from self._rows_by_key(table, f"SELECT {names} FROM {table}{where}", given)
+            return
+        last, leap = -1, 1
+        top = self._last_rowid(table)
+        while last < top:
+            try:
+                for row in self._connection.execute(
+                    f"SELECT rowid, {names} FROM {table} NOT INDEXED "
+                    f"WHERE rowid > ?{filtered} ORDER BY rowid",
+                    (last, *given),
+                ):
+                    last, leap = row[0], 1
+                    yield row[1:]
+                return
+            except (sqlite3.Error, UnicodeDecodeError):
+                last, leap = last + leap, 2 * leap
+
+    def _rows_by_key(self, table: str, sql: str, given: Sequence[str]) -> Iterator[RawRow]:
+        """The rows of a table that goes by its key alone: from both its ends up to a broken
+        page; a row may come twice."""
+        keys = self._connection.execute(f"PRAGMA table_info({table})").fetchall()
+        names = [row[1] for row in sorted(keys, key=lambda row: int(row[5])) if row[5]]
+        for way in ("ASC", "DESC"):
+            order = ", ".join(f"{name} {way}" for name in names)
+            try:
+                yield from self._connection.execute(f"{sql} ORDER BY {order}", given)
+                return
+            except (sqlite3.Error, UnicodeDecodeError):
+                self._torn.add(table)
+
+    def _last_rowid(self, table: str) -> int:
+        try:
+            row = self._connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
+            return min(int(row[0] or 0), 1 << 40)
+        except (sqlite3.Error, ValueError, TypeError):
+            return 1 << 24
+
+    def agents(self) -> list[AgentId]:
+        """Everybody of whom there is a record or a word in the header."""
+        known = self._header.get("memory.agents")
+        names = set(known) if isinstance(known, list) else set()
+        if not names:
+            for table in _MEMORY_TABLES[:3]:
+                names |= {row[0] for row in self.rows(table, ("agent",))}
+        return sorted(name for name in names if isinstance(name, str))
+
+    def unlabelled(self, agent: AgentId) -> int:
+        """How many of an agent's first records have no labels; where that cannot be read, as
+        in a file from before there were labels, all."""
+        key, version = "memory.unlabelled", None
+        for part, number in self.rows("parts", ("part", "version")):
+            version = number if part == "memory" else version
+        if isinstance(version, int) and version >= 3 and self._header:
+            held = {row[0] for row in self.rows("header", ("key",))}
+            known = self._header.get(key, {} if key not in held else None)
+            if isinstance(known, dict):
+                return int(known.get(agent, 0))
+        return 1 << 32
+
+    def head_counts(self, agent: AgentId) -> tuple[int, int]:
+        """How many records and accesses the agent's head says there are."""
+        for row in self.rows("memory_heads", ("records", "touches"), agent):
+            if all(isinstance(n, int) and 0 <= n < 1 << 32 for n in row):
+                readable = self._count("memory_records", agent)
+                # A head that is itself damaged must not make up millions of losses.
+                return (row[0] if row[0] <= 2 * readable + 1000 else 0), row[1]
+        return 0, 0
+
+    def _count(self, table: str, agent: AgentId) -> int:
+        return sum(1 for _ in self.rows(table, ("1",), agent))
+
+    def audit_log(self, agent: AgentId) -> RecoveredLog:
+        """The lines of an agent's log up to the first that does not fit."""
+        entries: list[AuditEntry] = []
+        link, lost = "", 0
+        rows = sorted(
+            (r for r in self.rows("memory_log", ("n", "step", "what", "data", "link"), agent)
+             if isinstance(r[0], int)),
+            key=lambda row: int(row[0]),
+        )  # fmt: skip
+        for n, step, what, data, kept in rows:
+            mark = chain_digest(link, audit_payload(agent, n, step, str(what), str(data)))
+            if lost or n != len(entries) + 1 or mark != kept:
+                lost += 1
+                continue
+            link = mark
+            try:
+                entries.append(parse_audit_entry(step, what, data))
+            except ValueError:
+                lost += 1
+        ends = self._header.get("memory.log")
+        known = ends.get(agent, (0, ""))[0] if isinstance(ends, dict) else 0
+        return RecoveredLog(tuple(entries), max(lost, known - len(entries)))
+
+    def copy_other_tables(self, store: Store) -> list[str]:
+        """Copy what other parts keep in the file; returns a line for each loss."""
+        lost = []
+        for key, value in self._header.items():
+            if not key.startswith(("memory.", "store.")):
+                store.put(key, value)
+        for mark, text in self.rows("texts", ("digest", "text")):
+            if isinstance(text, str) and digest_text(text) == mark:
+                store.intern_text(text)
+        lost += self._copy_logs(store)
+        done = {
+            *_MEMORY_TABLES,
+            *_STORE_TABLES,
+            *(table for book in AUXILIARY_LOGS for table in book.tables),
+        }
+        for name, sql in self._tables.items():
+            if name in done or name.startswith("sqlite_") or not sql:
+                continue
+            store.execute(sql)
+            columns = [row[1] for row in self._connection.execute(f"PRAGMA table_info({name})")]
+            places = ", ".join("?" * len(columns))
+            store.executemany(
+                f"INSERT OR IGNORE INTO {name} VALUES ({places})", self.rows(name, columns)
+            )
+            how = "as far as it can be read" if name in self._torn else "as it is"
+            lost.append(f"table {name}: carried over {how}; check it with its own command")
+        for part, version in self.rows("parts", ("part", "version")):
+            store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
+        store.reset_schema_digest()
+        if count := ToolCallLog(store).restore():
+            lost.append(f"calls: {count} of them; what had begun may be made again")
+        return lost
+
+    def _copy_logs(self, store: Store) -> list[str]:
+        """Copy claims, documents, folds and notes line by line; what is damaged is as if erased."""
+        lost = []
+        for book in AUXILIARY_LOGS:
+            lines, heads = book.tables
+            if lines in self._tables:
+                book.create_tables(store)
+            names = {str(row[0]) for row in self.rows(lines, ("agent",))}
+            for agent in sorted(names | {str(row[0]) for row in self.rows(heads, ("agent",))}):
+                rows = list(self.rows(lines, ("n", "step", "body", "digest"), agent))
+                ends = [row[0] for row in self.rows(heads, ("lines",), agent)]
+                count = book.restore(store, agent, rows)
+                # Those behind the last one that can be read leave no number.
+                written = sum(n for n in ends if isinstance(n, int))
+                count += max(0, written - book.size(store, agent))
+                if count:
+                    lost.append(f"{book.part} of {agent}: {count} lines")
+        return lost
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> DamagedFile:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+def _decoded(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+_RECORD_COLUMNS = ("id", "step", "body", "vector", "digest", "link")
+_ACCESS_COLUMNS = ("n", "step", "at", "records", "link")
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair kept and lost: ``kept`` records, a line for each thing ``lost``, and
+    where the ``original`` and the rows set ``aside`` are now (None: nothing was wrong)."""
+
+    kept: int
+    lost: tuple[str, ...]
+    original: Path | None
+    aside: Path | None
+
+
+def repair_file(path: Path | str) -> RepairReport:
+    """Mend a file in place: its whole records go into a new one, which replaces it at once
+    when it has passed its checks; the original stays beside it as ``.damaged``.
+
+    A record that is lost leaves its number, so that what rests on others still does. Tables
+    of other parts are carried over as they are. Raises MemoryFault when nothing can be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MemoryFault(f"{path}: no such file; check the path")
+    lock = WriterLock(path)
+    try:
+        if _is_intact(path):
+            return RepairReport(_records_in(path), (), None, None)
+        return _rebuild(path)
+    finally:
+        lock.release()
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        with Store(path, write=False) as store:
+            prepare_store(store)
+            return not store.verify()
+    except (DenizensError, sqlite3.Error, ValueError, TypeError):
+        return False
+
+
+def _records_in(path: Path) -> int:
+    with Store(path, write=False) as store:
+        row = store.first_row("SELECT count(*) FROM memory_records")
+    return int(row[0]) if row else 0
+
+
+def _rebuild(path: Path) -> RepairReport:
+    new = path.with_name(f"{path.name}.part{os.getpid()}")
+    aside = _free_path(path, ".aside.jsonl")
+    lost: list[str] = []
+    try:
+        with DamagedFile(path) as wreck, Store(new) as store:
+            prepare_store(store)
+            with store.transaction():
+                kept, lines = _copy_memories(wreck, store, lost)
+                lost += wreck.copy_other_tables(store)
+        with Store(new, write=False) as store:
+            prepare_store(store)
+            # Parts not known here are carried unseen; only what is ours must be whole.
+            if left := [str(d) for d in store.verify()]:
+                raise MemoryFault(f"{path}: cannot be mended ({left[0]}); it was left as it is")
+        aside.write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
+        return RepairReport(kept, tuple(lost), _swap_in(path, new), aside)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise MemoryFault(f"{path}: nothing can be read ({error}); it was left as it is") from error
+    finally:
+        for file in database_files(new):
+            file.unlink(missing_ok=True)
+
+
+def _swap_in(path: Path, new: Path) -> Path:
+    """Put the new file in the old one's place in one move; returns where the old one is."""
+    original = _free_path(path, ".damaged")
+    os.link(path, original)
+    for side in ("-wal", "-shm"):
+        log = path.with_name(path.name + side)
+        if log.exists():
+            # A log of the old file would be taken for the new one's.
+            shutil.copy2(log, original.with_name(original.name + side))
+            log.unlink()
+    with new.open("rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(new, path)
+    folder = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return original
+
+
+def repair_leftovers(path: Path | str) -> tuple[Path, ...]:
+    """What has been left beside a file with its words in it: originals of repairs with their
+    logs, rows set aside, backups, and what a killed process had half written."""
+    path = Path(path)
+    endings = (".damaged", ".aside.jsonl", ".bak", ".part")
+    starts = tuple(path.name + ending for ending in endings)
+    return tuple(sorted(item for item in path.parent.iterdir() if item.name.startswith(starts)))
+
+
+def _free_path(path: Path, ending: str) -> Path:
+    number = 1
+    target = path.with_name(path.name + ending)
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}{ending}{number}")
+    return target
+
+
+def _copy_memories(
+    wreck: DamagedFile, store: Store, lost: list[str]
+) -> tuple[int, list[dict[str, object]]]:
+    kept, lines = 0, []
+    for agent in wreck.agents():
+        records = sorted(wreck.rows("memory_records", _RECORD_COLUMNS, agent), key=_row_order)
+        touches = sorted(wreck.rows("memory_touches", _ACCESS_COLUMNS, agent), key=_row_order)
+        found = examine_records(agent, records, touches, wreck.head_counts(agent))
+        _write_records(store, agent, found)
+        if old := min(wreck.unlabelled(agent), found.count):
+            write_unlabelled_count(store, agent, old)
+        kept += len(found.intact)
+        lost += [f"memory of {agent}: record {number} {why}" for number, why in found.damaged]
+        if found.lost_touches:
+            lost.append(f"memory of {agent}: {found.lost_touches} lines of the access log")
+        bad = {number for number, _ in found.damaged}
+        lines += [_aside_line(agent, row) for row in records if row[0] in bad]
+        log = wreck.audit_log(agent)
+        for entry in log.entries:
+            ledger.write_audit_entry(store, agent, entry)
+        if log.lost:
+            lost.append(f"memory of {agent}: {log.lost} lines of its log")
+        if found.damaged:
+            last = max((row.step for row in found.intact.values()), default=0)
+            data = {"records": [[number, why] for number, why in sorted(found.damaged)]}
+            ledger.write_audit_entry(store, agent, ledger.AuditEntry(last, "damaged", data))
+    return kept, lines
+
+
+def _row_order(row: RawRow) -> tuple[bool, int]:
+    return (not isinstance(row[0], int), row[0] if isinstance(row[0], int) else 0)
+
+
+def _write_records(store: Store, agent: AgentId, found: RecordExamination) -> None:
+    rows = list(_with_blanks(found))
+    link = append_records(store, agent, rows, "")
+    touch_link, step = "", 0
+    for n, touch in enumerate(found.touches, 1):
+        step = max(step, touch.step)
+        forward = replace(touch, step=step)
+        touch_link = append_access(store, agent, n, forward, touch_link)
+    write_heads(store, agent, ChainHeads(len(rows), link, len(found.touches), touch_link))
+
+
+def _with_blanks(found: RecordExamination) -> Iterator[StoredRecord]:
+    """The whole rows, and one that says so for each that is lost."""
+    step, at = 0, datetime(1970, 1, 1)
+    for number in range(1, found.count + 1):
+        row = found.intact.get(number)
+        if row is None:
+            row = StoredRecord(blank_record(number, at, DAMAGED), step, None)
+        step, at = row.step, row.record.created
+        yield row
+
+
+def blank_record(number: int, at: datetime, why: str) -> Record:
+    """What stands for a record of which only the number is left."""
+    return Record(id=number, kind="observation", text="", created=at, source=why)
+
+
+def _aside_line(agent: AgentId, row: RawRow) -> dict[str, object]:
+    number, step, body, vector, digest, link = row
+    text = body if isinstance(body, str) else repr(body)
+    packed = base64.b64encode(vector).decode() if isinstance(vector, bytes) else None
+    return {
+        "agent": agent,
+        "id": number,
+        "step": step if isinstance(step, int) else repr(step),
+        "body": text.encode("utf-8", "replace").decode(),
+        "vector": packed,
+        "digest": str(digest),
+        "link": str(link),
+    }

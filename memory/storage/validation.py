@@ -1,0 +1,301 @@
+"""What is wrong with what a memory is to take in; each text names the fault and the remedy.
+
+Everything that writes to a memory (``Memory.add`` and ``remember``, imports, claims, documents,
+notes) is checked here or in ``line_checks`` before anything is written, by the rules that reading
+holds to: what was let in can be read again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...core import (
+    EVERYBODY,
+    RECORD_KINDS,
+    AgentId,
+    Cue,
+    MemoryFault,
+    Record,
+    RecordId,
+    SettingError,
+    did_you_mean,
+    replace_surrogates,
+    time_error,
+)
+from ...store import is_database
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..memory import Vector
+
+MAX_INTEGER = (1 << 63) - 1
+"""The largest whole number of a file's columns."""
+_KINDS = frozenset(RECORD_KINDS)
+TEXT_FIELDS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
+"""The fields of a record that hold a text."""
+
+
+def record_fault(record: Record, expected: RecordId) -> str:
+    """Why a record cannot be number ``expected``; empty when it can."""
+    if not isinstance(record, Record):
+        return f"{record!r:.60} is no Record"
+    if type(record.id) is not int or record.id != expected:
+        return f"record {record.id!r} should be number {expected}; use next_id"
+    fault = "" if _is_plain_record(record) else _field_fault(record)
+    return f"record {record.id}: {fault}" if fault else ""
+
+
+def _is_plain_record(record: Record) -> bool:
+    """Whether a record fits at first sight, as nearly all do: it saves most of the checks."""
+    at, weight, kind = record.created, record.importance, record.kind
+    return (
+        type(record.text) is type(record.who) is type(record.place) is type(kind) is str
+        and type(record.subject) is type(record.predicate) is type(record.object) is str
+        and type(record.episode) is type(record.source) is str
+        and kind in _KINDS
+        and type(at) is datetime
+        and at.tzinfo is None
+        and type(weight) is float
+        and 1 <= weight < math.inf
+        and record.evidence == record.audience == ()
+        and type(record.depth) is int
+        and record.depth == 0
+        and record.until is None
+        and record.pinned is False
+        and record.sources is None
+    )
+
+
+def _field_fault(record: Record) -> str:
+    kind = record.kind
+    if not isinstance(kind, str) or kind not in _KINDS:
+        hint = did_you_mean(str(kind), RECORD_KINDS)
+        return f"unknown kind {kind!r}{hint}; known: {', '.join(RECORD_KINDS)}"
+    for name in TEXT_FIELDS:
+        if not isinstance(getattr(record, name), str):
+            return text_fault(name, getattr(record, name))
+    if isinstance(record.importance, bool) or not isinstance(record.importance, int | float):
+        return f"importance {record.importance!r} is no number; use float(...)"
+    if isinstance(record.importance, int) and record.importance > MAX_INTEGER:
+        return "importance is a whole number above 2**63; use a float"
+    if not 1 <= record.importance < math.inf:
+        return f"importance {record.importance} must be 1 or more"
+    if not isinstance(record.evidence, tuple) or any(type(i) is not int for i in record.evidence):
+        return f"evidence {record.evidence!r} is no tuple of record numbers"
+    if wrong := [i for i in record.evidence if not 1 <= i < record.id]:
+        return f"evidence {wrong} is not older than it"
+    if type(record.depth) is not int or not 0 <= record.depth <= MAX_INTEGER:
+        return f"depth {record.depth!r} is no whole number from 0"
+    if not isinstance(record.audience, tuple) or not all(
+        isinstance(name, str) for name in record.audience
+    ):
+        return f"audience {record.audience!r} is no tuple of names; write ('Ada',) for one person"
+    if EVERYBODY in record.audience:
+        return f"audience {record.audience!r} names nobody; write () for everybody"
+    if fault := _sources_fault(record.sources):
+        return fault
+    if not isinstance(record.pinned, bool):
+        return f"pinned {record.pinned!r} is neither True nor False"
+    fault = time_error(record.created, "created")
+    return fault or ("" if record.until is None else time_error(record.until, "until"))
+
+
+def _sources_fault(sources: object) -> str:
+    if sources is None:
+        return ""
+    names = sources if isinstance(sources, tuple) else (None,)
+    if all(isinstance(one, str) and one for one in names) and list(names) == sorted(set(names)):
+        return ""
+    return (
+        f"sources {sources!r} are no tuple of names in order, each once; write "
+        "tuple(sorted({...})), or None for those of who said it"
+    )
+
+
+def numbers_fault(name: str, values: object) -> str:
+    """Why a value is no sequence of numbers of records or lines; empty when it is one."""
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+        return ""
+    return f"{name} {values!r:.60} are no sequence of numbers; write [number]"
+
+
+@contextmanager
+def atomic_export(path: object) -> Iterator[Path]:
+    """A file to write an export into, which takes its place at the end, whole or not at all.
+    Raises MemoryFault for what is no path, for a file in which something is kept, and where it
+    cannot be written."""
+    target = _export_target(path)
+    part = target.with_name(f"{target.name}.part{os.getpid()}")
+    try:
+        yield part
+        os.replace(part, target)
+    except OSError as error:
+        raise MemoryFault(f"{target}: cannot be written ({error.strerror})") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _export_target(path: object) -> Path:
+    if not isinstance(path, str | Path) or not str(path) or "\x00" in str(path):
+        raise MemoryFault(f"{path!r:.60} is no path; name the file to write")
+    target = Path(path)
+    if is_database(target):
+        raise MemoryFault(
+            f"{target}: is a memory or a run, which the export would replace; choose another name"
+        )
+    return target
+
+
+def text_fault(name: str, value: object) -> str:
+    """Why a value is no text; empty when it is one."""
+    return "" if isinstance(value, str) else f"{name} {value!r:.60} is no text"
+
+
+def number_fault(value: object, count: int) -> str:
+    """Why a value is no number of one of ``count`` records; empty when it is."""
+    if type(value) is not int:
+        return f"{value!r:.60} is no record number"
+    return "" if 1 <= value <= count else f"has no record {value}; it has {count}"
+
+
+def step_fault(step: object) -> str:
+    """Why a value cannot be a step's number; empty when it can."""
+    if type(step) is int and 0 <= step <= MAX_INTEGER:
+        return ""
+    return f"step {step!r:.60} is no whole number from 0 to {MAX_INTEGER}"
+
+
+def name_fault(agent: object) -> str:
+    """Why a value cannot be the name of a memory's owner; empty when it can."""
+    if not isinstance(agent, str) or not agent.strip():
+        return f"{agent!r:.60} is nobody's name; name whose memory it is"
+    if replace_surrogates(agent) != agent or "\x00" in agent:
+        return f"the name {agent!r} holds what is no character; write it anew"
+    return ""
+
+
+def check_cue(cue: Cue) -> None:
+    """Refuse a cue that no recall can go by. Raises MemoryFault naming the field."""
+    fault = text_fault("text", cue.text) or time_error(cue.at, "at")
+    for name in ("since", "before"):
+        if (bound := getattr(cue, name)) is not None:
+            fault = fault or time_error(bound, name)
+    fault = fault or kinds_fault(cue.kinds)
+    for name in ("limit", "tokens", "around"):
+        if type(getattr(cue, name)) is not int:
+            fault = fault or f"{name} {getattr(cue, name)!r:.60} is no whole number"
+    fault = fault or text_fault("person", cue.person)
+    if not isinstance(cue.listeners, tuple):
+        fault = fault or f"listeners {cue.listeners!r:.60} are no tuple of names"
+    elif cue.listeners:
+        faults = (text_fault("listeners", name) for name in cue.listeners)
+        fault = fault or next(filter(None, faults), "")
+    if fault:
+        raise MemoryFault(f"cue: {fault}")
+
+
+def kinds_fault(kinds: Sequence[str]) -> str:
+    """Why something is no choice of kinds of records; empty when it is one."""
+    if isinstance(kinds, list | tuple | set | frozenset) and all(
+        kind in RECORD_KINDS for kind in kinds
+    ):
+        return ""
+    return f"kinds {kinds!r:.60}; known: {', '.join(RECORD_KINDS)}, in a tuple"
+
+
+# -- embeddings -------------------------------------------------------------------------
+
+
+def vector_fault(row: NDArray[np.float32], columns: int) -> str:
+    """Why a row is no embedding of ``columns`` finite numbers (0: of any length)."""
+    import numpy as np
+
+    if row.ndim != 1 or not row.size or (columns and row.size != columns):
+        return (
+            f"an embedding of shape {row.shape} beside ones of {columns or 'any'} numbers; "
+            "was it made by another model? Use one embedding model for one memory"
+        )
+    if not np.isfinite(row).all():
+        return "an embedding with a number that is not finite"
+    return ""
+
+
+def vector_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) -> Iterator[str]:
+    """What is wrong with each of some embeddings."""
+    import numpy as np
+
+    each = list(rows.values())
+    # Checked all at once where they are alike, one by one to say which is not.
+    whole = np.stack(each) if len({row.shape for row in each}) == 1 else None
+    if whole is not None and whole.ndim == 2 and np.isfinite(whole).all():
+        each = each[:1]
+    for row in each:
+        yield vector_fault(row, columns)
+        columns = columns or row.size
+
+
+def embed_texts(
+    embed: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
+) -> NDArray[np.float32]:
+    """A row for each text. Raises MemoryFault where an embedder returns anything else."""
+    rows = embed(texts)
+    count = len(rows) if hasattr(rows, "__len__") else -1
+    if count != len(texts):
+        got = f"{count} rows" if count >= 0 else f"{rows!r:.60}"
+        raise MemoryFault(
+            f"embed returned {got} for {len(texts)} texts; it must return a row of numbers for each"
+        )
+    return rows
+
+
+def as_vectors(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDArray[np.float32]]:
+    """Embeddings as the store keeps them: float32, little-endian. Raises MemoryFault for what
+    is no mapping from record numbers to rows of real numbers."""
+    if vectors is None:
+        return {}
+    if not isinstance(vectors, Mapping):
+        raise MemoryFault(
+            f"vectors are a {type(vectors).__name__}, not a mapping from record numbers to "
+            "embeddings; for an array with a row a record: "
+            "dict(zip([record.id for record in records], array))"
+        )
+    return {number: as_vector(vector, f"record {number!r}") for number, vector in vectors.items()}
+
+
+def as_vector(vector: Vector, whose: str) -> NDArray[np.float32]:
+    """An embedding as float32, little-endian. Raises MemoryFault for what are no real numbers."""
+    import numpy as np
+
+    if type(vector) is np.ndarray and vector.dtype.str == "<f4" and vector.ndim == 1:
+        return np.ascontiguousarray(vector)
+    try:
+        values = np.asarray(vector)
+    except (ValueError, TypeError) as error:
+        raise MemoryFault(f"the embedding of {whose} is no row of numbers ({error})") from error
+    if (values.dtype.kind not in "fiu" and values.size) or not values.ndim:
+        raise MemoryFault(
+            f"the embedding of {whose} is no row of real numbers ({values.dtype}, shape "
+            f"{values.shape})"
+        )
+    # What float32 cannot hold becomes infinite, and is refused as that.
+    with np.errstate(over="ignore"):
+        row: NDArray[np.float32] = np.ascontiguousarray(values, "<f4")
+    return row
+
+
+def validated_trust(
+    agent: AgentId, trust: Mapping[AgentId, float]
+) -> tuple[tuple[AgentId, float], ...]:
+    """The weights of trust in order of name. Raises SettingError for one not in [0, 1]."""
+    for who, weight in trust.items():
+        if not isinstance(weight, int | float) or not 0 <= weight <= 1:
+            raise SettingError(f"memory of {agent}: trust in '{who}' is {weight}, not in [0, 1]")
+    return tuple(sorted(trust.items()))

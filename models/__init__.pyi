@@ -1,0 +1,34 @@
+from .catalog import ModelInfo as ModelInfo
+from .catalog import cache_home as cache_home
+from .catalog import find_model as find_model
+from .catalog import is_installed as is_installed
+from .catalog import known_models as known_models
+from .catalog import model_folder as model_folder
+from .catalog import pull as pull
+from .catalog import remove as remove
+from .clients import InstantClient as InstantClient
+from .embedder import Embedder as Embedder
+from .gguf import conversions as conversions
+from .gguf import remove_conversions as remove_conversions
+from .hash_model import ImprovisedModel as ImprovisedModel
+from .hash_model import ReplayModel as ReplayModel
+from .hash_model import ScriptedAnswer as ScriptedAnswer
+from .hash_model import ScriptedModel as ScriptedModel
+from .hash_model import ask_hash as ask_hash
+from .hash_model import hashed_vectors as hashed_vectors
+from .hash_model import random_distribution as random_distribution
+from .hash_model import random_instance as random_instance
+from .library_settings import use_passive_waiting as use_passive_waiting
+from .load import load_local as load_local
+from .load import load_model as load_model
+from .load import model_from_name as model_from_name
+from .loader import embedder_folder as embedder_folder
+from .loader import pick_device as pick_device
+from .loader import pick_dtype as pick_dtype
+from .local import LocalModel as LocalModel
+from .router import Router as Router
+from .usage import Usage as Usage
+from .usage import UsageLedger as UsageLedger
+from .usage import sum_usage as sum_usage
+
+__all__: list[str]

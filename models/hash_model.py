@@ -1,0 +1,378 @@
+"""How the improvised double makes its answers: from a digest, and nothing else.
+
+Models for tests and long runs that need no weights. They import no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import accumulate
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..core import (
+    Answer,
+    Choice,
+    Choose,
+    Completion,
+    Embed,
+    Failed,
+    Generate,
+    Json,
+    ModelAsk,
+    ModelError,
+    Rate,
+    Rating,
+    ReplayDiverged,
+    Vectors,
+    check_arguments,
+    did_you_mean,
+    digest,
+    replace_surrogates,
+    to_json,
+)
+from .clients import InstantClient
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VECTOR_SIZE = 64
+NUMBER_LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+
+OPENINGS = ("Well", "Oh", "Listen", "You know", "To be honest", "Today", "Later", "Honestly")
+SUBJECTS = ("I", "we", "somebody", "everyone here", "my neighbour", "the two of us")
+VERBS = ("should see to", "might look after", "could talk about", "often think of", "will mend")
+THINGS = ("the garden", "the old clock", "the market", "that letter", "the harbour", "supper")
+ENDINGS = (
+    "before the evening",
+    "when it rains",
+    "with a friend",
+    "after breakfast",
+    "this week",
+    "as always",
+)
+
+
+def ask_hash(ask: ModelAsk, salt: bytes) -> bytes:
+    """64 bytes that depend on everything in the ask.
+
+    repr, not the canonical JSON: a fifth of the time, and it never leaves the process.
+    """
+    return blake2b(repr(ask).encode(), digest_size=64, salt=salt).digest()
+
+
+def random_sentence(noise: bytes) -> str:
+    """A short plausible sentence."""
+    tables = (OPENINGS, SUBJECTS, VERBS, THINGS, ENDINGS)
+    opening, *rest = (table[byte % len(table)] for table, byte in zip(tables, noise))
+    return f"{opening}, {' '.join(rest)}."
+
+
+def random_distribution(noise: bytes, count: int) -> tuple[float, ...]:
+    """``count`` positive numbers that sum to 1."""
+    stretched = noise
+    while len(stretched) < 2 * count:
+        stretched += blake2b(stretched[-64:], digest_size=64).digest()
+    raw = [int.from_bytes(stretched[2 * i : 2 * i + 2]) + 1 for i in range(count)]
+    total = sum(raw)
+    return tuple(value / total for value in raw)
+
+
+def sample_index(probabilities: tuple[float, ...], uniform: float) -> int:
+    """The index at which the cumulative sum passes ``uniform`` in [0, 1)."""
+    for index, reached in enumerate(accumulate(probabilities)):
+        if uniform < reached:
+            return index
+    return len(probabilities) - 1
+
+
+def random_instance(schema: Json, noise: bytes, depth: int = 0) -> Json:
+    """A value that fits the common parts of a JSON schema, made of ``noise``."""
+    here = blake2b(noise + bytes([depth % 256]), digest_size=64).digest()
+    if not isinstance(schema, dict):
+        return random_sentence(here)
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][here[0] % len(schema["enum"])]
+    for key in ("anyOf", "oneOf"):
+        if schema.get(key):
+            return random_instance(schema[key][0], here, depth + 1)
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        return {
+            name: random_instance(inner, here + replace_surrogates(name).encode(), depth + 1)
+            for name, inner in schema.get("properties", {}).items()
+        }
+    if kind == "array":
+        count = max(int(schema.get("minItems", 1)), min(2, int(schema.get("maxItems", 2))))
+        inner = schema.get("items", {"type": "string"})
+        return [random_instance(inner, here + bytes([i]), depth + 1) for i in range(count)]
+    return _random_scalar(kind, schema, here)
+
+
+def _random_scalar(kind: str, schema: dict[str, Json], noise: bytes) -> Json:
+    if kind in ("integer", "number"):
+        return _random_number(kind, schema, int.from_bytes(noise[:4]))
+    if kind == "boolean":
+        return noise[0] % 2 == 0
+    return None if kind == "null" else random_sentence(noise)[: int(schema.get("maxLength", 200))]
+
+
+def _random_number(kind: str, schema: dict[str, Json], noise: int) -> Json:
+    """A whole number of any size within the schema's limits, or one half way between them where
+    no whole one is."""
+    limits = {name: schema[name] for name in NUMBER_LIMITS if name in schema}
+    lows = [math.ceil(limits["minimum"])] if "minimum" in limits else []
+    lows += [math.floor(limits["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in limits else []
+    highs = [math.floor(limits["maximum"])] if "maximum" in limits else []
+    highs += [math.ceil(limits["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in limits else []
+    low = max(lows, default=min([0, *highs]))
+    high = min(highs, default=low + 100)
+    if low > high and kind == "number":
+        return float(sum(limits.values()) / len(limits))
+    value = low + noise % max(1, high - low + 1)
+    return float(value) if kind == "number" and abs(value) < 2**53 else value
+
+
+@lru_cache(maxsize=65536)
+def _hashed_words(text: str) -> NDArray[np.float32]:
+    import re
+
+    import numpy as np
+
+    vector = np.zeros(VECTOR_SIZE, dtype=np.float32)
+    for word in re.findall(r"\w+", text.lower()) or [text]:
+        noise = blake2b(replace_surrogates(word).encode(), digest_size=8).digest()
+        vector[noise[0] % VECTOR_SIZE] += 1.0 if noise[1] % 2 else -1.0
+    length = float(np.linalg.norm(vector))
+    if length == 0.0:
+        vector[0] = length = 1.0
+    vector /= length
+    vector.flags.writeable = False
+    return vector
+
+
+@lru_cache(maxsize=65536)
+def hashed_vectors(ask: Embed) -> Vectors:
+    """Hashed bags of words, shape (n, 64): texts that share words lie near each other."""
+    import numpy as np
+
+    rows = [_hashed_words(text) for text in ask.texts]
+    array = np.stack(rows) if rows else np.zeros((0, VECTOR_SIZE), dtype=np.float32)
+    return Vectors.of(array)
+
+
+ScriptedAnswer: TypeAlias = Answer | str | float | int
+
+
+class ScriptedModel:
+    """Answers from a script, and fails when asked once too often or once too seldom.
+
+    The script is a list of answers for all asks, a mapping of role to such a list, or a
+    function of the ask. A string is a Generate's text or the name of the chosen option, a
+    number is a rating; an Answer is passed on as it is. Embed takes nothing off the script.
+
+    >>> with ScriptedModel(["wait", 3]) as model:
+    ...     client = model.client()
+    ...     _ = client.submit(Generate(messages=()))
+    ...     _ = client.submit(Rate(messages=(), about="rain"))
+    ...     [done.answer.kind for done in client.wait()]
+    ['completion', 'rating']
+    """
+
+    @check_arguments
+    def __init__(
+        self,
+        script: Sequence[ScriptedAnswer]
+        | Mapping[str, Sequence[ScriptedAnswer]]
+        | Callable[[ModelAsk], ScriptedAnswer],
+    ) -> None:
+        self._function = script if callable(script) else None
+        self._lists: dict[str, list[ScriptedAnswer]] = {}
+        if isinstance(script, Mapping):
+            self._lists = {role: list(answers) for role, answers in script.items()}
+        elif not callable(script):
+            self._lists = {"": list(script)}
+        self._roles = isinstance(script, Mapping)
+        self._used = 0
+
+    def client(self) -> InstantClient:
+        """A new mailbox; all take from the one script."""
+        return InstantClient(self._answer)
+
+    def describe(self) -> dict[str, Json]:
+        """Its name only."""
+        return {"name": "scripted"}
+
+    def done(self) -> None:
+        """Raises ModelError when answers are left over."""
+        left = {role: len(answers) for role, answers in self._lists.items() if answers}
+        if left:
+            role, count = next(iter(left.items()))
+            where = f" for role '{role}'" if role else ""
+            raise ModelError(
+                f"ScriptedModel: {count} answer(s){where} left over after {self._used} asks, "
+                f"next {self._lists[role][0]!r}; shorten the script or ask more"
+            )
+
+    def __enter__(self) -> ScriptedModel:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.done()
+
+    def _answer(self, ask: ModelAsk) -> Answer:
+        if isinstance(ask, Embed):
+            return hashed_vectors(ask)
+        if self._function is not None:
+            return _scripted_answer(self._function(ask), ask)
+        answers = self._lists.get(ask.role if self._roles else "", [])
+        if not answers:
+            raise ModelError(
+                f"ScriptedModel: nothing left to answer ask {self._used + 1}, a {ask.kind} of "
+                f"role '{ask.role}' ({_excerpt(ask)}); lengthen the script"
+            )
+        self._used += 1
+        return _scripted_answer(answers.pop(0), ask)
+
+
+class ImprovisedModel:
+    """A pseudo-model whose every answer is a function of the ask (and ``seed``) alone.
+
+    Its lines are short and plausible, its probabilities arbitrary. Fast enough for runs
+    of many days; the same asks get the same answers on every machine.
+    """
+
+    @check_arguments
+    def __init__(self, seed: int = 0) -> None:
+        self._salt = seed.to_bytes(8, "little", signed=True)
+
+    def client(self) -> InstantClient:
+        """A new mailbox."""
+        return InstantClient(self._answer)
+
+    def describe(self) -> dict[str, Json]:
+        """Name and seed."""
+        return {"name": "improvised", "seed": int.from_bytes(self._salt, "little", signed=True)}
+
+    def _answer(self, ask: ModelAsk) -> Answer:
+        if isinstance(ask, Embed):
+            return hashed_vectors(ask)
+        noise = ask_hash(ask, self._salt)
+        if isinstance(ask, Choose):
+            if not ask.options:
+                return Failed(reason="refused", detail="a Choose needs at least one option")
+            spread = random_distribution(noise[8:], len(ask.options))
+            uniform = int.from_bytes(noise[:6]) / 2**48
+            index = (
+                sample_index(spread, uniform) if ask.temperature > 0 else spread.index(max(spread))
+            )
+            return Choice(index=index, probabilities=spread)
+        if isinstance(ask, Rate):
+            spread = random_distribution(noise, ask.high - ask.low + 1)
+            return Rating(
+                value=sum(p * (ask.low + i) for i, p in enumerate(spread)), probabilities=spread
+            )
+        data = None if ask.schema is None else random_instance(ask.schema, noise)
+        text = random_sentence(noise) if data is None else json.dumps(data, ensure_ascii=False)
+        return Completion(text=text, data=data, tokens_out=len(text.split()))
+
+
+class ReplayModel:
+    """Answers from a record: a mapping of an ask's digest to its answer, or a function.
+
+    Raises ReplayDiverged naming the ask that is not on record.
+    """
+
+    def __init__(self, record: Mapping[str, Answer] | Callable[[ModelAsk], Answer | None]) -> None:
+        self._record = record
+        self._asked = 0
+
+    def client(self) -> InstantClient:
+        """A new mailbox."""
+        return InstantClient(self._answer)
+
+    def describe(self) -> dict[str, Json]:
+        """Its name only."""
+        return {"name": "replay"}
+
+    def _answer(self, ask: ModelAsk) -> Answer:
+        self._asked += 1
+        if callable(self._record):
+            found = self._record(ask)
+        else:
+            found = self._record.get(digest(to_json(ask)))
+        if found is None:
+            raise ReplayDiverged(
+                f"ask {self._asked}, a {ask.kind} of role '{ask.role}' ({_excerpt(ask)}; digest "
+                f"{digest(to_json(ask))}), is not on record; the code or the settings changed "
+                "since the run was recorded"
+            )
+        return found
+
+
+def _excerpt(ask: ModelAsk) -> str:
+    if isinstance(ask, Embed):
+        text = ask.texts[0] if ask.texts else ""
+    elif isinstance(ask, Generate):
+        text = ask.messages[-1].text if ask.messages else ""
+    else:
+        text = ask.about
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _scripted_answer(given: ScriptedAnswer, ask: ModelAsk) -> Answer:
+    if isinstance(given, str):
+        return _scripted_text_answer(given, ask)
+    if not isinstance(given, (int, float)):
+        return given
+    if not isinstance(ask, Rate):
+        raise ModelError(
+            f"ScriptedModel: the number {given} cannot answer a {ask.kind} ({_excerpt(ask)}); "
+            "numbers answer Rate"
+        )
+    low, high = int(given // 1), -int(-given // 1)
+    if not ask.low <= low <= high <= ask.high:
+        raise ModelError(
+            f"ScriptedModel: rating {given} is not between {ask.low} and {ask.high} "
+            f"({_excerpt(ask)})"
+        )
+    spread = [0.0] * (ask.high - ask.low + 1)
+    spread[low - ask.low] += 1.0 if low == high else high - given
+    if low != high:
+        spread[high - ask.low] += given - low
+    return Rating(value=float(given), probabilities=tuple(spread))
+
+
+def _scripted_text_answer(given: str, ask: ModelAsk) -> Answer:
+    if isinstance(ask, Choose):
+        names = [option.name for option in ask.options]
+        if given not in names:
+            raise ModelError(
+                f"ScriptedModel: '{given}' is none of the options{did_you_mean(given, names)} "
+                f"({_excerpt(ask)}); options: {', '.join(names)}"
+            )
+        index = names.index(given)
+        return Choice(
+            index=index, probabilities=tuple(float(i == index) for i in range(len(names)))
+        )
+    if isinstance(ask, Generate):
+        data = None if ask.schema is None else json.loads(given)
+        return Completion(text=given, data=data, tokens_out=len(given.split()))
+    raise ModelError(
+        f"ScriptedModel: the text {given!r} cannot answer a {ask.kind} ({_excerpt(ask)}); "
+        "text answers Generate and Choose"
+    )

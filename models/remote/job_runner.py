@@ -1,0 +1,139 @@
+"""A thread with an event loop that works off jobs, the most urgent first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import wait
+from dataclasses import dataclass
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from threading import Thread, current_thread
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar
+
+from ..clients import require_same_process
+
+T = TypeVar("T")
+
+AnyTask: TypeAlias = "asyncio.Task[Any]"
+
+
+@dataclass(eq=False, slots=True)
+class RemoteJob:
+    """``work`` is done on the loop; ``on_done`` is told there of the finished task (None: it
+    never began) and its share of the seconds."""
+
+    priority: int
+    work: Callable[[], Coroutine[Any, Any, Any]]
+    on_done: Callable[[AnyTask | None, float], None]
+    task: AnyTask | None = None
+    started_at: float = 0.0
+    cancelled: bool = False
+
+
+class JobRunner:
+    """At most ``width`` jobs at once, lower priority numbers first, then first come.
+
+    Seconds are shared out: one with n jobs under way counts as 1/n for each, so that
+    their sum is the time in which anything was under way. ``last`` is awaited on the loop
+    when it ends. Safe from any thread.
+    """
+
+    def __init__(self, width: int, last: Callable[[], Awaitable[object]]) -> None:
+        self._pid = os.getpid()
+        self._width = width
+        self._on_close = last
+        self._loop = asyncio.new_event_loop()
+        self._queue: list[tuple[int, int, RemoteJob]] = []
+        self._numbers = count()
+        self._running: set[RemoteJob] = set()
+        self._shared_seconds = 0.0
+        self._clock_read_at = monotonic()
+        self.closed = False
+        self._thread = Thread(target=self._loop.run_forever, name="denizens-server", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: RemoteJob) -> None:
+        """Queue a job. Raises ModelError in a forked process."""
+        require_same_process(self._pid, "the server's model")
+        self._loop.call_soon_threadsafe(self._enqueue, job)
+
+    def cancel(self, job: RemoteJob) -> None:
+        """Take a job back, or break it off."""
+        if not self.closed:
+            self._loop.call_soon_threadsafe(self._cancel, job)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something on the loop at once and wait for it; its errors are raised here, and
+        ModelError in a forked process."""
+        require_same_process(self._pid, "the server's model")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """Break off every job and end the thread. A second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        # A fork has no thread that could end.
+        if os.getpid() != self._pid:
+            return
+        ending = asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
+        # A garbage collection may call this on the very thread that is to end.
+        if current_thread() is not self._thread:
+            wait([ending], timeout=30)
+            self._thread.join(timeout=30)
+            if not self._thread.is_alive():
+                self._loop.close()
+
+    def _enqueue(self, job: RemoteJob) -> None:
+        if self.closed:
+            job.on_done(None, 0.0)
+            return
+        heappush(self._queue, (job.priority, next(self._numbers), job))
+        self._start_next()
+
+    def _cancel(self, job: RemoteJob) -> None:
+        job.cancelled = True
+        if job.task is not None:
+            job.task.cancel()
+
+    def _start_next(self) -> None:
+        while self._queue and len(self._running) < self._width:
+            job = heappop(self._queue)[2]
+            if job.cancelled:
+                continue
+            self._advance_clock()
+            job.started_at = self._shared_seconds
+            job.task = self._loop.create_task(job.work())
+            self._running.add(job)
+            job.task.add_done_callback(partial(self._finished, job))
+
+    def _finished(self, job: RemoteJob, task: AnyTask) -> None:
+        self._advance_clock()
+        self._running.discard(job)
+        job.on_done(task, self._shared_seconds - job.started_at)
+        self._start_next()
+
+    def _advance_clock(self) -> None:
+        now = monotonic()
+        if self._running:
+            self._shared_seconds += (now - self._clock_read_at) / len(self._running)
+        self._clock_read_at = now
+
+    async def _shut_down(self) -> None:
+        for _, _, job in self._queue:
+            job.on_done(None, 0.0)
+        self._queue.clear()
+        tasks = [job.task for job in self._running if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.shutdown_default_executor()  # work in threads ends by itself
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._on_close()
+        # The caller's future is set before this comes to its turn.
+        self._loop.call_soon(self._loop.stop)

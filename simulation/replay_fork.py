@@ -1,0 +1,170 @@
+"""Going back in a run: replay it without a model, fork it, ask its people of any step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from ..agents import AskRouter
+from ..core import (
+    AgentId,
+    Client,
+    Json,
+    Model,
+    ReplayDiverged,
+    Reply,
+    RunError,
+    RunExists,
+    SettingError,
+    Utterance,
+    canonical,
+    check_arguments,
+    drive,
+)
+from ..memory import ToolCallLog, rewind_memories
+from ..store import Store, database_files
+from .agent_loader import agent_from_run
+from .builder import allow_run_code, build_simulation
+from .failures import failure_stats
+from .journal import Journal
+from .run import RUN_FILE, Run, make_folder, open_store
+from .scenario import match_name
+from .simulation import Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replay found: steps run, the hash it ended on (equal to the record's), and
+    how many asks were answered from the record. It makes no model call. ``failures``: the
+    recorded asks without a usable answer, as in ``Run.figures``."""
+
+    steps: int
+    hash: str
+    asks: int
+    failures: dict[str, Json] = field(default_factory=dict)
+
+
+@check_arguments
+def replay(
+    folder: Path | str,
+    *,
+    on_tick: Callable[[Tick], None] | None = None,
+    allow_code: bool = False,
+) -> Replay:
+    """Live a run again from its record, in memory, with no model. ``allow_code``: see resume.
+
+    Raises ReplayDiverged naming the first ask, or the first step, that differs."""
+    with Run(folder) as run:
+        again = Store(":memory:")
+        if run.store.get("map"):
+            again.put("map", again.intern_text(run.store.interned_text(run.store.get("map"))))
+        with allow_run_code(folder, allow_code):
+            simulation = build_simulation(run.scenario, store=again, model=_NoModel(), read=False)
+        simulation.replay_from(run.journal)
+        for entry in run.entries():
+            tick = simulation.tick()
+            if tick.hash != run.journal.hash_after(tick.step + 1):
+                mine = next(iter(simulation.journal.entries(tick.step, tick.step)))
+                parts = [key for key in entry if canonical(entry[key]) != canonical(mine[key])]
+                raise ReplayDiverged(
+                    f"step {tick.step} ({entry['at']}) differs in {', '.join(parts) or 'its past'}"
+                    "; the run was made by other code: use the version that made it"
+                )
+            if on_tick:
+                on_tick(tick)
+        asks = int(run.store.rows("SELECT COUNT(*) FROM asks")[0][0])
+        return Replay(run.steps, simulation.hash, asks, failure_stats(run.store))
+
+
+class _NoModel:
+    """The model of a replay: there is none, and nobody may ask it."""
+
+    def client(self) -> Client:
+        self._refuse()
+
+    def describe(self) -> dict[str, Json]:
+        return {"name": "none: a replay"}
+
+    def _refuse(self) -> NoReturn:
+        raise ReplayDiverged("a replay asked a model; the run was made by other code")
+
+
+@check_arguments
+def fork(folder: Path | str, step: int, new: Path | str) -> Path:
+    """Copy a run as it stood after ``step`` steps into the folder ``new``; the copy's file.
+
+    Inputs planned in the scenario are kept, what was added by hand later than ``step`` is
+    not. Nothing is written to the old run. Raises RunError when ``new`` holds one already, and
+    SettingError when the run is not that long."""
+    target = Path(new)
+    if (target / RUN_FILE).exists():
+        raise RunExists(f"{target}: already holds a run; give another folder")
+    left = [file for file in database_files(target / RUN_FILE)[1:-1] if file.exists()]
+    if left:
+        raise RunError(
+            f"{left[0]}: is left of a run that lay here, and would be read as part of the copy; "
+            "move it away, or give another folder"
+        )
+    half = target / f"{RUN_FILE}.part"
+    with open_store(folder) as store:
+        steps = Journal(store).steps
+        if not 0 <= step <= steps:
+            raise SettingError(f"{folder}@{step}: the run has {steps} steps; choose one of them")
+        make_folder(target)
+        _remove_files(half)
+        store.copy_to(half)
+    try:
+        with Store(half) as copy, copy.transaction():
+            Journal(copy).truncate(step)
+            rewind_memories(copy, step - 1)
+            ToolCallLog(copy).truncate(step)
+            spent = float(copy.get("seconds", 0.0))
+            copy.put("seconds", round(spent * step / max(steps, 1), 3))
+            copy.put("forked", {"from": str(folder), "step": step})
+        half.rename(target / RUN_FILE)
+    finally:
+        _remove_files(half)
+    return target / RUN_FILE
+
+
+def _remove_files(half: Path) -> None:
+    """Remove an unfinished copy, with SQLite's side files: a stale log beside a new copy
+    would be taken for its own."""
+    for leftover in database_files(half):
+        leftover.unlink(missing_ok=True)
+
+
+@check_arguments
+def interview(
+    folder: Path | str,
+    agent: AgentId,
+    question: str,
+    *,
+    at: int | None = None,
+    model: Model | str | None = None,
+    person: str = "an interviewer",
+    allow_code: bool = False,
+) -> Reply:
+    """Ask somebody of a run (by name or first name) a question, as of after ``at`` steps
+    (default: all of them).
+
+    ``model``: another one than the run's, loaded or by name. The run is opened read only:
+    the interview leaves no trace in it. ``allow_code``: see resume. Raises SettingError for an
+    unknown agent or step."""
+    with Run(folder) as run:
+        agent = match_name(agent, list(run.people))
+        step = run.steps - 1 if at is None else at - 1
+        if not -1 <= step < run.steps:
+            raise SettingError(f"interview: the run has {run.steps} steps, not {at}")
+        scenario = run.scenario
+        if isinstance(model, str):
+            scenario = scenario.with_overrides(model=model)
+            model = None
+        asked = agent_from_run(
+            run, folder, agent, step, scenario=scenario, model=model, allow_code=allow_code
+        )
+        now = run.time(max(step, 0))
+        minds = AskRouter({agent: asked}, at=now)
+        return drive({agent: asked.reply(Utterance(person, question, now))}, minds)[agent]

@@ -1,0 +1,200 @@
+"""Whether a run's file still tells the truth: the chain of ticks and all it covers."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from ..core import (
+    DenizensError,
+    Json,
+    Model,
+    ModelError,
+    RunCorrupt,
+    SettingError,
+    ToolError,
+    digest,
+    digest_text,
+    to_json,
+)
+from ..memory import Documents, Facts, Memory, ToolCallLog, agents_in, prepare_store
+from ..store import Damage, Store
+from .builder import allow_run_code, assemble_simulation, make_world, stored_map, stored_scenario
+from .journal import SNAPSHOT_EVERY, Journal, ask_label
+from .lazy_model import LazyModel
+from .row_codec import ASK_COLUMNS, checksum_fits, decode_answer, decode_ask
+
+_REQUIRED_KEYS = ("start", "models", "steps", "seconds", "store.schema")
+
+
+def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
+    """Everything wrong with a run: file, texts, memories, chain, asks, states, snapshots,
+    costs. A world, planner or tool that is not the package's own is loaded only with
+    ``allow_code``."""
+    found: list[Damage] = []
+    checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
+        *(
+            _check_file,
+            _check_header,
+            _check_ticks,
+            _check_states,
+            _check_snapshots,
+            _check_memories,
+            _check_asks,
+            _check_usage,
+        ),
+        partial(_check_resumes, allow_code=allow_code),
+    )
+    for check in checks:
+        try:
+            found.extend(check(store))
+        # What a damaged file does to code that reads it cannot be foreseen; here, and only
+        # here, every way of failing is a finding.
+        except (DenizensError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
+            found.append(Damage("journal", str(error)))
+        except (AttributeError, OverflowError, RecursionError) as error:
+            found.append(Damage("journal", f"cannot be read: {error}"))
+        if found:
+            # Where one layer is broken, what is built on it cannot be read safely.
+            break
+    return tuple(found)
+
+
+def _check_file(store: Store) -> Iterator[Damage]:
+    Journal(store)
+    prepare_store(store)
+    ToolCallLog(store)
+    yield from store.verify()
+
+
+def _check_header(store: Store) -> Iterator[Damage]:
+    for key in _REQUIRED_KEYS:
+        if store.get(key) is None:
+            yield Damage(f"header '{key}'", "is missing")
+    about = (store.get("start") or {}).get("about")
+    if about:
+        stored_scenario(store)
+        if about.get("map") != store.get("map"):
+            yield Damage("header 'map'", "is not the map the run was begun with")
+        stored_map(store)
+
+
+def _check_ticks(store: Store) -> Iterator[Damage]:
+    journal = Journal(store)
+    journal.check_ticks()
+    for (step, at), entry in zip(
+        store.rows("SELECT step, at FROM ticks ORDER BY step"), journal.entries()
+    ):
+        if entry["at"] != at or entry["step"] != step:
+            yield Damage(f"tick {step}", "its time was changed")
+        if entry["asks"] != journal.asks_digest(step, "asks"):
+            yield Damage(f"asks of tick {step}", "were changed or removed")
+        if entry["inputs"] != [to_json(given) for given in journal.inputs(step)]:
+            yield Damage(f"inputs of tick {step}", "were changed or removed")
+
+
+def _check_states(store: Store) -> Iterator[Damage]:
+    kept = {
+        (step, agent): _digest(state)
+        for step, agent, state in store.rows("SELECT step, agent, state FROM states")
+    }
+    named = {
+        (entry["step"], agent): key
+        for entry in Journal(store).entries()
+        for agent, key in entry["states"].items()
+    }
+    for where in sorted(set(kept) | set(named)):
+        if kept.get(where) != named.get(where):
+            step, agent = where
+            yield Damage(f"state of {agent} at tick {step}", "was changed or removed")
+
+
+def _check_snapshots(store: Store) -> Iterator[Damage]:
+    journal = Journal(store)
+    steps = journal.steps
+    missing = {-1, *range(SNAPSHOT_EVERY - 1, steps, SNAPSHOT_EVERY)}
+    for step, world, key in store.rows("SELECT step, world, digest FROM snapshots"):
+        missing.discard(step)
+        if _digest(world) != key:
+            yield Damage(f"snapshot after tick {step}", "does not fit its checksum")
+        elif steps and key != journal.snapshot_digest(step):
+            yield Damage(f"snapshot after tick {step}", "does not fit the hash chain")
+    for step in sorted(missing):
+        yield Damage(f"snapshot after tick {step}", "is missing")
+
+
+def _digest(text: Json) -> str:
+    # In a damaged row there may stand anything.
+    return digest_text(text) if isinstance(text, str) else "no text"
+
+
+def _check_memories(store: Store) -> Iterator[Damage]:
+    """Each memory's own chain was checked with the file; here its end is held against the
+    journal, so that memories of one run cannot stand beside the ticks of another."""
+    ends: dict[str, str] = {}
+    for entry in Journal(store).entries():
+        ends.update(entry["records"])
+    for agent in sorted({*agents_in(store), *ends}):
+        memory = Memory(store, agent)
+        if ends.get(agent) != memory.digest:
+            yield Damage(f"memory of {agent}", "does not end where the journal says")
+        # What cannot be read is no memory, whatever its chain says.
+        memory.records()
+        Facts(memory).find(past=True)
+        for name in (documents := Documents(memory, None)).names():
+            documents.passages(name)
+
+
+def _check_asks(store: Store) -> Iterator[Damage]:
+    steps = Journal(store).steps
+    for table, first, last in (("asks", 0, steps - 1), ("pending", steps, steps)):
+        for row in store.rows(f"SELECT {ASK_COLUMNS} FROM {table} ORDER BY step, agent, path"):
+            name = ask_label(*row[:3])
+            if not checksum_fits(row):
+                yield Damage(name, "does not fit its checksum")
+            elif not first <= row[0] <= last:
+                yield Damage(name, "belongs to no tick")
+            elif not _columns_match(store, row):
+                yield Damage(name, "was changed")
+
+
+def _check_usage(store: Store) -> Iterator[Damage]:
+    journal = Journal(store)
+    yield from journal.usage.damage(journal.steps)
+
+
+def _check_resumes(store: Store, allow_code: bool) -> Iterator[Damage]:
+    """The run is taken up as ``resume`` does it: world, states and memories are loaded.
+
+    Only where world, planners and tools are the package's own, or with ``allow_code``: to look
+    at a file must not run code that it names. What this machine lacks to live on is no damage."""
+    if not (store.get("start") or {}).get("about"):
+        return
+    scenario = stored_scenario(store)
+    try:
+        with allow_run_code(store.name, allow_code):
+            world = make_world(scenario, store)
+            assemble_simulation(scenario, world, store, LazyModel(scenario.model.name, _no_model))
+    except (SettingError, ToolError):
+        return
+    except RunCorrupt:
+        raise
+    except DenizensError as error:
+        yield Damage("the run", f"cannot be taken up: {error}")
+
+
+def _no_model() -> Model:
+    raise ModelError("a check asks no model")
+
+
+def _columns_match(store: Store, row: tuple[Json, ...]) -> bool:
+    """Whether a row's short columns say the same as the ask and the answer in it."""
+    _, _, _, kind, role, key, asked, answered, *spent, _ = row
+    ask, answer = to_json(decode_ask(store, asked)), to_json(decode_answer(store, answered))
+    return bool(
+        digest(ask) == key
+        and ask["kind"] == kind
+        and ask.get("role", "") == role
+        and [answer.get("tokens_in", 0), answer.get("tokens_out", 0)] == spent
+    )

@@ -1,0 +1,1 @@
+"""Scaffolding shared by tests: fake servers, tiny models, fuzzers, scripted agents."""

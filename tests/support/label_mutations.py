@@ -1,0 +1,605 @@
+"""The label taken away at one place after the other: each time the lives or a test must fail.
+
+``python -m denizens.tests.support.label_mutations`` copies the package to a temporary folder,
+applies one
+mutation at a time, lives random lives until two differ and then runs the tests of ``FILES``; it
+prints which mutations survive. ``--only NAME`` runs those whose name has these words in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = (
+    "tests/test_agents_guarding.py",
+    "tests/test_agents_chat.py",
+    "tests/test_agents_living.py",
+    "tests/test_agents_labels.py",
+    "tests/test_agents_beneath.py",
+    "tests/test_agents_seams.py",
+    "tests/test_agents_attacks.py",
+    "tests/test_agents_laundering.py",
+    "tests/test_agents_overhearing.py",
+    "tests/test_agents_releases.py",
+    "tests/test_evaluation_labels.py",
+    "tests/test_simulation_labels.py",
+    "tests/test_world_labels.py",
+    "tests/test_tools_remembering.py",
+    "tests/test_world_talk.py",
+    "tests/test_world_places.py",
+    "tests/test_memory_people.py",
+    "tests/test_memory_labels.py",
+    "tests/test_memory_claims.py",
+    "tests/test_memory_documents.py",
+    "tests/test_memory_folding.py",
+    "tests/test_memory_forgetting.py",
+    "tests/test_memory_exports.py",
+    "tests/test_tools_notes.py",
+    "tests/test_tools_skills.py",
+    "tests/test_planners_meeting.py",
+    "tests/test_server_counter.py",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One place changed: in ``file`` the text ``old``, which stands there once, to ``new``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+_GUARD = "agents/thought_guard.py"
+_LABELS = "agents/thought_labels.py"
+_AGENT = "agents/agent.py"
+
+MUTATIONS = (
+    # -- what a thought is given, and the calls it makes
+    Mutation(
+        "guard: sources of what is recalled",
+        _GUARD,
+        "self.take(Label(tuple(words), answer.audience), *audiences)",
+        "self.take(Label((), answer.audience), *audiences)",
+    ),
+    Mutation(
+        "guard: audience of what was searched",
+        _GUARD,
+        "self.take(Label(tuple(words), answer.audience), *audiences)",
+        "self.take(Label(tuple(words)), *audiences)",
+    ),
+    Mutation(
+        "guard: all audiences of a recall",
+        _GUARD,
+        "self.take(Label(tuple(words), answer.audience), *audiences)",
+        "self.take(Label(tuple(words)))",
+    ),
+    Mutation(
+        "guard: recall for the listeners alone",
+        _GUARD,
+        "if isinstance(ask, Recall) and self.listeners:",
+        "if isinstance(ask, Recall) and not self.listeners:",
+    ),
+    Mutation(
+        "guard: what it begins with",
+        _GUARD,
+        "join((*labels, *(label for _, label in self._given)), self.who)",
+        "join(labels, self.who)",
+    ),
+    Mutation(
+        "guard: labels of the state and of people in sight",
+        _GUARD,
+        "join((*labels, *(label for _, label in self._given)), self.who)",
+        "join((label for _, label in self._given), self.who)",
+    ),
+    Mutation(
+        "guard: a call's strange sources",
+        _GUARD,
+        "sources=self.policy.strange(read),",
+        "sources=(),",
+    ),
+    Mutation(
+        "guard: a call's label for its tool",
+        _GUARD,
+        "audience=self.label.audience,\n        )",
+        "audience=(),\n        )",
+    ),
+    Mutation(
+        "guard: for whom a call is",
+        _GUARD,
+        "person=self._for(ask.person),",
+        "person=ask.person,",
+    ),
+    Mutation(
+        "guard: words of a tool from outside",
+        _GUARD,
+        'outside = (f"tool:{ask.tool}",) if spec.outside else ()',
+        "outside: tuple[str, ...] = ()",
+    ),
+    Mutation(
+        "guard: the label of a tool's result",
+        _GUARD,
+        "self.take(Label((*result.sources, *outside), result.audience))",
+        "self.take(Label(outside))",
+    ),
+    Mutation(
+        "guard: what alone something rests on",
+        _GUARD,
+        "return Label(tuple(sorted(self._whose_words(one))), one.audience)",
+        "return Label()",
+    ),
+    Mutation(
+        "guard: one of several listeners",
+        _GUARD,
+        "if len(self.listeners) > 1:\n            return EVERYBODY",
+        "if len(self.listeners) > 9:\n            return EVERYBODY",
+    ),
+    Mutation(
+        "agent: whoever listens to a step",
+        _AGENT,
+        "listeners = find_listeners(seen, can)\n",
+        "listeners = find_listeners(seen, ())\n",
+    ),
+    Mutation(
+        "agent: lines of a talk that are not for all",
+        _AGENT,
+        "whole, seen = seen, redacted(seen, listeners)\n",
+        "whole = seen\n",
+    ),
+    Mutation(
+        "agent: what a step's thought is given",
+        _AGENT,
+        "given=labelled_inputs(seen, inputs, self.id),",
+        "given=(),",
+    ),
+    Mutation(
+        "agent: what those in sight do",
+        _AGENT,
+        "labels=chain(activity_labels(seen, self.id), state.labels.values()),",
+        "labels=state.labels.values(),",
+    ),
+    Mutation(
+        "agent: the state's labels in a step",
+        _AGENT,
+        "labels=chain(activity_labels(seen, self.id), state.labels.values()),",
+        "labels=activity_labels(seen, self.id),",
+    ),
+    Mutation(
+        "agent: the message and the session of a chat",
+        _AGENT,
+        "given=self._told(message, session),",
+        "given=(),",
+    ),
+    Mutation(
+        "agent: a chat is for its person",
+        _AGENT,
+        "circle = (message.who,) if self.private_talk else ()",
+        "circle = ()",
+    ),
+    Mutation(
+        "agent: the state's labels in a chat",
+        _AGENT,
+        "labels=state.labels.values(),\n        )\n        answering",
+        "labels=(),\n        )\n        answering",
+    ),
+    Mutation(
+        "agent: how what is learned is rated",
+        _AGENT,
+        "state = self._shown(self.state, people or (EVERYBODY,))",
+        "state = self.state",
+    ),
+    # -- what a thought writes
+    Mutation(
+        "labels: of all records",
+        _LABELS,
+        "yield apply_label(record, label, guard.who)",
+        "yield record",
+    ),
+    Mutation(
+        "labels: a record's audience",
+        _LABELS,
+        "yield apply_label(record, label, guard.who)",
+        "yield apply_label(record, Label(label.sources, record.audience), guard.who)",
+    ),
+    Mutation(
+        "labels: a record's sources",
+        _LABELS,
+        "yield apply_label(record, label, guard.who)",
+        "yield replace(record, audience=label.audience)",
+    ),
+    Mutation(
+        "labels: an action that shows",
+        _LABELS,
+        "if label.audience and not (action.verb in SPOKEN",
+        "if label.audience and () and not (action.verb in SPOKEN",
+    ),
+    Mutation(
+        "labels: an action's own",
+        _LABELS,
+        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
+        "return done",
+    ),
+    Mutation(
+        "labels: an action's sources",
+        _LABELS,
+        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
+        "return replace(done, action=replace(action, audience=people))",
+    ),
+    Mutation(
+        "labels: an action's audience",
+        _LABELS,
+        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
+        "return replace(done, action=replace(action, sources=label.sources))",
+    ),
+    Mutation(
+        "labels: last accesses",
+        _LABELS,
+        "used = tuple(n for n in done.used if n in known and _within(known[n], whole.audience))",
+        "used = done.used",
+    ),
+    Mutation(
+        "labels: last accesses of what is for others",
+        _LABELS,
+        "return bool(audience) and set(audience) <= set(people)",
+        "return bool(audience)",
+    ),
+    Mutation(
+        "labels: parts of a state",
+        _LABELS,
+        "            labels[name] = label\n        if label.audience and",
+        "            labels\n        if label.audience and",
+    ),
+    Mutation(
+        "labels: numbers of a state",
+        _LABELS,
+        "if label.audience or (label.sources and new.get(name) and name in worded):",
+        "if label != Label() and new.get(name) and name in worded:",
+    ),
+    Mutation(
+        "labels: what a state was for others",
+        _LABELS,
+        "return [row for row in rows if not row[2] or not people.issuperset(row[2])]",
+        "return []",
+    ),
+    Mutation(
+        "labels: for whom what a state was is",
+        _LABELS,
+        "if may_hear(audience, listeners) and not",
+        "if not",
+    ),
+    Mutation(
+        "labels: what was there to be perceived",
+        _LABELS,
+        "perceived = tuple(keys[key] for key in after.perceived if key in keys)",
+        "perceived = after.perceived",
+    ),
+    Mutation(
+        "labels: targets of verbs that show nothing",
+        _LABELS,
+        "return replace(done, action=Action(action.verb)) if label.audience else done",
+        "return done",
+    ),
+    Mutation(
+        "labels: a talk with nobody in it",
+        _LABELS,
+        "if others := around - {seen.who}:",
+        "if (others := around - {seen.who}) or talk:",
+    ),
+    Mutation(
+        "calls: whose call had begun",
+        "memory/storage/tool_call_log.py",
+        'if made is None or (person not in ("", made.person) and made.person != EVERYBODY):',
+        "if made is None:",
+    ),
+    Mutation(
+        "labels: what is withheld of a state",
+        _LABELS,
+        "return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, "
+        "listeners))",
+        "return ()",
+    ),
+    Mutation(
+        "labels: a deed's subject",
+        _LABELS,
+        "return Label((*_by(event.subject, who), *told))",
+        "return Label(told)",
+    ),
+    Mutation(
+        "labels: a line's speaker",
+        _LABELS,
+        "return Label((*_by(line.who, who), *(s for",
+        "return Label((*(), *(s for",
+    ),
+    Mutation(
+        "labels: a line's own",
+        _LABELS,
+        "*(s for s in line.sources if s != who)), line.audience)",
+        "))",
+    ),
+    Mutation(
+        "labels: who whispers",
+        _LABELS,
+        "yield one, Label(_by(one.who, who))",
+        "yield one, Label()",
+    ),
+    Mutation(
+        "labels: what somebody in sight does",
+        _LABELS,
+        "yield Label((*_by(one.who, who), *one.sources))",
+        "yield Label()",
+    ),
+    Mutation(
+        "labels: who is in earshot",
+        _LABELS,
+        "around = {*talk.members, *(line.who for line in talk.lines), *near, *seen.hearers}",
+        "around = {*talk.members}",
+    ),
+    # -- memory
+    Mutation(
+        "memory: what a recall admits",
+        "memory/recall/recall_query.py",
+        "masks += _audience_masks(shelf, count, cue.hearers)",
+        "masks += _audience_masks(shelf, count, ())",
+    ),
+    Mutation(
+        "memory: all listeners of a recall",
+        "memory/index/memory_index.py",
+        "wanted.issubset(people) for people in self.audiences",
+        "not wanted.isdisjoint(people) for people in self.audiences",
+    ),
+    Mutation(
+        "memory: for whom all is that was searched",
+        "memory/recall/recall_query.py",
+        "shelf.memo[key] = intersect_audiences(found, memory.agent)",
+        "shelf.memo[key] = ()",
+    ),
+    Mutation(
+        "memory: quarantine of what rests on words",
+        "memory/recall/recall_query.py",
+        "masks.append(~suspect)",
+        "masks.append(suspect | ~suspect)",
+    ),
+    Mutation(
+        "memory: sources of evidence",
+        "memory/storage/record_sources.py",
+        "found.update(origins.of(number))",
+        "found.update(())",
+    ),
+    Mutation(
+        "memory: audience of evidence",
+        "memory/storage/record_sources.py",
+        "audiences.append(parse_audience(number))",
+        "audiences.append(())",
+    ),
+    Mutation(
+        "memory: sources of evidence written beside it",
+        "memory/storage/record_sources.py",
+        "found.update(record_sources(before[place], origins.owner))",
+        "found.update(())",
+    ),
+    Mutation(
+        "memory: audience of evidence written beside it",
+        "memory/storage/record_sources.py",
+        "audiences.append(before[place].audience)",
+        "audiences.append(())",
+    ),
+    Mutation(
+        "memory: an export is somebody's",
+        "memory/storage/jsonl_io.py",
+        "return visible(row.record.audience, person) and not gone(row.record)",
+        "return not gone(row.record)",
+    ),
+    Mutation(
+        "memory: for whom a document is",
+        "memory/documents/documents.py",
+        "audience=people,\n                    episode",
+        "audience=(),\n                    episode",
+    ),
+    Mutation(
+        "memory: who gave a document",
+        "memory/documents/documents.py",
+        "who=who,\n                    importance",
+        'who="",\n                    importance',
+    ),
+    Mutation(
+        "memory: for whom a claim is",
+        "memory/facts/facts.py",
+        "audience=intersect_audiences([*audiences, parse_audience(audience)], self.memory.agent),",
+        "audience=(),",
+    ),
+    Mutation(
+        "memory: on whose words a claim rests",
+        "memory/facts/facts.py",
+        "words_of=self._words_of(who, sources),",
+        "words_of=(),",
+    ),
+    Mutation(
+        "memory: for whom a note is",
+        "memory/notes.py",
+        "if visible(label.audience, person) and not has_source(label.sources, forms):",
+        "if not has_source(label.sources, forms):",
+    ),
+    Mutation(
+        "memory: on whose words a note rests",
+        "memory/notes.py",
+        'label: dict[str, list[str]] = {"sources": sorted(set(sources))}',
+        'label: dict[str, list[str]] = {"sources": []}',
+    ),
+    Mutation(
+        "memory: for whom a summary is",
+        "memory/compaction.py",
+        "audience=records[0].audience,",
+        "",
+    ),
+    Mutation(
+        "memory: how much is folded for whom",
+        "memory/compaction.py",
+        "return sum(n for others, n in sizes.items() if not others or whom.issubset(others))",
+        "return sum(sizes.values())",
+    ),
+    Mutation(
+        "memory: forgetting walks the sources",
+        "memory/erasure/person_erasure.py",
+        "theirs = whom.is_name(record.who) or sources or alone or rests",
+        "theirs = whom.is_name(record.who) or alone or rests",
+    ),
+    # -- worlds
+    Mutation(
+        "world: a line's label",
+        "world/embodied_world.py",
+        'return Line(who, action.fields["text"].strip(), at, action.sources, action.audience)',
+        'return Line(who, action.fields["text"].strip(), at)',
+    ),
+    Mutation(
+        "world: on whose words a line rests",
+        "world/embodied_world.py",
+        'return Line(who, action.fields["text"].strip(), at, action.sources, action.audience)',
+        'return Line(who, action.fields["text"].strip(), at, (), action.audience)',
+    ),
+    Mutation(
+        "world: who overhears a line",
+        "world/embodied_world.py",
+        "if person or not line.audience:",
+        "if True:",
+    ),
+    Mutation(
+        "world: what those who overhear are told",
+        "world/embodied_world.py",
+        'event = Event("said", line.who, "says", others, text, place, line.sources)',
+        'event = Event("said", line.who, "says", others, text, place)',
+    ),
+    Mutation(
+        "world: on whose words a doing rests",
+        "world/embodied_world.py",
+        "one.sources = action.sources",
+        "one.sources = ()",
+    ),
+    Mutation(
+        "world: on whose words a doing that is seen rests",
+        "world/world_state.py",
+        'one.event = Event("doing", one.who, "is", what, text, place, one.sources)',
+        'one.event = Event("doing", one.who, "is", what, text, place)',
+    ),
+    Mutation(
+        "world: on whose words a thing's state rests",
+        "world/world_state.py",
+        "return tuple(sorted({one.who, *one.sources}))",
+        "return ()",
+    ),
+    Mutation(
+        "world: lines as somebody hears them",
+        "world/conversations.py",
+        "if not line.audience or who == line.who or who in line.audience",
+        "if True",
+    ),
+    Mutation(
+        "world: who would hear a line",
+        "world/world_state.py",
+        "() if talk is None else tuple(other.who for other in self.hearers(one, talk)),",
+        "(),",
+    ),
+    # -- planners
+    Mutation(
+        "draft: how what rests on less is rated",
+        "planners/step_builder.py",
+        "plain=record.id in self._rests_on",
+        "plain=False",
+    ),
+    Mutation(
+        "draft: what is for some does not count",
+        "planners/step_builder.py",
+        'if one.kind != "plan" and not one.audience)',
+        'if one.kind != "plan")',
+    ),
+)
+
+
+def places(mutation: Mutation) -> int:
+    """How often the words that a mutation replaces stand in its file."""
+    return (ROOT / mutation.file).read_text("utf-8").count(mutation.old)
+
+
+def mutated(mutation: Mutation, root: Path = ROOT) -> str:
+    """The file of a mutation as it makes it."""
+    return (root / mutation.file).read_text("utf-8").replace(mutation.old, mutation.new)
+
+
+def killed(mutation: Mutation, package: Path, lives: int, tests: Sequence[str]) -> str:
+    """What fails with a mutation in a copy of the package: lives, a test, or nothing."""
+    file = package / mutation.file
+    before = file.read_text("utf-8")
+    file.write_text(mutated(mutation, package), "utf-8")
+    try:
+        lived = [
+            "-m",
+            "denizens.tests.support.noninterference",
+            "--first-fault",
+            "--lives",
+            str(lives),
+        ]
+        if _told(package, lived) is not None:
+            return "lives"
+        there = [str(package / test) for test in tests if (package / test).exists()]
+        if not there:
+            return ""
+        told = _told(package, ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *there])
+        if told is None:
+            return ""
+        failed = re.search(r"^(?:EXIT_ASKS_FAILED|ERROR) (\S+)", told, re.MULTILINE)
+        return failed[1].rpartition("/")[2] if failed else "a test"
+    finally:
+        file.write_text(before, "utf-8")
+
+
+def _told(package: Path, words: Sequence[str]) -> str | None:
+    """What a command says that fails; None where it does not."""
+    paths = {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=package,
+        env={**os.environ, **paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return None if done.returncode == 0 else done.stdout
+
+
+def main() -> None:
+    """Apply one mutation after the other and say which survive."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lives", type=int, default=12, help="how many scripts of each sort")
+    parser.add_argument("--only", default="", help="words in the names of those to run")
+    parser.add_argument("--part", default="0/1", help="which of how many shares, such as 0/2")
+    parser.add_argument("--no-tests", action="store_true", help="the lives alone")
+    given = parser.parse_args()
+    tests = () if given.no_tests else FILES
+    part, parts = map(int, given.part.split("/"))
+    chosen = [one for one in MUTATIONS if given.only in one.name][part::parts]
+    survived = []
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+        package = Path(folder) / "denizens"
+        unneeded = shutil.ignore_patterns(".venv", ".git", "__pycache__", "*.db", ".*_cache")
+        shutil.copytree(ROOT, package, ignore=unneeded)
+        for one in chosen:
+            began = time.monotonic()
+            by = killed(one, package, given.lives, tests)
+            print(f"{one.name}: {by or 'SURVIVES'} ({time.monotonic() - began:.0f} s)", flush=True)
+            survived += [] if by else [one.name]
+    print(f"{len(chosen)} mutations, {len(survived)} survive: {survived}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Tools by name: the built-in ones, and anybody's as ``package.module:function``."""
+
+from __future__ import annotations
+
+from ..core import ToolError, did_you_mean, import_named_module
+from .builtin import (
+    answer_from_documents,
+    calculator,
+    calendar,
+    clock,
+    extract_fields,
+    knowledge_search,
+    memory_search,
+    python,
+    sentiment,
+    summarise,
+    translate,
+    units,
+)
+from .declare import AnyTool
+
+BUILT_IN: tuple[AnyTool, ...] = (
+    calculator,
+    units,
+    clock,
+    calendar,
+    python,
+    memory_search,
+    knowledge_search,
+    summarise,
+    translate,
+    sentiment,
+    extract_fields,
+    answer_from_documents,
+)
+"""The tools that come with the package."""
+
+CONFIGURED_TOOLS = {
+    "read_file": "files_in(folder)",
+    "list_files": "files_in(folder)",
+    "fetch": "fetcher(allow=(host, ...))",
+    "write_note": "notes(Notes(memory))",
+    "list_notes": "notes(Notes(memory))",
+    "read_note": "notes(Notes(memory))",
+    "remove_note": "notes(Notes(memory))",
+    "fact_search": "facts_of(memory)",
+}
+"""Built-in tools that need something of yours, and what makes them."""
+
+
+def tool_by_name(name: str) -> AnyTool:
+    """The built-in tool of that name, or the one at ``package.module:function``.
+
+    Raises ToolError saying what was not found; CodeNotAllowed for a module that is not the
+    package's within ``allow_foreign_code(False)``.
+
+    >>> tool_by_name("calculator")
+    <Tool calculator (pure)>
+    >>> tool_by_name("denizens.tools:clock") is tool_by_name("clock")
+    True
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        known = {tool.name: tool for tool in BUILT_IN}
+        if name in CONFIGURED_TOOLS:
+            raise ToolError(
+                f"tool '{name}' needs a setting, so it is made in code: {CONFIGURED_TOOLS[name]}; "
+                f"give what "
+                "that returns, or name a module of yours that holds it: 'package.module:tool'"
+            )
+        if name not in known:
+            raise ToolError(
+                f"there is no built-in tool '{name}'{did_you_mean(name, known)}; built in: "
+                f"{', '.join(known)}; your own are written 'package.module:function'"
+            )
+        return known[name]
+    if not module_name or module_name.startswith("."):
+        raise ToolError(f"tool '{name}': write it as 'package.module:function'")
+    try:
+        module = import_named_module(name, "tool")
+    except ImportError as error:
+        raise ToolError(
+            f"tool '{name}': module '{module_name}' cannot be imported ({error}); "
+            "check its spelling, and that it is installed"
+        ) from error
+    found = getattr(module, attribute, None)
+    if found is None:
+        near = did_you_mean(attribute, vars(module))
+        raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
+    if not isinstance(found, AnyTool):
+        raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")
+    return found

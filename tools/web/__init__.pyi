@@ -1,0 +1,3 @@
+from .fetch import fetch_tool as fetch_tool
+
+__all__: list[str]

@@ -1,0 +1,349 @@
+"""What the page shows: the data format, version 1.
+
+A ``PageData`` becomes one JSON object (``as_json``), which the page unpacks. Places are
+tiles counted from the top left; steps are counted from 0 and begin ``step_seconds`` apart.
+Whatever lasts is stored when it changes only, sorted by step, so the page finds the state
+at any step by binary search; prompts are stored once, in ``texts``, and named by index::
+
+    {version, title, subtitle, start, step_seconds, steps, figures: {name: number or text},
+     map: {width, height, kinds: [name], ground: base64 of a byte a tile (index into kinds),
+           blocked: base64 of a bit a tile (most significant first),
+           sectors: [{name, x, y, w, h}], arenas: the same with sector,
+           sector_of, arena_of: base64 of a byte a tile (1 + index, 0 for none),
+           objects: [{name, address, rects: [[x, y, w, h]]}], links: [[x, y, x, y]]},
+     people: [{id, color, persona: {field: text},
+               track: [[step, x, y]], acts: [[step, doing, emoji, place, why, asleep]],
+               plans: [[step, [broad stroke], [[minute of day, minutes, doing, place]]]],
+               memories: [[id, step, kind, text, importance, depth, who, [evidence]]],
+               asks: [[step, kind, role, body]]}],
+     talks: [{id, start, end, members, place, lines: [[step, who, text]]}],
+     headlines: [[step, text]], texts: [text],
+     costs: {minutes: of a column of the chart, sums: [[person, kind, role, calls, tokens read,
+             written, reused, seconds]], times: [[step, the same but the role]]}}
+
+``costs`` is left out of a run that asked no model.
+
+An ask's body by kind: ``choose`` {about, options: [[name, probability]], chosen, prompt:
+[text index]}, ``generate`` {text, prompt}, ``rate`` {about, value, low, high, prompt},
+``recall`` {cue, hits: [[record id, score, recency, importance, relevance]]}, ``call``
+{tool, arguments, ok, value}, and ``failed`` {reason, detail, prompt}.
+
+A person's identity and memories, as the page shows them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ..core import AgentId, Clock, Json, Persona, Record, Time
+from ..models import Usage
+
+VERSION = 1
+
+AskKind: TypeAlias = Literal["choose", "generate", "rate", "recall", "call", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MapArea:
+    """A named rectangle of tiles; ``sector`` names the larger place of an arena."""
+
+    name: str
+    x: int
+    y: int
+    w: int
+    h: int
+    sector: str = ""
+
+    def as_json(self) -> Json:
+        """As a mapping."""
+        row = {"name": self.name, "x": self.x, "y": self.y, "w": self.w, "h": self.h}
+        return {**row, "sector": self.sector} if self.sector else row
+
+
+@dataclass(frozen=True, slots=True)
+class MapObject:
+    """An object of the map, drawn by what its name says; ``rects`` are (x, y, w, h)."""
+
+    name: str
+    address: str
+    rects: tuple[tuple[int, int, int, int], ...]
+
+    def as_json(self) -> Json:
+        """As a mapping."""
+        rects = [list(rect) for rect in self.rects]
+        return {"name": self.name, "address": self.address, "rects": rects}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapData:
+    """The land: ``ground`` names a kind for every tile, row by row; ``sector_of`` and
+    ``arena_of`` hold for every tile 1 + the index of its place, 0 for none; ``links`` are
+    ways between islands (x, y, x, y) of a world without tiles."""
+
+    width: int
+    height: int
+    ground: Sequence[str]
+    blocked: Sequence[bool] = ()
+    sectors: tuple[MapArea, ...] = ()
+    arenas: tuple[MapArea, ...] = ()
+    objects: tuple[MapObject, ...] = ()
+    sector_of: Sequence[int] = ()
+    arena_of: Sequence[int] = ()
+    links: tuple[tuple[int, int, int, int], ...] = ()
+
+    def as_json(self) -> Json:
+        """Ground and blocked tiles packed, the rest as lists."""
+        kinds = sorted(set(self.ground))
+        index = {kind: number for number, kind in enumerate(kinds)}
+        packed = bytes(index[kind] for kind in self.ground)
+        return {
+            "width": self.width,
+            "height": self.height,
+            "kinds": kinds,
+            "ground": base64.b64encode(packed).decode(),
+            "blocked": base64.b64encode(_bits(self.blocked)).decode(),
+            "sectors": [area.as_json() for area in self.sectors],
+            "arenas": [area.as_json() for area in self.arenas],
+            "objects": [thing.as_json() for thing in self.objects],
+            "sector_of": _bytes(self.sector_of),
+            "arena_of": _bytes(self.arena_of),
+            "links": [list(link) for link in self.links],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityEntry:
+    """From ``step`` on somebody does this; ``why`` is the mind's own sentence."""
+
+    step: int
+    doing: str
+    emoji: str = ""
+    place: str = ""
+    why: str = ""
+    asleep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntrySlot:
+    """A stretch of the day: starts ``minute`` minutes after midnight."""
+
+    minute: int
+    minutes: int
+    doing: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """The plan of the day as it stands from ``step`` on."""
+
+    step: int
+    broad: tuple[str, ...]
+    slots: tuple[PlanEntrySlot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEntry:
+    """A record; ``id`` is unique for its person, ``evidence`` holds ids of older ones."""
+
+    id: int
+    step: int
+    kind: str
+    text: str
+    importance: float = 1.0
+    depth: int = 0
+    who: str = ""
+    evidence: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskData:
+    """One ask of a step with its answer, as the module's docstring lists them."""
+
+    step: int
+    kind: AskKind
+    role: str
+    body: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonData:
+    """One person with everything that happened to it. ``track`` holds (step, x, y) where
+    the position changes; a fraction of a step is allowed, for ways of many tiles."""
+
+    id: AgentId
+    persona: Mapping[str, str]
+    track: Sequence[tuple[float, float, float]]
+    acts: Sequence[ActivityEntry] = ()
+    plans: Sequence[PlanEntry] = ()
+    memories: Sequence[MemoryEntry] = ()
+    asks: Sequence[AskData] = ()
+    color: str = ""
+
+    def as_json(self) -> Json:
+        """Rows as lists, in the order the module's docstring gives."""
+        return {
+            "id": self.id,
+            "color": self.color,
+            "persona": dict(self.persona),
+            "track": [list(row) for row in self.track],
+            "acts": [[a.step, a.doing, a.emoji, a.place, a.why, int(a.asleep)] for a in self.acts],
+            "plans": [
+                [p.step, list(p.broad), [[s.minute, s.minutes, s.doing, s.place] for s in p.slots]]
+                for p in self.plans
+            ],
+            "memories": [
+                [m.id, m.step, m.kind, m.text, m.importance, m.depth, m.who, list(m.evidence)]
+                for m in self.memories
+            ],
+            "asks": [[a.step, a.kind, a.role, a.body] for a in self.asks],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalkData:
+    """A conversation from ``start`` to ``end`` (the step of its last moment)."""
+
+    id: str
+    start: int
+    end: int
+    members: tuple[AgentId, ...]
+    place: str = ""
+    lines: tuple[tuple[int, AgentId, str], ...] = ()
+
+    def as_json(self) -> Json:
+        """As a mapping."""
+        return {
+            "id": self.id,
+            "start": self.start,
+            "end": self.end,
+            "members": list(self.members),
+            "place": self.place,
+            "lines": [list(line) for line in self.lines],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostData:
+    """What asks cost: ``sums`` of the whole run, and ``times`` by the step at which a column
+    of so many simulated ``minutes`` begins, without roles."""
+
+    minutes: int
+    sums: tuple[Usage, ...]
+    times: tuple[tuple[int, Usage], ...]
+
+    def as_json(self) -> Json:
+        """Rows as lists."""
+        return {
+            "minutes": self.minutes,
+            "sums": [[*cost.key, *_counts(cost)] for cost in self.sums],
+            "times": [[step, cost.agent, cost.kind, *_counts(cost)] for step, cost in self.times],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageData:
+    """A whole run, ready to be shown."""
+
+    title: str
+    start: Time
+    step_seconds: int
+    steps: int
+    map: MapData
+    people: tuple[PersonData, ...]
+    subtitle: str = ""
+    talks: tuple[TalkData, ...] = ()
+    headlines: tuple[tuple[int, str], ...] = ()
+    figures: Mapping[str, Json] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    costs: CostData | None = None
+
+    def as_json(self) -> Json:
+        """The object of the module's docstring."""
+        costs = {"costs": self.costs.as_json()} if self.costs else {}
+        return {
+            "version": VERSION,
+            "title": self.title,
+            "subtitle": self.subtitle,
+            "start": self.start.isoformat(),
+            "step_seconds": self.step_seconds,
+            "steps": self.steps,
+            "figures": dict(self.figures),
+            "map": self.map.as_json(),
+            "people": [person.as_json() for person in self.people],
+            "talks": [talk.as_json() for talk in self.talks],
+            "headlines": [list(line) for line in self.headlines],
+            "texts": list(self.texts),
+            **costs,
+        }
+
+
+class TextTable:
+    """Stores every text once and hands out its number.
+
+    >>> texts = TextTable()
+    >>> texts.add("You are Bo."), texts.add("What now?"), texts.add("You are Bo.")
+    (0, 1, 0)
+    >>> texts.all
+    ('You are Bo.', 'What now?')
+    """
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+
+    def add(self, text: str) -> int:
+        """The number of ``text``, a new one when it was not seen before."""
+        return self._index.setdefault(text, len(self._index))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All texts in the order of their numbers."""
+        return tuple(self._index)
+
+
+def _counts(cost: Usage) -> list[Json]:
+    counts = (cost.calls, cost.tokens_in, cost.tokens_out, cost.tokens_reused)
+    return [*counts, round(cost.seconds, 3)]
+
+
+def _bytes(numbers: Sequence[int]) -> str:
+    # A byte is enough for a town; places beyond the 255th go without.
+    return base64.b64encode(bytes(n if n < 256 else 0 for n in numbers)).decode()
+
+
+def _bits(flags: Sequence[bool]) -> bytes:
+    packed = bytearray((len(flags) + 7) // 8)
+    for place, flag in enumerate(flags):
+        if flag:
+            packed[place >> 3] |= 0x80 >> (place & 7)
+    return bytes(packed)
+
+
+def persona_fields(persona: Persona) -> dict[str, str]:
+    """The fields of a persona that a reader wants to see."""
+    return {
+        "age": str(persona.age),
+        "traits": persona.traits,
+        "background": persona.background,
+        "currently": persona.currently,
+        "lifestyle": persona.lifestyle,
+        "home": persona.home,
+    }
+
+
+def memory_entry(record: Record, clock: Clock) -> MemoryEntry:
+    """A record as the page shows it; its step is negative when it is older than the run."""
+    seconds = (record.created - clock.start).total_seconds()
+    return MemoryEntry(
+        id=record.id,
+        step=int(seconds // clock.step_seconds),
+        kind=record.kind,
+        text=record.text,
+        importance=round(record.importance, 2),
+        depth=record.depth,
+        who=record.who,
+        evidence=record.evidence,
+    )
