@@ -43,8 +43,10 @@ from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Scripted
 from denizens.simulation import (
     Run,
+    agent_loader,
     begin,
     build_simulation,
+    builder,
     check_run,
     failure_lines,
     failure_of,
@@ -54,8 +56,6 @@ from denizens.simulation import (
     resume,
     run_stats,
 )
-from denizens.simulation import agent_loader
-from denizens.simulation import builder
 from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS
 from denizens.store import Store
 from denizens.viewer import collect_page_data

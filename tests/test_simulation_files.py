@@ -29,6 +29,7 @@ from denizens.simulation import (
     Run,
     agent_from_scenario,
     begin,
+    builder,
     check_run,
     fork,
     interview,
@@ -37,7 +38,6 @@ from denizens.simulation import (
     replay,
     resume,
 )
-from denizens.simulation import builder
 from denizens.store import Store
 from denizens.viewer import collect_page_data, write_page
 
