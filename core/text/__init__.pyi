@@ -6,6 +6,8 @@ from .calendar import SMALL_NUMBER_WORDS as SMALL_NUMBER_WORDS
 from .calendar import TENS_WORDS as TENS_WORDS
 from .calendar import WEEKDAY_NAMES as WEEKDAY_NAMES
 from .calendar import hour_of_day as hour_of_day
+from .entity_names import EntityNames as EntityNames
+from .entity_names import name_key as name_key
 from .names import MAX_NAME_LENGTH as MAX_NAME_LENGTH
 from .names import validate_person_name as validate_person_name
 from .normalization import count_words as count_words
