@@ -37,8 +37,7 @@ from ..core import (
     to_json,
 )
 from ..core.text import validate_person_name
-from ..interop import memories_input
-from ..memory import ToolCallLog, document_input
+from ..memory import ToolCallLog, document_input, memories_input
 from ..models import Usage
 from ..store import Store
 from ..tools import ProgressListener
