@@ -41,8 +41,8 @@ paths = []
 name = "improvised"
 
 [minds]
-planner = "denizens.tests.support.letter_writers:Writer"
-tools = ["denizens.tests.support.letter_writers:pretend"]
+planner = "denizens.tests.support.letter_writers:LetterPlanner"
+tools = ["denizens.tests.support.letter_writers:fake_post"]
 
 [minds.policy]
 ask = ["@acts"]
