@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from denizens.benchmarks.models import PARTS
 from denizens.benchmarks.models.text_classification import (
     OTHER,
+    PARTS,
     classification_accuracy,
     classify,
     guest_intents,
