@@ -312,7 +312,9 @@ AnyNotes: Any = Notes
         lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, sources=[4]),
         lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, sources=["1"]),
         lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, confidence="1"),
-        lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, confidence=float("nan")),
+        lambda memory: AnyClaims(memory).assert_fact(
+            "Ada", "likes", "x", at=NOW, confidence=float("nan")
+        ),
         lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, who=None),
         lambda memory: AnyClaims(memory).restore(["1"], at=NOW),
         lambda memory: AnyNotes(memory).write("list", None, at=NOW),
@@ -540,9 +542,9 @@ def test_questions_keep_to_the_rule_for_times(at: Any) -> None:
     claims: Any = Facts(Memory(":memory:", "Bo"))
     claims.assert_fact("Ada", "likes", "rye", at=NOW)
     asks: list[Callable[[], object]] = [
-        lambda: claims.ask("Ada", "likes", as_of=at),
-        lambda: claims.ask("Ada", "likes", known=at),
-        lambda: claims.all(as_of=at),
+        lambda: claims.lookup("Ada", "likes", as_of=at),
+        lambda: claims.lookup("Ada", "likes", known=at),
+        lambda: claims.find(as_of=at),
         lambda: claims.graph(as_of=at),
         lambda: claims.view(known=at),
     ]
