@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from denizens.cli.application import app, main
+from denizens.cli import app, main
 from denizens.tests.support.import_graph import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
