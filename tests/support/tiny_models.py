@@ -104,20 +104,20 @@ def record_draws() -> Iterator[DrawRecorder]:
 
     engine: Any = module
     seen = DrawRecorder()
-    real = engine.pick
+    real = engine.sample_tokens
 
-    def pick(logits: torch.Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:
+    def sample(logits: torch.Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:
         tokens: list[int | None] = real(logits, draws)
         for row, draw, token in zip(logits, draws, tokens):
             key = (draw.seed, draw.position)
             seen.logits[key], seen.tokens[key], seen.draws[key] = row.clone(), token, draw
         return tokens
 
-    engine.pick = pick
+    engine.sample_tokens = sample
     try:
         yield seen
     finally:
-        engine.pick = real
+        engine.sample_tokens = real
         assert all(torch.is_tensor(one) for one in seen.logits.values())
 
 
