@@ -44,6 +44,11 @@ from .errors import RunLocked as RunLocked
 from .errors import SettingError as SettingError
 from .errors import ToolError as ToolError
 from .errors import WorldError as WorldError
+from .json_schema import iter_subschemas as iter_subschemas
+from .json_schema import map_subschemas as map_subschemas
+from .json_schema import resolve_pointer as resolve_pointer
+from .json_schema import schema_problem as schema_problem
+from .json_schema import schema_validator as schema_validator
 from .labels import EVERYBODY as EVERYBODY
 from .labels import REDACTED_TEXT as REDACTED_TEXT
 from .labels import UNKNOWN_SOURCE as UNKNOWN_SOURCE

@@ -23,6 +23,7 @@ from ..core import (
     read_settings,
     same_name,
 )
+from ..core.text import MONTH_NAMES
 from ..world import Tile, TownMap, load_smallville_map, read_csv_rows
 
 log = logging.getLogger(__name__)
@@ -370,21 +371,15 @@ def _integer_field(data: Json, key: str) -> int:
     return int(value)
 
 
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
-
-
 def _parse_time(text: Json) -> Time:
     """A time as Smallville writes it, "February 13, 2023, 06:00:00", whatever the locale.
     Raises ValueError."""
     shape = r"(\w{3,9}) (\d\d?), (\d{4}), (\d\d?):(\d\d):(\d\d)"
     match = re.fullmatch(shape, text.strip()) if isinstance(text, str) else None
-    if match is None or match[1] not in _MONTHS:
+    if match is None or match[1] not in MONTH_NAMES:
         raise ValueError(f"curr_time is {text!r}, not like 'February 13, 2023, 06:00:00'")
     day, year, hour, minute, second = (int(match[place]) for place in range(2, 7))
-    return datetime(year, _MONTHS.index(match[1]) + 1, day, hour, minute, second)
+    return datetime(year, MONTH_NAMES.index(match[1]) + 1, day, hour, minute, second)
 
 
 def _reason(error: Exception) -> str:

@@ -313,7 +313,7 @@ class Whispering(Loose):
         seen = self.town.observe(who)
         if seen.talk is None:
             return seen
-        spoken = self.town._stage._scene.talks.of(who)  # type: ignore[attr-defined]
+        spoken = self.town._state.conversations.conversation_of(who)  # type: ignore[attr-defined]
         return replace(seen, talk=replace(seen.talk, lines=spoken.lines)) if spoken else seen
 
     def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:

@@ -6,12 +6,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module, resources
+from importlib import resources
 from importlib.util import find_spec
 from json import loads
 from typing import Any
 
-from ...core import Completion, Failed, Generate, Json, Message, Seed, SettingError
+from ...core import (
+    Completion,
+    Failed,
+    Generate,
+    Json,
+    Message,
+    Seed,
+    SettingError,
+    schema_validator,
+)
 from ...models import LocalModel
 from ..workloads import answer_all, without_stops
 
@@ -51,10 +60,9 @@ def validator(schema: Json) -> Any:
     """
     if find_spec("jsonschema") is None:
         raise SettingError("validation needs the package jsonschema: pip install jsonschema")
-    library: Any = import_module("jsonschema")
-    kind = library.validators.validator_for(schema, library.Draft202012Validator)
-    kind.check_schema(schema)
-    return kind(schema, format_checker=kind.FORMAT_CHECKER)
+    validator = schema_validator(schema, formats=True)
+    validator.check_schema(schema)
+    return validator
 
 
 @dataclass(slots=True)

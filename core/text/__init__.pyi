@@ -1,3 +1,11 @@
+from .calendar import MONTH_NAMES as MONTH_NAMES
+from .calendar import MONTH_NUMBERS as MONTH_NUMBERS
+from .calendar import NUMBER_WORDS as NUMBER_WORDS
+from .calendar import ORDINALS as ORDINALS
+from .calendar import SMALL_NUMBER_WORDS as SMALL_NUMBER_WORDS
+from .calendar import TENS_WORDS as TENS_WORDS
+from .calendar import WEEKDAY_NAMES as WEEKDAY_NAMES
+from .calendar import hour_of_day as hour_of_day
 from .names import MAX_NAME_LENGTH as MAX_NAME_LENGTH
 from .names import validate_person_name as validate_person_name
 from .normalization import count_words as count_words

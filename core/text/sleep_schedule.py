@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from ..argument_checks import check_arguments
+from .calendar import SMALL_NUMBER_WORDS, hour_of_day
 from .normalization import normalize
 
 HalfOfDay: TypeAlias = Literal["", "am", "pm", "24"]
@@ -35,10 +36,8 @@ class _TimeOfDay:
         """Minutes after midnight; an open hour is the one at which people go to bed
         (``evening``) or get up."""
         hour = self.hour
-        if self.half == "am":
-            hour %= 12
-        elif self.half == "pm":
-            hour = hour % 12 + 12
+        if self.half in ("am", "pm"):
+            hour = hour_of_day(hour, self.half)
         elif not self.half and evening:
             # Six to eleven are evening hours, twelve is midnight, one to five the small hours.
             hour = hour + 12 if 6 <= hour < 12 else hour % 12
@@ -70,10 +69,7 @@ _HAN_NUMERALS = {
     "六": 6,
 }
 _HAN_NUMERALS |= {"七": 7, "八": 8, "九": 9, "十": 10, "十一": 11, "十二": 12}
-_HOUR_WORDS = (
-    *("one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
-)
+_HOUR_WORDS = SMALL_NUMBER_WORDS[1:13]
 
 _TIME_PATTERN = re.compile(
     rf"""

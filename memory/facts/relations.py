@@ -10,16 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ...core.text import MONTH_NAMES, WEEKDAY_NAMES
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 EXAMPLES_FILE = Path(__file__).parent / "relation_examples.json"
-MONTHS = "january february march april may june july august september october november december"
-_CALENDAR = {
-    *(month.capitalize() for month in MONTHS.split()),
-    *(f"{day}day" for day in ("Mon", "Tues", "Wednes", "Thurs", "Fri", "Satur", "Sun")),
-}
+_CALENDAR = {*MONTH_NAMES, *WEEKDAY_NAMES}
 # A capital that does not open a sentence.
 _INNER = re.compile(r"(?<![.!?:\"“] )(?<!^)(?<![\"“])\b[A-Z][a-z]\w*")
 

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from ...core import Record, Time
+from ...core.text import MONTH_NAMES, MONTH_NUMBERS
 from ..index import find_date_spans
 from .extracted_facts import ExtractedFact, SpokenLine, spoken_line
-from .relations import MONTHS
 
 PATTERNS_FILE = Path(__file__).parent / "relation_patterns.txt"
 
@@ -108,7 +108,7 @@ _SHORT = re.compile(r"(?<!\w)([Ii]|[Yy]ou)['’](m|re|ve)\b")
 _FULL = {"m": "am", "re": "are", "ve": "have"}
 _SINCE = re.compile(
     rf"\b(?:since|as of|from|in)\s+(?:(?P<day>\d{{1,2}}) )?"
-    rf"(?:(?P<month>{MONTHS.replace(' ', '|')}) )?(?P<year>(?:19|20)\d\d)\b",
+    rf"(?:(?P<month>{'|'.join(MONTH_NAMES)}) )?(?P<year>(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
 _AGO = {"yesterday": 1, "last week": 7, "last month": 30, "last year": 365}
@@ -313,7 +313,7 @@ def _clean(thing: str) -> str:
 
 def _since(clause: str, now: Time) -> Time | None:
     if match := _SINCE.search(clause):
-        month = MONTHS.split().index(match["month"].lower()) + 1 if match["month"] else 1
+        month = MONTH_NUMBERS[match["month"].lower()] if match["month"] else 1
         try:
             moment = datetime(int(match["year"]), month, int(match["day"] or 1))
         except ValueError:

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ...core import AgentId, Cue, MemoryFault, Record, Time
+from ...core.text import MONTH_NAMES, MONTH_NUMBERS
 from ..memory import Memory
 from .entity_names import name_key
 from .extracted_facts import ExtractedFact, spoken_line
-from .relations import MONTHS, lacks_object_kind, mask_name, relation_examples, relation_similarity
+from .relations import lacks_object_kind, mask_name, relation_examples, relation_similarity
 from .rule_extraction import extract_facts
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ OBJECT_KIND_PENALTY = 0.15
 
 _DAY = re.compile(
     rf"(?<!\s)\s*+,?\b(?:on|in|as of|by|at)\s+(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)? )?"
-    rf"(?P<month>{MONTHS.replace(' ', '|')}),? (?P<year>(?:19|20)\d\d)\b",
+    rf"(?P<month>{'|'.join(MONTH_NAMES)}),? (?P<year>(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
 _CAPITALS = re.compile(r"[A-Z][\w’'.-]*(?: [A-Z][\w’'.-]*)*")
@@ -218,7 +219,7 @@ def question_date(question: str) -> Time | None:
     match = _DAY.search(question)
     if match is None:
         return None
-    month = MONTHS.split().index(match["month"].lower()) + 1
+    month = MONTH_NUMBERS[match["month"].lower()]
     year = int(match["year"])
     try:
         if match["day"]:

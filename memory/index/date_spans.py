@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ...core.text import MONTH_NUMBERS, NUMBER_WORDS, ORDINALS, WEEKDAY_NAMES
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -21,20 +23,10 @@ MAX_TEXT_LENGTH = (
 )
 BEFORE_WEIGHT = 0.5  # what lies before the time counts half: people tell of things afterwards
 
-_YEAR = "January February March April May June July August September October November December"
-_WEEK = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
-_TEN = "one two three four five six seven eight nine ten"
-_MONTHS = _YEAR.lower().split()
-_DAYS = _WEEK.lower().split()
-_NUMBERS = {word: number for number, word in enumerate(_TEN.split(), 1)}
-_TEENS = (
-    "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty "
-    "forty fifty sixty seventy eighty ninety"
-)
-_NUMBERS |= dict(zip(_TEENS.split(), (*range(11, 21), *range(30, 100, 10))))
+_DAYS = [name.lower() for name in WEEKDAY_NAMES]
+_NUMBERS = {word: number for word, number in NUMBER_WORDS.items() if number}
 _NUMBERS |= {"a": 1, "an": 1, "few": 3, "couple": 2, "several": 4, "dozen": 12}
-_ORDER = {"first": 0, "second": 1, "third": 2, "fourth": 3, "1st": 0, "2nd": 1, "3rd": 2, "4th": 3}
-_MONTH = "|".join(f"{name}|{name[:3]}" for name in _MONTHS) + "|sept"
+_MONTH = "|".join(MONTH_NUMBERS) + "|sept"
 _COUNT = r"\d{1,3}|" + "|".join(_NUMBERS)
 _SEASONS = {"spring": (3, 3), "summer": (6, 3), "autumn": (9, 3), "fall": (9, 3), "winter": (12, 3)}
 
@@ -116,7 +108,7 @@ def _month(year: int, month: int, months: int = 1) -> tuple[datetime, datetime]:
 
 
 def _month_number(word: str) -> int:
-    return next(n for n, name in enumerate(_MONTHS, 1) if name.startswith(word.lower()[:3]))
+    return MONTH_NUMBERS[word.lower()[:3]]
 
 
 def _count(word: str) -> int:
@@ -227,13 +219,17 @@ def _week_of(place: re.Match[str], at: Time) -> Interval:
     start, end = _month(first.year, first.month)
     what, order = place["what"].lower(), place["order"].lower()
     if what == "week":
-        begin = end - timedelta(days=7) if order == "last" else start + timedelta(7 * _ORDER[order])
+        begin = (
+            end - timedelta(days=7) if order == "last" else start + timedelta(7 * ORDINALS[order])
+        )
         return begin, begin + timedelta(days=7)
     wanted = 5 if what == "weekend" else _DAYS.index(what)
     begin = start + timedelta(days=(wanted - start.weekday()) % 7)
     days = [begin + timedelta(days=7 * n) for n in range(5)]
     days = [day for day in days if day < end]
-    return _day(days[-1] if order == "last" else days[_ORDER[order]], 2 if what == "weekend" else 1)
+    return _day(
+        days[-1] if order == "last" else days[ORDINALS[order]], 2 if what == "weekend" else 1
+    )
 
 
 def _week_around(place: re.Match[str], at: Time) -> Interval:
@@ -348,7 +344,7 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Inter
     yield rf"\b(?:the )?(?P<unit>{most}) (?P<which>before last|after next)\b", _last_but_one
     away = rf"(?P<count>{_COUNT})?(?: of)? ?(?:the )?{units} (?P<which>before|after)"
     yield rf"\b{away} (?:the )?{whole}", _offset
-    order = rf"(?P<order>{'|'.join(_ORDER)}|last)"
+    order = rf"(?P<order>{'|'.join(ORDINALS)}|last)"
     yield rf"\b{order} (?P<what>week|weekend|{days}) (?:of|in) {whole}", _week_of
     yield rf"\b(?:the )?week of (?:the )?{whole}", _week_around
     part = r"(?:the )?(?P<part>early|late|mid|beginning|start|middle|end)[ -](?:of |in )?"

@@ -5,7 +5,6 @@ from .argument_filler import collect_candidates as collect_candidates
 from .candidate_features import FIELD_GROUPS as FIELD_GROUPS
 from .candidate_features import Features as Features
 from .candidate_features import field_group as field_group
-from .number_parser import ONES as ONES
 from .time_expressions import TIME_FORMATS as TIME_FORMATS
 from .tool_calls import FillMode as FillMode
 from .tool_calls import IncompleteCall as IncompleteCall

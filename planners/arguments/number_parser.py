@@ -7,16 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 
-_TEXT = """
-zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
-sixteen seventeen eighteen nineteen
-"""
-ONES = tuple(_TEXT.split())
-"""The words for 0 to 19."""
-_DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
-_TENS = _DECADES.split()
-_WORDS = {word: place for place, word in enumerate(ONES)}
-_WORDS |= {word: 10 * place for place, word in enumerate(_TENS, 2)}
+from ...core.text import NUMBER_WORDS, SMALL_NUMBER_WORDS, TENS_WORDS, hour_of_day
+
 _SCALES = {
     "hundred": 100,
     "thousand": 1_000,
@@ -130,7 +122,7 @@ def _clocks(text: str) -> Iterator[ParsedNumber]:
     for match in _CLOCK.finditer(text):
         hour = int(match.group(1))
         if 1 <= hour <= 12:
-            hour = hour % 12 + (12 if match.group(3).lower() == "p" else 0)
+            hour = hour_of_day(hour, match.group(3))
             yield ParsedNumber(*match.span(), float(hour), "hour", clock=True)
 
 
@@ -216,9 +208,9 @@ def _words(text: str) -> Iterator[ParsedNumber]:
 def _word_value(word: str) -> float | None:
     """What "twenty-five" is in figures."""
     parts = word.split("-")
-    if len(parts) == 2 and parts[0] in _TENS and parts[1] in ONES[1:10]:
-        return float(_WORDS[parts[0]] + _WORDS[parts[1]])
-    return float(_WORDS[word]) if word in _WORDS else None
+    if len(parts) == 2 and parts[0] in TENS_WORDS and parts[1] in SMALL_NUMBER_WORDS[1:10]:
+        return float(NUMBER_WORDS[parts[0]] + NUMBER_WORDS[parts[1]])
+    return float(NUMBER_WORDS[word]) if word in NUMBER_WORDS else None
 
 
 def _special_words(text: str, match: re.Match[str]) -> Iterator[ParsedNumber]:
@@ -227,9 +219,9 @@ def _special_words(text: str, match: re.Match[str]) -> Iterator[ParsedNumber]:
         yield ParsedNumber(*match.span(), float(TIMES_PER_YEAR[word]), "year", rate=True)
     elif word in _OTHER_WORDS:
         yield ParsedNumber(*match.span(), _OTHER_WORDS[word])
-    elif word.partition("-")[0] in _WORDS:  # six-sided
+    elif word.partition("-")[0] in NUMBER_WORDS:  # six-sided
         head, _, unit = word.partition("-")
-        yield ParsedNumber(match.start(), match.end(), float(_WORDS[head]), unit)
+        yield ParsedNumber(match.start(), match.end(), float(NUMBER_WORDS[head]), unit)
     elif word in UNITS and UNITS[word][0] == "time" and len(word) > 2:
         before = text[max(0, match.start() - 20) : match.start()].rstrip().lower()
         if re.search(r"\b(next|past|last|a|an|one|this|per)$", before) and not before.endswith(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from ...core.text import MONTH_NUMBERS
+
 MAX_PHRASES = 40  # phrases of a request that are weighed; a longer request has its plainest ones
 MAX_PHRASE_WORDS = 7  # in a phrase
 
@@ -20,10 +22,7 @@ please also just only some any all each every both more most very so such using 
 per let's let want need like tell show give get find i'm i'd i'll what's it's
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
-_MONTHS = "january february march april may june july august september october november december"
-MONTHS = {name: place for place, name in enumerate(_MONTHS.split(), 1)}
-MONTHS |= {name[:3]: place for name, place in MONTHS.items()}
-_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+_MONTH = "|".join(sorted(MONTH_NUMBERS, key=len, reverse=True))
 
 _TOKEN = re.compile(r"[^\s,;:!?()\[\]{}\"“”`]+")
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|(?<!\w)'(.+?)'(?!\w)|‘([^’]+)’")
@@ -95,7 +94,7 @@ def dates_in(text: str) -> Iterator[tuple[int, int, date]]:
     """
     for match in _DATES.finditer(text):
         parts = {key[0]: part for key, part in match.groupdict().items() if part}
-        month = int(parts["m"]) if "m" in parts else MONTHS[parts["n"].lower()]
+        month = int(parts["m"]) if "m" in parts else MONTH_NUMBERS[parts["n"].lower()]
         day, year = int(parts["d"]), int(parts["y"])
         if month > 12 >= day:
             day, month = month, day

@@ -13,19 +13,20 @@ from datetime import date, datetime, time, timedelta
 from itertools import zip_longest
 from typing import Literal, TypeAlias
 
-from .number_parser import ONES, UNITS, numbers_in
-from .text_spans import MONTHS, dates_in
+from ...core.text import MONTH_NUMBERS, ORDINALS, SMALL_NUMBER_WORDS, WEEKDAY_NAMES, hour_of_day
+from .number_parser import UNITS, numbers_in
+from .text_spans import dates_in
 
 TimeFormat: TypeAlias = Literal["date", "time", "date-time", "duration"]
 TIME_FORMATS: tuple[TimeFormat, ...] = ("date", "time", "date-time", "duration")
 """Formats of JSON Schema whose values are never written by a model: they are read or asked for."""
 
-_NAMES = "monday tuesday wednesday thursday friday saturday sunday"
-_WEEKDAYS = {name: place for place, name in enumerate(_NAMES.split())}
+_WEEKDAY = "|".join(WEEKDAY_NAMES)
+_WEEKDAYS = {name.lower(): place for place, name in enumerate(WEEKDAY_NAMES)}
 _WEEKDAYS |= {name[:3]: place for name, place in _WEEKDAYS.items() if name != "sunday"}
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _HALF_WIDTH |= dict.fromkeys([0xA0, 0x3000, 0x202F, *range(0x2000, 0x200B)], 0x20)
-_SPOKEN = {name: place for place, name in enumerate(ONES[1:13], 1)}
+_SPOKEN = {name: place for place, name in enumerate(SMALL_NUMBER_WORDS[1:13], 1)}
 _HOUR_WORD = "|".join(_SPOKEN)
 _HOUR = rf"(?:[01]?\d|2[0-3]|{_HOUR_WORD})"
 _HALF = r"(?P<half>[ap])\.? ?m\b\.?"
@@ -37,21 +38,20 @@ _DAY = re.compile(
     r"|(?P<whole>next|last) (?P<span>week|month|year))\b",
     re.IGNORECASE,
 )
-_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+_MONTH = "|".join(sorted(MONTH_NUMBERS, key=len, reverse=True))
 _YEARLESS = re.compile(
     rf"\b(?:(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<m1>{_MONTH})"
     rf"|(?P<m2>{_MONTH})\.? (?P<d2>\d{{1,2}})(?:st|nd|rd|th)?)\b(?!,? \d{{4}})(?![:\d])",
     re.IGNORECASE,
 )
-_ORDINALS = {"first": 0, "1st": 0, "second": 1, "2nd": 1, "third": 2, "3rd": 2}
-_ORDINALS |= {"fourth": 3, "4th": 3, "last": -1}
+_ORDINALS = ORDINALS | {"last": -1}
 _NTH = re.compile(
-    rf"\b(?P<nth>{'|'.join(_ORDINALS)}) (?P<day>{'|'.join(_NAMES.split())}) (?:in|of) "
+    rf"\b(?P<nth>{'|'.join(_ORDINALS)}) (?P<day>{_WEEKDAY}) (?:in|of) "
     rf"(?:(?P<which>this|next|the) month|(?P<month>{_MONTH})(?:,? (?P<year>\d{{4}}))?)\b",
     re.IGNORECASE,
 )
 _ORDINAL_DAY = re.compile(
-    rf"\b(?:on|by|until|till|before|from|{'|'.join(_NAMES.split())}),? the "
+    rf"\b(?:on|by|until|till|before|from|{_WEEKDAY}),? the "
     r"(?P<day>\d{1,2})(?:st|nd|rd|th)(?= *(?:$|[,.;:!?)]|at\b|by\b|from\b|between\b|around\b"
     r"|in the (?:morning|afternoon|evening)))",
     re.IGNORECASE,
@@ -249,7 +249,7 @@ def _days(text: str, now: datetime | None) -> Iterator[TimeExpression]:
     if now is None:
         return
     for match in _YEARLESS.finditer(text):
-        month = MONTHS[(match["m1"] or match["m2"]).lower()]
+        month = MONTH_NUMBERS[(match["m1"] or match["m2"]).lower()]
         number = int(match["d1"] or match["d2"])
         if (found := _next_date(month, number, now.date())) is not None:
             yield TimeExpression(*match.span(), "date", found.isoformat())
@@ -332,7 +332,7 @@ def _nth_weekday(match: re.Match[str], today: date) -> date | None:
     """The first, second, ... or last weekday of a month."""
     place, weekday = _ORDINALS[match["nth"].lower()], _WEEKDAYS[match["day"].lower()]
     if match["month"]:
-        month = MONTHS[match["month"].lower()]
+        month = MONTH_NUMBERS[match["month"].lower()]
         years = [int(match["year"])] if match["year"] else [today.year, today.year + 1]
         firsts = [date(year, month, 1) for year in years if 0 < year < 9999]
     else:
@@ -429,8 +429,8 @@ def _range(match: re.Match[str]) -> tuple[time, time] | None:
     if half:
         if not (1 <= last <= 12 and first <= 12):
             return None
-        end = last % 12 + (12 if half == "p" else 0)
-        begin = first % 12 + (12 if half == "p" else 0)
+        end = hour_of_day(last, half)
+        begin = hour_of_day(first, half)
         if (begin, minute) >= (end, minute2):
             begin = (begin + 12) % 24
     else:
@@ -466,7 +466,7 @@ def _clock(match: re.Match[str], beside: str) -> time | None:
     if half:
         if hour > 12:
             return None
-        hour = hour % 12 + (12 if half == "p" else 0)
+        hour = hour_of_day(hour, half)
     elif told == "morning":
         hour = hour % 12 if hour <= 12 else hour
     elif told and 0 < hour < 12:

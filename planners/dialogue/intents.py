@@ -26,7 +26,8 @@ from ...core import (
     check_arguments,
     choose,
 )
-from ..arguments import NOT_STATED, ONES, TIME_FORMATS, fill_arguments
+from ...core.text import SMALL_NUMBER_WORDS
+from ..arguments import NOT_STATED, TIME_FORMATS, fill_arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +186,7 @@ def _without_fields(schema: Json, names: set[str]) -> Json:
     }
 
 
-_NUMBER_WORDS = ONES[:13]
+_NUMBER_WORDS = SMALL_NUMBER_WORDS[:13]
 
 
 def _is_stated(value: Json, said: str, schema: Json) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from ...core import count_words, is_unspaced, replace_surrogates, short_name, words
+from ...core.text import MONTH_NAMES, WEEKDAY_NAMES
 
 
 def _word_set(text: str) -> frozenset[str]:
@@ -71,10 +72,7 @@ _CLAUSE = re.compile(r"(?:^|[.!?,;][\"”’»)]* |\b(?:that|because|when|if|and
 _PREPOSITION = re.compile(
     r"\b(?:of|with|to|for|by|from|at|about|near|like|and|on|in|sees|saw|knows|likes) $"
 )
-_MONTHS = _word_set(
-    "January February March April May June July August September October November December "
-    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
-)
+_MONTHS = frozenset((*MONTH_NAMES, *WEEKDAY_NAMES))
 _TIME_BEFORE = re.compile(
     r"\b(?:in|on|of|since|until|till|by|next|last|this|early|mid|late|every|each|during|from|for|"
     r"before|after|to|through) $",

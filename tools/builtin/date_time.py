@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TypedDict
 
 from ...core import Time
+from ...core.text import hour_of_day
 from ..declare import ToolContext, tool
 
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
@@ -83,5 +84,5 @@ def parse_moment(text: str, now: Time) -> Time:
 def _time(at: re.Match[str]) -> time:
     hour, minute, half = int(at.group(2)), int(at.group(3)), at.group(4)
     if half and 1 <= hour <= 12:
-        hour = hour % 12 + (12 if half == "pm" else 0)
+        hour = hour_of_day(hour, half)
     return time(hour, minute)
