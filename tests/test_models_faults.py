@@ -213,7 +213,7 @@ def raising(model: LocalModel, where: str) -> None:
     real = keeper.run
 
     def run(pieces: Any) -> Any:
-        hit = [bad_token in row.ids[: row.done + count] for row, count in pieces]
+        hit = [bad_token in row.ids[: row.computed + count] for row, count in pieces]
         if any(hit) and where == "run":
             raise RuntimeError("poison in a pass")
         hidden = real(pieces)
@@ -276,7 +276,7 @@ def test_a_passing_fault_costs_nobody_an_answer(folder: Path) -> None:
     assert calls[0] > 6
 
 
-@pytest.mark.parametrize("name", ["sample_tokens", "mask_rows", "apply_penalties"])
+@pytest.mark.parametrize("name", ["sample_tokens", "apply_grammar_masks", "apply_penalties"])
 def test_an_exception_in_drawing_stays_with_its_ask(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +286,7 @@ def test_an_exception_in_drawing_stays_with_its_ask(
     model = load(folder, "llama")
     real: Callable[..., Any] = getattr(engine, name)
     kinds = [SCHEMA if i % 2 else None for i in range(6)] + [
-        SCHEMA if name == "mask_rows" else None
+        SCHEMA if name == "apply_grammar_masks" else None
     ]
     asks = [generate_ask(f"line {i}", seed=i, schema=kinds[i], max_tokens=40) for i in range(6)]
     asks.append(generate_ask("evil", seed=666, schema=kinds[6], max_tokens=40))
@@ -300,7 +300,7 @@ def test_an_exception_in_drawing_stays_with_its_ask(
         evil = [one for one in writers if len(one.prompt.ids) == odd and one.ask.seed == 666]
         hit = {
             "sample_tokens": lambda: any(draw.seed == 666 for draw in rows),
-            "mask_rows": lambda: any(m is one.matcher for _, m in rows for one in evil),
+            "apply_grammar_masks": lambda: any(m is one.matcher for _, m in rows for one in evil),
             "apply_penalties": lambda: any(len(rows) == 1 or len(logits) > 1 for _ in evil),
         }[name]()
         if hit:

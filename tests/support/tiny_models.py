@@ -81,7 +81,7 @@ def unguarded(model: LocalModel) -> LocalModel:
 
 def forgetful(model: LocalModel) -> LocalModel:
     """The same model, which scores a pair anew whenever it is asked."""
-    decider: Any = next(v for v in vars(model.engine).values() if type(v).__name__ == "Decider")
+    decider: Any = model.decider
     assert decider._remember
     decider._remember = False
     return model
