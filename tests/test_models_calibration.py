@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from denizens.benchmarks.models import decision_examples as benched
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
 from denizens.models import calibrate, load_local, load_model
 from denizens.models.calibrator import answer_all, shipped_decisions

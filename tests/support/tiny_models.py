@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from denizens.core import Delta, Done, Generate, Message, ModelAsk
+from denizens.core import Delta, Done, Generate, Message, ModelAsk, answer_all
 from denizens.models import load_model
 from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
 
@@ -59,12 +59,7 @@ def generate_ask(text: str = "the baker", **settings: Any) -> Generate:
 
 def answers(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Any]:
     """What some asks are answered, asked together."""
-    client = model.client()
-    tickets = [client.submit(one) for one in asks]
-    found = {}
-    while events := client.wait():
-        found.update({event.ticket: event.answer for event in events if isinstance(event, Done)})
-    return [found[ticket] for ticket in tickets]
+    return answer_all(model.client(), asks)
 
 
 def unguarded(model: LocalModel) -> LocalModel:
