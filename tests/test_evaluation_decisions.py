@@ -130,7 +130,7 @@ def test_each_method_is_judged_by_its_own_choices(folder: Path) -> None:
         for names in (("bread", "sea"), ("bread", "sky"), ("town", "bread"))
     ]
     found = choice_accuracy(model, items)
-    assert model.engine.decider.method == "auto"
+    assert model.decider.method == "auto"
     right = right_choices(model, items, [item.choose_ask() for item in items], "channel")
     assert found["channel"] == sum(right) / 3
     assert found["odd"]["channel"] == float(right[1])

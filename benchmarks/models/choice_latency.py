@@ -50,7 +50,7 @@ def measure_choice_latency(
     place = str(pick_device(device))
     kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
     plain = TransformersBaseline(baseline_source(name), kind, place, model.prompt_builder)
-    decider = model.engine.decider
+    decider = model.decider
     # As it is: calibrated for a small model, direct's probabilities are all but equal.
     bare = ScoringMethod({"direct": 1.0}, 1.0)
     methods = {

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core import Answer, Choice, Choose, Json, ModelError, Rate, Rating, answer_all
-from ...models import LocalModel, load_local
-from ...models.decisions import importance_question
+from ...models import LocalModel, importance_question, load_local
 from ...planners import IMPORTANCE_ANCHORS
 from ...planners.daily import talk_options
 from ..bfcl import SETS, BfclItem, bfcl_files, load_bfcl
@@ -106,7 +105,7 @@ def right_choices(
 
 def choices(model: LocalModel, asks: Sequence[Choose], method: str) -> list[Choice]:
     """The answers by a method. Raises ModelError when an ask could not be answered."""
-    decider = model.engine.decider
+    decider = model.decider
     before, decider.method = decider.method, method
     try:
         return [_choice(answer) for answer in answer_all(model.client(), asks)]
