@@ -38,7 +38,7 @@ def has_programs(page: Path) -> bool:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("page", filter(has_programs, PAGES), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [p for p in PAGES if has_programs(p)], ids=lambda page: page.stem)
 def test_programs_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     """Each block is a whole program; its output is the text block behind it, where ``...``
     stands for anything."""
