@@ -28,9 +28,13 @@ from denizens.core import (
     to_json,
 )
 from denizens.memory import Memory
-from denizens.models import ImprovisedModel, ScriptedModel, load_model
+from denizens.models import (
+    ImprovisedModel,
+    load_model,
+)
 from denizens.simulation import begin, load_scenario, replay
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tests import test_simulation_skills, test_simulation_upkeep
 from denizens.tests.support import letter_writers as senders
 from denizens.tools import tool
