@@ -44,6 +44,7 @@ from .errors import RunLocked as RunLocked
 from .errors import SettingError as SettingError
 from .errors import ToolError as ToolError
 from .errors import WorldError as WorldError
+from .files import atomic_path as atomic_path
 from .json_schema import iter_subschemas as iter_subschemas
 from .json_schema import map_subschemas as map_subschemas
 from .json_schema import resolve_pointer as resolve_pointer
