@@ -52,8 +52,8 @@ from ..core import (
     source_name,
     to_json,
     traced,
+    validate_person_name,
 )
-from ..core.text import validate_person_name
 from ..interop import memories_input
 from ..memory import Documents, Memory, ToolCallLog, document_input, write_log_line
 from ..memory.documents import IMAGES_SUFFIX
