@@ -18,6 +18,7 @@ from ..core import (
     SettingError,
     ToolSpec,
     decode_text,
+    map_subschemas,
     tool_option,
 )
 
@@ -133,7 +134,6 @@ def _answers(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
 
 _TYPES = {"dict": "object", "float": "number", "tuple": "array", "double": "number"}
 _JSON = frozenset(("string", "integer", "number", "boolean", "array", "object", "null"))
-_SCHEMAS = ("properties", "patternProperties", "$defs")
 
 
 def as_schema(parameters: Json) -> Json:
@@ -143,21 +143,17 @@ def as_schema(parameters: Json) -> Json:
     >>> as_schema({"type": "dict", "properties": {"x": {"type": "float"}}})
     {'type': 'object', 'properties': {'x': {'type': 'number'}}}
     """
-    if not isinstance(parameters, dict):
-        return parameters
-    made: dict[str, Json] = {}
-    for key, value in parameters.items():
-        if key == "type" and isinstance(value, str):
-            kind = _TYPES.get(value.lower(), value.lower())
-            if kind in _JSON:
-                made[key] = kind
-        elif key in _SCHEMAS and isinstance(value, dict):
-            made[key] = {name: as_schema(inner) for name, inner in value.items()}
-        elif key in ("items", "additionalProperties"):
-            made[key] = as_schema(value)
-        else:
-            made[key] = value
-    return made
+    return map_subschemas(parameters, _standard_type)
+
+
+def _standard_type(schema: Json) -> Json:
+    if not isinstance(schema, dict) or not isinstance(schema.get("type"), str):
+        return schema
+    name = schema["type"].lower()
+    name = _TYPES.get(name, name)
+    if name in _JSON:
+        return {**schema, "type": name}
+    return {key: value for key, value in schema.items() if key != "type"}
 
 
 def is_right_call(item: BfclItem, name: str, arguments: Mapping[str, Json]) -> bool:

@@ -92,7 +92,7 @@ class Memory:
     >>> memory = Memory(":memory:", "Bo")
     >>> nine = datetime(2023, 2, 13, 9)
     >>> _ = memory.remember("Ada asked for a loaf of rye", at=nine, importance=3)
-    >>> [hit.record.text for hit in memory.recall_one(Cue(text="What does Ada want?", at=nine))]
+    >>> [hit.record.text for hit in memory.recall(Cue(text="What does Ada want?", at=nine))]
     ['Ada asked for a loaf of rye']
     """
 

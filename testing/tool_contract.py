@@ -6,11 +6,17 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
-from ..core import Json, SettingError, ToolError, ToolResult, canonical, check_arguments
+from ..core import (
+    Json,
+    SettingError,
+    ToolError,
+    ToolResult,
+    canonical,
+    check_arguments,
+    schema_problem,
+)
 from ..models import random_instance
 from ..tools import AnyTool, Toolbox, ToolContext, ToolLimits
 
@@ -42,11 +48,8 @@ def _check_schema(tool: AnyTool) -> None:
     _require(tool, bool(spec.description.strip()), "it says what it does", "no description")
     if find_spec("jsonschema") is None:
         raise SettingError("check_tool needs the package jsonschema: pip install jsonschema")
-    library: Any = import_module("jsonschema")
-    try:
-        library.Draft202012Validator.check_schema(spec.parameters)
-    except library.SchemaError as error:
-        raise _contract_error(tool, "its schema is valid JSON Schema", error.message) from error
+    problem = schema_problem(spec.parameters)
+    _require(tool, not problem, "its schema is valid JSON Schema", problem)
     _require(
         tool,
         spec.parameters.get("type") == "object",

@@ -34,7 +34,7 @@ def test_lost_records_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
             store.put("memory.agents", [])
         return said
 
-    monkeypatch.setattr(memory_harm, "_killed", forgetful)
+    monkeypatch.setattr(memory_harm, "_kill_writer", forgetful)
     assert measure_kills(3)["lost"] > 0
 
 

@@ -59,8 +59,8 @@ def asked(memory: Memory, at: datetime) -> list[tuple[Hit, ...]]:
 def holding_all() -> Iterator[None]:
     """Memories read meanwhile hold everything and leave hidden records out by a mask."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holding, "SLACK", 10**9)
-        patch.setattr(holding, "hidden", lambda *_: ())
+        patch.setattr(holding, "UNLOAD_SLACK", 10**9)
+        patch.setattr(holding, "hidden_ids", lambda *_: ())
         yield
 
 
@@ -78,7 +78,7 @@ def test_recall_is_as_if_all_were_held(deeds: list[tuple[str, int]]) -> None:
     touched: after each deed recall equals, to the bit, that of a reader who holds every record
     and masks the folded ones, and that of one who opens the file anew; rows held stay few."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(holding, "SLACK", 2)
+        patch.setattr(holding, "UNLOAD_SLACK", 2)
         path = Path(folder) / "bo.db"
         with Memory(path, "Bo", embed=letters) as memory:
             folding = Compaction(memory)
@@ -185,8 +185,8 @@ def test_the_past_is_whole(tmp_path: Path) -> None:
 def test_a_pool_follows_what_is_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many minds asked together, before and after one of them folds and unfolds: the very
     answers each gives alone."""
-    monkeypatch.setattr("denizens.memory.recall.batch_recall.FEW", 2)
-    monkeypatch.setattr("denizens.memory.recall.batch_recall.LEAST", 8)
+    monkeypatch.setattr("denizens.memory.recall.batch_recall.MIN_REQUESTS", 2)
+    monkeypatch.setattr("denizens.memory.recall.batch_recall.MIN_RECORDS", 8)
     with Store(tmp_path / "town.db") as store:
         minds = [Memory(store, name) for name in ("Ada", "Bo", "Cy")]
         for mind in minds:

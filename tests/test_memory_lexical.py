@@ -161,7 +161,7 @@ def test_rebuilt_equals_incremental(texts: list[str], cut: int, query: str) -> N
     for other in (in_steps, singly):
         assert np.array_equal(scores(at_once, query), scores(other, query))
         assert at_once.vocabulary == other.vocabulary
-        for column in ("words", "starts", "earlier", "later", "episode"):
+        for column in ("terms", "starts", "previous", "next", "episode"):
             assert np.array_equal(getattr(at_once, column).array, getattr(other, column).array)
 
 

@@ -59,7 +59,7 @@ def test_nobody_is_told_what_is_not_for_them(count: int, seed: int, rules: str) 
     cue = Cue(text="x", at=NINE + timedelta(days=1), limit=400, rules=rules, touch=False)
     requests = [(memory, replace(cue, person=person)) for person in PEOPLE]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crowd, "FEW", 8)
+        patch.setattr(crowd, "MIN_REQUESTS", 8)
         batch = recall_many(requests, np.stack([query] * len(PEOPLE)))
     for (_, asked), found in zip(requests, batch, strict=True):
         mine = [r for r in records if not r.audience or asked.person in r.audience]

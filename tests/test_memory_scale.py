@@ -88,9 +88,9 @@ def test_sifting_equals_scoring_all(
         memory.mark_accessed([1, count // 2], step=1, at=NINE + timedelta(days=2))
     query = talk(1, seed + 1)[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recalling, "WHOLE", 10**9)
+        patch.setattr(recalling, "FULL_SCORE_LIMIT", 10**9)
         slow = [memory.recall(cue, query), memory.as_of(0).recall(cue, query)]
-        patch.setattr(recalling, "WHOLE", 8)
+        patch.setattr(recalling, "FULL_SCORE_LIMIT", 8)
         fast = [memory.recall(cue, query), memory.as_of(0).recall(cue, query)]
         again = memory.recall(cue, query)
     assert fast == slow
@@ -102,7 +102,7 @@ def test_sifting_sifts() -> None:
     memory = filled(5000, 1)
     scene = RecallQuery.for_cue(memory, Cue(text="x", at=NINE), talk(1, 2)[0], {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recalling, "WHOLE", 8)
+        patch.setattr(recalling, "FULL_SCORE_LIMIT", 8)
         assert len(recalling.score_candidates(scene, 10).places) < 1000
 
 
@@ -124,10 +124,10 @@ def test_codes_are_as_exact_as_they_say(count: int, columns: int, seed: int) -> 
 @pytest.fixture
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells from 512 rows on, so that a test reaches them."""
-    monkeypatch.setattr(codes, "CELLS_FROM", 512)
-    monkeypatch.setattr(recalling, "CELLS_FROM", 512)
-    monkeypatch.setattr(codes, "TURN", 64)
-    monkeypatch.setattr(recalling, "WHOLE", 100)
+    monkeypatch.setattr(codes, "MIN_ROWS_FOR_CELLS", 512)
+    monkeypatch.setattr(recalling, "MIN_ROWS_FOR_CELLS", 512)
+    monkeypatch.setattr(codes, "CELL_BATCH", 64)
+    monkeypatch.setattr(recalling, "FULL_SCORE_LIMIT", 100)
 
 
 @pytest.mark.usefixtures("small_cells")
@@ -188,7 +188,7 @@ def test_crowd_equals_one_by_one(seed: int, cues: list[Cue]) -> None:
     memories grow: together each is answered what it is answered alone, to the bit."""
     chance = np.random.default_rng(seed)
     with Store(":memory:") as store, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crowd, "FEW", 8)
+        patch.setattr(crowd, "MIN_REQUESTS", 8)
         memories = []
         for number in range(12):
             size = int(chance.integers(100, 400))
@@ -209,7 +209,7 @@ def test_crowd_equals_one_by_one(seed: int, cues: list[Cue]) -> None:
 
 def test_blocks_hold_rows_across_their_borders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows in many blocks come back by number, by range and in products as in one array."""
-    monkeypatch.setattr("denizens.memory.index.growable_arrays.BLOCK", 128)
+    monkeypatch.setattr("denizens.memory.index.growable_arrays.BLOCK_ROWS", 128)
     chance = np.random.default_rng(0)
     whole = chance.normal(size=(1000, 8)).astype(np.float32)
     rows = VectorBlocks()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens import Agent, ImprovisedModel, Persona
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Cue,
     DenizensError,
@@ -296,8 +296,8 @@ AnyNotes: Any = Notes
         lambda memory: memory.remember("x", at=NOW, evidence=["1"]),
         lambda memory: memory.remember("x", at=NOW, kind="fact"),
         lambda memory: memory.remember(None, at=NOW),
-        lambda memory: memory.touch(["1"], step=0, at=NOW),
-        lambda memory: memory.touch([2], step=0, at=NOW),
+        lambda memory: memory.mark_accessed(["1"], step=0, at=NOW),
+        lambda memory: memory.mark_accessed([2], step=0, at=NOW),
         lambda memory: memory.record("1"),
         lambda memory: memory.record(1.0),
         lambda memory: memory.quarantine(5),
@@ -307,13 +307,15 @@ AnyNotes: Any = Notes
         lambda memory: memory.recall(Cue(text="x", at=NOW, kinds=("fact",))),  # type: ignore[arg-type]
         lambda memory: memory.recall(Cue(text="x", at=NOW, limit=None)),  # type: ignore[arg-type]
         lambda memory: memory.recall(Cue(text="x", at=NOW, person=5)),  # type: ignore[arg-type]
-        lambda memory: AnyClaims(memory).tell(None, "likes", "x", at=NOW),
-        lambda memory: AnyClaims(memory).tell("Ada", "likes", 7, at=NOW),
-        lambda memory: AnyClaims(memory).tell("Ada", "likes", "x", at=NOW, sources=[4]),
-        lambda memory: AnyClaims(memory).tell("Ada", "likes", "x", at=NOW, sources=["1"]),
-        lambda memory: AnyClaims(memory).tell("Ada", "likes", "x", at=NOW, confidence="1"),
-        lambda memory: AnyClaims(memory).tell("Ada", "likes", "x", at=NOW, confidence=float("nan")),
-        lambda memory: AnyClaims(memory).tell("Ada", "likes", "x", at=NOW, who=None),
+        lambda memory: AnyClaims(memory).assert_fact(None, "likes", "x", at=NOW),
+        lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", 7, at=NOW),
+        lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, sources=[4]),
+        lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, sources=["1"]),
+        lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, confidence="1"),
+        lambda memory: AnyClaims(memory).assert_fact(
+            "Ada", "likes", "x", at=NOW, confidence=float("nan")
+        ),
+        lambda memory: AnyClaims(memory).assert_fact("Ada", "likes", "x", at=NOW, who=None),
         lambda memory: AnyClaims(memory).restore(["1"], at=NOW),
         lambda memory: AnyNotes(memory).write("list", None, at=NOW),
         lambda memory: AnyNotes(memory).write("list", "x", at=NOW, person=None),
@@ -538,11 +540,11 @@ def test_a_failed_import_leaves_no_file(tmp_path: Path) -> None:
 def test_questions_keep_to_the_rule_for_times(at: Any) -> None:
     """A moment of asking with a time zone is refused like one of writing."""
     claims: Any = Facts(Memory(":memory:", "Bo"))
-    claims.tell("Ada", "likes", "rye", at=NOW)
+    claims.assert_fact("Ada", "likes", "rye", at=NOW)
     asks: list[Callable[[], object]] = [
-        lambda: claims.ask("Ada", "likes", as_of=at),
-        lambda: claims.ask("Ada", "likes", known=at),
-        lambda: claims.all(as_of=at),
+        lambda: claims.lookup("Ada", "likes", as_of=at),
+        lambda: claims.lookup("Ada", "likes", known=at),
+        lambda: claims.find(as_of=at),
         lambda: claims.graph(as_of=at),
         lambda: claims.view(known=at),
     ]

@@ -16,7 +16,7 @@ import pytest
 from denizens import Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
 from denizens.agents.ask_router import validate_answer
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Action,
     Answer,
@@ -43,8 +43,10 @@ from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Scripted
 from denizens.simulation import (
     Run,
+    agent_loader,
     begin,
     build_simulation,
+    builder,
     check_run,
     failure_lines,
     failure_of,
@@ -54,8 +56,6 @@ from denizens.simulation import (
     resume,
     run_stats,
 )
-from denizens.simulation import agent_loader as visiting
-from denizens.simulation import builder as building
 from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS
 from denizens.store import Store
 from denizens.viewer import collect_page_data
@@ -208,12 +208,12 @@ def test_refusals_in_a_row_are_told(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def broken_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder in which every model that a command loads is dead."""
-    from denizens.simulation import builder as building
+    from denizens.simulation import builder
 
     def load(scenario: object, progress: object = None) -> Model:
         return dead()
 
-    monkeypatch.setattr(building, "load_minds", load)
+    monkeypatch.setattr(builder, "load_scenario_model", load)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -346,8 +346,8 @@ def test_a_chat_without_an_answer_ends_with_three(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A script that talks with a dead model hears of it by the exit code."""
-    monkeypatch.setattr(building, "load_minds", lambda *_: dead())
-    monkeypatch.setattr(visiting, "load_minds", lambda *_: dead())
+    monkeypatch.setattr(builder, "load_scenario_model", lambda *_: dead())
+    monkeypatch.setattr(agent_loader, "load_scenario_model", lambda *_: dead())
     monkeypatch.setattr("sys.stdin", io.StringIO("Hello?\nAnybody?\n\n"))
     with pytest.raises(SystemExit) as ended:
         main(["chat", "crossroads", "Otto"])
@@ -372,7 +372,7 @@ def test_a_short_run_that_got_nothing(
     """Too few asks for the rule, but none of them answered: the command still ends with 3."""
     from denizens.simulation import failures
 
-    monkeypatch.setattr(failures, "LEAST", 1000)
+    monkeypatch.setattr(failures, "MIN_ASKS", 1000)
     with pytest.raises(SystemExit) as ended:
         main(["run", "crossroads", "--steps", "1", "--json"])
     found = json.loads(capsys.readouterr().out)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Client,
     CodeNotAllowed,
@@ -29,6 +29,7 @@ from denizens.simulation import (
     Run,
     agent_from_scenario,
     begin,
+    builder,
     check_run,
     fork,
     interview,
@@ -37,7 +38,6 @@ from denizens.simulation import (
     replay,
     resume,
 )
-from denizens.simulation import builder as building
 from denizens.store import Store
 from denizens.viewer import collect_page_data, write_page
 
@@ -83,7 +83,7 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(scenario: object, progress: object = None) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(building, "load_minds", load)
+    monkeypatch.setattr(builder, "load_scenario_model", load)
 
 
 def test_a_failed_start_leaves_what_others_wrote(tmp_path: Path) -> None:
@@ -238,9 +238,9 @@ def test_a_chat_reads_its_files_before_the_model(
 ) -> None:
     """A document that is missing is said before the model of a chat is loaded."""
     from denizens.core import MemoryFault
-    from denizens.simulation import agent_loader as visiting
+    from denizens.simulation import agent_loader
 
-    monkeypatch.setattr(visiting, "load_minds", Unloadable().client)
+    monkeypatch.setattr(agent_loader, "load_scenario_model", Unloadable().client)
     scenario = load_scenario(small(tmp_path, 'documents = ["gone.md"]'))
     with Store(":memory:") as store, pytest.raises(MemoryFault, match=r"gone\.md"):
         agent_from_scenario(scenario, "Ada", store)

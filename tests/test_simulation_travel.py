@@ -11,8 +11,8 @@ import pytest
 from denizens.core import Client, Input, Json, Message, ReplayDiverged, RunError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
-from denizens.planners import prompt_templates as prompts
-from denizens.planners import step_builder as draft
+from denizens.planners.steps import prompt_templates as prompts
+from denizens.planners.steps import step_builder
 from denizens.simulation import (
     Run,
     begin,
@@ -93,7 +93,7 @@ def test_changed_prompt_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         messages = original(name, **values)
         return (*messages, Message.of("user", "And hurry.")) if name == "importance" else messages
 
-    monkeypatch.setattr(draft, "prompt", changed)
+    monkeypatch.setattr(step_builder, "render_prompt", changed)
     with pytest.raises(ReplayDiverged, match=r"step 0, \w+ \w+, ask 1\.\d+ \(rate\) differs"):
         replay(folder)
 

@@ -29,7 +29,7 @@ for step in range(len(memory) // 3, 100000):
             number = memory.next_id
             record = Record(id=number, kind="thought", text=f"thought {number}", created=at)
             memory.add([record], {number: [float(number), 1.0]}, step=step)
-        memory.touch([number], step=step, at=at)
+        memory.mark_accessed([number], step=step, at=at)
         store.put("step", step)
     print(step, flush=True)
 """

@@ -87,10 +87,10 @@ def test_tamed_schemas_are_grammars(schema: Json) -> None:
     """A schema that a grammar can hold still has one when it is a tool's argument: taming adds
     no words that the grammar engine does not know."""
     home: Any = grammars()
-    if not home._raw({"type": "object", "properties": {"a": {}}})[1]:
+    if not home._compile_raw({"type": "object", "properties": {"a": {}}})[1]:
         definitions = schema.pop("$defs", {}) if isinstance(schema, dict) else {}
         whole = {"type": "object", "properties": {"a": schema}, "$defs": definitions}
-        assert home._raw(sanitize_schema(whole))[1] == ""
+        assert home._compile_raw(sanitize_schema(whole))[1] == ""
 
 
 @given(schema=SCHEMAS, value=st.integers(0, 5))

@@ -275,7 +275,7 @@ def test_notices_keep_their_labels_when_saved(room: Room) -> None:
 
 def test_nobody_enters_as_everybody() -> None:
     """The name that stands for all people is nobody's."""
-    with pytest.raises(WorldError, match="no name for a body"):
+    with pytest.raises(WorldError, match="cannot name a body"):
         town().enter(Body("*"))
 
 
@@ -313,7 +313,7 @@ class Whispering(Loose):
         seen = self.town.observe(who)
         if seen.talk is None:
             return seen
-        spoken = self.town._stage._scene.talks.of(who)  # type: ignore[attr-defined]
+        spoken = self.town._state.conversations.conversation_of(who)  # type: ignore[attr-defined]
         return replace(seen, talk=replace(seen.talk, lines=spoken.lines)) if spoken else seen
 
     def step(self, actions: Mapping[str, Action], at: Time, order: tuple[str, ...]) -> StepResult:

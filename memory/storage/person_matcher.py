@@ -36,8 +36,8 @@ class PersonMatcher:
     >>> ada = PersonMatcher("Ada", ("Ada Pell", "Bo"))
     >>> ada.matches_name("ADA"), ada.is_named_in("Ada came"), ada.is_named_in("Ada Pell came")
     (True, True, False)
-    >>> PersonMatcher("Will").is_named_in("I will come"), PersonMatcher("Will").is_named_in("I met
-    Will")
+    >>> will = PersonMatcher("Will")
+    >>> will.is_named_in("I will come"), will.is_named_in("I met Will")
     (False, True)
     """
 

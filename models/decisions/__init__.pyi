@@ -3,10 +3,7 @@ from .calibration import load_calibration as load_calibration
 from .calibration import rating_examples as rating_examples
 from .calibration import shipped_calibration as shipped_calibration
 from .calibration import write_calibration as write_calibration
-from .calibrator import calibrate as calibrate
-from .calibrator import importance_question as importance_question
 from .decider import Decider as Decider
-from .decider import ScoringPlan as ScoringPlan
 from .option_features import FEATURES as FEATURES
 from .option_features import FUSED_FEATURES as FUSED_FEATURES
 from .option_features import LM_FEATURES as LM_FEATURES

@@ -5,11 +5,9 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
-from typing import TypeAlias
 
 import numpy as np
 
@@ -26,35 +24,16 @@ from ...core import (
     Rating,
 )
 from ..embedder import Embedder
-from ..engine import PromptBuilder, TokenPair, uniform
+from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair, uniform
 from .calibration import Calibration, decision_kind, rating_examples
 from .option_features import FEATURES, LM_FEATURES
 from .scorers import FloatArray, ScoringMethod
 from .scoring_prompts import ScoringPrompts, first_line, first_line_parts
 
-PairScores: TypeAlias = Mapping[TokenPair, tuple[float, ...]]
-PairSums: TypeAlias = Mapping[TokenPair, float]
-"""Log-probability of each pair's whole target after its context."""
-
 RERANK_TOP_K = 8  # options that the language model scores; the others lie behind by cosine
 ALL_FEATURES = ScoringMethod(dict.fromkeys(FEATURES, 1.0), 1.0)
 MAX_CACHED_SUMS = 200_000  # sums: 30 MB at most
 MAX_CACHED_OPTIONS = 20_000  # whose lines are not parted anew for each request
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringPlan:
-    """What the language model must score for an ask: ``pairs`` of context and target, each
-    target token's log-probability after the context; ``known`` are those scored before.
-    ``finish`` makes the answer of them."""
-
-    pairs: tuple[TokenPair, ...]
-    known: PairSums
-    answer: Callable[[PairSums], Answer]
-
-    def finish(self, scores: PairScores) -> Answer:
-        """The answer, once all pairs are scored."""
-        return self.answer({**self.known, **{pair: sum(row) for pair, row in scores.items()}})
 
 
 class Decider:

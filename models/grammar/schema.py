@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from ...core import Json
+from ...core import Json, iter_subschemas, map_subschemas, resolve_pointer
 
 SchemaPath = tuple[str, ...]
 
@@ -19,12 +19,6 @@ def _word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
-SCHEMA_FIELDS = _word_set(
-    "items additionalProperties additionalItems propertyNames contains not if then else "
-    "unevaluatedItems unevaluatedProperties contentSchema"
-)
 ANNOTATIONS = _word_set(
     "title description default examples example deprecated readOnly writeOnly discriminator "
     "$comment $schema $id $defs definitions"
@@ -61,51 +55,6 @@ def schema_error(path: SchemaPath, what: str, remedy: str) -> SchemaError:
     """The error for the field at ``path``."""
     where = f"schema field '{'.'.join(path)}'" if path else "the schema"
     return SchemaError(f"{where}: {what}; {remedy}")
-
-
-def iter_subschemas(schema: Json, path: SchemaPath = ()) -> Iterator[tuple[SchemaPath, Json]]:
-    """Every schema inside of a schema, itself first, with the way to it."""
-    yield path, schema
-    if not isinstance(schema, dict):
-        return
-    for key, inner in schema.items():
-        if key in SCHEMA_MAPS and isinstance(inner, dict):
-            for name, one in inner.items():
-                yield from iter_subschemas(one, (*path, key, name))
-        elif key in SCHEMA_LISTS and isinstance(inner, list):
-            for place, one in enumerate(inner):
-                yield from iter_subschemas(one, (*path, key, str(place)))
-        elif key in SCHEMA_FIELDS:
-            yield from iter_subschemas(inner, (*path, key))
-
-
-def map_subschemas(schema: Json, change: Callable[[Json], Json]) -> Json:
-    """A copy in which ``change`` was applied to each schema, inner ones first."""
-    if not isinstance(schema, dict):
-        return change(schema)
-    made: dict[str, Json] = {}
-    for key, inner in schema.items():
-        if key in SCHEMA_MAPS and isinstance(inner, dict):
-            made[key] = {name: map_subschemas(one, change) for name, one in inner.items()}
-        elif key in SCHEMA_LISTS and isinstance(inner, list):
-            made[key] = [map_subschemas(one, change) for one in inner]
-        elif key in SCHEMA_FIELDS:
-            made[key] = map_subschemas(inner, change)
-        else:
-            made[key] = inner
-    return change(made)
-
-
-def resolve_pointer(root: Json, reference: str) -> Json:
-    """What ``#/a/b`` points to. Raises KeyError."""
-    found = root
-    for part in reference.removeprefix("#").split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        try:
-            found = found[int(name)] if isinstance(found, list) else found[name]
-        except (TypeError, ValueError, IndexError) as error:
-            raise KeyError(reference) from error
-    return found
 
 
 def check_schema(schema: Json) -> None:

@@ -18,6 +18,7 @@ from ...core import (
     Message,
     ModelAsk,
     Rate,
+    schema_problem,
 )
 from ...core import Vectors as VectorsAnswer
 from .chat_completion import ChatCompletion, parse_chat_completion
@@ -26,7 +27,7 @@ from .completion_stream import AnswerFilter, cut_at_stop
 from .embeddings import TextEmbeddings
 from .remote_decider import RemoteDecider
 from .request_errors import PromptTooLong, RequestError, RequestRejected
-from .structured_output import parse_value, response_format, schema_instruction, schema_problem
+from .structured_output import parse_value, response_format, schema_instruction
 from .transport import JSON_FORMATS, OpenAITransport, RequestUsage
 
 log = logging.getLogger(__name__)

@@ -171,7 +171,7 @@ class RemoteClient:
                 ask.role,
                 tokens_in=cost.tokens_in,
                 tokens_out=cost.tokens_out,
-                tokens_reused=cost.reused,
+                tokens_reused=cost.tokens_reused,
                 seconds=seconds,
             )
         self._arrivals.deliver(ticket, event)

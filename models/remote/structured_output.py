@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from typing import Any
 
-from ...core import Json, replace_surrogates
+from ...core import Json, replace_surrogates, schema_validator
 
 MAX_STARTS = 64  # brackets at which a value is looked for; a reply is short
 
@@ -133,18 +133,6 @@ def schema_instruction(schema: Json) -> str:
     return f"Answer with JSON only, without any other word, by this JSON Schema:\n{written}"
 
 
-def schema_problem(schema: Json) -> str:
-    """What is wrong with a JSON schema itself, empty when nothing is."""
-    if not isinstance(schema, dict):
-        return f"a schema must be an object, not {type(schema).__name__}"
-    library: Any = import_module("jsonschema")
-    try:
-        library.validators.validator_for(schema, library.Draft202012Validator).check_schema(schema)
-    except library.SchemaError as error:
-        return f"no valid JSON schema: {error.message}"
-    return ""
-
-
 def parse_value(schema: Json, text: str) -> tuple[Json, str]:
     """The value in ``text`` that fits a schema, and why there is none (empty when there is).
 
@@ -168,33 +156,30 @@ def parse_value(schema: Json, text: str) -> tuple[Json, str]:
 
 
 def _validator(schema: Json) -> Callable[[Json], tuple[Json, str]]:
-    """What gives a value with its numbers as the schema types them, and why it does not fit."""
-    library: Any = import_module("jsonschema")
-    referencing: Any = import_module("referencing")
-    kind = library.validators.validator_for(schema, library.Draft202012Validator)
-    wholes: set[int] = set()
+    """A function of a value: the value with its numbers as the schema types them, and why it
+    does not match the schema (empty where it does)."""
+    validate_type = import_module("jsonschema").Draft202012Validator.VALIDATORS["type"]
+    unresolvable = import_module("referencing").exceptions.Unresolvable
+    integer_ids: set[int] = set()
 
-    def typed(validator: Any, types: Any, instance: Json, own: Any) -> Any:
-        # 31.0 is an integer to JSON Schema; what asked for one is to get 31.
+    def checked_type(validator: Any, types: Any, instance: Json, subschema: Any) -> Any:
+        # JSON Schema accepts 31.0 as an integer; callers that asked for an integer get 31.
         if "integer" in ([types] if isinstance(types, str) else types):
-            wholes.add(id(instance))
-        yield from kind.VALIDATORS["type"](validator, types, instance, own)
+            integer_ids.add(id(instance))
+        yield from validate_type(validator, types, instance, subschema)
 
-    # An empty registry: a schema may not make this process fetch anything.
-    checker = library.validators.extend(kind, {"type": typed})(
-        schema, registry=referencing.Registry()
-    )
+    validator = schema_validator(schema, keywords={"type": checked_type})
 
-    def fitted(value: Json) -> tuple[Json, str]:
-        wholes.clear()  # ids of another value's numbers
+    def validate(value: Json) -> tuple[Json, str]:
+        integer_ids.clear()  # they belong to another value's numbers
         try:
-            wrong = next(checker.iter_errors(value), None)
-        except referencing.exceptions.Unresolvable as gone:
-            return None, f"the schema refers to what is not in it ({gone})"
+            error = next(validator.iter_errors(value), None)
+        except unresolvable as missing:
+            return None, f"the schema refers to what is not in it ({missing})"
         except RecursionError:
             return None, "the reply is nested too deeply to be checked"
-        if wrong is not None:
-            return None, f"the reply does not fit the schema ({wrong.json_path}: {wrong.message})"
-        return plain_json(value, wholes), ""
+        if error is not None:
+            return None, f"the reply does not fit the schema ({error.json_path}: {error.message})"
+        return plain_json(value, integer_ids), ""
 
-    return fitted
+    return validate

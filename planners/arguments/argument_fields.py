@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core import Json, ToolSpec, identifier_to_words
+from ...core import Json, ToolSpec, identifier_to_words, resolve_pointer
 
 MAX_OBJECT_DEPTH = 4  # of objects in objects; what lies deeper is written under the grammar
 # What the checks below know; a schema with other words is left to the grammar.
@@ -116,9 +116,7 @@ def resolve_schema(schema: Json, root: Json) -> Json:
             return {}
         reference = schema.get("$ref")
         if isinstance(reference, str) and reference.startswith("#/"):
-            found: Any = root
-            for part in reference[2:].split("/"):
-                found = found.get(part.replace("~1", "/").replace("~0", "~"), {})
+            found = resolve_pointer(root, reference, {})
             notes = {key: value for key, value in schema.items() if key != "$ref"}
             schema = {**found, **notes} if isinstance(found, Mapping) else notes
             continue

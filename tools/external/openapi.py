@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
-from ...core import Json, ToolError, check_arguments, read_settings, read_text_file
+from ...core import Json, ToolError, check_arguments, read_settings, read_text_file, resolve_pointer
 from ..declare import AnyTool
 from ..invocation import ProgressCallback
 from .external_tool import ExternalTool, import_optional, unique_tool_name
-from .schema_sanitizer import clean_text, resolve_pointer, sanitize_schema
+from .schema_sanitizer import clean_text, sanitize_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,8 @@ def _followed(root: Json, given: Json) -> dict[str, Json]:
             return {}
         if not isinstance(given.get("$ref"), str):
             return given
-        given = resolve_pointer(root, given["$ref"]) if given["$ref"].startswith("#") else None
+        reference = given["$ref"]
+        given = resolve_pointer(root, reference, None) if reference.startswith("#") else None
     return {}
 
 

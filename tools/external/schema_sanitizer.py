@@ -13,9 +13,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
-from ...core import Json
+from ...core import Json, resolve_pointer
 
 _TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 _BOUNDS = (
@@ -99,7 +98,7 @@ def _one(schema: Json, root: Json, inside: tuple[str, ...], budget: _Budget) -> 
         if reference in inside or not _REFERENCE.fullmatch(reference):
             return {}
         # Of what stands beside a reference only the description is kept.
-        found = _one(resolve_pointer(root, reference), root, (*inside, reference), budget)
+        found = _one(resolve_pointer(root, reference, None), root, (*inside, reference), budget)
         return found | _described(schema, budget)
     # Something on the way is counted too, so that deep nesting ends as circles do.
     inside = (*inside, "")
@@ -107,20 +106,6 @@ def _one(schema: Json, root: Json, inside: tuple[str, ...], budget: _Budget) -> 
     found |= _described(schema, budget) | _values(schema) | _limits(schema)
     found |= _members(schema, root, inside, budget) | _elements(schema, root, inside, budget)
     return found | _alternatives(schema, root, inside, budget)
-
-
-def resolve_pointer(root: Json, reference: str) -> Json:
-    """What a JSON pointer, ``#/a/b``, refers to in a document; None for nothing."""
-    found = root
-    for part in reference.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict):
-            found = found.get(unquote(name))
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
-        else:
-            return None
-    return found
 
 
 def _kind(schema: dict[str, Json]) -> dict[str, Any]:

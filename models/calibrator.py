@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import (
+from ..core import (
     NONE_OF_THESE,
     Anchor,
     Choose,
@@ -22,11 +22,23 @@ from ...core import (
     Rate,
     tool_option,
 )
-from ..local import LocalModel
-from .calibration import DECISION_KINDS, Calibration, RatingRule, calibration_data, decision_kind
-from .decider import Decider
-from .option_features import METHOD_NAMES
-from .scorers import LabelledDecision, ScoringMethod, cross_validate, fit_method, method_cost
+from .decisions.calibration import (
+    DECISION_KINDS,
+    Calibration,
+    RatingRule,
+    calibration_data,
+    decision_kind,
+)
+from .decisions.decider import Decider
+from .decisions.option_features import METHOD_NAMES
+from .decisions.scorers import (
+    LabelledDecision,
+    ScoringMethod,
+    cross_validate,
+    fit_method,
+    method_cost,
+)
+from .local import LocalModel
 
 TIE_NATS = 0.01  # nats; the cheaper of two methods so near wins
 SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
@@ -94,7 +106,7 @@ class CalibrationReport:
 
 def calibrate(model: LocalModel) -> CalibrationReport:
     """Measure all methods on the shipped decisions and ratings. Raises ModelError."""
-    decider = model.engine.decider
+    decider = model.decider
     items = measured_items(model)
     kinds: dict[str, list[LabelledDecision]] = {kind: [] for kind in DECISION_KINDS}
     for role, item in items:
@@ -133,7 +145,7 @@ def measured_items(model: LocalModel) -> list[tuple[str, LabelledDecision]]:
     """Role and signals of each shipped decision, answered by the model. The roles are mixed,
     so that folds have some of each."""
     asks, rights = shipped_decisions()
-    decider = model.engine.decider
+    decider = model.decider
     with measuring_features(decider):
         for answer in answer_all(model, asks):
             if isinstance(answer, Failed):
