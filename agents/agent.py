@@ -492,7 +492,7 @@ class Agent:
         for path in self.documents:
             if not held.was_imported(path.name):
                 self.read(path, at=at)
-        store.on_rollback(lambda: setattr(self, "_begun", False))
+        store.on_rollback(lambda: setattr(self, "_bootstrapped", False))
         self._bootstrapped = True
 
     def _missing_initial_memories(self) -> tuple[tuple[Record, ...], tuple[str, ...]]:
