@@ -52,8 +52,8 @@ from ..core import (
     source_name,
     to_json,
     traced,
+    validate_person_name,
 )
-from ..core.text import validate_person_name
 from ..interop import memories_input
 from ..memory import Documents, Memory, ToolCallLog, document_input, write_log_line
 from ..memory.documents import IMAGES_SUFFIX
@@ -492,7 +492,7 @@ class Agent:
         for path in self.documents:
             if not held.was_imported(path.name):
                 self.read(path, at=at)
-        store.on_rollback(lambda: setattr(self, "_begun", False))
+        store.on_rollback(lambda: setattr(self, "_bootstrapped", False))
         self._bootstrapped = True
 
     def _missing_initial_memories(self) -> tuple[tuple[Record, ...], tuple[str, ...]]:

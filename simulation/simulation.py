@@ -35,8 +35,8 @@ from ..core import (
     drive,
     same_name,
     to_json,
+    validate_person_name,
 )
-from ..core.text import validate_person_name
 from ..interop import memories_input
 from ..memory import ToolCallLog, document_input
 from ..models import Usage

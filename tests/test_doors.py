@@ -24,8 +24,8 @@ from denizens.core import (
     SettingError,
     ToolError,
     Utterance,
+    validate_person_name,
 )
-from denizens.core.text import validate_person_name
 from denizens.memory import Documents, Facts, export_lines
 from denizens.models import ImprovisedModel
 from denizens.planners import Dialogue, Intent
