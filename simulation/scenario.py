@@ -135,7 +135,7 @@ class WorldTable:
     """[world]: the map or the graph of places."""
 
     # Left out of a run's record while at their defaults.
-    LATER: ClassVar[tuple[str, ...]] = ("name",)
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("name",)
 
     kind: str = "town"
     name: str = ""
@@ -162,7 +162,12 @@ class ModelTable:
     max_tokens_per_day: int = 0
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("rows", "pass_tokens", "cache_mb", "max_tokens_per_day")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
+        "rows",
+        "pass_tokens",
+        "cache_mb",
+        "max_tokens_per_day",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +175,7 @@ class MindsTable:
     """[minds]: planner, memory rules, tools and policy of everybody who does not say otherwise."""
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "memory")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("policy", "memory")
 
     planner: str = "daily"
     rules: str = "paper"
@@ -186,7 +191,7 @@ class PersonEntry:
     """[[people]]: a persona, the documents it has read, the folder of Smallville memories it
     begins with, and what differs from [minds] for it."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
 
     persona: Persona
     planner: str = ""

@@ -28,9 +28,18 @@ from denizens.core import (
     to_json,
 )
 from denizens.memory import Memory
+<<<<<<< HEAD
 from denizens.models import ImprovisedModel, ScriptedModel, load_model
 from denizens.simulation import begin, read_scenario, replay
+=======
+from denizens.models import (
+    ImprovisedModel,
+    load_model,
+)
+from denizens.simulation import begin, load_scenario, replay
+>>>>>>> main
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tests import test_simulation_skills, test_simulation_upkeep
 from denizens.tests.support import letter_writers as senders
 from denizens.tools import tool

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Answer, Client, Delta, Done, Embed, Generate, Model, ModelAsk, RunCorrupt
-from denizens.models import ImprovisedModel, Router, ScriptedModel, Usage, UsageLedger
+from denizens.models import (
+    ImprovisedModel,
+    Router,
+    Usage,
+    UsageLedger,
+)
 from denizens.simulation import (
     Run,
     Simulation,
@@ -25,6 +30,7 @@ from denizens.simulation import (
 from denizens.simulation.run_usage import usage_summary
 from denizens.store import Store
 from denizens.store.checksums import schema_digest
+from denizens.testing import ScriptedModel
 
 STEPS = 60
 MODEL_KINDS = ("generate", "choose", "rate", "embed")

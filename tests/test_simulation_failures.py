@@ -39,7 +39,7 @@ from denizens.core import (
     Rating,
     Vectors,
 )
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import Scripted
 from denizens.simulation import (
     Run,
@@ -58,6 +58,7 @@ from denizens.simulation import (
 )
 from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.viewer import collect_page_data
 from denizens.world import load_places
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Answer, Done, ModelAsk, RunError
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.simulation import Run, begin, build_simulation, check_run, read_scenario, resume
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 
 STEPS = 100
 KILLS = 30

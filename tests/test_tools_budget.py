@@ -33,9 +33,9 @@ from denizens.core import (
     recall,
 )
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
 from denizens.simulation import Journal, Simulation, check_run
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import (
     ASK,
     NINE,
