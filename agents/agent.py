@@ -54,13 +54,7 @@ from ..core import (
     traced,
     validate_person_name,
 )
-<<<<<<< HEAD
-from ..core.text import validate_person_name
 from ..memory import Documents, Memory, ToolCallLog, document_input, memories_input, write_log_line
-=======
-from ..interop import memories_input
-from ..memory import Documents, Memory, ToolCallLog, document_input, write_log_line
->>>>>>> main
 from ..memory.documents import IMAGES_SUFFIX
 from ..memory.storage import name_forms
 from ..planners import Daily, Dialogue

@@ -37,13 +37,7 @@ from ..core import (
     to_json,
     validate_person_name,
 )
-<<<<<<< HEAD
-from ..core.text import validate_person_name
 from ..memory import ToolCallLog, document_input, memories_input
-=======
-from ..interop import memories_input
-from ..memory import ToolCallLog, document_input
->>>>>>> main
 from ..models import Usage
 from ..store import Store
 from ..tools import ProgressListener

@@ -28,16 +28,11 @@ from denizens.core import (
     to_json,
 )
 from denizens.memory import Memory
-<<<<<<< HEAD
-from denizens.models import ImprovisedModel, ScriptedModel, load_model
-from denizens.simulation import begin, read_scenario, replay
-=======
 from denizens.models import (
     ImprovisedModel,
     load_model,
 )
-from denizens.simulation import begin, load_scenario, replay
->>>>>>> main
+from denizens.simulation import begin, read_scenario, replay
 from denizens.store import Store
 from denizens.testing import ScriptedModel
 from denizens.tests import test_simulation_skills, test_simulation_upkeep

@@ -13,12 +13,8 @@ from denizens.core import Call, Completion, ModelAsk, Persona, ToolResult, call
 from denizens.memory import Documents, Memory
 from denizens.models import ImprovisedModel
 from denizens.server import AgentService, HostedAgent, open_hosted_agent
-<<<<<<< HEAD
 from denizens.simulation import begin, read_scenario
-=======
-from denizens.simulation import begin, load_scenario
 from denizens.testing import ScriptedModel
->>>>>>> main
 from denizens.tools import Toolbox, ToolContext, memory_search, skill, tool
 
 NINE = datetime(2023, 2, 13, 9)
