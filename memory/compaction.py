@@ -287,7 +287,9 @@ class Compaction:
                 record.who in quarantined or self.memory.index.is_quarantined(record.id)
             ):
                 names = ", ".join(sorted(quarantined))
-                raise self._fault(f"record {record.id} rests on a quarantined source: {names}")
+                raise self._fault(
+                    f"record {record.id} rests on a source that is quarantined: {names}"
+                )
             if record != self.memory.record(record.id):
                 raise self._fault(f"record {record.id} differs from the stored record")
 

@@ -72,7 +72,7 @@ class Documents:
         audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
     ) -> DocumentImport:
-        """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (default: its file name) for
+        """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (default: file name) for
         ``audience`` (empty: everybody).
 
         Raises MemoryFault if the file cannot be read, SettingError for an unknown file ending or
