@@ -150,14 +150,14 @@ class GoalsInRoutine:
         later = replace(situation, state=lived.state)
         if not self._has_time(later, lived):
             return lived
-        draft = StepBuilder(later)
-        goal = yield from self._goal_for_activity(draft)
+        builder = StepBuilder(later)
+        goal = yield from self._goal_for_activity(builder)
         if goal is None:
-            return _merge_decisions(lived, draft.build(lived.action))
+            return _merge_decisions(lived, builder.build(lived.action))
         outcome = yield from self.worker.work(task_for_goal(goal, later))
-        record_outcome(draft, goal, outcome)
-        yield from draft.finalize()
-        return _merge_decisions(lived, draft.build(outcome.action or lived.action))
+        record_outcome(builder, goal, outcome)
+        yield from builder.finalize()
+        return _merge_decisions(lived, builder.build(outcome.action or lived.action))
 
     def _has_time(self, situation: Situation, lived: Decision) -> bool:
         """Whether the day leaves time: awake, there, and in no conversation."""
@@ -165,15 +165,15 @@ class GoalsInRoutine:
         awake = not lived.state.asleep and not spoken_to(situation)
         return idle and awake and situation.seen.arrived and has_goal(situation)
 
-    def _goal_for_activity(self, draft: StepBuilder) -> Thought[Goal | None]:
+    def _goal_for_activity(self, builder: StepBuilder) -> Thought[Goal | None]:
         """The goal that belongs to the doing of now."""
-        goals = [goal for goal in goals_of(draft.state) if not goal.asked]
+        goals = [goal for goal in goals_of(builder.state) if not goal.asked]
         if self.any_time:
             return goals[0]
-        doing = draft.state.doing.doing if draft.state.doing else ""
+        doing = builder.state.doing.doing if builder.state.doing else ""
         if not doing:
             return None
-        kept = draft.state.drafts.get("errand", {})
+        kept = builder.state.drafts.get("errand", {})
         texts = [goal.text for goal in goals]
         if kept.get("doing") != doing or kept.get("goals") != texts:
             picked = yield from choose(
@@ -182,13 +182,13 @@ class GoalsInRoutine:
                     options=(*(Option(text) for text in dict.fromkeys(texts)), NONE_OF_THESE),
                     about=doing,
                     role="errand",
-                    seed=draft.situation.seed.child("errand").number,
+                    seed=builder.situation.seed.child("errand").number,
                 )
             )
             chosen = [*dict.fromkeys(texts), ""]
             fits = chosen[picked.index] if isinstance(picked, Choice) else ""
             kept = {"doing": doing, "goals": texts, "fits": fits}
-            draft.update_state(drafts={**draft.state.drafts, "errand": kept})
+            builder.update_state(drafts={**builder.state.drafts, "errand": kept})
         return next((goal for goal in goals if goal.text == kept["fits"]), None)
 
 

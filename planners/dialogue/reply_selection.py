@@ -26,6 +26,8 @@ from ..goals import ToolCallRecord
 from ..steps import StepBuilder, pick_option
 from ..text import (
     excerpt,
+    finished_sentence_ends,
+    finished_sentences,
     first_spoken_line,
     is_english,
     is_fragment,
@@ -33,8 +35,6 @@ from ..text import (
     is_unfinished,
     join_sentences,
     repeats,
-    sentence_ends,
-    sentences,
     strip_quotes,
     to_first_person,
     word_overlap,
@@ -75,7 +75,7 @@ class ReplyContext:
 
 
 def best_reply(
-    draft: StepBuilder,
+    builder: StepBuilder,
     asks: Sequence[Generate],
     frame: ReplyContext,
     *,
@@ -110,18 +110,18 @@ def best_reply(
             # A result is said in any case, and a second try would not make it truer.
             return ensure_results((stating or usable or found or [""])[0], frame, borne)
         if usable:
-            return (yield from _likeliest(draft, usable, frame))
+            return (yield from _likeliest(builder, usable, frame))
     if kept:
         return min(kept, key=lambda text: word_overlap(text, frame.told))
     return EMPTY_REPLY
 
 
-def _likeliest(draft: StepBuilder, texts: Sequence[str], frame: ReplyContext) -> Thought[str]:
+def _likeliest(builder: StepBuilder, texts: Sequence[str], frame: ReplyContext) -> Thought[str]:
     if len(texts) == 1:
         return texts[0]
     about = excerpt(frame.line, "", _MAX_ABOUT_CHARS)
     return (
-        yield from pick_option(draft, [Option(text) for text in texts], about=about, role="line")
+        yield from pick_option(builder, [Option(text) for text in texts], about=about, role="line")
     )
 
 
@@ -180,8 +180,8 @@ def speaker_as_i(text: str, me: str) -> str:
 
 def _finished_and_rest(text: str) -> tuple[list[str], str]:
     """The finished sentences of a text, and what stands behind them."""
-    ends = sentence_ends(text)
-    return sentences(text), text[ends[-1] if ends else 0 :].strip()
+    ends = finished_sentence_ends(text)
+    return finished_sentences(text), text[ends[-1] if ends else 0 :].strip()
 
 
 def _all_sentences(text: str) -> list[str]:

@@ -89,26 +89,26 @@ def task_for_goal(goal: Goal, situation: Situation) -> Task:
     )
 
 
-def record_outcome(draft: StepBuilder, goal: Goal, outcome: TaskOutcome) -> None:
+def record_outcome(builder: StepBuilder, goal: Goal, outcome: TaskOutcome) -> None:
     """Keep what came of working on a goal: its progress where it waits, else a thought."""
-    name = draft.situation.persona.first_name
-    goals = list(goals_of(draft.state))
+    name = builder.situation.persona.first_name
+    goals = list(goals_of(builder.state))
     place = goals.index(goal)
-    draft.explain(f"Goal '{goal.text}': {outcome.status}. {outcome.why}".strip())
+    builder.explain(f"Goal '{goal.text}': {outcome.status}. {outcome.why}".strip())
     for lesson in outcome.lessons:
-        draft.add_record("thought", lesson)
+        builder.add_record("thought", lesson)
     if outcome.status == "waiting":
         asked = "" if outcome.action else outcome.answer or "?"
         goals[place] = replace(goal, asked=asked, progress=outcome.progress)
         if asked:
-            draft.add_record("thought", f"{name} would have to know: {asked}")
+            builder.add_record("thought", f"{name} would have to know: {asked}")
     else:
         del goals[place]
         ending = outcome.answer if outcome.status == "done" else outcome.why
-        draft.add_record(
+        builder.add_record(
             "thought", f"{name} was to do this: {goal.text} {_status_text(outcome)}: {ending}"
         )
-    draft.state = with_goals(draft.state, goals)
+    builder.state = with_goals(builder.state, goals)
 
 
 def _status_text(outcome: TaskOutcome) -> str:
@@ -123,16 +123,16 @@ def pursue_goals(worker: TaskWorker, situation: Situation) -> Thought[Decision]:
     """A step of an agent that works on its goals: perceive, work on the first open goal,
     remember what came of it."""
     situation = accept_goals(situation)
-    draft = StepBuilder(situation)
-    remember_events(draft)
+    builder = StepBuilder(situation)
+    remember_events(builder)
     for given in situation.inputs:
         if given.kind == "whisper":
-            draft.add_record("thought", given.text, rests_on=(given,))
-    goal = first_open_goal(draft.state)
+            builder.add_record("thought", given.text, rests_on=(given,))
+    goal = first_open_goal(builder.state)
     action = idle_action(situation.can)
     if goal is not None:
         outcome = yield from worker.work(task_for_goal(goal, situation))
         action = outcome.action or action
-        record_outcome(draft, goal, outcome)
-    yield from draft.finalize()
-    return draft.build(action)
+        record_outcome(builder, goal, outcome)
+    yield from builder.finalize()
+    return builder.build(action)
