@@ -297,11 +297,11 @@ class Dialogue:
         seed = builder.situation.seed.child("reply")
         ask = self._reply_request(builder, heard, records, tool)
         frame = ReplyContext(
-            me=persona.name,
+            name=persona.name,
             person=heard.line.who,
             line=heard.line.text,
-            told=tuple(line.text for line in heard.before if line.who == persona.name),
-            shown=_prompt_sentences(persona, heard.line.who),
+            own_lines=tuple(line.text for line in heard.before if line.who == persona.name),
+            prompt_sentences=_prompt_sentences(persona, heard.line.who),
             calls=tuple(calls),
             others=_names_in(persona, records),
         )
