@@ -29,7 +29,7 @@ from denizens.core import (
 )
 from denizens.models import ImprovisedModel, ScriptedModel, UsageLedger, load_model
 from denizens.models.replicas import ReplicaModel
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 
 class Slow:

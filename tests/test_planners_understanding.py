@@ -16,12 +16,7 @@ from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Intent, understand
 from denizens.planners.dialogue import LANGUAGES
 from denizens.planners.dialogue.intents import _is_stated, fill_slots
-from denizens.testing.adversarial_models import (
-    Answerer,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
+from denizens.testing import Answerer, RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
 from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver
 from hypothesis import given
 from hypothesis import strategies as st
