@@ -1,5 +1,5 @@
-"""What a user's own tests import: checks of planners, tools and worlds against their contracts,
-replay of recorded thoughts, sample situations, and models that answer adversarially.
+"""What a user's own tests import: scripted, replaying and adversarial models, tiny models, checks
+of planners, tools and worlds against their contracts, sample situations, replay of thoughts.
 """
 
 import lazy_loader

@@ -5,6 +5,9 @@ from .adversarial_models import RefusingAnswerer as RefusingAnswerer
 from .adversarial_models import RepeatingAnswerer as RepeatingAnswerer
 from .adversarial_models import adversarial_answerers as adversarial_answerers
 from .planner_contract import check_planner as check_planner
+from .scripted_models import ReplayModel as ReplayModel
+from .scripted_models import ScriptedAnswer as ScriptedAnswer
+from .scripted_models import ScriptedModel as ScriptedModel
 from .situations import default_situations as default_situations
 from .thought_replay import recorded_asks as recorded_asks
 from .thought_replay import retrace as retrace
