@@ -143,6 +143,7 @@ from .records import parse_audience as parse_audience
 from .schemas import read_as as read_as
 from .schemas import schema_of as schema_of
 from .seed import Seed as Seed
+from .seed import uniform as uniform
 from .settings import did_you_mean as did_you_mean
 from .settings import parse_settings as parse_settings
 from .settings import read_settings as read_settings

@@ -25,8 +25,14 @@ from ...core import (
 from ..local import LocalModel
 from .calibration import DECISION_KINDS, Calibration, RatingRule, calibration_data, decision_kind
 from .decider import Decider
-from .option_features import METHOD_NAMES
-from .scorers import LabelledDecision, ScoringMethod, cross_validate, fit_method, method_cost
+from .scoring_method import (
+    METHOD_NAMES,
+    LabelledDecision,
+    ScoringMethod,
+    cross_validate,
+    fit_method,
+    method_cost,
+)
 
 TIE_NATS = 0.01  # nats; the cheaper of two methods so near wins
 SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
