@@ -17,6 +17,7 @@ from ..core import ApprovalRequest, Input, SettingError, Utterance
 from .application import (
     EXIT_ASKS_FAILED,
     CodeOption,
+    FolderArgument,
     JsonOption,
     ModelOption,
     app,
@@ -26,7 +27,6 @@ from .application import (
     print_line,
     shell_quote,
 )
-from .run_commands import FolderArgument
 
 
 @app.command()

@@ -44,6 +44,7 @@ from .errors import RunLocked as RunLocked
 from .errors import SettingError as SettingError
 from .errors import ToolError as ToolError
 from .errors import WorldError as WorldError
+from .files import atomic_path as atomic_path
 from .json_schema import iter_subschemas as iter_subschemas
 from .json_schema import map_subschemas as map_subschemas
 from .json_schema import resolve_pointer as resolve_pointer
@@ -122,6 +123,7 @@ from .protocols import Vectors as Vectors
 from .protocols import VisibleAgent as VisibleAgent
 from .protocols import World as World
 from .protocols import all_of as all_of
+from .protocols import answer_all as answer_all
 from .protocols import call as call
 from .protocols import choose as choose
 from .protocols import drive as drive
@@ -130,6 +132,7 @@ from .protocols import generate as generate
 from .protocols import identifier_to_words as identifier_to_words
 from .protocols import rate as rate
 from .protocols import recall as recall
+from .protocols import run_thoughts as run_thoughts
 from .protocols import together as together
 from .protocols import tool_option as tool_option
 from .protocols import traced as traced

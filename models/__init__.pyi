@@ -1,3 +1,5 @@
+from .calibrator import calibrate as calibrate
+from .calibrator import importance_question as importance_question
 from .catalog import ModelInfo as ModelInfo
 from .catalog import cache_home as cache_home
 from .catalog import find_model as find_model

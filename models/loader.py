@@ -99,7 +99,7 @@ def load_local_model(
     ledger = UsageLedger()
     limits = make_limits(place, kind, rows, pass_tokens, int8=dtype == "int8", exact=exact)
     engine = Engine(keeper, prompter, voice, decider, ledger, limits)
-    return LocalModel(engine, vectors, ledger, about)
+    return LocalModel(engine, decider, vectors, ledger, about)
 
 
 def pick_device(name: str) -> torch.device:

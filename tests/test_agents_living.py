@@ -48,7 +48,7 @@ from denizens.core import (
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import Daily, Routine, Scripted, StepBuilder
-from denizens.planners.routine import remember_events
+from denizens.planners.steps import remember_events
 from denizens.store import Store
 from denizens.tools import ToolContext, tool
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from denizens import Agent, Memory, Persona
 from denizens.agents import AskRouter
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     EVERYBODY,
     Action,

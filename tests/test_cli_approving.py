@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.cli.chat_commands import ask_approval
 from denizens.core import ApprovalRequest, SettingError
 from denizens.models import ImprovisedModel
@@ -41,8 +41,8 @@ paths = []
 name = "improvised"
 
 [minds]
-planner = "denizens.tests.support.letter_writers:Writer"
-tools = ["denizens.tests.support.letter_writers:pretend"]
+planner = "denizens.tests.support.letter_writers:LetterPlanner"
+tools = ["denizens.tests.support.letter_writers:fake_post"]
 
 [minds.policy]
 ask = ["@acts"]

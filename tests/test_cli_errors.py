@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.simulation import begin, load_scenario, open_store
 
 Refused = Callable[..., str]

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.application import main
-from denizens.cli.cost_tables import usage_lines
+from denizens.cli import main, usage_lines
 from denizens.models import ImprovisedModel, Usage
 from denizens.simulation import ProgressMeter, Tick, build_simulation, load_scenario
 from denizens.simulation.run_usage import usage_summary

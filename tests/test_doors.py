@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
 from denizens.agents import run_tool
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Approval,
     ArgumentError,

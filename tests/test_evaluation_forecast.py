@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.application import main
-from denizens.cli.cost_tables import forecast_lines
+from denizens.cli import forecast_lines, main
 from denizens.core import Client, Delta, Done, Embed, Generate, Json, Model, ModelAsk
 from denizens.models import ImprovisedModel, UsageLedger
 from denizens.simulation import build_simulation, load_scenario, parse_scenario_time

@@ -11,7 +11,7 @@ from denizens.benchmarks.agents.perfect_model import PerfectModel
 from denizens.benchmarks.agents.task_runs import require_answers, run_task
 from denizens.benchmarks.agents.task_tools import TaskState
 from denizens.benchmarks.agents.tasks import BenchmarkTask
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import AsksFailed, Call, Choose, Failed, Generate, Json, ModelError, Rate
 from denizens.models import ImprovisedModel, ScriptedModel
 from denizens.planners import TaskOutcome, ToolCallRecord

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from denizens import Agent, Memory, Persona, Policy, tool
 from denizens.agents import run_tool
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import Approval, ApprovalRequired, MemoryFault, ModelAsk, Record
 from denizens.memory import Compaction, Documents, Facts, Notes, ToolCallLog
 from denizens.memory.erasure import erase_person

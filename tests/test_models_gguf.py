@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import ModelCorrupt, ModelError
 from denizens.models import cache_home, conversions, load_model
 from denizens.models import gguf as gguf_cache

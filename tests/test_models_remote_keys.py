@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import ModelError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel

@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 from denizens import Failed
-from denizens.benchmarks.workloads import run_thoughts
-from denizens.core import Choice, Choose, Completion, Generate, ModelAsk, Seed, ToolSpec
+from denizens.core import (
+    Choice,
+    Choose,
+    Completion,
+    Generate,
+    ModelAsk,
+    Seed,
+    ToolSpec,
+    run_thoughts,
+)
 from denizens.models import ScriptedModel
 from denizens.planners import IncompleteCall, ProposedCall, fill_arguments, propose_call
 from denizens.planners.arguments import forbids_action

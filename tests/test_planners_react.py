@@ -30,7 +30,8 @@ from denizens.planners import (
     with_goals,
     world_tools,
 )
-from denizens.planners.goals import accept_goals, is_grounded
+from denizens.planners.goals import accept_goals
+from denizens.planners.text import is_grounded
 from denizens.testing.adversarial_models import (
     FAILURE_REASONS,
     RandomAnswerer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from denizens.benchmarks.models import PARTS
+from denizens.benchmarks.models import UNDERSTANDING_PARTS
 from denizens.benchmarks.models.text_classification import (
     OTHER,
     classification_accuracy,
@@ -159,7 +159,7 @@ def test_a_failed_choice_is_no_guess() -> None:
     assert (found.sentiment.name, found.sentiment.probabilities) == ("", {})
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", UNDERSTANDING_PARTS)
 def test_the_labelled_set_is_sound(part: str) -> None:
     """At least 60 texts a part, each once, every label in both halves."""
     rows = labelled_texts(part)

@@ -86,7 +86,7 @@ name = "improvised"
 
 [minds]
 planner = "routine"
-tools = ["denizens.tests.support.letter_writers:pretend", "clock"]
+tools = ["denizens.tests.support.letter_writers:fake_post", "clock"]
 policy = { trusted = ["*"] }
 
 [[people]]

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import RunLocked, SettingError
 from denizens.memory import Memory
 from denizens.server import open_hosted_agent, read_tokens, serve_http

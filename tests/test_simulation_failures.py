@@ -16,7 +16,7 @@ import pytest
 from denizens import Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
 from denizens.agents.ask_router import validate_answer
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Action,
     Answer,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Client,
     CodeNotAllowed,

@@ -11,8 +11,8 @@ import pytest
 from denizens.core import Client, Input, Json, Message, ReplayDiverged, RunError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
-from denizens.planners import prompt_templates as prompts
-from denizens.planners import step_builder
+from denizens.planners.steps import prompt_templates as prompts
+from denizens.planners.steps import step_builder
 from denizens.simulation import (
     Run,
     begin,

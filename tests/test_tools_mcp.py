@@ -26,7 +26,7 @@ from denizens.tools.external.mcp_client import result_value
 from mcp_types import CallToolResult, TextContent
 
 os.environ["SECRET_OF_THESE_TESTS"] = "sk-secret"
-SERVERS = str(Path(__file__).with_name("foreigners.py"))
+SERVERS = str(Path(__file__).parent / "support" / "mcp_servers.py")
 BO = ToolContext("Bo", datetime(2023, 2, 13))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import AgentId, Input, Json, Persona, RunCorrupt, RunError, SettingError
 from denizens.interop import export_csv, export_smallville
 from denizens.interop.csv_tables import TABLES, csv_cell

@@ -37,6 +37,8 @@ from .asks import ToolResult as ToolResult
 from .asks import Vectors as Vectors
 from .asks import identifier_to_words as identifier_to_words
 from .asks import tool_option as tool_option
+from .direct_asks import answer_all as answer_all
+from .direct_asks import run_thoughts as run_thoughts
 from .model_protocol import Client as Client
 from .model_protocol import Delta as Delta
 from .model_protocol import Done as Done

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import TypeAlias
 
 import numpy as np
 
 from ...core import Answer, Choose, ContextTooLong, Failed, Rate
 from ..embedder import Embedder
-from ..engine import PromptBuilder, TokenPair
+from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair
 from .calibration import Calibration
 from .option_scorer import (
     OptionScorer,
@@ -30,27 +28,8 @@ from .option_scorer import (
 from .scoring_method import FEATURES, FloatArray, ScoringMethod
 from .scoring_prompts import TokenPrompts
 
-PairScores: TypeAlias = Mapping[TokenPair, tuple[float, ...]]
-PairSums: TypeAlias = Mapping[TokenPair, float]
-"""Log-probability of each pair's whole target after its context."""
-
 ALL_FEATURES = ScoringMethod(dict.fromkeys(FEATURES, 1.0), 1.0)
 MAX_CACHED_SUMS = 200_000  # 30 MB at most
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringPlan:
-    """What the language model must score for an ask: ``pairs`` of context and target, each
-    target token's log-probability after the context; ``known`` are those scored before.
-    ``finish`` makes the answer of them."""
-
-    pairs: tuple[TokenPair, ...]
-    known: PairSums
-    answer: Callable[[PairSums], Answer]
-
-    def finish(self, scores: PairScores) -> Answer:
-        """The answer, once all pairs are scored."""
-        return self.answer({**self.known, **{pair: sum(row) for pair, row in scores.items()}})
 
 
 class Decider:

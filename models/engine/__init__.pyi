@@ -6,6 +6,9 @@ from .engine import Engine as Engine
 from .engine import failed_answer as failed_answer
 from .generation import GenerationConfig as GenerationConfig
 from .prompt import PromptBuilder as PromptBuilder
+from .request import PairScores as PairScores
+from .request import PairSums as PairSums
+from .request import ScoringPlan as ScoringPlan
 from .sampling import RepetitionLimits as RepetitionLimits
 from .sampling import SamplingParams as SamplingParams
 from .sampling import sample_tokens as sample_tokens

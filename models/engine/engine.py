@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from ...core import Answer, Choose, ContextTooLong, Done, Failed, Generate, ModelAsk, Rate, Ticket
-from ..decisions import Decider
 from ..grammar import SchemaError, apply_grammar_masks
 from ..usage import UsageLedger
 from .generation import GenerationConfig, GenerationState
 from .prompt import PromptBuilder
 from .request import (
     MAX_LOGIT_ROWS,
+    DecisionScorer,
     EngineRequest,
     ModelEvents,
     PendingDecision,
@@ -67,7 +67,7 @@ class Engine:
         keeper: Backend,
         prompter: PromptBuilder,
         voice: GenerationConfig,
-        decider: Decider,
+        decider: DecisionScorer,
         ledger: UsageLedger,
         limits: BatchLimits,
     ) -> None:

@@ -513,13 +513,13 @@ MUTATIONS = (
     # -- planners
     Mutation(
         "draft: how what rests on less is rated",
-        "planners/step_builder.py",
+        "planners/steps/step_builder.py",
         "plain=record.id in self._rests_on",
         "plain=False",
     ),
     Mutation(
         "draft: what is for some does not count",
-        "planners/step_builder.py",
+        "planners/steps/step_builder.py",
         'if one.kind != "plan" and not one.audience)',
         'if one.kind != "plan")',
     ),

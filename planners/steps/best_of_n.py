@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..core import Completion, Generate, Option, Seed, Thought, all_of, generate
-from .place_choice import pick_option
-from .step_builder import StepBuilder
+from ...core import (
+    Choice,
+    Choose,
+    Completion,
+    Generate,
+    Message,
+    Option,
+    Seed,
+    Thought,
+    all_of,
+    choose,
+    generate,
+)
+from .step_builder import StepBuilder, identity_text
 
 
 def best_of(
@@ -42,3 +53,18 @@ def best_of(
     offered = [Option(text) for text in (*options, *against)]
     best = yield from pick_option(draft, offered, about=about, role=role)
     return best if best in options else ""
+
+
+def pick_option(
+    draft: StepBuilder, options: Sequence[Option], *, about: str, role: str
+) -> Thought[str]:
+    """Choose one option and explain it in the draft; the first one if the engine failed."""
+    seed = draft.situation.seed.child(role, about).number
+    message = Message.of("system", identity_text(draft.situation))
+    answer = yield from choose(
+        Choose(messages=(message,), options=tuple(options), about=about, seed=seed, role=role)
+    )
+    if not isinstance(answer, Choice):
+        draft.explain(f"(no choice of {role}: {answer.detail})")
+        return options[0].name
+    return options[answer.index].name

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from ..core import Message, Part, SettingError
+from ...core import Message, Part, SettingError
 
 _ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
 @cache
 def _load_sections(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    source = files(__package__).joinpath("prompts", f"{name}.txt")
+    source = files("denizens.planners").joinpath("prompts", f"{name}.txt")
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import (
+from ..core import (
     NONE_OF_THESE,
     Anchor,
     Choose,
@@ -22,10 +22,15 @@ from ...core import (
     Rate,
     tool_option,
 )
-from ..local import LocalModel
-from .calibration import DECISION_KINDS, Calibration, RatingRule, calibration_data, decision_kind
-from .decider import Decider
-from .scoring_method import (
+from .decisions.calibration import (
+    DECISION_KINDS,
+    Calibration,
+    RatingRule,
+    calibration_data,
+    decision_kind,
+)
+from .decisions.decider import Decider
+from .decisions.scoring_method import (
     METHOD_NAMES,
     LabelledDecision,
     ScoringMethod,
@@ -33,6 +38,7 @@ from .scoring_method import (
     fit_method,
     method_cost,
 )
+from .local import LocalModel
 
 TIE_NATS = 0.01  # nats; the cheaper of two methods so near wins
 SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
@@ -100,7 +106,7 @@ class CalibrationReport:
 
 def calibrate(model: LocalModel) -> CalibrationReport:
     """Measure all methods on the shipped decisions and ratings. Raises ModelError."""
-    decider = model.engine.decider
+    decider = model.decider
     items = measured_items(model)
     kinds: dict[str, list[LabelledDecision]] = {kind: [] for kind in DECISION_KINDS}
     for role, item in items:
@@ -139,7 +145,7 @@ def measured_items(model: LocalModel) -> list[tuple[str, LabelledDecision]]:
     """Role and signals of each shipped decision, answered by the model. The roles are mixed,
     so that folds have some of each."""
     asks, rights = shipped_decisions()
-    decider = model.engine.decider
+    decider = model.decider
     with measuring_features(decider):
         for answer in answer_all(model, asks):
             if isinstance(answer, Failed):

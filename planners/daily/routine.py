@@ -6,12 +6,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..core import (
+from ...core import (
     Action,
     Address,
     Affordance,
     Decision,
-    Event,
     Persona,
     RoutineEntry,
     ScheduleEntry,
@@ -20,8 +19,8 @@ from ..core import (
     Time,
     clock_minutes,
 )
+from ..steps import StepBuilder, remember_events
 from .place_choice import action_targets, best_matching_place, home_bed
-from .step_builder import StepBuilder
 
 
 class Routine:
@@ -74,37 +73,6 @@ def action_for(slot: ScheduleEntry, can: Sequence[Affordance], *, asleep: bool =
     if place not in offered:
         return Action("wait")
     return Action("act", place, {"doing": slot.doing, "emoji": slot.emoji, "asleep": asleep})
-
-
-def remember_events(draft: StepBuilder, *, importance: float | None = 1.0) -> None:
-    """Turn fresh events into memories and keep them in mind as perceived.
-
-    Things at rest are perceived but not remembered: reverie stores them at importance 1
-    and then leaves them out of every recall, so they would only be ballast."""
-    situation = draft.situation
-    if situation.fresh:
-        keys = tuple(event.key for event in situation.fresh)
-        seen = situation.state.perceived + keys
-        draft.update_state(perceived=seen[max(0, len(seen) - situation.persona.retention) :])
-    for event in situation.fresh:
-        if not (event.idle or _is_own_event(event, situation)):
-            draft.add_record(
-                "observation",
-                event.text,
-                who=event.subject,
-                event=event,
-                importance=importance,
-                rests_on=(event,),
-            )
-
-
-def _is_own_event(event: Event, situation: Situation) -> bool:
-    """Whether an event is one's own doing: the thing one uses, the talk one is in."""
-    seen = situation.seen
-    if event.kind == "object":
-        return seen.arrived and bool(seen.target) and event.place == seen.target
-    members = seen.talk.members if seen.talk and not seen.talk.ended else ()
-    return event.kind == "doing" and event.subject in members
 
 
 ASLEEP, GETTING_UP = "sleeping", "getting up"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..core import (
+from ...core import (
     Action,
     Anchor,
     Decision,
@@ -27,8 +27,8 @@ from ..core import (
     rate,
     together,
 )
+from ..text import excerpt
 from .prompt_templates import render_prompt
-from .text import excerpt
 from .world_actions import to_offered_action
 
 # Rated examples in the manner of Park et al. 2023, appendix A ("brushing teeth" ... "a break
@@ -41,8 +41,6 @@ IMPORTANCE_ANCHORS = (
     Anchor(8, "confessing love, learning a friend's painful secret, losing one's work"),
     Anchor(10, "a break-up, a wedding, the death of somebody close"),
 )
-
-
 # Characters of a memory that are rated and embedded: it is kept whole, but pages that somebody
 # pasted would take minutes to read, and fit no window.
 MAX_RATED_CHARS = 600

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core import Action, Affordance, Json, ToolSpec, canonical, check_arguments
+from ...core import Action, Affordance, Json, ToolSpec, canonical, check_arguments
 
 WORLD_TOOL_PREFIX = "world."
+
 """What the names of a world's tools begin with."""
 
 _VERB_DESCRIPTIONS = {

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from ..core import (
+from ...core import (
     Address,
     Affordance,
-    Choice,
-    Choose,
-    Message,
     Option,
     Situation,
     Thought,
-    choose,
     words,
 )
-from .step_builder import StepBuilder, identity_text
+from ..steps import StepBuilder, pick_option
 
 
 def action_targets(can: Sequence[Affordance]) -> tuple[Address, ...]:
@@ -88,21 +84,6 @@ def choose_object(draft: StepBuilder, doing: str, room: Address) -> Thought[Addr
         return inside[0] if inside else ""
     things = [Option(address, _last_part(address)) for address in inside]
     return (yield from pick_option(draft, things, about=doing, role="object"))
-
-
-def pick_option(
-    draft: StepBuilder, options: Sequence[Option], *, about: str, role: str
-) -> Thought[str]:
-    """Choose one option and explain it in the draft; the first one if the engine failed."""
-    seed = draft.situation.seed.child(role, about).number
-    message = Message.of("system", identity_text(draft.situation))
-    answer = yield from choose(
-        Choose(messages=(message,), options=tuple(options), about=about, seed=seed, role=role)
-    )
-    if not isinstance(answer, Choice):
-        draft.explain(f"(no choice of {role}: {answer.detail})")
-        return options[0].name
-    return options[answer.index].name
 
 
 def best_matching_place(text: str, known: Sequence[Address]) -> Address:
