@@ -10,7 +10,7 @@ from hashlib import blake2b
 import numpy as np
 
 from ...core import Answer, Choose, ContextTooLong, Failed, Rate
-from ..embedder import Embedder
+from ..embedders import Embedder
 from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair
 from .calibration import Calibration
 from .option_scorer import (
