@@ -143,7 +143,7 @@ def agree(one: DrawRecorder, other: DrawRecorder, seed: int, *, exact: bool = Fa
 def is_near_tie(logits: torch.Tensor, draw: SamplingParams) -> bool:
     """Whether a change of a thousandth could change what is drawn."""
     import torch
-    from denizens.models.engine import uniform
+    from denizens.core import uniform
 
     if draw.temperature <= 0:
         top = torch.topk(logits, 2).values
