@@ -121,12 +121,11 @@ def run(
 
 
 def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
-    from ..simulation import clock_of
     from ..simulation.forecast import forecast_cost
 
     ends = [] if end is None else [end]
     if steps is not None:
-        ends.append(clock_of(scenario).at(steps))
+        ends.append(scenario.clock.at(steps))
     found = forecast_cost(scenario, min(ends), progress=console().print)
     if json:
         print_json({"forecast": found.as_json()})
@@ -162,9 +161,9 @@ def resume(
 
 def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
     """When to stop at the latest: what the command says, else what the scenario says."""
-    from ..simulation import parse_scenario_time, until_of
+    from ..simulation import parse_scenario_time
 
-    end = parse_scenario_time(until, "--until") if until else until_of(scenario)
+    end = parse_scenario_time(until, "--until") if until else scenario.end
     if end is None and steps is None:
         raise SettingError("say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
     return end
