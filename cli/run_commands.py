@@ -91,7 +91,8 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
-    from ..simulation import begin, load_scenario
+    from ..interop import load_scenario
+    from ..simulation import begin
 
     wanted = load_scenario(scenario).with_overrides(
         seed=seed,

@@ -56,6 +56,7 @@ from .labels import Label as Label
 from .labels import apply_label as apply_label
 from .labels import implied_sources as implied_sources
 from .labels import intersect_audiences as intersect_audiences
+from .labels import is_visible as is_visible
 from .labels import join_labels as join_labels
 from .labels import may_hear as may_hear
 from .labels import record_label as record_label

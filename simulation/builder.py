@@ -33,8 +33,7 @@ from ..core import (
     require_class,
     require_unshadowed,
 )
-from ..interop import load_smallville_memories
-from ..memory import Memory
+from ..memory import Memory, load_smallville_memories
 from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
@@ -73,7 +72,8 @@ def build_simulation(
         )
     if isinstance(model, str):
         raise SettingError(
-            f"model: a loaded model is needed, not its name: scenario.with_overrides(model={model!r})"
+            "model: a loaded model is needed, not its name: "
+            f"scenario.with_overrides(model={model!r})"
         )
     with store.transaction(), _name_source(scenario):
         is_new = store.get("start") is None

@@ -347,19 +347,20 @@ def find_scenario(name: str | Path) -> Path:
 
 
 @check_arguments
-def load_scenario(name: str | Path) -> Scenario:
-    """A scenario from a TOML file, a built-in name, or a Smallville folder.
+def read_scenario(name: str | Path) -> Scenario:
+    """A scenario from a TOML file or a built-in name (``denizens.load_scenario`` also reads
+    Smallville folders).
 
     Raises SettingError naming file and key for whatever is missing, unknown or wrong."""
     folder = Path(name)
     if folder.is_dir() and str(name) not in built_in_scenarios():
-        from ..interop import load_smallville_scenario
-
         if (folder / "run.db").is_file():
             command = f"denizens resume {shlex.quote(str(folder))}"
             raise SettingError(f"{folder}: is a run, not a scenario; use: {command}")
-
-        return load_smallville_scenario(folder)
+        raise SettingError(
+            f"{folder}: is a folder, not a scenario file; denizens.load_scenario reads Smallville "
+            "folders"
+        )
     path = find_scenario(name)
     data = _read_with_parents(path, ())
     parts: dict[str, Json] = {

@@ -33,8 +33,7 @@ from ..core import (
     to_json,
     validate_person_name,
 )
-from ..interop import memories_input
-from ..memory import ToolCallLog, document_input
+from ..memory import ToolCallLog, document_input, memories_input
 from ..store import Store
 from ..tools import ProgressListener
 from .failures import FailureMonitor

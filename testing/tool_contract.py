@@ -129,4 +129,4 @@ def _require(tool: AnyTool, kept: bool, clause: str, detail: str) -> None:
 
 
 def _contract_error(tool: AnyTool, clause: str, detail: str) -> ToolError:
-    return ToolError(f"check_tool: '{tool.name}': {clause}: {detail}; see tools/declare.py")
+    return ToolError(f"check_tool: '{tool.name}': {clause}: {detail}; see docs/tools.md")

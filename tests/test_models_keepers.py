@@ -37,7 +37,7 @@ from denizens.tests.support.tiny_models import (
 )
 
 if TYPE_CHECKING:
-    from denizens.models.engine.sequence import Backend
+    from denizens.models.engine.backends import Backend
 
 LEAN = ("llama", "qwen2", "qwen3")
 MODULE = ("gpt_neox", "phi3", "granite")

@@ -44,7 +44,7 @@ from denizens.planners import (
     Scripted,
     TreeOfThoughts,
 )
-from denizens.simulation import begin, load_scenario
+from denizens.simulation import begin, read_scenario
 from denizens.testing.adversarial_models import adversarial_answerers
 from denizens.testing.planner_contract import check_planner
 from denizens.testing.situations import default_situations
@@ -300,7 +300,7 @@ def test_a_changed_planner_diverges() -> None:
 
 def test_a_recorded_run_is_read(tmp_path: Path) -> None:
     """What somebody asked in each step of a run comes back in order, with its answers."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     who = scenario.people[0].persona.name
     simulation = begin(scenario, tmp_path / "run", model=ImprovisedModel())
     seen: dict[int, tuple[AnsweredAsk, ...]] = {}

@@ -18,7 +18,7 @@ from typing import Any
 
 from ...core import Anchor, Json, ModelCorrupt, atomic_path, digest_text
 from ...core import digest as digest_json
-from ..catalog import cache_home
+from ..files import cache_home
 from .option_features import METHOD_NAMES
 from .scorers import ScoringMethod
 

@@ -23,7 +23,7 @@ from ...core import (
     Rate,
     Rating,
 )
-from ..embedder import Embedder
+from ..embedders import Embedder
 from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair, uniform
 from .calibration import Calibration, decision_kind, rating_examples
 from .option_features import FEATURES, LM_FEATURES

@@ -20,9 +20,8 @@ from ...core import (
     Ticket,
     did_you_mean,
 )
-from ..clients import EventInbox
-from ..load import require_kind
-from ..usage import UsageLedger
+from ..clients import EventInbox, UsageLedger
+from ..files import require_kind
 from .ask_handler import RemoteAskHandler, ServedModel
 from .embeddings import LocalEmbeddings, ServerEmbeddings, TextEmbeddings
 from .endpoint import ServerEndpoint, parse_endpoint
