@@ -93,6 +93,7 @@ def run(
     """Run a scenario from its beginning and record it in a folder."""
     from ..interop import load_scenario
     from ..simulation import begin
+    from .live_progress import loading_line
 
     wanted = load_scenario(scenario).with_overrides(
         seed=seed,
@@ -112,7 +113,8 @@ def run(
     out = console()
     out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
     try:
-        begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
+        with loading_line(out) as show:
+            begun = begin(wanted, place, progress=show, keep_going=keep_going)
     except RunExists as error:
         raise RunExists(
             f"{place}: already holds a run; continue it: denizens resume {shell_quote(place)}, or "
@@ -148,15 +150,18 @@ def resume(
     """Take up a run after its last committed step; same hash as if it had never stopped."""
     from ..simulation import Run
     from ..simulation import resume as take_up
+    from .live_progress import loading_line
 
     with Run(folder) as before:
         end = _end_time(before.scenario, until, steps)
-    taken = take_up(
-        folder,
-        max_tokens_per_day=max_tokens_per_day,
-        keep_going=keep_going,
-        allow_code=allow_code,
-    )
+    with loading_line(console()) as show:
+        taken = take_up(
+            folder,
+            max_tokens_per_day=max_tokens_per_day,
+            progress=show,
+            keep_going=keep_going,
+            allow_code=allow_code,
+        )
     _run_to_end(taken, folder, end, steps, json)
 
 
@@ -189,7 +194,7 @@ def _run_to_end(
     out = console()
     failed: AsksFailed | None = None
     with simulation.store:
-        with stop_cleanly(simulation, out), live_line(out, meter):
+        with stop_cleanly(simulation, out), live_line(out, simulation, meter):
             try:
                 for _ in simulation.run(until=end, steps=steps, progress=False):
                     pass

@@ -179,8 +179,23 @@ def load_scenario_model(scenario: Scenario, progress: Callable[[str], None] | No
         rows=table.rows or None,
         pass_tokens=table.pass_tokens or None,
         cache_mb=table.cache_mb or None,
+        progress=_as_model_progress(progress) if progress else None,
         send_key=isinstance(table.name, UserModelName),
     )
+
+
+def _as_model_progress(progress: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    """What ``load_model`` reports of a download, as lines at every tenth of it."""
+    last = ""
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last
+        line = f"{what} {done * 10 // total * 10}%" if total else what
+        if line != last:
+            last = line
+            progress(line)
+
+    return report
 
 
 def make_agents(
