@@ -6,18 +6,21 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from ...core import Cue, Json, Seed
-from ...memory import EmbedFunction
 from ...memory.recall import FEATURES, cue_features, logistic_probability, packaged_weights
 from ..statistics import auroc, calibration_error
 from .locomo import LocomoConversation, replace_names
 from .recall_quality import TUNED_CONVERSATIONS, memory_of
+
+if TYPE_CHECKING:
+    from ...memory import EmbedFunction
+
 
 FOREIGN_QUESTIONS = 250
 """Questions of other conversations that are asked of each memory."""

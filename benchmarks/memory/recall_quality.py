@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core import Cue, Json, Seed, canonical
-from ...memory import EmbedFunction, Memory
+from ...memory import Memory
 from ..statistics import bootstrap_interval
 from .locomo import CATEGORIES, LocomoConversation, LocomoQuestion
+
+if TYPE_CHECKING:
+    from ...memory import EmbedFunction
+
 
 BOOTSTRAP_ROUNDS = 2000
 BOOTSTRAP_SEED = Seed.of(1).child("memory quality", "bootstrap")

@@ -7,12 +7,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core import Json, Model, Record, Seed, run_thoughts
-from ...memory import EmbedFunction, Facts, Memory, TemporalQA
+from ...memory import Facts, Memory, TemporalQA
 from ...memory.facts import ExtractedFact, extract_facts_with_model, question_subject
 from ...models import load_model
 from ..default_embedder import packaged_embedder
@@ -25,6 +25,10 @@ from .synthetic_facts import (
     known_phrasings,
     make_timeline,
 )
+
+if TYPE_CHECKING:
+    from ...memory import EmbedFunction
+
 
 SEED = Seed.of(2023).child("changed facts")
 TIMELINES, QUESTIONS = 5, 100

@@ -120,7 +120,7 @@ def test_what_is_not_the_format(tmp_path: Path, body: object, about: str) -> Non
 
 def test_no_such_file(tmp_path: Path) -> None:
     """A missing or broken file is an error that says what to name."""
-    with pytest.raises(SettingError, match=r"none\.json: not there; name a file"):
+    with pytest.raises(SettingError, match=r"none\.json: does not exist; name a file"):
         load_locomo(tmp_path / "none.json")
     (tmp_path / "half.json").write_text("[{")
     with pytest.raises(SettingError, match=r"half\.json: cannot be read"):
