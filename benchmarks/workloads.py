@@ -1,32 +1,17 @@
-"""Loads for benchmarks: asks with exactly so many tokens, made from a seed."""
+"""Workloads for benchmarks: asks with exact numbers of tokens, made from a seed."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from ..core import (
-    Answer,
-    Ask,
-    AskId,
-    Call,
-    Delta,
-    Done,
     Generate,
     Message,
-    Model,
-    ModelAsk,
-    Recall,
     Seed,
-    Thought,
-    drive,
 )
 from ..models import LocalModel
 from ..models.engine import PromptBuilder, RepetitionLimits
-
-T = TypeVar("T")
 
 _TEXT = """
 baker river lantern letter market garden window morning bread ferry school winter song neighbour
@@ -37,7 +22,7 @@ WORDS = tuple(_TEXT.split())
 
 
 def text_of_tokens(prompter: PromptBuilder, tokens: int, rng: random.Random) -> str:
-    """A text of plain words that takes exactly so many tokens."""
+    """A text of plain words with exactly ``tokens`` tokens."""
     words: list[str] = []
     while len(prompter.text_ids(" ".join(words))) < tokens:
         words.append(rng.choice(WORDS))
@@ -58,12 +43,12 @@ def greedy_ask(shared: str, own: str, tokens: int) -> Generate:
 def town_load(
     prompter: PromptBuilder, asks: int, personas: int, shared: int, own: int, seed: int = 1
 ) -> list[Generate]:
-    """Asks of personas in a shuffled order: each prompt begins with the ``shared`` tokens of
-    its persona and ends with ``own`` tokens, and wants 8 to 48 tokens out."""
+    """Asks of personas in shuffled order: each prompt begins with the ``shared`` tokens of its
+    persona and ends with ``own`` tokens of its own; 8 to 48 tokens are generated."""
     rng = Seed.of(seed).child("town load").rng()
     frame = len(prompter.ids((Message.of("system", ""), Message.of("user", ""))))
     texts = [text_of_tokens(prompter, shared - frame // 2, rng) for _ in range(personas)]
-    made = [
+    workload = [
         greedy_ask(
             texts[i % personas],
             text_of_tokens(prompter, own - (frame - frame // 2), rng),
@@ -71,14 +56,14 @@ def town_load(
         )
         for i in range(asks)
     ]
-    rng.shuffle(made)
-    return made
+    rng.shuffle(workload)
+    return workload
 
 
 def uniform_load(
     prompter: PromptBuilder, asks: int, tokens_in: int, tokens_out: int, seed: int = 1
 ) -> list[Generate]:
-    """Asks of equal lengths that share nothing but the template's first words."""
+    """Asks of equal lengths that share only the first words of the chat template."""
     rng = Seed.of(seed).child("uniform load").rng()
     frame = len(prompter.ids((Message.of("user", ""),)))
     return [
@@ -88,56 +73,15 @@ def uniform_load(
 
 
 def without_stops(model: LocalModel) -> LocalModel:
-    """The model without what plain ``generate`` lacks too: no guard against loops, and no
-    end, so that every answer has exactly the tokens asked for."""
-    voice = model.engine.generation_config
+    """The model without stop tokens and repetition limits, as plain ``generate`` runs it: every
+    answer has exactly the requested number of tokens."""
+    config = model.engine.generation_config
     model.engine.set_generation_config(
         replace(
-            voice,
+            config,
             stop_tokens=frozenset(),
-            suppressed_tokens=tuple(sorted({*voice.suppressed_tokens, *voice.stop_tokens})),
+            suppressed_tokens=tuple(sorted({*config.suppressed_tokens, *config.stop_tokens})),
             repetition_limits=RepetitionLimits(),
         )
     )
     return model
-
-
-def answer_all(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Done]:
-    """Submit all at once and wait for all; in the asks' order."""
-    client = model.client()
-    tickets = [client.submit(ask) for ask in asks]
-    found: dict[int, Done] = {}
-    while len(found) < len(tickets):
-        for event in client.wait():
-            if not isinstance(event, Delta):
-                found[event.ticket] = event
-    return [found[ticket] for ticket in tickets]
-
-
-class ModelAskHandler:
-    """Faculties of one model alone, for thoughts that recall nothing and call nothing."""
-
-    def __init__(self, model: Model) -> None:
-        self._client = model.client()
-        self._waiting: dict[int, AskId] = {}
-
-    def submit(self, where: AskId, ask: Ask) -> None:
-        """Hand an ask to the model. Raises TypeError for one that no model answers."""
-        if isinstance(ask, Recall | Call):
-            raise TypeError(f"a {ask.kind} is not for a model to answer")
-        self._waiting[self._client.submit(ask, owner=where.agent)] = where
-
-    def wait(self) -> list[tuple[AskId, Answer]]:
-        """The answers that are there; blocks for at least one."""
-        found: list[tuple[AskId, Answer]] = []
-        while not found:
-            for event in self._client.wait():
-                if not isinstance(event, Delta):
-                    found.append((self._waiting.pop(event.ticket), event.answer))
-        return found
-
-
-def run_thoughts(model: Model, thoughts: Sequence[Thought[T]]) -> list[T]:
-    """Drive thoughts side by side with a model; their results in the same order."""
-    named = {f"thought {place:06}": thought for place, thought in enumerate(thoughts)}
-    return [*drive(named, ModelAskHandler(model)).values()]

@@ -22,6 +22,7 @@ from .application import (
     EXIT_ASKS_FAILED,
     EXIT_USER_ERROR,
     CodeOption,
+    FolderArgument,
     JsonOption,
     ModelOption,
     app,
@@ -31,11 +32,12 @@ from .application import (
     print_line,
     shell_quote,
 )
+from .approval_commands import print_requests
+from .cost_tables import forecast_lines, usage_lines
 
 if TYPE_CHECKING:
     from ..simulation import Scenario, Simulation
 
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 StepsOption = Annotated[int | None, typer.Option("--steps", min=0, help="At most so many steps.")]
 UntilOption = Annotated[
     str | None, typer.Option("--until", help='Simulated time to stop at: "2023-02-13 12:00".')
@@ -89,7 +91,9 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
-    from ..simulation import begin, load_scenario
+    from ..interop import load_scenario
+    from ..simulation import begin
+    from .live_progress import loading_line
 
     wanted = load_scenario(scenario).with_overrides(
         seed=seed,
@@ -109,24 +113,22 @@ def run(
     out = console()
     out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
     try:
-        begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
+        with loading_line(out) as show:
+            begun = begin(wanted, place, progress=show, keep_going=keep_going)
     except RunExists as error:
         raise RunExists(
-            f"{place}: already holds a run; take it up: denizens resume {shell_quote(place)}, or "
-            f"give "
-            "another folder with --run"
+            f"{place}: already holds a run; continue it: denizens resume {shell_quote(place)}, or "
+            "give another folder with --run"
         ) from error
     _run_to_end(begun, place, end, steps, json)
 
 
 def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
-    from ..simulation import clock_of
     from ..simulation.forecast import forecast_cost
-    from .cost_tables import forecast_lines
 
     ends = [] if end is None else [end]
     if steps is not None:
-        ends.append(clock_of(scenario).at(steps))
+        ends.append(scenario.clock.at(steps))
     found = forecast_cost(scenario, min(ends), progress=console().print)
     if json:
         print_json({"forecast": found.as_json()})
@@ -148,23 +150,26 @@ def resume(
     """Take up a run after its last committed step; same hash as if it had never stopped."""
     from ..simulation import Run
     from ..simulation import resume as take_up
+    from .live_progress import loading_line
 
     with Run(folder) as before:
         end = _end_time(before.scenario, until, steps)
-    taken = take_up(
-        folder,
-        max_tokens_per_day=max_tokens_per_day,
-        keep_going=keep_going,
-        allow_code=allow_code,
-    )
+    with loading_line(console()) as show:
+        taken = take_up(
+            folder,
+            max_tokens_per_day=max_tokens_per_day,
+            progress=show,
+            keep_going=keep_going,
+            allow_code=allow_code,
+        )
     _run_to_end(taken, folder, end, steps, json)
 
 
 def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
     """When to stop at the latest: what the command says, else what the scenario says."""
-    from ..simulation import parse_scenario_time, until_of
+    from ..simulation import parse_scenario_time
 
-    end = parse_scenario_time(until, "--until") if until else until_of(scenario)
+    end = parse_scenario_time(until, "--until") if until else scenario.end
     if end is None and steps is None:
         raise SettingError("say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
     return end
@@ -189,7 +194,7 @@ def _run_to_end(
     out = console()
     failed: AsksFailed | None = None
     with simulation.store:
-        with stop_cleanly(simulation, out), live_line(out, meter):
+        with stop_cleanly(simulation, out), live_line(out, simulation, meter):
             try:
                 for _ in simulation.run(until=end, steps=steps, progress=False):
                     pass
@@ -231,8 +236,6 @@ def _print_figures(
 
 def _print_summary(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
     from ..simulation import failure_lines
-    from .approval_commands import print_requests
-    from .cost_tables import usage_lines
 
     halted = simulation.halted
     for line in usage_lines(found["ledger"]):

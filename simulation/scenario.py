@@ -17,6 +17,7 @@ from unicodedata import category
 
 from ..core import (
     AgentId,
+    Clock,
     Input,
     Json,
     Persona,
@@ -135,7 +136,7 @@ class WorldTable:
     """[world]: the map or the graph of places."""
 
     # Left out of a run's record while at their defaults.
-    LATER: ClassVar[tuple[str, ...]] = ("name",)
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("name",)
 
     kind: str = "town"
     name: str = ""
@@ -162,7 +163,12 @@ class ModelTable:
     max_tokens_per_day: int = 0
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("rows", "pass_tokens", "cache_mb", "max_tokens_per_day")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
+        "rows",
+        "pass_tokens",
+        "cache_mb",
+        "max_tokens_per_day",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +176,7 @@ class MindsTable:
     """[minds]: planner, memory rules, tools and policy of everybody who does not say otherwise."""
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "memory")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("policy", "memory")
 
     planner: str = "daily"
     rules: str = "paper"
@@ -186,7 +192,7 @@ class PersonEntry:
     """[[people]]: a persona, the documents it has read, the folder of Smallville memories it
     begins with, and what differs from [minds] for it."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
 
     persona: Persona
     planner: str = ""
@@ -238,6 +244,19 @@ class Scenario:
     def start(self) -> Time:
         """The simulated time of step 0."""
         return parse_scenario_time(self.scenario.start, f"{self.source}: [scenario] start")
+
+    @property
+    def end(self) -> Time | None:
+        """The simulated time at which it ends; None when it names none. Raises SettingError."""
+        until = self.scenario.until
+        return parse_scenario_time(until, f"{self.source}: [scenario] until") if until else None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of its simulation. Raises SettingError."""
+        if self.scenario.step_seconds < 1:
+            raise SettingError(f"{self.source}: [scenario] step_seconds must be at least 1")
+        return Clock(self.start, self.scenario.step_seconds)
 
     def with_overrides(self, **changes: Json) -> Scenario:
         """A copy with settings that the user gives; those that are None change nothing. A
@@ -328,19 +347,20 @@ def find_scenario(name: str | Path) -> Path:
 
 
 @check_arguments
-def load_scenario(name: str | Path) -> Scenario:
-    """A scenario from a TOML file, a built-in name, or a Smallville folder.
+def read_scenario(name: str | Path) -> Scenario:
+    """A scenario from a TOML file or a built-in name (``denizens.load_scenario`` also reads
+    Smallville folders).
 
     Raises SettingError naming file and key for whatever is missing, unknown or wrong."""
     folder = Path(name)
     if folder.is_dir() and str(name) not in built_in_scenarios():
-        from ..interop import load_smallville_scenario
-
         if (folder / "run.db").is_file():
             command = f"denizens resume {shlex.quote(str(folder))}"
             raise SettingError(f"{folder}: is a run, not a scenario; use: {command}")
-
-        return load_smallville_scenario(folder)
+        raise SettingError(
+            f"{folder}: is a folder, not a scenario file; denizens.load_scenario reads Smallville "
+            "folders"
+        )
     path = find_scenario(name)
     data = _read_with_parents(path, ())
     parts: dict[str, Json] = {

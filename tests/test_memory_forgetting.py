@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from denizens import Agent, Memory, Persona, Policy, tool
 from denizens.agents import run_tool
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import Approval, ApprovalRequired, MemoryFault, ModelAsk, Record
 from denizens.memory import Compaction, Documents, Facts, Notes, ToolCallLog
 from denizens.memory.erasure import erase_person
@@ -24,9 +24,9 @@ from denizens.memory.erasure.text_columns import (
     TEXT_FREE_COLUMNS,
 )
 from denizens.memory.storage import PersonMatcher, repair_file
-from denizens.models import ScriptedModel
 from denizens.simulation import Journal
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 
 NOW = datetime(2023, 6, 1, 9)
 

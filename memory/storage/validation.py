@@ -8,7 +8,6 @@ holds to: what was let in can be read again.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,6 +23,7 @@ from ...core import (
     Record,
     RecordId,
     SettingError,
+    atomic_path,
     did_you_mean,
     replace_surrogates,
     time_error,
@@ -133,14 +133,11 @@ def atomic_export(path: object) -> Iterator[Path]:
     Raises MemoryFault for what is no path, for a file in which something is kept, and where it
     cannot be written."""
     target = _export_target(path)
-    part = target.with_name(f"{target.name}.part{os.getpid()}")
     try:
-        yield part
-        os.replace(part, target)
+        with atomic_path(target) as part:
+            yield part
     except OSError as error:
         raise MemoryFault(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _export_target(path: object) -> Path:

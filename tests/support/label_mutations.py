@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILES = (
     "tests/test_agents_guarding.py",
     "tests/test_agents_chat.py",
@@ -32,7 +32,7 @@ FILES = (
     "tests/test_agents_laundering.py",
     "tests/test_agents_overhearing.py",
     "tests/test_agents_releases.py",
-    "tests/test_evaluation_labels.py",
+    "tests/test_testing_labels.py",
     "tests/test_simulation_labels.py",
     "tests/test_world_labels.py",
     "tests/test_tools_remembering.py",
