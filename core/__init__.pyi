@@ -147,6 +147,7 @@ from .records import Record as Record
 from .records import RecordKind as RecordKind
 from .records import format_utterance as format_utterance
 from .seed import Seed as Seed
+from .seed import uniform as uniform
 from .settings import build_settings as build_settings
 from .settings import did_you_mean as did_you_mean
 from .settings import parse_settings as parse_settings

@@ -14,7 +14,7 @@ from denizens.core import ModelError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.models.remote import UserModelName, connect
-from denizens.models.remote.credentials import resolve_credential
+from denizens.models.remote.endpoint import resolve_credential
 from denizens.server import open_hosted_agent
 from denizens.simulation import (
     Run,
