@@ -408,7 +408,7 @@ class Simulation:
 
     def _ask_handler(self, now: Time) -> AskRouter:
         caller = ToolExecutor(self.agents, now, self.calls, self.approver, self.listener)
-        return AskRouter(self.agents, at=now, caller=caller)
+        return AskRouter(self.agents, at=now, executor=caller)
 
     def requests(self) -> tuple[ApprovalRequest, ...]:
         """The calls that wait for a person."""
