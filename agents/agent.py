@@ -47,13 +47,13 @@ from ..core import (
     traced,
     validate_person_name,
 )
-from ..interop import memories_input
 from ..memory import (
     CompactionBudget,
     Documents,
     Memory,
     ToolCallLog,
     document_input,
+    memories_input,
     write_log_line,
 )
 from ..memory.documents import IMAGES_SUFFIX

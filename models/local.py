@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from time import monotonic
 
 from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
-from .clients import require_same_process
+from .clients import UsageLedger, require_same_process
 from .decisions import Decider
-from .embedder import Embedder
+from .embedders import Embedder
 from .engine import REQUEST_ERRORS, Engine, GenerationConfig, PromptBuilder, failed_answer
-from .usage import UsageLedger
 
 
 class LocalModel:

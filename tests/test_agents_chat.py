@@ -37,8 +37,12 @@ from denizens.core import (
     drive,
 )
 from denizens.memory import Memory
-from denizens.models import ImprovisedModel, ScriptedModel, hashed_vectors
+from denizens.models import (
+    ImprovisedModel,
+    hashed_vectors,
+)
 from denizens.planners import Dialogue, Routine, StepBuilder
+from denizens.testing import ScriptedModel
 from denizens.tools import AnyTool, tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -446,7 +450,10 @@ def test_what_follows_from_a_confidence_is_one() -> None:
         ({"person": 42}, "'person' must be str, not int"),
         ({"at": NINE.date()}, "'at' must be datetime or None, not date"),
         ({"at": NINE.replace(tzinfo=UTC)}, "chat: at .* has a time zone"),
-        ({"session": [{"role": "user", "content": "x"}]}, "'session' must be Sequence of Utterance"),
+        (
+            {"session": [{"role": "user", "content": "x"}]},
+            "'session' must be Sequence of Utterance",
+        ),
         ({"session": "Hello!"}, "'session' must be Sequence of Utterance, not str"),
         ({"session": None}, "'session' must be Sequence of Utterance, not None"),
         ({"session": [Utterance("Ada", None, NINE)]}, r"session\[0\]: text must be a string"),  # type: ignore[arg-type]

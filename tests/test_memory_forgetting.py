@@ -24,9 +24,9 @@ from denizens.memory.erasure.text_columns import (
     TEXT_FREE_COLUMNS,
 )
 from denizens.memory.storage import PersonMatcher, repair_file
-from denizens.models import ScriptedModel
 from denizens.simulation import Journal
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 
 NOW = datetime(2023, 6, 1, 9)
 

@@ -31,7 +31,15 @@ from denizens.core import (
     digest,
     to_json,
 )
-from denizens.models import ImprovisedModel, ReplayModel, Router, ScriptedModel, model_from_name
+from denizens.models import (
+    ImprovisedModel,
+    Router,
+    model_from_name,
+)
+from denizens.testing import (
+    ReplayModel,
+    ScriptedModel,
+)
 
 OPTIONS = (Option("cafe", "a place for coffee"), Option("park", "a green place"))
 

@@ -218,7 +218,7 @@ def raising(model: LocalModel, where: str) -> None:
             raise RuntimeError("poison in a pass")
         hidden = real(pieces)
         if any(hit):
-            wants = [row.wants(count) for row, count in pieces]
+            wants = [row.wanted_count(count) for row, count in pieces]
             marks = torch.tensor([h for h, want in zip(hit, wants) for _ in range(want)])
             hidden[marks.bool()] = torch.inf
         return hidden

@@ -21,8 +21,12 @@ from denizens.core import (
     ToolSpec,
     run_thoughts,
 )
-from denizens.models import ImprovisedModel, LocalModel, ScriptedModel
+from denizens.models import (
+    ImprovisedModel,
+    LocalModel,
+)
 from denizens.planners import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
+from denizens.testing import ScriptedModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -12,15 +12,16 @@ from denizens.benchmarks.models.text_classification import (
     labelled_texts,
 )
 from denizens.core import Failed, Json, Seed
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import Intent, understand
 from denizens.planners.dialogue import LANGUAGES
 from denizens.planners.dialogue.intents import _is_stated, fill_slots
-from denizens.testing.adversarial_models import (
+from denizens.testing import (
     Answerer,
     RandomAnswerer,
     RefusingAnswerer,
     RepeatingAnswerer,
+    ScriptedModel,
 )
 from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver
 from hypothesis import given

@@ -19,7 +19,7 @@ import pytest
 from denizens.agents import Agent
 from denizens.core import Choice, Choose, Json, ModelAsk, Persona, Rate, ToolError, ToolResult
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
+from denizens.testing import ScriptedModel
 from denizens.tests.support.mcp_servers import HUGE
 from denizens.tools import McpClient, Toolbox, ToolContext, ToolProgress, tools_from_mcp
 from denizens.tools.external.mcp_client import result_value

@@ -153,7 +153,7 @@ def fit_answerability(
     body = {
         "weights": kept,
         "questions": len(found),
-        "about": "fitted by `denizens bench memory --calibrate RUN_FILE` on the first two "
+        "about": "fitted by `denizens bench memory --calibrate FILE` on the first two "
         "conversations of LoCoMo with MiniLM",
     }
     to.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")

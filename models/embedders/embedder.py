@@ -12,18 +12,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core import ModelCorrupt, ModelError, replace_surrogates
-from .checkpoint import (
+from ...core import (
+    ModelCorrupt,
+    ModelError,
+    replace_surrogates,
+)
+from ..files import (
+    ProgressCallback,
     checked_encoders,
     class_names,
     explain_errors,
+    find_model,
+    known_models,
+    model_folder,
+    model_not_found,
+    pull,
     read_config,
     read_json_object,
+    require_kind,
     require_no_lfs_pointer,
     require_tensors,
     require_vocabulary,
+    silence_libraries,
 )
-from .library_settings import silence_libraries
 
 BATCH = 64
 DEFAULT_MAX_TOKENS = 512  # tokens of a text
@@ -197,3 +208,25 @@ def _module_types(path: Path) -> list[str]:
                 "name an embedder that sentence-transformers knows by itself"
             )
     return types
+
+
+def embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
+    """Where an embedder's files are: a catalogue name, a folder or a hub id."""
+    require_kind(name, "embedder")
+    if name in {info.name for info in known_models()}:
+        pull(name, progress)
+        return model_folder(find_model(name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise ModelError(
+            f"{path}: is one file, not an embedder; name the folder of an embedder in "
+            "safetensors, or minilm"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name))
+    except (OSError, ValueError) as error:
+        raise model_not_found(name) from error

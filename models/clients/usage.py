@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from ..core import Answer, ModelAsk
+from ...core import (
+    Answer,
+    ModelAsk,
+)
 
 
 @dataclass(frozen=True, slots=True)

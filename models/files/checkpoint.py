@@ -7,19 +7,36 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
-from ..core import Json, ModelCorrupt, ModelError, read_text_file
-from .library_settings import silence_libraries
+from ...core import (
+    Json,
+    ModelCorrupt,
+    ModelError,
+    read_text_file,
+)
 
 MAX_NAMED = 4  # tensors that a message names
+
+
 LFS_POINTER = b"version https://git-lfs"
+
+
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
+
+
 VOCABULARIES = ("tokenizer.json", "*.model", "*vocab*", "*.tiktoken", "tekken.json", "*.spm")
+
+
 BYTE_VOCABULARY = 256  # a tokenizer of bytes needs no file
+
+
 # Classes with these endings write no text, whatever their model type.
 NON_GENERATIVE_SUFFIXES = (
     "Classification",
@@ -29,6 +46,8 @@ NON_GENERATIVE_SUFFIXES = (
     "RewardModel",
     "PreTraining",
 )
+
+
 GENERATIVE_SUFFIXES = (
     "ForCausalLM",
     "LMHeadModel",
@@ -36,6 +55,8 @@ GENERATIVE_SUFFIXES = (
     "Decoder",
     "WithLMHead",
 )
+
+
 # What older versions of transformers saved that is no weight (masks, places, rotations), and the
 # parts of larger models that writing text makes no use of.
 IGNORED_TENSORS = re.compile(
@@ -346,3 +367,38 @@ def _explained_error(folder: Path, part: str, error: Exception) -> ModelError:
     return ModelCorrupt(
         f"{folder}: {part} cannot be loaded ({type(error).__name__}: {text}); fetch the model again"
     )
+
+
+# What is set here and in other places while a model loads is set for all threads, and must be
+# set back in order.
+LOAD_LOCK = RLock()
+
+
+@contextmanager
+def silence_libraries() -> Iterator[None]:
+    """Within it transformers draws no bar and gives no advice; errors are raised as ever. One
+    thread at a time."""
+    with LOAD_LOCK:
+        yield from _silence_libraries()
+
+
+def _silence_libraries() -> Iterator[None]:
+    from transformers import modeling_gguf_pytorch_utils
+    from transformers import utils as transformers_utils
+
+    # Untyped as released; Any says so once.
+    gguf: Any = modeling_gguf_pytorch_utils
+    logging: Any = transformers_utils.logging
+    bar, gguf.tqdm = gguf.tqdm, partial(gguf.tqdm, disable=True)
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        gguf.tqdm = bar
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -8,7 +8,16 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Generic, TypeVar
 
-from ..core import Answer, Completion, Delta, Done, Generate, ModelAsk, ModelError, Ticket
+from ...core import (
+    Answer,
+    Completion,
+    Delta,
+    Done,
+    Generate,
+    ModelAsk,
+    ModelError,
+    Ticket,
+)
 
 T = TypeVar("T")
 

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import ModelCorrupt, ModelError, SettingError
-from .checkpoint import checked_encoders
-from .library_settings import silence_libraries
+from ...core import (
+    ModelCorrupt,
+    ModelError,
+    SettingError,
+)
+from ..files import checked_encoders, silence_libraries
 
 if TYPE_CHECKING:
     import numpy as np

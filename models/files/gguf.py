@@ -15,18 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..core import ModelCorrupt, ModelError, NoSpace
-from .catalog import (
-    MANIFEST,
-    ModelInfo,
-    ProgressCallback,
-    cache_home,
-    check_sizes,
-    delete_folder,
-    file_sha256,
-    is_stored,
-    scratch_folder,
-    write_manifest,
+from ...core import (
+    ModelCorrupt,
+    ModelError,
+    NoSpace,
 )
 from .checkpoint import (
     list_names,
@@ -34,8 +26,21 @@ from .checkpoint import (
     read_json_object,
     require_decoder,
     require_no_lfs_pointer,
+    silence_libraries,
 )
-from .library_settings import silence_libraries
+from .model_store import (
+    MANIFEST,
+    ProgressCallback,
+    cache_home,
+    check_sizes,
+    delete_folder,
+    file_sha256,
+    is_stored,
+    move_into_place,
+    progress_bar,
+    scratch_folder,
+    write_manifest,
+)
 
 LONG_ARRAY = 4096  # entries; longer arrays are vocabularies, which the tokenizer reads by itself
 UNUSED_LAYERS = (".nextn.",)  # layers that guess several tokens ahead, which the engine never runs
@@ -334,8 +339,6 @@ def read_gguf(
     The first time it is converted and stored in the cache by its content; where the cache
     cannot be written, every time. Raises ModelCorrupt, ModelError, NoSpace.
     """
-    from .catalog import progress_bar
-
     require_no_lfs_pointer(path)
     digest = file_sha256(path)
     folder = conversion_folder(digest)
@@ -383,14 +386,11 @@ def remove_conversions(name: str) -> bool:
 
 
 def _store_conversion(path: Path, folder: Path) -> None:
-    from .catalog import move_into_place
-
-    info = ModelInfo(name=path.stem, summary="", licence="", bytes=0, package=path.name)
     with scratch_folder(folder) as work:
         ready = work / "ready"
         ready.mkdir()
         gguf_to_folder(path, ready)
-        write_manifest(ready, info)
+        write_manifest(ready, path.stem, path.name)
         move_into_place(ready, folder)
 
 
