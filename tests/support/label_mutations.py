@@ -229,20 +229,20 @@ MUTATIONS = (
     Mutation(
         "labels: an action's own",
         _LABELS,
-        "return replace(decision, action=replace(action, sources=label.sources, audience=audience))",
-        "return decision",
+        "action=replace(action, sources=label.sources, audience=audience))",
+        "action=action)",
     ),
     Mutation(
         "labels: an action's sources",
         _LABELS,
-        "return replace(decision, action=replace(action, sources=label.sources, audience=audience))",
-        "return replace(decision, action=replace(action, audience=audience))",
+        "action=replace(action, sources=label.sources, audience=audience))",
+        "action=replace(action, audience=audience))",
     ),
     Mutation(
         "labels: an action's audience",
         _LABELS,
-        "return replace(decision, action=replace(action, sources=label.sources, audience=audience))",
-        "return replace(decision, action=replace(action, sources=label.sources))",
+        "action=replace(action, sources=label.sources, audience=audience))",
+        "action=replace(action, sources=label.sources))",
     ),
     Mutation(
         "labels: last accesses",
