@@ -32,7 +32,7 @@ FILES = (
     "tests/test_agents_laundering.py",
     "tests/test_agents_overhearing.py",
     "tests/test_agents_releases.py",
-    "tests/test_evaluation_labels.py",
+    "tests/test_testing_labels.py",
     "tests/test_simulation_labels.py",
     "tests/test_world_labels.py",
     "tests/test_tools_remembering.py",
