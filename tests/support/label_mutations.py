@@ -520,8 +520,8 @@ MUTATIONS = (
     Mutation(
         "draft: what is for some does not count",
         "planners/steps/step_builder.py",
-        'if one.kind != "plan" and not one.audience)',
-        'if one.kind != "plan")',
+        'if record.kind != "plan" and not record.audience',
+        'if record.kind != "plan"',
     ),
 )
 
