@@ -178,8 +178,8 @@ def tools_from_openapi(
 
 
 def _texts(given: Collection[str], what: str) -> tuple[str, ...]:
-    """A collection of texts as a tuple. Raises ToolError for a bare text, which would be read letter
-    by letter, and for a non-text."""
+    """A collection of texts as a tuple. Raises ToolError for a bare text, which would be read
+    letter by letter, and for a non-text."""
     bare = isinstance(given, str) or not isinstance(given, Collection)
     if bare or not all(isinstance(text, str) and text for text in given):
         raise ToolError(f"OpenAPI tools: '{what}' is {given!r}; give a list of texts")
@@ -197,8 +197,8 @@ def _wanted_operations(
         if wanted is None:
             if number >= _MAX_OPERATIONS:
                 raise ToolError(
-                    f"the OpenAPI document has more than {_MAX_OPERATIONS} operations; name the wanted "
-                    "ones in 'only'"
+                    f"the OpenAPI document has more than {_MAX_OPERATIONS} operations; name the "
+                    "wanted ones in 'only'"
                 )
         elif not isinstance(operation_id, str) or operation_id not in count:
             continue
