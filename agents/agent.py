@@ -54,8 +54,7 @@ from ..core import (
     traced,
     validate_person_name,
 )
-from ..interop import memories_input
-from ..memory import Documents, Memory, ToolCallLog, document_input, write_log_line
+from ..memory import Documents, Memory, ToolCallLog, document_input, memories_input, write_log_line
 from ..memory.documents import IMAGES_SUFFIX
 from ..memory.storage import name_forms
 from ..planners import Daily, Dialogue

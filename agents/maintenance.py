@@ -30,8 +30,7 @@ from ..core import (
     join_labels,
     traced,
 )
-from ..interop import records_of_input
-from ..memory import Compaction, CompactionBudget, Documents, Facts, Memory
+from ..memory import Compaction, CompactionBudget, Documents, Facts, Memory, records_of_input
 from .thought_labels import utterance_label
 
 if TYPE_CHECKING:

@@ -259,7 +259,7 @@ def labels(
 ) -> None:
     """How much of a day lived by improvised minds is for some only, or of others' words."""
     from ..benchmarks.agents import measure_labels
-    from ..simulation import load_scenario
+    from ..interop import load_scenario
 
     found = measure_labels(load_scenario(scenario), progress=console().print)
     print_figures(found if json else dict(flatten(found)), json)

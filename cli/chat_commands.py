@@ -72,7 +72,8 @@ def chat(
 ) -> None:
     """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk. Exit code 3 where
     no message got an answer."""
-    from ..simulation import agent_from_scenario, load_scenario
+    from ..interop import load_scenario
+    from ..simulation import agent_from_scenario
     from ..store import Store
 
     wanted = load_scenario(scenario).with_overrides(model=model)

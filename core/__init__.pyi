@@ -56,6 +56,7 @@ from .labels import Label as Label
 from .labels import apply_label as apply_label
 from .labels import implied_sources as implied_sources
 from .labels import intersect_audiences as intersect_audiences
+from .labels import is_visible as is_visible
 from .labels import join_labels as join_labels
 from .labels import may_hear as may_hear
 from .labels import record_label as record_label
@@ -146,6 +147,7 @@ from .records import Record as Record
 from .records import RecordKind as RecordKind
 from .records import format_utterance as format_utterance
 from .seed import Seed as Seed
+from .seed import uniform as uniform
 from .settings import build_settings as build_settings
 from .settings import did_you_mean as did_you_mean
 from .settings import parse_settings as parse_settings

@@ -20,6 +20,9 @@ from .recall import RuleSet as RuleSet
 from .recall import recall_many as recall_many
 from .recall import rule_set as rule_set
 from .recall import searched_audience as searched_audience
+from .record_import import load_smallville_memories as load_smallville_memories
+from .record_import import memories_input as memories_input
+from .record_import import records_of_input as records_of_input
 from .storage import Stopwatch as Stopwatch
 from .storage import ToolCallEntry as ToolCallEntry
 from .storage import ToolCallLog as ToolCallLog

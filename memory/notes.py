@@ -15,12 +15,12 @@ from ..core import (
     MemoryFault,
     Time,
     intersect_audiences,
+    is_visible,
     join_labels,
     parse_audience,
     source_name,
     time_error,
 )
-from .facts import is_visible
 from .memory import Memory
 from .storage import NOTE_LOG, LogEntry, LogTail, has_source, name_forms, text_fault
 

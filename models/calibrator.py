@@ -30,8 +30,8 @@ from .decisions.calibration import (
     decision_kind,
 )
 from .decisions.decider import Decider
-from .decisions.option_features import METHOD_NAMES
-from .decisions.scorers import (
+from .decisions.scoring_method import (
+    METHOD_NAMES,
     LabelledDecision,
     ScoringMethod,
     cross_validate,

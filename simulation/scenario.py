@@ -17,6 +17,7 @@ from unicodedata import category
 
 from ..core import (
     AgentId,
+    Clock,
     Input,
     Json,
     Persona,
@@ -244,6 +245,19 @@ class Scenario:
         """The simulated time of step 0."""
         return parse_scenario_time(self.scenario.start, f"{self.source}: [scenario] start")
 
+    @property
+    def end(self) -> Time | None:
+        """The simulated time at which it ends; None when it names none. Raises SettingError."""
+        until = self.scenario.until
+        return parse_scenario_time(until, f"{self.source}: [scenario] until") if until else None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of its simulation. Raises SettingError."""
+        if self.scenario.step_seconds < 1:
+            raise SettingError(f"{self.source}: [scenario] step_seconds must be at least 1")
+        return Clock(self.start, self.scenario.step_seconds)
+
     def with_overrides(self, **changes: Json) -> Scenario:
         """A copy with settings that the user gives; those that are None change nothing. A
         ``model`` given here may get the user's key, one that a file names may not."""
@@ -333,19 +347,20 @@ def find_scenario(name: str | Path) -> Path:
 
 
 @check_arguments
-def load_scenario(name: str | Path) -> Scenario:
-    """A scenario from a TOML file, a built-in name, or a Smallville folder.
+def read_scenario(name: str | Path) -> Scenario:
+    """A scenario from a TOML file or a built-in name (``denizens.load_scenario`` also reads
+    Smallville folders).
 
     Raises SettingError naming file and key for whatever is missing, unknown or wrong."""
     folder = Path(name)
     if folder.is_dir() and str(name) not in built_in_scenarios():
-        from ..interop import load_smallville_scenario
-
         if (folder / "run.db").is_file():
             command = f"denizens resume {shlex.quote(str(folder))}"
             raise SettingError(f"{folder}: is a run, not a scenario; use: {command}")
-
-        return load_smallville_scenario(folder)
+        raise SettingError(
+            f"{folder}: is a folder, not a scenario file; denizens.load_scenario reads Smallville "
+            "folders"
+        )
     path = find_scenario(name)
     data = _read_with_parents(path, ())
     parts: dict[str, Json] = {

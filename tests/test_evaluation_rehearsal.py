@@ -24,7 +24,7 @@ from denizens.core import (
     answer_all,
 )
 from denizens.models import ImprovisedModel, InstantClient, UsageLedger
-from denizens.simulation import load_scenario, parse_scenario_time
+from denizens.simulation import parse_scenario_time, read_scenario
 from denizens.simulation.forecast.engine_probe import (
     OWNER,
     CostModel,
@@ -74,7 +74,7 @@ class PricedClient(InstantClient):
 
 def test_rehearsals_repeat() -> None:
     """The same seed rehearses the same life; another seed another one."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     lives = []
     for seed in (1, 1, 2):
         player = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
@@ -90,7 +90,7 @@ def test_rehearsals_repeat() -> None:
 def test_a_rehearsal_ends_when_time_is_over() -> None:
     """With no time at all one step is lived and its hour kept, though it is not whole."""
     player = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
-    life = rehearse(load_scenario("crossroads"), END, player, 0.0)
+    life = rehearse(read_scenario("crossroads"), END, player, 0.0)
     assert life.steps == 1
     assert list(life.hours) == [datetime(2026, 5, 2, 7)]
 

@@ -64,9 +64,11 @@ def test_doctests(module: str) -> None:
 
 def test_doctests_are_found() -> None:
     """The search for examples is not blind."""
-    assert {"denizens.core.seed", "denizens.core.settings", "denizens.tools.declare"} <= set(
-        documented()
-    )
+    assert {
+        "denizens.core.seed",
+        "denizens.core.settings",
+        "denizens.tools.declaration.declare",
+    } <= set(documented())
 
 
 def blocks(language: str) -> list[str]:

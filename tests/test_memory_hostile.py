@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Record, count_words, normalize, sentences, words
+from denizens.core.text import name_key
 from denizens.memory.extractive_summary import central_sentences, is_grounded_summary
-from denizens.memory.facts import name_key, question_subject
+from denizens.memory.facts import question_subject
 from denizens.memory.facts.extracted_facts import spoken_line
 from denizens.memory.facts.model_extraction import candidate_objects as objects
 from denizens.memory.facts.model_extraction import candidate_subjects

@@ -17,7 +17,6 @@ from denizens.models.calibrator import answer_all, shipped_decisions
 from denizens.models.decisions import (
     large_model_calibration,
     load_calibration,
-    rating_examples,
     shipped_calibration,
     write_calibration,
 )
@@ -25,10 +24,11 @@ from denizens.models.decisions.calibration import (
     DECISION_KINDS,
     calibration_data,
     calibration_path,
+    rating_examples,
     read_calibration,
 )
-from denizens.models.decisions.option_features import METHOD_NAMES
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.models.decisions.scoring_method import METHOD_NAMES
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 ASK = Choose(
     messages=(),

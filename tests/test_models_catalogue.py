@@ -45,7 +45,7 @@ from denizens.models.files.model_store import (
     stored_digest,
     write_manifest,
 )
-from denizens.testing.tiny_models import write_tiny_model
+from denizens.testing import write_tiny_model
 
 
 def silent(what: str, done: int, total: int) -> None:

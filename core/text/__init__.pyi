@@ -6,6 +6,8 @@ from .calendar import SMALL_NUMBER_WORDS as SMALL_NUMBER_WORDS
 from .calendar import TENS_WORDS as TENS_WORDS
 from .calendar import WEEKDAY_NAMES as WEEKDAY_NAMES
 from .calendar import hour_of_day as hour_of_day
+from .entity_names import EntityNames as EntityNames
+from .entity_names import name_key as name_key
 from .names import fold_name as fold_name
 from .names import name_matcher as name_matcher
 from .names import normalize_name as normalize_name

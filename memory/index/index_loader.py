@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import AgentId, Record, RecordId, RecordKind
-from ..facts import is_visible
+from ...core import AgentId, Record, RecordId, RecordKind, is_visible
 from ..storage import hidden_id_array, hidden_ids, is_erased, read_quarantined, read_records_by_id
 from .memory_index import MemoryIndex
 

@@ -19,11 +19,11 @@ from ...core import (
     RecordId,
     canonical,
     from_json,
+    is_visible,
     read_text_file,
     time_error,
     to_json,
 )
-from ..facts import is_visible
 from ..memory import Memory
 from .audit_log import (
     AuditEntry,

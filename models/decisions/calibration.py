@@ -19,8 +19,7 @@ from typing import Any
 from ...core import Anchor, Json, ModelCorrupt, atomic_path, digest_text
 from ...core import digest as digest_json
 from ..files import cache_home
-from .option_features import METHOD_NAMES
-from .scorers import ScoringMethod
+from .scoring_method import METHOD_NAMES, ScoringMethod
 
 FORMAT_VERSION = 1
 DECISION_KINDS = ("tool", "other")

@@ -15,7 +15,6 @@ from .request import ScoringPlan as ScoringPlan
 from .sampling import RepetitionLimits as RepetitionLimits
 from .sampling import SamplingParams as SamplingParams
 from .sampling import sample_tokens as sample_tokens
-from .sampling import uniform as uniform
 from .sequence import TokenPair as TokenPair
 
 __all__: list[str]

@@ -43,7 +43,6 @@ from denizens.core import (
     drive,
     to_json,
 )
-from denizens.interop import memories_input
 from denizens.memory import (
     Compaction,
     CompactionBudget,
@@ -54,6 +53,7 @@ from denizens.memory import (
     ToolCallLog,
     export_lines,
     import_lines,
+    memories_input,
 )
 from denizens.memory.erasure import erase_person
 from denizens.models import hashed_vectors
@@ -577,7 +577,7 @@ class ScriptRun:
             }
             self._tell_all((EVERYBODY,), "deeds", shown)
             saved = simulation.world.save()
-            for guest in simulation._visitors.save():
+            for guest in simulation._session.visitors.save():
                 seen = simulation.world.observe(guest)
                 self._tell(guest, "seen", json.dumps(to_json(seen), sort_keys=True))
             assert saved == simulation.world.save()

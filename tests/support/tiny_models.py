@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from denizens.core import Delta, Done, Generate, Message, ModelAsk, answer_all
 from denizens.models import load_model
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 if TYPE_CHECKING:
     import torch
@@ -143,7 +143,7 @@ def agree(one: DrawRecorder, other: DrawRecorder, seed: int, *, exact: bool = Fa
 def is_near_tie(logits: torch.Tensor, draw: SamplingParams) -> bool:
     """Whether a change of a thousandth could change what is drawn."""
     import torch
-    from denizens.models.engine import uniform
+    from denizens.core import uniform
 
     if draw.temperature <= 0:
         top = torch.topk(logits, 2).values

@@ -1,4 +1,4 @@
-"""Reading the memories of a Smallville persona."""
+"""Records from elsewhere: a Smallville persona's memory folder, and a simulation's input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..core import (
     source_name,
     to_json,
 )
-from ..memory.storage import record_fault
+from .storage import record_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,22 +39,24 @@ _KINDS: dict[str, RecordKind] = {"event": "observation", "thought": "thought", "
 def load_smallville_memories(
     folder: Path | str,
 ) -> tuple[tuple[Record, ...], dict[RecordId, NDArray[np.float32]]]:
-    """Records, oldest first and numbered from 1, and the embeddings that are there.
+    """The records of a Smallville persona, oldest first and numbered from 1, and their embeddings
+    as far as the folder has them.
 
-    ``folder`` is the persona's, its ``bootstrap_memory`` or that one's
-    ``associative_memory``. Events become observations, chats utterances (their summary; the
-    lines are not kept), thoughts thoughts, or plans where the predicate is "plan".
-    Poignancy becomes importance as it is, also above 10, since it moves every score that is
-    scaled over it; below 1 it is 1, with a warning. Raises MemoryFault naming file and node.
+    ``folder`` is the persona's folder, its ``bootstrap_memory`` or that one's
+    ``associative_memory``. Events become observations; chats become utterances (the summary
+    without the lines); thoughts become thoughts, or plans if the predicate is "plan". Poignancy
+    becomes importance unchanged, also above 10, because scores are min-max scaled over it; below
+    1 it is 1, with a warning. Raises MemoryFault naming file and node.
     """
     import numpy as np
 
-    home = _home(Path(folder))
+    home = _memory_home(Path(folder))
     source = home / "nodes.json"
-    nodes = _read(source)
-    embeddings = _read(home / "embeddings.json") if (home / "embeddings.json").exists() else {}
+    nodes = _read_object(source)
+    embedding_file = home / "embeddings.json"
+    embeddings = _read_object(embedding_file) if embedding_file.exists() else {}
     scratch = home.parent / "scratch.json"
-    owner = str(_read(scratch).get("name", "")) if scratch.exists() else ""
+    owner = str(_read_object(scratch).get("name", "")) if scratch.exists() else ""
     try:
         names = sorted(nodes, key=lambda name: int(name.removeprefix("node_")))
     except ValueError as error:
@@ -63,7 +65,7 @@ def load_smallville_memories(
     records, vectors = [], {}
     for name in names:
         try:
-            record = _record(nodes[name], numbers[name], numbers, owner)
+            record = _node_record(nodes[name], numbers[name], numbers, owner)
             row = embeddings.get(nodes[name]["embedding_key"])
             if row is not None:
                 vectors[record.id] = np.asarray(row, np.float32)
@@ -79,36 +81,35 @@ def load_smallville_memories(
 
 
 def memories_input(records: Sequence[Record], to: AgentId) -> Input:
-    """What a simulation is given so that an agent takes over memories, such as those of a
-    Smallville persona."""
+    """The simulation input by which agent ``to`` adds these records to its memory."""
     return Input(
         kind="memories", to=to, fields={"records": [to_json(record) for record in records]}
     )
 
 
 def records_of_input(given: Input, first: RecordId) -> tuple[Record, ...]:
-    """The records of such an input, numbered on from ``first``; those that somebody else gave are
-    of their words too, whoever is said to have said them."""
-    records = [from_json(Record, one) for one in given.fields["records"]]
+    """The records of a ``memories_input``, renumbered from ``first``. If somebody other than the
+    agent gave them, that person is a source of each."""
+    records = [from_json(Record, record) for record in given.fields["records"]]
     numbers = {record.id: number for number, record in enumerate(records, first)}
     return tuple(
         replace(
             record,
             id=numbers[record.id],
-            evidence=tuple(numbers[basis] for basis in record.evidence),
-            sources=_given_sources(record, given),
+            evidence=tuple(numbers[number] for number in record.evidence),
+            sources=_sources_with_giver(record, given),
         )
         for record in records
     )
 
 
-def _given_sources(record: Record, given: Input) -> tuple[str, ...] | None:
+def _sources_with_giver(record: Record, given: Input) -> tuple[str, ...] | None:
     if given.who in ("", given.to):
         return record.sources
     return tuple(sorted({*record_sources(record, given.to), source_name(given.who)}))
 
 
-def _home(folder: Path) -> Path:
+def _memory_home(folder: Path) -> Path:
     for below in ("", "associative_memory", "bootstrap_memory/associative_memory"):
         if (folder / below / "nodes.json").is_file():
             return folder / below
@@ -118,7 +119,7 @@ def _home(folder: Path) -> Path:
     )
 
 
-def _read(path: Path) -> dict[str, Json]:
+def _read_object(path: Path) -> dict[str, Json]:
     text = read_text_file(path, error=MemoryFault)
     try:
         data = parse_settings(text, path)
@@ -129,11 +130,11 @@ def _read(path: Path) -> dict[str, Json]:
     return data
 
 
-def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: str) -> Record:
+def _node_record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: str) -> Record:
     kind = _KINDS[node["type"]]
     if kind == "thought" and node["predicate"] == "plan":
         kind = "plan"
-    # An event's filling is a list of nodes, one node's name, or nothing; a chat's are lines.
+    # The filling of an event is a list of nodes, a node's name or nothing; of a chat its lines.
     filling = node["filling"] or []
     filling = [filling] if isinstance(filling, str) else filling
     evidence = () if kind == "utterance" else tuple(numbers[name] for name in filling)
@@ -141,32 +142,30 @@ def _record(node: Json, number: RecordId, numbers: dict[str, RecordId], owner: s
         raise ValueError("its filling names a node that is not older than itself")
     if not isinstance(node["description"], str):
         raise TypeError(f"its description is {node['description']!r}, no text")
-    subject = _words(node, "subject")
-    thing = ":" in subject
-    other = _words(node, "object") if kind == "utterance" else ""
-    # A chat is remembered as one's own deed, and holds the other's words.
-    told = tuple(
-        sorted({source_name(name) for name in (subject, other) if name not in ("", owner)})
-    )
+    subject = _node_text(node, "subject")
+    is_object = ":" in subject
+    partner = _node_text(node, "object") if kind == "utterance" else ""
+    # A chat is stored as the owner's own event, but contains the partner's words.
+    speakers = {source_name(name) for name in (subject, partner) if name not in ("", owner)}
     return Record(
         id=number,
         kind=kind,
         text=node["description"],
         created=datetime.strptime(node["created"], "%Y-%m-%d %H:%M:%S"),
-        who=owner if kind in ("thought", "plan") else "" if thing else subject,
+        who=owner if kind in ("thought", "plan") else "" if is_object else subject,
         importance=max(1.0, float(node["poignancy"])),
         evidence=evidence,
         depth=int(node["depth"]),
-        place=subject if thing else "",
+        place=subject if is_object else "",
         subject=subject,
-        predicate=_words(node, "predicate"),
-        object=_words(node, "object"),
-        sources=told if other not in ("", owner) else None,
+        predicate=_node_text(node, "predicate"),
+        object=_node_text(node, "object"),
+        sources=tuple(sorted(speakers)) if partner not in ("", owner) else None,
     )
 
 
-def _words(node: Json, key: str) -> str:
-    """A text of a node, empty where it is null."""
+def _node_text(node: Json, key: str) -> str:
+    """A text field of a node; null is an empty text."""
     value = node[key]
     if value is not None and not isinstance(value, str):
         raise TypeError(f"its {key} is {value!r}, no text")

@@ -26,7 +26,7 @@ from typing import (
     runtime_checkable,
 )
 
-from ..core import AgentId, Json, Label, Time, ToolError, ToolSpec, did_you_mean
+from ...core import AgentId, Json, Label, Time, ToolError, ToolSpec, did_you_mean
 
 if TYPE_CHECKING:
     from docstring_parser import Docstring
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Effect: TypeAlias = Literal["pure", "reads", "acts"]
+ProgressCallback: TypeAlias = Callable[[str, float | None], None]
+"""Receives the progress of a running tool: a text, and the share done (0 to 1, None: unknown)."""
 
 _NAME = re.compile(r"(?=.{1,64}$)[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _FAULTS_SHOWN = 5

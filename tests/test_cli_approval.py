@@ -20,7 +20,7 @@ from denizens.simulation import (
     build_simulation,
     fork,
     interview,
-    load_scenario,
+    read_scenario,
     replay,
 )
 from denizens.simulation.builder import policy_of
@@ -97,7 +97,7 @@ def scenario(tmp_path: Path, change: Callable[[str], str] = str) -> Scenario:
     """The scenario, changed."""
     file = tmp_path / "house.toml"
     file.write_text(change(SCENARIO), encoding="utf-8")
-    return load_scenario(file)
+    return read_scenario(file)
 
 
 def test_a_policy_is_of_all_with_a_persons_own_keys_laid_over(tmp_path: Path) -> None:

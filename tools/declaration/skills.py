@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, overload
 
-from ..core import Json, Thought, ToolError, ToolSpec
+from ...core import Json, Thought, ToolError, ToolSpec
 from .declare import AnyTool, Effect, Tool, ToolContext, ToolLimits
 
 P = ParamSpec("P")
@@ -71,7 +71,7 @@ def skill(
 ) -> Skill | Callable[[Callable[P, Thought[Json]]], Skill]:
     """Make a skill of a typed generator function; everything is as for ``tool``.
 
-    >>> from ..core import Completion, Generate, Message, generate
+    >>> from ...core import Completion, Generate, Message, generate
     >>> @skill
     ... def rhyme(word: str) -> Thought[Json]:
     ...     '''Find a word that rhymes with another.'''
