@@ -34,7 +34,7 @@ from ..core import (
     ToolResult,
     Vectors,
 )
-from ..memory import recall_many, searched_audience
+from ..memory import recall_many
 from .tool_executor import ToolExecutor
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class AskRouter:
                     if memory.rules_for(cue).estimates_answerability
                     else None
                 )
-                told = searched_audience(memory, cue)
+                told = memory.searched_audience(cue)
                 answers.append((where, Recalled(hits=hits, held=held, audience=told)))
         return answers
 

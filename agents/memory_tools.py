@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core import Cue, Label, join_labels
-from ..memory import Facts, Memory, searched_audience
+from ..memory import Facts, Memory
 from ..tools import FactResult, Tool, ToolContext, fact_search
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def fact_search_tool(
         # As with a recall, what was searched counts: that nothing was learned of a record is told
         # too.
         cue = Cue(text=subject, at=context.now, person=context.person)
-        all_searched = Label((), searched_audience(memory, cue))
+        all_searched = Label((), memory.searched_audience(cue))
         context.add_label(
             join_labels((*_fact_labels(held, context.person), all_searched), memory.agent)
         )

@@ -16,7 +16,7 @@ from denizens.cli.application import main
 from denizens.core import Approval, ApprovalRequired, MemoryFault, ModelAsk, Record
 from denizens.memory import Compaction, Documents, Facts, Notes, ToolCallLog
 from denizens.memory.erasure import erase_person
-from denizens.memory.erasure.person_erasure import ERASERS
+from denizens.memory.erasure.erasers import ERASERS
 from denizens.memory.erasure.text_columns import (
     DERIVED_COLUMNS,
     REFUSED_TABLES,

@@ -66,7 +66,7 @@ def score_questions(
         rows = embed([text for text, _ in listed])
         for (text, kind), row in zip(listed, rows, strict=True):
             cue = Cue(text=text, at=one.asked, touch=False)
-            given = cue_features(memory, cue, row)
+            given = cue_features(memory.loader, memory.rules_for(cue), cue, row)
             known = logistic_probability(given, packaged_weights())
             yield ScoredQuestion(
                 one.name, text, kind, tuple(given[name] for name in FEATURES), known

@@ -4,7 +4,6 @@ from .facts import Facts as Facts
 from .model_extraction import extract_facts_with_model as extract_facts_with_model
 from .statements import Fact as Fact
 from .statements import Statement as Statement
-from .statements import is_visible as is_visible
 from .temporal_qa import TemporalAnswer as TemporalAnswer
 from .temporal_qa import TemporalQA as TemporalQA
 from .temporal_qa import question_subject as question_subject

@@ -22,7 +22,7 @@ from .statements import Fact
 if TYPE_CHECKING:
     import networkx as nx
 
-    from ..memory import Vector
+    from ..storage import Vector
     from .facts import Facts
 
 # The share of a walk that goes on; HippoRAG walks with .5, for cues name what they are about.
@@ -167,7 +167,7 @@ def recall_with_facts(claims: Facts, cue: Cue, vector: Vector | None = None) -> 
     memory = claims.memory
     wide = replace(cue, limit=4 * cue.limit, tokens=0, variety=0.0, around=0)
     query = None if vector is None else np.asarray(vector, dtype=np.float32)
-    scene = RecallQuery.for_cue(memory, cue, query, {})
+    scene = RecallQuery.for_cue(memory.loader, memory.rules_for(cue), cue, query, {})
     hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
     related = claims.related_records(
         cue.text, person=_person(cue), as_of=cue.at, limit=4 * cue.limit

@@ -24,7 +24,7 @@ from ...core import (
 from ..memory import Memory
 from ..storage import (
     FACT_LOG,
-    LogTail,
+    LogEntry,
     PersonMatcher,
     has_source,
     name_forms,
@@ -46,7 +46,7 @@ from .statements import (
 if TYPE_CHECKING:
     import networkx as nx
 
-    from ..memory import Vector
+    from ..storage import Vector
 
 
 class Facts:
@@ -85,7 +85,7 @@ class Facts:
             names = {relation_key(name) for name in functional}
             self._rule = names.__contains__
         self._views: dict[
-            tuple[AgentId, Time | None], tuple[LogTail, int, frozenset[AgentId], FactView]
+            tuple[AgentId, Time | None], tuple[list[LogEntry], int, frozenset[AgentId], FactView]
         ] = {}
 
     # -- writing --------------------------------------------------------------------
@@ -169,10 +169,9 @@ class Facts:
 
     def learn_between(self, since: Time, before: Time) -> int:
         """``learn`` from what was written between two moments and can be recalled."""
-        from ..recall import candidate_records
 
         cue = Cue(text="", at=before, since=since, before=before, rules="paper")
-        return self.learn(candidate_records(self.memory, cue))
+        return self.learn(self.memory.candidates(cue))
 
     def _assert_extracted(self, draft: ExtractedFact, record: Record, who: AgentId) -> None:
         at = record.created
@@ -277,9 +276,7 @@ class Facts:
         lines = [statement.id for statement in self._all() if meant(statement)]
         store, agent = self.memory.store, self.memory.agent
         named = whom.is_named_in if person and mentions else (lambda text: False)
-        undoings = retractions_after_erasure(
-            LogTail.up_to_date(FACT_LOG, store, agent).entries, lines, named
-        )
+        undoings = retractions_after_erasure(FACT_LOG.entries(store, agent), lines, named)
         with store.transaction():
             FACT_LOG.erase(store, agent, [*lines, *undoings.erase])
             for line in undoings.write:
@@ -397,7 +394,7 @@ class Facts:
     def _all(self) -> list[Statement]:
         statements = [
             statement_from_json(entry.n, entry.step, entry.body)
-            for entry in LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent).entries
+            for entry in FACT_LOG.entries(self.memory.store, self.memory.agent)
             if entry.body and "subject" in entry.body and self._within(entry.step)
         ]
         # With what its records rest on: a line from before there were labels has but these.
@@ -406,7 +403,7 @@ class Facts:
 
     def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
         self._refuse(text_fault("person", person))
-        entries = LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent).entries
+        entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
         off = retracted_statements(entry for entry in entries if self._within(entry.step))
         return [
             statement
@@ -428,18 +425,18 @@ class Facts:
         return self.memory.as_of_step is None or step <= self.memory.as_of_step
 
     def _view(self, person: AgentId, known: Time | None) -> FactView:
-        tail = LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent)
+        entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
         self._refuse(text_fault("person", person))
         if known is not None:
             self._refuse(time_error(known, "known"))
         held = self.memory.quarantined
         kept = self._views.get((person, known))
-        if kept and kept[0] is tail and kept[1:3] == (len(tail.entries), held):
+        if kept and kept[0] is entries and kept[1:3] == (len(entries), held):
             return kept[3]
         view = FactView(self._believed(self._seen(person, known)), self._rule)
         if len(self._views) > 64:
             self._views.clear()
-        self._views[person, known] = (tail, len(tail.entries), held, view)
+        self._views[person, known] = (entries, len(entries), held, view)
         return view
 
     def _check(self, statement: Statement) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ...core import AgentId, Json, MemoryFault, RecordId, Time, may_hear
-from ..storage import LogEntry
+from ...core import AgentId, Json, RecordId, Time
+from ..storage import LogEntry, is_visible
 
 # Relations that hold for one object at a time: a newer one ends the older.
 FUNCTIONAL = frozenset(
@@ -99,18 +99,6 @@ class Fact:
 
     def __str__(self) -> str:
         return f"{self.subject} {self.relation} {self.object}"
-
-
-def is_visible(audience: Iterable[AgentId], person: AgentId) -> bool:
-    """Whether what is for ``audience`` may be told to ``person``.
-
-    >>> is_visible((), "Ada"), is_visible(("Bo",), "Ada"), is_visible(("Bo",), "")
-    (True, False, True)
-    """
-    if not isinstance(person, str):
-        # Not as the empty name, which is the owner's and sees everything.
-        raise MemoryFault(f"person {person!r:.60} is no text; give a name")
-    return may_hear(audience, (person,) if person else ())
 
 
 def statement_to_json(statement: Statement) -> Json:

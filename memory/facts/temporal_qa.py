@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..memory import EmbedFunction
+    from ..storage import EmbedFunction
 
 # Tuned on phrasings kept apart from those that are measured (docs/log.md).
 SOFTMAX_TEMPERATURE = 0.02
@@ -126,13 +126,12 @@ class TemporalQA:
         )
 
     def _lines(self, name: str, person: AgentId) -> list[_Line]:
-        from ..recall import candidate_records
 
         # What has expired may have been true when it is asked about: nothing ends for this cue.
         every = Cue(text="", at=datetime.min, person=person, rules="paper")
         first = name.split()[0] if name else ""
         found = []
-        for record in candidate_records(self.memory, every):
+        for record in self.memory.candidates(every):
             # Cheap before dear: most records of a large memory are of others.
             if name and first not in record.text and first not in record.who:
                 continue
