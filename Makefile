@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: install town test check bench help clean
+.PHONY: install town test check bench docs help clean
 install: $(STAMP) help
 
 $(STAMP): pyproject.toml constraints.txt
@@ -51,8 +51,12 @@ check: $(STAMP)  ## ruff (lint and format) and mypy --strict
 bench: $(STAMP)  ## how fast the parts are, as ratios to a plain reference
 	$(BIN)/python examples/bench.py
 
+docs: $(STAMP)  ## the pages of docs/ and an API reference, in site/; warnings are errors
+	$(BIN)/mkdocs build --strict -q
+	@echo "The documentation is here: $(CURDIR)/site/index.html"
+
 clean:  ## remove what make made, runs included
-	rm -rf $(VENV) build dist denizens.egg-info runs town.html .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist denizens.egg-info runs site town.html .pytest_cache .mypy_cache .ruff_cache
 
 help:  ## this list
 	@echo "make VERB, where VERB is one of:"

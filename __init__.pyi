@@ -34,6 +34,7 @@ from .core import generate as generate
 from .core import rate as rate
 from .core import recall as recall
 from .core import together as together
+from .interop import load_scenario as load_scenario
 from .memory import Memory as Memory
 from .models import ImprovisedModel as ImprovisedModel
 from .models import Router as Router
@@ -47,7 +48,6 @@ from .simulation import Simulation as Simulation
 from .simulation import begin as begin
 from .simulation import fork as fork
 from .simulation import interview as interview
-from .simulation import load_scenario as load_scenario
 from .simulation import replay as replay
 from .simulation import resume as resume
 from .tools import Policy as Policy

@@ -52,10 +52,9 @@ from ..core import (
     source_name,
     to_json,
     traced,
+    validate_person_name,
 )
-from ..core.text import validate_person_name
-from ..interop import memories_input
-from ..memory import Documents, Memory, ToolCallLog, document_input, write_log_line
+from ..memory import Documents, Memory, ToolCallLog, document_input, memories_input, write_log_line
 from ..memory.documents import IMAGES_SUFFIX
 from ..memory.storage import name_forms
 from ..planners import Daily, Dialogue
@@ -492,7 +491,7 @@ class Agent:
         for path in self.documents:
             if not held.was_imported(path.name):
                 self.read(path, at=at)
-        store.on_rollback(lambda: setattr(self, "_begun", False))
+        store.on_rollback(lambda: setattr(self, "_bootstrapped", False))
         self._bootstrapped = True
 
     def _missing_initial_memories(self) -> tuple[tuple[Record, ...], tuple[str, ...]]:

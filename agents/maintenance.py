@@ -30,8 +30,7 @@ from ..core import (
     join_labels,
     traced,
 )
-from ..interop import records_of_input
-from ..memory import Compaction, CompactionBudget, Documents, Facts, Memory
+from ..memory import Compaction, CompactionBudget, Documents, Facts, Memory, records_of_input
 from .thought_labels import utterance_label
 
 if TYPE_CHECKING:
@@ -180,7 +179,7 @@ def cited_places(
 ) -> tuple[str, ...]:
     """The places in recalled documents whose words a reply took, those of most words first:
     words that neither the question nor any other memory in sight had."""
-    from ..memory.index import terms
+    from ..core.text import terms
 
     hits = [h for one in asks if isinstance(one.answer, Recalled) for h in one.answer.hits]
     pages = [hit.record for hit in hits if hit.record.kind == "document"]

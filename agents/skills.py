@@ -22,8 +22,8 @@ from ..core import (
     call,
     drive,
     source_name,
+    validate_person_name,
 )
-from ..core.text import validate_person_name
 from ..memory import ToolCallLog
 from ..planners import call_key
 from ..tools import (

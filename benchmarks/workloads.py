@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from ..core import (
-    Answer,
-    Ask,
-    AskId,
-    Call,
-    Delta,
-    Done,
     Generate,
     Message,
-    Model,
-    ModelAsk,
-    Recall,
     Seed,
-    Thought,
-    drive,
 )
 from ..models import LocalModel
 from ..models.engine import PromptBuilder, RepetitionLimits
@@ -100,44 +88,3 @@ def without_stops(model: LocalModel) -> LocalModel:
         )
     )
     return model
-
-
-def answer_all(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Done]:
-    """Submit all at once and wait for all; in the asks' order."""
-    client = model.client()
-    tickets = [client.submit(ask) for ask in asks]
-    found: dict[int, Done] = {}
-    while len(found) < len(tickets):
-        for event in client.wait():
-            if not isinstance(event, Delta):
-                found[event.ticket] = event
-    return [found[ticket] for ticket in tickets]
-
-
-class ModelAskHandler:
-    """Faculties of one model alone, for thoughts that recall nothing and call nothing."""
-
-    def __init__(self, model: Model) -> None:
-        self._client = model.client()
-        self._waiting: dict[int, AskId] = {}
-
-    def submit(self, where: AskId, ask: Ask) -> None:
-        """Hand an ask to the model. Raises TypeError for one that no model answers."""
-        if isinstance(ask, Recall | Call):
-            raise TypeError(f"a {ask.kind} is not for a model to answer")
-        self._waiting[self._client.submit(ask, owner=where.agent)] = where
-
-    def wait(self) -> list[tuple[AskId, Answer]]:
-        """The answers that are there; blocks for at least one."""
-        found: list[tuple[AskId, Answer]] = []
-        while not found:
-            for event in self._client.wait():
-                if not isinstance(event, Delta):
-                    found.append((self._waiting.pop(event.ticket), event.answer))
-        return found
-
-
-def run_thoughts(model: Model, thoughts: Sequence[Thought[T]]) -> list[T]:
-    """Drive thoughts side by side with a model; their results in the same order."""
-    named = {f"thought {place:06}": thought for place, thought in enumerate(thoughts)}
-    return [*drive(named, ModelAskHandler(model)).values()]

@@ -1,8 +1,5 @@
-"""The ``denizens`` command, thin over the package."""
+"""The ``denizens`` command, thin over the package: one module for each group of commands."""
 
+import lazy_loader
 
-def main() -> None:
-    """Entry point of the console script."""
-    from .application import main as run
-
-    run()
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,20 +1,17 @@
-"""The command's frame: the app, its options shared by commands, errors and exit codes."""
+"""The typer application, options shared by commands, exit codes and printing."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import shlex
-import sqlite3
-import sys
-from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from ..core import AsksFailed, DenizensError, Json
+from ..core import Json
 
 app = typer.Typer(
     name="denizens",
@@ -43,6 +40,7 @@ ViewerOption = Annotated[
         "--person", callback=_not_blank, help="Only what is for everybody or for this person."
     ),
 ]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 CodeOption = Annotated[
     bool,
     typer.Option(
@@ -64,9 +62,6 @@ EXIT_ASKS_FAILED = 3
 """Exit code of a run most of whose asks failed."""
 EXIT_INTERRUPTED = 130
 """Exit code after a second Ctrl-C."""
-
-# typer shows only this child of the error that all wrong arguments raise.
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def console() -> Console:
@@ -124,42 +119,3 @@ def root(
     # Libraries draw bars of their own for things that take no time here.
     for name in ("transformers", "sentence_transformers", "torch", "httpx"):
         logging.getLogger(name).setLevel(max(level, logging.ERROR))
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command and exit; what the user can mend becomes one line and exit code 2."""
-    from pydantic import ValidationError
-
-    # They add their commands.
-
-    code: object = EXIT_USER_ERROR
-    try:
-        code = app(arguments, prog_name="denizens", standalone_mode=False)
-    except AsksFailed as error:
-        print_error(str(error))
-        code = EXIT_ASKS_FAILED
-    except DenizensError as error:
-        print_error(str(error))
-    except UsageError as error:
-        _print_usage_error(error)
-    except (KeyboardInterrupt, typer.Abort):
-        print_error("broken off; committed steps are kept: denizens resume DIR")
-        code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has closed it; Python would complain once more on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print_error(f"{where}{error.strerror or error}; check path, permissions and free space")
-    except (sqlite3.Error, ValidationError) as error:
-        print_error(f"the file cannot be used ({error}); check it with: denizens verify DIR")
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _print_usage_error(error: Exception) -> None:
-    context = getattr(error, "ctx", None)
-    # Without a message the help was asked for, by giving no arguments, and is printed.
-    if message := str(getattr(error, "format_message", lambda: "")()):
-        command = context.command_path if context else "denizens"
-        print_error(f"{message.rstrip('.')}; see: {command} --help")

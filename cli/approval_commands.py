@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core import Approval, ApprovalRequest, Json, SettingError, to_json
-from .application import JsonOption, app, print_json, print_line, shell_quote
-from .run_commands import FolderArgument
+from .application import FolderArgument, JsonOption, app, print_json, print_line, shell_quote
 
 if TYPE_CHECKING:
     from ..simulation import CallReceipt

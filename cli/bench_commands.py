@@ -46,10 +46,10 @@ def engine(
     json: JsonOption = False,
 ) -> None:
     """The engine beside transformers' generate, one by one, and llama.cpp if installed."""
-    from ..benchmarks.models import PARTS, measure_engine, measure_trace
+    from ..benchmarks.models import ENGINE_PARTS, measure_engine, measure_trace
     from ..models import load_model
 
-    parts = selected_parts("engine", part, PARTS) if part or not trace else ()
+    parts = selected_parts("engine", part, ENGINE_PARTS) if part or not trace else ()
     out = console()
     found = measure_engine(
         model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print
@@ -104,9 +104,9 @@ def decisions(
 ) -> None:
     """Which tool, how important, whether to talk: how often right, and how fast."""
     from ..benchmarks import data_folder
-    from ..benchmarks.models import PARTS, measure_decisions
+    from ..benchmarks.models import DECISION_PARTS, measure_decisions
 
-    parts = selected_parts("decisions", part, PARTS)
+    parts = selected_parts("decisions", part, DECISION_PARTS)
     folder = data_folder(None if data is None else str(data))
     out = console()
     found = measure_decisions(
@@ -140,13 +140,13 @@ def tools(
 ) -> None:
     """Whole calls of tools by name and arguments, and a tool among a thousand."""
     from ..benchmarks import data_folder
-    from ..benchmarks.agents import tool_calls as measured
+    from ..benchmarks.agents import TOOL_PARTS, calibrate_arguments, measure_tools
 
-    parts = selected_parts("tools", part, measured.PARTS)
+    parts = selected_parts("tools", part, TOOL_PARTS)
     folder = data_folder(None if data is None else str(data))
     out = console()
     if calibrate is not None:
-        measured.calibrate_arguments(
+        calibrate_arguments(
             model,
             calibrate,
             device=device,
@@ -156,7 +156,7 @@ def tools(
             progress=out.print,
         )
         return
-    found = measured.measure_tools(
+    found = measure_tools(
         model,
         device=device,
         dtype=dtype,
@@ -189,14 +189,14 @@ def memory(
     json: JsonOption = False,
 ) -> None:
     """How well recall finds evidence, knows what it does not hold, and how fast."""
-    from ..benchmarks.memory import memory_suite as measured
+    from ..benchmarks.memory import MEMORY_PARTS, calibrate_answerability, measure_memory
 
-    parts = selected_parts("memory", part, measured.PARTS)
+    parts = selected_parts("memory", part, MEMORY_PARTS)
     out = console()
     if calibrate is not None:
-        measured.calibrate_answerability(data, calibrate, out.print)
+        calibrate_answerability(data, calibrate, out.print)
         return
-    found = measured.measure_memory(parts, data=data, quick=quick, to=receipts, told=out.print)
+    found = measure_memory(parts, data=data, quick=quick, to=receipts, progress=out.print)
     print_figures(found if json else dict(flatten(found)), json)
 
 
@@ -242,9 +242,9 @@ def understanding(
     json: JsonOption = False,
 ) -> None:
     """What somebody wants, in which mood and language: how often right."""
-    from ..benchmarks.models import PARTS, measure_understanding
+    from ..benchmarks.models import UNDERSTANDING_PARTS, measure_understanding
 
-    parts = selected_parts("understanding", part, PARTS)
+    parts = selected_parts("understanding", part, UNDERSTANDING_PARTS)
     out = console()
     found = measure_understanding(
         model, device=device, dtype=dtype, parts=parts, progress=out.print
@@ -259,7 +259,7 @@ def labels(
 ) -> None:
     """How much of a day lived by improvised minds is for some only, or of others' words."""
     from ..benchmarks.agents import measure_labels
-    from ..simulation import load_scenario
+    from ..interop import load_scenario
 
     found = measure_labels(load_scenario(scenario), progress=console().print)
     print_figures(found if json else dict(flatten(found)), json)

@@ -17,6 +17,7 @@ from ..core import ApprovalRequest, Input, SettingError, Utterance
 from .application import (
     EXIT_ASKS_FAILED,
     CodeOption,
+    FolderArgument,
     JsonOption,
     ModelOption,
     app,
@@ -26,7 +27,6 @@ from .application import (
     print_line,
     shell_quote,
 )
-from .run_commands import FolderArgument
 
 
 @app.command()
@@ -72,7 +72,8 @@ def chat(
 ) -> None:
     """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk. Exit code 3 where
     no message got an answer."""
-    from ..simulation import agent_from_scenario, load_scenario
+    from ..interop import load_scenario
+    from ..simulation import agent_from_scenario
     from ..store import Store
 
     wanted = load_scenario(scenario).with_overrides(model=model)

@@ -22,6 +22,7 @@ from .application import (
     EXIT_ASKS_FAILED,
     EXIT_USER_ERROR,
     CodeOption,
+    FolderArgument,
     JsonOption,
     ModelOption,
     app,
@@ -31,11 +32,12 @@ from .application import (
     print_line,
     shell_quote,
 )
+from .approval_commands import print_requests
+from .cost_tables import forecast_lines, usage_lines
 
 if TYPE_CHECKING:
     from ..simulation import Scenario, Simulation
 
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 StepsOption = Annotated[int | None, typer.Option("--steps", min=0, help="At most so many steps.")]
 UntilOption = Annotated[
     str | None, typer.Option("--until", help='Simulated time to stop at: "2023-02-13 12:00".')
@@ -89,7 +91,8 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
-    from ..simulation import begin, load_scenario
+    from ..interop import load_scenario
+    from ..simulation import begin
 
     wanted = load_scenario(scenario).with_overrides(
         seed=seed,
@@ -112,9 +115,8 @@ def run(
         begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
     except RunExists as error:
         raise RunExists(
-            f"{place}: already holds a run; take it up: denizens resume {shell_quote(place)}, or "
-            f"give "
-            "another folder with --run"
+            f"{place}: already holds a run; continue it: denizens resume {shell_quote(place)}, or "
+            "give another folder with --run"
         ) from error
     _run_to_end(begun, place, end, steps, json)
 
@@ -122,7 +124,6 @@ def run(
 def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
     from ..simulation import clock_of
     from ..simulation.forecast import forecast_cost
-    from .cost_tables import forecast_lines
 
     ends = [] if end is None else [end]
     if steps is not None:
@@ -231,8 +232,6 @@ def _print_figures(
 
 def _print_summary(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
     from ..simulation import failure_lines
-    from .approval_commands import print_requests
-    from .cost_tables import usage_lines
 
     halted = simulation.halted
     for line in usage_lines(found["ledger"]):

@@ -12,8 +12,7 @@ from typing import Annotated
 import typer
 
 from ..core import Json, SettingError, did_you_mean
-from .application import JsonOption, app, print_json, print_line
-from .run_commands import FolderArgument
+from .application import FolderArgument, JsonOption, app, print_json, print_line
 
 
 @app.command()

@@ -1,132 +1,174 @@
-"""One canonical JSON for all records, and its digest."""
+"""JSON of records: conversion, canonical text, digests, and JSON Schemas of Python types."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 
-from .argument_checks import check_arguments
-from .errors import ArgumentError, DataError, SettingError
-from .protocols import Answer, Ask
-from .schemas import first_error, is_type
-from .settings import did_you_mean
+from .errors import ArgumentError, DataError
 from .text import replace_surrogates
 from .types import Json
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
 
-@cache
-def _record_adapter(cls: Hashable) -> TypeAdapter[Json]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(cast(type[Json], cls))
-
-
-@cache
-def _ask_adapter() -> TypeAdapter[Ask]:
-    from typing import Annotated
-
-    from pydantic import Field, TypeAdapter
-
-    return TypeAdapter(Annotated[Ask, Field(discriminator="kind")])
-
-
-@cache
-def _answer_adapter() -> TypeAdapter[Answer]:
-    from typing import Annotated
-
-    from pydantic import Field, TypeAdapter
-
-    return TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
-
-
 def to_json(value: object) -> Json:
-    """A record (any frozen dataclass of the core) as plain JSON values."""
+    """A dataclass instance as plain JSON values.
+
+    Fields listed in a class's ``OMITTED_AT_DEFAULT`` are left out while they hold their default,
+    at any depth: a field that is added to a record changes no digest of older records. Raises
+    ArgumentError for a value that does not fit into JSON.
+    """
     from pydantic_core import PydanticSerializationError
 
     try:
-        data = _record_adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+        data = type_adapter(type(value)).dump_python(value, mode="json")
     except (PydanticSerializationError, UnicodeDecodeError) as error:
-        told = f"a {type(value).__name__} does not fit into JSON: {error}"
-        raise ArgumentError(f"to_json(): {told}") from error
+        kind = type(value).__name__
+        raise ArgumentError(f"to_json(): a {kind} does not fit into JSON: {error}") from error
     _drop_defaults(value, data)
     return data
 
 
 def _drop_defaults(value: object, data: Json) -> None:
-    """Take out the fields that came later where they hold their default, at any depth, so
-    that records of old runs keep their digests."""
-    cls = cast(Hashable, type(value))
+    """Delete from ``data``, the JSON of ``value``, the fields that are omitted at their default."""
     if isinstance(value, tuple):
-        for one, part in zip(value, data):
-            _drop_defaults(one, part)
-    elif names := _field_defaults(cls):
-        for name, default in names.items():
-            inner = getattr(value, name)
-            if isinstance(inner, tuple) or is_dataclass(inner):
-                _drop_defaults(inner, data[name])
-            if name in _omitted_fields(cls) and inner == default:
-                del data[name]
-
-
-def _omitted_fields(cls: Hashable) -> tuple[str, ...]:
-    return getattr(cls, "LATER", ())
+        for item, item_data in zip(value, data):
+            _drop_defaults(item, item_data)
+        return
+    omitted = getattr(value, "OMITTED_AT_DEFAULT", ())
+    for name, default in _field_defaults(cast(Any, type(value))).items():
+        field_value = getattr(value, name)
+        if isinstance(field_value, tuple) or is_dataclass(field_value):
+            _drop_defaults(field_value, data[name])
+        if name in omitted and field_value == default:
+            del data[name]
 
 
 @cache
-def _field_defaults(cls: Hashable) -> dict[str, object]:
-    known = fields(cast(type[Any], cls)) if is_dataclass(cls) else ()
+def _field_defaults(cls: type) -> dict[str, object]:
     return {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
-        for field in known
+        for field in (fields(cls) if is_dataclass(cls) else ())
     }
 
 
 def from_json(cls: type[T], data: Json) -> T:
-    """The record of class ``cls`` that ``to_json`` made ``data`` of.
-
-    Raises DataError when it does not fit.
-    """
-    if not is_type(cls):
+    """The instance of ``cls`` whose ``to_json`` is ``data``. Raises DataError otherwise."""
+    if not _is_type(cls):
         raise ArgumentError(f"from_json(): 'cls' must be a class, not {type(cls).__name__}")
-    return cast(
-        T, _validate(_record_adapter(cast(Hashable, cls)), data, getattr(cls, "__name__", str(cls)))
-    )
+    return validate_with(type_adapter(cls), data, getattr(cls, "__name__", str(cls)))
 
 
-def _validate(adapter: TypeAdapter[T], data: Json, what: str) -> T:
+def validate_with(adapter: TypeAdapter[T], data: Json, name: str) -> T:
+    """``data`` as an instance of the adapter's type. Raises DataError, which calls it ``name``."""
     from pydantic import ValidationError
 
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
-        where, told = first_error(error)
-        field = f"field '{where}': " if where else ""
-        raise DataError(f"no {what}: {field}{told}") from error
+        raise _data_error(error, name) from error
 
 
-def ask_from_json(data: Json) -> Ask:
-    """Any ask, told apart by its ``kind``. Raises DataError for what is none."""
-    return _validate(_ask_adapter(), data, "ask")
+def read_as(kind: type[T], data: Json) -> T:
+    """JSON values as an instance of a type; dates, sets and tuples are read from their JSON forms.
+
+    Raises DataError if the values do not fit.
+
+    >>> read_as(dict[str, tuple[int, int]], {"home": [3, 4]})
+    {'home': (3, 4)}
+    """
+    from pydantic import ValidationError
+
+    try:
+        return validate_json_values(kind, data)
+    except ValidationError as error:
+        raise _data_error(error, str(kind)) from error
 
 
-def answer_from_json(data: Json) -> Answer:
-    """Any answer, told apart by its ``kind``. Raises DataError for what is none."""
-    return _validate(_answer_adapter(), data, "answer")
+def validate_json_values(kind: type[T], data: Json) -> T:
+    """``read_as`` that raises pydantic.ValidationError if the values do not fit."""
+    try:
+        text = json.dumps(data)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"read_as(): 'data' does not fit into JSON: {error}") from error
+    return type_adapter(kind).validate_json(text)
+
+
+def first_error(error: ValidationError) -> tuple[str, str]:
+    """The field of pydantic's first error (empty: the whole value), and its message."""
+    first = error.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"]
+
+
+def _data_error(error: ValidationError, name: str) -> DataError:
+    field, message = first_error(error)
+    return DataError(f"not a valid {name}: {f'field {field!r}: ' if field else ''}{message}")
+
+
+def schema_of(kind: Any) -> Json:
+    """The JSON Schema of a pydantic model, a dataclass, or any type that pydantic supports.
+
+    Titles that only repeat a name are left out. Raises ArgumentError if the type has no JSON
+    form.
+
+    >>> schema_of(list[int])
+    {'items': {'type': 'integer'}, 'type': 'array'}
+    """
+    from pydantic.errors import PydanticUserError
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class WithoutTitles(GenerateJsonSchema):
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    try:
+        schema = type_adapter(kind).json_schema(schema_generator=WithoutTitles)
+    except PydanticUserError as error:
+        raise ArgumentError(f"{kind!r} does not fit into JSON: {error.message}") from error
+    for part in (schema, *schema.get("$defs", {}).values()):
+        part.pop("title", None)
+    return schema
+
+
+def type_adapter(kind: type[T]) -> TypeAdapter[T]:
+    """The pydantic adapter of a type, made once. Raises ArgumentError if there is none."""
+    from pydantic.errors import PydanticUserError
+
+    if not _is_type(kind):
+        raise ArgumentError(f"{type(kind).__name__} {kind!r:.80} is not a type of values")
+    try:
+        try:
+            return _cached_adapter(cast(Any, kind))
+        except TypeError:  # a type that has no hash
+            return _cached_adapter.__wrapped__(kind)
+    except PydanticUserError as error:
+        raise ArgumentError(f"{kind!r} does not fit into JSON: {error.message}") from error
+
+
+@lru_cache(maxsize=1024)
+def _cached_adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _is_type(kind: object) -> bool:
+    """Whether ``kind`` is a class or another type that values can be read as."""
+    plain = kind is None or kind is Any or isinstance(kind, type | TypeVar)
+    return plain or get_origin(kind) is not None
 
 
 def canonical(data: Json) -> str:
-    """JSON text with sorted keys and no spaces: equal values give equal text. UTF-8 holds it: of
-    half a character U+FFFD is left (see ``replace_surrogates``).
+    """JSON text with sorted keys and no spaces: equal values give equal text.
+
+    A lone surrogate is replaced by U+FFFD, so that the text can be encoded as UTF-8.
 
     >>> canonical({"b": [1, 2], "a": "é"})
     '{"a":"é","b":[1,2]}'
@@ -139,53 +181,12 @@ def canonical(data: Json) -> str:
 
 
 def digest(data: Json) -> str:
-    """blake2b (128 bits, hex) of the canonical JSON."""
+    """blake2b (128 bits, hexadecimal) of the canonical JSON."""
     return digest_text(canonical(data))
 
 
 def digest_text(text: str) -> str:
-    """blake2b (128 bits, hex) of a text; of half a character U+FFFD counts."""
+    """blake2b (128 bits, hexadecimal) of a text; a lone surrogate counts as U+FFFD."""
     if not isinstance(text, str):
         raise ArgumentError(f"digest_text(): 'text' must be str, not {type(text).__name__}")
     return blake2b(replace_surrogates(text).encode(), digest_size=16).hexdigest()
-
-
-@check_arguments
-def build_settings(cls: type[T], data: Json, source: Path | str) -> T:
-    """Build a settings record, refusing unknown keys and naming the file and the field.
-
-    Raises SettingError.
-    """
-    from pydantic import ValidationError
-
-    if not isinstance(data, Mapping) or not is_dataclass(cls):
-        kind = type(data).__name__
-        raise SettingError(f"{source}: must be a table of named values, not {kind}; mend it")
-    _refuse_unknown(data, cls, source, "")
-    try:
-        made = cast(T, _record_adapter(cast(Hashable, cls)).validate_python(data))
-    except ValidationError as error:
-        where, told = first_error(error)
-        field = where or cls.__name__
-        raise SettingError(f"{source}: field '{field}': {told}; mend it") from error
-    _refuse_unknown_inside(data, made, source, "")
-    return made
-
-
-def _refuse_unknown(data: Json, cls: type, source: Path | str, where: str) -> None:
-    known = [field.name for field in fields(cls)]
-    for key in data:
-        if key not in known:
-            hint = f"{did_you_mean(key, known)}; known: {', '.join(known)}"
-            raise SettingError(f"{source}: unknown key '{where}{key}'{hint}")
-
-
-def _refuse_unknown_inside(data: Json, made: object, source: Path | str, where: str) -> None:
-    """pydantic drops what a nested dataclass does not know; so hold the data against it."""
-    if isinstance(made, tuple) and isinstance(data, list):
-        for place, (inner, one) in enumerate(zip(data, made)):
-            _refuse_unknown_inside(inner, one, source, f"{where}{place}.")
-    elif is_dataclass(made) and isinstance(data, dict):
-        _refuse_unknown(data, type(made), source, where)
-        for key, inner in data.items():
-            _refuse_unknown_inside(inner, getattr(made, key), source, f"{where}{key}.")

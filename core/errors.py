@@ -30,11 +30,6 @@ A message says what happened, to which file or agent, and what to do about it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .protocols import ApprovalRequest
-
 
 class DenizensError(Exception):
     """Root of all errors raised on purpose by this package."""
@@ -102,14 +97,6 @@ class RunCorrupt(RunError):
 
 class RunLocked(RunError):
     """Another process is writing this store."""
-
-
-class ApprovalRequired(RunError):
-    """A call waits for a person to allow it; the run goes on from there once it is answered."""
-
-    def __init__(self, message: str, requests: tuple[ApprovalRequest, ...] = ()) -> None:
-        super().__init__(message)
-        self.requests = requests
 
 
 class BudgetExceeded(RunError):

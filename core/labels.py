@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from .errors import MemoryFault
 from .records import Record
 from .types import AgentId
 
@@ -76,6 +77,18 @@ def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
     """
     people = set(audience)
     return not people or people.issuperset(listeners)
+
+
+def is_visible(audience: Iterable[AgentId], person: AgentId) -> bool:
+    """Whether ``person`` may see what has this audience (empty ``person``: the owner, who sees
+    everything). Raises MemoryFault if ``person`` is no text: None must not count as the owner.
+
+    >>> is_visible((), "Ada"), is_visible(("Bo",), "Ada"), is_visible(("Bo",), "")
+    (True, False, True)
+    """
+    if not isinstance(person, str):
+        raise MemoryFault(f"person {person!r:.60} is no text; give a name")
+    return may_hear(audience, (person,) if person else ())
 
 
 def source_name(name: AgentId) -> str:

@@ -9,41 +9,24 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
+from .codec import to_json
 from .errors import SettingError
-from .settings import read_settings
-from .text import reserved_sign, sleep_hours
+from .settings import build_settings, read_settings
+from .text import reserved_sign, short_name, sleep_hours
 from .types import Address, AgentId, Json, Time
 
 log = logging.getLogger(__name__)
 
+
 # Asked at every step of every agent: each lifestyle is checked and read only once.
 _cached_sleep_hours = lru_cache(maxsize=4096)(sleep_hours)
 
+
 DEFAULT_WAKE_MINUTE, DEFAULT_BED_MINUTE = 7 * 60, 23 * 60
 """When people wake and go to bed of whom nothing else is known, in minutes after midnight."""
+
+
 _REQUIRED_FIELDS = "it needs name, age, innate, learned, currently, lifestyle and living_area"
-
-
-# A name is not called by one of these alone.
-_TITLE_LIST = (
-    "the a an mr mrs ms miss mx dr prof professor doctor sir lady lord saint st old little big "
-    "young uncle aunt captain king queen prince princess father mother sister brother grandma "
-    "grandpa granny el la le les los las der die das doña señor señora herr frau monsieur madame "
-    "signor signora"
-)
-_TITLES = frozenset(_TITLE_LIST.split())
-
-
-def short_name(name: str) -> str:
-    """The first name of a person, or the whole name where that is an article, a title or an
-    initial.
-
-    >>> short_name("Bo Lind"), short_name("The Doctor"), short_name("J. R. Ek"), short_name("小明")
-    ('Bo', 'The Doctor', 'J. R. Ek', '小明')
-    """
-    first, _, rest = name.strip().partition(" ")
-    bare = first.rstrip(".").lower()
-    return name.strip() if rest and (bare in _TITLES or first.endswith(".")) else first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +94,6 @@ class Persona:
     @classmethod
     def parse(cls, data: Json, source: Path | str = "persona") -> Persona:
         """Check a mapping of fields. Unknown keys are refused with a suggestion."""
-        from .codec import build_settings
-
         return build_settings(cls, data, source)._warn_missing_hours(source)
 
     @classmethod
@@ -180,8 +161,6 @@ class Persona:
 
     def as_json(self) -> str:
         """Readable JSON that ``load`` accepts."""
-        from .codec import to_json
-
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
 
 

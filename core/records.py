@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
-from .errors import SettingError
-from .text import normalize_name
 from .types import Address, AgentId, RecordId, Time
 
 RecordKind: TypeAlias = Literal[
     "observation", "utterance", "thought", "plan", "document", "summary"
 ]
+
+
 RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
-
-
-def parse_audience(people: str | Iterable[str]) -> tuple[AgentId, ...]:
-    """The people whom an argument ``audience`` names, each once, in order: one name alone is
-    one person, not its letters. Raises SettingError for what names nobody, such as an empty
-    name: it must not become "for everybody".
-
-    >>> parse_audience("Ada"), parse_audience(["Bo", "Ada", "Bo"]), parse_audience(())
-    (('Ada',), ('Bo', 'Ada'), ())
-    """
-    try:
-        names: list[object] = [people] if isinstance(people, str) else list(people)
-    except TypeError:
-        names = [people]
-    if wrong := [name for name in names if not isinstance(name, str) or name.strip() in ("", "*")]:
-        raise SettingError(
-            f"audience {people!r}: {wrong[0]!r} is nobody's name; give names of people, "
-            "or () for everybody"
-        )
-    # In the spelling in which people are known: see ``visitor``.
-    return tuple(dict.fromkeys(normalize_name(str(name)) for name in names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +33,7 @@ class Record:
     ones are never folded away.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = (
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
         "audience",
         "episode",
         "source",
@@ -106,7 +84,7 @@ class Cue:
     likeness to the cue for difference among the hits (maximal marginal relevance);
     ``around`` adds so many neighbours of its episode to each hit."""
 
-    LATER: ClassVar[tuple[str, ...]] = (
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
         "person",
         "since",
         "before",
@@ -143,7 +121,7 @@ class Hit:
     ``lexical`` is the part of its words (BM25), ``why`` says in words what made it fit, and
     ``around`` are the neighbours of its episode that the cue asked for."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("lexical", "why", "around")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("lexical", "why", "around")
 
     record: Record
     score: float

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from denizens import Cue, Memory, Record, Seed, load_scenario
-from denizens.models import ScriptedModel
 from denizens.simulation import begin
+from denizens.testing import ScriptedModel
 
 NOON = datetime(2026, 5, 2, 12)
 COLUMNS = 384

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core import AgentId, Clock, RunError
+from ..memory import load_smallville_memories
 from ..viewer import (
     ActivityEntry,
     MemoryEntry,
@@ -25,7 +26,6 @@ from ..viewer import (
     select_headlines,
 )
 from .smallville_folder import SmallvilleFolder, SmallvilleMovement, read_smallville_folder
-from .smallville_memories import load_smallville_memories
 
 _DAY_MINUTES = 24 * 60
 

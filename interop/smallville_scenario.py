@@ -1,11 +1,12 @@
-"""Smallville's folders as scenarios."""
+"""Scenarios from files, built-in names and Smallville folders."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-from ..core import SettingError
+from ..core import SettingError, check_arguments
+from ..memory import load_smallville_memories
 from ..simulation import (
     MindsTable,
     ModelTable,
@@ -13,22 +14,38 @@ from ..simulation import (
     Scenario,
     ScenarioTable,
     WorldTable,
+    built_in_scenarios,
     check_persona,
+    read_scenario,
 )
 from .smallville_folder import SmallvilleFolder, read_smallville_folder
-from .smallville_memories import load_smallville_memories
 
 log = logging.getLogger(__name__)
 
 
-def load_smallville_scenario(folder: Path) -> Scenario:
-    """A base simulation or a saved run of the generative agents' format as a scenario.
+@check_arguments
+def load_scenario(name: str | Path) -> Scenario:
+    """A scenario from a TOML file, a built-in name, or a Smallville folder.
 
-    Personas, start tiles, start time and step length are the folder's; the histories
-    beside its map and the personas' own nodes become the first memories. A saved run goes on
-    at its time and on its tiles, with its memories; what people had planned they plan anew,
-    of which a warning tells. One tile a step, as there.
-    Raises SettingError, MapError or MemoryFault naming the file that is missing or wrong."""
+    Raises SettingError naming file and key for whatever is missing, unknown or wrong; for a
+    Smallville folder also MapError and MemoryFault.
+    """
+    folder = Path(name)
+    is_folder = folder.is_dir() and str(name) not in built_in_scenarios()
+    if is_folder and not (folder / "run.db").is_file():
+        return load_smallville_scenario(folder)
+    return read_scenario(name)
+
+
+def load_smallville_scenario(folder: Path) -> Scenario:
+    """A base simulation or a saved run in Smallville's format as a scenario.
+
+    Personas, start tiles, start time and step length are the folder's. The history file beside
+    the map and the personas' memory nodes become the first memories. A saved run continues at its
+    time and tiles with its memories; plans and conversations are not taken over, which is logged
+    as a warning. Agents move one tile a step, as in Smallville. Raises SettingError, MapError or
+    MemoryFault naming the missing or wrong file.
+    """
     base = read_smallville_folder(folder)
     if base.is_finished_run:
         raise SettingError(
@@ -36,16 +53,21 @@ def load_smallville_scenario(folder: Path) -> Scenario:
         )
     if base.is_saved_run:
         log.warning(
-            "%s: goes on at %s after its %d steps; plans and talks under way are not taken over",
+            "%s: continues at %s after its %d steps; current plans and conversations are not "
+            "taken over",
             folder,
             base.current_time,
             base.steps,
         )
-    for one in base.personas:
-        check_persona(one, f"{folder}: {one.name}")
+    for persona in base.personas:
+        check_persona(persona, f"{folder}: {persona.name}")
     people = [
-        PersonEntry(persona=one, start=base.starts[one.name], memories=_memories(base, one.name))
-        for one in base.personas
+        PersonEntry(
+            persona=persona,
+            start=base.starts[persona.name],
+            memories=_memory_folder(base, persona.name),
+        )
+        for persona in base.personas
     ]
     return Scenario(
         scenario=ScenarioTable(
@@ -63,15 +85,15 @@ def load_smallville_scenario(folder: Path) -> Scenario:
     )
 
 
-def _memories(base: SmallvilleFolder, name: str) -> str:
-    """The folder of a persona that has memories; empty where there are none."""
+def _memory_folder(base: SmallvilleFolder, name: str) -> str:
+    """The persona's folder if it has memories, else an empty text."""
     folder = base.memory_folder(name)
     if (folder / "nodes.json").is_file():
-        # Read here already: a wrong file is told of before anything is begun.
+        # Read now, so that a wrong file is reported before a run begins.
         return str(folder.parent.parent) if load_smallville_memories(folder)[0] else ""
     if base.is_saved_run:
         raise SettingError(
-            f"{folder}: holds no nodes.json, so {name} would go on without its memories; "
+            f"{folder}: holds no nodes.json, so {name} would continue without memories; "
             "restore it, or write {} into it"
         )
     return ""

@@ -21,6 +21,9 @@ from .recall import PAPER as PAPER
 from .recall import REVERIE as REVERIE
 from .recall import RuleSet as RuleSet
 from .recall import rule_set as rule_set
+from .record_import import load_smallville_memories as load_smallville_memories
+from .record_import import memories_input as memories_input
+from .record_import import records_of_input as records_of_input
 from .storage import EmbedFunction as EmbedFunction
 from .storage import Stopwatch as Stopwatch
 from .storage import ToolCallEntry as ToolCallEntry

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core import Completion, Generate, Message, Part, Record, Thought, generate, sentences, words
-from .facts import name_key
+from ..core.text import name_key
 
 if TYPE_CHECKING:
     import numpy as np

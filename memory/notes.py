@@ -15,13 +15,14 @@ from ..core import (
     MemoryFault,
     Time,
     intersect_audiences,
+    is_visible,
     join_labels,
     parse_audience,
     source_name,
     time_error,
 )
 from .memory import Memory
-from .storage import NOTE_LOG, LogEntry, has_source, is_visible, name_forms, text_fault
+from .storage import NOTE_LOG, LogEntry, has_source, name_forms, text_fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,13 @@
-"""How the improvised double makes its answers: from a digest, and nothing else.
-
-Models for tests and long runs that need no weights. They import no torch.
-"""
+"""`ImprovisedModel`: answers that are a function of a hash of the ask; it needs no weights."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
-from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ..core import (
     Answer,
@@ -21,19 +16,13 @@ from ..core import (
     Completion,
     Embed,
     Failed,
-    Generate,
     Json,
     ModelAsk,
-    ModelError,
     Rate,
     Rating,
-    ReplayDiverged,
     Vectors,
     check_arguments,
-    did_you_mean,
-    digest,
     replace_surrogates,
-    to_json,
 )
 from .clients import InstantClient
 
@@ -42,12 +31,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VECTOR_SIZE = 64
+
+
 NUMBER_LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
+
 OPENINGS = ("Well", "Oh", "Listen", "You know", "To be honest", "Today", "Later", "Honestly")
+
+
 SUBJECTS = ("I", "we", "somebody", "everyone here", "my neighbour", "the two of us")
+
+
 VERBS = ("should see to", "might look after", "could talk about", "often think of", "will mend")
+
+
 THINGS = ("the garden", "the old clock", "the market", "that letter", "the harbour", "supper")
+
+
 ENDINGS = (
     "before the evening",
     "when it rains",
@@ -169,86 +169,6 @@ def hashed_vectors(ask: Embed) -> Vectors:
     return Vectors.of(array)
 
 
-ScriptedAnswer: TypeAlias = Answer | str | float | int
-
-
-class ScriptedModel:
-    """Answers from a script, and fails when asked once too often or once too seldom.
-
-    The script is a list of answers for all asks, a mapping of role to such a list, or a
-    function of the ask. A string is a Generate's text or the name of the chosen option, a
-    number is a rating; an Answer is passed on as it is. Embed takes nothing off the script.
-
-    >>> with ScriptedModel(["wait", 3]) as model:
-    ...     client = model.client()
-    ...     _ = client.submit(Generate(messages=()))
-    ...     _ = client.submit(Rate(messages=(), about="rain"))
-    ...     [done.answer.kind for done in client.wait()]
-    ['completion', 'rating']
-    """
-
-    @check_arguments
-    def __init__(
-        self,
-        script: Sequence[ScriptedAnswer]
-        | Mapping[str, Sequence[ScriptedAnswer]]
-        | Callable[[ModelAsk], ScriptedAnswer],
-    ) -> None:
-        self._function = script if callable(script) else None
-        self._lists: dict[str, list[ScriptedAnswer]] = {}
-        if isinstance(script, Mapping):
-            self._lists = {role: list(answers) for role, answers in script.items()}
-        elif not callable(script):
-            self._lists = {"": list(script)}
-        self._roles = isinstance(script, Mapping)
-        self._used = 0
-
-    def client(self) -> InstantClient:
-        """A new mailbox; all take from the one script."""
-        return InstantClient(self._answer)
-
-    def describe(self) -> dict[str, Json]:
-        """Its name only."""
-        return {"name": "scripted"}
-
-    def done(self) -> None:
-        """Raises ModelError when answers are left over."""
-        left = {role: len(answers) for role, answers in self._lists.items() if answers}
-        if left:
-            role, count = next(iter(left.items()))
-            where = f" for role '{role}'" if role else ""
-            raise ModelError(
-                f"ScriptedModel: {count} answer(s){where} left over after {self._used} asks, "
-                f"next {self._lists[role][0]!r}; shorten the script or ask more"
-            )
-
-    def __enter__(self) -> ScriptedModel:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.done()
-
-    def _answer(self, ask: ModelAsk) -> Answer:
-        if isinstance(ask, Embed):
-            return hashed_vectors(ask)
-        if self._function is not None:
-            return _scripted_answer(self._function(ask), ask)
-        answers = self._lists.get(ask.role if self._roles else "", [])
-        if not answers:
-            raise ModelError(
-                f"ScriptedModel: nothing left to answer ask {self._used + 1}, a {ask.kind} of "
-                f"role '{ask.role}' ({_excerpt(ask)}); lengthen the script"
-            )
-        self._used += 1
-        return _scripted_answer(answers.pop(0), ask)
-
-
 class ImprovisedModel:
     """A pseudo-model whose every answer is a function of the ask (and ``seed``) alone.
 
@@ -289,90 +209,3 @@ class ImprovisedModel:
         data = None if ask.schema is None else random_instance(ask.schema, noise)
         text = random_sentence(noise) if data is None else json.dumps(data, ensure_ascii=False)
         return Completion(text=text, data=data, tokens_out=len(text.split()))
-
-
-class ReplayModel:
-    """Answers from a record: a mapping of an ask's digest to its answer, or a function.
-
-    Raises ReplayDiverged naming the ask that is not on record.
-    """
-
-    def __init__(self, record: Mapping[str, Answer] | Callable[[ModelAsk], Answer | None]) -> None:
-        self._record = record
-        self._asked = 0
-
-    def client(self) -> InstantClient:
-        """A new mailbox."""
-        return InstantClient(self._answer)
-
-    def describe(self) -> dict[str, Json]:
-        """Its name only."""
-        return {"name": "replay"}
-
-    def _answer(self, ask: ModelAsk) -> Answer:
-        self._asked += 1
-        if callable(self._record):
-            found = self._record(ask)
-        else:
-            found = self._record.get(digest(to_json(ask)))
-        if found is None:
-            raise ReplayDiverged(
-                f"ask {self._asked}, a {ask.kind} of role '{ask.role}' ({_excerpt(ask)}; digest "
-                f"{digest(to_json(ask))}), is not on record; the code or the settings changed "
-                "since the run was recorded"
-            )
-        return found
-
-
-def _excerpt(ask: ModelAsk) -> str:
-    if isinstance(ask, Embed):
-        text = ask.texts[0] if ask.texts else ""
-    elif isinstance(ask, Generate):
-        text = ask.messages[-1].text if ask.messages else ""
-    else:
-        text = ask.about
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
-def _scripted_answer(given: ScriptedAnswer, ask: ModelAsk) -> Answer:
-    if isinstance(given, str):
-        return _scripted_text_answer(given, ask)
-    if not isinstance(given, (int, float)):
-        return given
-    if not isinstance(ask, Rate):
-        raise ModelError(
-            f"ScriptedModel: the number {given} cannot answer a {ask.kind} ({_excerpt(ask)}); "
-            "numbers answer Rate"
-        )
-    low, high = int(given // 1), -int(-given // 1)
-    if not ask.low <= low <= high <= ask.high:
-        raise ModelError(
-            f"ScriptedModel: rating {given} is not between {ask.low} and {ask.high} "
-            f"({_excerpt(ask)})"
-        )
-    spread = [0.0] * (ask.high - ask.low + 1)
-    spread[low - ask.low] += 1.0 if low == high else high - given
-    if low != high:
-        spread[high - ask.low] += given - low
-    return Rating(value=float(given), probabilities=tuple(spread))
-
-
-def _scripted_text_answer(given: str, ask: ModelAsk) -> Answer:
-    if isinstance(ask, Choose):
-        names = [option.name for option in ask.options]
-        if given not in names:
-            raise ModelError(
-                f"ScriptedModel: '{given}' is none of the options{did_you_mean(given, names)} "
-                f"({_excerpt(ask)}); options: {', '.join(names)}"
-            )
-        index = names.index(given)
-        return Choice(
-            index=index, probabilities=tuple(float(i == index) for i in range(len(names)))
-        )
-    if isinstance(ask, Generate):
-        data = None if ask.schema is None else json.loads(given)
-        return Completion(text=given, data=data, tokens_out=len(given.split()))
-    raise ModelError(
-        f"ScriptedModel: the text {given!r} cannot answer a {ask.kind} ({_excerpt(ask)}); "
-        "text answers Generate and Choose"
-    )

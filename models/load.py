@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
-from ..core import Model, ModelError, ModelNotFound, SettingError, check_arguments, did_you_mean
-from .catalog import ProgressCallback, known_models
+from ..core import Model, SettingError, check_arguments, did_you_mean
 from .decisions import FEATURES, FUSED_FEATURES
-from .library_settings import use_passive_waiting
+from .files import IMPROVISED, ProgressCallback
 
 if TYPE_CHECKING:
     from .local import LocalModel
 
-IMPROVISED = "improvised"  # the double that needs no weights
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 METHODS = ("auto", *FEATURES, *FUSED_FEATURES)
@@ -123,16 +123,6 @@ def model_from_name(name: str, **settings: Any) -> Model:
     return load_model(name, **settings)
 
 
-def model_not_found(name: str) -> ModelNotFound:
-    """The error for a name that is nothing we know, with the nearest known one."""
-    names = [info.name for info in known_models()] + [IMPROVISED]
-    return ModelNotFound(
-        f"no model '{name}'{did_you_mean(name, names)}: neither packaged ({', '.join(names)}) nor "
-        f"a "
-        "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
-    )
-
-
 def _load_improvised(settings: dict[str, Any]) -> Model:
     _require_unset(IMPROVISED, settings)
     return model_from_name(IMPROVISED)
@@ -156,8 +146,11 @@ def _require_allowed(setting: str, value: str, allowed: tuple[str, ...]) -> None
         )
 
 
-def require_kind(name: str, wanted: str) -> None:
-    """Raises ModelError when an embedder is asked to speak, or the reverse."""
-    embedders = {"minilm"}
-    if (name in embedders) != (wanted == "embedder") and name in {i.name for i in known_models()}:
-        raise ModelError(f"'{name}' is not a{'n' if wanted[0] in 'ae' else ''} {wanted}")
+def use_passive_waiting() -> None:
+    """Let torch's threads sleep, not spin, where one waits for the other.
+
+    On a machine with other work a spinning pair stalls for whole time slices: a decode step
+    took up to fifty times longer. OpenMP reads this once, when torch is loaded.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

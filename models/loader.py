@@ -11,20 +11,9 @@ from typing import Any
 import torch
 
 from ..core import Json, ModelCorrupt, ModelError, SettingError
-from .catalog import (
-    ProgressCallback,
-    check_hashes,
-    check_sizes,
-    file_sha256,
-    find_model,
-    known_models,
-    model_folder,
-    pull,
-    stored_digest,
-)
-from .checkpoint import read_checkpoint
+from .clients import UsageLedger
 from .decisions import Decider, load_calibration
-from .embedder import Embedder
+from .embedders import Embedder, embedder_folder
 from .engine import (
     ChatTemplate,
     Engine,
@@ -33,19 +22,43 @@ from .engine import (
     RepetitionLimits,
     make_backend,
     make_limits,
+    pick_device,
+    pick_dtype,
+    prefers_int8,
 )
-from .gguf import is_gguf, read_gguf
+from .files import (
+    ProgressCallback,
+    check_hashes,
+    check_sizes,
+    file_sha256,
+    is_gguf,
+    known_models,
+    model_not_found,
+    pull,
+    read_checkpoint,
+    read_gguf,
+    require_kind,
+    silence_libraries,
+    stored_digest,
+)
 from .grammar import GrammarCompiler
-from .library_settings import silence_libraries
-from .load import model_not_found, require_kind
 from .local import LocalModel
-from .usage import UsageLedger
 
 SMALL_MODEL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
+
+
 MIN_INT8_PARAMETERS = 50_000_000  # parameters; below, rounding to int8 gains nothing
+
+
 DEFAULT_WINDOW = 8192
+
+
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
+
+
 TEXT_ENDS = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "<|eos|>")
+
+
 DIGEST_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
@@ -99,54 +112,7 @@ def load_local_model(
     ledger = UsageLedger()
     limits = make_limits(place, kind, rows, pass_tokens, int8=dtype == "int8", exact=exact)
     engine = Engine(keeper, prompter, voice, decider, ledger, limits)
-    return LocalModel(engine, vectors, ledger, about)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device asked for, or the best there is. Raises SettingError when it is absent."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _mps()}
-    if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    if not there[name.split(":")[0]]:
-        raise SettingError(f"device '{name}' is not on this machine; use --device auto")
-    return torch.device(name)
-
-
-def _mps() -> bool:
-    return torch.backends.mps.is_available()
-
-
-def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it natively (elsewhere it is emulated, five
-    times slower than float32), else float32."""
-    if name == "int8":
-        if device.type != "cpu":
-            raise SettingError(f"dtype 'int8' is for the CPU, not {device.type}; leave it at auto")
-        return torch.float32
-    if name != "auto":
-        found: torch.dtype = getattr(torch, name)
-        return found
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    native = device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}
-    return torch.bfloat16 if native else torch.float32
-
-
-def prefers_int8(kind: torch.dtype, device: torch.device) -> bool:
-    """Whether int8 layers are the better default: a processor without bfloat16 whose
-    integer products are fast. Measured on SmolLM2: perplexity + 2 %, 1.4 times the speed."""
-    plain = kind is torch.float32 and device.type == "cpu" and hasattr(torch, "_int_mm")
-    return plain and bool(_cpu_flags() & {"avx512_vnni", "avx_vnni"})
-
-
-def _cpu_flags() -> set[str]:
-    path = Path("/proc/cpuinfo")
-    if not path.is_file():
-        return set()
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.lower().startswith(("flags", "features")):
-            return set(line.partition(":")[2].split())
-    return set()
+    return LocalModel(engine, decider, vectors, ledger, about)
 
 
 def read_model(
@@ -196,28 +162,6 @@ def read_hub_model(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
         raise model_not_found(name) from error
     model, tokenizer = read_checkpoint(path, dtype)
     return model, tokenizer, path.name
-
-
-def embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
-    """Where an embedder's files are: a catalogue name, a folder or a hub id."""
-    require_kind(name, "embedder")
-    if name in {info.name for info in known_models()}:
-        pull(name, progress)
-        return model_folder(find_model(name))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if path.is_file():
-        raise ModelError(
-            f"{path}: is one file, not an embedder; name the folder of an embedder in "
-            "safetensors, or minilm"
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name))
-    except (OSError, ValueError) as error:
-        raise model_not_found(name) from error
 
 
 def _window(name: str, model: Any, window: int | None) -> int:

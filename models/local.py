@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from time import monotonic
 
 from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
-from .clients import require_same_process
-from .embedder import Embedder
+from .clients import UsageLedger, require_same_process
+from .decisions import Decider
+from .embedders import Embedder
 from .engine import REQUEST_ERRORS, Engine, GenerationConfig, PromptBuilder, failed_answer
-from .usage import UsageLedger
 
 
 class LocalModel:
@@ -23,9 +23,15 @@ class LocalModel:
     """
 
     def __init__(
-        self, engine: Engine, embedder: Embedder, ledger: UsageLedger, about: dict[str, Json]
+        self,
+        engine: Engine,
+        decider: Decider,
+        embedder: Embedder,
+        ledger: UsageLedger,
+        about: dict[str, Json],
     ) -> None:
         self.engine = engine
+        self.decider = decider
         self.embedder = embedder
         self.ledger = ledger
         self._about = about

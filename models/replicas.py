@@ -12,8 +12,11 @@ from threading import Lock, Thread, current_thread
 from typing import Any, Literal, TypeAlias
 
 from ..core import Delta, Done, Failed, Json, Model, ModelAsk, ModelError, Ticket
-from .clients import EventInbox, require_same_process
-from .usage import UsageLedger
+from .clients import (
+    EventInbox,
+    UsageLedger,
+    require_same_process,
+)
 
 POLL_SECONDS = 0.02  # seconds after which a replica at work looks whether there is more
 MAX_IMBALANCE = 8  # asks that a replica must have more than another to give one away

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket, check_arguments
-from .usage import Usage, UsageLedger
+from .clients import (
+    Usage,
+    UsageLedger,
+)
 
 
 class Router:

@@ -6,6 +6,7 @@ from .arguments import propose_call as propose_call
 from .composite import GoalsInRoutine as GoalsInRoutine
 from .composite import RuleSwitch as RuleSwitch
 from .daily import Daily as Daily
+from .daily import Routine as Routine
 from .dialogue import Classification as Classification
 from .dialogue import Dialogue as Dialogue
 from .dialogue import DialogueInput as DialogueInput
@@ -25,16 +26,15 @@ from .goals import TreeOfThoughts as TreeOfThoughts
 from .goals import goals_of as goals_of
 from .goals import with_goals as with_goals
 from .planner_registry import planner_by_name as planner_by_name
-from .prompt_templates import render_prompt as render_prompt
-from .routine import Routine as Routine
 from .scripted import Scripted as Scripted
-from .step_builder import IMPORTANCE_ANCHORS as IMPORTANCE_ANCHORS
-from .step_builder import StepBuilder as StepBuilder
-from .step_builder import identity_text as identity_text
+from .steps import IMPORTANCE_ANCHORS as IMPORTANCE_ANCHORS
+from .steps import StepBuilder as StepBuilder
+from .steps import action_from_call as action_from_call
+from .steps import identity_text as identity_text
+from .steps import idle_action as idle_action
+from .steps import render_prompt as render_prompt
+from .steps import to_offered_action as to_offered_action
+from .steps import world_tools as world_tools
 from .text import to_first_person as to_first_person
-from .world_actions import action_from_call as action_from_call
-from .world_actions import idle_action as idle_action
-from .world_actions import to_offered_action as to_offered_action
-from .world_actions import world_tools as world_tools
 
 __all__: list[str]

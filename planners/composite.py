@@ -29,7 +29,7 @@ from .goals import (
     record_outcome,
     task_for_goal,
 )
-from .step_builder import StepBuilder
+from .steps import StepBuilder
 
 Rule: TypeAlias = Callable[[Situation], bool]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..agents import AskRouter, TextStreamer, ToolExecutor, run_tool
 from ..core import (
+    MAX_NAME_LENGTH,
     Approval,
     ApprovalRequest,
     Cue,
@@ -26,8 +27,8 @@ from ..core import (
     format_utterance,
     recall,
     same_name,
+    validate_person_name,
 )
-from ..core.text import MAX_NAME_LENGTH, validate_person_name
 from ..tools import AnyTool, ProgressListener, Tool, Toolbox, ToolContext, ToolProgress
 from .agent_thread import TextCallback
 from .hosted_agent import HostedAgent

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from ..agents import Agent
 from ..core import Model, Persona, SettingError, Time, read_settings
+from ..interop import load_scenario
 from ..memory import Memory
 from ..simulation import (
     RUN_FILE,
     Run,
     agent_from_run,
     agent_from_scenario,
-    load_scenario,
     match_name,
 )
 from ..store import Store

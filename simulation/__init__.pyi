@@ -37,9 +37,9 @@ from .scenario import WorldTable as WorldTable
 from .scenario import built_in_scenarios as built_in_scenarios
 from .scenario import check_persona as check_persona
 from .scenario import find_scenario as find_scenario
-from .scenario import load_scenario as load_scenario
 from .scenario import match_name as match_name
 from .scenario import parse_scenario_time as parse_scenario_time
+from .scenario import read_scenario as read_scenario
 from .simulation import Simulation as Simulation
 from .simulation import Tick as Tick
 

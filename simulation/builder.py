@@ -42,8 +42,7 @@ from ..core import (
     require_unshadowed,
     to_json,
 )
-from ..interop import load_smallville_memories
-from ..memory import Memory
+from ..memory import Memory, load_smallville_memories
 from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name

@@ -135,7 +135,7 @@ class WorldTable:
     """[world]: the map or the graph of places."""
 
     # Left out of a run's record while at their defaults.
-    LATER: ClassVar[tuple[str, ...]] = ("name",)
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("name",)
 
     kind: str = "town"
     name: str = ""
@@ -162,7 +162,12 @@ class ModelTable:
     max_tokens_per_day: int = 0
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("rows", "pass_tokens", "cache_mb", "max_tokens_per_day")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
+        "rows",
+        "pass_tokens",
+        "cache_mb",
+        "max_tokens_per_day",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +175,7 @@ class MindsTable:
     """[minds]: planner, memory rules, tools and policy of everybody who does not say otherwise."""
 
     # Left out of a run's record while at their defaults: earlier runs have none of them.
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "memory")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("policy", "memory")
 
     planner: str = "daily"
     rules: str = "paper"
@@ -186,7 +191,7 @@ class PersonEntry:
     """[[people]]: a persona, the documents it has read, the folder of Smallville memories it
     begins with, and what differs from [minds] for it."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
 
     persona: Persona
     planner: str = ""
@@ -328,19 +333,20 @@ def find_scenario(name: str | Path) -> Path:
 
 
 @check_arguments
-def load_scenario(name: str | Path) -> Scenario:
-    """A scenario from a TOML file, a built-in name, or a Smallville folder.
+def read_scenario(name: str | Path) -> Scenario:
+    """A scenario from a TOML file or a built-in name (``denizens.load_scenario`` also reads
+    Smallville folders).
 
     Raises SettingError naming file and key for whatever is missing, unknown or wrong."""
     folder = Path(name)
     if folder.is_dir() and str(name) not in built_in_scenarios():
-        from ..interop import load_smallville_scenario
-
         if (folder / "run.db").is_file():
             command = f"denizens resume {shlex.quote(str(folder))}"
             raise SettingError(f"{folder}: is a run, not a scenario; use: {command}")
-
-        return load_smallville_scenario(folder)
+        raise SettingError(
+            f"{folder}: is a folder, not a scenario file; denizens.load_scenario reads Smallville "
+            "folders"
+        )
     path = find_scenario(name)
     data = _read_with_parents(path, ())
     parts: dict[str, Json] = {

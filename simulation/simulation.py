@@ -35,10 +35,9 @@ from ..core import (
     drive,
     same_name,
     to_json,
+    validate_person_name,
 )
-from ..core.text import validate_person_name
-from ..interop import memories_input
-from ..memory import ToolCallLog, document_input
+from ..memory import ToolCallLog, document_input, memories_input
 from ..models import Usage
 from ..store import Store
 from ..tools import ProgressListener

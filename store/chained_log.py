@@ -148,7 +148,9 @@ class ChainedLog:
         written, end = self.head(store, agent)
         if (written, end) != (count, link):
             raise self.fault(
-                store, agent, f"{self._name(f'1 to {written}')} were written, {count} are there"
+                store,
+                agent,
+                f"{self._name(written)} was written last, {self._name(count)} is the last one",
             )
 
     def truncate(self, store: Store, step: int) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -17,6 +17,7 @@ from ..core import (
     RunCorrupt,
     RunError,
     RunLocked,
+    atomic_path,
     canonical,
     check_arguments,
     digest_text,
@@ -185,7 +186,8 @@ class Store:
         except SQLITE_ERRORS as error:
             self._fail(error)
         finally:
-            cursor.close()
+            if not self._closed:
+                cursor.close()
 
     def first_row(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
@@ -400,21 +402,14 @@ class Store:
             raise RunError(f"{target}: exists already; choose another name for the copy")
         if self._depth:
             raise RunError(f"{self.name}: cannot be copied inside a transaction")
-        part = target.with_name(f"{target.name}.part{os.getpid()}")
         try:
-            copy = sqlite3.connect(part)
-            try:
+            with atomic_path(target) as part, closing(sqlite3.connect(part)) as copy:
                 self.refresh()
                 self._connection.backup(copy)
                 # Back to one file: a log beside the copy would not move with its name.
                 copy.execute("PRAGMA journal_mode = DELETE")
-            finally:
-                copy.close()
-            os.replace(part, target)
         except SQLITE_ERRORS as error:
             self._fail(error)
-        finally:
-            part.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file and let the next writer in. May be called twice."""

@@ -28,9 +28,13 @@ from denizens.core import (
     to_json,
 )
 from denizens.memory import Memory
-from denizens.models import ImprovisedModel, ScriptedModel, load_model
-from denizens.simulation import begin, load_scenario, replay
+from denizens.models import (
+    ImprovisedModel,
+    load_model,
+)
+from denizens.simulation import begin, read_scenario, replay
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tests import test_simulation_skills, test_simulation_upkeep
 from denizens.tests.support import letter_writers as senders
 from denizens.tools import tool
@@ -47,7 +51,7 @@ def bread_price(loaves: int) -> float:
 def _scenario(name: str | Path, steps: int, *, exact: bool = False, planner: str = "") -> str:
     """The hash of a run with the improvised model, or with SmolLM2 where it is exact; it is
     replayed from its record too."""
-    scenario = load_scenario(name).with_overrides(
+    scenario = read_scenario(name).with_overrides(
         seed=1, exact=exact or None, planner=planner or None
     )
     with tempfile.TemporaryDirectory() as folder:

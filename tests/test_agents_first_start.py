@@ -11,7 +11,7 @@ from denizens import Agent, Choose, Memory, Persona, Rate, Record
 from denizens.core import Ask, SettingError
 from denizens.memory import Documents, Facts
 from denizens.memory.erasure import erase_person
-from denizens.models import ScriptedModel
+from denizens.testing import ScriptedModel
 
 NOON = datetime(2026, 5, 2, 12)
 FACTS = ("Bo bakes bread.", "Bo has a cat.")

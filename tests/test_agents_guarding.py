@@ -26,7 +26,7 @@ from denizens.core import (
     embed,
     recall,
 )
-from denizens.models import ScriptedModel
+from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import (
     NINE,
     call_result,

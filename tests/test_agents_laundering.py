@@ -42,8 +42,7 @@ from denizens.core import (
     drive,
     recall,
 )
-from denizens.interop import memories_input
-from denizens.memory import Facts, Images, ToolCallLog
+from denizens.memory import Facts, Images, ToolCallLog, memories_input
 from denizens.memory.erasure import erase_person
 from denizens.models import ImprovisedModel
 from denizens.planners import DialogueInput, DialogueReply, StepBuilder

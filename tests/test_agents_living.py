@@ -46,10 +46,11 @@ from denizens.core import (
     together,
 )
 from denizens.memory import Memory
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import Daily, Routine, Scripted, StepBuilder
-from denizens.planners.routine import remember_events
+from denizens.planners.steps import remember_events
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tools import ToolContext, tool
 
 NINE = datetime(2023, 2, 13, 9)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from denizens import Agent, Memory, Persona
 from denizens.agents import AskRouter
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     EVERYBODY,
     Action,
@@ -35,7 +35,7 @@ from denizens.memory import ToolCallLog
 from denizens.memory.erasure import erase_person
 from denizens.models import ImprovisedModel, hashed_vectors
 from denizens.planners import DialogueInput, DialogueReply, StepBuilder
-from denizens.simulation import Run, build_simulation, call_receipts, load_scenario
+from denizens.simulation import Run, build_simulation, call_receipts, read_scenario
 from denizens.simulation.builder import policy_of
 from denizens.store import Store
 from denizens.tools import Policy, Release
@@ -419,7 +419,7 @@ def test_releases_are_listed_with_the_calls(
     file = tmp_path / "two.toml"
     file.write_text(SCENARIO)
     simulation = build_simulation(
-        load_scenario(file), store=Store(tmp_path / "run.db"), model=ImprovisedModel()
+        read_scenario(file), store=Store(tmp_path / "run.db"), model=ImprovisedModel()
     )
     list(simulation.run(steps=3))
     ada = simulation.agents["Ada"]
@@ -446,7 +446,7 @@ def test_a_rule_stands_in_a_scenario(tmp_path: Path) -> None:
     text = SCENARIO.replace("[[people]]", f"[minds.policy]\n{rule_text}\n[[people]]")
     path = tmp_path / "two.toml"
     path.write_text(text)
-    scenario = load_scenario(path)
+    scenario = read_scenario(path)
     (rule,) = policy_of(scenario, scenario.people[0]).releases
     assert rule == Release(name="moving", of=("Ada",), to=("*",), kinds=("plan",))
     for wrong, words in (
@@ -454,6 +454,6 @@ def test_a_rule_stands_in_a_scenario(tmp_path: Path) -> None:
         (text.replace('to = ["*"], ', ""), "say of whom"),
     ):
         path.write_text(wrong)
-        scenario = load_scenario(path)
+        scenario = read_scenario(path)
         with pytest.raises(SettingError, match=words):
             policy_of(scenario, scenario.people[0])

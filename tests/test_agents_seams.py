@@ -29,7 +29,7 @@ from denizens.core import (
     recall,
 )
 from denizens.memory import Memory, Notes, ToolCallLog
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import (
     DialogueInput,
     DialogueReply,
@@ -40,6 +40,7 @@ from denizens.planners import (
     with_goals,
 )
 from denizens.planners.goals.goal_queue import pursue_goals
+from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import (
     NINE,
     call_result,

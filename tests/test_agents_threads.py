@@ -15,9 +15,10 @@ from denizens import Agent, Memory, Persona, Toolbox
 from denizens.agents import run_tool
 from denizens.core import Choose, ModelAsk, Rate, RunError
 from denizens.memory import Documents
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import Dialogue, Intent
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tools import Policy, ToolContext, UsageLimits, tool
 
 NOON = datetime(2026, 5, 2, 12)

@@ -27,9 +27,10 @@ from denizens.core import (
 )
 from denizens.memory import Memory, ToolCallLog
 from denizens.memory.erasure import erase_person
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import DialogueInput, DialogueReply
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import NINE, calls
 from denizens.tests.support.mcp_clients import PATHS
 from denizens.tools import Policy, ToolContext, ToolProgress, UsageLimits, tool

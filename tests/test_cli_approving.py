@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.cli.chat_commands import ask_approval
 from denizens.core import ApprovalRequest, SettingError
 from denizens.models import ImprovisedModel
@@ -20,7 +20,7 @@ from denizens.simulation import (
     build_simulation,
     fork,
     interview,
-    load_scenario,
+    read_scenario,
     replay,
 )
 from denizens.simulation.builder import policy_of
@@ -41,8 +41,8 @@ paths = []
 name = "improvised"
 
 [minds]
-planner = "denizens.tests.support.letter_writers:Writer"
-tools = ["denizens.tests.support.letter_writers:pretend"]
+planner = "denizens.tests.support.letter_writers:LetterPlanner"
+tools = ["denizens.tests.support.letter_writers:fake_post"]
 
 [minds.policy]
 ask = ["@acts"]
@@ -97,7 +97,7 @@ def scenario(tmp_path: Path, change: Callable[[str], str] = str) -> Scenario:
     """The scenario, changed."""
     file = tmp_path / "house.toml"
     file.write_text(change(SCENARIO), encoding="utf-8")
-    return load_scenario(file)
+    return read_scenario(file)
 
 
 def test_a_policy_is_of_all_with_a_persons_own_keys_laid_over(tmp_path: Path) -> None:

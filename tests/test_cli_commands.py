@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from denizens.agents import Agent
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import Action, AgentState, DenizensError, Failed, Reply, Step
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel

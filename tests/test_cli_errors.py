@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from denizens.cli.application import main
-from denizens.simulation import begin, load_scenario, open_store
+from denizens.cli import main
+from denizens.simulation import begin, open_store, read_scenario
 
 Refused = Callable[..., str]
 
@@ -22,7 +22,7 @@ Refused = Callable[..., str]
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run's folder."""
     folder = tmp_path_factory.mktemp("sound")
-    scenario = load_scenario("crossroads").with_overrides(model="improvised")
+    scenario = read_scenario("crossroads").with_overrides(model="improvised")
     simulation = begin(scenario, folder)
     list(simulation.run(steps=15))
     simulation.store.close()

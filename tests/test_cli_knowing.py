@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
-from denizens.simulation import begin, load_scenario
+from denizens.simulation import begin, read_scenario
 from denizens.tests.test_cli_memory import command
 
 NINE = datetime(2023, 2, 13, 9)
@@ -85,7 +85,7 @@ def test_folded_and_unfolded(file: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_run_is_not_written_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a run remembers is what was lived: it may be read by these commands only."""
-    begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel()).store.close()
+    begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel()).store.close()
     run = tmp_path / "run.db"
     with Memory(run, "Otto Lind") as memory:
         memory.remember("I live in Leeds.", at=NINE)

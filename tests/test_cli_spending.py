@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.application import main
-from denizens.cli.cost_tables import usage_lines
+from denizens.cli import main, usage_lines
 from denizens.models import ImprovisedModel, Usage
-from denizens.simulation import ProgressMeter, Tick, build_simulation, load_scenario
+from denizens.simulation import ProgressMeter, Tick, build_simulation, read_scenario
 from denizens.simulation.run_usage import usage_summary
 from denizens.store import Store
 
@@ -83,7 +82,7 @@ def test_the_live_line_tells_tokens_and_reuse() -> None:
     """Tokens a second and the share reused come from what the ticks cost."""
     with Store(":memory:") as store:
         simulation = build_simulation(
-            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+            read_scenario("crossroads"), store=store, model=ImprovisedModel()
         )
         meter = ProgressMeter(simulation, 10)
         assert "reused" not in meter.summary_line()

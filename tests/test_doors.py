@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
 from denizens.agents import run_tool
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Approval,
     ArgumentError,
@@ -24,15 +24,16 @@ from denizens.core import (
     SettingError,
     ToolError,
     Utterance,
+    validate_person_name,
 )
-from denizens.core.text import validate_person_name
 from denizens.memory import Documents, Facts, export_lines
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import Dialogue, Intent
 from denizens.readers import html_blocks
 from denizens.server import serve_http, serve_stdio
 from denizens.server.mcp_server import check_tokens
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tools import Policy, ToolContext, UsageLimits, file_tools, tool, tools_from_openapi
 
 NOON = datetime(2026, 5, 2, 12)

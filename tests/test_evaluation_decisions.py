@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from denizens.benchmarks import data_folder
 from denizens.benchmarks.bfcl import BfclItem, load_bfcl
-from denizens.benchmarks.models import PARTS, right_choices
+from denizens.benchmarks.models import DECISION_PARTS, right_choices
 from denizens.benchmarks.models.choice_latency import (
     OPTIONS,
     PROMPT,
@@ -23,10 +23,10 @@ from denizens.benchmarks.models.choice_latency import (
 from denizens.benchmarks.models.decision_examples import MUNDANE, PASSING, POIGNANT, TALKING
 from denizens.benchmarks.models.decision_quality import choice_accuracy
 from denizens.benchmarks.statistics import auroc, balanced_accuracy, best_threshold, compare_paired
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import NONE_OF_THESE, SettingError
 from denizens.models import LocalModel, load_local
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,7 +130,7 @@ def test_each_method_is_judged_by_its_own_choices(folder: Path) -> None:
         for names in (("bread", "sea"), ("bread", "sky"), ("town", "bread"))
     ]
     found = choice_accuracy(model, items)
-    assert model.engine.decider.method == "auto"
+    assert model.decider.method == "auto"
     right = right_choices(model, items, [item.choose_ask() for item in items], "channel")
     assert found["channel"] == sum(right) / 3
     assert found["odd"]["channel"] == float(right[1])
@@ -218,7 +218,7 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         main(["bench", "decisions", "--part", "tool"])
     assert ended.value.code == 2
     assert "tools" in capsys.readouterr().err
-    assert "tools" in PARTS
+    assert "tools" in DECISION_PARTS
 
 
 @pytest.mark.real

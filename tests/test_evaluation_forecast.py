@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.application import main
-from denizens.cli.cost_tables import forecast_lines
+from denizens.cli import forecast_lines, main
 from denizens.core import Client, Delta, Done, Embed, Generate, Json, Model, ModelAsk
 from denizens.models import ImprovisedModel, UsageLedger
-from denizens.simulation import build_simulation, load_scenario, parse_scenario_time
+from denizens.simulation import build_simulation, parse_scenario_time, read_scenario
 from denizens.simulation.forecast import forecast_cost
 from denizens.simulation.forecast.rehearsal import (
     HOUR,
@@ -93,7 +92,7 @@ def test_a_forecast_meets_the_run_it_foretells() -> None:
     """On an engine of known prices that decides as a rehearsal does, calls, tokens read,
     written and reused of a real run lie within the range, and within a fifth of the estimate
     (which is the mean of three lives)."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     found = forecast_cost(scenario, END, model=Engine(), seconds=600.0)
     engine = Engine()
     with Store(":memory:") as store:
@@ -112,7 +111,7 @@ def test_hours_add_up_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.Monk
     length; no file is left, and the engine's ledger holds nothing under a person's name."""
     monkeypatch.chdir(tmp_path)
     engine = Engine()
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     found = forecast_cost(scenario, END, model=engine, seconds=600.0)
     spans = found.spans()
     assert [at.hour for at, _, _ in spans] == [7, 8, 9]
@@ -169,7 +168,7 @@ def test_a_few_people_tell_of_the_hours_after() -> None:
     few = Rehearsal({start + HOUR * n: tallied(calls) for n, calls in enumerate((4, 6, 5, 1))})
     assert calls_of(complete_hours(life, start, start + HOUR * 4, few)) == [30, 50, 40, 8]
     assert extrapolate_hours(life, Rehearsal()) == life.hours
-    assert len(reduce_people(load_scenario("larkspur")).people) == 3
+    assert len(reduce_people(read_scenario("larkspur")).people) == 3
 
 
 def test_lives_are_averaged() -> None:
@@ -184,7 +183,7 @@ def test_lives_are_averaged() -> None:
 
 def test_a_forecast_that_is_cut_short_says_so() -> None:
     """With next to no time the rest of the day is estimated, marked, and the range wider."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     short = forecast_cost(scenario, END + timedelta(hours=3), model=Engine(), seconds=0.05)
     assert short.timings["rehearsed_steps"] < short.steps == 330
     assert not all(lived for _, lived, _ in short.spans())
@@ -222,7 +221,7 @@ def test_the_command_runs_nothing(
 def test_a_forecast_for_the_real_engine(smollm2: Model) -> None:
     """The packaged model, half an hour at the crossroads: calls and tokens of the run lie
     within half and double the estimate, and its ledger knows of time and of reuse."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     end = scenario.start + timedelta(minutes=30)
     found = forecast_cost(scenario, end, model=smollm2, seconds=20.0)
     with Store(":memory:") as store:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.benchmarks import default_embedder as embedding
+from denizens.benchmarks import packaged_embedder
 from denizens.benchmarks.memory import answerability_quality as knowing
+from denizens.benchmarks.memory import memory_suite
 from denizens.benchmarks.memory import recall_quality as memory_quality
 from denizens.benchmarks.memory.locomo import (
     CATEGORIES,
@@ -20,9 +21,9 @@ from denizens.benchmarks.memory.locomo import (
     replace_names,
     turn_text,
 )
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import SettingError
-from denizens.memory.index import terms
+from denizens.core.text import terms
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -232,7 +233,7 @@ def test_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command prints the figures as JSON and writes receipts; --quick and plain too."""
-    monkeypatch.setattr(embedding, "packaged_embedder", lambda: embed)
+    monkeypatch.setattr(memory_suite, "packaged_embedder", lambda: embed)
     to = tmp_path / "receipts.jsonl"
     command = ("bench", "memory", "--part", "quality", "--part", "known", "--data", talks)
     assert run(*command, "--receipts", to, "--json") == 0
@@ -262,7 +263,7 @@ def test_locomo_evidence_is_found(data: Path) -> None:
     margin for other versions of the libraries."""
     one = load_locomo(data / "locomo" / "locomo_first5.json")[1]
     found: Any = memory_quality.mean_figures(
-        list(memory_quality.question_results(one, embedding.packaged_embedder()))
+        list(memory_quality.question_results(one, packaged_embedder()))
     )
     assert found["hit_at_1"] > 0.74
     assert found["recall_at_5"] > 0.88

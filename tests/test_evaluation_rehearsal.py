@@ -21,10 +21,10 @@ from denizens.core import (
     Rate,
     Rating,
     Vectors,
+    answer_all,
 )
 from denizens.models import ImprovisedModel, InstantClient, UsageLedger
-from denizens.simulation import load_scenario, parse_scenario_time
-from denizens.simulation.forecast import answer_together
+from denizens.simulation import parse_scenario_time, read_scenario
 from denizens.simulation.forecast.engine_probe import (
     OWNER,
     CostModel,
@@ -74,7 +74,7 @@ class PricedClient(InstantClient):
 
 def test_rehearsals_repeat() -> None:
     """The same seed rehearses the same life; another seed another one."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     lives = []
     for seed in (1, 1, 2):
         player = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
@@ -90,7 +90,7 @@ def test_rehearsals_repeat() -> None:
 def test_a_rehearsal_ends_when_time_is_over() -> None:
     """With no time at all one step is lived and its hour kept, though it is not whole."""
     player = RehearsalModel(EmbeddingCache(ImprovisedModel(), 60.0))
-    life = rehearse(load_scenario("crossroads"), END, player, 0.0)
+    life = rehearse(read_scenario("crossroads"), END, player, 0.0)
     assert life.steps == 1
     assert list(life.hours) == [datetime(2026, 5, 2, 7)]
 
@@ -174,7 +174,7 @@ def test_decisions_follow_meanings() -> None:
         about="an ordinary breakfast",
         anchors=(Anchor(2, "having an ordinary breakfast"), Anchor(9, "the death of a friend")),
     )
-    choice, rating = answer_together(player.client(), [("Bo", ask), ("Bo", rate)])
+    choice, rating = answer_all(player.client(), [ask, rate], ["Bo", "Bo"])
     assert isinstance(choice, Choice)
     assert choice.index == 1
     assert sum(choice.probabilities) == pytest.approx(1)
@@ -183,7 +183,7 @@ def test_decisions_follow_meanings() -> None:
     drawn = set()
     for seed in range(30):
         hot = Choose(messages=(), options=options, about="boat", temperature=20.0, seed=seed)
-        (answer,) = answer_together(player.client(), [("Bo", hot)])
+        (answer,) = answer_all(player.client(), [hot], ["Bo"])
         drawn.add(answer.index if isinstance(answer, Choice) else -1)
     assert drawn == {0, 1}
 

@@ -11,10 +11,11 @@ from denizens.benchmarks.agents.perfect_model import PerfectModel
 from denizens.benchmarks.agents.task_runs import require_answers, run_task
 from denizens.benchmarks.agents.task_tools import TaskState
 from denizens.benchmarks.agents.tasks import BenchmarkTask
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import AsksFailed, Call, Choose, Failed, Generate, Json, ModelError, Rate
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import TaskOutcome, ToolCallRecord
+from denizens.testing import ScriptedModel
 from denizens.tools import Toolbox
 
 BY_NAME = {problem.name: problem for problem in BENCHMARK_TASKS}

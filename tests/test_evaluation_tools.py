@@ -18,12 +18,11 @@ from denizens.benchmarks.bfcl import (
     is_right_call,
     load_bfcl,
 )
-from denizens.benchmarks.workloads import run_thoughts
-from denizens.cli.application import main
-from denizens.core import Failed, Seed, SettingError
+from denizens.cli import main
+from denizens.core import Failed, Seed, SettingError, run_thoughts
 from denizens.models import LocalModel
 from denizens.planners import ProposedCall, propose_call
-from denizens.testing.tiny_models import write_tiny_model
+from denizens.testing import write_tiny_model
 
 FUNCTIONS = (
     {

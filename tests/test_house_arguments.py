@@ -27,8 +27,8 @@ from denizens import (
     tool,
 )
 from denizens.core import ToolSpec
-from denizens.models import ScriptedModel
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -6,16 +6,18 @@ import ast
 import doctest
 import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import typer
-from denizens.cli.application import app, main
+from denizens.cli import app, main
 from denizens.tests.support.import_graph import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
-SKIPPED = {"runs", "build", "dist", "__pycache__", "node_modules"}
+SKIPPED = {"runs", "site", "build", "dist", "__pycache__", "node_modules"}
 
 
 def files() -> list[Path]:
@@ -62,9 +64,11 @@ def test_doctests(module: str) -> None:
 
 def test_doctests_are_found() -> None:
     """The search for examples is not blind."""
-    assert {"denizens.core.seed", "denizens.core.settings", "denizens.tools.declare"} <= set(
-        documented()
-    )
+    assert {
+        "denizens.core.seed",
+        "denizens.core.settings",
+        "denizens.tools.declaration.declare",
+    } <= set(documented())
 
 
 def blocks(language: str) -> list[str]:
@@ -111,11 +115,20 @@ def test_links_lead_somewhere() -> None:
     assert lost == []
 
 
+def test_documentation_builds(tmp_path: Path) -> None:
+    """All pages and the API reference are built without a warning."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "api" / "denizens.memory" / "index.html").read_text(encoding="utf-8")
+    assert "recall_many" in page
+
+
 def test_makefile_has_the_verbs() -> None:
     """The verbs that the README, CI and the log use are all there, and explained."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     verbs = set(re.findall(r"(?m)^([a-z]+):.*##", text))
-    assert {"town", "test", "check", "bench", "help"} <= verbs
+    assert {"town", "test", "check", "bench", "docs", "help"} <= verbs
 
 
 def test_ci_script_runs_the_tests() -> None:

@@ -98,7 +98,7 @@ def test_undo_revives_what_was_ended() -> None:
     held.retract(claim, at=day(6), why="it was a joke")
     assert str(held.lookup("Ada", "lives in")) == "Ada lives in Leeds"
     assert FACT_LOG.size(held.memory.store, "Bo") == 3
-    with pytest.raises(MemoryFault, match="undone already"):
+    with pytest.raises(MemoryFault, match="retracted already"):
         held.retract(number, at=day(7))
     held.restore([number], at=day(7))
     assert str(held.lookup("Ada", "lives in")) == "Ada lives in Porto"
@@ -152,7 +152,7 @@ def test_names() -> None:
         ({"object": ""}, "needs an object"),
         ({"confidence": 0.0}, "confidence"),
         ({"confidence": 1.5}, "confidence"),
-        ({"until": START}, "valid until"),
+        ({"until": START}, "must be later"),
         ({"sources": [9]}, "no record 9"),
     ],
 )

@@ -265,7 +265,7 @@ def test_missing_and_giant_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MemoryFault, match="check the path"):
         read_blocks(tmp_path / "none.txt")
     (tmp_path / "big.txt").write_text("word " * 100)
-    monkeypatch.setattr("denizens.readers.file_reader.LARGEST", 100)
+    monkeypatch.setattr("denizens.readers.file_reader.MAX_FILE_BYTES", 100)
     with pytest.raises(MemoryFault, match="split it"):
         read_blocks(tmp_path / "big.txt")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from denizens import Agent, Memory, Persona, Policy, tool
 from denizens.agents import run_tool
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import Approval, ApprovalRequired, MemoryFault, ModelAsk, Record
 from denizens.memory import Compaction, Documents, Facts, Notes, ToolCallLog
 from denizens.memory.erasure import erase_person
@@ -24,9 +24,9 @@ from denizens.memory.erasure.text_columns import (
     TEXT_FREE_COLUMNS,
 )
 from denizens.memory.storage import PersonMatcher, repair_file
-from denizens.models import ScriptedModel
 from denizens.simulation import Journal
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 
 NOW = datetime(2023, 6, 1, 9)
 
@@ -208,7 +208,7 @@ def test_what_cannot_be_erased_is_said(tmp_path: Path) -> None:
     assert any("has no receipt" in line and "stays" in line for line in kept.left)
     gone = erase_person(path, "Dora", now=NOW)
     assert gone.beside == {"calls": 1}
-    assert any("it went" in line for line in gone.left)
+    assert any("was erased" in line for line in gone.left)
     assert b"Almeda" not in path.read_bytes()
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens.core import EVERYBODY, UNKNOWN_SOURCE, Cue, Label, MemoryFault, Record, SettingError
-from denizens.interop import memories_input, records_of_input
 from denizens.memory import (
     Compaction,
     CompactionBudget,
@@ -21,7 +20,9 @@ from denizens.memory import (
     Notes,
     export_lines,
     import_lines,
+    memories_input,
     recall_many,
+    records_of_input,
     rewind_memories,
 )
 from denizens.memory.erasure import erase_person

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import Cue, MemoryFault, Record, RunLocked
 from denizens.memory import Compaction, Documents, Facts, Memory, TemporalQA
 from denizens.memory.storage import repair_file

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denizens.core import Cue, Json, MemoryFault
-from denizens.interop import load_smallville_memories
-from denizens.memory import Memory
+from denizens.memory import Memory, load_smallville_memories
 
 FINISHED = "smallville/July1_the_ville_isabella_maria_klaus-step-3-20/personas"
 

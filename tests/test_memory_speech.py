@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from denizens.core import Record
+from denizens.core.text import EntityNames, name_key
 from denizens.memory import Facts, Memory
-from denizens.memory.facts import ExtractedFact, name_key
-from denizens.memory.facts.entity_names import EntityNames
+from denizens.memory.facts import ExtractedFact
 from denizens.memory.facts.extracted_facts import is_grounded
 from denizens.memory.facts.rule_extraction import HEARSAY_CONFIDENCE, extract_facts
 

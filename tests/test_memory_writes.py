@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from denizens import Agent, ImprovisedModel, Persona
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Cue,
     DenizensError,

@@ -184,7 +184,7 @@ def test_exact_passes_do_not_show_what_was_asked_before(folder: Path) -> None:
         real = keeper.run
 
         def run(pieces: Any, passes: Any = passes, real: Any = real) -> Any:
-            passes.extend(row.ids[row.done : row.done + count] for row, count in pieces)
+            passes.extend(row.ids[row.computed : row.computed + count] for row, count in pieces)
             return real(pieces)
 
         keeper.run = run

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 from denizens.benchmarks.models import decision_examples as benched
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
-from denizens.models import load_local, load_model
+from denizens.models import calibrate, load_local, load_model
+from denizens.models.calibrator import answer_all, shipped_decisions
 from denizens.models.decisions import (
-    calibrate,
     large_model_calibration,
     load_calibration,
-    rating_examples,
     shipped_calibration,
     write_calibration,
 )
@@ -25,11 +24,11 @@ from denizens.models.decisions.calibration import (
     DECISION_KINDS,
     calibration_data,
     calibration_path,
+    rating_examples,
     read_calibration,
 )
-from denizens.models.decisions.calibrator import answer_all, shipped_decisions
-from denizens.models.decisions.option_features import METHOD_NAMES
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.models.decisions.scoring_method import METHOD_NAMES
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 ASK = Choose(
     messages=(),
@@ -159,10 +158,10 @@ def test_calibrating_measures_every_method(folder: Path, home: Path) -> None:
         chosen = report.calibration.auto[kind]
         (mine,) = [one for one in report.measured if (one.kind, one.name) == (kind, chosen)]
         assert mine.loss <= least + 0.011
-    model.engine.decider.calibration = report.calibration
+    model.decider.calibration = report.calibration
     (found,) = answer_all(model, [ASK])
     assert isinstance(found, Choice)
-    assert not model.engine.decider.measuring
+    assert not model.decider.measuring
     assert len(report.table()) == len(report.measured) + 3
 
 

@@ -25,9 +25,10 @@ from denizens.core import (
     tool_option,
 )
 from denizens.models import load_local, load_model
-from denizens.models.decisions import Decider, ScoringPlan
+from denizens.models.decisions import Decider
+from denizens.models.engine import ScoringPlan
 from denizens.models.load import METHODS
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 PLACES = (
     Option("cafe", "a place for coffee and cake"),
@@ -148,7 +149,7 @@ def test_a_value_is_chosen_by_the_likelihood_of_the_whole_reply(folder: Path) ->
     options = (Option("sea"), Option("sea town"), Option("bread"))
     message = Message.of("user", "Where?")
     ask = Choose(messages=(message,), options=options, about="x", role="value")
-    decider = model.engine.decider
+    decider = model.decider
     plan = prepared(decider, ask)
     assert {len(target) for _, target in plan.pairs} != {1}
     ends = {target[-1:] for _, target in plan.pairs}
@@ -217,9 +218,7 @@ def test_none_of_these_is_no_text(folder: Path) -> None:
 
 
 def decider_of(folder: Path, **settings: Any) -> Decider:
-    return load_local(
-        str(folder / "lm"), embedder=str(folder / "embedder"), **settings
-    ).engine.decider
+    return load_local(str(folder / "lm"), embedder=str(folder / "embedder"), **settings).decider
 
 
 def prepared(decider: Decider, ask: Choose | Rate) -> ScoringPlan:

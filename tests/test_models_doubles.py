@@ -31,7 +31,15 @@ from denizens.core import (
     digest,
     to_json,
 )
-from denizens.models import ImprovisedModel, ReplayModel, Router, ScriptedModel, model_from_name
+from denizens.models import (
+    ImprovisedModel,
+    Router,
+    model_from_name,
+)
+from denizens.testing import (
+    ReplayModel,
+    ScriptedModel,
+)
 
 OPTIONS = (Option("cafe", "a place for coffee"), Option("park", "a green place"))
 
@@ -264,7 +272,8 @@ def test_names_for_the_command_line() -> None:
 def test_nothing_heavy_is_imported() -> None:
     """The package and its doubles run without torch, transformers and pydantic's weight."""
     code = (
-        "import sys; from denizens.models import *; from denizens.core import *;"
+        "import sys; from denizens.core import Generate;"
+        "from denizens.models import ImprovisedModel;"
         "c = ImprovisedModel().client(); c.submit(Generate(messages=())); c.wait();"
         "print([m for m in ('torch', 'transformers', 'sentence_transformers') if m in sys.modules])"
     )

@@ -145,7 +145,7 @@ def test_numbers_that_are_none_stay_with_their_ask(
     cancelled half way, moved about while others come and go. They fail, and all others are
     answered as if alone, in slots that held no numbers before and over common beginnings."""
     model, alone = poisoned(folder, kind), IsolatedAnswers(load(folder, kind))
-    assert type(model.engine.backend.trunk) is trunk  # type: ignore[attr-defined]
+    assert type(model.engine.backend.decoder) is trunk  # type: ignore[attr-defined]
     counts = [0, 0]
 
     @settings(max_examples=examples, deadline=None, derandomize=True)
@@ -159,7 +159,7 @@ def test_numbers_that_are_none_stay_with_their_ask(
     assert counts[0] > 4 * examples
     assert counts[1] > 0
     keeper: Any = model.engine.backend
-    assert all(bool(span.kv.isfinite().all()) for span in keeper.trie)
+    assert all(bool(span.kv.isfinite().all()) for span in keeper.prefix_cache)
 
 
 def test_a_place_left_by_a_half_read_prompt_is_clean(folder: Path) -> None:
@@ -213,12 +213,12 @@ def raising(model: LocalModel, where: str) -> None:
     real = keeper.run
 
     def run(pieces: Any) -> Any:
-        hit = [bad_token in row.ids[: row.done + count] for row, count in pieces]
+        hit = [bad_token in row.ids[: row.computed + count] for row, count in pieces]
         if any(hit) and where == "run":
             raise RuntimeError("poison in a pass")
         hidden = real(pieces)
         if any(hit):
-            wants = [row.wants(count) for row, count in pieces]
+            wants = [row.wanted_count(count) for row, count in pieces]
             marks = torch.tensor([h for h, want in zip(hit, wants) for _ in range(want)])
             hidden[marks.bool()] = torch.inf
         return hidden
@@ -276,7 +276,7 @@ def test_a_passing_fault_costs_nobody_an_answer(folder: Path) -> None:
     assert calls[0] > 6
 
 
-@pytest.mark.parametrize("name", ["pick", "mask_rows", "restrain"])
+@pytest.mark.parametrize("name", ["sample_tokens", "apply_grammar_masks", "apply_penalties"])
 def test_an_exception_in_drawing_stays_with_its_ask(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +286,7 @@ def test_an_exception_in_drawing_stays_with_its_ask(
     model = load(folder, "llama")
     real: Callable[..., Any] = getattr(engine, name)
     kinds = [SCHEMA if i % 2 else None for i in range(6)] + [
-        SCHEMA if name == "mask_rows" else None
+        SCHEMA if name == "apply_grammar_masks" else None
     ]
     asks = [generate_ask(f"line {i}", seed=i, schema=kinds[i], max_tokens=40) for i in range(6)]
     asks.append(generate_ask("evil", seed=666, schema=kinds[6], max_tokens=40))
@@ -299,16 +299,16 @@ def test_an_exception_in_drawing_stays_with_its_ask(
         ]
         evil = [one for one in writers if len(one.prompt.ids) == odd and one.ask.seed == 666]
         hit = {
-            "pick": lambda: any(draw.seed == 666 for draw in rows),
-            "mask_rows": lambda: any(m is one.matcher for _, m in rows for one in evil),
-            "restrain": lambda: any(len(rows) == 1 or len(logits) > 1 for _ in evil),
+            "sample_tokens": lambda: any(draw.seed == 666 for draw in rows),
+            "apply_grammar_masks": lambda: any(m is one.matcher for _, m in rows for one in evil),
+            "apply_penalties": lambda: any(len(rows) == 1 or len(logits) > 1 for _ in evil),
         }[name]()
         if hit:
             raise ValueError(f"{name} cannot")
         return real(logits, rows)
 
     monkeypatch.setattr(engine, name, broken)
-    if name == "restrain":
+    if name == "apply_penalties":
         found = answers(model, asks[6:])
     else:
         found = answers(model, asks)
@@ -338,7 +338,7 @@ def test_a_broken_grammar_and_a_broken_decision_are_told(
             raise ValueError("the grammar gave up")
         return real(self, token)
 
-    monkeypatch.setattr(GrammarMatcher, "take", take)
+    monkeypatch.setattr(GrammarMatcher, "accept_token", take)
     failed, fine_one = answers(model, [generate_ask("evil", schema=SCHEMA, max_tokens=30), good[0]])
     assert (failed.detail, fine_one) == ("ValueError: the grammar gave up", wanted[0])
 

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import ModelCorrupt, ModelError
 from denizens.models import cache_home, conversions, load_model
-from denizens.models import gguf as gguf_cache
-from denizens.models.gguf import conversion_folder, read_gguf
-from denizens.testing.tiny_models import write_tiny_embedder
+from denizens.models.files import gguf as gguf_cache
+from denizens.models.files.gguf import (
+    conversion_folder,
+    read_gguf,
+)
+from denizens.testing import write_tiny_embedder
 
 WIDE = 64
 

@@ -24,7 +24,8 @@ from denizens.models.engine.backend_factory import PROBE, supports_prefix_cache
 from denizens.models.engine.backends import EagerBackend, PrefixCacheBackend, min_cache_tokens
 from denizens.models.engine.decoder import FusedDecoder, TransformersDecoder
 from denizens.models.engine.sequence import TokenSequence
-from denizens.testing.tiny_models import ARCHITECTURES, write_tiny_model
+from denizens.testing import write_tiny_model
+from denizens.testing.tiny_models import ARCHITECTURES
 from denizens.tests.support.engine_fuzzer import words
 from denizens.tests.support.tiny_models import (
     TOLERANCE,
@@ -37,7 +38,7 @@ from denizens.tests.support.tiny_models import (
 )
 
 if TYPE_CHECKING:
-    from denizens.models.engine.sequence import Backend
+    from denizens.models.engine.backends import Backend
 
 LEAN = ("llama", "qwen2", "qwen3")
 MODULE = ("gpt_neox", "phi3", "granite")
@@ -150,7 +151,7 @@ def test_a_recurrent_state_costs_one_pass_a_token(folder: Path) -> None:
     for kind, goes_on in (("mamba", True), ("mistral", True), ("recurrent_gemma", False)):
         model = load_engine(folder, kind)
         keeper: Any = model.engine.backend
-        assert keeper.goes_on is goes_on
+        assert keeper.reuses_state is goes_on
         real = keeper._model.forward
         sizes: list[int] = []
 
@@ -183,7 +184,7 @@ def test_a_wrong_lean_trunk_is_refused(
             self.shape = replace(self.shape, scale=self.shape.scale * 1.2)
         elif wrong == "rotation":
             self._rotary = lambda x, places: [
-                torch.ones((*places.shape, self.shape.size)) * number for number in (1.0, 0.0)
+                torch.ones((*places.shape, self.shape.head_size)) * number for number in (1.0, 0.0)
             ]
         elif wrong == "bias":
             self._norm = self._norm + 0.1
@@ -285,7 +286,7 @@ def test_too_small_a_cache_is_a_setting_error(folder: Path) -> None:
                     kind, load_transformers(folder, kind), CPU, WINDOW, cache_mb=needed - 1
                 )
         else:
-            assert keeper.limit >= keeper.size(WINDOW)
+            assert keeper.limit >= keeper.state_bytes(WINDOW)
 
 
 @pytest.mark.parametrize("kind", ["mistral", "mamba"])
@@ -296,7 +297,7 @@ def test_states_are_bounded_too(folder: Path, kind: str) -> None:
     keeper: Any = model.engine.backend
     asks = [generate_ask(words(Random(i), 10 + i), seed=i, max_tokens=60) for i in range(10)]
     wanted = [answers(model, [one])[0] for one in asks]
-    keeper.limit = 3 * keeper.size(100)
+    keeper.limit = 3 * keeper.state_bytes(100)
     most = 0
     client = model.client()
     tickets = [client.submit(one) for one in asks]
@@ -304,7 +305,7 @@ def test_states_are_bounded_too(folder: Path, kind: str) -> None:
     while client.open:
         for event in client.wait(0.02):
             found[event.ticket] = event.answer  # type: ignore[union-attr]
-        assert sum(keeper._held.values()) <= keeper.limit
+        assert sum(keeper._reserved.values()) <= keeper.limit
         assert model.engine.check_invariants() == []
         most = max(most, len(model.engine.scheduler.running))
     assert [found[ticket] for ticket in tickets] == wanted
@@ -312,5 +313,5 @@ def test_states_are_bounded_too(folder: Path, kind: str) -> None:
     assert model.engine.scheduler.preempted > (0 if kind == "mistral" else -1)
     from denizens.models.engine.backends import _tensor_bytes
 
-    state = keeper._pass([*PROBE] * 2, 0, None, 1)[1]
-    assert keeper.size(24) == pytest.approx(_tensor_bytes(state), rel=0.1)
+    state = keeper._forward([*PROBE] * 2, 0, None, 1)[1]
+    assert keeper.state_bytes(24) == pytest.approx(_tensor_bytes(state), rel=0.1)

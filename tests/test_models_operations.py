@@ -195,12 +195,14 @@ def test_room_for_a_beginning_is_not_made_of_what_it_goes_on_from(folder: Path) 
     keeper: Any = load_engine(folder, window=WINDOW).engine.backend
     ids = [*range(3, 103)]
     row = TokenSequence(ids, 99, 100, (0, 0, 0, 0), None)
-    assert keeper.seat(row, {})
+    assert keeper.allocate(row, {})
     row.computed = 100
-    keeper.trie.add(ids[:60], lambda start, end: keeper.slots.read(row.slot, start, end))
-    keeper.limit = keeper.slots.tokens + 60 + 20
-    keeper.share(row)
-    assert (keeper.trie.tokens, keeper.known(ids), keeper.free) == (60, 60, 20)
+    keeper.prefix_cache.insert(
+        ids[:60], lambda start, end: keeper.kv_cache.read(row.slot, start, end)
+    )
+    keeper.limit = keeper.kv_cache.allocated_tokens + 60 + 20
+    keeper.cache_prefix(row)
+    assert (keeper.prefix_cache.tokens, keeper.cached_length(ids), keeper.free) == (60, 60, 20)
     keeper.limit += 20
-    keeper.share(row)
-    assert (keeper.trie.tokens, keeper.known(ids), keeper.free) == (100, 100, 0)
+    keeper.cache_prefix(row)
+    assert (keeper.prefix_cache.tokens, keeper.cached_length(ids), keeper.free) == (100, 100, 0)

@@ -189,7 +189,7 @@ def test_any_mix_of_pieces_gives_the_plain_logits(models: dict[str, Both], kind:
         kinds.update(used)
 
     mixes()
-    assert kinds == {"Steps", "Fresh", "Chunk", "Visit"}
+    assert kinds == {"DecodeAttention", "PrefillAttention", "ChunkAttention", "PrefixAttention"}
 
 
 @pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 100])

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from denizens.core import Choose, Generate, Message, ModelError, Option, Part, SettingError
 from denizens.models.remote import connect
-from denizens.models.remote.chat_completion import ReasoningFilter
+from denizens.models.remote.chat_completion import ReasoningFilter, SSEDecoder
 from denizens.models.remote.client import RemoteModel
-from denizens.models.remote.completion_stream import SSEDecoder
-from denizens.models.remote.credentials import resolve_credential
-from denizens.models.remote.endpoint import parse_endpoint
+from denizens.models.remote.endpoint import parse_endpoint, resolve_credential
 from denizens.tests.support.fake_openai_server import (
     FakeOpenAIServer,
     answers,

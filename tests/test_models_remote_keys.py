@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import ModelError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
 from denizens.models.remote import UserModelName, connect
-from denizens.models.remote.credentials import resolve_credential
+from denizens.models.remote.endpoint import resolve_credential
 from denizens.server import open_hosted_agent
 from denizens.simulation import (
     Run,
@@ -22,8 +22,8 @@ from denizens.simulation import (
     agent_from_scenario,
     begin,
     interview,
-    load_scenario,
     load_scenario_model,
+    read_scenario,
     resume,
 )
 from denizens.store import Store
@@ -50,7 +50,7 @@ def from_file(server: FakeOpenAIServer, folder: Path) -> Scenario:
         f'[scenario]\nextends = "crossroads"\n[model]\nname = "openai:{server.url}#toy"\n'
         'embedder = "server"\n'
     )
-    return load_scenario(file)
+    return read_scenario(file)
 
 
 def leaked(server: FakeOpenAIServer) -> bool:
@@ -63,7 +63,7 @@ def leaked(server: FakeOpenAIServer) -> bool:
 def test_a_run_from_others_gets_no_key(server: FakeOpenAIServer, tmp_path: Path) -> None:
     """Asking, hosting or taking up a run sends nothing of the user's to the server that its
     file names, also where the same process once named it; naming it anew does."""
-    given = load_scenario("crossroads").with_overrides(model=f"openai:{server.url}#toy")
+    given = read_scenario("crossroads").with_overrides(model=f"openai:{server.url}#toy")
     scenario = replace(given, model=replace(given.model, embedder="server"))
     assert isinstance(scenario.model.name, UserModelName)
     with begin(scenario, tmp_path / "run", model=ImprovisedModel()).store:
@@ -103,7 +103,7 @@ def test_no_file_says_that_the_user_named_it(server: FakeOpenAIServer, tmp_path:
     file = tmp_path / "theirs.toml"
     file.write_text('[scenario]\nextends = "crossroads"\n[model]\nsend_key = true\n')
     with pytest.raises(SettingError, match="send_key"):
-        load_scenario(file)
+        read_scenario(file)
 
 
 def test_a_server_that_wants_the_key_is_told_of(server: FakeOpenAIServer, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_cap_holds_without_counts(server: FakeOpenAIServer, tmp_path: Path) ->
     """A run by a server that tells no counts stops at its day's cap all the same."""
     server.reply = lambda said: "Good morning!"
     server.tells_usage = False
-    scenario = load_scenario("crossroads").with_overrides(
+    scenario = read_scenario("crossroads").with_overrides(
         model=f"openai:{server.url}#toy", max_tokens_per_day=500
     )
     scenario = replace(scenario, model=replace(scenario.model, embedder="server"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from denizens.core import Done, Failed, ModelError, ModelNotFound, SettingError
 from denizens.models.remote import connect
-from denizens.simulation import begin, load_scenario, replay, run_stats
+from denizens.simulation import begin, read_scenario, replay, run_stats
 from denizens.tests.support.fake_openai_server import FakeOpenAIServer, answers, say, wait_until
 
 pytest.importorskip("openai")
@@ -109,7 +109,7 @@ def test_a_town_lives_by_a_server(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-2")
     server.reply = lambda said: "Good morning, shall we look at the market?"
     server.delay = 0.02
-    found = load_scenario("crossroads").with_overrides(model=f"openai:{server.url}#toy", seed=1)
+    found = read_scenario("crossroads").with_overrides(model=f"openai:{server.url}#toy", seed=1)
     with_server = replace(found, model=replace(found.model, embedder="server"))
     town = begin(with_server, tmp_path / "run")
     with town.store:

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from denizens.core import Choose, Failed, Generate, Message, Option, Rate
 from denizens.models.remote import connect
-from denizens.models.remote.chat_completion import ReasoningFilter
+from denizens.models.remote.chat_completion import ReasoningFilter, SSEDecoder
 from denizens.models.remote.client import RemoteModel
-from denizens.models.remote.completion_stream import SSEDecoder
 from denizens.models.remote.logprobs import guided_label
 from denizens.models.remote.structured_output import parse_value
 from denizens.tests.support.fake_openai_server import (

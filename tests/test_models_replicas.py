@@ -27,9 +27,13 @@ from denizens.core import (
     SettingError,
     Ticket,
 )
-from denizens.models import ImprovisedModel, ScriptedModel, UsageLedger, load_model
+from denizens.models import (
+    ImprovisedModel,
+    UsageLedger,
+    load_model,
+)
 from denizens.models.replicas import ReplicaModel
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import ScriptedModel, write_tiny_embedder, write_tiny_model
 
 
 class Slow:

@@ -9,7 +9,8 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from denizens.models.engine import SamplingParams, sample_tokens, uniform
+from denizens.core import uniform
+from denizens.models.engine import SamplingParams, sample_tokens
 from denizens.models.engine.sampling import (
     MAX_CANDIDATES,
     NGramIndex,

@@ -134,7 +134,7 @@ def test_an_answer_may_come_before_submit_returns(model: LocalModel) -> None:
 
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(model, "take", late)
+                patch.setattr(model, "submit", late)
                 client.submit(generate_ask(max_tokens=0))
         finally:
             stop.set()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from denizens.benchmarks.models import validator
-from denizens.benchmarks.workloads import run_thoughts
 from denizens.core import (
     Answer,
     Choice,
@@ -20,9 +19,14 @@ from denizens.core import (
     Option,
     Seed,
     ToolSpec,
+    run_thoughts,
 )
-from denizens.models import ImprovisedModel, LocalModel, ScriptedModel
+from denizens.models import (
+    ImprovisedModel,
+    LocalModel,
+)
 from denizens.planners import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
+from denizens.testing import ScriptedModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -27,8 +27,8 @@ from denizens.core import (
     Utterance,
 )
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
 from denizens.planners import Dialogue, DialogueInput, DialogueReply, Intent, Routine, StepBuilder
+from denizens.testing import ScriptedModel
 from denizens.tests.support.planner_driver import AT, ScriptedAnswers, spec
 from denizens.tests.test_planners_react import situation
 from denizens.tools import tool

@@ -34,13 +34,8 @@ from denizens.core import (
     VisibleAgent,
 )
 from denizens.planners import Daily, StepBuilder
-from denizens.planners.daily import remember_lines
-from denizens.planners.daily.encounters import (
-    choose_partner,
-    converse,
-    remember_conversation,
-    transcript,
-)
+from denizens.planners.daily.encounters import choose_partner, converse, remember_conversation
+from denizens.planners.steps import remember_lines, transcript
 from denizens.planners.text import repeats
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 from denizens import Failed
-from denizens.benchmarks.workloads import run_thoughts
-from denizens.core import Choice, Choose, Completion, Generate, ModelAsk, Seed, ToolSpec
-from denizens.models import ScriptedModel
+from denizens.core import (
+    Choice,
+    Choose,
+    Completion,
+    Generate,
+    ModelAsk,
+    Seed,
+    ToolSpec,
+    run_thoughts,
+)
 from denizens.planners import IncompleteCall, ProposedCall, fill_arguments, propose_call
 from denizens.planners.arguments import forbids_action
 from denizens.planners.arguments.argument_fields import fields_of
 from denizens.planners.arguments.time_expressions import time_expressions_in
 from denizens.planners.arguments.value_candidates import ParsedRequest, candidates_for
+from denizens.testing import ScriptedModel
 
 # A Friday.
 NOW = datetime(2026, 5, 1, 9)

@@ -28,8 +28,8 @@ from denizens.core import (
     Thought,
 )
 from denizens.planners import Daily, Routine, Scripted, StepBuilder, planner_by_name
-from denizens.planners.best_of_n import best_of
-from denizens.planners.place_choice import action_targets, choose_place, pick_option
+from denizens.planners.daily.place_choice import action_targets, choose_place
+from denizens.planners.steps import best_of, pick_option
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -28,8 +28,8 @@ from denizens.core import (
     Vectors,
 )
 from denizens.planners import IMPORTANCE_ANCHORS, StepBuilder, identity_text, render_prompt
-from denizens.planners import prompt_templates as prompt_files
-from denizens.planners.routine import remember_events
+from denizens.planners.steps import prompt_templates as prompt_files
+from denizens.planners.steps import remember_events
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ NINE = datetime(2023, 2, 13, 9)
 BO = Persona(
     name="Bo Li", age=41, traits="dry", background="Bo bakes.", currently="Bo worries.", retention=3
 )
-FOLDER = Path(prompt_files.__file__).with_name("prompts")
+FOLDER = Path(prompt_files.__file__).parent.with_name("prompts")
 
 
 def situation(*fresh: Event, persona: Persona = BO, state: AgentState | None = None) -> Situation:

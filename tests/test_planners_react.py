@@ -30,13 +30,10 @@ from denizens.planners import (
     with_goals,
     world_tools,
 )
-from denizens.planners.goals import accept_goals, is_grounded
-from denizens.testing.adversarial_models import (
-    FAILURE_REASONS,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
+from denizens.planners.goals import accept_goals
+from denizens.planners.text import is_grounded
+from denizens.testing import RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
+from denizens.testing.adversarial_models import FAILURE_REASONS
 from denizens.tests.support.planner_driver import AT, ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given
 from hypothesis import strategies as st

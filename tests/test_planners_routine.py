@@ -22,8 +22,8 @@ from denizens.core import (
 )
 from denizens.core.protocols.world_protocol import EventKind
 from denizens.planners import Routine
-from denizens.planners.place_choice import action_targets, best_matching_place, home_bed
-from denizens.planners.routine import timetable
+from denizens.planners.daily.place_choice import action_targets, best_matching_place, home_bed
+from denizens.planners.daily.routine import timetable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -23,7 +23,7 @@ from denizens.core import (
 from denizens.models import ImprovisedModel
 from denizens.planners import GoalsInRoutine, React, Routine, RuleSwitch, goals_of, planner_by_name
 from denizens.planners.composite import at_night, has_goal, spoken_to
-from denizens.simulation import build_simulation, load_scenario
+from denizens.simulation import build_simulation, read_scenario
 from denizens.store import Store
 from denizens.tests.support.planner_driver import AT, ScriptedAnswers
 from denizens.tests.test_planners_react import CAN, situation
@@ -170,7 +170,7 @@ def test_records_of_both_are_numbered_on() -> None:
 def test_a_run_with_goals(tmp_path: Path) -> None:
     """A scenario whose people switch between routine and work runs, and a goal comes to its
     end; the same run twice has the same hash."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     rules: list[Json] = [["at_night", "routine"], ["has_goal", "react"]]
     settings: Json = {"rules": rules, "otherwise": "routine"}
     minds = replace(scenario.minds, planner="switch", settings=settings, tools=("calculator",))

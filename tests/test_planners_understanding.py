@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from denizens.benchmarks.models import PARTS
+from denizens.benchmarks.models import UNDERSTANDING_PARTS
 from denizens.benchmarks.models.text_classification import (
     OTHER,
     classification_accuracy,
@@ -12,15 +12,16 @@ from denizens.benchmarks.models.text_classification import (
     labelled_texts,
 )
 from denizens.core import Failed, Json, Seed
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import Intent, understand
 from denizens.planners.dialogue import LANGUAGES
 from denizens.planners.dialogue.intents import _is_stated, fill_slots
-from denizens.testing.adversarial_models import (
+from denizens.testing import (
     Answerer,
     RandomAnswerer,
     RefusingAnswerer,
     RepeatingAnswerer,
+    ScriptedModel,
 )
 from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver
 from hypothesis import given
@@ -159,7 +160,7 @@ def test_a_failed_choice_is_no_guess() -> None:
     assert (found.sentiment.name, found.sentiment.probabilities) == ("", {})
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", UNDERSTANDING_PARTS)
 def test_the_labelled_set_is_sound(part: str) -> None:
     """At least 60 texts a part, each once, every label in both halves."""
     rows = labelled_texts(part)

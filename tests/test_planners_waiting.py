@@ -20,10 +20,10 @@ from denizens.core import (
     Planner,
 )
 from denizens.memory import Memory, ToolCallLog
-from denizens.models import ScriptedModel
 from denizens.planners import PlanAndExecute, React, Reflexion, TreeOfThoughts, goals_of
 from denizens.simulation import Simulation
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tests.support.letter_writers import MAP, START, postbox
 from denizens.tools import Policy
 from denizens.world import Town

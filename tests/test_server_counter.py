@@ -11,9 +11,10 @@ import pytest
 from denizens.agents import Agent
 from denizens.core import Call, Completion, ModelAsk, Persona, ToolResult, call
 from denizens.memory import Documents, Memory
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.server import AgentService, HostedAgent, open_hosted_agent
-from denizens.simulation import begin, load_scenario
+from denizens.simulation import begin, read_scenario
+from denizens.testing import ScriptedModel
 from denizens.tools import Toolbox, ToolContext, memory_search, skill, tool
 
 NINE = datetime(2023, 2, 13, 9)
@@ -86,7 +87,7 @@ name = "improvised"
 
 [minds]
 planner = "routine"
-tools = ["denizens.tests.support.letter_writers:pretend", "clock"]
+tools = ["denizens.tests.support.letter_writers:fake_post", "clock"]
 policy = { trusted = ["*"] }
 
 [[people]]
@@ -99,7 +100,7 @@ def test_a_visited_run_acts_on_nothing(tmp_path: Path) -> None:
     """Who visits somebody of a run moves no tool that acts: not by calling it, and not by a
     chat with a mind that would call it, however far the visitor is trusted."""
     (tmp_path / "house.toml").write_text(HOUSE, encoding="utf-8")
-    simulation = begin(load_scenario(str(tmp_path / "house.toml")), tmp_path / "run")
+    simulation = begin(read_scenario(str(tmp_path / "house.toml")), tmp_path / "run")
     assert len(list(simulation.run(steps=2))) == 2
     simulation.store.close()
     offered: list[str] = []

@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import RunLocked, SettingError
 from denizens.memory import Memory
 from denizens.server import open_hosted_agent, read_tokens, serve_http
-from denizens.simulation import begin, load_scenario
+from denizens.simulation import begin, read_scenario
 from denizens.store import Store
 from denizens.tests.support.mcp_clients import PATHS, over_http, said, status, texts, with_client
 from denizens.tools import McpClient, Toolbox, ToolContext
@@ -109,7 +109,7 @@ def test_a_run_is_visited_without_a_trace(tmp_path: Path) -> None:
     """Somebody of a run is served as of its end: it answers in the run's time, nothing can be
     told it, and the run's file stays as it was."""
     run = tmp_path / "town"
-    scenario = load_scenario("crossroads").with_overrides(model="improvised")
+    scenario = read_scenario("crossroads").with_overrides(model="improvised")
     simulation = begin(scenario, run)
     for _ in simulation.run(steps=30):
         pass

@@ -20,8 +20,8 @@ from denizens.simulation import (
     begin,
     build_simulation,
     check_run,
-    load_scenario,
     open_store,
+    read_scenario,
     resume,
     run_stats,
 )
@@ -98,7 +98,7 @@ def test_stopping_ends_after_the_step(tmp_path: Path) -> None:
 def test_a_failing_mind_disturbs_nobody() -> None:
     """A person whose model answers every ask with a failure goes on living, the run does
     not end, and a neighbour who never meets that person lives exactly the life it had."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     knows = {"Otto Lind": ("crossroads:Otto's room",), "Hanna Brook": ("crossroads:garden",)}
     people = tuple(
         replace(one, persona=replace(one.persona, knows=knows[one.persona.name]))
@@ -127,7 +127,7 @@ def test_a_failing_mind_in_a_talk_does_not_end_the_run() -> None:
     to keep going."""
     with Store(":memory:") as store:
         simulation = build_simulation(
-            load_scenario("crossroads"), store=store, model=ImprovisedModel(), keep_going=True
+            read_scenario("crossroads"), store=store, model=ImprovisedModel(), keep_going=True
         )
         simulation.agents["Otto Lind"].model = Failing()
         assert len(list(simulation.run(steps=250))) == 250
@@ -185,7 +185,7 @@ def test_figures_count_the_run(tmp_path: Path) -> None:
         if (tmp_path / "run.db").exists():
             simulation = resume(tmp_path, model=ImprovisedModel())
         else:
-            simulation = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+            simulation = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
         asks += sum(tick.asks for tick in simulation.run(steps=30))
         simulation.store.close()
     with open_store(tmp_path) as store:
@@ -200,7 +200,7 @@ def test_figures_count_the_run(tmp_path: Path) -> None:
 
 def test_woken_for_a_chat(tmp_path: Path) -> None:
     """Somebody woken without a world knows its facts, once, and keeps what was said."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     facts = scenario.people[0].persona.facts
     for turn in (1, 2):
         with Store(tmp_path / "hanna.db") as store:

@@ -19,7 +19,7 @@ from denizens.simulation import (
     build_simulation,
     check_run,
     fork,
-    load_scenario,
+    read_scenario,
     replay,
     resume,
 )
@@ -63,7 +63,7 @@ class WatchedClient(InstantClient):
 
 def capped(cap: int, name: str = "crossroads") -> Scenario:
     """A scenario with a cap on a day's tokens; here the words that are written."""
-    return load_scenario(name).with_overrides(max_tokens_per_day=cap)
+    return read_scenario(name).with_overrides(max_tokens_per_day=cap)
 
 
 def lived(simulation: Simulation, steps: int = STEPS) -> Simulation:
@@ -79,7 +79,7 @@ def whole() -> list[str]:
     """The hash of a run without a cap, before and after each step."""
     with Store(":memory:") as store:
         simulation = build_simulation(
-            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+            read_scenario("crossroads"), store=store, model=ImprovisedModel()
         )
         return [simulation.hash, *(tick.hash for tick in simulation.run(steps=STEPS))]
 
@@ -89,7 +89,7 @@ def steps_cost() -> dict[int, int]:
     """Tokens of each step of that run."""
     with Store(":memory:") as store:
         simulation = build_simulation(
-            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+            read_scenario("crossroads"), store=store, model=ImprovisedModel()
         )
         costs = {t.step: sum(c.tokens for c in t.spent) for t in simulation.run(steps=STEPS)}
     return costs
@@ -154,7 +154,7 @@ def test_a_step_that_nobody_foresaw_is_broken_off(tmp_path: Path, whole: list[st
     lived(resume(tmp_path, model=again, max_tokens_per_day=HIGH))
     assert hash_of(tmp_path) == whole[-1]
     total = Watched()
-    lived(begin(load_scenario("crossroads"), tmp_path / "free", model=total))
+    lived(begin(read_scenario("crossroads"), tmp_path / "free", model=total))
     assert first.asked + again.asked == total.asked
     with Run(tmp_path) as one, Run(tmp_path / "free") as other:
         assert list(one.usage()) == list(other.usage())
@@ -217,7 +217,7 @@ def test_forks_keep_the_cap_and_count_their_own_past(tmp_path: Path) -> None:
 def test_every_day_begins_anew(tmp_path: Path) -> None:
     """Across midnight the count starts again: a cap that the two days together pass, and
     none alone, does not stop the run."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     late = replace(scenario, scenario=replace(scenario.scenario, start="2026-05-02 15:00"))
     days: dict[date, int] = {}
     largest = 0
@@ -255,7 +255,7 @@ def test_a_negative_cap_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text('[scenario]\nextends = "crossroads"\n[model]\nmax_tokens_per_day = -1\n')
     with pytest.raises(SettingError, match="max_tokens_per_day must not be negative"):
-        load_scenario(path)
+        read_scenario(path)
     path.write_text('[scenario]\nextends = "crossroads"\n[model]\nmax_token_per_day = 5\n')
     with pytest.raises(SettingError, match="max_tokens_per_day"):
-        load_scenario(path)
+        read_scenario(path)

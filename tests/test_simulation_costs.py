@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Answer, Client, Delta, Done, Embed, Generate, Model, ModelAsk, RunCorrupt
-from denizens.models import ImprovisedModel, Router, ScriptedModel, Usage, UsageLedger
+from denizens.models import (
+    ImprovisedModel,
+    Router,
+    Usage,
+    UsageLedger,
+)
 from denizens.simulation import (
     Run,
     Simulation,
@@ -17,14 +22,15 @@ from denizens.simulation import (
     build_simulation,
     check_run,
     fork,
-    load_scenario,
     open_store,
+    read_scenario,
     replay,
     resume,
 )
 from denizens.simulation.run_usage import usage_summary
 from denizens.store import Store
 from denizens.store.checksums import schema_digest
+from denizens.testing import ScriptedModel
 
 STEPS = 60
 MODEL_KINDS = ("generate", "choose", "rate", "embed")
@@ -87,7 +93,7 @@ class PricedClient:
 
 def lived(folder: Path, model: Model, steps: int = STEPS) -> str:
     """A run of the crossroads in ``folder``; its hash."""
-    simulation = begin(load_scenario("crossroads"), folder, model=model)
+    simulation = begin(read_scenario("crossroads"), folder, model=model)
     with simulation.store:
         return [tick.hash for tick in simulation.run(steps=steps)][-1]
 
@@ -162,7 +168,7 @@ def test_a_tick_says_what_it_cost(tmp_path: Path) -> None:
     """The costs that ticks carry are those of the ledger, step by step."""
     model = Priced()
     with Store(":memory:") as store:
-        simulation = build_simulation(load_scenario("crossroads"), store=store, model=model)
+        simulation = build_simulation(read_scenario("crossroads"), store=store, model=model)
         told = [(tick.step, cost) for tick in simulation.run(steps=30) for cost in tick.spent]
         kept = list(simulation.journal.usage.rows())
     assert len(told) == len(kept) > 10
@@ -176,7 +182,7 @@ def test_talks_and_other_runs_are_not_charged(tmp_path: Path) -> None:
     that of a run alone."""
     lived(tmp_path / "alone", Priced(), steps=20)
     model = Priced()
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     runs = [begin(scenario, tmp_path / name, model=model) for name in ("one", "two")]
     for _ in range(20):
         for simulation in runs:
@@ -230,7 +236,7 @@ def test_a_broken_step_pays_for_what_it_got(tmp_path: Path, last: int) -> None:
     """What arrived before a step was broken off is paid once: kept answers are in the
     ledger at once, and after the resume the run's ledger is that of an unbroken one."""
     lived(tmp_path / "whole", Priced())
-    simulation = begin(load_scenario("crossroads"), tmp_path / "run", model=Stopping(last))
+    simulation = begin(read_scenario("crossroads"), tmp_path / "run", model=Stopping(last))
     with pytest.raises(Stop):
         list(simulation.run(steps=STEPS))
     pending = simulation.store.rows("SELECT kind FROM pending")
@@ -335,7 +341,7 @@ def test_agents_with_models_of_their_own(tmp_path: Path) -> None:
     way."""
     with Store(":memory:") as store:
         simulation = build_simulation(
-            load_scenario("crossroads"), store=store, model=ImprovisedModel()
+            read_scenario("crossroads"), store=store, model=ImprovisedModel()
         )
         priced = Priced()
         simulation.agents["Hanna Brook"].model = priced
@@ -370,7 +376,7 @@ def test_a_router_forgets_what_was_cancelled() -> None:
 
 def test_routine_costs_nothing(tmp_path: Path) -> None:
     """Who asks no model has an empty ledger."""
-    scenario = load_scenario("crossroads").with_overrides(planner="routine")
+    scenario = read_scenario("crossroads").with_overrides(planner="routine")
     go_on(begin(scenario, tmp_path / "run", model=Priced()), 10)
     with Run(tmp_path / "run") as run:
         costs = [cost for _, cost in run.usage() if cost.kind not in ("rate", "embed")]

@@ -15,8 +15,8 @@ from denizens.models import ImprovisedModel
 from denizens.simulation import (
     begin,
     check_run,
-    load_scenario,
     open_store,
+    read_scenario,
     replay,
     resume,
     run_stats,
@@ -30,7 +30,7 @@ STEPS = 110
 def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a sound run, paused in the middle of a step."""
     folder = tmp_path_factory.mktemp("sound")
-    simulation = begin(load_scenario("crossroads"), folder, model=ImprovisedModel())
+    simulation = begin(read_scenario("crossroads"), folder, model=ImprovisedModel())
     list(simulation.run(steps=STEPS))
     with simulation.store as store:
         # An answer that had come in when the step was broken off.

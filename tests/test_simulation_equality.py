@@ -18,7 +18,7 @@ from denizens.simulation import (
     begin,
     build_simulation,
     check_run,
-    load_scenario,
+    read_scenario,
     resume,
 )
 from denizens.store import Store
@@ -31,7 +31,7 @@ STEPS = 130
 
 def lived(name: str, steps: int, *, seed: int = 1, store: Store | None = None) -> Simulation:
     """A run of a built-in scenario in memory, after ``steps`` steps."""
-    scenario = load_scenario(name).with_overrides(seed=seed)
+    scenario = read_scenario(name).with_overrides(seed=seed)
     simulation = build_simulation(
         scenario, store=store or Store(":memory:"), model=ImprovisedModel()
     )
@@ -43,7 +43,7 @@ def lived(name: str, steps: int, *, seed: int = 1, store: Store | None = None) -
 @pytest.fixture(scope="module")
 def hashes() -> list[str]:
     """The hash of an uninterrupted morning in Larkspur before and after each step."""
-    scenario = load_scenario("larkspur-morning")
+    scenario = read_scenario("larkspur-morning")
     simulation = build_simulation(scenario, store=Store(":memory:"), model=ImprovisedModel())
     return [simulation.hash, *(tick.hash for tick in simulation.run(steps=STEPS))]
 
@@ -66,9 +66,9 @@ def test_other_processes_end_on_the_same_hash(hashes: list[str]) -> None:
     """Processes whose built-in hash() is salted otherwise live the same life."""
     code = (
         "from denizens.models import ImprovisedModel\n"
-        "from denizens.simulation import build_simulation as build, load_scenario\n"
+        "from denizens.simulation import build_simulation as build, read_scenario\n"
         "from denizens.store import Store\n"
-        "made = build(load_scenario('larkspur-morning'), store=Store(':memory:'),"
+        "made = build(read_scenario('larkspur-morning'), store=Store(':memory:'),"
         " model=ImprovisedModel())\n"
         f"print(*[tick.hash for tick in made.run(steps={STEPS})][-1:])\n"
     )
@@ -86,13 +86,13 @@ def test_other_processes_end_on_the_same_hash(hashes: list[str]) -> None:
 
 def test_hash_does_not_depend_on_where_files_lie(tmp_path: Path) -> None:
     """The same scenario in two folders is the same run."""
-    source = Path(load_scenario("crossroads").source)
+    source = Path(read_scenario("crossroads").source)
     heads = []
     for place in ("here", "there"):
         (tmp_path / place).mkdir()
         copy = shutil.copy(source, tmp_path / place)
         heads.append(
-            build_simulation(load_scenario(copy), store=Store(":memory:"), model=ImprovisedModel())
+            build_simulation(read_scenario(copy), store=Store(":memory:"), model=ImprovisedModel())
         )
     assert heads[0].hash == heads[1].hash
 
@@ -107,7 +107,7 @@ def test_pieces_equal_one_go(
     """However a run is cut into pieces, taken up from its file each time, every step's
     hash is that of the uninterrupted run, and the file passes its checks."""
     place = tmp_path_factory.mktemp("run")
-    with begin(load_scenario("larkspur-morning"), place, model=ImprovisedModel()).store:
+    with begin(read_scenario("larkspur-morning"), place, model=ImprovisedModel()).store:
         pass
     for size in [*pieces, STEPS]:
         simulation = resume(place, model=ImprovisedModel())
@@ -122,7 +122,7 @@ def test_pieces_equal_one_go(
 
 def test_order_of_agents_favours_nobody() -> None:
     """Agents given in reverse order, the same things happen to the same people."""
-    scenario = load_scenario("larkspur-morning")
+    scenario = read_scenario("larkspur-morning")
     lives = []
     for people in (scenario.people, scenario.people[::-1]):
         made = build_simulation(
@@ -152,7 +152,7 @@ def test_conflicts_are_settled_in_an_order_drawn_anew() -> None:
 
 def test_a_store_of_another_run_is_refused(tmp_path: Path) -> None:
     """A file that holds a run is not taken up with another seed, nor begun over."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     with begin(scenario, tmp_path, model=ImprovisedModel()).store as store:
         pass
     before = (tmp_path / "run.db").read_bytes()
@@ -174,7 +174,7 @@ def broken(tmp_path: Path) -> Path:
 
 def test_a_failed_start_leaves_nothing(broken: Path) -> None:
     """When a start fails half-way, no file and no folder are left, and it can be made."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     wrong = replace(scenario, inputs=(replace(scenario.inputs[0], to="Nobody"),))
     with pytest.raises(SettingError, match=r"crossroads\.toml.*Nobody"):
         begin(wrong, broken, model=ImprovisedModel())
@@ -189,7 +189,7 @@ def test_a_start_that_was_killed_can_be_made_again(broken: Path) -> None:
     Store(broken / "run.db").close()
     with pytest.raises(RunError, match="never begun"):
         resume(broken, model=ImprovisedModel())
-    with begin(load_scenario("crossroads"), broken, model=ImprovisedModel()).store as store:
+    with begin(read_scenario("crossroads"), broken, model=ImprovisedModel()).store as store:
         assert check_run(store) == ()
 
 

@@ -16,7 +16,7 @@ import pytest
 from denizens import Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
 from denizens.agents.ask_router import validate_answer
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Action,
     Answer,
@@ -39,7 +39,7 @@ from denizens.core import (
     Rating,
     Vectors,
 )
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import Scripted
 from denizens.simulation import (
     Run,
@@ -50,14 +50,15 @@ from denizens.simulation import (
     check_run,
     failure_lines,
     failure_of,
-    load_scenario,
     open_store,
+    read_scenario,
     replay,
     resume,
     run_stats,
 )
 from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.viewer import collect_page_data
 from denizens.world import load_places
 
@@ -88,7 +89,7 @@ def dead() -> ScriptedModel:
 def test_a_dead_model_ends_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """When every ask fails the run raises after the step, which is kept; each kind of failure
     is told once, all are counted, and figures, verify and page know of them."""
-    simulation = begin(load_scenario("crossroads"), tmp_path / "run", model=dead())
+    simulation = begin(read_scenario("crossroads"), tmp_path / "run", model=dead())
     with caplog.at_level(logging.WARNING), simulation.store:
         with pytest.raises(AsksFailed, match=r"role 'plan' failed \(engine: answered 402"):
             list(simulation.run(steps=50))
@@ -114,7 +115,7 @@ def test_a_dead_model_ends_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixt
 def test_keeping_going_changes_no_life(tmp_path: Path) -> None:
     """With ``keep_going`` the run goes to its end; what was lived is the same, in one go or
     taken up after every step, and can be replayed."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     whole = begin(scenario, tmp_path / "whole", model=dead(), keep_going=True)
     with whole.store:
         hashes = [tick.hash for tick in whole.run(steps=20)]
@@ -137,7 +138,7 @@ def test_keeping_going_changes_no_life(tmp_path: Path) -> None:
 
 def test_a_mended_model_goes_on(tmp_path: Path) -> None:
     """A run that was ended goes on when it is taken up with a model that works."""
-    simulation = begin(load_scenario("crossroads"), tmp_path / "run", model=dead())
+    simulation = begin(read_scenario("crossroads"), tmp_path / "run", model=dead())
     with simulation.store, pytest.raises(AsksFailed):
         list(simulation.run(steps=50))
     again = resume(tmp_path / "run", model=ImprovisedModel())
@@ -157,7 +158,7 @@ def test_other_reasons(ill: Callable[[ModelAsk], object], reason: str) -> None:
     own remedy."""
     from denizens.simulation import build_simulation
 
-    made = build_simulation(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
+    made = build_simulation(read_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
     with pytest.raises(AsksFailed, match=reason):
         list(made.run(steps=50))
 
@@ -172,7 +173,7 @@ def test_some_failures_end_nothing() -> None:
 
     from denizens.simulation import build_simulation
 
-    made = build_simulation(load_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
+    made = build_simulation(read_scenario("crossroads"), store=Store(":memory:"), model=sick(ill))
     ticks = list(made.run(steps=40))
     assert len(ticks) == 40
     counted = sum(len(tick.failed) for tick in ticks)
@@ -293,7 +294,7 @@ def test_a_run_without_embeddings_is_no_good_one(
     answer: Callable[[Embed], Answer], reason: str, tmp_path: Path
 ) -> None:
     """Where every embedding failed, be it for a short time, the end says so, and the page too."""
-    simulation = begin(load_scenario("crossroads"), tmp_path / "run", model=Blind(answer))
+    simulation = begin(read_scenario("crossroads"), tmp_path / "run", model=Blind(answer))
     with simulation.store:
         list(simulation.run(steps=20))
         failed = simulation.failures.all_failed()
@@ -330,7 +331,7 @@ def test_an_answer_to_something_else(ask: Ask, answer: Answer, words: str) -> No
 def test_signs_are_no_text(text: str) -> None:
     """A text without a word in any script is no answer, and it is counted; a pictograph is one."""
     made = build_simulation(
-        load_scenario("crossroads"),
+        read_scenario("crossroads"),
         store=Store(":memory:"),
         model=sick(lambda ask: Completion(text=text) if isinstance(ask, Generate) else None),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import (
     Client,
     CodeNotAllowed,
@@ -33,8 +33,8 @@ from denizens.simulation import (
     check_run,
     fork,
     interview,
-    load_scenario,
     open_store,
+    read_scenario,
     replay,
     resume,
 )
@@ -91,10 +91,10 @@ def test_a_failed_start_leaves_what_others_wrote(tmp_path: Path) -> None:
     (tmp_path / "run.db.bak").write_bytes(b"an earlier run")
     (tmp_path / "run.db.notes.txt").write_text("mine")
     with pytest.raises(ModelError):
-        begin(load_scenario("crossroads"), tmp_path, model=Unloadable())
+        begin(read_scenario("crossroads"), tmp_path, model=Unloadable())
     assert {path.name for path in tmp_path.iterdir()} == {"run.db.bak", "run.db.notes.txt"}
     with pytest.raises(ModelError):
-        begin(load_scenario("crossroads"), tmp_path / "new", model=Unloadable())
+        begin(read_scenario("crossroads"), tmp_path / "new", model=Unloadable())
     assert not (tmp_path / "new").exists()
 
 
@@ -102,13 +102,13 @@ def test_a_failed_start_keeps_an_empty_file_of_before(tmp_path: Path) -> None:
     """A file that was there before the start is not the start's to delete."""
     Store(tmp_path / "run.db").close()
     with pytest.raises(ModelError):
-        begin(load_scenario("crossroads"), tmp_path, model=Unloadable())
+        begin(read_scenario("crossroads"), tmp_path, model=Unloadable())
     assert (tmp_path / "run.db").is_file()
 
 
 def test_a_fork_leaves_what_others_wrote(tmp_path: Path) -> None:
     """An unfinished copy is cleared away, files of like names are not."""
-    with begin(load_scenario("crossroads"), tmp_path / "a", model=ImprovisedModel()).store:
+    with begin(read_scenario("crossroads"), tmp_path / "a", model=ImprovisedModel()).store:
         pass
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "run.db.partners.txt").write_text("mine")
@@ -119,10 +119,10 @@ def test_a_fork_leaves_what_others_wrote(tmp_path: Path) -> None:
 def test_a_second_start_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder that holds a run is refused by name, with the call that goes on; the command
     names the command."""
-    with begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel()).store:
+    with begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel()).store:
         pass
     with pytest.raises(RunExists, match=r"resume\('.*'\), or begin the new one in another") as no:
-        begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+        begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     assert "--" not in str(no.value)
     with pytest.raises(SystemExit):
         main(["run", "crossroads", "--model", "improvised", "--run", str(tmp_path)])
@@ -135,13 +135,13 @@ def test_a_second_start_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     """A scenario's name leads nowhere but into the folder of runs."""
     with pytest.raises(SettingError, match=r"small\.toml: \[scenario\]: name"):
-        load_scenario(small(tmp_path, name=name))
+        read_scenario(small(tmp_path, name=name))
 
 
 def test_names_of_all_scripts_are_names(tmp_path: Path) -> None:
     """Blanks, dots and letters of any script may stand in a name."""
     for name in ("my town", "v1.2", "小镇", "l'été"):
-        assert load_scenario(small(tmp_path, name=name)).scenario.name == name
+        assert read_scenario(small(tmp_path, name=name)).scenario.name == name
 
 
 # -- snapshots ---------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def forged(folder: Path, old: str, new: str, step: int) -> None:
 def test_a_forged_snapshot_is_found(tmp_path: Path, steps: int, step: int) -> None:
     """A snapshot with its checksum made to fit does not fit the hash chain: ``verify`` names it,
     and the run is not taken up."""
-    made = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    made = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     with made.store:
         list(made.run(steps=steps))
     with open_store(tmp_path) as store:
@@ -183,7 +183,7 @@ def test_a_forged_snapshot_is_found(tmp_path: Path, steps: int, step: int) -> No
 def test_verify_takes_the_run_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file whose parts all fit, but out of which no world can be made, is not called whole;
     checking changes nothing in it."""
-    made = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    made = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     with made.store:
         list(made.run(steps=3))
     before = (tmp_path / "run.db").read_bytes()
@@ -207,7 +207,7 @@ def test_verify_takes_the_run_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_routine_run_loads_no_model(tmp_path: Path, unloaded: None) -> None:
     """People who follow a routine ask nothing, so no model is loaded; the run ends where its
     scenario does."""
-    made = begin(load_scenario(small(tmp_path)).with_overrides(model="no such"), tmp_path / "run")
+    made = begin(read_scenario(small(tmp_path)).with_overrides(model="no such"), tmp_path / "run")
     with made.store:
         assert len(list(made.run())) == 5
     with Run(tmp_path / "run") as run:
@@ -229,7 +229,7 @@ def test_addresses_and_files_come_before_the_model(
 ) -> None:
     """What is wrong in a scenario is said before minutes are spent on a model."""
     with pytest.raises(SettingError, match=r"small\.toml|gone\.md"):
-        begin(load_scenario(small(tmp_path, more)), tmp_path / "run")
+        begin(read_scenario(small(tmp_path, more)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -241,7 +241,7 @@ def test_a_chat_reads_its_files_before_the_model(
     from denizens.simulation import agent_loader
 
     monkeypatch.setattr(agent_loader, "load_scenario_model", Unloadable().client)
-    scenario = load_scenario(small(tmp_path, 'documents = ["gone.md"]'))
+    scenario = read_scenario(small(tmp_path, 'documents = ["gone.md"]'))
     with Store(":memory:") as store, pytest.raises(MemoryFault, match=r"gone\.md"):
         agent_from_scenario(scenario, "Ada", store)
 
@@ -254,7 +254,7 @@ def test_an_heir_keeps_the_addresses(tmp_path: Path) -> None:
     small(tmp_path)
     heir = tmp_path / "heir.toml"
     heir.write_text('[scenario]\nextends = "small.toml"\nname = "another day"\n')
-    scenario = load_scenario(heir)
+    scenario = read_scenario(heir)
     assert (scenario.scenario.name, scenario.world_name) == ("another day", "small")
     made = begin(scenario, tmp_path / "run", model=ImprovisedModel())
     with made.store:
@@ -296,7 +296,7 @@ def test_a_world_beside_the_scenario(
         '[scenario]\nname = "jail"\n[world]\nkind = "jailhouse:cell"\n[minds]\n'
         'planner = "routine"\n[[people]]\nname = "Ada Lund"\nhome = "jail:cell"\n'
     )
-    made = begin(load_scenario(path), tmp_path / "run")
+    made = begin(read_scenario(path), tmp_path / "run")
     with made.store:
         list(made.run(steps=2))
     sys.path.remove(str(tmp_path))
@@ -337,10 +337,10 @@ def test_code_that_a_run_names_is_run_only_with_leave(
     scenario = small(tmp_path)
     scenario.write_text(scenario.read_text().replace('planner = "routine"', minds))
     run, ran = tmp_path / "run", tmp_path / "trapdoor.ran"
-    with begin(load_scenario(scenario), run, model=ImprovisedModel()).store:
+    with begin(read_scenario(scenario), run, model=ImprovisedModel()).store:
         ran.unlink()
     sys.modules.pop("trapdoor")
-    who = next(iter(load_scenario(scenario).people)).persona.name
+    who = next(iter(read_scenario(scenario).people)).persona.name
     for use in (
         lambda: resume(run, model=ImprovisedModel()),
         lambda: replay(run),
@@ -379,7 +379,7 @@ def test_a_world_is_no_callable_of_any_kind(
         f'{settings.format(made)}\n[[people]]\nname = "Ada Lund"\n'
     )
     with pytest.raises(SettingError, match=words):
-        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+        begin(read_scenario(path), tmp_path / "run", model=ImprovisedModel())
     assert not made.exists()
 
 
@@ -395,10 +395,10 @@ def test_a_module_of_the_same_name_is_not_taken(
             f'[scenario]\nname = "jail"\n[world]\nkind = "{module}:cell"\n[minds]\n'
             'planner = "routine"\n[[people]]\nname = "Ada Lund"\nhome = "jail:cell"\n'
         )
-    begin(load_scenario(tmp_path / "one" / "jail.toml"), tmp_path / "run").store.close()
+    begin(read_scenario(tmp_path / "one" / "jail.toml"), tmp_path / "run").store.close()
     for folder, module in (("two", "jailhouse"), ("three", "calendar")):
         with pytest.raises(SettingError, match=rf"another module '{module}' before .*rename"):
-            begin(load_scenario(tmp_path / folder / "jail.toml"), tmp_path / f"run-{folder}")
+            begin(read_scenario(tmp_path / folder / "jail.toml"), tmp_path / f"run-{folder}")
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_a_world_whose_code_fails(tmp_path: Path, paths: None, code: str, words:
         '[scenario]\nname = "jail"\n[world]\nkind = "jailhouse:cell"\n[[people]]\nname = "Ada"\n'
     )
     with pytest.raises(SettingError, match=f"jail.toml: .*jailhouse:cell.*{words}"):
-        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+        begin(read_scenario(path), tmp_path / "run", model=ImprovisedModel())
 
 
 def test_names_where_objects_are_needed(tmp_path: Path) -> None:
@@ -426,14 +426,14 @@ def test_names_where_objects_are_needed(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"load_scenario\('crossroads'\)"):
         begin("crossroads", tmp_path / "run")  # type: ignore[arg-type]
     with pytest.raises(SettingError, match=r"load_model\('improvised'\)"):
-        begin(load_scenario("crossroads"), tmp_path / "run", model="improvised")  # type: ignore[arg-type]
+        begin(read_scenario("crossroads"), tmp_path / "run", model="improvised")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 
 def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
     """A page or an export given the name of a run's own file is refused; the run stays."""
     file = tmp_path / "run" / "run.db"
-    made = begin(load_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
+    made = begin(read_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
     with made.store:
         list(made.run(steps=1))
     with Run(tmp_path / "run") as run:
@@ -446,7 +446,7 @@ def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
 
 def test_a_fork_beside_a_log_of_another_run(tmp_path: Path) -> None:
     """What is left of a deleted run would be read as part of the copy: refused, nothing made."""
-    made = begin(load_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
+    made = begin(read_scenario(small(tmp_path)), tmp_path / "run", model=ImprovisedModel())
     with made.store:
         list(made.run(steps=1))
     (tmp_path / "new").mkdir()
@@ -460,7 +460,7 @@ def test_a_fork_beside_a_log_of_another_run(tmp_path: Path) -> None:
 def test_a_name_with_signs_that_are_not_seen(tmp_path: Path, sign: str) -> None:
     """Signs that turn or hide text name no folder."""
     with pytest.raises(SettingError, match="cannot name a folder"):
-        load_scenario(small(tmp_path, name=f"town{sign}x"))
+        read_scenario(small(tmp_path, name=f"town{sign}x"))
 
 
 # -- the command -------------------------------------------------------------------------
@@ -497,7 +497,7 @@ def test_a_whisper_reaches_the_mind(
     """``denizens whisper`` plans a thought for the next step; it is remembered then. Hints quote
     paths with blanks."""
     monkeypatch.chdir(tmp_path)
-    made = begin(load_scenario("crossroads"), "my run", model=ImprovisedModel())
+    made = begin(read_scenario("crossroads"), "my run", model=ImprovisedModel())
     with made.store:
         list(made.run(steps=2))
     assert command("whisper", "my run", "otto", "It is going to rain.") == 0
@@ -517,7 +517,7 @@ def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(progress.ProgressReporter.__init__, "__kwdefaults__", {"every": 0.0})
     lines: list[str] = []
-    made = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    made = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     with made.store:
         list(made.run(steps=3, progress=lines.append))
         assert [line.split(" · ")[1] for line in lines] == [f"step {n} of 3" for n in (1, 2, 3)]

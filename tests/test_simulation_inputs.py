@@ -14,7 +14,7 @@ from denizens.simulation import (
     Tick,
     begin,
     build_simulation,
-    load_scenario,
+    read_scenario,
     resume,
 )
 from denizens.store import Store
@@ -26,7 +26,7 @@ STOVE = "crossroads:tea house:tea stove"
 def simulation() -> Iterator[Simulation]:
     """The crossroads at seven in the morning, in memory; nobody thinks, all follow their
     routine."""
-    scenario = load_scenario("crossroads").with_overrides(planner="routine")
+    scenario = read_scenario("crossroads").with_overrides(planner="routine")
     with Store(":memory:") as store:
         yield build_simulation(scenario, store=store, model=ImprovisedModel())
 
@@ -39,7 +39,7 @@ def said(tick: Tick) -> list[Event]:
 def test_facts_and_whispers_become_thoughts(tmp_path: Path) -> None:
     """A persona's facts are its first memories; a whisper is a thought of its hearer in the
     step after it was given, and of nobody else."""
-    simulation = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    simulation = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     simulation.tick()
     simulation.add(Input(kind="whisper", to="Otto Lind", text="The mill is on fire."))
     tick = simulation.tick()
@@ -145,7 +145,7 @@ def test_inputs_survive_between_steps(tmp_path: Path) -> None:
     lives = []
     for broken in (False, True):
         place = tmp_path / str(broken)
-        simulation = begin(load_scenario("crossroads"), place, model=ImprovisedModel())
+        simulation = begin(read_scenario("crossroads"), place, model=ImprovisedModel())
         list(simulation.run(steps=40))
         for text in ("Good morning!", "How is business?", "Goodbye!"):
             simulation.add(Input(kind="line", who="Sam", to="Hanna Brook", text=text))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Answer, Done, ModelAsk, RunError
-from denizens.models import ImprovisedModel, ScriptedModel
-from denizens.simulation import Run, begin, build_simulation, check_run, load_scenario, resume
+from denizens.models import ImprovisedModel
+from denizens.simulation import Run, begin, build_simulation, check_run, read_scenario, resume
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 
 STEPS = 100
 KILLS = 30
@@ -24,7 +25,7 @@ import os, signal, sys, time
 from pathlib import Path
 from denizens.core import RunError
 from denizens.models import ImprovisedModel
-from denizens.simulation import begin, load_scenario, resume
+from denizens.simulation import begin, read_scenario, resume
 
 class Telling:
     def __init__(self, inner): self.inner = inner
@@ -49,7 +50,7 @@ def live(folder, steps):
         print(tick.step, tick.hash, flush=True)
     made.store.close()
 
-scenario = load_scenario("larkspur-morning")
+scenario = read_scenario("larkspur-morning")
 for line in sys.stdin:
     folder, steps, lines, delay = line.split()
     reader, writer = os.pipe()
@@ -104,7 +105,7 @@ def test_kill_at_thirty_moments(tmp_path: Path) -> None:
     """After each of 30 kills every acknowledged step is there with its hash, the file
     passes its checks, and each run ends on the hash of the uninterrupted one. Some kills
     fall into a start, some between the answers of a step."""
-    scenario = load_scenario("larkspur-morning")
+    scenario = read_scenario("larkspur-morning")
     whole = build_simulation(scenario, store=Store(":memory:"), model=ImprovisedModel())
     hashes = [whole.hash, *(tick.hash for tick in whole.run(steps=STEPS))]
     chance = random.Random(7)
@@ -171,7 +172,7 @@ def test_answers_of_a_broken_step_are_not_asked_again(tmp_path: Path) -> None:
         (done,) = (one for one in client.wait() if isinstance(one, Done))
         return done.answer
 
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     simulation = begin(scenario, tmp_path, model=ScriptedModel(answer))
     with pytest.raises(Stop):
         list(simulation.run(steps=50))

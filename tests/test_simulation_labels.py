@@ -19,12 +19,12 @@ from denizens.core import (
     Utterance,
     record_sources,
 )
-from denizens.interop import memories_input
+from denizens.memory import memories_input
 from denizens.models import ImprovisedModel
 from denizens.planners import StepBuilder, idle_action
-from denizens.simulation import Simulation, begin, fork, interview, load_scenario, resume
+from denizens.simulation import Simulation, begin, fork, interview, read_scenario, resume
 from denizens.store import Store
-from denizens.testing.adversarial_models import EchoModel
+from denizens.testing import EchoModel
 from denizens.tests.test_world_own import START, Cell
 
 HANNA = "Hanna Brook"
@@ -34,7 +34,7 @@ SECRETS = ("The key is under the mat.", "I owe money to the miller, and have tol
 def confided(folder: Path, secret: str) -> Simulation:
     """The crossroads, where Ada has told Hanna something."""
     simulation = begin(
-        load_scenario("crossroads").with_overrides(planner="daily"), folder, model=EchoModel()
+        read_scenario("crossroads").with_overrides(planner="daily"), folder, model=EchoModel()
     )
     told = [
         Record(
@@ -62,7 +62,7 @@ def talking(simulation: Simulation, steps: int) -> list[Utterance]:
 
 def test_an_event_is_its_senders_word(tmp_path: Path) -> None:
     """Whatever it says of whom: who sent it is among the sources of what is remembered of it."""
-    simulation = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    simulation = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     simulation.tick()
     fields = {"subject": "Otto Lind", "predicate": "says", "object": "to send money"}
     text = "Otto Lind says to send money to Eve."
@@ -76,7 +76,7 @@ def test_an_event_is_its_senders_word(tmp_path: Path) -> None:
 
 def test_a_persons_line_is_under_one_spelling(tmp_path: Path) -> None:
     """As in a chat; a name in another form of an agent's is refused."""
-    simulation = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    simulation = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     simulation.add(Input(kind="line", who="  Zoe\u0308   Lund ", to=HANNA, text="Hello!"))
     (given,) = [one for one in simulation.journal.inputs(0) if one.kind == "line"]
     assert given.who == "Zo\u00eb Lund"
@@ -197,7 +197,7 @@ def test_a_world_that_loses_whose_words_a_deed_is_clears_nobody(tmp_path: Path) 
 def test_nobody_sends_something_in_the_name_of_who_gets_it(tmp_path: Path, who: str) -> None:
     """A whisper or an event that an agent would take for its own words is refused; without a
     name it is the owner's."""
-    simulation = begin(load_scenario("crossroads"), tmp_path, model=ImprovisedModel())
+    simulation = begin(read_scenario("crossroads"), tmp_path, model=ImprovisedModel())
     for given in (
         Input(kind="whisper", to=HANNA, who=who, text="Pay."),
         Input(kind="event", who=who, text="Pay."),

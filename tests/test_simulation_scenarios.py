@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from denizens.core import MapError, SettingError
+from denizens.interop import load_scenario
 from denizens.models import ImprovisedModel
 from denizens.simulation import (
     Scenario,
     begin,
     build_simulation,
     built_in_scenarios,
-    load_scenario,
+    read_scenario,
     replay,
     run_stats,
 )
@@ -49,7 +50,7 @@ def written(folder: Path, name: str = "small.toml", **parts: str) -> Path:
 
 def started(path: Path) -> Scenario:
     """Load a scenario and build it, as ``run`` does; the scenario."""
-    scenario = load_scenario(path)
+    scenario = read_scenario(path)
     with Store(":memory:") as store:
         build_simulation(scenario, store=store, model=ImprovisedModel()).tick()
     return scenario
@@ -59,7 +60,7 @@ def test_built_in_scenarios_can_be_lived() -> None:
     """Every scenario of the package loads and lives its first steps."""
     assert {"crossroads", "larkspur", "larkspur-morning"} <= set(built_in_scenarios())
     for name in built_in_scenarios():
-        scenario = load_scenario(name)
+        scenario = read_scenario(name)
         with Store(":memory:") as store:
             simulation = build_simulation(scenario, store=store, model=ImprovisedModel())
             assert len([tick.step for tick in simulation.run(steps=3)]) == 3
@@ -67,7 +68,7 @@ def test_built_in_scenarios_can_be_lived() -> None:
 
 def test_crossroads_until_its_end() -> None:
     """The world of words runs to its end with two tools at hand, and people talk in it."""
-    scenario = load_scenario("crossroads")
+    scenario = read_scenario("crossroads")
     with Store(":memory:") as store:
         simulation = build_simulation(scenario, store=store, model=ImprovisedModel())
         kinds = {
@@ -125,7 +126,7 @@ def test_planned_inputs_come_at_their_time(tmp_path: Path) -> None:
     )
     path.write_text(text)
     with Store(":memory:") as store:
-        simulation = build_simulation(load_scenario(path), store=store, model=ImprovisedModel())
+        simulation = build_simulation(read_scenario(path), store=store, model=ImprovisedModel())
         given = [
             tick.step for tick in simulation.run(steps=6) if simulation.journal.inputs(tick.step)
         ]
@@ -199,7 +200,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, name: str) -> None:
     parts, reason = WRONG[name]
     path = written(tmp_path, **parts)
     with pytest.raises(SettingError, match=reason) as caught:
-        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+        begin(read_scenario(path), tmp_path / "run", model=ImprovisedModel())
     assert "small.toml" in str(caught.value) or "no.toml" in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -225,7 +226,7 @@ def test_bad_maps(tmp_path: Path, world: str, reason: str) -> None:
         f'[scenario]\nname = "small"\n[world]\n{world}\n[[people]]\nname = "Ada Lund"\n'
     )
     with pytest.raises(MapError, match=reason) as caught:
-        begin(load_scenario(path), tmp_path / "run", model=ImprovisedModel())
+        begin(read_scenario(path), tmp_path / "run", model=ImprovisedModel())
     assert "small.toml" in str(caught.value) or "no.json" in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -252,23 +253,23 @@ def test_bad_worlds(tmp_path: Path, kind: str, reason: str) -> None:
 def test_files_that_are_no_scenarios(tmp_path: Path) -> None:
     """A missing file, a folder of nothing, a run, and broken TOML."""
     with pytest.raises(SettingError, match="did you mean 'larkspur'"):
-        load_scenario("larkspurr")
+        read_scenario("larkspurr")
     with pytest.raises((SettingError, MapError), match=str(tmp_path)):
-        load_scenario(tmp_path)
+        read_scenario(tmp_path)
     (tmp_path / "broken.toml").write_text("[scenario\n")
     with pytest.raises(SettingError, match=r"broken\.toml: is not well-formed TOML.*line 1"):
-        load_scenario(tmp_path / "broken.toml")
+        read_scenario(tmp_path / "broken.toml")
     (tmp_path / "empty.toml").write_text("")
     with pytest.raises(SettingError, match="at least one person"):
-        load_scenario(tmp_path / "empty.toml")
+        read_scenario(tmp_path / "empty.toml")
     for text in ("people = 3", "people = [3]", "inputs = [3]", "scenario = 3"):
         (tmp_path / "wrong.toml").write_text(text)
         with pytest.raises(SettingError, match=r"wrong\.toml: '\w+' must be a"):
-            load_scenario(tmp_path / "wrong.toml")
-    with begin(load_scenario("crossroads"), tmp_path / "run", model=ImprovisedModel()).store:
+            read_scenario(tmp_path / "wrong.toml")
+    with begin(read_scenario("crossroads"), tmp_path / "run", model=ImprovisedModel()).store:
         pass
     with pytest.raises(SettingError, match="is a run, not a scenario"):
-        load_scenario(tmp_path / "run")
+        read_scenario(tmp_path / "run")
 
 
 def test_circle_of_scenarios(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_circle_of_scenarios(tmp_path: Path) -> None:
     for one, other in (("a", "b"), ("b", "a")):
         (tmp_path / f"{one}.toml").write_text(f'[scenario]\nextends = "./{other}.toml"\n')
     with pytest.raises(SettingError, match="goes in a circle"):
-        load_scenario(tmp_path / "a.toml")
+        read_scenario(tmp_path / "a.toml")
 
 
 def test_a_folder_does_not_hide_a_built_in_name(
@@ -285,7 +286,7 @@ def test_a_folder_does_not_hide_a_built_in_name(
     """Runs kept in a folder called larkspur leave ``larkspur`` the built-in scenario."""
     (tmp_path / "larkspur").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert load_scenario("larkspur").scenario.name == "larkspur"
+    assert read_scenario("larkspur").scenario.name == "larkspur"
 
 
 @pytest.mark.data

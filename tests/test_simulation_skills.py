@@ -21,10 +21,11 @@ from denizens.core import (
     call,
 )
 from denizens.memory import Memory, Notes
-from denizens.models import ImprovisedModel, ScriptedModel
+from denizens.models import ImprovisedModel
 from denizens.planners import StepBuilder
 from denizens.simulation import Journal, Simulation, check_run
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tools import note_tools
 from denizens.world import Town, ascii_map
 

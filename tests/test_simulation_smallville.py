@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Cue, Json, MapError, MemoryFault, SettingError
+from denizens.interop import load_scenario
 from denizens.models import ImprovisedModel
-from denizens.simulation import agent_from_scenario, begin, load_scenario, replay
+from denizens.simulation import agent_from_scenario, begin, replay
 from denizens.store import Store
 
 BLOCKS = {
@@ -155,7 +156,7 @@ def test_a_saved_run_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     scenario = load_scenario(home)
     assert scenario.start == datetime(2023, 2, 13, 7)
     assert [one.start for one in scenario.people] == [(2, 1), (3, 1)]
-    assert "360 steps; plans and talks under way are not taken over" in caplog.text
+    assert "360 steps; current plans and conversations are not taken over" in caplog.text
     simulation = begin(
         scenario.with_overrides(planner="routine"), tmp_path / "run", model=ImprovisedModel()
     )
@@ -176,7 +177,7 @@ def test_a_saved_run_without_its_places_is_refused(tmp_path: Path) -> None:
     put(home / "movement" / "2.json", {"persona": moves})
     assert [one.start for one in load_scenario(home).people] == [(1, 1), (2, 1)]
     nodes(home, "Ole Roe").unlink()
-    with pytest.raises(SettingError, match="Ole Roe would go on without its memories"):
+    with pytest.raises(SettingError, match="Ole Roe would continue without memories"):
         load_scenario(home)
     put(nodes(home, "Ole Roe"), {"node_1": thought("x", poignancy=None)})
     with pytest.raises(MemoryFault, match=r"nodes\.json: node_1 cannot be read"):

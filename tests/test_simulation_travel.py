@@ -11,16 +11,16 @@ import pytest
 from denizens.core import Client, Input, Json, Message, ReplayDiverged, RunError, SettingError
 from denizens.memory import Memory
 from denizens.models import ImprovisedModel
-from denizens.planners import prompt_templates as prompts
-from denizens.planners import step_builder
+from denizens.planners.steps import prompt_templates as prompts
+from denizens.planners.steps import step_builder
 from denizens.simulation import (
     Run,
     begin,
     check_run,
     fork,
     interview,
-    load_scenario,
     open_store,
+    read_scenario,
     replay,
     resume,
 )
@@ -46,7 +46,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of the crossroads: both planned inputs lie in it, a whisper is
     added after step 40."""
     folder = tmp_path_factory.mktemp("lived")
-    simulation = begin(load_scenario("crossroads"), folder, model=ImprovisedModel())
+    simulation = begin(read_scenario("crossroads"), folder, model=ImprovisedModel())
     for tick in simulation.run(steps=STEPS):
         if tick.step == 40:
             simulation.add(Input(kind="whisper", to="Otto Lind", text="Otto Lind is hungry."))

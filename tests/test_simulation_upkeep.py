@@ -10,7 +10,7 @@ from denizens.agents.maintenance import cited_places
 from denizens.core import Persona, Recalled, SettingError
 from denizens.memory import Compaction, Documents, Facts, Memory
 from denizens.models import ImprovisedModel
-from denizens.simulation import Run, begin, fork, load_scenario, replay, resume
+from denizens.simulation import Run, begin, fork, read_scenario, replay, resume
 from denizens.store import Store
 
 SCENARIO = """
@@ -65,7 +65,7 @@ def scenario(folder: Path, minds: str = "", ada: str = "") -> Path:
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four days in steps of an hour, with a budget, facts and a handbook for Ada."""
     folder = tmp_path_factory.mktemp("upkeep")
-    made = load_scenario(scenario(folder, KEPT, 'documents = ["handbook.md"]'))
+    made = read_scenario(scenario(folder, KEPT, 'documents = ["handbook.md"]'))
     simulation = begin(made, folder / "run", model=ImprovisedModel())
     for _ in simulation.run(steps=90):
         pass
@@ -120,7 +120,7 @@ def test_it_replays_forks_and_goes_on(lived: Path, tmp_path: Path) -> None:
 
 def test_options_that_are_off_leave_no_trace(tmp_path: Path) -> None:
     """A scenario without them has nothing of them in a run's record, as before there were any."""
-    made = load_scenario(scenario(tmp_path)).without_local_paths().as_json()
+    made = read_scenario(scenario(tmp_path)).without_local_paths().as_json()
     assert "memory" not in made["minds"]
     assert not any({"memory", "documents"} & set(member) for member in made["people"])
 
@@ -140,14 +140,14 @@ def test_mistakes_are_named(tmp_path: Path, minds: str, ada: str, words: str) ->
     """What is misspelt, out of range or missing is said before the run is begun."""
     with pytest.raises(SettingError, match=words):
         begin(
-            load_scenario(scenario(tmp_path, minds, ada)), tmp_path / "run", model=ImprovisedModel()
+            read_scenario(scenario(tmp_path, minds, ada)), tmp_path / "run", model=ImprovisedModel()
         )
     assert not (tmp_path / "run").exists()
 
 
 def test_own_keys_win(tmp_path: Path) -> None:
     """A person's memory settings are laid over those of [minds]."""
-    made = load_scenario(scenario(tmp_path, KEPT, "memory.budget = 40"))
+    made = read_scenario(scenario(tmp_path, KEPT, "memory.budget = 40"))
     simulation = begin(made, tmp_path / "run", model=ImprovisedModel())
     ada, bo = (simulation.agents[name].maintenance for name in ("Ada Lund", "Bo Lund"))
     assert ada == Maintenance(budget=40, fresh_hours=6, claims=True)

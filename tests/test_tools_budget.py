@@ -33,9 +33,9 @@ from denizens.core import (
     recall,
 )
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
 from denizens.simulation import Journal, Simulation, check_run
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import (
     ASK,
     NINE,
@@ -164,7 +164,9 @@ def test_a_thought_that_loops_for_ever_is_ended(body: Body, policy: Policy | Non
 def test_a_chat_that_loops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person gets an answer that says so, and it can be told from one that was thought."""
     bo = make_agent(forever_asking, policy=Policy(thought=UsageLimits(tokens=1)))
-    monkeypatch.setattr("denizens.agents.agent.replying", lambda *given: forever_asking(given[0]))
+    monkeypatch.setattr(
+        "denizens.agents.agent.reply_thought", lambda *given: forever_asking(given[0])
+    )
     reply = bo.chat("Hello!", "Ada", at=NINE)
     assert reply.step.stopped == "budget"
     assert (reply.text, reply.resolve) == ("", "failed")

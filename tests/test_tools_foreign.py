@@ -13,7 +13,7 @@ import pytest
 from denizens.core import Json, ToolError
 from denizens.tests.support.grammar_strategies import SCHEMAS, grammars
 from denizens.tools import AnyTool, Toolbox
-from denizens.tools.declare import checked_name
+from denizens.tools.declaration import checked_name
 from denizens.tools.external.external_tool import ExternalTool, unique_tool_name
 from denizens.tools.external.schema_sanitizer import clean_text, sanitize_schema
 from hypothesis import HealthCheck, given, settings

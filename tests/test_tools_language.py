@@ -10,7 +10,7 @@ import pytest
 from denizens.agents import Agent, run_tool
 from denizens.core import Completion, Failed, Generate, ModelAsk, Persona, Rate, Rating
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
+from denizens.testing import ScriptedModel
 from denizens.tools.builtin.language_skills import sentences, truncate_words, ungrounded_terms
 from hypothesis import given
 from hypothesis import strategies as st

@@ -19,14 +19,14 @@ import pytest
 from denizens.agents import Agent
 from denizens.core import Choice, Choose, Json, ModelAsk, Persona, Rate, ToolError, ToolResult
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
+from denizens.testing import ScriptedModel
 from denizens.tests.support.mcp_servers import HUGE
 from denizens.tools import McpClient, Toolbox, ToolContext, ToolProgress, tools_from_mcp
 from denizens.tools.external.mcp_client import result_value
 from mcp_types import CallToolResult, TextContent
 
 os.environ["SECRET_OF_THESE_TESTS"] = "sk-secret"
-SERVERS = str(Path(__file__).with_name("foreigners.py"))
+SERVERS = str(Path(__file__).parent / "support" / "mcp_servers.py")
 BO = ToolContext("Bo", datetime(2023, 2, 13))
 
 

@@ -32,7 +32,7 @@ from denizens.core import (
     generate,
 )
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
+from denizens.testing import ScriptedModel
 from denizens.tools import Policy, Toolbox, ToolContext, skill, skill_of, tool
 
 NINE = datetime(2023, 2, 13, 9)

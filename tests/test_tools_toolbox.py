@@ -200,7 +200,7 @@ def test_built_ins_and_ones_own_are_found_alike() -> None:
         ("calculater", "did you mean 'calculator'"),
         ("no_such_module:go", "'no_such_module' cannot be imported"),
         ("denizens.tools:calculater", "has no 'calculater' (did you mean 'calculator'?)"),
-        ("denizens.core:nearest", "decorate 'nearest' with @tool"),
+        ("denizens.core:Seed", "decorate 'Seed' with @tool"),
         (":x", "write it as 'package.module:function'"),
     ],
 )

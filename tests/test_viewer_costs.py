@@ -9,7 +9,7 @@ import pytest
 from denizens.core import Clock
 from denizens.interop import load_smallville_page
 from denizens.models import ImprovisedModel, Usage
-from denizens.simulation import Run, begin, load_scenario
+from denizens.simulation import Run, begin, read_scenario
 from denizens.viewer import collect_page_data, render_page, sample_page, unpack_page
 from denizens.viewer.run_collector import MAX_COLUMNS, cost_data
 from hypothesis import given
@@ -21,7 +21,7 @@ COUNTS = slice(3, 8)
 
 def lived(folder: Path, **settings: str) -> Path:
     """A short run of the crossroads."""
-    scenario = load_scenario("crossroads").with_overrides(**settings)
+    scenario = read_scenario("crossroads").with_overrides(**settings)
     simulation = begin(scenario, folder, model=ImprovisedModel())
     list(simulation.run(steps=60))
     simulation.store.close()

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from denizens.cli.application import main
+from denizens.cli import main
 from denizens.core import AgentId, Input, Json, Persona, RunCorrupt, RunError, SettingError
 from denizens.interop import export_csv, export_smallville
 from denizens.interop.csv_tables import TABLES, csv_cell
 from denizens.models import model_from_name
-from denizens.simulation import Run, begin, load_scenario
+from denizens.simulation import Run, begin, read_scenario
 from denizens.viewer import collect_page_data
 
 STEPS = 320
@@ -24,7 +24,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs" / "exports.md"
 
 def live(name: str | Path, home: Path, steps: int, *inputs: tuple[int, Input]) -> None:
     """A run with the improvising double; ``inputs`` come in at their steps."""
-    simulation = begin(load_scenario(name), home, model=model_from_name("improvised"))
+    simulation = begin(read_scenario(name), home, model=model_from_name("improvised"))
     with simulation.store:
         for tick in simulation.run(steps=steps):
             for step, given in inputs:

@@ -9,7 +9,7 @@ import pytest
 from denizens.core import Choose, Json, RunError, WorldError
 from denizens.interop import load_smallville_page
 from denizens.models import model_from_name
-from denizens.simulation import Run, begin, load_scenario
+from denizens.simulation import Run, begin, read_scenario
 from denizens.viewer import (
     ConversationCollector,
     PageData,
@@ -24,7 +24,7 @@ STEPS = 150
 
 def started(name: str, home: Path, steps: int) -> None:
     """A run of so many steps with the improvising double."""
-    simulation = begin(load_scenario(name), home, model=model_from_name("improvised"))
+    simulation = begin(read_scenario(name), home, model=model_from_name("improvised"))
     try:
         for _ in simulation.run(steps=steps):
             pass

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from denizens.core import AgentId, Input, Json, Persona
-from denizens.interop import export_smallville, load_smallville_memories, load_smallville_page
+from denizens.interop import export_smallville, load_scenario, load_smallville_page
 from denizens.interop.smallville_folder import SmallvilleFolder, read_smallville_folder
+from denizens.memory import load_smallville_memories
 from denizens.memory.storage import read_records
 from denizens.models import model_from_name
-from denizens.simulation import Run, begin, load_scenario
+from denizens.simulation import Run, begin, read_scenario
 from denizens.viewer import collect_page_data
 from denizens.world import TownMap, load_smallville_map
 from denizens.world.geometry import knows_place
@@ -23,7 +24,7 @@ STEPS = 150
 
 def live(name: str | Path, home: Path, steps: int, *inputs: tuple[int, Input]) -> None:
     """A run with the improvising double; ``inputs`` come in at their steps."""
-    simulation = begin(load_scenario(name), home, model=model_from_name("improvised"))
+    simulation = begin(read_scenario(name), home, model=model_from_name("improvised"))
     with simulation.store:
         for tick in simulation.run(steps=steps):
             for step, given in inputs:

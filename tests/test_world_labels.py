@@ -23,7 +23,7 @@ from denizens.core import (
     World,
     WorldError,
 )
-from denizens.testing.world_contract import check_world
+from denizens.testing import check_world
 from denizens.tests.test_world_check import Broken
 from denizens.world import Places, Town, ascii_map
 from denizens.world.conversations import (
@@ -275,7 +275,7 @@ def test_notices_keep_their_labels_when_saved(room: Room) -> None:
 
 def test_nobody_enters_as_everybody() -> None:
     """The name that stands for all people is nobody's."""
-    with pytest.raises(WorldError, match="no name for a body"):
+    with pytest.raises(WorldError, match="cannot name a body"):
         town().enter(Body("*"))
 
 

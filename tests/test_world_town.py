@@ -263,7 +263,7 @@ def test_tell_names_its_mistakes() -> None:
     ("body", "reason"),
     [
         (Body("Ana"), "already here"),
-        (Body(" "), "no name"),
+        (Body(" "), "cannot name"),
         (Body("Bo", start=(0, 0)), "is blocked"),
         (Body("Bo", start=(99, 0)), "outside of the map"),
         (Body("Bo", home="w:house:cellar"), "home is unknown"),

@@ -10,10 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
 
-ProgressCallback: TypeAlias = Callable[[str, float | None], None]
-"""Takes what a tool says while it works: words, and the share that is done."""
+from .declaration import ProgressCallback
 
 TERMINATION_ERRORS = (SystemExit, asyncio.CancelledError)
 """What a tool may end by besides an Exception; it ends the call, not its caller."""

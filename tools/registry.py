@@ -17,7 +17,7 @@ from .builtin import (
     translate,
     units,
 )
-from .declare import AnyTool
+from .declaration import AnyTool
 
 BUILT_IN: tuple[AnyTool, ...] = (
     calculator,
@@ -85,7 +85,7 @@ def tool_by_name(name: str) -> AnyTool:
         ) from error
     found = getattr(module, attribute, None)
     if found is None:
-        near = did_you_mean(attribute, vars(module))
+        near = did_you_mean(attribute, dir(module))
         raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
     if not isinstance(found, AnyTool):
         raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")

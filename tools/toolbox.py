@@ -23,8 +23,9 @@ from ..core import (
     digest_text,
     join_labels,
 )
-from .declare import (
+from .declaration import (
     AnyTool,
+    ProgressCallback,
     Tool,
     ToolContext,
     ToolLimits,
@@ -32,7 +33,7 @@ from .declare import (
     join_faults,
     unknown_argument,
 )
-from .invocation import TERMINATION_ERRORS, ProgressCallback, invoke, with_retries
+from .invocation import TERMINATION_ERRORS, invoke, with_retries
 from .policy import Policy, Ruling, validate_policy
 from .registry import tool_by_name
 

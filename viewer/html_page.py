@@ -6,12 +6,10 @@ import base64
 import gzip
 import html
 import json
-import os
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
-from ..core import Json, RunError
+from ..core import Json, RunError, atomic_path
 from ..store import is_database
 from .page_data import PageData
 
@@ -51,14 +49,11 @@ def write_page(data: PageData, path: Path | str) -> Path:
     target = Path(path)
     if is_database(target):
         raise RunError(f"{target}: a page would destroy it, for it is a run or a memory")
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(render_page(data), encoding="utf-8", newline="\n")
-        beside.replace(target)
+        with atomic_path(target) as part:
+            part.write_text(render_page(data), encoding="utf-8", newline="\n")
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         reason = error.strerror or str(error)
         raise RunError(
             f"{target}: the page cannot be written ({reason}); choose another file"

@@ -1,25 +1,20 @@
-"""What an ``act`` carries, read and checked.
-
-What a world remembers of each body that lives in it.
-"""
+"""The state of one body in a world, and the activity that an ``act`` gives it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 from ..core import (
     Action,
     Address,
-    Affordance,
     AgentId,
     Body,
     ConversationView,
     Event,
     Json,
-    Observation,
     Time,
-    VisibleAgent,
     from_json,
     to_json,
 )
@@ -27,13 +22,26 @@ from .conversations import utterances_from_json, utterances_to_json
 from .geometry import Spot
 
 DEFAULT_OBJECT_STATE = "being used"
-"""The state of an object that is used, where nobody says another."""
+"""The state of an object in use when its user names no other."""
 
 
-def parse_activity(action: Action) -> tuple[str, str, str, bool]:
-    """Doing, emoji, state of the object, whether it is sleep."""
+class Activity(NamedTuple):
+    """What a body does at its target. ``object_state`` is the state of the object there while
+    the body uses it; ``is_sleep`` says whether the body sleeps."""
+
+    doing: str = ""
+    emoji: str = ""
+    object_state: str = ""
+    is_sleep: bool = False
+
+
+NO_ACTIVITY = Activity()
+
+
+def parse_activity(action: Action) -> Activity:
+    """The activity in the fields of an ``act`` that ``activity_error`` accepts."""
     fields = action.fields
-    return (
+    return Activity(
         fields["doing"].strip(),
         fields.get("emoji", ""),
         fields.get("state") or DEFAULT_OBJECT_STATE,
@@ -42,7 +50,7 @@ def parse_activity(action: Action) -> tuple[str, str, str, bool]:
 
 
 def activity_error(fields: dict[str, Json]) -> str:
-    """What is wrong with the fields of an ``act``; empty when nothing is."""
+    """What is wrong with the fields of an ``act``; empty when they are valid."""
     doing = fields.get("doing")
     if not isinstance(doing, str) or not doing.strip():
         return "the field 'doing' is empty"
@@ -54,104 +62,100 @@ def activity_error(fields: dict[str, Json]) -> str:
 
 @dataclass(slots=True)
 class BodyState:
-    """One body's changing state.
+    """The changing state of one body.
 
-    ``sources`` are those on whose words what it does rests besides its own,
-    ``route`` is the way still to go, goal first; ``object_in_use`` the number of the object in use
-    (-1: none); ``state`` what that object is while used. The fields after ``ended_talk`` are
-    caches, told apart from state so that a saved world and a living one go on alike.
+    ``profile`` is the Body that entered. ``sources`` label the current activity (``Action``).
+    ``route`` lists the spots still to walk, the goal first. ``object_in_use`` is an object's
+    index, -1 for none. ``ended_conversation`` is one that ended in the last step. The fields
+    after it are caches and counters: they are not saved.
     """
 
-    body: Body
+    profile: Body
     at: Time
     spot: Spot
-    doing: str = ""
-    emoji: str = ""
-    state: str = ""
-    sleepy: bool = False
+    activity: Activity = NO_ACTIVITY
     sources: tuple[str, ...] = ()
     target: Address = ""
     route: list[Spot] = field(default_factory=list)
     object_in_use: int = -1
     notices: list[Event] = field(default_factory=list)
-    ended_talk: ConversationView | None = None
+    ended_conversation: ConversationView | None = None
     version: int = 0
-    event: Event | None = None
-    surroundings_key: tuple[int, int] | None = None
-    events: tuple[Event, ...] = ()
-    visible_agents: tuple[VisibleAgent, ...] = ()
-    observation_key: tuple[int, int] | None = None
-    observation: Observation | None = None
-    affordances_key: tuple[int, int] | None = None
-    affordances: tuple[Affordance, ...] = ()
-    partners: frozenset[tuple[str, AgentId]] = frozenset()
-    body_json: Json = None
+    """Counts changes that this body perceives."""
+    activity_event: Event | None = None
+    profile_json: Json = None
 
     @property
     def who(self) -> AgentId:
         """The body's name."""
-        return self.body.who
+        return self.profile.who
 
     @property
     def asleep(self) -> bool:
-        """Lying where it went to sleep."""
-        return self.sleepy and not self.route
+        """Whether it sleeps and has arrived where it does so."""
+        return self.activity.is_sleep and not self.route
 
     @property
     def reserved_spot(self) -> Spot:
-        """The spot it stands on, or the one it walks to."""
+        """The goal of its route, else the spot it stands on."""
         return self.route[0] if self.route else self.spot
+
+    @property
+    def object_sources(self) -> tuple[str, ...]:
+        """The sources of the state that it gives to the object in use."""
+        if self.activity.object_state == DEFAULT_OBJECT_STATE:
+            return ()
+        return tuple(sorted({self.who, *self.sources}))
 
     def save(self) -> Json:
         """The state as JSON."""
-        if self.body_json is None:
-            self.body_json = to_json(self.body)
+        if self.profile_json is None:
+            self.profile_json = to_json(self.profile)
+        conversation = self.ended_conversation
         return {
-            "body": {**self.body_json, "knows": list(self.body_json["knows"])},
+            "body": {**self.profile_json, "knows": list(self.profile_json["knows"])},
             "at": self.at.isoformat(),
             "spot": self.spot,
-            "doing": self.doing,
-            "emoji": self.emoji,
-            "state": self.state,
-            "sleepy": self.sleepy,
+            "doing": self.activity.doing,
+            "emoji": self.activity.emoji,
+            "state": self.activity.object_state,
+            "sleepy": self.activity.is_sleep,
             "sources": list(self.sources),
             "target": self.target,
             "route": list(self.route),
             "using": self.object_in_use,
             "notices": [_event_to_json(event) for event in self.notices],
-            "ended": None if self.ended_talk is None else _talk_to_json(self.ended_talk),
+            "ended": None if conversation is None else _conversation_to_json(conversation),
         }
 
     @classmethod
     def load(cls, data: Json) -> BodyState:
-        """The dweller that ``save`` made ``data`` of."""
+        """The state that ``save`` returned as ``data``."""
+        ended = data["ended"]
         return cls(
-            body=from_json(Body, data["body"]),
+            profile=from_json(Body, data["body"]),
             at=Time.fromisoformat(data["at"]),
             spot=data["spot"],
-            doing=data["doing"],
-            emoji=data["emoji"],
-            state=data["state"],
-            sleepy=data["sleepy"],
+            activity=Activity(data["doing"], data["emoji"], data["state"], data["sleepy"]),
             sources=tuple(data.get("sources", ())),
             target=data["target"],
             route=list(data["route"]),
             object_in_use=data["using"],
             notices=[_event_from_json(event) for event in data["notices"]],
-            ended_talk=None if data["ended"] is None else _talk_from_json(data["ended"]),
+            ended_conversation=None if ended is None else _conversation_from_json(ended),
         )
 
 
 def place_phrase(address: Address) -> str:
-    """How a place is spoken of.
+    """An address in words.
 
     >>> place_phrase("town:Hobbs Cafe:cafe:piano"), place_phrase("town:the mill")
     ('the piano in Hobbs Cafe', 'the mill')
     """
     parts = address.split(":")
     last = parts[-1]
-    plain = last[:1].islower() and not last.startswith(("the ", "behind "))
-    name = f"the {last}" if plain else last
+    is_common_noun = last[:1].islower() and not last.startswith(("the ", "behind "))
+    name = f"the {last}" if is_common_noun else last
     return f"{name} in {parts[1]}" if len(parts) > 2 else name
 
 
@@ -166,11 +170,11 @@ def join_names(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-_EVENT = [part.name for part in fields(Event)]
+_EVENT_FIELDS = [part.name for part in fields(Event)]
 
 
 def _event_to_json(event: Event) -> Json:
-    return [getattr(event, name) for name in _EVENT[:-1]] + [list(event.sources)]
+    return [getattr(event, name) for name in _EVENT_FIELDS[:-1]] + [list(event.sources)]
 
 
 def _event_from_json(data: Json) -> Event:
@@ -178,10 +182,10 @@ def _event_from_json(data: Json) -> Event:
     return Event(kind, subject, predicate, thing, text, place, *map(tuple, label))
 
 
-def _talk_to_json(talk: ConversationView) -> Json:
-    return [talk.id, list(talk.members), talk.floor, utterances_to_json(talk.lines), talk.ended]
+def _conversation_to_json(view: ConversationView) -> Json:
+    return [view.id, list(view.members), view.floor, utterances_to_json(view.lines), view.ended]
 
 
-def _talk_from_json(data: Json) -> ConversationView:
+def _conversation_from_json(data: Json) -> ConversationView:
     name, members, floor, lines, ended = data
     return ConversationView(name, tuple(members), floor, utterances_from_json(lines), ended)

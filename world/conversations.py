@@ -1,7 +1,6 @@
-"""Conversations: who is in one, who holds the floor, what was said.
+"""Conversations: their members, the floor, and what was said. Independent of any geometry.
 
-Knows no places, so every world can use it. A conversation has a floor; its holder may say a
-line, the others may interrupt. At most one line a step.
+The holder of the floor may say a line, the others may interrupt. At most one line a step.
 """
 
 from __future__ import annotations
@@ -11,11 +10,15 @@ from dataclasses import dataclass
 
 from ..core import AgentId, ConversationView, Json, Time, Utterance
 
+INAUDIBLE = "(says something that is not for you)"
+"""The text of an utterance as members outside its audience see it."""
+
 
 @dataclass(slots=True)
 class Conversation:
-    """One conversation under way. ``floor_silence`` counts the steps since the floor last moved,
-    ``total_silence`` those since the last line."""
+    """An open conversation. ``floor`` is the member who may say the next line;
+    ``floor_silence`` counts the steps since the floor last moved, ``total_silence`` those
+    since the last line."""
 
     id: str
     members: list[AgentId]
@@ -24,23 +27,21 @@ class Conversation:
     floor_silence: int = 0
     total_silence: int = 0
 
-    def view(self, who: AgentId, ended: bool = False) -> ConversationView:
-        """The conversation as ``who`` of its members sees it."""
-        floor = "" if ended else self.floor
-        return ConversationView(
-            self.id, tuple(self.members), floor, heard_by(who, self.lines), ended
-        )
+    def view(self, who: AgentId) -> ConversationView:
+        """The conversation as its member ``who`` sees it."""
+        lines = heard_by(who, self.lines)
+        return ConversationView(self.id, tuple(self.members), self.floor, lines, False)
 
     def next_speaker(self, who: AgentId) -> AgentId:
-        """The member whose turn comes after ``who``'s."""
+        """The member whose turn follows that of ``who``."""
         return self.members[(self.members.index(who) + 1) % len(self.members)]
 
 
 class Conversations:
-    """All conversations of a world.
+    """All open conversations of a world.
 
-    ``most_lines`` ends a conversation; who does not speak for ``patience`` steps loses the
-    floor, and a whole round of silence ends the conversation too.
+    A conversation ends after ``most_lines`` lines, or after ``patience`` silent steps for each
+    member. Whoever holds the floor for ``patience`` silent steps loses it.
     """
 
     def __init__(self, most_lines: int = 16, patience: int = 3) -> None:
@@ -51,109 +52,112 @@ class Conversations:
         self._opened = 0
 
     def conversation_of(self, who: AgentId) -> Conversation | None:
-        """The conversation ``who`` is in."""
-        found = self._conversation_ids.get(who)
-        return None if found is None else self._open[found]
+        """The conversation that ``who`` is a member of."""
+        conversation_id = self._conversation_ids.get(who)
+        return None if conversation_id is None else self._open[conversation_id]
 
     def open(self, opener: AgentId, other: AgentId) -> Conversation:
-        """Two who are in no conversation begin one; the opener holds the floor."""
+        """Open a conversation of two who are in none; the opener gets the floor."""
         self._opened += 1
-        talk = Conversation(f"talk-{self._opened}", [opener, other], opener)
-        self._open[talk.id] = talk
-        self._conversation_ids[opener] = self._conversation_ids[other] = talk.id
-        return talk
+        conversation = Conversation(f"talk-{self._opened}", [opener, other], opener)
+        self._open[conversation.id] = conversation
+        self._conversation_ids[opener] = self._conversation_ids[other] = conversation.id
+        return conversation
 
-    def join(self, who: AgentId, talk: Conversation) -> None:
-        """``who`` becomes the last in turn of a conversation."""
-        talk.members.append(who)
-        self._conversation_ids[who] = talk.id
+    def join(self, who: AgentId, conversation: Conversation) -> None:
+        """Append ``who`` to the members of a conversation."""
+        conversation.members.append(who)
+        self._conversation_ids[who] = conversation.id
 
     def speak(
-        self, talk: Conversation, said: Mapping[AgentId, Utterance], order: tuple[AgentId, ...]
+        self,
+        conversation: Conversation,
+        lines: Mapping[AgentId, Utterance],
+        order: tuple[AgentId, ...],
     ) -> Utterance | None:
-        """Settle one step of a conversation: who of those with something to say is heard.
+        """Advance a conversation by one step; the line of ``lines`` that is spoken, if any.
 
-        The floor's holder beats all; else the first in ``order`` is heard. The floor goes to
-        the member after the speaker, or after ``patience`` silent steps to the next.
+        The floor's holder has precedence, then the first in ``order``. The floor passes to
+        the member after the speaker, or after ``patience`` silent steps to the next member.
         """
-        speaker = talk.floor if talk.floor in said else next((w for w in order if w in said), "")
+        floor = conversation.floor
+        speaker = floor if floor in lines else next((who for who in order if who in lines), "")
         if speaker:
-            line = said[speaker]
-            talk.lines += (line,)
-            talk.floor = talk.next_speaker(speaker)
-            talk.floor_silence = talk.total_silence = 0
+            line = lines[speaker]
+            conversation.lines += (line,)
+            conversation.floor = conversation.next_speaker(speaker)
+            conversation.floor_silence = conversation.total_silence = 0
             return line
-        talk.floor_silence += 1
-        talk.total_silence += 1
-        if talk.floor_silence >= self.patience:
-            talk.floor = talk.next_speaker(talk.floor)
-            talk.floor_silence = 0
+        conversation.floor_silence += 1
+        conversation.total_silence += 1
+        if conversation.floor_silence >= self.patience:
+            conversation.floor = conversation.next_speaker(floor)
+            conversation.floor_silence = 0
         return None
 
-    def is_over(self, talk: Conversation) -> bool:
-        """Whether a conversation has come to its end."""
+    def is_over(self, conversation: Conversation) -> bool:
+        """Whether a conversation must be closed."""
         return (
-            len(talk.members) < 2
-            or len(talk.lines) >= self.most_lines
-            or talk.total_silence >= self.patience * len(talk.members)
+            len(conversation.members) < 2
+            or len(conversation.lines) >= self.most_lines
+            or conversation.total_silence >= self.patience * len(conversation.members)
         )
 
     def leave(self, who: AgentId) -> None:
-        """Take ``who`` out of its conversation; the floor passes on."""
-        talk = self._open[self._conversation_ids.pop(who)]
-        if talk.floor == who:
-            talk.floor = talk.next_speaker(who)
-            talk.floor_silence = 0
-        talk.members.remove(who)
+        """Remove ``who`` from its conversation; a floor it holds passes on."""
+        conversation = self._open[self._conversation_ids.pop(who)]
+        if conversation.floor == who:
+            conversation.floor = conversation.next_speaker(who)
+            conversation.floor_silence = 0
+        conversation.members.remove(who)
 
-    def close(self, talk: Conversation) -> None:
+    def close(self, conversation: Conversation) -> None:
         """End a conversation for all its members."""
-        for who in talk.members:
+        for who in conversation.members:
             del self._conversation_ids[who]
-        del self._open[talk.id]
+        del self._open[conversation.id]
 
     def save(self) -> Json:
-        """All of it as JSON."""
+        """The state as JSON."""
         return {
             "made": self._opened,
             "open": [
                 {
-                    "id": talk.id,
-                    "members": list(talk.members),
-                    "floor": talk.floor,
-                    "lines": utterances_to_json(talk.lines),
-                    "silent": talk.floor_silence,
-                    "hushed": talk.total_silence,
+                    "id": conversation.id,
+                    "members": list(conversation.members),
+                    "floor": conversation.floor,
+                    "lines": utterances_to_json(conversation.lines),
+                    "silent": conversation.floor_silence,
+                    "hushed": conversation.total_silence,
                 }
-                for talk in self._open.values()
+                for conversation in self._open.values()
             ],
         }
 
     def load(self, state: Json) -> None:
-        """Take over what ``save`` gave."""
+        """Restore what ``save`` returned."""
         self._opened = state["made"]
         self._open = {
-            one["id"]: Conversation(
-                one["id"],
-                list(one["members"]),
-                one["floor"],
-                utterances_from_json(one["lines"]),
-                one["silent"],
-                one["hushed"],
+            saved["id"]: Conversation(
+                saved["id"],
+                list(saved["members"]),
+                saved["floor"],
+                utterances_from_json(saved["lines"]),
+                saved["silent"],
+                saved["hushed"],
             )
-            for one in state["open"]
+            for saved in state["open"]
         }
         self._conversation_ids = {
-            who: talk.id for talk in self._open.values() for who in talk.members
+            who: conversation.id
+            for conversation in self._open.values()
+            for who in conversation.members
         }
-
-
-INAUDIBLE = "(says something that is not for you)"
-"""What those see of a line for whom it is not."""
 
 
 def heard_by(who: AgentId, lines: tuple[Utterance, ...]) -> tuple[Utterance, ...]:
-    """The lines as somebody hears them: of one that is for others only that it was said."""
+    """The lines as ``who`` hears them: INAUDIBLE replaces the text of one whose audience does
+    not include it."""
     if not any(line.audience for line in lines):
         return lines
     return tuple(
@@ -165,7 +169,7 @@ def heard_by(who: AgentId, lines: tuple[Utterance, ...]) -> tuple[Utterance, ...
 
 
 def utterances_to_json(lines: tuple[Utterance, ...]) -> Json:
-    """Lines as plain values."""
+    """Utterances as JSON lists."""
     return [
         [line.who, line.text, line.at.isoformat(), list(line.sources), list(line.audience)]
         if line.sources or line.audience
@@ -175,7 +179,7 @@ def utterances_to_json(lines: tuple[Utterance, ...]) -> Json:
 
 
 def utterances_from_json(data: Json) -> tuple[Utterance, ...]:
-    """The lines that ``utterances_to_json`` made ``data`` of."""
+    """The utterances that ``utterances_to_json`` returned as ``data``."""
     return tuple(
         Utterance(who, text, Time.fromisoformat(at), *map(tuple, label))
         for who, text, at, *label in data

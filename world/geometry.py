@@ -1,4 +1,4 @@
-"""What a world stands on: spots, zones, things and ways, as the stage asks for them."""
+"""The protocol of a world's geometry: spots, zones, objects and routes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from ..core import Address, Affordance, Body, Json
 
 Spot: TypeAlias = int
-"""Where a body can stand: a tile's index, or a node's number."""
+"""Where a body can stand: the index of a tile or of a node."""
 
 ACTIVITY_SCHEMA: Json = {
     "type": "object",
@@ -21,89 +21,93 @@ ACTIVITY_SCHEMA: Json = {
     },
     "required": ["doing"],
 }
-"""What an ``act`` carries: the activity, its emoji, the object's state while it is used
-("being used" when absent), and whether the body sleeps."""
+"""The fields of an ``act``: the activity, its emoji, the state of the object while it is used
+("being used" by default), and whether the body sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Where a body may go: the affordances, and the same as a set of addresses."""
+    """Where a body may go: an ``act`` for each address, and the set of the addresses."""
 
     affordances: tuple[Affordance, ...]
     addresses: frozenset[Address] = field(repr=False)
 
     @classmethod
     def from_addresses(cls, addresses: tuple[Address, ...]) -> Destinations:
-        """One ``act`` for each address."""
+        """The destinations with these addresses."""
         return cls(
             tuple(Affordance("act", a, ACTIVITY_SCHEMA) for a in addresses), frozenset(addresses)
         )
 
 
 class Geometry(Protocol):
-    """The geometry of a world. Holds no state that changes."""
+    """The unchanging part of a world: where bodies can be, what they see, how they walk.
+
+    ``taken`` arguments are the spots of other bodies; ``vision`` is a Body's. Targets of
+    routes are addresses of ``destinations``.
+    """
 
     @property
     def name(self) -> str:
-        """What the ground is called; a saved state fits the same name only."""
+        """A name; a saved state can be loaded only into a geometry of the same name."""
         ...
 
     @property
     def objects(self) -> tuple[Address, ...]:
-        """All objects; a thing's number is its place here."""
+        """The addresses of all objects; an object's index is its position here."""
         ...
 
     def object_index(self, address: Address) -> int:
-        """An object's number; -1 when the address is no object's."""
+        """The index of an object; -1 when the address is not an object's."""
         ...
 
     def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
-        """Where somebody appears. Raises WorldError when its home or start is no place."""
+        """Where a body enters. Raises WorldError when its home or start is no place."""
         ...
 
     def place(self, spot: Spot) -> Address:
-        """The place a spot belongs to, without the object standing there."""
+        """The address of the place that contains a spot; never an object."""
         ...
 
     def position(self, spot: Spot) -> tuple[int, int] | None:
-        """The tile of a spot; None on a ground without tiles."""
+        """The tile of a spot as (column, row); None in a geometry without tiles."""
         ...
 
     def zone(self, spot: Spot) -> int:
-        """The part of the world in which a spot lies; nobody sees into another zone."""
+        """The zone that contains a spot. Nobody sees into another zone."""
         ...
 
-    def zones_of_object(self, number: int) -> tuple[int, ...]:
+    def zones_of_object(self, index: int) -> tuple[int, ...]:
         """The zones from which an object can be seen."""
         ...
 
     def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
-        """Between two spots of one zone: a rank that orders by nearness, and the distance
-        that vision is compared with."""
+        """Of two spots in one zone: a rank that orders by nearness, and the distance to compare
+        with a body's vision."""
         ...
 
     def visible_objects(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
-        """Objects in sight of a spot as (rank, number), nearest first."""
+        """The objects seen from a spot as (rank, index), nearest first."""
         ...
 
     def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
-        """The way to a spot at ``target`` that is not taken (unless all are), without the
-        start; None when there is no way."""
+        """A shortest route to a spot at ``target`` that is not taken (unless all are), without
+        the start; None when there is none."""
         ...
 
     def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
-        """Where a body at ``spot`` that knows these addresses may go."""
+        """Where a body at ``spot`` that knows the addresses ``knows`` may go."""
         ...
 
     def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
-        """Whether a body at ``spot`` is in ``place`` or has it in sight. Raises WorldError
-        for an unknown place."""
+        """Whether a body at ``spot`` is in ``place`` or sees it. Raises WorldError for an
+        unknown place."""
         ...
 
 
 def knows_place(knows: tuple[Address, ...], place: Address) -> bool:
-    """Whether somebody who knows some addresses knows ``place``: it is one of them, lies in
-    one of them, or contains one (who knows the sofa knows its room).
+    """Whether a body that knows some addresses knows ``place``: ``place`` is one of them, lies in
+    one of them, or contains one. Without addresses every place is known.
 
     >>> knows_place(("w:home",), "w:home:hall"), knows_place(("w:home",), "w:homestead")
     (True, False)

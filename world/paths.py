@@ -1,20 +1,36 @@
-"""Shortest paths on a grid of tiles, breadth first over bit masks.
+"""Shortest paths on a grid of tiles: breadth-first search over bit masks.
 
 A whole frontier is one Python integer and grows by four shifts. Measured on Smallville's
-14,000 tiles: 0.3 to 0.6 ms a path, where ``networkx.astar_path`` needs 3.6 ms for one of the
-same length and would have to be asked once for every tile of a target, of which the nearest
-free one is wanted. The tests compare the two.
+14,000 tiles: 0.3 to 0.6 ms a path to the nearest of several tiles, where
+``networkx.astar_path`` needs 3.6 ms for a path to one of them. The tests compare the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+
+def tile_neighbors(tile: int, width: int, size: int) -> Iterator[int]:
+    """The up to four tiles that share an edge with ``tile``, of ``size`` tiles in rows of
+    ``width``.
+
+    >>> list(tile_neighbors(3, width=3, size=6))
+    [0, 4]
+    """
+    if tile >= width:
+        yield tile - width
+    if tile + width < size:
+        yield tile + width
+    if tile % width:
+        yield tile - 1
+    if (tile + 1) % width:
+        yield tile + 1
 
 
 class TileGrid:
-    """The free tiles of a map of ``width`` columns, as a 4-neighbour grid.
+    """The free tiles of a map of ``width`` columns, each joined to its neighbors.
 
-    ``blocked`` has one entry a tile, row by row; tile ``i`` lies at column ``i % width``.
+    ``blocked`` has one entry for each tile, row by row; tile ``i`` lies in column ``i % width``.
 
     >>> grid = TileGrid([False, True, False, False, False, False], width=3)
     >>> grid.route(0, [2])
@@ -23,19 +39,19 @@ class TileGrid:
 
     def __init__(self, blocked: Sequence[bool], width: int) -> None:
         self.width = width
-        # One blocked column is added at the right, so that a shift never wraps into a row.
+        # A blocked column is added at the right, so that a shift never wraps into a row.
         self._stride = width + 1
-        self._free = self.mask(i for i, shut in enumerate(blocked) if not shut)
+        self._free = self._mask(i for i, is_blocked in enumerate(blocked) if not is_blocked)
         self._bytes = (len(blocked) // width * self._stride) // 8 + 1
 
-    def mask(self, tiles: Iterable[int]) -> int:
+    def _mask(self, tiles: Iterable[int]) -> int:
         """The bit mask of some tiles."""
         bits = 0
         for tile in tiles:
             bits |= 1 << (tile + tile // self.width)
         return bits
 
-    def _grown(self, frontier: int) -> int:
+    def _grow(self, frontier: int) -> int:
         stride = self._stride
         return (frontier << 1) | (frontier >> 1) | (frontier << stride) | (frontier >> stride)
 
@@ -44,62 +60,63 @@ class TileGrid:
 
         Empty when ``start`` is a goal, None when no goal can be reached. Of equally near
         goals the northernmost, then the westernmost is taken; of equally short paths the
-        straightest at its end.
+        one that ends with the longest straight part.
         """
-        targets = self.mask(goals)
-        frontier = self.mask((start,))
-        fresh = self._free & ~frontier
-        # Neighbouring tiles differ by one level, so the level modulo 3 tells which way
-        # leads back: three masks do instead of one a level.
-        marks = [frontier, 0, 0]
+        targets = self._mask(goals)
+        frontier = self._mask((start,))
+        unvisited = self._free & ~frontier
+        # Neighbors differ by one level, so that the level modulo 3 tells which of them leads
+        # back to the start: three masks do instead of one for each level.
+        levels = [frontier, 0, 0]
         level = 0
         while not frontier & targets:
-            frontier = self._grown(frontier) & fresh
+            frontier = self._grow(frontier) & unvisited
             if not frontier:
                 return None
-            fresh ^= frontier
+            unvisited ^= frontier
             level += 1
-            marks[level % 3] |= frontier
-        hit = frontier & targets
-        return self._back((hit & -hit).bit_length() - 1, level, marks)
+            levels[level % 3] |= frontier
+        hits = frontier & targets
+        return self._trace_back((hits & -hits).bit_length() - 1, level, levels)
 
-    def _back(self, bit: int, level: int, marks: list[int]) -> tuple[int, ...]:
-        rows = [mark.to_bytes(self._bytes, "little") for mark in marks]
-        ways = [-1, 1, -self._stride, self._stride]
-        found: list[int] = []
-        for back in range(level - 1, -1, -1):
-            found.append(bit - bit // self._stride)
-            row = rows[back % 3]
-            for way in ways:
-                near = bit + way
-                if 0 <= near < len(row) * 8 and row[near >> 3] >> (near & 7) & 1:
-                    bit = near
-                    if way != ways[0]:
-                        ways.remove(way)
-                        ways.insert(0, way)
+    def _trace_back(self, bit: int, level: int, levels: list[int]) -> tuple[int, ...]:
+        """The route that ends at ``bit``, which is ``level`` steps from the start."""
+        masks = [mask.to_bytes(self._bytes, "little") for mask in levels]
+        shifts = [-1, 1, -self._stride, self._stride]
+        route: list[int] = []
+        for previous in range(level - 1, -1, -1):
+            route.append(bit - bit // self._stride)
+            mask = masks[previous % 3]
+            for shift in shifts:
+                neighbor = bit + shift
+                if 0 <= neighbor < len(mask) * 8 and mask[neighbor >> 3] >> (neighbor & 7) & 1:
+                    bit = neighbor
+                    if shift != shifts[0]:
+                        shifts.remove(shift)
+                        shifts.insert(0, shift)
                     break
-        return tuple(reversed(found))
+        return tuple(reversed(route))
 
     def regions(self) -> tuple[int, ...]:
-        """For every tile the number of the connected region it lies in; -1 when blocked."""
+        """The number of each tile's connected region; -1 for blocked tiles."""
         total = (self._bytes * 8) // self._stride * self.width
         labels = [-1] * total
-        left = self._free
+        unlabelled = self._free
         number = 0
-        while left:
-            frontier = left & -left
+        while unlabelled:
+            frontier = unlabelled & -unlabelled
             region = 0
             while frontier:
                 region |= frontier
-                left ^= frontier
-                frontier = self._grown(frontier) & left
-            for bit in _bits(region):
+                unlabelled ^= frontier
+                frontier = self._grow(frontier) & unlabelled
+            for bit in _set_bits(region):
                 labels[bit - bit // self._stride] = number
             number += 1
         return tuple(labels)
 
 
-def _bits(mask: int) -> Iterable[int]:
+def _set_bits(mask: int) -> Iterator[int]:
     text = bin(mask)[:1:-1]
     at = text.find("1")
     while at >= 0:

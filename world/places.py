@@ -1,4 +1,4 @@
-"""A world of words: named places on a graph, with the rules of a town and no tiles."""
+"""A world without tiles: a graph of named places, with the rules of a town."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core import (
-    Action,
     Address,
-    Affordance,
-    AgentId,
     Body,
-    Event,
     Json,
     MapError,
-    Observation,
     SettingError,
-    StepResult,
     Time,
     WorldError,
     check_arguments,
@@ -35,7 +29,8 @@ _UNREACHABLE = 1_000_000
 
 
 class GraphGeometry:
-    """The ground of ``Places``: spots are nodes, sorted by name; distance is in hops."""
+    """The geometry of a graph of places. Spots are nodes, sorted by name; distances are hops;
+    all places form one zone."""
 
     def __init__(self, graph: networkx.Graph, world: str, sight: int) -> None:
         import networkx as nx
@@ -46,7 +41,7 @@ class GraphGeometry:
             raise MapError("the graph has no place; add a node")
         for word in (world, *graph.nodes):
             _check_name(word, "places")
-        # Built anew in sorted order: how a graph was put together must not steer anybody.
+        # Rebuilt in sorted order, so that the order of insertion changes no path.
         self._graph: networkx.Graph = nx.DiGraph() if graph.is_directed() else nx.Graph()
         self._nodes = sorted(graph.nodes)
         self._graph.add_nodes_from(self._nodes)
@@ -55,44 +50,43 @@ class GraphGeometry:
         self._world = world
         self._sight = sight
         self._places = tuple(f"{world}:{node}" for node in self._nodes)
-        stuff: list[tuple[Address, Spot]] = []
+        object_spots: list[tuple[Address, Spot]] = []
         for spot, node in enumerate(self._nodes):
-            things = graph.nodes[node].get("objects", ())
-            if isinstance(things, str):
+            names = graph.nodes[node].get("objects", ())
+            if isinstance(names, str):
                 raise MapError(f"place '{node}': objects is a text; give a list of names")
-            stuff += [
-                (f"{self._places[spot]}:{_check_name(thing, node)}", spot)
-                for thing in sorted(things)
+            object_spots += [
+                (f"{self._places[spot]}:{_check_name(name, node)}", spot) for name in sorted(names)
             ]
-        self.objects = tuple(address for address, _ in stuff)
-        self._spots = {place: spot for spot, place in enumerate(self._places)} | dict(stuff)
-        self._numbers = {address: number for number, address in enumerate(self.objects)}
+        self.objects = tuple(address for address, _ in object_spots)
+        self._spots = {place: spot for spot, place in enumerate(self._places)} | dict(object_spots)
+        self._object_indices = {address: index for index, address in enumerate(self.objects)}
         self._hops: dict[Spot, list[int]] = {}
-        self._goals: dict[tuple[Spot, tuple[Address, ...]], Destinations] = {}
+        self._destinations: dict[tuple[Spot, tuple[Address, ...]], Destinations] = {}
 
     @property
     def name(self) -> str:
-        """The world's name and its size."""
+        """The world's name and its number of places."""
         return f"{self._world} of {len(self._nodes)} places"
 
     def object_index(self, address: Address) -> int:
-        """The object's place in ``objects``, or -1."""
-        return self._numbers.get(address, -1)
+        """The object's index in ``objects``, or -1."""
+        return self._object_indices.get(address, -1)
 
     def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
-        """Its home, or the first place; places hold any number of bodies."""
+        """The home, or the first place; a place holds any number of bodies."""
         if body.start is not None:
             raise WorldError(f"{body.who}: there are no tiles here; give a home, not a start tile")
-        return self._spot(body.home, body.who) if body.home else 0
+        return self._spot_of(body.home, body.who) if body.home else 0
 
-    def _spot(self, place: Address, who: str) -> Spot:
+    def _spot_of(self, place: Address, where: str) -> Spot:
         spot = self._spots.get(place)
         if spot is None:
             folded = {fold_address(address): spot for address, spot in self._spots.items()}
             spot = folded.get(fold_address(place))
         if spot is None:
             hint = did_you_mean(place, self._spots)
-            raise WorldError(f"{who}: no place '{place}'{hint}; mend the name")
+            raise WorldError(f"{where}: no place '{place}'{hint}; mend the name")
         return spot
 
     def place(self, spot: Spot) -> Address:
@@ -100,78 +94,79 @@ class GraphGeometry:
         return self._places[spot]
 
     def position(self, spot: Spot) -> None:
-        """No tiles, no position."""
+        """None: there are no tiles."""
         return None
 
     def zone(self, spot: Spot) -> int:
-        """All one."""
+        """The only zone."""
         return 0
 
-    def zones_of_object(self, number: int) -> tuple[int, ...]:
-        """All one."""
+    def zones_of_object(self, index: int) -> tuple[int, ...]:
+        """The only zone."""
         return (0,)
 
-    def _distances(self, spot: Spot) -> list[int]:
-        found = self._hops.get(spot)
-        if found is None:
+    def _hops_from(self, spot: Spot) -> list[int]:
+        """The distance of every node in hops."""
+        hops = self._hops.get(spot)
+        if hops is None:
             import networkx as nx
 
-            hops = nx.single_source_shortest_path_length(self._graph, self._nodes[spot])
-            found = self._hops[spot] = [hops.get(node, _UNREACHABLE) for node in self._nodes]
-        return found
+            lengths = nx.single_source_shortest_path_length(self._graph, self._nodes[spot])
+            hops = self._hops[spot] = [lengths.get(node, _UNREACHABLE) for node in self._nodes]
+        return hops
 
     def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
-        """Hops; farther than anybody sees when beyond the world's sight."""
-        hops = self._distances(here)[there]
+        """Hops; beyond the world's sight the distance is larger than any vision."""
+        hops = self._hops_from(here)[there]
         return hops, hops if hops <= self._sight else _UNREACHABLE
 
     def visible_objects(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
         """Objects at places within sight, by hops."""
         reach = min(vision, self._sight)
-        hops = self._distances(spot)
-        found = [(hops[self._spots[a]], number) for number, a in enumerate(self.objects)]
-        return tuple(sorted((rank, number) for rank, number in found if rank <= reach))
+        hops = self._hops_from(spot)
+        ranked = [(hops[self._spots[a]], index) for index, a in enumerate(self.objects)]
+        return tuple(sorted((rank, index) for rank, index in ranked if rank <= reach))
 
     def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
         """The nodes of a shortest path."""
         import networkx as nx
 
         goal = self._spots[target]
-        if self._distances(spot)[goal] >= _UNREACHABLE:
+        if self._hops_from(spot)[goal] >= _UNREACHABLE:
             return None
         path = nx.shortest_path(self._graph, self._nodes[spot], self._nodes[goal])
         return tuple(self._spots[f"{self._world}:{node}"] for node in path[1:])
 
     def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
-        """Places and objects that are known and can be walked to."""
-        found = self._goals.get((spot, knows))
-        if found is None:
-            folded = tuple(fold_address(known) for known in knows)
-            hops = self._distances(spot)
-            found = Destinations.from_addresses(
+        """Places and objects that are known and can be reached."""
+        destinations = self._destinations.get((spot, knows))
+        if destinations is None:
+            known = tuple(map(fold_address, knows))
+            hops = self._hops_from(spot)
+            destinations = Destinations.from_addresses(
                 tuple(
                     address
                     for address in sorted(self._spots)
                     if hops[self._spots[address]] < _UNREACHABLE
-                    and knows_place(folded, fold_address(address))
+                    and knows_place(known, fold_address(address))
                 )
             )
-            self._goals[spot, knows] = found
-        return found
+            self._destinations[spot, knows] = destinations
+        return destinations
 
     def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
         """Whether the place is in sight."""
         if place == self._world:
             return True
-        return self.distance(spot, self._spot(place, "event"))[1] <= vision
+        return self.distance(spot, self._spot_of(place, "event"))[1] <= vision
 
 
-class Places:
+class Places(EmbodiedWorld):
     """A World on a graph whose nodes are named places and may have ``objects`` (names).
 
     A body walks ``speed`` edges a step. It sees as far as its vision, at most ``sight``
     hops; 0 is the same place. Directed graphs are walked along their edges. Raises MapError
-    for a graph that names nothing, or names with colons.
+    for a graph without nodes, or with names that contain colons.
     """
 
     @check_arguments
@@ -188,9 +183,8 @@ class Places:
         patience: int = 3,
     ) -> None:
         world = name or str(getattr(graph, "graph", {}).get("name") or "places")
-        self.geometry = GraphGeometry(graph, world, sight)
-        self._world = EmbodiedWorld(
-            self.geometry,
+        super().__init__(
+            GraphGeometry(graph, world, sight),
             start=start,
             step_seconds=step_seconds,
             speed=speed,
@@ -198,43 +192,9 @@ class Places:
             patience=patience,
         )
 
-    def enter(self, body: Body) -> None:
-        """Let somebody in at its home, or at the first place."""
-        self._world.enter(body)
-
-    def leave(self, who: AgentId) -> None:
-        """Take somebody out."""
-        self._world.leave(who)
-
-    def observe(self, who: AgentId) -> Observation:
-        """What ``who`` sees now."""
-        return self._world.observe(who)
-
-    def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
-        """What ``who`` may do now: the verbs of a town."""
-        return self._world.affordances(who)
-
-    def step(
-        self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
-    ) -> StepResult:
-        """Let these bodies act at once; conflicts are settled in ``order``."""
-        return self._world.step(actions, at, order)
-
-    def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
-        """Let something happen from outside."""
-        self._world.tell(event, to)
-
-    def save(self) -> Json:
-        """The whole changing state as JSON (the graph is not part of it)."""
-        return self._world.save()
-
-    def load(self, state: Json) -> None:
-        """Take over a saved state of the same graph."""
-        self._world.load(state)
-
 
 def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
-    """The graph in a table, or in a ``.toml`` or ``.json`` file, for ``Places``.
+    """The graph for ``Places`` that a table, or a ``.toml`` or ``.json`` file describes.
 
     ``name`` names the world; ``places`` is a list of tables with ``name``, and optionally
     ``objects`` and ``ways`` (lists of names); a way can be walked in both directions.
@@ -266,8 +226,8 @@ def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
         name = _check_name(row.get("name"), source)
         if name in graph:
             raise MapError(f"{source}: place '{name}' is there twice; rename one")
-        things = _check_names(row.get("objects", []), f"{source}: place '{name}': objects")
-        graph.add_node(name, objects=things)
+        objects = _check_names(row.get("objects", []), f"{source}: place '{name}': objects")
+        graph.add_node(name, objects=objects)
     for row in rows:
         for way in _check_names(row.get("ways", []), f"{source}: place '{row['name']}': ways"):
             if way not in graph:

@@ -1,6 +1,6 @@
-"""What a Tiled map refers to: properties, the classes of its project, tilesets, templates.
+"""Tiled's JSON maps as plain records: layers, objects, tilesets, templates, classes of a project.
 
-Tiled's JSON maps as plain records, with our errors. Images are not needed.
+Everything wrong with a file raises MapError naming the file and the remedy. Images are not read.
 """
 
 from __future__ import annotations
@@ -17,20 +17,253 @@ from pathlib import Path
 
 from ..core import Json, MapError, SettingError, parse_settings, read_text_file
 
+log = logging.getLogger(__name__)
+
+# The four highest bits of a tile number encode mirroring and rotation.
+_TILE_NUMBER_MASK = 0x0FFFFFFF
+_MAX_TILES = 1 << 24
+_OTHER_SHAPES = ("ellipse", "capsule", "polygon", "polyline", "text", "gid")
 _PROJECT_SEARCH_DEPTH = 4
-"""In how many folders, from the map's own upwards, the project file is looked for."""
+"""In how many folders, from the map's own upwards, the project file is searched."""
+
 TiledClasses = Mapping[str, Mapping[str, Json]]
-"""By the name of a class what its members are where nothing is said."""
+"""The default values of the members of each class, by the name of the class."""
+
+
+@dataclass(frozen=True, slots=True)
+class TiledObject:
+    """An object of an object layer, in pixels from the map's top left corner. ``kind`` is its
+    class. ``is_rectangle`` holds for upright rectangles and points, not for other shapes."""
+
+    id: int
+    name: str
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    is_rectangle: bool
+    properties: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class TiledMap:
+    """A Tiled map. ``width`` and ``height`` are in tiles, ``tile_width`` and ``tile_height`` in
+    pixels. ``layers`` are the tile layers as (name, tile numbers row by row), ``objects`` those
+    of all object layers, ``tiles`` the properties of tiles by number, ``tileset_ranges`` the
+    first and the last tile number of each tileset."""
+
+    width: int
+    height: int
+    tile_width: int
+    tile_height: int
+    layers: tuple[tuple[str, tuple[int, ...]], ...]
+    objects: tuple[TiledObject, ...]
+    properties: dict[str, Json]
+    tiles: dict[int, dict[str, Json]]
+    tileset_ranges: tuple[tuple[int, int], ...]
+
+    def layer(self, name: str) -> tuple[int, ...] | None:
+        """The tile numbers of the layer called ``name``; None when there is none."""
+        return next((numbers for label, numbers in self.layers if label.strip() == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Tileset:
-    """The tiles numbered from ``first`` on, ``count`` of them (None: not said), and what is
-    said of those that have a class or properties, by their number in the set."""
+    """A tileset of a map: the number of its first tile, how many it has (None: unknown), and the
+    properties of its tiles by their number in the set."""
 
     first: int
     count: int | None
     tiles: Mapping[int, dict[str, Json]]
+
+
+def read_tiled(path: Path | str) -> TiledMap:
+    """Read an orthogonal, finite map in Tiled's JSON format.
+
+    Offsets of layers and their groups are applied; properties get the defaults that the
+    project's classes give. Raises MapError naming the file and the remedy.
+    """
+    source = Path(path)
+    raw = read_json(source)
+    _check_shape(source, raw)
+    width, height, tile_width, tile_height = size = tuple(
+        integer_field(raw, name, source) for name in ("width", "height", "tilewidth", "tileheight")
+    )
+    if min(size) < 1 or width * height > _MAX_TILES:
+        raise MapError(
+            f"{source}: the map is {width} x {height} tiles of {tile_width} x {tile_height} "
+            f"pixels; it needs at least one, and at most {_MAX_TILES}"
+        )
+    classes = project_classes(source)
+    cached_template = cache(read_template)  # many objects have the same template
+    layers: list[tuple[str, tuple[int, ...]]] = []
+    objects: list[TiledObject] = []
+    for layer, x, y in _flatten_layers(source, list_field(raw, "layers", source), 0.0, 0.0):
+        if layer.get("type") == "tilelayer":
+            numbers = _tile_numbers(source, layer, width, height)
+            offset_numbers = _apply_offset(source, layer, numbers, (x, y), size)
+            layers.append((str(layer.get("name", "")), offset_numbers))
+        else:
+            objects += [
+                _read_object(source, with_template(data, source, cached_template), x, y, classes)
+                for data in list_field(layer, "objects", source)
+            ]
+    tilesets = [read_tileset(data, source, classes) for data in list_field(raw, "tilesets", source)]
+    return TiledMap(
+        width,
+        height,
+        tile_width,
+        tile_height,
+        tuple(layers),
+        tuple(objects),
+        properties_of(raw, str(raw.get("class") or ""), classes, source),
+        {t.first + index: properties for t in tilesets for index, properties in t.tiles.items()},
+        _tileset_ranges(tilesets),
+    )
+
+
+def _tileset_ranges(tilesets: list[Tileset]) -> tuple[tuple[int, int], ...]:
+    """The first and last tile number of each tileset; one of unknown size ends before the next."""
+    firsts = sorted(tileset.first for tileset in tilesets)
+    limits = dict(zip(firsts, [first - 1 for first in firsts[1:]] + [_TILE_NUMBER_MASK]))
+    ends = [limits[t.first] if t.count is None else t.first + t.count - 1 for t in tilesets]
+    return tuple(sorted((t.first, end) for t, end in zip(tilesets, ends)))
+
+
+def _check_shape(source: Path, raw: dict[str, Json]) -> None:
+    orientation = require_field(raw, "orientation", source)
+    is_infinite = bool(raw.get("infinite"))
+    if orientation != "orthogonal" or is_infinite:
+        raise MapError(
+            f"{source}: the map is {'infinite' if is_infinite else orientation}; set it to "
+            "orthogonal and not infinite in Tiled (Map > Map Properties)"
+        )
+
+
+def _flatten_layers(
+    source: Path, layers: list[dict[str, Json]], x_offset: float, y_offset: float
+) -> Iterator[tuple[dict[str, Json], float, float]]:
+    """The tile and object layers in order, those of groups included, each with its total offset
+    in pixels."""
+    for layer in layers:
+        kind = layer.get("type")
+        x = x_offset + number_field(layer, "offsetx", source)
+        y = y_offset + number_field(layer, "offsety", source)
+        if kind == "imagelayer":
+            continue
+        name = layer.get("name", "")
+        if any(number_field(layer, f"parallax{axis}", source, 1.0) != 1 for axis in "xy"):
+            raise MapError(
+                f"{source}: layer '{name}' moves with the view (parallax), so that nothing on it "
+                "has a place; set its parallax factor to 1 in Tiled"
+            )
+        if kind == "group":
+            yield from _flatten_layers(source, list_field(layer, "layers", source), x, y)
+        elif kind in ("tilelayer", "objectgroup"):
+            yield layer, x, y
+        else:
+            raise MapError(f"{source}: layer '{name}' is of an unknown type {kind!r}; remove it")
+
+
+def _tile_numbers(source: Path, layer: dict[str, Json], width: int, height: int) -> list[int]:
+    """The tile numbers of a layer, without mirroring and rotation."""
+    name = layer.get("name", "")
+    if layer.get("data") is None:
+        raise MapError(
+            f"{source}: layer '{name}' has no tiles of its own (chunks are of infinite maps); "
+            "make the map not infinite in Tiled (Map > Map Properties)"
+        )
+    data = layer["data"]
+    if isinstance(data, str):
+        data = _decode_tiles(source, layer, data, width * height)
+    shape = (layer.get("width", width), layer.get("height", height))
+    if not isinstance(data, list) or len(data) != width * height or shape != (width, height):
+        cells = len(data) if isinstance(data, list) else 0
+        raise MapError(
+            f"{source}: layer '{name}' has {cells} tiles where the map of "
+            f"{width} x {height} has {width * height}; resize the map in Tiled and save it again"
+        )
+    if any(type(gid) is not int or not 0 <= gid < 1 << 32 for gid in data):
+        raise MapError(f"{source}: layer '{name}' holds something else than tile numbers")
+    return [gid & _TILE_NUMBER_MASK for gid in data]
+
+
+def _decode_tiles(source: Path, layer: dict[str, Json], data: str, count: int) -> list[int]:
+    """The numbers in base64 text, four bytes each."""
+    name, compression = layer.get("name", ""), layer.get("compression") or ""
+    if compression not in ("", "zlib", "gzip"):
+        raise MapError(
+            f"{source}: layer '{name}' is compressed with {compression}, which cannot be read; "
+            "choose zlib, gzip or CSV in Tiled (Map > Map Properties > Tile Layer Format)"
+        )
+    try:
+        body = base64.b64decode(data)
+        if compression:
+            # At most one byte more than expected, so that too much data is noticed, not unpacked.
+            body = zlib.decompressobj(wbits=47).decompress(body, count * 4 + 1)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise MapError(
+            f"{source}: layer '{name}' cannot be unpacked ({error}); save it again in Tiled"
+        ) from error
+    return [int.from_bytes(body[i : i + 4], "little") for i in range(0, len(body), 4)]
+
+
+def _apply_offset(
+    source: Path,
+    layer: dict[str, Json],
+    numbers: list[int],
+    offset: tuple[float, float],
+    size: tuple[int, ...],
+) -> tuple[int, ...]:
+    """The tile numbers of a layer moved by its offset in pixels. ``size`` is that of the map and
+    of a tile: width, height, tile width, tile height."""
+    width, height, tile_width, tile_height = size
+    columns, rows = offset[0] / tile_width, offset[1] / tile_height
+    name = layer.get("name", "")
+    if not columns.is_integer() or not rows.is_integer():
+        raise MapError(
+            f"{source}: layer '{name}' is offset by {offset[0]:g}, {offset[1]:g} pixels, which is "
+            f"no whole number of tiles of {tile_width} x {tile_height}; set its offset to such, "
+            "or to 0"
+        )
+    if not columns and not rows:
+        return tuple(numbers)
+    moved, lost = [0] * len(numbers), 0
+    for i, number in enumerate(numbers):
+        x, y = i % width + int(columns), i // width + int(rows)
+        if 0 <= x < width and 0 <= y < height:
+            moved[y * width + x] = number
+        else:
+            lost += bool(number)
+    if lost:
+        log.warning(
+            "%s: layer '%s': its offset puts %d tiles outside of the map; they are left out",
+            source,
+            name,
+            lost,
+        )
+    return tuple(moved)
+
+
+def _read_object(
+    source: Path, data: dict[str, Json], x_offset: float, y_offset: float, classes: TiledClasses
+) -> TiledObject:
+    kind = class_of(data)
+    x, y, width, height, rotation = (
+        number_field(data, field, source) for field in ("x", "y", "width", "height", "rotation")
+    )
+    return TiledObject(
+        integer_field(data, "id", source),
+        str(data.get("name") or "").strip(),
+        kind,
+        x + x_offset,
+        y + y_offset,
+        width,
+        height,
+        not rotation % 360 and not any(data.get(shape) for shape in _OTHER_SHAPES),
+        properties_of(data, kind, classes, source),
+    )
 
 
 def read_json(file: Path) -> dict[str, Json]:
@@ -48,14 +281,14 @@ def read_json(file: Path) -> dict[str, Json]:
 
 
 def require_field(data: Json, field: str, file: Path) -> Json:
-    """A field that every such object has. Raises MapError."""
+    """The value of a required field. Raises MapError."""
     if not isinstance(data, dict) or data.get(field) is None:
         raise MapError(f"{file}: lacks the field '{field}'; save it again in Tiled (1.8 or later)")
     return data[field]
 
 
 def integer_field(data: Json, field: str, file: Path, least: int = 0) -> int:
-    """A whole number that every such object has. Raises MapError."""
+    """The value of a required field that holds an integer. Raises MapError."""
     value = require_field(data, field, file)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise MapError(
@@ -65,7 +298,7 @@ def integer_field(data: Json, field: str, file: Path, least: int = 0) -> int:
 
 
 def number_field(data: Json, field: str, file: Path, default: float = 0.0) -> float:
-    """A number, ``default`` where it is left out. Raises MapError."""
+    """The value of a field that holds a number, or ``default``. Raises MapError."""
     value = data.get(field)
     if value is None:
         return default
@@ -75,58 +308,57 @@ def number_field(data: Json, field: str, file: Path, default: float = 0.0) -> fl
 
 
 def list_field(data: Json, field: str, file: Path) -> list[dict[str, Json]]:
-    """A list of objects, empty where it is left out. Raises MapError."""
+    """The value of a field that holds a list of objects, or an empty list. Raises MapError."""
     value = data.get(field)
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise MapError(f"{file}: '{field}' is no list of objects; save it again in Tiled (1.8+)")
     return value
 
 
 def class_of(data: Mapping[str, Json]) -> str:
-    """The class of an object or tile; Tiled 1.9 wrote it under another name."""
+    """The class of an object or tile: its field ``type``, in Tiled 1.9 ``class``."""
     return str(data.get("type") or data.get("class") or "").strip()
 
 
 def properties_of(data: Json, kind: str, classes: TiledClasses, file: Path) -> dict[str, Json]:
-    """The properties of an object or tile, over what its class says where it is silent."""
-    found = dict(classes.get(kind, {}))
-    given = data.get("properties")
-    if isinstance(given, dict):  # as Tiled wrote them before 1.2
-        return found | given
-    for one in list_field(data, "properties", file):
-        found[str(require_field(one, "name", file))] = one.get("value")
-    return found
+    """The properties of an object or tile, with the defaults of its class."""
+    properties = dict(classes.get(kind, {}))
+    own = data.get("properties")
+    if isinstance(own, dict):  # the format before Tiled 1.2
+        return properties | own
+    for entry in list_field(data, "properties", file):
+        properties[str(require_field(entry, "name", file))] = entry.get("value")
+    return properties
 
 
 def find_property(properties: Mapping[str, Json], name: str) -> Json:
-    """A property by its name, in whatever case and with blanks around it; None where there is
-    none."""
+    """A property by its name, ignoring case and surrounding blanks; None when it is absent."""
     if name in properties:
         return properties[name]
-    same = (value for key, value in properties.items() if key.strip().casefold() == name)
-    return next(same, None)
+    matches = (value for key, value in properties.items() if key.strip().casefold() == name)
+    return next(matches, None)
 
 
 def bool_property(properties: Mapping[str, Json], name: str, where: str) -> bool:
-    """A property that is true or false, False where it is left out; text and numbers that can
-    mean but one of them are read. Raises MapError for others."""
+    """A boolean property, False when absent; the texts and numbers that stand for a boolean are
+    accepted. Raises MapError for other values."""
     value = find_property(properties, name)
     if value is None or isinstance(value, bool):
         return bool(value)
-    plain = {"true": True, "1": True, "false": False, "0": False, "": False}
-    meant = plain.get(str(value).strip().casefold())
-    if meant is None:
+    spellings = {"true": True, "1": True, "false": False, "0": False, "": False}
+    flag = spellings.get(str(value).strip().casefold())
+    if flag is None:
         raise MapError(
             f"{where}: property '{name}' is {value!r}; make it a bool in Tiled (remove it and add "
             "it with the type bool)"
         )
-    return meant
+    return flag
 
 
 def text_property(properties: Mapping[str, Json], name: str, where: str) -> str:
-    """A property that is text, empty where it is left out. Raises MapError for others."""
+    """A property that is text, empty when absent. Raises MapError for other values."""
     value = find_property(properties, name)
     if value is None:
         return ""
@@ -136,8 +368,8 @@ def text_property(properties: Mapping[str, Json], name: str, where: str) -> str:
 
 
 def project_classes(file: Path) -> dict[str, dict[str, Json]]:
-    """The classes of the project a map belongs to: of the ``.tiled-project`` files in the first
-    folder, from the map's own upwards, that has any. Raises MapError."""
+    """The classes of a map's project: those of the ``.tiled-project`` files in the nearest folder,
+    from the map's own upwards, that contains any. Raises MapError."""
     folder = file.resolve().parent
     for place in (folder, *folder.parents)[:_PROJECT_SEARCH_DEPTH]:
         projects = sorted(place.glob("*.tiled-project"))
@@ -145,20 +377,20 @@ def project_classes(file: Path) -> dict[str, dict[str, Json]]:
             break
     else:
         return {}
-    found: dict[str, dict[str, Json]] = {}
+    classes: dict[str, dict[str, Json]] = {}
     for project in projects:
-        for one in list_field(read_json(project), "propertyTypes", project):
-            if one.get("type") != "class":
+        for entry in list_field(read_json(project), "propertyTypes", project):
+            if entry.get("type") != "class":
                 continue
-            name = str(require_field(one, "name", project))
-            members = list_field(one, "members", project)
-            known = {str(require_field(m, "name", project)): m.get("value") for m in members}
-            if found.setdefault(name, known) != known:
+            name = str(require_field(entry, "name", project))
+            members = list_field(entry, "members", project)
+            defaults = {str(require_field(m, "name", project)): m.get("value") for m in members}
+            if classes.setdefault(name, defaults) != defaults:
                 raise MapError(
                     f"{project}: class '{name}' differs from another project's; "
                     "keep one of the .tiled-project files"
                 )
-    return found
+    return classes
 
 
 def read_tileset(entry: Mapping[str, Json], file: Path, classes: TiledClasses) -> Tileset:
@@ -179,39 +411,39 @@ def read_tileset(entry: Mapping[str, Json], file: Path, classes: TiledClasses) -
     tiles = {}
     for tile in list_field(data, "tiles", file):
         kind = class_of(tile)
-        said = properties_of(tile, kind, classes, file)
-        if kind and "kind" not in said:
-            said["kind"] = kind
-        tiles[integer_field(tile, "id", file)] = said
+        properties = properties_of(tile, kind, classes, file)
+        if kind and "kind" not in properties:
+            properties["kind"] = kind
+        tiles[integer_field(tile, "id", file)] = properties
     count = None if data.get("tilecount") is None else integer_field(data, "tilecount", file)
     return Tileset(first, count, tiles)
 
 
 def with_template(
-    drawn: dict[str, Json], file: Path, read: Callable[[Path], dict[str, Json]]
+    data: dict[str, Json], file: Path, read: Callable[[Path], dict[str, Json]]
 ) -> dict[str, Json]:
-    """An object with what it takes from its template, whose file ``read`` reads (see
-    ``read_template``). Raises MapError."""
-    if drawn.get("template") is None:
-        return drawn
-    path = file.parent / str(drawn["template"]).replace("\\", "/")
+    """An object with the fields and properties that it inherits from its template; ``read`` is
+    ``read_template`` or a cached form of it. Raises MapError."""
+    if data.get("template") is None:
+        return data
+    path = file.parent / str(data["template"]).replace("\\", "/")
     try:
-        data = read(path)
+        template = read(path)
     except MapError as error:
         raise MapError(
-            f"{file}: object {drawn.get('id')}: template {error}; put it there, or detach the "
+            f"{file}: object {data.get('id')}: template {error}; put it there, or detach the "
             "object from it in Tiled"
         ) from error
-    base = require_field(data, "object", path)
+    base = require_field(template, "object", path)
     if not isinstance(base, dict):
         raise MapError(f"{path}: 'object' is no object; save the template again in Tiled")
-    own = {one.get("name"): one for one in list_field(drawn, "properties", file)}
-    common = {one.get("name"): one for one in list_field(base, "properties", path)}
-    return {**base, **drawn, "properties": list({**common, **own}.values())}
+    own = {entry.get("name"): entry for entry in list_field(data, "properties", file)}
+    inherited = {entry.get("name"): entry for entry in list_field(base, "properties", path)}
+    return {**base, **data, "properties": list({**inherited, **own}.values())}
 
 
 def read_template(path: Path) -> dict[str, Json]:
-    """What is in a template's file (JSON or .tx). Raises MapError."""
+    """The content of a template file (JSON or .tx). Raises MapError."""
     return _read_tx(path) if path.suffix.lower() == ".tx" else read_json(path)
 
 
@@ -220,7 +452,7 @@ def _read_xml(path: Path) -> ElementTree.Element:
     if "<!DOCTYPE" in text.upper():
         raise MapError(f"{path}: has a DOCTYPE, which no file of Tiled has; save it again")
     try:
-        # The text is decoded already; of a str the parser passes over the head's encoding.
+        # The text is decoded already, and for a str the parser ignores the declared encoding.
         return ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
         raise MapError(f"{path}: is not well-formed XML ({error}); save it again") from error
@@ -228,34 +460,34 @@ def _read_xml(path: Path) -> ElementTree.Element:
 
 def _read_tsx(path: Path) -> dict[str, Json]:
     root = _read_xml(path)
-    made: dict[str, Json] = {"tiles": [_element(tile, path) for tile in root.findall("tile")]}
+    tileset: dict[str, Json] = {"tiles": [_element(tile, path) for tile in root.findall("tile")]}
     count = root.get("tilecount")
-    return made | ({} if count is None else {"tilecount": _int(count, path)})
+    return tileset | ({} if count is None else {"tilecount": _int(count, path)})
 
 
 def _read_tx(path: Path) -> dict[str, Json]:
-    drawn = _read_xml(path).find("object")
-    return {} if drawn is None else {"object": _element(drawn, path)}
+    element = _read_xml(path).find("object")
+    return {} if element is None else {"object": _element(element, path)}
 
 
 def _element(element: ElementTree.Element, path: Path) -> dict[str, Json]:
-    """An element's attributes as the JSON format has them, with its properties."""
-    made: dict[str, Json] = {}
+    """An XML element in the form that the JSON format has, with its properties."""
+    data: dict[str, Json] = {}
     for key, value in element.attrib.items():
         if key in ("id", "gid"):
-            made[key] = _int(value, path)
+            data[key] = _int(value, path)
         elif key in ("x", "y", "width", "height", "rotation"):
-            made[key] = _float(value, path)
+            data[key] = _float(value, path)
         else:
-            made[key] = value
+            data[key] = value
     for shape in ("ellipse", "point", "polygon", "polyline", "text", "capsule"):
         if element.find(shape) is not None:
-            made[shape] = True
-    made["properties"] = [
-        {"name": one.get("name", ""), "value": _value(one, path)}
-        for one in element.findall("properties/property")
+            data[shape] = True
+    data["properties"] = [
+        {"name": entry.get("name", ""), "value": _value(entry, path)}
+        for entry in element.findall("properties/property")
     ]
-    return made
+    return data
 
 
 def _value(element: ElementTree.Element, path: Path) -> Json:
@@ -280,238 +512,3 @@ def _float(text: str, path: Path) -> float:
         return float(text)
     except ValueError as error:
         raise MapError(f"{path}: '{text[:40]}' is no number; save it again") from error
-
-
-log = logging.getLogger(__name__)
-
-# A tile's number carries its mirroring and rotation in the four highest bits.
-_TILE_NUMBER_MASK = 0x0FFFFFFF
-_MAX_TILES = 1 << 24
-_OTHER_SHAPES = ("ellipse", "capsule", "polygon", "polyline", "text", "gid")
-
-
-@dataclass(frozen=True, slots=True)
-class TiledObject:
-    """A rectangle or point drawn on an object layer, in pixels from the map's corner.
-    ``is_rectangle`` is False for other shapes and turned ones."""
-
-    id: int
-    name: str
-    kind: str
-    x: float
-    y: float
-    width: float
-    height: float
-    is_rectangle: bool
-    properties: dict[str, Json]
-
-
-@dataclass(frozen=True, slots=True)
-class TiledMap:
-    """A Tiled map: its size in tiles, a tile's width and height in pixels, its tile layers as
-    (name, tile numbers row by row), the boxes of all object layers, and what the tilesets say
-    of their tiles. ``tileset_ranges`` are the first and the last tile number of every tileset."""
-
-    width: int
-    height: int
-    tile_width: int
-    tile_height: int
-    layers: tuple[tuple[str, tuple[int, ...]], ...]
-    objects: tuple[TiledObject, ...]
-    properties: dict[str, Json]
-    tiles: dict[int, dict[str, Json]]
-    tileset_ranges: tuple[tuple[int, int], ...]
-
-    def layer(self, name: str) -> tuple[int, ...] | None:
-        """The tile numbers of the layer of that name (outer spaces aside), or None."""
-        return next((data for found, data in self.layers if found.strip() == name), None)
-
-
-def read_tiled(path: Path | str) -> TiledMap:
-    """Read an orthogonal, finite map in TiledMap's JSON format.
-
-    Offsets of layers and their groups count; classes take the defaults of the project.
-    Raises MapError naming the file and the remedy.
-    """
-    source = Path(path)
-    raw = read_json(source)
-    _check_shape(source, raw)
-    width, height = integer_field(raw, "width", source), integer_field(raw, "height", source)
-    tile, tile_height = (
-        integer_field(raw, "tilewidth", source),
-        integer_field(raw, "tileheight", source),
-    )
-    if min(width, height, tile, tile_height) < 1 or width * height > _MAX_TILES:
-        raise MapError(
-            f"{source}: the map is {width} x {height} tiles of {tile} x {tile_height} pixels; it "
-            f"needs at least one, and at most {_MAX_TILES}"
-        )
-    classes = project_classes(source)
-    template = cache(read_template)  # many objects are made from one
-    size = (width, height, tile, tile_height)
-    layers: list[tuple[str, tuple[int, ...]]] = []
-    boxes: list[TiledObject] = []
-    for layer, across, down in _flatten_layers(source, list_field(raw, "layers", source), 0.0, 0.0):
-        if layer.get("type") == "tilelayer":
-            found = _apply_offset(
-                source, layer, _tile_numbers(source, layer, width, height), across, down, size
-            )
-            layers.append((str(layer.get("name", "")), found))
-        else:
-            boxes += [
-                _read_object(source, with_template(drawn, source, template), across, down, classes)
-                for drawn in list_field(layer, "objects", source)
-            ]
-    sets = [read_tileset(one, source, classes) for one in list_field(raw, "tilesets", source)]
-    firsts = sorted(one.first for one in sets)
-    ends = dict(zip(firsts, [first - 1 for first in firsts[1:]] + [_TILE_NUMBER_MASK]))
-    return TiledMap(
-        width,
-        height,
-        tile,
-        tile_height,
-        tuple(layers),
-        tuple(boxes),
-        properties_of(raw, str(raw.get("class") or ""), classes, source),
-        {one.first + place: said for one in sets for place, said in one.tiles.items()},
-        tuple(
-            sorted(
-                (one.first, ends[one.first] if one.count is None else one.first + one.count - 1)
-                for one in sets
-            )
-        ),
-    )
-
-
-def _check_shape(source: Path, raw: dict[str, Json]) -> None:
-    orientation = require_field(raw, "orientation", source)
-    infinite = bool(raw.get("infinite"))
-    if orientation != "orthogonal" or infinite:
-        raise MapError(
-            f"{source}: the map is {'infinite' if infinite else orientation}; set it to "
-            "orthogonal and not infinite in Tiled (Map > Map Properties)"
-        )
-
-
-def _flatten_layers(
-    source: Path, layers: list[dict[str, Json]], across: float, down: float
-) -> Iterator[tuple[dict[str, Json], float, float]]:
-    """The tile and object layers in order, out of their groups, each with its whole offset in
-    pixels."""
-    for layer in layers:
-        kind = layer.get("type")
-        x = across + number_field(layer, "offsetx", source)
-        y = down + number_field(layer, "offsety", source)
-        if kind == "imagelayer":
-            continue
-        name = layer.get("name", "")
-        if any(number_field(layer, f"parallax{axis}", source, 1.0) != 1 for axis in "xy"):
-            raise MapError(
-                f"{source}: layer '{name}' moves with the view (parallax), so that nothing on it "
-                "has a place; set its parallax factor to 1 in Tiled"
-            )
-        if kind == "group":
-            yield from _flatten_layers(source, list_field(layer, "layers", source), x, y)
-        elif kind in ("tilelayer", "objectgroup"):
-            yield layer, x, y
-        else:
-            raise MapError(f"{source}: layer '{name}' is of an unknown type {kind!r}; remove it")
-
-
-def _tile_numbers(source: Path, layer: dict[str, Json], width: int, height: int) -> list[int]:
-    """A layer's tile numbers, without the marks for mirrored and turned tiles."""
-    name = layer.get("name", "")
-    if layer.get("data") is None:
-        raise MapError(
-            f"{source}: layer '{name}' has no tiles of its own (chunks are of infinite maps); "
-            "make the map not infinite in Tiled (Map > Map Properties)"
-        )
-    data = layer["data"]
-    if isinstance(data, str):
-        data = _decode_tiles(source, layer, data, width * height)
-    shape = (layer.get("width", width), layer.get("height", height))
-    if not isinstance(data, list) or len(data) != width * height or shape != (width, height):
-        cells = len(data) if isinstance(data, list) else 0
-        raise MapError(
-            f"{source}: layer '{name}' has {cells} tiles where the map of "
-            f"{width} x {height} has {width * height}; resize the map in Tiled and save it again"
-        )
-    if any(type(gid) is not int or not 0 <= gid < 1 << 32 for gid in data):
-        raise MapError(f"{source}: layer '{name}' holds something else than tile numbers")
-    return [gid & _TILE_NUMBER_MASK for gid in data]
-
-
-def _decode_tiles(source: Path, layer: dict[str, Json], data: str, count: int) -> list[int]:
-    """Tile numbers out of base64, four bytes each."""
-    name, how = layer.get("name", ""), layer.get("compression") or ""
-    if how not in ("", "zlib", "gzip"):
-        raise MapError(
-            f"{source}: layer '{name}' is compressed with {how}, which is not read here; choose "
-            "zlib, gzip or CSV in Tiled (Map > Map Properties > Tile Layer Format)"
-        )
-    try:
-        body = base64.b64decode(data)
-        if how:
-            # One byte more than fits, so that what is too long is seen and not unpacked.
-            body = zlib.decompressobj(wbits=47).decompress(body, count * 4 + 1)
-    except (binascii.Error, zlib.error, ValueError) as error:
-        raise MapError(
-            f"{source}: layer '{name}' cannot be unpacked ({error}); save it again in Tiled"
-        ) from error
-    return [int.from_bytes(body[i : i + 4], "little") for i in range(0, len(body), 4)]
-
-
-def _apply_offset(
-    source: Path,
-    layer: dict[str, Json],
-    numbers: list[int],
-    across: float,
-    down: float,
-    size: tuple[int, int, int, int],
-) -> tuple[int, ...]:
-    """A layer's tile numbers at the places where its offset in pixels draws them."""
-    width, height, tile, tile_height = size
-    columns, lines = across / tile, down / tile_height
-    name = layer.get("name", "")
-    if not columns.is_integer() or not lines.is_integer():
-        raise MapError(
-            f"{source}: layer '{name}' is offset by {across:g}, {down:g} pixels, which is no whole "
-            f"number of tiles of {tile} x {tile_height}; set its offset to such, or to 0"
-        )
-    if not columns and not lines:
-        return tuple(numbers)
-    made, lost = [0] * len(numbers), 0
-    for i, gid in enumerate(numbers):
-        x, y = i % width + int(columns), i // width + int(lines)
-        if 0 <= x < width and 0 <= y < height:
-            made[y * width + x] = gid
-        else:
-            lost += bool(gid)
-    if lost:
-        log.warning(
-            "%s: layer '%s': its offset puts %d tiles outside of the map; they are left out",
-            source,
-            name,
-            lost,
-        )
-    return tuple(made)
-
-
-def _read_object(
-    source: Path, drawn: dict[str, Json], across: float, down: float, classes: TiledClasses
-) -> TiledObject:
-    kind = class_of(drawn)
-    x, y, width, height, rotation = (
-        number_field(drawn, field, source) for field in ("x", "y", "width", "height", "rotation")
-    )
-    return TiledObject(
-        integer_field(drawn, "id", source),
-        str(drawn.get("name") or "").strip(),
-        kind,
-        x + across,
-        y + down,
-        width,
-        height,
-        not rotation % 360 and not any(drawn.get(shape) for shape in _OTHER_SHAPES),
-        properties_of(drawn, kind, classes, source),
-    )

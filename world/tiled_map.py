@@ -1,12 +1,12 @@
-"""Towns drawn in TiledMap.
+"""Towns drawn in Tiled.
 
 The convention. Tile layers: every tile of a tileset has a class or property ``kind`` (grass,
 path, wall, ...) and a property ``blocked``; the topmost kind is what is seen, and a tile is
 blocked when any layer's tile there is. Object layers: named rectangles of class ``sector``,
-``arena``, ``object`` or ``spawn``; an arena lies in the sector that holds its middle, an
+``arena``, ``object`` or ``spawn``; an arena lies in the sector that contains its center, an
 object in its arena. Objects may have ``emoji`` and ``blocked``. Rectangles of class ``note``
-are passed over. The map's property ``world`` names the world. What a tile or an object does
-not say, the class in the project's ``.tiled-project`` says.
+are ignored. The map's property ``world`` names the world. A class in the project's
+``.tiled-project`` gives the defaults of properties.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import logging
 from pathlib import Path
 
 from ..core import Address, Json, MapError, check_arguments, did_you_mean
-from .ground_kinds import ground_kinds_of
-from .smallville_map import read_block_names
+from .smallville_map import smallville_map_of_drawing
 from .tiled_format import (
     TiledMap,
     TiledObject,
@@ -36,19 +35,19 @@ _CLASSES = ("sector", "arena", "object", "spawn")
 @check_arguments
 def load_tiled(path: Path | str) -> TownMap:
     """Read a town from Tiled JSON: of our convention, or Smallville's ``the_ville_jan7.json``
-    (told by its layer "Collisions"; block names come from ``matrix/special_blocks`` beside it).
+    (recognized by its layer "Collisions"; see ``smallville_map_of_drawing``).
 
     Raises MapError naming the file and the remedy.
     """
     source = Path(path)
     tiled = read_tiled(source)
     if tiled.layer("Collisions") is not None:
-        return _read_smallville(source, tiled)
+        return smallville_map_of_drawing(source, tiled)
     return _TiledTownReader(source, tiled).read()
 
 
 class _TiledTownReader:
-    """A map of our convention, being read."""
+    """Turns a Tiled map of our convention into a TownMap."""
 
     def __init__(self, source: Path, tiled: TiledMap) -> None:
         self.source = source
@@ -67,29 +66,15 @@ class _TiledTownReader:
         return MapError(f"{self.source}: {what}; {remedy}")
 
     def read(self) -> TownMap:
-        """The finished map."""
+        """The finished map. Raises MapError."""
         world = find_property(self.tiled.properties, "world")
         if not isinstance(world, str) or not world.strip() or ":" in world:
             raise self.error(
                 "the map has no property 'world'", "add it in Tiled (Map > Map Properties), a name"
             )
         self._read_ground()
-        boxes: dict[str, list[TiledObject]] = {kind: [] for kind in _CLASSES}
-        for box in self.tiled.objects:
-            if box.kind != "note":
-                boxes[self._class(box)].append(box)
-                self._tiles_of(box)
-        for sector in boxes["sector"]:
-            self._assign(self.sectors, sector)
-        homes = {arena.id: self._enclosing(arena, boxes["sector"]) for arena in boxes["arena"]}
-        for arena in boxes["arena"]:
-            self._assign(self.arenas, arena)
-            self._check_inside(arena, self.sectors, homes[arena.id])
-        for thing in boxes["object"]:
-            arena = self._enclosing(thing, boxes["arena"])
-            self._assign(self.objects, thing)
-            self._check_inside(thing, self.arenas, arena)
-            self._read_object(thing, f"{world}:{homes[arena.id].name}:{arena.name}:{thing.name}")
+        boxes = self._boxes()
+        self._read_places(boxes, world)
         self._check_uncovered(boxes)
         town = TownMap(
             name=self.source.name.removesuffix(".json").removesuffix(".map"),
@@ -115,46 +100,52 @@ class _TiledTownReader:
         return town
 
     def _read_ground(self) -> None:
+        """Read the tile layers: kinds and blocked tiles."""
         if not self.tiled.layers:
             raise self.error("there is no tile layer", "draw the ground on one")
         for name, numbers in self.tiled.layers:
             for i, number in enumerate(numbers):
                 if not number:
                     continue
-                said = self.tiled.tiles.get(number)
-                if said is None:
-                    if not any(low <= number <= high for low, high in self.tiled.tileset_ranges):
-                        raise self.error(
-                            f"layer '{name}' has tile {number} at {self._tile_text(i)}, which is "
-                            f"in no "
-                            "tileset",
-                            "add the tileset to the map or erase that tile",
-                        )
-                    continue
-                kind, shut = self._tile_properties(number, said)
-                self.kinds[i] = kind or self.kinds[i]
-                self.blocked[i] |= shut
+                properties = self.tiled.tiles.get(number)
+                if properties is not None:
+                    kind, is_blocked = self._tile_properties(number, properties)
+                    self.kinds[i] = kind or self.kinds[i]
+                    self.blocked[i] |= is_blocked
+                elif not any(low <= number <= high for low, high in self.tiled.tileset_ranges):
+                    at = f"({i % self.tiled.width}, {i // self.tiled.width})"
+                    raise self.error(
+                        f"layer '{name}' has tile {number} at {at}, which is in no tileset",
+                        "add the tileset to the map or erase that tile",
+                    )
 
-    def _tile_properties(self, number: int, said: dict[str, Json]) -> tuple[str, bool]:
-        """A tile's kind, and whether it is blocked."""
+    def _tile_properties(self, number: int, properties: dict[str, Json]) -> tuple[str, bool]:
+        """The kind of a tile, and whether it is blocked."""
         if number not in self._tile_cache:
             where = f"{self.source}: tile {number}"
             self._tile_cache[number] = (
-                text_property(said, "kind", where),
-                bool_property(said, "blocked", where),
+                text_property(properties, "kind", where),
+                bool_property(properties, "blocked", where),
             )
         return self._tile_cache[number]
 
-    def _tile_text(self, i: int) -> str:
-        return f"({i % self.tiled.width}, {i // self.tiled.width})"
+    def _boxes(self) -> dict[str, list[TiledObject]]:
+        """The rectangles of the object layers by class, all of them valid."""
+        boxes: dict[str, list[TiledObject]] = {kind: [] for kind in _CLASSES}
+        for box in self.tiled.objects:
+            if box.kind != "note":
+                self._check_box(box)
+                boxes[box.kind].append(box)
+                self._tiles_of(box)
+        return boxes
 
-    def _class(self, box: TiledObject) -> str:
+    def _check_box(self, box: TiledObject) -> None:
         label = f"object {box.id} ('{box.name}')"
         if box.kind not in _CLASSES:
             hint = did_you_mean(box.kind, _CLASSES)
             raise self.error(
                 f"{label} has class '{box.kind}'{hint}",
-                f"set its class to {', '.join(_CLASSES)}, or to note to have it passed over",
+                f"set its class to {', '.join(_CLASSES)}, or to note to have it ignored",
             )
         if not box.name or ":" in box.name:
             raise self.error(f"{label} needs a name without colons", "name it in Tiled")
@@ -163,40 +154,53 @@ class _TiledTownReader:
                 f"{label} is no upright rectangle (another shape, a tile, or turned)",
                 "draw it as a rectangle",
             )
-        return box.kind
+
+    def _read_places(self, boxes: dict[str, list[TiledObject]], world: str) -> None:
+        """Assign tiles to sectors, arenas and objects."""
+        for sector in boxes["sector"]:
+            self._assign(self.sectors, sector)
+        sector_of = {arena.id: self._enclosing(arena, boxes["sector"]) for arena in boxes["arena"]}
+        for arena in boxes["arena"]:
+            self._assign(self.arenas, arena)
+            self._check_inside(arena, self.sectors, sector_of[arena.id])
+        for box in boxes["object"]:
+            arena = self._enclosing(box, boxes["arena"])
+            self._assign(self.objects, box)
+            self._check_inside(box, self.arenas, arena)
+            self._read_object(box, f"{world}:{sector_of[arena.id].name}:{arena.name}:{box.name}")
 
     def _tiles_of(self, box: TiledObject) -> list[int]:
-        """Tiles whose middle lies in a box; a point's own tile."""
+        """The tiles whose center lies in a box; for a point the tile that contains it."""
         width, height = self.tiled.width, self.tiled.height
-        across, down = self.tiled.tile_width, self.tiled.tile_height
-        outside = (
+        tile_width, tile_height = self.tiled.tile_width, self.tiled.tile_height
+        is_outside = (
             box.x < 0
             or box.y < 0
-            or box.x + box.width > width * across
-            or box.y + box.height > height * down
+            or box.x + box.width > width * tile_width
+            or box.y + box.height > height * tile_height
         )
-        if box.width == 0 and box.height == 0 and not outside:
-            x, y = int(box.x // across), int(box.y // down)
-            outside = x >= width or y >= height
-            found = [y * width + x]
+        if box.width == 0 and box.height == 0 and not is_outside:
+            x, y = int(box.x // tile_width), int(box.y // tile_height)
+            is_outside = x >= width or y >= height
+            tiles = [y * width + x]
         else:
-            columns = _tile_centers(box.x, box.width, across)
-            rows = _tile_centers(box.y, box.height, down)
-            found = [y * width + x for y in rows for x in columns]
-        if outside:
+            columns = _tile_centers(box.x, box.width, tile_width)
+            rows = _tile_centers(box.y, box.height, tile_height)
+            tiles = [y * width + x for y in rows for x in columns]
+        if is_outside:
             raise self.error(f"{box.kind} '{box.name}' lies outside of the map", "move it inside")
-        if not found:
+        if not tiles:
             raise self.error(
-                f"{box.kind} '{box.name}' covers no tile's middle", "make it at least a tile large"
+                f"{box.kind} '{box.name}' covers no tile's center", "make it at least a tile large"
             )
-        return found
+        return tiles
 
     def _assign(self, layer: list[str], box: TiledObject) -> None:
         for i in self._tiles_of(box):
             layer[i] = box.name
 
     def _enclosing(self, box: TiledObject, outer: list[TiledObject]) -> TiledObject:
-        """The smallest of some boxes that holds the middle of ``box``."""
+        """The smallest of the ``outer`` boxes that contains the center of ``box``."""
         x, y = box.x + box.width / 2, box.y + box.height / 2
         around = [
             other
@@ -204,10 +208,10 @@ class _TiledTownReader:
             if other.x <= x <= other.x + other.width and other.y <= y <= other.y + other.height
         ]
         if not around:
-            need = "sector" if box.kind == "arena" else "arena"
+            kind = "sector" if box.kind == "arena" else "arena"
             raise self.error(
-                f"{box.kind} '{box.name}' lies in no {need}",
-                f"move it, or draw the {need} around it",
+                f"{box.kind} '{box.name}' lies in no {kind}",
+                f"move it, or draw the {kind} around it",
             )
         return min(around, key=lambda other: (other.width * other.height, other.id))
 
@@ -218,16 +222,17 @@ class _TiledTownReader:
                 "shrink or move it",
             )
 
-    def _read_object(self, thing: TiledObject, address: Address) -> None:
-        where = f"{self.source}: object {thing.id} ('{thing.name}')"
-        if emoji := text_property(thing.properties, "emoji", where):
+    def _read_object(self, box: TiledObject, address: Address) -> None:
+        """Read the properties of an object."""
+        where = f"{self.source}: object {box.id} ('{box.name}')"
+        if emoji := text_property(box.properties, "emoji", where):
             self.emoji[address] = emoji
-        if bool_property(thing.properties, "blocked", where):
-            for i in self._tiles_of(thing):
+        if bool_property(box.properties, "blocked", where):
+            for i in self._tiles_of(box):
                 self.blocked[i] = True
 
     def _check_uncovered(self, boxes: dict[str, list[TiledObject]]) -> None:
-        """Refuse what another box of its class hides altogether."""
+        """Refuse a box that others of its class cover completely."""
         layers = {"sector": self.sectors, "arena": self.arenas, "object": self.objects}
         for kind, layer in layers.items():
             for box in boxes[kind]:
@@ -248,9 +253,9 @@ class _TiledTownReader:
         return tuple(spawns)
 
     def _check_reachable(self, town: TownMap) -> None:
-        tiles = TileGeometry(town)
+        geometry = TileGeometry(town)
         for address in town.addresses:
-            if not tiles.standing_spots(address):
+            if not geometry.standing_spots(address):
                 raise self.error(
                     f"nobody can stand at '{address}': all around it is blocked",
                     "unblock a tile of it or beside it",
@@ -258,7 +263,8 @@ class _TiledTownReader:
 
 
 def _tile_centers(start: float, length: float, side: int) -> range:
-    """Which tiles along an axis have their middle in a stretch of pixels.
+    """The tiles along an axis whose center lies in ``length`` pixels from ``start``, where
+    ``side`` is the length of a tile.
 
     >>> list(_tile_centers(32, 64, 32)), list(_tile_centers(20, 30, 32))
     ([1, 2], [1])
@@ -266,57 +272,3 @@ def _tile_centers(start: float, length: float, side: int) -> range:
     first = -int(-(start / side - 0.5) // 1)
     last = -int(-((start + length) / side - 0.5) // 1)
     return range(max(0, first), max(0, last))
-
-
-def _read_smallville(source: Path, tiled: TiledMap) -> TownMap:
-    """Smallville's own TiledMap map: every meaning is a layer of block numbers."""
-    folder = source.parent / "matrix" / "special_blocks"
-
-    def named(layer: str, blocks: str) -> tuple[str, ...]:
-        numbers = tiled.layer(layer)
-        if numbers is None:
-            raise MapError(
-                f"{source}: there is no layer '{layer}'; a Smallville map has it, draw it or "
-                "remove the layer 'Collisions' to have the map read by our convention"
-            )
-        return _block_names(numbers, read_block_names(folder / f"{blocks}.csv"))
-
-    worlds = {name for name in named("World Blocks", "world_blocks") if name}
-    if len(worlds) != 1:
-        raise MapError(f"{source}: layer 'World Blocks' names {len(worlds)} worlds; use one block")
-    world = worlds.pop()
-    sectors = named("Sector Blocks", "sector_blocks")
-    arenas = named("Arena Blocks", "arena_blocks")
-    objects = named("Object Interaction Blocks", "game_object_blocks")
-    collisions = tiled.layer("Collisions") or ()
-    blocked = tuple(number != 0 for number in collisions)
-    spawns = tuple(
-        SpawnPoint(
-            name,
-            (i % tiled.width, i // tiled.width),
-            ":".join(part for part in (world, sectors[i], arenas[i]) if part),
-        )
-        for i, name in enumerate(named("Spawning Blocks", "spawning_location_blocks"))
-        if name
-    )
-    return TownMap(
-        name=source.parent.name if folder.is_dir() else source.stem,
-        world=world,
-        width=tiled.width,
-        height=tiled.height,
-        tile=tiled.tile_width,
-        blocked=blocked,
-        sectors=sectors,
-        arenas=arenas,
-        objects=objects,
-        kinds=ground_kinds_of(tiled, blocked, sectors, arenas),
-        spawns=spawns,
-    )
-
-
-def _block_names(numbers: tuple[int, ...], names: dict[int, str] | None) -> tuple[str, ...]:
-    """Names of a layer's blocks; without a list of names, their numbers. A block that the
-    list leaves out means nothing: Smallville's own matrices leave it out as well."""
-    if names is None:
-        return tuple(f"block {number}" if number else "" for number in numbers)
-    return tuple(names.get(number, "") for number in numbers)

@@ -1,7 +1,4 @@
-"""A town's map: tiles, what stands on them, and the tree of its places.
-
-Towns drawn as text, for examples and tests.
-"""
+"""The map of a town: its tiles, and the tree of its places. Also maps drawn as text."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from ..core import Address, MapError, did_you_mean, normalize
 from .paths import TileGrid
 
 Tile: TypeAlias = tuple[int, int]
-"""Column and row, both from 0, counted from the top left corner."""
+"""(column, row), both from 0, counted from the top left corner."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpawnPoint:
-    """A point where a body may appear: its tile, its name, and the place it lies in."""
+    """A tile where bodies may enter the world, its name, and the address it lies in."""
 
     name: str
     at: Tile
@@ -33,7 +30,8 @@ class TownMap:
     ``world`` is the root of all addresses (world:sector:arena:object); ``tile`` is the side
     of a tile in pixels. ``blocked`` tiles cannot be walked on. ``sectors``, ``arenas`` and
     ``objects`` name what a tile belongs to ("" for none); ``kinds`` names the ground, for
-    drawing. ``emoji`` holds the pictures that a map gives to its objects.
+    drawing. ``emoji`` maps addresses of objects. Raises MapError for layers of another size,
+    and for an object outside of an arena or an arena outside of a sector.
     """
 
     name: str
@@ -50,63 +48,67 @@ class TownMap:
     emoji: Mapping[Address, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse tables of the wrong size, and things outside the place they belong to."""
+        """Check the layers."""
         if self.width < 1 or self.height < 1:
             raise MapError(f"{self.name}: a map of {self.width} x {self.height} tiles; draw some")
         size = self.width * self.height
         for layer in ("blocked", "sectors", "arenas", "objects", "kinds"):
-            found = len(getattr(self, layer))
-            if found != size:
+            tiles = len(getattr(self, layer))
+            if tiles != size:
                 raise MapError(
-                    f"{self.name}: layer '{layer}' has {found} tiles where the map of "
+                    f"{self.name}: layer '{layer}' has {tiles} tiles where the map of "
                     f"{self.width} x {self.height} has {size}; export the layer again"
                 )
         for i in range(size):
             if (self.arenas[i] and not self.sectors[i]) or (self.objects[i] and not self.arenas[i]):
-                thing = self.objects[i] or self.arenas[i]
+                name = self.objects[i] or self.arenas[i]
                 raise MapError(
-                    f"{self.name}: '{thing}' at tile ({i % self.width}, {i // self.width}) lies "
+                    f"{self.name}: '{name}' at tile ({i % self.width}, {i // self.width}) lies "
                     "outside of what it should lie in (object in arena, arena in sector); "
                     "move it or enlarge the surrounding one"
                 )
 
     @cached_property
     def grid(self) -> TileGrid:
-        """The free tiles, for shortest paths."""
+        """The tiles that are not blocked, for shortest paths."""
         return TileGrid(self.blocked, self.width)
 
     @cached_property
     def regions(self) -> tuple[int, ...]:
-        """For every tile the number of its walkable region, -1 when blocked."""
+        """The number of each tile's connected region, -1 for blocked tiles."""
         return self.grid.regions()
 
     @cached_property
     def _index(self) -> dict[Address, tuple[int, ...]]:
-        found: dict[Address, list[int]] = {self.world: []}
+        """The tiles of each place, by address."""
+        tiles: dict[Address, list[int]] = {self.world: []}
         for i in range(self.width * self.height):
             address = self.world
-            found[address].append(i)
+            tiles[address].append(i)
             for part in (self.sectors[i], self.arenas[i], self.objects[i]):
                 if not part:
                     break
                 address = f"{address}:{part}"
-                found.setdefault(address, []).append(i)
-        return {address: tuple(tiles) for address, tiles in found.items()}
+                tiles.setdefault(address, []).append(i)
+        return {address: tuple(indices) for address, indices in tiles.items()}
 
-    @cached_property
-    def arena_addresses(self) -> tuple[Address, ...]:
-        """Every world:sector:arena, in alphabetical order."""
-        return tuple(sorted(a for a in self._index if a.count(":") == 2))
-
-    @cached_property
-    def object_addresses(self) -> tuple[Address, ...]:
-        """Every world:sector:arena:object, in alphabetical order."""
-        return tuple(sorted(a for a in self._index if a.count(":") == 3))
+    def _addresses_of_depth(self, depth: int) -> tuple[Address, ...]:
+        return tuple(sorted(a for a in self._index if a.count(":") == depth))
 
     @cached_property
     def sector_addresses(self) -> tuple[Address, ...]:
         """Every world:sector, in alphabetical order."""
-        return tuple(sorted(a for a in self._index if a.count(":") == 1))
+        return self._addresses_of_depth(1)
+
+    @cached_property
+    def arena_addresses(self) -> tuple[Address, ...]:
+        """Every world:sector:arena, in alphabetical order."""
+        return self._addresses_of_depth(2)
+
+    @cached_property
+    def object_addresses(self) -> tuple[Address, ...]:
+        """Every world:sector:arena:object, in alphabetical order."""
+        return self._addresses_of_depth(3)
 
     @cached_property
     def addresses(self) -> tuple[Address, ...]:
@@ -115,7 +117,7 @@ class TownMap:
 
     @cached_property
     def tree(self) -> dict[str, dict[str, dict[str, tuple[str, ...]]]]:
-        """World -> sector -> arena -> names of its objects."""
+        """The names of objects by world, sector and arena."""
         sectors: dict[str, dict[str, tuple[str, ...]]] = {}
         for address in sorted(self._index):
             parts = address.split(":")
@@ -132,15 +134,15 @@ class TownMap:
         return {fold_address(address): address for address in self._index}
 
     def find_address(self, address: str) -> Address:
-        """The map's own spelling of an address, whatever its case and spaces.
+        """The address as the map spells it, whatever the case and spaces of ``address``.
 
         Raises MapError with a suggestion when there is no such place.
         """
-        known = self._folded.get(fold_address(address))
-        if known is None:
+        spelled = self._folded.get(fold_address(address))
+        if spelled is None:
             hint = did_you_mean(address, self._index)
             raise MapError(f"{self.name}: no place '{address}' on the map{hint}; mend the name")
-        return known
+        return spelled
 
     def tiles_of(self, address: Address) -> tuple[Tile, ...]:
         """All tiles of a place, row by row. Raises MapError for an unknown address."""
@@ -148,18 +150,20 @@ class TownMap:
         return tuple((i % width, i // width) for i in self.indices_of(address))
 
     def indices_of(self, address: Address) -> tuple[int, ...]:
-        """All tiles of a place as indices into the per-tile tuples."""
+        """All tiles of a place as indices into the per-tile tuples. Raises MapError."""
         tiles = self._index.get(address)
         return self._index[self.find_address(address)] if tiles is None else tiles
 
     def address_at(self, x: int, y: int) -> Address:
-        """The narrowest place at a tile, down to the object. Raises MapError outside."""
+        """The address of the smallest place at a tile, down to the object. Raises MapError for a
+        tile outside of the map."""
         i = self.index(x, y)
         parts = [self.world, self.sectors[i], self.arenas[i], self.objects[i]]
         return ":".join(part for part in parts if part)
 
     def index(self, x: int, y: int) -> int:
-        """The place of a tile in the per-tile tuples. Raises MapError outside of the map."""
+        """The index of a tile in the per-tile tuples. Raises MapError for a tile outside of the
+        map."""
         if not (0 <= x < self.width and 0 <= y < self.height):
             raise MapError(
                 f"{self.name}: tile ({x}, {y}) lies outside of the map of "
@@ -168,7 +172,7 @@ class TownMap:
         return y * self.width + x
 
     def path(self, start: Tile, goal: Tile) -> tuple[Tile, ...] | None:
-        """A shortest walk from ``start`` to ``goal``, both included; None when there is none."""
+        """A shortest path from ``start`` to ``goal``, both included; None when there is none."""
         route = self.grid.route(self.index(*start), (self.index(*goal),))
         if route is None:
             return None
@@ -176,7 +180,7 @@ class TownMap:
 
 
 def fold_address(address: str) -> str:
-    """An address without the differences that files disagree on: case, spaces, Unicode form.
+    """An address with case, spaces and Unicode form normalized, in which files differ.
 
     >>> fold_address("The Ville: Ryan Park's apartment :main room")
     "the ville:ryan park's apartment:main room"
@@ -187,11 +191,11 @@ def fold_address(address: str) -> str:
 def ascii_map(
     text: str, legend: Mapping[str, str] | None = None, *, world: str = "town", blocked: str = "#"
 ) -> TownMap:
-    """A map of one character a tile.
+    """The map that a text draws with one character for each tile.
 
-    ``legend`` says to which sector:arena or sector:arena:object a character belongs; the
-    characters in ``blocked`` cannot be walked on. Raises MapError for lines of unequal
-    length and for characters that neither names.
+    ``legend`` maps a character to the sector:arena or sector:arena:object that it belongs to;
+    the characters in ``blocked`` cannot be walked on; "." is free ground. Raises MapError for
+    lines of unequal length and for any other character.
 
     >>> town = ascii_map("#####\\n#bhh.\\n#####", {"h": "home:hall", "b": "home:hall:bed"})
     >>> town.addresses, town.path((1, 1), (4, 1))
@@ -200,11 +204,11 @@ def ascii_map(
     legend = legend or {}
     rows = text.split()
     if len({len(row) for row in rows}) != 1:
-        raise MapError("sketch: its lines are of unequal length; fill them up")
+        raise MapError("ascii_map: the lines are of unequal length; pad them")
     cells = "".join(rows)
     unknown = next((cell for cell in cells if cell not in legend and cell not in "." + blocked), "")
     if unknown:
-        raise MapError(f"sketch: '{unknown}' is neither '.', blocked nor in the legend; add it")
+        raise MapError(f"ascii_map: '{unknown}' is neither '.', blocked nor in the legend; add it")
     parts = [[*legend.get(cell, "").split(":"), "", ""][:3] for cell in cells]
     return TownMap(
         name="sketch",

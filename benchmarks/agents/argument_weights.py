@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core import Json, Seed
+from ...core import Json, Seed, run_thoughts
 from ...models import LocalModel
 from ...planners.arguments import (
     FIELD_GROUPS,
@@ -19,7 +19,6 @@ from ...planners.arguments import (
     field_group,
 )
 from ..bfcl import BfclItem, accepts_value
-from ..workloads import run_thoughts
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -20,8 +20,11 @@ from ...core import (
     ToolSpec,
     identifier_to_words,
 )
-from ...models import ScriptedAnswer, ScriptedModel
 from ...planners import call_key
+from ...testing import (
+    ScriptedAnswer,
+    ScriptedModel,
+)
 from .tasks import BenchmarkTask, ExpectedCall
 
 INSIGHT = "What leads there: "

@@ -11,18 +11,17 @@ from typing import TextIO, TypeVar
 
 import numpy as np
 
-from ...core import Failed, Json, Seed, Thought, ToolSpec
+from ...core import Failed, Json, Seed, Thought, ToolSpec, run_thoughts
 from ...models import LocalModel, load_local
 from ...planners import ProposedCall, fill_arguments, propose_call
 from ..bfcl import SETS, BfclItem, bfcl_files, is_right_call, load_bfcl
 from ..models import measure_irrelevance, right_choices, validator
 from ..statistics import bootstrap_interval, compare_paired
-from ..workloads import run_thoughts
 from .argument_weights import candidate_tables, fit_all_groups
 from .tool_search import measure_search
 
 CATEGORIES = ("simple_python", "multiple", "live_multiple")
-PARTS = (*CATEGORIES, "irrelevance", "search")
+TOOL_PARTS = (*CATEGORIES, "irrelevance", "search")
 BATCH_SIZE = 16  # requests on their way at once
 QUICK_REQUESTS = 24  # requests of a category
 ProgressCallback = Callable[[str], None]
@@ -51,7 +50,7 @@ def measure_tools(
     device: str = "auto",
     dtype: str = "auto",
     data: Path,
-    parts: tuple[str, ...] = PARTS,
+    parts: tuple[str, ...] = TOOL_PARTS,
     quick: bool = False,
     receipts: Path | None = None,
     progress: ProgressCallback = lambda line: None,

@@ -11,10 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ...core import Record, SettingError, Time, decode_text
+from ..bfcl import data_folder
 
 CATEGORIES = {1: "multi_hop", 2: "temporal", 3: "open", 4: "single_hop", 5: "adversarial"}
 _EVIDENCE = re.compile(r"D:?(\d+):(\d+)")
 _FORM = "%I:%M %p on %d %B, %Y"
+
+
+def default_locomo_file() -> Path:
+    """The first five conversations of LoCoMo in the folder of test data."""
+    return data_folder() / "locomo" / "locomo_first5.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,26 @@
-"""The memory benchmark: each part measured by a module of its own."""
+"""All parts of ``denizens bench memory``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 
 from ...core import Json
-from ..bfcl import data_folder
+from ..default_embedder import packaged_embedder
+from .answerability_quality import fit_answerability, measure_answerability
+from .fault_injection import measure_faults
+from .locomo import default_locomo_file, load_locomo
+from .recall_quality import measure_recall_quality
+from .recall_speed import measure_recall_speed
+from .temporal_facts import measure_temporal_facts
 
-PARTS = ("quality", "known", "speed", "claims", "harm")
-# Parts that need nothing but themselves: their module and what it is given.
-PART_MODULES = {"speed": "memory_speed", "claims": "changes", "harm": "memory_harm"}
-QUICK_QUESTIONS = 40  # questions a conversation when quick
+Progress = Callable[[str], None]
 
-
-def default_locomo_file() -> Path:
-    """LoCoMo's first five conversations, in the folder of test data."""
-    return data_folder() / "locomo" / "locomo_first5.json"
+LOCOMO_PARTS = ("quality", "known")
+MEMORY_PARTS = (*LOCOMO_PARTS, "speed", "claims", "harm")
+QUICK_QUESTIONS = 40
+"""Questions of a conversation with ``quick``."""
 
 
 def measure_memory(
@@ -26,64 +29,57 @@ def measure_memory(
     data: Path | None = None,
     quick: bool = False,
     to: Path | None = None,
-    told: Callable[[str], None],
+    progress: Progress,
 ) -> dict[str, Json]:
-    """The figures of each part under its name.
+    """The figures of each part under its name; ``speed`` adds those of ``crowd``.
 
-    ``data`` is a file in LoCoMo's format; ``quick`` asks fewer questions; ``to`` gets a line
-    of JSON for each question of ``quality``."""
-    found: dict[str, Json] = {}
-    asked = [name for name in parts if name not in PART_MODULES]
-    if asked:
-        found |= _measure_on_locomo(asked, data or default_locomo_file(), quick, to, told)
-    for name in parts:
-        if name in PART_MODULES:
-            told(f"part {name}")
-            figures = _measure_part(name, quick, told)
-            # Speed brings the crowd's beside its own.
-            found |= figures if name in figures else {name: figures}
-    return found
-
-
-def _measure_part(name: str, quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
-    module = import_module(f".{PART_MODULES[name]}", __package__)
-    figures: dict[str, Json] = module.measure(quick, told)
+    ``data`` is a file in LoCoMo's format; ``quick`` asks fewer questions; ``to`` receives one
+    line of JSON for each question of ``quality``."""
+    figures: dict[str, Json] = {}
+    locomo_parts = [part for part in parts if part in LOCOMO_PARTS]
+    if locomo_parts:
+        figures |= _measure_on_locomo(
+            locomo_parts, data or default_locomo_file(), quick, to, progress
+        )
+    for part in parts:
+        if part not in LOCOMO_PARTS:
+            progress(f"part {part}")
+        if part == "speed":
+            figures |= measure_recall_speed(quick, progress)
+        elif part == "claims":
+            figures[part] = measure_temporal_facts(quick, progress)
+        elif part == "harm":
+            figures[part] = measure_faults(quick, progress)
     return figures
 
 
 def _measure_on_locomo(
-    parts: Sequence[str], data: Path, quick: bool, to: Path | None, told: Callable[[str], None]
+    parts: Sequence[str], data: Path, quick: bool, to: Path | None, progress: Progress
 ) -> dict[str, Json]:
-    from dataclasses import replace
-
-    from .. import default_embedder as embedding
-    from . import answerability_quality as knowing
-    from . import recall_quality as memory_quality
-    from .locomo import load_locomo
-
     conversations = load_locomo(data)
     if quick:
-        # Every so-manieth question, so that all categories keep their share.
+        # Every n-th question, so that all categories keep their share.
         conversations = [
-            replace(one, questions=one.questions[:: max(1, len(one.questions) // QUICK_QUESTIONS)])
-            for one in conversations
+            replace(
+                conversation,
+                questions=conversation.questions[
+                    :: max(1, len(conversation.questions) // QUICK_QUESTIONS)
+                ],
+            )
+            for conversation in conversations
         ]
-    embed = embedding.packaged_embedder()
-    found: dict[str, Json] = {"data": {"file": data.name, "conversations": len(conversations)}}
-    for name in parts:
-        told(f"part {name}")
-        if name == "quality":
-            found[name] = memory_quality.measure_recall_quality(conversations, embed, told, to=to)
+    embed = packaged_embedder()
+    figures: dict[str, Json] = {"data": {"file": data.name, "conversations": len(conversations)}}
+    for part in parts:
+        progress(f"part {part}")
+        if part == "quality":
+            figures[part] = measure_recall_quality(conversations, embed, progress, to=to)
         else:
-            found[name] = knowing.measure_answerability(conversations, embed, told)
-    return found
+            figures[part] = measure_answerability(conversations, embed, progress)
+    return figures
 
 
-def calibrate_answerability(data: Path | None, to: Path, told: Callable[[str], None]) -> None:
-    """Fit what tells how likely a memory holds an answer, and write it to ``to``."""
-    from .. import default_embedder as embedding
-    from . import answerability_quality as knowing
-    from .locomo import load_locomo
-
+def calibrate_answerability(data: Path | None, to: Path, progress: Progress) -> None:
+    """Fit the weights of the answerability score on LoCoMo and write them to ``to``."""
     conversations = load_locomo(data or default_locomo_file())
-    knowing.fit_answerability(conversations, embedding.packaged_embedder(), to, told)
+    fit_answerability(conversations, packaged_embedder(), to, progress)

@@ -23,7 +23,7 @@ from ...core import Cue, Hit, Json, Record, SettingError, decode_text
 from ...memory import Memory, recall_many
 from ...store import Store
 from ..default_embedder import packaged_embedder
-from .memory_suite import default_locomo_file
+from .locomo import default_locomo_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +84,9 @@ class EmbeddedTurns:
             yield start, texts, rows
 
 
-def measure(quick: bool, told: Callable[[str], None], file: Path | None = None) -> dict[str, Json]:
+def measure_recall_speed(
+    quick: bool, told: Callable[[str], None], file: Path | None = None
+) -> dict[str, Json]:
     """``speed``: figures by number of memories; ``crowd``: many agents at once. ``quick``
     leaves out the million and makes the crowd smaller."""
     told("embedding the turns and questions")

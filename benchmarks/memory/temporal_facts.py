@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from ...core import Json, Model, Record, Seed
+from ...core import Json, Model, Record, Seed, run_thoughts
 from ...memory import Facts, Memory, TemporalQA
 from ...memory.facts import ExtractedFact, extract_facts_with_model, question_subject
 from ..default_embedder import packaged_embedder
-from ..workloads import run_thoughts
 from .synthetic_facts import (
     FactQuestion,
     FactStatement,

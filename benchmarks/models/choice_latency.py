@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...core import Choice, Choose, Json, Message, ModelError, Option, Seed
+from ...core import Choice, Choose, Json, Message, ModelError, Option, Seed, answer_all
 from ...models import LocalModel, load_local, pick_device
 from ...models.decisions import ScoringMethod
 from ...models.engine import TokenPair
-from ..workloads import answer_all, text_of_tokens
+from ..workloads import text_of_tokens
 from .engine_throughput import TransformersBaseline, baseline_source
 
 PROMPT, OPTION, OPTIONS, ROUNDS = 550, 5, 8, 5
@@ -50,7 +50,7 @@ def measure_choice_latency(
     place = str(pick_device(device))
     kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
     plain = TransformersBaseline(baseline_source(name), kind, place, model.prompt_builder)
-    decider = model.engine.decider
+    decider = model.decider
     # As it is: calibrated for a small model, direct's probabilities are all but equal.
     bare = ScoringMethod({"direct": 1.0}, 1.0)
     methods = {
@@ -101,11 +101,11 @@ def choose_ask(model: LocalModel, number: int) -> Choose:
 def timed_choice(model: LocalModel, ask: Choose) -> tuple[float, Choice]:
     """Seconds from submitting to the answer, and the answer."""
     began = time.perf_counter()
-    (done,) = answer_all(model, [ask])
+    (answer,) = answer_all(model.client(), [ask])
     seconds = time.perf_counter() - began
-    if not isinstance(done.answer, Choice):
-        raise ModelError(f"a choice failed: {done.answer}")
-    return seconds, done.answer
+    if not isinstance(answer, Choice):
+        raise ModelError(f"a choice failed: {answer}")
+    return seconds, answer
 
 
 def pairs_of(model: LocalModel, ask: Choose) -> list[TokenPair]:

@@ -8,18 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core import Answer, Choice, Choose, Json, ModelError, Rate, Rating
-from ...models import LocalModel, load_local
-from ...models.decisions import importance_question
+from ...core import Answer, Choice, Choose, Json, ModelError, Rate, Rating, answer_all
+from ...models import LocalModel, importance_question, load_local
 from ...planners import IMPORTANCE_ANCHORS
 from ...planners.daily import talk_options
 from ..bfcl import SETS, BfclItem, bfcl_files, load_bfcl
 from ..statistics import auroc, balanced_accuracy, best_threshold, compare_paired
-from ..workloads import answer_all
 from .choice_latency import measure_choose_8
 from .decision_examples import MUNDANE, PASSING, POIGNANT, TALKING, MeetingExample
 
-PARTS = ("tools", "importance", "reactions", "choose_8")
+DECISION_PARTS = ("tools", "importance", "reactions", "choose_8")
 METHODS = {"cosine": "cosine", "parts": "parts", "channel": "channel", "direct": "direct"}
 METHODS |= {"fused": "auto"}
 
@@ -30,7 +28,7 @@ def measure_decisions(
     device: str = "auto",
     dtype: str = "auto",
     data: Path,
-    parts: tuple[str, ...] = PARTS,
+    parts: tuple[str, ...] = DECISION_PARTS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
     """The figures of the parts, as nested JSON. Where ``data`` holds no bfcl folder, those of
@@ -107,10 +105,10 @@ def right_choices(
 
 def choices(model: LocalModel, asks: Sequence[Choose], method: str) -> list[Choice]:
     """The answers by a method. Raises ModelError when an ask could not be answered."""
-    decider = model.engine.decider
+    decider = model.decider
     before, decider.method = decider.method, method
     try:
-        return [_choice(done.answer) for done in answer_all(model, asks)]
+        return [_choice(answer) for answer in answer_all(model.client(), asks)]
     finally:
         decider.method = before
 
@@ -176,13 +174,13 @@ def importance_ratings(model: LocalModel, sentences: Sequence[str]) -> list[floa
         Rate(messages=(), about=one, anchors=IMPORTANCE_ANCHORS, role="importance")
         for one in sentences
     ]
-    return [_value(done.answer) for done in answer_all(model, asks)]
+    return [_value(answer) for answer in answer_all(model.client(), asks)]
 
 
 def naive_ratings(model: LocalModel, sentences: Sequence[str]) -> list[float]:
     """Importance by the likelihood of each number as the reply to the question."""
     asks = [Rate(messages=importance_question(one), about=one, role="number") for one in sentences]
-    return [_value(done.answer) for done in answer_all(model, asks)]
+    return [_value(answer) for answer in answer_all(model.client(), asks)]
 
 
 def _value(answer: Answer) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ...core import Generate, Json
+from ...core import Generate, Json, answer_all
 from ...models import (
     LocalModel,
     find_model,
@@ -27,9 +27,9 @@ from ...models import (
     pull,
 )
 from ...models.engine import PromptBuilder, SamplingParams, sample_tokens
-from ..workloads import answer_all, greedy_ask, town_load, uniform_load, without_stops
+from ..workloads import greedy_ask, town_load, uniform_load, without_stops
 
-PARTS = ("town_load", "uniform_64", "single", "chat", "sampling")
+ENGINE_PARTS = ("town_load", "uniform_64", "single", "chat", "sampling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def measure_engine(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    parts: tuple[str, ...] = PARTS,
+    parts: tuple[str, ...] = ENGINE_PARTS,
     quick: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
@@ -134,13 +134,13 @@ def _llamacpp(asks: list[Generate]) -> float:
     had gone on at the same speed."""
     other: Any = load_model("llamacpp:smollm2")
     try:
-        answer_all(other, [replace(asks[0], max_tokens=2)])
+        answer_all(other.client(), [replace(asks[0], max_tokens=2)])
         began = time.perf_counter()
-        done = answer_all(other, asks)
+        answers = answer_all(other.client(), asks)
         spent = time.perf_counter() - began
     finally:
         other.close()
-    written = sum(getattr(one.answer, "tokens_out", 0) for one in done)
+    written = sum(getattr(answer, "tokens_out", 0) for answer in answers)
     return spent * sum(ask.max_tokens for ask in asks) / max(1, written)
 
 
@@ -150,7 +150,7 @@ def measure_single(arms: EngineComparison, quick: bool) -> dict[str, Json]:
     loads = [
         uniform_load(arms.ours.prompt_builder, 1, 128, 64, seed=i) for i in range(2 * rounds + 1)
     ]
-    answer_all(arms.ours, loads[-1])
+    answer_all(arms.ours.client(), loads[-1])
     mine, theirs = [], []
     for turn in range(rounds):
         mine.append(_seconds_for(arms.ours, loads[2 * turn]))
@@ -225,8 +225,8 @@ def measure_sampling(arms: EngineComparison, quick: bool) -> dict[str, Json]:
     """Milliseconds to draw 64 tokens by top-p from the logits behind the model's own words."""
     model = arms.ours
     question = greedy_ask("", "Tell me about a day in a small town by a river.", 64)
-    (done,) = answer_all(model, [question])
-    reply = tuple(model.generation_config.tokenizer(getattr(done.answer, "text", "")).input_ids)
+    (answer,) = answer_all(model.client(), [question])
+    reply = tuple(model.generation_config.tokenizer(getattr(answer, "text", "")).input_ids)
     ids = torch.tensor([model.prompt_builder.ids(question.messages) + reply])
     with torch.inference_mode():
         plain = arms.baseline.model
@@ -243,7 +243,7 @@ def measure_sampling(arms: EngineComparison, quick: bool) -> dict[str, Json]:
 
 def _seconds_for(model: LocalModel, asks: list[Generate]) -> float:
     began = time.perf_counter()
-    answer_all(model, asks)
+    answer_all(model.client(), asks)
     return time.perf_counter() - began
 
 

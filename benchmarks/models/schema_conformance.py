@@ -19,10 +19,11 @@ from ...core import (
     Message,
     Seed,
     SettingError,
+    answer_all,
     schema_validator,
 )
 from ...models import LocalModel
-from ..workloads import answer_all, without_stops
+from ..workloads import without_stops
 
 MAX_TOKENS = 256  # tokens of an answer
 BATCH_SIZE = 50  # asks of each arm in turn, so that both meet the same disturbances
@@ -112,7 +113,7 @@ def measure_schemas(
     seeds = [rng.child("schemas", n).number for n in range(generations)]
     asks = [(n % len(known), known[n % len(known)].ask(own)) for n, own in enumerate(seeds)]
     voice = model.engine.generation_config
-    answer_all(model, [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
+    answer_all(model.client(), [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
     tally = voice.grammars.stats
     before = tally.tokens, tally.forced, tally.steered
     found = SchemaResults()
@@ -121,15 +122,15 @@ def measure_schemas(
     for start in range(0, len(asks), BATCH_SIZE):
         turn = asks[start : start + BATCH_SIZE]
         began = time.perf_counter()
-        done = answer_all(model, [ask for _, ask in turn])
+        answers = answer_all(model.client(), [ask for _, ask in turn])
         seconds[0] += time.perf_counter() - began
-        for (place, _), one in zip(turn, done):
-            found.add(known[place], judges[place], one.answer)
-        free = _unconstrained([ask for _, ask in turn], [one.answer for one in done])
+        for (place, _), answer in zip(turn, answers):
+            found.add(known[place], judges[place], answer)
+        free = _unconstrained([ask for _, ask in turn], answers)
         free_tokens += sum(ask.max_tokens for ask in free)
         without_stops(model)
         began = time.perf_counter()
-        answer_all(model, free)
+        answer_all(model.client(), free)
         seconds[1] += time.perf_counter() - began
         model.engine.set_generation_config(voice)
         progress(f"{start + len(turn)} of {len(asks)} answers, {found.invalid} invalid")

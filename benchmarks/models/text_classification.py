@@ -6,13 +6,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 
-from ...core import Embed, Json, Model, Seed, Thought, Vectors
+from ...core import Embed, Json, Model, Seed, Thought, Vectors, answer_all, run_thoughts
 from ...planners import Classification, Intent, understand
 from ...planners.dialogue import LANGUAGES, SENTIMENTS
-from ...simulation.forecast import answer_together
-from ..workloads import run_thoughts
 
-PARTS = ("intent", "sentiment", "language")
+UNDERSTANDING_PARTS = ("intent", "sentiment", "language")
 OTHER = "none"
 """The label of texts that come with none of the intents."""
 
@@ -39,7 +37,7 @@ def measure_understanding(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] = UNDERSTANDING_PARTS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
     """Accuracy of each part on all its texts, and on the odd ones (on which the options'
@@ -100,7 +98,7 @@ def _cosine_accuracy(model: Model, part: str, rows: Sequence[LabelledText]) -> f
     }[part]
     kept = [(text, label) for text, label in rows if label in options]
     asks = [Embed(texts=tuple(options.values())), Embed(texts=tuple(text for text, _ in kept))]
-    told, said = answer_together(model.client(), [("", ask) for ask in asks])
+    told, said = answer_all(model.client(), asks)
     if not isinstance(told, Vectors) or not isinstance(said, Vectors):
         return 0.0
     near = (said.array() @ told.array().T).argmax(axis=1)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-from ..errors import SettingError
 from ..labels import Label
-from ..persona import Persona
 from ..records import Record
-from ..seed import Seed
 from ..types import Address, AgentId, Json, RecordId, Time
+from .approvals import ApprovalRequest
 from .asks import Failed
-from .thought import AnsweredAsk, Thought
-from .world_protocol import Action, Affordance, Event, Observation, Utterance
+from .thought import AnsweredAsk
+from .world_protocol import Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class AgentState:
     audience, the latest first.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read", "labels", "beneath")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read", "labels", "beneath")
 
     currently: str = ""
     day: str = ""
@@ -64,133 +62,6 @@ class AgentState:
     read: tuple[str, ...] = ()
     labels: Mapping[str, Label] = field(default_factory=dict)
     beneath: Json = field(default_factory=dict)
-
-
-InputKind: TypeAlias = Literal["whisper", "line", "event", "document", "memories"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """Something from outside a run: a ``whisper`` into one mind, a person's ``line`` in a
-    conversation, an ``event`` in the world (``place`` and ``fields`` say where and what), a
-    ``document`` of the name ``text`` to read, its pieces in ``fields``, or ``memories`` to take
-    over, records in ``fields``."""
-
-    kind: InputKind
-    to: AgentId = ""
-    text: str = ""
-    who: AgentId = ""
-    place: Address = ""
-    fields: Json = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """A tool as a mind sees it; ``effect`` is pure, reads or acts. With ``outside`` its
-    results are words from outside, which nobody vouches for: a web page, a file, a foreign
-    server."""
-
-    name: str
-    description: str
-    parameters: Json = field(hash=False)
-    effect: Literal["pure", "reads", "acts"] = "pure"
-    outside: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """All that a planner gets. ``fresh`` are the events of ``seen`` not perceived lately;
-    ``listeners`` are who hears or sees what comes of the thought (none: nobody; EVERYBODY: it
-    shows in a world): what not all of them may hear is not recalled in it."""
-
-    persona: Persona
-    state: AgentState
-    seen: Observation
-    fresh: tuple[Event, ...]
-    can: tuple[Affordance, ...]
-    tools: tuple[ToolSpec, ...]
-    inputs: tuple[Input, ...]
-    now: Time
-    seed: Seed
-    step_seconds: int = 60
-    listeners: tuple[AgentId, ...] = ()
-
-
-ThoughtInput: TypeAlias = Record | Event | Utterance | Input
-"""A part of what a thought was given, on which something that it writes may rest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """A planner's answer: what to do, the state to carry on, the memories made.
-
-    ``records`` are numbered on from ``state.records`` of the situation; ``embedded`` maps a
-    record's id to its embedding where one was asked for. ``why`` explains in a sentence.
-    ``rests_on`` maps a record's id to what alone it rests on, a part of what the thought was
-    given; a record that it leaves out rests on all of that.
-    """
-
-    action: Action
-    state: AgentState
-    records: tuple[Record, ...] = ()
-    embedded: Mapping[RecordId, tuple[float, ...]] = field(default_factory=dict)
-    used: tuple[RecordId, ...] = ()
-    why: str = ""
-    rests_on: Mapping[RecordId, tuple[ThoughtInput, ...]] = field(default_factory=dict)
-
-
-class Planner(Protocol):
-    """Decides; holds no state of its own, so one planner may serve any number of agents."""
-
-    def decide(self, situation: Situation) -> Thought[Decision]:
-        """Think and decide, by yielding asks."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalRequest:
-    """A call that waits for a person: who wants to call what, why, and after reading whose
-    words. ``because`` says why a person is asked; with ``doubt`` the call had begun when its
-    process ended, and nobody knows whether it was done. ``person`` is for whom it is made
-    (empty: the owner); ``read`` are all on whose words it rests, also those who are trusted."""
-
-    LATER: ClassVar[tuple[str, ...]] = ("person", "read")
-
-    key: str
-    who: AgentId
-    tool: str
-    arguments: Json
-    why: str = ""
-    sources: tuple[str, ...] = ()
-    because: str = ""
-    doubt: bool = False
-    person: AgentId = ""
-    read: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in dict(self.arguments).items())
-        return f"{self.who}: {self.tool}({given}); {self.because}"
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A person's answer to a request. The ``note`` is told to the agent, ``by`` is kept."""
-
-    yes: bool
-    note: str = ""
-    by: str = ""
-
-    def __post_init__(self) -> None:
-        # Any text is true, "no" as well.
-        if not isinstance(self.yes, bool):
-            raise SettingError(
-                f"an approval is True or False, not {self.yes!r}; compare a text that somebody "
-                "typed with what means yes"
-            )
-
-
-Approver: TypeAlias = Callable[[ApprovalRequest], Approval | bool | None]
-"""Answers a request at once; None leaves it waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

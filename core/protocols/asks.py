@@ -11,15 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from ..argument_checks import check_arguments
+from ..codec import first_error, validate_json_values, validate_with
 from ..records import Cue, Hit
 from ..types import AgentId, Json
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -81,7 +84,7 @@ class Generate:
 
     # Left out of the JSON while at their defaults: runs recorded before they were there
     # keep the digests of their asks.
-    LATER: ClassVar[tuple[str, ...]] = ("top_k", "min_p", "repetition_penalty")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("top_k", "min_p", "repetition_penalty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class Call:
     EVERYBODY where what comes of it shows): what is for others is not shown to them. ``read``
     and ``audience`` are the label of the thought: all its sources, and for whom it is."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("sources", "person", "read", "audience")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources", "person", "read", "audience")
 
     tool: str
     arguments: Json
@@ -191,10 +194,8 @@ class Completion:
         breaks a rule of the type that no schema can say."""
         from pydantic import ValidationError
 
-        from ..schemas import first_error, validate_as
-
         try:
-            return validate_as(model, self.data)
+            return validate_json_values(model, self.data)
         except ValidationError as error:
             where, told = first_error(error)
             field = where or "the whole"
@@ -258,7 +259,7 @@ class Recalled:
     probability that the memory holds what was asked (None: not estimated). ``audience`` is for
     whom all is that was searched: what was not found among it is told too."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("held", "audience")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("held", "audience")
 
     hits: tuple[Hit, ...]
     kind: Literal["recalled"] = "recalled"
@@ -290,7 +291,7 @@ class ToolResult:
     It has a ``receipt`` if and only if the tool began to run. ``sources`` are those whose words
     it holds and ``audience`` for whom it is, as far as the tool knows."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("reason", "sources", "audience")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("reason", "sources", "audience")
 
     ok: bool
     value: Json = None
@@ -360,3 +361,27 @@ def identifier_to_words(name: str) -> str:
     """
     humps = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
     return re.sub(r"[\s._-]+", " ", humps).strip()
+
+
+@cache
+def _ask_adapter() -> TypeAdapter[Ask]:
+    from pydantic import Field, TypeAdapter
+
+    return TypeAdapter(Annotated[Ask, Field(discriminator="kind")])
+
+
+@cache
+def _answer_adapter() -> TypeAdapter[Answer]:
+    from pydantic import Field, TypeAdapter
+
+    return TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+
+
+def ask_from_json(data: Json) -> Ask:
+    """Any ask, told apart by its ``kind``. Raises DataError for what is none."""
+    return validate_with(_ask_adapter(), data, "ask")
+
+
+def answer_from_json(data: Json) -> Answer:
+    """Any answer, told apart by its ``kind``. Raises DataError for what is none."""
+    return validate_with(_answer_adapter(), data, "answer")

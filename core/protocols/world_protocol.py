@@ -44,7 +44,7 @@ class Event:
     ``doing`` and ``object`` are lasting states seen each time; the others happen once.
     ``sources`` are those whose words it holds besides its subject's."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("sources",)
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources",)
 
     kind: EventKind
     subject: str
@@ -71,7 +71,7 @@ class Utterance:
     """One line of a conversation: by whom, on whose words it rests besides (``sources``), and
     for whom alone it was said (``audience``; empty: for all who hear it)."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("sources", "audience")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources", "audience")
 
     who: AgentId
     text: str
@@ -96,7 +96,7 @@ class VisibleAgent:
     """Another body in sight. ``distance`` in tiles (or graph steps); ``sources`` are those on
     whose words its doing rests besides its own."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("sources",)
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources",)
 
     who: AgentId
     distance: int
@@ -117,7 +117,7 @@ class Observation:
     outside of it who would hear a line; ``sources`` those on whose words ``doing`` rests.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("hearers", "sources")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("hearers", "sources")
 
     who: AgentId
     at: Time
@@ -151,7 +151,7 @@ class Action:
     hear it); whoever drives the mind sets them, and a world passes them on with what is seen
     and heard of the action."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("sources", "audience")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources", "audience")
 
     verb: str
     target: str = ""

@@ -1,68 +1,153 @@
-"""Who talks with an agent: the one rule for names of people."""
+"""Names of people and agents: normal forms, comparison, and finding a name in a text."""
 
 from __future__ import annotations
 
 import re
-from unicodedata import category
+import unicodedata
+from collections.abc import Callable
 
-from ..errors import SettingError
-from ..types import AgentId
-from .normalization import normalize_name, reserved_sign, same_name
+from .normalization import is_unspaced, normalize
 
-MAX_NAME_LENGTH = 80
-"""The most characters of a person's name."""
+# What stands joined to a name and is no part of it: particles after one in Korean, "and", "to",
+# "in" before one in Arabic and Hebrew.
+_KOREAN_PARTICLES = re.compile(
+    r"(?:은|는|이|가|을|를|의|에게서|에게|에|한테|께서|께|와|과|이랑|랑|도|만|야|아|씨|님|로|으로|부터|까지"
+    r"|처럼|보다|하고|이라고|라고|네|들){1,3}(?!\w)"
+)
 
-_JOINER_PATTERN = re.compile("[\u200c\u200d]")
+
+_PROCLITICS = re.compile(r"(?:^|\W)(?:[\u0648\u0641]?[\u0628\u0643\u0644]?|[ושמ]?[בהכל]?)$")
 
 
-def validate_person_name(agent: AgentId, person: object) -> AgentId:
-    """A person's name as it is kept: composed (NFC), each run of blanks one space.
+# Marks between the words of a name, and after what is shortened in it.
+_NAME_MARKS = re.compile(r"[-_']+|(?<=\b\w)\.|(?<=\b\w\w)\.")
 
-    What is for a person, and whom a policy trusts, goes by this very spelling. Raises
-    SettingError for no text, nothing but blanks, invisible characters, more than
-    ``MAX_NAME_LENGTH``
-    characters, a colon or ``*`` (see ``reserved_sign``), and for the name of the ``agent`` in any
-    case or Unicode form: under that, words of others would pass for its own.
 
-    >>> validate_person_name("Bo", "  Ada   Lind ")
-    'Ada Lind'
+# Signs of names that writers exchange and normalize leaves: more apostrophes and hyphens, and
+# the accent that Greek capitals lack.
+_FOLDED_NAME_SIGNS = str.maketrans(
+    dict.fromkeys("\u201b\u02b9\u2032\u05f3`", "'")
+    | dict.fromkeys("\u2212\u05be", "-")
+    | dict(zip("\u03ac\u03ad\u03ae\u03af\u03cc\u03cd\u03ce\u0390\u03b0", "αεηιουωϊϋ"))
+)
+
+
+def fold_name(text: str) -> str:
+    """The form in which names are compared: ``normalize``, apostrophes and hyphens of every kind
+    one, without the accents of Greek.
+
+    >>> fold_name("O\u2019Brien") == fold_name("o'brien")
+    True
     """
-    if not isinstance(person, str):
-        raise SettingError(f"{agent}: talks with people; a name is a text, not {person!r}")
-    name = normalize_name(person)
-    if any(category(letter) == "Cc" for letter in person.strip()):
-        raise SettingError(f"{agent}: a person's name is one printable line, unlike {person!r:.80}")
-    if not name:
-        raise SettingError(f"{agent}: talks with people, and this one has no name; give one")
-    if len(name) > MAX_NAME_LENGTH or not _without_joiners(name).isprintable():
-        raise SettingError(
-            f"{agent}: a person's name has at most {MAX_NAME_LENGTH} printable characters, unlike "
-            f"{name[:MAX_NAME_LENGTH]!r}"
-        )
-    if sign := reserved_sign(name):
-        raise SettingError(
-            f"{agent}: '{sign}' in a person's name, {name!r}, would mean a document, a tool or "
-            "everybody where rights are decided; write the name without it"
-        )
-    if same_name(name, agent):
-        raise SettingError(
-            f"{agent}: talks with people, and '{name}' is its own name; give the person's"
-        )
-    if not any(category(letter)[0] in "LN" for letter in name):
-        raise SettingError(f"{agent}: {name!r} is no name: it has neither letter nor digit")
-    return name
+    text = normalize(text)
+    return text.replace("`", "'") if text.isascii() else text.translate(_FOLDED_NAME_SIGNS)
 
 
-def _without_joiners(name: str) -> str:
-    """A name without the joiners that stand between two letters, as Persian and Indic
-    scripts write them."""
-    return _JOINER_PATTERN.sub(
-        lambda found: (
-            ""
-            if 0 < found.start() < len(name) - 1
-            and category(name[found.start() - 1])[0] in "LM"
-            and category(name[found.end()])[0] in "LM"
-            else found[0]
-        ),
-        name,
-    )
+def normalize_name(name: str) -> str:
+    """A name as it is kept and compared where its case counts: composed (NFC), each run of
+    blanks one space.
+
+    >>> normalize_name("  Zoe\\u0308   Lind ") == "Zoë Lind"
+    True
+    """
+    return unicodedata.normalize("NFC", " ".join(name.split()))
+
+
+def reserved_sign(name: str) -> str:
+    """The first sign in a name that stands in no name of a person or an agent, or empty: a colon
+    divides kinds of sources from their names (``document:rules.md``), ``*`` is everybody.
+
+    >>> reserved_sign("tool:bank"), reserved_sign("*"), reserved_sign("Ada")
+    (':', '*', '')
+    """
+    return next((sign for sign in name if sign in ":*"), "")
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are the same name, whatever their case, blanks and Unicode form.
+
+    >>> same_name("Zoe\\u0308  Lind", "zoë lind"), same_name("Ada", "Adam")
+    (True, False)
+    """
+    return fold_name(one) == fold_name(other)
+
+
+def name_matcher(name: str) -> Callable[[str], bool]:
+    """A test of whether a text names somebody or something, in any script and form: as a whole
+    word where words have blanks, anywhere where they have none. Korean particles after a name
+    and Arabic and Hebrew ones before it are no part of it, and the marks between the words of
+    a name may be others or none.
+
+    >>> name_matcher("Ada")("ask ADA"), name_matcher("Ada")("Adam"),
+    name_matcher("Ada")("我和Ada去了")
+    (True, False, True)
+    >>> name_matcher("J.R.")("I met J.R. today"), name_matcher("小明")("昨天我和小明去了公园")
+    (True, True)
+    >>> name_matcher("Jean-Luc Ek")("jean luc ek"), name_matcher("김민수")("김민수는 왔다")
+    (True, True)
+    """
+    wanted = fold_name(name)
+    parts = _NAME_MARKS.sub(" ", wanted).split()
+    spaced = " ".join(parts) if len(parts) > 1 and max(map(len, parts)) > 1 else ""
+    unspaced = "".join(parts) if spaced and is_unspaced(spaced[0]) else ""
+
+    def test(text: str) -> bool:
+        if not wanted:
+            return False
+        body = fold_name(text)
+        if _stands_alone(wanted, body) or (unspaced and _stands_alone(unspaced, body)):
+            return True
+        if not spaced or not all(part in body for part in parts):
+            return False
+        return _stands_alone(spaced, " ".join(_NAME_MARKS.sub(" ", body).split()))
+
+    return test
+
+
+def _stands_alone(name: str, text: str) -> bool:
+    """Whether a name stands in a text, both normalised, by itself."""
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        before = not _inside_word(text, at) or _PROCLITICS.search(text, max(0, at - 3), at)
+        if before and (not _inside_word(text, end) or _KOREAN_PARTICLES.match(text, end)):
+            return True
+        at = text.find(name, at + 1)
+    return False
+
+
+def _inside_word(text: str, at: int) -> bool:
+    """Whether one word goes over the place before ``text[at]``."""
+    if at <= 0 or at >= len(text):
+        return False
+    before, after = text[at - 1], text[at]
+    if unicodedata.category(after)[0] == "M":
+        return True
+    if is_unspaced(before) or is_unspaced(after):
+        return False
+    # A combining mark before the place ends a letter.
+    return (before.isalnum() or unicodedata.category(before)[0] == "M") and after.isalnum()
+
+
+# A name is not called by one of these alone.
+_TITLE_LIST = (
+    "the a an mr mrs ms miss mx dr prof professor doctor sir lady lord saint st old little big "
+    "young uncle aunt captain king queen prince princess father mother sister brother grandma "
+    "grandpa granny el la le les los las der die das doña señor señora herr frau monsieur madame "
+    "signor signora"
+)
+
+
+_TITLES = frozenset(_TITLE_LIST.split())
+
+
+def short_name(name: str) -> str:
+    """The first name of a person, or the whole name where that is an article, a title or an
+    initial.
+
+    >>> short_name("Bo Lind"), short_name("The Doctor"), short_name("J. R. Ek"), short_name("小明")
+    ('Bo', 'The Doctor', 'J. R. Ek', '小明')
+    """
+    first, _, rest = name.strip().partition(" ")
+    bare = first.rstrip(".").lower()
+    return name.strip() if rest and (bare in _TITLES or first.endswith(".")) else first

@@ -9,178 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-from ..argument_checks import check_arguments
-from .calendar import SMALL_NUMBER_WORDS, hour_of_day
 from .normalization import normalize
+from .times_of_day import TimeOfDay, find_times
 
-HalfOfDay: TypeAlias = Literal["", "am", "pm", "24"]
 SleepCue: TypeAlias = Literal["wake", "bed", "asleep", "awake"]
-
-
-@dataclass(frozen=True, slots=True)
-class _TimeOfDay:
-    """A time of day as written: ``half`` is empty where the words leave open which half of
-    the day is meant."""
-
-    start: int
-    end: int
-    hour: int
-    minute: int
-    half: HalfOfDay
-
-    def minutes(self, *, evening: bool) -> int:
-        """Minutes after midnight; an open hour is the one at which people go to bed
-        (``evening``) or get up."""
-        hour = self.hour
-        if self.half in ("am", "pm"):
-            hour = hour_of_day(hour, self.half)
-        elif not self.half and evening:
-            # Six to eleven are evening hours, twelve is midnight, one to five the small hours.
-            hour = hour + 12 if 6 <= hour < 12 else hour % 12
-        return hour * 60 + self.minute
-
-
-_MORNING = (
-    r"in the morning|morgens|vormittags|früh|am morgen|de la mañana|de la manana"
-    r"|de la madrugada|du matin|da manhã|di mattina|del mattino"
-)
-_EVENING = (
-    r"in the (?:evening|afternoon)|abends|nachmittags|am abend|de la tarde|du soir"
-    r"|de l['’]après-midi|da tarde|di sera|del pomeriggio"
-)
-_NIGHT = r"at night|nachts|in der nacht|de la noche|de la nuit|da noite|di notte"
-_CJK_AM = "早上|早晨|清晨|凌晨|上午|午前|早朝|朝|黎明"
-_CJK_PM = "晚上|傍晚|下午|午後|夕方|晚"
-_CJK_NIGHT = "夜里|夜裡|夜晚|深夜|夜|晩"
-_HAN_NUMERALS = {
-    "零": 0,
-    "〇": 0,
-    "一": 1,
-    "二": 2,
-    "两": 2,
-    "兩": 2,
-    "三": 3,
-    "四": 4,
-    "五": 5,
-    "六": 6,
-}
-_HAN_NUMERALS |= {"七": 7, "八": 8, "九": 9, "十": 10, "十一": 11, "十二": 12}
-_HOUR_WORDS = SMALL_NUMBER_WORDS[1:13]
-
-_TIME_PATTERN = re.compile(
-    rf"""
-    (?:(?P<before>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
-    (?P<cjk>\d{{1,2}}|十[一二]?|[零〇一二两兩三四五六七八九])[ ]?[点點時时]
-        (?:(?P<cjk_quarters>[一三13])刻|(?P<cjk_minute>\d{{1,2}})分?|(?P<cjk_half>半))?
-    | (?:(?P<ahead>{_CJK_AM}|{_CJK_PM}|{_CJK_NIGHT})[のに]?[ ]?)?
-      (?<!\d)(?<!\d[:.,])(?P<hour>\d{{1,2}})
-      (?: [:.](?P<minute>\d\d)(?![\d:]|\.\d) )?
-      (?: [ ]?(?P<half>[ap])(?:\.[ ]?m(?:\.|\b)|[ ]?m\b)
-        | [ ]?(?P<unit>o['’]?[ ]?clock\b|uhr\b|heures?\b|hrs?\b|horas?\b
-          |h(?:[ ]?(?P<h>[0-5]\d))?(?!\w)))?
-      (?: [ ]?(?P<after>{_MORNING}|{_EVENING}|{_NIGHT})(?!\w) )?
-      (?![^\W\u2e80-\uffef]|[%€$£])
-    | \b(?P<word>{"|".join(_HOUR_WORDS)})[ ]
-      (?: (?P<word_half>[ap])(?:\.[ ]?m(?:\.|\b)|[ ]?m\b) | o['’]?[ ]?clock\b )
-      (?: [ ]?(?P<word_after>{_MORNING}|{_EVENING}|{_NIGHT})(?!\w) )?
-    | (?P<midnight>\b(?:midnight|mitternacht|medianoche|minuit|mezzanotte|meia-noite)\b|午夜|真夜中)
-    | (?P<noon>\b(?:noon|midday|mediodía|midi|mezzogiorno|meio-dia)\b|正午)
-    """,
-    re.VERBOSE,
-)
-# A figure alone is a time only where the words before or behind it say so.
-_TIME_PREPOSITION = re.compile(
-    r"(?:\b(?:at|around|about|by|before|after|until|till|til|from|to|between|and|um|gegen|bis|ab"
-    r"|von|zwischen|und|a las?|las|la|sobre las|hasta las|desde las|à|vers|jusqu['’]à|de|entre"
-    r"|past)|[-~–—])[ ]?$"
-)
-# Of "10-6" the end is no time where the beginning is none.
-_OPEN_RANGE = re.compile(r"\d[ ]?[-~–—][ ]?$")
-
-
-@check_arguments
-def clock_minutes(text: str) -> int | None:
-    """Minutes after midnight of the first time of day named in a text, or None.
-
-    >>> clock_minutes("opens at 8:30 am"), clock_minutes("around midnight"), clock_minutes("later")
-    (510, 0, None)
-    >>> clock_minutes("until 20:30"), clock_minutes("at 4 p.m."), clock_minutes("ab 9 Uhr")
-    (1230, 960, 540)
-    """
-    for clock in _find_times(normalize(text)):
-        return clock.minutes(evening=False)
-    return None
-
-
-def _find_times(text: str, *, bare: bool = False) -> Iterator[_TimeOfDay]:
-    """The times in a normalised text; with ``bare`` also figures alone, as in "at 9"."""
-    last = 0
-    for match in _TIME_PATTERN.finditer(text):
-        clock = _parse_time(match)
-        if clock is None:
-            continue
-        explicit = match["hour"] is None or any(
-            match[name] for name in ("minute", "half", "unit", "after")
-        )
-        if not explicit and not (
-            bare and _TIME_PREPOSITION.search(text, max(0, clock.start - 16), clock.start)
-        ):
-            continue
-        if not _OPEN_RANGE.search(text, max(last, clock.start - 8), clock.start):
-            yield clock
-            last = clock.end
-
-
-def _parse_time(match: re.Match[str]) -> _TimeOfDay | None:
-    start, end = match.span()
-    if match["midnight"] or match["noon"]:
-        return _TimeOfDay(start, end, 0 if match["midnight"] else 12, 0, "24")
-    if match["cjk"]:
-        hour = _HAN_NUMERALS[match["cjk"]] if match["cjk"] in _HAN_NUMERALS else int(match["cjk"])
-        minute = 30 if match["cjk_half"] else int(match["cjk_minute"] or 0)
-        if quarters := match["cjk_quarters"]:
-            minute = 15 if quarters in "一1" else 45
-        half = _half_from_words(hour, match["before"] or "")
-    elif match["word"]:
-        hour, minute = _HOUR_WORDS.index(match["word"]) + 1, 0
-        half = _half_from_letter(match["word_half"]) or _half_from_words(
-            hour, match["word_after"] or ""
-        )
-    else:
-        hour, minute = int(match["hour"]), int(match["minute"] or match["h"] or 0)
-        half = _half_from_letter(match["half"]) or _half_from_words(
-            hour, match["after"] or match["ahead"] or ""
-        )
-        if not half and match["minute"] and match["hour"].startswith("0"):
-            half = "24"
-        # A dot stands in decimals as well; only the word for hours makes it a clock's.
-        dotted = match["minute"] and match.string[match.end("hour")] == "."
-        if dotted and not (match["unit"] or match["half"] or match["after"]):
-            return None
-    if minute > 59 or hour > 24 or (half in ("am", "pm") and not 0 <= hour <= 12):
-        return None
-    if hour > 12 or hour == 0:
-        half = "24"
-    return _TimeOfDay(start, end, hour % 24, minute, half)
-
-
-def _half_from_letter(letter: str | None) -> HalfOfDay:
-    return "am" if letter == "a" else "pm" if letter == "p" else ""
-
-
-def _half_from_words(hour: int, words: str) -> HalfOfDay:
-    """Which half of the day the words beside an hour mean."""
-    if not words or not 1 <= hour <= 12:
-        return ""
-    if re.fullmatch(rf"{_MORNING}|{_CJK_AM}", words):
-        return "am"
-    if re.fullmatch(rf"{_NIGHT}|{_CJK_NIGHT}|晚上|晚", words):
-        return "pm" if 5 < hour < 12 else "am"
-    return "pm"
 
 
 # What is done to others, or in bed by day, or is called after bed, says nothing of the night.
@@ -200,9 +35,13 @@ _OTHER_PEOPLE = re.compile(
     r"|(?<!se )\bacuesta a\b|\bcouche (?:ses|son|sa|les|leurs?)\b|\bréveille (?:ses|son|sa|les)\b"
     r"|\b(?:met|mettre)(?: [^\s,;]+){1,4} au lit\b"
 )
+
+
 _NAP_PATTERN = re.compile(
     r"\b(?:nap|naps|napping|siesta|siestas|mittagsschlaf|mittagsschläfchen|sieste)\b|午睡|昼寝"
 )
+
+
 _CUES: tuple[tuple[SleepCue, str], ...] = (
     (
         "wake",
@@ -233,25 +72,34 @@ _CUES: tuple[tuple[SleepCue, str], ...] = (
         r"\bawake(?: (?:from|between|until|till)\b|:)|\b(?:is|stay)\w* up (?=from|until|till|late)",
     ),
 )
+
+
 _CUE_PATTERN = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in reversed(_CUES)))
+
+
 _CLAUSE_BOUNDARY = re.compile(
     r"[,;.!?，。；、！？]| (?:and|then|but|und|dann|aber|y|e|luego|et|puis|mais|&) "
     r"| (?:before|after|while) (?!dawn|dusk|dark|sunrise|sunset)"
 )
+
+
 _RANGE_WORDS = re.compile(
     r"[ ]?(?:to|until|till|til|and|bis|und|a las|hasta las|hasta|y las|y|a|à|jusqu['’]à|et"
     r"|-|–|—|~|到|至|から|and then until)[ ]?"
 )
+
+
 _UNTIL_PATTERN = re.compile(
     r"(?:\b(?:until|till|til|bis|hasta(?: las?)?|jusqu['’]à)[ ]?|到[ ]?)(?:about |around )?$"
 )
+
+
 _FILLER_WORDS = re.compile(
     r"[\W\d_]*(?:\b(?:at|around|about|usually|normally|by|in|the|latest|often|typically|roughly"
     r"|um|gegen|meist|a|las|vers|à|环|大约|左右)\b[\W_]*)*"
 )
 
 
-@check_arguments
 def sleep_hours(text: str) -> tuple[int | None, int | None]:
     """Minutes after midnight of waking and of going to bed, each None where a text does not
     say it or cannot be understood; the first that is said counts.
@@ -272,7 +120,7 @@ def sleep_hours(text: str) -> tuple[int | None, int | None]:
 
 
 def _stated_hours(text: str) -> Iterator[tuple[Literal["wake", "bed"], int]]:
-    clocks = list(_find_times(text, bare=True))
+    clocks = list(find_times(text, bare=True))
     hidden = _OTHER_PEOPLE.sub(lambda match: "\x00" * len(match.group()), text)
     for start, end, inside in _clauses(hidden, clocks):
         clause = hidden[start:end]
@@ -286,7 +134,7 @@ def _stated_hours(text: str) -> Iterator[tuple[Literal["wake", "bed"], int]]:
             yield from _assign_times(hidden, cues, inside)
 
 
-def _clauses(text: str, clocks: Sequence[_TimeOfDay]) -> list[tuple[int, int, list[_TimeOfDay]]]:
+def _clauses(text: str, clocks: Sequence[TimeOfDay]) -> list[tuple[int, int, list[TimeOfDay]]]:
     """Where the clauses of a text begin and end, and the times in each. A clause that holds
     only times belongs to the one before it, or to the one behind where that has none."""
     # Marks and words between the two ends of a range, or within a time, part no clause.
@@ -302,7 +150,7 @@ def _clauses(text: str, clocks: Sequence[_TimeOfDay]) -> list[tuple[int, int, li
             cuts.append(match)
     edges = [0, *(match.end() for match in cuts)]
     ends = [*(match.start() for match in cuts), len(text)]
-    parts: list[tuple[int, int, list[_TimeOfDay]]] = []
+    parts: list[tuple[int, int, list[TimeOfDay]]] = []
     place = 0
     waiting: int | None = None
     for start, end in zip(edges, ends):
@@ -325,7 +173,7 @@ def _clauses(text: str, clocks: Sequence[_TimeOfDay]) -> list[tuple[int, int, li
     return parts
 
 
-def _only_times(text: str, start: int, end: int, clocks: Sequence[_TimeOfDay]) -> bool:
+def _only_times(text: str, start: int, end: int, clocks: Sequence[TimeOfDay]) -> bool:
     if "\x00" in text[start:end]:
         return False
     rest, at = "", start
@@ -335,20 +183,18 @@ def _only_times(text: str, start: int, end: int, clocks: Sequence[_TimeOfDay]) -
     return _FILLER_WORDS.fullmatch(rest + text[at:end]) is not None
 
 
-def _time_ranges(
-    text: str, clocks: Sequence[_TimeOfDay]
-) -> Iterator[tuple[_TimeOfDay, _TimeOfDay]]:
+def _time_ranges(text: str, clocks: Sequence[TimeOfDay]) -> Iterator[tuple[TimeOfDay, TimeOfDay]]:
     for first, second in pairwise(clocks):
         if second.start - first.end <= 14 and _RANGE_WORDS.fullmatch(text, first.end, second.start):
             yield first, second
 
 
 def _assign_times(
-    text: str, cues: Sequence[tuple[str, int, int]], clocks: Sequence[_TimeOfDay]
+    text: str, cues: Sequence[tuple[str, int, int]], clocks: Sequence[TimeOfDay]
 ) -> Iterator[tuple[Literal["wake", "bed"], int]]:
     """Each time of a clause with what is done at it."""
     ranges = dict(_time_ranges(text, clocks))
-    done: set[_TimeOfDay] = set()
+    done: set[TimeOfDay] = set()
     for clock in clocks:
         cue = _nearest_cue(text, cues, clock)
         if cue is None or clock in done:
@@ -369,7 +215,7 @@ def _assign_times(
             yield "bed", clock.minutes(evening=True)
 
 
-def _nearest_cue(text: str, cues: Sequence[tuple[str, int, int]], clock: _TimeOfDay) -> str | None:
+def _nearest_cue(text: str, cues: Sequence[tuple[str, int, int]], clock: TimeOfDay) -> str | None:
     """The cue that is nearest to a time; where the scripts write no blanks, the next one."""
     behind = [cue for cue in cues if cue[1] >= clock.end]
     if behind and any(ord(letter) > 0x2E80 for letter in text[behind[0][1] : behind[0][2]]):

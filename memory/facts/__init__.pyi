@@ -1,4 +1,3 @@
-from .entity_names import name_key as name_key
 from .extracted_facts import ExtractedFact as ExtractedFact
 from .facts import Facts as Facts
 from .model_extraction import extract_facts_with_model as extract_facts_with_model

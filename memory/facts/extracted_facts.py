@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...core import AgentId, Record, RecordId, Time, is_unspaced
-from .entity_names import name_key
+from ...core.text import name_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

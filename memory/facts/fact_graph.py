@@ -1,205 +1,136 @@
-"""Claims as a graph: neighbours, paths, what a cue reaches, GraphML.
-
-Recall joined by claims: what a cue's entities lead to, beside what is like its words.
-"""
+"""Facts as a graph of entities: neighbours, shortest paths, PageRank over records, GraphML."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ...core import EVERYBODY, AgentId, Cue, Hit, Record, RecordId, Time
-from ..recall import RecallQuery, candidate_limit, select_hits
+from ...core import RecordId
+from ...core.text import EntityNames, name_key
 from ..storage import atomic_export
-from .entity_names import name_key
 from .statements import Fact
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from ..storage import Vector
-    from .facts import Facts
-
-# The share of a walk that goes on; HippoRAG walks with .5, for cues name what they are about.
 DAMPING = 0.5
+"""Probability that a random walk goes on at each step: HippoRAG's value for entity queries."""
 
 
-def build_graph(claims: Iterable[Fact]) -> nx.MultiDiGraph:
-    """Entities as nodes (their keys; ``name`` as written), each claim an edge keyed by its id,
-    with ``relation`` and ``claim``."""
+def build_graph(facts: Iterable[Fact]) -> nx.MultiDiGraph:
+    """A graph with entities as nodes (keyed by ``name_key``; attribute ``name``: as written) and
+    facts as edges (keyed by fact id; attributes ``relation`` and ``fact``, the Fact)."""
     import networkx as nx
 
-    found: nx.MultiDiGraph = nx.MultiDiGraph()
-    for claim in claims:
-        ends = [name_key(claim.subject), name_key(claim.object)]
-        for key, name in zip(ends, (claim.subject, claim.object)):
-            if key not in found:
-                found.add_node(key, name=name)
-        found.add_edge(*ends, key=claim.id, relation=claim.relation, claim=claim)
-    return found
+    graph: nx.MultiDiGraph = nx.MultiDiGraph()
+    for fact in facts:
+        ends = [name_key(fact.subject), name_key(fact.object)]
+        for key, name in zip(ends, (fact.subject, fact.object)):
+            if key not in graph:
+                graph.add_node(key, name=name)
+        graph.add_edge(*ends, key=fact.id, relation=fact.relation, fact=fact)
+    return graph
 
 
-def neighbours(found: nx.MultiDiGraph, entity: str, hops: int = 1) -> list[str]:
-    """Names of the entities at most ``hops`` claims away, nearest first, then by name."""
+def neighbours(graph: nx.MultiDiGraph, entity: str, hops: int = 1) -> list[str]:
+    """Names of the entities at most ``hops`` edges away, nearest first, ties by name."""
     import networkx as nx
 
-    key = name_key(entity)
-    if key not in found:
+    start = name_key(entity)
+    if start not in graph:
         return []
-    away = nx.single_source_shortest_path_length(found.to_undirected(as_view=True), key, hops)
-    near = sorted((hop, node) for node, hop in away.items() if node != key)
-    return [str(found.nodes[node]["name"]) for _, node in near]
+    undirected = graph.to_undirected(as_view=True)
+    distances = nx.single_source_shortest_path_length(undirected, start, hops)
+    nearest = sorted((distance, node) for node, distance in distances.items() if node != start)
+    return [str(graph.nodes[node]["name"]) for _, node in nearest]
 
 
-def shortest_path(found: nx.MultiDiGraph, start: str, end: str) -> list[Fact]:
-    """The claims that lead from one entity to another by the fewest steps, in either
-    direction of each; empty when none do."""
+def shortest_path(graph: nx.MultiDiGraph, start: str, end: str) -> list[Fact]:
+    """The facts along a shortest path between two entities, edge directions ignored; an empty
+    list if there is no path."""
     import networkx as nx
 
     ends = name_key(start), name_key(end)
-    if not all(key in found for key in ends):
+    if not all(key in graph for key in ends):
         return []
     try:
-        nodes = nx.shortest_path(found.to_undirected(as_view=True), *ends)
+        nodes = nx.shortest_path(graph.to_undirected(as_view=True), *ends)
     except nx.NetworkXNoPath:
         return []
-    return [_between(found, one, other) for one, other in pairwise(nodes)]
+    return [_latest_fact_between(graph, first, second) for first, second in pairwise(nodes)]
 
 
-def _between(found: nx.MultiDiGraph, one: str, other: str) -> Fact:
-    edges = [*(found.get_edge_data(one, other) or {}).values()]
-    edges += (found.get_edge_data(other, one) or {}).values()
-    latest: Fact = max((edge["claim"] for edge in edges), key=lambda c: (c.since, c.id))
+def _latest_fact_between(graph: nx.MultiDiGraph, first: str, second: str) -> Fact:
+    edges = [*(graph.get_edge_data(first, second) or {}).values()]
+    edges += (graph.get_edge_data(second, first) or {}).values()
+    latest: Fact = max((edge["fact"] for edge in edges), key=lambda fact: (fact.since, fact.id))
     return latest
 
 
-def related_records(
-    claims: Facts,
-    cue: str,
-    *,
-    person: AgentId = "",
-    as_of: Time | None = None,
-    limit: int = 10,
+def rank_related_records(
+    facts: Iterable[Fact], names: EntityNames, query: str, limit: int
 ) -> list[tuple[RecordId, float]]:
-    """Records that speak of what is near to a cue's entities, by personalised PageRank.
+    """Records behind the facts near the entities that ``query`` names, with their weights,
+    heaviest first, ties by id.
 
-    A walk starts at the entities the cue names and follows claims in both directions; each
-    claim's weight (the mean of its ends' share, times its confidence) goes to its sources.
-    Weights sum to 1 over all records; heaviest first, ties by number.
+    Personalised PageRank starts at the named entities and follows facts in both directions. A
+    fact weighs the mean rank of its two ends times its confidence, shared equally among its
+    sources. Weights sum to 1 over all records.
     """
     import networkx as nx
 
-    held = claims.find(as_of=as_of, person=person)
-    view = claims.view(person)
-    found = build_graph(held)
-    named = [key for key in view.names.mentioned(cue) if key in found]
-    if not named:
+    graph = build_graph(facts)
+    starts = [key for key in names.mentioned(query) if key in graph]
+    if not starts:
         return []
-    start = dict.fromkeys(named, 1.0)
-    # A simple graph: two claims between a pair make the tie twice as strong.
-    ties: nx.Graph = nx.Graph()
-    ties.add_nodes_from(found)
-    for one, other, claim in found.edges(data="claim"):
-        before = ties.get_edge_data(one, other, {"weight": 0.0})["weight"]
-        ties.add_edge(one, other, weight=before + claim.confidence)
-    share = nx.pagerank(ties, alpha=DAMPING, personalization=start, weight="weight")
-    weights: dict[RecordId, float] = {}
-    for one, other, claim in found.edges(data="claim"):
-        each = (share[one] + share[other]) / 2 * claim.confidence
-        for source in claim.sources:
-            weights[source] = weights.get(source, 0.0) + each / len(claim.sources)
-    total = sum(weights.values()) or 1.0
-    ranked: Sequence[tuple[RecordId, float]] = sorted(
-        ((source, weight / total) for source, weight in weights.items()),
-        key=lambda item: (-item[1], item[0]),
+    # A simple graph: the confidences of several facts between two entities add up.
+    simple: nx.Graph = nx.Graph()
+    simple.add_nodes_from(graph)
+    for subject, object_, fact in graph.edges(data="fact"):
+        weight = simple.get_edge_data(subject, object_, {"weight": 0.0})["weight"]
+        simple.add_edge(subject, object_, weight=weight + fact.confidence)
+    ranks = nx.pagerank(
+        simple, alpha=DAMPING, personalization=dict.fromkeys(starts, 1.0), weight="weight"
     )
-    return list(ranked[:limit])
+    weights: dict[RecordId, float] = {}
+    for subject, object_, fact in graph.edges(data="fact"):
+        weight = (ranks[subject] + ranks[object_]) / 2 * fact.confidence
+        for source in fact.sources:
+            weights[source] = weights.get(source, 0.0) + weight / len(fact.sources)
+    total = sum(weights.values()) or 1.0
+    shares = ((source, weight / total) for source, weight in weights.items())
+    return sorted(shares, key=lambda item: (-item[1], item[0]))[:limit]
 
 
-def write_graphml(found: nx.MultiDiGraph, target: Path | str) -> int:
-    """Write a graph of claims as GraphML: a claim's parts as attributes of its edge."""
+def write_graphml(graph: nx.MultiDiGraph, target: Path | str) -> int:
+    """Write a graph of facts as GraphML, the fields of each fact as edge attributes; returns the
+    number of edges."""
     import networkx as nx
 
     plain: nx.MultiDiGraph = nx.MultiDiGraph()
     plain.add_nodes_from(
-        (node, {"name": _clean(data["name"])}) for node, data in found.nodes(data=True)
+        (node, {"name": _xml_text(data["name"])}) for node, data in graph.nodes(data=True)
     )
-    for one, other, claim in found.edges(data="claim"):
+    for subject, object_, fact in graph.edges(data="fact"):
         plain.add_edge(
-            one,
-            other,
-            key=str(claim.id),
-            relation=_clean(claim.relation),
-            since=claim.since.isoformat(),
-            until=claim.until.isoformat() if claim.until else "",
-            learned=claim.learned.isoformat(),
-            sources=" ".join(map(str, claim.sources)),
-            confidence=claim.confidence,
-            who=_clean(claim.who),
+            subject,
+            object_,
+            key=str(fact.id),
+            relation=_xml_text(fact.relation),
+            since=fact.since.isoformat(),
+            until=fact.until.isoformat() if fact.until else "",
+            learned=fact.learned.isoformat(),
+            sources=" ".join(map(str, fact.sources)),
+            confidence=fact.confidence,
+            who=_xml_text(fact.who),
         )
     with atomic_export(target) as part:
         nx.write_graphml_xml(plain, part)
     return int(plain.number_of_edges())
 
 
-def _clean(text: str) -> str:
-    """A text without the control characters that XML has no way to write."""
+def _xml_text(text: str) -> str:
+    """The text without control characters, which XML cannot represent."""
     return "".join(sign for sign in text if sign in "\t\n" or sign.isprintable())
-
-
-# What the graph's heaviest record gains, in units of the score's own parts (each 0 to 1).
-GRAPH_WEIGHT = 0.5
-
-
-def recall_with_facts(claims: Facts, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
-    """The memory's hits and the records that the claims near to the cue's entities rest on.
-
-    Each of these gains ``GRAPH_WEIGHT`` times its share of the heaviest one's weight
-    (personalised PageRank, ``claims.related_records``) and says by which claim in ``why``; those
-    the
-    memory did not find come in with that alone. Filtered and bounded as the cue asks.
-    """
-    memory = claims.memory
-    wide = replace(cue, limit=4 * cue.limit, tokens=0, variety=0.0, around=0)
-    query = None if vector is None else np.asarray(vector, dtype=np.float32)
-    scene = RecallQuery.for_cue(memory.loader, memory.rules_for(cue), cue, query, {})
-    hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
-    related = claims.related_records(
-        cue.text, person=_person(cue), as_of=cue.at, limit=4 * cue.limit
-    )
-    if related:
-        reasons = _reasons(claims, cue)
-        # The mask of recall itself: what is private, folded, gone, expired or quarantined.
-        open_to = set(scene.shelf.record_id.array[scene.candidates()].tolist())
-        most = related[0][1]
-        for number, weight in related:
-            if number not in open_to:
-                continue
-            old = hits.get(number) or _bare(memory.record(number))
-            why = "; ".join(part for part in (old.why, reasons.get(number, "")) if part)
-            hits[number] = replace(old, score=old.score + GRAPH_WEIGHT * weight / most, why=why)
-    ranked = sorted(hits.values(), key=lambda hit: (-hit.score, hit.record.id))
-    return select_hits(ranked[: candidate_limit(cue)], scene, cue)
-
-
-def _person(cue: Cue) -> AgentId:
-    """Whose view of the claims serves a cue: with several hearers only what is for everybody."""
-    hearers = set(cue.hearers)
-    return EVERYBODY if len(hearers) > 1 else next(iter(hearers), "")
-
-
-def _reasons(claims: Facts, cue: Cue) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for claim in claims.find(as_of=cue.at, person=_person(cue)):
-        for source in claim.sources:
-            found.setdefault(source, f"claim: {claim}")
-    return found
-
-
-def _bare(record: Record) -> Hit:
-    return Hit(record=record, score=0.0, recency=0.0, importance=0.0, relevance=0.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...core import Time
-from .entity_names import EntityNames
+from ...core.text import EntityNames
 from .statements import FUNCTIONAL, Fact, Statement
 
 ALIAS = "also called"

@@ -1,4 +1,4 @@
-"""Claims: what a memory holds for true, since when, from whom, and for whom."""
+"""Facts of one memory: asserted, denied, retracted, looked up by time and by person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ...core import (
+    EVERYBODY,
     AgentId,
     Cue,
     Hit,
@@ -21,7 +24,9 @@ from ...core import (
     source_name,
     time_error,
 )
+from ...core.text import name_key
 from ..memory import Memory
+from ..recall import RecallQuery, candidate_limit, select_hits
 from ..storage import (
     FACT_LOG,
     LogEntry,
@@ -31,9 +36,10 @@ from ..storage import (
     numbers_fault,
     text_fault,
 )
-from .entity_names import name_key
 from .extracted_facts import ExtractedFact, grounding_check, spoken_line
+from .fact_graph import build_graph, rank_related_records, write_graphml
 from .fact_view import FactView, relation_key
+from .rule_extraction import extract_facts
 from .statements import (
     Fact,
     Statement,
@@ -48,15 +54,20 @@ if TYPE_CHECKING:
 
     from ..storage import Vector
 
+GRAPH_WEIGHT = 0.5
+"""Score that the heaviest record of the fact graph gains in ``Facts.recall``; recency, importance
+and relevance each lie in [0, 1]."""
+_MAX_CACHED_VIEWS = 64
+
 
 class Facts:
-    """The claims of one memory, in its store, written inside the caller's transaction.
+    """The facts of one memory, stored in its file inside the caller's transaction.
 
-    Statements are appended and never deleted; which claim is valid when follows from them by
-    code: on a relation that holds for one object at a time the later statement ends the
-    earlier (``since`` decides, then ``learned``). A person sees only what follows from
-    statements that are for them; of a quarantined source (``Memory.quarantine``) nothing
-    follows until it is released.
+    Statements are appended and never deleted. Which fact is valid when is computed from them: for a
+    relation with one object at a time the later statement ends the earlier one (ordered by
+    ``since``, then ``learned``). A person sees only facts that follow from statements with that
+    person in their audience. Statements from a quarantined source (``Memory.quarantine``) are
+    ignored until the source is released.
 
     >>> from datetime import datetime
     >>> facts = Facts(Memory(":memory:", "Bo"))
@@ -75,15 +86,15 @@ class Facts:
         functional: Collection[str] | None = None,
         step: int | None = None,
     ) -> None:
-        """``functional`` names the relations that hold for one object at a time, where the
-        usual ones (``is_functional``) do not fit. ``as_of_step`` is that of which lines are written
-        (the memory's last)."""
+        """``functional`` names the relations with one object at a time (default:
+        ``is_functional``). ``step`` is the step to which new statements belong (default: the
+        memory's last)."""
         self.memory = memory
         self._step = step
-        self._rule: Callable[[str], bool] | None = None
+        self._is_functional: Callable[[str], bool] | None = None
         if functional is not None:
             names = {relation_key(name) for name in functional}
-            self._rule = names.__contains__
+            self._is_functional = names.__contains__
         self._views: dict[
             tuple[AgentId, Time | None], tuple[list[LogEntry], int, frozenset[AgentId], FactView]
         ] = {}
@@ -105,18 +116,19 @@ class Facts:
         audience: AgentId | Sequence[AgentId] = (),
         denies: bool = False,
     ) -> int:
-        """Write a statement learned at ``at``, valid from ``since`` (``at`` by default);
-        returns its number.
+        """Append a statement learned at ``at`` and valid from ``since`` (default: ``at``); returns
+        its id.
 
-        Its audience is that of its sources, its words are theirs and those of ``who`` (of the
-        first source's record by default); ``audience`` narrows it further. ``denies``: it
-        no longer holds (an empty ``object``: none does). Raises MemoryFault when it does not
-        fit, and writes nothing.
+        Its audience is the intersection of its sources' audiences and ``audience``. It rests on
+        the words of ``who`` (default: the speaker of the first source) and of whoever its sources
+        rest on. ``denies`` states that the fact no longer holds (an empty ``object``: no fact of
+        this subject and relation does). Raises MemoryFault for invalid arguments and then writes
+        nothing.
         """
         texts = {"subject": subject, "relation": relation, "object": object, "who": who}
         for name, value in texts.items():
-            self._refuse(text_fault(name, value))
-        self._refuse(numbers_fault("sources", sources))
+            self._raise_if(text_fault(name, value))
+        self._raise_if(numbers_fault("sources", sources))
         records = [self.memory.record(source) for source in sources]
         who = who or (records[0].who if records else "")
         audiences = [record.audience for record in records]
@@ -135,51 +147,52 @@ class Facts:
             denies=denies,
             words_of=self._words_of(who, sources),
         )
-        self._check(statement)
+        self._validate(statement)
         return self._append(statement_to_json(statement))
 
     def learn(self, records: Iterable[Record], found: Iterable[ExtractedFact] | None = None) -> int:
-        """Write the facts that the records' own words state, by rule (or ``found``, what a
-        model read out of them); returns how many are new.
+        """Append the facts that rules extract from the records (or ``found``, those that a model
+        extracted); returns the number of new ones.
 
-        A fact that the words do not hold is left out, one that was learned from the same
-        record already is not written twice.
+        Skips facts whose words are not in the record, and facts already learned from the same
+        record.
         """
         by_id = {record.id: record for record in records}
         if found is None:
-            from .rule_extraction import extract_facts
-
-            found = [draft for record in by_id.values() for draft in extract_facts(record)]
-        known = {self._mark(s, source) for s in self._all() for source in s.sources}
+            found = [fact for record in by_id.values() for fact in extract_facts(record)]
+        known = {
+            self._dedup_key(statement, source)
+            for statement in self._all_statements()
+            for source in statement.sources
+        }
         count = 0
-        read: dict[RecordId, tuple[Callable[[ExtractedFact], bool], AgentId]] = {}
+        checks: dict[RecordId, tuple[Callable[[ExtractedFact], bool], AgentId]] = {}
         with self.memory.store.transaction():
-            for draft in found:
-                record = by_id[draft.source]
-                mark = self._mark(draft, draft.source)
-                if draft.source not in read:
-                    read[draft.source] = (grounding_check(record), spoken_line(record).who)
-                holds, who = read[draft.source]
-                if mark in known or not holds(draft):
+            for fact in found:
+                record = by_id[fact.source]
+                key = self._dedup_key(fact, fact.source)
+                if fact.source not in checks:
+                    checks[fact.source] = (grounding_check(record), spoken_line(record).who)
+                is_grounded, who = checks[fact.source]
+                if key in known or not is_grounded(fact):
                     continue
-                known.add(mark)
-                self._assert_extracted(draft, record, who)
+                known.add(key)
+                self._assert_extracted(fact, record, who)
                 count += 1
         return count
 
     def learn_between(self, since: Time, before: Time) -> int:
-        """``learn`` from what was written between two moments and can be recalled."""
-
+        """``learn`` from the recallable records created in [since, before)."""
         cue = Cue(text="", at=before, since=since, before=before, rules="paper")
         return self.learn(self.memory.candidates(cue))
 
-    def _assert_extracted(self, draft: ExtractedFact, record: Record, who: AgentId) -> None:
+    def _assert_extracted(self, fact: ExtractedFact, record: Record, who: AgentId) -> None:
         at = record.created
-        since = min(draft.since, at) if draft.since else at
-        if draft.replaces:
+        since = min(fact.since, at) if fact.since else at
+        if fact.replaces:
             self.assert_fact(
-                draft.subject,
-                draft.relation,
+                fact.subject,
+                fact.relation,
                 "",
                 at=at,
                 since=since,
@@ -188,18 +201,18 @@ class Facts:
                 who=who,
             )
         self.assert_fact(
-            draft.subject,
-            draft.relation,
-            draft.object,
+            fact.subject,
+            fact.relation,
+            fact.object,
             at=at,
             since=since,
             sources=[record.id],
-            confidence=draft.confidence,
+            confidence=fact.confidence,
             who=who,
-            denies=draft.denies,
+            denies=fact.denies,
         )
 
-    def _mark(
+    def _dedup_key(
         self, fact: ExtractedFact | Statement, source: RecordId
     ) -> tuple[str, str, str, RecordId]:
         return fact.subject, relation_key(fact.relation), fact.object, source
@@ -214,26 +227,27 @@ class Facts:
         sources: Sequence[RecordId] = (),
         audience: AgentId | Sequence[AgentId] = (),
     ) -> int:
-        """State that from ``at`` on it no longer holds (no object: nothing does)."""
+        """State that from ``at`` on the fact no longer holds (no ``object``: no fact of this
+        subject and relation); returns the statement's id."""
         return self.assert_fact(
             subject, relation, object, at=at, sources=sources, audience=audience, denies=True
         )
 
-    def retract(self, claim: Fact | int, *, at: Time, why: str = "") -> int:
-        """Revoke a claim (all its statements) or one statement by its number: from now on
-        nothing follows from it, and what it had ended holds again. Nothing is deleted."""
-        if not isinstance(claim, Fact) and type(claim) is not int:
-            raise self._fault(f"{claim!r:.60} is neither a claim nor a statement's number")
-        numbers = [claim] if isinstance(claim, int) else list(claim.statements)
+    def retract(self, fact: Fact | int, *, at: Time, why: str = "") -> int:
+        """Exclude all statements of a fact, or one statement by its id, from what is computed; a
+        fact that they ended holds again. The statements stay stored."""
+        if not isinstance(fact, Fact) and type(fact) is not int:
+            raise self._fault(f"{fact!r:.60} is neither a Fact nor the id of a statement")
+        ids = [fact] if isinstance(fact, int) else list(fact.statements)
         known = {statement.id for statement in self.statements()}
-        if lost := [number for number in numbers if number not in known]:
-            raise self._fault(f"statements {lost} are not there (or undone already)")
-        return self._append({"undo": numbers, "at": self._moment(at), "why": why})
+        if missing := [number for number in ids if number not in known]:
+            raise self._fault(f"there are no statements {missing}, or they are retracted already")
+        return self._append({"undo": ids, "at": self._time_json(at), "why": why})
 
     def restore(self, statements: Sequence[int], *, at: Time, why: str = "") -> int:
-        """Take an ``retract`` of these statements back."""
-        self._refuse(numbers_fault("statements", statements))
-        return self._append({"restore": list(statements), "at": self._moment(at), "why": why})
+        """Undo ``retract`` for these statements."""
+        self._raise_if(numbers_fault("statements", statements))
+        return self._append({"restore": list(statements), "at": self._time_json(at), "why": why})
 
     def erase(
         self,
@@ -243,45 +257,48 @@ class Facts:
         mentions: bool = True,
         others: Collection[AgentId] = (),
     ) -> int:
-        """Empty for good every statement that rests on one of ``records`` or on words of
-        ``person``, or is for them, and with ``mentions`` that is about them; returns how many.
+        """Delete the content of statements permanently; returns their number.
 
-        ``others`` are people known by name beside them. A given name means the one whose name
-        begins with it. What is said of a given name that two have goes too: kept, it would be
-        said of the other from now on.
+        Erased are statements that rest on one of ``records`` or on words of ``person``, those
+        with ``person`` in their audience and, with ``mentions``, those about ``person``.
+        ``others`` are further people known by name. A given name denotes the person whose full
+        name begins with it. If two people share a given name, statements about that name alone
+        are erased too: kept, they would be attributed to the other.
         """
-        going, whom = set(records), PersonMatcher(person, others)
-        names = FactView(self._all(), self._rule).names
-        # Of a name such as "@ada" the key is another's.
+        erased_records, matcher = set(records), PersonMatcher(person, others)
+        names = FactView(self._all_statements(), self._is_functional).names
+        # The key of a name such as "@ada" is the key of another name.
         key = name_key(person) if name_key(person) == normalize(person) else None
 
         given = key.partition(" ")[0] if key else ""
         keys = {key, given} if given and names.resolve(given) == given else {key}
-        known = {normalize(other) for other in others} - {normalize(person)}
+        other_names = {normalize(other) for other in others} - {normalize(person)}
 
-        def about(statement: Statement) -> bool:
-            sides = (statement.subject, statement.object)
-            named = {names.resolve(side) for side in sides if normalize(side) not in known}
-            return bool(keys & named) or any(map(whom.is_named_in, (*sides, statement.relation)))
+        def is_about_person(statement: Statement) -> bool:
+            ends = (statement.subject, statement.object)
+            entities = {names.resolve(end) for end in ends if normalize(end) not in other_names}
+            texts = (*ends, statement.relation)
+            return bool(keys & entities) or any(map(matcher.is_named_in, texts))
 
-        def meant(statement: Statement) -> bool:
-            if going & set(statement.sources):
+        def is_erased(statement: Statement) -> bool:
+            if erased_records & set(statement.sources):
                 return True
             if not person:
                 return False
+            rests_on_person = any(map(matcher.matches_source, statement.words_of))
             labels = (statement.who, *statement.audience)
-            rests = any(map(whom.matches_source, statement.words_of))
-            return rests or any(map(whom.matches_name, labels)) or (mentions and about(statement))
+            labelled = rests_on_person or any(map(matcher.matches_name, labels))
+            return labelled or (mentions and is_about_person(statement))
 
-        lines = [statement.id for statement in self._all() if meant(statement)]
+        ids = [statement.id for statement in self._all_statements() if is_erased(statement)]
         store, agent = self.memory.store, self.memory.agent
-        named = whom.is_named_in if person and mentions else (lambda text: False)
-        undoings = retractions_after_erasure(FACT_LOG.entries(store, agent), lines, named)
+        names_person = matcher.is_named_in if person and mentions else (lambda text: False)
+        changes = retractions_after_erasure(FACT_LOG.entries(store, agent), ids, names_person)
         with store.transaction():
-            FACT_LOG.erase(store, agent, [*lines, *undoings.erase])
-            for line in undoings.write:
+            FACT_LOG.erase(store, agent, [*ids, *changes.erase])
+            for line in changes.write:
                 self._append(line)
-        return len(lines)
+        return len(ids)
 
     # -- reading --------------------------------------------------------------------
 
@@ -294,24 +311,24 @@ class Facts:
         person: AgentId = "",
         known: Time | None = None,
     ) -> Fact | None:
-        """The claim valid at ``as_of`` (now by default), the latest where there are several.
+        """The fact valid at ``as_of`` (default: now); of several the latest, None without one.
 
-        ``person`` is whom the answer is for (empty: the owner); ``known`` answers from what
-        had been learned by then.
+        ``person`` is the person the answer is for (empty: the owner). ``known`` restricts the
+        statements to those learned by that time.
         """
-        self._refuse("" if as_of is None else time_error(as_of, "as_of"))
-        held = [
-            claim
-            for claim in self.timeline(subject, relation, person=person, known=known)
-            if claim.holds(as_of)
+        self._raise_if("" if as_of is None else time_error(as_of, "as_of"))
+        valid = [
+            fact
+            for fact in self.timeline(subject, relation, person=person, known=known)
+            if fact.holds(as_of)
         ]
-        return held[-1] if held else None
+        return valid[-1] if valid else None
 
     def timeline(
         self, subject: str, relation: str, *, person: AgentId = "", known: Time | None = None
     ) -> tuple[Fact, ...]:
-        """All claims of a subject and relation, in order of validity."""
-        return tuple(self._view(person, known).facts(subject, relation))
+        """All facts of a subject and relation, also past ones, in order of validity."""
+        return tuple(self.view(person, known=known).facts(subject, relation))
 
     def find(
         self,
@@ -322,127 +339,157 @@ class Facts:
         person: AgentId = "",
         past: bool = False,
     ) -> tuple[Fact, ...]:
-        """Claims valid at ``as_of`` (now by default), of any subject or relation where these
-        are empty; with ``past`` those that ended too."""
-        self._refuse("" if as_of is None else time_error(as_of, "as_of"))
-        found = self._view(person, None).facts(subject, relation)
-        return tuple(claim for claim in found if past or claim.holds(as_of))
+        """Facts valid at ``as_of`` (default: now), of any subject or relation where these are
+        empty; with ``past`` also those that ended."""
+        self._raise_if("" if as_of is None else time_error(as_of, "as_of"))
+        facts = self.view(person).facts(subject, relation)
+        return tuple(fact for fact in facts if past or fact.holds(as_of))
 
-    def sources(self, claim: Fact, *, person: AgentId = "") -> tuple[Record, ...]:
-        """The records a claim rests on, as far as they are for ``person``."""
-        shown = {i for s in self._seen(person, None) if s.id in claim.statements for i in s.sources}
-        return self.memory.existing_records([i for i in claim.sources if i in shown])
+    def sources(self, fact: Fact, *, person: AgentId = "") -> tuple[Record, ...]:
+        """The records on which a fact rests, as far as ``person`` may see them."""
+        visible = {
+            source
+            for statement in self._visible_statements(person, None)
+            if statement.id in fact.statements
+            for source in statement.sources
+        }
+        return self.memory.existing_records([i for i in fact.sources if i in visible])
 
     def statements(self, person: AgentId = "", *, believed: bool = False) -> tuple[Statement, ...]:
-        """Every statement that was not undone and is for ``person``, as they were made; with
-        ``believed`` those of quarantined sources, from which nothing follows, are left out."""
-        found = self._seen(person, None)
-        return tuple(self._believed(found) if believed else found)
+        """Statements visible to ``person`` and not retracted, in order of assertion; with
+        ``believed`` without those from quarantined sources."""
+        statements = self._visible_statements(person, None)
+        return tuple(self._believed(statements) if believed else statements)
 
     def view(self, person: AgentId = "", *, known: Time | None = None) -> FactView:
-        """All claims and names as ``person`` may see them."""
-        return self._view(person, known)
+        """All facts and entity names visible to ``person``, from statements learned by ``known``.
+        Cached until the log or the quarantine changes."""
+        entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
+        self._raise_if(text_fault("person", person))
+        if known is not None:
+            self._raise_if(time_error(known, "known"))
+        quarantined = self.memory.quarantined
+        cached = self._views.get((person, known))
+        if cached and cached[0] is entries and cached[1:3] == (len(entries), quarantined):
+            return cached[3]
+        statements = self._believed(self._visible_statements(person, known))
+        view = FactView(statements, self._is_functional)
+        if len(self._views) > _MAX_CACHED_VIEWS:
+            self._views.clear()
+        self._views[person, known] = (entries, len(entries), quarantined, view)
+        return view
 
-    # -- the graph ------------------------------------------------------------------
+    # -- graph ----------------------------------------------------------------------
 
     def graph(self, *, as_of: Time | None = None, person: AgentId = "") -> nx.MultiDiGraph:
-        """The claims valid at ``as_of`` as a graph: see ``claim_graph.build_graph``."""
-        from .fact_graph import build_graph
-
+        """The facts valid at ``as_of`` as a graph of entities (``fact_graph.build_graph``)."""
         return build_graph(self.find(as_of=as_of, person=person))
 
     def related_records(
-        self, cue: str, *, person: AgentId = "", as_of: Time | None = None, limit: int = 10
+        self, query: str, *, person: AgentId = "", as_of: Time | None = None, limit: int = 10
     ) -> list[tuple[RecordId, float]]:
-        """Records behind the claims nearest to what a cue names, each with its weight, heaviest
-        first: see ``claim_graph.related_records``."""
-        from .fact_graph import related_records
-
-        return related_records(self, cue, person=person, as_of=as_of, limit=limit)
+        """Records behind the facts nearest to the entities in ``query``, with their weights,
+        heaviest first (personalised PageRank, ``fact_graph.rank_related_records``)."""
+        facts = self.find(as_of=as_of, person=person)
+        return rank_related_records(facts, self.view(person).names, query, limit)
 
     def recall(self, cue: Cue, vector: Vector | None = None) -> tuple[Hit, ...]:
-        """The memory's recall joined by what the cue's entities lead to: see
-        ``claim_recall.recall_with_facts``."""
-        from .fact_graph import recall_with_facts
+        """The hits of ``Memory.recall`` merged with the records of ``related_records``.
 
-        return recall_with_facts(self, cue, vector)
+        A related record gains ``GRAPH_WEIGHT`` times its weight relative to the heaviest one, and
+        its ``why`` names the fact. Filters and limits of the cue apply.
+        """
+        memory = self.memory
+        wide = replace(cue, limit=4 * cue.limit, tokens=0, variety=0.0, around=0)
+        row = None if vector is None else np.asarray(vector, dtype=np.float32)
+        query = RecallQuery.for_cue(memory.loader, memory.rules_for(cue), cue, row, {})
+        hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
+        listeners = set(cue.hearers)
+        person = EVERYBODY if len(listeners) > 1 else next(iter(listeners), "")
+        related = self.related_records(cue.text, person=person, as_of=cue.at, limit=4 * cue.limit)
+        if related:
+            reasons: dict[RecordId, str] = {}
+            for fact in self.find(as_of=cue.at, person=person):
+                for source in fact.sources:
+                    reasons.setdefault(source, f"claim: {fact}")
+            # Recall's own filter: no private, compacted, erased, expired or quarantined records.
+            candidates = set(query.shelf.record_id.array[query.candidates()].tolist())
+            heaviest = related[0][1]
+            for number, weight in related:
+                if number not in candidates:
+                    continue
+                hit = hits.get(number) or Hit(
+                    record=memory.record(number),
+                    score=0.0,
+                    recency=0.0,
+                    importance=0.0,
+                    relevance=0.0,
+                )
+                why = "; ".join(part for part in (hit.why, reasons.get(number, "")) if part)
+                score = hit.score + GRAPH_WEIGHT * weight / heaviest
+                hits[number] = replace(hit, score=score, why=why)
+        ranked = sorted(hits.values(), key=lambda hit: (-hit.score, hit.record.id))
+        return select_hits(ranked[: candidate_limit(cue)], query, cue)
 
     def export_graphml(
         self, path: Path | str, *, as_of: Time | None = None, person: AgentId = ""
     ) -> int:
-        """Write the graph as GraphML; returns how many claims are in it."""
-        from .fact_graph import write_graphml
-
+        """Write the graph as GraphML; returns the number of facts in it."""
         return write_graphml(self.graph(as_of=as_of, person=person), path)
 
-    # -- within ---------------------------------------------------------------------
+    # -- internals ------------------------------------------------------------------
 
     def _append(self, line: object) -> int:
         memory = self.memory
         if memory.as_of_step is not None:
-            raise self._fault(f"is seen as of step {memory.as_of_step} and read-only")
+            raise self._fault(f"this is a read-only view as of step {memory.as_of_step}")
         step = memory.index.last_step if self._step is None else self._step
         return FACT_LOG.append(memory.store, memory.agent, line, step=step)
 
     def _words_of(self, who: AgentId, sources: Iterable[RecordId]) -> tuple[str, ...]:
-        """Whose words something rests on that ``who`` said and these records tell."""
-        found = {source for number in sources for source in self.memory.sources(number)}
+        """The sources of a statement's words: its speaker and the sources of its records."""
+        names = {source for number in sources for source in self.memory.sources(number)}
         if who not in ("", self.memory.agent):
-            found.add(source_name(who))
-        return tuple(sorted(found))
+            names.add(source_name(who))
+        return tuple(sorted(names))
 
-    def _all(self) -> list[Statement]:
+    def _all_statements(self) -> list[Statement]:
         statements = [
             statement_from_json(entry.n, entry.step, entry.body)
             for entry in FACT_LOG.entries(self.memory.store, self.memory.agent)
-            if entry.body and "subject" in entry.body and self._within(entry.step)
+            if entry.body and "subject" in entry.body and self._is_in_view(entry.step)
         ]
-        # With what its records rest on: a line from before there were labels has but these.
+        # Old statements without labels take the sources of their records.
         words = [{*one.words_of, *self._words_of(one.who, one.sources)} for one in statements]
         return [replace(one, words_of=tuple(sorted(w))) for one, w in zip(statements, words)]
 
-    def _seen(self, person: AgentId, known: Time | None) -> list[Statement]:
-        self._refuse(text_fault("person", person))
+    def _visible_statements(self, person: AgentId, known: Time | None) -> list[Statement]:
+        self._raise_if(text_fault("person", person))
         entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
-        off = retracted_statements(entry for entry in entries if self._within(entry.step))
+        retracted = retracted_statements(entry for entry in entries if self._is_in_view(entry.step))
         return [
             statement
-            for statement in self._all()
-            if statement.id not in off
+            for statement in self._all_statements()
+            if statement.id not in retracted
             and statement.for_person(person)
             and (known is None or statement.learned <= known)
         ]
 
     def _believed(self, statements: Iterable[Statement]) -> list[Statement]:
-        """Statements but those that rest on the words of quarantined sources."""
-        held = self.memory.quarantined
-        if not held:
+        """The statements that rest on no quarantined source."""
+        quarantined = self.memory.quarantined
+        if not quarantined:
             return list(statements)
-        forms = name_forms(held)
+        forms = name_forms(quarantined)
         return [one for one in statements if not has_source((one.who, *one.words_of), forms)]
 
-    def _within(self, step: int) -> bool:
+    def _is_in_view(self, step: int) -> bool:
         return self.memory.as_of_step is None or step <= self.memory.as_of_step
 
-    def _view(self, person: AgentId, known: Time | None) -> FactView:
-        entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
-        self._refuse(text_fault("person", person))
-        if known is not None:
-            self._refuse(time_error(known, "known"))
-        held = self.memory.quarantined
-        kept = self._views.get((person, known))
-        if kept and kept[0] is entries and kept[1:3] == (len(entries), held):
-            return kept[3]
-        view = FactView(self._believed(self._seen(person, known)), self._rule)
-        if len(self._views) > 64:
-            self._views.clear()
-        self._views[person, known] = (entries, len(entries), held, view)
-        return view
-
-    def _check(self, statement: Statement) -> None:
+    def _validate(self, statement: Statement) -> None:
         for moment in (statement.since, statement.learned, statement.until):
             if moment is not None:
-                self._refuse(time_error(moment))
+                self._raise_if(time_error(moment))
         if not statement.subject or not statement.relation:
             raise self._fault("a statement needs a subject and a relation")
         if not statement.object and not statement.denies:
@@ -450,19 +497,20 @@ class Facts:
                 f"'{statement.subject} {statement.relation}' needs an object; use deny to say "
                 "that nothing holds"
             )
-        share = statement.confidence
-        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
-            raise self._fault(f"confidence {share!r} must lie in (0, 1]")
+        confidence = statement.confidence
+        is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
+        if not is_number or not 0 < confidence <= 1:
+            raise self._fault(f"confidence {confidence!r} must lie in (0, 1]")
         if statement.until is not None and statement.until <= statement.since:
-            raise self._fault(f"valid until {statement.until}, but since {statement.since}")
+            raise self._fault(f"until {statement.until} must be later than since {statement.since}")
 
-    def _moment(self, at: Time) -> str:
-        self._refuse(time_error(at, "at"))
+    def _time_json(self, at: Time) -> str:
+        self._raise_if(time_error(at, "at"))
         return at.isoformat()
 
-    def _refuse(self, wrong: str) -> None:
-        if wrong:
-            raise self._fault(wrong)
+    def _raise_if(self, problem: str) -> None:
+        if problem:
+            raise self._fault(problem)
 
-    def _fault(self, what: str) -> MemoryFault:
-        return MemoryFault(f"{self.memory.store.name}: claims of {self.memory.agent}: {what}")
+    def _fault(self, problem: str) -> MemoryFault:
+        return MemoryFault(f"{self.memory.store.name}: facts of {self.memory.agent}: {problem}")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ...core import AgentId, Json, RecordId, Time
-from ..storage import LogEntry, is_visible
+from ...core import AgentId, Json, RecordId, Time, is_visible
+from ..storage import LogEntry
 
 # Relations that hold for one object at a time: a newer one ends the older.
 FUNCTIONAL = frozenset(

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ...core import AgentId, Cue, MemoryFault, Record, Time
-from ...core.text import MONTH_NAMES, MONTH_NUMBERS
+from ...core.text import MONTH_NAMES, MONTH_NUMBERS, name_key
 from ..memory import Memory
-from .entity_names import name_key
 from .extracted_facts import ExtractedFact, spoken_line
 from .relations import lacks_object_kind, mask_name, relation_examples, relation_similarity
 from .rule_extraction import extract_facts

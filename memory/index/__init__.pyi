@@ -12,9 +12,6 @@ from .memory_index import to_seconds as to_seconds
 from .quantized_index import MIN_ROWS_FOR_CELLS as MIN_ROWS_FOR_CELLS
 from .quantized_index import InvertedLists as InvertedLists
 from .quantized_index import quantization_scale as quantization_scale
-from .text_analysis import STOP_WORDS as STOP_WORDS
-from .text_analysis import split_words as split_words
-from .text_analysis import terms as terms
 from .vector_index import VectorIndex as VectorIndex
 from .vector_index import unit_rows as unit_rows
 

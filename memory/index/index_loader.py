@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import AgentId, MemoryFault, Record, RecordId, RecordKind
+from ...core import AgentId, MemoryFault, Record, RecordId, RecordKind, is_visible
 from ..storage import (
     hidden_id_array,
     hidden_ids,
     is_erased,
-    is_visible,
     read_quarantined,
     read_records_by_id,
 )

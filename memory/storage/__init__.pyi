@@ -39,6 +39,7 @@ from .record_sources import has_source as has_source
 from .record_sources import name_forms as name_forms
 from .record_sources import with_evidence_labels as with_evidence_labels
 from .record_table import ACCESS_CHAIN as ACCESS_CHAIN
+from .record_table import MEMORY_PART as MEMORY_PART
 from .record_table import RECORD_CHAIN as RECORD_CHAIN
 from .record_table import RecordAccess as RecordAccess
 from .record_table import StoredRecord as StoredRecord
@@ -54,7 +55,6 @@ from .record_table import unlabelled_count as unlabelled_count
 from .record_table import write_unlabelled_counts as write_unlabelled_counts
 from .recovery import repair_file as repair_file
 from .recovery import repair_leftovers as repair_leftovers
-from .tool_call_log import PART as PART
 from .tool_call_log import Stopwatch as Stopwatch
 from .tool_call_log import ToolCallEntry as ToolCallEntry
 from .tool_call_log import ToolCallLog as ToolCallLog
@@ -63,7 +63,6 @@ from .validation import MAX_INTEGER as MAX_INTEGER
 from .validation import TEXT_FIELDS as TEXT_FIELDS
 from .validation import atomic_export as atomic_export
 from .validation import check_cue as check_cue
-from .validation import is_visible as is_visible
 from .validation import kinds_fault as kinds_fault
 from .validation import name_fault as name_fault
 from .validation import number_fault as number_fault

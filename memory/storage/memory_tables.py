@@ -80,7 +80,11 @@ def check_memories(store: Store) -> Iterator[Damage]:
     """Damage to any agent's records, access log or audit log. A memory without damage can be
     loaded."""
     known = agents_in(store)
-    chains = (RECORD_CHAIN, ACCESS_CHAIN, *((AUDIT_CHAIN,) if store.version(MEMORY_PART) >= 2 else ()))
+    chains = (
+        RECORD_CHAIN,
+        ACCESS_CHAIN,
+        *((AUDIT_CHAIN,) if store.version(MEMORY_PART) >= 2 else ()),
+    )
     heads = {str(row[0]) for row in store.rows("SELECT agent FROM memory_heads")}
     for agent in sorted(heads.difference(known)):
         yield Damage(f"memory_heads of {agent}", "belongs to nobody on record")

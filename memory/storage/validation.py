@@ -8,7 +8,6 @@ holds to: what was let in can be read again.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,8 +22,8 @@ from ...core import (
     Record,
     RecordId,
     SettingError,
+    atomic_path,
     did_you_mean,
-    may_hear,
     replace_surrogates,
     time_error,
 )
@@ -127,14 +126,11 @@ def atomic_export(path: object) -> Iterator[Path]:
     Raises MemoryFault for what is no path, for a file in which something is kept, and where it
     cannot be written."""
     target = _export_target(path)
-    part = target.with_name(f"{target.name}.part{os.getpid()}")
     try:
-        yield part
-        os.replace(part, target)
+        with atomic_path(target) as part:
+            yield part
     except OSError as error:
         raise MemoryFault(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _export_target(path: object) -> Path:
@@ -213,15 +209,3 @@ def validated_trust(
         if not isinstance(weight, int | float) or not 0 <= weight <= 1:
             raise SettingError(f"memory of {agent}: trust in '{who}' is {weight}, not in [0, 1]")
     return tuple(sorted(trust.items()))
-
-
-def is_visible(audience: Iterable[AgentId], person: AgentId) -> bool:
-    """Whether what is for ``audience`` may be told to ``person``; to the empty name, which
-    stands for the owner, always. Raises MemoryFault if ``person`` is no text.
-
-    >>> is_visible((), "Ada"), is_visible(("Bo",), "Ada"), is_visible(("Bo",), "")
-    (True, False, True)
-    """
-    if not isinstance(person, str):
-        raise MemoryFault(f"person {person!r:.60} is no text; give a name")
-    return may_hear(audience, (person,) if person else ())

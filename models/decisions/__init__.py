@@ -1,9 +1,9 @@
 """Choose and Rate by likelihood: no token is generated and no reply is parsed.
 
-``decider`` answers an ask from features of each option (``option_features``);
-``scoring_prompts`` writes the contexts and targets that the language model scores;
-``calibration`` says which features count how much for a model, and ``calibrator`` measures
-that.
+``option_scorer`` computes choices and ratings from embeddings and log-probabilities; ``decider``
+does so with the local engine, ``models.remote`` with a server. ``scoring_prompts`` are the
+prompts that are scored, ``scoring_method`` weights features and fits the weights, and
+``calibration`` stores the weights of a model.
 """
 
 import lazy_loader

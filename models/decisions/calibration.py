@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
-from ...core import Anchor, Json, ModelCorrupt, digest_text
+from ...core import Anchor, Json, ModelCorrupt, atomic_path, digest_text
 from ...core import digest as digest_json
-from ..catalog import cache_home
-from .option_features import METHOD_NAMES
-from .scorers import ScoringMethod
+from ..files import cache_home
+from .scoring_method import METHOD_NAMES, ScoringMethod
 
 FORMAT_VERSION = 1
 DECISION_KINDS = ("tool", "other")
@@ -108,16 +105,8 @@ def write_calibration(calibration: Calibration, digest: str, embedder: str) -> P
         **calibration.to_json(),
     }
     body["check"] = digest_json(body)
-    handle, name = mkstemp(prefix=".writing-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(body, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic_path(path) as part:
+        part.write_text(json.dumps(body, indent=1), encoding="utf-8")
     return path
 
 

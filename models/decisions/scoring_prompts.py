@@ -1,104 +1,132 @@
-"""What the language model reads when it scores an option: contexts and targets."""
+"""The prompts that a language model scores for an option: pairs of context and target."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ...core import Choose, Message, Option, Part, Rate
 
-if TYPE_CHECKING:  # the words alone serve engines that need no torch
+if TYPE_CHECKING:  # remote models use this module without torch
     from ..engine import PromptBuilder, TokenPair
 
-MAX_ABOUT_TOKENS = 160  # more of a text changes no decision and costs a prefill
+MAX_ABOUT_TOKENS = 160  # longer texts do not change decisions, but cost a prefill
 MAX_OPTION_TOKENS = 320
 PLAIN_SYSTEM = "You are a helpful assistant."
 TOOL_INTRODUCTION = " You can do this: "
 TOOL_ROLE = "tool"
 
+Pair = TypeVar("Pair", bound=Hashable)
+
 
 def option_text(option: Option) -> str:
-    """What stands for an option: its description, else its name."""
+    """The option's description, or its name where it has none."""
     return option.description or option.name
 
 
 def first_line(option: Option) -> str:
-    """What the embedder compares: of a long text it keeps but a blur."""
+    """The text that is embedded for an option: embeddings of long texts are blurred."""
     return option_text(option).strip().partition("\n")[0]
 
 
 def first_line_parts(option: Option) -> tuple[str, ...]:
-    """The first line's head ("name" of "name: what it does") and its sentences; none where
+    """The first line's head ("name" in "name: what it does") and its sentences; empty where
     there is no head."""
     head, colon, rest = first_line(option).partition(": ")
     if not colon:
         return ()
-    return (head, *(one for one in re.split(r"(?<=[.!?])\s+", rest) if one))
+    return (head, *(sentence for sentence in re.split(r"(?<=[.!?])\s+", rest) if sentence))
 
 
-class ScoringPrompts:
-    """Makes the pairs of context and target whose likelihoods are wanted."""
+def system_text(option: Option, role: str) -> str:
+    """The system prompt that tells an assistant the option."""
+    prefix = PLAIN_SYSTEM + TOOL_INTRODUCTION if role == TOOL_ROLE else ""
+    return prefix + option_text(option)
+
+
+def question_messages(ask: Choose) -> tuple[Message, ...]:
+    """The ask's messages; where the last is not a user's, followed by a question about ``about``.
+
+    The question lists the options by name, so that their order in the ask does not matter. Where
+    the window is too small, the last ones are dropped.
+    """
+    if ask.messages and ask.messages[-1].role in ("user", "tool"):
+        return ask.messages
+    lines = [
+        f"- {option.name}: {first_line(option)}" if option.description else f"- {option.name}"
+        for option in sorted(ask.options, key=lambda option: option.name)
+    ]
+    question = (ask.about, "", "Which of these fits best? Answer with its name.")
+    parts = (*map(Part, question), *(Part(line, drop=1) for line in lines))
+    return (*ask.messages, Message("user", parts))
+
+
+class ScoringPrompts(Protocol[Pair]):
+    """Makes the pairs of context and target whose log-probabilities are features."""
+
+    def channel(self, option: Option, about: str, role: str) -> Pair:
+        """``about`` as the user's message to an assistant whose system prompt is the option."""
+
+    def prior(self, about: str) -> Pair:
+        """``about`` as the user's message to an assistant with a plain system prompt."""
+
+    def direct(self, ask: Choose) -> list[Pair]:
+        """Each option's name as the beginning of the reply to ``question_messages``."""
+
+    def whole(self, ask: Choose) -> list[Pair]:
+        """Each option's name as the whole reply, including what ends a reply."""
+
+    def bare(self, option: Option) -> Pair:
+        """An option's name as the reply to an empty message."""
+
+    def digits(self, ask: Rate) -> list[Pair]:
+        """Each number as the reply."""
+
+
+class TokenPrompts:
+    """``ScoringPrompts`` as token ids, for the local engine."""
 
     def __init__(self, prompter: PromptBuilder) -> None:
         self._prompter = prompter
 
     def channel(self, option: Option, about: str, role: str) -> TokenPair:
-        """``about`` as what a user says to an assistant that is told the option."""
-        return self._user_turn(
-            PLAIN_SYSTEM + TOOL_INTRODUCTION + option_text(option)
-            if role == TOOL_ROLE
-            else option_text(option),
-            about,
-        )
+        """See ``ScoringPrompts``; both texts are cut to a share of the window."""
+        return self._user_turn(system_text(option, role), about)
 
     def prior(self, about: str) -> TokenPair:
-        """The same to an assistant that is told nothing."""
+        """See ``ScoringPrompts``."""
         return self._user_turn(PLAIN_SYSTEM, about)
 
-    def _user_turn(self, told: str, about: str) -> TokenPair:
+    def _user_turn(self, system: str, about: str) -> TokenPair:
         window = self._prompter.window
-        ids = self._prompter.text_ids(told)[: min(MAX_OPTION_TOKENS, window // 2)]
+        ids = self._prompter.text_ids(system)[: min(MAX_OPTION_TOKENS, window // 2)]
         target = self._prompter.text_ids(about)[: min(MAX_ABOUT_TOKENS, window // 4)]
         return self._prompter.opening_ids(("system", "user"), (ids,)), target
 
-    def direct(self, ask: Choose, more: int = 0) -> list[TokenPair]:
-        """Each option's name as the reply to the messages. Messages that do not end with a
-        user's are no question: one about ``about`` is put, its options in order of their
-        names, so that theirs in the ask cannot matter. ``more`` tokens are kept free behind the
-        name. Raises ContextTooLong."""
-        messages = ask.messages
-        if not messages or messages[-1].role not in ("user", "tool"):
-            messages = (*messages, about_question(ask))
-        targets = [self._prompter.text_ids(option.name) for option in ask.options]
-        context = self._prompter.fit(messages, max(map(len, targets)) + more).ids
-        return [(context, target) for target in targets]
+    def direct(self, ask: Choose) -> list[TokenPair]:
+        """See ``ScoringPrompts``. Raises ContextTooLong."""
+        return self._replies(question_messages(ask), [option.name for option in ask.options])
 
     def whole(self, ask: Choose) -> list[TokenPair]:
-        """Each option's name as the whole reply: what closes the reply belongs to it."""
-        closing = self._prompter.closing_ids()
-        return [(context, target + closing) for context, target in self.direct(ask, len(closing))]
+        """See ``ScoringPrompts``. Raises ContextTooLong."""
+        names = [option.name for option in ask.options]
+        return self._replies(question_messages(ask), names, self._prompter.closing_ids())
 
     def bare(self, option: Option) -> TokenPair:
-        """An option's name as the reply to an empty message."""
+        """See ``ScoringPrompts``."""
         context = self._prompter.ids((Message.of("user", ""),))
         return context, self._prompter.text_ids(option.name)
 
     def digits(self, ask: Rate) -> list[TokenPair]:
-        """Each number as the reply. Raises ContextTooLong."""
+        """See ``ScoringPrompts``. Raises ContextTooLong."""
         messages = ask.messages or (Message.of("user", ask.about),)
         # The line break ends the number: without it "1" would also count for "10".
-        targets = [self._prompter.text_ids(f"{i}\n") for i in range(ask.low, ask.high + 1)]
+        return self._replies(messages, [f"{i}\n" for i in range(ask.low, ask.high + 1)])
+
+    def _replies(
+        self, messages: tuple[Message, ...], replies: list[str], end: tuple[int, ...] = ()
+    ) -> list[TokenPair]:
+        targets = [self._prompter.text_ids(reply) + end for reply in replies]
         context = self._prompter.fit(messages, max(map(len, targets))).ids
         return [(context, target) for target in targets]
-
-
-def about_question(ask: Choose) -> Message:
-    """Where the window is too small for all options, some of them go unmentioned."""
-    ordered: Sequence[Option] = sorted(ask.options, key=lambda option: option.name)
-    lines = [
-        f"- {option.name}: {first_line(option)}" if option.description else f"- {option.name}"
-        for option in ordered
-    ]
-    asked = (ask.about, "", "Which of these fits best? Answer with its name.")
-    return Message("user", (*map(Part, asked), *(Part(line, drop=1) for line in lines)))

@@ -1,15 +1,20 @@
 from .backend_factory import make_backend as make_backend
 from .backend_factory import make_limits as make_limits
-from .chat_template import ChatTemplate as ChatTemplate
+from .backend_factory import pick_device as pick_device
+from .backend_factory import pick_dtype as pick_dtype
+from .backend_factory import prefers_int8 as prefers_int8
 from .engine import REQUEST_ERRORS as REQUEST_ERRORS
 from .engine import Engine as Engine
 from .engine import failed_answer as failed_answer
 from .generation import GenerationConfig as GenerationConfig
+from .prompt import ChatTemplate as ChatTemplate
 from .prompt import PromptBuilder as PromptBuilder
+from .request import PairScores as PairScores
+from .request import PairSums as PairSums
+from .request import ScoringPlan as ScoringPlan
 from .sampling import RepetitionLimits as RepetitionLimits
 from .sampling import SamplingParams as SamplingParams
 from .sampling import sample_tokens as sample_tokens
-from .sampling import uniform as uniform
 from .sequence import TokenPair as TokenPair
 
 __all__: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,12 +11,11 @@ from torch import Tensor
 
 from ...core import SettingError
 from .attention import ForwardPass, TokenChunk
-from .backends import EagerBackend, PrefixCacheBackend, min_cache_tokens
+from .backends import Backend, EagerBackend, PrefixCacheBackend, min_cache_tokens
 from .decoder import FUSED_ARCHITECTURES, Decoder, DecoderShape, FusedDecoder, TransformersDecoder
 from .kv_cache import KVCache
 from .linear import quantize_int8
 from .scheduler import BatchLimits
-from .sequence import Backend
 
 CACHEABLE_LAYERS = {"full_attention", "attention", "sliding_attention", "chunked_attention"}
 PROBE = (5, 9, 6, 7, 8, 5, 5, 9, 10, 11, 12, 7)
@@ -195,3 +195,50 @@ def _default_cache_bytes(device: torch.device) -> int:
     except (AttributeError, ValueError, OSError):
         whole = 8 << 30
     return min(2 << 30, whole // 4)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device asked for, or the best there is. Raises SettingError when it is absent."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _mps()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
+    if not there[name.split(":")[0]]:
+        raise SettingError(f"device '{name}' is not on this machine; use --device auto")
+    return torch.device(name)
+
+
+def _mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it natively (elsewhere it is emulated, five
+    times slower than float32), else float32."""
+    if name == "int8":
+        if device.type != "cpu":
+            raise SettingError(f"dtype 'int8' is for the CPU, not {device.type}; leave it at auto")
+        return torch.float32
+    if name != "auto":
+        found: torch.dtype = getattr(torch, name)
+        return found
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    native = device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}
+    return torch.bfloat16 if native else torch.float32
+
+
+def prefers_int8(kind: torch.dtype, device: torch.device) -> bool:
+    """Whether int8 layers are the better default: a processor without bfloat16 whose
+    integer products are fast. Measured on SmolLM2: perplexity + 2 %, 1.4 times the speed."""
+    plain = kind is torch.float32 and device.type == "cpu" and hasattr(torch, "_int_mm")
+    return plain and bool(_cpu_flags() & {"avx512_vnni", "avx_vnni"})
+
+
+def _cpu_flags() -> set[str]:
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return set()
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.lower().startswith(("flags", "features")):
+            return set(line.partition(":")[2].split())
+    return set()

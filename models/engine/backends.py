@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,11 +17,67 @@ from .decoder import Decoder
 from .kv_cache import CacheSlot, KVCache, PrefixCache, PrefixNode, slot_size
 from .sequence import TokenSequence
 
+
+class Backend(Protocol):
+    """Runs rows and keeps what was computed of them. ``whole_prompts``: prompts cannot be cut."""
+
+    whole_prompts: bool
+
+    def allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
+        """Make a place for a row, with whatever of it is known; False without room.
+        ``crowds`` counts, by identity of the span, the rows that wait for it too."""
+        ...
+
+    def ensure_room(self, row: TokenSequence, count: int) -> bool:
+        """Make sure of room for the next ``count`` tokens of a seated row."""
+        ...
+
+    def release(self, row: TokenSequence) -> None:
+        """Forget a seated row."""
+        ...
+
+    def cache_prefix(self, row: TokenSequence) -> None:
+        """Keep the row's beginning for others."""
+        ...
+
+    def run(self, pieces: Sequence[tuple[TokenSequence, int]]) -> Tensor:
+        """Run the next tokens of some rows, without counting them as done; hidden states of
+        those whose logits are wanted, (wanted, width), in the rows' order."""
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Next-token logits, float32 of shape (rows, vocabulary)."""
+        ...
+
+    def cached_length(self, ids: Sequence[int]) -> int:
+        """How many leading tokens are kept."""
+        ...
+
+    def cached_path(self, row: TokenSequence) -> list[PrefixNode]:
+        """The kept spans that a row could begin with."""
+        ...
+
+    def clear_cache(self) -> None:
+        """Let go of everything kept for others."""
+        ...
+
+    def find_leaks(self, rows: Sequence[TokenSequence]) -> list[str]:
+        """What is held though none of ``rows``, the seated ones, uses it; empty when all is
+        well."""
+        ...
+
+
 MIN_NODE_SHARERS = (
     8  # sequences from which on a span is attended to where it lies; fewer take copies
 )
+
+
 GENERATION_ROOM = 32  # tokens of room for what a row is about to write
+
+
 MAX_UNCACHED_TOKENS = 128  # tokens; a longer row has a slot, so that it can be read in parts
+
+
 MIN_SHARED_NODE_TOKENS = 32  # tokens; a shorter span is copied, not attended to where it lies
 
 
@@ -214,6 +270,8 @@ CACHE_ARGUMENTS = (
     "cache_params",
     "state",
 )  # how models call what they go on from
+
+
 STATE_ROOM = 32  # tokens of room for what a row is about to write
 
 

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from ...core import Answer, Choose, ContextTooLong, Done, Failed, Generate, ModelAsk, Rate, Ticket
-from ..decisions import Decider
+from ..clients import UsageLedger
 from ..grammar import SchemaError, apply_grammar_masks
-from ..usage import UsageLedger
+from .backends import Backend
 from .generation import GenerationConfig, GenerationState
 from .prompt import PromptBuilder
 from .request import (
     MAX_LOGIT_ROWS,
+    DecisionScorer,
     EngineRequest,
     ModelEvents,
     PendingDecision,
@@ -30,7 +31,11 @@ from .request import (
 )
 from .sampling import apply_penalties, sample_tokens
 from .scheduler import BatchLimits, Scheduler
-from .sequence import Backend, SchedulingKey, TokenPair, TokenSequence
+from .sequence import (
+    SchedulingKey,
+    TokenPair,
+    TokenSequence,
+)
 
 REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What an ask's text, schema or numbers may raise; anything else is an error of the engine."""
@@ -67,7 +72,7 @@ class Engine:
         keeper: Backend,
         prompter: PromptBuilder,
         voice: GenerationConfig,
-        decider: Decider,
+        decider: DecisionScorer,
         ledger: UsageLedger,
         limits: BatchLimits,
     ) -> None:

@@ -3,20 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
-from ...core import Answer, Delta, Done, ModelAsk, Ticket
-from ..decisions import Decider, ScoringPlan
+from ...core import Answer, Choose, Delta, Done, Failed, ModelAsk, Rate, Ticket
 from .generation import GenerationState
 from .kv_cache import common_prefix_length
 from .sequence import SchedulingKey, TokenPair, TokenSequence
 
 MIN_SHARED_PREFIX = 24  # tokens; a longer beginning of several contexts is run once, before them
 MAX_LOGIT_ROWS = 256  # rows of logits at a time: 50 MB of float32 at 49,152 columns
+
+
+PairScores: TypeAlias = Mapping[TokenPair, tuple[float, ...]]
+"""Log-probability of each target token after its context, by pair."""
+
+PairSums: TypeAlias = Mapping[TokenPair, float]
+"""Log-probability of each pair's whole target after its context."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringPlan:
+    """The likelihoods that answer a Choose or a Rate.
+
+    ``pairs`` must be scored by the language model; ``known`` were scored before. ``answer``
+    computes the answer from the sums of all pairs.
+    """
+
+    pairs: tuple[TokenPair, ...]
+    known: PairSums
+    answer: Callable[[PairSums], Answer]
+
+    def finish(self, scores: PairScores) -> Answer:
+        """The answer, once all pairs are scored."""
+        return self.answer({**self.known, **{pair: sum(row) for pair, row in scores.items()}})
+
+
+class DecisionScorer(Protocol):
+    """Turns Choose and Rate into likelihoods for the engine to compute."""
+
+    def embed_ahead(self, asks: Sequence[Choose | Rate]) -> None:
+        """Embed the texts of several asks in one batch."""
+        ...
+
+    def prepare(self, ask: Choose | Rate) -> Failed | ScoringPlan:
+        """The likelihoods that the ask needs, or the reason why it cannot be answered."""
+        ...
+
+    def cache_scores(self, scores: PairScores) -> None:
+        """Keep scores, so that no pair is scored twice."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +72,7 @@ class PendingDecision:
         self.waiting.discard(pair)
         return not self.waiting
 
-    def answer(self, decider: Decider) -> Answer:
+    def answer(self, decider: DecisionScorer) -> Answer:
         """Once all are there."""
         decider.cache_scores(self.scores)
         return self.plan.finish(self.scores)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from ...core import uniform
 
 # A full sort of 49,152 columns costs fifty times as much as the first of these, which holds
 # the nucleus of nearly every row; the second is for the rest.
@@ -112,16 +113,6 @@ def _token_index(
     index = np.repeat([row for row, _ in rows], [len(tokens) for _, tokens in rows])
     columns = [np.fromiter(tokens, np.int64, len(tokens)) for _, tokens in rows]
     return torch.from_numpy(index).to(device), torch.from_numpy(np.concatenate(columns)).to(device)
-
-
-def uniform(seed: int, position: int) -> float:
-    """A number in [0, 1) that belongs to a seed and a position.
-
-    >>> uniform(1, 0) == uniform(1, 0) and uniform(1, 0) != uniform(1, 1)
-    True
-    """
-    noise = blake2b(f"{seed}:{position}".encode(), digest_size=8).digest()
-    return (int.from_bytes(noise) >> 11) / 2**53
 
 
 def sample_tokens(logits: Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:

@@ -11,7 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .sequence import Backend, SchedulingKey, TokenSequence
+from .backends import Backend
+from .sequence import (
+    SchedulingKey,
+    TokenSequence,
+)
 
 MIN_LEAD_TOKENS = 24  # tokens that a row ahead must be computing for a row to wait for it
 STEP_COST = 2  # a row's next token costs as much as so many tokens of a prompt

@@ -1,19 +1,23 @@
-"""Sequences on their way through the engine."""
+"""Token sequences that the engine runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
 from .kv_cache import CacheSlot, PrefixNode
 
 TokenPair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+
+
 """Token ids of a context, and of a target whose likelihood after it is wanted."""
 
+
 SchedulingKey: TypeAlias = tuple[int, int, int, int]
+
+
 """What orders asks: priority, age, beginning, number; the lowest goes first."""
 
 
@@ -58,52 +62,3 @@ class TokenSequence:
     def wanted_count(self, count: int) -> int:
         """Of how many of the next ``count`` tokens the logits are wanted."""
         return max(0, self.computed + count - max(self.computed, self.logits_from))
-
-
-class Backend(Protocol):
-    """Runs rows and keeps what was computed of them. ``whole_prompts``: prompts cannot be cut."""
-
-    whole_prompts: bool
-
-    def allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
-        """Make a place for a row, with whatever of it is known; False without room.
-        ``crowds`` counts, by identity of the span, the rows that wait for it too."""
-        ...
-
-    def ensure_room(self, row: TokenSequence, count: int) -> bool:
-        """Make sure of room for the next ``count`` tokens of a seated row."""
-        ...
-
-    def release(self, row: TokenSequence) -> None:
-        """Forget a seated row."""
-        ...
-
-    def cache_prefix(self, row: TokenSequence) -> None:
-        """Keep the row's beginning for others."""
-        ...
-
-    def run(self, pieces: Sequence[tuple[TokenSequence, int]]) -> Tensor:
-        """Run the next tokens of some rows, without counting them as done; hidden states of
-        those whose logits are wanted, (wanted, width), in the rows' order."""
-        ...
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits, float32 of shape (rows, vocabulary)."""
-        ...
-
-    def cached_length(self, ids: Sequence[int]) -> int:
-        """How many leading tokens are kept."""
-        ...
-
-    def cached_path(self, row: TokenSequence) -> list[PrefixNode]:
-        """The kept spans that a row could begin with."""
-        ...
-
-    def clear_cache(self) -> None:
-        """Let go of everything kept for others."""
-        ...
-
-    def find_leaks(self, rows: Sequence[TokenSequence]) -> list[str]:
-        """What is held though none of ``rows``, the seated ones, uses it; empty when all is
-        well."""
-        ...

@@ -1,5 +1,5 @@
 from .client import connect as connect
-from .credentials import UserModelName as UserModelName
+from .endpoint import UserModelName as UserModelName
 from .llamacpp import load_llamacpp as load_llamacpp
 
 __all__: list[str]

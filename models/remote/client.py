@@ -20,10 +20,10 @@ from ...core import (
     Ticket,
     did_you_mean,
 )
-from ..clients import EventInbox
-from ..load import require_kind
-from ..usage import UsageLedger
-from .ask_handler import RemoteAskHandler, ServedModel
+from ..clients import EventInbox, UsageLedger
+from ..files import require_kind
+from .ask_handler import RemoteAskHandler
+from .chat_client import ChatClient, ServedModel
 from .embeddings import LocalEmbeddings, ServerEmbeddings, TextEmbeddings
 from .endpoint import ServerEndpoint, parse_endpoint
 from .job_runner import AnyTask, JobRunner, RemoteJob
@@ -72,7 +72,7 @@ def connect(
     vectoriser: TextEmbeddings = LocalEmbeddings(embedder, device)
     if own == "server":
         vectoriser = ServerEmbeddings(wire, other or served.model)
-    asker = RemoteAskHandler(wire, served, vectoriser, method)
+    asker = RemoteAskHandler(ChatClient(wire, served), vectoriser, method)
     about: dict[str, Json] = {
         "name": f"openai:{place.url}#{served.model}",
         "engine": "openai",

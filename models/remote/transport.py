@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...core import Failed, ModelError, SettingError, replace_surrogates
-from .chat_completion import error_status, message_of_choice, message_text
-from .completion_stream import ChatStreamReader
-from .credentials import is_loopback, resolve_credential, strip_ambient_headers
-from .endpoint import ServerEndpoint
+from .chat_completion import ChatStreamReader, error_status, message_of_choice, message_text
+from .endpoint import ServerEndpoint, is_loopback, resolve_credential, strip_ambient_headers
 from .request_errors import (
     PromptTooLong,
     RequestError,

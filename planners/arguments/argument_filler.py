@@ -32,7 +32,7 @@ from ...core import (
     generate,
     together,
 )
-from ..prompt_templates import render_prompt
+from ..steps import render_prompt
 from .argument_fields import (
     ArgumentField,
     fields_of,

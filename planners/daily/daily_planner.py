@@ -6,36 +6,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ...core import Action, Decision, ScheduleEntry, Situation, Thought
-from ..place_choice import home_bed
-from ..routine import action_for, remember_events
-from ..step_builder import StepBuilder
+from ..steps import StepBuilder, remember_events, remember_overheard
+from .daily_settings import DailySettings
 from .day_plan import next_schedule_entry, plan_day, revise_identity
-from .encounters import choose_partner, converse, remember_conversation, remember_overheard
+from .encounters import choose_partner, converse, remember_conversation
+from .place_choice import home_bed
 from .reflection import reflect
+from .routine import action_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Daily:
-    """Plans, acts, reacts, talks and reflects as in Park et al. 2023, sections 4 and 5.
+class Daily(DailySettings):
+    """The planner of Park et al. 2023, sections 4 and 5: plan, act, react, talk, reflect.
 
-    Departures, made so that a tiny local model can carry it: places, objects, partners,
-    yes/no questions and evidence are chosen by likelihood and never parsed from prose;
-    the parts of a day are written side by side; a plan, a step and a line of speech are
-    each the best of ``candidates`` drafts.
-
-    ``cooldown_minutes`` is how long two people leave each other alone after a talk (the
-    published code: 800 steps of 10 s), ``max_lines`` bounds a talk, ``fine_minutes`` is the
-    length of an action inside a longer block.
+    Differences from the paper, for small local models: places, objects, partners, yes/no
+    questions and evidence are chosen by likelihood and never parsed from prose; the parts of a
+    day are generated in parallel; each plan, step and line is the best of ``candidates`` drafts.
     """
-
-    cooldown_minutes: int = 133
-    max_lines: int = 16
-    min_lines: int = 4
-    fine_minutes: int = 15
-    candidates: int = 3
-    questions: int = 3
-    retrieved: int = 30
-    insights: int = 5
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """One step of a life."""

@@ -25,12 +25,10 @@ from ...core import (
     recall,
     together,
 )
-from ..best_of_n import best_of
-from ..place_choice import action_targets, choose_object, choose_place, choose_room, pick_option
-from ..prompt_templates import render_prompt
-from ..routine import timetable
-from ..step_builder import StepBuilder, identity_text
+from ..steps import StepBuilder, best_of, identity_text, pick_option, render_prompt
 from ..text import has_two_words, is_english
+from .place_choice import action_targets, choose_object, choose_place, choose_room
+from .routine import timetable
 
 ACTIVITY_STOPS = ("\n", ".", ",", ";", '"')
 

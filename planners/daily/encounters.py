@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ...core import (
     NONE_OF_THESE,
@@ -22,29 +21,25 @@ from ...core import (
     Recalled,
     Record,
     Thought,
-    Utterance,
     choose,
     count_words,
     format_utterance,
     recall,
-    short_name,
     together,
 )
-from ..best_of_n import best_of
-from ..place_choice import pick_option
-from ..prompt_templates import render_prompt
-from ..step_builder import StepBuilder, identity_text
+from ..steps import (
+    MAX_MEMORY_CHARS,
+    StepBuilder,
+    best_of,
+    identity_text,
+    pick_option,
+    remember_lines,
+    render_prompt,
+    transcript,
+)
 from ..text import clean_line, excerpt, repeats, to_first_person
+from .daily_settings import DailySettings
 from .day_plan import clean_activity, current_block, revise_schedule
-
-if TYPE_CHECKING:
-    from .daily_planner import Daily
-
-
-# Characters of a memory, and of a line of a talk, that a prompt shows: a text of pages that
-# somebody pasted into a chat must not stand in every prompt that follows.
-MAX_MEMORY_CHARS = 400
-MAX_LINE_CHARS = 600
 
 
 def choose_partner(draft: StepBuilder) -> Thought[AgentId]:
@@ -104,7 +99,7 @@ def talk_options(
     return (talk, go_on), f"{me} is {busy} and sees {partner}, who is {they}. {known}"
 
 
-def converse(draft: StepBuilder, settings: Daily) -> Thought[Action]:
+def converse(draft: StepBuilder, settings: DailySettings) -> Thought[Action]:
     """Take part in the conversation one is in: listen, say a line, or take leave."""
     situation = draft.situation
     talk = situation.seen.talk
@@ -128,30 +123,8 @@ def converse(draft: StepBuilder, settings: Daily) -> Thought[Action]:
     return Action("say", "", {"text": text})
 
 
-def remember_lines(draft: StepBuilder, talk: ConversationView) -> None:
-    """Remember the lines of others said since one last listened; of one that is not for all who
-    listen there is nothing to remember here."""
-    me = draft.situation.persona.name
-    seen = draft.state.talk_seen
-    for line in talk.lines[seen:]:
-        if line.who != me and line.text != REDACTED_TEXT:
-            text = format_utterance(line.who, me, line.text)
-            draft.add_record("utterance", text, who=line.who, rests_on=(line,))
-    draft.update_state(talk_seen=0 if talk.ended else len(talk.lines))
-
-
-def remember_overheard(draft: StepBuilder) -> None:
-    """Remember lines said by others in one's hearing: so news spread beyond those told."""
-    seen = draft.situation.seen
-    members = seen.talk.members if seen.talk else ()
-    for event in seen.notices:
-        if event.kind == "said" and event.subject not in members:
-            who = event.subject
-            draft.add_record("utterance", event.text, who=who, event=event, rests_on=(event,))
-
-
 def remember_conversation(
-    draft: StepBuilder, talk: ConversationView, settings: Daily
+    draft: StepBuilder, talk: ConversationView, settings: DailySettings
 ) -> Thought[None]:
     """After a talk: one memo, one note for the plan, and the plan changed where it bears
     on it. Two people who talked leave each other alone for a while."""
@@ -330,14 +303,3 @@ def _other_names(talk: ConversationView, me: AgentId) -> str:
 
 def _transcript(talk: ConversationView) -> list[str]:
     return transcript(talk.lines, talk.members)
-
-
-def transcript(lines: Sequence[Utterance], members: Sequence[AgentId]) -> list[str]:
-    """Lines under their speakers' first names; two of one first name keep the whole one. A very
-    long line is cut."""
-    shorts = [short_name(who) for who in members]
-    names = {who: who if shorts.count(short) > 1 else short for who, short in zip(members, shorts)}
-    return [
-        f"{names.get(line.who, line.who)}: {excerpt(line.text, '', MAX_LINE_CHARS)}"
-        for line in lines
-    ]

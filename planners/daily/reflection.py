@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...core import (
     Choice,
     Choose,
@@ -22,18 +20,14 @@ from ...core import (
     generate,
     recall,
 )
-from ..best_of_n import best_of
-from ..prompt_templates import render_prompt
-from ..step_builder import StepBuilder, identity_text
-
-if TYPE_CHECKING:
-    from .daily_planner import Daily
+from ..steps import StepBuilder, best_of, identity_text, render_prompt
+from .daily_settings import DailySettings
 
 # How many memories one insight rests on; the paper's examples cite one to five.
 EVIDENCE_PER_INSIGHT = 3
 
 
-def reflect(draft: StepBuilder, settings: Daily) -> Thought[None]:
+def reflect(draft: StepBuilder, settings: DailySettings) -> Thought[None]:
     """Ask questions about what happened lately, retrieve for each, draw insights.
 
     Park et al. 2023, section 4.2: triggered when the importance of new memories has used up

@@ -40,13 +40,17 @@ from ...core import (
     tool_option,
 )
 from ..arguments import IncompleteCall, propose_call
-from ..daily import MAX_LINE_CHARS, MAX_MEMORY_CHARS, remember_lines
 from ..goals import ToolCallRecord
-from ..prompt_templates import render_prompt
-from ..routine import remember_events
-from ..step_builder import StepBuilder
+from ..steps import (
+    MAX_LINE_CHARS,
+    MAX_MEMORY_CHARS,
+    StepBuilder,
+    idle_action,
+    remember_events,
+    remember_lines,
+    render_prompt,
+)
 from ..text import excerpt, to_first_person
-from ..world_actions import idle_action
 from .intents import Intent, Understanding, understand
 from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
 

@@ -22,14 +22,14 @@ from ...core import (
     short_name,
     words,
 )
-from ..goals import ToolCallRecord, is_grounded
-from ..place_choice import pick_option
-from ..step_builder import StepBuilder
+from ..goals import ToolCallRecord
+from ..steps import StepBuilder, pick_option
 from ..text import (
     excerpt,
     first_spoken_line,
     is_english,
     is_fragment,
+    is_grounded,
     is_unfinished,
     join_sentences,
     repeats,

@@ -13,7 +13,6 @@ from .tasks import TaskOutcome as TaskOutcome
 from .tasks import TaskStatus as TaskStatus
 from .tasks import TaskWorker as TaskWorker
 from .tasks import ToolCallRecord as ToolCallRecord
-from .tasks import is_grounded as is_grounded
 from .tree_of_thoughts import TreeOfThoughts as TreeOfThoughts
 
 __all__: list[str]

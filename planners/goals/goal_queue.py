@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ...core import AgentState, Decision, Json, Situation, Thought, from_json, to_json
-from ..routine import remember_events
-from ..step_builder import StepBuilder
-from ..world_actions import idle_action
+from ..steps import StepBuilder, idle_action, remember_events
 from .tasks import Task, TaskOutcome, TaskWorker, previous_calls
 
 GOAL_PREFIX = "goal:"

@@ -26,7 +26,7 @@ from ...core import (
     to_json,
 )
 from ..arguments import call_key
-from ..prompt_templates import render_prompt
+from ..steps import render_prompt
 from .goal_queue import pursue_goals
 from .react import React
 from .tasks import Task, TaskOutcome, TaskWorker, ToolCallRecord, compose_answer, previous_calls

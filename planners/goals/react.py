@@ -42,8 +42,7 @@ from ..arguments import (
     fill_arguments,
     forbids_action,
 )
-from ..prompt_templates import render_prompt
-from ..world_actions import WORLD_TOOL_PREFIX, action_from_call, world_tools
+from ..steps import WORLD_TOOL_PREFIX, action_from_call, render_prompt, world_tools
 from .goal_queue import pursue_goals
 from .tasks import Task, TaskOutcome, ToolCallRecord, compose_answer, context_lines, known_facts
 

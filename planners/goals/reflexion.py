@@ -21,7 +21,7 @@ from ...core import (
     generate,
     recall,
 )
-from ..prompt_templates import render_prompt
+from ..steps import render_prompt
 from .goal_queue import pursue_goals
 from .react import React
 from .tasks import Task, TaskOutcome, TaskWorker, ToolCallRecord, context_lines, known_facts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -23,18 +22,18 @@ from ...core import (
     canonical,
     from_json,
     generate,
-    is_unspaced,
-    words,
 )
 from ..arguments import call_key
-from ..prompt_templates import render_prompt
-from ..world_actions import WORLD_TOOL_PREFIX
+from ..steps import WORLD_TOOL_PREFIX, render_prompt
+from ..text import is_grounded
 
 TaskStatus: TypeAlias = Literal["done", "stopped", "gave_up", "waiting", "failed"]
+
 """Done; stopped at a bound; gave up, since nothing fits or nothing helped; waiting for the
 world, for a person's answer or permission; failed, since the model could not be asked."""
 
 MAX_RESULT_CHARS = 600
+
 """Characters of a result that a prompt shows."""
 
 
@@ -187,32 +186,3 @@ def compose_answer(
         why = f"said what was found, since nothing bears out '{answer}'"
         return TaskOutcome(status="done", answer="; ".join(found), calls=calls, why=why)
     return TaskOutcome(status="done", answer=answer, calls=calls)
-
-
-def is_grounded(text: str, basis: Sequence[str], share: float) -> bool:
-    """Whether every number in a text stands in what it rests on, and so do at least a share
-    of its longer words, in some form.
-
-    >>> found = ["Bern: rain, 9 degrees"]
-    >>> is_grounded("It rains in Bern.", found, 0.5), is_grounded("It is 5 degrees.", found, 0.5)
-    (True, False)
-    >>> is_grounded("It is expected to be quite hot and humid in Bern.", found, 0.5)
-    False
-    """
-    said, known = _word_stems(text), set[str]().union(*map(_word_stems, basis))
-    longer = [one for one in said if not one[0].isdigit()]
-    held = sum(one in known for one in longer)
-    numbers = all(one in known for one in said if one[0].isdigit())
-    return bool(said) and numbers and held >= share * len(longer)
-
-
-def _word_stems(text: str) -> set[str]:
-    """Numbers, and the beginnings of words of four letters or more; pairs of characters where
-    words have no blanks."""
-    plain = text.lower()
-    pairs = {one for one in words(plain) if is_unspaced(one[0])} if not plain.isascii() else set()
-    return pairs | {
-        one[:4] if one[0].isalpha() else one
-        for one in re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]{4,}", plain)
-        if not is_unspaced(one[0])
-    }

@@ -19,7 +19,7 @@ from ...core import (
     generate,
     rate,
 )
-from ..prompt_templates import render_prompt
+from ..steps import render_prompt
 from .goal_queue import pursue_goals
 from .tasks import Task, TaskOutcome, TaskWorker, compose_answer
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from ...core import Model, ModelAsk
+from ...core import Model, ModelAsk, answer_all
 from ...models import Usage, UsageLedger
-from .rehearsal_model import AskStats, KindAndRole, OwnedAsk, answer_together, prompt_characters
+from .rehearsal_model import AskStats, KindAndRole, OwnedAsk, prompt_characters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,8 @@ def probe_engine(
     kept = ledger if isinstance(ledger, UsageLedger) else None
     client = model.client()
     if blocks and blocks[-1]:
-        answer_together(client, [(OWNER, ask) for _, ask in min(blocks[-1], key=len)])
+        warm_up = [ask for _, ask in min(blocks[-1], key=len)]
+        answer_all(client, warm_up, [OWNER] * len(warm_up))
     began = time.perf_counter()
     for place in _bit_reversed_order(len(blocks)):
         costs: dict[KindAndRole, list[float]] = {}
@@ -66,7 +67,7 @@ def probe_engine(
             owned = [(OWNER + owner, ask) for owner, ask in asked]
             _discard_usage(kept, owned)
             start = time.perf_counter()
-            answers = answer_together(client, owned)
+            answers = answer_all(client, [ask for _, ask in owned], [owner for owner, _ in owned])
             spent = time.perf_counter() - start
             told = [
                 Usage.from_answer(owner, ask, answer)

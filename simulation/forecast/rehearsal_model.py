@@ -30,6 +30,7 @@ from ...core import (
     Seed,
     Ticket,
     Vectors,
+    answer_all,
     canonical,
 )
 from ...models import ImprovisedModel
@@ -138,11 +139,11 @@ class EmbeddingCache:
 
     def _embed(self, texts: Sequence[str]) -> dict[str, Vector]:
         began = time.perf_counter()
-        found = answer_together(self._client, [("", Embed(texts=tuple(texts)))])[0]
+        found = answer_all(self._client, [Embed(texts=tuple(texts))])[0]
         if not isinstance(found, Vectors):
             # An engine without an embedder: texts that share words lie near each other.
             self._client = ImprovisedModel().client()
-            found = answer_together(self._client, [("", Embed(texts=tuple(texts)))])[0]
+            found = answer_all(self._client, [Embed(texts=tuple(texts))])[0]
             assert isinstance(found, Vectors)
         spent = time.perf_counter() - began
         self._left -= spent
@@ -164,15 +165,6 @@ class EmbeddingCache:
 
     def _width(self) -> int:
         return len(next(iter(self._known.values()), ())) or 1
-
-
-def answer_together(client: Client, asked: Sequence[OwnedAsk]) -> list[Answer]:
-    """The answers to asks that are submitted together, in their order."""
-    tickets = [client.submit(ask, owner=owner) for owner, ask in asked]
-    found: dict[Ticket, Answer] = {}
-    while len(found) < len(tickets):
-        found.update((one.ticket, one.answer) for one in client.wait() if isinstance(one, Done))
-    return [found[ticket] for ticket in tickets]
 
 
 def _words(text: str) -> list[str]:
@@ -222,7 +214,7 @@ class RehearsalModel:
             return self._choice(ask)
         if isinstance(ask, Rate) and ask.anchors and ask.low <= ask.high:
             return self._rating(ask)
-        return answer_together(self.text_model.client(), [("", ask)])[0]
+        return answer_all(self.text_model.client(), [ask])[0]
 
     def _choice(self, ask: Choose) -> Choice:
         import numpy as np

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from denizens.core import Delta, Done, Generate, Message, ModelAsk
+from denizens.core import Delta, Done, Generate, Message, ModelAsk, answer_all
 
 
 def tokens_of(text: str) -> list[str]:
@@ -231,12 +231,7 @@ def say(text: str = "hello", **settings: Any) -> Generate:
 
 def answers(model: Any, asks: Sequence[ModelAsk]) -> list[Any]:
     """The answers of asks submitted together, in their order."""
-    client = model.client()
-    tickets = [client.submit(ask, "Bo") for ask in asks]
-    found: dict[int, Any] = {}
-    while events := client.wait():
-        found |= {event.ticket: event.answer for event in events if isinstance(event, Done)}
-    return [found[ticket] for ticket in tickets]
+    return answer_all(model.client(), asks, ["Bo"] * len(asks))
 
 
 def streamed(model: Any, **settings: Any) -> tuple[list[str], Any]:

@@ -33,7 +33,7 @@ from denizens.core import (
     drive,
 )
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
+from denizens.testing import ScriptedModel
 from denizens.tools import Policy, Toolbox, tool
 
 NINE = datetime(2023, 2, 13, 9)

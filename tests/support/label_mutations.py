@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILES = (
     "tests/test_agents_guarding.py",
     "tests/test_agents_chat.py",
@@ -513,13 +513,13 @@ MUTATIONS = (
     # -- planners
     Mutation(
         "draft: how what rests on less is rated",
-        "planners/step_builder.py",
+        "planners/steps/step_builder.py",
         "plain=record.id in self._rests_on",
         "plain=False",
     ),
     Mutation(
         "draft: what is for some does not count",
-        "planners/step_builder.py",
+        "planners/steps/step_builder.py",
         'if one.kind != "plan" and not one.audience)',
         'if one.kind != "plan")',
     ),

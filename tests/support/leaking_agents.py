@@ -44,7 +44,7 @@ from denizens.core import (
 )
 from denizens.models import InstantClient, hashed_vectors, random_instance
 from denizens.planners import DialogueInput, DialogueReply, StepBuilder
-from denizens.planners.routine import remember_events
+from denizens.planners.steps import remember_events
 
 MARK = re.compile(r"\bzq[a-z]{5}\b")
 """What stands in the words of strangers, so that one sees where they went."""

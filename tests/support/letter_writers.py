@@ -1,9 +1,7 @@
-"""A house of two who write letters: a run for tests of leave, intents and receipts.
+"""A simulation of two agents who write letters, for tests of approvals, intents and receipts.
 
-``python -m denizens.tests.support.letter_writers FOLDER ADAM_STEPS SPOT request_approval|free``
-runs it in a
-process of its own,
-which kills itself at SPOT.
+``python -m denizens.tests.support.letter_writers FOLDER STEPS SPOT ask|free`` runs it in a
+process of its own, which kills itself at SPOT.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 from mcp import Client, StdioServerParameters
 
-HOSTS = str(Path(__file__).with_name("hosts.py"))
+HOSTS = str(Path(__file__).with_name("mcp_host.py"))
 # The child imports what this process imports.
 PATHS = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 

@@ -1,4 +1,4 @@
-"""An agent served over MCP with a scripted model: ``python hosts.py MEMORY [WORD...]``.
+"""An agent served over MCP with a scripted model: ``python mcp_host.py MEMORY [WORD...]``.
 
 Words: ``slow`` (its model speaks for seconds), ``http`` (else standard input and output),
 ``trust=NAME``, ``person=NAME``, ``tokens=RUN_FILE``.
@@ -17,10 +17,10 @@ from typing import Any
 from denizens.agents import Agent
 from denizens.core import Completion, Delta, Done, Generate, ModelAsk, Persona
 from denizens.memory import Memory
-from denizens.models import ScriptedModel
 from denizens.server import HostedAgent, read_tokens, serve_http, serve_stdio
 from denizens.server.hosted_agent import _now, _with_trusted
 from denizens.store import Store
+from denizens.testing import ScriptedModel
 from denizens.tools import ToolContext, tool
 
 WORDS = 60

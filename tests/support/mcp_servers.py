@@ -1,4 +1,4 @@
-"""MCP servers for tests, written with the official SDK: ``python foreigners.py KIND [PORT]``."""
+"""MCP servers for tests, written with the official SDK: ``python mcp_servers.py KIND [PORT]``."""
 
 from __future__ import annotations
 

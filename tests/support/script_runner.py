@@ -43,7 +43,6 @@ from denizens.core import (
     drive,
     to_json,
 )
-from denizens.interop import memories_input
 from denizens.memory import (
     Compaction,
     CompactionBudget,
@@ -54,6 +53,7 @@ from denizens.memory import (
     ToolCallLog,
     export_lines,
     import_lines,
+    memories_input,
 )
 from denizens.memory.erasure import erase_person
 from denizens.models import hashed_vectors

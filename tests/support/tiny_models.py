@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from denizens.core import Delta, Done, Generate, Message, ModelAsk
+from denizens.core import Delta, Done, Generate, Message, ModelAsk, answer_all
 from denizens.models import load_model
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 if TYPE_CHECKING:
     import torch
@@ -59,12 +59,7 @@ def generate_ask(text: str = "the baker", **settings: Any) -> Generate:
 
 def answers(model: LocalModel, asks: Sequence[ModelAsk]) -> list[Any]:
     """What some asks are answered, asked together."""
-    client = model.client()
-    tickets = [client.submit(one) for one in asks]
-    found = {}
-    while events := client.wait():
-        found.update({event.ticket: event.answer for event in events if isinstance(event, Done)})
-    return [found[ticket] for ticket in tickets]
+    return answer_all(model.client(), asks)
 
 
 def unguarded(model: LocalModel) -> LocalModel:
@@ -81,7 +76,7 @@ def unguarded(model: LocalModel) -> LocalModel:
 
 def forgetful(model: LocalModel) -> LocalModel:
     """The same model, which scores a pair anew whenever it is asked."""
-    decider: Any = next(v for v in vars(model.engine).values() if type(v).__name__ == "Decider")
+    decider: Any = model.decider
     assert decider._remember
     decider._remember = False
     return model
@@ -104,20 +99,20 @@ def record_draws() -> Iterator[DrawRecorder]:
 
     engine: Any = module
     seen = DrawRecorder()
-    real = engine.pick
+    real = engine.sample_tokens
 
-    def pick(logits: torch.Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:
+    def sample(logits: torch.Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:
         tokens: list[int | None] = real(logits, draws)
         for row, draw, token in zip(logits, draws, tokens):
             key = (draw.seed, draw.position)
             seen.logits[key], seen.tokens[key], seen.draws[key] = row.clone(), token, draw
         return tokens
 
-    engine.pick = pick
+    engine.sample_tokens = sample
     try:
         yield seen
     finally:
-        engine.pick = real
+        engine.sample_tokens = real
         assert all(torch.is_tensor(one) for one in seen.logits.values())
 
 
@@ -148,7 +143,7 @@ def agree(one: DrawRecorder, other: DrawRecorder, seed: int, *, exact: bool = Fa
 def is_near_tie(logits: torch.Tensor, draw: SamplingParams) -> bool:
     """Whether a change of a thousandth could change what is drawn."""
     import torch
-    from denizens.models.engine import uniform
+    from denizens.core import uniform
 
     if draw.temperature <= 0:
         top = torch.topk(logits, 2).values

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from ..declare import tool
+from ..declaration import tool
 
 Number: TypeAlias = int | float
 

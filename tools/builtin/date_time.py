@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from ...core import Time
 from ...core.text import hour_of_day
-from ..declare import ToolContext, tool
+from ..declaration import ToolContext, tool
 
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 # A day, then " ", ", " or ISO's "T", then a time; the day may be absent.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from ...core import SettingError
-from ..declare import Tool, tool
+from ..declaration import Tool, tool
 
 MAX_PAGE_BYTES = 8_000
 """The most bytes of a file that one call gives."""

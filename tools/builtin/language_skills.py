@@ -28,8 +28,7 @@ from ...core import (
     rate,
     recall,
 )
-from ..declare import ToolContext
-from ..skills import skill
+from ..declaration import ToolContext, skill
 from .memory_tools import search_cue
 from .sentiment_anchors import SENTIMENT_ANCHORS
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias, TypedDict
 
 from ...core import Cue, Failed, Hit, Json, Recall, Recalled, RecordKind, Thought, recall
-from ..declare import Tool, ToolContext, tool
-from ..skills import skill
+from ..declaration import Tool, ToolContext, skill, tool
 from .date_time import parse_moment
 
 _MOST = 10

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from ...core import AgentId, Label, Time, join_labels
-from ..declare import Tool, ToolContext, tool
+from ..declaration import Tool, ToolContext, tool
 
 MAX_NOTE_CHARS = 4_000
 """The most characters of a note."""

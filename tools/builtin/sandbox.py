@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...core import Json, SettingError
-from ..declare import Tool, ToolContext, tool
+from ..declaration import Tool, ToolContext, tool
 
 if TYPE_CHECKING:
     from pydantic_monty import ResourceLimits

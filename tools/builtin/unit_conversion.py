@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...core import did_you_mean
-from ..declare import tool
+from ..declaration import tool
 
 if TYPE_CHECKING:
     from pint import UnitRegistry

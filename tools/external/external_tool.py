@@ -9,8 +9,14 @@ from importlib import import_module
 from typing import Any
 
 from ...core import Json, SettingError, ToolSpec, digest_text, schema_validator
-from ..declare import Effect, ToolContext, checked_name, join_faults, unknown_argument
-from ..invocation import ProgressCallback
+from ..declaration import (
+    Effect,
+    ProgressCallback,
+    ToolContext,
+    checked_name,
+    join_faults,
+    unknown_argument,
+)
 from .schema_sanitizer import clean_text, linear_time_pattern, sanitize_schema
 
 _FAULT = 160

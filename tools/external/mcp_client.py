@@ -16,8 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ...core import Json, ToolError, check_arguments
-from ..declare import AnyTool, Effect
-from ..invocation import ProgressCallback
+from ..declaration import AnyTool, Effect, ProgressCallback
 from .external_tool import ExternalTool, ToolUnavailable, ignore_progress, unique_tool_name
 from .mcp_session import McpSession
 from .mcp_transport import HttpTransport, McpTransport, StdioTransport

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 from ...core import SettingError
-from ..invocation import ProgressCallback
+from ..declaration import ProgressCallback
 from .external_tool import ToolUnavailable, import_optional
 from .mcp_transport import McpConnection, McpTransport
 from .schema_sanitizer import clean_text

@@ -19,8 +19,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
 from ...core import Json, ToolError, check_arguments, read_settings, read_text_file, resolve_pointer
-from ..declare import AnyTool
-from ..invocation import ProgressCallback
+from ..declaration import AnyTool, ProgressCallback
 from .external_tool import ExternalTool, import_optional, unique_tool_name
 from .schema_sanitizer import clean_text, sanitize_schema
 

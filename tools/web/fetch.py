@@ -9,7 +9,7 @@ from typing import Any, TypedDict, cast
 from urllib.parse import urljoin
 
 from ...core import SettingError
-from ..declare import Tool, tool
+from ..declaration import Tool, tool
 from .page_text import response_text
 from .pinned_dns import PinnedBackend, Resolver, resolve_public_addresses, system_resolver
 from .public_addresses import UrlTarget, parse_url

@@ -1,0 +1,5 @@
+from .embedder import Embedder as Embedder
+from .embedder import embedder_folder as embedder_folder
+from .image_embedder import ImageEmbedder as ImageEmbedder
+
+__all__: list[str]

@@ -1,0 +1,75 @@
+"""Pictures and texts in one space: a CLIP model through sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core import (
+    ModelCorrupt,
+    ModelError,
+    SettingError,
+)
+from ..files import checked_encoders, silence_libraries
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class ImageEmbedder:
+    """Unit vectors of pictures and of texts that can be compared with each other.
+
+    ``name`` is a folder or hub id of a CLIP-like model that sentence-transformers loads.
+    Raises SettingError where pillow is missing or the model knows no pictures, ModelCorrupt
+    where it cannot be loaded.
+    """
+
+    def __init__(self, name: str | Path, *, device: str = "cpu") -> None:
+        try:
+            import PIL  # noqa: F401
+        except ImportError as error:
+            raise SettingError(
+                f"{name}: pictures need pillow; pip install 'denizens[images]'"
+            ) from error
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            with silence_libraries(), checked_encoders(str(name)):
+                self._model: Any = SentenceTransformer(
+                    str(name), device=device, trust_remote_code=False
+                )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelCorrupt(
+                f"{name}: cannot be loaded as a model of pictures ({error}); name another"
+            ) from error
+        if "image" not in self._model.modalities:
+            raise SettingError(f"{name}: knows no pictures; name a CLIP model")
+
+    def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 rows of length 1, shape (len(texts), d)."""
+        return self._unit_vectors(list(texts))
+
+    def image_vectors(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
+        """float32 rows of length 1, shape (len(paths), d). Raises ModelError naming the first
+        file that is no picture."""
+        from PIL import Image, UnidentifiedImageError
+
+        found = []
+        for path in paths:
+            try:
+                with Image.open(path) as picture:
+                    found.append(picture.convert("RGB"))
+            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                raise ModelError(f"{path}: is no picture that can be read ({error})") from error
+        return self._unit_vectors(found)
+
+    def _unit_vectors(self, things: list[Any]) -> NDArray[np.float32]:
+        import numpy as np
+
+        with silence_libraries():
+            rows: NDArray[np.float32] = self._model.encode(
+                things, normalize_embeddings=True, show_progress_bar=False
+            )
+        return np.asarray(rows, np.float32)

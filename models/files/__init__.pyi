@@ -1,0 +1,34 @@
+from .catalog import IMPROVISED as IMPROVISED
+from .catalog import ModelInfo as ModelInfo
+from .catalog import fetch_gguf as fetch_gguf
+from .catalog import find_model as find_model
+from .catalog import is_installed as is_installed
+from .catalog import known_models as known_models
+from .catalog import model_folder as model_folder
+from .catalog import model_not_found as model_not_found
+from .catalog import pull as pull
+from .catalog import remove as remove
+from .catalog import require_kind as require_kind
+from .checkpoint import checked_encoders as checked_encoders
+from .checkpoint import class_names as class_names
+from .checkpoint import explain_errors as explain_errors
+from .checkpoint import read_checkpoint as read_checkpoint
+from .checkpoint import read_config as read_config
+from .checkpoint import read_json_object as read_json_object
+from .checkpoint import require_no_lfs_pointer as require_no_lfs_pointer
+from .checkpoint import require_tensors as require_tensors
+from .checkpoint import require_vocabulary as require_vocabulary
+from .checkpoint import silence_libraries as silence_libraries
+from .gguf import conversions as conversions
+from .gguf import is_gguf as is_gguf
+from .gguf import read_gguf as read_gguf
+from .gguf import remove_conversions as remove_conversions
+from .model_store import ProgressCallback as ProgressCallback
+from .model_store import cache_home as cache_home
+from .model_store import check_hashes as check_hashes
+from .model_store import check_sizes as check_sizes
+from .model_store import file_sha256 as file_sha256
+from .model_store import progress_bar as progress_bar
+from .model_store import stored_digest as stored_digest
+
+__all__: list[str]

@@ -1,0 +1,442 @@
+"""``@tool``: a typed function becomes a tool, its schema read from signature and docstring."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from functools import partial, update_wrapper
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+    runtime_checkable,
+)
+
+from ...core import AgentId, Json, Label, Time, ToolError, ToolSpec, did_you_mean
+
+if TYPE_CHECKING:
+    from docstring_parser import Docstring
+    from pydantic import BaseModel
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Effect: TypeAlias = Literal["pure", "reads", "acts"]
+ProgressCallback: TypeAlias = Callable[[str, float | None], None]
+"""Receives the progress of a running tool: a text, and the share done (0 to 1, None: unknown)."""
+
+_NAME = re.compile(r"(?=.{1,64}$)[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_FAULTS_SHOWN = 5
+_UNMARKED = Label()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """Who calls, when in the world's time, under which idempotency key, after reading whose
+    words that nobody vouches for (``sources``), and for which ``person`` (empty: the agent
+    itself; EVERYBODY: whoever hears or sees it), who must be shown nothing that is for others.
+    ``label`` says on whose words the call rests, and for whom alone what it holds is. A tool
+    that has a parameter of this type is given it; the model never sees that parameter."""
+
+    who: AgentId
+    now: Time
+    key: str = ""
+    sources: tuple[str, ...] = ()
+    person: AgentId = ""
+    listener: Callable[[str, float | None], None] | None = field(
+        default=None, compare=False, repr=False
+    )
+    label: Label = _UNMARKED
+    on_label: Callable[[Label], None] | None = field(default=None, compare=False, repr=False)
+
+    def report_progress(self, text: str, share: float | None = None) -> None:
+        """Say how the work goes on: in words, and the share of it that is done (0 to 1)."""
+        if self.listener:
+            self.listener(text, share)
+
+    def add_label(self, label: Label) -> None:
+        """Say whose words the result holds, and for whom alone it is. Said more than once, it
+        rests on all of them; the caller's thought does then too."""
+        lists = isinstance(label, Label) and (label.sources, label.audience)
+        if not lists or not all(isinstance(one, tuple) for one in lists):
+            raise ToolError(f"rests_on() takes a Label, such as Label(('Ada',)), not {label!r:.80}")
+        if self.on_label:
+            self.on_label(label)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number is measured in: ``Annotated[float, Unit("km")]``. The model is told."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolLimits:
+    """How a tool is run: ``timeout`` in seconds (0: none), how many ``retries`` after a failure,
+    the most characters of its result as JSON (0: the toolbox's own)."""
+
+    timeout: float = 0.0
+    retries: int = 0
+    characters: int = 0
+
+
+@runtime_checkable
+class AnyTool(Protocol):
+    """What a Toolbox takes: a function of our own made by ``@tool``, or a foreign one."""
+
+    @property
+    def name(self) -> str:
+        """Its name; dots divide it into namespaces: ``web.fetch``."""
+        ...
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What a mind is shown."""
+        ...
+
+    @property
+    def context(self) -> str:
+        """Name of the parameter that is given the ToolContext; empty for none."""
+        ...
+
+    @property
+    def function(self) -> Callable[..., object]:
+        """What is called with the arguments by name, plain or ``async``."""
+        ...
+
+    def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
+        """The function's arguments, converted; raises ValueError (pydantic.ValidationError
+        is one) when they do not fit."""
+        ...
+
+
+def checked_name(name: str) -> str:
+    """The name itself. Raises ToolError for one that no prompt and no schema could carry."""
+    if not _NAME.fullmatch(name):
+        raise ToolError(
+            f"tool '{name}': a name has letters, digits, _ and -, in parts divided by dots, at "
+            "most 64 in all, and each part starts with a letter or _; give one with "
+            '@tool(name="...")'
+        )
+    return name
+
+
+def unknown_argument(name: str, known: Collection[str]) -> str:
+    """What a model is told that gave an argument which is none of ``known``."""
+    names = ", ".join(known) or "none"
+    return f"there is no argument '{name}'{did_you_mean(name, known)}; arguments: {names}"
+
+
+def join_faults(faults: Sequence[str]) -> str:
+    """The first five of the faults in a call's arguments, and how many more there are."""
+    more = len(faults) - _FAULTS_SHOWN
+    return "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+class Tool(Generic[P, R]):
+    """A function with the schema a model is shown; calling it calls the function as it is.
+
+    ``spec`` is what a mind sees, ``context`` the name of the injected parameter (or "").
+    Made by ``@tool``. One made of a method is a tool of each object: ``Toolbox([bo.bake])``.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        name: str = "",
+        effect: Effect = "pure",
+        outside: bool = False,
+        limits: ToolLimits = ToolLimits(),
+    ):
+        function = _plain_callable(function)
+        self.function = function
+        self.limits = limits
+        self.name = checked_name(name or _name_of(function))
+        if effect not in get_args(Effect):
+            raise ToolError(f"tool '{self.name}': effect is pure, reads or acts, not '{effect}'")
+        if not isinstance(outside, bool):
+            raise ToolError(f"tool '{self.name}': outside is True or False, not {outside!r}")
+        doc = _parsed(_doc_of(function))
+        description = _description(doc)
+        if not description:
+            raise ToolError(
+                f"tool '{self.name}' has no docstring; say in it what the tool does, "
+                "the model chooses by it"
+            )
+        _check_limits(self.name, effect, limits)
+        self.method = _is_method(function)
+        self.context, parameters = _parameters(self.name, function, skip=self.method)
+        self._names = {f"a{place}": name for place, name in enumerate(parameters)}
+        self._model = _model(self.name, parameters, _arguments_doc(self.name, doc, parameters))
+        schema = _schema(self.name, self._model)
+        _tell_units(schema, parameters)
+        self.spec = ToolSpec(self.name, description, schema, effect, outside)
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def __get__(self, owner: object, kind: type | None = None) -> Tool[..., R]:
+        """The tool of one object, where it was made of a method."""
+        if owner is None or not self.method:
+            return self
+        bound = copy(self)
+        bound.function = self.function.__get__(owner, kind)
+        bound.method = False
+        return bound
+
+    def __repr__(self) -> str:
+        return f"<Tool {self.name} ({self.spec.effect})>"
+
+    def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
+        """The function's keyword arguments, converted to its types, defaults filled in.
+
+        Raises pydantic.ValidationError when they do not fit.
+        """
+        checked = self._model.model_validate(dict(given))
+        return {name: getattr(checked, field) for field, name in self._names.items()}
+
+
+@overload
+def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
+@overload
+def tool(
+    *,
+    name: str = "",
+    effect: Effect = "pure",
+    outside: bool = False,
+    timeout: float = 0.0,
+    retries: int = 0,
+    limit: int = 0,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+def tool(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str = "",
+    effect: Effect = "pure",
+    outside: bool = False,
+    timeout: float = 0.0,
+    retries: int = 0,
+    limit: int = 0,
+) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
+    """Make a tool of a typed function or method, plain or ``async``.
+
+    The description is the docstring's first paragraph; arguments are described by its lines
+    in Google's, NumPy's or Sphinx's style, by ``Annotated[int, "text"]`` or by pydantic's
+    ``ArgumentField``. ``effect``: ``pure`` depends on nothing but its arguments and the context,
+    ``reads`` looks at the outside, ``acts`` changes it; with ``outside`` its results are words
+    of strangers. It is given up after ``timeout`` seconds, then runs in a thread of its own;
+    what acts is never tried again, anything else up to ``retries`` times; ``limit`` bounds the
+    characters of its result. Raises ToolError when a parameter has no type, or one that JSON
+    cannot carry.
+
+    >>> @tool
+    ... def double(n: int) -> int:
+    ...     '''Twice a number.'''
+    ...     return 2 * n
+    >>> double(4), double.spec.parameters["properties"]
+    (8, {'n': {'type': 'integer'}})
+    """
+    limits = ToolLimits(timeout=timeout, retries=retries, characters=limit)
+
+    def made(given: Callable[P, R]) -> Tool[P, R]:
+        return Tool(given, name=name, effect=effect, outside=outside, limits=limits)
+
+    return made if function is None else made(function)
+
+
+def _check_limits(name: str, effect: Effect, limits: ToolLimits) -> None:
+    if min(limits.timeout, limits.retries, limits.characters) < 0:
+        raise ToolError(f"tool '{name}': timeout, retries and limit must not be negative")
+    if limits.retries and effect == "acts":
+        raise ToolError(
+            f"tool '{name}' acts, so it must not be tried again by itself: what failed may have "
+            "been done; leave retries out"
+        )
+
+
+def _is_method(function: Callable[..., object]) -> bool:
+    """Whether it stands in a class's body and waits for its object."""
+    scope = getattr(function, "__qualname__", "").rpartition(".")[0]
+    within = bool(scope) and not scope.endswith("<locals>") and inspect.isfunction(function)
+    first = next(iter(inspect.signature(function).parameters), "") if within else ""
+    return first == "self"
+
+
+def _plain_callable(function: Callable[P, R]) -> Callable[P, R]:
+    """What may be made a tool of; raises ToolError for what cannot be called, and for a class."""
+    if isinstance(function, staticmethod | classmethod):
+        raise ToolError(
+            f"tool '{function.__func__.__name__}': put @tool below @staticmethod, not above it; "
+            "a classmethod is no tool: make one of a function"
+        )
+    if isinstance(function, type) or not callable(function):
+        shown = getattr(function, "__name__", type(function).__name__)
+        raise ToolError(f"'{shown}' is no function, method or callable object; write a function")
+    return function
+
+
+def _inner(function: Callable[..., object]) -> Callable[..., object]:
+    """The function whose types and docstring tell of a callable: a partial's, an object's
+    ``__call__``."""
+    function = _whole(function)
+    if inspect.isroutine(function):
+        return function
+    return cast(Callable[..., object], type(function).__call__)
+
+
+def _whole(function: Callable[..., object]) -> Callable[..., object]:
+    """What a partial is a part of; anything else itself."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    function = _whole(function)
+    return str(getattr(function, "__name__", "") or type(function).__name__)
+
+
+def _doc_of(function: Callable[..., object]) -> str:
+    """The docstring of what a callable calls, else its own."""
+    own = "" if isinstance(function, partial) else inspect.getdoc(function)
+    return inspect.getdoc(_inner(function)) or own or ""
+
+
+def _description(doc: Docstring) -> str:
+    """The first paragraph of a docstring."""
+    told = [doc.short_description or ""]
+    if doc.long_description and not doc.blank_after_short_description:
+        told.append(re.split(r"\n\s*\n", doc.long_description, maxsplit=1)[0])
+    return " ".join(" ".join(told).split())
+
+
+def _parsed(doc: str) -> Docstring:
+    """A docstring in Google's, NumPy's, Sphinx's or Epydoc's style."""
+    import docstring_parser
+
+    return docstring_parser.parse(doc)
+
+
+def _arguments_doc(name: str, doc: Docstring, parameters: Mapping[str, object]) -> dict[str, str]:
+    """Descriptions of the parameters, refused when they name none."""
+    texts: dict[str, str] = {}
+    for told in doc.params:
+        if told.args[0] not in ("param", "parameter", "arg", "argument", "key", "keyword"):
+            continue  # attributes, and what a class's docstring tells besides
+        for key in (part.strip().lstrip("*") for part in told.arg_name.split(",")):
+            if key not in parameters:
+                raise ToolError(f"tool '{name}': the docstring describes '{key}', not a parameter")
+            texts[key] = " ".join((told.description or "").split())
+    return texts
+
+
+def _parameters(
+    name: str, function: Callable[..., object], *, skip: bool
+) -> tuple[str, dict[str, tuple[Any, object]]]:
+    """The name of the context parameter, and every other's type and default."""
+    try:
+        hints = get_type_hints(_inner(function), include_extras=True)
+    except NameError as error:
+        raise ToolError(
+            f"tool '{name}': a type cannot be found ({error}); import it at the module's top, "
+            "not under TYPE_CHECKING"
+        ) from error
+    context = ""
+    found: dict[str, tuple[Any, object]] = {}
+    for parameter in [*inspect.signature(function).parameters.values()][int(skip) :]:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ToolError(
+                f"tool '{name}': parameter '{parameter.name}' must be an ordinary one, "
+                "not *args, **kwargs or positional-only"
+            )
+        if parameter.name not in hints:
+            raise ToolError(f"tool '{name}': parameter '{parameter.name}' has no type; add one")
+        kind = hints[parameter.name]
+        if kind is ToolContext:
+            context = parameter.name
+        else:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            found[parameter.name] = (kind, default)
+    return context, found
+
+
+def _described(kind: Any) -> Any:
+    """``Annotated[int, "text"]`` means a description of ``text``; a Unit is none of pydantic's."""
+    if get_origin(kind) is not Annotated:
+        return kind
+    from pydantic import Field
+
+    base, *extras = get_args(kind)
+    text = next((extra for extra in extras if isinstance(extra, str)), "")
+    marks = [extra for extra in extras if not isinstance(extra, str | Unit)]
+    if text:
+        marks.append(Field(description=text))
+    return Annotated[base, *marks] if marks else base
+
+
+def _tell_units(schema: Json, parameters: Mapping[str, tuple[Any, object]]) -> None:
+    """Say in the descriptions of a schema what its parameters are measured in."""
+    for name, (kind, _) in parameters.items():
+        for mark in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
+            if isinstance(mark, Unit):
+                shown = schema["properties"][name]
+                shown["description"] = f"{shown.get('description', '')}, in {mark.name}".lstrip(
+                    ", "
+                )
+
+
+def _model(
+    name: str, parameters: Mapping[str, tuple[Any, object]], texts: Mapping[str, str]
+) -> type[BaseModel]:
+    """A pydantic model of the arguments. Its fields have made-up names and aliases, so that
+    a parameter may be called ``copy`` or ``schema``, which a model's attributes forbid."""
+    from pydantic import ConfigDict, Field, create_model
+    from pydantic.errors import PydanticUserError
+
+    fields: dict[str, Any] = {}
+    for place, (parameter, (kind, default)) in enumerate(parameters.items()):
+        kind = _described(kind)
+        if parameter in texts:
+            kind = Annotated[kind, Field(description=texts[parameter])]
+        fields[f"a{place}"] = (Annotated[kind, Field(alias=parameter)], default)
+    try:
+        return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    except PydanticUserError as error:
+        raise ToolError(f"tool '{name}': a parameter's type cannot be checked: {error}") from error
+
+
+def _schema(name: str, model: type[BaseModel]) -> Json:
+    """JSON Schema of the arguments, without the titles that only repeat the names."""
+    from pydantic.errors import PydanticUserError
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Plain(GenerateJsonSchema):
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    try:
+        schema = model.model_json_schema(schema_generator=Plain)
+    except PydanticUserError as error:
+        raise ToolError(
+            f"tool '{name}': a parameter's type does not fit into JSON: {error}; "
+            "use str, int, float, bool, Literal, list, dict, datetime or a dataclass of those"
+        ) from error
+    schema.pop("title", None)
+    return schema

@@ -1,0 +1,195 @@
+"""What each body perceives of a world's state, and what it may do.
+
+Observations and affordances are cached by the versions of the zone and of the body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core import Affordance, AgentId, Event, Observation, VisibleAgent
+from .body_state import BodyState, join_names, place_phrase
+from .conversations import Conversation
+from .world_state import IDLE, WorldState
+
+WAIT = Affordance("wait")
+CONTINUE = Affordance("continue")
+LEAVE = Affordance("leave")
+_TEXT_SCHEMA = {
+    "type": "object",
+    "properties": {"text": {"type": "string", "minLength": 1}},
+    "required": ["text"],
+}
+FLOOR_HOLDER_AFFORDANCES = (Affordance("say", "", _TEXT_SCHEMA), LEAVE, WAIT, CONTINUE)
+LISTENER_AFFORDANCES = (
+    *(Affordance("listen"), Affordance("interrupt", "", _TEXT_SCHEMA), LEAVE),
+    *(WAIT, CONTINUE),
+)
+
+
+@dataclass(slots=True)
+class _View:
+    """What one body perceives, with the versions at which each part was computed."""
+
+    surroundings_key: tuple[int, int] | None = None
+    events: tuple[Event, ...] = ()
+    people: tuple[VisibleAgent, ...] = ()
+    observation_key: tuple[int, int] | None = None
+    observation: Observation | None = None
+    affordances_key: tuple[int, int] | None = None
+    affordances: tuple[Affordance, ...] = ()
+    partners: frozenset[tuple[str, AgentId]] = frozenset()
+
+
+class Perception:
+    """Observations and affordances of the bodies in a WorldState."""
+
+    def __init__(self, state: WorldState) -> None:
+        self._state = state
+        self._views: dict[AgentId, _View] = {}
+        self._partner_affordances: dict[tuple[str, AgentId], Affordance] = {}
+
+    def _view(self, body: BodyState) -> _View:
+        view = self._views.get(body.who)
+        if view is None:
+            view = self._views[body.who] = _View()
+        return view
+
+    def forget(self, who: AgentId) -> None:
+        """Drop the cache of a body that leaves the world."""
+        self._views.pop(who, None)
+
+    def activity_event(self, body: BodyState) -> Event:
+        """A body's activity as others see it."""
+        place = self._state.geometry.place(body.spot)
+        if body.activity_event is None or body.activity_event.place != place:
+            conversation = self._state.conversations.conversation_of(body.who)
+            if conversation is not None:
+                others = [who for who in conversation.members if who != body.who]
+                doing = f"talking with {join_names(others)}"
+            elif body.route:
+                doing = f"walking to {place_phrase(body.target)}"
+            else:
+                doing = body.activity.doing or IDLE
+            text = f"{body.who} is {doing}"
+            event = Event("doing", body.who, "is", doing, text, place, body.sources)
+            body.activity_event = event
+        return body.activity_event
+
+    def _visible_bodies(self, observer: BodyState) -> list[tuple[int, int, BodyState]]:
+        """The bodies in sight as (rank, distance, body), nearest first, then by name."""
+        distance_of, spot = self._state.geometry.distance, observer.spot
+        visible = []
+        for body in self._state.bodies_near(observer).values():
+            if body is not observer:
+                rank, distance = distance_of(spot, body.spot)
+                if distance <= observer.profile.vision:
+                    visible.append((rank, distance, body))
+        visible.sort(key=lambda entry: (entry[0], entry[2].who))
+        return visible
+
+    def _surroundings(self, observer: BodyState) -> _View:
+        """The observer's view with its events and people up to date."""
+        view = self._view(observer)
+        key = (observer.spot, self._state.version(observer))
+        if view.surroundings_key == key:
+            return view
+        bodies = self._visible_bodies(observer)
+        objects = self._state.geometry.visible_objects(observer.spot, observer.profile.vision)
+        limit, events = observer.profile.attention, self._state.object_events
+        if bodies:
+            # At equal distance bodies come before objects, then names and indices decide.
+            ranked = [(rank, 0, body.who, self.activity_event(body)) for rank, _, body in bodies]
+            ranked += [(rank, 1, f"{index:09}", events[index]) for rank, index in objects[:limit]]
+            ranked.sort(key=lambda entry: entry[:3])
+            view.events = tuple(entry[3] for entry in ranked[:limit])
+        else:
+            view.events = tuple(events[index] for _, index in objects[:limit])
+        view.people = tuple(
+            VisibleAgent(
+                body.who,
+                distance,
+                self.activity_event(body).object,
+                not body.asleep,
+                self._state.conversations.conversation_of(body.who) is not None,
+                body.sources,
+            )
+            for _, distance, body in bodies
+        )
+        view.surroundings_key = key
+        return view
+
+    def observe(self, body: BodyState) -> Observation:
+        """What a body perceives now."""
+        view = self._view(body)
+        key = (self._state.version(body), body.version)
+        if view.observation_key == key and view.observation is not None:
+            return view.observation
+        self._surroundings(body)
+        conversation = self._state.conversations.conversation_of(body.who)
+        hearers = [] if conversation is None else self.overhearers(body, conversation)
+        view.observation = Observation(
+            body.who,
+            body.at,
+            self._state.geometry.place(body.spot),
+            self._state.geometry.position(body.spot),
+            view.events,
+            view.people,
+            tuple(body.notices),
+            body.activity.doing,
+            body.target,
+            not body.route,
+            body.ended_conversation if conversation is None else conversation.view(body.who),
+            tuple(hearer.who for hearer in hearers),
+            body.sources,
+        )
+        view.observation_key = key
+        return view.observation
+
+    def affordances(self, body: BodyState) -> tuple[Affordance, ...]:
+        """What a body may do now."""
+        return self._afforded(body).affordances
+
+    def can_address(self, body: BodyState, verb: str, who: AgentId) -> bool:
+        """Whether a body may ``talk`` to ``who`` or ``join`` its conversation now."""
+        return (verb, who) in self._afforded(body).partners
+
+    def _afforded(self, body: BodyState) -> _View:
+        view = self._view(body)
+        key = (self._state.version(body), body.version)
+        if view.affordances_key != key:
+            view.affordances, view.partners = self._find_affordances(body)
+            view.affordances_key = key
+        return view
+
+    def _find_affordances(
+        self, body: BodyState
+    ) -> tuple[tuple[Affordance, ...], frozenset[tuple[str, AgentId]]]:
+        conversation = self._state.conversations.conversation_of(body.who)
+        if conversation is not None:
+            holds_floor = conversation.floor == body.who
+            return FLOOR_HOLDER_AFFORDANCES if holds_floor else LISTENER_AFFORDANCES, frozenset()
+        knows = body.profile.knows
+        destinations = self._state.geometry.destinations(body.spot, knows).affordances
+        if body.asleep:
+            return (WAIT, CONTINUE, *destinations), frozenset()
+        partners = tuple(
+            ("join" if person.talking else "talk", person.who)
+            for person in self._surroundings(body).people
+            if person.awake
+        )
+        for verb, who in partners:
+            self._partner_affordances.setdefault((verb, who), Affordance(verb, who))
+        social = (self._partner_affordances[partner] for partner in partners)
+        return (WAIT, CONTINUE, *social, *destinations), frozenset(partners)
+
+    def overhearers(self, speaker: BodyState, conversation: Conversation) -> list[BodyState]:
+        """Those awake who see the speaker and are not in its conversation, by name."""
+        distance_of = self._state.geometry.distance
+        return [
+            body
+            for _, body in sorted(self._state.bodies_near(speaker).items())
+            if body.who not in conversation.members
+            and not body.asleep
+            and distance_of(body.spot, speaker.spot)[1] <= body.profile.vision
+        ]
