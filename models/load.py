@@ -36,7 +36,7 @@ def load_model(
     send_key: bool = True,
 ) -> Model:
     """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
-    another engine: ``openai:URL#name``, ``llamacpp:RUN_FILE.gguf`` (see docs/engines.md); or
+    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md); or
     ``improvised``, the double that needs no weights.
 
     A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the

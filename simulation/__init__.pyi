@@ -1,9 +1,7 @@
 from .agent_loader import agent_from_run as agent_from_run
 from .agent_loader import agent_from_scenario as agent_from_scenario
 from .builder import build_simulation as build_simulation
-from .builder import clock_of as clock_of
 from .builder import load_scenario_model as load_scenario_model
-from .builder import until_of as until_of
 from .failures import EMBEDDER_KINDS as EMBEDDER_KINDS
 from .failures import LANGUAGE_KINDS as LANGUAGE_KINDS
 from .failures import Failure as Failure
@@ -41,6 +39,6 @@ from .scenario import match_name as match_name
 from .scenario import parse_scenario_time as parse_scenario_time
 from .scenario import read_scenario as read_scenario
 from .simulation import Simulation as Simulation
-from .simulation import Tick as Tick
+from .tick import Tick as Tick
 
 __all__: list[str]

@@ -28,13 +28,13 @@ class Recorder:
         record: Mapping[AskId, tuple[str, Answer]],
         *,
         step: int,
-        purse: UsageCollector,
+        usage: UsageCollector,
         budget: TokenBudget,
         failures: FailureMonitor,
     ) -> None:
         self._inner = inner
         self._step = step
-        self._usage = purse
+        self._usage = usage
         self._budget = budget
         self._failures = failures
         self._budget_exhausted = False

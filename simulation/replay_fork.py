@@ -31,7 +31,7 @@ from .failures import failure_stats
 from .journal import Journal
 from .run import RUN_FILE, Run, make_folder, open_store
 from .scenario import match_name
-from .simulation import Tick
+from .tick import Tick
 
 
 @dataclass(frozen=True, slots=True)

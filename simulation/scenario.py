@@ -17,6 +17,7 @@ from unicodedata import category
 
 from ..core import (
     AgentId,
+    Clock,
     Input,
     Json,
     Persona,
@@ -243,6 +244,19 @@ class Scenario:
     def start(self) -> Time:
         """The simulated time of step 0."""
         return parse_scenario_time(self.scenario.start, f"{self.source}: [scenario] start")
+
+    @property
+    def end(self) -> Time | None:
+        """The simulated time at which it ends; None when it names none. Raises SettingError."""
+        until = self.scenario.until
+        return parse_scenario_time(until, f"{self.source}: [scenario] until") if until else None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of its simulation. Raises SettingError."""
+        if self.scenario.step_seconds < 1:
+            raise SettingError(f"{self.source}: [scenario] step_seconds must be at least 1")
+        return Clock(self.start, self.scenario.step_seconds)
 
     def with_overrides(self, **changes: Json) -> Scenario:
         """A copy with settings that the user gives; those that are None change nothing. A

@@ -44,7 +44,7 @@ def load_llamacpp(
     window: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> LlamaCppModel:
-    """The model of ``llamacpp:RUN_FILE.gguf[?slots=8&threads=2]``, or of a packaged model's name.
+    """The model of ``llamacpp:FILE.gguf[?slots=8&threads=2]``, or of a packaged model's name.
 
     llama.cpp runs as a server within this process, on a port of this machine that only
     the holder of a key made up for it can use. ``window``: tokens of prompt and answer,

@@ -32,7 +32,7 @@ FILES = (
     "tests/test_agents_laundering.py",
     "tests/test_agents_overhearing.py",
     "tests/test_agents_releases.py",
-    "tests/test_evaluation_labels.py",
+    "tests/test_testing_labels.py",
     "tests/test_simulation_labels.py",
     "tests/test_world_labels.py",
     "tests/test_tools_remembering.py",
@@ -520,8 +520,8 @@ MUTATIONS = (
     Mutation(
         "draft: what is for some does not count",
         "planners/steps/step_builder.py",
-        'if one.kind != "plan" and not one.audience)',
-        'if one.kind != "plan")',
+        'if record.kind != "plan" and not record.audience',
+        'if record.kind != "plan"',
     ),
 )
 

@@ -577,7 +577,7 @@ class ScriptRun:
             }
             self._tell_all((EVERYBODY,), "deeds", shown)
             saved = simulation.world.save()
-            for guest in simulation._visitors.save():
+            for guest in simulation._session.visitors.save():
                 seen = simulation.world.observe(guest)
                 self._tell(guest, "seen", json.dumps(to_json(seen), sort_keys=True))
             assert saved == simulation.world.save()
