@@ -8,6 +8,7 @@ from .calendar import WEEKDAY_NAMES as WEEKDAY_NAMES
 from .calendar import hour_of_day as hour_of_day
 from .entity_names import EntityNames as EntityNames
 from .entity_names import name_key as name_key
+from .grounding import ungrounded_terms as ungrounded_terms
 from .names import fold_name as fold_name
 from .names import name_matcher as name_matcher
 from .names import normalize_name as normalize_name
