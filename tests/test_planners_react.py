@@ -114,7 +114,7 @@ def test_a_closed_tool_is_not_offered_again(reason: str) -> None:
     failed = replace(bad, reason="failed")
     for made, stays in ((bad, False), (failed, True)):
         told = ScriptedAnswers(moves=["none"])
-        told.think(WHOLE.work(task("What does a rye cost?", PRICE, STOCK, made=(made,))))
+        told.think(WHOLE.work(task("What does a rye cost?", PRICE, STOCK, calls=(made,))))
         assert ("price" in told.offered()) == stays
 
 

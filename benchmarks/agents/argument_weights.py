@@ -56,8 +56,8 @@ def labelled_fields(
     for item, fields in zip(items, tables):
         for table in fields:
             accepted = _accepted(item.accepted, table.field.path)
-            signs = list(table.signs)
-            right = [accepts_value(accepted, one.value) for one in table.offered]
+            signs = list(table.features)
+            right = [accepts_value(accepted, one.value) for one in table.candidates]
             if not table.field.required:
                 signs.append(table.absence_features())
                 right.append("" in accepted)
