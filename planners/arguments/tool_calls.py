@@ -124,11 +124,7 @@ def propose_call(
     instead = (*others, NONE_OF_THESE) if none else tuple(others)
     picked = yield from choose(
         Choose(
-            messages=(),
-            options=(*instead, *offered),
-            about=request,
-            role="tool",
-            seed=seed.number,
+            messages=(), options=(*instead, *offered), about=request, role="tool", seed=seed.number
         )
     )
     if not isinstance(picked, Choice):
