@@ -1,10 +1,9 @@
-"""Loads for benchmarks: asks with exactly so many tokens, made from a seed."""
+"""Workloads for benchmarks: asks with exact numbers of tokens, made from a seed."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TypeVar
 
 from ..core import (
     Generate,
@@ -13,8 +12,6 @@ from ..core import (
 )
 from ..models import LocalModel
 from ..models.engine import PromptBuilder, RepetitionLimits
-
-T = TypeVar("T")
 
 _TEXT = """
 baker river lantern letter market garden window morning bread ferry school winter song neighbour
@@ -25,7 +22,7 @@ WORDS = tuple(_TEXT.split())
 
 
 def text_of_tokens(prompter: PromptBuilder, tokens: int, rng: random.Random) -> str:
-    """A text of plain words that takes exactly so many tokens."""
+    """A text of plain words with exactly ``tokens`` tokens."""
     words: list[str] = []
     while len(prompter.text_ids(" ".join(words))) < tokens:
         words.append(rng.choice(WORDS))
@@ -46,12 +43,12 @@ def greedy_ask(shared: str, own: str, tokens: int) -> Generate:
 def town_load(
     prompter: PromptBuilder, asks: int, personas: int, shared: int, own: int, seed: int = 1
 ) -> list[Generate]:
-    """Asks of personas in a shuffled order: each prompt begins with the ``shared`` tokens of
-    its persona and ends with ``own`` tokens, and wants 8 to 48 tokens out."""
+    """Asks of personas in shuffled order: each prompt begins with the ``shared`` tokens of its
+    persona and ends with ``own`` tokens of its own; 8 to 48 tokens are generated."""
     rng = Seed.of(seed).child("town load").rng()
     frame = len(prompter.ids((Message.of("system", ""), Message.of("user", ""))))
     texts = [text_of_tokens(prompter, shared - frame // 2, rng) for _ in range(personas)]
-    made = [
+    workload = [
         greedy_ask(
             texts[i % personas],
             text_of_tokens(prompter, own - (frame - frame // 2), rng),
@@ -59,14 +56,14 @@ def town_load(
         )
         for i in range(asks)
     ]
-    rng.shuffle(made)
-    return made
+    rng.shuffle(workload)
+    return workload
 
 
 def uniform_load(
     prompter: PromptBuilder, asks: int, tokens_in: int, tokens_out: int, seed: int = 1
 ) -> list[Generate]:
-    """Asks of equal lengths that share nothing but the template's first words."""
+    """Asks of equal lengths that share only the first words of the chat template."""
     rng = Seed.of(seed).child("uniform load").rng()
     frame = len(prompter.ids((Message.of("user", ""),)))
     return [
@@ -76,14 +73,14 @@ def uniform_load(
 
 
 def without_stops(model: LocalModel) -> LocalModel:
-    """The model without what plain ``generate`` lacks too: no guard against loops, and no
-    end, so that every answer has exactly the tokens asked for."""
-    voice = model.engine.generation_config
+    """The model without stop tokens and repetition limits, as plain ``generate`` runs it: every
+    answer has exactly the requested number of tokens."""
+    config = model.engine.generation_config
     model.engine.set_generation_config(
         replace(
-            voice,
+            config,
             stop_tokens=frozenset(),
-            suppressed_tokens=tuple(sorted({*voice.suppressed_tokens, *voice.stop_tokens})),
+            suppressed_tokens=tuple(sorted({*config.suppressed_tokens, *config.stop_tokens})),
             repetition_limits=RepetitionLimits(),
         )
     )

@@ -1,33 +1,47 @@
-"""The live line of a run."""
+"""The lines that show on a terminal how far a command has come."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from ..simulation import ProgressMeter, ProgressReporter, Simulation
 
 
 @contextmanager
-def live_line(console: Console, meter: ProgressMeter) -> Iterator[None]:
-    """Redraw the meter's line while the block runs; where nothing can be redrawn, print it
-    from time to time."""
-    simulation = meter.simulation
-    if console.is_terminal:
-        simulation.observers.append(meter.add)
-        with Live(Text(meter.summary_line()), console=console, refresh_per_second=4) as live:
-            simulation.observers.append(lambda tick: live.update(Text(meter.summary_line())))
-            yield
+def loading_line(console: Console) -> Iterator[Callable[[str], None]]:
+    """Yields a function that shows what is being loaded: on a terminal beside a spinner and the
+    seconds that have passed, else as a printed line."""
+    if not console.is_terminal:
+        yield console.print
         return
-    simulation.observers.append(ProgressReporter(meter, console.print))
-    yield
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as line:
+        task = line.add_task("Loading", total=None)
+        yield lambda text: line.update(task, description=text)
+
+
+@contextmanager
+def live_line(console: Console, simulation: Simulation, meter: ProgressMeter) -> Iterator[None]:
+    """Show the meter's line while the block runs: on a terminal redrawn four times a second, also
+    within a step; else printed after the first step and then from time to time."""
+    if not console.is_terminal:
+        simulation.observers.append(ProgressReporter(meter, console.print))
+        yield
+        return
+    simulation.observers.append(meter.add)
+    with Live(
+        get_renderable=lambda: Text(meter.summary_line()), console=console, refresh_per_second=4
+    ):
+        yield
 
 
 @contextmanager

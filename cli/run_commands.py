@@ -93,6 +93,7 @@ def run(
     """Run a scenario from its beginning and record it in a folder."""
     from ..interop import load_scenario
     from ..simulation import begin
+    from .live_progress import loading_line
 
     wanted = load_scenario(scenario).with_overrides(
         seed=seed,
@@ -112,7 +113,8 @@ def run(
     out = console()
     out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
     try:
-        begun = begin(wanted, place, progress=out.print, keep_going=keep_going)
+        with loading_line(out) as show:
+            begun = begin(wanted, place, progress=show, keep_going=keep_going)
     except RunExists as error:
         raise RunExists(
             f"{place}: already holds a run; continue it: denizens resume {shell_quote(place)}, or "
@@ -122,12 +124,11 @@ def run(
 
 
 def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
-    from ..simulation import clock_of
     from ..simulation.forecast import forecast_cost
 
     ends = [] if end is None else [end]
     if steps is not None:
-        ends.append(clock_of(scenario).at(steps))
+        ends.append(scenario.clock.at(steps))
     found = forecast_cost(scenario, min(ends), progress=console().print)
     if json:
         print_json({"forecast": found.as_json()})
@@ -149,23 +150,26 @@ def resume(
     """Take up a run after its last committed step; same hash as if it had never stopped."""
     from ..simulation import Run
     from ..simulation import resume as take_up
+    from .live_progress import loading_line
 
     with Run(folder) as before:
         end = _end_time(before.scenario, until, steps)
-    taken = take_up(
-        folder,
-        max_tokens_per_day=max_tokens_per_day,
-        keep_going=keep_going,
-        allow_code=allow_code,
-    )
+    with loading_line(console()) as show:
+        taken = take_up(
+            folder,
+            max_tokens_per_day=max_tokens_per_day,
+            progress=show,
+            keep_going=keep_going,
+            allow_code=allow_code,
+        )
     _run_to_end(taken, folder, end, steps, json)
 
 
 def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
     """When to stop at the latest: what the command says, else what the scenario says."""
-    from ..simulation import parse_scenario_time, until_of
+    from ..simulation import parse_scenario_time
 
-    end = parse_scenario_time(until, "--until") if until else until_of(scenario)
+    end = parse_scenario_time(until, "--until") if until else scenario.end
     if end is None and steps is None:
         raise SettingError("say how long: --steps N or --until 'YYYY-MM-DD HH:MM'")
     return end
@@ -190,7 +194,7 @@ def _run_to_end(
     out = console()
     failed: AsksFailed | None = None
     with simulation.store:
-        with stop_cleanly(simulation, out), live_line(out, meter):
+        with stop_cleanly(simulation, out), live_line(out, simulation, meter):
             try:
                 for _ in simulation.run(until=end, steps=steps, progress=False):
                     pass

@@ -15,6 +15,7 @@ from .dialogue import Intent as Intent
 from .dialogue import Understanding as Understanding
 from .dialogue import understand as understand
 from .goals import Goal as Goal
+from .goals import GoalPlanner as GoalPlanner
 from .goals import PlanAndExecute as PlanAndExecute
 from .goals import React as React
 from .goals import Reflexion as Reflexion

@@ -1,4 +1,4 @@
-"""Planners by name: the built-in ones by a short name, others as ``package.module:Class``."""
+"""Planners by name: built-in ones by a short name, others as ``package.module:Class``."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _BUILT_IN = {
 
 
 def planner_by_name(name: str, settings: Json = None) -> Planner:
-    """A planner by its short name or as ``package.module:Class``, built with ``settings``.
+    """The planner of a short name or of ``package.module:Class``, built with ``settings``.
 
-    Built-in planners are found the way a user's are. Raises SettingError, also for what is no
-    class with ``decide``; CodeNotAllowed for a user's within ``allow_foreign_code(False)``."""
+    Raises SettingError for an unknown name or setting and for a class without ``decide``, and
+    CodeNotAllowed for code outside the package within ``allow_foreign_code(False)``."""
     path = _BUILT_IN.get(name, name)
     module, _, attribute = path.partition(":")
     if not attribute or not module or module.startswith("."):
@@ -41,21 +41,21 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
             f"planner '{name}': unknown{hint}; use {', '.join(_BUILT_IN)} or 'package.module:Class'"
         )
     try:
-        found = getattr(import_named_module(path, "planner"), attribute)
+        planner_class = getattr(import_named_module(path, "planner"), attribute)
     except ImportError as error:
         raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
     except AttributeError as error:
         raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
-    require_class(found, PLANNER_METHODS, f"planner '{name}'", function=False)
+    require_class(planner_class, PLANNER_METHODS, f"planner '{name}'", function=False)
     known = None
-    if dataclasses.is_dataclass(found):
-        known = [one.name for one in dataclasses.fields(found) if one.init]
+    if dataclasses.is_dataclass(planner_class):
+        known = [field.name for field in dataclasses.fields(planner_class) if field.init]
     for key in settings or {}:
         if known is not None and key not in known:
             hint = did_you_mean(str(key), known)
             raise SettingError(f"planner '{name}': unknown setting '{key}'{hint}")
     try:
-        made: Planner = found(**(settings or {}))
+        planner: Planner = planner_class(**(settings or {}))
     except TypeError as error:
         raise SettingError(f"planner '{name}': wrong settings {settings!r} ({error})") from error
-    return made
+    return planner

@@ -1,4 +1,4 @@
-"""A planner that does what it is told, step by step."""
+"""Scripted: a planner that executes a fixed list of actions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..core import Action, Decision, Situation, Thought, check_arguments
 
 
 class Scripted:
-    """Does the given actions in turn, one a step, then waits for ever.
+    """Executes the given actions, one per step, then waits.
 
-    For tests, for extras in a scene and for bodies that something else decides for. The
-    place in the script is kept in the agent's state, so a run resumes where it was.
+    For tests, for minor characters, and for bodies that other code controls. The position in
+    the script is kept in the agent's state, so that a resumed run continues there.
 
     >>> Scripted([Action("wait")]).length
     1
@@ -26,14 +26,15 @@ class Scripted:
 
     @property
     def length(self) -> int:
-        """How many steps the script has."""
+        """The number of actions in the script."""
         return len(self._actions)
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """The next action of the script; asks nothing."""
-        at = int(situation.state.drafts.get("script", 0))
-        if at >= len(self._actions):
+        index = int(situation.state.drafts.get("script", 0))
+        if index >= len(self._actions):
             return Decision(action=Action("wait"), state=situation.state, why="script is over")
-        state = replace(situation.state, drafts={**situation.state.drafts, "script": at + 1})
-        return Decision(action=self._actions[at], state=state, why=f"line {at + 1} of the script")
+        state = replace(situation.state, drafts={**situation.state.drafts, "script": index + 1})
+        why = f"line {index + 1} of the script"
+        return Decision(action=self._actions[index], state=state, why=why)
         yield  # a generator that asks nothing

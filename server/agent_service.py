@@ -201,7 +201,7 @@ class AgentService:
                 listener=_progress_listener(self._on_text),
             )
         else:
-            caller = ToolExecutor(
+            executor = ToolExecutor(
                 {agent.id: agent},
                 now,
                 None,
@@ -212,7 +212,7 @@ class AgentService:
             )
             streamer = TextStreamer(self._on_text)
             router = AskRouter(
-                {agent.id: agent}, at=now, on_text=streamer, priority=-1, caller=caller
+                {agent.id: agent}, at=now, on_text=streamer, priority=-1, executor=executor
             )
             thought = agent.reply(Utterance(self._person, text, now), lines)
             reply = drive({agent.id: thought}, router)[agent.id]

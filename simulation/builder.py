@@ -1,15 +1,12 @@
-"""From a scenario to a simulation that can run."""
+"""Builds a simulation from a scenario: world, agents, model."""
 
 from __future__ import annotations
 
-import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import invalidate_caches
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,30 +14,24 @@ from ..agents import Agent, Maintenance
 from ..core import (
     WORLD_METHODS,
     Approver,
-    Clock,
     CodeNotAllowed,
     Json,
     MapError,
     MemoryFault,
     Model,
     Planner,
-    RunError,
     SettingError,
-    Time,
     ToolError,
     World,
     WorldError,
     allow_foreign_code,
     build_settings,
-    canonical,
     did_you_mean,
     foreign_code_allowed,
-    from_json,
     import_named_module,
     missing_methods,
     require_class,
     require_unshadowed,
-    to_json,
 )
 from ..memory import Memory, load_smallville_memories
 from ..planners import Daily, planner_by_name
@@ -48,8 +39,8 @@ from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .lazy_model import LazyModel
-from .row_codec import decode_json
-from .run_usage import CAP_KEY
+from .record import CAP_KEY
+from .run_header import record_map, record_models, record_versions, stored_map
 from .scenario import PersonEntry, Scenario, parse_scenario_time
 from .simulation import Simulation
 
@@ -70,10 +61,10 @@ def build_simulation(
 ) -> Simulation:
     """The simulation of a scenario, writing to ``store``.
 
-    A store that already holds the run is taken up where it ended; a new one holds either
-    the whole beginning of the run or nothing of it. ``model`` overrides the scenario's.
-    Without ``read`` no documents are read from files: a replay has them on record.
-    Raises SettingError, MapError or ModelError for what cannot be built.
+    If the store already holds the run, it is resumed; else the start of the run is written in
+    one transaction. ``model`` replaces the scenario's. Without ``read`` documents are not read
+    from files, since a replay takes them from its record. Raises SettingError, MapError or
+    ModelError for what cannot be built.
     """
     if not isinstance(scenario, Scenario):
         raise SettingError(
@@ -81,10 +72,11 @@ def build_simulation(
         )
     if isinstance(model, str):
         raise SettingError(
-            f"model: a loaded model is needed, not its name: scenario.settle(model={model!r})"
+            "model: a loaded model is needed, not its name: "
+            f"scenario.with_overrides(model={model!r})"
         )
     with store.transaction(), _name_source(scenario):
-        fresh = store.get("start") is None
+        is_new = store.get("start") is None
         world = make_world(scenario, store)
         lazy = LazyModel(scenario.model.name, lambda: load_scenario_model(scenario, progress))
         simulation = assemble_simulation(
@@ -92,30 +84,28 @@ def build_simulation(
             world,
             store,
             model or lazy,
-            read=read and fresh,
+            read=read and is_new,
             approver=approver,
             keep_going=keep_going,
         )
         if store.get(CAP_KEY, 0) != scenario.model.max_tokens_per_day:
             store.put(CAP_KEY, scenario.model.max_tokens_per_day)
-        if fresh:
-            store.put("versions", _versions())
-            # Where the modules lie that stand beside the scenario; in no hash.
-            store.put("folder", str(Path(scenario.source).resolve().parent))
+        if is_new:
+            record_versions(store, scenario)
             _plan_inputs(simulation, scenario)
-        # Last, for it may take minutes: whoever misspelt a name should hear of it before.
+        # Last, since it may take minutes: misspelt names are reported before.
         if model is None and any(
             _asks_model(agent.planner) for agent in simulation.agents.values()
         ):
             for agent in simulation.agents.values():
                 agent.model = lazy.model
-            if fresh:
-                simulation.record_models()
+            if is_new:
+                record_models(store, simulation.agents)
     return simulation
 
 
 def _asks_model(planner: Planner) -> bool:
-    """Whether a planner asks a model; one that does not say so does."""
+    """Whether a planner asks a model; one without ``asks_model`` does."""
     return bool(getattr(planner, "asks_model", True))
 
 
@@ -129,12 +119,12 @@ def assemble_simulation(
     approver: Approver | None = None,
     keep_going: bool = False,
 ) -> Simulation:
-    """The simulation of a scenario in a world; writes nothing where the store holds the run."""
+    """The simulation of a scenario in a world; writes nothing if the store holds the run."""
     simulation = Simulation(
         world,
         make_agents(scenario, store, model, read=read),
         seed=scenario.scenario.seed,
-        clock=clock_of(scenario),
+        clock=scenario.clock,
         store=store,
         starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
         about={**scenario.without_local_paths().as_json(), "map": store.get("map")},
@@ -142,14 +132,14 @@ def assemble_simulation(
         approver=approver,
         keep_going=keep_going,
     )
-    simulation.until = until_of(scenario)
+    simulation.until = scenario.end
     return simulation
 
 
 @contextmanager
 def allow_run_code(folder: Path | str, allow_code: bool) -> Iterator[None]:
-    """Within it, worlds, planners and tools that a run's file names are loaded only where they
-    are the package's own, or with the user's ``allow_code``: a run's file may come from anybody.
+    """A context in which worlds, planners and tools that a run names are loaded only if they are
+    the package's own, or with the user's ``allow_code``, since the file may come from anybody.
     Raises CodeNotAllowed naming the run."""
     try:
         with allow_foreign_code(allow_code):
@@ -160,7 +150,7 @@ def allow_run_code(folder: Path | str, allow_code: bool) -> Iterator[None]:
 
 @contextmanager
 def _name_source(scenario: Scenario) -> Iterator[None]:
-    """Name the scenario's file in errors of parts that do not know it."""
+    """A context that adds the name of the scenario's file to errors."""
     try:
         yield
     except (MemoryFault, SettingError, ToolError, WorldError) as error:
@@ -170,20 +160,10 @@ def _name_source(scenario: Scenario) -> Iterator[None]:
         raise kind(f"{scenario.source}: {error}") from error
 
 
-def _versions() -> Json:
-    found: dict[str, Json] = {"python": platform.python_version()}
-    for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def load_scenario_model(scenario: Scenario, progress: Callable[[str], None] | None = None) -> Model:
-    """The model of a scenario, loaded. ``progress`` is told in words that this begins. A server
-    gets the user's key only where the user gave its name (``Scenario.settle``): a scenario's or
-    a run's file may come from anybody."""
+    """Load the model of a scenario; ``progress`` receives a line before. A server gets the user's
+    API key only if the user named the model (``Scenario.with_overrides``), since the file of a
+    scenario or a run may come from anybody."""
     from ..models import model_from_name
     from ..models.remote import UserModelName
 
@@ -199,29 +179,30 @@ def load_scenario_model(scenario: Scenario, progress: Callable[[str], None] | No
         rows=table.rows or None,
         pass_tokens=table.pass_tokens or None,
         cache_mb=table.cache_mb or None,
+        progress=_as_model_progress(progress) if progress else None,
         send_key=isinstance(table.name, UserModelName),
     )
 
 
-def clock_of(scenario: Scenario) -> Clock:
-    """The scenario's clock."""
-    seconds = scenario.scenario.step_seconds
-    if seconds < 1:
-        raise SettingError(f"{scenario.source}: [scenario] step_seconds must be at least 1")
-    return Clock(scenario.start, seconds)
+def _as_model_progress(progress: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    """What ``load_model`` reports of a download, as lines at every tenth of it."""
+    last = ""
 
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last
+        line = f"{what} {done * 10 // total * 10}%" if total else what
+        if line != last:
+            last = line
+            progress(line)
 
-def until_of(scenario: Scenario) -> Time | None:
-    """The scenario's own end; None where it names none."""
-    ends = scenario.scenario.until
-    return parse_scenario_time(ends, f"{scenario.source}: [scenario] until") if ends else None
+    return report
 
 
 def make_agents(
     scenario: Scenario, store: Store, model: Model, *, read: bool = False
 ) -> list[Agent]:
-    """An agent for every person of a scenario, all with ``model``; with ``read`` they have
-    yet to read their documents and to take over memories."""
+    """An agent for each person of a scenario, all with ``model``. With ``read`` they get the
+    scenario's documents and memories to read."""
     allow_sibling_modules(scenario)
     rules = scenario.minds.rules
     return [
@@ -239,7 +220,7 @@ def make_agents(
             memories=load_smallville_memories(member.memories)[0]
             if read and member.memories
             else (),
-            upkeep=maintenance_of(scenario, member),
+            maintenance=maintenance_of(scenario, member),
         )
         for member in scenario.people
     ]
@@ -255,19 +236,19 @@ def _planner(scenario: Scenario, member: PersonEntry) -> Planner:
 
 
 def maintenance_of(scenario: Scenario, member: PersonEntry) -> Maintenance:
-    """What a person's memory does each night."""
-    found = _merge_settings(Maintenance, scenario, member, "memory")
-    _ = found.compaction_budget  # what is out of range is said before anything is begun
-    return found
+    """The settings of a person's nightly memory maintenance. Raises SettingError."""
+    maintenance = _merge_settings(Maintenance, scenario, member, "memory")
+    _ = maintenance.compaction_budget  # raises for values out of range
+    return maintenance
 
 
 def policy_of(scenario: Scenario, member: PersonEntry) -> Policy:
-    """What a person may do with its tools."""
+    """The policy for a person's tool calls. Raises SettingError."""
     return _merge_settings(Policy, scenario, member, "policy")
 
 
 def _merge_settings(cls: type[T], scenario: Scenario, member: PersonEntry, key: str) -> T:
-    """What [minds] says under a key, a person's own settings laid over it."""
+    """The settings of [minds] under a key, overridden by the person's own."""
     common, own = getattr(scenario.minds, key) or {}, getattr(member, key) or {}
     return build_settings(
         cls, {**common, **own}, f"{scenario.source}: {member.persona.name}: {key}"
@@ -280,12 +261,12 @@ def _tools(scenario: Scenario, member: PersonEntry) -> list[AnyTool]:
 
 
 def _code_names(scenario: Scenario) -> list[str]:
-    """The names by which a module beside the scenario file may be meant."""
+    """The names in a scenario that may refer to a module beside its file."""
     minds = scenario.minds
     names = [scenario.world.kind, minds.planner, *minds.tools]
     for member in scenario.people:
         names += [member.planner, *(member.tools or ())]
-    # Planners name others in their settings; any text with a colon there may be such a name.
+    # Settings of planners may name other planners; any text with a colon may be such a name.
     return [name for name in [*names, *_texts(minds.settings)] if re.fullmatch(r"[\w.]+:\w+", name)]
 
 
@@ -298,8 +279,9 @@ def _texts(data: Json) -> Iterator[str]:
 
 
 def allow_sibling_modules(scenario: Scenario) -> None:
-    """Let modules beside the scenario file be imported by their names, after all others: its
-    world, planners and tools may stand there. Not where such code is not allowed."""
+    """Append the folder of the scenario file to the import path if the scenario names code that
+    may lie there, and such code is allowed. Raises SettingError when another module of that name
+    would be imported instead."""
     names = _code_names(scenario) if foreign_code_allowed() else []
     if not names or not Path(scenario.source).is_file():
         return
@@ -312,8 +294,8 @@ def allow_sibling_modules(scenario: Scenario) -> None:
 
 
 def make_world(scenario: Scenario, store: Store) -> World:
-    """The scenario's world. A town's map is kept in the store, so that a run can be
-    resumed and looked at without the map's file."""
+    """The scenario's world. A town's map is written to the store, so that resuming and viewing a
+    run need no map file. Raises MapError or SettingError."""
     allow_sibling_modules(scenario)
     table, heading = scenario.world, scenario.scenario
     if table.kind in ("town", "smallville"):
@@ -336,7 +318,7 @@ def make_world(scenario: Scenario, store: Store) -> World:
 
 
 def _world_by_name(scenario: Scenario) -> World:
-    """A world of the user's own: ``package.module:function``."""
+    """The world that ``package.module:function`` makes."""
     table, where = scenario.world, f"{scenario.source}: [world]"
     module, _, attribute = table.kind.partition(":")
     if not attribute or not module or module.startswith("."):
@@ -347,8 +329,10 @@ def _world_by_name(scenario: Scenario) -> World:
     try:
         make = getattr(import_named_module(table.kind, f"{where} kind"), attribute)
     except (ImportError, AttributeError) as error:
+        is_absent = isinstance(error, AttributeError)
+        reason = f"module '{module}' has no attribute '{attribute}'" if is_absent else str(error)
         raise SettingError(
-            f"{where} kind '{table.kind}': {error}; mend the name, or put {module}.py beside the "
+            f"{where} kind '{table.kind}': {reason}; mend the name, or put {module}.py beside the "
             "scenario file"
         ) from error
     require_class(make, WORLD_METHODS, f"{where} kind '{table.kind}'", function=True)
@@ -371,7 +355,7 @@ def _world_by_name(scenario: Scenario) -> World:
 
 
 def _places_with_ways(scenario: Scenario) -> list[Json]:
-    """[world] places, each with the ways that [world] paths give it."""
+    """The tables of [world] places, with the ways that [world] paths add to them."""
     table = scenario.world
     rows = []
     for place in table.places:
@@ -398,23 +382,12 @@ def _store_map(scenario: Scenario, store: Store) -> TownMap:
     if not scenario.world.map:
         raise MapError(f"{scenario.source}: [world] kind '{scenario.world.kind}' needs a map = ...")
     town = load_smallville_map(path) if path.is_dir() else load_tiled(path)
-    with store.transaction():
-        store.put("map", store.intern_text(canonical(to_json(town))))
+    record_map(store, town)
     return town
 
 
-def stored_map(store: Store) -> TownMap | None:
-    """The town map kept in a run, or None when its world has none."""
-    key = store.get("map")
-    if not key:
-        return None
-    return decode_json(
-        store, "the map", lambda data: from_json(TownMap, data), store.interned_text(key)
-    )
-
-
 def _plan_inputs(simulation: Simulation, scenario: Scenario) -> None:
-    """Enter the scenario's own inputs at the steps of their times."""
+    """Add the scenario's inputs at the steps of their times."""
     for planned in scenario.inputs:
         where = f"{scenario.source}: [[inputs]] at {planned.at}"
         step = simulation.clock.steps_until(parse_scenario_time(planned.at, where))
@@ -422,25 +395,3 @@ def _plan_inputs(simulation: Simulation, scenario: Scenario) -> None:
             simulation.plan(step, planned.input, planned=True)
         except SettingError as error:
             raise SettingError(f"{where}: {error}") from error
-
-
-def stored_scenario(store: Store) -> Scenario:
-    """The scenario a run was started with, with its latest cap on tokens. Raises RunError
-    when it was not built from one."""
-    start = store.get("start")
-    if not start:
-        raise RunError(f"{store.name}: the run was never begun; delete its folder and run anew")
-    about = start.get("about")
-    if not about:
-        raise RunError(
-            f"{store.name}: the run was not started from a scenario; take it up in Python "
-            "with Simulation(world, agents, store=Store(path))"
-        )
-    text = canonical({key: value for key, value in about.items() if key != "map"})
-    found = decode_json(store, "its scenario", lambda data: from_json(Scenario, data), text)
-    source = Path(store.get("folder") or "") / found.source
-    return replace(
-        found,
-        model=replace(found.model, max_tokens_per_day=store.get(CAP_KEY, 0)),
-        source=str(source) if source.is_absolute() and source.is_file() else found.source,
-    )

@@ -1,24 +1,43 @@
-"""How far a run has come, in a line."""
+"""The progress of a run in one line of text."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .simulation import Simulation, Tick
+from ..core import Time
+from .tick import Tick
 
 REPORT_SECONDS = 15.0
-"""How often a line is printed where none can be redrawn (a pipe, a log)."""
+"""The interval of printed lines where no line can be redrawn (a pipe, a log)."""
+
+
+class ProgressSource(Protocol):
+    """What a ProgressMeter reads of a simulation."""
+
+    @property
+    def step(self) -> int:
+        """The number of committed steps."""
+        ...
+
+    @property
+    def now(self) -> Time:
+        """The simulated time of the next step."""
+        ...
+
+    @property
+    def answers(self) -> int:
+        """How many asks of the step under way were answered by models."""
+        ...
 
 
 class ProgressMeter:
-    """Counts what a run does and says it in a line."""
+    """Counts what a run does until step ``end`` (None: unknown)."""
 
-    def __init__(self, simulation: Simulation, end: int | None) -> None:
-        self.simulation = simulation
+    def __init__(self, simulation: ProgressSource, end: int | None) -> None:
+        self._simulation = simulation
         self._first = simulation.step
         self._end = end
         self._began = time.perf_counter()
@@ -29,7 +48,7 @@ class ProgressMeter:
         self.failed = 0
 
     def add(self, tick: Tick) -> None:
-        """Take a tick in."""
+        """Count a committed step."""
         self.failed += len(tick.failed)
         for cost in tick.spent:
             self.calls += cost.calls
@@ -38,15 +57,16 @@ class ProgressMeter:
             self.generated += cost.tokens_out
 
     def summary_line(self) -> str:
-        """Simulated time, steps/s, model calls, failures, tokens/s and how many of those read
-        were reused, time left."""
+        """Simulated time, steps/s, model calls, failures, tokens/s, the share of prompt tokens
+        that were reused from the cache, time left."""
         seconds = max(time.perf_counter() - self._began, 1e-6)
-        done = self.simulation.step - self._first
+        step, answers = self._simulation.step, self._simulation.answers
+        done = step - self._first
         parts = [
-            f"{self.simulation.now:%a %H:%M:%S}",
-            f"step {self.simulation.step}" + (f" of {self._end}" if self._end else ""),
+            f"{self._simulation.now:%a %H:%M:%S}",
+            f"step {step}" + (f" of {self._end}" if self._end else ""),
             f"{done / seconds:.2f} steps/s",
-            f"{self.calls} model calls",
+            f"{self.calls} model calls" + (f" + {answers}" if answers else ""),
             f"{(self.prompt + self.generated) / seconds:.0f} tokens/s",
         ]
         if self.failed:
@@ -54,35 +74,40 @@ class ProgressMeter:
         if self.reused:
             parts.append(f"{self.reused / self.prompt:.0%} reused")
         if self._end and done:
-            left = (self._end - self.simulation.step) * seconds / done
+            left = (self._end - step) * seconds / done
             parts.append(f"{int(left // 60)}:{int(left % 60):02d} left")
         return " · ".join(parts)
 
 
 class ProgressReporter:
-    """Says a meter's line from time to time: an observer for where no line can be redrawn."""
+    """An observer that passes the meter's line to ``print_line`` after the first step, and then
+    at most every so many seconds."""
 
     def __init__(
-        self, meter: ProgressMeter, say: Callable[[str], None], *, every: float = REPORT_SECONDS
+        self,
+        meter: ProgressMeter,
+        print_line: Callable[[str], None],
+        *,
+        every: float = REPORT_SECONDS,
     ) -> None:
         self._meter = meter
-        self._say = say
+        self._print_line = print_line
         self._every = every
-        self._last = time.perf_counter()
+        self._due = 0.0
 
     def __call__(self, tick: Tick) -> None:
-        """Take a tick in, and report when that is due."""
+        """Count a committed step, and report if that is due."""
         self._meter.add(tick)
-        if time.perf_counter() - self._last >= self._every:
-            self._last = time.perf_counter()
-            self._say(self._meter.summary_line())
+        if time.perf_counter() >= self._due:
+            self._due = time.perf_counter() + self._every
+            self._print_line(self._meter.summary_line())
 
 
 def to_stderr(text: str) -> None:
-    """A line for people, on standard error."""
+    """Print a line on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def to_terminal() -> Callable[[str], None] | None:
-    """Where lines go that nobody asked for: standard error if a person sees it, else nowhere."""
+    """The default output of progress: standard error if it is a terminal, else None."""
     return to_stderr if sys.stderr is not None and sys.stderr.isatty() else None

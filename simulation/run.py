@@ -1,7 +1,4 @@
-"""A run's folder: begin, take up, read.
-
-Every tool call of a run: what was asked for, what came of it, when and how long.
-"""
+"""A run's folder: begin, resume and read a run."""
 
 from __future__ import annotations
 
@@ -31,12 +28,20 @@ from ..core import (
 from ..memory import Memory, ToolCallEntry, ToolCallLog
 from ..store import Store, database_files
 from ..world import TownMap
-from .builder import allow_run_code, build_simulation, clock_of, stored_map, stored_scenario
-from .failures import failure_stats
-from .journal import AskTable, Journal
+from .builder import allow_run_code, build_simulation
 from .progress import to_terminal
-from .row_codec import AskRow, decode_answer, decode_ask, decode_json
-from .run_usage import StepUsage, usage_summary
+from .record import (
+    AskRow,
+    AskTable,
+    Journal,
+    StepUsage,
+    decode_answer,
+    decode_ask,
+    decode_json,
+    failure_stats,
+    usage_summary,
+)
+from .run_header import stored_map, stored_scenario
 from .scenario import Scenario
 from .simulation import Simulation
 
@@ -53,19 +58,20 @@ def begin(
     approver: Approver | None = None,
     keep_going: bool = False,
 ) -> Simulation:
-    """Start a run in ``folder`` (made if absent). Raises RunExists when one is there
-    already. ``keep_going``: see Simulation."""
-    place = Path(folder)
-    made = not place.exists()
-    before = {file for file in database_files(place / RUN_FILE) if file.exists()}
-    if (place / RUN_FILE).exists():
-        with open_store(place) as found:
-            _require_vacant(found, place)
-    make_folder(place)
-    store = Store(place / RUN_FILE)
+    """Start a run in ``folder`` (created if absent), with the scenario's model or with ``model``.
+    ``progress`` receives lines while the model loads. ``approver`` and ``keep_going`` are
+    Simulation's. Raises RunExists when the folder holds a run."""
+    path = Path(folder)
+    is_new = not path.exists()
+    files_before = {file for file in database_files(path / RUN_FILE) if file.exists()}
+    if (path / RUN_FILE).exists():
+        with open_store(path) as existing:
+            _require_vacant(existing, path)
+    make_folder(path)
+    store = Store(path / RUN_FILE)
     try:
-        # Again under the lock: somebody else may have begun in the meantime.
-        _require_vacant(store, place)
+        # Again under the lock: another process may have started a run in the meantime.
+        _require_vacant(store, path)
     except RunError:
         store.close()
         raise
@@ -80,37 +86,37 @@ def begin(
         )
     except BaseException:
         store.close()
-        _undo_start(place, before, made)
+        _undo_start(path, files_before, is_new)
         raise
 
 
-def _undo_start(place: Path, before: Container[Path], made: bool) -> None:
-    """Remove what a failed start has made, and nothing else: other files in the folder, a
-    backup of an earlier run above all, are somebody's own."""
-    for file in database_files(place / RUN_FILE):
-        if file not in before:
+def _undo_start(path: Path, files_before: Container[Path], is_new: bool) -> None:
+    """Remove the files that a failed start created, and the folder if it is new and empty. Other
+    files, a backup of an earlier run above all, belong to the user."""
+    for file in database_files(path / RUN_FILE):
+        if file not in files_before:
             file.unlink(missing_ok=True)
-    if made:
-        with suppress(OSError):  # somebody else has put a file there in the meantime
-            place.rmdir()
+    if is_new:
+        with suppress(OSError):  # another process has put a file there in the meantime
+            path.rmdir()
 
 
-def _require_vacant(store: Store, place: Path) -> None:
-    """Let pass a file into which a start that was killed wrote nothing yet."""
+def _require_vacant(store: Store, path: Path) -> None:
+    """Raises RunExists for a store with a run; one that a killed start left empty is vacant."""
     if store.get("start") is not None:
         raise RunExists(
-            f"{place}: already holds a run; take it up with resume({str(place)!r}), or begin the "
+            f"{path}: already holds a run; resume it with resume({str(path)!r}), or begin the "
             "new one in another folder"
         )
 
 
-def make_folder(place: Path) -> None:
-    """Make a folder where there is none. Raises RunError."""
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents where they are missing. Raises RunError."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"{place}: cannot be made a folder ({error.strerror}); give another one"
+            f"{path}: cannot be made a folder ({error.strerror}); give another one"
         ) from error
 
 
@@ -125,10 +131,10 @@ def resume(
     keep_going: bool = False,
     allow_code: bool = False,
 ) -> Simulation:
-    """Take up the run in ``folder`` after its last committed step, with another cap on a
-    day's tokens where one is given (0: none). ``keep_going``: see Simulation. A world, planner
-    or tool of one's own is loaded with ``allow_code`` only, since a run may come from anybody;
-    raises CodeNotAllowed without."""
+    """Resume the run in ``folder`` after its last committed step. ``max_tokens_per_day`` replaces
+    the cap on a day's tokens (0: none). A world, planner or tool that is not the package's own is
+    loaded only with ``allow_code``, since the file names code to run and may come from anybody;
+    raises CodeNotAllowed without it. The other arguments are those of ``begin``."""
     store = open_store(folder, write=True)
     try:
         scenario = stored_scenario(store).with_overrides(max_tokens_per_day=max_tokens_per_day)
@@ -147,7 +153,7 @@ def resume(
 
 
 def open_store(folder: Path | str, *, write: bool = False) -> Store:
-    """The store of a run's folder (or of a ``run.db`` given itself). Raises RunError."""
+    """The store of a run, given its folder or its ``run.db``. Raises RunError."""
     path = Path(folder)
     file = path / RUN_FILE if path.is_dir() else path
     if not file.is_file():
@@ -156,9 +162,9 @@ def open_store(folder: Path | str, *, write: bool = False) -> Store:
 
 
 class Run:
-    """A finished or paused run, read only; also one that another process is writing.
+    """A run opened for reading: finished, paused, or being written by another process.
 
-    ``with Run("runs/town") as run: print(run.steps, run.hash_after, list(run.people))``. Raises
+    ``with Run("runs/town") as run: print(run.steps, run.hash, list(run.people))``. Raises
     RunError when there is none, RunCorrupt when its file is damaged.
     """
 
@@ -190,75 +196,76 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.store.close()
 
     @property
     def scenario(self) -> Scenario:
-        """The scenario the run was started with."""
+        """The scenario that the run was started with."""
         return stored_scenario(self.store)
 
     @property
     def steps(self) -> int:
-        """How many steps are committed."""
+        """The number of committed steps."""
         return self.journal.steps
 
     @property
     def hash(self) -> str:
-        """The hash chain's head."""
+        """The head of the hash chain."""
         return self.journal.hash_after()
 
     def time(self, step: int) -> Time:
-        """The simulated time at which a step began."""
-        return clock_of(self.scenario).at(step)
+        """The simulated time of a step."""
+        return self.scenario.clock.at(step)
 
     @property
     def town(self) -> TownMap | None:
-        """The map, where the world is a town."""
+        """The map of a town; None in other worlds."""
         return stored_map(self.store)
 
     def entries(self, first: int = 0, last: int | None = None) -> Iterator[Json]:
-        """The journal's entries: step, at, actions, whys, events, bodies (changes only:
-        [x, y, place, doing, emoji, target]), states, records, asks, inputs."""
+        """The journal entries of steps ``first`` .. ``last``, with the keys step, at, actions,
+        whys, events, bodies (changes only: [x, y, place, doing, emoji, target]), states, records,
+        asks, inputs."""
         return self.journal.entries(first, last)
 
     def asks(self, *, agent: AgentId | None = None, step: int | None = None) -> Iterator[AskRow]:
-        """Asks with their answers, of one agent or step where given."""
+        """Asks with their answers; of one agent, of one step, or all."""
         return self.journal.asks(agent=agent, step=step)
 
     def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
-        """Every change of an agent's state: (step, state at its end)."""
+        """An agent's state after each step that changed it, as (step, state)."""
         return self.journal.states(agent)
 
     def memory(self, agent: AgentId) -> Memory:
-        """An agent's memory at the end of the run."""
+        """An agent's memory after the last step. Raises RunError for an unknown agent."""
         if agent not in self.people:
             raise RunError(f"no agent '{agent}' in this run; there are: {', '.join(self.people)}")
         return Memory(self.store, agent)
 
     def usage(self) -> Iterator[StepUsage]:
-        """What was spent, by step, agent, kind and role: (step, Spent)."""
+        """What asks cost, by step, agent, kind and role, as (step, Usage)."""
         return self.journal.usage.rows()
 
     def stats(self) -> dict[str, Json]:
-        """Counts over the whole run; see ``figures``."""
+        """Counts over the whole run (``run_stats``)."""
         return run_stats(self.store)
 
 
 def _personas(data: Json) -> dict[AgentId, Persona]:
-    return {name: from_json(Persona, one) for name, one in data.items()}
+    return {name: from_json(Persona, persona) for name, persona in data.items()}
 
 
 @check_arguments
 def run_stats(store: Store) -> dict[str, Json]:
-    """Steps, hash, model calls by kind, tokens, agent steps a second, and the sums of the
-    ledger (see ``usage_summary``) and the failures (see ``failure_stats``) of a run."""
+    """Counts over a run: steps, agents, model calls by kind, tokens, agent steps a second, the
+    sums of ``usage_summary`` and ``failure_stats``, and the head of the hash chain."""
     journal = Journal(store)
     kinds = dict(store.rows("SELECT kind, COUNT(*) FROM asks GROUP BY kind"))
     tokens = store.rows(
         "SELECT COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0) FROM asks"
     )
-    model = sum(kinds.get(kind, 0) for kind in ("generate", "choose", "rate", "embed"))
+    model_calls = sum(kinds.get(kind, 0) for kind in ("generate", "choose", "rate", "embed"))
     seconds = float(store.get("seconds", 0.0))
     agents = len(store.get("start", {}).get("people", ()))
     steps = journal.steps
@@ -268,7 +275,7 @@ def run_stats(store: Store) -> dict[str, Json]:
         "hash": journal.hash_after(),
         "seconds": round(seconds, 3),
         "agent_steps_per_s": round(agents * steps / seconds, 2) if seconds else 0.0,
-        "model_calls": model,
+        "model_calls": model_calls,
         "asks": kinds,
         "prompt_tokens": int(tokens[0][0]),
         "generated_tokens": int(tokens[0][1]),
@@ -279,8 +286,8 @@ def run_stats(store: Store) -> dict[str, Json]:
 
 @dataclass(frozen=True, slots=True)
 class CallReceipt:
-    """One call. ``result`` is None while it waits for a person, or where it began and its
-    process ended; ``entry`` is what the book of calls knows of it beside the journal."""
+    """A tool call of a run. ``result`` is None while the call waits for approval, or when its
+    process ended before it did; ``entry`` is its entry in the tool call log, if any."""
 
     where: AskId
     at: Time
@@ -290,29 +297,32 @@ class CallReceipt:
 
     @property
     def state(self) -> str:
-        """``done``, ``refused`` (it never ran), ``waits``, ``began``, or ``allowed`` (and not
-        yet run)."""
+        """``done``, ``refused`` (never executed), ``waits``, ``began``, or ``allowed`` (not yet
+        executed)."""
         if self.result is not None:
             return "done" if self.result.receipt else "refused"
         return (self.entry.state if self.entry else "") or "allowed"
 
 
 def call_receipts(run: Run) -> Iterator[CallReceipt]:
-    """The calls of a run by step, agent and path; those of the step under way too."""
-    known = dict(ToolCallLog(run.store).entries())
-    made: list[CallReceipt] = []
+    """The tool calls of a run by step, agent and path, those of the step under way included."""
+    entries = dict(ToolCallLog(run.store).entries())
+    receipts: list[CallReceipt] = []
     tables: tuple[AskTable, ...] = ("asks", "pending")
     for table in tables:
         for row in run.journal.checked_rows(table, "WHERE kind = 'call'"):
             where = AskId(int(row[0]), row[1], row[2])
             call, result = decode_ask(run.store, row[6]), decode_answer(run.store, row[7])
             if isinstance(call, Call) and isinstance(result, ToolResult):
-                entry = known.pop(where, None)
-                made.append(CallReceipt(where, run.time(where.step), call, result, entry))
-    for where, entry in known.items():
-        if asked := entry.request:
+                entry = entries.pop(where, None)
+                receipts.append(CallReceipt(where, run.time(where.step), call, result, entry))
+    for where, entry in entries.items():
+        if request := entry.request:
             call = Call(
-                tool=asked.tool, arguments=asked.arguments, why=asked.why, sources=asked.sources
+                tool=request.tool,
+                arguments=request.arguments,
+                why=request.why,
+                sources=request.sources,
             )
-            made.append(CallReceipt(where, run.time(where.step), call, entry.result, entry))
-    yield from sorted(made, key=lambda one: one.where)
+            receipts.append(CallReceipt(where, run.time(where.step), call, entry.result, entry))
+    yield from sorted(receipts, key=lambda receipt: receipt.where)

@@ -1,5 +1,5 @@
-"""Checks for a user's own tests: planner, tool and world contracts, information-flow checks,
-replay of recorded thoughts, sample situations, adversarial and scripted models.
+"""What a user's own tests import: scripted, replaying and adversarial models, tiny models, checks
+of planners, tools and worlds against their contracts, sample situations, replay of thoughts.
 """
 
 import lazy_loader

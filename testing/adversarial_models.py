@@ -1,4 +1,4 @@
-"""Models that are no help, to check planners with: they repeat, refuse, or talk nonsense."""
+"""Models that answer adversarially: always the same, failures only, at random, or an echo."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from ..models import (
 Answerer: TypeAlias = Callable[[Ask], Answer]
 
 FAILURE_REASONS = ("context_too_long", "limit", "schema", "engine", "refused", "no_tool")
-"""Why an ask may fail."""
+"""Reasons for which an ask may fail."""
 _SYLLABLES = ("ka", "bo", "lu", "mi", "ner", "sa", "to", "vey")
 GARBAGE_TEXTS = (
     "",
@@ -62,14 +62,14 @@ GARBAGE_TEXTS = (
 
 @dataclass(slots=True)
 class RepeatingAnswerer:
-    """Says the same every time, whatever it is asked: the option that stands at ``place``
-    (from the end where negative), the same text, the same number."""
+    """Gives the same answer to every ask: the option at index ``place`` (negative: from the end),
+    the same text, the lowest rating."""
 
     place: int = 0
     text: str = "The same again."
 
     def __call__(self, ask: Ask) -> Answer:
-        """The same answer as ever."""
+        """The fixed answer."""
         if isinstance(ask, Choose):
             count = len(ask.options)
             chosen = self.place % count if count else 0
@@ -86,14 +86,15 @@ class RepeatingAnswerer:
 
 @dataclass(slots=True)
 class RefusingAnswerer:
-    """Fails every ask for one reason; a call fails for one of a call's own (``fault``)."""
+    """Fails every ask with ``reason``, every tool call with ``fault``; with ``only``, just the asks
+    of these kinds."""
 
     reason: str = "engine"
     fault: ToolErrorReason = "failed"
     only: tuple[str, ...] = ()
 
     def __call__(self, ask: Ask) -> Answer:
-        """A failure; asks of other kinds than ``only`` are answered, where that is given."""
+        """A failure, or the fixed answer to kinds that are not in ``only``."""
         if self.only and ask.kind not in self.only:
             return RepeatingAnswerer()(ask)
         if isinstance(ask, Call) and self.fault:
@@ -103,12 +104,12 @@ class RefusingAnswerer:
 
 @dataclass(slots=True)
 class RandomAnswerer:
-    """Answers by chance, the same to the same ask: any option, any text, broken ones too."""
+    """Answers at random, but always the same to the same ask: any option, any text."""
 
     seed: int = 0
 
     def __call__(self, ask: Ask) -> Answer:
-        """Some answer."""
+        """A random answer."""
         noise = _noise(ask, self.seed)
         if isinstance(ask, Choose):
             spread = random_distribution(noise, len(ask.options))
@@ -132,16 +133,15 @@ class RandomAnswerer:
 
 
 class EchoModel:
-    """A Model that says what it was shown: the worst mind to confide in. What it decides
-    depends on every word of the ask; its texts are the whole prompt, or a line that can be
-    said, of the longest words in it and of names made of all of it."""
+    """A Model that leaks its prompt. Its decisions depend on every word of the ask; its texts are
+    the whole prompt, or a sentence of the prompt's longest words and of names hashed from it."""
 
     def client(self) -> InstantClient:
-        """A new mailbox."""
+        """A client that answers at once."""
         return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
-        """Its name only."""
+        """Its name."""
         return {"name": "echo"}
 
     def _answer(self, ask: ModelAsk) -> Answer:
@@ -167,7 +167,7 @@ def _echo_text(ask: Generate) -> str:
 
 
 def _fill_with_text(made: Json, schema: Json, text: str) -> Json:
-    """An instance of a schema with a text wherever any text will do."""
+    """An instance of a schema with ``text`` in every unconstrained string."""
     if not isinstance(schema, dict):
         return made
     if isinstance(made, dict):
@@ -197,7 +197,7 @@ def _default_answer(ask: Ask, *, ok: bool, value: str) -> Answer:
 
 
 def _hits(ask: Recall) -> tuple[Hit, ...]:
-    """Three memories that have something to do with the cue."""
+    """Three records related to the cue."""
     kind = ask.cue.kinds[0] if ask.cue.kinds else "thought"
     records = [
         Record(id=n, kind=kind, text=text, created=datetime(2000, 1, 1), who="Ana")
@@ -210,7 +210,7 @@ def _hits(ask: Recall) -> tuple[Hit, ...]:
 
 
 def adversarial_answerers(seed: Seed) -> dict[str, Callable[[], Answerer]]:
-    """Every unhelpful model, by what it does; each is made anew for each thought."""
+    """Factories of all adversarial models, by a description; a new one is made for each thought."""
     made: dict[str, Callable[[], Answerer]] = {
         f"always takes option {place}": lambda place=place: RepeatingAnswerer(place)  # type: ignore[misc]
         for place in (0, 1, 2, -1, -2)

@@ -1,4 +1,4 @@
-"""A check that anybody's planner keeps the contract of ``core.Planner``."""
+"""A check that a planner keeps the contract of ``Planner``."""
 
 from __future__ import annotations
 
@@ -25,37 +25,40 @@ from ..core import (
 )
 from ..planners.arguments import satisfies_schema
 from .adversarial_models import Answerer, RandomAnswerer, RepeatingAnswerer, adversarial_answerers
+from .contract import Contract
 from .label_checks import check_confidentiality, check_integrity
-from .situations import default_situations as usual
+from .situations import default_situations
 from .thought_replay import retrace
 
 Rounds = list[tuple[tuple[Ask, ...], tuple[Answer, ...]]]
+
+CONTRACT = Contract("check_planner", PlannerError, "docs/planners.md")
 
 
 @check_arguments
 def check_planner(
     make: Callable[[], Planner], situations: Sequence[Situation] = (), *, most_asks: int = 500
 ) -> None:
-    """Fail when a planner breaks a clause of its contract, and name the clause.
+    """Raise PlannerError when a planner breaks a clause of its contract, and name the clause.
 
-    ``make`` builds the same planner each time. It is put into ``default_situations`` (without any,
-    into those of ``evaluation.default_situations``) with models that repeat themselves, refuse and
-    talk nonsense. ``most_asks`` is the bound within which every step must end. Then agents
-    live by it with a model that echoes what it is shown: see ``evaluation.check_labels``. Raises
-    PlannerError.
+    ``make`` builds the same planner each time. The planner decides in each of ``situations``
+    (those of ``default_situations`` if none are given) with models that repeat themselves,
+    refuse, or answer at random; every step must end within ``most_asks`` asks. Then agents run
+    with it and a model that echoes its prompt: no secret may leak to others, and no words of an
+    untrusted agent may cause an acting tool call.
     """
     check = _PlannerCheck(make, most_asks)
-    given = tuple(situations) or usual()
-    for place, situation in enumerate(given):
-        where = f"situation {place}"
+    tried = tuple(situations) or default_situations()
+    for number, situation in enumerate(tried):
+        where = f"situation {number}"
         check.check_deterministic(situation, where)
         check.check_resumable(situation, where)
         for name, answerer in adversarial_answerers(situation.seed).items():
             check.check_step(situation, answerer(), f"{where}, a model that {name}")
-    check.check_stateless(given)
-    for place, situation in enumerate(given):
-        check_confidentiality(make, situation, f"situation {place}")
-        check_integrity(make, situation, f"situation {place}")
+    check.check_stateless(tried)
+    for number, situation in enumerate(tried):
+        check_confidentiality(make, situation, f"situation {number}")
+        check_integrity(make, situation, f"situation {number}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,61 +71,67 @@ class _PlannerCheck:
     def run_step(
         self, planner: Planner, situation: Situation, answer: Answerer, where: str
     ) -> tuple[Rounds, Decision]:
-        """One step with a model, to its end."""
+        """One step with a model: its rounds of asks and answers, and the decision."""
         rounds: Rounds = []
-        asked = 0
+        count = 0
         try:
             thought = planner.decide(situation)
             asks = next(thought)
             while True:
-                asked += len(asks)
-                if asked > self.max_asks or len(rounds) > self.max_asks:
-                    raise _contract_error("decide: ends within its bound", f"{where}: {asked} asks")
+                count += len(asks)
+                if count > self.max_asks or len(rounds) > self.max_asks:
+                    raise CONTRACT.violation(
+                        "decide: ends within its bound", f"{where}: {count} asks"
+                    )
                 answers = tuple(answer(ask) for ask in asks)
                 rounds.append((asks, answers))
                 asks = thought.send(answers)
         except StopIteration as end:
-            made: Decision = end.value
+            decision: Decision = end.value
         except PlannerError:
             raise
-        except Exception as error:  # Whatever it is: no answer of a model may raise it.
-            clause = "decide: nothing that a model answers raises an error"
-            raise _contract_error(clause, f"{where}: {error!r}") from error
-        _require(isinstance(made, Decision), "decide: returns a Decision", f"{where}: {made!r}")
-        return rounds, made
+        except Exception as error:  # Any error of a planner under test is a finding.
+            clause = "decide: no answer of a model raises an error"
+            raise CONTRACT.violation(clause, f"{where}: {error!r}") from error
+        CONTRACT.require(
+            isinstance(decision, Decision), "decide: returns a Decision", f"{where}: {decision!r}"
+        )
+        return rounds, decision
 
     def check_step(self, situation: Situation, answer: Answerer, where: str) -> None:
-        """Clauses about every step, whatever a model says."""
-        rounds, made = self.run_step(self.make(), situation, answer, where)
-        _check_action(situation, made, where)
-        _check_json(rounds, made, where)
-        _check_record_ids(situation, made, where)
+        """Clauses about every step, whatever the model answers."""
+        rounds, decision = self.run_step(self.make(), situation, answer, where)
+        _check_action(situation, decision, where)
+        _check_json(rounds, decision, where)
+        _check_record_ids(situation, decision, where)
 
     def check_deterministic(self, situation: Situation, where: str) -> None:
-        """The same situation, seed and answers: the same asks and the same decision."""
+        """The same situation, seed and answers give the same asks and the same decision."""
         clause = "decide: the same situation and answers give the same asks and decision"
         for number in (1, 2, 3):
-            one = self.run_step(self.make(), situation, RandomAnswerer(number), where)
-            other = self.run_step(self.make(), situation, RandomAnswerer(number), where)
-            _require(_asks(one[0]) == _asks(other[0]), clause, f"{where}: the asks differ")
-            _require(one[1] == other[1], clause, f"{where}: the decisions differ")
+            first = self.run_step(self.make(), situation, RandomAnswerer(number), where)
+            second = self.run_step(self.make(), situation, RandomAnswerer(number), where)
+            CONTRACT.require(
+                _asks(first[0]) == _asks(second[0]), clause, f"{where}: the asks differ"
+            )
+            CONTRACT.require(first[1] == second[1], clause, f"{where}: the decisions differ")
 
     def check_stateless(self, situations: Sequence[Situation]) -> None:
-        """A planner that has served others decides as a new one does."""
+        """A planner that has decided before decides as a new one does."""
         shared = self.make()
-        clause = "decide: holds no state, so that one planner may serve any number"
-        for place, situation in enumerate([*situations, *situations]):
-            where = f"situation {place % len(situations)}"
+        clause = "decide: holds no state, so that agents can share one planner"
+        for number, situation in enumerate([*situations, *situations]):
+            where = f"situation {number % len(situations)}"
             used = self.run_step(shared, situation, RandomAnswerer(7), where)
             new = self.run_step(self.make(), situation, RandomAnswerer(7), where)
-            _require(_asks(used[0]) == _asks(new[0]) and used[1] == new[1], clause, where)
+            CONTRACT.require(_asks(used[0]) == _asks(new[0]) and used[1] == new[1], clause, where)
 
     def check_resumable(self, situation: Situation, where: str) -> None:
-        """A thought given up anywhere, and built anew from its answers, goes on alike."""
-        clause = "decide: a thought built anew from the answers so far goes on alike"
+        """A thought that is closed anywhere and rebuilt from its answers continues equally."""
+        clause = "decide: a thought rebuilt from its answers so far continues equally"
         for answerer in (RepeatingAnswerer(1), RandomAnswerer(5)):
-            rounds, made = self.run_step(self.make(), situation, answerer, where)
-            asked = [AnsweredAsk(*pair) for asks, answers in rounds for pair in zip(asks, answers)]
+            rounds, decision = self.run_step(self.make(), situation, answerer, where)
+            record = [AnsweredAsk(*pair) for asks, answers in rounds for pair in zip(asks, answers)]
             for cut in range(0, len(rounds), max(1, len(rounds) // 4)):
                 planner = self.make()
                 thought = planner.decide(situation)
@@ -131,59 +140,52 @@ class _PlannerCheck:
                     thought.send(answers)
                 thought.close()
                 try:
-                    again = retrace(planner.decide(situation), asked, where)
+                    resumed = retrace(planner.decide(situation), record, where)
                 except ReplayDiverged as error:
-                    raise _contract_error(clause, str(error)) from error
-                _require(again == made, clause, f"{where}: another decision")
+                    raise CONTRACT.violation(clause, str(error)) from error
+                CONTRACT.require(resumed == decision, clause, f"{where}: another decision")
 
 
 def _asks(rounds: Rounds) -> list[tuple[Ask, ...]]:
     return [asks for asks, _ in rounds]
 
 
-def _check_action(situation: Situation, made: Decision, where: str) -> None:
-    """Only what the world affords, with the fields it wants; in no world nothing is done."""
-    clause, action = "decide: does what is afforded, and nothing else", made.action
+def _check_action(situation: Situation, decision: Decision, where: str) -> None:
+    """The action is one of the affordances, with valid fields; without affordances any goes."""
+    clause, action = "decide: chooses one of the affordances", decision.action
     if not situation.can:
         return
-    named = [one for one in situation.can if (one.verb, one.target) == (action.verb, action.target)]
-    _require(bool(named), clause, f"{where}: {action.verb} '{action.target}'")
-    wanted = named[0].fields
-    right = not wanted or satisfies_schema(action.fields, wanted)
-    _require(right, clause, f"{where}: {action.verb} with {action.fields!r}")
+    target = (action.verb, action.target)
+    matching = [option for option in situation.can if (option.verb, option.target) == target]
+    CONTRACT.require(bool(matching), clause, f"{where}: {action.verb} '{action.target}'")
+    schema = matching[0].fields
+    valid = not schema or satisfies_schema(action.fields, schema)
+    CONTRACT.require(valid, clause, f"{where}: {action.verb} with {action.fields!r}")
 
 
-def _check_json(rounds: Rounds, made: Decision, where: str) -> None:
-    """What is kept travels as JSON and comes back as it was."""
-    clause = "the state, the records and the asks come back from JSON as they were"
+def _check_json(rounds: Rounds, decision: Decision, where: str) -> None:
+    """State, records and asks survive JSON unchanged."""
+    clause = "the state, the records and the asks survive JSON unchanged"
+    asks = [ask for round_asks, _ in rounds for ask in round_asks]
     try:
-        state = from_json(AgentState, json.loads(canonical(to_json(made.state))))
-        records = [from_json(Record, json.loads(canonical(to_json(r)))) for r in made.records]
-        asks = [ask for asks, _ in rounds for ask in asks]
-        back = [ask_from_json(json.loads(canonical(to_json(ask)))) for ask in asks]
+        state = from_json(AgentState, json.loads(canonical(to_json(decision.state))))
+        records = [from_json(Record, json.loads(canonical(to_json(r)))) for r in decision.records]
+        copies = [ask_from_json(json.loads(canonical(to_json(ask)))) for ask in asks]
     except (TypeError, ValueError) as error:
-        raise _contract_error(clause, f"{where}: {error}") from error
-    _require(state == made.state, clause, f"{where}: the state")
-    _require(records == list(made.records), clause, f"{where}: the records")
-    _require([to_json(a) for a in back] == [to_json(a) for a in asks], clause, f"{where}: the asks")
+        raise CONTRACT.violation(clause, f"{where}: {error}") from error
+    CONTRACT.require(state == decision.state, clause, f"{where}: the state")
+    CONTRACT.require(records == list(decision.records), clause, f"{where}: the records")
+    same_asks = [to_json(copy) for copy in copies] == [to_json(ask) for ask in asks]
+    CONTRACT.require(same_asks, clause, f"{where}: the asks")
 
 
-def _check_record_ids(situation: Situation, made: Decision, where: str) -> None:
-    """Memories are numbered on, and the state counts them."""
+def _check_record_ids(situation: Situation, decision: Decision, where: str) -> None:
+    """New records continue the numbers of the state, which counts them."""
     clause = "decide: records are numbered on from state.records, and counted there"
     first = situation.state.records + 1
-    numbers = [record.id for record in made.records]
-    _require(numbers == list(range(first, first + len(numbers))), clause, f"{where}: {numbers}")
-    counted = made.state.records
-    _require(counted == situation.state.records + len(numbers), clause, f"{where}: {counted}")
-
-
-def _require(kept: bool, clause: str, detail: str) -> None:
-    if not kept:
-        raise _contract_error(clause, detail)
-
-
-def _contract_error(clause: str, detail: str) -> PlannerError:
-    return PlannerError(
-        f"check_planner: {clause}: {detail}; see core/protocols/agent_state.py, Planner"
+    numbers = [record.id for record in decision.records]
+    CONTRACT.require(
+        numbers == list(range(first, first + len(numbers))), clause, f"{where}: {numbers}"
     )
+    count = decision.state.records
+    CONTRACT.require(count == situation.state.records + len(numbers), clause, f"{where}: {count}")

@@ -1,4 +1,4 @@
-"""Situations to try a planner in: alone, at work, in a talk, at night, with goals and tools."""
+"""Sample situations: alone, at work, in a conversation, at night, with goals and tools."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ TOOLS = (calculator.spec, clock.spec, calendar.spec)
 
 
 def default_situations() -> tuple[Situation, ...]:
-    """The usual ones. Each is complete: nothing has to be set up for it."""
+    """Twelve complete situations; nothing else has to be set up for them."""
     plain = Situation(
         persona=ANA,
         state=AgentState(records=3, day=NOON.date().isoformat()),
@@ -68,22 +68,22 @@ def default_situations() -> tuple[Situation, ...]:
         start=NOON - timedelta(minutes=5), minutes=60, doing="doing sums", place=PLACES[1]
     )
     goal = Goal(text="Work out what 17 loaves at 3 francs cost.")
-    armed = replace(plain, tools=TOOLS)
-    wanted = replace(armed, state=with_goals(replace(armed.state, doing=slot), [goal]))
+    with_tools = replace(plain, tools=TOOLS)
+    with_goal = replace(with_tools, state=with_goals(replace(with_tools.state, doing=slot), [goal]))
     whisper = Input(kind="whisper", to=ANA.name, text="goal: Tell Bo that the letter is found.")
     return (
         plain,
         replace(plain, can=(), tools=TOOLS),
         replace(plain, state=AgentState(reflect_left=-1.0)),
-        _meeting(armed),
-        wanted,
-        replace(armed, inputs=(whisper, Input(kind="whisper", to=ANA.name, text="It rains."))),
-        replace(wanted, can=()),
-        _night(wanted),
-        _talking(wanted, floor=ANA.name),
-        _talking(armed, floor="Bo Li"),
-        _talking(armed, floor="", ended=True),
-        _after_refusal(wanted),
+        _meeting(with_tools),
+        with_goal,
+        replace(with_tools, inputs=(whisper, Input(kind="whisper", to=ANA.name, text="It rains."))),
+        replace(with_goal, can=()),
+        _night(with_goal),
+        _talking(with_goal, floor=ANA.name),
+        _talking(with_tools, floor="Bo Li"),
+        _talking(with_tools, floor="", ended=True),
+        _after_refusal(with_goal),
     )
 
 

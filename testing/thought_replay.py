@@ -1,8 +1,9 @@
-"""Recorded runs as tests: a thought thought again from the answers on record."""
+"""Recorded runs as tests: a thought is run again with its recorded answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,31 +26,31 @@ T = TypeVar("T")
 
 @check_arguments
 def retrace(thought: Thought[T], asked: Sequence[AnsweredAsk], where: str = "the thought") -> T:
-    """The result of a thought that is given the answers it was given before.
+    """The result of a thought that receives recorded answers.
 
-    Every ask must be the one on record, and none may be left over. Raises ReplayDiverged
+    Each ask must equal the recorded one, and none may be left over. Raises ReplayDiverged
     naming the first that differs."""
-    at = 0
+    count = 0
     try:
         asks = next(thought)
         while True:
             for ask in asks:
-                if at == len(asked):
+                if count == len(asked):
                     raise ReplayDiverged(
-                        f"{where}: ask {at + 1} ({_describe(ask)}) is not on record"
+                        f"{where}: ask {count + 1} ({_describe(ask)}) is not on record"
                     )
-                if digest(to_json(ask)) != digest(to_json(asked[at].ask)):
+                if digest(to_json(ask)) != digest(to_json(asked[count].ask)):
                     raise ReplayDiverged(
-                        f"{where}: ask {at + 1} is {_describe(ask)}; on record is "
-                        f"{_describe(asked[at].ask)}"
+                        f"{where}: ask {count + 1} is {_describe(ask)}; on record is "
+                        f"{_describe(asked[count].ask)}"
                     )
-                at += 1
-            asks = thought.send(tuple(one.answer for one in asked[at - len(asks) : at]))
+                count += 1
+            asks = thought.send(tuple(pair.answer for pair in asked[count - len(asks) : count]))
     except StopIteration as end:
-        if at < len(asked):
+        if count < len(asked):
             raise ReplayDiverged(
-                f"{where}: ended after {at} asks; on record are {len(asked)}, the next "
-                f"{_describe(asked[at].ask)}"
+                f"{where}: ended after {count} asks; on record are {len(asked)}, the next "
+                f"{_describe(asked[count].ask)}"
             ) from None
         result: T = end.value
         return result
@@ -59,34 +60,23 @@ def retrace(thought: Thought[T], asked: Sequence[AnsweredAsk], where: str = "the
 
 @check_arguments
 def retrace_step(planner: Planner, situation: Situation, asked: Sequence[AnsweredAsk]) -> object:
-    """A planner's decision in a situation, from the answers of a recorded step.
+    """A planner's decision in a situation with recorded answers.
 
-    ``Step.asks`` of an agent's step has them, and ``recorded_asks`` those of a recorded run."""
+    ``asked`` comes from ``Step.asks`` of an agent, or from ``recorded_asks`` of a run."""
     return retrace(planner.decide(situation), asked, f"{situation.persona.name}'s step")
 
 
 def recorded_asks(
     folder: Path | str, who: AgentId
 ) -> Iterator[tuple[int, tuple[AnsweredAsk, ...]]]:
-    """What somebody asked in each step of a recorded run, with the answers, in order."""
+    """For each step of a recorded run the asks of an agent with their answers, in order."""
     with Run(folder) as run:
-        step = -1
-        found: list[AnsweredAsk] = []
         rows = sorted(
-            run.asks(agent=who), key=lambda row: (row.where.step, _path_order(row.where.path))
+            run.asks(agent=who),
+            key=lambda row: (row.where.step, *map(int, row.where.path.split("."))),
         )
-        for row in rows:
-            if row.where.step != step and found:
-                yield step, tuple(found)
-                found = []
-            step = row.where.step
-            found.append(AnsweredAsk(row.ask, row.answer))
-        if found:
-            yield step, tuple(found)
-
-
-def _path_order(path: str) -> tuple[int, ...]:
-    return tuple(map(int, path.split(".")))
+        for step, group in groupby(rows, key=lambda row: row.where.step):
+            yield step, tuple(AnsweredAsk(row.ask, row.answer) for row in group)
 
 
 def _describe(ask: Ask) -> str:

@@ -43,7 +43,7 @@ from denizens.memory import (
 )
 from denizens.models import hashed_vectors
 from denizens.server import AgentService, HostedAgent
-from denizens.testing.adversarial_models import EchoModel
+from denizens.testing import EchoModel
 from denizens.tools import Policy, Toolbox, knowledge_search, memory_search, note_tools
 
 NINE = datetime(2023, 2, 13, 9)

@@ -34,12 +34,12 @@ from denizens.planners import (
     DialogueInput,
     DialogueReply,
     Goal,
+    GoalPlanner,
     Task,
     TaskOutcome,
     goals_of,
     with_goals,
 )
-from denizens.planners.goals.goal_queue import pursue_goals
 from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import (
     NINE,
@@ -169,12 +169,8 @@ def test_in_a_talk_a_tool_shows_nobody_what_is_for_others() -> None:
 
 
 @dataclass
-class Fetching:
+class Fetching(GoalPlanner):
     """Works in two steps: it reads a page, and acts on it in the next."""
-
-    def decide(self, situation: Situation) -> Thought[Decision]:
-        """Work on the goal."""
-        return (yield from pursue_goals(self, situation))
 
     def work(self, task: Task) -> Thought[TaskOutcome]:
         """Read first, then send a letter as the page says."""

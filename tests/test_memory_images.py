@@ -10,7 +10,7 @@ import pytest
 from denizens.core import MemoryFault, ModelError, SettingError
 from denizens.memory import Images, Memory
 from denizens.models.embedders.image_embedder import ImageEmbedder
-from denizens.testing.tiny_models import write_tiny_embedder
+from denizens.testing import write_tiny_embedder
 
 NOW = datetime(2023, 6, 1, 9)
 

@@ -28,7 +28,7 @@ from denizens.models.decisions.calibration import (
     read_calibration,
 )
 from denizens.models.decisions.scoring_method import METHOD_NAMES
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 ASK = Choose(
     messages=(),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from denizens.core import Choose, Delta, Generate, Message, ModelAsk, Option
 from denizens.models import LocalModel, load_model
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from denizens.models import load_local, load_model
 from denizens.models.decisions import Decider
 from denizens.models.engine import ScoringPlan
 from denizens.models.load import METHODS
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 PLACES = (
     Option("cafe", "a place for coffee and cake"),

@@ -20,7 +20,7 @@ from denizens.core import (
     Vectors,
 )
 from denizens.models import load_local
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 if TYPE_CHECKING:
     from denizens.models import LocalModel

@@ -18,7 +18,8 @@ from denizens.models.files.checkpoint import (
     read_checkpoint,
     silence_libraries,
 )
-from denizens.testing.tiny_models import ARCHITECTURES, write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
+from denizens.testing.tiny_models import ARCHITECTURES
 from denizens.tests.support.tiny_models import answers, generate_ask, load_engine
 
 

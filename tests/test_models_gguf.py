@@ -19,7 +19,7 @@ from denizens.models.files.gguf import (
     conversion_folder,
     read_gguf,
 )
-from denizens.testing.tiny_models import write_tiny_embedder
+from denizens.testing import write_tiny_embedder
 
 WIDE = 64
 

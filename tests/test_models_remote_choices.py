@@ -13,7 +13,7 @@ from denizens.models.decisions import shipped_calibration
 from denizens.models.remote import connect
 from denizens.models.remote.client import RemoteModel
 from denizens.models.remote.logprobs import TokenStep, guided_probabilities, suffix_logprobs
-from denizens.testing.tiny_models import write_tiny_embedder
+from denizens.testing import write_tiny_embedder
 from denizens.tests.support.fake_openai_server import FakeOpenAIServer, answers
 
 pytest.importorskip("openai")

@@ -33,8 +33,7 @@ from denizens.models import (
     load_model,
 )
 from denizens.models.replicas import ReplicaModel
-from denizens.testing import ScriptedModel
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import ScriptedModel, write_tiny_embedder, write_tiny_model
 
 
 class Slow:

@@ -9,7 +9,8 @@ import pytest
 from denizens.core import ContextTooLong, Message, ModelError, Part
 from denizens.models import load_model
 from denizens.models.engine import ChatTemplate, PromptBuilder
-from denizens.testing.tiny_models import CHAT_TEMPLATE, write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
+from denizens.testing.tiny_models import CHAT_TEMPLATE
 from denizens.tests.support.tiny_models import load_engine
 
 SYSTEM, USER, TOOL, REPLY = "be kind", "who bakes", "it rains", "the baker"

@@ -18,7 +18,10 @@ from denizens.tests.support.planner_driver import AT, ScriptedAnswers, spec
 from denizens.tests.test_planners_react import situation
 
 FRAME = ReplyContext(
-    me="Bo Lind", person="Ada Ek", line="When are you open?", shown=("You talk with Ada Ek.",)
+    name="Bo Lind",
+    person="Ada Ek",
+    line="When are you open?",
+    prompt_sentences=("You talk with Ada Ek.",),
 )
 
 
@@ -31,7 +34,7 @@ def gave(*texts: str) -> tuple[ToolCallRecord, ...]:
 
 def framed(told: Sequence[str] = (), calls: Sequence[ToolCallRecord] = ()) -> ReplyContext:
     return ReplyContext(
-        me="Bo Lind", person="Ada", line="Open?", told=tuple(told), calls=tuple(calls)
+        name="Bo Lind", person="Ada", line="Open?", own_lines=tuple(told), calls=tuple(calls)
     )
 
 

@@ -8,13 +8,8 @@ import pytest
 from denizens.core import Answer, Ask, Completion, Generate, Rate, Rating
 from denizens.planners import React, TreeOfThoughts
 from denizens.planners.goals.tree_of_thoughts import ThoughtNode
-from denizens.testing.adversarial_models import (
-    FAILURE_REASONS,
-    Answerer,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
+from denizens.testing import Answerer, RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
+from denizens.testing.adversarial_models import FAILURE_REASONS
 from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -29,7 +29,7 @@ NOW = datetime(2026, 5, 1, 9)
 
 
 def read(text: str, form: str) -> list[str]:
-    return [one.value for one in time_expressions_in(text, NOW) if one.form == form]
+    return [one.value for one in time_expressions_in(text, NOW) if one.format == form]
 
 
 @pytest.mark.parametrize(
@@ -402,4 +402,4 @@ def test_both_ends_of_a_range_are_moments() -> None:
 @pytest.mark.parametrize("text", ["a week after 31 December 9999", "two weeks before 0001-01-02"])
 def test_days_beyond_the_calendar_are_left_out(text: str) -> None:
     """No date of the calendar is no date, and no error."""
-    assert not [one for one in time_expressions_in(text, NOW) if one.form == "date"]
+    assert not [one for one in time_expressions_in(text, NOW) if one.format == "date"]

@@ -16,12 +16,8 @@ from denizens.planners.goals.plan_and_execute import (
     step_graph,
     upstream_results,
 )
-from denizens.testing.adversarial_models import (
-    FAILURE_REASONS,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
+from denizens.testing import RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
+from denizens.testing.adversarial_models import FAILURE_REASONS
 from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given, settings
 from hypothesis import strategies as st

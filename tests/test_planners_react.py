@@ -32,12 +32,8 @@ from denizens.planners import (
 )
 from denizens.planners.goals import accept_goals
 from denizens.planners.text import is_grounded
-from denizens.testing.adversarial_models import (
-    FAILURE_REASONS,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
+from denizens.testing import RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
+from denizens.testing.adversarial_models import FAILURE_REASONS
 from denizens.tests.support.planner_driver import AT, ScriptedAnswers, ThoughtDriver, spec, task
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,7 +114,7 @@ def test_a_closed_tool_is_not_offered_again(reason: str) -> None:
     failed = replace(bad, reason="failed")
     for made, stays in ((bad, False), (failed, True)):
         told = ScriptedAnswers(moves=["none"])
-        told.think(WHOLE.work(task("What does a rye cost?", PRICE, STOCK, made=(made,))))
+        told.think(WHOLE.work(task("What does a rye cost?", PRICE, STOCK, calls=(made,))))
         assert ("price" in told.offered()) == stays
 
 

@@ -7,12 +7,8 @@ from datetime import datetime
 import pytest
 from denizens.core import Hit, Recalled, Record
 from denizens.planners import React, Reflexion, goals_of
-from denizens.testing.adversarial_models import (
-    FAILURE_REASONS,
-    RandomAnswerer,
-    RefusingAnswerer,
-    RepeatingAnswerer,
-)
+from denizens.testing import RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
+from denizens.testing.adversarial_models import FAILURE_REASONS
 from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver, spec, task
 from denizens.tests.test_planners_react import situation
 from hypothesis import given, settings

@@ -157,7 +157,7 @@ def test_candidates_are_of_the_fields_type(text: str, kind: str) -> None:
         {"type": kind, "items": {"type": "string"}} if kind == "array" else {"type": kind}
     )
     found = candidates_for(
-        ArgumentField(("x",), kind, schema, True, item="string"), ParsedRequest(text)
+        ArgumentField(("x",), kind, schema, True, item_kind="string"), ParsedRequest(text)
     )
     assert all(satisfies_schema(one.value, schema) for one in found)
     assert len({one.label for one in found}) == len(found)

@@ -16,12 +16,12 @@ from denizens.models import ImprovisedModel
 from denizens.planners import Intent, understand
 from denizens.planners.dialogue import LANGUAGES
 from denizens.planners.dialogue.intents import _is_stated, fill_slots
-from denizens.testing import ScriptedModel
-from denizens.testing.adversarial_models import (
+from denizens.testing import (
     Answerer,
     RandomAnswerer,
     RefusingAnswerer,
     RepeatingAnswerer,
+    ScriptedModel,
 )
 from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver
 from hypothesis import given

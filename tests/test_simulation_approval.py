@@ -157,7 +157,7 @@ def test_what_comes_from_outside_happens_once_while_a_run_waits(tmp_path: Path) 
             assert len(lines) == 1
             assert check_run(store) == ()
             # What is left to be said is in no hash yet.
-            return made.hash, canonical(made._snapshot_state())
+            return made.hash, canonical(made._session.save())
 
     heads = {visited(tmp_path / way, way) for way in ("once", "place", "anew")}
     assert len(heads) == 1
@@ -187,9 +187,9 @@ def test_what_is_given_while_a_step_waits_is_for_the_next(tmp_path: Path) -> Non
             assert made.journal.inputs(waits + 1) == (line,)
             made.approver = answers
             list(made.run(steps=3))
-            saved = canonical(made._snapshot_state())
+            saved = canonical(made._session.save())
         with Store(folder / "run.db") as store:
-            assert canonical(make_run(store, folder / "letters")._snapshot_state()) == saved
+            assert canonical(make_run(store, folder / "letters")._session.save()) == saved
             assert check_run(store) == ()
 
 

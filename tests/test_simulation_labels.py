@@ -24,7 +24,7 @@ from denizens.models import ImprovisedModel
 from denizens.planners import StepBuilder, idle_action
 from denizens.simulation import Simulation, begin, fork, interview, read_scenario, resume
 from denizens.store import Store
-from denizens.testing.adversarial_models import EchoModel
+from denizens.testing import EchoModel
 from denizens.tests.test_world_own import START, Cell
 
 HANNA = "Hanna Brook"

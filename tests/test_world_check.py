@@ -21,7 +21,7 @@ from denizens.core import (
     World,
     WorldError,
 )
-from denizens.testing.world_contract import check_world
+from denizens.testing import check_world
 from denizens.world import Places, Town, ascii_map
 
 START = datetime(2000, 1, 1)

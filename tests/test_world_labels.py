@@ -23,7 +23,7 @@ from denizens.core import (
     World,
     WorldError,
 )
-from denizens.testing.world_contract import check_world
+from denizens.testing import check_world
 from denizens.tests.test_world_check import Broken
 from denizens.world import Places, Town, ascii_map
 from denizens.world.conversations import (

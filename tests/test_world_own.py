@@ -36,7 +36,7 @@ from denizens.core import (
 )
 from denizens.planners import Dialogue, GoalsInRoutine, to_offered_action
 from denizens.store import Store
-from denizens.testing.world_contract import check_world
+from denizens.testing import check_world
 
 START = datetime(2026, 5, 2, 8)
 DOING = {"type": "object", "properties": {"doing": {"type": "string"}}, "required": ["doing"]}

@@ -1,4 +1,4 @@
-"""How well a memory knows what it does not hold: measured, and what fits its weights."""
+"""How well the answerability score predicts that a memory holds an answer; fits its weights."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from ...core import Cue, Json, Seed
 from ...memory.recall import FEATURES, cue_features, logistic_probability, packaged_weights
+from ..statistics import auroc, calibration_error
 from .locomo import LocomoConversation, replace_names
-from .recall_quality import TUNED_CONVERSATIONS, Embedder, memory_of
+from .recall_quality import TUNED_CONVERSATIONS, memory_of
 
-FOREIGN_QUESTIONS = 250  # questions of other conversations asked of each memory
-BINS = 10
-# When fitting, a foreign question counts half: there are as many of them as one likes.
+if TYPE_CHECKING:
+    from ...memory import EmbedFunction
+
+
+FOREIGN_QUESTIONS = 250
+"""Questions of other conversations that are asked of each memory."""
 WEIGHTS = {"own": 1.0, "adversarial": 1.0, "foreign": 0.5}
+"""Sample weights of a fit: foreign questions are as many as one likes, so each counts half."""
 
 QuestionKind = Literal["own", "adversarial", "foreign"]
 Floats = NDArray[np.float64]
@@ -27,9 +33,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ScoredQuestion:
-    """A question asked of a memory: ``own`` ones it can answer; ``adversarial`` ones (LoCoMo's
-    category 5) tell of one speaker what is true of the other; ``foreign`` ones are of another
-    conversation, its speakers' names changed to this one's."""
+    """A question asked of a memory, its features and the predicted probability of an answer.
+
+    An ``own`` question has an answer in the memory. An ``adversarial`` one (category 5 of LoCoMo)
+    asks about one speaker what is true of the other. A ``foreign`` one belongs to another
+    conversation, with the names of the speakers replaced."""
 
     conversation: str
     text: str
@@ -39,145 +47,117 @@ class ScoredQuestion:
 
 
 def questions_for(
-    all: Sequence[LocomoConversation], one: LocomoConversation
+    conversations: Sequence[LocomoConversation], conversation: LocomoConversation
 ) -> Iterator[tuple[str, QuestionKind]]:
-    """What is asked of a conversation's memory; the foreign ones drawn by a fixed seed."""
-    for question in one.questions:
+    """The questions for a conversation's memory; foreign ones are drawn with a fixed seed."""
+    for question in conversation.questions:
         if question.turns:
             yield question.text, "adversarial" if question.category == 5 else "own"
     foreign = [
-        replace_names(question.text, dict(zip(other.speakers, one.speakers)))
-        for other in all
-        if other.name != one.name
+        replace_names(question.text, dict(zip(other.speakers, conversation.speakers)))
+        for other in conversations
+        if other.name != conversation.name
         for question in other.questions
         if question.category != 5 and question.turns
     ]
-    rng = Seed.of(1).child("knowing", one.name).rng()
+    rng = Seed.of(1).child("knowing", conversation.name).rng()
     for text in rng.sample(foreign, min(FOREIGN_QUESTIONS, len(foreign))):
         yield text, "foreign"
 
 
 def score_questions(
-    all: Sequence[LocomoConversation], one: LocomoConversation, embed: Embedder
+    conversations: Sequence[LocomoConversation],
+    conversation: LocomoConversation,
+    embed: EmbedFunction,
 ) -> Iterator[ScoredQuestion]:
-    """Ask them."""
-    listed = list(questions_for(all, one))
-    with memory_of(one, embed) as memory:
-        rows = embed([text for text, _ in listed])
-        for (text, kind), row in zip(listed, rows, strict=True):
-            cue = Cue(text=text, at=one.asked, touch=False)
-            given = cue_features(memory, cue, row)
-            known = logistic_probability(given, packaged_weights())
-            yield ScoredQuestion(
-                one.name, text, kind, tuple(given[name] for name in FEATURES), known
-            )
+    """Score all questions for a conversation's memory."""
+    questions = list(questions_for(conversations, conversation))
+    with memory_of(conversation, embed) as memory:
+        vectors = embed([text for text, _ in questions])
+        for (text, kind), vector in zip(questions, vectors, strict=True):
+            cue = Cue(text=text, at=conversation.asked, touch=False)
+            features = cue_features(memory.loader, memory.rules_for(cue), cue, vector)
+            probability = logistic_probability(features, packaged_weights())
+            values = tuple(features[name] for name in FEATURES)
+            yield ScoredQuestion(conversation.name, text, kind, values, probability)
 
 
 def measure_answerability(
-    all: Sequence[LocomoConversation], embed: Embedder, told: Callable[[str], None]
+    conversations: Sequence[LocomoConversation],
+    embed: EmbedFunction,
+    progress: Callable[[str], None],
 ) -> dict[str, Json]:
-    """AUROC and calibration error of both kinds of questions a memory cannot answer against
-    those it can: over all conversations, those fitted on and the others."""
-    found: list[ScoredQuestion] = []
-    for one in all:
-        found.extend(score_questions(all, one, embed))
-        told(f"conversation {one.name}: {len(found)} questions so far")
-    fitted = {one.name for one in all[:TUNED_CONVERSATIONS]}
+    """AUROC and calibration error of own questions against adversarial and foreign ones: over
+    all conversations, over those that the weights were fitted on, and over the others."""
+    questions: list[ScoredQuestion] = []
+    for conversation in conversations:
+        questions.extend(score_questions(conversations, conversation, embed))
+        progress(f"conversation {conversation.name}: {len(questions)} questions so far")
+    fitted = {conversation.name for conversation in conversations[:TUNED_CONVERSATIONS]}
     return {
-        **answerability_figures(found),
-        "fitted_on": answerability_figures([one for one in found if one.conversation in fitted]),
-        "checked_on": answerability_figures(
-            [one for one in found if one.conversation not in fitted]
-        ),
+        **answerability_figures(questions),
+        "fitted_on": answerability_figures([q for q in questions if q.conversation in fitted]),
+        "checked_on": answerability_figures([q for q in questions if q.conversation not in fitted]),
     }
 
 
-def answerability_figures(found: Sequence[ScoredQuestion]) -> dict[str, Json]:
-    """``auroc`` and ``calibration_error`` against the adversarial, the foreign and both."""
-    out: dict[str, Json] = {}
+def answerability_figures(questions: Sequence[ScoredQuestion]) -> dict[str, Json]:
+    """``auroc`` and ``calibration_error`` against adversarial, foreign, and both questions."""
+    figures: dict[str, Json] = {}
     for name, kinds in (
         ("adversarial", ("adversarial",)),
         ("foreign", ("foreign",)),
         ("both", ("adversarial", "foreign")),
     ):
-        those = [one for one in found if one.kind == "own" or one.kind in kinds]
-        truth = np.array([one.kind == "own" for one in those], np.bool_)
-        told = np.array([one.probability for one in those], np.float64)
+        compared = [q for q in questions if q.kind == "own" or q.kind in kinds]
+        truth = np.array([q.kind == "own" for q in compared], np.bool_)
+        probabilities = np.array([q.probability for q in compared], np.float64)
         if truth.any() and not truth.all():
-            out[name] = {
-                "auroc": round(auroc(told, truth), 4),
-                "calibration_error": round(calibration_error(told, truth), 4),
-                "questions": len(those),
+            figures[name] = {
+                "auroc": round(auroc(probabilities[~truth], probabilities[truth]), 4),
+                "calibration_error": round(calibration_error(probabilities, truth), 4),
+                "questions": len(compared),
             }
-    return out
-
-
-def auroc(told: Floats, truth: NDArray[np.bool_]) -> float:
-    """How often a true one is told higher than a false one, ties half.
-
-    >>> auroc(np.array([0.9, 0.4, 0.4]), np.array([True, True, False]))
-    0.75
-    """
-    _, where, counts = np.unique(told, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[where]
-    high, low = int(truth.sum()), int((~truth).sum())
-    return float((ranks[truth].sum() - high * (high + 1) / 2) / (high * low))
-
-
-def calibration_error(told: Floats, truth: NDArray[np.bool_]) -> float:
-    """Expected calibration error over ten equal bins: the mean distance of what was told from
-    what was true (Guo et al. 2017).
-
-    >>> round(calibration_error(np.array([0.75, 0.75]), np.array([True, False])), 6)
-    0.25
-    """
-    bins = np.minimum((told * BINS).astype(np.int64), BINS - 1)
-    error = 0.0
-    for one in np.unique(bins):
-        there = bins == one
-        error += float(abs(told[there].mean() - truth[there].mean()) * there.mean())
-    return error
+    return figures
 
 
 def fit_answerability(
-    all: Sequence[LocomoConversation], embed: Embedder, to: Path, told: Callable[[str], None]
+    conversations: Sequence[LocomoConversation],
+    embed: EmbedFunction,
+    to: Path,
+    progress: Callable[[str], None],
 ) -> None:
-    """Fit the weights on the first conversations and write them: what ``knowing.json``, beside
-    ``memory/recall/answerability.py``, is made by."""
-    found = [row for one in all[:TUNED_CONVERSATIONS] for row in score_questions(all, one, embed)]
-    rows = np.array([one.features for one in found])
-    truth = np.array([one.kind == "own" for one in found])
-    counts = np.array([WEIGHTS[one.kind] for one in found])
-    weights = fit_logistic(rows, truth, counts)
-    kept = {name: round(float(w), 4) for name, w in zip(("bias", *FEATURES), weights, strict=True)}
+    """Fit the weights on the first conversations and write them to ``to``, in the format of the
+    file that is packaged with ``memory.recall``."""
+    questions = [
+        question
+        for conversation in conversations[:TUNED_CONVERSATIONS]
+        for question in score_questions(conversations, conversation, embed)
+    ]
+    features = np.array([question.features for question in questions])
+    truth = np.array([question.kind == "own" for question in questions])
+    sample_weights = np.array([WEIGHTS[question.kind] for question in questions])
+    fitted = fit_logistic(features, truth, sample_weights)
+    names = ("bias", *FEATURES)
+    weights = {name: round(float(weight), 4) for name, weight in zip(names, fitted, strict=True)}
     body = {
-        "weights": kept,
-        "questions": len(found),
-        "about": "fitted by `denizens bench memory --calibrate RUN_FILE` on the first two "
+        "weights": weights,
+        "questions": len(questions),
+        "about": "fitted by `denizens bench memory --calibrate FILE` on the first two "
         "conversations of LoCoMo with MiniLM",
     }
     to.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-    told(f"{to}: {kept}")
+    progress(f"{to}: {weights}")
 
 
 def fit_logistic(
-    rows: Floats, truth: NDArray[np.bool_], counts: Floats, ridge: float = 1.0
+    features: Floats, truth: NDArray[np.bool_], sample_weights: Floats, ridge: float = 1.0
 ) -> Floats:
-    """Bias and weights of a logistic regression by Newton's method; the weights of the
-    standardised columns are held small by ``ridge``."""
-    middle, spread = rows.mean(0), rows.std(0)
-    table = np.column_stack([np.ones(len(rows)), (rows - middle) / spread])
-    penalty = np.diag([0.0, *np.full(rows.shape[1], ridge)])
-    weights = np.zeros(table.shape[1])
-    for _ in range(50):
-        told = 1 / (1 + np.exp(-table @ weights))
-        slope = table.T @ (counts * (told - truth)) + penalty @ weights
-        curve = (table.T * (counts * told * (1 - told))) @ table + penalty
-        step = np.linalg.solve(curve, slope)
-        weights = weights - step
-        if float(np.abs(step).max()) < 1e-10:
-            break
-    plain: Floats = weights.copy()
-    plain[1:] /= spread
-    plain[0] -= float(plain[1:] @ middle)
-    return plain
+    """Bias and weights of a logistic regression, shape (1 + features,); ``ridge`` penalises the
+    weights of the standardised features."""
+    mean, spread = features.mean(0), features.std(0)
+    model = LogisticRegression(C=1 / ridge, solver="newton-cholesky", tol=1e-10)
+    model.fit((features - mean) / spread, truth, sample_weights)
+    weights = model.coef_[0] / spread
+    fitted: Floats = np.array([model.intercept_[0] - weights @ mean, *weights])
+    return fitted

@@ -1,4 +1,4 @@
-"""A simulated month with and without folding: does a step stay as quick as at first?"""
+"""A simulated month with and without compaction: does the time of a recall stay bounded?"""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ BUDGET = CompactionBudget(records=1200, fresh_hours=24)
 
 
 def measure_compaction_growth(
-    quick: bool, embed: EmbedFunction, told: Callable[[str], None]
+    quick: bool, embed: EmbedFunction, progress: Callable[[str], None]
 ) -> dict[str, Json]:
-    """The median recall in ms, the records open to recall, all records, those held in RAM,
-    and the process's MB, on the third and on the last day; with a budget and without one."""
+    """On the third and on the last day, with and without a budget: the median recall in ms, the
+    recallable records, all records, the records in RAM, and the RAM of the process in MB."""
     lines = [*make_timeline(Seed.of(30), "known", questions=1).lines]
     days = 10 if quick else DAYS
     embed([line.text for line in lines])
@@ -39,17 +39,17 @@ def measure_compaction_growth(
     for name, budget in (("without", None), ("with", BUDGET)):
         early, late = simulate_month(lines, days, embed, budget)
         result[name] = {"day_3": early, "last_day": late}
-        told(f"month {name} folding: day 3 {early}, last day {late}")
+        progress(f"month {name} compaction: day 3 {early}, last day {late}")
     return result
 
 
 def simulate_month(
     lines: list[FactStatement], days: int, embed: EmbedFunction, budget: CompactionBudget | None
 ) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Live so many days; what was measured on the third and on the last."""
+    """Figures of the third and of the last of ``days`` days."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        # A file: what is kept in the store is not to count as RAM.
+        # In a file, so that the store does not count as RAM.
         Memory(Path(folder) / "month.db", "Bo", embed=embed) as memory,
     ):
         return _simulate_days(memory, lines, days, embed, budget)
@@ -62,8 +62,8 @@ def _simulate_days(
     embed: EmbedFunction,
     budget: CompactionBudget | None,
 ) -> tuple[dict[str, Json], dict[str, Json]]:
-    folding = Compaction(memory, embed)
-    found: list[dict[str, Json]] = []
+    compaction = Compaction(memory, embed)
+    figures: list[dict[str, Json]] = []
     for day in range(days):
         morning = START + timedelta(days=day)
         records = []
@@ -84,29 +84,29 @@ def _simulate_days(
             memory.add(records, {r.id: row for r, row in zip(records, rows)}, step=day + 1)
             started = time.perf_counter()
             if budget:
-                folding.compact(budget, at=night)
-            folded = time.perf_counter() - started
-        took = []
+                compaction.compact(budget, at=night)
+            compacting = time.perf_counter() - started
+        milliseconds = []
         for n in range(RECALLS_PER_DAY):
             cue = Cue(text=lines[n].text, at=night, touch=False)
             started = time.perf_counter()
             memory.recall(cue)
-            took.append(1000 * (time.perf_counter() - started))
-        found.append(
+            milliseconds.append(1000 * (time.perf_counter() - started))
+        figures.append(
             {
-                "recall_ms": round(statistics.median(took), 3),
-                "fold_ms_a_day": round(1000 * folded, 1),
-                "open": folding.recallable_count(night),
+                "recall_ms": round(statistics.median(milliseconds), 3),
+                "fold_ms_a_day": round(1000 * compacting, 1),
+                "open": compaction.recallable_count(night),
                 "records": len(memory),
                 "held": len(memory.index.records),
                 "process_mb": _megabytes(),
             }
         )
-    return found[2], found[-1]
+    return figures[2], figures[-1]
 
 
 def _megabytes() -> float | None:
-    """Memory of this process, where the system tells."""
+    """RAM of this process in MB, where the system reports it."""
     gc.collect()
-    taken = resident_bytes()
-    return round(taken / 2**20, 1) if taken else None
+    size = resident_bytes()
+    return round(size / 2**20, 1) if size else None

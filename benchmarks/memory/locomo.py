@@ -1,4 +1,4 @@
-"""Conversations and questions of LoCoMo (Maharana et al. 2024), as records and cues."""
+"""The LoCoMo data set (Maharana et al. 2024): conversations as records, and questions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..bfcl import data_folder
 
 CATEGORIES = {1: "multi_hop", 2: "temporal", 3: "open", 4: "single_hop", 5: "adversarial"}
 _EVIDENCE = re.compile(r"D:?(\d+):(\d+)")
-_FORM = "%I:%M %p on %d %B, %Y"
+_TIME_FORMAT = "%I:%M %p on %d %B, %Y"
 
 
 def default_locomo_file() -> Path:
@@ -25,7 +25,7 @@ def default_locomo_file() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class LocomoQuestion:
-    """A question, its category from 1 to 5, and the turns that hold its evidence ("D1:3")."""
+    """A question, its category (1 to 5), and the turns with its evidence, as "D1:3"."""
 
     text: str
     category: int
@@ -33,14 +33,14 @@ class LocomoQuestion:
 
     @property
     def sessions(self) -> frozenset[str]:
-        """The sessions of the evidence ("D1")."""
+        """The sessions with the evidence, as "D1"."""
         return frozenset(turn.split(":")[0] for turn in self.turns)
 
 
 @dataclass(frozen=True, slots=True)
 class LocomoConversation:
-    """A conversation of two over many sessions: its turns as records (``episode`` is the
-    session, ``source`` the turn's name), its questions, and when they are asked."""
+    """A conversation of two speakers over many sessions: its turns as records (``episode`` is
+    the session, ``source`` the turn), its questions, and the time at which they are asked."""
 
     name: str
     speakers: tuple[str, str]
@@ -50,30 +50,30 @@ class LocomoConversation:
 
 
 def load_locomo(path: Path) -> list[LocomoConversation]:
-    """The conversations of a file in LoCoMo's format. Raises SettingError naming file and
-    conversation for what cannot be read."""
+    """Read the conversations of a file in LoCoMo's format. Raises SettingError naming the file
+    and the conversation that cannot be read."""
     try:
         data = json.loads(decode_text(path.read_bytes(), path))
     except FileNotFoundError as error:
         raise SettingError(
-            f"{path}: not there; name a file in LoCoMo's format with --data, or the folder that "
-            "holds locomo/ by DENIZENS_DATA"
+            f"{path}: does not exist; name a file in LoCoMo's format with --data, or set "
+            "DENIZENS_DATA to the folder that holds locomo/"
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SettingError(
             f"{path}: cannot be read ({error}); name a file in LoCoMo's format"
-        ) from (error)
+        ) from error
     items = data if isinstance(data, list) else [data]
-    found = []
+    conversations = []
     for number, item in enumerate(items, 1):
         name = str(item.get("sample_id", number)) if isinstance(item, dict) else str(number)
         try:
-            found.append(_conversation(name, item))
+            conversations.append(_conversation(name, item))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SettingError(
                 f"{path}: conversation {name} is not in LoCoMo's format ({error!r})"
             ) from error
-    return found
+    return conversations
 
 
 def _conversation(name: str, item: dict[str, Any]) -> LocomoConversation:
@@ -81,14 +81,14 @@ def _conversation(name: str, item: dict[str, Any]) -> LocomoConversation:
     records = tuple(_records(talk))
     questions = tuple(
         LocomoQuestion(
-            str(one["question"]),
-            int(one["category"]),
+            str(row["question"]),
+            int(row["category"]),
             frozenset(
                 f"D{int(session)}:{int(turn)}"
-                for session, turn in _EVIDENCE.findall(" ".join(one.get("evidence") or ()))
+                for session, turn in _EVIDENCE.findall(" ".join(row.get("evidence") or ()))
             ),
         )
-        for one in item.get("qa", ())
+        for row in item.get("qa", ())
     )
     asked = max(record.created for record in records) + timedelta(days=1)
     speakers = (str(talk["speaker_a"]), str(talk["speaker_b"]))
@@ -99,14 +99,14 @@ def _records(talk: dict[str, Any]) -> Iterator[Record]:
     numbers = sorted(int(key[8:]) for key in talk if re.fullmatch(r"session_\d+", key))
     number = 0
     for session in numbers:
-        begun = datetime.strptime(talk[f"session_{session}_date_time"], _FORM)
+        start = datetime.strptime(talk[f"session_{session}_date_time"], _TIME_FORMAT)
         for turn in talk[f"session_{session}"]:
             number += 1
             yield Record(
                 id=number,
                 kind="utterance",
                 text=turn_text(turn),
-                created=begun,
+                created=start,
                 who=turn["speaker"],
                 episode=f"D{session}",
                 source=turn["dia_id"],
@@ -114,7 +114,7 @@ def _records(talk: dict[str, Any]) -> Iterator[Record]:
 
 
 def turn_text(turn: dict[str, Any]) -> str:
-    """A turn as it is remembered: who said it, and the caption of an image shared with it.
+    """The text of a turn's record: the speaker, the words, and the caption of a shared image.
 
     >>> turn_text({"speaker": "Ada", "text": "Look!", "blip_caption": "a photo of a loaf"})
     'Ada: Look! [shares a photo of a loaf]'
@@ -125,12 +125,12 @@ def turn_text(turn: dict[str, Any]) -> str:
 
 
 def replace_names(question: str, names: dict[str, str]) -> str:
-    """The question with people's names replaced, all at once.
+    """A question with names replaced simultaneously.
 
     >>> replace_names("Did Ada tell Bo?", {"Ada": "Bo", "Bo": "Ada"})
     'Did Bo tell Ada?'
     """
     if not names:
         return question
-    either = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
-    return either.sub(lambda place: names[place[0]], question)
+    pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
+    return pattern.sub(lambda match: names[match[0]], question)

@@ -43,12 +43,12 @@ class ArgumentField:
     kind: str
     schema: Json = field(hash=False)
     required: bool
-    about: str = ""
-    item: str = ""
+    description: str = ""
+    item_kind: str = ""
     choices: tuple[Any, ...] = ()
     hints: tuple[str, ...] = ()
     default: Json = field(default=None, hash=False)
-    ways: tuple[ArgumentField, ...] = ()
+    alternatives: tuple[ArgumentField, ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,16 +73,16 @@ class ArgumentField:
         ("HH:MM", of 24 hours); else empty."""
         if self.kind != "string" or self.format or self.choices:
             return ""
-        day = _WRITTEN_DAY.search(self.about) is not None
-        clock = _WRITTEN_TIME.search(self.about) is not None
-        if day == clock or re.search(r"\b[ap]\.?m\b", self.about, re.IGNORECASE):
+        day = _WRITTEN_DAY.search(self.description) is not None
+        clock = _WRITTEN_TIME.search(self.description) is not None
+        if day == clock or re.search(r"\b[ap]\.?m\b", self.description, re.IGNORECASE):
             return ""
         return "date" if day else "time"
 
     @property
     def text(self) -> str:
         """Name and description in one line."""
-        return f"{self.label}: {self.about}" if self.about else self.label
+        return f"{self.label}: {self.description}" if self.description else self.label
 
 
 def fields_of(spec: ToolSpec) -> list[ArgumentField]:
@@ -162,7 +162,9 @@ def _field(schema: Json, path: tuple[str, ...], required: bool, root: Json) -> A
         told = [{"description": about, **one} for one in alternatives]
         ways = tuple(_field(one, path, required, root) for one in told)
         default = schema.get("default")
-        return ArgumentField(path, "union", schema, required, about, default=default, ways=ways)
+        return ArgumentField(
+            path, "union", schema, required, about, default=default, alternatives=ways
+        )
     kind = kind_of(schema)
     items = schema.get("items") if kind == "array" else None
     choices = [schema["const"]] if "const" in schema else schema.get("enum") or ()
@@ -176,7 +178,11 @@ def _field(schema: Json, path: tuple[str, ...], required: bool, root: Json) -> A
         schema,
         required,
         about,
-        item=kind_of(items) if isinstance(items, Mapping) else "any" if kind == "array" else "",
+        item_kind=kind_of(items)
+        if isinstance(items, Mapping)
+        else "any"
+        if kind == "array"
+        else "",
         choices=tuple(choices),
         hints=() if choices else hints_in(about),
         default=told,

@@ -67,21 +67,23 @@ class FieldCandidates:
     wrote all arguments at once, left the field out."""
 
     field: ArgumentField
-    offered: tuple[ArgumentCandidate, ...]
-    signs: tuple[Features, ...]
-    unwritten: bool = False
+    candidates: tuple[ArgumentCandidate, ...]
+    features: tuple[Features, ...]
+    omitted_by_model: bool = False
 
     def scores(self, weights: Weights) -> list[float]:
         """Of each candidate; higher is likelier."""
         own = weights[field_group(self.field)]
-        return [sum(own.get(name, 0.0) * sign for name, sign in one.items()) for one in self.signs]
+        return [
+            sum(own.get(name, 0.0) * sign for name, sign in one.items()) for one in self.features
+        ]
 
     def absence_features(self) -> Features:
         """The signs of leaving the field out."""
         return {
             "absent": 1.0,
             "absent_default": float(self.field.default is not None),
-            "unwritten": float(self.unwritten),
+            "unwritten": float(self.omitted_by_model),
         }
 
 
@@ -135,8 +137,8 @@ def fill_fields(
 
 def must_be_stated(one: ArgumentField, spec: ToolSpec) -> bool:
     """Whether a field's value is never made up: read in the request, or asked for."""
-    if one.ways:
-        return all(must_be_stated(way, spec) for way in one.ways)
+    if one.alternatives:
+        return all(must_be_stated(way, spec) for way in one.alternatives)
     if one.format in TIME_FORMATS:
         return True
     acts, counted = spec.effect == "acts", one.kind in ("integer", "number")
@@ -214,7 +216,7 @@ def _embed_similarity(texts: Sequence[str]) -> Thought[TextSimilarity]:
 
 
 def _value_prompt(one: ArgumentField, text: str) -> tuple[Message, ...]:
-    about = f" ({one.about[:MAX_DESCRIPTION_CHARS]})" if one.about else ""
+    about = f" ({one.description[:MAX_DESCRIPTION_CHARS]})" if one.description else ""
     return render_prompt("value", request=text, name=one.label, about=about)
 
 
@@ -332,7 +334,7 @@ def select_values(
     beam: list[tuple[float, tuple[ArgumentCandidate | None, ...]]] = [(0.0, ())]
     for table in tables:
         own: list[tuple[float, ArgumentCandidate | None]] = []
-        for score, candidate in zip(table.scores(weights), table.offered):
+        for score, candidate in zip(table.scores(weights), table.candidates):
             own.append((score, candidate))
         if not table.field.required or not own:
             leave = weights[field_group(table.field)]

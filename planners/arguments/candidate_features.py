@@ -69,7 +69,7 @@ class FeatureExtractor:
         self._tool = stems(f"{identifier_to_words(spec.name)} {spec.description}")
         self._asked = stems(reading.text)
         self._names = {one.path: stems(one.label) for one in fields}
-        self._abouts = {one.path: stems(one.about) | self._names[one.path] for one in fields}
+        self._abouts = {one.path: stems(one.description) | self._names[one.path] for one in fields}
         # A word that several fields have tells none of them.
         count: dict[str, int] = {}
         for words in self._abouts.values():
@@ -147,7 +147,7 @@ class FeatureExtractor:
         found["own_after"] = max((1 - i / 3 for i, w in enumerate(rights) if w in own), default=0)
         found["equals"] = float(self._is_assigned(one, candidate))
         place = before[-1].lower() if before else ""
-        told = set(re.findall(r"[a-z]+", f"{one.label} {one.about}".lower()))
+        told = set(re.findall(r"[a-z]+", f"{one.label} {one.description}".lower()))
         begins, ends = bool(told & _START_WORDS), bool(told & _END_WORDS)
         if begins != ends:
             found["way"] = float(
@@ -170,12 +170,12 @@ class FeatureExtractor:
         order = bisect_left(places, number.start) / max(1, len(places) - 1)
         mine = self._numeric.index(one.path) if one.path in self._numeric else 0
         rank = mine / max(1, len(self._numeric) - 1)
-        words = set(re.findall(r"[a-z]+|%", f"{one.label} {one.about}".lower()))
+        words = set(re.findall(r"[a-z]+|%", f"{one.label} {one.description}".lower()))
         unit = stem(number.unit)
         spelled = self.reading.text[number.start : number.start + 1].isalpha()
         known = UNITS.get(number.unit)
         kinds = {UNITS[name][0] for name in units_of(one)}
-        year = 1900 <= number.value <= 2100 and number.whole and not number.unit
+        year = 1900 <= number.value <= 2100 and number.is_whole and not number.unit
         rated = bool(words & _RATE_WORDS) or "%" in words
         return {
             "unit": float(bool(unit) and unit in told),
@@ -189,14 +189,14 @@ class FeatureExtractor:
             "year": float(year and "year" in words),
             "not_year": float(year and "year" not in words),
             "no_year": float("year" in words and not year and not number.unit),
-            "money": float(number.money and bool(words & _PRICE_WORDS)),
-            "not_money": float(number.money and not words & _PRICE_WORDS),
+            "money": float(number.is_money and bool(words & _PRICE_WORDS)),
+            "not_money": float(number.is_money and not words & _PRICE_WORDS),
             "share": float(number.unit == "%" and rated),
             "not_share": float(number.unit == "%" and not rated),
             "no_share": float(rated and number.unit != "%"),
-            "frequency": float(number.rate),
-            "often": float(number.rate and bool({"times", "frequency", "periods"} & words)),
-            "broken": float(not number.whole and one.kind == "number"),
+            "frequency": float(number.is_frequency),
+            "often": float(number.is_frequency and bool({"times", "frequency", "periods"} & words)),
+            "broken": float(not number.is_whole and one.kind == "number"),
             "alone": float(len(places) == 1 and len(self._numeric) == 1),
             "spare": min(2, len(places) - sum(one.required for one in self._numeric_fields())) / 2,
         }
@@ -223,7 +223,7 @@ class FeatureExtractor:
             candidate.kind: 1.0,
             "hint_here": float(candidate.kind == "hint" and candidate.start >= 0),
             "hint_example": float(
-                candidate.kind == "hint" and candidate.start < 0 and has_example(one.about)
+                candidate.kind == "hint" and candidate.start < 0 and has_example(one.description)
             ),
             "holds_about": len(words & self._abouts[one.path]) / max(1, len(words)),
             "left": float(apart or (bool(before) and before[-1].lower() in FUNCTION_WORDS)),
@@ -334,13 +334,13 @@ class FeatureExtractor:
 def is_comma_pair(one: ArgumentField) -> bool:
     """Whether a field's description shows a text of two parts with a comma between, such as
     "City, State" or 'Berkeley, CA'."""
-    runs = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)*(?:, [A-Z]\w*(?: [A-Z]\w*)*)+", one.about)
+    runs = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)*(?:, [A-Z]\w*(?: [A-Z]\w*)*)+", one.description)
     return any(run.count(",") == 1 for run in runs)
 
 
 def is_date_field(one: ArgumentField) -> bool:
     """Whether a field is a day: its name or its description says so."""
-    told = f"{one.label} {one.about} {one.schema.get('format', '')}"
+    told = f"{one.label} {one.description} {one.schema.get('format', '')}"
     return bool(re.search(r"\b(date|day|birth\w*|[YMD]{2,4}[-/][YMD]{2,4}\S*)\b", told, re.I))
 
 

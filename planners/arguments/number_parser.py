@@ -89,12 +89,12 @@ class ParsedNumber:
     end: int
     value: float  # an int where it is written as a whole number: no digit is lost
     unit: str = ""
-    money: bool = False
-    clock: bool = False
-    rate: bool = False
+    is_money: bool = False
+    is_clock: bool = False
+    is_frequency: bool = False
 
     @property
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether it is a whole number."""
         return self.value == int(self.value)
 
@@ -123,7 +123,7 @@ def _clocks(text: str) -> Iterator[ParsedNumber]:
         hour = int(match.group(1))
         if 1 <= hour <= 12:
             hour = hour_of_day(hour, match.group(3))
-            yield ParsedNumber(*match.span(), float(hour), "hour", clock=True)
+            yield ParsedNumber(*match.span(), float(hour), "hour", is_clock=True)
 
 
 def _digits(text: str) -> Iterator[ParsedNumber]:
@@ -147,7 +147,7 @@ def _digits(text: str) -> Iterator[ParsedNumber]:
         if re.match(r" ?°? ?[SW]\b(?! [A-Z])", text[end : end + 8]) and value != int(value):
             value = -value  # south and west
         money = text[max(0, start - 1) : start] in ("$", "€", "£", "¥")
-        yield ParsedNumber(start, end, value, _unit(text, end), money=money)
+        yield ParsedNumber(start, end, value, _unit(text, end), is_money=money)
 
 
 def _in_code(text: str, start: int, end: int) -> bool:
@@ -216,7 +216,7 @@ def _word_value(word: str) -> float | None:
 def _special_words(text: str, match: re.Match[str]) -> Iterator[ParsedNumber]:
     word = match.group().lower()
     if word in TIMES_PER_YEAR:
-        yield ParsedNumber(*match.span(), float(TIMES_PER_YEAR[word]), "year", rate=True)
+        yield ParsedNumber(*match.span(), float(TIMES_PER_YEAR[word]), "year", is_frequency=True)
     elif word in _OTHER_WORDS:
         yield ParsedNumber(*match.span(), _OTHER_WORDS[word])
     elif word.partition("-")[0] in NUMBER_WORDS:  # six-sided

@@ -200,7 +200,7 @@ class TimeExpression:
 
     start: int
     end: int
-    form: TimeFormat
+    format: TimeFormat
     value: str
 
 
@@ -498,7 +498,13 @@ def _durations(text: str) -> Iterator[tuple[int, int, float]]:
                 parts.append((number.start, mixed.end(), (number.value + 0.5) * size))
             continue
         kind, _, size = UNITS.get(number.unit, ("", "", 0.0))
-        if kind != "time" or number.clock or number.rate or size > 604_800 or number.value < 0:
+        if (
+            kind != "time"
+            or number.is_clock
+            or number.is_frequency
+            or size > 604_800
+            or number.value < 0
+        ):
             continue
         unit = re.compile(rf"\W?{re.escape(number.unit)}", re.I).match(text, number.end)
         stop = unit.end() if unit else number.end
@@ -582,12 +588,12 @@ def _date_times(
     for match in _STAMP.finditer(text):
         clock = match[2] if match[2].count(":") == 2 else f"{match[2]}:00"
         yield TimeExpression(*match.span(), "date-time", f"{match[1]}T{clock}{match[3] or ''}")
-    exact = {(one.start, one.end) for one in found if one.form == "date-time"}
-    days = [one for one in found if one.form == "date" and (one.start, one.end) not in exact]
+    exact = {(one.start, one.end) for one in found if one.format == "date-time"}
+    days = [one for one in found if one.format == "date" and (one.start, one.end) not in exact]
     days.sort(key=lambda day: day.start)
     starts = [day.start for day in days]
     other = not days and _OTHER_DAYS.search(_blanked(text, found)) is not None
-    times = [at for at in found if at.form == "time" and (at.start, at.end) not in exact]
+    times = [at for at in found if at.format == "time" and (at.start, at.end) not in exact]
     beside = [_nearest_day(days, starts, at) for at in times] if days else []
     many = Counter(beside)
     for at, near in zip_longest(times, beside):

@@ -80,7 +80,7 @@ def candidates_for(one: ArgumentField, reading: ParsedRequest) -> list[ArgumentC
 
 def _all_candidates(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
     if one.kind == "union":
-        for way in one.ways:
+        for way in one.alternatives:
             yield from _all_candidates(way, reading)
     elif one.format in TIME_FORMATS and one.kind in ("string", "array"):
         yield from _moments(one, reading)
@@ -130,7 +130,9 @@ def _numbers(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCan
     units = units_of(one)
     lengths = _durations_in_unit(units, reading)
     yield from (_number(one, number.value, number) for number in lengths)
-    stamp = re.search(r"\b(?:unix|epoch|timestamp)\b", f"{one.label} {one.about}", re.IGNORECASE)
+    stamp = re.search(
+        r"\b(?:unix|epoch|timestamp)\b", f"{one.label} {one.description}", re.IGNORECASE
+    )
     for place, number in enumerate(reading.numbers):
         if any(whole.start <= number.start and number.end <= whole.end for whole in lengths):
             continue
@@ -153,7 +155,7 @@ def _durations_in_unit(units: list[str], reading: ParsedRequest) -> list[ParsedN
     unit = next((unit for unit in units if UNITS[unit][0] == "time"), "")
     found = []
     for moment in reading.moments if unit else ():
-        seconds = duration_seconds(moment.value) if moment.form == "duration" else None
+        seconds = duration_seconds(moment.value) if moment.format == "duration" else None
         if seconds is None:
             continue
         inside = [n for n in reading.numbers if moment.start <= n.start and n.end <= moment.end]
@@ -176,25 +178,25 @@ def as_whole(value: float) -> float | int:
 
 def units_of(one: ArgumentField) -> list[str]:
     """The units that a field's name or description tells."""
-    stated = re.findall(r"\b(?:in|as) ([A-Za-z]+)\b(?!')", one.about)
+    stated = re.findall(r"\b(?:in|as) ([A-Za-z]+)\b(?!')", one.description)
     if any(word.lower() in UNITS and len(word) > 1 for word in stated):
         words = stated
     else:
-        words = re.findall(r"[A-Za-z]+", f"{one.label} {one.about}")
+        words = re.findall(r"[A-Za-z]+", f"{one.label} {one.description}")
     plain = [word.lower() for word in words]
     return [word for word in plain if word in UNITS and (len(word) > 1 or word in ("m", "s", "h"))]
 
 
 def _values(one: ArgumentField, number: ParsedNumber, units: list[str]) -> Iterator[float]:
-    told = f"{one.label} {one.about}".lower()
+    told = f"{one.label} {one.description}".lower()
     if number.unit == "%" and one.kind != "integer":
         whole = re.search(r"percent|%", told) and not re.search(r"decimal|fraction|0\.\d", told)
         yield number.value if whole else number.value / 100
         return
-    if number.clock and not re.search(r"24|hour|time", told):
+    if number.is_clock and not re.search(r"24|hour|time", told):
         yield (number.value - 1) % 12 + 1
         return
-    if number.unit in UNITS and units and not number.clock and not number.rate:
+    if number.unit in UNITS and units and not number.is_clock and not number.is_frequency:
         kind, name, _ = UNITS[number.unit]
         same = [unit for unit in units if UNITS[unit][0] == kind]
         if same and all(UNITS[unit][1] != name for unit in same):
@@ -210,7 +212,7 @@ def _values(one: ArgumentField, number: ParsedNumber, units: list[str]) -> Itera
 
 def _moments(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
     """What the request tells in the field's form: nothing else is a date."""
-    own = [moment for moment in reading.moments if moment.form == one.format]
+    own = [moment for moment in reading.moments if moment.format == one.format]
     if one.kind == "string":
         yield from (ArgumentCandidate(m.value, m.value, m.start, m.end, "date") for m in own)
     elif own:
@@ -242,7 +244,7 @@ def _days_in_words(one: ArgumentField, reading: ParsedRequest) -> Iterator[Argum
     """Days told in words, for a text that is to be a date in a form of its own."""
     written = {(span.start, span.end) for span in reading.spans if span.day is not None}
     for moment in reading.moments:
-        if moment.form == "date" and (moment.start, moment.end) not in written:
+        if moment.format == "date" and (moment.start, moment.end) not in written:
             day = date.fromisoformat(moment.value)
             if text := _format_date(TextSpan(moment.start, moment.end, "", "date", day), one):
                 yield ArgumentCandidate(text, text, moment.start, moment.end, "date")
@@ -251,9 +253,9 @@ def _days_in_words(one: ArgumentField, reading: ParsedRequest) -> Iterator[Argum
 def _times_in_words(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
     """Times of day, for a text that is to be one in a form of its own."""
     if one.described_format == "time":
-        whole = "SS" in one.about.upper()
+        whole = "SS" in one.description.upper()
         for moment in reading.moments:
-            if moment.form == "time":
+            if moment.format == "time":
                 text = moment.value if whole else moment.value[:5]
                 yield ArgumentCandidate(text, text, moment.start, moment.end, "date")
 
@@ -261,7 +263,7 @@ def _times_in_words(one: ArgumentField, reading: ParsedRequest) -> Iterator[Argu
 def _format_date(span: TextSpan, one: ArgumentField) -> str:
     """A date the way the field wants it written; empty where it does not say."""
     day = span.day
-    told = f"{one.about} {one.schema.get('format', '')}"
+    told = f"{one.description} {one.schema.get('format', '')}"
     if day is None:
         return ""
     form = re.search(r"\b[YMD]{1,4}(?P<s>[-/. ])[YMD]{1,4}(?P=s)[YMD]{1,4}\b", told, re.IGNORECASE)
@@ -277,7 +279,7 @@ def _format_date(span: TextSpan, one: ArgumentField) -> str:
 
 def _lists(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
     yield from _literals(reading, list)
-    if one.item in ("integer", "number", "any") and not one.choices:
+    if one.item_kind in ("integer", "number", "any") and not one.choices:
         yield from _number_lists(reading)
     if one.choices:
         named = [(find_mention(str(value), reading.text), value) for value in one.choices]
@@ -289,7 +291,7 @@ def _lists(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandi
         yield from (
             _list_candidate([value], *(place or (-1, -1)), "choice") for place, value in named
         )
-    elif one.item in ("string", "any"):
+    elif one.item_kind in ("string", "any"):
         yield from _text_lists(reading)
 
 

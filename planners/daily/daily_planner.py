@@ -1,4 +1,4 @@
-"""The planner of generative agents: plan the day, live it, meet, talk, reflect."""
+"""Daily: the planner of generative agents (Park et al. 2023)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ...core import Action, Decision, ScheduleEntry, Situation, Thought
-from ..steps import StepBuilder, remember_events, remember_overheard
+from ..steps import StepBuilder, remember_events, remember_overheard, remember_whispers
 from .daily_settings import DailySettings
 from .day_plan import next_schedule_entry, plan_day, revise_identity
 from .encounters import choose_partner, converse, remember_conversation
@@ -25,67 +25,60 @@ class Daily(DailySettings):
     """
 
     def decide(self, situation: Situation) -> Thought[Decision]:
-        """One step of a life."""
-        draft = StepBuilder(situation)
-        remember_whispers(draft)
+        """Observe, then converse, sleep, react to an agent in sight, or follow the plan."""
+        builder = StepBuilder(situation)
+        remember_whispers(builder)
         talk = situation.seen.talk
         asleep = situation.persona.sleeps_at(situation.now.hour * 60 + situation.now.minute)
-        if not (asleep and draft.state.asleep):
-            remember_events(draft, importance=None)
-            remember_overheard(draft)
+        if not (asleep and builder.state.asleep):
+            remember_events(builder, importance=None)
+            remember_overheard(builder)
         if talk is not None and not talk.ended:
-            action = yield from converse(draft, self)
+            action = yield from converse(builder, self)
         else:
             if talk is not None:
-                yield from remember_conversation(draft, talk, self)
-            if draft.state.reflect_left <= 0:
-                yield from reflect(draft, self)
-            action = yield from self._continue_day(draft, asleep)
-        yield from draft.finalize()
-        return draft.build(action)
+                yield from remember_conversation(builder, talk, self)
+            if builder.state.reflect_left <= 0:
+                yield from reflect(builder, self)
+            action = yield from self._continue_day(builder, asleep)
+        yield from builder.finalize()
+        return builder.build(action)
 
-    def _continue_day(self, draft: StepBuilder, asleep: bool) -> Thought[Action]:
-        """Sleep, react to somebody in sight, go on, or begin the next thing of the day."""
-        now = draft.situation.now
+    def _continue_day(self, builder: StepBuilder, asleep: bool) -> Thought[Action]:
+        """Sleep, talk to an agent in sight, continue, or begin the next activity."""
+        now = builder.situation.now
         if asleep:
-            return self._sleep(draft)
-        if draft.state.asleep or draft.state.day == "":
-            draft.update_state(asleep=False, doing=None)
-        today = draft.situation.persona.lived_day(now).date().isoformat()
-        if draft.state.day != today:
-            if draft.state.day:
-                yield from revise_identity(draft)
-            yield from plan_day(draft, self.candidates)
-        if any(event.kind == "refused" for event in draft.situation.seen.notices):
-            draft.update_state(doing=None)
-        partner = yield from choose_partner(draft)
+            return self._sleep(builder)
+        if builder.state.asleep or builder.state.day == "":
+            builder.update_state(asleep=False, doing=None)
+        today = builder.situation.persona.lived_day(now).date().isoformat()
+        if builder.state.day != today:
+            if builder.state.day:
+                yield from revise_identity(builder)
+            yield from plan_day(builder, self.candidates)
+        if any(event.kind == "refused" for event in builder.situation.seen.notices):
+            builder.update_state(doing=None)
+        partner = yield from choose_partner(builder)
         if partner:
             return Action("talk", partner)
-        doing = draft.state.doing
+        doing = builder.state.doing
         if doing and doing.start + timedelta(minutes=doing.minutes) > now:
             return Action("continue")
-        slot = yield from next_schedule_entry(draft, self.fine_minutes, self.candidates)
-        draft.update_state(doing=slot)
-        draft.explain(f"The plan for now: {slot.doing}.")
-        return action_for(slot, draft.situation.can)
+        entry = yield from next_schedule_entry(builder, self.fine_minutes, self.candidates)
+        builder.update_state(doing=entry)
+        builder.explain(f"The plan for now: {entry.doing}.")
+        return action_for(entry, builder.situation.can)
 
-    def _sleep(self, draft: StepBuilder) -> Action:
-        if draft.state.asleep:
+    def _sleep(self, builder: StepBuilder) -> Action:
+        if builder.state.asleep:
             return Action("continue")
         bed = ScheduleEntry(
-            start=draft.situation.now,
+            start=builder.situation.now,
             minutes=60,
             doing="sleeping",
-            place=home_bed(draft.situation),
+            place=home_bed(builder.situation),
             emoji="💤",
         )
-        draft.update_state(asleep=True, doing=bed)
-        draft.explain("It is bed time.")
-        return action_for(bed, draft.situation.can, asleep=True)
-
-
-def remember_whispers(draft: StepBuilder) -> None:
-    """Turn whispers into thoughts of one's own, as Smallville's histories do."""
-    for whisper in draft.situation.inputs:
-        if whisper.kind == "whisper":
-            draft.add_record("thought", whisper.text, rests_on=(whisper,))
+        builder.update_state(asleep=True, doing=bed)
+        builder.explain("It is bed time.")
+        return action_for(bed, builder.situation.can, asleep=True)

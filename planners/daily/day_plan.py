@@ -1,4 +1,4 @@
-"""Planning a day: broad strokes, hours, and actions of some minutes."""
+"""The plan of a day: activities by hour, and steps of some minutes (Park et al. 2023, 4.3)."""
 
 from __future__ import annotations
 
@@ -14,25 +14,22 @@ from ...core import (
     Generate,
     Option,
     Persona,
-    Recall,
-    Recalled,
     Record,
     ScheduleEntry,
     Situation,
     Thought,
     all_of,
     generate,
-    recall,
     together,
 )
-from ..steps import StepBuilder, best_of, identity_text, pick_option, render_prompt
+from ..steps import StepBuilder, best_of, identity_text, pick_option, recall_records, render_prompt
 from ..text import has_two_words, is_english
 from .place_choice import action_targets, choose_object, choose_place, choose_room
 from .routine import timetable
 
 ACTIVITY_STOPS = ("\n", ".", ",", ";", '"')
 
-# What an emoji stands for, in words that activities share. Ours; chosen, never parsed.
+# Emoji with the activities that they stand for; chosen by likelihood.
 ACTIVITY_EMOJI = (
     ("💤", "sleeping, going to bed, napping"),
     ("🛁", "washing, taking a shower, brushing teeth, getting dressed, morning routine"),
@@ -60,65 +57,65 @@ ACTIVITY_EMOJI = (
 )
 
 
-def plan_day(draft: StepBuilder, candidates: int) -> Thought[None]:
-    """Plan the day: what to do at each of the day's turning points, all side by side.
+def plan_day(builder: StepBuilder, candidates: int) -> Thought[None]:
+    """Plan the day: the activity at each of its turning points, all in parallel.
 
-    The turning points are the persona's habits (its routine, or the times its prose names),
-    as the paper's prompt gives the persona's own description of a day; what is done at them
-    today is written by the model, the best of ``candidates`` drafts. The broad strokes are
-    the plan, the time between two turning points a block of the schedule, and the whole a
-    memory of kind plan. Park et al. 2023, section 4.3.
+    The turning points are the persona's habits (its routine, or the times that its prose
+    names); the model writes what happens at each of them today, the best of ``candidates``
+    drafts. The result is stored as the plan, as schedule entries between the turning points,
+    and as a record of kind "plan".
     """
-    situation = draft.situation
+    situation = builder.situation
     now, persona = situation.now, situation.persona
-    remembered = yield from recall(
-        Recall(cue=Cue(text=f"{persona.name}'s plans for today", at=now, limit=4))
+    memories = yield from recall_records(
+        Cue(text=f"{persona.name}'s plans for today", at=now, limit=4)
     )
-    memories = [hit.record for hit in remembered.hits] if isinstance(remembered, Recalled) else []
-    draft.mark_used(memories)
-    habits = turning_points(situation)
-    usual = tuple(habit for _, habit in habits if habit != UNPLANNED)
+    builder.mark_used(memories)
+    points = turning_points(situation)
+    habits = tuple(habit for _, habit in points if habit != UNPLANNED)
     texts = yield from all_of(
-        [_plan_item(draft, memories, minute, habit, candidates, usual) for minute, habit in habits]
+        [
+            _plan_item(builder, memories, minute, habit, candidates, habits)
+            for minute, habit in points
+        ]
     )
     midnight = persona.lived_day(now)
-    bed = bed_time(persona, midnight)
-    slots = []
-    starts = [max(now, midnight + timedelta(minutes=minute)) for minute, _ in habits]
-    for start, end, text in zip(starts, [*starts[1:], bed], texts, strict=True):
-        if end > start:
-            slots.append(
-                ScheduleEntry(start=start, minutes=_minutes_between(start, end), doing=text)
-            )
-    broad = tuple(f"{_clock(minute)}: {text}" for (minute, _), text in zip(habits, texts))
-    draft.update_state(day=midnight.date().isoformat(), plan=broad, schedule=_merge_equal(slots))
+    starts = [max(now, midnight + timedelta(minutes=minute)) for minute, _ in points]
+    ends = [*starts[1:], bed_time(persona, midnight)]
+    entries = [
+        ScheduleEntry(start=start, minutes=_minutes_between(start, end), doing=text)
+        for start, end, text in zip(starts, ends, texts, strict=True)
+        if end > start
+    ]
+    plan = tuple(f"{_clock(minute)}: {text}" for (minute, _), text in zip(points, texts))
+    builder.update_state(day=midnight.date().isoformat(), plan=plan, schedule=_merge_equal(entries))
     when = f"{midnight:%A %B} {midnight.day}"
-    draft.add_record("plan", f"This is {persona.name}'s plan for {when}: {'; '.join(broad)}.")
-    draft.explain("A new day was planned.")
+    builder.add_record("plan", f"This is {persona.name}'s plan for {when}: {'; '.join(plan)}.")
+    builder.explain("A new day was planned.")
 
 
 def turning_points(situation: Situation) -> list[tuple[int, str]]:
-    """The minutes of the rest of the day at which something new begins, with the habit then.
+    """The minutes of the rest of the day at which an activity begins, with the habit at each.
 
-    Between two habits more than three hours apart another one is set, so that a day without
-    habits still has its turns. The first is now."""
+    The first is now. Gaps of more than three hours are filled with ``UNPLANNED``, so that a day
+    without habits has turning points too."""
     persona = situation.persona
     now = _minutes_between(persona.lived_day(situation.now), situation.now)
     wake, sleep = persona.waking_hours()
     end = sleep if sleep > wake else sleep + 24 * 60
-    known = {}
+    habits = {}
     for entry in timetable(persona, action_targets(situation.can)):
         hours, _, minutes = entry.at.partition(":")
         minute = int(hours) * 60 + int(minutes)
         minute += 24 * 60 if minute < wake else 0
         if wake <= minute < end and not persona.sleeps_at(minute % (24 * 60)):
-            known[minute] = entry.doing
-    before = [minute for minute in sorted(known) if minute <= now]
-    # What began long ago is over: whoever is up at midnight is not still at dinner.
-    lately = [minute for minute in before if now - minute < 180]
-    start = known[lately[-1]] if lately else UNPLANNED if before else GETTING_UP
-    points = [(now, start)]
-    points += [(minute, known[minute]) for minute in sorted(known) if now < minute < end]
+            habits[minute] = entry.doing
+    past = [minute for minute in sorted(habits) if minute <= now]
+    # A habit that began three hours ago or more is over.
+    recent = [minute for minute in past if now - minute < 180]
+    current = habits[recent[-1]] if recent else UNPLANNED if past else GETTING_UP
+    points = [(now, current)]
+    points += [(minute, habits[minute]) for minute in sorted(habits) if now < minute < end]
     filled: list[tuple[int, str]] = []
     for (minute, habit), (after, _) in zip(points, [*points[1:], (end, "")]):
         filled.append((minute, habit))
@@ -130,28 +127,28 @@ UNPLANNED = "doing what comes up"
 GETTING_UP = "getting up and having breakfast"
 
 OFF_TOPIC = "doing something else entirely"
-"""A draft that fits its matter worse than this is beside it."""
+"""Competes with the drafts of an activity: if it fits better, the drafts are off topic."""
 
 
 def bed_time(persona: Persona, midnight: datetime) -> datetime:
-    """When the person goes to bed on the evening of a day (perhaps after midnight)."""
+    """The bed time at the end of the day that begins at ``midnight``, possibly after midnight."""
     wake, sleep = persona.waking_hours()
     return midnight + timedelta(minutes=sleep if sleep > wake else sleep + 24 * 60)
 
 
 def _plan_item(
-    draft: StepBuilder,
+    builder: StepBuilder,
     memories: Sequence[Record],
     minute: int,
     habit: str,
     candidates: int,
     habits: tuple[str, ...],
 ) -> Thought[str]:
-    """What the person will be doing at a turning point of today ("baking bread").
+    """The activity at one turning point ("baking bread").
 
-    A draft that fits the habit worse than another habit of the day does is no variation of
-    it; where all are such, the habit itself is kept."""
-    situation = draft.situation
+    The drafts compete with the other habits of the day: if one of those fits this habit better
+    than every draft, the habit itself is returned."""
+    situation = builder.situation
     persona = situation.persona
     name = persona.first_name
     ask = Generate(
@@ -168,98 +165,98 @@ def _plan_item(
         stop=ACTIVITY_STOPS,
         role="plan",
     )
+    if habit == UNPLANNED:
+        about = situation.state.currently or persona.currently or persona.background
+        strays: tuple[str, ...] = ()
+    else:
+        about, strays = habit, (OFF_TOPIC, *(other for other in habits if other != habit))
     text = yield from best_of(
-        draft,
+        builder,
         ask,
         candidates,
         seed=situation.seed.child("plan", minute),
         clean=lambda raw: clean_activity(raw, name),
-        about=habit
-        if habit != UNPLANNED
-        else (situation.state.currently or persona.currently or persona.background),
+        about=about,
         role="plan",
-        strays=()
-        if habit == UNPLANNED
-        else (OFF_TOPIC, *(other for other in habits if other != habit)),
+        strays=strays,
         unlike=lambda text: bool(re.search(r"\b(?:bed|sleep\w*|nap\w*)\b", text)),
     )
     return text or habit
 
 
 def next_schedule_entry(
-    draft: StepBuilder, fine_minutes: int, candidates: int
+    builder: StepBuilder, fine_minutes: int, candidates: int
 ) -> Thought[ScheduleEntry]:
-    """The next thing to do: the scheduled block, or an action of some minutes in it.
+    """The next activity: the scheduled block, or a step of ``fine_minutes`` of it.
 
-    Blocks of an hour or more are decomposed, as in the published code; sleep is not."""
-    situation = draft.situation
+    Blocks of an hour or more are divided into steps, as in the published code; sleep is not."""
+    situation = builder.situation
     now = situation.now
-    block = current_block(draft) or ScheduleEntry(start=now, minutes=30, doing="resting")
-    left = int((block.start + timedelta(minutes=block.minutes) - now).total_seconds() // 60)
-    cut = block.minutes >= 60 and not block.fine and left > 5
-    # The room hangs on the block alone, the emoji and the object on the step: two rounds.
+    block = current_block(builder) or ScheduleEntry(start=now, minutes=30, doing="resting")
+    left = _minutes_between(now, block.start + timedelta(minutes=block.minutes))
+    divided = block.minutes >= 60 and not block.fine and left > 5
+    # The room depends on the block only, the emoji and the object on the step: two rounds.
     doing, room = yield from together(
-        _fine_step(draft, block, candidates) if cut else _as_planned(block),
-        _room_of_block(draft, block),
+        _fine_step(builder, block, candidates) if divided else _as_planned(block),
+        _room_of_block(builder, block),
     )
-    minutes = min(max(5, fine_minutes), left) if cut else max(1, left)
+    minutes = min(max(5, fine_minutes), left) if divided else max(1, left)
     emoji, place = yield from together(
         pick_option(
-            draft,
+            builder,
             [Option(mark, words) for mark, words in ACTIVITY_EMOJI],
             about=doing,
             role="emoji",
         ),
-        _place_in_room(draft, doing, room),
+        _place_in_room(builder, doing, room),
     )
-    fine = block.fine or cut
+    fine = block.fine or divided
     return ScheduleEntry(
         start=now, minutes=minutes, doing=doing, place=place, emoji=emoji, fine=fine
     )
 
 
 def _as_planned(block: ScheduleEntry) -> Thought[str]:
-    """The block's own words, without an ask."""
+    """The activity of the block itself; asks nothing."""
     yield from ()
     return block.doing
 
 
-def _room_of_block(draft: StepBuilder, block: ScheduleEntry) -> Thought[Address]:
-    """The room of a block, chosen once, so that nobody wanders through the town over one
-    breakfast; empty when the world offers none."""
+def _room_of_block(builder: StepBuilder, block: ScheduleEntry) -> Thought[Address]:
+    """The room of a block, chosen once and kept in the schedule; empty if the world offers
+    none."""
     if block.place:
         return block.place
-    room = yield from choose_room(draft, block.doing)
+    room = yield from choose_room(builder, block.doing)
     if room:
         placed = replace(block, place=room)
-        schedule = tuple(placed if slot == block else slot for slot in draft.state.schedule)
-        draft.update_state(schedule=schedule)
+        schedule = tuple(placed if entry == block else entry for entry in builder.state.schedule)
+        builder.update_state(schedule=schedule)
     return room
 
 
-def _place_in_room(draft: StepBuilder, doing: str, room: Address) -> Thought[Address]:
-    """Where in a block's room to do a step of it."""
+def _place_in_room(builder: StepBuilder, doing: str, room: Address) -> Thought[Address]:
+    """The object in the room for a step of a block; a new place if the room is out of reach."""
     if not room:
         return ""
-    thing = yield from choose_object(draft, doing, room)
-    # A room that is no longer within reach is chosen anew.
-    return thing or (yield from choose_place(draft, doing))
+    address = yield from choose_object(builder, doing, room)
+    return address or (yield from choose_place(builder, doing))
 
 
-def current_block(draft: StepBuilder) -> ScheduleEntry | None:
-    """The block of the schedule that is in force now."""
-    now = draft.situation.now
-    for slot in draft.state.schedule:
-        if slot.start <= now < slot.start + timedelta(minutes=slot.minutes):
-            return slot
+def current_block(builder: StepBuilder) -> ScheduleEntry | None:
+    """The entry of the schedule at the present time, if any."""
+    now = builder.situation.now
+    for entry in builder.state.schedule:
+        if entry.start <= now < entry.start + timedelta(minutes=entry.minutes):
+            return entry
     return None
 
 
-def _fine_step(draft: StepBuilder, block: ScheduleEntry, candidates: int) -> Thought[str]:
-    """One small step inside a block, after what was done last."""
-    situation = draft.situation
+def _fine_step(builder: StepBuilder, block: ScheduleEntry, candidates: int) -> Thought[str]:
+    """One step inside a block, given the last activity."""
+    situation = builder.situation
     name = situation.persona.first_name
-    last = draft.state.doing
+    last = builder.state.doing
     ask = Generate(
         messages=render_prompt(
             "step",
@@ -274,7 +271,7 @@ def _fine_step(draft: StepBuilder, block: ScheduleEntry, candidates: int) -> Tho
         role="plan",
     )
     text = yield from best_of(
-        draft,
+        builder,
         ask,
         max(1, candidates - 1),
         seed=situation.seed.child("step"),
@@ -287,37 +284,35 @@ def _fine_step(draft: StepBuilder, block: ScheduleEntry, candidates: int) -> Tho
     return text or block.doing
 
 
-def revise_schedule(draft: StepBuilder, doing: str, minutes: int) -> None:
-    """Put something new at the head of the day: what was planned for now gives way."""
-    now = draft.situation.now
+def revise_schedule(builder: StepBuilder, doing: str, minutes: int) -> None:
+    """Insert an activity now; entries that overlap it are shortened or split."""
+    now = builder.situation.now
     until = now + timedelta(minutes=minutes)
-    kept: list[ScheduleEntry] = []
-    for slot in draft.state.schedule:
-        end = slot.start + timedelta(minutes=slot.minutes)
-        if end <= now or slot.start >= until:
-            kept.append(slot)
+    entries: list[ScheduleEntry] = []
+    for entry in builder.state.schedule:
+        end = entry.start + timedelta(minutes=entry.minutes)
+        if end <= now or entry.start >= until:
+            entries.append(entry)
             continue
-        if slot.start < now:
-            kept.append(replace(slot, minutes=_minutes_between(slot.start, now)))
+        if entry.start < now:
+            entries.append(replace(entry, minutes=_minutes_between(entry.start, now)))
         if end > until:
-            kept.append(replace(slot, start=until, minutes=_minutes_between(until, end)))
-    new = ScheduleEntry(start=now, minutes=minutes, doing=doing, fine=True)
-    kept.append(new)
-    schedule = tuple(sorted(kept, key=lambda slot: slot.start))
-    draft.update_state(schedule=schedule, doing=None)
-    draft.explain(f"The plan changed: {doing}.")
+            entries.append(replace(entry, start=until, minutes=_minutes_between(until, end)))
+    entries.append(ScheduleEntry(start=now, minutes=minutes, doing=doing, fine=True))
+    schedule = tuple(sorted(entries, key=lambda entry: entry.start))
+    builder.update_state(schedule=schedule, doing=None)
+    builder.explain(f"The plan changed: {doing}.")
 
 
-def revise_identity(draft: StepBuilder) -> Thought[None]:
-    """On a new day, write anew what is on the person's mind (``currently``)."""
-    situation = draft.situation
+def revise_identity(builder: StepBuilder) -> Thought[None]:
+    """On a new day, generate the persona's present concerns (``currently``) anew."""
+    situation = builder.situation
     name = situation.persona.name
-    answer = yield from recall(
-        Recall(cue=Cue(text=f"important things in {name}'s life", at=situation.now, limit=8))
+    records = yield from recall_records(
+        Cue(text=f"important things in {name}'s life", at=situation.now, limit=8)
     )
-    records = [hit.record for hit in answer.hits] if isinstance(answer, Recalled) else []
-    draft.mark_used(records)
-    said = yield from generate(
+    builder.mark_used(records)
+    answer = yield from generate(
         Generate(
             messages=render_prompt(
                 "currently",
@@ -331,44 +326,46 @@ def revise_identity(draft: StepBuilder) -> Thought[None]:
             role="plan",
         )
     )
-    if isinstance(said, Completion) and said.text.strip():
-        draft.update_state(currently=f"{name} {said.text.strip()}")
+    if isinstance(answer, Completion) and answer.text.strip():
+        builder.update_state(currently=f"{name} {answer.text.strip()}")
 
 
 def _minutes_between(start: datetime, end: datetime) -> int:
     return int((end - start).total_seconds() // 60)
 
 
-def _merge_equal(slots: list[ScheduleEntry]) -> tuple[ScheduleEntry, ...]:
-    """Neighbouring hours with the same text as one block."""
+def _merge_equal(entries: list[ScheduleEntry]) -> tuple[ScheduleEntry, ...]:
+    """Consecutive entries with the same activity merged into one."""
     merged: list[ScheduleEntry] = []
-    for slot in slots:
-        if merged and merged[-1].doing == slot.doing:
+    for entry in entries:
+        if merged and merged[-1].doing == entry.doing:
             last = merged[-1]
-            merged[-1] = replace(last, minutes=last.minutes + slot.minutes)
+            merged[-1] = replace(last, minutes=last.minutes + entry.minutes)
         else:
-            merged.append(slot)
+            merged.append(entry)
     return tuple(merged)
 
 
 def _clock(minute: int) -> str:
+    """A minute of the day in the form of prompts: "7:30 am"."""
     hour, rest = divmod(minute % (24 * 60), 60)
     return f"{(hour + 11) % 12 + 1}:{rest:02d} {'am' if hour < 12 else 'pm'}"
 
 
 def clean_activity(text: str, name: str) -> str:
-    """A generated activity as a bare phrase: no name, no "is", no hour, no closing stop.
+    """A completion as an activity phrase, without name, "is", time and full stop; empty if it
+    is no activity.
 
     >>> clean_activity(' Nora is baking "bread". And then', "Nora")
     'baking "bread"'
     """
-    words = re.split(r"[\n.;:。；：।]", text.strip())[0].strip(" '*-,")
-    words = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be |doing is )*", "", words)
-    words = re.sub(r"\s+(?:at|from|until|around|by)(?:\s+\d.*)?$", "", words)
-    usable = re.search(r"[a-z]{3,}ing\b", words) and " " in words.strip()
-    # English tells an activity by its ending; other languages do not.
-    if re.search(r"[a-zA-Z]", words) is None:
-        foreign = has_two_words(words)
+    phrase = re.split(r"[\n.;:。；：।]", text.strip())[0].strip(" '*-,")
+    phrase = re.sub(rf"^(?:{re.escape(name)}\b\s*)?(?:is |am |will be |doing is )*", "", phrase)
+    phrase = re.sub(r"\s+(?:at|from|until|around|by)(?:\s+\d.*)?$", "", phrase)
+    english = re.search(r"[a-z]{3,}ing\b", phrase) and " " in phrase.strip()
+    # Only in English does an activity have a typical ending.
+    if re.search(r"[a-zA-Z]", phrase) is None:
+        foreign = has_two_words(phrase)
     else:
-        foreign = words.count(" ") > 1 and not is_english(words, (name,))
-    return words[:80].strip() if usable or foreign else ""
+        foreign = phrase.count(" ") > 1 and not is_english(phrase, (name,))
+    return phrase[:80].strip() if english or foreign else ""

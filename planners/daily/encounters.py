@@ -1,4 +1,4 @@
-"""Meeting people: whether to talk, what to say, and what stays of it."""
+"""Encounters with other agents: whether to talk, what to say, what to remember."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ from ...core import (
     Cue,
     Generate,
     Option,
-    Recall,
-    Recalled,
     Record,
     Thought,
     choose,
     count_words,
     format_utterance,
-    recall,
     together,
 )
 from ..steps import (
@@ -33,6 +30,7 @@ from ..steps import (
     best_of,
     identity_text,
     pick_option,
+    recall_records,
     remember_lines,
     render_prompt,
     transcript,
@@ -42,50 +40,53 @@ from .daily_settings import DailySettings
 from .day_plan import clean_activity, current_block, revise_schedule
 
 
-def choose_partner(draft: StepBuilder) -> Thought[AgentId]:
-    """Whether to talk to somebody freshly noticed; their name, or an empty string.
+def choose_partner(builder: StepBuilder) -> Thought[AgentId]:
+    """The agent to begin a conversation with, or an empty string.
 
-    Only with somebody awake whom the world lets one talk to, not talked to lately, as in
-    the published code; then chosen by likelihood between going on and talking."""
-    situation = draft.situation
-    free = {can.target for can in situation.can if can.verb == "talk"}
+    Considered is the first agent newly noticed with whom the world affords a conversation and
+    whose cool-down is over, as in the published code; whether to talk is then chosen by
+    likelihood."""
+    situation = builder.situation
+    free = {affordance.target for affordance in situation.can if affordance.verb == "talk"}
     noticed = [event.subject for event in situation.fresh if event.kind == "doing"]
     partner = next(
         (
             who
             for who in noticed
-            if who in free and draft.state.cooldowns.get(who, situation.now) <= situation.now
+            if who in free and builder.state.cooldowns.get(who, situation.now) <= situation.now
         ),
         "",
     )
     if not partner:
         return ""
     about = f"{situation.persona.name} and {partner}"
-    records = yield from _recall_about(draft, about, 5)
-    me, doing = situation.persona.first_name, draft.state.doing
-    busy = doing.doing if doing else "nothing in particular"
-    they = next((one.doing for one in situation.seen.people if one.who == partner), "there")
+    records = yield from recall_records(Cue(text=about, at=situation.now, limit=5))
+    me, doing = situation.persona.first_name, builder.state.doing
+    own_activity = doing.doing if doing else "nothing in particular"
+    their_activity = next(
+        (person.doing for person in situation.seen.people if person.who == partner), "there"
+    )
     known = " ".join(excerpt(record.text, about, MAX_MEMORY_CHARS) for record in records[:3])
-    options, matter = talk_options(me, busy, partner, they, known)
-    picked = yield from pick_option(draft, options, about=matter, role="react")
+    options, question = talk_options(me, own_activity, partner, their_activity, known)
+    picked = yield from pick_option(builder, options, about=question, role="react")
     if picked != "talk":
-        wait = {**draft.state.cooldowns, partner: situation.now + timedelta(minutes=10)}
-        draft.update_state(cooldowns=wait)
-        draft.explain(f"Saw {partner} and went on.")
+        cooldowns = {**builder.state.cooldowns, partner: situation.now + timedelta(minutes=10)}
+        builder.update_state(cooldowns=cooldowns)
+        builder.explain(f"Saw {partner} and went on.")
         return ""
-    draft.mark_used(records)
-    draft.explain(f"Saw {partner} and wanted to talk.")
+    builder.mark_used(records)
+    builder.explain(f"Saw {partner} and wanted to talk.")
     return partner
 
 
 def talk_options(
-    me: str, busy: str, partner: str, they: str, known: str
+    me: str, own_activity: str, partner: str, their_activity: str, known: str
 ) -> tuple[tuple[Option, Option], str]:
-    """The options of talking and going on, and what the choice is about.
+    """The options "talk" and "continue", and the text that the choice is about.
 
-    Both are told with their reasons and to the same length. Of 20 meetings at which one would
-    talk and 20 at which one would not, SmolLM2 judges .80 rightly (AUROC .90); it always
-    talked (.63) while going on was but "does not care to talk and goes on alone"."""
+    Both options give reasons and have the same length. On 20 encounters with and 20 without a
+    reason to talk SmolLM2 decides 80 % correctly (AUROC 0.90); with the shorter option "does not
+    care to talk and goes on alone" it chose to talk every time."""
     talk = Option(
         "talk",
         f"{me} would like to talk with {partner}: a friend, or somebody to tell something or to "
@@ -96,89 +97,92 @@ def talk_options(
         f"{me} would not talk with {partner} now: a stranger, somebody disliked, or one of them "
         "is busy or asleep.",
     )
-    return (talk, go_on), f"{me} is {busy} and sees {partner}, who is {they}. {known}"
+    return (
+        talk,
+        go_on,
+    ), f"{me} is {own_activity} and sees {partner}, who is {their_activity}. {known}"
 
 
-def converse(draft: StepBuilder, settings: DailySettings) -> Thought[Action]:
-    """Take part in the conversation one is in: listen, say a line, or take leave."""
-    situation = draft.situation
+def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
+    """The action in the present conversation: listen, wait, say a line, or leave."""
+    situation = builder.situation
     talk = situation.seen.talk
     assert talk is not None, "only called in a conversation"
     me = situation.persona.name
-    remember_lines(draft, talk)
-    verbs = {can.verb for can in situation.can}
+    remember_lines(builder, talk)
+    verbs = {affordance.verb for affordance in situation.can}
     if talk.floor != me or "say" not in verbs:
         return Action("listen" if "listen" in verbs else "wait")
     enough = len(talk.lines) >= settings.max_lines
     if not enough and talk.lines and len(talk.lines) >= settings.min_lines:
-        enough = not (yield from _wants_to_continue(draft, talk))
+        enough = not (yield from _wants_to_continue(builder, talk))
     if enough:
-        draft.explain("There was nothing more to say.")
+        builder.explain("There was nothing more to say.")
         return Action("leave")
-    text = yield from _next_line(draft, talk, settings.candidates)
+    text = yield from _next_line(builder, talk, settings.candidates)
     if not text:
-        # Nothing new came to mind; who stays silent too long loses the floor.
+        # No usable draft; who stays silent too long loses the floor.
         return Action("leave" if len(talk.lines) >= settings.min_lines else "wait")
-    draft.add_record("utterance", format_utterance(me, _other_names(talk, me), text))
+    builder.add_record("utterance", format_utterance(me, _other_names(talk, me), text))
     return Action("say", "", {"text": text})
 
 
 def remember_conversation(
-    draft: StepBuilder, talk: ConversationView, settings: DailySettings
+    builder: StepBuilder, talk: ConversationView, settings: DailySettings
 ) -> Thought[None]:
-    """After a talk: one memo, one note for the plan, and the plan changed where it bears
-    on it. Two people who talked leave each other alone for a while."""
-    situation = draft.situation
+    """After a conversation: record its lines, a memo and a note for the plan, change the plan
+    if the note fits better, and start the cool-down with each partner."""
+    situation = builder.situation
     me, name = situation.persona.name, situation.persona.first_name
-    remember_lines(draft, talk)
+    remember_lines(builder, talk)
     until = situation.now + timedelta(minutes=settings.cooldown_minutes)
     others = [who for who in talk.members if who != me]
-    # Whoever is spoken to first next time must find no topic used up.
-    kept = {key: value for key, value in draft.state.drafts.items() if key != "topics"}
-    cooldowns = {**draft.state.cooldowns, **dict.fromkeys(others, until)}
-    draft.update_state(cooldowns=cooldowns, drafts=kept, doing=None)
+    # In the next conversation every topic may be used again.
+    drafts = {key: value for key, value in builder.state.drafts.items() if key != "topics"}
+    cooldowns = {**builder.state.cooldowns, **dict.fromkeys(others, until)}
+    builder.update_state(cooldowns=cooldowns, drafts=drafts, doing=None)
     talk = replace(talk, lines=tuple(line for line in talk.lines if line.text != REDACTED_TEXT))
     if not talk.lines:
         return
-    heard = " ".join(line.text for line in talk.lines if line.who != me)
-    said = " ".join(line.text for line in talk.lines[-4:])
+    others_text = " ".join(line.text for line in talk.lines if line.who != me)
+    last_text = " ".join(line.text for line in talk.lines[-4:])
     memo, doing = yield from together(
-        _summarize(draft, talk, "memo", about=heard or said, clean=_clean_summary),
+        _summarize(builder, talk, "memo", about=others_text or last_text, clean=_clean_summary),
         _summarize(
-            draft, talk, "plan_note", about=said, clean=lambda raw: clean_activity(raw, name)
+            builder, talk, "plan_note", about=last_text, clean=lambda raw: clean_activity(raw, name)
         ),
     )
     if memo:
-        draft.add_record("thought", f"{name} learned that {memo}.")
+        builder.add_record("thought", f"{name} learned that {memo}.")
     if not doing:
         return
-    draft.add_record(
+    builder.add_record(
         "plan", f"After talking with {' and '.join(others)}, {name} thinks of {doing}."
     )
-    block = current_block(draft)
+    block = current_block(builder)
     picked = yield from pick_option(
-        draft,
+        builder,
         [
             Option("keep", block.doing if block else "going on as before"),
             Option("change", doing),
         ],
-        about=said,
+        about=last_text,
         role="revise",
     )
     if picked == "change":
-        revise_schedule(draft, doing, 30)
+        revise_schedule(builder, doing, 30)
 
 
 def _summarize(
-    draft: StepBuilder,
+    builder: StepBuilder,
     talk: ConversationView,
     name: str,
     *,
     about: str,
     clean: Callable[[str], str],
 ) -> Thought[str]:
-    """What stays of a talk, in the words that follow the prompt's last ones."""
-    situation = draft.situation
+    """Complete the prompt ``name`` about a conversation; the better of two drafts."""
+    situation = builder.situation
     me = situation.persona.name
     ask = Generate(
         messages=render_prompt(
@@ -186,7 +190,7 @@ def _summarize(
             identity=identity_text(situation),
             name=situation.persona.first_name,
             other=_other_names(talk, me),
-            lines=_transcript(talk),
+            lines=transcript(talk.lines, talk.members),
         ),
         max_tokens=32,
         temperature=0.5,
@@ -194,91 +198,91 @@ def _summarize(
         role="reflect",
     )
     seed = situation.seed.child(name)
-    return (yield from best_of(draft, ask, 2, seed=seed, clean=clean, about=about, role=name))
+    return (yield from best_of(builder, ask, 2, seed=seed, clean=clean, about=about, role=name))
 
 
 def _clean_summary(raw: str) -> str:
-    words = raw.strip(" \"'.:。।॥۔։።：")
-    return words if count_words(words) >= 3 else ""
+    summary = raw.strip(" \"'.:。।॥۔։።：")
+    return summary if count_words(summary) >= 3 else ""
 
 
-def _recall_about(draft: StepBuilder, text: str, limit: int) -> Thought[list[Record]]:
-    answer = yield from recall(Recall(cue=Cue(text=text, at=draft.situation.now, limit=limit)))
-    return [hit.record for hit in answer.hits] if isinstance(answer, Recalled) else []
+def _wants_to_continue(builder: StepBuilder, talk: ConversationView) -> Thought[bool]:
+    """Whether the conversation continues: its last line is not a farewell.
 
-
-def _wants_to_continue(draft: StepBuilder, talk: ConversationView) -> Thought[bool]:
-    """Whether the talk goes on: the last line does not sound like a farewell.
-
-    Lines that go on have nothing in common, so that is no option to describe: of 12 such lines
-    and 12 farewells SmolLM2 judges .84 rightly by this, .71 by "they ask, answer or tell"."""
+    The option is described only for farewells, since other lines have nothing in common: on 12
+    of each SmolLM2 decides 84 % correctly, and 71 % with "they ask, answer or tell"."""
     leave = Option("take leave", "They say goodbye: thank you, see you later, have a nice day.")
     last = talk.lines[-1].text
-    picked = yield from pick_option(draft, [NONE_OF_THESE, leave], about=last, role="go_on")
+    picked = yield from pick_option(builder, [NONE_OF_THESE, leave], about=last, role="go_on")
     return picked != leave.name
 
 
-def _next_line(draft: StepBuilder, talk: ConversationView, candidates: int) -> Thought[str]:
-    """The best of several drafts of a line: not said before, and nearest to the topic.
+def _next_line(builder: StepBuilder, talk: ConversationView, candidates: int) -> Thought[str]:
+    """The draft of a line that fits the topic best and repeats no earlier line.
 
-    The topic is a memory, chosen; it stands in the prompt as its owner would say it."""
-    situation = draft.situation
+    The topic is a chosen record, rewritten in the first person for the prompt."""
+    situation = builder.situation
     me = situation.persona.name
     partner = _other_names(talk, me)
-    currently = draft.state.currently or situation.persona.currently
+    currently = builder.state.currently or situation.persona.currently
     last = talk.lines[-1].text if talk.lines else currently
-    records = yield from _recall_about(draft, f"{partner}: {last}", 20)
-    # What was told in confidence is said to nobody else.
+    records = yield from recall_records(Cue(text=f"{partner}: {last}", at=situation.now, limit=20))
+    # A record with an audience is used only if every other member belongs to it.
     others = set(talk.members) - {me}
-    records = [one for one in records if not one.audience or others <= set(one.audience)]
-    topic = yield from _choose_topic(draft, talk, records, last)
-    # Among several, "you" would be said to nobody.
-    alone = partner if len(talk.members) == 2 else ""
+    records = [
+        record for record in records if not record.audience or others <= set(record.audience)
+    ]
+    topic = yield from _choose_topic(builder, talk, records, last)
+    # In a larger group "you" would be ambiguous.
+    addressee = partner if len(talk.members) == 2 else ""
     wish = to_first_person(
-        excerpt(topic.text if topic else currently, last, MAX_MEMORY_CHARS), me, alone
+        excerpt(topic.text if topic else currently, last, MAX_MEMORY_CHARS), me, addressee
     )
-    told = [line.text for line in talk.lines]
-    # What one told others before may be told again, but not word for word.
-    before = [record.text for record in records if record.kind == "utterance" and record.who == me]
+    lines = [line.text for line in talk.lines]
+    # What was said in other conversations may be repeated, but not word for word.
+    own_lines = [
+        record.text for record in records if record.kind == "utterance" and record.who == me
+    ]
     return (
         yield from best_of(
-            draft,
-            _line_request(draft, talk, wish),
+            builder,
+            _line_request(builder, talk, wish),
             candidates,
             seed=situation.seed.child("line"),
             clean=lambda raw: clean_line(raw, me, [who for who in talk.members if who != me]),
             about=wish,
             role="line",
-            unlike=lambda text: repeats(text, told) or repeats(text, before, share=0.85),
+            unlike=lambda text: repeats(text, lines) or repeats(text, own_lines, share=0.85),
         )
     )
 
 
 def _choose_topic(
-    draft: StepBuilder, talk: ConversationView, records: list[Record], last: str
+    builder: StepBuilder, talk: ConversationView, records: list[Record], last: str
 ) -> Thought[Record | None]:
-    """What to speak of: a thought chosen among those recalled, no topic twice in a talk."""
-    used = set(draft.state.drafts.get("topics", ())) if talk.lines else set()
-    own = [record for record in records if record.id not in used and record.kind == "thought"]
-    if not own:
+    """A record of kind "thought" to speak of, none twice in a conversation; None if there is
+    none."""
+    used = set(builder.state.drafts.get("topics", ())) if talk.lines else set()
+    thoughts = [record for record in records if record.id not in used and record.kind == "thought"]
+    if not thoughts:
         return None
     answer = yield from choose(
         Choose(
             messages=(),
-            options=tuple(Option(str(record.id), record.text) for record in own),
+            options=tuple(Option(str(record.id), record.text) for record in thoughts),
             about=last,
             role="topic",
         )
     )
-    chosen = own[answer.index] if isinstance(answer, Choice) else own[0]
-    draft.mark_used([chosen])
-    draft.update_state(drafts={**draft.state.drafts, "topics": sorted({*used, chosen.id})})
-    draft.explain(f"Had in mind: {chosen.text}")
+    chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
+    builder.mark_used([chosen])
+    builder.update_state(drafts={**builder.state.drafts, "topics": sorted({*used, chosen.id})})
+    builder.explain(f"Had in mind: {chosen.text}")
     return chosen
 
 
-def _line_request(draft: StepBuilder, talk: ConversationView, wish: str) -> Generate:
-    persona = draft.situation.persona
+def _line_request(builder: StepBuilder, talk: ConversationView, wish: str) -> Generate:
+    persona = builder.situation.persona
     return Generate(
         messages=render_prompt(
             "line" if talk.lines else "greeting",
@@ -288,7 +292,7 @@ def _line_request(draft: StepBuilder, talk: ConversationView, wish: str) -> Gene
             first=persona.first_name,
             other=_other_names(talk, persona.name),
             wish=wish,
-            lines=_transcript(talk)[-4:],
+            lines=transcript(talk.lines, talk.members)[-4:],
         ),
         max_tokens=40,
         temperature=0.7,
@@ -299,7 +303,3 @@ def _line_request(draft: StepBuilder, talk: ConversationView, wish: str) -> Gene
 
 def _other_names(talk: ConversationView, me: AgentId) -> str:
     return " and ".join(who for who in talk.members if who != me)
-
-
-def _transcript(talk: ConversationView) -> list[str]:
-    return transcript(talk.lines, talk.members)

@@ -1,28 +1,23 @@
-"""Where to do something: addresses chosen among what the world allows, never parsed."""
+"""The place of an activity: an address chosen among those that the world offers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from ...core import (
-    Address,
-    Affordance,
-    Option,
-    Situation,
-    Thought,
-    words,
-)
+from ...core import Address, Affordance, Option, Situation, Thought, words
 from ..steps import StepBuilder, pick_option
 
 
 def action_targets(can: Sequence[Affordance]) -> tuple[Address, ...]:
-    """The addresses at which something may be done now."""
-    return tuple(one.target for one in can if one.verb == "act" and one.target)
+    """The addresses at which the agent can act now."""
+    return tuple(
+        affordance.target for affordance in can if affordance.verb == "act" and affordance.target
+    )
 
 
 def _group_by_depth(addresses: Iterable[Address], depth: int) -> dict[Address, list[Address]]:
-    """Addresses grouped by their first ``depth`` names, in their order of appearance."""
+    """Addresses grouped by their first ``depth`` parts, in order of appearance."""
     groups: dict[Address, list[Address]] = {}
     for address in addresses:
         groups.setdefault(":".join(address.split(":")[:depth]), []).append(address)
@@ -34,76 +29,80 @@ def _last_part(address: Address) -> str:
 
 
 def _describe_room(place: Address, inside: Sequence[Address], home: Address) -> str:
-    """An arena as what one does there. One's own home is called so, another's is a visit:
-    otherwise every kitchen fits cooking, and people wash in their neighbours' rooms."""
+    """A room (arena) described by an activity in it. Rooms of other homes are described as
+    visits: otherwise every kitchen fits cooking, and agents wash in their neighbours' rooms."""
     parts = place.split(":")
     sector, arena = parts[1] if len(parts) > 1 else parts[0], parts[-1]
-    things = list(dict.fromkeys(_last_part(address) for address in inside if address != place))
-    found = f", at the {', '.join(things[:10])}" if things else ""
+    objects = list(dict.fromkeys(_last_part(address) for address in inside if address != place))
+    at_objects = f", at the {', '.join(objects[:10])}" if objects else ""
     owner, mark, _ = sector.partition("'s ")
     if home.split(":")[1:2] == [sector]:
-        own = home.split(":")[2:3]
-        if own and own != [arena] and "'s " in arena:
+        own_room = home.split(":")[2:3]
+        if own_room and own_room != [arena] and "'s " in arena:
             return f"visiting {arena.partition(chr(39))[0]} in the house"
-        return f"doing something at home in the {arena}{found}"
+        return f"doing something at home in the {arena}{at_objects}"
     if mark:
         return f"visiting {owner}, a friend, in the {arena} of the house"
-    return f"doing something in the {arena} ({sector}){found}"
+    return f"doing something in the {arena} ({sector}){at_objects}"
 
 
-def choose_place(draft: StepBuilder, doing: str) -> Thought[Address]:
-    """Choose room and object for an activity; empty when the world offers none.
+def choose_place(builder: StepBuilder, doing: str) -> Thought[Address]:
+    """Choose a room and an object for an activity; empty if the world offers no place.
 
     Park et al. 2023, section 4.3, choose sector, arena and object in turn; here sector and
-    arena are one choice, by likelihood over the places the body knows: "the kitchen at
-    home" says more than a house's name. No Choose is asked where there is but one option.
-    The person's name is kept out: it would draw everybody to the house that bears it
-    (measured on 73 routine entries: the right room .53 with the name, .73 without).
+    arena are one choice, since "the kitchen at home" is more specific than the name of a house.
+    With a single option no model is asked. The options leave out the name of the agent, which
+    would favour the house of that name: of 73 routine entries 53 % got the right room with the
+    name and 73 % without.
     """
-    room = yield from choose_room(draft, doing)
-    return (yield from choose_object(draft, doing, room)) if room else ""
+    room = yield from choose_room(builder, doing)
+    return (yield from choose_object(builder, doing, room)) if room else ""
 
 
-def choose_room(draft: StepBuilder, doing: str) -> Thought[Address]:
-    """The room (sector and arena) for an activity; empty when the world offers none."""
-    rooms = _group_by_depth(action_targets(draft.situation.can), 3)
+def choose_room(builder: StepBuilder, doing: str) -> Thought[Address]:
+    """Choose the room (sector and arena) for an activity; empty if the world offers none."""
+    rooms = _group_by_depth(action_targets(builder.situation.can), 3)
     if not rooms:
         return ""
-    home = draft.situation.persona.home
+    home = builder.situation.persona.home
     options = [Option(room, _describe_room(room, inside, home)) for room, inside in rooms.items()]
     if len(options) == 1:
         return options[0].name
-    return (yield from pick_option(draft, options, about=doing, role="place"))
+    return (yield from pick_option(builder, options, about=doing, role="place"))
 
 
-def choose_object(draft: StepBuilder, doing: str, room: Address) -> Thought[Address]:
-    """The object in a room for an activity; the room itself where it holds none."""
-    known = [one for one in action_targets(draft.situation.can) if f"{one}:".startswith(f"{room}:")]
+def choose_object(builder: StepBuilder, doing: str, room: Address) -> Thought[Address]:
+    """Choose the object in a room for an activity; the room itself if it has none."""
+    known = [
+        address
+        for address in action_targets(builder.situation.can)
+        if f"{address}:".startswith(f"{room}:")
+    ]
     inside = [address for address in known if address != room] or known
     if len(inside) <= 1:
         return inside[0] if inside else ""
-    things = [Option(address, _last_part(address)) for address in inside]
-    return (yield from pick_option(draft, things, about=doing, role="object"))
+    options = [Option(address, _last_part(address)) for address in inside]
+    return (yield from pick_option(builder, options, about=doing, role="object"))
 
 
 def best_matching_place(text: str, known: Sequence[Address]) -> Address:
-    """The known address that shares most words with a text; empty when none does.
+    """The address with the highest word overlap with a text; empty if there is none.
 
-    The whole address counts, its last names more. Used where no model may be asked.
+    The score is the sum over the parts of the address of the share of a part's words in the
+    text; the sector counts twice. Used where no model may be asked.
 
-    >>> best_matching_place("opens the cafe counter", ["v:Hobbs Cafe:cafe:counter",
-    "v:Park:park:tree"])
+    >>> best_matching_place("opens the cafe counter", ["v:Hobbs Cafe:cafe:counter", "v:Park:tree"])
     'v:Hobbs Cafe:cafe:counter'
     """
-    said = _content_words(text)
+    text_words = _content_words(text)
     best, best_score = "", 0.0
     for address in known:
-        names = address.split(":")[1:]
         score = 0.0
-        for depth, name in enumerate(names):
-            own = _content_words(name)
-            if own:
-                score += len(own & said) / len(own) * (1.0 if depth == 0 else 0.5)
+        for depth, part in enumerate(address.split(":")[1:]):
+            part_words = _content_words(part)
+            if part_words:
+                share = len(part_words & text_words) / len(part_words)
+                score += share * (1.0 if depth == 0 else 0.5)
         if score > best_score + 1e-9:
             best, best_score = address, score
     return best
@@ -123,7 +122,7 @@ _STOP_WORDS = frozenset(
 
 
 def home_bed(situation: Situation) -> Address:
-    """The bed of the persona's home, or else its first object, or the home itself."""
+    """The bed of the persona's home, else its first object, else the home itself."""
     return _find_bed(situation.persona.home, action_targets(situation.can))
 
 

@@ -1,4 +1,4 @@
-"""A planner without a model: the persona's own daily plan, by the clock."""
+"""Routine: follows the persona's timetable by the clock, without a model."""
 
 from __future__ import annotations
 
@@ -24,55 +24,49 @@ from .place_choice import action_targets, best_matching_place, home_bed
 
 
 class Routine:
-    """Follows the persona's routine; asks nothing, so a run with it makes no model call.
-
-    The routine is ``Persona.routine``; where that is empty it is read from the persona's
-    prose (``lifestyle`` and ``daily``). It perceives: fresh events become memories of
-    importance 1.
+    """Follows ``Persona.routine``, or the timetable read from the persona's prose (``lifestyle``
+    and ``daily``). It asks no model; new events become records of importance 1.
     """
 
     asks_model = False
 
     def decide(self, situation: Situation) -> Thought[Decision]:
-        """Continue, or begin the next appointment."""
-        draft = StepBuilder(situation)
-        remember_events(draft)
+        """Continue, or begin the entry of the timetable that is due."""
+        builder = StepBuilder(situation)
+        remember_events(builder)
         action = Action("continue")
         talk = situation.seen.talk
-        # In a talk no place is offered; an appointment that comes up waits for its end.
+        # During a conversation the world offers no place; the timetable waits for its end.
         if talk is None or talk.ended:
-            action = self._next_action(draft)
-        draft.finalize_without_asks()
-        return draft.build(action)
+            action = self._next_action(builder)
+        builder.finalize_without_asks()
+        return builder.build(action)
         yield  # a generator that asks nothing
 
-    def _next_action(self, draft: StepBuilder) -> Action:
-        situation = draft.situation
+    def _next_action(self, builder: StepBuilder) -> Action:
+        situation = builder.situation
         due, asleep = _due_entry(situation.persona, action_targets(situation.can), situation.now)
         place = home_bed(situation) if asleep else (due.place or home_bed(situation))
-        doing, slept = draft.state.doing, draft.state.asleep
-        if doing and (doing.doing, doing.place, slept) == (due.doing, place, asleep):
+        doing, was_asleep = builder.state.doing, builder.state.asleep
+        if doing and (doing.doing, doing.place, was_asleep) == (due.doing, place, asleep):
             return Action("continue")
-        slot = ScheduleEntry(
-            start=situation.now, minutes=60, doing=due.doing, place=place, emoji=_emoji(asleep)
+        emoji = "💤" if asleep else "🚶"
+        entry = ScheduleEntry(
+            start=situation.now, minutes=60, doing=due.doing, place=place, emoji=emoji
         )
-        draft.update_state(doing=slot, asleep=asleep)
-        draft.explain(f"The routine says {due.at}: {due.doing}.")
-        return action_for(slot, situation.can, asleep=asleep)
+        builder.update_state(doing=entry, asleep=asleep)
+        builder.explain(f"The routine says {due.at}: {due.doing}.")
+        return action_for(entry, situation.can, asleep=asleep)
 
 
-def _emoji(asleep: bool) -> str:
-    return "💤" if asleep else "🚶"
-
-
-def action_for(slot: ScheduleEntry, can: Sequence[Affordance], *, asleep: bool = False) -> Action:
-    """The world's action for a slot of a schedule: at its place, or where one is if the world
-    lets one act there only."""
-    offered = {one.target for one in can if one.verb == "act"}
-    place = slot.place if slot.place in offered else ""
+def action_for(entry: ScheduleEntry, can: Sequence[Affordance], *, asleep: bool = False) -> Action:
+    """The action for a schedule entry: act at its place, or at the present place if the world
+    offers only that, or wait."""
+    offered = {affordance.target for affordance in can if affordance.verb == "act"}
+    place = entry.place if entry.place in offered else ""
     if place not in offered:
         return Action("wait")
-    return Action("act", place, {"doing": slot.doing, "emoji": slot.emoji, "asleep": asleep})
+    return Action("act", place, {"doing": entry.doing, "emoji": entry.emoji, "asleep": asleep})
 
 
 ASLEEP, GETTING_UP = "sleeping", "getting up"
@@ -81,10 +75,10 @@ ASLEEP, GETTING_UP = "sleeping", "getting up"
 def _due_entry(
     persona: Persona, known: tuple[Address, ...], now: Time
 ) -> tuple[RoutineEntry, bool]:
-    """What is to be done now, and whether that is sleeping.
+    """The entry that is due at ``now``, and whether it is sleep.
 
-    From bed time to waking everybody sleeps; an appointment before waking is gone to then. From
-    waking to the day's first appointment one gets up."""
+    Between bed time and waking the persona sleeps, and entries of that time are postponed;
+    between waking and the first entry it gets up."""
     minute = now.hour * 60 + now.minute
     wake, bed = persona.waking_hours()
     if persona.sleeps_at(minute):
@@ -100,7 +94,7 @@ def _due_entry(
         and not (persona.sleeps_at(at) and _IN_BED.search(entry.doing))
     ]
     if begun:
-        return max(begun, key=lambda one: one[0])[1], False
+        return max(begun, key=lambda pair: pair[0])[1], False
     return RoutineEntry(at=_clock(wake), doing=GETTING_UP), False
 
 
@@ -119,7 +113,7 @@ def _clock(minute: int) -> str:
 
 @lru_cache(maxsize=512)
 def timetable(persona: Persona, known: tuple[Address, ...]) -> tuple[RoutineEntry, ...]:
-    """The persona's day as appointments with known addresses, by time of day."""
+    """The persona's day as entries with known addresses, sorted by time of day."""
     if persona.routine:
         entries = [
             RoutineEntry(at=entry.at, doing=entry.doing, place=_resolve_address(entry.place, known))
@@ -136,11 +130,11 @@ def _resolve_address(place: str, known: Sequence[Address]) -> Address:
 
 
 def _timetable_from_prose(persona: Persona, known: tuple[Address, ...]) -> list[RoutineEntry]:
-    """Read times and places from ``daily`` ("opens the cafe at 8am") and from what else
-    ``lifestyle`` says ("likes to sit in the park"), clause by clause.
+    """A timetable read clause by clause from ``daily`` ("opens the cafe at 8am") and from those
+    clauses of ``lifestyle`` that are not about meals and sleep ("likes to sit in the park").
 
-    A clause without a time follows two hours after the one before it; "until 8pm" says
-    when the person goes home."""
+    A clause without a time begins two hours after the one before it; "until 8pm" is the time of
+    going home."""
     wake, sleep = persona.waking_hours()
     home = _resolve_address(persona.home, known)
     entries = [
@@ -148,30 +142,32 @@ def _timetable_from_prose(persona: Persona, known: tuple[Address, ...]) -> list[
         RoutineEntry(at=_clock(wake), doing="getting up and having breakfast", place=home),
     ]
     at = wake + 30
-    other = [
-        c for c in re.split(r"[,.]\s|[,.]$", persona.lifestyle) if not re.search(_BED_AND_MEALS, c)
+    habits = [
+        clause
+        for clause in re.split(r"[,.]\s|[,.]$", persona.lifestyle)
+        if not re.search(_BED_AND_MEALS, clause)
     ]
-    prose = ". ".join((*other, persona.daily))
+    prose = ". ".join((*habits, persona.daily))
     prose = prose.replace(persona.name, "").replace(persona.first_name, "")
     place = ""
     for clause in re.split(r"[,.;]\s|[,.;]$| and then ", prose):
         clause = re.sub(r"(?: if it's)? before \d[^,.]*", "", clause)
-        words, _, end = clause.strip().removeprefix("and ").partition(" until ")
-        if not words or words.startswith("at which point"):
+        activity, _, end = clause.strip().removeprefix("and ").partition(" until ")
+        if not activity or activity.startswith("at which point"):
             continue
-        place = home if " home" in words else _place_in_clause(words, known, place)
-        minute = clock_minutes(words)
+        place = home if " home" in activity else _place_in_clause(activity, known, place)
+        minute = clock_minutes(activity)
         if place or minute is not None:
             at = at if minute is None else minute
             entries.append(
-                RoutineEntry(at=_clock(at), doing=_as_gerund(words), place=place or home)
+                RoutineEntry(at=_clock(at), doing=_as_gerund(activity), place=place or home)
             )
             at += 120
         closing = clock_minutes(end)
         if closing is not None:
             at = closing
             entries.append(RoutineEntry(at=_clock(at), doing="going home", place=home))
-    dinner = next((c for c in persona.lifestyle.split(",") if "dinner" in c), "")
+    dinner = next((clause for clause in persona.lifestyle.split(",") if "dinner" in clause), "")
     minute = clock_minutes(dinner)
     if minute is not None:
         entries.append(RoutineEntry(at=_clock(minute), doing="eating dinner", place=home))
@@ -182,23 +178,25 @@ _BED_AND_MEALS = r"wak|gets up|rises|bed|sleep|dinner|lunch|breakfast"
 
 
 def _place_in_clause(clause: str, known: tuple[Address, ...], before: Address) -> Address:
-    """The place a clause means: one whose sector it names, else one where one just was
-    ("opens the cafe, stands at the counter" stays in the cafe)."""
+    """The place that a clause means: one whose sector it names, else one in the sector of the
+    place before ("opens the cafe, stands at the counter" stays in the cafe)."""
     place = best_matching_place(clause, known)
     sector = place.split(":")[1] if place else ""
     named = any(word in clause for word in re.findall(r"[A-Z]\w+", sector))
     if named or not before:
         return place
     around = ":".join(before.split(":")[:2]) + ":"
-    return best_matching_place(clause, [one for one in known if one.startswith(around)]) or before
+    return (
+        best_matching_place(clause, [address for address in known if address.startswith(around)])
+        or before
+    )
 
 
 def _as_gerund(clause: str) -> str:
-    """A clause in the third person as what one is doing.
+    """A clause in the third person with its verb as a gerund.
 
-    >>> _as_gerund("opens the cafe at 8am"), _as_gerund("closes it"), _as_gerund("goes to the
-    library")
-    ('opening the cafe at 8am', 'closing it', 'going to the library')
+    >>> _as_gerund("opens the cafe at 8am"), _as_gerund("goes to the library")
+    ('opening the cafe at 8am', 'going to the library')
     """
     clause = re.sub(r"^(?:she|he|they) ", "", clause.strip(), flags=re.IGNORECASE)
     liking = re.match(r"(?:likes|loves) to (\w+)(.*)", clause)

@@ -133,33 +133,33 @@ class Dialogue:
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """In a conversation answer when one has the floor; else go on or wait."""
-        draft = StepBuilder(situation)
-        remember_events(draft)
+        builder = StepBuilder(situation)
+        remember_events(builder)
         talk, me = situation.seen.talk, situation.persona.name
         action = idle_action(situation.can)
         if talk is not None:
-            remember_lines(draft, talk)
+            remember_lines(builder, talk)
             others = ((place, line) for place, line in enumerate(talk.lines) if line.who != me)
             places = [place for place, line in others if line.text != REDACTED_TEXT]
             free = any(can.verb == "say" for can in situation.can)
             if not talk.ended and talk.floor == me and free and places:
                 line, before = talk.lines[places[-1]], talk.lines[: places[-1]]
                 said = yield from self.turn(
-                    draft, DialogueInput(line=line, before=before, stream=False)
+                    builder, DialogueInput(line=line, before=before, stream=False)
                 )
                 if said.text:
                     action = Action("say", "", {"text": said.text})
-                    draft.add_record("utterance", format_utterance(me, line.who, said.text))
-        yield from draft.finalize()
-        return draft.build(action)
+                    builder.add_record("utterance", format_utterance(me, line.who, said.text))
+        yield from builder.finalize()
+        return builder.build(action)
 
     def reply(
         self, situation: Situation, heard: DialogueInput
     ) -> Thought[tuple[DialogueReply, Decision]]:
         """Answer a person's line in a chat, and remember both lines. The decision's action is
         ``wait``: a chat moves nobody in a world."""
-        draft = StepBuilder(situation)
-        said = yield from self.turn(draft, heard)
+        builder = StepBuilder(situation)
+        said = yield from self.turn(builder, heard)
         name, line = situation.persona.name, heard.line
         circle = (line.who,) if heard.private else ()
         # A name for the session, so that recall finds an answer by the question before it.
@@ -167,7 +167,7 @@ class Dialogue:
         episode = f"{line.who} and {name}, {begun.isoformat()}"
         asked = format_utterance(line.who, name, line.text)
         # What was said is remembered, though there may be no answer to it.
-        draft.add_record(
+        builder.add_record(
             "utterance",
             asked,
             who=line.who,
@@ -177,11 +177,11 @@ class Dialogue:
         )
         if said.text:
             told = format_utterance(name, line.who, said.text)
-            draft.add_record("utterance", told, audience=circle, episode=episode)
-        yield from draft.finalize()
-        return said, draft.build(Action("wait"), f"{line.who} spoke to {name}.")
+            builder.add_record("utterance", told, audience=circle, episode=episode)
+        yield from builder.finalize()
+        return said, builder.build(Action("wait"), f"{line.who} spoke to {name}.")
 
-    def turn(self, draft: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
+    def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
         """What to say to a line, without remembering it. Only what is for everybody or for
         that person is recalled."""
         line = heard.line
@@ -197,8 +197,8 @@ class Dialogue:
         held: float | None = None
         if isinstance(answer, Recalled):
             records, held = tuple(hit.record for hit in answer.hits), answer.held
-            draft.mark_used(records)
-        understood = yield from self._understand(draft, heard)
+            builder.mark_used(records)
+        understood = yield from self._understand(builder, heard)
         resolve: Resolution = "answer"
         calls: tuple[ToolCallRecord, ...] = ()
         asked = ""
@@ -207,7 +207,7 @@ class Dialogue:
         elif understood.missing:
             resolve = "ask"
         else:
-            called = yield from self._use_tool(draft, line, understood)
+            called = yield from self._use_tool(builder, line, understood)
             if isinstance(called, IncompleteCall):
                 resolve, asked = "ask", called.question
             else:
@@ -220,11 +220,11 @@ class Dialogue:
         elif asked:
             text = asked
         else:
-            first = draft.situation.persona.first_name
+            first = builder.situation.persona.first_name
             steer = self._instruction(first, resolve, understood)
             tool = " ".join(filter(None, (_results_text(calls), steer)))
             shown = () if resolve == "unknown" else records
-            said = yield from self._speak(draft, heard, shown, calls, tool)
+            said = yield from self._speak(builder, heard, shown, calls, tool)
             if isinstance(said, Failed):
                 return DialogueReply(
                     text="", resolve="failed", calls=calls, held=held, failure=said
@@ -232,8 +232,8 @@ class Dialogue:
             text = said
         rests: tuple[RecordId, ...] = ()
         if resolve == "answer":
-            rests = yield from self._choose_citations(draft, text, records)
-        draft.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
+            rests = yield from self._choose_citations(builder, text, records)
+        builder.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
         return DialogueReply(
             text=text,
             resolve=resolve,
@@ -243,11 +243,11 @@ class Dialogue:
             held=held,
         )
 
-    def _understand(self, draft: StepBuilder, heard: DialogueInput) -> Thought[Understanding]:
+    def _understand(self, builder: StepBuilder, heard: DialogueInput) -> Thought[Understanding]:
         if not self.intents:
             return Understanding()
         before = "\n".join(line.text for line in heard.before[-4:])
-        seed = draft.situation.seed.child("understand")
+        seed = builder.situation.seed.child("understand")
         return (
             yield from understand(
                 heard.line.text,
@@ -259,10 +259,10 @@ class Dialogue:
         )
 
     def _use_tool(
-        self, draft: StepBuilder, line: Utterance, understood: Understanding
+        self, builder: StepBuilder, line: Utterance, understood: Understanding
     ) -> Thought[tuple[ToolCallRecord, ...] | IncompleteCall]:
         """Call the tool that the intent names, or one that is clearly meant."""
-        tools = draft.situation.tools
+        tools = builder.situation.tools
         named = next((one.tool for one in self.intents if one.name == understood.intent.name), "")
         spec = next((one for one in tools if named and one.name == named), None)
         if spec is not None:
@@ -272,7 +272,7 @@ class Dialogue:
         drafted = yield from propose_call(
             line.text,
             tools,
-            seed=draft.situation.seed.child("tool"),
+            seed=builder.situation.seed.child("tool"),
             others=TALK_OPTIONS,
             none=False,
             margin=self.margin,
@@ -286,22 +286,22 @@ class Dialogue:
 
     def _speak(
         self,
-        draft: StepBuilder,
+        builder: StepBuilder,
         heard: DialogueInput,
         records: Sequence[Record],
         calls: Sequence[ToolCallRecord],
         tool: str,
     ) -> Thought[str | Failed]:
         """What to say, by what was decided: ``tool`` is told to the model as the last thing."""
-        persona = draft.situation.persona
-        seed = draft.situation.seed.child("reply")
-        ask = self._reply_request(draft, heard, records, tool)
+        persona = builder.situation.persona
+        seed = builder.situation.seed.child("reply")
+        ask = self._reply_request(builder, heard, records, tool)
         frame = ReplyContext(
-            me=persona.name,
+            name=persona.name,
             person=heard.line.who,
             line=heard.line.text,
-            told=tuple(line.text for line in heard.before if line.who == persona.name),
-            shown=_prompt_sentences(persona, heard.line.who),
+            own_lines=tuple(line.text for line in heard.before if line.who == persona.name),
+            prompt_sentences=_prompt_sentences(persona, heard.line.who),
             calls=tuple(calls),
             others=_names_in(persona, records),
         )
@@ -317,19 +317,19 @@ class Dialogue:
         # A tiny model repeats what it sees of itself; without that it says something else.
         others = tuple(line for line in heard.before if line.who != persona.name)
         fresh = [record for record in records if record.who != persona.name or not record.episode]
-        again = self._reply_request(draft, replace(heard, before=others), fresh, tool)
+        again = self._reply_request(builder, replace(heard, before=others), fresh, tool)
         asks = (ask, replace(again, temperature=0.8))
         return (
             yield from best_reply(
-                draft, asks, frame, count=max(1, self.drafts), seed=seed, borne=self.borne
+                builder, asks, frame, count=max(1, self.drafts), seed=seed, borne=self.borne
             )
         )
 
     def _reply_request(
-        self, draft: StepBuilder, heard: DialogueInput, records: Sequence[Record], tool: str
+        self, builder: StepBuilder, heard: DialogueInput, records: Sequence[Record], tool: str
     ) -> Generate:
         """The prompt of what to say."""
-        persona, line = draft.situation.persona, heard.line
+        persona, line = builder.situation.persona, heard.line
         lines = heard.before[-self.shown :]
         # What stands in the talk as it is shown need not be remembered beside it.
         there = {one.text for one in lines}
@@ -375,7 +375,7 @@ class Dialogue:
         return ""
 
     def _choose_citations(
-        self, draft: StepBuilder, text: str, records: tuple[Record, ...]
+        self, builder: StepBuilder, text: str, records: tuple[Record, ...]
     ) -> Thought[tuple[RecordId, ...]]:
         """The memories that an answer rests on."""
         if not self.cite or not records or not text:
@@ -387,7 +387,7 @@ class Dialogue:
                 options=(*(Option(one) for one in texts), NONE_OF_THESE),
                 about=text,
                 role="evidence",
-                seed=draft.situation.seed.child("cite").number,
+                seed=builder.situation.seed.child("cite").number,
             )
         )
         if not isinstance(picked, Choice):

@@ -26,6 +26,8 @@ from ..goals import ToolCallRecord
 from ..steps import StepBuilder, pick_option
 from ..text import (
     excerpt,
+    finished_sentence_ends,
+    finished_sentences,
     first_spoken_line,
     is_english,
     is_fragment,
@@ -33,8 +35,6 @@ from ..text import (
     is_unfinished,
     join_sentences,
     repeats,
-    sentence_ends,
-    sentences,
     strip_quotes,
     to_first_person,
     word_overlap,
@@ -65,17 +65,17 @@ class ReplyContext:
     was said before by oneself, the words of the prompt that are no memories, what calls of
     tools gave, and the names of others, who do not speak here."""
 
-    me: str
+    name: str
     person: str
     line: str
-    told: tuple[str, ...] = ()
-    shown: tuple[str, ...] = ()
+    own_lines: tuple[str, ...] = ()
+    prompt_sentences: tuple[str, ...] = ()
     calls: tuple[ToolCallRecord, ...] = ()
     others: tuple[str, ...] = ()
 
 
 def best_reply(
-    draft: StepBuilder,
+    builder: StepBuilder,
     asks: Sequence[Generate],
     frame: ReplyContext,
     *,
@@ -110,18 +110,18 @@ def best_reply(
             # A result is said in any case, and a second try would not make it truer.
             return ensure_results((stating or usable or found or [""])[0], frame, borne)
         if usable:
-            return (yield from _likeliest(draft, usable, frame))
+            return (yield from _likeliest(builder, usable, frame))
     if kept:
-        return min(kept, key=lambda text: word_overlap(text, frame.told))
+        return min(kept, key=lambda text: word_overlap(text, frame.own_lines))
     return EMPTY_REPLY
 
 
-def _likeliest(draft: StepBuilder, texts: Sequence[str], frame: ReplyContext) -> Thought[str]:
+def _likeliest(builder: StepBuilder, texts: Sequence[str], frame: ReplyContext) -> Thought[str]:
     if len(texts) == 1:
         return texts[0]
     about = excerpt(frame.line, "", _MAX_ABOUT_CHARS)
     return (
-        yield from pick_option(draft, [Option(text) for text in texts], about=about, role="line")
+        yield from pick_option(builder, [Option(text) for text in texts], about=about, role="line")
     )
 
 
@@ -135,13 +135,13 @@ def clean_reply(text: str, frame: ReplyContext, *, cut: bool = False) -> str:
     >>> clean_reply('Bo: "Bo Lind bakes rye. Bo Lind bakes rye." Ada: Thanks!', frame)
     'I bake rye.'
     """
-    bare = first_spoken_line(text, frame.me, (frame.person, *frame.others))
+    bare = first_spoken_line(text, frame.name, (frame.person, *frame.others))
     said = strip_quotes(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", bare)).strip("` "))
     whole, rest = _finished_and_rest(said)
     if whole and (cut or is_unfinished(rest)):
         rest = ""
     parts = list(dict.fromkeys([*whole, rest] if rest else whole))
-    parts = [part for part in parts if not is_recited(part, frame.shown)]
+    parts = [part for part in parts if not is_recited(part, frame.prompt_sentences)]
     # "When are you open? We open at nine.": the line given back before its answer.
     if len(parts) > 1 and len(words(parts[0])) > 2 and words(parts[0]) == words(frame.line):
         parts = parts[1:]
@@ -150,7 +150,7 @@ def clean_reply(text: str, frame: ReplyContext, *, cut: bool = False) -> str:
         for place, part in enumerate(parts)
         if len(words(part)) < 3 or not repeats(part, parts[:place], share=0.9)
     ][:_MAX_SENTENCES]
-    said = speaker_as_i(strip_quotes(join_sentences(parts)), frame.me)
+    said = speaker_as_i(strip_quotes(join_sentences(parts)), frame.name)
     if not said or is_fragment(said) or is_unfinished(said) or not words(said):
         return ""
     asked, answer = normalize(frame.line), normalize(said)
@@ -180,8 +180,8 @@ def speaker_as_i(text: str, me: str) -> str:
 
 def _finished_and_rest(text: str) -> tuple[list[str], str]:
     """The finished sentences of a text, and what stands behind them."""
-    ends = sentence_ends(text)
-    return sentences(text), text[ends[-1] if ends else 0 :].strip()
+    ends = finished_sentence_ends(text)
+    return finished_sentences(text), text[ends[-1] if ends else 0 :].strip()
 
 
 def _all_sentences(text: str) -> list[str]:
@@ -209,9 +209,9 @@ def is_recited(text: str, shown: Sequence[str]) -> bool:
 
 def _is_stale(text: str, frame: ReplyContext) -> bool:
     """Whether a reply was given before, or most of it was."""
-    if repeats(text, frame.told, share=0.75):
+    if repeats(text, frame.own_lines, share=0.75):
         return True
-    told = [sentence for line in frame.told for sentence in _all_sentences(line)]
+    told = [sentence for line in frame.own_lines for sentence in _all_sentences(line)]
     return any(
         len(words(part)) > 4 and repeats(part, told, share=0.85) for part in _all_sentences(text)
     )
@@ -269,7 +269,7 @@ def reports_results(text: str, frame: ReplyContext, borne: float) -> bool:
             return False
         if short and _DENIAL.search(text) and not _DENIAL.search(result):
             return False
-    return not borne or is_grounded(text, [frame.line, *frame.told, *found], borne)
+    return not borne or is_grounded(text, [frame.line, *frame.own_lines, *found], borne)
 
 
 def _contains_result(text: str, result: str) -> bool:

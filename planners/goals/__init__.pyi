@@ -1,4 +1,5 @@
 from .goal_queue import Goal as Goal
+from .goal_queue import GoalPlanner as GoalPlanner
 from .goal_queue import accept_goals as accept_goals
 from .goal_queue import first_open_goal as first_open_goal
 from .goal_queue import goals_of as goals_of

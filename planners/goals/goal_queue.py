@@ -1,8 +1,8 @@
-"""Goals: what an agent is to do, kept in its state until done.
+"""Goals of an agent: a queue in ``AgentState.drafts["goals"]``, worked on in order.
 
-A goal comes as a whisper that begins with "goal:" and is kept in ``AgentState.drafts["goals"]``.
-The first open one is worked on, some steps or one. What came of it is remembered as a thought
-and the goal is gone. One that waits for a person's answer is taken up by their next whisper.
+A whisper that begins with "goal:" adds a goal. The first open goal is worked on, for one or more
+steps; then its outcome is stored as a record of kind "thought" and the goal is removed. A goal
+that waits for a person's answer is continued by the next whisper.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ...core import AgentState, Decision, Json, Situation, Thought, from_json, to_json
-from ..steps import StepBuilder, idle_action, remember_events
-from .tasks import Task, TaskOutcome, TaskWorker, previous_calls
+from ..steps import StepBuilder, idle_action, remember_events, remember_whispers
+from .tasks import Task, TaskOutcome, previous_calls
 
+_STATUS_TEXTS = {
+    "done": "It is done",
+    "stopped": "It took too long",
+    "gave_up": "It was given up",
+}
 GOAL_PREFIX = "goal:"
-"""What a whisper that sets a goal begins with."""
+"""Prefix of a whisper that adds a goal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """Something to do. ``asked`` is a question to a person that it waits for, ``known`` what
-    was answered, ``progress`` a worker's own."""
+    """A goal of an agent. ``asked``: the question to a person whose answer it waits for;
+    ``known``: questions with their answers; ``progress``: state of the worker."""
 
     text: str
     asked: str = ""
@@ -30,7 +35,7 @@ class Goal:
 
 
 def goals_of(state: AgentState) -> tuple[Goal, ...]:
-    """The goals that an agent has, in the order they came.
+    """The goals in an agent's state, oldest first.
 
     >>> goals_of(with_goals(AgentState(), [Goal(text="find a hat")]))[0].text
     'find a hat'
@@ -40,7 +45,7 @@ def goals_of(state: AgentState) -> tuple[Goal, ...]:
 
 
 def with_goals(state: AgentState, goals: Sequence[Goal]) -> AgentState:
-    """The state with these goals."""
+    """The state with ``goals`` in place of its goals."""
     drafts = {key: value for key, value in state.drafts.items() if key != "goals"}
     if goals:
         drafts["goals"] = [to_json(goal) for goal in goals]
@@ -48,34 +53,35 @@ def with_goals(state: AgentState, goals: Sequence[Goal]) -> AgentState:
 
 
 def accept_goals(situation: Situation) -> Situation:
-    """The situation with the goals whispered now taken into the state, and out of the
-    inputs. What else is whispered answers the goals that wait for a person."""
+    """The situation with the goals among its inputs moved to the state. Other whispers answer
+    the goals that wait for a person."""
     goals = list(goals_of(situation.state))
-    others = []
-    for given in situation.inputs:
-        text = given.text.strip()
-        if given.kind == "whisper" and text.lower().startswith(GOAL_PREFIX):
-            if text[len(GOAL_PREFIX) :].strip():
-                goals.append(Goal(text=text[len(GOAL_PREFIX) :].strip()))
+    inputs = []
+    for thought_input in situation.inputs:
+        text = thought_input.text.strip()
+        is_whisper = thought_input.kind == "whisper"
+        if is_whisper and text.lower().startswith(GOAL_PREFIX):
+            if goal_text := text[len(GOAL_PREFIX) :].strip():
+                goals.append(Goal(text=goal_text))
             continue
-        others.append(given)
-        if given.kind == "whisper":
+        inputs.append(thought_input)
+        if is_whisper:
             goals = [
-                replace(one, asked="", known=(*one.known, f"{one.asked} {text}"))
-                if one.asked
-                else one
-                for one in goals
+                replace(goal, asked="", known=(*goal.known, f"{goal.asked} {text}"))
+                if goal.asked
+                else goal
+                for goal in goals
             ]
-    return replace(situation, inputs=tuple(others), state=with_goals(situation.state, goals))
+    return replace(situation, inputs=tuple(inputs), state=with_goals(situation.state, goals))
 
 
 def first_open_goal(state: AgentState) -> Goal | None:
-    """The first goal that waits for nobody."""
+    """The first goal that does not wait for a person."""
     return next((goal for goal in goals_of(state) if not goal.asked), None)
 
 
 def task_for_goal(goal: Goal, situation: Situation) -> Task:
-    """The task of working on a goal now."""
+    """The task of working on a goal in this step."""
     return Task(
         goal=goal.text,
         seed=situation.seed.child("goal", goal.text),
@@ -84,55 +90,53 @@ def task_for_goal(goal: Goal, situation: Situation) -> Task:
         tools=situation.tools,
         can=situation.can,
         known=goal.known,
-        made=previous_calls(goal.progress),
+        calls=previous_calls(goal.progress),
         progress=goal.progress,
     )
 
 
-def record_outcome(draft: StepBuilder, goal: Goal, outcome: TaskOutcome) -> None:
-    """Keep what came of working on a goal: its progress where it waits, else a thought."""
-    name = draft.situation.persona.first_name
-    goals = list(goals_of(draft.state))
-    place = goals.index(goal)
-    draft.explain(f"Goal '{goal.text}': {outcome.status}. {outcome.why}".strip())
+def record_outcome(builder: StepBuilder, goal: Goal, outcome: TaskOutcome) -> None:
+    """Store the outcome of a goal: its progress if it waits, else a record of kind "thought"."""
+    name = builder.situation.persona.first_name
+    goals = list(goals_of(builder.state))
+    index = goals.index(goal)
+    builder.explain(f"Goal '{goal.text}': {outcome.status}. {outcome.why}".strip())
     for lesson in outcome.lessons:
-        draft.add_record("thought", lesson)
+        builder.add_record("thought", lesson)
     if outcome.status == "waiting":
         asked = "" if outcome.action else outcome.answer or "?"
-        goals[place] = replace(goal, asked=asked, progress=outcome.progress)
+        goals[index] = replace(goal, asked=asked, progress=outcome.progress)
         if asked:
-            draft.add_record("thought", f"{name} would have to know: {asked}")
+            builder.add_record("thought", f"{name} would have to know: {asked}")
     else:
-        del goals[place]
-        ending = outcome.answer if outcome.status == "done" else outcome.why
-        draft.add_record(
-            "thought", f"{name} was to do this: {goal.text} {_status_text(outcome)}: {ending}"
-        )
-    draft.state = with_goals(draft.state, goals)
+        del goals[index]
+        result = outcome.answer if outcome.status == "done" else outcome.why
+        status = _STATUS_TEXTS.get(outcome.status, "It failed")
+        builder.add_record("thought", f"{name} was to do this: {goal.text} {status}: {result}")
+    builder.state = with_goals(builder.state, goals)
 
 
-def _status_text(outcome: TaskOutcome) -> str:
-    if outcome.status == "done":
-        return "It is done"
-    return {"stopped": "It took too long", "gave_up": "It was given up"}.get(
-        outcome.status, "It failed"
-    )
+class GoalPlanner:
+    """Base of the planners that work on goals. A subclass defines ``work``, so that it can also
+    be the worker of another planner."""
 
+    __slots__ = ()
 
-def pursue_goals(worker: TaskWorker, situation: Situation) -> Thought[Decision]:
-    """A step of an agent that works on its goals: perceive, work on the first open goal,
-    remember what came of it."""
-    situation = accept_goals(situation)
-    draft = StepBuilder(situation)
-    remember_events(draft)
-    for given in situation.inputs:
-        if given.kind == "whisper":
-            draft.add_record("thought", given.text, rests_on=(given,))
-    goal = first_open_goal(draft.state)
-    action = idle_action(situation.can)
-    if goal is not None:
-        outcome = yield from worker.work(task_for_goal(goal, situation))
-        action = outcome.action or action
-        record_outcome(draft, goal, outcome)
-    yield from draft.finalize()
-    return draft.build(action)
+    def work(self, task: Task) -> Thought[TaskOutcome]:
+        """Work until the task has ended or waits."""
+        raise NotImplementedError
+
+    def decide(self, situation: Situation) -> Thought[Decision]:
+        """Observe, then work on the first open goal; without one, continue or wait."""
+        situation = accept_goals(situation)
+        builder = StepBuilder(situation)
+        remember_events(builder)
+        remember_whispers(builder)
+        goal = first_open_goal(builder.state)
+        action = idle_action(situation.can)
+        if goal is not None:
+            outcome = yield from self.work(task_for_goal(goal, situation))
+            action = outcome.action or action
+            record_outcome(builder, goal, outcome)
+        yield from builder.finalize()
+        return builder.build(action)

@@ -1,14 +1,13 @@
-"""The next move in a piece of work: a call, an answer, a question back, or giving up.
+"""ReAct (Yao et al. 2023): choose an action, execute it, note the result, repeat.
 
-Sources held against each other: a tool that lies is found out where others were asked.
-
-Thought, tool, result, answer: work off a goal call by call.
+Also the cross-check of tools that answered the same question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Literal, TypeAlias
 
 from ...core import (
@@ -17,13 +16,11 @@ from ...core import (
     Choice,
     Choose,
     Completion,
-    Decision,
     Failed,
     Generate,
     Json,
     Option,
     Seed,
-    Situation,
     Thought,
     ToolSpec,
     all_of,
@@ -43,15 +40,23 @@ from ..arguments import (
     forbids_action,
 )
 from ..steps import WORLD_TOOL_PREFIX, action_from_call, render_prompt, world_tools
-from .goal_queue import pursue_goals
-from .tasks import Task, TaskOutcome, ToolCallRecord, compose_answer, context_lines, known_facts
+from .goal_queue import GoalPlanner
+from .tasks import (
+    Task,
+    TaskOutcome,
+    TaskStatus,
+    ToolCallRecord,
+    compose_answer,
+    context_lines,
+    known_facts,
+)
 
 ActionKind: TypeAlias = Literal["call", "answer", "ask", "give_up"]
 
 MAX_FILLS = 3
-"""Tools whose arguments are filled in a round, at most."""
+"""Most tools per round whose arguments are filled."""
 CLOSING_REASONS = ("denied", "budget", "unknown", "gone")
-"""Reasons after which a tool is offered no more."""
+"""Reasons of failed calls after which a tool is no longer offered."""
 ASK_BACK = tool_option(
     "ask_back", "Ask the person for something that is needed and that they have not said."
 )
@@ -59,8 +64,8 @@ ASK_BACK = tool_option(
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """What to do next; a call has its tool and the arguments, a question back the fields that
-    a call needs and nobody told, where it is about those."""
+    """The chosen action. A call has a tool and arguments; a question to the person may have
+    ``missing``: the fields of a call that were not stated."""
 
     kind: ActionKind
     spec: ToolSpec | None = None
@@ -69,23 +74,22 @@ class NextAction:
     missing: tuple[str, ...] = ()
 
 
-def answer_option(task: Task, made: Sequence[ToolCallRecord]) -> Option:
-    """Answering as an option, told by what is known: a request whose answer has been found
-    is likelier after that answer than after any tool."""
-    found = [one.summary for one in made if one.ok and not one.doubted]
-    known = " ".join([*task.known[-3:], *found[-3:]])
+def answer_option(task: Task, calls: Sequence[ToolCallRecord]) -> Option:
+    """The option of answering, described by the latest known facts: a request is likelier after
+    its answer than after the description of any tool."""
+    results = [call.summary for call in calls if call.ok and not call.doubted]
+    known = " ".join([*task.known[-3:], *results[-3:]])
     return Option("answer", f"answer: {known or 'Greet, thank, or talk; no tool is needed.'}")
 
 
-def available_tools(task: Task, made: Sequence[ToolCallRecord]) -> tuple[ToolSpec, ...]:
-    """The tools that may be called now: not those closed to the agent, nor those that could
-    only repeat a call."""
-    done = {one.key for one in made} | set(task.barred)
-    closed = {one.tool for one in made if one.reason in CLOSING_REASONS}
-    specs = (*task.tools, *world_tools(task.can))
+def available_tools(task: Task, calls: Sequence[ToolCallRecord]) -> tuple[ToolSpec, ...]:
+    """The tools that can be called now: without those closed to the agent, and those without
+    parameters that were called already."""
+    done = {call.key for call in calls} | set(task.forbidden)
+    closed = {call.tool for call in calls if call.reason in CLOSING_REASONS}
     return tuple(
         spec
-        for spec in specs
+        for spec in (*task.tools, *world_tools(task.can))
         if spec.name not in closed
         and (_has_properties(spec) or call_key(spec.name, {}) not in done)
         and spec.name not in ("world.wait", "world.continue", "world.listen")
@@ -94,35 +98,35 @@ def available_tools(task: Task, made: Sequence[ToolCallRecord]) -> tuple[ToolSpe
 
 def choose_next_action(
     task: Task,
-    made: Sequence[ToolCallRecord],
+    calls: Sequence[ToolCallRecord],
     *,
     seed: Seed,
     may_ask: bool = True,
     may_answer: bool = True,
     way: FillMode = "fields",
 ) -> Thought[NextAction | Failed]:
-    """The likeliest move that is not a call made before.
+    """The most likely action that repeats no earlier call.
 
-    One decision among tools, answering, asking back and none of these; only a tool's
-    arguments are written, under its schema. What was called before with the same arguments
-    is passed over for the next likeliest move, so nothing is ever called twice."""
-    tools = () if forbids_action(task.goal) else available_tools(task, made)
-    kinds: list[tuple[ActionKind, ToolSpec | None, Option]] = []
+    One choice among the tools, an answer, a question to the person, and none of these; then the
+    arguments of the tool are filled. A call with the same arguments as an earlier one is skipped
+    for the next most likely action. Failed if the model cannot choose."""
+    tools = () if forbids_action(task.goal) else available_tools(task, calls)
+    actions: list[tuple[ActionKind, ToolSpec | None, Option]] = []
     if may_answer:
-        kinds.append(("answer", None, answer_option(task, made)))
-    for one in tools:
-        kinds.append(("call", one, tool_option(one.name, one.description, one.parameters)))
+        actions.append(("answer", None, answer_option(task, calls)))
+    for tool in tools:
+        actions.append(("call", tool, tool_option(tool.name, tool.description, tool.parameters)))
     if may_ask:
-        kinds.append(("ask", None, ASK_BACK))
-    kinds.append(("give_up", None, NONE_OF_THESE))
-    known = context_lines(task, made)
-    options = tuple(option for _, _, option in kinds)
-    picked = yield from choose(
+        actions.append(("ask", None, ASK_BACK))
+    actions.append(("give_up", None, NONE_OF_THESE))
+    notes = context_lines(task, calls)
+    options = tuple(option for _, _, option in actions)
+    choice = yield from choose(
         Choose(
             messages=render_prompt(
                 "react",
                 goal=task.goal,
-                notes=known or ["nothing yet"],
+                notes=notes or ["nothing yet"],
                 options=_option_lines(options),
             ),
             options=options,
@@ -131,41 +135,43 @@ def choose_next_action(
             seed=seed.child("move").number,
         )
     )
-    if not isinstance(picked, Choice):
-        return picked
-    spread = picked.probabilities
-    done = {one.key for one in made} | set(task.barred)
+    if not isinstance(choice, Choice):
+        return choice
+    probabilities = choice.probabilities
+    done = {call.key for call in calls} | set(task.forbidden)
     fills = 0
-    # Of moves equally likely the one taken is the model's own, then in the order offered.
-    order = sorted(range(len(kinds)), key=lambda i: (i != picked.index, -spread[i], i))
-    for place in order:
-        kind, spec, _ = kinds[place]
+    # The chosen action first, the others by probability.
+    order = sorted(range(len(actions)), key=lambda i: (i != choice.index, -probabilities[i], i))
+    for index in order:
+        kind, spec, _ = actions[index]
+        probability = probabilities[index]
         if spec is None:
-            return NextAction(kind, probability=spread[place])
+            return NextAction(kind, probability=probability)
         if fills == MAX_FILLS:
             continue
         fills += 1
-        # A tiny model's own thoughts are no place to take arguments from.
-        said = "\n".join(known if way == "whole" else known_facts(task, made))
-        filled = yield from fill_arguments(
-            spec, task.goal, seed=seed.child(spec.name), context=said, way=way, now=task.now
+        # Hints may be thoughts of a small model, from which no argument is taken.
+        context = "\n".join(notes if way == "whole" else known_facts(task, calls))
+        arguments = yield from fill_arguments(
+            spec, task.goal, seed=seed.child(spec.name), context=context, way=way, now=task.now
         )
-        if isinstance(filled, Failed) and filled.reason == NOT_STATED and may_ask:
-            return NextAction("ask", spec, None, spread[place], tuple(filled.detail.split(", ")))
-        if not isinstance(filled, Failed) and call_key(spec.name, filled) not in done:
-            return NextAction("call", spec, filled, spread[place])
-    raise AssertionError("none of these is always a move")
+        if isinstance(arguments, Failed):
+            if arguments.reason == NOT_STATED and may_ask:
+                missing = tuple(arguments.detail.split(", "))
+                return NextAction("ask", spec, probability=probability, missing=missing)
+        elif call_key(spec.name, arguments) not in done:
+            return NextAction("call", spec, arguments, probability)
+    raise AssertionError("giving up is always possible")
 
 
 def _option_lines(options: Sequence[Option]) -> list[str]:
-    """Options as the prompt shows them, by their names, so that their order cannot matter."""
-    lines = {one.name: one.description.partition("\n")[0] for one in options}
+    """The options for the prompt, sorted by name, so that their order has no influence."""
+    lines = {option.name: option.description.partition("\n")[0] for option in options}
     return [f"- {name}: {text}" if text else f"- {name}" for name, text in sorted(lines.items())]
 
 
 def _has_properties(spec: ToolSpec) -> bool:
-    found = spec.parameters.get("properties") if isinstance(spec.parameters, dict) else None
-    return bool(found)
+    return isinstance(spec.parameters, dict) and bool(spec.parameters.get("properties"))
 
 
 AGREE = Option("agree", "Both say the same.")
@@ -173,65 +179,66 @@ CONTRADICT = Option("contradict", "They say different things; both cannot be rig
 
 
 def cross_check(
-    task: Task, made: Sequence[ToolCallRecord], *, seed: Seed
+    task: Task, calls: Sequence[ToolCallRecord], *, seed: Seed
 ) -> Thought[tuple[tuple[ToolCallRecord, ...], bool]]:
-    """The calls, those marked that other sources do not bear out, and whether a contradiction
-    stands open.
+    """The calls with contradicted ones marked as doubted, and whether a contradiction is open.
 
-    Only answers of different tools to the same arguments are compared. Equal ones agree; for
-    the rest a model says whether they do. What contradicts a majority is doubted; where there
-    is none, all are."""
-    groups: dict[str, list[int]] = {}
-    for place, one in enumerate(made):
-        if one.ok and one.arguments:
-            groups.setdefault(canonical(one.arguments), []).append(place)
-    alike = [group for group in groups.values() if len({made[i].tool for i in group}) > 1]
-    pairs = [(i, j) for group in alike for at, i in enumerate(group) for j in group[at + 1 :]]
-    agreed = yield from all_of([_results_agree(task, made[i], made[j], seed) for i, j in pairs])
-    found = dict(zip(pairs, agreed))
+    Results of different tools for the same arguments are compared: equal texts agree, for
+    others the model decides. A result outside the majority is doubted; without a majority all
+    results are doubted and the contradiction is open."""
+    by_arguments: dict[str, list[int]] = {}
+    for index, record in enumerate(calls):
+        if record.ok and record.arguments:
+            by_arguments.setdefault(canonical(record.arguments), []).append(index)
+    groups = [group for group in by_arguments.values() if len({calls[i].tool for i in group}) > 1]
+    pairs = [pair for group in groups for pair in combinations(group, 2)]
+    agreements = yield from all_of(
+        [_results_agree(task, calls[i], calls[j], seed) for i, j in pairs]
+    )
+    agree = dict(zip(pairs, agreements))
     doubted: set[int] = set()
-    open_ = False
-    for group in alike:
-        friends = {i: sum(found[min(i, j), max(i, j)] for j in group if j != i) for i in group}
-        if all(count == len(group) - 1 for count in friends.values()):
+    is_open = False
+    for group in groups:
+        supporters = {i: sum(agree[min(i, j), max(i, j)] for j in group if j != i) for i in group}
+        if all(count == len(group) - 1 for count in supporters.values()):
             continue
-        most = {i for i in group if 2 * (friends[i] + 1) > len(group)}
-        doubted |= set(group) - most
-        open_ = open_ or not most
-    marked = tuple(replace(one, doubted=place in doubted) for place, one in enumerate(made))
-    return marked, open_
+        majority = {i for i in group if 2 * (supporters[i] + 1) > len(group)}
+        doubted |= set(group) - majority
+        is_open = is_open or not majority
+    marked = tuple(replace(call, doubted=index in doubted) for index, call in enumerate(calls))
+    return marked, is_open
 
 
 def _results_agree(
-    task: Task, one: ToolCallRecord, other: ToolCallRecord, seed: Seed
+    task: Task, first: ToolCallRecord, second: ToolCallRecord, seed: Seed
 ) -> Thought[bool]:
-    if one.text.strip().lower() == other.text.strip().lower():
+    if first.text.strip().lower() == second.text.strip().lower():
         return True
-    picked = yield from choose(
+    choice = yield from choose(
         Choose(
             messages=(),
             options=(AGREE, CONTRADICT),
-            about=f"{task.goal} {one.summary}. {other.summary}.",
+            about=f"{task.goal} {first.summary}. {second.summary}.",
             role="check",
             seed=seed.child("agree").number,
         )
     )
-    # Where no model can say, what differs is not taken for the same.
-    return isinstance(picked, Choice) and picked.index == 0
+    # If the model fails, different texts do not agree.
+    return isinstance(choice, Choice) and choice.index == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class React:
-    """Works on a goal in rounds (Yao et al. 2023): decide, call, note the result.
+class React(GoalPlanner):
+    """Works on a goal in rounds (Yao et al. 2023): choose an action, execute it, note the result.
 
-    Each round decides by likelihood among the tools, what the world affords, answering,
-    asking back and giving up; nothing is parsed from prose, and no call is made twice.
-    ``rounds`` bounds the decisions of a goal over all steps of a run. With ``check``,
-    sources that answered the same question are compared before the answer, and one more is
-    asked where they contradict each other. With ``ask_back`` a person may be asked.
-    ``borne`` is the share of the answer's words that must stand in what was found, else that
-    is given as it is: a tiny model paints out what it was told (0: off, for models that do
-    not). ``way`` is how arguments are filled in, see ``fill``.
+    Each round chooses by likelihood among the tools, the affordances of the world, an answer, a
+    question to the person, and giving up. Nothing is parsed from prose, and no call is repeated.
+
+    ``rounds``: most rounds of a goal over all steps of a run. ``check``: compare sources that
+    answered the same question before the answer, and call one more if they contradict each
+    other. ``ask_back``: a person may be asked. ``borne``: the share of an answer's words that
+    must occur in the results, else the results are the answer, since a small model embellishes
+    (0: no check). ``way``: how arguments are filled; see ``fill_arguments``.
     """
 
     rounds: int = 8
@@ -241,74 +248,71 @@ class React:
     way: FillMode = "fields"
 
     def most_asks(self, fields: int = 4) -> int:
-        """More asks than this no goal takes, whatever the model answers, with tools of at most
-        so many ``fields``."""
+        """An upper bound on the asks of a goal, with tools of at most ``fields`` fields."""
         pairs = self.rounds * (self.rounds - 1) // 2 if self.check else 0
-        # By fields: two for all of them together, and at most six for each.
+        # Two asks for all fields together, and at most six for each.
         filling = 1 if self.way == "whole" else 2 + 6 * fields
         return self.rounds * (2 + MAX_FILLS * filling + pairs) + 1
 
-    def decide(self, situation: Situation) -> Thought[Decision]:
-        """Work on the first open goal; without one, go on or wait."""
-        return (yield from pursue_goals(self, situation))
-
     def work(self, task: Task) -> Thought[TaskOutcome]:
-        """Work off one task, or up to the next thing to do in the world."""
-        made = list(task.made)
-        begun = int((task.progress or {}).get("rounds", 0))
-        settling = False
-        for number in range(begun, self.rounds):
+        """Work on a task until it has ended, or until an action in the world or a person's
+        answer is needed."""
+        calls = list(task.calls)
+        first_round = int((task.progress or {}).get("rounds", 0))
+        contradicted = False  # another source must be called before the answer
+        for number in range(first_round, self.rounds):
             seed = task.seed.child("round", number)
-            move = yield from choose_next_action(
+            action = yield from choose_next_action(
                 task,
-                made,
+                calls,
                 seed=seed,
                 may_ask=self.ask_back,
-                may_answer=not settling,
+                may_answer=not contradicted,
                 way=self.way,
             )
-            if isinstance(move, Failed):
-                return _outcome("failed", made, f"no decision ({move.reason}): {move.detail}")
-            if move.kind == "ask":
-                return (yield from _ask_back(task, made, number + 1, move))
-            if move.kind == "answer" or (move.kind == "give_up" and settling):
-                open_ = False
+            if isinstance(action, Failed):
+                return _outcome("failed", calls, f"no decision ({action.reason}): {action.detail}")
+            if action.kind == "ask":
+                return (yield from _ask_back(task, calls, number + 1, action))
+            if action.kind == "answer" or (action.kind == "give_up" and contradicted):
+                is_open = False
                 if self.check:
-                    checked, open_ = yield from cross_check(task, made, seed=seed)
-                    made = list(checked)
-                if open_ and not settling:
-                    settling = True
+                    checked, is_open = yield from cross_check(task, calls, seed=seed)
+                    calls = list(checked)
+                if is_open and not contradicted:
+                    contradicted = True
                     continue
-                return (yield from compose_answer(task, made, borne=self.borne))
-            if move.kind == "give_up":
-                return _outcome("gave_up", made, "nothing that could be done fits what is wanted")
-            if (acting := _world_action(task, made, move, number + 1)) is not None:
-                return acting
-            yield from _execute_call(task, made, move)
-            settling = False
-        return _outcome("stopped", made, f"not done within {self.rounds} rounds")
+                return (yield from compose_answer(task, calls, borne=self.borne))
+            if action.kind == "give_up":
+                return _outcome("gave_up", calls, "nothing that could be done fits what is wanted")
+            if (waiting := _world_action(task, calls, action, number + 1)) is not None:
+                return waiting
+            yield from _execute_call(task, calls, action)
+            contradicted = False
+        return _outcome("stopped", calls, f"not done within {self.rounds} rounds")
 
 
-def _outcome(status: str, made: Sequence[ToolCallRecord], why: str) -> TaskOutcome:
-    return TaskOutcome(status=status, calls=tuple(made), why=why)  # type: ignore[arg-type]
+def _outcome(status: TaskStatus, calls: Sequence[ToolCallRecord], why: str) -> TaskOutcome:
+    return TaskOutcome(status=status, calls=tuple(calls), why=why)
 
 
-def _progress_json(made: Sequence[ToolCallRecord], rounds: int) -> dict[str, object]:
-    return {"rounds": rounds, "made": [to_json(one) for one in made]}
+def _progress_json(calls: Sequence[ToolCallRecord], rounds: int) -> dict[str, object]:
+    return {"rounds": rounds, "made": [to_json(call) for call in calls]}
 
 
 def _world_action(
-    task: Task, made: Sequence[ToolCallRecord], move: NextAction, rounds: int
+    task: Task, calls: Sequence[ToolCallRecord], chosen: NextAction, rounds: int
 ) -> TaskOutcome | None:
-    """What to do in the world, where the move is that."""
-    assert move.spec is not None, "only asked of calls"
-    if not move.spec.name.startswith(WORLD_TOOL_PREFIX):
+    """The outcome that waits for an action in the world; None for other tools."""
+    spec = chosen.spec
+    assert spec is not None, "only asked of calls"
+    if not spec.name.startswith(WORLD_TOOL_PREFIX):
         return None
-    action = action_from_call(move.spec.name, move.arguments, task.can)
+    action = action_from_call(spec.name, chosen.arguments, task.can)
     if action is None:
-        return _outcome("failed", made, f"{move.spec.name} is not afforded with {move.arguments}")
-    done = ToolCallRecord(tool=move.spec.name, arguments=move.arguments, text="done")
-    calls = (*made, done)
+        return _outcome("failed", calls, f"{spec.name} is not afforded with {chosen.arguments}")
+    done = ToolCallRecord(tool=spec.name, arguments=chosen.arguments, text="done")
+    calls = (*calls, done)
     return TaskOutcome(
         status="waiting",
         calls=calls,
@@ -318,29 +322,30 @@ def _world_action(
     )
 
 
-def _execute_call(task: Task, made: list[ToolCallRecord], move: NextAction) -> Thought[None]:
-    assert move.spec is not None, "only asked of calls"
-    name = move.spec.name
-    answer = yield from call(Call(tool=name, arguments=move.arguments, why=task.goal))
-    made.append(ToolCallRecord.from_answer(name, move.arguments, answer))
+def _execute_call(task: Task, calls: list[ToolCallRecord], chosen: NextAction) -> Thought[None]:
+    """Execute a tool call and append its record to ``calls``."""
+    assert chosen.spec is not None, "only asked of calls"
+    name = chosen.spec.name
+    answer = yield from call(Call(tool=name, arguments=chosen.arguments, why=task.goal))
+    calls.append(ToolCallRecord.from_answer(name, chosen.arguments, answer))
 
 
 def _ask_back(
-    task: Task, made: Sequence[ToolCallRecord], rounds: int, move: NextAction
+    task: Task, calls: Sequence[ToolCallRecord], rounds: int, chosen: NextAction
 ) -> Thought[TaskOutcome]:
-    """Wait for a person, with the question for them."""
-    if move.missing and move.spec is not None:
+    """The outcome that waits for a person's answer, with the question."""
+    if chosen.missing and chosen.spec is not None:
         return TaskOutcome(
             status="waiting",
-            answer=IncompleteCall(move.spec, move.missing, move.probability).question,
-            calls=tuple(made),
-            why=f"{', '.join(move.missing)} of {move.spec.name} was not said",
-            progress=_progress_json(made, rounds),
+            answer=IncompleteCall(chosen.spec, chosen.missing, chosen.probability).question,
+            calls=tuple(calls),
+            why=f"{', '.join(chosen.missing)} of {chosen.spec.name} was not said",
+            progress=_progress_json(calls, rounds),
         )
-    asked = yield from generate(
+    question = yield from generate(
         Generate(
             messages=render_prompt(
-                "ask_back", goal=task.goal, notes=context_lines(task, made) or ["nothing"]
+                "ask_back", goal=task.goal, notes=context_lines(task, calls) or ["nothing"]
             ),
             max_tokens=48,
             temperature=0.0,
@@ -349,12 +354,12 @@ def _ask_back(
             role="ask_back",
         )
     )
-    if not isinstance(asked, Completion):
-        return _outcome("failed", made, f"no question: {asked.detail}")
+    if not isinstance(question, Completion):
+        return _outcome("failed", calls, f"no question: {question.detail}")
     return TaskOutcome(
         status="waiting",
-        answer=asked.text.strip(),
-        calls=tuple(made),
+        answer=question.text.strip(),
+        calls=tuple(calls),
         why="something needed was not said",
-        progress=_progress_json(made, rounds),
+        progress=_progress_json(calls, rounds),
     )

@@ -1,4 +1,4 @@
-"""A piece of work and how it ended: what planners that work off goals share."""
+"""Tasks, their outcomes and the records of tool calls, shared by all planners for goals."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ from ..steps import WORLD_TOOL_PREFIX, render_prompt
 from ..text import is_grounded
 
 TaskStatus: TypeAlias = Literal["done", "stopped", "gave_up", "waiting", "failed"]
-
-"""Done; stopped at a bound; gave up, since nothing fits or nothing helped; waiting for the
-world, for a person's answer or permission; failed, since the model could not be asked."""
+"""``stopped`` at a limit; ``gave_up``: no action fits or helped; ``waiting`` for the world, or for
+a person's answer or approval; ``failed``: the model gave no answer."""
 
 MAX_RESULT_CHARS = 600
-
-"""Characters of a result that a prompt shows."""
+"""Longest text of a result that is kept and shown in prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallRecord:
-    """A call that was made and what came of it, in words. ``doubted``: other sources say
-    something else. A world's action is one too, its tool called ``world.`` and the verb."""
+    """A tool call with its result as text. ``doubted``: other sources contradict the result.
+
+    An action in the world is recorded too, as a tool named ``world.`` and the verb."""
 
     tool: str
     arguments: Json = field(hash=False)
@@ -52,50 +51,50 @@ class ToolCallRecord:
 
     @classmethod
     def from_answer(cls, tool: str, arguments: Json, answer: ToolResult | Failed) -> ToolCallRecord:
-        """Of a call's answer."""
+        """The record of a call and of the answer to it."""
         if isinstance(answer, Failed):
             return cls(tool=tool, arguments=arguments, ok=False, text=answer.detail, reason="gone")
-        said = answer.value if isinstance(answer.value, str) else canonical(answer.value)
+        text = _as_text(answer.value) if answer.ok else answer.error
         return cls(
             tool=tool,
             arguments=arguments,
             ok=answer.ok,
-            text=(said if answer.ok else answer.error)[:MAX_RESULT_CHARS],
+            text=text[:MAX_RESULT_CHARS],
             reason=answer.reason,
             receipt=answer.receipt,
         )
 
     @property
     def key(self) -> str:
-        """What tells the call from others."""
+        """The key of the call: equal for the same tool with the same arguments."""
         return call_key(self.tool, self.arguments)
 
     @property
     def is_world_action(self) -> bool:
-        """Whether it was an action in the world, which tells nothing."""
+        """Whether it is an action in the world, which has no result."""
         return self.tool.startswith(WORLD_TOOL_PREFIX)
 
     @property
     def summary(self) -> str:
-        """The call and its result in a line."""
-        given = self.arguments if isinstance(self.arguments, dict) else {}
-        shown = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
-        asked = f"{self.tool} ({shown})" if shown else self.tool
-        return f"{asked} {'says' if self.ok else 'failed'}: {self.text}"
+        """The call and its result in one line."""
+        fields = self.arguments if isinstance(self.arguments, dict) else {}
+        arguments = ", ".join(f"{name} {_as_text(value)}" for name, value in fields.items())
+        call = f"{self.tool} ({arguments})" if arguments else self.tool
+        return f"{call} {'says' if self.ok else 'failed'}: {self.text}"
 
 
-def _plain(value: Json) -> str:
+def _as_text(value: Json) -> str:
     return value if isinstance(value, str) else canonical(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Something to work off. ``goal`` is what is wanted, ``known`` what is known already, such
-    as results of earlier steps, ``hints`` what may help but tells nothing: lessons, thoughts.
-    ``made`` are calls of earlier steps of the
-    same work, ``barred`` keys of further calls that must not be made again; ``can`` is what
-    the world affords. With ``speak`` the answer is put into words, else it is what was found.
-    ``progress`` is where a worker left off.
+    """A goal to work on, with what is known about it.
+
+    ``known``: facts, such as results of earlier steps; ``hints``: lessons and thoughts, which are
+    no facts. ``calls``: earlier calls for this task; ``forbidden``: keys of further calls that
+    must not be repeated. ``can``: the affordances of the world. With ``speak`` the model writes
+    the answer, else it is the result itself. ``progress``: where a worker continues.
     """
 
     goal: str
@@ -106,19 +105,18 @@ class Task:
     can: tuple[Affordance, ...] = ()
     known: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
-    made: tuple[ToolCallRecord, ...] = ()
-    barred: tuple[str, ...] = ()
+    calls: tuple[ToolCallRecord, ...] = ()
+    forbidden: tuple[str, ...] = ()
     speak: bool = True
     progress: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOutcome:
-    """How a piece of work ended, or where it stands while it waits.
+    """The result of a task, or its state while it waits.
 
-    ``answer`` is what was found, or the question while it waits for a person; ``action`` what
-    to do in the world while it waits for that. ``lessons`` are for later tries, ``progress``
-    is where the worker goes on when asked again.
+    ``answer``: the result, or the question to the person it waits for; ``action``: the action in
+    the world it waits for. ``lessons``: for later tries; ``progress``: where a worker continues.
     """
 
     status: TaskStatus
@@ -131,47 +129,49 @@ class TaskOutcome:
 
 
 class TaskWorker(Protocol):
-    """Works off a task by yielding asks; holds no state, ends within a bound."""
+    """Works on a task by yielding asks; stateless, with a bounded number of asks."""
 
     def work(self, task: Task) -> Thought[TaskOutcome]:
-        """Work until it is done or waits."""
+        """Work until the task has ended or waits."""
         ...
 
 
 def previous_calls(progress: Json) -> tuple[ToolCallRecord, ...]:
-    """The calls that a worker's progress tells of."""
+    """The calls stored in a worker's progress."""
     rows = progress.get("made", ()) if isinstance(progress, dict) else ()
     return tuple(from_json(ToolCallRecord, row) for row in rows)
 
 
-def context_lines(task: Task, made: Sequence[ToolCallRecord]) -> list[str]:
-    """What is known in the course of a task, and what may help, a line each."""
-    return [*task.hints, *known_facts(task, made)]
+def context_lines(task: Task, calls: Sequence[ToolCallRecord]) -> list[str]:
+    """The hints and the known facts of a task, one line each."""
+    return [*task.hints, *known_facts(task, calls)]
 
 
-def known_facts(task: Task, made: Sequence[ToolCallRecord]) -> list[str]:
-    """What is known in the course of a task, a line each."""
-    kept = [one.summary for one in made if not one.doubted]
-    doubted = [f"{one.summary} (other sources do not agree)" for one in made if one.doubted]
-    return [*task.known, *kept, *doubted]
+def known_facts(task: Task, calls: Sequence[ToolCallRecord]) -> list[str]:
+    """The known facts of a task and the results of its calls, one line each, doubted ones last."""
+    undoubted = [call.summary for call in calls if not call.doubted]
+    doubted = [f"{call.summary} (other sources do not agree)" for call in calls if call.doubted]
+    return [*task.known, *undoubted, *doubted]
 
 
 def compose_answer(
-    task: Task, made: Sequence[ToolCallRecord], *, borne: float, found: Sequence[str] = ()
+    task: Task, calls: Sequence[ToolCallRecord], *, borne: float, results: Sequence[str] = ()
 ) -> Thought[TaskOutcome]:
-    """The end of a task that is done: its answer from what was found.
+    """The outcome of a task that is done: an answer generated from the results.
 
-    Without ``found`` that is what the calls gave. An answer that it does not bear out (see
-    ``is_grounded``; 0: any will do) is not given: what was found is."""
-    calls = tuple(made)
-    told = [one for one in calls if one.ok and not one.doubted and not one.is_world_action]
-    found = found or [one.text for one in told]
+    ``results`` are by default the texts of the calls. An answer with less than the share
+    ``borne`` of its words in the known facts (``is_grounded``; 0: no check) is replaced by the
+    results themselves."""
+    calls = tuple(calls)
+    results = results or [
+        call.text for call in calls if call.ok and not call.doubted and not call.is_world_action
+    ]
     if not task.speak:
-        return TaskOutcome(status="done", answer=found[-1] if found else "", calls=calls)
-    said = yield from generate(
+        return TaskOutcome(status="done", answer=results[-1] if results else "", calls=calls)
+    completion = yield from generate(
         Generate(
             messages=render_prompt(
-                "answer", goal=task.goal, notes=context_lines(task, made) or ["nothing yet"]
+                "answer", goal=task.goal, notes=context_lines(task, calls) or ["nothing yet"]
             ),
             max_tokens=96,
             temperature=0.0,
@@ -179,10 +179,10 @@ def compose_answer(
             role="answer",
         )
     )
-    if not isinstance(said, Completion):
-        return TaskOutcome(status="failed", calls=calls, why=f"no answer: {said.detail}")
-    answer = said.text.strip()
-    if found and borne and not is_grounded(answer, [task.goal, *known_facts(task, calls)], borne):
+    if not isinstance(completion, Completion):
+        return TaskOutcome(status="failed", calls=calls, why=f"no answer: {completion.detail}")
+    answer = completion.text.strip()
+    if results and borne and not is_grounded(answer, [task.goal, *known_facts(task, calls)], borne):
         why = f"said what was found, since nothing bears out '{answer}'"
-        return TaskOutcome(status="done", answer="; ".join(found), calls=calls, why=why)
+        return TaskOutcome(status="done", answer="; ".join(results), calls=calls, why=why)
     return TaskOutcome(status="done", answer=answer, calls=calls)

@@ -1,6 +1,7 @@
-"""The parts of which every planner builds a step: StepBuilder, prompts, choices among drafts.
+"""What planners share to build one step of an agent.
 
-Also here: what the world affords as tools, and memories of what was observed.
+The StepBuilder, prompt templates, best-of-n generation, records of observations, and the
+affordances of a world as tools.
 """
 
 import lazy_loader

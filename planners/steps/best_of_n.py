@@ -1,4 +1,4 @@
-"""Several drafts of a text side by side, and the best of them by likelihood."""
+"""Best-of-n generation: several drafts in parallel, the best one chosen by likelihood."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .step_builder import StepBuilder, identity_text
 
 
 def best_of(
-    draft: StepBuilder,
+    builder: StepBuilder,
     ask: Generate,
     count: int,
     *,
@@ -33,38 +33,39 @@ def best_of(
     unlike: Callable[[str], bool] | None = None,
     strays: Sequence[str] = (),
 ) -> Thought[str]:
-    """The draft of ``ask`` (``count`` of them, by different seeds) that ``about`` fits best.
+    """Generate ``count`` drafts of ``ask`` with different seeds and return the one that fits
+    ``about`` best; empty if no draft is usable.
 
-    A tiny model's drafts stray; that one of them belongs to the matter is something it
-    judges far better than it writes. ``clean`` makes a draft usable (an empty text throws
-    it away), ``unlike`` says which ones must not be used. ``strays`` are what a draft must
-    fit better than: where one of them fits best, all drafts are beside the matter. Empty
-    when none is left.
+    A small model often writes off topic but ranks texts well. ``clean`` turns a completion
+    into a draft (an empty text discards it) and ``unlike`` rejects drafts. ``strays`` are
+    off-topic texts that compete with the drafts: if one of them wins, no draft is returned.
     """
     answers = yield from all_of(
         [generate(replace(ask, seed=seed.child(number).number)) for number in range(count)]
     )
     texts = [clean(answer.text) for answer in answers if isinstance(answer, Completion)]
-    usable = [text for text in texts if text and not (unlike and unlike(text))]
-    options = list(dict.fromkeys(usable))
-    if len(options) + len(strays) <= 1 or not options:
-        return options[0] if options else ""
-    against = [text for text in dict.fromkeys(strays) if text not in options]
-    offered = [Option(text) for text in (*options, *against)]
-    best = yield from pick_option(draft, offered, about=about, role=role)
-    return best if best in options else ""
+    drafts = list(dict.fromkeys(text for text in texts if text and not (unlike and unlike(text))))
+    if len(drafts) + len(strays) <= 1 or not drafts:
+        return drafts[0] if drafts else ""
+    off_topic = [text for text in dict.fromkeys(strays) if text not in drafts]
+    options = [Option(text) for text in (*drafts, *off_topic)]
+    best = yield from pick_option(builder, options, about=about, role=role)
+    return best if best in drafts else ""
 
 
 def pick_option(
-    draft: StepBuilder, options: Sequence[Option], *, about: str, role: str
+    builder: StepBuilder, options: Sequence[Option], *, about: str, role: str
 ) -> Thought[str]:
-    """Choose one option and explain it in the draft; the first one if the engine failed."""
-    seed = draft.situation.seed.child(role, about).number
-    message = Message.of("system", identity_text(draft.situation))
+    """Choose an option by likelihood and return its name.
+
+    If the model fails, the first option is returned and the failure is added to the
+    explanation of the step."""
+    seed = builder.situation.seed.child(role, about).number
+    message = Message.of("system", identity_text(builder.situation))
     answer = yield from choose(
         Choose(messages=(message,), options=tuple(options), about=about, seed=seed, role=role)
     )
     if not isinstance(answer, Choice):
-        draft.explain(f"(no choice of {role}: {answer.detail})")
+        builder.explain(f"(no choice of {role}: {answer.detail})")
         return options[0].name
     return options[answer.index].name

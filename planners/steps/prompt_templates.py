@@ -1,9 +1,10 @@
-"""Prompt texts, kept as files beside the planners and filled in here.
+"""Prompt templates: text files in ``planners/prompts``, filled with values.
 
-A prompt file has sections headed ``[system]``, ``[user]`` and ``[assistant]``. What agents
-share comes first, so that engines can reuse it. A line that holds one placeholder alone may
-be filled with several texts: each becomes a part of its own, which the engine may drop when
-the window is too short. A final ``[assistant]`` section is the beginning of the answer.
+A template has sections headed ``[system]``, ``[user]`` and ``[assistant]``. Text that all
+agents share comes first, so that the engine can reuse its cached prefix. A line that consists
+of one placeholder accepts a sequence of texts: each becomes a message part of its own, which
+the engine may drop if the context window is too short. A final ``[assistant]`` section is the
+beginning of the answer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from importlib.resources import files
 
 from ...core import Message, Part, SettingError
 
-_ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
+_ROLES = ("system", "user", "assistant")
 
 
 @cache
@@ -35,31 +36,30 @@ def _load_sections(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def render_prompt(name: str, /, **values: str | Sequence[str]) -> tuple[Message, ...]:
-    """The messages of prompt ``name`` with its placeholders filled.
+    """The messages of template ``name`` with ``values`` in place of its placeholders.
 
-    Raises SettingError for a missing prompt file and KeyError for a missing value.
+    Raises SettingError for a missing template and KeyError for a missing value.
     """
     messages = []
     for role, lines in _load_sections(name):
         parts: list[Part] = []
-        plain: list[str] = []
+        pending: list[str] = []
         for line in lines:
-            alone = re.fullmatch(r"\{(\w+)\}", line)
-            value = values[alone.group(1)] if alone else ""
-            if alone and not isinstance(value, str):
-                if plain:
-                    parts.append(Part("\n".join(plain)))
-                    plain = []
-                # Of a talk the oldest lines give way first, of anything else the last ones.
-                oldest = alone.group(1) == "lines"
-                size = len(value)
+            placeholder = re.fullmatch(r"\{(\w+)\}", line)
+            value = values[placeholder[1]] if placeholder else ""
+            if placeholder and not isinstance(value, str):
+                if pending:
+                    parts.append(Part("\n".join(pending)))
+                    pending = []
+                # The oldest lines of a conversation are dropped first, of other lists the last.
+                oldest_first = placeholder[1] == "lines"
                 parts.extend(
-                    Part(text, size - place if oldest else place + 1)
-                    for place, text in enumerate(value)
+                    Part(text, len(value) - index if oldest_first else index + 1)
+                    for index, text in enumerate(value)
                 )
             else:
-                plain.append(line.format(**values))
-        if plain:
-            parts.append(Part("\n".join(plain)))
+                pending.append(line.format(**values))
+        if pending:
+            parts.append(Part("\n".join(pending)))
         messages.append(Message(role, tuple(parts)))  # type: ignore[arg-type]
     return tuple(messages)

@@ -1,4 +1,4 @@
-"""A decision in the making: the state to carry on and the memories made on the way."""
+"""StepBuilder: collects the next agent state and the new records of one planner step."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ from ..text import excerpt
 from .prompt_templates import render_prompt
 from .world_actions import to_offered_action
 
-# Rated examples in the manner of Park et al. 2023, appendix A ("brushing teeth" ... "a break
-# up"), in our own words and spread over the range.
+# Examples with ratings, in the manner of Park et al. 2023, appendix A, spread over the range.
 IMPORTANCE_ANCHORS = (
     Anchor(1, "brushing teeth, making the bed, a table that stands there unused"),
     Anchor(2, "walking down the street, having an ordinary breakfast"),
@@ -41,15 +40,15 @@ IMPORTANCE_ANCHORS = (
     Anchor(8, "confessing love, learning a friend's painful secret, losing one's work"),
     Anchor(10, "a break-up, a wedding, the death of somebody close"),
 )
-# Characters of a memory that are rated and embedded: it is kept whole, but pages that somebody
-# pasted would take minutes to read, and fit no window.
+# Longest excerpt of a record that is rated, and longest prefix that is embedded: a record is
+# stored whole, but pasted pages would exceed the context window.
 MAX_RATED_CHARS = 600
 MAX_EMBEDDED_CHARS = 4_000
 
 
 def identity_text(situation: Situation, *, plain: bool = False) -> str:
-    """The persona's identity as prompts show it; changes only when ``currently`` does.
-    ``plain``: as the persona has it, whatever the mind is at."""
+    """The persona as a block of lines for prompts. It changes only with ``currently``, so that
+    the engine can reuse its cached prefix. With ``plain`` the agent's state is ignored."""
     persona = situation.persona
     currently = "" if plain else situation.state.currently
     currently = currently or persona.currently
@@ -67,7 +66,10 @@ def identity_text(situation: Situation, *, plain: bool = False) -> str:
 
 
 class StepBuilder:
-    """Collects what a step of one agent will write. Lives inside one ``build``."""
+    """Collects the next state, the new records and the explanation of one agent's step.
+
+    Created at the beginning of ``Planner.decide``; ``finalize`` rates and embeds the records,
+    and ``build`` returns the Decision. ``state`` is the state as changed so far."""
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
@@ -80,7 +82,7 @@ class StepBuilder:
         self._rests_on: dict[RecordId, tuple[ThoughtInput, ...]] = {}
 
     def update_state(self, **fields: Any) -> None:
-        """Replace fields of the state to carry on."""
+        """Replace fields of the next agent state."""
         self.state = replace(self.state, **fields)
 
     def add_record(
@@ -96,17 +98,17 @@ class StepBuilder:
         episode: str = "",
         rests_on: tuple[ThoughtInput, ...] = (),
     ) -> RecordId:
-        """Make a memory; with ``importance`` None it is rated when the draft settles.
+        """Add a record and return its id; with ``importance`` None ``finalize`` rates it.
 
-        It is for ``audience`` (empty: for everybody), and for nobody for whom its evidence
-        is not: what follows from a confidence is one. ``rests_on`` is what alone it rests on, a
-        part of what the thought was given; without it it rests on all of that."""
+        Its audience is ``audience`` (empty: everybody) intersected with the audiences of its
+        ``evidence``. ``rests_on`` names the inputs that the record depends on; without it, it
+        depends on all inputs of the step."""
         basis = tuple(evidence)
-        number = self.state.records + 1
-        self.update_state(records=number)
+        record_id = self.state.records + 1
+        self.update_state(records=record_id)
         self._records.append(
             Record(
-                id=number,
+                id=record_id,
                 kind=kind,
                 text=text,
                 created=self.situation.now,
@@ -126,13 +128,13 @@ class StepBuilder:
             )
         )
         if importance is None:
-            self._unrated.add(number)
+            self._unrated.add(record_id)
         if rests_on:
-            self._rests_on[number] = rests_on
-        return number
+            self._rests_on[record_id] = rests_on
+        return record_id
 
     def mark_used(self, records: Iterable[Record]) -> None:
-        """Mark memories as used, so that their last access becomes now."""
+        """Mark records as used: their last access becomes the time of this step."""
         self._used.extend(record.id for record in records if record.id not in self._used)
 
     def explain(self, why: str) -> None:
@@ -140,7 +142,7 @@ class StepBuilder:
         self._why.append(why)
 
     def finalize(self) -> Thought[None]:
-        """Rate what is unrated and embed all new memories, side by side."""
+        """Rate the unrated records and embed all new ones, in parallel."""
         if not self._records:
             return
         unrated = [record for record in self._records if record.id in self._unrated]
@@ -148,9 +150,9 @@ class StepBuilder:
             all_of([self._rate_importance(record) for record in unrated]),
             embed(Embed(texts=tuple(record.text[:MAX_EMBEDDED_CHARS] for record in self._records))),
         )
-        rated = {record.id: value for record, value in zip(unrated, ratings, strict=True)}
+        importance = {record.id: value for record, value in zip(unrated, ratings, strict=True)}
         self._records = [
-            replace(record, importance=rated.get(record.id, record.importance))
+            replace(record, importance=importance.get(record.id, record.importance))
             for record in self._records
         ]
         if isinstance(vectors, Vectors):
@@ -159,19 +161,22 @@ class StepBuilder:
         self._lower_reflection_counter()
 
     def finalize_without_asks(self) -> None:
-        """Close the draft without any ask: unrated memories keep importance 1."""
+        """Close the step without asking a model: unrated records keep importance 1."""
         self._lower_reflection_counter()
 
     def _lower_reflection_counter(self) -> None:
-        # What is for some people only does not bring reflection on, which shows.
-        counted = (one for one in self._records if one.kind != "plan" and not one.audience)
-        total = sum(record.importance for record in counted)
+        # Records with an audience do not count: a reflection would be visible to others.
+        total = sum(
+            record.importance
+            for record in self._records
+            if record.kind != "plan" and not record.audience
+        )
         self.update_state(reflect_left=self.state.reflect_left - total)
         self._unrated.clear()
 
     def _rate_importance(self, record: Record) -> Thought[float]:
         text = excerpt(record.text, "", MAX_RATED_CHARS)
-        # What is said to rest on less is rated by no more: how it was rated is seen.
+        # A record that depends on fewer inputs must not be rated by more: its rating is visible.
         who = identity_text(self.situation, plain=record.id in self._rests_on)
         ask = Rate(
             messages=render_prompt("importance", identity=who, memory=text),
@@ -180,12 +185,12 @@ class StepBuilder:
             role="importance",
         )
         answer = yield from rate(ask)
-        # An unrated memory is an ordinary one: it must neither vanish nor trigger reflection.
+        # If the rating fails, the record counts as ordinary: neither forgotten nor important.
         return round(answer.value, 2) if isinstance(answer, Rating) else 3.0
 
     def build(self, action: Action, why: str = "") -> Decision:
-        """Finish the draft. What the world does not offer now is not done: see
-        ``to_offered_action``."""
+        """The Decision of this step. An action that the world does not offer is replaced, as
+        ``to_offered_action`` does."""
         if why:
             self.explain(why)
         return Decision(

@@ -1,14 +1,14 @@
-"""What the world affords, offered as tools: one mechanism for both."""
+"""Affordances of the world as tools, and tool calls as actions of the world."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ...core import Action, Affordance, Json, ToolSpec, canonical, check_arguments
 
 WORLD_TOOL_PREFIX = "world."
-
-"""What the names of a world's tools begin with."""
+"""Prefix of the names of tools that are affordances of the world."""
 
 _VERB_DESCRIPTIONS = {
     "act": "Go to a place and do something there, or with a thing that stands there.",
@@ -24,7 +24,7 @@ _VERB_DESCRIPTIONS = {
 
 @check_arguments
 def world_tools(can: Sequence[Affordance]) -> tuple[ToolSpec, ...]:
-    """Affordances as tools, those alike but for their targets as one.
+    """Affordances as tools; those that differ only in their target become one tool.
 
     >>> [spec.name for spec in world_tools([Affordance("talk", "Bo"), Affordance("talk", "Cy")])]
     ['world.talk']
@@ -38,7 +38,7 @@ def world_tools(can: Sequence[Affordance]) -> tuple[ToolSpec, ...]:
 
 
 def action_from_call(name: str, arguments: Json, can: Sequence[Affordance]) -> Action | None:
-    """The action of a world's tool called with arguments; None where it is not afforded.
+    """The action that a call of a world's tool stands for; None if it is not afforded.
 
     >>> action_from_call("world.talk", {"target": "Bo"}, [Affordance("talk", "Bo")]).target
     'Bo'
@@ -47,76 +47,80 @@ def action_from_call(name: str, arguments: Json, can: Sequence[Affordance]) -> A
         return None
     fields = dict(arguments)
     target = fields.pop("target", "")
-    for one in _group_by_tool(can).get(name, ()):
-        if one.target == target:
-            return Action(one.verb, one.target, fields)
+    for affordance in _group_by_tool(can).get(name, ()):
+        if affordance.target == target:
+            return Action(affordance.verb, affordance.target, fields)
     return None
 
 
 def idle_action(can: Sequence[Affordance]) -> Action:
-    """Go on with what one does, or wait where one cannot."""
-    verbs = {one.verb for one in can}
+    """The action that changes nothing: listen, else continue, else wait."""
+    verbs = {affordance.verb for affordance in can}
     return Action(next((verb for verb in ("listen", "continue") if verb in verbs), "wait"))
 
 
 def to_offered_action(action: Action, can: Sequence[Affordance]) -> Action:
-    """The action as the world offers it, with the fields its schema knows; ``idle_action`` where it
-    is not offered or wants fields that are not given. Outside a world it stays as it is.
+    """The action with the fields that the affordance's schema names, or ``idle_action`` if the
+    world does not offer it or a required field is missing. Without affordances (outside a
+    world) the action is returned unchanged.
 
     >>> to_offered_action(Action("continue"), [Affordance("wait")]).verb
     'wait'
     """
     if not can:
         return action
-    for one in can:
-        if (one.verb, one.target) == (action.verb, action.target):
-            fields = _known_fields(action.fields, one.fields)
-            return idle_action(can) if fields is None else Action(one.verb, one.target, fields)
+    for affordance in can:
+        if (affordance.verb, affordance.target) == (action.verb, action.target):
+            fields = _known_fields(action.fields, affordance.fields)
+            if fields is None:
+                break
+            return Action(action.verb, action.target, fields)
     return idle_action(can)
 
 
 def _known_fields(fields: Json, schema: Json) -> Json:
-    """Of ``fields`` those that a schema names (all where it names none); None where one that
-    it requires is missing."""
+    """The fields that a schema names (all if it names none); None if a required one is missing."""
     given = fields if isinstance(fields, dict) else {}
     if not isinstance(schema, dict):
         return given
-    known = schema.get("properties")
     if any(name not in given for name in schema.get("required", ())):
         return None
-    if not known:
-        return given
-    return {name: value for name, value in given.items() if name in known}
+    known = schema.get("properties")
+    return {name: value for name, value in given.items() if name in known} if known else given
 
 
 def _group_by_tool(can: Sequence[Affordance]) -> dict[str, list[Affordance]]:
-    """Affordances by the name of their tool; a verb whose fields differ has several."""
-    kinds: dict[tuple[str, str], list[Affordance]] = {}
-    for one in can:
-        kinds.setdefault((one.verb, canonical(one.fields)), []).append(one)
-    named: dict[str, list[Affordance]] = {}
-    for (verb, _), group in kinds.items():
-        again = sum(name.partition("#")[0] == WORLD_TOOL_PREFIX + verb for name in named)
-        named[f"{WORLD_TOOL_PREFIX}{verb}#{again + 1}" if again else WORLD_TOOL_PREFIX + verb] = (
-            group
-        )
-    return {name.replace("#", "_"): group for name, group in named.items()}
+    """Affordances by tool name: one tool for each verb and schema of fields. Further tools of
+    the same verb get a number: ``world.act``, ``world.act_2``."""
+    groups: dict[tuple[str, str], list[Affordance]] = {}
+    for affordance in can:
+        groups.setdefault((affordance.verb, canonical(affordance.fields)), []).append(affordance)
+    count = Counter[str]()
+    tools: dict[str, list[Affordance]] = {}
+    for (verb, _), group in groups.items():
+        count[verb] += 1
+        number = f"_{count[verb]}" if count[verb] > 1 else ""
+        tools[f"{WORLD_TOOL_PREFIX}{verb}{number}"] = group
+    return tools
 
 
 def _describe_tool(group: Sequence[Affordance]) -> str:
     verb = group[0].verb
-    known = _VERB_DESCRIPTIONS.get(verb, f"{verb.replace('_', ' ').capitalize()} in the world.")
-    targets = [one.target.rpartition(":")[2] for one in group if one.target]
-    return f"{known} {'With: ' + ', '.join(targets[:12]) + '.' if targets else ''}".strip()
+    description = _VERB_DESCRIPTIONS.get(
+        verb, f"{verb.replace('_', ' ').capitalize()} in the world."
+    )
+    targets = [affordance.target.rpartition(":")[2] for affordance in group if affordance.target]
+    return f"{description} {'With: ' + ', '.join(targets[:12]) + '.' if targets else ''}".strip()
 
 
 def _tool_parameters(group: Sequence[Affordance]) -> Json:
+    """The JSON Schema of a tool's arguments: the target, and the fields of the affordance."""
     fields = group[0].fields if isinstance(group[0].fields, dict) else {}
-    targets = [one.target for one in group]
-    aimed: Json = {"target": {"enum": targets}} if targets != [""] else {}
+    targets = [affordance.target for affordance in group]
+    target: Json = {"target": {"enum": targets}} if targets != [""] else {}
     return {
         "type": "object",
-        "properties": {**aimed, **fields.get("properties", {})},
-        "required": [*aimed, *fields.get("required", [])],
+        "properties": {**target, **fields.get("properties", {})},
+        "required": [*target, *fields.get("required", [])],
         "additionalProperties": False,
     }

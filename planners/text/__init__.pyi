@@ -5,13 +5,13 @@ from .generated_lines import first_spoken_line as first_spoken_line
 from .generated_lines import strip_quotes as strip_quotes
 from .groundedness import is_grounded as is_grounded
 from .sentences import excerpt as excerpt
+from .sentences import finished_sentence_ends as finished_sentence_ends
+from .sentences import finished_sentences as finished_sentences
 from .sentences import has_two_words as has_two_words
 from .sentences import is_fragment as is_fragment
 from .sentences import is_unfinished as is_unfinished
 from .sentences import join_sentences as join_sentences
 from .sentences import repeats as repeats
-from .sentences import sentence_ends as sentence_ends
-from .sentences import sentences as sentences
 from .sentences import word_overlap as word_overlap
 
 __all__: list[str]

@@ -1,4 +1,4 @@
-"""Memories in the third person rewritten in the first person of the agent who speaks."""
+"""Rewrites a record about an agent from the third person to the first person, in English."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from ...core import short_name
 from ...core.text import MONTH_NAMES, WEEKDAY_NAMES
 from .sentences import (
-    _END_OF_SENTENCE,
-    _word_set,
+    SENTENCE_END_MARKS,
+    word_set,
 )
 
 _BE = {"is": "am", "isn't": "am not"}
@@ -19,12 +19,12 @@ _ADVERBS = ["always", "sometimes", "perhaps", "often", "never", "still", "also",
 _VERBS = {"has": "have", "hasn't": "haven't", "doesn't": "don't", "was": "was"} | {
     word: word for word in ("always", "sometimes", "perhaps")
 }
-_AUXILIARY = _word_set(
+_AUXILIARY = word_set(
     "is isn't was wasn't has hasn't does doesn't will would can could should must did had"
 )
-# Verbs that only somebody does: after a name that is a word as well ("Will", "Rose") they tell
+# Verbs with a person as subject: after a name that is also a word ("Will", "Rose") they show
 # that the person is meant.
-_PERSONAL = _word_set(
+_PERSONAL = word_set(
     "likes loves hates knows thinks says tells asks wants hopes believes understands learned "
     "learns remembers lives works owns bakes cooks runs goes sleeps wakes gives takes makes said "
     "told asked thought wanted hoped knew felt feels heard hears saw sees met meets went owes "
@@ -40,16 +40,15 @@ _TIME_BEFORE = re.compile(
     r"before|after|to|through) $",
     re.IGNORECASE,
 )
-# Nobody lives in somebody, or flies to one: there a first name is that of a place.
+# After "lives in" or "flies to" a first name is the name of a place.
 _PLACE_BEFORE = re.compile(
     r"(?<!trust)(?<!trusts)(?<!believe)(?<!believes)(?<!faith)(?<!confides)(?<!confided)"
     r"(?<!interest)(?<!interested)(?<!confidence)(?<!love)(?<!believed)(?<!trusted) in $"
     r"|\b(?:flew|fl(?:y|ies)|flight|moved?|moves|travel\w*|trip|trips|emigrated|sailed|train) to $",
     re.IGNORECASE,
 )
-# First names that are English words as well. Where a sentence begins with one, its capital
-# does not tell which it is.
-_WORD_NAMES = _word_set(
+# First names that are also English words: at the beginning of a sentence they are ambiguous.
+_WORD_NAMES = word_set(
     "Will Mark Rose Art Grace Hope Faith Joy Dawn Eve Summer Autumn Ivy Lily Daisy Violet Iris "
     "Olive Hazel Rich Bill Bob Jack Pat Sue Drew Frank Guy Chase Grant Hunter Mason Miles Rob Ray "
     "Dean Earl Duke Gene Pearl Ruby Amber Crystal Jade Penny Sandy Star Sky River Robin Jay Wren "
@@ -59,11 +58,11 @@ _WORD_NAMES = _word_set(
     "Holly Heather Myrtle Poppy Bay Ash Sterling Chance Justice Liberty Skip Spike Tab Trip Van "
     "Wolf Bear Fox"
 )
-_ENGLISH_WORDS = _word_set(
+_ENGLISH_WORDS = word_set(
     "the a an is are was were and of to in with that has have had will would at on for it her his "
     "their not does who when because likes from by about be been"
 )
-_OTHER_LANGUAGE_WORDS = _word_set(
+_OTHER_LANGUAGE_WORDS = word_set(
     "el la los las del y con por para está una que le les des et est dans du au der das und ist "
     "nicht ein eine mit den il gli che di è della non é os um uma com não och är som het een van "
     "niet jest się z nie på ve bir de es en un se su muy mi ich sich wir auf für sind je nous vous "
@@ -72,19 +71,20 @@ _OTHER_LANGUAGE_WORDS = _word_set(
 _UTTERANCE = re.compile(r'([^"]+?) said to ([^"]+?): (".*")', re.DOTALL)
 _JOINTS = re.compile(r"(, | and )")
 _QUOTATION = re.compile(
-    # Bounded, so that a thousand marks that never close cost no more than a thousand looks.
+    # Bounded repetition, so that unclosed marks cannot make the search quadratic.
     r"\"[^\"]*\"|“[^”]{0,999}”|„[^“”]{0,999}[“”]|«[^»]{0,999}»|「[^」]{0,999}」|『[^』]{0,999}』"
     r"|(?<!\w)['‘](?=\S)(?:[^'’\n]|(?<=\w)['’](?=\w)){0,300}+['’](?!\w)"
 )
 
 
 def to_first_person(text: str, me: str, other: str = "") -> str:
-    """A memory in the third person as its owner would say it, to ``other`` if given.
+    """Rewrite a text about ``me`` (a full name) in the first person, and text about ``other`` in
+    the second person.
 
-    A tiny model says what it is shown: shown "Bo is baking" it speaks of Bo as of a
-    stranger. Only names and the verbs after them change: what stands in quotation marks stays
-    as it was said, and so do words that merely look like a name ("in May", "Will you come?"),
-    other people of that first name ("Bo Marsh") and texts that are not English.
+    A small model repeats the person of its prompt: with "Bo is baking" in the prompt, Bo speaks
+    of himself by name. Only names and the verbs after them change. Unchanged are quotations,
+    words that merely look like a name ("in May", "Will you come?"), other people with the same
+    first name ("Bo Marsh"), and texts that are not English.
 
     >>> to_first_person("Bo Li is giving a supper. Bo Li's oven works.", "Bo Li")
     'I am giving a supper. My oven works.'
@@ -95,19 +95,19 @@ def to_first_person(text: str, me: str, other: str = "") -> str:
     """
     if not me.strip():
         return text
-    if found := _UTTERANCE.fullmatch(text):
-        # Names in a record of speech are whole, so that a Bo is not taken for Bo Li.
-        who, whom, quotation = found.groups()
-        teller = {me: "I", other: "You"}.get(who, who) if who else who
-        hearers = [{me: "me", other: "you"}.get(part, part) for part in _JOINTS.split(whom)]
-        return f"{teller} said to {''.join(hearers)}: {quotation}"
+    if utterance := _UTTERANCE.fullmatch(text):
+        # A record of an utterance has full names, so that a Bo is not taken for Bo Li.
+        who, whom, quotation = utterance.groups()
+        speaker = {me: "I", other: "You"}.get(who, who) if who else who
+        listeners = [{me: "me", other: "you"}.get(part, part) for part in _JOINTS.split(whom)]
+        return f"{speaker} said to {''.join(listeners)}: {quotation}"
     if not is_english(text, (me, other)):
         return text
     persons = (
         (me, other, ("I", "me", "my"), _VERBS | _BE),
         (other, me, ("you", "you", "your"), _VERBS | _YOU_BE),
     )
-    # Whole names first: two people may share a first name.
+    # Full names first: two people may share a first name.
     for name, _, forms, verbs in persons:
         if name.strip():
             text = _replace_name(text, name, forms, verbs)
@@ -119,22 +119,22 @@ def to_first_person(text: str, me: str, other: str = "") -> str:
 
 
 def is_english(text: str, names: Iterable[str]) -> bool:
-    """Whether English pronouns may be put into a text: its letters are Latin, and it has not
-    more of the common words of other languages than of English ones."""
-    plain = _QUOTATION.sub(" ", text)
+    """Whether a text is English, so far as pronouns can be inserted: outside quotations and
+    ``names`` all letters are Latin, and common words of other languages are not in the
+    majority."""
+    text = _QUOTATION.sub(" ", text)
     for name in names:
-        plain = plain.replace(name, " ") if name else plain
-    if any(one.isalpha() and "LATIN" not in unicodedata.name(one, "LATIN") for one in plain):
+        text = text.replace(name, " ") if name else text
+    if any(sign.isalpha() and "LATIN" not in unicodedata.name(sign, "LATIN") for sign in text):
         return False
-    found = re.findall(r"\w+", plain.lower())
-    return sum(one in _OTHER_LANGUAGE_WORDS for one in found) <= sum(
-        one in _ENGLISH_WORDS for one in found
-    )
+    words = re.findall(r"\w+", text.lower())
+    foreign = sum(word in _OTHER_LANGUAGE_WORDS for word in words)
+    return foreign <= sum(word in _ENGLISH_WORDS for word in words)
 
 
 def _replace_name(text: str, name: str, forms: tuple[str, str, str], verbs: dict[str, str]) -> str:
-    """A name as subject, as object and as owner put into another person."""
-    quoted = [found.span() for found in _QUOTATION.finditer(text)]
+    """Replace a name by pronouns: ``forms`` are the subject, object and possessive form."""
+    quoted = [match.span() for match in _QUOTATION.finditer(text)]
     one_word = " " not in name
     rival = one_word and re.search(rf"(?<!\w){re.escape(name)} (?!I\b)[^\W\d_a-zà-ÿ]\w+", text)
     adverbs = "|".join(_ADVERBS)
@@ -144,55 +144,54 @@ def _replace_name(text: str, name: str, forms: tuple[str, str, str], verbs: dict
         rf"|(?P<between> (?:{adverbs}))?(?P<verb> [a-z]+(?:'t)?\b))?"
     )
 
-    def put(found: re.Match[str]) -> str:
-        start = found.start()
-        before = found.string[max(0, start - 80) : start]
+    def pronoun(match: re.Match[str]) -> str:
+        start = match.start()
+        before = match.string[max(0, start - 80) : start]
         if any(first <= start < last for first, last in quoted):
-            return found[0]
-        own, between, verb = (found[key] or "" for key in ("own", "between", "verb"))
-        if one_word and (rival or not _is_a_name(name, before, own, verb.strip())):
-            return found[0]
+            return match[0]
+        possessive, adverb, verb = (match[key] or "" for key in ("own", "between", "verb"))
+        if one_word and (rival or not _is_a_name(name, before, possessive, verb.strip())):
+            return match[0]
         subject, thing, owner = forms
-        clause = _CLAUSE.search(before) is not None
+        in_clause = _CLAUSE.search(before) is not None
         finite = verb.strip() in _AUXILIARY or verb.strip() in _PERSONAL
-        alone = finite and not _PREPOSITION.search(before)
-        if own:
-            said = owner
-        elif verb and (clause or alone) and verb.strip() not in ("and", "or"):
-            said = f"{subject}{between} {_base_verb(verb.strip(), verbs)}"
+        is_subject = in_clause or (finite and not _PREPOSITION.search(before))
+        if possessive:
+            result = owner
+        elif verb and is_subject and verb.strip() not in ("and", "or"):
+            result = f"{subject}{adverb} {_base_verb(verb.strip(), verbs)}"
         else:
-            said = (subject if clause and verb == " and" else thing) + between + verb
-        begins = not before.strip() or (
+            result = (subject if in_clause and verb == " and" else thing) + adverb + verb
+        begins_sentence = not before.strip() or (
             before[-1:].isspace() and before.rstrip().rstrip('"”’»)')[-1:] in (".", "!", "?")
         )
-        return said[0].upper() + said[1:] if begins else said
+        return result[0].upper() + result[1:] if begins_sentence else result
 
-    return pattern.sub(put, text)
+    return pattern.sub(pronoun, text)
 
 
-def _is_a_name(name: str, before: str, own: str, verb: str) -> bool:
-    """Whether a first name at a place of a text names its bearer alone."""
+def _is_a_name(name: str, before: str, possessive: str, verb: str) -> bool:
+    """Whether a first name, with ``before`` in front of it, names the person and nothing else."""
     last = before[-1:].isspace() and before.rstrip()[-1:]
-    starts = not before.strip() or bool(last and not last.isalnum() and last != ",")
+    begins_sentence = not before.strip() or bool(last and not last.isalnum() and last != ",")
     previous = re.search(r"(?:^|[\s(])([^\W\d_]\w*) $", before)
     if previous and previous[1][0].isupper() and previous[1] not in ("I", "The"):
-        # "Modern Art", "Mary Bo": part of a longer name, unless a sentence begins so.
-        opening = not before[: previous.start(1)].strip() or before[
-            : previous.start(1)
-        ].rstrip().endswith(tuple(_END_OF_SENTENCE))
+        # "Modern Art", "Mary Bo": part of a longer name, unless the word begins a sentence.
+        left = before[: previous.start(1)].rstrip()
+        opening = not left or left.endswith(tuple(SENTENCE_END_MARKS))
         if not opening or name in _WORD_NAMES or name in _MONTHS:
             return False
-    if _PLACE_BEFORE.search(before) and not own:
+    if _PLACE_BEFORE.search(before) and not possessive:
         return False
     if name in _MONTHS:
-        return not _TIME_BEFORE.search(before) and (bool(own) or verb in _PERSONAL)
-    if name in _WORD_NAMES and starts:
-        return bool(own) or verb in _PERSONAL or verb in _AUXILIARY
+        return not _TIME_BEFORE.search(before) and (bool(possessive) or verb in _PERSONAL)
+    if name in _WORD_NAMES and begins_sentence:
+        return bool(possessive) or verb in _PERSONAL or verb in _AUXILIARY
     return True
 
 
 def _base_verb(verb: str, verbs: dict[str, str]) -> str:
-    """A verb without the third person's ending."""
+    """The verb without the ending of the third person singular."""
     if verb in verbs:
         return verbs[verb]
     if verb.endswith("ies") and len(verb) > 4:

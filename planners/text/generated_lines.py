@@ -1,4 +1,4 @@
-"""Clean-up of generated lines of speech: speaker names, quotation marks, stage directions."""
+"""Clean-up of generated lines: removes speaker names, quotation marks and stage directions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from functools import lru_cache
 
 from ...core import replace_surrogates, short_name
 from .sentences import (
+    finished_sentence_ends,
     has_two_words,
     is_fragment,
     is_unfinished,
-    sentence_ends,
 )
 
-# Characters of a draft that are looked at.
+# Longest prefix of a completion that is read.
 _MAX_CHARS = 2_000
 _QUOTES = {
     '"': '"',
@@ -31,18 +31,17 @@ _QUOTES = {
 _BRACKETS = re.compile(r"[*(\[{<（［｛＜【]")
 _DIRECTION = re.compile(r"^(?:[^\w¡¿]*[*(（][^*)）]*[*)）])+")
 _ITEM = re.compile(r"^(?:[-•–*]|\d{1,2}[.)]) (?=\S)")
-# What marks turns in the prompts of chat models, written out.
+# Control tokens of chat templates, written out as text.
 _CONTROL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
 
 
 def clean_line(text: str, me: str, others: Sequence[str] = ()) -> str:
-    """A generated line as speech: no name, quotation marks or stage direction around it, at
-    most two sentences, and no unfinished last one where a whole one stands before it.
+    """A completion as a line of speech: without speaker name, quotation marks and stage
+    directions, and at most two finished sentences.
 
-    Who says a line is settled before it is written, so the name of any of ``others`` before it
-    is cut off like one's own, and so is what another would say next. Empty for what is no
-    speech in any script: a fragment that begins in the middle of a sentence or breaks off at a
-    comma, or a stage direction inside it.
+    The names of ``me`` and of ``others`` before the line are removed, and so is the text after a
+    further speaker's name. Empty if the line is no speech: a fragment, a text that ends with a
+    comma, or one with a stage direction inside.
 
     >>> clean_line('Bo: *smiles* "Good morning! How are you? I was', "Bo Li")
     'Good morning! How are you?'
@@ -51,64 +50,62 @@ def clean_line(text: str, me: str, others: Sequence[str] = ()) -> str:
     >>> clean_line("Ada: 早上好！今天的面包怎么样？ Bo: 很好。", "Bo Li", ["Ada Ek"])
     '早上好！今天的面包怎么样？'
     """
-    said = _DIRECTION.sub("", first_spoken_line(text[:_MAX_CHARS], me, others)).strip(" *")
-    said = strip_quotes(said)
-    if not said or _BRACKETS.search(said) or is_fragment(said):
+    line = _DIRECTION.sub("", first_spoken_line(text[:_MAX_CHARS], me, others)).strip(" *")
+    line = strip_quotes(line)
+    if not line or _BRACKETS.search(line) or is_fragment(line):
         return ""
-    ends = sentence_ends(said)
-    whole = strip_quotes(said[: ends[:2][-1]] if ends else said).strip(" *")
-    return whole if has_two_words(whole) and not is_unfinished(whole) else ""
+    ends = finished_sentence_ends(line)
+    line = strip_quotes(line[: ends[:2][-1]] if ends else line).strip(" *")
+    return line if has_two_words(line) and not is_unfinished(line) else ""
 
 
 def first_spoken_line(text: str, me: str, others: Sequence[str] = ()) -> str:
-    """The first line of a text that holds words, without the name of a speaker before it, and
-    only up to where another speaker's name begins.
+    """The first non-empty line of a text, without the speaker name before it and without the
+    text from a further speaker name on.
 
     >>> first_spoken_line("**Bo Li:** Hello! Ada: Hi.", "Bo Li", ["Ada Ek"])
     'Hello!'
     """
-    label, later = _speaker_patterns((me, *others))
+    name_before, name_within = _speaker_patterns((me, *others))
     text = _CONTROL.sub("\n", unicodedata.normalize("NFC", replace_surrogates(text)))
-    lines = _join_list_items(
-        [said for line in text.splitlines() if (said := " ".join(line.split()))]
-    )
-    for place, said in enumerate(lines):
-        # "Here is my answer as Bo:", "In a warm voice:" before what is said.
-        if said[-1] in ":：" and place + 1 < len(lines):
+    lines = _join_list_items([line for raw in text.splitlines() if (line := " ".join(raw.split()))])
+    for index, line in enumerate(lines):
+        # "Here is my answer as Bo:" and "In a warm voice:" introduce the line after them.
+        if line[-1] in ":：" and index + 1 < len(lines):
             continue
         for _ in range(3):
-            said, cut = label.subn("", strip_quotes(said) if _is_quoted(said) else said)
-            if not cut:
+            line, count = name_before.subn("", strip_quotes(line) if _is_quoted(line) else line)
+            if not count:
                 break
-        if found := later.search(said):
-            said = said[: found.start()]
-        if said := said.strip():
-            return said
+        if next_speaker := name_within.search(line):
+            line = line[: next_speaker.start()]
+        if line := line.strip():
+            return line
     return ""
 
 
 def _join_list_items(lines: Sequence[str]) -> list[str]:
-    """Lines with the items of a list in one line, after what announces them."""
-    told: list[str] = []
+    """The lines with list items appended to the line that introduces them."""
+    joined: list[str] = []
     after_item = False
     for line in lines:
         item = _ITEM.match(line)
-        if item and told and (after_item or told[-1][-1] in ":："):
-            told[-1] += f"{',' if after_item else ''} {line[item.end() :]}"
+        if item and joined and (after_item or joined[-1][-1] in ":："):
+            joined[-1] += f"{',' if after_item else ''} {line[item.end() :]}"
         else:
-            told.append(line[item.end() :] if item else line)
+            joined.append(line[item.end() :] if item else line)
         after_item = item is not None
-    return told
+    return joined
 
 
 def _is_quoted(text: str) -> bool:
-    """Whether a quotation mark stands before everything in a text."""
+    """Whether a text begins with a quotation mark other than the apostrophe."""
     return text[:1] in _QUOTES and text[:1] != "'"
 
 
 @lru_cache(maxsize=256)
 def _speaker_patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What matches a speaker's name before a line, and one within it."""
+    """Patterns of a speaker name before a line, and of one within it."""
     known = {
         unicodedata.normalize("NFC", form)
         for name in names
@@ -116,13 +113,13 @@ def _speaker_patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patte
         for form in (name, short_name(name), name.strip().partition(" ")[2].strip())
         if form
     }
-    sides = {"Assistant", "AI", "User", "Human", "System"}
-    listed = "|".join(re.escape(one) for one in sorted(known | sides, key=len, reverse=True))
+    roles = {"Assistant", "AI", "User", "Human", "System"}
+    listed = "|".join(re.escape(name) for name in sorted(known | roles, key=len, reverse=True))
     answer = "|A|Answer|Reply|Response"
     says = r"(?:\s+(?:says|said|replies|replied|answers|answered)\b[^:：\n\"“]{0,40})?"
     mark = r"\s*(?:\([^)]*\)\s*)?[*_\"”]*\s*[:：][*_]*\s*"
     before = re.compile(rf"^[*_#>\[\s]*(?:{listed}{answer})\]?{says}{mark}", re.IGNORECASE)
-    # A name within a sentence is addressed: "I asked Will: will you come?"
+    # A name directly after a word is no speaker: "I asked Will: will you come?"
     within = re.compile(
         rf"(?<![\w@])(?<![\w,]\s)[*_\[]*(?:{listed})[*_\]]*\s?[:：](?=[*_\s\"“]|$)",
         re.IGNORECASE,
@@ -131,41 +128,40 @@ def _speaker_patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patte
 
 
 def strip_quotes(text: str) -> str:
-    """A text without quotation marks around all of it, and without one that has no other.
+    """A text without quotation marks around it, and without unpaired quotation marks.
 
     >>> strip_quotes('"The loaf called "Ada" is gone.'), strip_quotes('Say "rye" to me.')
     ('The loaf called "Ada" is gone.', 'Say "rye" to me.')
     """
-    said = text.strip()
+    text = text.strip()
     while True:
-        before = said
-        if len(said) > 1 and said[-1] in _QUOTES.get(said[0], "") and _is_wrapped(said):
-            said = said[1:-1].strip()
-        if said.count('"') % 2:
-            said = said[1:] if said[0] == '"' else _remove_marks(said, '"', said.rfind('"') - 1)
-        for first, last in (("“„", "”"), ("«", "»"), ("「", "」"), ("『", "』")):
-            opened = sum(said.count(mark) for mark in first)
-            if opened != said.count(last):
-                said = _remove_marks(said, first + last)
-        said = said.strip()
-        if said == before:
-            return said
+        before = text
+        if len(text) > 1 and text[-1] in _QUOTES.get(text[0], "") and _is_wrapped(text):
+            text = text[1:-1].strip()
+        if text.count('"') % 2:
+            text = text[1:] if text[0] == '"' else _remove_marks(text, '"', text.rfind('"') - 1)
+        for opening, closing in (("“„", "”"), ("«", "»"), ("「", "」"), ("『", "』")):
+            if sum(text.count(mark) for mark in opening) != text.count(closing):
+                text = _remove_marks(text, opening + closing)
+        text = text.strip()
+        if text == before:
+            return text
 
 
 def _is_wrapped(text: str) -> bool:
-    """Whether the marks at both ends of a text belong together."""
+    """Whether the quotation marks at both ends of a text are a pair."""
     mark, inner = text[0], text[1:-1]
     if mark == "'":
         return re.search(r"(?<!\w)'|'(?!\w)", inner) is None
     if mark != '"':
         return mark not in inner and text[-1] not in inner
-    place = inner.find('"')
-    # What opens after a blank stands inside; what closes after a word ends the first one.
-    return place < 0 or (place > 0 and inner[place - 1].isspace()) or not inner.strip('" ')
+    position = inner.find('"')
+    # An inner mark after a space opens a quotation; one after a word closes the first one.
+    return position < 0 or (position > 0 and inner[position - 1].isspace()) or not inner.strip('" ')
 
 
 def _remove_marks(text: str, marks: str, start: int = 0) -> str:
-    """A text without marks from a place on; a blank keeps two words apart."""
+    """A text without ``marks`` from ``start`` on; a space replaces a mark between two words."""
     start = max(0, start)
     rest = re.sub(rf"(?<=\w)[{marks}](?=\w)", " ", text[start:])
     return text[:start] + re.sub(rf"[{marks}]", "", rest)

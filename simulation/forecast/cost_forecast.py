@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ...core import Json, Model, Time
 from ...models import Usage, sum_usage
-from ..builder import clock_of, load_scenario_model
-from ..run_usage import usage_summary
+from ..builder import load_scenario_model
+from ..record import usage_summary
 from ..scenario import Scenario
 from .engine_probe import CostModel, ProbeResult, probe_engine
 from .rehearsal import (
@@ -156,7 +156,7 @@ def forecast_cost(
     table = found.sums(keys)
     prices = CostModel(keys, table.sum(axis=0))
     hours = tuple((h.at, h.rehearsed, _usage_of(h.stats, prices, text)) for h in mean_hours(wholes))
-    steps = clock_of(scenario).steps_until(end)
+    steps = scenario.clock.steps_until(end)
     living = _overhead_seconds(lives[0], steps)
     low, high = _range(wholes, found, text, living)
     stretched = () if all(lived for _, lived, _ in hours) else (EXTRAPOLATED,)
@@ -192,7 +192,7 @@ def _rehearse_all(
     lives = [rehearse(scenario, end, player, began + seconds * 0.7)]
     steps = lives[0].steps
     first = time.perf_counter() - began
-    if steps < clock_of(scenario).steps_until(end):
+    if steps < scenario.clock.steps_until(end):
         few = reduce_people(scenario)
         alone = len(few.people) < len(scenario.people)
         deadline = began + seconds

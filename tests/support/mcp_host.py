@@ -1,7 +1,7 @@
 """An agent served over MCP with a scripted model: ``python mcp_host.py MEMORY [WORD...]``.
 
 Words: ``slow`` (its model speaks for seconds), ``http`` (else standard input and output),
-``trust=NAME``, ``person=NAME``, ``tokens=RUN_FILE``.
+``trust=NAME``, ``person=NAME``, ``tokens=FILE``.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from denizens.core import (
 )
 from denizens.models import hashed_vectors
 from denizens.planners import Task
-from denizens.testing.adversarial_models import Answerer
+from denizens.testing import Answerer
 
 T = TypeVar("T")
 Tools = Mapping[str, Callable[[Json], Json]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from denizens.core import Delta, Done, Generate, Message, ModelAsk, answer_all
 from denizens.models import load_model
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 
 if TYPE_CHECKING:
     import torch

@@ -21,9 +21,10 @@ from denizens.benchmarks.memory.locomo import (
     replace_names,
     turn_text,
 )
+from denizens.benchmarks.statistics import auroc
 from denizens.cli import main
 from denizens.core import SettingError
-from denizens.memory.index import terms
+from denizens.core.text import terms
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def test_what_is_not_the_format(tmp_path: Path, body: object, about: str) -> Non
 
 def test_no_such_file(tmp_path: Path) -> None:
     """A missing or broken file is an error that says what to name."""
-    with pytest.raises(SettingError, match=r"none\.json: not there; name a file"):
+    with pytest.raises(SettingError, match=r"none\.json: does not exist; name a file"):
         load_locomo(tmp_path / "none.json")
     (tmp_path / "half.json").write_text("[{")
     with pytest.raises(SettingError, match=r"half\.json: cannot be read"):
@@ -205,7 +206,7 @@ def test_auroc_is_the_share_of_pairs(rows: list[tuple[float, bool]]) -> None:
         return
     told = np.array([value for value, _ in rows])
     pairs = [(a > b) + 0.5 * (a == b) for a in told[truth] for b in told[~truth]]
-    assert knowing.auroc(told, truth) == pytest.approx(float(np.mean(pairs)))
+    assert auroc(told[~truth], told[truth]) == pytest.approx(float(np.mean(pairs)))
 
 
 def test_logistic_regression_finds_the_weights() -> None:

@@ -31,7 +31,7 @@ from denizens.core import (
 from denizens.core import Input as FromOutside
 from denizens.models import InstantClient
 from denizens.planners import Daily, Dialogue, Routine, StepBuilder, idle_action
-from denizens.testing.adversarial_models import EchoModel
+from denizens.testing import EchoModel, check_planner, default_situations
 from denizens.testing.label_checks import (
     CONFIDENTIALITY,
     INTEGRITY,
@@ -41,8 +41,6 @@ from denizens.testing.label_checks import (
     run_with_secret,
     talk_with_confidant,
 )
-from denizens.testing.planner_contract import check_planner
-from denizens.testing.situations import default_situations
 
 ASIDE: list[str] = []
 """Where a planner puts words that it must not carry from thought to thought."""
@@ -184,7 +182,7 @@ def test_a_record_of_a_strangers_words_says_so() -> None:
     plain = replace(
         USUAL[0], inputs=(FromOutside(kind="whisper", to="Ana Ek", text="Good morning."),)
     )
-    with pytest.raises(PlannerError, match="holds none of it"):
+    with pytest.raises(PlannerError, match="holds no words of a person"):
         check_planner(lambda: Obeying("less"), (plain,))
 
 

@@ -22,7 +22,7 @@ from denizens.cli import main
 from denizens.core import Failed, Seed, SettingError, run_thoughts
 from denizens.models import LocalModel
 from denizens.planners import ProposedCall, propose_call
-from denizens.testing.tiny_models import write_tiny_model
+from denizens.testing import write_tiny_model
 
 FUNCTIONS = (
     {

@@ -45,11 +45,15 @@ from denizens.planners import (
     TreeOfThoughts,
 )
 from denizens.simulation import begin, read_scenario
-from denizens.testing.adversarial_models import adversarial_answerers
-from denizens.testing.planner_contract import check_planner
-from denizens.testing.situations import default_situations
-from denizens.testing.thought_replay import recorded_asks, retrace, retrace_step
-from denizens.testing.tool_contract import check_tool
+from denizens.testing import (
+    adversarial_answerers,
+    check_planner,
+    check_tool,
+    default_situations,
+    recorded_asks,
+    retrace,
+    retrace_step,
+)
 from denizens.tools import calculator, calendar, clock, tool
 
 NOWHERE = Action("act", "no such place", {"doing": "nothing"})
@@ -127,14 +131,14 @@ class Broken:
     ("how", "clause"),
     [
         ("for ever", "ends within its bound"),
-        ("raises", "nothing that a model answers raises an error"),
-        ("forbidden", "does what is afforded"),
-        ("fields", "does what is afforded"),
+        ("raises", "no answer of a model raises an error"),
+        ("forbidden", "one of the affordances"),
+        ("fields", "one of the affordances"),
         ("state", "holds no state"),
-        ("json", "come back from JSON"),
+        ("json", "survive JSON unchanged"),
         ("chance", "the same situation and answers"),
         ("numbers", "numbered on"),
-        ("swallows", "built anew"),
+        ("swallows", "rebuilt from its answers"),
     ],
 )
 def test_what_breaks_is_named(how: str, clause: str) -> None:
@@ -245,7 +249,7 @@ def test_good_tools_pass(given: Any, examples: list[Any]) -> None:
         (Foreign("schema"), {"n": 1}, "valid JSON Schema"),
         (Foreign("list"), {"n": 1}, "that of an object"),
         (Foreign("name"), {"n": 1}, "its spec has its name"),
-        (Foreign("silent"), {"n": 1}, "it says what it does"),
+        (Foreign("silent"), {"n": 1}, "it has a description"),
         (Foreign("lenient"), {"n": 1}, "arguments that do not fit are refused"),
     ],
 )

@@ -26,7 +26,7 @@ from denizens.benchmarks.statistics import auroc, balanced_accuracy, best_thresh
 from denizens.cli import main
 from denizens.core import NONE_OF_THESE, SettingError
 from denizens.models import LocalModel, load_local
-from denizens.testing.tiny_models import write_tiny_embedder, write_tiny_model
+from denizens.testing import write_tiny_embedder, write_tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

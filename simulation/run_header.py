@@ -1,0 +1,103 @@
+"""The header of a run: what it was started with, kept in its store beside the journal.
+
+Keys: ``start`` (seed, clock, personas, scenario; covered by the hash chain), ``models`` (by
+agent), ``versions``, ``map``, ``folder`` (of the scenario file), ``max_tokens_per_day``,
+``steps`` and ``seconds`` so far.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..agents import Agent
+from ..core import AgentId, Clock, Json, RunError, Seed, canonical, from_json, to_json
+from ..store import Store
+from ..world import TownMap
+from .record import CAP_KEY, decode_json
+from .scenario import Scenario
+
+
+def start_of_run(seed: Seed, clock: Clock, agents: Mapping[AgentId, Agent], about: Json) -> Json:
+    """What a run is started with; the hash before its first step is made of this."""
+    return {
+        "seed": seed.key,
+        "start": clock.start.isoformat(),
+        "step_seconds": clock.step_seconds,
+        "people": {name: to_json(agent.persona) for name, agent in agents.items()},
+        "about": about,
+    }
+
+
+def is_started(store: Store, start: Json, steps: int) -> bool:
+    """Whether the store holds a run that was started with ``start``; ``steps`` are in its
+    journal. Raises RunError when it holds another run."""
+    stored = store.get("start")
+    if stored is None and steps == 0:
+        return False
+    if stored != start:
+        differing = [key for key in start if (stored or {}).get(key) != start[key]]
+        raise RunError(
+            f"{store.name}: holds a run that was started otherwise (its "
+            f"{', '.join(differing)} differ); resume it as it was started, or use a new folder"
+        )
+    return True
+
+
+def record_models(store: Store, agents: Mapping[AgentId, Agent]) -> None:
+    """Write the description of each agent's model, inside the caller's transaction."""
+    store.put("models", {name: agent.model.describe() for name, agent in agents.items()})
+
+
+def record_versions(store: Store, scenario: Scenario) -> None:
+    """Write the versions of the libraries, and the folder in which the scenario's own modules
+    lie. Neither is in a hash."""
+    versions: dict[str, Json] = {"python": platform.python_version()}
+    for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    store.put("versions", versions)
+    store.put("folder", str(Path(scenario.source).resolve().parent))
+
+
+def record_map(store: Store, town: TownMap) -> None:
+    """Write a town's map, so that the run needs no map file."""
+    with store.transaction():
+        store.put("map", store.intern_text(canonical(to_json(town))))
+
+
+def stored_map(store: Store) -> TownMap | None:
+    """The map of a run's town; None when its world has none. Raises RunCorrupt."""
+    key = store.get("map")
+    if not key:
+        return None
+    return decode_json(
+        store, "the map", lambda data: from_json(TownMap, data), store.interned_text(key)
+    )
+
+
+def stored_scenario(store: Store) -> Scenario:
+    """The scenario that a run was started with, with its latest cap on tokens. Raises RunError
+    when it was not built from one."""
+    start = store.get("start")
+    if not start:
+        raise RunError(f"{store.name}: the run was never begun; delete its folder and run anew")
+    about = start.get("about")
+    if not about:
+        raise RunError(
+            f"{store.name}: the run was not started from a scenario; resume it in Python "
+            "with Simulation(world, agents, store=Store(path))"
+        )
+    text = canonical({key: value for key, value in about.items() if key != "map"})
+    scenario = decode_json(store, "its scenario", lambda data: from_json(Scenario, data), text)
+    source = Path(store.get("folder") or "") / scenario.source
+    return replace(
+        scenario,
+        model=replace(scenario.model, max_tokens_per_day=store.get(CAP_KEY, 0)),
+        source=str(source) if source.is_absolute() and source.is_file() else scenario.source,
+    )

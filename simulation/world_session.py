@@ -1,0 +1,138 @@
+"""The world of a run between and within steps: agents' bodies, visitors, labels of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..core import (
+    Action,
+    Affordance,
+    AgentId,
+    AgentState,
+    Body,
+    Clock,
+    Input,
+    Json,
+    Observation,
+    Persona,
+    Seed,
+    StepResult,
+    World,
+)
+from .action_sources import ActionSources
+from .visitors import Visitors
+
+
+class WorldSession:
+    """Steps a World and holds all that a snapshot of it needs.
+
+    ``bodies`` is the last recorded row of each body: [x, y, place, doing, emoji, target].
+    """
+
+    def __init__(self, world: World, clock: Clock, seed: Seed) -> None:
+        self.world = world
+        self.visitors = Visitors(world)
+        self.bodies: dict[AgentId, Json] = {}
+        self._clock = clock
+        self._seed = seed
+        self._sources = ActionSources()
+        self._observations: dict[AgentId, Observation] = {}
+        self._applied_step = -1
+
+    def enter(self, persona: Persona, start: tuple[int, int] | None) -> None:
+        """Let the body of an agent enter, on the tile ``start`` if given."""
+        self.world.enter(
+            Body(
+                who=persona.name,
+                home=persona.home,
+                start=start,
+                vision=persona.vision,
+                attention=persona.attention,
+                knows=persona.knows,
+            )
+        )
+
+    def check_input(self, given: Input) -> None:
+        """Raises SettingError for an input that cannot happen in this world now."""
+        self.visitors.check(given)
+        self._observations.clear()
+
+    def has_inputs_of(self, step: int) -> bool:
+        """Whether the inputs of a step were applied."""
+        return self._applied_step >= step
+
+    def apply_inputs(self, step: int, inputs: Sequence[Input]) -> None:
+        """Apply the inputs of a step, once: a step that waited for approval is made again."""
+        if self._applied_step < step and self.visitors.apply(inputs):
+            self._observations.clear()
+        self._applied_step = step
+
+    def observe(self, who: AgentId) -> Observation:
+        """What an agent observes, with the sources of all that it sees."""
+        observation = self._observations.get(who) or self.world.observe(who)
+        return self._sources.add_sources(observation)
+
+    def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
+        """What an agent may do now."""
+        return self.world.affordances(who)
+
+    def step(self, step: int, actions: Mapping[AgentId, Action]) -> StepResult:
+        """Let agents and visitors act. Conflicts are settled in an order drawn for the step."""
+        order = sorted(actions)
+        self._seed.child("order", step).rng().shuffle(order)
+        result = self.world.step(actions, self._clock.at(step), tuple(order))
+        self._sources.record_step(actions, result)
+        self._observations = dict(result.seen)
+        return result
+
+    def changed_bodies(
+        self, result: StepResult, states: Mapping[AgentId, AgentState]
+    ) -> dict[AgentId, Json]:
+        """The rows of ``bodies`` that a step changed; ``states`` are those of the agents."""
+        changed = {}
+        for who, observation in result.seen.items():
+            x, y = observation.position or (None, None)
+            entry = states[who].doing if who in states else None
+            emoji = entry.emoji if entry else ""
+            row = [x, y, observation.place, observation.doing, emoji, observation.target]
+            if self.bodies.get(who) != row:
+                changed[who] = self.bodies[who] = row
+        return changed
+
+    def redo(self, entry: Json, inputs: Sequence[Input]) -> None:
+        """Repeat a committed step from its journal entry."""
+        self.visitors.apply(inputs)
+        self.visitors.actions()
+        self.bodies.update(entry["bodies"])
+        actions = {who: action_from_json(parts) for who, parts in entry["actions"].items()}
+        self.step(entry["step"], actions)
+
+    def save(self) -> Json:
+        """A snapshot: everything between steps that is not in an agent's state or memory."""
+        return {
+            "world": self.world.save(),
+            "guests": self.visitors.save(),
+            "deeds": self._sources.save(),
+            "shown": dict(self.bodies),
+        }
+
+    def load(self, snapshot: Json) -> None:
+        """Restore what ``save`` returned."""
+        self.world.load(snapshot["world"])
+        self.visitors.load(snapshot["guests"])
+        self._sources.load(snapshot.get("deeds", {}))
+        self.bodies = snapshot["shown"]
+
+
+def action_to_json(action: Action) -> list[Json]:
+    """An action as a row of a journal entry."""
+    row: list[Json] = [action.verb, action.target, action.fields]
+    if action.sources or action.audience:
+        row += [list(action.sources), list(action.audience)]
+    return row
+
+
+def action_from_json(row: list[Json]) -> Action:
+    """The action that ``action_to_json`` returned as ``row``."""
+    verb, target, fields, *label = row
+    return Action(verb, target, fields, *map(tuple, label))
