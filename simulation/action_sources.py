@@ -1,4 +1,4 @@
-"""Whose words rest in what is seen of somebody, where a world does not say so."""
+"""The sources of actions, for worlds that do not pass them on."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _LABELLED_EVENTS = ("doing", "said", "refused")
 
 
 class ActionSources:
-    """Keeps the sources of deeds for a world that loses them, and puts them on what is seen.
+    """Remembers the sources of actions whose events lost them, and adds them to observations.
 
-    Our worlds say whose words a deed rests on (``Event.sources``), as ``check_world`` asks of
-    any; in one that was made before there were labels a stranger's words would otherwise pass for
-    the idea of who acts on them."""
+    The package's worlds label events with the sources of the action (``Event.sources``), and
+    ``check_world`` warns of a world that does not: there a stranger's words would pass for the own
+    idea of the agent that acts on them."""
 
     def __init__(self) -> None:
         self._lost: dict[AgentId, tuple[str, ...]] = {}
 
     def record_step(self, actions: Mapping[AgentId, Action], turn: StepResult) -> None:
-        """Note of a step which deeds lost their sources."""
+        """Remember which events of a step lost the sources of their actions."""
         for event in turn.events:
             action = actions.get(event.subject)
             if action is None or event.kind not in _LABELLED_EVENTS:
@@ -32,10 +32,10 @@ class ActionSources:
                 self._lost[event.subject] = action.sources
 
     def add_sources(self, seen: Observation) -> Observation:
-        """What somebody sees, with the sources that were lost."""
+        """An observation with the sources that were lost."""
         lost = self._lost
-        shown = {seen.who, *(one.subject for one in (*seen.events, *seen.notices))}
-        if shown.isdisjoint(lost):
+        subjects = {seen.who, *(event.subject for event in (*seen.events, *seen.notices))}
+        if subjects.isdisjoint(lost):
             return seen
         events, notices = (
             tuple(
@@ -54,11 +54,11 @@ class ActionSources:
         return replace(seen, events=events, notices=notices, people=people, sources=own)
 
     def save(self) -> Json:
-        """As JSON."""
+        """The state as JSON."""
         return {who: list(sources) for who, sources in self._lost.items()}
 
     def load(self, saved: Json) -> None:
-        """Take over what ``save`` gave."""
+        """Restore what ``save`` returned."""
         self._lost = {who: tuple(sources) for who, sources in saved.items()}
 
 

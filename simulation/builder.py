@@ -39,8 +39,8 @@ from ..store import Store
 from ..tools import AnyTool, Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .lazy_model import LazyModel
+from .record import CAP_KEY
 from .run_header import record_map, record_models, record_versions, stored_map
-from .run_usage import CAP_KEY
 from .scenario import PersonEntry, Scenario, parse_scenario_time
 from .simulation import Simulation
 
@@ -220,7 +220,7 @@ def make_agents(
             memories=load_smallville_memories(member.memories)[0]
             if read and member.memories
             else (),
-            upkeep=maintenance_of(scenario, member),
+            maintenance=maintenance_of(scenario, member),
         )
         for member in scenario.people
     ]

@@ -1,4 +1,4 @@
-"""A model that is loaded when it is first asked."""
+"""A model that is loaded on first use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from ..models import UsageLedger
 
 
 class LazyModel:
-    """Stands for the model ``name`` until somebody asks it something.
+    """The model ``name``, which ``load`` loads on first use and which may raise ModelError.
 
-    People who follow a routine ask nothing, so a run of them loads no weights; where one of
-    them has a document to read, they are loaded then. ``load`` may raise ModelError."""
+    A run whose planners ask no model loads no weights, unless an agent has a document to read."""
 
     def __init__(self, name: str, load: Callable[[], Model]) -> None:
         self._name = name
@@ -21,21 +20,21 @@ class LazyModel:
 
     @property
     def model(self) -> Model:
-        """The model itself, loaded now if it was not."""
+        """The model itself; loads it if necessary."""
         if self._model is None:
             self._model = self._load()
         return self._model
 
     @property
     def ledger(self) -> UsageLedger | None:
-        """The account that the model keeps, once it is loaded."""
-        found = getattr(self._model, "ledger", None)
-        return found if isinstance(found, UsageLedger) else None
+        """The usage ledger of the model; None if it is not loaded or has none."""
+        ledger = getattr(self._model, "ledger", None)
+        return ledger if isinstance(ledger, UsageLedger) else None
 
     def client(self) -> Client:
-        """A mailbox of the model."""
+        """A client of the model; loads it if necessary."""
         return self.model.client()
 
     def describe(self) -> dict[str, Json]:
-        """The model's description; only its name while it is not loaded."""
+        """The model's description; only its name before it is loaded."""
         return {"name": self._name} if self._model is None else self._model.describe()

@@ -25,12 +25,10 @@ from ..core import (
 )
 from ..memory import ToolCallLog, rewind_memories
 from ..store import Store, database_files
-from .agent_loader import agent_from_run
+from .agent_loader import agent_from_run, match_name
 from .builder import allow_run_code, build_simulation
-from .failures import failure_stats
-from .journal import Journal
+from .record import Journal, failure_stats
 from .run import RUN_FILE, Run, make_folder, open_store
-from .scenario import match_name
 from .tick import Tick
 
 

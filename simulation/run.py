@@ -29,12 +29,19 @@ from ..memory import Memory, ToolCallEntry, ToolCallLog
 from ..store import Store, database_files
 from ..world import TownMap
 from .builder import allow_run_code, build_simulation
-from .failures import failure_stats
-from .journal import AskTable, Journal
 from .progress import to_terminal
-from .row_codec import AskRow, decode_answer, decode_ask, decode_json
+from .record import (
+    AskRow,
+    AskTable,
+    Journal,
+    StepUsage,
+    decode_answer,
+    decode_ask,
+    decode_json,
+    failure_stats,
+    usage_summary,
+)
 from .run_header import stored_map, stored_scenario
-from .run_usage import StepUsage, usage_summary
 from .scenario import Scenario
 from .simulation import Simulation
 

@@ -17,8 +17,7 @@ from ..agents import Agent
 from ..core import AgentId, Clock, Json, RunError, Seed, canonical, from_json, to_json
 from ..store import Store
 from ..world import TownMap
-from .row_codec import decode_json
-from .run_usage import CAP_KEY
+from .record import CAP_KEY, decode_json
 from .scenario import Scenario
 
 

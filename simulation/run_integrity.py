@@ -21,9 +21,16 @@ from ..core import (
 from ..memory import Documents, Facts, Memory, ToolCallLog, agents_in, prepare_store
 from ..store import Damage, Store
 from .builder import allow_run_code, assemble_simulation, make_world
-from .journal import SNAPSHOT_EVERY, Journal, ask_label
 from .lazy_model import LazyModel
-from .row_codec import ASK_COLUMNS, checksum_fits, decode_answer, decode_ask
+from .record import (
+    ASK_COLUMNS,
+    SNAPSHOT_EVERY,
+    Journal,
+    ask_label,
+    checksum_fits,
+    decode_answer,
+    decode_ask,
+)
 from .run_header import stored_map, stored_scenario
 
 _REQUIRED_KEYS = ("start", "models", "steps", "seconds", "store.schema")

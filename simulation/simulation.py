@@ -36,12 +36,9 @@ from ..core import (
 from ..memory import ToolCallLog, document_input, memories_input
 from ..store import Store
 from ..tools import ProgressListener
-from .failures import FailureMonitor
-from .journal import SNAPSHOT_EVERY, Journal
 from .progress import ProgressMeter, ProgressReporter, to_stderr, to_terminal
-from .recorder import Recorder
+from .record import SNAPSHOT_EVERY, FailureMonitor, Journal, Recorder, TokenBudget, UsageCollector
 from .run_header import is_started, record_models, start_of_run
-from .run_usage import TokenBudget, UsageCollector
 from .tick import Tick
 from .world_session import WorldSession, action_to_json
 
@@ -331,7 +328,7 @@ class Simulation:
         handler = None
         if not is_replay:
             caller = ToolExecutor(self.agents, now, self.calls, self.approver, self.listener)
-            handler = AskRouter(self.agents, at=now, caller=caller)
+            handler = AskRouter(self.agents, at=now, executor=caller)
         return Recorder(
             handler,
             self.journal,

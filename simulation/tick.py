@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..core import Action, AgentId, Event, Observation, Step, Time
 from ..models import Usage
-from .failures import Failure
+from .record import Failure
 
 
 @dataclass(frozen=True, slots=True)

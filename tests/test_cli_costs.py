@@ -12,7 +12,7 @@ import pytest
 from denizens.cli import main, usage_lines
 from denizens.models import ImprovisedModel, Usage
 from denizens.simulation import ProgressMeter, Tick, build_simulation, read_scenario
-from denizens.simulation.run_usage import usage_summary
+from denizens.simulation.record import usage_summary
 from denizens.store import Store
 
 

@@ -26,7 +26,7 @@ from denizens.simulation.forecast.rehearsal import (
     scaled_mean,
 )
 from denizens.simulation.forecast.rehearsal_model import AskStats, EmbeddingCache, RehearsalModel
-from denizens.simulation.run_usage import usage_summary
+from denizens.simulation.record import usage_summary
 from denizens.store import Store
 
 END = parse_scenario_time("2026-05-02 09:30", "")

@@ -27,9 +27,8 @@ from denizens.simulation import (
     replay,
     resume,
 )
-from denizens.simulation.run_usage import usage_summary
+from denizens.simulation.record import usage_summary
 from denizens.store import Store
-from denizens.store.checksums import schema_digest
 from denizens.testing import ScriptedModel
 
 STEPS = 60
@@ -249,36 +248,6 @@ def test_a_broken_step_pays_for_what_it_got(tmp_path: Path, last: int) -> None:
     go_on(simulation, STEPS - simulation.step)
     # Of the answers that were lost with the break, nothing was kept to be paid.
     assert ledger(tmp_path / "run") == ledger(tmp_path / "whole")
-
-
-def recorded_before_ledgers(folder: Path) -> None:
-    """Take from a run's file all that a program without ledgers would not have written."""
-    with open_store(folder, write=True) as store, store.transaction():
-        store.execute("DROP TABLE ledger")
-        store.execute("DELETE FROM parts WHERE part = 'ledger'")
-        store.execute("DELETE FROM header WHERE key = 'ledger'")
-        store.put("store.schema", schema_digest(store._connection))
-
-
-def test_runs_recorded_before_open_and_go_on(tmp_path: Path) -> None:
-    """An older run is read, verified, replayed and forked without a change to its file, and
-    its asks tell what it cost; taken up, it has a ledger of its own from the first step."""
-    folder = tmp_path / "run"
-    head = lived(folder, ImprovisedModel(), steps=40)
-    expected = ledger(folder)
-    recorded_before_ledgers(folder)
-    before = (folder / "run.db").read_bytes()
-    with Run(folder) as run:
-        assert check_run(run.store) == ()
-        assert run.stats()["ledger"]["total"]["calls"] == run.stats()["model_calls"] > 0
-    assert ledger(folder) == expected
-    assert replay(folder).hash == head
-    fork(folder, 25, tmp_path / "fork")
-    assert (folder / "run.db").read_bytes() == before
-    assert ledger(tmp_path / "fork") == [row for row in expected if row[0] < 25]
-    again = go_on(resume(folder, model=ImprovisedModel()), 20)
-    assert again == lived(tmp_path / "whole", ImprovisedModel())
-    assert ledger(folder) == ledger(tmp_path / "whole")
 
 
 @pytest.fixture

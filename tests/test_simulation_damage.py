@@ -21,7 +21,7 @@ from denizens.simulation import (
     resume,
     run_stats,
 )
-from denizens.simulation.row_codec import ASK_COLUMNS, row_checksum
+from denizens.simulation.record import ASK_COLUMNS, row_checksum
 
 STEPS = 110
 

@@ -56,7 +56,7 @@ from denizens.simulation import (
     resume,
     run_stats,
 )
-from denizens.simulation.failures import MAX_REFUSALS_IN_A_ROW, MIN_ASKS
+from denizens.simulation.record import MAX_REFUSALS_IN_A_ROW, MIN_ASKS
 from denizens.store import Store
 from denizens.testing import ScriptedModel
 from denizens.viewer import collect_page_data
@@ -371,7 +371,7 @@ def test_a_short_run_that_got_nothing(
     broken_engine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too few asks for the rule, but none of them answered: the command still ends with 3."""
-    from denizens.simulation import failures
+    from denizens.simulation.record import failures
 
     monkeypatch.setattr(failures, "MIN_ASKS", 1000)
     with pytest.raises(SystemExit) as ended:

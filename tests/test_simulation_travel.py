@@ -104,7 +104,7 @@ def test_an_ask_that_is_no_longer_asked_is_named(folder: Path, tmp_path: Path) -
     extra = sqlite3.connect(spoilt / "run.db")
     step, agent = extra.execute("SELECT step, agent FROM asks WHERE step > 3 LIMIT 1").fetchone()
     with open_store(spoilt, write=True) as store:
-        from denizens.simulation.row_codec import ASK_COLUMNS, row_checksum
+        from denizens.simulation.record import ASK_COLUMNS, row_checksum
 
         row = list(store.rows(f"SELECT {ASK_COLUMNS} FROM asks WHERE step = ? LIMIT 1", (step,))[0])
         row[2] = "9.9"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...core import Json, Model, Time
 from ...models import Usage, sum_usage
 from ..builder import load_scenario_model
-from ..run_usage import usage_summary
+from ..record import usage_summary
 from ..scenario import Scenario
 from .engine_probe import CostModel, ProbeResult, probe_engine
 from .rehearsal import (

@@ -36,7 +36,7 @@ from denizens.memory import Memory, ToolCallLog
 from denizens.models import ImprovisedModel
 from denizens.planners import StepBuilder, render_prompt
 from denizens.simulation import Simulation
-from denizens.simulation.recorder import Recorder
+from denizens.simulation.record import Recorder
 from denizens.store import Store
 from denizens.tools import AnyTool, Policy, ProgressListener, ToolContext, tool
 from denizens.world import Town, ascii_map

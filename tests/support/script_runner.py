@@ -236,7 +236,7 @@ class ScriptRun:
                     own=("*_note",),
                     strangers=script.strangers,  # type: ignore[arg-type]
                 ),
-                upkeep=Maintenance(claims=True, budget=14, fresh_hours=6)
+                maintenance=Maintenance(claims=True, budget=14, fresh_hours=6)
                 if script.upkeep
                 else None,
             )
@@ -327,7 +327,7 @@ class ScriptRun:
     def _counter_of(self, name: str) -> AgentService:
         if name not in self.counters:
             host = HostedAgent(self.agents[name], True, lambda: self.now)
-            self.counters[name] = AgentService(host, settled=True)
+            self.counters[name] = AgentService(host, authenticated=True)
         return self.counters[name]
 
     def _counter(self, one: ScriptEvent) -> None:
@@ -337,7 +337,7 @@ class ScriptRun:
         else:
             pieces: list[str] = []
             result = counter.call(
-                "chat", {"text": self._words(one)}, person=one.who, say=pieces.append
+                "chat", {"text": self._words(one)}, person=one.who, on_text=pieces.append
             )
             self._tell(one.who, "mcp pieces", [piece for piece in pieces if piece])
             self._guard_of(one.agent)
@@ -511,7 +511,7 @@ class ScriptRun:
         number = self._number(agent)
         book = ToolCallLog(self.store)
         caller = ToolExecutor({name: agent}, self.now, book, _refuse, scope=f"{number}")
-        minds = AskRouter({name: agent}, at=self.now, caller=caller)
+        minds = AskRouter({name: agent}, at=self.now, executor=caller)
         step = drive({name: agent.tick(seen, can, tuple(inputs))}, minds)[name]
         self._keep(name, step.asks, guard=self._guard_of(name))
         with self.store.transaction():

@@ -1,7 +1,7 @@
-"""Asks that got no usable answer and actions that the world refused, counted and told.
+"""Asks without a usable answer, and actions that the world refused.
 
-A run whose model does not work must not look like a good one: each kind of failure is told
-once while the run goes on, all are counted, and a run in which most asks fail is ended.
+A run whose model does not work must not look like a good one: the first failure of each kind is
+logged, all are counted, and a run in which most asks fail is stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from unicodedata import category
 
-from ..core import (
+from ...core import (
     Action,
     AgentId,
     Answer,
@@ -27,19 +27,19 @@ from ..core import (
     Recall,
     ToolResult,
 )
-from ..store import Store
+from ...store import Store
 from .journal import Journal
 from .row_codec import decode_answer, decode_ask
 
 FAILURE_WINDOW = 50
-"""The rule looks at so many of the latest asks of a role."""
+"""How many of the latest asks of a role are considered."""
 MIN_ASKS = 10
-"""Fewer asks of a role than this say nothing."""
+"""With fewer asks of a role a run is not stopped."""
 MAX_REFUSALS_IN_A_ROW = 10
-"""So many refused actions in a row are a warning."""
+"""After this many refused actions in a row a warning is logged."""
 
 LANGUAGE_KINDS = ("generate", "choose", "rate")
-"""Kinds of ask that the language model answers. An embedder may be well where that is not."""
+"""Kinds of ask that the language model answers."""
 EMBEDDER_KINDS = ("embed", "recall")
 """Kinds of ask that the embedder answers."""
 
@@ -51,8 +51,8 @@ AnsweredAsk = tuple[AskId, Ask, Answer]
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An ask without a usable answer: its ``kind`` (generate, choose, rate, embed, recall,
-    call), its ``role`` (of a recall "recall", of a call the tool's name), the ``reason`` in a
-    word and the ``detail`` in a sentence."""
+    call), its ``role`` ("recall" for a recall, the tool's name for a tool call), the ``reason`` in
+    one word and the ``detail`` in a sentence."""
 
     kind: str
     role: str
@@ -61,12 +61,12 @@ class Failure:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What is counted together."""
+        """Failures with the same key are counted together."""
         return (self.kind, self.role, self.reason)
 
 
 def failure_of(ask: Ask, answer: Answer) -> Failure | None:
-    """What went wrong with an ask; None where its answer can be used.
+    """The failure of an ask; None when its answer is usable.
 
     >>> from denizens.core import Generate
     >>> failure_of(Generate(messages=()), Failed(reason="engine", detail="no power")).reason
@@ -80,15 +80,15 @@ def failure_of(ask: Ask, answer: Answer) -> Failure | None:
     if isinstance(answer, ToolResult) and not answer.ok:
         return Failure(ask.kind, role, answer.reason or "failed", answer.error)
     if isinstance(answer, Completion) and answer.data is None and not _has_words(answer.text):
-        cut = answer.stopped == "limit"
-        detail = "no word came before its tokens were used up" if cut else "the text has no word"
+        is_cut = answer.stopped == "limit"
+        detail = "no word came before the token limit" if is_cut else "the text has no word"
         return Failure(ask.kind, role, "empty", detail)
     return None
 
 
 def _has_words(text: str) -> bool:
-    """Whether a text is more than blanks and punctuation, as "!!!!!!" is that a model writes
-    whose numbers overflowed. A pictograph says something.
+    """Whether a text has more than blanks and punctuation. A model whose numbers overflow may
+    write "!!!!!!". A pictograph counts as a word.
 
     >>> _has_words("..."), _has_words("Yes."), _has_words("\U0001f44d"), _has_words("好")
     (False, True, True, True)
@@ -103,10 +103,10 @@ def _role(ask: Ask) -> str:
 
 
 class FailureMonitor:
-    """Watches the committed steps of a run.
+    """Counts the failures of a run.
 
-    ``stop_reason`` is a function of the answers on record alone, so that a run ends at the same
-    step whether or not it was taken up in between."""
+    ``stop_reason`` is a function of the recorded answers alone, so that a run stops at the same
+    step whether or not it was resumed in between."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -116,16 +116,16 @@ class FailureMonitor:
         self._warned: set[tuple[str, str, str]] = set()
         self._last: dict[str, Failure] = {}
         self.asked = 0
-        """Asks of the language model (SPOKEN) answered since this process took the run up."""
+        """Asks of LANGUAGE_KINDS answered since this process started or resumed the run."""
         self.failed = 0
-        """How many of them without a usable answer."""
+        """How many of these failed."""
         self.searched = 0
-        """Embeddings and recalls since then."""
+        """Asks of EMBEDDER_KINDS since then."""
         self.searches_failed = 0
-        """How many of them failed."""
+        """How many of those failed."""
 
     def load(self) -> None:
-        """Take up what is on record of a run that goes on."""
+        """Restore the counts from the record of a run that is resumed."""
         for ask, answer in recent_asks(self._journal.store, FAILURE_WINDOW):
             self._note(ask, failure_of(ask, answer))
         self._step.clear()
@@ -135,7 +135,7 @@ class FailureMonitor:
             self._count_rows(entry["actions"], refused)
 
     def warn_new(self, answered: Iterable[AnsweredAsk]) -> None:
-        """Warn of each kind of failure when it is first seen."""
+        """Log a warning for each kind of failure that occurs for the first time."""
         for _, ask, answer in answered:
             failure = failure_of(ask, answer)
             if failure is not None and failure.key not in self._warned:
@@ -151,10 +151,10 @@ class FailureMonitor:
         actions: Mapping[AgentId, Action],
         events: Sequence[Event],
     ) -> tuple[Failure, ...]:
-        """Take in a committed step; its failures."""
+        """Count a committed step; its failures."""
         self._step = {}
         failures = []
-        for _, ask, answer in sorted(answered, key=lambda one: one[0]):
+        for _, ask, answer in sorted(answered, key=lambda ask: ask[0]):
             failure = failure_of(ask, answer)
             self._note(ask, failure)
             if failure is not None:
@@ -177,7 +177,7 @@ class FailureMonitor:
         return tuple(failures)
 
     def _note(self, ask: Ask, failure: Failure | None) -> None:
-        # A tool that fails or is denied is no sign of a broken model.
+        # A tool call that fails or is denied does not mean that the model is broken.
         if isinstance(ask, Call):
             return
         for role in (_role(ask), "") if ask.kind in LANGUAGE_KINDS else (_role(ask),):
@@ -195,21 +195,24 @@ class FailureMonitor:
             )
 
     def stop_reason(self) -> AsksFailed | None:
-        """Why the run should end: of the latest asks of a role (at most WINDOW, at least LEAST)
-        more than half failed, and of those of the last step too; or all of all roles. Empty texts
-        count where all failed. What the last step says lets a run go on that is taken up with its
-        model mended."""
+        """The error with which the run should stop, else None.
+
+        It should stop when of the latest asks of a role (at most FAILURE_WINDOW, at least
+        MIN_ASKS) more than half failed, or all of them with empty texts, and likewise of the asks
+        in the last step; or when all of the latest asks of the language model failed. Since the
+        last step counts too, a run can go on that was resumed with another model."""
         for role in sorted(self._recent, key=lambda role: (role == "", role)):
             recent, step = self._recent[role], self._step.get(role, [])
-            enough = all(recent) or (role != "" and _mostly_failed(recent))
-            if len(recent) >= MIN_ASKS and enough and (all(step) or _mostly_failed(step)) and step:
+            has_failed = all(recent) or (role != "" and _mostly_failed(recent))
+            still_fails = bool(step) and (all(step) or _mostly_failed(step))
+            if len(recent) >= MIN_ASKS and has_failed and still_fails:
                 failed = sum(reason != "" for reason in recent)
                 return AsksFailed(self._complaint(role, failed, len(recent)))
         return None
 
     def all_failed(self) -> AsksFailed | None:
-        """Why a run that came to its end is no good one: nothing that it asked the language
-        model was answered, or nothing could be embedded."""
+        """The error of a run that reached its end although all its asks of the language model
+        failed, or all embeddings and recalls; else None."""
         if self.asked and self.failed == self.asked:
             return AsksFailed(self._complaint("", self.failed, self.asked))
         if self.searched and self.searches_failed == self.searched:
@@ -219,17 +222,17 @@ class FailureMonitor:
 
     def _complaint(self, role: str, failed: int, asked: int) -> str:
         last = self._last[role]
-        whose = f" of the role '{role}'" if role else ""
+        of_role = f" of the role '{role}'" if role else ""
         return (
-            f"{failed} of the last {asked} asks{whose} failed ({last.reason}: "
-            f"{_shorten(last.detail)}); {_remedy(last.reason)}, then take the run up; to go on all "
-            "the same: --keep-going, in Python keep_going=True"
+            f"{failed} of the last {asked} asks{of_role} failed ({last.reason}: "
+            f"{_shorten(last.detail)}); {_remedy(last.reason)}, then resume the run; to ignore "
+            "failures: --keep-going, in Python keep_going=True"
         )
 
 
 def _mostly_failed(reasons: Collection[str]) -> bool:
-    """Whether more than half failed. A text may now and then be empty, so that counts only
-    where every answer of the role is such."""
+    """Whether more than half failed. Empty texts do not count here, since some may be empty by
+    chance."""
     return 2 * sum(reason not in ("", "empty") for reason in reasons) > len(reasons)
 
 
@@ -250,7 +253,8 @@ def _remedy(reason: str) -> str:
 
 
 def recent_asks(store: Store, limit: int) -> Iterator[tuple[Ask, Answer]]:
-    """The last ``limit`` asks of each role that are on record, calls left out, by their ids."""
+    """The last ``limit`` recorded asks of each role with their answers, in the order of their ids;
+    tool calls are left out."""
     rows = store.rows(
         "SELECT step, agent, path FROM (SELECT step, agent, path, kind, ROW_NUMBER() OVER ("
         "PARTITION BY CASE kind WHEN 'recall' THEN 'recall' ELSE role END "
@@ -266,7 +270,7 @@ def recent_asks(store: Store, limit: int) -> Iterator[tuple[Ask, Answer]]:
             yield decode_ask(store, row[0]), decode_answer(store, row[1])
 
 
-# Whatever may hold no usable answer; which of them does not, is seen when it is read.
+# Rows that may hold no usable answer; ``failure_of`` decides.
 _SUSPECT_ASKS = """SELECT ask, answer FROM asks WHERE instr(answer, '"kind":"failed"') > 0
     OR (kind = 'call' AND instr(answer, '"ok":false') > 0)
     OR (kind = 'generate'
@@ -275,14 +279,13 @@ _SUSPECT_ASKS = """SELECT ask, answer FROM asks WHERE instr(answer, '"kind":"fai
 
 
 def failure_stats(store: Store) -> dict[str, Json]:
-    """Counts over the whole run: ``asks`` put to the language model and how many of them
-    ``failed``, ``kinds`` of failure (of embeddings, recalls and calls too; the commonest first),
-    and ``refused`` actions by verb."""
+    """Counts over a run: ``asks`` of the language model, how many of these ``failed``, the
+    ``kinds`` of failure (also of embeddings, recalls and tool calls; the most frequent first), and
+    ``refused`` actions by verb."""
     counted: Counter[tuple[str, str, str]] = Counter()
     first: dict[tuple[str, str, str], Failure] = {}
-    for asked, answered in store.iter_rows(_SUSPECT_ASKS):
-        answer = decode_answer(store, answered)
-        failure = failure_of(decode_ask(store, asked), answer)
+    for ask, answer in store.iter_rows(_SUSPECT_ASKS):
+        failure = failure_of(decode_ask(store, ask), decode_answer(store, answer))
         if failure is not None:
             counted[failure.key] += 1
             first.setdefault(failure.key, failure)
@@ -315,18 +318,15 @@ def _refused(store: Store) -> dict[str, Json]:
     return {verb: verbs[verb] for verb in sorted(verbs, key=lambda verb: (-verbs[verb], verb))}
 
 
-def failure_lines(figures: Json) -> Iterator[str]:
-    """What ``failure_stats`` counted, in lines for people; none where nothing failed."""
-    asks, failed = figures["asks"], figures["failed"]
+def failure_lines(stats: Json) -> Iterator[str]:
+    """The result of ``failure_stats`` as lines of text; none when nothing failed."""
+    asks, failed = stats["asks"], stats["failed"]
     if failed:
         yield f"{failed} of {asks} asks failed"
-    for one in figures["kinds"]:
-        yield f"failed: {one['count']} x {_kind_text(one)}"
-    refused = figures["refused"]
+    for kind in stats["kinds"]:
+        what = f"{kind['role']} ({kind['kind']}), {kind['reason']}: {kind['detail']}"
+        yield f"failed: {kind['count']} x {what}"
+    refused = stats["refused"]
     if refused:
         what = ", ".join(f"{verb} {count}" for verb, count in refused.items())
         yield f"refused by the world: {sum(refused.values())} actions ({what})"
-
-
-def _kind_text(one: Json) -> str:
-    return f"{one['role']} ({one['kind']}), {one['reason']}: {one['detail']}"

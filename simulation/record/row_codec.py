@@ -1,4 +1,4 @@
-"""How an ask and its answer lie in a run's file, and how they are read back."""
+"""The stored form of an ask with its answer: rows with checksums, repeated parts stored once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..core import (
+from ...core import (
     Answer,
     Ask,
     AskId,
@@ -19,7 +19,7 @@ from ..core import (
     digest_text,
     to_json,
 )
-from ..store import Store
+from ...store import Store
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ ASK_COLUMNS = "step, agent, path, kind, role, digest, ask, answer, tokens_in, to
 
 @dataclass(frozen=True, slots=True)
 class AskRow:
-    """One ask of a run with its answer. ``digest`` covers the ask's canonical JSON."""
+    """An ask of a run with its answer. ``digest`` is that of the ask's canonical JSON."""
 
     where: AskId
     kind: str
@@ -40,7 +40,7 @@ class AskRow:
 
 @dataclass(frozen=True, slots=True)
 class EncodedAsk:
-    """An ask and its answer as stored: shared parts are replaced by their digests."""
+    """An ask and its answer as JSON texts, in which repeated parts are replaced by digests."""
 
     where: AskId
     kind: str
@@ -53,7 +53,7 @@ class EncodedAsk:
 
     @property
     def row(self) -> tuple[object, ...]:
-        """The values in the order of ``ASK_COLUMNS``; the last is the others' checksum."""
+        """The values of ``ASK_COLUMNS``; the last is the checksum of the others."""
         where = self.where
         key = (where.step, where.agent, where.path, self.kind, self.role, self.digest)
         values = (*key, self.ask, self.answer, self.tokens_in, self.tokens_out)
@@ -61,69 +61,69 @@ class EncodedAsk:
 
 
 def row_checksum(values: tuple[Json, ...]) -> str:
-    """The checksum of a row of asks, over all columns before it."""
+    """The checksum of the other values of a row."""
     return digest_text(canonical(list(values)))
 
 
 def checksum_fits(row: tuple[Json, ...]) -> bool:
-    """Whether a row of ``ASK_COLUMNS`` fits its checksum."""
+    """Whether a row fits the checksum in its last column."""
     return not any(isinstance(value, bytes) for value in row) and row_checksum(row[:-1]) == row[-1]
 
 
 def encode_ask(store: Store, where: AskId, ask: Ask, ask_digest: str, answer: Answer) -> EncodedAsk:
-    """Bring an ask and its answer into stored form; keeps what repeats once in the store."""
-    asked, answered = to_json(ask), to_json(answer)
-    if "messages" in asked:
-        asked["messages"] = [_store_part(store, message) for message in asked["messages"]]
+    """Encode an ask and its answer; messages, options, anchors and records go to the store's table
+    of interned texts."""
+    ask_json, answer_json = to_json(ask), to_json(answer)
+    if "messages" in ask_json:
+        ask_json["messages"] = [_store_part(store, message) for message in ask_json["messages"]]
     for field in ("options", "anchors"):
-        if asked.get(field):
-            asked[field] = _store_part(store, asked[field])
-    for hit in answered.get("hits", ()):
+        if ask_json.get(field):
+            ask_json[field] = _store_part(store, ask_json[field])
+    for hit in answer_json.get("hits", ()):
         hit["record"] = _store_part(store, hit["record"])
     return EncodedAsk(
         where,
-        asked["kind"],
-        asked.get("role", ""),
+        ask_json["kind"],
+        ask_json.get("role", ""),
         ask_digest,
-        canonical(asked),
-        canonical(answered),
-        int(answered.get("tokens_in", 0)),
-        int(answered.get("tokens_out", 0)),
+        canonical(ask_json),
+        canonical(answer_json),
+        int(answer_json.get("tokens_in", 0)),
+        int(answer_json.get("tokens_out", 0)),
     )
 
 
 def decode_ask(store: Store, text: str) -> Ask:
-    """The ask stored as ``interned_text``. Raises RunCorrupt."""
+    """The ask that ``encode_ask`` encoded as ``text``. Raises RunCorrupt."""
 
-    def build(asked: Json) -> Ask:
-        if "messages" in asked:
-            asked["messages"] = [_load_part(store, key) for key in asked["messages"]]
+    def build(ask_json: Json) -> Ask:
+        if "messages" in ask_json:
+            ask_json["messages"] = [_load_part(store, key) for key in ask_json["messages"]]
         for field in ("options", "anchors"):
-            if isinstance(asked.get(field), str):
-                asked[field] = _load_part(store, asked[field])
-        return ask_from_json(asked)
+            if isinstance(ask_json.get(field), str):
+                ask_json[field] = _load_part(store, ask_json[field])
+        return ask_from_json(ask_json)
 
     return decode_json(store, "an ask", build, text)
 
 
 def decode_answer(store: Store, text: str) -> Answer:
-    """The answer stored as ``interned_text``. Raises RunCorrupt."""
+    """The answer that ``encode_ask`` encoded as ``text``. Raises RunCorrupt."""
 
-    def build(answered: Json) -> Answer:
-        for hit in answered.get("hits", ()):
+    def build(answer_json: Json) -> Answer:
+        for hit in answer_json.get("hits", ()):
             hit["record"] = _load_part(store, hit["record"])
-        return answer_from_json(answered)
+        return answer_from_json(answer_json)
 
     return decode_json(store, "an answer", build, text)
 
 
 def decode_json(store: Store, what: str, build: Callable[[Json], T], text: Json) -> T:
-    """``build`` of the JSON in ``interned_text``. Raises RunCorrupt naming the file and
-    ``what``."""
+    """Parse JSON and pass it to ``build``. Raises RunCorrupt, which names the file and ``what``."""
     try:
         return build(json.loads(text))
-    # A wrong type in a column, broken JSON, or JSON of another shape (pydantic's error is a
-    # ValueError): to a reader of a file all of them are damage.
+    # A wrong type in a column, malformed JSON, and JSON of another shape (pydantic's error is a
+    # ValueError) all mean that the file is damaged.
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunCorrupt(

@@ -1,11 +1,11 @@
-"""What a run writes down: ticks in a hash chain, asks with their answers, states."""
+"""The journal of a run: ticks in a hash chain, asks with answers, states, snapshots, inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from ..core import (
+from ...core import (
     AgentId,
     AgentState,
     Answer,
@@ -19,7 +19,7 @@ from ..core import (
     from_json,
     to_json,
 )
-from ..store import Store, chain_digest
+from ...store import Store, chain_digest
 from .row_codec import (
     ASK_COLUMNS,
     AskRow,
@@ -50,7 +50,7 @@ JOURNAL_SCHEMA = (
 )
 
 SNAPSHOT_EVERY = 100
-"""The world is kept whole after every so many steps, and before the first (as step -1)."""
+"""The interval of snapshots of the world in steps. One more, of step -1, is taken at the start."""
 
 _INPUTS_KEY = "inputs"
 
@@ -58,9 +58,9 @@ AskTable = Literal["asks", "pending"]
 
 
 class Journal:
-    """The journal's tables in a run's store.
+    """The journal's tables in a run's store; docs/run-files.md describes them.
 
-    Whoever reads gets checked values or RunCorrupt; see docs/run-files.md for the tables."""
+    What is read is verified first; methods raise RunCorrupt for damaged rows."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -83,7 +83,7 @@ class Journal:
 
     @property
     def steps(self) -> int:
-        """How many steps are committed."""
+        """The number of committed steps."""
         row = self.store.rows("SELECT COALESCE(MAX(step) + 1, 0) FROM ticks")
         return int(row[0][0])
 
@@ -94,25 +94,26 @@ class Journal:
         return str(rows[0][0]) if rows else initial_hash(self.store)
 
     def check_ticks(self) -> None:
-        """Walk the chain of ticks and of inputs. Raises RunCorrupt at the first that is
-        missing or does not fit."""
+        """Verify the hash chains of ticks and inputs. Raises RunCorrupt at the first row that is
+        missing or was changed."""
         head, step = initial_hash(self.store), -1
-        for step, (found, link, text) in enumerate(
+        for step, (stored_step, stored_hash, text) in enumerate(
             self.store.rows("SELECT step, hash, entry FROM ticks ORDER BY step")
         ):
-            if found != step:
+            if stored_step != step:
                 raise self._damaged(f"tick {step} is missing")
             head = chain_digest(head, text) if isinstance(text, str) else ""
-            if head != link:
+            if head != stored_hash:
                 raise self._damaged(f"tick {step} does not fit the hash chain")
-        noted = self.store.get("steps", 0)
-        if noted != step + 1:
-            raise self._damaged(f"{noted} ticks were written, {step + 1} are there")
+        written = self.store.get("steps", 0)
+        if written != step + 1:
+            raise self._damaged(f"{written} ticks were written, {step + 1} are there")
         if self.store.get(_INPUTS_KEY, "") != self._inputs_link():
             raise self._damaged("inputs were changed or removed")
 
     def commit(self, step: int, at: str, entry: Json) -> str:
-        """Append a tick inside the caller's transaction; the new hash."""
+        """Append a tick and make pending answers permanent, inside the caller's transaction; the
+        new head of the hash chain."""
         text = canonical(entry)
         head = chain_digest(self.hash_after(step), text)
         self.store.execute(
@@ -125,7 +126,7 @@ class Journal:
         return head
 
     def entries(self, first: int = 0, last: int | None = None) -> Iterator[Json]:
-        """The journal entries of steps ``first`` .. ``last`` (all to the end when None)."""
+        """The journal entries of steps ``first`` .. ``last`` (None: the last step)."""
         end = self.steps if last is None else last + 1
         for begin in range(first, end, 500):
             rows = self.store.rows(
@@ -136,8 +137,8 @@ class Journal:
                 yield decode_json(self.store, f"tick {step}", dict, entry)
 
     def truncate(self, steps: int) -> None:
-        """Forget everything after ``steps`` steps but the inputs planned from the start,
-        inside the caller's transaction."""
+        """Delete everything after ``steps`` steps except planned inputs, inside the caller's
+        transaction."""
         for table in ("ticks", "asks", "pending", "states", "snapshots"):
             self.store.execute(f"DELETE FROM {table} WHERE step >= ?", (steps,))
         self.usage.truncate(steps)
@@ -147,22 +148,22 @@ class Journal:
 
     # -- asks -----------------------------------------------------------------------
 
-    def save_pending(self, packed: Sequence[EncodedAsk]) -> None:
-        """Keep answers of the open tick as they come, durable at once."""
-        marks = ", ".join("?" * len(ASK_COLUMNS.split(",")))
+    def save_pending(self, asks: Sequence[EncodedAsk]) -> None:
+        """Write answers of the step under way; durable when this returns."""
+        placeholders = ", ".join("?" * len(ASK_COLUMNS.split(",")))
         with self.store.transaction():
             self.store.executemany(
-                f"INSERT OR REPLACE INTO pending({ASK_COLUMNS}) VALUES ({marks})",
-                [one.row for one in packed],
+                f"INSERT OR REPLACE INTO pending({ASK_COLUMNS}) VALUES ({placeholders})",
+                [ask.row for ask in asks],
             )
 
     @property
     def has_pending(self) -> bool:
-        """Whether there are answers of a step that was not committed."""
+        """Whether answers of an uncommitted step are stored."""
         return self.store.first_row("SELECT 1 FROM pending LIMIT 1") is not None
 
     def answers(self, step: int, table: AskTable = "pending") -> dict[AskId, tuple[str, Answer]]:
-        """Recorded answers of a step with their asks' digests."""
+        """The recorded answers of a step, as (digest of the ask, answer)."""
         return {
             AskId(step, row[1], row[2]): (row[5], decode_answer(self.store, row[7]))
             for row in self.checked_rows(table, "WHERE step = ?", (step,))
@@ -171,7 +172,7 @@ class Journal:
     def checked_rows(
         self, table: AskTable, where: str = "", values: tuple[object, ...] = ()
     ) -> Iterator[tuple[Json, ...]]:
-        """Rows of asks without their checksums, which are held against them first."""
+        """Rows of asks that fit their checksums, without the checksums. Raises RunCorrupt."""
         for row in self.store.rows(
             f"SELECT {ASK_COLUMNS} FROM {table} {where} ORDER BY step, agent, path", values
         ):
@@ -180,7 +181,8 @@ class Journal:
             yield row[:-1]
 
     def asks_digest(self, step: int, table: AskTable = "pending") -> str:
-        """One digest over all asks and answers of a step, in the order of their ids."""
+        """A digest of all asks and answers of a step in the order of their ids; empty if there are
+        none."""
         rows = self.store.rows(
             f"SELECT mark FROM {table} WHERE step = ? ORDER BY agent, path", (step,)
         )
@@ -188,22 +190,22 @@ class Journal:
 
     def asks(self, *, agent: AgentId | None = None, step: int | None = None) -> Iterator[AskRow]:
         """Asks with their answers, by step, agent and path."""
-        asked = {"agent = ?": agent, "step = ?": step}
-        given = {clause: value for clause, value in asked.items() if value is not None}
-        where = f"WHERE {' AND '.join(given)}" if given else ""
-        for row in self.checked_rows("asks", where, tuple(given.values())):
-            at, who, path, kind, role, key, ask, answer = row[:8]
+        conditions = {"agent = ?": agent, "step = ?": step}
+        used = {clause: value for clause, value in conditions.items() if value is not None}
+        where = f"WHERE {' AND '.join(used)}" if used else ""
+        for row in self.checked_rows("asks", where, tuple(used.values())):
+            ask_step, who, path, kind, role, digest, ask, answer = row[:8]
             yield AskRow(
-                AskId(at, who, path),
+                AskId(ask_step, who, path),
                 kind,
                 role,
-                key,
+                digest,
                 decode_ask(self.store, ask),
                 decode_answer(self.store, answer),
             )
 
     def copy_asks(self, record: Journal, step: int) -> None:
-        """Take over the asks of a step from another run's journal, as pending."""
+        """Copy the asks of a step from another run's journal into the pending table."""
         self.save_pending(
             [
                 encode_ask(self.store, row.where, row.ask, row.digest, row.answer)
@@ -214,13 +216,13 @@ class Journal:
     # -- states and snapshots -------------------------------------------------------
 
     def save_state(self, step: int, agent: AgentId, state: AgentState) -> str:
-        """Keep an agent's state as of the end of a step; its digest."""
+        """Write an agent's state after a step; its digest."""
         text = canonical(to_json(state))
         self.store.execute("INSERT INTO states VALUES (?, ?, ?)", (step, agent, text))
         return digest_text(text)
 
     def state(self, agent: AgentId, step: int) -> AgentState | None:
-        """The state as of the end of ``step``; None before the first."""
+        """An agent's state after ``step``; None before its first one."""
         rows = self.store.rows(
             "SELECT step, state FROM states WHERE agent = ? AND step <= ? "
             "ORDER BY step DESC LIMIT 1",
@@ -229,7 +231,7 @@ class Journal:
         return self._state(agent, *rows[0]) if rows else None
 
     def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
-        """Every change of an agent's state: (step, state at its end)."""
+        """An agent's state after each step that changed it, as (step, state)."""
         rows = self.store.rows(
             "SELECT step, state FROM states WHERE agent = ? ORDER BY step", (agent,)
         )
@@ -244,20 +246,20 @@ class Journal:
         return decode_json(self.store, name, _agent_state, text)
 
     def snapshot(self, step: int, world: Json) -> str:
-        """Keep the world as of the end of a step; its digest, for the next tick's entry."""
+        """Write a snapshot of the world after a step; its digest, for the entry of the tick."""
         text = canonical(world)
         key = digest_text(text)
         self.store.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (step, text, key))
         return key
 
     def snapshot_digest(self, step: int) -> str:
-        """The digest of the snapshot after a step, as the hash chain names it; empty where it
-        names none. That of the beginning (step -1) stands in the first tick."""
+        """The digest of the snapshot after a step in the hash chain, empty if there is none. That
+        of step -1 is in the first tick."""
         entry: Json = next(iter(self.entries(max(step, 0), max(step, 0))), {})
         return str(entry.get("snapshots", {}).get(str(step), ""))
 
     def last_snapshot(self, step: int) -> tuple[int, Json] | None:
-        """The newest snapshot taken at ``step`` or before."""
+        """The latest snapshot taken after ``step`` or before, as (step, snapshot)."""
         rows = self.store.rows(
             "SELECT step, world, digest FROM snapshots WHERE step <= ? ORDER BY step DESC LIMIT 1",
             (step,),
@@ -274,8 +276,8 @@ class Journal:
     # -- inputs ---------------------------------------------------------------------
 
     def add_input(self, step: int, given: Input, *, planned: bool = False) -> None:
-        """Keep an input for the step at which it will be noticed; durable at once.
-        ``planned``: it belongs to the scenario, and a fork keeps it."""
+        """Write an input for a step; durable when this returns. Forks keep those that are
+        ``planned``, which are part of the scenario."""
         text = canonical(to_json(given))
         with self.store.transaction():
             self.store.execute(
@@ -286,7 +288,7 @@ class Journal:
             self.store.put(_INPUTS_KEY, chain_digest(link, canonical([step, int(planned), text])))
 
     def inputs(self, step: int) -> tuple[Input, ...]:
-        """The inputs of a step, in the order in which they came."""
+        """The inputs of a step, in the order in which they were added."""
         rows = self.store.rows("SELECT input FROM inputs WHERE step = ? ORDER BY number", (step,))
         return tuple(
             decode_json(self.store, f"an input of tick {step}", _input, text) for (text,) in rows
@@ -316,15 +318,15 @@ def _agent_state(data: Json) -> AgentState:
 
 
 def _plain(value: object) -> Json:
-    """A column's value as JSON can hold it; bytes are there only in a damaged file."""
+    """A column's value for JSON; only a damaged file has bytes."""
     return value.hex() if isinstance(value, bytes) else value
 
 
 def ask_label(step: int, agent: AgentId, path: str) -> str:
-    """How messages name an ask."""
+    """The name of an ask in error messages."""
     return f"ask {path} of {agent} at tick {step}"
 
 
 def initial_hash(store: Store) -> str:
-    """The hash before the first tick: it covers what the run was started with."""
+    """The hash before the first tick, a digest of what the run was started with."""
     return digest_text(canonical(store.get("start", {})))
