@@ -17,8 +17,6 @@ from ...core import (
     Choice,
     Choose,
     Client,
-    Delta,
-    Done,
     Embed,
     Generate,
     Json,
@@ -28,12 +26,11 @@ from ...core import (
     Rate,
     Rating,
     Seed,
-    Ticket,
     Vectors,
     answer_all,
     canonical,
 )
-from ...models import ImprovisedModel
+from ...models import BatchClient, ImprovisedModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,7 +181,7 @@ class RehearsalModel:
 
     def client(self) -> Client:
         """A new mailbox."""
-        return RehearsalClient(self)
+        return BatchClient(self.answer)
 
     def describe(self) -> dict[str, Json]:
         """Its name only."""
@@ -242,33 +239,6 @@ class RehearsalModel:
             spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
         value = float(spread @ np.arange(ask.low, ask.high + 1))
         return Rating(value=value, probabilities=tuple(map(float, spread)))
-
-
-class RehearsalClient:
-    """A mailbox of a rehearsing model: all that is queued is one round."""
-
-    def __init__(self, model: RehearsalModel) -> None:
-        self._model = model
-        self._queue: dict[Ticket, OwnedAsk] = {}
-        self._next = 0
-
-    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Queue an ask."""
-        self._next += 1
-        self._queue[self._next] = (owner, ask)
-        return self._next
-
-    def cancel(self, ticket: Ticket) -> None:
-        """Forget an ask."""
-        self._queue.pop(ticket, None)
-
-    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """Every queued ask, answered."""
-        if not self._queue:
-            return []
-        queue, self._queue = self._queue, {}
-        answers = self._model.answer(list(queue.values()))
-        return [Done(ticket, answer) for ticket, answer in zip(queue, answers)]
 
 
 def _option_text(option: Option) -> str:
