@@ -28,8 +28,8 @@ from denizens.models.decisions.calibration import (
     read_calibration,
 )
 from denizens.models.decisions.scoring_method import METHOD_NAMES
-from denizens.tests.support.tiny_models import answers
 from denizens.testing import write_tiny_embedder, write_tiny_model
+from denizens.tests.support.tiny_models import answers
 
 ASK = Choose(
     messages=(),
