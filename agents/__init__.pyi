@@ -1,15 +1,15 @@
 from .agent import Agent as Agent
 from .ask_router import AskRouter as AskRouter
 from .chat_turn import TextStreamer as TextStreamer
+from .direct_calls import run_tool as run_tool
 from .maintenance import Maintenance as Maintenance
 from .memory_tools import fact_search_tool as fact_search_tool
 from .skills import run_skills as run_skills
-from .skills import run_tool as run_tool
+from .state_labels import visible_state as visible_state
 from .thought_guard import StoppedThought as StoppedThought
 from .thought_guard import ThoughtGuard as ThoughtGuard
 from .thought_guard import run_guarded as run_guarded
 from .thought_labels import find_listeners as find_listeners
-from .thought_labels import visible_state as visible_state
 from .tool_executor import ToolExecutor as ToolExecutor
 
 __all__: list[str]

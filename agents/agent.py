@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 from ..core import (
     EVERYBODY,
-    UNKNOWN_SOURCE,
     Action,
     Affordance,
     AgentId,
@@ -31,7 +29,6 @@ from ..core import (
     Planner,
     Record,
     RecordId,
-    RecordKind,
     Reply,
     Seed,
     SettingError,
@@ -44,19 +41,22 @@ from ..core import (
     check_arguments,
     drive,
     exclusive,
-    format_utterance,
-    join_labels,
     parse_audience,
-    record_label,
     replace_surrogates,
-    source_name,
     to_json,
     traced,
     validate_person_name,
 )
-from ..memory import Documents, Memory, ToolCallLog, document_input, memories_input, write_log_line
+from ..memory import (
+    CompactionBudget,
+    Documents,
+    Memory,
+    ToolCallLog,
+    document_input,
+    memories_input,
+    write_log_line,
+)
 from ..memory.documents import IMAGES_SUFFIX
-from ..memory.storage import name_forms
 from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Policy, ProgressListener, Toolbox, validate_patterns, validate_policy
 from .ask_router import AskRouter, warn_of_failed_recall
@@ -72,32 +72,26 @@ from .maintenance import (
     with_maintenance,
 )
 from .skills import run_skills
+from .state_labels import label_heard_goals, label_state, restore_labels, trusted_state
 from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
 from .thought_labels import (
     activity_labels,
     find_listeners,
     label_decision,
-    label_heard_goals,
-    label_state,
     labelled_inputs,
-    parts_from_sources,
+    labelled_session,
     redact_observation,
-    restore_labels,
-    utterance_label,
     visible_people,
-    visible_state,
     withheld_utterances,
 )
 
-# Of what only happens once, these are perceived like what is around; refusals and the turns
-# of a talk are for the planner, which has them in the observation.
 NOTICE_KINDS = ("news", "object")
-# Inputs for the memory alone, which no planner sees.
+"""Kinds of notices that are perceived like lasting events. Refusals and the turns of a
+conversation are not: the planner reads them in the observation."""
 _MEMORY_INPUT_KINDS = ("document", "memories")
-# Among so many of its last utterances a line of its own is looked for.
-_RECENT_UTTERANCES = 400
-# Key of the store's header: whose memory has what its agent begins with.
+"""Kinds of inputs that only the memory takes; no planner sees them."""
 _BOOTSTRAP_KEY = "agent.begun"
+"""Key in the store's header: which agents have been bootstrapped."""
 
 
 def _store_lock(agent: Agent) -> ContextLock:
@@ -105,19 +99,18 @@ def _store_lock(agent: Agent) -> ContextLock:
 
 
 class Agent:
-    """Perceives, recalls, decides and acts; the very same mind lives in a world and chats.
+    """A persona with a model, a memory, a planner and tools, in a world or in a chat.
 
-    ``live`` and ``reply`` only think; ``commit`` alone writes, to the memory and the state.
-    Without ``planner`` it lives by Daily.
+    ``live``, ``tick`` and ``reply`` are thoughts and write nothing; ``commit`` alone writes, to
+    the memory and the state.
 
-    ``private_talk``: what a person says in a chat, and what is answered, is recalled in chats
-    with that person only. On unless switched off, since what was let out cannot be taken
-    back; off, the agent may tell everybody what anybody told it. ``dialogue`` is how it
-    answers in a chat. ``documents`` are files it reads before its first step or chat,
-    ``memories`` records it takes over then, ``maintenance`` says what its memory does each night.
+    ``planner`` decides (None: Daily) and ``dialogue`` replies in chats. With ``private_talk`` the
+    messages and replies of a chat are recalled only in chats with that person. ``documents`` are
+    imported, and ``memories`` added, before the first step or chat. ``maintenance`` says what the
+    memory does at the first step of each day. ``policy`` bounds the use of tools (None: the
+    toolbox's own); ``trusted`` are patterns of further sources that the policy trusts.
 
-    ``policy`` bounds what it may do with its tools (None: the toolbox's own); ``trusted`` are
-    patterns of those whose words do not withdraw its right to act: see ``Policy``.
+    Raises SettingError if the memory is another agent's, or two documents have one file name.
     """
 
     @check_arguments
@@ -137,7 +130,7 @@ class Agent:
         trusted: Iterable[str] = (),
         documents: Sequence[Path | str] = (),
         memories: Sequence[Record] = (),
-        upkeep: Maintenance | None = None,
+        maintenance: Maintenance | None = None,
     ) -> None:
         if memory.agent != persona.name:
             raise SettingError(
@@ -147,13 +140,12 @@ class Agent:
         if persona.name.endswith(IMAGES_SUFFIX):
             raise SettingError(
                 f"{persona.name}: a name that ends in '{IMAGES_SUFFIX}' is that of somebody's "
-                f"pictures; "
-                "give another"
+                "pictures; give another"
             )
         self.private_talk = private_talk
         self.documents = _unique_documents(persona.name, documents)
         self.memories = tuple(memories)
-        self.maintenance = upkeep or Maintenance()
+        self.maintenance = maintenance or Maintenance()
         self.dialogue: Responder = dialogue or Dialogue()
         self.persona = persona
         self.model = model
@@ -165,7 +157,7 @@ class Agent:
         self.step_seconds = step_seconds
         self._bootstrapped = False
         self.in_chat = False
-        """Whether a chat with it is going on: a tool of its own cannot begin another."""
+        """Whether a chat is going on: a tool of the agent cannot begin another one."""
         self.state = state or AgentState(
             currently=persona.currently,
             reflect_left=persona.reflect_after,
@@ -178,6 +170,8 @@ class Agent:
         """The agent's name in a world."""
         return self.persona.name
 
+    # -- thoughts ----------------------------------------------------------------------------
+
     def live(
         self,
         seen: Observation,
@@ -187,36 +181,18 @@ class Agent:
         *,
         now: Time | None = None,
     ) -> Thought[Step]:
-        """One step of life: perceive what is fresh and let the planner decide.
-
-        Writes nothing; the Step says what ``commit`` will write.
-        """
+        """One step in a world: the planner decides on what is seen. Writes nothing; the Step says
+        what ``commit`` will write."""
         self._sync_record_count()
         listeners = find_listeners(seen, can)
-        whole, seen = seen, redact_observation(seen, listeners)
+        full, seen = seen, redact_observation(seen, listeners)
         own = restore_labels(self.state)
-        state = self._visible_state(own, listeners)
-        lately = set(self.state.perceived)
-        around = (*seen.events, *(one for one in seen.notices if one.kind in NOTICE_KINDS))
-        situation = Situation(
-            persona=self.persona,
-            state=state,
-            seen=seen,
-            # Runs from before there were labels have the texts themselves.
-            fresh=tuple(e for e in around if e.key not in lately and e.text not in lately),
-            can=tuple(can),
-            tools=self.tools.specs(),
-            inputs=tuple(inputs),
-            now=now or seen.at,
-            seed=seed or Seed.of(0).child(self.id, seen.at.isoformat()),
-            step_seconds=self.step_seconds,
-            listeners=listeners,
-        )
-        asks: list[AnsweredAsk] = []
+        shown = trusted_state(own, listeners, self.memory)
+        situation = self._situation(seen, can, inputs, seed, now, shown, listeners)
         guard = self.new_guard(
             listeners=listeners,
             given=labelled_inputs(seen, inputs, self.id),
-            labels=chain(activity_labels(seen, self.id), state.labels.values()),
+            labels=chain(activity_labels(seen, self.id), shown.labels.values()),
         )
         thought = run_skills(
             self.planner.decide(situation),
@@ -226,14 +202,41 @@ class Agent:
             person=guard.person,
             guard=guard,
         )
-        done = yield from run_guarded(thought, guard, asks)
-        states = (own, state)
-        if any(one.kind == "whisper" for one in inputs) and isinstance(done, Decision):
-            states = label_heard_goals(own, situation, done.state)
-        step = self._finish_step(done, asks, guard, states, can, visible_people(seen))
-        if lines := withheld_utterances(whole, seen, own, step.state):
+        asks: list[AnsweredAsk] = []
+        decision = yield from run_guarded(thought, guard, asks)
+        states = (own, shown)
+        if any(given.kind == "whisper" for given in inputs) and isinstance(decision, Decision):
+            states = label_heard_goals(own, situation, decision.state)
+        step = self._finish_step(decision, asks, guard, states, can, visible_people(seen))
+        if lines := withheld_utterances(full, seen, own, step.state):
             step = yield from add_utterances(self.id, step, lines, situation.now)
         return step
+
+    def _situation(
+        self,
+        seen: Observation,
+        can: Sequence[Affordance],
+        inputs: Sequence[Input],
+        seed: Seed | None,
+        now: Time | None,
+        shown: AgentState,
+        listeners: tuple[AgentId, ...],
+    ) -> Situation:
+        perceived = set(self.state.perceived)
+        events = (*seen.events, *(one for one in seen.notices if one.kind in NOTICE_KINDS))
+        return Situation(
+            persona=self.persona,
+            state=shown,
+            seen=seen,
+            fresh=tuple(e for e in events if e.key not in perceived and e.text not in perceived),
+            can=tuple(can),
+            tools=self.tools.specs(),
+            inputs=tuple(inputs),
+            now=now or seen.at,
+            seed=seed or Seed.of(0).child(self.id, seen.at.isoformat()),
+            step_seconds=self.step_seconds,
+            listeners=listeners,
+        )
 
     def tick(
         self,
@@ -244,32 +247,38 @@ class Agent:
         *,
         now: Time | None = None,
     ) -> Thought[Step]:
-        """``live``, and beside it the memory reads what it is given and does its ``maintenance``:
-        all part of the one Step. Writes nothing."""
-        other = tuple(given for given in inputs if given.kind not in _MEMORY_INPUT_KINDS)
-        life = self.live(seen, can, other, seed, now=now)
-        return with_maintenance(self, life, inputs, now or seen.at)
+        """``live``, with the imports and the maintenance of the memory as part of the same Step.
+        Writes nothing."""
+        now = now or seen.at
+        others = tuple(given for given in inputs if given.kind not in _MEMORY_INPUT_KINDS)
+        thought = self.live(seen, can, others, seed, now=now)
+        return with_maintenance(thought, self.memory, inputs, now, self._due_compaction(now))
+
+    def _due_compaction(self, now: Time) -> CompactionBudget | None:
+        due = is_new_day(now, self.step_seconds)
+        return self.maintenance.compaction_budget if due else None
 
     def reply(
         self, message: Utterance, session: Sequence[Utterance] = (), *, seed: Seed | None = None
     ) -> Thought[Reply]:
-        """Answer a person's line, given the lines before it. Writes nothing."""
+        """Reply to a person's message, after the utterances of a session. Writes nothing."""
         asks: list[AnsweredAsk] = []
         message = validate_utterance(message, "reply")
         message = replace(message, who=validate_person_name(self.id, message.who))
         self._sync_record_count()
         listeners = (message.who,)
         own = restore_labels(self.state)
-        state = self._visible_state(own, listeners, getattr(self.dialogue, "reads_state", True))
+        own_words_only = not getattr(self.dialogue, "reads_state", True)
+        shown = trusted_state(own, listeners, self.memory, own_words_only)
         guard = self.new_guard(
             listeners=listeners,
-            given=self._labelled_lines(message, session),
-            labels=state.labels.values(),
+            given=labelled_session(message, session, self.memory, self.private_talk),
+            labels=shown.labels.values(),
         )
-        answering = reply_thought(
+        thought = reply_thought(
             self.dialogue,
             self.persona,
-            state,
+            shown,
             message,
             tuple(session),
             self.tools.specs(),
@@ -277,23 +286,18 @@ class Agent:
             self.private_talk,
         )
         thought = run_skills(
-            answering,
-            self.tools,
-            who=self.id,
-            now=message.at,
-            person=message.who,
-            guard=guard,
+            thought, self.tools, who=self.id, now=message.at, person=message.who, guard=guard
         )
-        done = yield from run_guarded(thought, guard, asks)
+        outcome = yield from run_guarded(thought, guard, asks)
         warn_of_failed_recall(self.id, asks)
-        if isinstance(done, StoppedThought):
-            failure = Failed(reason=done.reason, detail=done.why)
-            step = self._finish_step(done, asks, guard, (own, state))
+        if isinstance(outcome, StoppedThought):
+            failure = Failed(reason=outcome.reason, detail=outcome.why)
+            step = self._finish_step(outcome, asks, guard, (own, shown))
             return Reply(text="", step=step, resolve="failed", failure=failure)
-        said, decision = done
+        said, decision = outcome
         return Reply(
             text=said.text,
-            step=self._finish_step(decision, asks, guard, (own, state)),
+            step=self._finish_step(decision, asks, guard, (own, shown)),
             cited=said.cited,
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
@@ -302,32 +306,6 @@ class Agent:
             failure=said.failure,
         )
 
-    def _visible_state(
-        self, state: AgentState, listeners: tuple[AgentId, ...], whole: bool = True
-    ) -> AgentState:
-        """What of its state a thought is given: nothing that is not for all its listeners, nor
-        of the words of somebody who is quarantined; unless ``whole``, nothing of others' words."""
-        distrusted = self.memory.quarantined
-        forms = name_forms(distrusted)
-        suspect = parts_from_sources(state, forms) if whole else tuple(state.labels)
-        if whole and "schedule" in suspect:
-            # The day is planned anew, of what is left.
-            state = replace(state, day="")
-        return visible_state(state, listeners, suspect, forms)
-
-    def _restore_usage(self) -> None:
-        """What was used in earlier processes counts for a life."""
-        calls, tokens = ToolCallLog(self.memory.store).usage(self.id)
-        if calls > self.state.calls or tokens > self.state.tokens:
-            calls, tokens = max(calls, self.state.calls), max(tokens, self.state.tokens)
-            self.state = replace(self.state, calls=calls, tokens=tokens)
-
-    def _sync_record_count(self) -> None:
-        """Count on from what the memory holds: records may have been added beside a thought."""
-        held = len(self.memory)
-        if self.state.records != held:
-            self.state = replace(self.state, records=held)
-
     def new_guard(
         self,
         *,
@@ -335,81 +313,53 @@ class Agent:
         given: Iterable[tuple[ThoughtInput, Label]] = (),
         labels: Iterable[Label] = (),
     ) -> ThoughtGuard:
-        """What watches one thought of this agent: see ThoughtGuard."""
+        """A guard for one thought of this agent."""
         return ThoughtGuard(
             self.id,
             self.tools,
             calls=self.state.calls,
             tokens=self.state.tokens,
-            whose=lambda record: self.memory.sources(record.id),
+            sources_of=lambda record: self.memory.sources(record.id),
             listeners=listeners,
             given=given,
             labels=labels,
         )
 
-    def _labelled_lines(
-        self, message: Utterance, session: Sequence[Utterance]
-    ) -> Iterator[tuple[ThoughtInput, Label]]:
-        """The lines of a chat, each with its label: in private they are for that person."""
-        circle = (message.who,) if self.private_talk else ()
-        kinds: tuple[RecordKind, ...] = ("utterance",)
-        own = any(line.who == self.id for line in session)
-        lately = self.memory.records(kinds=kinds, last=_RECENT_UTTERANCES) if own else ()
-        known = {
-            record.text: record_label(record, self.id) for record in lately if record.who == self.id
-        }
-        for line in (*session, message):
-            label = utterance_label(line, self.id)
-            if line.who == self.id and line.text.strip():
-                text = format_utterance(self.id, message.who, line.text)
-                label = known.get(text) or self._unknown_line_label(message.who, len(lately))
-            elif not line.who:
-                label = join_labels((label, Label((UNKNOWN_SOURCE,))), self.id)
-            yield line, join_labels((label, Label((), circle)), self.id)
-
-    def _unknown_line_label(self, person: AgentId, searched: int) -> Label:
-        """The label of a line that it does not know to have said: somebody else puts it into
-        its mouth, or it said it long ago, or on words that are forgotten now."""
-        lost = searched >= _RECENT_UTTERANCES or any(
-            one.what == "forgotten" for one in self.memory.audit_log
-        )
-        return Label(
-            (source_name(person), UNKNOWN_SOURCE) if lost else (source_name(person),), (person,)
-        )
-
     def _finish_step(
         self,
-        done: Decision | StoppedThought,
+        decision: Decision | StoppedThought,
         asks: list[AnsweredAsk],
         guard: ThoughtGuard,
         states: tuple[AgentState, AgentState],
         can: Sequence[Affordance] = (),
         people: Iterable[AgentId] = (),
     ) -> Step:
-        """What is to be written, with its labels; a thought that was stopped waits, and changes
-        nothing. ``states`` are the agent's own, and what of it the thought was shown;
-        ``people`` are those it sees and hears."""
+        """The Step of a decision, with labels and usage; a stopped thought waits and changes
+        nothing. ``states`` are the agent's own state and what of it the thought was shown;
+        ``people`` are those in sight."""
         own, shown = states
-        stopped: Literal["", "budget"] = ""
-        if isinstance(done, StoppedThought):
-            stopped, why = done.reason, f"The thought was ended: {done.why}."
-            done = Decision(action=Action("wait"), state=shown, why=why)
-        done = label_decision(done, guard, can)
-        done = replace(done, state=label_state(own, shown, done.state, guard, people))
-        life = self.tools.policy.life
-        if life.calls is not None or life.tokens is not None:
+        stopped = decision.reason if isinstance(decision, StoppedThought) else ""
+        if isinstance(decision, StoppedThought):
+            why = f"The thought was ended: {decision.why}."
+            decision = Decision(action=Action("wait"), state=shown, why=why)
+        decision = label_decision(decision, guard, can)
+        state = label_state(own, shown, decision.state, guard, people)
+        if self._has_lifetime_budget():
             calls, tokens = self.state.calls + guard.calls, self.state.tokens + guard.tokens
-            done = replace(done, state=replace(done.state, calls=calls, tokens=tokens))
-        step = _make_step(done, asks, stopped)
-        if not guard.released:
-            return step
-        lines = tuple((RELEASE_LOG, to_json(one)) for one in guard.released)
-        return replace(step, beside=(*step.beside, *lines))
+            state = replace(state, calls=calls, tokens=tokens)
+        return replace(
+            _make_step(replace(decision, state=state), asks),
+            stopped=stopped,
+            beside=tuple((RELEASE_LOG, to_json(released)) for released in guard.released),
+        )
+
+    # -- writing -----------------------------------------------------------------------------
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
-        """Write a step: new memories, last accesses, the next state. The only writer;
-        all of it or nothing, inside the caller's transaction where one is open: with that the
-        state is rolled back too."""
+        """Write a step: new records, last accesses, log lines, and the next state.
+
+        All or nothing, within the caller's transaction if one is open; if that is rolled back,
+        so is the state."""
         if not self.memory.store.write:
             self.write_step(step, number=number, at=at)
             return
@@ -417,8 +367,8 @@ class Agent:
             self.write_step(step, number=number, at=at)
 
     def write_step(self, step: Step, *, number: int, at: Time) -> None:
-        """What ``commit`` does, for who commits many agents in one transaction, and rolls all
-        of it back where one raises."""
+        """``commit`` without a transaction of its own, for a caller that commits several agents
+        in one."""
         if self.maintenance.claims and is_new_day(at, self.step_seconds):
             learn_facts(self.memory, at, number)
         if step.records:
@@ -427,84 +377,98 @@ class Agent:
             self.memory.mark_accessed(step.used, step=number, at=at)
         for log, line in step.beside:
             if log == RELEASE_LOG:
-                log_release(self, step.records, line, number)
+                log_release(self.memory, self.tools.policy, step.records, line, number)
             else:
                 write_log_line(self.memory.store, self.id, log, line, step=number)
         self._set_state(step.state)
 
-    def charge_guard(self, guard: ThoughtGuard) -> None:
-        """Count what a thought that is not committed has used, where a life is bounded."""
-        self.charge_usage(guard.calls, guard.tokens)
-
-    def charge_usage(self, calls: int, tokens: int, *, kept: bool = True) -> None:
-        """Count calls and tokens for its life, where that is bounded; not ``from_suspended``: for
-        as long
-        as this object lives."""
-        life = self.tools.policy.life
-        if life.calls is None and life.tokens is None:
+    def charge_usage(self, calls: int, tokens: int, *, persist: bool = True) -> None:
+        """Add calls and tokens to the lifetime usage, if the policy bounds it; without ``persist``
+        for the lifetime of this object only."""
+        if not self._has_lifetime_budget():
             return
         calls, tokens = self.state.calls + calls, self.state.tokens + tokens
         state = replace(self.state, calls=calls, tokens=tokens)
-        if kept:
+        if persist:
             self._set_state(state)
         else:
             self.state = state
 
+    def _has_lifetime_budget(self) -> bool:
+        life = self.tools.policy.life
+        return life.calls is not None or life.tokens is not None
+
+    def _restore_usage(self) -> None:
+        """Take over the lifetime usage that earlier processes have saved."""
+        calls, tokens = ToolCallLog(self.memory.store).usage(self.id)
+        if calls > self.state.calls or tokens > self.state.tokens:
+            calls, tokens = max(calls, self.state.calls), max(tokens, self.state.tokens)
+            self.state = replace(self.state, calls=calls, tokens=tokens)
+
+    def _sync_record_count(self) -> None:
+        """Count the records of the memory again: some may have been added outside of a step."""
+        count = len(self.memory)
+        if self.state.records != count:
+            self.state = replace(self.state, records=count)
+
     def _set_state(self, state: AgentState) -> None:
-        """Take a state over; in a transaction, until that is rolled back."""
+        """Take over a state until the transaction, if one is open, is rolled back."""
         before, store = self.state, self.memory.store
         if (state.calls, state.tokens) != (before.calls, before.tokens) and store.write:
             ToolCallLog(store).save_usage(self.id, state.calls, state.tokens)
         store.on_rollback(lambda: setattr(self, "state", before))
         self.state = state
 
+    # -- documents and memories --------------------------------------------------------------
+
     @check_arguments
     @exclusive(_store_lock)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
-        """Take a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
-        agent's model; recall finds its pieces, replies cite them. Raises as ``Documents.add``."""
+        """Import a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
+        agent's model. Raises the errors of ``Documents.add``."""
         self._ingest(document_input(path, self.id), at)
 
     def _ingest(self, given: Input, at: Time | None) -> None:
         now = at or datetime.now().replace(microsecond=0)
         self._sync_record_count()
-        thought = with_maintenance(self, idle_step(self.state), (given,), now)
+        thought = with_maintenance(
+            idle_step(self.state), self.memory, (given,), now, self._due_compaction(now)
+        )
         step = drive({self.id: thought}, AskRouter({self.id: self}, at=now))[self.id]
         with self.memory.store.transaction():
             self.commit(step, number=self.memory.index.last_step, at=now)
 
     @exclusive(_store_lock)
     def bootstrap(self, *, at: Time | None = None) -> None:
-        """Once in the life of its memory it takes over its ``memories`` and learns the persona's
-        facts, whatever else was written there before; of its documents it reads those that it
-        never took in. Where an earlier start broke off, this one goes on from there."""
+        """Add the initial ``memories`` and the persona's facts, once for a memory, and import
+        those ``documents`` that it does not hold. A bootstrap that was interrupted goes on."""
         if self._bootstrapped:
             return
-        store, done = self.memory.store, f"{_BOOTSTRAP_KEY}.{self.id}"
-        if store.write and self.memory.as_of_step is None and not store.get(done):
+        store, key = self.memory.store, f"{_BOOTSTRAP_KEY}.{self.id}"
+        if store.write and self.memory.as_of_step is None and not store.get(key):
             memories, facts = self._missing_initial_memories()
             if memories:
                 self._ingest(memories_input(memories, self.id), at)
             self.learn(facts, at=at)
-            store.put(done, True)
-        held = Documents(self.memory)
+            store.put(key, True)
+        documents = Documents(self.memory)
         for path in self.documents:
-            if not held.was_imported(path.name):
+            if not documents.was_imported(path.name):
                 self.read(path, at=at)
         store.on_rollback(lambda: setattr(self, "_bootstrapped", False))
         self._bootstrapped = True
 
     def _missing_initial_memories(self) -> tuple[tuple[Record, ...], tuple[str, ...]]:
-        """The memories and facts that are yet to be taken over; none where something was erased
-        or lost since, which they might bring back."""
+        """The initial memories and facts that are not in the memory; none after something was
+        forgotten or damaged, since they might bring it back."""
         if not (self.memories or self.persona.facts):
             return (), ()
         if any(entry.what in ("forgotten", "damaged") for entry in self.memory.audit_log):
             return (), ()
         texts = {record.text for record in self.memory.records()}
-        new = texts.isdisjoint(record.text for record in self.memories)
+        missing = texts.isdisjoint(record.text for record in self.memories)
         facts = tuple(fact for fact in self.persona.facts if replace_surrogates(fact) not in texts)
-        return (self.memories if new else ()), facts
+        return (self.memories if missing else ()), facts
 
     @check_arguments
     @exclusive(_store_lock)
@@ -516,23 +480,24 @@ class Agent:
         who: str = "",
         audience: str | Sequence[str] = (),
     ) -> None:
-        """Take texts into the memory, rated and embedded: as thoughts of its own, or as what
-        ``who`` said; they are for ``audience`` (empty: for everybody)."""
+        """Record texts, rated and embedded: as thoughts of the agent, or as utterances of ``who``.
+        ``audience`` are the people who may know them (empty: everybody)."""
         if not texts:
             return
         now = at or datetime.now().replace(microsecond=0)
         asks: list[AnsweredAsk] = []
         self._sync_record_count()
         people = parse_audience(audience)
-        # How they are rated is seen by those whom they are for.
-        state = self._visible_state(self.state, people or (EVERYBODY,))
-        made = learn_thought(self.persona, state, tuple(texts), now, who, people)
-        thought = traced(made, asks)
+        # The audience sees the ratings, so they rest on nothing that is not for it.
+        shown = trusted_state(self.state, people or (EVERYBODY,), self.memory)
+        thought = traced(learn_thought(self.persona, shown, tuple(texts), now, who, people), asks)
         decision = drive({self.id: thought}, AskRouter({self.id: self}, at=now))[self.id]
         after = decision.state
-        kept = replace(self.state, records=after.records, reflect_left=after.reflect_left)
-        decision = replace(decision, state=kept)
-        self.commit(_make_step(decision, asks), number=self.memory.index.last_step, at=now)
+        state = replace(self.state, records=after.records, reflect_left=after.reflect_left)
+        step = _make_step(replace(decision, state=state), asks)
+        self.commit(step, number=self.memory.index.last_step, at=now)
+
+    # -- chats -------------------------------------------------------------------------------
 
     @check_arguments
     @exclusive(_store_lock)
@@ -547,28 +512,26 @@ class Agent:
         approve: Approver | None = None,
         listener: ProgressListener | None = None,
     ) -> Reply:
-        """Answer and remember one message of a person. ``measure_text_facts`` gets the reply's text
-        piece by piece, and empty pieces while drafts of it are written (what it raises breaks
-        the reply off); ``listener`` what tools say while they work. Who remembers nothing yet
-        learns the persona's facts and reads its documents first. ``person`` is a name (see
-        ``validate_person_name``): who has none is not talked with. From several threads, chats of
-        agents of
-        one store go one after the other. Raises SettingError for a text, a person or a time that
-        is none.
+        """Reply to one message of a person, and record both. The first chat bootstraps the agent.
 
-        Where no answer could be made the reply's ``resolve`` is ``failed``, its text empty and
-        its ``failure`` says why; what the person said is remembered.
+        ``session`` are the utterances before the message. ``on_text`` receives the reply piece by
+        piece, and empty pieces while drafts are generated; an exception that it raises stops the
+        reply. ``listener`` receives the progress of tools. Chats of agents in one store run one
+        after the other, from any thread.
 
-        Where the policy wants a person's leave for a call, ``approve`` is asked; without it the
-        reply ``waits``, is kept in the memory's store, and goes on with ``answer``."""
+        If no reply could be made, its ``resolve`` is "failed", its text empty, and ``failure``
+        says why; the message is recorded. If the policy wants a person's approval of a tool call,
+        ``approve`` is asked; without it the reply has requests in ``waits``, is kept in the
+        store, and goes on with ``answer``.
+
+        Raises SettingError for an invalid text, person, time or session.
+        """
         now = datetime.now().replace(microsecond=0) if at is None else at
         before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
-        line = validate_utterance(
-            Utterance(validate_person_name(self.id, person), text, now), "chat"
-        )
+        message = Utterance(validate_person_name(self.id, person), text, now)
+        turn = ChatTurn(self, validate_utterance(message, "chat"), before)
         self.bootstrap(at=at)
-        talk = ChatTurn(self, line, before)
-        return talk.run(on_text=on_text, approve=approve, listener=listener)
+        return turn.run(on_text=on_text, approve=approve, listener=listener)
 
     @check_arguments
     @exclusive(_store_lock)
@@ -583,10 +546,15 @@ class Agent:
         approve: Approver | None = None,
         listener: ProgressListener | None = None,
     ) -> Reply:
-        """Answer a request of a reply that waits, by its key, and go on with it, also in
-        another process. Raises SettingError when nothing waits under that key."""
-        talk = ChatTurn.from_suspended(self, key, Approval(yes, note, by))
-        return talk.run(on_text=on_text, approve=approve, listener=listener)
+        """Answer the approval request ``key`` of a reply that waits, and go on with the reply,
+        also in another process. Raises SettingError if nothing waits under that key."""
+        turn = ChatTurn.from_suspended(self, key, Approval(yes, note, by))
+        return turn.run(on_text=on_text, approve=approve, listener=listener)
+
+    def pending_requests(self) -> tuple[ApprovalRequest, ...]:
+        """The tool calls of this agent's replies and steps that wait for an approval."""
+        requests = ToolCallLog(self.memory.store).pending_approvals()
+        return tuple(request for request in requests if request.who == self.id)
 
     @check_arguments
     @exclusive(_store_lock)
@@ -599,19 +567,15 @@ class Agent:
         by: str,
         why: str = "",
     ) -> Record:
-        """Write a memory anew that is for more people or rests on fewer sources, on the word of
-        ``by``; the book of calls keeps that. See ``agents.releases.release_record``."""
-        return release_record(self, record, audience=audience, clear=clear, by=by, why=why)
-
-    def pending_requests(self) -> tuple[ApprovalRequest, ...]:
-        """The calls of this agent's replies and steps that wait for a person."""
-        waiting = ToolCallLog(self.memory.store).pending_approvals()
-        return tuple(request for request in waiting if request.who == self.id)
+        """Copy a record under a wider ``audience``, or without the sources that the patterns
+        ``clear`` match, on the authority of ``by``; the tool-call log keeps that. Returns the
+        copy. Raises SettingError if nothing would be released."""
+        return release_record(self.memory, record, audience=audience, clear=clear, by=by, why=why)
 
 
 def _unique_documents(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
-    """The files, each once. Raises SettingError for two of one name: a memory knows documents by
-    their names, and would take the second for the first."""
+    """The files without duplicates. Raises SettingError for two files of one name: a memory
+    identifies documents by their file names."""
     files: dict[str, Path] = {}
     for path in map(Path, documents):
         other = files.setdefault(path.name, path)
@@ -623,17 +587,16 @@ def _unique_documents(who: AgentId, documents: Sequence[Path | str]) -> tuple[Pa
     return tuple(files.values())
 
 
-def _toolbox_with_policy(box: Toolbox, policy: Policy | None, trusted: Iterable[str]) -> Toolbox:
-    rules = box.policy if policy is None else validate_policy(policy, "agent")
-    rules = replace(
-        rules, trusted=(*rules.trusted, *validate_patterns(trusted, "agent: 'trusted'"))
-    )
-    return box if rules == box.policy else box.with_policy(rules)
+def _toolbox_with_policy(
+    toolbox: Toolbox, policy: Policy | None, trusted: Iterable[str]
+) -> Toolbox:
+    rules = toolbox.policy if policy is None else validate_policy(policy, "agent")
+    patterns = validate_patterns(trusted, "agent: 'trusted'")
+    rules = replace(rules, trusted=(*rules.trusted, *patterns))
+    return toolbox if rules == toolbox.policy else toolbox.with_policy(rules)
 
 
-def _make_step(
-    decision: Decision, asks: list[AnsweredAsk], stopped: Literal["", "budget"] = ""
-) -> Step:
+def _make_step(decision: Decision, asks: Sequence[AnsweredAsk]) -> Step:
     return Step(
         action=decision.action,
         state=decision.state,
@@ -642,5 +605,4 @@ def _make_step(
         used=decision.used,
         why=decision.why,
         asks=tuple(asks),
-        stopped=stopped,
     )

@@ -1,7 +1,4 @@
-"""Whether a model's answer is one to what was asked.
-
-What answers the asks of living agents: their models, memories and tools.
-"""
+"""Routing the asks of agents to their models, memories and tools, and validating the answers."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ..core import (
     AgentId,
@@ -34,11 +30,9 @@ from ..core import (
     ToolResult,
     Vectors,
 )
-from ..memory import recall_many, searched_audience
+from ..memory import recall_many
+from .agent_protocol import AgentResources
 from .tool_executor import ToolExecutor
-
-if TYPE_CHECKING:
-    from .agent import Agent
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +46,16 @@ _ANSWER_TYPES: dict[str, type] = {
 
 
 def validate_answer(ask: Ask, answer: Answer) -> Answer:
-    """The answer, or why nobody can use it: a model of one's own may answer with the wrong type,
-    an option that was not offered, or numbers that are none. Then it is ``Failed("contract")``,
-    which is counted and told as any failure."""
+    """The model's answer if it is valid, else ``Failed("contract")``.
+
+    A user's own model may return the wrong type, the index of an option that was not offered, or
+    numbers that are not finite."""
     if isinstance(answer, Failed):
         return answer
-    fault = _contract_violation(ask, answer)
-    if not fault:
+    violation = _contract_violation(ask, answer)
+    if not violation:
         return answer
-    return Failed(reason="contract", detail=f"the model's answer to a {ask.kind}: {fault}")
+    return Failed(reason="contract", detail=f"the model's answer to a {ask.kind}: {violation}")
 
 
 def _contract_violation(ask: Ask, answer: Answer) -> str:
@@ -70,8 +65,8 @@ def _contract_violation(ask: Ask, answer: Answer) -> str:
     if isinstance(ask, Choose) and isinstance(answer, Choice):
         return _choice_violation(len(ask.options), answer)
     if isinstance(ask, Rate) and isinstance(answer, Rating):
-        within = ask.low <= answer.value <= ask.high
-        return "" if within else f"{answer.value!r} is not between {ask.low} and {ask.high}"
+        valid = ask.low <= answer.value <= ask.high
+        return "" if valid else f"{answer.value!r} is not between {ask.low} and {ask.high}"
     if isinstance(answer, Vectors):
         return _vectors_violation(len(ask.texts) if isinstance(ask, Embed) else 1, answer)
     if isinstance(answer, Completion) and not isinstance(answer.text, str):
@@ -79,59 +74,59 @@ def _contract_violation(ask: Ask, answer: Answer) -> str:
     return ""
 
 
-def _choice_violation(offered: int, answer: Choice) -> str:
-    if not 0 <= answer.index < offered:
-        return f"option {answer.index} of {offered}"
-    if len(answer.probabilities) != offered or not all(map(math.isfinite, answer.probabilities)):
-        return f"its probabilities are not {offered} finite numbers"
+def _choice_violation(options: int, answer: Choice) -> str:
+    if not 0 <= answer.index < options:
+        return f"option {answer.index} of {options}"
+    if len(answer.probabilities) != options or not all(map(math.isfinite, answer.probabilities)):
+        return f"its probabilities are not {options} finite numbers"
     return ""
 
 
-def _vectors_violation(wanted: int, answer: Vectors) -> str:
+def _vectors_violation(texts: int, answer: Vectors) -> str:
     import numpy as np
 
-    if answer.rows != wanted or not answer.columns:
-        return f"{answer.rows} x {answer.columns} numbers for {wanted} texts"
+    if answer.rows != texts or not answer.columns:
+        return f"{answer.rows} x {answer.columns} numbers for {texts} texts"
     try:
-        numbers = answer.array()
+        vectors = answer.array()
     except ValueError as error:
         return f"its data cannot be read ({error})"
-    return "" if np.isfinite(numbers).all() else "some of its numbers are not finite"
+    return "" if np.isfinite(vectors).all() else "some of its numbers are not finite"
 
 
 def warn_of_failed_recall(who: AgentId, asks: Iterable[AnsweredAsk]) -> None:
-    """Say once a reply that its memory could not be searched: its words look like any other's."""
-    for asked in asks:
-        if isinstance(asked.ask, Recall | Embed) and isinstance(asked.answer, Failed):
-            why = f"{asked.answer.reason}: {asked.answer.detail}"
-            what = "search the memory" if isinstance(asked.ask, Recall) else "embed a record"
+    """Log one warning if the memory could not be searched for a reply, or a record embedded."""
+    for answered in asks:
+        if isinstance(answered.ask, Recall | Embed) and isinstance(answered.answer, Failed):
+            why = f"{answered.answer.reason}: {answered.answer.detail}"
+            what = "search the memory" if isinstance(answered.ask, Recall) else "embed a record"
             log.warning("%s: could not %s for this reply (%s); check the embedder", who, what, why)
             return
 
 
 class AskRouter:
-    """Answers asks for any number of agents at once.
+    """The AskHandler of any number of agents.
 
-    One client per distinct model, so that all agents' asks meet in one batch. A Recall is
-    embedded by the agent's own model first; all recalls of a round are scored together.
-    ``measure_text_facts`` gets what is streamed, and an empty text for each piece of a draft among
-    others.
-    ``priority``: of all asks, the lowest goes first; somebody waits for a chat. ``caller``
-    calls the tools (None: one that keeps no book). Seconds are measured here, from a thought's
-    first ask: when those that its policy gives it are over, its asks are answered so.
+    One client per distinct model, so that the asks of all agents form one batch. The cue of a
+    Recall is embedded by the agent's own model first; all recalls of a round are scored together.
+
+    ``on_text`` receives streamed text, or an empty text for each piece while several drafts are
+    generated at once. Asks with a lower ``priority`` run first. ``executor`` makes the tool calls
+    (None: one without a call log). The time limit of a thought (``policy.thought.seconds``) is
+    measured here, from its first ask; later asks are answered with reason "budget".
     """
 
     def __init__(
         self,
-        agents: Mapping[AgentId, Agent],
+        agents: Mapping[AgentId, AgentResources],
         *,
         at: Time,
         on_text: Callable[[str], None] | None = None,
         priority: int = 0,
-        caller: ToolExecutor | None = None,
+        executor: ToolExecutor | None = None,
     ) -> None:
         self._agents = agents
-        self._executor = caller or ToolExecutor(agents, at)
+        self._executor = executor or ToolExecutor(agents, at)
         self._started: dict[AgentId, float] = {}
         self._expired: list[tuple[AskId, Answer]] = []
         self._on_text = on_text
@@ -139,13 +134,13 @@ class AskRouter:
         self._clients: dict[int, Client] = {}
         self._waiting: dict[tuple[int, int], tuple[AskId, Ask]] = {}
         self._calls: list[tuple[AskId, Call]] = []
-        # Streamed asks of a thought's round: several are drafts, of which one will be said.
+        # Streamed asks by round of a thought: two or more are drafts, of which one is kept.
         self._drafts: dict[tuple[AgentId, str], int] = {}
 
     def submit(self, where: AskId, ask: Ask) -> None:
-        """Send an ask to whatever answers it."""
-        if late := self._deadline_answer(where.agent, ask):
-            self._expired.append((where, late))
+        """Send an ask to the model or queue a tool call; never blocks."""
+        if expired := self._deadline_answer(where.agent, ask):
+            self._expired.append((where, expired))
             return
         if isinstance(ask, Call):
             self._calls.append((where, ask))
@@ -161,8 +156,8 @@ class AskRouter:
             self._drafts[_round_key(where)] = self._drafts.get(_round_key(where), 0) + 1
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
-        """All answers that are there; blocks for at least one. Raises Waiting when all that
-        is left are calls for which a person must give leave."""
+        """The answers that are ready; blocks for at least one. Raises ApprovalRequired when
+        nothing is left but tool calls that need a person's approval."""
         done, self._expired = self._expired, []
         calls, self._calls = self._calls, []
         for where, call in calls:
@@ -172,14 +167,15 @@ class AskRouter:
         recalls: list[tuple[AskId, Recall, Vectors]] = []
         while not done and not recalls and self._waiting:
             for key in sorted({key for key, _ in self._waiting}):
-                for item in self._clients[key].wait():
-                    if isinstance(item, Delta):
+                for event in self._clients[key].wait():
+                    if isinstance(event, Delta):
                         if self._on_text:
-                            where, _ = self._waiting[key, item.ticket]
-                            self._on_text("" if self._drafts[_round_key(where)] > 1 else item.text)
+                            where, _ = self._waiting[key, event.ticket]
+                            drafts = self._drafts[_round_key(where)]
+                            self._on_text("" if drafts > 1 else event.text)
                         continue
-                    where, ask = self._waiting.pop((key, item.ticket))
-                    answer = validate_answer(ask, item.answer)
+                    where, ask = self._waiting.pop((key, event.ticket))
+                    answer = validate_answer(ask, event.answer)
                     if isinstance(ask, Recall) and isinstance(answer, Vectors):
                         recalls.append((where, ask, answer))
                     else:
@@ -189,12 +185,13 @@ class AskRouter:
         return done + self._recall(recalls)
 
     def _deadline_answer(self, who: AgentId, ask: Ask) -> Answer | None:
-        """The answer to an ask of a thought whose time is over. Remembering is still allowed."""
+        """The answer to an ask after the time limit of its thought; None before it, and always
+        for Embed and Recall, so that the agent still remembers."""
         now = time.monotonic()
-        cap = self._agents[who].tools.policy.thought.seconds
-        if cap is None or now - self._started.setdefault(who, now) < cap:
+        limit = self._agents[who].tools.policy.thought.seconds
+        if limit is None or now - self._started.setdefault(who, now) < limit:
             return None
-        detail = f"this thought has taken the {cap:g} s that it may take"
+        detail = f"this thought has taken the {limit:g} s that it may take"
         if isinstance(ask, Call):
             return ToolResult(ok=False, error=detail, reason="budget")
         if isinstance(ask, Embed | Recall):
@@ -208,25 +205,23 @@ class AskRouter:
             return []
         import numpy as np
 
-        # Models may embed in different lengths; what is alike is scored together.
+        # Models may embed in different dimensions; each dimension is one batch.
         groups: dict[int, list[tuple[AskId, Recall, Vectors]]] = {}
-        for one in recalls:
-            groups.setdefault(one[2].columns, []).append(one)
+        for recall in recalls:
+            groups.setdefault(recall[2].columns, []).append(recall)
         answers: list[tuple[AskId, Answer]] = []
         for group in groups.values():
             vectors = np.concatenate([vector.array() for _, _, vector in group])
-            asked = [(self._agents[where.agent].memory, ask.cue) for where, ask, _ in group]
-            found = recall_many(asked, vectors)
-            for (where, _, _), (memory, cue), row, hits in zip(group, asked, vectors, found):
-                held = (
-                    memory.answer_probability(cue, row)
-                    if memory.rules_for(cue).estimates_answerability
-                    else None
-                )
-                told = searched_audience(memory, cue)
-                answers.append((where, Recalled(hits=hits, held=held, audience=told)))
+            requests = [(self._agents[where.agent].memory, ask.cue) for where, ask, _ in group]
+            all_hits = recall_many(requests, vectors)
+            for (where, _, _), (memory, cue), row, hits in zip(group, requests, vectors, all_hits):
+                estimates = memory.rules_for(cue).estimates_answerability
+                held = memory.answer_probability(cue, row) if estimates else None
+                audience = memory.searched_audience(cue)
+                answers.append((where, Recalled(hits=hits, held=held, audience=audience)))
         return answers
 
 
 def _round_key(where: AskId) -> tuple[AgentId, str]:
+    """The agent and the round of its thought that an ask belongs to."""
     return where.agent, where.path.partition(".")[0]

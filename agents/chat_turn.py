@@ -1,15 +1,11 @@
-"""One message of a chat and its answer, which may wait for a person and go on later.
-
-The thought behind an answer to a person: a turn of the agent's dialogue.
-"""
+"""A chat turn: one message of a person and the reply to it, which may wait for an approval."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..core import (
     Action,
@@ -42,37 +38,37 @@ from ..core import (
     drive,
     from_json,
     replace_surrogates,
+    time_error,
     to_json,
 )
-from ..memory import ToolCallLog
+from ..memory import Memory, ToolCallLog
 from ..memory.storage import has_source, name_forms
 from ..planners import DialogueInput, DialogueReply, StepBuilder
 from ..tools import ProgressListener
+from .agent_protocol import ChatAgent
 from .ask_router import AskRouter
 from .thought_guard import tokens_used
 from .tool_executor import ToolExecutor
 
-if TYPE_CHECKING:
-    from .agent import Agent
-
 
 class TextStreamer:
-    """Passes a reply's text on while it is made, and at last what of it was not: all of it
-    where one of several drafts was chosen."""
+    """Passes the text of a reply to a callback while it is generated.
+
+    ``finish`` passes on what was not streamed: the whole text if it is one of several drafts."""
 
     def __init__(self, on_text: Callable[[str], None] | None) -> None:
         self._on_text = on_text
         self._streamed: list[str] = []
 
     def __call__(self, piece: str) -> None:
-        """Pass a piece on; empty ones, while drafts are written, too: who no longer listens
-        may raise then."""
+        """Pass a piece on. Empty pieces, while drafts are generated, too: the callback may raise
+        to stop the reply."""
         self._streamed.append(piece)
         if self._on_text:
             self._on_text(piece)
 
     def finish(self, text: str) -> None:
-        """Tell in words what of the whole text was not told."""
+        """Pass on, word by word, what of the whole text was not streamed."""
         streamed = "".join(self._streamed).strip()
         rest = text.removeprefix(streamed) if streamed else text
         if self._on_text:
@@ -82,49 +78,58 @@ class TextStreamer:
 
 @dataclass(frozen=True, slots=True)
 class UsageCount:
-    """How many calls and tokens something has used."""
+    """Number of tool calls and tokens used."""
 
     calls: int = 0
     tokens: int = 0
 
+    def __add__(self, other: UsageCount) -> UsageCount:
+        return UsageCount(self.calls + other.calls, self.tokens + other.tokens)
+
 
 @dataclass
 class ChatTurn:
-    """A message to an agent on its way to an answer. A thought that waits is the message,
-    the lines before it and the answers so far; running it again rebuilds it."""
+    """A message to an agent and the work on its reply.
 
-    agent: Agent
+    A suspended turn is the message, the session before it and the answers so far, by the path of
+    the ask and with a digest of it; running the thought again with these answers resumes it.
+    ``charged_usage`` is the usage that the agent's life was charged for already."""
+
+    agent: ChatAgent
     message: Utterance
     session: tuple[Utterance, ...] = ()
     scope: str = ""
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
     charged_usage: UsageCount = UsageCount()
-    """The calls and tokens that its life was charged for already, while it waited."""
 
     @classmethod
-    def from_suspended(cls, agent: Agent, key: str, approval: Approval) -> ChatTurn:
-        """The message whose answer waits under ``key``, answered with ``approval``. Raises
-        SettingError when there is none."""
-        book = ToolCallLog(agent.memory.store)
-        where = book.ask_id(key)
+    def from_suspended(cls, agent: ChatAgent, key: str, approval: Approval) -> ChatTurn:
+        """The turn that waits for the request ``key``, which ``approval`` answers. Raises
+        SettingError if there is none."""
+        call_log = ToolCallLog(agent.memory.store)
+        where = call_log.ask_id(key)
         scope = key.removeprefix(f"{agent.id}/").partition("/")[0]
-        thought = book.load_suspended(scope, agent.id)
-        if thought is None or where is None or where.agent != agent.id:
+        saved = call_log.load_suspended(scope, agent.id)
+        if saved is None or where is None or where.agent != agent.id:
             raise SettingError(f"{agent.id}: no reply waits for an answer to '{key}'")
-        # A process may have ended between a person's answer and what followed from it.
-        if key in {request.key for request in book.pending_approvals()}:
-            book.record_approval(key, approval)
+        # The process may have ended after the approval was recorded and before the call.
+        if key in {request.key for request in call_log.pending_approvals()}:
+            call_log.record_approval(key, approval)
+        answers = {
+            path: (ask_digest, answer_from_json(data))
+            for path, ask_digest, data in saved["answers"]
+        }
         return cls(
             agent,
-            from_json(Utterance, thought["message"]),
-            tuple(from_json(Utterance, line) for line in thought["session"]),
+            from_json(Utterance, saved["message"]),
+            tuple(from_json(Utterance, line) for line in saved["session"]),
             scope,
             {
-                path: (mark, answer)
-                for path, mark, one in thought["answers"]
-                if not _rests_on_quarantined(agent, answer := answer_from_json(one))
+                path: (ask_digest, answer)
+                for path, (ask_digest, answer) in answers.items()
+                if not _rests_on_quarantined(agent.memory, answer)
             },
-            UsageCount(*thought.get("used", (0, 0))),
+            UsageCount(*saved.get("used", (0, 0))),
         )
 
     def run(
@@ -134,7 +139,9 @@ class ChatTurn:
         approve: Approver | None = None,
         listener: ProgressListener | None = None,
     ) -> Reply:
-        """Think until there is an answer, which is committed, or a call that waits."""
+        """Drive the thought to a reply, which is committed, or to a call that waits for approval.
+
+        Raises SettingError if the agent is in a chat already."""
         agent = self.agent
         if agent.in_chat:
             raise SettingError(
@@ -142,8 +149,8 @@ class ChatTurn:
                 "with it too; let a tool use its memory, or talk with another agent"
             )
         agent.in_chat = True
-        # Charged for anew with all of the thought, whether it is committed or not.
-        agent.charge_usage(-self.charged_usage.calls, -self.charged_usage.tokens, kept=False)
+        # The whole thought is charged at its end; take back what was charged while it waited.
+        agent.charge_usage(-self.charged_usage.calls, -self.charged_usage.tokens, persist=False)
         try:
             return self._run(on_text, approve, listener)
         finally:
@@ -157,110 +164,109 @@ class ChatTurn:
     ) -> Reply:
         agent = self.agent
         store = agent.memory.store
-        book = ToolCallLog(store) if store.write else None
-        minds = {agent.id: agent}
-        caller = ToolExecutor(
-            minds,
+        call_log = ToolCallLog(store) if store.write else None
+        executor = ToolExecutor(
+            {agent.id: agent},
             self.message.at,
-            book,
+            call_log,
             approve,
             listener,
             self.scope,
             in_chat=True,
             person=self.message.who,
         )
-        telling = TextStreamer(on_text)
-        faculties = _RecordedAnswers(
-            AskRouter(minds, at=self.message.at, on_text=telling, priority=-1, caller=caller),
-            self.answers,
+        streamer = TextStreamer(on_text)
+        router = AskRouter(
+            {agent.id: agent},
+            at=self.message.at,
+            on_text=streamer,
+            priority=-1,
+            executor=executor,
         )
+        handler = _RecordedAnswers(router, self.answers)
         thought = agent.reply(self.message, self.session)
         try:
-            reply = drive({agent.id: thought}, faculties)[agent.id]
-            # Before it is written: who no longer listens may still break it off.
-            telling.finish(reply.text)
+            reply = drive({agent.id: thought}, handler)[agent.id]
+            # Before the commit: the callback may still raise to stop the reply.
+            streamer.finish(reply.text)
         except BaseException as error:
-            # What is not committed has cost something all the same.
-            self.charged_usage = UsageCount(
-                self.charged_usage.calls + faculties.used.calls,
-                self.charged_usage.tokens + faculties.used.tokens,
-            )
+            # A thought that is not committed has used tokens all the same.
+            self.charged_usage += handler.new_usage
             agent.charge_usage(self.charged_usage.calls, self.charged_usage.tokens)
             if not isinstance(error, ApprovalRequired):
                 raise
-            if book:
-                book.save_suspended(caller.scope, agent.id, self._suspended_json())
-            idle = Step(action=Action("wait"), state=agent.state, why=str(error))
-            return Reply(text="", step=idle, waits=error.requests, resolve="waiting")
+            if call_log:
+                call_log.save_suspended(executor.scope, agent.id, self._suspended_json())
+            step = Step(action=Action("wait"), state=agent.state, why=str(error))
+            return Reply(text="", step=step, waits=error.requests, resolve="waiting")
         with store.transaction():
             reply = replace(reply, step=_renumbered(reply.step, agent.memory.next_id))
             agent.commit(reply.step, number=agent.memory.index.last_step, at=self.message.at)
-            if book:
-                book.flush()
+            if call_log:
+                call_log.flush()
                 if self.scope:
-                    book.delete_suspended(self.scope)
+                    call_log.delete_suspended(self.scope)
         return reply
 
     def _suspended_json(self) -> Json:
         return {
             "message": to_json(self.message),
             "session": [to_json(line) for line in self.session],
-            "answers": [[path, mark, to_json(one)] for path, (mark, one) in self.answers.items()],
+            "answers": [
+                [path, ask_digest, to_json(answer)]
+                for path, (ask_digest, answer) in self.answers.items()
+            ],
             "used": [self.charged_usage.calls, self.charged_usage.tokens],
         }
 
 
-def _rests_on_quarantined(agent: Agent, answer: Answer) -> bool:
-    """Whether an answer from before rests on the words of somebody who is quarantined by now:
-    then it is asked anew."""
-    memory = agent.memory
+def _rests_on_quarantined(memory: Memory, answer: Answer) -> bool:
+    """Whether a recorded answer rests on the words of somebody who is quarantined now; its ask is
+    then answered anew."""
     if not memory.quarantined:
         return False
     if isinstance(answer, ToolResult):
         return has_source(answer.sources, name_forms(memory.quarantined))
     if not isinstance(answer, Recalled):
         return False
-    records = [one for hit in answer.hits for one in (hit.record, *hit.around)]
+    records = [record for hit in answer.hits for record in (hit.record, *hit.around)]
     return any(memory.index.is_quarantined(record.id) for record in records)
 
 
-def _renumbered(step: Step, number: RecordId) -> Step:
-    """A step whose records begin with ``number``: a tool may have added some meanwhile."""
-    by = number - step.records[0].id if step.records else 0
-    if not by:
+def _renumbered(step: Step, first: RecordId) -> Step:
+    """The step with its records numbered from ``first``: a tool may have added records while it
+    was thought out."""
+    offset = first - step.records[0].id if step.records else 0
+    if not offset:
         return step
 
-    def moved(one: RecordId) -> RecordId:
-        return one + by if one >= number - by else one
+    def shifted(number: RecordId) -> RecordId:
+        return number + offset if number >= first - offset else number
 
     return replace(
         step,
         records=tuple(
-            replace(one, id=moved(one.id), evidence=tuple(map(moved, one.evidence)))
-            for one in step.records
+            replace(record, id=shifted(record.id), evidence=tuple(map(shifted, record.evidence)))
+            for record in step.records
         ),
-        embedded={moved(one): vector for one, vector in step.embedded.items()},
-        state=replace(step.state, records=step.state.records + by),
+        embedded={shifted(number): vector for number, vector in step.embedded.items()},
+        state=replace(step.state, records=step.state.records + offset),
     )
 
 
 def validate_utterance(line: Utterance, where: str) -> Utterance:
-    """A line as it may be said: half an emoji is replaced by U+FFFD. Raises SettingError, with
-    what to give instead, for what is no line."""
+    """The utterance, with lone surrogates replaced by U+FFFD. Raises SettingError, which begins
+    with ``where``, if it is not one, or if its person, text or time is invalid."""
     if not isinstance(line, Utterance):
         raise SettingError(
-            f"{where}: must be a Line, such as Line('Ada', 'Hello!', at), not {_type_name(line)}"
+            f"{where}: must be an Utterance, such as Utterance('Ada', 'Hello!', at), "
+            f"not {_type_name(line)}"
         )
     for name, value in (("person", line.who), ("text", line.text)):
         if not isinstance(value, str):
             raise SettingError(f"{where}: {name} must be a string, not {_type_name(value)}")
-    if not isinstance(line.at, datetime):
-        raise SettingError(f"{where}: at must be a datetime, not {_type_name(line.at)}")
-    if line.at.tzinfo is not None:
-        raise SettingError(
-            f"{where}: at has a time zone ({line.at.isoformat()}), and the clock of a mind has "
-            "none; give the time on its clock, such as at.replace(tzinfo=None)"
-        )
+    if fault := time_error(line.at, f"{where}: at"):
+        raise SettingError(fault)
     return replace(line, who=replace_surrogates(line.who), text=replace_surrogates(line.text))
 
 
@@ -269,24 +275,24 @@ def _type_name(value: object) -> str:
 
 
 class _RecordedAnswers:
-    """Faculties that take answers from before where the same is asked again."""
+    """An AskHandler that answers an ask from the record if its path and digest are on record,
+    and passes every other ask on. ``new_usage`` is what the answers used that it passed on."""
 
     def __init__(self, inner: AskHandler, answers: dict[str, tuple[str, Answer]]) -> None:
         self._inner = inner
         self._answers = answers
         self._ready: list[tuple[AskId, Answer]] = []
-        self._asked: dict[str, str] = {}
-        self.used = UsageCount()
-        """What the answers used that were not there before."""
+        self._digests: dict[str, str] = {}
+        self.new_usage = UsageCount()
 
     def submit(self, where: AskId, ask: Ask) -> None:
-        mark = digest(to_json(ask))
-        known = self._answers.get(where.path)
-        # The state may have changed since: then this is asked anew, and so is what follows.
-        if known and known[0] == mark:
-            self._ready.append((where, known[1]))
+        ask_digest = digest(to_json(ask))
+        recorded = self._answers.get(where.path)
+        # A changed state changes the ask: then it, and all that follow, are answered anew.
+        if recorded and recorded[0] == ask_digest:
+            self._ready.append((where, recorded[1]))
             return
-        self._asked[where.path] = mark
+        self._digests[where.path] = ask_digest
         self._inner.submit(where, ask)
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
@@ -295,22 +301,22 @@ class _RecordedAnswers:
             return ready
         answers = self._inner.wait()
         for where, answer in answers:
-            self._answers[where.path] = (self._asked[where.path], answer)
+            self._answers[where.path] = (self._digests[where.path], answer)
             calls = int(isinstance(answer, ToolResult))
-            self.used = UsageCount(self.used.calls + calls, self.used.tokens + tokens_used(answer))
+            self.new_usage += UsageCount(calls, tokens_used(answer))
         return answers
 
 
 class Responder(Protocol):
-    """How a mind answers a person's line: ``Dialogue``, or one's own.
+    """How an agent replies to a person: ``Dialogue``, or a class of your own.
 
-    One with an attribute ``reads_state`` that is False is shown no part of the agent's state that
-    rests on anybody's words, so that a chat does not rest on them either."""
+    If it has an attribute ``reads_state`` that is False, it is given no part of the agent's state
+    that rests on the words of others."""
 
     def reply(
         self, situation: Situation, heard: DialogueInput
     ) -> Thought[tuple[DialogueReply, Decision]]:
-        """What to say, and the decision that remembers it."""
+        """The reply, and the decision that records it."""
         ...
 
 
@@ -324,8 +330,8 @@ def reply_thought(
     seed: Seed,
     private: bool = True,
 ) -> Thought[tuple[DialogueReply, Decision]]:
-    """Answer a line of a person as the dialogue does, in no world. Only what is for everybody
-    or for this person is recalled; with ``private`` both lines are remembered as for them."""
+    """The thought of the dialogue that replies to a message outside of any world. With
+    ``private`` the message and the reply are recorded for its person alone."""
     situation = _situation_outside_world(persona, state, tools, message.at, seed)
     heard = DialogueInput(line=message, before=session, private=private)
     return (yield from dialogue.reply(situation, heard))
@@ -339,23 +345,20 @@ def learn_thought(
     who: str = "",
     audience: tuple[str, ...] = (),
 ) -> Thought[Decision]:
-    """Make memories of texts, rated and embedded, and do nothing else: thoughts of its own, or
-    of what ``who`` said."""
-    draft = StepBuilder(
-        _situation_outside_world(
-            persona, state, (), now, Seed.of(0).child(persona.name, "learning")
-        )
-    )
+    """The thought that rates and embeds texts as records: thoughts of the agent, or utterances of
+    ``who``."""
+    seed = Seed.of(0).child(persona.name, "learning")
+    builder = StepBuilder(_situation_outside_world(persona, state, (), now, seed))
     for text in texts:
-        draft.add_record("utterance" if who else "thought", text, who=who, audience=audience)
-    yield from draft.finalize()
-    return draft.build(Action("wait"))
+        builder.add_record("utterance" if who else "thought", text, who=who, audience=audience)
+    yield from builder.finalize()
+    return builder.build(Action("wait"))
 
 
 def _situation_outside_world(
     persona: Persona, state: AgentState, tools: tuple[ToolSpec, ...], now: Time, seed: Seed
 ) -> Situation:
-    """The situation of a mind that is in no world."""
+    """The situation of an agent that is in no world."""
     return Situation(
         persona=persona,
         state=state,

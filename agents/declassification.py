@@ -1,15 +1,14 @@
-"""Releases: what makes a memory be for more people, or of fewer sources, than it was made of.
+"""Declassification: giving a record a wider audience or fewer sources than it was derived from.
 
-A label only ever grows narrower by itself. A person may say otherwise of one record (see
-``release_record``), or a rule in the policy of all that is written (``Policy.releases``). Either is
-written down in the book of calls: by whom or by which rule, and what was released.
+Labels only get narrower by themselves. A person may release one record (``release_record``), and
+a rule of the policy may release every new record that it matches (``Policy.releases``). Both are
+recorded in the tool-call log: by whom or by which rule, and what was released.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..core import (
     EVERYBODY,
@@ -26,19 +25,16 @@ from ..core import (
     normalize_name,
     parse_audience,
 )
-from ..memory import ToolCallLog, read_vector
-from ..tools import is_trusted, validate_patterns, validate_source_patterns
+from ..memory import Memory, ToolCallLog, read_vector
+from ..tools import Policy, is_trusted, validate_patterns, validate_source_patterns
 from .thought_guard import SPOKEN_LINE, ReleasedRecord
 
-if TYPE_CHECKING:
-    from .agent import Agent
-
 RELEASE_LOG = "releases"
-"""Among the lines beside a step's records: one that was released by rules."""
+"""The log in ``Step.beside`` for records that were released by rules of the policy."""
 
 
 def release_record(
-    agent: Agent,
+    memory: Memory,
     number: RecordId,
     *,
     audience: AgentId | Sequence[AgentId] | None = None,
@@ -46,124 +42,129 @@ def release_record(
     by: str,
     why: str = "",
 ) -> Record:
-    """Write a memory anew with a wider label, on the word of ``by``, and return the new record;
-    the old one stays as it is.
+    """Copy a record under a wider label, on the authority of ``by``, and return the copy.
 
-    It is for ``audience`` then (EVERYBODY or empty: for everybody; None: for whom it was), all
-    of whom it was for before among them; the sources that the patterns ``clear`` match are
-    taken off (as in ``Policy.trusted``). Words whose speaker is cleared count as the agent's
-    own. Raises SettingError for what releases nothing, MemoryFault for no such record.
+    ``audience`` is the new audience and must include the old one (EVERYBODY or empty: everybody;
+    None: unchanged). Sources that match a pattern of ``clear`` are removed (patterns as in
+    ``Policy.trusted``). If the speaker or document of the record is removed, the copy is a
+    thought of the agent's own. Raises SettingError if nothing would be released, MemoryFault for
+    an unknown record.
     """
+    owner = memory.agent
     if not isinstance(by, str) or not by.strip():
-        raise SettingError(f"{agent.id}: a release is made by somebody; say by whom: by='Olga'")
+        raise SettingError(f"{owner}: a release is made by somebody; say by whom: by='Olga'")
     import numpy as np
 
-    memory, book = agent.memory, ToolCallLog(agent.memory.store)
-    old = memory.record(number)
-    before = Label(memory.sources(number), old.audience)
+    record = memory.record(number)
+    before = Label(memory.sources(number), record.audience)
     after = Label(
-        _cleared_sources(agent, before, clear), _widened_audience(agent, before, audience)
+        _cleared_sources(owner, before, clear), _widened_audience(owner, before, audience)
     )
     if after == before:
         raise SettingError(
-            f"{agent.id}: nothing to release: record {number} is for "
+            f"{owner}: nothing to release: record {number} is for "
             f"{' and '.join(before.audience) or 'everybody'}, of the words of "
             f"{', '.join(before.sources) or 'nobody else'}; give another audience, or clear a "
             "source"
         )
     with memory.store.transaction():
         step = memory.index.last_step
-        record = _relabelled_copy(agent, old, after)
-        kept = read_vector(memory.store, agent.id, number)
-        vectors = None if kept is None else {record.id: np.frombuffer(kept, "<f4")}
-        memory.add([record], vectors, step=step)
-        _write_release(book, agent.id, step, record.id, before, after, {"of": number}, why, by)
-    return memory.record(record.id)
+        copy = _relabelled_copy(record, memory.next_id, after, owner)
+        vector = read_vector(memory.store, owner, number)
+        vectors = None if vector is None else {copy.id: np.frombuffer(vector, "<f4")}
+        memory.add([copy], vectors, step=step)
+        _write_release(memory, step, copy.id, before, after, {"of": number}, why, by)
+    return memory.record(copy.id)
 
 
-def log_release(agent: Agent, records: Sequence[Record], line: Json, step: int) -> None:
-    """Write down, inside the caller's transaction, that a record of a step, or its line (kept
-    as of record 0), was released by rules: ``line`` is the JSON of a ``ReleasedRecord``."""
-    one = from_json(ReleasedRecord, line)
-    book = ToolCallLog(agent.memory.store)
-    told: dict[str, Json] = {"rules": list(one.rules)}
-    if one.place == SPOKEN_LINE:
-        after, _ = agent.tools.policy.apply_releases(one.before, kind="utterance", owner=agent.id)
-        _write_release(book, agent.id, step, 0, one.before, after, told)
+def log_release(
+    memory: Memory, policy: Policy, records: Sequence[Record], line: Json, step: int
+) -> None:
+    """Log, in the caller's transaction, that rules of the policy released a record of a step, or
+    its spoken line (logged as record 0). ``line`` is the JSON of a ``ReleasedRecord``."""
+    released = from_json(ReleasedRecord, line)
+    details: dict[str, Json] = {"rules": list(released.rules)}
+    if released.place == SPOKEN_LINE:
+        after, _ = policy.apply_releases(released.before, kind="utterance", owner=memory.agent)
+        _write_release(memory, step, 0, released.before, after, details)
         return
-    record = records[one.place]
-    after = Label(agent.memory.sources(record.id), record.audience)
-    told |= {"rested_on": list(one.evidence)}
-    _write_release(book, agent.id, step, record.id, one.before, after, told)
+    record = records[released.place]
+    after = Label(memory.sources(record.id), record.audience)
+    details |= {"rested_on": list(released.evidence)}
+    _write_release(memory, step, record.id, released.before, after, details)
 
 
 def _write_release(
-    book: ToolCallLog,
-    who: AgentId,
+    memory: Memory,
     step: int,
     number: RecordId,
     before: Label,
     after: Label,
-    told: dict[str, Json],
+    details: dict[str, Json],
     why: str = "",
     by: str = "",
 ) -> None:
-    cleared = [source for source in before.sources if source not in after.sources]
     arguments: dict[str, Json] = {
         "record": number,
         "audience": list(after.audience) or EVERYBODY,
         "was_for": list(before.audience) or EVERYBODY,
-        "cleared": cleared,
-        **told,
+        "cleared": [source for source in before.sources if source not in after.sources],
+        **details,
     }
-    approval = Approval(True, why, by) if by else None
-    where = AskId(step, who, "")
-    book.record_label_release(where, arguments, sources=before.sources, why=why, approval=approval)
+    ToolCallLog(memory.store).record_label_release(
+        AskId(step, memory.agent, ""),
+        arguments,
+        sources=before.sources,
+        why=why,
+        approval=Approval(True, why, by) if by else None,
+    )
 
 
-def _cleared_sources(agent: Agent, before: Label, clear: Sequence[str]) -> tuple[str, ...]:
-    """The sources that are left. Raises SettingError for a pattern that matches none."""
-    known = validate_patterns(clear, f"{agent.id}: 'clear'")
-    validate_source_patterns(known, f"{agent.id}: 'clear'")
-    for pattern in known:
+def _cleared_sources(owner: AgentId, before: Label, clear: Sequence[str]) -> tuple[str, ...]:
+    """The sources without those that a pattern matches. Raises SettingError for a pattern that
+    matches none."""
+    patterns = validate_patterns(clear, f"{owner}: 'clear'")
+    validate_source_patterns(patterns, f"{owner}: 'clear'")
+    for pattern in patterns:
         if not any(is_trusted(source, (pattern,)) for source in before.sources):
             raise SettingError(
-                f"{agent.id}: no source of the record is meant by '{pattern}'; it rests on the "
+                f"{owner}: no source of the record is meant by '{pattern}'; it rests on the "
                 f"words of {', '.join(before.sources) or 'nobody else'}"
             )
-    return tuple(source for source in before.sources if not is_trusted(source, known))
+    return tuple(source for source in before.sources if not is_trusted(source, patterns))
 
 
 def _widened_audience(
-    agent: Agent, before: Label, audience: AgentId | Sequence[AgentId] | None
+    owner: AgentId, before: Label, audience: AgentId | Sequence[AgentId] | None
 ) -> tuple[AgentId, ...]:
-    """For whom it is then. Raises SettingError where somebody would lose what was for them."""
+    """The new audience. Raises SettingError if it leaves out somebody of the old one."""
     if audience is None:
         return before.audience
     if audience == EVERYBODY or tuple(audience) in ((), (EVERYBODY,)):
         return ()
     people = tuple(sorted(set(map(normalize_name, parse_audience(audience)))))
-    missing = [name for name in before.audience if name not in (*people, agent.id)]
+    missing = [name for name in before.audience if name not in (*people, owner)]
     if not before.audience or missing:
-        whom = " and ".join(missing) or "everybody"
+        names = " and ".join(missing) or "everybody"
         raise SettingError(
-            f"{agent.id}: a release only widens, and the record is for {whom} too; name all for "
+            f"{owner}: a release only widens, and the record is for {names} too; name all for "
             "whom it is, or write another record"
         )
     return people
 
 
-def _relabelled_copy(agent: Agent, old: Record, label: Label) -> Record:
-    """The new record: it rests on no other, from which it would take the old label again."""
-    record = replace(
-        old,
-        id=agent.memory.next_id,
+def _relabelled_copy(record: Record, number: RecordId, label: Label, owner: AgentId) -> Record:
+    """The record under a new number and label, without its evidence: from that it would take the
+    old label again."""
+    copy = replace(
+        record,
+        id=number,
         evidence=(),
         depth=0,
         audience=label.audience,
         sources=label.sources,
     )
-    if set(implied_sources(record, agent.id)) <= set(label.sources):
-        return record
-    # Its speaker, or its document, is cleared: on the word of who releases it is its own now.
-    return replace(record, kind="thought", who=agent.id)
+    if set(implied_sources(copy, owner)) <= set(label.sources):
+        return copy
+    # Its speaker or document is cleared: it becomes a thought of the owner.
+    return replace(copy, kind="thought", who=owner)

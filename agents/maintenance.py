@@ -1,11 +1,11 @@
-"""What a memory does beside its life: it reads documents, folds old days, learns facts."""
+"""Maintenance of a memory as part of a step: importing documents and records, compaction, and
+learning facts by rule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from ..core import (
     Action,
@@ -33,21 +33,19 @@ from ..core import (
 from ..memory import Compaction, CompactionBudget, Documents, Facts, Memory, records_of_input
 from .thought_labels import utterance_label
 
-if TYPE_CHECKING:
-    from .agent import Agent
-
 UNRATED_IMPORTANCE = 3.0
-"""Importance of a line that no thought could rate: an ordinary memory."""
+"""Importance of an utterance that no thought has rated."""
 EMBED_BATCH = 64
-"""Texts embedded by one ask."""
+"""Texts per Embed ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:
-    """What is done at the first step of each day: with ``budget`` (0: none) and ``per_day``
-    old records are folded, see ``CompactionBudget``; with ``claims`` the facts that yesterday's
-    words
-    state are learned by rule. Both are off unless asked for."""
+    """What is done at the first step of each day.
+
+    ``budget`` (records; 0: no compaction), ``per_day``, ``fresh_hours`` and ``importance`` are the
+    fields of ``CompactionBudget``. With ``claims`` the facts that yesterday's records state are
+    learned by rule."""
 
     budget: int = 0
     per_day: int = 0
@@ -57,7 +55,7 @@ class Maintenance:
 
     @property
     def compaction_budget(self) -> CompactionBudget | None:
-        """The budget to fold by."""
+        """The budget of compaction; None if there is none."""
         if not self.budget:
             return None
         return CompactionBudget(
@@ -78,24 +76,30 @@ def is_new_day(now: Time, step_seconds: int) -> bool:
 
 
 def with_maintenance(
-    agent: Agent, life: Thought[Step], inputs: Sequence[Input], now: Time
+    thought: Thought[Step],
+    memory: Memory,
+    inputs: Sequence[Input],
+    now: Time,
+    budget: CompactionBudget | None = None,
 ) -> Thought[Step]:
-    """A step of life, joined by what the memory takes in and folds at it. Writes nothing:
-    records, their embeddings and lines of the logs are part of the step, so that they are
+    """The step of a thought, extended by the records that the memory imports from ``inputs`` and,
+    with a ``budget``, by the summaries of compaction.
+
+    Writes nothing: records, embeddings and log lines are part of the step, so that they are
     committed, recorded and replayed with it."""
-    step = yield from life
-    made = list(_planned_records(agent, inputs, now, step.state.records + 1))
-    if not made:
+    step = yield from thought
+    planned = list(_planned_records(memory, inputs, now, step.state.records + 1, budget))
+    if not planned:
         return step
-    records = tuple(record for some, _ in made for record in some)
+    records = tuple(record for batch, _ in planned for record in batch)
     step = yield from _with_records(step, records)
-    return replace(step, beside=(*step.beside, *(line for _, line in made if line is not None)))
+    return replace(step, beside=(*step.beside, *(line for _, line in planned if line is not None)))
 
 
 def add_utterances(
     who: AgentId, step: Step, lines: Sequence[Utterance], now: Time
 ) -> Thought[Step]:
-    """A step of life, joined by the memories of lines that its thought was not given."""
+    """The step, extended by records of utterances that its thought was not given."""
     records = []
     for number, line in enumerate(lines, step.state.records + 1):
         label = join_labels((utterance_label(line, who),), who)
@@ -112,7 +116,7 @@ def add_utterances(
 
 
 def _with_records(step: Step, records: tuple[Record, ...]) -> Thought[Step]:
-    """A step with more records, embedded."""
+    """The step, extended by records, which are embedded."""
     asks: list[AnsweredAsk] = []
     rows = yield from traced(_embed_texts([record.text for record in records]), asks)
     embedded = {record.id: row for record, row in zip(records, rows) if row}
@@ -126,35 +130,39 @@ def _with_records(step: Step, records: tuple[Record, ...]) -> Thought[Step]:
 
 
 def idle_step(state: AgentState) -> Thought[Step]:
-    """A step at which nothing is done."""
+    """A thought that does nothing and keeps the state."""
     yield from ()
     return Step(action=Action("wait"), state=state)
 
 
 def _planned_records(
-    agent: Agent, inputs: Sequence[Input], now: Time, first: RecordId
+    memory: Memory,
+    inputs: Sequence[Input],
+    now: Time,
+    first: RecordId,
+    budget: CompactionBudget | None,
 ) -> Iterator[tuple[tuple[Record, ...], tuple[str, Json] | None]]:
+    """Batches of new records, numbered from ``first``, each with its log line if it has one."""
     for given in inputs:
         if given.kind == "document":
             texts = [(str(text), str(place)) for text, place in given.fields["pieces"]]
-            plan = Documents(agent.memory).plan_import(
+            plan = Documents(memory).plan_import(
                 given.text, texts, at=now, first=first, who=given.who
             )
             if plan.line is not None:
                 first += len(plan.records)
                 yield plan.records, ("documents", plan.line)
         elif given.kind == "memories":
-            taken = records_of_input(given, first)
-            first += len(taken)
-            yield taken, None
-    bounds = agent.maintenance.compaction_budget
-    if bounds and is_new_day(now, agent.step_seconds):
-        for summary, line in Compaction(agent.memory).plan_compaction(bounds, at=now, first=first):
+            records = records_of_input(given, first)
+            first += len(records)
+            yield records, None
+    if budget:
+        for summary, line in Compaction(memory).plan_compaction(budget, at=now, first=first):
             yield (summary,), ("folds", line)
 
 
 def _embed_texts(texts: Sequence[str]) -> Thought[list[tuple[float, ...]]]:
-    """A row for each text; an empty one where it could not be embedded."""
+    """One vector for each text; an empty one if it could not be embedded."""
     parts = [
         tuple(texts[start : start + EMBED_BATCH]) for start in range(0, len(texts), EMBED_BATCH)
     ]
@@ -169,7 +177,7 @@ def _embed_texts(texts: Sequence[str]) -> Thought[list[tuple[float, ...]]]:
 
 
 def learn_facts(memory: Memory, now: Time, step: int) -> int:
-    """Learn by rule what the words of the day before state; how many facts are new."""
+    """Learn by rule the facts that yesterday's records state; returns the number of new facts."""
     today = datetime(now.year, now.month, now.day)
     return Facts(memory, step=step).learn_between(today - timedelta(days=1), today)
 
@@ -177,19 +185,26 @@ def learn_facts(memory: Memory, now: Time, step: int) -> int:
 def cited_places(
     asks: Sequence[AnsweredAsk], text: str, question: str, memory: Memory
 ) -> tuple[str, ...]:
-    """The places in recalled documents whose words a reply took, those of most words first:
-    words that neither the question nor any other memory in sight had."""
-    from ..memory.index import terms
+    """At most two places in recalled documents that a reply took words from, most words first.
 
-    hits = [h for one in asks if isinstance(one.answer, Recalled) for h in one.answer.hits]
-    pages = [hit.record for hit in hits if hit.record.kind == "document"]
-    if not pages:
+    A word counts if it is in the reply and in the piece of the document, but neither in the
+    question nor in another recalled record."""
+    from ..core.text import terms
+
+    records = [
+        hit.record
+        for answered in asks
+        if isinstance(answered.answer, Recalled)
+        for hit in answered.answer.hits
+    ]
+    pieces = [record for record in records if record.kind == "document"]
+    if not pieces:
         return ()
-    other = {
-        term for hit in hits if hit.record.kind != "document" for term in terms(hit.record.text)
+    others = {
+        term for record in records if record.kind != "document" for term in terms(record.text)
     }
-    said = set(terms(text)) - set(terms(question)) - other
-    shared = [(len(said & set(terms(page.text))), page) for page in pages]
-    ranked = sorted(shared, key=lambda pair: -pair[0])
+    new_terms = set(terms(text)) - set(terms(question)) - others
+    counts = [(len(new_terms & set(terms(piece.text))), piece) for piece in pieces]
+    ranked = sorted(counts, key=lambda pair: -pair[0])
     cite = Documents(memory).cite
-    return tuple(dict.fromkeys(cite(page) for count, page in ranked if count))[:2]
+    return tuple(dict.fromkeys(cite(piece) for count, piece in ranked if count))[:2]

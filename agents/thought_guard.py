@@ -1,4 +1,4 @@
-"""Around every thought: whose words it has read, what it has used, and when it must end."""
+"""The guard of a thought: the label of what it has read, its budget, and repeated calls."""
 
 from __future__ import annotations
 
@@ -36,28 +36,27 @@ from ..tools import Toolbox, matches
 T = TypeVar("T")
 
 MAX_REFUSALS = 16
-"""After so many refusals (over the budget, or the same call again) a thought is ended."""
+"""Number of refused asks after which a thought is stopped."""
 
 _MAX_ANSWER_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class StoppedThought:
-    """A thought that was ended from outside, and why."""
+    """A thought that its guard has ended, and why."""
 
     why: str
     reason: Literal["budget"] = "budget"
 
 
 SPOKEN_LINE = -1
-"""In the place of a record's place: the line that a thought said."""
+"""Stands for the spoken line in ``ReleasedRecord.place``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasedRecord:
-    """A record that a thought wrote under rules for releases (or SAID: its line): its place
-    among those of the step, the names of the rules, the label it would have had, and what it
-    rested on."""
+    """A record that rules of the policy released: its place among the records of the step (or
+    SPOKEN_LINE), the names of the rules, its label before, and its evidence."""
 
     place: int
     rules: tuple[str, ...]
@@ -66,31 +65,30 @@ class ReleasedRecord:
 
 
 class ThoughtGuard:
-    """Watches one thought of ``who``, whose tools' policy holds, and keeps its ``label``: the
-    join of the labels of all that it was given.
+    """Checks every ask and answer of one thought of ``who`` against the policy of its toolbox,
+    and keeps ``label``, the join of the labels of everything that the thought was given.
 
-    It begins with what is ``given``, each with its label, and with further ``labels``;
-    ``calls`` and ``tokens`` are what its life has used; ``whose`` says on whose
-    words a record of the memory rests besides those of who said it. ``listeners`` are who hears
-    or sees what comes of the thought (none: nobody): what not all of them may hear is not given
-    to it. What it decides depends on the asks and answers alone, so a thought run again from its
-    record is stopped at the same place.
+    The thought starts with the inputs ``given``, each with its label, and with further
+    ``labels``. ``calls`` and ``tokens`` are the lifetime usage so far. ``sources_of`` gives the
+    sources of a record besides those written with it. ``listeners`` hear or see what comes of
+    the thought (none: nobody); it recalls only what all of them may hear. Decisions depend on the
+    asks and answers alone, so a replayed thought is stopped at the same place.
     """
 
     def __init__(
         self,
         who: AgentId,
-        box: Toolbox,
+        toolbox: Toolbox,
         *,
         calls: int = 0,
         tokens: int = 0,
-        whose: Callable[[Record], Iterable[str]] = lambda record: (),
+        sources_of: Callable[[Record], Iterable[str]] = lambda record: (),
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[ThoughtInput, Label]] = (),
         labels: Iterable[Label] = (),
     ) -> None:
         self.who = who
-        self.policy = box.policy
+        self.policy = toolbox.policy
         self.listeners = normalize_listeners(listeners)
         self._given: list[tuple[ThoughtInput, Label]] = []
         self._initial = (given, labels)
@@ -100,16 +98,16 @@ class ThoughtGuard:
         self.released: list[ReleasedRecord] = []
         self.refusal_reason = ""
         self._used_before = (calls, tokens)
-        self._whose = whose
-        self._box = box
-        # By a call's key: its tool, and what is told to whoever makes it again.
+        self._sources_of = sources_of
+        self._toolbox = toolbox
+        # By key of the call: its tool, and a summary of its answer.
         self._calls_made: dict[str, tuple[str, str]] = {}
         self._recalled: dict[RecordId, Record] = {}
 
     @property
     def label(self) -> Label:
-        """The join of the labels of all that the thought was given so far."""
-        # Most steps of a life ask nothing and write nothing: their label is never worked out.
+        """The join of the labels of everything that the thought was given so far."""
+        # Computed on demand: most steps ask nothing and write nothing.
         if self._label is None:
             given, labels = self._initial
             self._given = list(given)
@@ -118,32 +116,32 @@ class ThoughtGuard:
 
     @property
     def given(self) -> list[tuple[ThoughtInput, Label]]:
-        """What the thought began with besides its state, each part with its label."""
+        """The inputs that the thought started with besides its state, each with its label."""
         if self._label is None:
             self.add_labels()
         return self._given
 
     @property
     def sources(self) -> set[str]:
-        """Whose words the thought has read that nobody vouches for."""
+        """The sources of what the thought has read that the policy does not trust."""
         return set(self.policy.untrusted_sources(self.label.sources))
 
     @property
     def recalled(self) -> Iterable[Record]:
-        """The records that the thought was given by its memory."""
+        """The records that the thought has recalled."""
         return self._recalled.values()
 
     @property
     def person(self) -> AgentId:
-        """For whom calls are made: the only listener, everybody where there are more."""
+        """For whom tool calls are made: the only listener, or everybody if there are more."""
         if len(self.listeners) > 1:
             return EVERYBODY
         return self.listeners[0] if self.listeners else ""
 
     def label_for(self, basis: Iterable[ThoughtInput]) -> Label:
-        """The label of what rests on a part of what the thought was given. Raises SettingError
-        for what it was not given, and for nothing at all: nothing rests on nothing."""
-        labels = [self._input_label(one) for one in basis]
+        """The label of something that rests on a part of the inputs and recalled records. Raises
+        SettingError for an empty basis, and for anything that the thought was not given."""
+        labels = [self._input_label(given) for given in basis]
         if not labels:
             raise SettingError(
                 f"{self.who}: a record is said to rest on nothing; leave it out of rests_on, or "
@@ -151,22 +149,23 @@ class ThoughtGuard:
             )
         return join_labels(labels, self.who)
 
-    def _input_label(self, one: ThoughtInput) -> Label:
-        if isinstance(one, Record):
-            if self._recalled.get(one.id) == one:
-                return Label(tuple(sorted(self._record_sources(one))), one.audience)
+    def _input_label(self, basis: ThoughtInput) -> Label:
+        if isinstance(basis, Record):
+            if self._recalled.get(basis.id) == basis:
+                return Label(tuple(sorted(self._record_sources(basis))), basis.audience)
         else:
             for given, label in self.given:
-                if given == one:
+                if given == basis:
                     return label
         raise SettingError(
-            f"{self.who}: a record is said to rest on what the thought was not given: {one!r:.120}"
+            f"{self.who}: a record is said to rest on what the thought was not given: "
+            f"{basis!r:.120}"
         )
 
     # -- before the asks are passed on ------------------------------------------------
 
     def before_ask(self, ask: Ask) -> tuple[Ask, Answer | None]:
-        """The ask as it is passed on, and its answer where it must not be."""
+        """The ask as it is passed on, and the answer to it if it is refused."""
         self.asks += 1
         over = self._budget_error(ask)
         if not isinstance(ask, Call):
@@ -192,7 +191,7 @@ class ThoughtGuard:
         return stamped, None
 
     def _person_for(self, person: AgentId) -> AgentId:
-        """For whom a call is: a thought with listeners calls for nobody else."""
+        """For whom a call is made: a thought with listeners makes calls for nobody else."""
         if not self.listeners:
             return person
         return self.person if person in ("", self.person) else EVERYBODY
@@ -203,12 +202,12 @@ class ThoughtGuard:
         return answer
 
     def _is_idempotent(self, tool: str) -> bool:
-        """Whether a call of it need not be made twice."""
+        """Whether a second call with the same arguments is refused as repeated."""
         spec = self._spec(tool)
         return spec is not None and spec.effect != "acts" and not matches(spec, self.policy.again)
 
     def _budget_error(self, ask: Ask) -> str:
-        """What the ask would be over, in words, or empty."""
+        """The budget that the ask exceeds, as a message; empty if there is none."""
         thought, life = self.policy.thought, self.policy.life
         if thought.asks is not None and self.asks > thought.asks:
             return f"this thought has asked {thought.asks} times, as often as it may"
@@ -219,7 +218,7 @@ class ThoughtGuard:
             ):
                 if cap is not None and used >= cap:
                     return f"{what} has made {cap} calls, as many as it may"
-        # What was thought must still be remembered: embedding and recall read no prompts.
+        # Embed and Recall cost no prompt, and what was thought must still be recorded.
         elif not isinstance(ask, Embed | Recall):
             for cap, used, what in (
                 (thought.tokens, self.tokens, "this thought"),
@@ -232,14 +231,14 @@ class ThoughtGuard:
     # -- when the answers are there ---------------------------------------------------
 
     def after_answer(self, ask: Ask, answer: Answer) -> None:
-        """Take in an answer that somebody else gave."""
+        """Count the usage of an answer that was passed through, and add its labels."""
         self.tokens += tokens_used(answer)
         if isinstance(answer, Recalled):
-            records = [one for hit in answer.hits for one in (hit.record, *hit.around)]
+            records = [record for hit in answer.hits for record in (hit.record, *hit.around)]
             self._recalled.update((record.id, record) for record in records)
-            words = {source for record in records for source in self._record_sources(record)}
+            sources = {source for record in records for source in self._record_sources(record)}
             audiences = (Label((), record.audience) for record in records)
-            self.add_labels(Label(tuple(words), answer.audience), *audiences)
+            self.add_labels(Label(tuple(sources), answer.audience), *audiences)
         elif isinstance(answer, Failed | ToolResult) and answer.reason == "budget":
             self._refused(answer)
         elif isinstance(answer, ToolResult) and isinstance(ask, Call):
@@ -253,14 +252,14 @@ class ThoughtGuard:
             outside = (f"tool:{ask.tool}",) if spec.outside else ()
             self.add_labels(Label((*result.sources, *outside), result.audience))
         if result.receipt and spec.effect == "acts":
-            # What was read before may be otherwise now.
+            # The world has changed: other calls may give another answer now.
             self._calls_made = {
-                one: made for one, made in self._calls_made.items() if self._is_pure(made[0])
+                other: call for other, call in self._calls_made.items() if self._is_pure(call[0])
             }
         if key not in self._calls_made:
             return
         if spec.effect == "reads" and result.receipt and not result.ok:
-            # Bad luck may have passed.
+            # A failed read may succeed when it is repeated.
             del self._calls_made[key]
             return
         self._calls_made[key] = (ask.tool, answer_summary(result))
@@ -270,51 +269,48 @@ class ThoughtGuard:
         return spec is not None and spec.effect == "pure"
 
     def _spec(self, tool: str) -> ToolSpec | None:
-        return self._box.spec(tool) if tool in self._box else None
+        return self._toolbox.spec(tool) if tool in self._toolbox else None
 
     def add_labels(self, *labels: Label) -> None:
-        """Take in what the thought was given besides, by the labels of that."""
+        """Join labels of further things that the thought was given."""
         self._label = join_labels((self.label, *labels), self.who)
 
     def _record_sources(self, record: Record) -> set[str]:
-        """Whose words are in a record and in all that it rests on."""
-        return {*self._whose(record), *record_sources(record, self.who)}
+        """The sources of a record and of everything that it rests on."""
+        return {*self._sources_of(record), *record_sources(record, self.who)}
 
 
 def tokens_used(answer: Answer) -> int:
-    """The tokens read and written for an answer."""
+    """The number of prompt and output tokens of an answer."""
     return int(getattr(answer, "tokens_in", 0)) + int(getattr(answer, "tokens_out", 0))
 
 
 def run_guarded(
     thought: Thought[T], guard: ThoughtGuard, log: list[AnsweredAsk]
 ) -> Thought[T | StoppedThought]:
-    """Run a thought under a guard; each ask and answer is appended to ``log``.
+    """Run a thought under a guard; each ask and its answer is appended to ``log``.
 
-    A thought that goes on asking though it is over its budget, or the same again and again,
-    is closed after ``MAX_REFUSALS`` refusals."""
+    The thought is stopped after ``MAX_REFUSALS`` refused asks (over budget, or repeated calls)."""
     try:
         asks = next(thought)
         while True:
-            looked = [guard.before_ask(ask) for ask in asks]
+            checked = [guard.before_ask(ask) for ask in asks]
             if not asks:
                 guard.asks += 1
-            passed = tuple(ask for ask, answer in looked if answer is None)
-            fresh = iter((yield passed) if passed else ())
+            passed = tuple(ask for ask, answer in checked if answer is None)
+            new_answers = iter((yield passed) if passed else ())
             answers = []
-            for ask, answer in looked:
+            for ask, answer in checked:
                 if answer is None:
-                    answer = next(fresh)
+                    answer = next(new_answers)
                     guard.after_answer(ask, answer)
                 log.append(AnsweredAsk(ask, answer))
                 answers.append(answer)
-            most = guard.policy.thought.asks
-            if guard.refusals > MAX_REFUSALS or (
-                most is not None and guard.asks > most + MAX_REFUSALS
-            ):
-                return StoppedThought(
-                    guard.refusal_reason or "it asks for nothing and does not end"
-                )
+            limit = guard.policy.thought.asks
+            too_many = limit is not None and guard.asks > limit + MAX_REFUSALS
+            if guard.refusals > MAX_REFUSALS or too_many:
+                reason = guard.refusal_reason or "it asks for nothing and does not end"
+                return StoppedThought(reason)
             asks = thought.send(tuple(answers))
     except StopIteration as end:
         return cast(T, end.value)
@@ -323,30 +319,30 @@ def run_guarded(
 
 
 def answer_summary(result: ToolResult) -> str:
-    """What was answered, in words for whoever calls so again."""
-    shown = canonical(result.value) if result.ok else result.error
-    if len(shown) > _MAX_ANSWER_SHOWN:
-        shown = f"{shown[:_MAX_ANSWER_SHOWN]}…"
-    return f"the answer was: {shown}"
+    """The answer to a call as a text, for the refusal of the same call."""
+    text = canonical(result.value) if result.ok else result.error
+    if len(text) > _MAX_ANSWER_SHOWN:
+        text = f"{text[:_MAX_ANSWER_SHOWN]}…"
+    return f"the answer was: {text}"
 
 
-def repeated_call(tool: str, told: str) -> ToolResult:
-    """The answer to a call that was made before, with what is ``told`` of that."""
-    error = f"'{tool}' was called with these arguments before; {told}"
+def repeated_call(tool: str, summary: str) -> ToolResult:
+    """The refusal of a repeated call; ``summary`` says what was answered."""
+    error = f"'{tool}' was called with these arguments before; {summary}"
     return ToolResult(ok=False, error=error, reason="repeated")
 
 
 def normalize_listeners(people: Iterable[AgentId]) -> tuple[AgentId, ...]:
-    """Listeners once each, in order of name; among everybody nobody counts by themselves.
+    """Listeners without duplicates, sorted by name; EVERYBODY alone if it is among them.
 
     >>> normalize_listeners(["Eve", "Ada", "Eve"]), normalize_listeners(["Ada", EVERYBODY])
     (('Ada', 'Eve'), ('*',))
     """
-    known = set(people)
-    return (EVERYBODY,) if EVERYBODY in known else tuple(sorted(known))
+    names = set(people)
+    return (EVERYBODY,) if EVERYBODY in names else tuple(sorted(names))
 
 
 def restrict_cue(cue: Cue, listeners: tuple[AgentId, ...]) -> Cue:
-    """A cue that asks for nothing but what all the listeners may hear."""
+    """The cue, restricted to records that all the listeners may hear."""
     first, *others = normalize_listeners((*cue.hearers, *listeners))
     return replace(cue, person=first, listeners=tuple(others))

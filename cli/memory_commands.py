@@ -94,8 +94,7 @@ def import_command(
     agent: Annotated[str, typer.Option("--agent", help="Whose memory it becomes.")],
 ) -> None:
     """Read JSON Lines into an agent's empty memory, in a new file or an old one."""
-    from ..memory import Memory, import_lines
-    from ..memory.storage import read_lines
+    from ..memory import Memory, import_lines, read_lines
 
     # Before the file is made: lines that are none leave no empty file behind.
     read_lines(source)

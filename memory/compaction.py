@@ -1,10 +1,10 @@
-"""Keeping a memory bounded: old episodes folded into summaries that can be unfolded."""
+"""Compaction: old episodes are replaced in recall by summaries, which can be expanded again."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,20 +24,19 @@ from ..core import (
 )
 from .extractive_summary import central_sentences, model_summary
 from .memory import Memory
-from .storage import SUMMARY_LOG, LogTail, embed_texts, hidden_ids, summaries_in_force, text_fault
+from .storage import SUMMARY_LOG, embed_texts, hidden_ids, summaries_in_force, text_fault
 
 if TYPE_CHECKING:
-    from .memory import EmbedFunction
+    from .storage import EmbedFunction
 
 COMPACTED_KINDS: tuple[RecordKind, ...] = ("observation", "utterance", "thought", "plan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionBudget:
-    """How much of a memory stays in recall: at most ``records`` of what somebody may hear of (the
-    owner: of all), and ``per_day`` of
-    each day that is over (0: no bound). What was made in the last ``fresh_hours`` is left
-    alone, and what is of ``importance`` or more."""
+    """How much of a memory stays recallable: at most ``records`` among those visible to each
+    audience, and ``per_day`` records of each past day (0: no limit). Records created in the last
+    ``fresh_hours`` or with at least ``importance`` are not compacted."""
 
     records: int = 5000
     per_day: int = 0
@@ -54,8 +53,8 @@ class CompactionBudget:
 
 @dataclass(frozen=True, slots=True)
 class CompactionEntry:
-    """A line of the log of folds: which records a summary stands for, when and why it was
-    made; ``expanded_at`` when they were brought back (None: they are folded)."""
+    """A log entry: which records a summary replaces, when and why, and when it was expanded (None:
+    not yet)."""
 
     summary: RecordId
     records: tuple[RecordId, ...]
@@ -65,12 +64,12 @@ class CompactionEntry:
 
 
 class Compaction:
-    """Folds old episodes of one memory into summaries, and unfolds them.
+    """Replaces old episodes of one memory by summaries in recall, and expands them again.
 
-    A summary is a record of kind "summary" whose evidence are the folded records; they stay
-    in the file, out of recall. Records are folded together only when they are of one episode
-    (or one day) and for the same people, so a summary is for exactly those; pinned ones never
-    are. Whether they are depends on what those people may hear of alone. Every fold is logged.
+    A summary is a record of kind "summary" whose evidence are the compacted records, which stay
+    stored. Records are summarised together only if they belong to one episode (or day) and have
+    the same audience, which is also the summary's. Pinned records are never compacted. What is
+    compacted for an audience depends only on records that it may see. Every compaction is logged.
     """
 
     def __init__(self, memory: Memory, embed: EmbedFunction | None = None) -> None:
@@ -78,65 +77,71 @@ class Compaction:
         self._embed = embed or memory.embed
 
     def compact(self, budget: CompactionBudget, *, at: Time) -> tuple[Record, ...]:
-        """Fold, oldest first, until the memory is within ``budget``; returns the summaries.
+        """Summarise groups of records, oldest first, until the memory is within ``budget``; returns
+        the summaries.
 
-        Texts are made by rule (central sentences). It may stay above the budget where what
-        is left is pinned, fresh or important.
+        Texts are extractive (central sentences). The memory may stay above the budget if the
+        remaining records are pinned, recent or important.
         """
-        made = [self.summarise(group, at=at, why=why) for group, why in [*self._due(budget, at)]]
-        for people in self._circles(at):
-            while (over := self._size(at, people) - budget.records) > 0:
-                groups = self._old(budget, at, people)
+        due = [*self._due(budget, at)]
+        summaries = [self.summarise(group, at=at, why=why) for group, why in due]
+        for people in self._audiences(at):
+            while (excess := self._visible_count(at, people) - budget.records) > 0:
+                groups = self._summary_groups(budget, at, people)
                 if not groups:
                     break
-                made.append(self.summarise(groups[0][: max(2, over + 1)], at=at, why="budget"))
-        return tuple(made)
+                group = groups[0][: max(2, excess + 1)]
+                summaries.append(self.summarise(group, at=at, why="budget"))
+        return tuple(summaries)
 
     def plan_compaction(
         self, budget: CompactionBudget, *, at: Time, first: RecordId
     ) -> tuple[tuple[Record, Json], ...]:
-        """What ``compact`` would fold now, for who writes it within a step: summaries numbered
-        from ``first``, each with its line of the log. Summaries are folded in turn only once
-        nothing else for the same people is left to fold."""
+        """The summaries that ``compact`` would write now, numbered from ``first``, each with the
+        body of its log entry; a simulation step writes them. Summaries are summarised in turn only
+        if no other records of the same audience are due."""
         groups = list(self._due(budget, at))
         due = {group[0].audience for group, _ in groups}
-        for people in self._circles(at):
-            over = self._size(at, people) - budget.records
-            if people not in due and over > 0 and (old := self._old(budget, at, people)):
-                groups.append((old[0][: max(2, over + 1)], "budget"))
-        found: list[tuple[Record, Json]] = []
+        for people in self._audiences(at):
+            excess = self._visible_count(at, people) - budget.records
+            if people in due or excess <= 0:
+                continue
+            if summaries := self._summary_groups(budget, at, people):
+                groups.append((summaries[0][: max(2, excess + 1)], "budget"))
+        plan: list[tuple[Record, Json]] = []
         for number, (group, why) in enumerate(groups, first):
-            self._check(group)
+            self._validate(group)
             summary = self._summary(group, number, "")
-            found.append((summary, _line(summary, at, why)))
-        return tuple(found)
+            plan.append((summary, _log_body(summary, at, why)))
+        return tuple(plan)
 
     def due_groups(self, budget: CompactionBudget, *, at: Time) -> tuple[tuple[Record, ...], ...]:
-        """The groups that ``compact`` would fold first, for those who have a model summarise
-        them: ``text = yield from summarising(group)``, then ``summarise(group, text=text)``."""
+        """The groups that ``compact`` would summarise first, for summaries by a model:
+        ``text = yield from generate_summary(group)``, then ``summarise(group, text=text)``."""
         return tuple(tuple(group) for group, _ in self._due(budget, at))
 
     def summarise(
         self, records: Sequence[Record], *, at: Time, text: str = "", why: str = ""
     ) -> Record:
-        """Fold records into one summary, of ``text`` or of their central sentences.
+        """Replace records in recall by one summary with ``text`` (default: their central
+        sentences).
 
-        Raises MemoryFault when they are not of one audience, pinned, folded already, or of a
-        quarantined source, whose words a summary would tell.
+        Raises MemoryFault if the records have different audiences, are pinned, compacted already,
+        or rest on a quarantined source.
         """
         memory = self.memory
-        if wrong := time_error(at, "at") or text_fault("text", text) or text_fault("why", why):
-            raise self._fault(wrong)
+        if problem := time_error(at, "at") or text_fault("text", text) or text_fault("why", why):
+            raise self._fault(problem)
         if isinstance(records, str | bytes) or not isinstance(records, Iterable):
             raise self._fault(f"{records!r:.60} is no sequence of records")
         records = tuple(records)
-        self._check(records)
+        self._validate(records)
         summary = self._summary(records, memory.next_id, text)
         vectors = {summary.id: embed_texts(self._embed, [summary.text])[0]} if self._embed else None
         step = memory.index.last_step
         with memory.store.transaction():
             memory.add([summary], vectors, step=step)
-            SUMMARY_LOG.append(memory.store, memory.agent, _line(summary, at, why), step=step)
+            SUMMARY_LOG.append(memory.store, memory.agent, _log_body(summary, at, why), step=step)
         return summary
 
     def _summary(self, records: Sequence[Record], number: RecordId, text: str) -> Record:
@@ -146,7 +151,7 @@ class Compaction:
             id=number,
             kind="summary",
             text=text or central_sentences([record.text for record in records], self._embed),
-            # The time of what it tells, so that it is not taken for news.
+            # The time of its newest record, so that recency does not favour the summary.
             created=last.created,
             who=self.memory.agent,
             importance=max(record.importance for record in records),
@@ -158,24 +163,25 @@ class Compaction:
         return self.memory.with_evidence_labels((summary,))[0]
 
     def expand(self, summary: RecordId, *, at: Time) -> tuple[Record, ...]:
-        """Bring the records of a summary back into recall, and take the summary out."""
-        if wrong := time_error(at, "at"):
-            raise self._fault(wrong)
-        held = summaries_in_force(self.memory.store, self.memory.agent)
-        if summary not in held:
-            raise self._fault(f"record {summary} is no summary with folded records")
+        """Return the records of a summary to recall and remove the summary from it; returns the
+        records."""
+        if problem := time_error(at, "at"):
+            raise self._fault(problem)
+        evidence = summaries_in_force(self.memory.store, self.memory.agent)
+        if summary not in evidence:
+            raise self._fault(f"record {summary} is no summary of compacted records")
         SUMMARY_LOG.append(
             self.memory.store,
             self.memory.agent,
             {"unfold": summary, "at": at.isoformat()},
             step=self.memory.index.last_step,
         )
-        return self.memory.existing_records(held[summary])
+        return self.memory.existing_records(evidence[summary])
 
     def history(self) -> tuple[CompactionEntry, ...]:
-        """Every fold that was ever made, in order."""
-        found: dict[RecordId, CompactionEntry] = {}
-        for entry in LogTail.up_to_date(SUMMARY_LOG, self.memory.store, self.memory.agent).entries:
+        """Every compaction so far, in order, also those expanded since."""
+        entries: dict[RecordId, CompactionEntry] = {}
+        for entry in SUMMARY_LOG.entries(self.memory.store, self.memory.agent):
             body = entry.body
             if not body or (
                 self.memory.as_of_step is not None and entry.step > self.memory.as_of_step
@@ -183,130 +189,132 @@ class Compaction:
                 continue
             at = datetime.fromisoformat(body["at"])
             if "unfold" in body:
-                # Its fold may have been erased, or lost to damage.
-                if old := found.get(body["unfold"]):
-                    found[old.summary] = CompactionEntry(
-                        old.summary, old.records, old.at, old.why, at
-                    )
+                # The entry of the summary may be erased or damaged.
+                if old := entries.get(body["unfold"]):
+                    entries[old.summary] = replace(old, expanded_at=at)
             else:
-                found[body["summary"]] = CompactionEntry(
+                entries[body["summary"]] = CompactionEntry(
                     body["summary"], tuple(body["records"]), at, body["why"]
                 )
-        return tuple(found.values())
+        return tuple(entries.values())
 
     def recallable_count(self, at: Time) -> int:
-        """How many records can be recalled at ``at``."""
-        return len(self._open(at))
+        """Number of records that can be recalled at ``at``."""
+        return len(self._recallable(at))
 
     def generate_summary(self, records: Sequence[Record]) -> Thought[str]:
-        """The text of a summary by the model, or by rule where it tells what was not said."""
+        """A summary text by the model, or extractive if the model adds names or numbers."""
         return model_summary(records, self._embed)
 
-    def _open(self, at: Time) -> list[Record]:
-        from .recall import candidate_records
-
-        return candidate_records(self.memory, Cue(text="", at=at, rules="paper"))
+    def _recallable(self, at: Time) -> list[Record]:
+        return self.memory.candidates(Cue(text="", at=at, rules="paper"))
 
     def _due(self, budget: CompactionBudget, at: Time) -> Iterator[tuple[list[Record], str]]:
         if not isinstance(budget, CompactionBudget):
-            raise self._fault(f"{budget!r:.60} is no Budget; write Budget(records=...)")
-        sizes = self._sizes(at)
+            raise self._fault(
+                f"{budget!r:.60} is no CompactionBudget; write CompactionBudget(records=...)"
+            )
+        counts = self._counts(at)
         groups: dict[Audience, list[list[Record]]] = {}
         for group in self._groups(budget, at, COMPACTED_KINDS):
             groups.setdefault(group[0].audience, []).append(group)
-        for people in _in_order(groups, self.memory.agent):
+        for people in _widest_first(groups, self.memory.agent):
             for group in groups[people]:
                 if len(group) < 2:
                     continue
-                over = _seen(sizes, people, self.memory.agent) - budget.records
-                if over > 0:
-                    # A whole episode at a time: half a talk makes no summary.
-                    sizes[people] -= len(group) - 1
+                if _visible_to(counts, people, self.memory.agent) > budget.records:
+                    # A whole episode at a time: part of a conversation makes no summary.
+                    counts[people] -= len(group) - 1
                     yield group, "budget"
                 elif budget.per_day and len(group) > budget.per_day:
-                    yield self._lightest(group, len(group) - budget.per_day + 1), "per_day"
+                    excess = len(group) - budget.per_day
+                    lightest = sorted(group, key=lambda record: (record.importance, record.id))
+                    yield sorted(lightest[: excess + 1], key=lambda record: record.id), "per_day"
 
-    def _sizes(self, at: Time) -> Counter[Audience]:
-        """How many records can be recalled, for each audience."""
-        return Counter(record.audience for record in self._open(at))
+    def _counts(self, at: Time) -> Counter[Audience]:
+        """Number of recallable records by audience."""
+        return Counter(record.audience for record in self._recallable(at))
 
-    def _circles(self, at: Time) -> list[Audience]:
-        return _in_order(self._sizes(at), self.memory.agent)
+    def _audiences(self, at: Time) -> list[Audience]:
+        return _widest_first(self._counts(at), self.memory.agent)
 
-    def _size(self, at: Time, people: Audience) -> int:
-        return _seen(self._sizes(at), people, self.memory.agent)
+    def _visible_count(self, at: Time, people: Audience) -> int:
+        return _visible_to(self._counts(at), people, self.memory.agent)
 
-    def _old(self, budget: CompactionBudget, at: Time, people: Audience) -> list[list[Record]]:
-        """The summaries for some people that may be folded together."""
+    def _summary_groups(
+        self, budget: CompactionBudget, at: Time, people: Audience
+    ) -> list[list[Record]]:
+        """The summaries of an audience that may be summarised together."""
         groups = self._groups(budget, at, ("summary",))
-        return [g for g in groups if len(g) > 1 and g[0].audience == people]
-
-    def _lightest(self, group: list[Record], count: int) -> list[Record]:
-        chosen = sorted(group, key=lambda record: (record.importance, record.id))[:count]
-        return sorted(chosen, key=lambda record: record.id)
+        return [group for group in groups if len(group) > 1 and group[0].audience == people]
 
     def _groups(
         self, budget: CompactionBudget, at: Time, kinds: Sequence[RecordKind]
     ) -> list[list[Record]]:
-        """What may be folded together, oldest first."""
-        fresh = at - timedelta(hours=budget.fresh_hours)
-        found: dict[tuple[AgentId, ...] | tuple[object, ...], list[Record]] = {}
-        # Of a summary that is quarantined the records are in recall again, and folded still.
-        gone = set(hidden_ids(self.memory.store, self.memory.agent))
-        for record in self._open(at):
-            if record.kind not in kinds or record.pinned or record.created > fresh:
+        """Records that may be summarised together (one audience; one episode or day), oldest group
+        first."""
+        newest = at - timedelta(hours=budget.fresh_hours)
+        groups: dict[tuple[Audience, object], list[Record]] = {}
+        # If a summary is quarantined, its records are recallable, but still compacted.
+        compacted = set(hidden_ids(self.memory.store, self.memory.agent))
+        for record in self._recallable(at):
+            if record.kind not in kinds or record.pinned or record.created > newest:
                 continue
-            if record.id in gone:
+            if record.id in compacted:
                 continue
             if record.kind != "summary" and record.importance >= budget.importance:
                 continue
-            whole = "" if record.kind == "summary" else record.episode or record.created.date()
-            found.setdefault((record.audience, whole), []).append(record)
-        return sorted(found.values(), key=lambda group: (group[0].created, group[0].id))
+            unit = "" if record.kind == "summary" else record.episode or record.created.date()
+            groups.setdefault((record.audience, unit), []).append(record)
+        return sorted(groups.values(), key=lambda group: (group[0].created, group[0].id))
 
-    def _check(self, records: Sequence[Record]) -> None:
-        if strange := [record for record in records if not isinstance(record, Record)]:
-            raise self._fault(f"{strange[0]!r:.60} is no Record")
+    def _validate(self, records: Sequence[Record]) -> None:
+        if invalid := [record for record in records if not isinstance(record, Record)]:
+            raise self._fault(f"{invalid[0]!r:.60} is no Record")
         if len(records) < 2:
-            raise self._fault("fewer than two records make no summary")
+            raise self._fault("a summary needs at least two records")
         if len({record.audience for record in records}) > 1:
-            raise self._fault("records for different people are not folded together")
-        gone = set(hidden_ids(self.memory.store, self.memory.agent))
+            raise self._fault("records with different audiences cannot be summarised together")
+        compacted = set(hidden_ids(self.memory.store, self.memory.agent))
+        quarantined = self.memory.quarantined
         for record in records:
             if record.pinned:
-                raise self._fault(f"record {record.id} is pinned; it is never folded")
-            if record.id in gone:
-                raise self._fault(f"record {record.id} is folded already")
-            held = self.memory.quarantined
-            if held and (record.who in held or self.memory.index.is_quarantined(record.id)):
-                names = ", ".join(sorted(held))
+                raise self._fault(f"record {record.id} is pinned and cannot be compacted")
+            if record.id in compacted:
+                raise self._fault(f"record {record.id} is compacted already")
+            if quarantined and (
+                record.who in quarantined or self.memory.index.is_quarantined(record.id)
+            ):
+                names = ", ".join(sorted(quarantined))
                 raise self._fault(
-                    f"record {record.id} rests on the words of who is quarantined: {names}"
+                    f"record {record.id} rests on a source that is quarantined: {names}"
                 )
             if record != self.memory.record(record.id):
-                raise self._fault(f"record {record.id} is not as it was written")
+                raise self._fault(f"record {record.id} differs from the stored record")
 
-    def _fault(self, what: str) -> MemoryFault:
-        return MemoryFault(f"{self.memory.store.name}: folds of {self.memory.agent}: {what}")
+    def _fault(self, problem: str) -> MemoryFault:
+        return MemoryFault(
+            f"{self.memory.store.name}: compaction of {self.memory.agent}: {problem}"
+        )
 
 
-def _in_order(sizes: Iterable[Audience], owner: AgentId) -> list[Audience]:
-    """The audiences, each after all that are for its people too; the owner's alone comes last."""
+def _widest_first(audiences: Iterable[Audience], owner: AgentId) -> list[Audience]:
+    """The audiences, each after those that include its people; the owner alone comes last."""
     return sorted(
-        sizes, key=lambda people: (bool(people), -len(set(people) - {owner}), sorted(people))
+        audiences, key=lambda people: (bool(people), -len(set(people) - {owner}), sorted(people))
     )
 
 
-def _seen(sizes: Mapping[Audience, int], people: Audience, owner: AgentId) -> int:
-    """How many records all of an audience may hear of: what is for others only must not decide
-    what becomes of theirs."""
+def _visible_to(counts: Mapping[Audience, int], people: Audience, owner: AgentId) -> int:
+    """Number of records visible to all of an audience. Records for others do not count, so that
+    they cannot influence which of the audience's records are compacted."""
     if not people:
-        return sizes.get((), 0)
-    whom = set(people) - {owner}
-    return sum(n for others, n in sizes.items() if not others or whom.issubset(others))
+        return counts.get((), 0)
+    others = set(people) - {owner}
+    return sum(n for audience, n in counts.items() if not audience or others.issubset(audience))
 
 
-def _line(summary: Record, at: Time, why: str) -> dict[str, Json]:
+def _log_body(summary: Record, at: Time, why: str) -> dict[str, Json]:
     return {
         "summary": summary.id,
         "records": list(summary.evidence),

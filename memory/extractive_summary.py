@@ -1,4 +1,4 @@
-"""Texts of summaries: the central sentences, or a model's words that say nothing new."""
+"""Summary texts: central sentences, or a model's text if it adds no names or numbers."""
 
 from __future__ import annotations
 
@@ -6,75 +6,75 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..core import Completion, Generate, Message, Part, Record, Thought, generate, sentences, words
-from ..core.text import name_key
+from ..core.text import name_key, ungrounded_terms
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from .memory import EmbedFunction
+    from .storage import EmbedFunction
 
 SUMMARY_SENTENCES = 4
 _ENDS = (".", "!", "?", '"', "”", "…", "。", "！", "？", "」", "』", "؟", "۔", "।", "॥", "։", "።")
-MAX_COMPARED_SENTENCES = (
-    500  # sentences that are held against each other; of more, evenly spread ones
+MAX_COMPARED_SENTENCES = 500
+"""Of more sentences an evenly spaced sample is compared."""
+_MAX_SENTENCE_WORDS = 60
+"""Words of a sentence that count for its similarity."""
+_COMMON_OPENERS = frozenset(
+    ["the", "a", "an", "in", "on", "at", "they", "he", "she", "it", "there", "then", "both"]
 )
-_LONG = 60  # words of a sentence that count for its likeness
 
 
 def central_sentences(
     texts: Sequence[str], embed: EmbedFunction | None = None, count: int = SUMMARY_SENTENCES
 ) -> str:
-    """At most ``count`` sentences that stand for all, in their order: the most alike to the
-    rest, each unlike those chosen before (maximal marginal relevance).
+    """At most ``count`` sentences that represent all texts, in their order, chosen by maximal
+    marginal relevance: highest mean similarity to all sentences minus the highest similarity to
+    the sentences chosen before. Similarity is the cosine of ``embed``, else of word sets.
 
-    Likeness is by ``embed``, else by shared words.
-
-    >>> central_sentences(["Ada baked rye.", "Ada baked rye bread.", "Rain fell.", "Ada sold rye."],
-    count=2)
+    >>> texts = ["Ada baked rye.", "Ada baked rye bread.", "Rain fell.", "Ada sold rye."]
+    >>> central_sentences(texts, count=2)
     'Ada baked rye. Rain fell.'
     """
-    import numpy as np
-
-    found = list(dict.fromkeys(_sentences(texts)))
-    if len(found) <= count:
-        return " ".join(found)
-    found = found[:: -(-len(found) // MAX_COMPARED_SENTENCES)]
-    rows = np.asarray(embed(found)) if embed else _words(found)
-    likeness = rows @ rows.T
-    worth = likeness.mean(axis=1)
-    chosen: list[int] = [int(worth.argmax())]
+    candidates = list(dict.fromkeys(_sentences(texts)))
+    if len(candidates) <= count:
+        return " ".join(candidates)
+    candidates = candidates[:: -(-len(candidates) // MAX_COMPARED_SENTENCES)]
+    rows = np.asarray(embed(candidates)) if embed else _word_vectors(candidates)
+    similarity = rows @ rows.T
+    centrality = similarity.mean(axis=1)
+    chosen: list[int] = [int(centrality.argmax())]
     while len(chosen) < count:
-        fresh = worth - likeness[:, chosen].max(axis=1)
-        fresh[chosen] = -np.inf
-        chosen.append(int(fresh.argmax()))
-    return " ".join(found[place] for place in sorted(chosen))
+        relevance = centrality - similarity[:, chosen].max(axis=1)
+        relevance[chosen] = -np.inf
+        chosen.append(int(relevance.argmax()))
+    return " ".join(candidates[place] for place in sorted(chosen))
 
 
 def _sentences(texts: Sequence[str]) -> list[str]:
-    found = []
-    for text in texts:
-        for sentence in sentences(" ".join(text.split())):
-            found.append(sentence if sentence.endswith(_ENDS) else f"{sentence}.")
-    return [sentence for sentence in found if len(sentence) > 1]
+    """The sentences of the texts, each with a mark at its end."""
+    parts = [part for text in texts for part in sentences(" ".join(text.split()))]
+    marked = [part if part.endswith(_ENDS) else f"{part}." for part in parts]
+    return [sentence for sentence in marked if len(sentence) > 1]
 
 
-def _words(texts: Sequence[str]) -> NDArray[np.float32]:
-    import numpy as np
-
-    sets = [(name_key(text).split() if text.isascii() else words(text))[:_LONG] for text in texts]
-    places = {word: place for place, word in enumerate(sorted({w for s in sets for w in s}))}
-    rows = np.zeros((len(sets), max(1, len(places))), np.float32)
-    for row, held in zip(rows, sets):
-        row[[places[word] for word in held]] = 1.0
+def _word_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Unit rows of word sets, shape (texts, words)."""
+    lists = [name_key(text).split() if text.isascii() else words(text) for text in texts]
+    lists = [found[:_MAX_SENTENCE_WORDS] for found in lists]
+    columns = {word: i for i, word in enumerate(sorted({w for found in lists for w in found}))}
+    rows = np.zeros((len(lists), max(1, len(columns))), np.float32)
+    for row, found in zip(rows, lists):
+        row[[columns[word] for word in found]] = 1.0
     rows /= np.maximum(np.sqrt((rows**2).sum(axis=1, keepdims=True)), 1e-9)
     return rows
 
 
 def model_summary(records: Sequence[Record], embed: EmbedFunction | None = None) -> Thought[str]:
-    """One short paragraph by the model; its central sentences by rule where the model fails or
-    names or counts what the records do not."""
+    """A short paragraph by the model; the central sentences if the model fails or its text has
+    names or numbers that the records lack."""
     lines = tuple(Part(f"- {record.text}", drop=number) for number, record in enumerate(records))
     answer = yield from generate(
         Generate(
@@ -88,13 +88,8 @@ def model_summary(records: Sequence[Record], embed: EmbedFunction | None = None)
         )
     )
     texts = [record.text for record in records]
-    if (
-        isinstance(answer, Completion)
-        and answer.text.strip()
-        and is_grounded_summary(answer.text, texts)
-    ):
-        return " ".join(answer.text.split())
-    return central_sentences(texts, embed)
+    text = " ".join(answer.text.split()) if isinstance(answer, Completion) else ""
+    return text if text and is_grounded_summary(text, texts) else central_sentences(texts, embed)
 
 
 def is_grounded_summary(summary: str, texts: Sequence[str]) -> bool:
@@ -105,23 +100,8 @@ def is_grounded_summary(summary: str, texts: Sequence[str]) -> bool:
     >>> is_grounded_summary("Ada and Bo baked.", ["Ada baked."])
     False
     """
-    known = set(name_key(" ".join(texts)).split())
-    marked = re.findall(r"(?<![.!?] )(?<!^)\b[A-Z]\w+|(?<![0-9A-Za-z])\d[0-9A-Za-z.,]*", summary)
-    opening = [w for w in re.findall(r"(?:^|[.!?] )([A-Z]\w+)", summary) if w.lower() not in known]
-    common = {
-        "the",
-        "a",
-        "an",
-        "in",
-        "on",
-        "at",
-        "they",
-        "he",
-        "she",
-        "it",
-        "there",
-        "then",
-        "both",
-    }
-    strange = [word for word in opening if word.lower() not in common]
-    return all(set(name_key(w).split()) <= known for w in marked) and not strange
+    source = " ".join(texts)
+    # A name may also open a sentence.
+    openers = {word.lower() for word in re.findall(r"(?:^|[.!?] )([A-Z]\w+)", summary)}
+    unknown = openers - _COMMON_OPENERS - set(words(source))
+    return not unknown and not ungrounded_terms(summary, source)

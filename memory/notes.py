@@ -1,4 +1,4 @@
-"""An agent's notes, kept beside its records: what the note tools write to."""
+"""An agent's notes, stored beside its records; the storage behind the note tools."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..core import (
     time_error,
 )
 from .memory import Memory
-from .storage import NOTE_LOG, LogEntry, LogTail, has_source, name_forms, text_fault
+from .storage import NOTE_LOG, LogEntry, has_source, name_forms, text_fault
 
 
 @dataclass(frozen=True, slots=True)
 class StoredNote:
-    """A note in force: its text, when it was written, and its label."""
+    """A current note: its text, when it was written, and its label."""
 
     text: str
     at: Time
@@ -35,12 +35,12 @@ class StoredNote:
 
 
 class Notes:
-    """The notes of one memory's agent, in its store; nothing is overwritten there, so a view
-    as of a step shows the notes of then, and a fork has them.
+    """The notes of one memory's agent. Stored as an append-only log, so a view as of a step shows
+    the notes of that step and a fork keeps them.
 
-    A note is written for a person (empty: for the owner alone, unless an ``audience`` is given;
-    EVERYBODY: for all), and read by the owner and by those it is for. Two people's notes of one
-    name are two notes. Notes that rest on the words of somebody who is quarantined are not read.
+    A note is written for a person (empty: the owner alone, or the given ``audience``; EVERYBODY:
+    everybody); the owner and its audience may read it. Notes of one name for two people are two
+    notes. Notes that rest on a quarantined source are not read.
 
     >>> from datetime import datetime
     >>> notes, nine = Notes(Memory(":memory:", "Bo")), datetime(2023, 2, 13, 9)
@@ -53,29 +53,34 @@ class Notes:
         self._memory = memory
 
     def names(self, person: AgentId = "") -> list[str]:
-        """The names of the notes there are for somebody (empty: the owner, who has all)."""
-        return sorted({name for name, _ in self._held(person)})
+        """The names of the notes visible to ``person`` (empty: the owner, who sees all)."""
+        return sorted({name for name, _ in self._visible(person)})
 
     def read(self, name: str, person: AgentId = "") -> tuple[str, Time] | None:
-        """A note's text and when it was written; None where there is none. Somebody is given
-        their own before the one that was written last for somebody else."""
+        """Text and time of a note, None if there is none. The person's own note takes precedence
+        over the newest visible note for somebody else."""
         note = self._note(name, person)
         return (note.text, note.at) if note else None
 
     def label(self, name: str = "", person: AgentId = "") -> Label:
-        """The label of the note that ``read`` gives; without a name that of all notes there are
-        for somebody. Of a note from before there were labels the sources are whom it was for, or
-        UNKNOWN."""
+        """The label of the note that ``read`` returns; without a name the join of the labels of all
+        notes visible to ``person``. The sources of an old note without a label are the person it
+        was for, or UNKNOWN_SOURCE."""
         if name:
             note = self._note(name, person)
             return note.label if note else Label()
-        return join_labels((note.label for note in self._held(person).values()), self._memory.agent)
+        notes = self._visible(person).values()
+        return join_labels((note.label for note in notes), self._memory.agent)
 
     def _note(self, name: str, person: AgentId) -> StoredNote | None:
-        held = {whose: note for (named, whose), note in self._held(person).items() if named == name}
-        if not held:
+        notes = {
+            recipient: note
+            for (note_name, recipient), note in self._visible(person).items()
+            if note_name == name
+        }
+        if not notes:
             return None
-        return held.get(person) or max(held.values(), key=lambda note: note.at)
+        return notes.get(person) or max(notes.values(), key=lambda note: note.at)
 
     def write(
         self,
@@ -88,72 +93,71 @@ class Notes:
         sources: Iterable[str] = (),
         audience: Iterable[AgentId] | None = None,
     ) -> None:
-        """Keep a note for a person, instead of theirs of that name. Done already under the
-        same ``key``, nothing is written. ``sources`` and ``audience`` are the label of what it
-        rests on; with a label whose audience is open a note for nobody is for everybody."""
+        """Write a note for a person, replacing theirs of that name; nothing if a write with the
+        same ``key`` was done before. ``sources`` and ``audience`` label the note; with an empty
+        ``audience`` a note for no person is for everybody."""
         label: dict[str, list[str]] = {"sources": sorted(set(sources))}
         if audience is not None:
             label["audience"] = sorted(parse_audience(audience))
         self._append({"note": name, "text": text}, at, person, key, label)
 
     def remove(self, name: str, *, at: Time, person: AgentId = "", key: str = "") -> None:
-        """Keep a note no longer: theirs, or the one that the owner would be given. Raises
-        MemoryFault where it is another's or for everybody."""
-        held = [whose for (named, whose) in self._held(person) if named == name]
-        whose = person if person in held or not held else held[-1]
-        if person and whose != person and not self._done(key):
+        """Remove a note: the person's own, or for the owner the one that ``read`` returns. Raises
+        MemoryFault if the note is for another person or everybody."""
+        recipients = [recipient for (held, recipient) in self._visible(person) if held == name]
+        recipient = person if person in recipients or not recipients else recipients[-1]
+        if person and recipient != person and not self._is_done(key):
             raise self._fault(f"'{name}' is no note of {person}'s own; its owner can remove it")
-        self._append({"removed": name}, at, whose, key, {})
+        self._append({"removed": name}, at, recipient, key, {})
 
     @property
     def lines(self) -> dict[tuple[str, AgentId], tuple[int, dict[str, Any]]]:
-        """The lines of the notes in force, with their numbers, by name and by whom they are for;
-        those written last at the end."""
-        found: dict[tuple[str, AgentId], tuple[int, dict[str, Any]]] = {}
-        for entry in self._lines():
+        """The log lines of current notes with their numbers, by name and recipient, in order of
+        writing."""
+        lines: dict[tuple[str, AgentId], tuple[int, dict[str, Any]]] = {}
+        for entry in self._entries():
             line = entry.body or {}
-            whose = line.get("person", "")
+            recipient = line.get("person", "")
             if "note" in line:
-                found.pop((line["note"], whose), None)
-                found[line["note"], whose] = (entry.n, line)
+                lines.pop((line["note"], recipient), None)
+                lines[line["note"], recipient] = (entry.n, line)
             elif "removed" in line:
-                found.pop((line["removed"], whose), None)
-        return found
+                lines.pop((line["removed"], recipient), None)
+        return lines
 
-    def _held(self, person: AgentId) -> dict[tuple[str, AgentId], StoredNote]:
-        """The notes in force that are for somebody, by name and by whom they were written for,
-        those written last at the end."""
+    def _visible(self, person: AgentId) -> dict[tuple[str, AgentId], StoredNote]:
+        """The current notes visible to ``person``, by name and recipient, in order of writing."""
         forms = name_forms(self._memory.quarantined)
-        found: dict[tuple[str, AgentId], StoredNote] = {}
-        for (name, whose), (_, line) in self.lines.items():
+        notes: dict[tuple[str, AgentId], StoredNote] = {}
+        for (name, recipient), (_, line) in self.lines.items():
             label = self._label(line)
             if is_visible(label.audience, person) and not has_source(label.sources, forms):
                 at = datetime.fromisoformat(line["at"])
-                found[name, whose] = StoredNote(line["text"], at, label)
-        return found
+                notes[name, recipient] = StoredNote(line["text"], at, label)
+        return notes
 
     def _label(self, line: dict[str, Any]) -> Label:
-        """Whose words a note rests on, and for whom it is."""
-        owner, whose = self._memory.agent, line.get("person", "")
-        known = line.get("audience")
-        circle = () if whose == EVERYBODY else (whose,)
-        if not whose:
-            circle = (owner,) if known is None else ()
-        people = intersect_audiences([circle, tuple(known or ())], owner)
-        theirs = () if whose in ("", EVERYBODY) else (source_name(whose),)
+        """Sources and audience of a note."""
+        owner, recipient = self._memory.agent, line.get("person", "")
+        given = line.get("audience")
+        recipients = () if recipient == EVERYBODY else (recipient,)
+        if not recipient:
+            recipients = (owner,) if given is None else ()
+        audience = intersect_audiences([recipients, tuple(given or ())], owner)
+        own_source = () if recipient in ("", EVERYBODY) else (source_name(recipient),)
         sources = line.get("sources")
         if sources is None:
-            sources = theirs or (UNKNOWN_SOURCE,)
-        return Label(tuple(sorted({*sources, *theirs})), people)
+            sources = own_source or (UNKNOWN_SOURCE,)
+        return Label(tuple(sorted({*sources, *own_source})), audience)
 
-    def _lines(self) -> Iterator[LogEntry]:
+    def _entries(self) -> Iterator[LogEntry]:
         memory = self._memory
-        for entry in LogTail.up_to_date(NOTE_LOG, memory.store, memory.agent).entries:
+        for entry in NOTE_LOG.entries(memory.store, memory.agent):
             if memory.as_of_step is None or entry.step <= memory.as_of_step:
                 yield entry
 
-    def _done(self, key: str) -> bool:
-        return bool(key) and any((e.body or {}).get("key") == key for e in self._lines())
+    def _is_done(self, key: str) -> bool:
+        return bool(key) and any((e.body or {}).get("key") == key for e in self._entries())
 
     def _append(
         self,
@@ -165,20 +169,20 @@ class Notes:
     ) -> None:
         memory = self._memory
         if memory.as_of_step is not None:
-            raise self._fault(f"are seen as of step {memory.as_of_step} and read-only")
+            raise self._fault(f"this is a read-only view as of step {memory.as_of_step}")
         texts = {**line, "person": person, "key": key}
         faults = [text_fault(part, value) for part, value in texts.items()]
         faults += [text_fault(part, name) for part, names in label.items() for name in names]
-        if wrong := time_error(at, "at") or next(filter(None, faults), ""):
-            raise self._fault(wrong)
-        if self._done(key):
+        if problem := time_error(at, "at") or next(filter(None, faults), ""):
+            raise self._fault(problem)
+        if self._is_done(key):
             return
         body = {**line, "at": at.isoformat(), "person": person, "key": key, **label}
-        # A step's calls come before its records: without its number a fork of the step before
-        # would keep them.
-        within = key.rsplit("/", 2)[-2:-1]
-        step = int(within[0]) if within and within[0].isdecimal() else 0
+        # The tool calls of a step precede its records, so the step is read from the call's key: a
+        # fork of the step before must not keep the note.
+        step_part = key.rsplit("/", 2)[-2:-1]
+        step = int(step_part[0]) if step_part and step_part[0].isdecimal() else 0
         NOTE_LOG.append(memory.store, memory.agent, body, step=max(step, memory.index.last_step))
 
-    def _fault(self, what: str) -> MemoryFault:
-        return MemoryFault(f"{self._memory.store.name}: notes of {self._memory.agent}: {what}")
+    def _fault(self, problem: str) -> MemoryFault:
+        return MemoryFault(f"{self._memory.store.name}: notes of {self._memory.agent}: {problem}")

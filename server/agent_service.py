@@ -210,7 +210,7 @@ class AgentService:
             )
             telling = TextStreamer(self._on_text)
             minds = AskRouter(
-                {agent.id: agent}, at=now, on_text=telling, priority=-1, caller=caller
+                {agent.id: agent}, at=now, on_text=telling, priority=-1, executor=caller
             )
             thought = agent.reply(Utterance(self._person, text, now), lines)
             reply = drive({agent.id: thought}, minds)[agent.id]

@@ -220,7 +220,7 @@ def make_agents(
             memories=load_smallville_memories(member.memories)[0]
             if read and member.memories
             else (),
-            upkeep=maintenance_of(scenario, member),
+            maintenance=maintenance_of(scenario, member),
         )
         for member in scenario.people
     ]

@@ -328,7 +328,7 @@ class Simulation:
         handler = None
         if not is_replay:
             caller = ToolExecutor(self.agents, now, self.calls, self.approver, self.listener)
-            handler = AskRouter(self.agents, at=now, caller=caller)
+            handler = AskRouter(self.agents, at=now, executor=caller)
         return Recorder(
             handler,
             self.journal,

@@ -375,8 +375,8 @@ def test_cells_made_of_what_is_for_others_leave_nothing_out(
 ) -> None:
     """Under approximate rules too what Eve is given hangs on what she may hear of alone."""
     for module in (codes_module, recall_module):
-        monkeypatch.setattr(module, "CELLS_FROM", 1 << 12)
-    for name, number in (("WHOLE", 100), ("PROBES", 1), ("NOTABLE", 4)):
+        monkeypatch.setattr(module, "MIN_ROWS_FOR_CELLS", 1 << 12)
+    for name, number in (("FULL_SCORE_LIMIT", 100), ("CELL_PROBES", 1), ("STATIC_CANDIDATES", 4)):
         monkeypatch.setattr(recall_module, name, number)
 
     def given(seed: int) -> Iterator[object]:

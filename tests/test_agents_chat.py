@@ -449,10 +449,13 @@ def test_what_follows_from_a_confidence_is_one() -> None:
         ({"text": 42}, "'text' must be str, not int"),
         ({"person": 42}, "'person' must be str, not int"),
         ({"at": NINE.date()}, "'at' must be datetime or None, not date"),
-        ({"at": NINE.replace(tzinfo=UTC)}, "chat: at has a time zone"),
-        ({"session": [{"role": "user", "content": "x"}]}, "'session' must be Sequence of Line"),
-        ({"session": "Hello!"}, "'session' must be Sequence of Line, not str"),
-        ({"session": None}, "'session' must be Sequence of Line, not None"),
+        ({"at": NINE.replace(tzinfo=UTC)}, "chat: at .* has a time zone"),
+        (
+            {"session": [{"role": "user", "content": "x"}]},
+            "'session' must be Sequence of Utterance",
+        ),
+        ({"session": "Hello!"}, "'session' must be Sequence of Utterance, not str"),
+        ({"session": None}, "'session' must be Sequence of Utterance, not None"),
         ({"session": [Utterance("Ada", None, NINE)]}, r"session\[0\]: text must be a string"),  # type: ignore[arg-type]
     ],
 )

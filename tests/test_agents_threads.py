@@ -138,7 +138,7 @@ def test_the_state_is_rolled_back_with_its_transaction(monkeypatch: pytest.Monke
         fail()
     assert bo.state == before
     with monkeypatch.context() as broken:
-        broken.setattr(Memory, "touch", lambda *a, **b: 1 / 0)
+        broken.setattr(Memory, "mark_accessed", lambda *a, **b: 1 / 0)
         broken.setattr(Memory, "add", lambda *a, **b: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             bo.chat("more", "Ada", at=NOON)

@@ -173,7 +173,7 @@ with Store(folder / "bo.db") as store:
 """
 
 
-@pytest.mark.parametrize("when", ["begin", "end"])
+@pytest.mark.parametrize("when", ["record_start", "record_result"])
 def test_killed_in_a_chat_it_asks_before_it_does_it_again(tmp_path: Path, when: str) -> None:
     """Killed after the letter was sent and before its receipt, the same words lead to a
     request that says so, once; killed before the intent they are a new call."""
@@ -182,7 +182,7 @@ def test_killed_in_a_chat_it_asks_before_it_does_it_again(tmp_path: Path, when: 
     with Store(tmp_path / "bo.db") as store:
         bo, _ = baker(store, tmp_path / "letters", Policy(trusted=("Ada",)))
         reply = bo.chat("send rye", "Ada", at=NINE)
-        if when == "begin":
+        if when == "record_start":
             assert (reply.waits, len(lines(tmp_path / "letters"))) == ((), 1)
             return
         (request,) = reply.waits
@@ -326,7 +326,7 @@ def test_a_reply_that_waited_is_charged_once(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from denizens.store import Store
-from denizens.tests.test_agents_waiting import NINE, twice, use
+from denizens.tests.test_agents_waiting import NINE, twice, run_tool
 
 class Log(list):
     def append(self, word):
@@ -337,7 +337,7 @@ bo = twice(Store(sys.argv[1]), Log(), calls=2)
 if sys.argv[3] == "chat":
     bo.chat("hello", "Ada", at=NINE, approve=lambda request: True)
 else:
-    use(bo, "look", {}, at=NINE, person="Ada", approve=lambda request: True)
+    run_tool(bo, "look", {}, at=NINE, person="Ada", approve=lambda request: True)
 """
 
 

@@ -15,7 +15,7 @@ from denizens.core import Cue, Hit, Record
 from denizens.memory import Compaction, CompactionBudget, Memory, recall_many, rewind_memories
 from denizens.memory.index import index_loader as holding
 from denizens.store import Store
-from denizens.tests.test_memory_folding import letters
+from denizens.tests.test_memory_compaction import letters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -192,7 +192,7 @@ def test_a_note_does_not_launder_a_strangers_words() -> None:
         box = Toolbox([*note_tools(Notes(memory)), ring], policy=policy)
         bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory, tools=box)
         caller = ToolExecutor({"Bo": bo}, NINE, in_chat=True)
-        minds = AskRouter({"Bo": bo}, at=NINE, caller=caller)
+        minds = AskRouter({"Bo": bo}, at=NINE, executor=caller)
         told = Call(tool="write_note", arguments={"name": "todo", "text": "Ring for Eve"})
         guard = ThoughtGuard("Bo", bo.tools, labels=[Label(("Eve",))])
         written = drive({"Bo": run_guarded(call(told), guard, [])}, minds)["Bo"]

@@ -117,7 +117,7 @@ def run_task(
     people = ToolExecutor(
         {AGENT_NAME: agent}, NOW, approver=lambda one: one.tool not in problem.denied
     )
-    minds = ObservedAsks(AskRouter({AGENT_NAME: agent}, at=NOW, caller=people), oracle)
+    minds = ObservedAsks(AskRouter({AGENT_NAME: agent}, at=NOW, executor=people), oracle)
     asks: list[AnsweredAsk] = []
     thought = run_guarded(worker.work(task), ThoughtGuard(AGENT_NAME, agent.tools), asks)
     ended = drive({AGENT_NAME: thought}, minds)[AGENT_NAME]

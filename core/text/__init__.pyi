@@ -8,6 +8,7 @@ from .calendar import WEEKDAY_NAMES as WEEKDAY_NAMES
 from .calendar import hour_of_day as hour_of_day
 from .entity_names import EntityNames as EntityNames
 from .entity_names import name_key as name_key
+from .grounding import ungrounded_terms as ungrounded_terms
 from .names import fold_name as fold_name
 from .names import name_matcher as name_matcher
 from .names import normalize_name as normalize_name
@@ -24,6 +25,10 @@ from .normalization import sentences as sentences
 from .normalization import words as words
 from .normalization import written_words as written_words
 from .sleep_schedule import sleep_hours as sleep_hours
+from .text_analysis import STOP_WORDS as STOP_WORDS
+from .text_analysis import split_words as split_words
+from .text_analysis import stem as stem
+from .text_analysis import terms as terms
 from .times_of_day import clock_minutes as clock_minutes
 
 __all__: list[str]

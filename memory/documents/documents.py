@@ -1,4 +1,4 @@
-"""Documents as memories: imported in pieces, found by the same recall, cited by place."""
+"""Documents as memories: imported as passages, found by recall, cited by place."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from ...core import (
 from ...core.text import fold_name
 from ...readers import Passage, read_blocks, split_passages
 from ..memory import Memory
-from ..storage import DOCUMENT_LOG, LogTail, document_contents, embed_texts, text_fault
+from ..storage import DOCUMENT_LOG, document_contents, embed_texts, text_fault
 
 if TYPE_CHECKING:
-    from ..memory import EmbedFunction
+    from ..storage import EmbedFunction
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentImport:
-    """What an import did: pieces added, kept as they were, and replaced (no longer recalled)."""
+    """Result of an import: records added, kept unchanged, and replaced (no longer recalled)."""
 
     document: str
     added: tuple[RecordId, ...]
@@ -41,7 +41,7 @@ class DocumentImport:
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """An import not yet written: its records, and its line of the log (None: no change)."""
+    """An import not yet written: its records and the body of its log entry (None: no change)."""
 
     imported: DocumentImport
     records: tuple[Record, ...]
@@ -51,12 +51,11 @@ class ImportPlan:
 class Documents:
     """The documents of one memory.
 
-    A piece of a document is a record of kind "document", its episode the document's name,
-    its source the place. A document is known by who gave it and its name: one that somebody else
-    than the owner gave (``who``) is called "handbook.md of Eve" here, and neither replaces nor
-    passes for the owner's "handbook.md". Importing is all or nothing; importing again adds only
-    the pieces that are new and takes those that are gone out of recall, while ``cite`` follows
-    pieces that moved.
+    A passage is a record of kind "document" whose episode is the document's name and whose source
+    is its place. A document is identified by giver and name: one given by somebody other than the
+    owner (``who``) is named "handbook.md of Eve" and cannot replace the owner's "handbook.md". An
+    import is atomic; importing again adds new passages only and removes missing ones from recall,
+    and ``cite`` follows passages that moved.
     """
 
     def __init__(self, memory: Memory, embed: EmbedFunction | None = None) -> None:
@@ -73,11 +72,11 @@ class Documents:
         audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
     ) -> DocumentImport:
-        """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (its file name by
-        default), for ``audience`` (empty: everybody).
+        """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (default: file name) for
+        ``audience`` (empty: everybody).
 
-        Raises MemoryFault where the file cannot be read, SettingError for an unknown kind of
-        file or a missing library; then nothing was written.
+        Raises MemoryFault if the file cannot be read, SettingError for an unknown file ending or
+        a missing library, and then writes nothing.
         """
         if not isinstance(path, str | Path):
             raise MemoryFault(f"{path!r:.60} is no path of a document")
@@ -107,27 +106,27 @@ class Documents:
         importance: float = 1.0,
         path: str = "",
     ) -> ImportPlan:
-        """What an import of these pieces (text, place) would write: for who writes it within
-        a step. ``first`` is the number of the first record (the memory's next)."""
+        """What an import of passages (text, place) would write; a simulation step writes it.
+        ``first`` is the id of the first record (default: the memory's next)."""
         people = tuple(sorted(parse_audience(audience)))
         giver = "" if who == self.memory.agent else who
         episode = self._episode(name, giver)
         before = document_contents(self.memory.store, self.memory.agent).get(episode, [])
-        waiting: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
+        reusable: dict[tuple[str, tuple[AgentId, ...]], list[RecordId]] = {}
         for number, _ in before:
             for old in self.memory.existing_records([number]):
-                waiting.setdefault((old.text, old.audience), []).append(number)
+                reusable.setdefault((old.text, old.audience), []).append(number)
         first = self.memory.next_id if first is None else first
         records: list[Record] = []
-        held: list[tuple[RecordId, str]] = []
+        contents: list[tuple[RecordId, str]] = []
         kept = []
         for text, place in texts:
-            if same := waiting.get((text, people)):
+            if same := reusable.get((text, people)):
                 kept.append(same[0])
-                held.append((same.pop(0), place))
+                contents.append((same.pop(0), place))
                 continue
             number = first + len(records)
-            held.append((number, place))
+            contents.append((number, place))
             records.append(
                 Record(
                     id=number,
@@ -141,85 +140,87 @@ class Documents:
                     source=place,
                 )
             )
-        gone = tuple(sorted(number for numbers in waiting.values() for number in numbers))
+        replaced = tuple(sorted(number for numbers in reusable.values() for number in numbers))
         added = tuple(record.id for record in records)
         line = None
-        if held != before:
-            digest = digest_text(canonical([list(piece) for piece in texts]))
-            line = _line(episode, held, giver=giver, name=name, digest=digest, path=path)
-        return ImportPlan(DocumentImport(episode, added, tuple(kept), gone), tuple(records), line)
+        if contents != before:
+            digest = digest_text(canonical([list(passage) for passage in texts]))
+            line = _log_body(episode, contents, giver=giver, name=name, digest=digest, path=path)
+        result = DocumentImport(episode, added, tuple(kept), replaced)
+        return ImportPlan(result, tuple(records), line)
 
     def _episode(self, name: str, giver: AgentId) -> str:
-        """What somebody's document of this name is called here: as before, else by a name that
-        no other document ever had."""
+        """The episode of a giver's document of this name: the one used before, else one that no
+        other document ever had."""
         known = self._known()
         wanted = (fold_name(giver), name)
-        if (old := next((e for e, whose in known.items() if whose == wanted), None)) is not None:
+        if (old := next((e for e, key in known.items() if key == wanted), None)) is not None:
             return old
-        called = f"{name} of {giver}" if giver else name
-        others = (f"{called} ({number})" for number in count(2))
-        return next(each for each in (called, *islice(others, len(known) + 1)) if each not in known)
+        base = f"{name} of {giver}" if giver else name
+        numbered = (f"{base} ({number})" for number in islice(count(2), len(known) + 1))
+        return next(episode for episode in (base, *numbered) if episode not in known)
 
     def _known(self) -> dict[str, tuple[str, str]]:
-        """Giver and name of every document that was ever taken in, by what it is called."""
-        memory, found = self.memory, dict[str, tuple[str, str]]()
-        for entry in LogTail.up_to_date(DOCUMENT_LOG, memory.store, memory.agent).entries:
+        """Giver and name of every document ever imported, by episode."""
+        memory, known = self.memory, dict[str, tuple[str, str]]()
+        for entry in DOCUMENT_LOG.entries(memory.store, memory.agent):
             body = entry.body
             if not body or (memory.as_of_step is not None and entry.step > memory.as_of_step):
                 continue
             if "giver" in body:
                 giver = body["giver"]
-            elif body["document"] in found:
+            elif body["document"] in known:
                 continue
-            else:  # Before there were labels the records alone said who gave it.
+            else:  # An old entry without labels: the giver is the speaker of its records.
                 giver = next(
                     (memory.stored_record(number).who for number, _ in body["records"]), ""
                 )
                 giver = "" if giver == memory.agent else giver
-            found[body["document"]] = (fold_name(giver), body.get("name", body["document"]))
-        return found
+            known[body["document"]] = (fold_name(giver), body.get("name", body["document"]))
+        return known
 
     def remove(self, name: str) -> tuple[RecordId, ...]:
-        """Take a document out of recall; returns its records, which stay in the file."""
-        if wrong := text_fault("name", name):
-            raise MemoryFault(f"memory of {self.memory.agent}: {wrong}")
+        """Remove a document from recall; returns the ids of its records, which stay stored."""
+        if problem := text_fault("name", name):
+            raise MemoryFault(f"memory of {self.memory.agent}: {problem}")
         records = document_contents(self.memory.store, self.memory.agent).get(name)
         if not records:
             known = ", ".join(self.names()) or "none"
             raise MemoryFault(
                 f"memory of {self.memory.agent}: no document '{name}'; there are: {known}"
             )
-        self._write(ImportPlan(DocumentImport(name, (), (), ()), (), _line(name, ())))
+        self._write(ImportPlan(DocumentImport(name, (), (), ()), (), _log_body(name, ())))
         return tuple(number for number, _ in records)
 
     def names(self) -> tuple[str, ...]:
-        """The documents there are, in order of name."""
-        held = document_contents(self.memory.store, self.memory.agent, step=self.memory.as_of_step)
-        return tuple(sorted(name for name, records in held.items() if records))
+        """The names of the documents, sorted."""
+        return tuple(sorted(name for name, records in self._contents().items() if records))
 
     def was_imported(self, name: str) -> bool:
-        """Whether a document of this name, the owner's own, was ever taken in, also one removed
-        since."""
+        """Whether the owner ever imported a document of this name, also if it was removed since."""
         return ("", name) in self._known().values()
 
     def passages(self, name: str) -> tuple[Record, ...]:
-        """A document's pieces in their order."""
-        held = document_contents(self.memory.store, self.memory.agent, step=self.memory.as_of_step)
-        return self.memory.existing_records([number for number, _ in held.get(name, [])])
+        """The passages of a document in order."""
+        contents = self._contents().get(name, [])
+        return self.memory.existing_records([number for number, _ in contents])
 
     def cite(self, record: Record) -> str:
-        """Where a record stands: "handbook.pdf, p. 3".
-
-        Of a piece that moved, where it stands now; of one that was replaced, where it stood.
-        Raises MemoryFault for a record that is of no document.
+        """Document and place of a record, such as "handbook.pdf, p. 3": the current place of a
+        passage that moved, the last place of one that was replaced. Raises MemoryFault for a
+        record that is no passage.
         """
         if record.kind != "document":
             raise MemoryFault(
                 f"memory of {self.memory.agent}: record {record.id} is of no document"
             )
-        held = document_contents(self.memory.store, self.memory.agent, step=self.memory.as_of_step)
-        places = dict(held.get(record.episode, []))
+        places = dict(self._contents().get(record.episode, []))
         return f"{record.episode}, {places.get(record.id, record.source)}"
+
+    def _contents(self) -> dict[str, list[tuple[RecordId, str]]]:
+        """Record ids and places by document, as of the memory's step."""
+        step = self.memory.as_of_step
+        return document_contents(self.memory.store, self.memory.agent, step=step)
 
     def _write(self, plan: ImportPlan) -> None:
         if plan.line is None:
@@ -236,20 +237,23 @@ class Documents:
 
 
 def file_passages(path: Path | str) -> tuple[tuple[str, str], ...]:
-    """The pieces of a file, each with its place. Raises as ``Documents.add`` does."""
-    return tuple((_full(piece), piece.place) for piece in split_passages(read_blocks(Path(path))))
+    """Text and place of each passage of a file. Raises like ``Documents.add``."""
+    passages = split_passages(read_blocks(Path(path)))
+    return tuple((_text_with_headings(passage), passage.place) for passage in passages)
 
 
 def document_input(path: Path | str, to: AgentId, name: str = "") -> Input:
-    """What a simulation is given so that an agent reads a file."""
-    texts = [list(each) for each in file_passages(path)]
+    """The simulation input by which agent ``to`` imports a file."""
+    texts = [list(passage) for passage in file_passages(path)]
     return Input(kind="document", to=to, text=name or Path(path).name, fields={"pieces": texts})
 
 
-def _line(episode: str, held: Sequence[tuple[RecordId, str]], **more: str) -> dict[str, Json]:
-    return {"document": episode, "records": [list(each) for each in held], **more}
+def _log_body(
+    episode: str, contents: Sequence[tuple[RecordId, str]], **more: str
+) -> dict[str, Json]:
+    return {"document": episode, "records": [list(entry) for entry in contents], **more}
 
 
-def _full(piece: Passage) -> str:
-    # The headings travel with the text: they often hold the word that is asked for.
-    return f"{piece.title}\n{piece.text}" if piece.title else piece.text
+def _text_with_headings(passage: Passage) -> str:
+    # Headings often contain the words of a query.
+    return f"{passage.title}\n{passage.text}" if passage.title else passage.text

@@ -1,4 +1,4 @@
-"""Pictures as memories, found by what they show."""
+"""Pictures as memories, found by a text or by another picture."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class ImageEncoder(Protocol):
         ...
 
     def image_vectors(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
-        """Rows of picture files."""
+        """The embeddings of picture files."""
         ...
 
 
 class Images:
-    """The pictures of one memory: a memory of their own in the same store ("Bo/images"),
-    since their vectors are of another length than those of texts.
+    """The pictures of one memory, as a memory of their own in the same store ("Bo/images"), because
+    their embeddings have another dimension than those of texts.
 
-    A picture is a record of kind "document", its episode the file's name, its text a
-    caption. The same store, checks, audience and recall as for anything remembered.
+    A picture is a record of kind "document" whose episode is the file's name and whose text is
+    the caption. Checks, audiences and recall are those of other records.
     """
 
     def __init__(self, memory: Memory, encoder: ImageEncoder, *, rules: RuleSet = PAPER) -> None:
@@ -55,7 +55,8 @@ class Images:
         audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
     ) -> tuple[Record, ...]:
-        """Remember picture files, all or none; a caption each (its file's name by default)."""
+        """Add picture files, all or none, each with a caption (default: its file name); returns the
+        records."""
         if captions and len(captions) != len(paths):
             raise MemoryFault(
                 f"memory of {self.memory.agent}: {len(paths)} pictures, {len(captions)} captions"
@@ -71,7 +72,7 @@ class Images:
                 who=who,
                 importance=importance,
                 audience=tuple(sorted(parse_audience(audience))),
-                # One that somebody else gave does not pass for the owner's of that name.
+                # A picture given by somebody else must not pass for the owner's of that name.
                 episode=file.name if who in ("", owner) else f"{file.name} of {who}",
                 source="image",
             )
@@ -82,20 +83,20 @@ class Images:
         return records
 
     def find(self, what: str, *, at: Time, limit: int = 5, person: AgentId = "") -> tuple[Hit, ...]:
-        """The pictures that fit a text best, for ``person``."""
-        self._distrust()
+        """The pictures that match a text best, among those visible to ``person``."""
+        self._sync_quarantine()
         return self.memory.recall(self._cue(what, at, limit, person))
 
     def find_similar(
         self, path: Path | str, *, at: Time, limit: int = 5, person: AgentId = ""
     ) -> tuple[Hit, ...]:
-        """The pictures most like another one."""
-        self._distrust()
+        """The pictures most similar to a picture file, among those visible to ``person``."""
+        self._sync_quarantine()
         (row,) = self.encoder.image_vectors([path])
         return self.memory.recall(self._cue(str(path), at, limit, person), row)
 
-    def _distrust(self) -> None:
-        """Who is quarantined in the memory is so among its pictures too."""
+    def _sync_quarantine(self) -> None:
+        """Quarantine in the pictures' memory the sources quarantined in the owner's memory."""
         shelf = self.memory.index
         own = read_quarantined(self.memory.store, self.memory.agent)
         if (whole := own | self._owner.quarantined) != shelf.quarantined:

@@ -1,7 +1,4 @@
-"""What a memory holds for true: statements as they were made, claims as they follow.
-
-What was undone among statements, and keeping to it when some of them are erased.
-"""
+"""Statements as they were asserted, facts as they follow from them, and retractions."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any
 from ...core import AgentId, Json, RecordId, Time, is_visible
 from ..storage import LogEntry
 
-# Relations that hold for one object at a time: a newer one ends the older.
+# Relations with one object at a time: a later statement ends the earlier one.
 FUNCTIONAL = frozenset(
     {
         "address",
@@ -37,13 +34,13 @@ FUNCTIONAL = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One telling of a fact: ``subject`` ``relation`` ``object`` holds from ``since`` on (to
-    ``until``, where that was said too).
+    """One assertion that ``subject`` ``relation`` ``object`` holds from ``since`` (until ``until``
+    if given).
 
-    ``denies`` says the opposite: from ``since`` on it no longer holds (an empty object: none
-    does). ``learned`` is when it was learned, ``sources`` the records it rests on, ``who``
-    said it; ``audience`` is for whom it is besides the owner (empty: for everybody), ``words_of``
-    whose words it rests on besides the owner's.
+    ``denies``: from ``since`` on it no longer holds (an empty object: no object does). ``learned``
+    is when it was learned, ``sources`` are the ids of the records it rests on, ``who`` is the
+    speaker, ``audience`` who may see it besides the owner (empty: everybody), ``words_of`` the
+    sources of its words besides the owner.
     """
 
     id: int
@@ -62,19 +59,18 @@ class Statement:
     words_of: tuple[str, ...] = ()
 
     def for_person(self, person: AgentId) -> bool:
-        """Whether ``person`` may know of it (empty: the owner, who knows everything)."""
+        """Whether ``person`` may see it (empty: the owner, who sees everything)."""
         return is_visible(self.audience, person)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A fact as it follows from all statements one may see: valid from ``since`` until just
-    before ``until`` (None: still), restated by each of ``statements``.
+    """A fact computed from all visible statements: valid in [since, until) (``until`` None: still
+    valid), asserted by each of ``statements``.
 
-    ``id`` is that of the statement that first made it; ``confidence`` grows with each
-    source: 1 - product of (1 - each one's). ``words_of`` are all those whose words it rests on
-    besides the owner's: also of what is told of its subject and relation beside it, which says
-    how long it holds.
+    ``id`` is the id of its first statement. ``confidence`` is 1 - prod(1 - c) over the
+    statements' confidences c. ``words_of`` are the sources, besides the owner, of all statements of
+    the same subject and relation, because they determine how long it holds.
     """
 
     id: int
@@ -92,7 +88,7 @@ class Fact:
     words_of: tuple[str, ...] = ()
 
     def holds(self, at: Time | None) -> bool:
-        """Whether it was valid at ``at`` (None: whether it still is)."""
+        """Whether it was valid at ``at`` (None: whether it is still valid)."""
         if at is None:
             return self.until is None
         return self.since <= at and (self.until is None or at < self.until)
@@ -102,7 +98,7 @@ class Fact:
 
 
 def statement_to_json(statement: Statement) -> Json:
-    """A statement as a line of the logbook; its number and step are the line's."""
+    """A statement as the body of a log entry; the entry holds its id and step."""
     line: dict[str, Any] = {
         "subject": statement.subject,
         "relation": statement.relation,
@@ -121,7 +117,7 @@ def statement_to_json(statement: Statement) -> Json:
 
 
 def statement_from_json(number: int, step: int, line: dict[str, Any]) -> Statement:
-    """The statement that ``statement_to_json`` wrote."""
+    """The inverse of ``statement_to_json``."""
     return Statement(
         id=number,
         step=step,
@@ -142,46 +138,46 @@ def statement_from_json(number: int, step: int, line: dict[str, Any]) -> Stateme
 
 @dataclass(frozen=True, slots=True)
 class RetractionChanges:
-    """Lines of undoing and restoring to erase, and those that say of the statements that stay
-    what they said, without the reasons."""
+    """Log changes after an erasure: ``erase`` are the entries to empty, ``write`` the bodies to
+    append, which repeat the state of the remaining statements without reasons."""
 
     erase: tuple[int, ...]
     write: tuple[dict[str, Any], ...]
 
 
 def retracted_statements(entries: Iterable[LogEntry]) -> set[int]:
-    """The statements from which nothing follows."""
-    found: set[int] = set()
+    """Ids of the statements that are retracted and not restored."""
+    ids: set[int] = set()
     for entry in entries:
         if entry.body:
-            found.update(entry.body.get("undo", ()))
-            found.difference_update(entry.body.get("restore", ()))
-    return found
+            ids.update(entry.body.get("undo", ()))
+            ids.difference_update(entry.body.get("restore", ()))
+    return ids
 
 
 def retractions_after_erasure(
-    entries: Collection[LogEntry], going: Collection[int], named: Callable[[str], bool]
+    entries: Collection[LogEntry], erased: Collection[int], names_person: Callable[[str], bool]
 ) -> RetractionChanges:
-    """What becomes of the undoings when the statements ``going`` are erased: their reasons go
-    too, and those in which somebody is ``named``."""
-    touched = [
+    """What to change in retractions and restorations when the statements ``erased`` are erased:
+    those that concern one of them, or whose reason names the person, are replaced."""
+    affected = [
         entry
         for entry in entries
         if entry.body
         and "subject" not in entry.body
-        and (set(_numbers(entry)) & set(going) or named(entry.body.get("why", "")))
+        and (set(_statement_ids(entry)) & set(erased) or names_person(entry.body.get("why", "")))
     ]
-    stay = {number for entry in touched for number in _numbers(entry)} - set(going)
-    still = retracted_statements(entries)
-    lines = []
-    if stay and touched[-1].body:
-        at = touched[-1].body["at"]
-        for word, numbers in (("undo", stay & still), ("restore", stay - still)):
-            if numbers:
-                lines.append({word: sorted(numbers), "at": at, "why": ""})
-    return RetractionChanges(tuple(entry.n for entry in touched), tuple(lines))
+    remaining = {number for entry in affected for number in _statement_ids(entry)} - set(erased)
+    retracted = retracted_statements(entries)
+    bodies = []
+    if remaining and affected[-1].body:
+        at = affected[-1].body["at"]
+        for key, ids in (("undo", remaining & retracted), ("restore", remaining - retracted)):
+            if ids:
+                bodies.append({key: sorted(ids), "at": at, "why": ""})
+    return RetractionChanges(tuple(entry.n for entry in affected), tuple(bodies))
 
 
-def _numbers(entry: LogEntry) -> list[int]:
+def _statement_ids(entry: LogEntry) -> list[int]:
     body = entry.body or {}
     return [*body.get("undo", ()), *body.get("restore", ())]

@@ -1,4 +1,4 @@
-"""Questions about changed facts, answered from plain records: what was valid when."""
+"""Answers to questions about facts that change over time, from plain records."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ...core import AgentId, Cue, MemoryFault, Record, Time
 from ...core.text import MONTH_NAMES, MONTH_NUMBERS, name_key
 from ..memory import Memory
@@ -16,18 +18,17 @@ from .relations import lacks_object_kind, mask_name, relation_examples, relation
 from .rule_extraction import extract_facts
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from ..memory import EmbedFunction
+    from ..storage import EmbedFunction
 
-# Tuned on phrasings kept apart from those that are measured (docs/log.md).
+# Tuned on phrasings that the benchmark does not use (docs/log.md).
 SOFTMAX_TEMPERATURE = 0.02
 MAX_FIT_DROP = 0.55
 MAX_FIT_DROP_OPEN = 0.15
-# From the first likeness on a question may be of a known relation, from the second it is.
+# Similarities at which a question begins to count as one about a known relation, and fully does.
 KNOWN_RELATION_RANGE = (0.4, 0.6)
-# Below these the best record says nothing of what is asked.
+# A record with a lower fit does not answer the question (known relation, unknown relation).
 MIN_FIT = 0.5
 MIN_FIT_OPEN = 0.3
 OBJECT_KIND_PENALTY = 0.15
@@ -38,7 +39,7 @@ _DAY = re.compile(
     re.IGNORECASE,
 )
 _CAPITALS = re.compile(r"[A-Z][\w’'.-]*(?: [A-Z][\w’'.-]*)*")
-_ASKING = frozenset(
+_QUESTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         "where what which who whom whose when why how in at on is was are were does did do has "
@@ -49,9 +50,9 @@ _ASKING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TemporalAnswer:
-    """The record that answers a question about a fact: the latest of those that state it at
-    the asked time. ``value`` is what the rules read there (empty: nothing), ``others`` the
-    records that state the same fact at other times, in order of validity."""
+    """The latest record that states the asked fact at the asked time. ``value`` is the object that
+    rules extract from it (empty: none), ``others`` are the records that state the same fact at
+    other times, in order of validity, ``fit`` is the record's score."""
 
     record: Record
     since: Time
@@ -62,147 +63,144 @@ class TemporalAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """A candidate: what it says with the asked name left out, and since when."""
+class _Candidate:
+    """A record with its text without the asked name, the start of its facts, and those facts."""
 
     record: Record
     masked: str
     since: Time
-    read: tuple[ExtractedFact, ...]
+    facts: tuple[ExtractedFact, ...]
 
 
 class TemporalQA:
-    """Answers questions about facts that change from a memory's plain texts.
+    """Answers questions about changing facts from the texts of a memory.
 
-    Candidates are the records that name whom the question names. Which of them state the
-    asked fact is told by likeness: their embedding, with the name left out, against that of
-    the question, and against typical sentences for each relation; where the rules can read a
-    record, they decide. Of those that state it, the latest before the asked time is the
-    answer. Embeddings are kept by text, so each record is embedded once.
+    Candidates are the records that name the subject of the question. A candidate's fit is the
+    cosine of its text and the question, both without the name, plus the agreement of their
+    relations: distributions by similarity to example sentences, or the relations that rules
+    extract from the record. Of the candidates with a high fit, the latest before the asked time is
+    the answer. Embeddings are cached by text.
     """
 
     def __init__(self, memory: Memory, embed: EmbedFunction | None = None) -> None:
-        """``embed`` as in Memory, whose own is used without it."""
+        """``embed`` is the embedding function (default: the memory's)."""
         chosen = embed or memory.embed
         if chosen is None:
             raise MemoryFault(
                 f"memory of {memory.agent}: questions about changed facts need an embedder; "
-                "give Memory or Changing one (embed=...)"
+                "give Memory or TemporalQA one (embed=...)"
             )
         self.memory = memory
         self._embed = chosen
-        self._known: dict[str, NDArray[np.float32]] = {}
+        self._cache: dict[str, NDArray[np.float32]] = {}
 
     def ask(
         self, question: str, *, as_of: Time | None = None, person: AgentId = ""
     ) -> TemporalAnswer | None:
-        """The answer as of ``as_of`` (the day the question names, else now), from records
-        that are for ``person``; None where the memory says nothing of it."""
+        """The answer as of ``as_of`` (default: the date in the question, else now), from records
+        visible to ``person``; None if no record states the fact."""
         when = as_of or question_date(question)
         name = question_subject(question)
-        lines = self._lines(name, person)
-        if not lines:
+        candidates = self._candidates(name, person)
+        if not candidates:
             return None
-        plain = mask_name(_DAY.sub("", question), name)
-        same, relation, fits = self._same(plain, lines)
-        held = [line for line in same if when is None or line.since <= when]
-        if not held:
+        masked = mask_name(_DAY.sub("", question), name)
+        matching, relation, fits = self._matching(masked, candidates)
+        valid = [one for one in matching if when is None or one.since <= when]
+        if not valid:
             return None
-        ordered = sorted(held, key=lambda line: (line.since, line.record.created, line.record.id))
-        best = ordered[-1]
-        value = next((d.object for d in best.read if d.relation == relation), "")
+        best = max(valid, key=lambda one: (one.since, one.record.created, one.record.id))
+        value = next((fact.object for fact in best.facts if fact.relation == relation), "")
         others = sorted(
-            (line for line in same if line is not best),
-            key=lambda line: (line.since, line.record.id),
+            (one for one in matching if one is not best),
+            key=lambda one: (one.since, one.record.id),
         )
         return TemporalAnswer(
             record=best.record,
             since=best.since,
             value=value,
             relation=relation,
-            others=tuple(line.record for line in others),
+            others=tuple(one.record for one in others),
             fit=fits[best.record.id],
         )
 
-    def _lines(self, name: str, person: AgentId) -> list[_Line]:
-        from ..recall import candidate_records
-
-        # What has expired may have been true when it is asked about: nothing ends for this cue.
+    def _candidates(self, name: str, person: AgentId) -> list[_Candidate]:
+        # Expired records may have been true at the asked time: at datetime.min none is expired.
         every = Cue(text="", at=datetime.min, person=person, rules="paper")
         first = name.split()[0] if name else ""
-        found = []
-        for record in candidate_records(self.memory, every):
-            # Cheap before dear: most records of a large memory are of others.
+        candidates = []
+        for record in self.memory.candidates(every):
+            # A cheap test first: most records of a large memory are about others.
             if name and first not in record.text and first not in record.who:
                 continue
             line = spoken_line(record)
-            theirs = bool(name) and name_key(line.who) == name_key(name)
-            if name and not theirs and not _names(record.text, name):
+            is_speaker = bool(name) and name_key(line.who) == name_key(name)
+            if name and not is_speaker and not _names(record.text, name):
                 continue
-            read = tuple(d for d in extract_facts(record) if not name or _alike(d.subject, name))
-            since = min((d.since for d in read if d.since), default=record.created)
-            words = _as_other(line.words) if theirs else record.text
-            found.append(_Line(record, mask_name(words, name), since, read))
-        return found
+            facts = tuple(
+                fact
+                for fact in extract_facts(record)
+                if not name or _may_be_same_name(fact.subject, name)
+            )
+            since = min((fact.since for fact in facts if fact.since), default=record.created)
+            words = _in_third_person(line.words) if is_speaker else record.text
+            candidates.append(_Candidate(record, mask_name(words, name), since, facts))
+        return candidates
 
-    def _same(
-        self, plain: str, lines: Sequence[_Line]
-    ) -> tuple[list[_Line], str, dict[int, float]]:
-        """The lines that state what is asked, the relation it is, and how well each fits."""
-        import numpy as np
-
-        names, groups = list(relation_examples()), self._groups()
-        vectors = self._vectors([plain, *(line.masked for line in lines)])
-        likeness = relation_similarity(vectors, groups)
-        objects = [each.object for each in relation_examples().values()]
-        likeness[1:] -= OBJECT_KIND_PENALTY * np.array(
-            [lacks_object_kind(line.masked, objects) for line in lines]
+    def _matching(
+        self, question: str, candidates: Sequence[_Candidate]
+    ) -> tuple[list[_Candidate], str, dict[int, float]]:
+        """The candidates that state the asked fact, its relation, and the fit of every candidate by
+        record id."""
+        names, groups = list(relation_examples()), self._example_vectors()
+        vectors = self._embed_cached([question, *(one.masked for one in candidates)])
+        similarity = relation_similarity(vectors, groups)
+        objects = [examples.object for examples in relation_examples().values()]
+        similarity[1:] -= OBJECT_KIND_PENALTY * np.array(
+            [lacks_object_kind(one.masked, objects) for one in candidates]
         )
-        shares = np.exp((likeness - likeness.max(axis=1, keepdims=True)) / SOFTMAX_TEMPERATURE)
+        logits = similarity - similarity.max(axis=1, keepdims=True)
+        shares = np.exp(logits / SOFTMAX_TEMPERATURE)
         shares /= shares.sum(axis=1, keepdims=True)
-        asked, told = shares[0], shares[1:]
-        known = names[int(asked.argmax())]
-        # How sure it is that a known relation is asked for: none of it, part of it, all.
+        asked, stated = shares[0], shares[1:]
+        relation = names[int(asked.argmax())]
+        # In [0, 1]: how far the question counts as one about a known relation.
         low, high = KNOWN_RELATION_RANGE
-        sure = float(np.clip((likeness[0].max() - low) / (high - low), 0, 1)) if known else 0.0
-        for place, line in enumerate(lines):
-            if line.read:
-                told[place] = [any(d.relation == name for d in line.read) for name in names]
-        cosines = vectors[1:] @ vectors[0]
-        fit = cosines + sure * (told @ asked)
-        floor = float(fit.max()) - MAX_FIT_DROP_OPEN - sure * (MAX_FIT_DROP - MAX_FIT_DROP_OPEN)
-        floor = max(floor, MIN_FIT_OPEN + sure * (MIN_FIT - MIN_FIT_OPEN))
-        same = [line for line, value in zip(lines, fit) if value >= floor]
-        relation = known if sure else ""
-        return same, relation, {line.record.id: float(v) for line, v in zip(lines, fit)}
+        known = (
+            float(np.clip((similarity[0].max() - low) / (high - low), 0, 1)) if relation else 0.0
+        )
+        for row, candidate in enumerate(candidates):
+            if candidate.facts:
+                relations = {fact.relation for fact in candidate.facts}
+                stated[row] = [name in relations for name in names]
+        fit = vectors[1:] @ vectors[0] + known * (stated @ asked)
+        floor = float(fit.max()) - MAX_FIT_DROP_OPEN - known * (MAX_FIT_DROP - MAX_FIT_DROP_OPEN)
+        floor = max(floor, MIN_FIT_OPEN + known * (MIN_FIT - MIN_FIT_OPEN))
+        matching = [one for one, value in zip(candidates, fit) if value >= floor]
+        fits = {one.record.id: float(value) for one, value in zip(candidates, fit)}
+        return matching, relation if known else "", fits
 
-    def _groups(self) -> list[NDArray[np.float32]]:
-        sentences = [each.sentences for each in relation_examples().values()]
-        flat = self._vectors([text for texts in sentences for text in texts])
-        found, place = [], 0
-        for texts in sentences:
-            found.append(flat[place : place + len(texts)])
-            place += len(texts)
-        return found
+    def _example_vectors(self) -> list[NDArray[np.float32]]:
+        """The embeddings of each relation's example sentences, each of shape (examples, d)."""
+        sentences = [examples.sentences for examples in relation_examples().values()]
+        rows = self._embed_cached([text for texts in sentences for text in texts])
+        return np.split(rows, np.cumsum([len(texts) for texts in sentences])[:-1])
 
-    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        import numpy as np
-
-        if new := sorted({text for text in texts if text not in self._known}):
-            self._known.update(zip(new, self._embed(new)))
-        return np.stack([self._known[text] for text in texts])
+    def _embed_cached(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if new := sorted({text for text in texts if text not in self._cache}):
+            self._cache.update(zip(new, self._embed(new)))
+        return np.stack([self._cache[text] for text in texts])
 
 
 def question_subject(question: str) -> str:
-    """Whom a question is about: the first name in it; empty where it names nobody.
+    """The first name in a question, empty without one.
 
-    >>> question_subject("Where did Ada Pell live on 3 March 2023?"), question_subject("What is Bo's
-    job?")
-    ('Ada Pell', 'Bo')
+    >>> question_subject("Where did Ada Pell live on 3 March 2023?")
+    'Ada Pell'
     """
-    for found in _CAPITALS.findall(_DAY.sub("", question)):
-        words = found.replace("’", "'").split()
-        while words and words[0].casefold().strip(".") in _ASKING:
+    for run in _CAPITALS.findall(_DAY.sub("", question)):
+        words = run.replace("’", "'").split()
+        while words and words[0].casefold().strip(".") in _QUESTION_WORDS:
             words = words[1:]
         if words:
             return " ".join(words).removesuffix("'s").rstrip("'.")
@@ -210,7 +208,7 @@ def question_subject(question: str) -> str:
 
 
 def question_date(question: str) -> Time | None:
-    """The last moment of the day (or month) that a question names; None without one.
+    """The last second of the day (or month) named in a question, None without one.
 
     >>> question_date("Where did Ada live on 3 March 2023?")
     datetime.datetime(2023, 3, 3, 23, 59, 59)
@@ -230,8 +228,8 @@ def question_date(question: str) -> Time | None:
     return after - timedelta(seconds=1)
 
 
-def _as_other(words: str) -> str:
-    """What one says of oneself, as another would say it."""
+def _in_third_person(words: str) -> str:
+    """A first-person statement as one about "someone"."""
     words = re.sub(r"\bI(?:'m|’m| am)\b", "someone is", words)
     words = re.sub(r"\b[Mm]y\b", "someone's", words)
     return re.sub(r"\b(?:I|me)\b", "someone", words)
@@ -241,7 +239,7 @@ def _names(text: str, name: str) -> bool:
     return re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
-def _alike(one: str, other: str) -> bool:
-    ours, theirs = name_key(one).split(), name_key(other).split()
-    shorter, longer = sorted((ours, theirs), key=len)
+def _may_be_same_name(first: str, second: str) -> bool:
+    """Whether one name begins with all words of the other."""
+    shorter, longer = sorted((name_key(first).split(), name_key(second).split()), key=len)
     return bool(shorter) and longer[: len(shorter)] == shorter

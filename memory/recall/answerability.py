@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core import Cue
-    from ..memory import Memory, Vector
+    from ..index import IndexLoader
+    from ..storage import Vector
     from .hybrid_score import HybridMatch
+    from .recall_rules import RuleSet
 
     Floats = NDArray[np.float64]
 
@@ -69,19 +71,21 @@ def packaged_weights() -> Mapping[str, float]:
         raise MemoryFault(f"{source}: cannot be read ({error!r}); reinstall denizens") from error
 
 
-def answer_probability(memory: Memory, cue: Cue, vector: Vector | None) -> float | None:
+def answer_probability(
+    loader: IndexLoader, rules: RuleSet, cue: Cue, vector: Vector | None
+) -> float | None:
     """See ``Memory.answer_probability``."""
     if vector is None:
         return None
-    given = cue_features(memory, cue, vector)
+    given = cue_features(loader, rules, cue, vector)
     return logistic_probability(given, packaged_weights()) if given else 0.0
 
 
-def cue_features(memory: Memory, cue: Cue, vector: Vector) -> dict[str, float]:
+def cue_features(loader: IndexLoader, rules: RuleSet, cue: Cue, vector: Vector) -> dict[str, float]:
     """The signs of a cue held against a memory; none where there is no candidate."""
 
     query = as_vector(vector, "the cue")
-    scene = RecallQuery.for_cue(memory, cue, query, {})
+    scene = RecallQuery.for_cue(loader, rules, cue, query, {})
     places = scene.candidates()
     return (
         match_features(match_candidates(scene.shelf, places, query, cue, scene.count))

@@ -34,10 +34,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core import Cue
-    from ..index import MemoryIndex
-    from ..memory import Memory
+    from ..index import IndexLoader, MemoryIndex
+    from ..storage import Vector
     from .recall_query import Mask
     from .recall_rules import RuleSet
+
+
+class RecallRequest(NamedTuple):
+    """One cue for one memory, with its rules and its embedding."""
+
+    loader: IndexLoader
+    rules: RuleSet
+    cue: Cue
+    vector: Vector | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +68,13 @@ class RecallCache:
     valid_until: float
 
     @classmethod
-    def for_memory(
-        cls, memory: Memory, cue: Cue, at: float, sizes: tuple[int, ...]
+    def for_request(
+        cls, request: RecallRequest, at: float, sizes: tuple[int, ...]
     ) -> RecallCache | None:
         """That of a memory whose logs of folds and documents are of these ``log_sizes``; None
         where its rules weigh the words of a cue or the order of access."""
-        rules = memory.rules if not cue.rules else memory.rules_for(cue)
-        shelf = memory.index
+        loader, rules, cue, _ = request
+        shelf = loader.index
         whole = not (cue.kinds or cue.hearers) and cue.since is None and cue.before is None
         kept: RecallCache | None = shelf.derived.get("standing") if whole else None
         if kept is not None and kept.rules is rules and kept.log_sizes == sizes:
@@ -73,7 +82,7 @@ class RecallCache:
                 return kept
         elif not _is_cacheable(rules):
             return None
-        made = cls.compute(RecallQuery.for_cue(memory, cue, None, {}), sizes)
+        made = cls.compute(RecallQuery.for_cue(loader, rules, cue, None, {}), sizes)
         if whole:
             shelf.derived["standing"] = made
         return made
@@ -214,8 +223,6 @@ def _build_hits(
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..memory import Memory, Vector
-
     Ints = NDArray[np.int64]
     Singles = NDArray[np.float32]
 
@@ -284,15 +291,13 @@ class BatchRequest(NamedTuple):
     row: Vector
 
 
-def recall_batch(
-    requests: Sequence[tuple[Memory, Cue]], rows: Sequence[Vector | None]
-) -> dict[int, tuple[Hit, ...]]:
+def recall_batch(requests: Sequence[RecallRequest]) -> dict[int, tuple[Hit, ...]]:
     """The answers, by place, to those requests that a pool can answer; the very answers
     that ``Memory.recall`` gives to each alone."""
     answers: dict[int, tuple[Hit, ...]] = {}
     if len(requests) < MIN_REQUESTS:
         return answers
-    for store, group in _group_requests(requests, rows):
+    for store, group in _group_requests(requests):
         queries = unit_rows(np.array([asked.row for asked in group], np.float32))
         if not np.isfinite(queries).all():
             continue  # asked alone, the one with such a row is named
@@ -317,23 +322,24 @@ def _has_duplicates(found: Sequence[Hit]) -> bool:
 
 
 def _group_requests(
-    requests: Sequence[tuple[Memory, Cue]], rows: Sequence[Vector | None]
+    requests: Sequence[RecallRequest],
 ) -> list[tuple[Store, list[BatchRequest]]]:
     """What one arithmetic can answer: minds of one store, with embeddings of one length and
     rules of one decay."""
     groups: dict[tuple[int, int, float], list[BatchRequest]] = {}
     logs: dict[int, tuple[Store, dict[AgentId, tuple[int, ...]]]] = {}
     moment, at = None, 0.0
-    for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
-        if row is None or memory.as_of_step is not None or not _is_batchable(cue):
+    for place, request in enumerate(requests):
+        loader, _, cue, row = request
+        if row is None or loader.as_of_step is not None or not _is_batchable(cue):
             continue
-        store, owner = memory.store, memory.agent
+        store, owner = loader.store, loader.agent
         if id(store) not in logs:
             store.refresh()
             logs[id(store)] = (store, hiding_log_sizes(store))
         if cue.at is not moment:
             moment, at = cue.at, to_seconds(cue.at)
-        stand = RecallCache.for_memory(memory, cue, at, logs[id(store)][1].get(owner, ()))
+        stand = RecallCache.for_request(request, at, logs[id(store)][1].get(owner, ()))
         if stand is None or not MIN_RECORDS <= len(stand.static_scores) <= FULL_SCORE_LIMIT:
             continue
         index = stand.shelf.vectors

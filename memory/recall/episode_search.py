@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..memory import Memory, Vector
+    from ..index import IndexLoader
+    from ..storage import Vector
+    from .recall_rules import RuleSet
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.int64]
@@ -52,10 +54,12 @@ class EpisodeHit:
     hits: tuple[Hit, ...]
 
 
-def search_episodes(memory: Memory, cue: Cue, vector: Vector | None) -> tuple[EpisodeHit, ...]:
+def search_episodes(
+    loader: IndexLoader, rules: RuleSet, cue: Cue, vector: Vector | None
+) -> tuple[EpisodeHit, ...]:
     """The ``cue.limit`` best episodes, best first; see ``Memory.search_episodes``."""
     query = None if vector is None else as_vector(vector, "the cue")
-    scene = RecallQuery.for_cue(memory, cue, query, {})
+    scene = RecallQuery.for_cue(loader, rules, cue, query, {})
     shelf, count, places = scene.shelf, scene.count, scene.candidates()
     if not len(places):
         return ()

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import is_unspaced, name_matcher
+from ...core.text import STOP_WORDS, split_words
 from ..index import (
-    STOP_WORDS,
     DateSpan,
     LexicalIndex,
     find_date_spans,
     inverse_document_frequency,
     saturated_frequency,
-    split_words,
     time_proximity,
 )
 from .scoring import min_max_scale

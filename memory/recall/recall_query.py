@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core import RECORD_KINDS, AgentId, Cue, Record, RecordId, Time, intersect_audiences
-from ..index import MemoryIndex, current_index, to_seconds
-from ..storage import check_cue
+from ..index import IndexLoader, MemoryIndex, to_seconds
+from ..storage import check_cue, vector_fault
 from .scoring import min_max_scale, recency_decay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..memory import Memory
     from .recall_rules import RuleSet
 
     Floats = NDArray[np.float64]
@@ -47,27 +46,28 @@ class RecallQuery:
     @classmethod
     def for_cue(
         cls,
-        memory: Memory,
+        loader: IndexLoader,
+        rules: RuleSet,
         cue: Cue,
         query: NDArray[np.float32] | None,
         accessed: Mapping[RecordId, Time],
     ) -> RecallQuery:
         """The scene of a cue."""
         # First: a shelf that is too full of what is hidden is emptied of it.
-        mask = candidate_mask(memory, cue)
-        shelf, rules = memory.index, memory.rules_for(cue)
-        count = shelf.count_at(memory.as_of_step)
+        mask = candidate_mask(loader, rules, cue)
+        shelf = loader.index
+        count = shelf.count_at(loader.as_of_step)
         if query is not None:
-            memory.check_vector(query, shelf.vectors.columns)
+            loader.refuse(vector_fault(query, shelf.vectors.columns))
         if rules.since == "creation":
             last = shelf.created.array[:count]
         else:
-            last = shelf.last_access_at(memory.as_of_step)[:count]
+            last = shelf.last_access_at(loader.as_of_step)[:count]
             if accessed:
                 last = last.copy()
                 for number, at in accessed.items():
                     last[shelf.positions_of([number])] = to_seconds(at)
-        plain = mask is None and memory.as_of_step is None and not accessed
+        plain = mask is None and loader.as_of_step is None and not accessed
         trust = _trust_weights(shelf, count, rules)
         return cls(shelf, rules, to_seconds(cue.at), count, mask, last, trust, query, plain)
 
@@ -170,15 +170,15 @@ def _trust_weights(shelf: MemoryIndex, count: int, rules: RuleSet) -> NDArray[np
     return found
 
 
-def candidate_mask(memory: Memory, cue: Cue) -> Mask | None:
+def candidate_mask(loader: IndexLoader, rules: RuleSet, cue: Cue) -> Mask | None:
     """Which of the records on a memory's shelf a cue admits; None when it admits all.
 
     Decided before anything is scored, so that what is not for a person, has expired, is
     folded away, gone or quarantined moves neither a score nor a scale.
     """
     check_cue(cue)
-    shelf, hidden = current_index(memory)
-    count, rules = shelf.count_at(memory.as_of_step), memory.rules_for(cue)
+    shelf, hidden = loader.current()
+    count = shelf.count_at(loader.as_of_step)
     masks: list[Mask] = []
     if len(hidden):
         kept = np.ones(count, bool)
@@ -208,12 +208,12 @@ def candidate_mask(memory: Memory, cue: Cue) -> Mask | None:
     return None if mask.all() else mask
 
 
-def candidate_records(memory: Memory, cue: Cue) -> list[Record]:
+def candidate_records(loader: IndexLoader, rules: RuleSet, cue: Cue) -> list[Record]:
     """Those records, in order."""
-    mask = candidate_mask(memory, cue)
-    shelf = memory.index
+    mask = candidate_mask(loader, rules, cue)
+    shelf = loader.index
     places = (
-        range(shelf.count_at(memory.as_of_step)) if mask is None else np.flatnonzero(mask).tolist()
+        range(shelf.count_at(loader.as_of_step)) if mask is None else np.flatnonzero(mask).tolist()
     )
     return [shelf.records[place] for place in places]
 
@@ -224,14 +224,14 @@ def _audience_masks(shelf: MemoryIndex, count: int, people: tuple[AgentId, ...])
     return [shelf.audience_mask(count, people)]
 
 
-def searched_audience(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
+def searched_audience(loader: IndexLoader, cue: Cue) -> tuple[AgentId, ...]:
     """For whom all is that a cue searches: for those alone is what it finds, and what it does
     not find. Empty: for everybody."""
-    if len(memory.index.audiences) == 1:
+    if len(loader.index.audiences) == 1:
         return ()
     # By what is in recall alone: how much else is held in RAM is a matter of when it was read.
-    shelf, hidden = current_index(memory)
-    count = shelf.count_at(memory.as_of_step)
+    shelf, hidden = loader.current()
+    count = shelf.count_at(loader.as_of_step)
     key = ("searched", cue.hearers, count, hidden.tobytes())
     if key not in shelf.derived:
         numbers = shelf.audience.array[:count]
@@ -241,6 +241,6 @@ def searched_audience(memory: Memory, cue: Cue) -> tuple[AgentId, ...]:
         there = [known[number] for number in np.flatnonzero(np.bincount(numbers)).tolist()]
         people = set(cue.hearers)
         found = (one for one in there if one and people.issubset(one))
-        shelf.derived[key] = intersect_audiences(found, memory.agent)
+        shelf.derived[key] = intersect_audiences(found, loader.agent)
     audience: tuple[AgentId, ...] = shelf.derived[key]
     return audience

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..index import terms
+from ...core.text import terms
 from .scoring import min_max_scale
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ formulas to the bit. Only rules that are ``approximate`` leave out what might be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import RECORD_KINDS, AgentId, Cue, Hit, RecordId, Time
+from ...core import RECORD_KINDS, Cue, Hit, RecordId, Time
 from ..index import MIN_ROWS_FOR_CELLS, unit_rows
-from ..storage import as_vector, check_cue
+from ..storage import as_vector
 from .hybrid_score import HybridMatch, explanation, match_candidates, query_words
 from .recall_query import RecallQuery
 from .rerank import candidate_limit, select_hits
@@ -24,8 +24,9 @@ from .scoring import listing_order, min_max_scale, rank_decay, recency_decay, to
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..index import MemoryIndex
-    from ..memory import EmbedFunction, Memory, Vector
+    from ..index import IndexLoader, MemoryIndex
+    from ..storage import Vector
+    from .recall_rules import RuleSet
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.int64]
@@ -52,11 +53,15 @@ class ScoredCandidates:
 
 
 def recall_one(
-    memory: Memory, cue: Cue, vector: Vector | None, accessed: Mapping[RecordId, Time]
+    loader: IndexLoader,
+    rules: RuleSet,
+    cue: Cue,
+    vector: Vector | None,
+    accessed: Mapping[RecordId, Time],
 ) -> tuple[Hit, ...]:
     """Score every candidate by the cue's rules; see ``Memory.recall_one``."""
     query = None if vector is None else as_vector(vector, "the cue")
-    scene = RecallQuery.for_cue(memory, cue, query, accessed)
+    scene = RecallQuery.for_cue(loader, rules, cue, query, accessed)
     held_against = None
     if scene.rules.matching == "hybrid":
         held_against = match_candidates(scene.shelf, scene.candidates(), query, cue, scene.count)
@@ -332,60 +337,3 @@ def _cosines(
     cosines = np.zeros(len(places))
     cosines[shelf.vector_row.array[places] >= 0] = np.vecdot(rows, query)
     return cosines
-
-
-def make_retriever(
-    memory: Memory, *, limit: int, rules: str, at: Time | None, person: AgentId
-) -> Callable[[str], list[str]]:
-    """See ``Memory.retriever``."""
-
-    def find(question: str) -> list[str]:
-        now = at or memory.index.latest_time(memory.index.count_at(memory.as_of_step))
-        cue = Cue(text=question, at=now, limit=limit, rules=rules, touch=False, person=person)
-        return [hit.record.text for hit in memory.recall(cue)]
-
-    return find
-
-
-def recall_many(
-    requests: Sequence[tuple[Memory, Cue]], vectors: NDArray[np.float32] | None = None
-) -> list[tuple[Hit, ...]]:
-    """Recall for many minds at once; writes nothing. Answers in the order of ``requests``.
-
-    ``vectors`` holds a row for each cue, shape (n, d); without it each memory's ``embed`` is
-    used, once for all cues that share one. Under rules that are ``successive`` (reverie),
-    cues of one memory with ``touch`` set see what the earlier of them chose as accessed just
-    now, as its successive focal points do.
-    """
-    from .batch_recall import recall_batch
-
-    for _, cue in requests:
-        check_cue(cue)
-    rows: Sequence[Vector | None] = list(vectors) if vectors is not None else _embedded(requests)
-    if len(rows) != len(requests):
-        raise ValueError(f"{len(requests)} cues, but {len(rows)} rows of vectors")
-    answers = recall_batch(requests, rows)
-    chosen: dict[tuple[int, str, int | None], dict[RecordId, Time]] = {}
-    for place, ((memory, cue), row) in enumerate(zip(requests, rows, strict=True)):
-        if place in answers:
-            continue
-        mine = chosen.setdefault((id(memory.store), memory.agent, memory.as_of_step), {})
-        successive = memory.rules_for(cue).successive
-        found = memory.recall(cue, row, accessed=mine if successive else None)
-        if successive and cue.touch:
-            mine.update({hit.record.id: cue.at for hit in found})
-        answers[place] = found
-    return [answers[place] for place in range(len(requests))]
-
-
-def _embedded(requests: Sequence[tuple[Memory, Cue]]) -> list[Vector | None]:
-    rows: list[Vector | None] = [None] * len(requests)
-    groups: dict[EmbedFunction, list[int]] = {}
-    for place, (memory, _) in enumerate(requests):
-        if memory.embed:
-            groups.setdefault(memory.embed, []).append(place)
-    for embed, places in groups.items():
-        found = embed([requests[place][1].text for place in places])
-        for place, row in zip(places, found, strict=True):
-            rows[place] = row
-    return rows

@@ -64,6 +64,7 @@ class Mutation:
 
 _GUARD = "agents/thought_guard.py"
 _LABELS = "agents/thought_labels.py"
+_STATE = "agents/state_labels.py"
 _AGENT = "agents/agent.py"
 
 MUTATIONS = (
@@ -71,20 +72,20 @@ MUTATIONS = (
     Mutation(
         "guard: sources of what is recalled",
         _GUARD,
-        "self.take(Label(tuple(words), answer.audience), *audiences)",
-        "self.take(Label((), answer.audience), *audiences)",
+        "self.add_labels(Label(tuple(sources), answer.audience), *audiences)",
+        "self.add_labels(Label((), answer.audience), *audiences)",
     ),
     Mutation(
         "guard: audience of what was searched",
         _GUARD,
-        "self.take(Label(tuple(words), answer.audience), *audiences)",
-        "self.take(Label(tuple(words)), *audiences)",
+        "self.add_labels(Label(tuple(sources), answer.audience), *audiences)",
+        "self.add_labels(Label(tuple(sources)), *audiences)",
     ),
     Mutation(
         "guard: all audiences of a recall",
         _GUARD,
-        "self.take(Label(tuple(words), answer.audience), *audiences)",
-        "self.take(Label(tuple(words)))",
+        "self.add_labels(Label(tuple(sources), answer.audience), *audiences)",
+        "self.add_labels(Label(tuple(sources)))",
     ),
     Mutation(
         "guard: recall for the listeners alone",
@@ -95,19 +96,19 @@ MUTATIONS = (
     Mutation(
         "guard: what it begins with",
         _GUARD,
-        "join((*labels, *(label for _, label in self._given)), self.who)",
-        "join(labels, self.who)",
+        "join_labels((*labels, *(label for _, label in self._given)), self.who)",
+        "join_labels(labels, self.who)",
     ),
     Mutation(
         "guard: labels of the state and of people in sight",
         _GUARD,
-        "join((*labels, *(label for _, label in self._given)), self.who)",
-        "join((label for _, label in self._given), self.who)",
+        "join_labels((*labels, *(label for _, label in self._given)), self.who)",
+        "join_labels((label for _, label in self._given), self.who)",
     ),
     Mutation(
         "guard: a call's strange sources",
         _GUARD,
-        "sources=self.policy.strange(read),",
+        "sources=self.policy.untrusted_sources(read),",
         "sources=(),",
     ),
     Mutation(
@@ -119,7 +120,7 @@ MUTATIONS = (
     Mutation(
         "guard: for whom a call is",
         _GUARD,
-        "person=self._for(ask.person),",
+        "person=self._person_for(ask.person),",
         "person=ask.person,",
     ),
     Mutation(
@@ -131,13 +132,13 @@ MUTATIONS = (
     Mutation(
         "guard: the label of a tool's result",
         _GUARD,
-        "self.take(Label((*result.sources, *outside), result.audience))",
-        "self.take(Label(outside))",
+        "self.add_labels(Label((*result.sources, *outside), result.audience))",
+        "self.add_labels(Label(outside))",
     ),
     Mutation(
         "guard: what alone something rests on",
         _GUARD,
-        "return Label(tuple(sorted(self._whose_words(one))), one.audience)",
+        "return Label(tuple(sorted(self._record_sources(basis))), basis.audience)",
         "return Label()",
     ),
     Mutation(
@@ -155,8 +156,8 @@ MUTATIONS = (
     Mutation(
         "agent: lines of a talk that are not for all",
         _AGENT,
-        "whole, seen = seen, redacted(seen, listeners)\n",
-        "whole = seen\n",
+        "full, seen = seen, redact_observation(seen, listeners)\n",
+        "full = seen\n",
     ),
     Mutation(
         "agent: what a step's thought is given",
@@ -167,38 +168,38 @@ MUTATIONS = (
     Mutation(
         "agent: what those in sight do",
         _AGENT,
-        "labels=chain(activity_labels(seen, self.id), state.labels.values()),",
-        "labels=state.labels.values(),",
+        "labels=chain(activity_labels(seen, self.id), shown.labels.values()),",
+        "labels=shown.labels.values(),",
     ),
     Mutation(
         "agent: the state's labels in a step",
         _AGENT,
-        "labels=chain(activity_labels(seen, self.id), state.labels.values()),",
+        "labels=chain(activity_labels(seen, self.id), shown.labels.values()),",
         "labels=activity_labels(seen, self.id),",
     ),
     Mutation(
         "agent: the message and the session of a chat",
         _AGENT,
-        "given=self._told(message, session),",
+        "given=labelled_session(message, session, self.memory, self.private_talk),",
         "given=(),",
     ),
     Mutation(
         "agent: a chat is for its person",
-        _AGENT,
-        "circle = (message.who,) if self.private_talk else ()",
-        "circle = ()",
+        _LABELS,
+        "audience = (message.who,) if private else ()",
+        "audience = ()",
     ),
     Mutation(
         "agent: the state's labels in a chat",
         _AGENT,
-        "labels=state.labels.values(),\n        )\n        answering",
-        "labels=(),\n        )\n        answering",
+        "labels=shown.labels.values(),\n        )\n        thought = reply_thought",
+        "labels=(),\n        )\n        thought = reply_thought",
     ),
     Mutation(
         "agent: how what is learned is rated",
         _AGENT,
-        "state = self._shown(self.state, people or (EVERYBODY,))",
-        "state = self.state",
+        "shown = trusted_state(self.state, people or (EVERYBODY,), self.memory)",
+        "shown = self.state",
     ),
     # -- what a thought writes
     Mutation(
@@ -222,32 +223,32 @@ MUTATIONS = (
     Mutation(
         "labels: an action that shows",
         _LABELS,
-        "if label.audience and not (action.verb in SPOKEN",
-        "if label.audience and () and not (action.verb in SPOKEN",
+        "if label.audience and not (speaks and may_hear",
+        "if label.audience and () and not (speaks and may_hear",
     ),
     Mutation(
         "labels: an action's own",
         _LABELS,
-        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
-        "return done",
+        "action=replace(action, sources=label.sources, audience=audience))",
+        "action=action)",
     ),
     Mutation(
         "labels: an action's sources",
         _LABELS,
-        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
-        "return replace(done, action=replace(action, audience=people))",
+        "action=replace(action, sources=label.sources, audience=audience))",
+        "action=replace(action, audience=audience))",
     ),
     Mutation(
         "labels: an action's audience",
         _LABELS,
-        "return replace(done, action=replace(action, sources=label.sources, audience=people))",
-        "return replace(done, action=replace(action, sources=label.sources))",
+        "action=replace(action, sources=label.sources, audience=audience))",
+        "action=replace(action, sources=label.sources))",
     ),
     Mutation(
         "labels: last accesses",
         _LABELS,
-        "used = tuple(n for n in done.used if n in known and _within(known[n], whole.audience))",
-        "used = done.used",
+        "used = tuple(n for n in used if n in audiences and _within(audiences[n], label.audience))",
+        "used = decision.used",
     ),
     Mutation(
         "labels: last accesses of what is for others",
@@ -257,39 +258,39 @@ MUTATIONS = (
     ),
     Mutation(
         "labels: parts of a state",
-        _LABELS,
+        _STATE,
         "            labels[name] = label\n        if label.audience and",
         "            labels\n        if label.audience and",
     ),
     Mutation(
         "labels: numbers of a state",
-        _LABELS,
-        "if label.audience or (label.sources and new.get(name) and name in worded):",
-        "if label != Label() and new.get(name) and name in worded:",
+        _STATE,
+        "if label.audience or (label.sources and new.get(name) and name in with_text):",
+        "if label != Label() and new.get(name) and name in with_text:",
     ),
     Mutation(
         "labels: what a state was for others",
-        _LABELS,
+        _STATE,
         "return [row for row in rows if not row[2] or not people.issuperset(row[2])]",
         "return []",
     ),
     Mutation(
         "labels: for whom what a state was is",
-        _LABELS,
+        _STATE,
         "if may_hear(audience, listeners) and not",
         "if not",
     ),
     Mutation(
         "labels: what was there to be perceived",
-        _LABELS,
+        _STATE,
         "perceived = tuple(keys[key] for key in after.perceived if key in keys)",
         "perceived = after.perceived",
     ),
     Mutation(
         "labels: targets of verbs that show nothing",
         _LABELS,
-        "return replace(done, action=Action(action.verb)) if label.audience else done",
-        "return done",
+        "return replace(decision, action=Action(action.verb)) if label.audience else decision",
+        "return decision",
     ),
     Mutation(
         "labels: a talk with nobody in it",
@@ -305,7 +306,7 @@ MUTATIONS = (
     ),
     Mutation(
         "labels: what is withheld of a state",
-        _LABELS,
+        _STATE,
         "return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, "
         "listeners))",
         "return ()",
@@ -313,37 +314,37 @@ MUTATIONS = (
     Mutation(
         "labels: a deed's subject",
         _LABELS,
-        "return Label((*_by(event.subject, who), *told))",
-        "return Label(told)",
+        "return Label((*_speaker_sources(event.subject, who), *sources))",
+        "return Label(sources)",
     ),
     Mutation(
         "labels: a line's speaker",
         _LABELS,
-        "return Label((*_by(line.who, who), *(s for",
-        "return Label((*(), *(s for",
+        "return Label((*_speaker_sources(line.who, who), *others), line.audience)",
+        "return Label((*others,), line.audience)",
     ),
     Mutation(
         "labels: a line's own",
         _LABELS,
-        "*(s for s in line.sources if s != who)), line.audience)",
-        "))",
+        "return Label((*_speaker_sources(line.who, who), *others), line.audience)",
+        "return Label(_speaker_sources(line.who, who))",
     ),
     Mutation(
         "labels: who whispers",
         _LABELS,
-        "yield one, Label(_by(one.who, who))",
-        "yield one, Label()",
+        "yield given, Label(_speaker_sources(given.who, who))",
+        "yield given, Label()",
     ),
     Mutation(
         "labels: what somebody in sight does",
         _LABELS,
-        "yield Label((*_by(one.who, who), *one.sources))",
+        "yield Label((*_speaker_sources(person.who, who), *person.sources))",
         "yield Label()",
     ),
     Mutation(
         "labels: who is in earshot",
         _LABELS,
-        "around = {*talk.members, *(line.who for line in talk.lines), *near, *seen.hearers}",
+        "around = {*talk.members, *(line.who for line in talk.lines), *in_sight, *seen.hearers}",
         "around = {*talk.members}",
     ),
     # -- memory
@@ -557,7 +558,7 @@ def killed(mutation: Mutation, package: Path, lives: int, tests: Sequence[str]) 
         told = _told(package, ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *there])
         if told is None:
             return ""
-        failed = re.search(r"^(?:EXIT_ASKS_FAILED|ERROR) (\S+)", told, re.MULTILINE)
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.MULTILINE)
         return failed[1].rpartition("/")[2] if failed else "a test"
     finally:
         file.write_text(before, "utf-8")

@@ -236,7 +236,7 @@ class ScriptRun:
                     own=("*_note",),
                     strangers=script.strangers,  # type: ignore[arg-type]
                 ),
-                upkeep=Maintenance(claims=True, budget=14, fresh_hours=6)
+                maintenance=Maintenance(claims=True, budget=14, fresh_hours=6)
                 if script.upkeep
                 else None,
             )
@@ -511,7 +511,7 @@ class ScriptRun:
         number = self._number(agent)
         book = ToolCallLog(self.store)
         caller = ToolExecutor({name: agent}, self.now, book, _refuse, scope=f"{number}")
-        minds = AskRouter({name: agent}, at=self.now, caller=caller)
+        minds = AskRouter({name: agent}, at=self.now, executor=caller)
         step = drive({name: agent.tick(seen, can, tuple(inputs))}, minds)[name]
         self._keep(name, step.asks, guard=self._guard_of(name))
         with self.store.transaction():

@@ -146,12 +146,12 @@ def test_what_may_not_be_folded() -> None:
     held = folding()
     mine = live(held, 0, 2)
     theirs = live(held, 0, 2, audience=("Cy",))
-    with pytest.raises(MemoryFault, match="fewer than two"):
+    with pytest.raises(MemoryFault, match="at least two"):
         held.summarise(mine[:1], at=LATER)
-    with pytest.raises(MemoryFault, match="different people"):
+    with pytest.raises(MemoryFault, match="different audiences"):
         held.summarise([*mine, *theirs], at=LATER)
     held.summarise(mine, at=LATER)
-    with pytest.raises(MemoryFault, match="folded already"):
+    with pytest.raises(MemoryFault, match="compacted already"):
         held.summarise(mine, at=LATER)
 
 
