@@ -18,8 +18,6 @@ from ...core import (
     Choice,
     Choose,
     Client,
-    Delta,
-    Done,
     Embed,
     Generate,
     Json,
@@ -29,12 +27,11 @@ from ...core import (
     Rate,
     Rating,
     Seed,
-    Ticket,
     Vectors,
     answer_all,
     canonical,
 )
-from ...models import ImprovisedModel
+from ...models import BatchClient, ImprovisedModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,8 +182,8 @@ class RehearsalModel:
         self.seconds = 0.0
 
     def client(self) -> Client:
-        """A new client."""
-        return RehearsalClient(self)
+        """A new client; all asks that are queued at once are a round."""
+        return BatchClient(self.answer)
 
     def describe(self) -> dict[str, Json]:
         """The name."""
@@ -241,33 +238,6 @@ class RehearsalModel:
             probabilities[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
         value = float(probabilities @ np.arange(ask.low, ask.high + 1))
         return Rating(value=value, probabilities=tuple(map(float, probabilities)))
-
-
-class RehearsalClient:
-    """A client of a RehearsalModel. All queued asks are one round."""
-
-    def __init__(self, model: RehearsalModel) -> None:
-        self._model = model
-        self._queue: dict[Ticket, OwnedAsk] = {}
-        self._next = 0
-
-    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Queue an ask."""
-        self._next += 1
-        self._queue[self._next] = (owner, ask)
-        return self._next
-
-    def cancel(self, ticket: Ticket) -> None:
-        """Remove a queued ask."""
-        self._queue.pop(ticket, None)
-
-    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """Answer all queued asks."""
-        if not self._queue:
-            return []
-        queue, self._queue = self._queue, {}
-        answers = self._model.answer(list(queue.values()))
-        return [Done(ticket, answer) for ticket, answer in zip(queue, answers)]
 
 
 def _option_text(option: Option) -> str:
