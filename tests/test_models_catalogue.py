@@ -284,7 +284,7 @@ def test_a_killed_pull_leaves_no_model(cache: Path, shop: Path) -> None:
     """Killed in the middle, the cache has no model, only work that a later pull sweeps."""
     code = (
         "import sys, time; from pathlib import Path;"
-        "from denizens.models.catalog import scratch_folder;"
+        "from denizens.models.files.model_store import scratch_folder;"
         "target = Path(sys.argv[1])\n"
         "with scratch_folder(target) as work:\n"
         "    (work / 'half.gguf').write_text('half'); print('ready', flush=True); time.sleep(60)"
