@@ -197,7 +197,7 @@ def test_verify_takes_the_run_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert check_run(store) == ()
         monkeypatch.setattr(Places, "load", load)
         (damage,) = check_run(store)
-    assert "cannot be taken up: the saved state is broken" in str(damage)
+    assert "cannot be resumed: the saved state is broken" in str(damage)
     assert (tmp_path / "run.db").read_bytes() == before
 
 
