@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core import ToolError, did_you_mean, import_named_module
+from ..core import ToolError, did_you_mean, load_object
 from .builtin import (
     answer_from_documents,
     calculator,
@@ -59,8 +59,7 @@ def tool_by_name(name: str) -> AnyTool:
     >>> tool_by_name("denizens.tools:clock") is tool_by_name("clock")
     True
     """
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         known = {tool.name: tool for tool in BUILT_IN}
         if name in CONFIGURED_TOOLS:
             raise ToolError(
@@ -74,19 +73,8 @@ def tool_by_name(name: str) -> AnyTool:
                 f"{', '.join(known)}; your own are written 'package.module:function'"
             )
         return known[name]
-    if not module_name or module_name.startswith("."):
-        raise ToolError(f"tool '{name}': write it as 'package.module:function'")
-    try:
-        module = import_named_module(name, "tool")
-    except ImportError as error:
-        raise ToolError(
-            f"tool '{name}': module '{module_name}' cannot be imported ({error}); "
-            "check its spelling, and that it is installed"
-        ) from error
-    found = getattr(module, attribute, None)
-    if found is None:
-        near = did_you_mean(attribute, dir(module))
-        raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
-    if not isinstance(found, AnyTool):
+    value = load_object(name, "tool", kind="function", error=ToolError)
+    if not isinstance(value, AnyTool):
+        attribute = name.partition(":")[2]
         raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")
-    return found
+    return value
